@@ -1,0 +1,1 @@
+//! landlord, the command line client of landlordd.

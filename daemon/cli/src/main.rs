@@ -1,0 +1,3 @@
+//! landlord, the command line client of landlordd.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The domain of landlord: specs, stages, plans and ports, without any IO.

@@ -1,0 +1,1 @@
+//! The app deploy stage: Helm releases, secrets, readiness.

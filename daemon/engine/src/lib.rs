@@ -1,0 +1,1 @@
+//! The reconciling engine of landlord.

@@ -1,0 +1,3 @@
+//! The landlord daemon.
+
+fn main() {}

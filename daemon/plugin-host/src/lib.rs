@@ -1,0 +1,1 @@
+//! Runs provider plugins in child processes and speaks to them.

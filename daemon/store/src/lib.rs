@@ -1,0 +1,1 @@
+//! Durable state of landlord on SQLite or PostgreSQL.

@@ -1,0 +1,3 @@
+//! Brings up a customer's environment on a simulated cloud, from nothing.
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! Compiles the provider contract's protobuf files; protox, so no protoc is needed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let descriptors = protox::compile(["landlord/provider/v1/provider.proto"], ["../../proto"])?;
+    prost_build::Config::new().compile_fds(descriptors)?;
+    println!("cargo:rerun-if-changed=../../proto/landlord/provider");
+    Ok(())
+}

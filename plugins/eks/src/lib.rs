@@ -1,0 +1,1 @@
+//! Amazon EKS provider for landlord.

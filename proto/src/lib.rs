@@ -1,0 +1,1 @@
+//! The public gRPC API of landlord, generated from its protobuf files.

@@ -1,0 +1,3 @@
+//! Benchmarks that anybody can rerun.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Simulated clouds that speak the real wire protocols.

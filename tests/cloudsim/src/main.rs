@@ -1,0 +1,3 @@
+//! Simulated clouds that speak the real wire protocols.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Starts the real daemon, plugins and simulated clouds for end-to-end tests.

@@ -1,0 +1,1 @@
+//! Starts, watches and stops real Kubernetes control planes for tests.

@@ -1,0 +1,3 @@
+//! Tasks of the repository: test, ci and their set-up.
+
+fn main() {}
