@@ -1,1 +1,22 @@
-//! The domain of landlord: specs, stages, plans and ports, without any IO.
+//! The domain of landlord, without any IO: what a tenant is, which stages build and remove
+//! it, what to do next, and the ports through which the rest of the daemon meets.
+//!
+//! Nothing here knows tokio, SQL, gRPC or Kubernetes clients, and nothing reads a clock:
+//! time arrives as a value.
+
+pub mod catalog;
+pub mod failure;
+pub mod ids;
+pub mod operation;
+pub mod ports;
+pub mod stage;
+pub mod tenant;
+pub mod time;
+
+pub use catalog::{Catalog, Class, Level, Offer, PlacementRule};
+pub use failure::{ErrorKind, Failure};
+pub use ids::{AppName, ClassName, CustomerId, OperationId, ProviderName, StackName, TenantId, TenantName, TenantUid};
+pub use operation::{Operation, OperationKind, OperationOutcome};
+pub use stage::{Direction, Stage, StageRecord, StageState};
+pub use tenant::{Condition, State, Tenant, TenantSpec, Violation, Violations};
+pub use time::Timestamp;

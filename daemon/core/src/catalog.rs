@@ -1,0 +1,185 @@
+//! What is on offer: classes, placement rules, and the pure choice of an offer for a spec.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ClassName, ProviderName, StackName, TenantName, TenantSpec,
+    tenant::{Violation, Violations},
+};
+
+/// Isolation level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Level {
+    /// A cluster per tenant.
+    Cluster,
+    /// A node pool in a shared cluster.
+    Node,
+    /// A namespace in a shared cluster.
+    Namespace,
+}
+
+/// A named offer from the configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Class {
+    /// Sentence for humans.
+    #[serde(default)]
+    pub description: String,
+    /// Isolation level.
+    pub level: Level,
+    /// Provider.
+    pub provider: ProviderName,
+    /// Name of the credential scope of that provider.
+    pub credentials: String,
+    /// Regions on offer; the first is the default. At least one.
+    pub regions: Vec<String>,
+    /// Stack to deploy; `None`: infrastructure only.
+    #[serde(default)]
+    pub stack: Option<StackName>,
+    /// Machine size of the nodes.
+    pub machine_type: String,
+    /// Nodes when the spec names no number.
+    pub node_count: u32,
+    /// Most nodes that a spec may ask for.
+    pub node_count_max: u32,
+    /// Root disk of a node in GiB; 0: the provider's default.
+    #[serde(default)]
+    pub disk_size_gib: u32,
+    /// The provider's own parameters, checked by the plugin.
+    #[serde(default)]
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A rule that picks a class for a tenant whose spec names none. All given parts must match.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacementRule {
+    /// Name, shown to say which rule chose.
+    pub name: String,
+    /// Customers it is for; empty: all.
+    #[serde(default)]
+    pub customers: Vec<String>,
+    /// Labels that the tenant must carry.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Regions wished for; empty: any.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// Class chosen.
+    pub class: ClassName,
+}
+
+/// A class resolved for one tenant; stored with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Class.
+    pub class: ClassName,
+    /// Rule that chose it; empty: the spec named the class.
+    pub rule: String,
+    /// Isolation level.
+    pub level: Level,
+    /// Provider.
+    pub provider: ProviderName,
+    /// Credential scope.
+    pub credentials: String,
+    /// Account that the credential scope belongs to; empty: unknown.
+    pub account: String,
+    /// Region.
+    pub region: String,
+    /// Stack.
+    pub stack: Option<StackName>,
+    /// Machine size.
+    pub machine_type: String,
+    /// Nodes.
+    pub node_count: u32,
+    /// Root disk in GiB; 0: the provider's default.
+    pub disk_size_gib: u32,
+    /// The provider's own parameters.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Everything on offer. Built from a checked configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Catalog {
+    /// Classes by name.
+    pub classes: BTreeMap<ClassName, Class>,
+    /// Rules in order; the first match wins.
+    pub rules: Vec<PlacementRule>,
+    /// Account by provider and credential scope, as configured.
+    pub accounts: BTreeMap<(ProviderName, String), String>,
+}
+
+impl PlacementRule {
+    fn matches(&self, name: &TenantName, spec: &TenantSpec) -> bool {
+        let customer = name.customer.as_str();
+        (self.customers.is_empty() || self.customers.iter().any(|c| c == customer))
+            && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
+            && (self.regions.is_empty()
+                || spec.region.as_ref().is_some_and(|region| self.regions.contains(region)))
+    }
+}
+
+impl Catalog {
+    /// Chooses the offer for a spec: the class it names, else the first matching rule's.
+    ///
+    /// # Errors
+    /// All violations: unknown class, no matching rule, region not on offer, too many nodes.
+    pub fn place(&self, name: &TenantName, spec: &TenantSpec) -> Result<Offer, Violations> {
+        let (class_name, rule) = match &spec.class {
+            Some(class) => (class, String::new()),
+            None => match self.rules.iter().find(|rule| rule.matches(name, spec)) {
+                Some(rule) => (&rule.class, rule.name.clone()),
+                None => {
+                    return Err(one("class", "no placement rule matches; name a class, or ask the operator for a rule"));
+                }
+            },
+        };
+        let Some(class) = self.classes.get(class_name) else {
+            let known: Vec<&str> = self.classes.keys().map(ClassName::as_str).collect();
+            return Err(one(
+                "class",
+                format!("{:?} does not exist; the classes are: {}", class_name.as_str(), known.join(", ")),
+            ));
+        };
+        let mut violations = Vec::new();
+        let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
+        if !class.regions.contains(&region) {
+            violations.push(Violation {
+                field: "region".into(),
+                description: format!("class {class_name} is not offered in {region:?}; it is in: {}", class.regions.join(", ")),
+            });
+        }
+        let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
+        if node_count > class.node_count_max {
+            violations.push(Violation {
+                field: "node_count".into(),
+                description: format!("class {class_name} allows at most {} nodes, not {node_count}", class.node_count_max),
+            });
+        }
+        if !violations.is_empty() {
+            return Err(Violations(violations));
+        }
+        let account = self.accounts.get(&(class.provider.clone(), class.credentials.clone()));
+        Ok(Offer {
+            class: class_name.clone(),
+            rule,
+            level: class.level,
+            provider: class.provider.clone(),
+            credentials: class.credentials.clone(),
+            account: account.cloned().unwrap_or_default(),
+            region,
+            stack: class.stack.clone(),
+            machine_type: class.machine_type.clone(),
+            node_count,
+            disk_size_gib: class.disk_size_gib,
+            parameters: class.parameters.clone(),
+        })
+    }
+}
+
+fn one(field: &str, description: impl Into<String>) -> Violations {
+    Violations(vec![Violation { field: field.into(), description: description.into() }])
+}

@@ -1,0 +1,173 @@
+//! Names as types that cannot hold a bad value. Parsing is the only way in.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest DNS label, RFC 1035 section 2.3.4.
+pub const LABEL_CHARS_MAX: usize = 63;
+/// Longest customer or tenant id: leaves room in 63-character Kubernetes names.
+pub const ID_CHARS_MAX: usize = 40;
+
+/// A name that does not parse.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} {problem}")]
+pub struct InvalidName {
+    /// What kind of name.
+    pub what: &'static str,
+    /// The offending value, shortened.
+    pub value: String,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+fn label(what: &'static str, value: &str, chars_max: usize) -> Result<(), InvalidName> {
+    let bad = |problem: String| {
+        let value = value.chars().take(LABEL_CHARS_MAX).collect();
+        Err(InvalidName { what, value, problem })
+    };
+    if value.is_empty() || value.len() > chars_max {
+        return bad(format!("must have 1 to {chars_max} characters"));
+    }
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !value.chars().all(allowed) {
+        return bad("may contain only a-z, 0-9 and '-'".into());
+    }
+    if !value.starts_with(|c: char| c.is_ascii_lowercase()) || value.ends_with('-') {
+        return bad("must start with a letter and not end with '-'".into());
+    }
+    Ok(())
+}
+
+macro_rules! label_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(value: &str) -> Result<Self, InvalidName> {
+                label($what, value, $max)?;
+                Ok(Self(value.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(value: String) -> Result<Self, InvalidName> {
+                value.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+label_type!(
+    /// Id of a customer: who signed.
+    CustomerId, "customer id", ID_CHARS_MAX
+);
+label_type!(
+    /// Id of a tenant within its customer.
+    TenantId, "tenant id", ID_CHARS_MAX
+);
+label_type!(
+    /// Name of a class.
+    ClassName, "class", LABEL_CHARS_MAX
+);
+label_type!(
+    /// Name of a provider.
+    ProviderName, "provider", LABEL_CHARS_MAX
+);
+label_type!(
+    /// Name of a stack.
+    StackName, "stack", LABEL_CHARS_MAX
+);
+label_type!(
+    /// Name of an app release within a stack.
+    AppName, "app", ID_CHARS_MAX
+);
+
+/// Resource name of a tenant: `customers/{customer}/tenants/{tenant}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TenantName {
+    /// Who signed.
+    pub customer: CustomerId,
+    /// Which of their environments.
+    pub tenant: TenantId,
+}
+
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "customers/{}/tenants/{}", self.customer, self.tenant)
+    }
+}
+
+impl FromStr for TenantName {
+    type Err = InvalidName;
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        let malformed = || InvalidName {
+            what: "tenant name",
+            value: value.chars().take(2 * LABEL_CHARS_MAX).collect(),
+            problem: "must have the form customers/{customer}/tenants/{tenant}".into(),
+        };
+        let rest = value.strip_prefix("customers/").ok_or_else(malformed)?;
+        let (customer, tenant) = rest.split_once("/tenants/").ok_or_else(malformed)?;
+        Ok(Self { customer: customer.parse()?, tenant: tenant.parse()? })
+    }
+}
+
+macro_rules! uuid_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub uuid::Uuid);
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(value: &str) -> Result<Self, InvalidName> {
+                uuid::Uuid::parse_str(value).map(Self).map_err(|_| InvalidName {
+                    what: $what,
+                    value: value.chars().take(LABEL_CHARS_MAX).collect(),
+                    problem: "must be a UUID".into(),
+                })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+uuid_type!(
+    /// A tenant's identity for life. Cloud names come from it; a deleted tenant's is never reused.
+    TenantUid, "tenant uid"
+);
+uuid_type!(
+    /// Id of an operation; its resource name is `operations/{id}`.
+    OperationId, "operation id"
+);

@@ -1,0 +1,69 @@
+//! Operations: one per accepted change, served as `google.longrunning.Operation`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, OperationId, StageRecord, TenantName, TenantUid, Timestamp, stage::RemovedObject};
+
+/// What was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// CreateTenant.
+    Create,
+    /// UpdateTenant.
+    Update,
+    /// DeleteTenant.
+    Delete,
+    /// RetryTenant.
+    Retry,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum OperationOutcome {
+    /// The tenant is READY at the operation's generation.
+    Ready,
+    /// The tenant is gone.
+    Deleted {
+        /// Everything that the delete removed.
+        removed: Vec<RemovedObject>,
+    },
+    /// A stage failed.
+    Failed {
+        /// Why. The first failed stage's failure.
+        failure: Failure,
+    },
+    /// Cancelled and unwound.
+    Cancelled,
+    /// A later change of the same tenant took over.
+    Superseded {
+        /// The operation that took over.
+        by: OperationId,
+    },
+}
+
+/// An accepted change and how far it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Id.
+    pub id: OperationId,
+    /// Tenant's uid.
+    pub tenant_uid: TenantUid,
+    /// Tenant's name.
+    pub tenant: TenantName,
+    /// What was accepted.
+    pub kind: OperationKind,
+    /// Generation that it works towards.
+    pub generation: i64,
+    /// When it was accepted.
+    pub create_time: Timestamp,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Whether cancellation was asked for.
+    pub cancel_requested: bool,
+    /// `None` while it runs.
+    pub outcome: Option<OperationOutcome>,
+    /// The stages in its direction: live ones while it runs, those at its end afterwards.
+    pub stages: Vec<StageRecord>,
+}

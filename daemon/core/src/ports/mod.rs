@@ -1,0 +1,21 @@
+//! Where the daemon's parts meet. The parts know these traits and not each other;
+//! `landlordd` wires them.
+
+pub mod deploy;
+pub mod providers;
+pub mod store;
+
+pub use deploy::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified};
+pub use providers::{ProviderHealth, ProviderKey, Providers};
+pub use store::{
+    Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent,
+    NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch,
+    TenantQuery, TenantStore, Work, WorkStore,
+};
+
+/// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
+/// interval, never work, since the store decides what is due.
+pub trait Wake: Send + Sync + 'static {
+    /// Hints that something may be due.
+    fn wake(&self);
+}

@@ -1,0 +1,60 @@
+//! Port to the provider plugins.
+
+use std::{fmt, sync::Arc};
+
+use landlord_provider_api::{Provider, v1};
+
+use crate::{Failure, ProviderName, Timestamp};
+
+/// One plugin with one credential scope: the unit that runs in a child process of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderKey {
+    /// Provider.
+    pub provider: ProviderName,
+    /// Credential scope.
+    pub credentials: String,
+}
+
+impl fmt::Display for ProviderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.credentials)
+    }
+}
+
+/// How a plugin is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProviderHealth {
+    /// Which.
+    pub key: ProviderKey,
+    /// Whether calls are let through.
+    pub healthy: bool,
+    /// Sentence for humans: why not, or how it runs.
+    pub detail: String,
+    /// Plugin file.
+    pub path: String,
+    /// SHA-256 of the bytes loaded, hex.
+    pub sha256: String,
+    /// Child's process id, while one runs.
+    pub pid: Option<u32>,
+    /// Restarts since the daemon started.
+    pub restarts: u64,
+    /// When the present child became ready.
+    pub ready_time: Option<Timestamp>,
+    /// The plugin's own description; `None` before it first became ready.
+    pub description: Option<v1::DescribeResponse>,
+}
+
+/// The configured providers.
+pub trait Providers: Send + Sync + 'static {
+    /// A provider by key. Returns at once; calls on an unhealthy one fail with TRANSIENT.
+    ///
+    /// # Errors
+    /// INVALID: the configuration names no such provider or credential scope.
+    fn provider(&self, key: &ProviderKey) -> Result<Arc<dyn Provider>, Failure>;
+
+    /// The plugin's description, as read when it first became ready.
+    fn description(&self, key: &ProviderKey) -> Option<v1::DescribeResponse>;
+
+    /// Health of all.
+    fn health(&self) -> Vec<ProviderHealth>;
+}

@@ -1,0 +1,358 @@
+//! Port to the store: the only queue, and the only truth about what was promised.
+//!
+//! Two faces: [`TenantStore`] for the API, [`WorkStore`] for the engine. Every write of the
+//! engine is fenced: it happens only while the claim's fence and owner still stand.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    ClassName, CustomerId, Direction, Offer, Operation, OperationId, OperationKind,
+    OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
+    TenantUid, Timestamp, tenant::TenantStatus,
+};
+
+/// What can go wrong in a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing has that name.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// The name is taken.
+    #[error("{0} exists already")]
+    AlreadyExists(String),
+    /// The client saw an older version.
+    #[error("{name} has changed since it was read; read it again and repeat the change")]
+    EtagMismatch {
+        /// Resource name.
+        name: String,
+    },
+    /// The request id was used for another request.
+    #[error("request_id {0} was used for a different request; use a new one")]
+    RequestIdReused(String),
+    /// Deletion is refused.
+    #[error("{0} has deletion_protection set; clear it first")]
+    DeletionProtected(String),
+    /// The change does not fit the state.
+    #[error("{0}")]
+    FailedPrecondition(String),
+    /// The claim was lost to another owner: stop and forget.
+    #[error("the lease of tenant {0} was lost to another owner")]
+    FenceLost(TenantUid),
+    /// A page token or filter that this store did not make.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The database can't be used now.
+    #[error("the store is unavailable: {context}")]
+    Unavailable {
+        /// What was being done.
+        context: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A stored value that can't be read back.
+    #[error("stored {what} can't be read: {problem}; was it written by a newer version?")]
+    Corrupt {
+        /// What.
+        what: String,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// A client's idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// AIP-155 request id; `None`: every call is a new request.
+    pub request_id: Option<uuid::Uuid>,
+    /// SHA-256 of the canonical request, hex; a replay must carry the same.
+    pub request_hash: String,
+}
+
+/// A checked CreateTenant.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// Resource name.
+    pub name: TenantName,
+    /// Spec.
+    pub spec: TenantSpec,
+    /// Offer chosen.
+    pub offer: Offer,
+    /// Idempotency key, unique per customer.
+    pub request: RequestKey,
+}
+
+/// A checked change of an existing tenant.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// UpdateTenant with the whole new spec. Raises the generation if work is needed; an
+    /// update of the record only ends its operation at once.
+    Update {
+        /// New spec.
+        spec: TenantSpec,
+        /// New offer.
+        offer: Offer,
+    },
+    /// RetryTenant: failed stages start again. FailedPrecondition unless FAILED.
+    Retry,
+}
+
+/// A checked DeleteTenant.
+#[derive(Debug, Clone)]
+pub struct DeleteRequest {
+    /// Skip asking an unreachable API server to release what it made.
+    pub force: bool,
+    /// AIP-154 etag; `None`: any version.
+    pub etag: Option<String>,
+    /// Idempotency key.
+    pub request: RequestKey,
+}
+
+/// An accepted change.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// The tenant after the change.
+    pub tenant: Tenant,
+    /// Its operation.
+    pub operation: Operation,
+    /// Whether this is the answer to a replayed request id.
+    pub replayed: bool,
+}
+
+/// A page of results.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// Results.
+    pub items: Vec<T>,
+    /// Name of the last item when more may follow; `after` of the next query.
+    pub next: Option<String>,
+}
+
+/// Which tenants.
+#[derive(Debug, Clone, Default)]
+pub struct TenantQuery {
+    /// Of this customer only.
+    pub customer: Option<CustomerId>,
+    /// In one of these states; empty: any.
+    pub states: Vec<State>,
+    /// Of this provider only.
+    pub provider: Option<ProviderName>,
+    /// Of this class only.
+    pub class: Option<ClassName>,
+    /// After this resource name (order: customer, tenant).
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// Which operations; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct OperationQuery {
+    /// Of this tenant only.
+    pub tenant: Option<TenantName>,
+    /// Only those done or not done.
+    pub done: Option<bool>,
+    /// After this operation (order: create time descending, id).
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// What an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The tenant record changed (spec, state, conditions, endpoints).
+    Tenant,
+    /// A stage began, changed its detail, failed an attempt, or ended.
+    Stage,
+    /// An operation began or ended.
+    Operation,
+    /// The tenant is gone.
+    Removed,
+}
+
+/// An event to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Kind.
+    pub kind: EventKind,
+    /// Stage name, for stage events; empty otherwise.
+    pub stage: String,
+    /// Word for machines, CamelCase (`StageStarted`, `StageDone`, `StageRetrying`, …).
+    pub reason: String,
+    /// Sentence for humans. No secrets.
+    pub message: String,
+}
+
+/// An event as read. `seq` grows without end and never repeats: it is the resume token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Position.
+    pub seq: i64,
+    /// When.
+    pub time: Timestamp,
+    /// Whose.
+    pub tenant_uid: TenantUid,
+    /// Whose.
+    pub tenant: TenantName,
+    /// What.
+    pub event: NewEvent,
+}
+
+/// Which events, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// After this position.
+    pub after_seq: i64,
+    /// Of this customer only.
+    pub customer: Option<CustomerId>,
+    /// Of this tenant name only (also of earlier tenants of that name).
+    pub tenant: Option<TenantName>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// The API's face of the store. Every acknowledged change is durable.
+#[async_trait]
+pub trait TenantStore: Send + Sync + 'static {
+    /// Tenant, operation and first event in one transaction. A replayed request id returns
+    /// the operation that it made.
+    async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError>;
+
+    /// A tenant by name.
+    async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
+
+    /// A page of tenants.
+    async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError>;
+
+    /// Changes a tenant if `etag` (when given) still stands. The running operation, if any,
+    /// ends as superseded.
+    async fn change(
+        &self,
+        name: &TenantName,
+        etag: Option<&str>,
+        change: Change,
+        request: RequestKey,
+    ) -> Result<Accepted, StoreError>;
+
+    /// Accepts deletion. Deleting what is being deleted returns the running operation.
+    async fn delete(&self, name: &TenantName, request: DeleteRequest)
+    -> Result<Accepted, StoreError>;
+
+    /// Asks for cancellation of a running operation. FailedPrecondition for a delete.
+    async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
+
+    /// An operation by id, with its stages. Operations outlive their tenants.
+    async fn operation(&self, id: OperationId) -> Result<Operation, StoreError>;
+
+    /// A page of operations (their stages may be left out).
+    async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError>;
+
+    /// Events, oldest first.
+    async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// Position of the newest event.
+    async fn newest_event(&self) -> Result<i64, StoreError>;
+}
+
+/// The right to work on one tenant until the lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Tenant.
+    pub uid: TenantUid,
+    /// Owner that holds it.
+    pub owner: String,
+    /// Raised by every claim; an older fence can't write.
+    pub fence: i64,
+}
+
+/// Everything needed to decide what to do for one tenant.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Tenant as of now.
+    pub tenant: Tenant,
+    /// Kind of its newest operation.
+    pub operation_kind: OperationKind,
+    /// Whether that operation has ended.
+    pub operation_done: bool,
+    /// All stage records, both directions.
+    pub stages: Vec<StageRecord>,
+    /// The database's clock when this was read.
+    pub now: Timestamp,
+}
+
+/// How an operation ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OperationEnd {
+    /// Which.
+    pub id: OperationId,
+    /// How.
+    pub outcome: OperationOutcome,
+}
+
+/// Changes of the tenant's row by the engine.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TenantPatch {
+    /// New status.
+    pub status: Option<TenantStatus>,
+    /// New direction (a cancelled create unwinds towards absence).
+    pub direction: Option<Direction>,
+    /// Spec and offer to go back to (a cancelled update); raises the generation.
+    pub revert: Option<(TenantSpec, Offer)>,
+    /// Remember spec and offer as the last that were READY.
+    pub mark_ready: bool,
+    /// The cancellation request was acted upon.
+    pub clear_cancel: bool,
+}
+
+/// One fenced transaction of the engine.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// Stage records to insert or replace.
+    pub stages: Vec<StageRecord>,
+    /// Change of the tenant's row.
+    pub tenant: TenantPatch,
+    /// End of the running operation; its stages are kept with it as they stand.
+    pub operation: Option<OperationEnd>,
+    /// Events.
+    pub events: Vec<NewEvent>,
+    /// Give the claim back, due again after this long. If the API changed the tenant since
+    /// the work was loaded, it is due at once whatever is said here.
+    pub release_after: Option<Duration>,
+    /// Remove the tenant and its stages (the operation and the events stay). Implies release.
+    pub remove: bool,
+}
+
+/// The engine's face of the store.
+#[async_trait]
+pub trait WorkStore: Send + Sync + 'static {
+    /// Claims up to `limit` due tenants whose lease is free or over, most urgent first
+    /// (deletes, then creates and updates, then resyncs; fair between customers), raising
+    /// each one's fence.
+    async fn claim(
+        &self,
+        owner: &str,
+        limit: u32,
+        lease_ttl: Duration,
+    ) -> Result<Vec<Claim>, StoreError>;
+
+    /// Loads what is needed to decide.
+    async fn load(&self, claim: &Claim) -> Result<Work, StoreError>;
+
+    /// Prolongs the lease.
+    async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError>;
+
+    /// One fenced transaction; [`StoreError::FenceLost`] if the claim no longer stands, and
+    /// then nothing was written.
+    async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError>;
+
+    /// How long until something is due; `None`: nothing is scheduled.
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Ends all leases at start-up. Does something only where the store can prove that no
+    /// other owner lives (SQLite's exclusive lock); elsewhere leases run out by themselves.
+    async fn recover_leases(&self) -> Result<u64, StoreError>;
+}

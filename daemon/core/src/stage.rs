@@ -1,0 +1,179 @@
+//! Stages: the nodes of a level's graph of work, and the journal's record of each.
+//!
+//! Creating and deleting are the same loop towards presence or absence; each direction has
+//! its own record of a stage, so that a delete in the middle of a create forgets nothing.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AppName, Failure, Timestamp};
+
+/// Towards what the engine works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The environment shall exist as specified.
+    Present,
+    /// Nothing of it shall exist.
+    Absent,
+}
+
+/// One node of the graph of work. The text form (`Display`, `FromStr`) is what is stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Stage {
+    /// The provider agrees that the spec can be built. Present only; changes nothing.
+    Preflight,
+    /// Network and base identities.
+    Network,
+    /// Control plane.
+    Cluster,
+    /// Cluster add-ons.
+    Addons,
+    /// Node pool.
+    NodePool,
+    /// DNS zone.
+    DnsZone,
+    /// Cloud identities of service accounts.
+    Identity,
+    /// Namespace, service accounts and generated secrets of the stack. Present only.
+    Base,
+    /// One app release of the stack. Present only.
+    App(AppName),
+    /// DNS records of the stack's entry points.
+    DnsRecords,
+    /// The environment answers as the customer will use it. Present only.
+    Verify,
+    /// Apps frozen, load balancers and volumes released, releases removed. Absent only.
+    Teardown,
+    /// What Kubernetes left behind in the cloud. Absent only.
+    Leftovers,
+    /// The provider lists nothing of ours any more. Absent only.
+    Inventory,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preflight => "preflight",
+            Self::Network => "network",
+            Self::Cluster => "cluster",
+            Self::Addons => "addons",
+            Self::NodePool => "node-pool",
+            Self::DnsZone => "dns-zone",
+            Self::Identity => "identity",
+            Self::Base => "base",
+            Self::App(app) => return write!(f, "app/{app}"),
+            Self::DnsRecords => "dns-records",
+            Self::Verify => "verify",
+            Self::Teardown => "teardown",
+            Self::Leftovers => "leftovers",
+            Self::Inventory => "inventory",
+        })
+    }
+}
+
+/// A stored stage name that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown stage {0:?}; was the store written by a newer version?")]
+pub struct UnknownStage(pub String);
+
+impl FromStr for Stage {
+    type Err = UnknownStage;
+    fn from_str(text: &str) -> Result<Self, UnknownStage> {
+        Ok(match text {
+            "preflight" => Self::Preflight,
+            "network" => Self::Network,
+            "cluster" => Self::Cluster,
+            "addons" => Self::Addons,
+            "node-pool" => Self::NodePool,
+            "dns-zone" => Self::DnsZone,
+            "identity" => Self::Identity,
+            "base" => Self::Base,
+            "dns-records" => Self::DnsRecords,
+            "verify" => Self::Verify,
+            "teardown" => Self::Teardown,
+            "leftovers" => Self::Leftovers,
+            "inventory" => Self::Inventory,
+            other => match other.strip_prefix("app/").map(AppName::from_str) {
+                Some(Ok(app)) => Self::App(app),
+                _ => return Err(UnknownStage(text.to_owned())),
+            },
+        })
+    }
+}
+
+impl TryFrom<String> for Stage {
+    type Error = UnknownStage;
+    fn try_from(text: String) -> Result<Self, UnknownStage> {
+        text.parse()
+    }
+}
+
+impl From<Stage> for String {
+    fn from(stage: Stage) -> Self {
+        stage.to_string()
+    }
+}
+
+/// How far a stage is in its direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageState {
+    /// The intent is recorded and calls are made.
+    Running,
+    /// Done in its direction (as asked for, or absent) for `generation`.
+    Done,
+    /// Given up until Retry, Update or Delete; `failure` says why.
+    Failed,
+    /// Not needed, with the reason in `detail` (an unreachable API server, a stack that was
+    /// never created).
+    Skipped,
+}
+
+/// One object that a delete removed, for the operation's inventory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RemovedObject {
+    /// The provider's (or Kubernetes') type name.
+    pub r#type: String,
+    /// Identifier.
+    pub id: String,
+    /// Human-readable name; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+/// The journal's record of one stage in one direction: the intent, durable before the first
+/// call, and the outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// Which stage.
+    pub stage: Stage,
+    /// Towards what.
+    pub direction: Direction,
+    /// Generation of the spec that the record works towards.
+    pub generation: i64,
+    /// How far it is.
+    pub state: StageState,
+    /// Counts from 1; a failed attempt that is retried raises it.
+    pub attempt: u32,
+    /// When work towards `generation` began (the intent).
+    pub start_time: Timestamp,
+    /// When it ended; `None` while running.
+    pub end_time: Option<Timestamp>,
+    /// How long it is expected to take, in milliseconds.
+    pub expected_ms: u64,
+    /// When to look again; meaningful while running, and for the resync of what is done.
+    pub poll_time: Timestamp,
+    /// What is being waited for, in plain words.
+    pub detail: String,
+    /// The last failure, kept while retrying.
+    pub failure: Option<Failure>,
+    /// Opaque cache of the provider.
+    pub checkpoint: Vec<u8>,
+    /// The provider's status message (protobuf bytes of the stage's status type).
+    pub status: Vec<u8>,
+    /// What a delete removed.
+    pub removed: Vec<RemovedObject>,
+}

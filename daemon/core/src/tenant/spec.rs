@@ -1,0 +1,333 @@
+//! The spec: parsed once, with all violations together, into types that cannot be wrong.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ClassName;
+
+/// Largest storage: the largest gp3 volume is 64 TiB
+/// (<https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html>).
+pub const STORAGE_GIB_MAX: u32 = 65_536;
+/// Most nodes of one tenant: far above any offer, below every provider's node pool limit.
+pub const NODE_COUNT_MAX: u32 = 100;
+/// Largest stack values as JSON: a Kubernetes Secret (1 MiB) must hold several Helm revisions.
+pub const STACK_VALUES_BYTES_MAX: usize = 32 * 1024;
+/// Most labels, each of Kubernetes' label size.
+const LABELS_MAX: usize = 32;
+const LABEL_CHARS_MAX: usize = 63;
+const DISPLAY_NAME_CHARS_MAX: usize = 63;
+/// Leaves room for `sftp.` and ACME challenge prefixes below the 253 of RFC 1035.
+const DOMAIN_CHARS_MAX: usize = 200;
+const REGION_CHARS_MAX: usize = 63;
+
+/// One thing wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Path of the field as in the API, for example `spec.domain`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub description: String,
+}
+
+/// Everything wrong with a request, never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Violations(pub Vec<Violation>);
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: {}", violation.field, violation.description)?;
+        }
+        Ok(())
+    }
+}
+
+/// Domain of a tenant: lower case, without the final dot, at least two labels.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Domain(String);
+
+impl Domain {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Domain {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.len() > DOMAIN_CHARS_MAX {
+            return Err(format!("must have 1 to {DOMAIN_CHARS_MAX} characters"));
+        }
+        let label_ok = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text.split('.').count() < 2 || !text.split('.').all(label_ok) {
+            return Err("must be a lower-case domain name such as acme.example.com".into());
+        }
+        if text.rsplit('.').next().is_some_and(|tld| tld.bytes().all(|b| b.is_ascii_digit())) {
+            return Err("must be a domain name, not an address".into());
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
+/// Storage for the customer's files, in GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct StorageSize(u32);
+
+impl StorageSize {
+    /// In GiB.
+    #[must_use]
+    pub fn gib(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for StorageSize {
+    type Error = String;
+    fn try_from(gib: u32) -> Result<Self, String> {
+        if (1..=STORAGE_GIB_MAX).contains(&gib) {
+            Ok(Self(gib))
+        } else {
+            Err(format!("must be 1 to {STORAGE_GIB_MAX} GiB, not {gib}"))
+        }
+    }
+}
+
+impl From<StorageSize> for u32 {
+    fn from(size: StorageSize) -> Self {
+        size.0
+    }
+}
+
+/// Number of nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct NodeCount(u32);
+
+impl NodeCount {
+    /// As a number.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for NodeCount {
+    type Error = String;
+    fn try_from(count: u32) -> Result<Self, String> {
+        if (1..=NODE_COUNT_MAX).contains(&count) {
+            Ok(Self(count))
+        } else {
+            Err(format!("must be 1 to {NODE_COUNT_MAX}, not {count}"))
+        }
+    }
+}
+
+impl From<NodeCount> for u32 {
+    fn from(count: NodeCount) -> Self {
+        count.0
+    }
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSpec {
+    /// Name for humans.
+    pub display_name: String,
+    /// Labels, usable in placement rules.
+    pub labels: BTreeMap<String, String>,
+    /// Class ordered; `None`: the placement rules choose.
+    pub class: Option<ClassName>,
+    /// Region wished for; the class must offer it. `None`: the class's first.
+    pub region: Option<String>,
+    /// Domain under which the environment answers.
+    pub domain: Domain,
+    /// Storage for files. Can only grow.
+    pub storage: StorageSize,
+    /// Nodes; `None`: the class's number.
+    pub node_count: Option<NodeCount>,
+    /// Values handed to the stack's charts, below the values contract.
+    pub stack_values: serde_json::Map<String, serde_json::Value>,
+    /// Delete is refused while set.
+    pub deletion_protection: bool,
+    /// No work is done while set, except deletion.
+    pub paused: bool,
+}
+
+/// A spec before it is checked, in plain types.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "the fields of TenantSpec, unchecked")]
+pub struct SpecInput {
+    pub display_name: String,
+    pub labels: BTreeMap<String, String>,
+    pub class: String,
+    pub region: String,
+    pub domain: String,
+    pub storage_gib: i64,
+    pub node_count: i64,
+    pub stack_values: serde_json::Map<String, serde_json::Value>,
+    pub deletion_protection: bool,
+    pub paused: bool,
+}
+
+struct Collector(Vec<Violation>);
+
+impl Collector {
+    fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.0.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    fn check<T, E: fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.add(field, error.to_string())).ok()
+    }
+}
+
+impl TenantSpec {
+    /// Checks `input`, reporting everything that is wrong at once. Field paths are relative
+    /// to the tenant resource (`domain`, `storage_gib`, …).
+    ///
+    /// # Errors
+    /// All violations.
+    pub fn parse(input: SpecInput) -> Result<Self, Violations> {
+        let mut problems = Collector(Vec::new());
+        if input.display_name.chars().count() > DISPLAY_NAME_CHARS_MAX
+            || input.display_name.chars().any(char::is_control)
+        {
+            problems.add(
+                "display_name",
+                format!("must have at most {DISPLAY_NAME_CHARS_MAX} printable characters"),
+            );
+        }
+        check_labels(&input.labels, &mut problems);
+        let class = (!input.class.is_empty())
+            .then(|| problems.check("class", input.class.parse::<ClassName>()))
+            .flatten();
+        if !region_ok(&input.region) {
+            problems.add("region", "must be a region name such as eu-central-1");
+        }
+        let domain = problems.check("domain", Domain::try_from(input.domain));
+        let storage = problems.check(
+            "storage_gib",
+            u32::try_from(input.storage_gib)
+                .map_err(|_| {
+                    format!("must be 1 to {STORAGE_GIB_MAX} GiB, not {}", input.storage_gib)
+                })
+                .and_then(StorageSize::try_from),
+        );
+        let node_count = match input.node_count {
+            0 => None,
+            count => problems.check(
+                "node_count",
+                u32::try_from(count)
+                    .map_err(|_| format!("must be 1 to {NODE_COUNT_MAX}, not {count}"))
+                    .and_then(NodeCount::try_from),
+            ),
+        };
+        let values_bytes = serde_json::to_vec(&input.stack_values).map_or(usize::MAX, |v| v.len());
+        if values_bytes > STACK_VALUES_BYTES_MAX {
+            problems.add(
+                "stack_values",
+                format!("must be at most {STACK_VALUES_BYTES_MAX} bytes as JSON, not {values_bytes}"),
+            );
+        }
+        match (problems.0.is_empty(), domain, storage) {
+            (true, Some(domain), Some(storage)) => Ok(Self {
+                display_name: input.display_name,
+                labels: input.labels,
+                class,
+                region: (!input.region.is_empty()).then_some(input.region),
+                domain,
+                storage,
+                node_count,
+                stack_values: input.stack_values,
+                deletion_protection: input.deletion_protection,
+                paused: input.paused,
+            }),
+            _ => Err(Violations(problems.0)),
+        }
+    }
+
+    /// Whether going from `self` to `new` needs work in the cloud (a new generation), as
+    /// opposed to a change of the record only.
+    #[must_use]
+    pub fn needs_work(&self, new: &Self) -> bool {
+        self.storage != new.storage
+            || self.node_count != new.node_count
+            || self.stack_values != new.stack_values
+            || self.domain != new.domain
+            || self.class != new.class
+            || self.region != new.region
+    }
+
+    /// What forbids going from `self` to `new`; the paths are the API's.
+    #[must_use]
+    pub fn forbidden_changes(&self, new: &Self) -> Vec<Violation> {
+        let mut problems = Collector(Vec::new());
+        if self.domain != new.domain {
+            problems.add("domain", "can't be changed; create a new tenant and delete this one");
+        }
+        if self.class != new.class {
+            problems.add("class", "can't be changed; create a new tenant and delete this one");
+        }
+        if self.region != new.region {
+            problems.add("region", "can't be changed; create a new tenant and delete this one");
+        }
+        if new.storage < self.storage {
+            problems.add(
+                "storage_gib",
+                format!(
+                    "can only grow: it is {} GiB, {} were asked for",
+                    self.storage.gib(),
+                    new.storage.gib()
+                ),
+            );
+        }
+        problems.0
+    }
+}
+
+fn region_ok(region: &str) -> bool {
+    region.len() <= REGION_CHARS_MAX
+        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Collector) {
+    if labels.len() > LABELS_MAX {
+        problems.add("labels", format!("must be at most {LABELS_MAX}, not {}", labels.len()));
+    }
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let outer = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
+    let ok = |text: &str| {
+        let bytes = text.as_bytes();
+        bytes.len() <= LABEL_CHARS_MAX
+            && bytes.iter().all(|b| inner(*b))
+            && outer(bytes.first())
+            && outer(bytes.last())
+    };
+    for (key, value) in labels {
+        if key.is_empty() || !ok(key) || !ok(value) {
+            problems.add(
+                &format!("labels[{:?}]", key.chars().take(LABEL_CHARS_MAX).collect::<String>()),
+                "key and value must have at most 63 letters, digits, '-', '_' or '.', \
+                 and begin and end with a letter or digit",
+            );
+        }
+    }
+}
