@@ -1,1 +1,4 @@
-//! The landlord daemon.
+//! The landlord daemon: configuration, wiring, start-up and shutdown. Everything else lives
+//! in the crates that it wires.
+
+pub mod config;

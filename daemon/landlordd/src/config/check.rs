@@ -1,0 +1,235 @@
+//! From values to what they mean: names parsed, references resolved, secrets read. All
+//! problems are reported together.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use landlord_core::{
+    Catalog, ClassName, ProviderName, ports::ProviderKey,
+};
+use secrecy::SecretString;
+
+use super::{Config, Provider, print::is_secret};
+
+/// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
+const TIME_SCALE_MIN: f64 = 0.0001;
+/// A credential file is a few KiB; whatever is larger is not one.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A configuration whose parts fit together.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Installation.
+    pub installation: String,
+    /// Classes, rules, accounts.
+    pub catalog: Catalog,
+    /// One entry for each provider and credential scope.
+    pub providers: Vec<ProviderSetup>,
+}
+
+/// All that a plugin's process needs.
+#[derive(Debug, Clone)]
+pub struct ProviderSetup {
+    /// Provider and credential scope.
+    pub key: ProviderKey,
+    /// The provider's section.
+    pub provider: Provider,
+    /// The credential scope as JSON, with secrets.
+    pub credential_json: SecretString,
+}
+
+/// Checks what the types can't.
+///
+/// # Errors
+/// Every problem, one each.
+pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
+    let mut problems = Vec::new();
+    if let Err(error) = config.installation.parse::<ProviderName>() {
+        problems.push(format!("installation: {}", error.problem));
+    }
+    check_server(config, &mut problems);
+    let mut catalog = Catalog { rules: config.placement.clone(), ..Catalog::default() };
+    let providers = check_providers(config, &mut catalog, &mut problems);
+    check_classes(config, &mut catalog, &mut problems);
+    check_rules(config, &catalog, &mut problems);
+    if problems.is_empty() {
+        Ok(Checked { installation: config.installation.clone(), catalog, providers })
+    } else {
+        Err(problems)
+    }
+}
+
+fn check_server(config: &Config, problems: &mut Vec<String>) {
+    let listen = &config.server.tcp_listen;
+    if listen.is_empty() {
+        return;
+    }
+    match listen.parse::<std::net::SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => {}
+        Ok(_) => problems.push(format!(
+            "server.tcp_listen: {listen:?} is not a loopback address; TCP clients are not \
+             authenticated, so put a proxy that authenticates in front of the unix socket"
+        )),
+        Err(_) => problems.push(format!(
+            "server.tcp_listen: {listen:?} is not an address such as 127.0.0.1:7443"
+        )),
+    }
+}
+
+fn check_providers(
+    config: &Config,
+    catalog: &mut Catalog,
+    problems: &mut Vec<String>,
+) -> Vec<ProviderSetup> {
+    let mut setups = Vec::new();
+    for (name, provider) in &config.providers {
+        let at = format!("providers.{name}");
+        let provider_name = match name.parse::<ProviderName>() {
+            Ok(provider_name) => provider_name,
+            Err(error) => {
+                problems.push(format!("{at}: {error}"));
+                continue;
+            }
+        };
+        check_pin(&at, provider, problems);
+        if !(TIME_SCALE_MIN..=1.0).contains(&provider.time_scale) {
+            problems.push(format!(
+                "{at}.time_scale: must be {TIME_SCALE_MIN} to 1.0, not {}",
+                provider.time_scale
+            ));
+        }
+        if provider.credentials.is_empty() {
+            problems.push(format!("{at}.credentials: name at least one credential scope"));
+        }
+        for (scope, credentials) in &provider.credentials {
+            let key = ProviderKey { provider: provider_name.clone(), credentials: scope.clone() };
+            if !credentials.account.is_empty() {
+                catalog
+                    .accounts
+                    .insert((provider_name.clone(), scope.clone()), credentials.account.clone());
+            }
+            match resolve(&format!("{at}.credentials.{scope}"), &credentials.settings) {
+                Ok(json) => setups.push(ProviderSetup {
+                    key,
+                    provider: provider.clone(),
+                    credential_json: json,
+                }),
+                Err(mut more) => problems.append(&mut more),
+            }
+        }
+    }
+    setups
+}
+
+fn check_pin(at: &str, provider: &Provider, problems: &mut Vec<String>) {
+    let hex64 = provider.sha256.len() == 64 && provider.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+    if provider.sha256.is_empty() && !provider.allow_unpinned {
+        problems.push(format!(
+            "{at}.sha256: is missing; put the output of `sha256sum {}` here",
+            provider.plugin.display()
+        ));
+    } else if !provider.sha256.is_empty() && !hex64 {
+        problems.push(format!("{at}.sha256: must be 64 hexadecimal digits"));
+    }
+}
+
+/// Replaces `*_file` keys by the content of the files they name.
+fn resolve(
+    at: &str,
+    settings: &serde_json::Map<String, serde_json::Value>,
+) -> Result<SecretString, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut resolved = serde_json::Map::new();
+    for (key, value) in settings {
+        let path = format!("{at}.{key}");
+        if is_secret(&path) {
+            problems.push(format!(
+                "{path}: secrets don't belong into the configuration; write it to a file that \
+                 only the daemon can read and name that with {key}_file"
+            ));
+        } else if let (Some(plain), Some(file)) = (key.strip_suffix("_file"), value.as_str()) {
+            match read_secret(&PathBuf::from(file)) {
+                Ok(text) => {
+                    resolved.insert(plain.to_owned(), text.into());
+                }
+                Err(problem) => problems.push(format!("{path}: {problem}")),
+            }
+        } else {
+            resolved.insert(key.clone(), value.clone());
+        }
+    }
+    if problems.is_empty() {
+        Ok(SecretString::from(serde_json::Value::Object(resolved).to_string()))
+    } else {
+        Err(problems)
+    }
+}
+
+fn read_secret(path: &std::path::Path) -> Result<String, String> {
+    use std::os::unix::fs::MetadataExt;
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| format!("can't read {shown}: {error}"))?;
+    if metadata.len() > SECRET_FILE_BYTES_MAX {
+        return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err(format!("{shown} can be read by others; run `chmod 600 {shown}`"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("can't read {shown}: {error}"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn check_classes(config: &Config, catalog: &mut Catalog, problems: &mut Vec<String>) {
+    for (name, class) in &config.classes {
+        let at = format!("classes.{name}");
+        let class_name = match name.parse::<ClassName>() {
+            Ok(class_name) => class_name,
+            Err(error) => {
+                problems.push(format!("{at}: {error}"));
+                continue;
+            }
+        };
+        match config.providers.get(class.provider.as_str()) {
+            None => problems.push(format!(
+                "{at}.provider: providers.{} is not configured",
+                class.provider
+            )),
+            Some(provider) if !provider.credentials.contains_key(&class.credentials) => problems
+                .push(format!(
+                    "{at}.credentials: providers.{}.credentials.{} is not configured",
+                    class.provider, class.credentials
+                )),
+            Some(_) => {}
+        }
+        if class.level != landlord_core::Level::Cluster {
+            problems.push(format!("{at}.level: only CLUSTER is served by this version"));
+        }
+        if class.regions.is_empty() {
+            problems.push(format!("{at}.regions: name at least one region"));
+        }
+        if class.node_count == 0 || class.node_count > class.node_count_max {
+            problems.push(format!("{at}.node_count: must be 1 to node_count_max"));
+        }
+        if let Some(stack) = &class.stack
+            && !config.deploy.stacks_dir.join(stack.as_str()).join("stack.yaml").is_file()
+        {
+            problems.push(format!(
+                "{at}.stack: {} has no folder {stack} with a stack.yaml (deploy.stacks_dir)",
+                config.deploy.stacks_dir.display()
+            ));
+        }
+        catalog.classes.insert(class_name, class.clone());
+    }
+}
+
+fn check_rules(config: &Config, catalog: &Catalog, problems: &mut Vec<String>) {
+    let mut seen = BTreeMap::new();
+    for (index, rule) in config.placement.iter().enumerate() {
+        let at = format!("placement[{index}]");
+        if !catalog.classes.contains_key(&rule.class) {
+            problems.push(format!("{at}.class: class {:?} is not configured", rule.class.as_str()));
+        }
+        if let Some(earlier) = seen.insert(rule.name.clone(), index) {
+            problems.push(format!("{at}.name: placement[{earlier}] has the same name"));
+        }
+    }
+}

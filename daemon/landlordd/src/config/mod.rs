@@ -1,0 +1,261 @@
+//! The daemon's configuration: one struct, unknown keys rejected, every key documented with
+//! unit and default in `config/landlord.toml` (a test holds the two together).
+//!
+//! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
+//! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
+
+mod check;
+mod duration;
+mod load;
+mod print;
+
+pub use check::{Checked, ProviderSetup, check};
+pub use duration::HumanDuration;
+pub use load::{Layers, Loaded, load};
+pub use print::print;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use landlord_core::{Class, PlacementRule};
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of this installation; every cloud object carries it. A DNS label, never changed.
+    pub installation: String,
+    /// How clients reach the daemon.
+    pub server: Server,
+    /// Where promises are kept.
+    pub store: Store,
+    /// How work is done.
+    pub engine: Engine,
+    /// How stacks are deployed.
+    pub deploy: Deploy,
+    /// What is logged.
+    pub log: Log,
+    /// Providers by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Classes by name.
+    pub classes: BTreeMap<String, Class>,
+    /// Placement rules in order; the first match wins.
+    pub placement: Vec<PlacementRule>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            installation: "landlord".into(),
+            server: Server::default(),
+            store: Store::default(),
+            engine: Engine::default(),
+            deploy: Deploy::default(),
+            log: Log::default(),
+            providers: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            placement: Vec::new(),
+        }
+    }
+}
+
+/// How clients reach the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Unix socket; only its owner and root are let in.
+    pub socket: PathBuf,
+    /// TCP address on the loopback interface; empty: none.
+    pub tcp_listen: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { socket: "/run/landlord/landlord.sock".into(), tcp_listen: String::new() }
+    }
+}
+
+/// Where promises are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// SQLite file; its folder must exist.
+    pub path: PathBuf,
+    /// Newest events kept for Watch and `landlord events`.
+    pub events_max: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { path: "/var/lib/landlord/landlord.db".into(), events_max: 100_000 }
+    }
+}
+
+/// How work is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Tenants worked on at the same moment.
+    pub passes_max: u32,
+    /// A claim ends this long after its owner was last heard of.
+    pub lease_ttl: HumanDuration,
+    /// READY tenants are looked at again this often.
+    pub resync_interval: HumanDuration,
+    /// A delete waits this long for an unreachable API server.
+    pub teardown_patience: HumanDuration,
+    /// Passing trouble is retried this long before a stage fails.
+    pub retry_patience: HumanDuration,
+    /// Passes may end for this long after SIGTERM.
+    pub drain_deadline: HumanDuration,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            passes_max: 64,
+            lease_ttl: HumanDuration::from_secs(30),
+            resync_interval: HumanDuration::from_secs(30 * 60),
+            teardown_patience: HumanDuration::from_secs(10 * 60),
+            retry_patience: HumanDuration::from_secs(60 * 60),
+            drain_deadline: HumanDuration::from_secs(20),
+        }
+    }
+}
+
+/// How stacks are deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Deploy {
+    /// Folder with a folder for each stack.
+    pub stacks_dir: PathBuf,
+    /// Helm 4 binary.
+    pub helm_path: PathBuf,
+    /// Versions of it that are fit, as a semver requirement.
+    pub helm_version: String,
+    /// Helm's own cache and config, and short-lived kubeconfig files.
+    pub state_dir: PathBuf,
+    /// Helm processes at the same moment (each takes 100 to 200 MB).
+    pub helm_processes_max: u32,
+    /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
+    pub gateway_api_crds: PathBuf,
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self {
+            stacks_dir: "/usr/share/landlord/stacks".into(),
+            helm_path: "/usr/bin/helm".into(),
+            helm_version: ">=4.3.0, <5.0.0".into(),
+            state_dir: "/var/lib/landlord/deploy".into(),
+            helm_processes_max: 4,
+            gateway_api_crds: PathBuf::new(),
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".into(), format: LogFormat::Text }
+    }
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For humans.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A provider: a plugin file and its credential scopes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Plugin library.
+    pub plugin: PathBuf,
+    /// SHA-256 of the plugin, hex. Empty only with `allow_unpinned`.
+    #[serde(default)]
+    pub sha256: String,
+    /// Load whatever the file holds. For development.
+    #[serde(default)]
+    pub allow_unpinned: bool,
+    /// Endpoint that replaces the cloud's own, for simulators.
+    #[serde(default)]
+    pub endpoint_override: String,
+    /// Multiplies expected durations, poll intervals and patience; 1.0 but for simulators.
+    #[serde(default = "one")]
+    pub time_scale: f64,
+    /// Longest that one call of the plugin may take.
+    #[serde(default = "call_deadline")]
+    pub call_deadline: HumanDuration,
+    /// Calls of the plugin at the same moment.
+    #[serde(default = "calls_max")]
+    pub calls_max: u32,
+    /// Memory that the plugin's process may take, in MiB of address space.
+    #[serde(default = "memory_max_mib")]
+    pub memory_max_mib: u64,
+    /// Environment variables that the plugin's process keeps, by name.
+    #[serde(default)]
+    pub environment: Vec<String>,
+    /// Other figures for the plugin's rate buckets, by bucket name.
+    #[serde(default)]
+    pub rate_buckets: BTreeMap<String, RateBucket>,
+    /// The plugin's own settings.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// Credential scopes by name; each runs in a process of its own.
+    pub credentials: BTreeMap<String, Credentials>,
+}
+
+/// A rate limit that replaces the plugin's figure.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateBucket {
+    /// Calls per second, sustained.
+    pub rate_per_second: f64,
+    /// Calls at once after a pause.
+    pub burst: f64,
+}
+
+/// A credential scope. Its further keys are the plugin's; a key that ends in `_file` is
+/// replaced by the content of the file it names, and secrets are accepted in no other way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// Account, project or subscription that it belongs to; also the key of the rate limits.
+    #[serde(default)]
+    pub account: String,
+    /// The plugin's own keys.
+    #[serde(flatten)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Above the slowest single call (a large CloudFormation template, a throttled page walk).
+fn call_deadline() -> HumanDuration {
+    HumanDuration::from_secs(60)
+}
+
+/// Cloud limits are a few tens of calls per second and account: more in flight only wait.
+fn calls_max() -> u32 {
+    64
+}
+
+/// Address space, not memory in use: thread stacks and allocator arenas reserve much of it.
+fn memory_max_mib() -> u64 {
+    4096
+}

@@ -1,0 +1,134 @@
+//! Configuration as its user meets it: layers, origins, mistakes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use landlordd::config::{Config, Layers, check, load, print};
+
+fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn from_file(text: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", text);
+    load(&Layers { file: Some(file), ..Layers::default() })
+        .map(|loaded| loaded.config)
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_documented_file_equals_the_defaults() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/landlord.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let documented = load(&Layers { file: Some(file), ..Layers::default() }).unwrap().config;
+    assert_eq!(documented, Config::default());
+    // Every key of the defaults stands in the file itself.
+    let defaults = toml::Table::try_from(Config::default()).unwrap();
+    let written: toml::Table = text.parse().unwrap();
+    assert_eq!(defaults, written);
+}
+
+#[test]
+fn later_layers_win_and_origins_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", "[engine]\npasses_max = 1\nlease_ttl = '10s'\n");
+    write(folder.path(), "conf.d/20-b.toml", "[engine]\npasses_max = 3\n");
+    write(folder.path(), "conf.d/10-a.toml", "[engine]\npasses_max = 2\n");
+    let layers = Layers {
+        file: Some(file),
+        sets: vec!["log.filter=debug".into()],
+        environment: false,
+    };
+    let loaded = load(&layers).unwrap();
+    assert_eq!(loaded.config.engine.passes_max, 3);
+    assert_eq!(loaded.config.log.filter, "debug");
+    let shown = print(&loaded);
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(line("engine.passes_max").contains("20-b.toml"), "{shown}");
+    assert!(line("engine.lease_ttl").contains("landlord.toml"), "{shown}");
+    assert!(line("log.filter").contains("--set"), "{shown}");
+    assert!(line("store.path").ends_with("# default"), "{shown}");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let cases = [
+        ("[engine]\nlease_tll = '3s'\n", "did you mean \"lease_ttl\"?"),
+        ("[engin]\nlease_ttl = '3s'\n", "did you mean \"engine\"?"),
+        ("[engine]\nlease_ttl = 'soon'\n", "not a duration"),
+        ("[engine]\npasses_max = 'many'\n", "engine.passes_max"),
+    ];
+    for (text, expected) in cases {
+        let error = from_file(text).unwrap_err();
+        assert!(error.contains(expected), "{text:?} gave {error:?}");
+        assert!(error.contains("landlord.toml"), "no origin in {error:?}");
+    }
+    let missing = load(&Layers { file: Some("/nowhere/landlord.toml".into()), ..Layers::default() });
+    assert!(missing.err().unwrap().to_string().contains("does not exist"));
+}
+
+const PROVIDER: &str = "
+[providers.eks]
+plugin = '/usr/lib/landlord/plugin.so'
+allow_unpinned = true
+[providers.eks.credentials.default]
+kind = 'static'
+account = '111122223333'
+";
+
+#[test]
+fn references_and_secrets_are_checked_together() {
+    let text = format!(
+        "{PROVIDER}secret_access_key = 'abc'
+[classes.small]
+level = 'CLUSTER'
+provider = 'gke'
+credentials = 'default'
+regions = []
+machine_type = 'm'
+node_count = 0
+node_count_max = 1
+[[placement]]
+name = 'all'
+class = 'large'
+"
+    );
+    let problems = check(&from_file(&text).unwrap()).unwrap_err().join("\n");
+    for expected in [
+        "secret_access_key_file",
+        "providers.gke is not configured",
+        "classes.small.regions",
+        "classes.small.node_count",
+        "class \"large\" is not configured",
+    ] {
+        assert!(problems.contains(expected), "{expected:?} is not in:\n{problems}");
+    }
+    let pinned = PROVIDER.replace("allow_unpinned = true", "");
+    let problems = check(&from_file(&pinned).unwrap()).unwrap_err().join("\n");
+    assert!(problems.contains("sha256sum"), "{problems}");
+}
+
+#[test]
+fn secret_files_are_read_and_masked() {
+    use secrecy::ExposeSecret as _;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = write(folder.path(), "key", "hunter2\n");
+    let text = format!("{PROVIDER}secret_access_key_file = '{}'\n", secret.display());
+    let file = write(folder.path(), "landlord.toml", &text);
+    let loaded = load(&Layers { file: Some(file), ..Layers::default() }).unwrap();
+
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(check(&loaded.config).unwrap_err().join("\n").contains("chmod 600"));
+
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let checked = check(&loaded.config).unwrap();
+    let json = checked.providers[0].credential_json.expose_secret();
+    assert!(json.contains(r#""secret_access_key":"hunter2""#), "{json}");
+    assert!(!print(&loaded).contains("hunter2"));
+    assert!(!format!("{checked:?}").contains("hunter2"));
+}
