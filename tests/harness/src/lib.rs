@@ -1,1 +1,16 @@
-//! Starts the real daemon, plugins and simulated clouds for end-to-end tests.
+//! Starts the real daemon, the real plugins and the simulated clouds, for end-to-end tests,
+//! benchmarks and the quickstart. Knows how to start, stop and ask them; never how they work.
+//!
+//! Without the feature `client` the crate is small, so that the quickstart starts soon.
+
+pub mod binaries;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod process;
+pub mod simulator;
+pub mod world;
+
+pub use binaries::Binaries;
+pub use process::Service;
+pub use simulator::Simulator;
+pub use world::{World, WorldOptions};

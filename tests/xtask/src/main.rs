@@ -1,3 +1,55 @@
-//! Tasks of the repository: test, ci and their set-up.
+//! `cargo xtask test` and `cargo xtask ci`: everything that a landing must pass, with its
+//! set-up. What a test needs on a machine is made here, in a cache folder outside the clone.
 
-fn main() {}
+mod checks;
+mod python;
+mod report;
+mod setup;
+mod suite;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Tasks of the repository.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum Task {
+    /// Sets up what the tests need, then runs all of them.
+    Test,
+    /// Formatting, lints, docs, protobuf rules, then all tests.
+    Ci,
+    /// Only what the tests need: Kubernetes parts, Python environments, buf.
+    Setup,
+    /// Only formatting, lints, docs and protobuf rules.
+    Check,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<bool> {
+    match task {
+        Task::Setup => setup::all().map(|_| true),
+        Task::Check => checks::all().map(|()| true),
+        Task::Test => suite::run(),
+        Task::Ci => {
+            checks::all()?;
+            suite::run()
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! House rules that a compiler can't check.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+
+/// A file longer than this is two files.
+const FILE_LINES_MAX: usize = 400;
+
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .current_dir(checkout())
+        .features(CargoOpt::AllFeatures)
+        .other_options(vec!["--offline".into(), "--locked".into()])
+        .exec()
+        .unwrap()
+}
+
+fn sources(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    walkdir::WalkDir::new(checkout().join(folder))
+        .into_iter()
+        .filter_entry(|entry| {
+            let name = entry.file_name().to_string_lossy();
+            !name.starts_with('.') && name != "target" && name != "node_modules"
+        })
+        .filter_map(Result::ok)
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)))
+        .collect()
+}
+
+fn show(path: &Path) -> String {
+    path.strip_prefix(checkout()).unwrap_or(path).display().to_string()
+}
+
+/// Own crates that each crate of the daemon may depend on, outside its tests.
+const MAY_DEPEND: [(&str, &[&str]); 10] = [
+    ("landlord-provider-api", &[]),
+    ("landlord-proto", &[]),
+    ("landlord-core", &["landlord-provider-api"]),
+    ("landlord-store", &["landlord-core"]),
+    ("landlord-engine", &["landlord-core", "landlord-provider-api"]),
+    ("landlord-plugin-host", &["landlord-core", "landlord-provider-api"]),
+    ("landlord-deploy", &["landlord-core"]),
+    ("landlord-grpc", &["landlord-core", "landlord-proto"]),
+    ("landlord-cli", &["landlord-proto"]),
+    ("landlord-plugin-eks", &["landlord-provider-api"]),
+];
+
+#[test]
+fn dependencies_point_inward() {
+    let metadata = metadata();
+    let own: BTreeSet<&str> =
+        metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
+    for (name, allowed) in MAY_DEPEND {
+        let package =
+            metadata.packages.iter().find(|package| package.name.as_str() == name).unwrap();
+        for dependency in &package.dependencies {
+            if dependency.kind == DependencyKind::Normal && own.contains(dependency.name.as_str()) {
+                assert!(
+                    allowed.contains(&dependency.name.as_str()),
+                    "{name} must not depend on {}",
+                    dependency.name
+                );
+            }
+        }
+    }
+    let core = metadata.packages.iter().find(|p| p.name.as_str() == "landlord-core").unwrap();
+    for banned in ["tokio", "sqlx", "tonic", "kube"] {
+        assert!(
+            !core.dependencies.iter().any(|d| d.name == banned && d.kind == DependencyKind::Normal),
+            "landlord-core must not know {banned}"
+        );
+    }
+}
+
+/// Licences that a dependency may have; each is compatible with Apache-2.0 distribution.
+const LICENCES: [&str; 13] = [
+    "Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unicode-3.0", "Zlib", "0BSD",
+    "CC0-1.0", "Unlicense", "BSL-1.0", "CDLA-Permissive-2.0", "MPL-2.0",
+];
+/// Second TLS stacks and crates that were weighed and refused.
+const BANNED: [(&str, &str); 5] = [
+    ("ring", "one TLS stack: rustls on aws-lc-rs"),
+    ("openssl-sys", "one TLS stack: rustls on aws-lc-rs"),
+    ("native-tls", "one TLS stack: rustls on aws-lc-rs"),
+    ("aws-sdk-ec2", "takes minutes and gigabytes to compile; the sweep signs its few queries"),
+    ("serde_yaml", "unmaintained; use serde-saphyr"),
+];
+
+#[test]
+fn dependencies_are_licensed_and_single() {
+    let metadata = metadata();
+    let mut problems = Vec::new();
+    for package in &metadata.packages {
+        if package.source.is_none() {
+            continue;
+        }
+        if let Some((name, why)) = BANNED.iter().find(|(name, _)| package.name.as_str() == *name) {
+            let used = metadata.resolve.as_ref().unwrap().nodes.iter().any(|n| n.id == package.id);
+            if used && is_linked(&metadata, name) {
+                problems.push(format!("{name} is banned: {why}"));
+            }
+        }
+        let licence = package.license.clone().unwrap_or_default().replace('/', " OR ");
+        // Every term of an AND needs one allowed alternative of its OR.
+        let fine = licence.split(" AND ").all(|term| {
+            term.split(" OR ").any(|choice| {
+                let choice = choice.trim_matches(['(', ')', ' ']);
+                LICENCES.iter().any(|known| choice == *known || choice.starts_with(&format!("{known} WITH ")))
+            })
+        });
+        if !fine {
+            problems.push(format!("{} {} has the licence {licence:?}", package.name, package.version));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Whether a crate is reached from ours on this platform (the lock file also names others').
+fn is_linked(metadata: &Metadata, name: &str) -> bool {
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut open: Vec<_> = metadata.workspace_members.iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        for dependency in &nodes[id].deps {
+            let here = dependency.dep_kinds.iter().any(|kind| {
+                kind.target.as_ref().is_none_or(|target| !target.to_string().contains("windows") && !target.to_string().contains("wasm"))
+            });
+            if here {
+                open.push(&dependency.pkg);
+            }
+        }
+    }
+    metadata.packages.iter().any(|package| package.name.as_str() == name && seen.contains(&package.id))
+}
+
+#[test]
+fn files_are_small_and_say_why_they_exist() {
+    let mut problems = Vec::new();
+    for folder in ["daemon", "plugins", "tests", "examples", "proto"] {
+        for path in sources(folder, &["rs"]) {
+            let text = fs::read_to_string(&path).unwrap();
+            let is_test = show(&path).contains("/tests/") && !show(&path).starts_with("tests/cloudsim/src");
+            let code = text.split("#[cfg(test)]").next().unwrap_or(&text);
+            let lines = code.lines().count();
+            if lines > FILE_LINES_MAX && !is_test {
+                problems.push(format!("{} has {lines} lines, more than {FILE_LINES_MAX}", show(&path)));
+            }
+            if !text.trim_start().starts_with("//!") {
+                problems.push(format!("{} does not open with why it exists (//!)", show(&path)));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn the_daemon_knows_no_provider() {
+    let mut problems = Vec::new();
+    for path in sources("daemon", &["rs", "sql"]) {
+        if show(&path).contains("/tests/") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or(&text);
+        for (number, line) in code.lines().enumerate() {
+            let line_code = line.split("//").next().unwrap_or(line).to_lowercase();
+            for word in ["\"eks", "\"gke", "\"aks", "aws_", "landlord_plugin_"] {
+                if line_code.contains(word) && !line_code.contains("aws_lc") {
+                    problems.push(format!("{}:{}: {}", show(&path), number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "provider names belong under plugins/ and config/:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn modules_have_telling_names() {
+    for path in sources(".", &["rs"]) {
+        let stem = path.file_stem().unwrap().to_string_lossy().to_string();
+        assert!(
+            !["utils", "util", "helpers", "helper", "misc", "manager"].contains(&stem.as_str()),
+            "{}: name it after what it does",
+            show(&path)
+        );
+    }
+}

@@ -1,0 +1,101 @@
+//! Builds the programs under test with cargo and finds them. Cargo decides what is stale.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The programs of this workspace that a world consists of.
+#[derive(Debug, Clone)]
+pub struct Binaries {
+    /// The daemon.
+    pub landlordd: PathBuf,
+    /// The command line client.
+    pub landlord: PathBuf,
+    /// The simulated clouds.
+    pub cloudsim: PathBuf,
+    /// The EKS plugin.
+    pub plugin_eks: PathBuf,
+    /// The in-memory plugin with scripted faults.
+    pub plugin_fake: PathBuf,
+}
+
+const PACKAGES: [&str; 5] =
+    ["landlordd", "landlord-cli", "cloudsim", "landlord-plugin-eks", "landlord-plugin-fake"];
+
+/// Root of the checkout that this crate was built from.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+impl Binaries {
+    /// Builds what is stale (nothing, on a second call) in the profile of this crate.
+    /// `progress` is told each crate that was compiled.
+    ///
+    /// # Errors
+    /// The compiler's messages, if it fails; a missing cargo.
+    pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(checkout()).args(["build", "--message-format=json-render-diagnostics"]);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        for package in PACKAGES {
+            command.args(["--package", package]);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("can't run cargo; install Rust with rustup, see https://rustup.rs")?;
+        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            bail!("cargo has no output");
+        };
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let mut files = Vec::new();
+        for line in BufReader::new(stdout).lines() {
+            let message: serde_json::Value = serde_json::from_str(&line?)?;
+            if message["reason"] != "compiler-artifact" {
+                continue;
+            }
+            if message["fresh"] == false {
+                progress(message["target"]["name"].as_str().unwrap_or_default());
+            }
+            let paths = message["filenames"].as_array().into_iter().flatten();
+            files.extend(paths.filter_map(|path| path.as_str().map(PathBuf::from)));
+        }
+        let status = child.wait()?;
+        let errors = errors.join().unwrap_or_default();
+        if !status.success() {
+            bail!("cargo build failed:\n{errors}");
+        }
+        Self::among(&files)
+    }
+
+    fn among(files: &[PathBuf]) -> Result<Self> {
+        let find = |name: &str| {
+            files
+                .iter()
+                .find(|path| path.file_name().is_some_and(|file| file == name))
+                .cloned()
+                .with_context(|| format!("cargo built no {name}"))
+        };
+        Ok(Self {
+            landlordd: find("landlordd")?,
+            landlord: find("landlord")?,
+            cloudsim: find("cloudsim")?,
+            plugin_eks: find("liblandlord_plugin_eks.so")?,
+            plugin_fake: find("liblandlord_plugin_fake.so")?,
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! The simulated clouds as a process, and their control interface under `/_sim/`.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::Service;
+
+/// How long it may take to listen.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+/// Longest answer waited for: the journal's long poll and some.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running simulator.
+#[derive(Debug)]
+pub struct Simulator {
+    service: Service,
+    /// `http://127.0.0.1:PORT`.
+    pub endpoint: String,
+    control: Control,
+}
+
+/// Client of the control interface. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Control {
+    agent: ureq::Agent,
+    endpoint: String,
+}
+
+impl Simulator {
+    /// Starts `cloudsim` on a free port, with further `arguments`.
+    ///
+    /// # Errors
+    /// A simulator that does not come up, with the end of its log.
+    pub fn start(program: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
+        let port = free_port()?;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let mut all = vec!["--listen".to_owned(), format!("127.0.0.1:{port}")];
+        all.extend_from_slice(arguments);
+        let mut service = Service::start("cloudsim", program, &all, &folder.join("cloudsim.log"))?;
+        let control = Control::new(&endpoint);
+        let deadline = Instant::now() + START_PATIENCE;
+        while control.journal(i64::MAX).is_err() {
+            if let Some(status) = service.ended()? {
+                bail!("cloudsim ended with {status}:\n{}", service.log_tail(20));
+            }
+            if Instant::now() > deadline {
+                bail!("cloudsim does not answer:\n{}", service.log_tail(20));
+            }
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        Ok(Self { service, endpoint, control })
+    }
+
+    /// Its control interface.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops it and the Kubernetes control planes that it runs.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn stop(self, patience: Duration) -> Result<bool> {
+        self.service.stop(patience)
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        self.service.log_tail(lines)
+    }
+}
+
+impl Control {
+    /// A client for the simulator at `endpoint`.
+    #[must_use]
+    pub fn new(endpoint: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_PATIENCE))
+            .http_status_as_error(false)
+            .build();
+        Self { agent: config.into(), endpoint: endpoint.to_owned() }
+    }
+
+    /// Journal entries after `since`.
+    ///
+    /// # Errors
+    /// No or an unexpected answer.
+    pub fn journal(&self, since: i64) -> Result<Vec<Value>> {
+        list(self.get(&format!("journal?since={since}"))?)
+    }
+
+    /// Live objects of an account.
+    ///
+    /// # Errors
+    /// No or an unexpected answer.
+    pub fn objects(&self, account: &str) -> Result<Vec<Value>> {
+        list(self.get(&format!("objects?account={account}"))?)
+    }
+
+    /// GET under `/_sim/`.
+    ///
+    /// # Errors
+    /// No or an unexpected answer.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        let url = format!("{}/_sim/{path}", self.endpoint);
+        let response = self.agent.get(&url).call().with_context(|| format!("GET {url}"))?;
+        answer(&url, response)
+    }
+
+    /// POST a JSON body under `/_sim/`.
+    ///
+    /// # Errors
+    /// No or an unexpected answer.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let url = format!("{}/_sim/{path}", self.endpoint);
+        let response =
+            self.agent.post(&url).send_json(body).with_context(|| format!("POST {url}"))?;
+        answer(&url, response)
+    }
+
+    /// DELETE under `/_sim/`.
+    ///
+    /// # Errors
+    /// No or an unexpected answer.
+    pub fn delete(&self, path: &str) -> Result<()> {
+        let url = format!("{}/_sim/{path}", self.endpoint);
+        answer(&url, self.agent.delete(&url).call().with_context(|| format!("DELETE {url}"))?)?;
+        Ok(())
+    }
+}
+
+fn answer(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
+    let status = response.status();
+    let text = response.body_mut().read_to_string()?;
+    if !status.is_success() {
+        bail!("{url} answered {status}: {text}");
+    }
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(&text).with_context(|| format!("{url} answered no JSON: {text}"))
+}
+
+/// The list in an answer, bare or as the only array of an object.
+fn list(value: Value) -> Result<Vec<Value>> {
+    match value {
+        Value::Array(items) => Ok(items),
+        Value::Object(map) => map
+            .into_iter()
+            .find_map(|(_, value)| match value {
+                Value::Array(items) => Some(items),
+                _ => None,
+            })
+            .context("the simulator answered no list"),
+        other => bail!("the simulator answered {other}"),
+    }
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// The operating system's.
+pub fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,269 @@
+//! A world: one simulated cloud, one daemon, their files in one folder.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use landlord_test_kube::Artifacts;
+use sha2::{Digest as _, Sha256};
+
+use crate::{Binaries, Service, Simulator, binaries::checkout};
+
+/// Account of the simulated cloud that the daemon works in.
+pub const ACCOUNT: &str = "111122223333";
+/// How long the daemon may take to listen.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than the daemon's own drain deadline.
+const STOP_PATIENCE: Duration = Duration::from_secs(40);
+/// Every control plane is stopped in order; each takes about a second.
+const SIMULATOR_STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest path of a unix socket, with room for the final NUL (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// How a world shall be.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Simulated seconds are this many real ones.
+    pub time_scale: f64,
+    /// Seed of the simulator's durations and faults.
+    pub seed: u64,
+    /// Kubernetes for the simulated clusters; `None`: they have none, for classes without apps.
+    pub kubernetes: Option<Artifacts>,
+    /// Whether the simulator keeps its state over a restart.
+    pub durable: bool,
+    /// More TOML for the daemon's configuration.
+    pub extra_config: String,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            time_scale: 1.0 / 60.0,
+            seed: 1,
+            kubernetes: None,
+            durable: false,
+            extra_config: String::new(),
+        }
+    }
+}
+
+/// A running world. Dropping it kills all of it; `stop` ends it in order.
+#[derive(Debug)]
+pub struct World {
+    folder: PathBuf,
+    binaries: Binaries,
+    simulator: Simulator,
+    daemon: Option<Service>,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// A world in a temporary folder.
+    ///
+    /// # Errors
+    /// What does not build or start, with the end of its log.
+    pub fn temporary(binaries: &Binaries, options: &WorldOptions) -> Result<Self> {
+        let temporary = tempfile::Builder::new().prefix("landlord-").tempdir()?;
+        let mut world = Self::start(temporary.path(), binaries, options)?;
+        world._temporary = Some(temporary);
+        Ok(world)
+    }
+
+    /// A world in `folder`, continuing from what is there.
+    ///
+    /// # Errors
+    /// What does not build or start, with the end of its log.
+    pub fn start(folder: &Path, binaries: &Binaries, options: &WorldOptions) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        let folder = fs::canonicalize(folder)?;
+        let simulator =
+            Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
+        let mut world = Self {
+            folder,
+            binaries: binaries.clone(),
+            simulator,
+            daemon: None,
+            _temporary: None,
+        };
+        world.write_config(options)?;
+        world.start_daemon()?;
+        Ok(world)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The programs that it runs.
+    #[must_use]
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// The daemon's unix socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("landlord.sock")
+    }
+
+    /// The daemon's configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("landlord.toml")
+    }
+
+    /// The simulated cloud.
+    #[must_use]
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    /// The daemon, unless it was crashed or stopped.
+    pub fn daemon(&mut self) -> Option<&mut Service> {
+        self.daemon.as_mut()
+    }
+
+    /// Starts the daemon and waits until it listens.
+    ///
+    /// # Errors
+    /// A daemon that ends or does not listen, with the end of its log.
+    pub fn start_daemon(&mut self) -> Result<()> {
+        let arguments = ["--config".to_owned(), self.config().display().to_string()];
+        let log = self.folder.join("landlordd.log");
+        let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &log)?;
+        let deadline = Instant::now() + START_PATIENCE;
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            if let Some(status) = daemon.ended()? {
+                bail!("landlordd ended with {status}:\n{}", daemon.log_tail(20));
+            }
+            if Instant::now() > deadline {
+                bail!("landlordd does not listen:\n{}", daemon.log_tail(20));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.daemon = Some(daemon);
+        Ok(())
+    }
+
+    /// kill -9 of the daemon.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn crash_daemon(&mut self) -> Result<()> {
+        self.daemon.take().map_or(Ok(()), Service::crash)
+    }
+
+    /// Stops the daemon in order.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn stop_daemon(&mut self) -> Result<bool> {
+        self.daemon.take().map_or(Ok(true), |daemon| daemon.stop(STOP_PATIENCE))
+    }
+
+    /// Stops everything in order; says whether all ended by itself.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn stop(mut self) -> Result<bool> {
+        let daemon = self.stop_daemon()?;
+        Ok(self.simulator.stop(SIMULATOR_STOP_PATIENCE)? && daemon)
+    }
+
+    fn write_config(&self, options: &WorldOptions) -> Result<()> {
+        let socket = self.socket();
+        if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            bail!("{} is too long for a unix socket; choose a shorter folder", socket.display());
+        }
+        let secret = self.folder.join("secret-access-key");
+        fs::write(&secret, "simulated\n")?;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        let sha256 = hex::encode(Sha256::digest(fs::read(&self.binaries.plugin_eks)?));
+        let folder = self.folder.display();
+        let mut text = format!(
+            "installation = 'quickstart'\n\
+             [server]\nsocket = '{}'\n\
+             [store]\npath = '{folder}/landlord.db'\n\
+             [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
+            socket.display(),
+            checkout().display(),
+        );
+        if let Some(kubernetes) = &options.kubernetes {
+            let _ = write!(
+                text,
+                "helm_path = '{}'\ngateway_api_crds = '{}'\n",
+                kubernetes.helm.display(),
+                kubernetes.gateway_crds.display()
+            );
+        }
+        let _ = write!(
+            text,
+            "[providers.eks]\nplugin = '{}'\nsha256 = '{sha256}'\n\
+             endpoint_override = '{}'\ntime_scale = {:.6}\n\
+             [providers.eks.credentials.default]\naccount = '{ACCOUNT}'\nkind = 'static'\n\
+             access_key_id = 'AKIA{ACCOUNT}SIM0'\nsecret_access_key_file = '{}'\n",
+            self.binaries.plugin_eks.display(),
+            self.simulator.endpoint,
+            options.time_scale,
+            secret.display(),
+        );
+        text.push_str(CLASSES);
+        text.push_str(&options.extra_config);
+        fs::write(self.config(), text)?;
+        Ok(())
+    }
+}
+
+/// Classes of every world: with the stack, and infrastructure only.
+const CLASSES: &str = r#"
+[classes.eks-cluster-small]
+description = "Own EKS cluster, 2 nodes, all apps"
+level = "CLUSTER"
+provider = "eks"
+credentials = "default"
+regions = ["eu-central-1", "us-east-1"]
+stack = "ai-fileserver"
+machine_type = "m7i.xlarge"
+node_count = 2
+node_count_max = 10
+[classes.eks-cluster-small.parameters]
+public_access_cidrs = ["203.0.113.0/24"]
+
+[classes.eks-cluster-bare]
+description = "Own EKS cluster without apps"
+level = "CLUSTER"
+provider = "eks"
+credentials = "default"
+regions = ["eu-central-1", "us-east-1"]
+machine_type = "m7i.large"
+node_count = 1
+node_count_max = 10
+[classes.eks-cluster-bare.parameters]
+public_access_cidrs = ["203.0.113.0/24"]
+"#;
+
+fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
+    let mut arguments = vec![
+        "--time-scale".into(),
+        format!("{:.6}", options.time_scale),
+        "--seed".into(),
+        options.seed.to_string(),
+        "--journal".into(),
+        folder.join("journal.jsonl").display().to_string(),
+    ];
+    if options.kubernetes.is_none() {
+        arguments.push("--no-kubernetes".into());
+    }
+    if options.durable || options.kubernetes.is_some() {
+        arguments.extend(["--data-dir".into(), folder.join("cloud").display().to_string()]);
+    }
+    arguments
+}

@@ -1,0 +1,93 @@
+//! What the tests need on a machine, made once in the cache folder.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use landlord_test_kube::Artifacts;
+
+use crate::{
+    python,
+    report::{checkout, run, say},
+};
+
+/// How often the progress of a long step is told.
+const TELL_INTERVAL: Duration = Duration::from_secs(30);
+/// Newest buf known to read our files; it comes from npm, which ships its binary.
+const BUF_VERSION: &str = "1.59.0";
+const TOOLS: [(&str, &str, &str); 5] = [
+    ("go", "version", "install Go 1.26 or newer (https://go.dev/dl)"),
+    ("python3", "--version", "install Python 3.11 or newer (Debian: python3 python3-venv)"),
+    ("npm", "--version", "install Node.js 20 or newer with npm"),
+    ("cc", "--version", "install a C compiler (Debian: gcc)"),
+    ("setpriv", "--version", "install util-linux"),
+];
+
+/// What was set up.
+pub(crate) struct Setup {
+    /// Python environments by name.
+    pub(crate) venvs: Vec<python::Venv>,
+}
+
+/// Folder for everything that outlives a clone.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("LANDLORD_CACHE_DIR") {
+        return Ok(folder.into());
+    }
+    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
+        return Ok(PathBuf::from(folder).join("landlord"));
+    }
+    let home = std::env::var_os("HOME").context("HOME is not set; set LANDLORD_CACHE_DIR")?;
+    Ok(PathBuf::from(home).join(".cache/landlord"))
+}
+
+/// Checks the toolchains and makes what is missing.
+pub(crate) fn all() -> Result<Setup> {
+    toolchains()?;
+    let mut told = Instant::now();
+    say("==> Kubernetes parts");
+    Artifacts::ensure(&mut |line: &str| {
+        if told.elapsed() >= TELL_INTERVAL {
+            told = Instant::now();
+            say(&format!("    {line}"));
+        }
+    })?;
+    say("==> Python environments");
+    Ok(Setup { venvs: python::all()? })
+}
+
+fn toolchains() -> Result<()> {
+    let missing: Vec<String> = TOOLS
+        .iter()
+        .filter(|(tool, argument, _)| {
+            !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success())
+        })
+        .map(|(tool, _, mend)| format!("{tool} is missing: {mend}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", missing.join("\n"));
+}
+
+/// The pinned buf, from npm.
+pub(crate) fn buf() -> Result<PathBuf> {
+    let folder = cache_folder()?.join(format!("buf-{BUF_VERSION}"));
+    let binary = folder.join("node_modules/.bin/buf");
+    if !binary.is_file() {
+        std::fs::create_dir_all(&folder)?;
+        run(
+            "buf",
+            Command::new("npm")
+                .current_dir(checkout())
+                .args(["install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"])
+                .arg(&folder)
+                .arg(format!("@bufbuild/buf@{BUF_VERSION}")),
+            "install Node.js 20 or newer with npm",
+        )?;
+    }
+    Ok(binary)
+}
