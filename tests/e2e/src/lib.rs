@@ -1,2 +1,44 @@
 //! End-to-end tests of landlord through its public surfaces: the command line client, the
 //! gRPC API, the simulated clouds' journal. The tests are in `tests/`.
+
+use std::sync::OnceLock;
+
+use anyhow::Result;
+use landlord_test_harness::{Binaries, World, WorldOptions};
+use landlord_test_kube::Artifacts;
+
+/// A lifecycle of about 15 simulated minutes takes one to two seconds at this scale, and the
+/// daemon's own work still fits between two steps of the cloud.
+pub const FAST: f64 = 1.0 / 600.0;
+
+/// The programs under test, built once a process.
+///
+/// # Errors
+/// The compiler's.
+pub fn binaries() -> Result<&'static Binaries> {
+    static BINARIES: OnceLock<Result<Binaries, String>> = OnceLock::new();
+    BINARIES
+        .get_or_init(|| Binaries::ensure(&mut |_| {}).map_err(|error| format!("{error:#}")))
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+/// A world without Kubernetes, for classes without apps.
+///
+/// # Errors
+/// What does not start.
+pub fn bare_world(time_scale: f64) -> Result<World> {
+    World::temporary(binaries()?, &WorldOptions { time_scale, ..WorldOptions::default() })
+}
+
+/// A world whose clusters have a real Kubernetes.
+///
+/// # Errors
+/// What does not build or start.
+pub fn kubernetes_world(time_scale: f64) -> Result<World> {
+    let artifacts = Artifacts::ensure(&mut |_| {})?;
+    World::temporary(
+        binaries()?,
+        &WorldOptions { time_scale, kubernetes: Some(artifacts), ..WorldOptions::default() },
+    )
+}

@@ -4,13 +4,16 @@
 //! Without the feature `client` the crate is small, so that the quickstart starts soon.
 
 pub mod binaries;
+pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod judge;
 pub mod process;
 pub mod simulator;
 pub mod world;
 
 pub use binaries::Binaries;
+pub use cli::{Answer, Cli, TenantFile};
 pub use process::Service;
 pub use simulator::Simulator;
 pub use world::{World, WorldOptions};

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_test_kube::Artifacts;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Binaries, Service, Simulator, binaries::checkout};
+use crate::{Binaries, Cli, Service, Simulator, binaries::checkout};
 
 /// Account of the simulated cloud that the daemon works in.
 pub const ACCOUNT: &str = "111122223333";
@@ -118,6 +118,12 @@ impl World {
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder.join("landlord.toml")
+    }
+
+    /// The client for its daemon.
+    #[must_use]
+    pub fn cli(&self) -> Cli {
+        Cli::new(&self.binaries.landlord, &self.socket())
     }
 
     /// The simulated cloud.

@@ -1,0 +1,207 @@
+//! kill -9 at every outside call, judged by the simulator's journal.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use landlord_e2e::{FAST, bare_world};
+use landlord_test_harness::{TenantFile, World, judge, simulator::Control, world::ACCOUNT};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CLASS: &str = "eks-cluster-bare";
+/// Polls repeat; the first and the second call of an action are different boundaries (the look
+/// before creating and the look after), later ones are like the second.
+const OCCURRENCES: u64 = 2;
+
+/// A boundary: before or after the nth call of an action.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Boundary {
+    service: String,
+    action: String,
+    skip: u64,
+    phase: &'static str,
+}
+
+fn boundaries(journal: &[Value]) -> Vec<Boundary> {
+    let mut calls: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for entry in journal.iter().filter(|entry| entry["origin"] == "call") {
+        let key = (judge::text(entry, "service").into(), judge::text(entry, "action").into());
+        *calls.entry(key).or_default() += 1;
+    }
+    let mut all = Vec::new();
+    for ((service, action), count) in calls {
+        for skip in 0..count.min(OCCURRENCES) {
+            for phase in ["before", "after"] {
+                all.push(Boundary { service: service.clone(), action: action.clone(), skip, phase });
+            }
+        }
+    }
+    all
+}
+
+fn hold(control: &Control, boundary: &Boundary) -> Result<()> {
+    control.post(
+        "faults",
+        &json!({
+            "kind": "hold", "service": boundary.service, "action": boundary.action,
+            "skip": boundary.skip, "count": 1, "phase": boundary.phase,
+        }),
+    )?;
+    Ok(())
+}
+
+fn holds(control: &Control) -> Result<Vec<Value>> {
+    match control.get("holds")? {
+        Value::Array(items) => Ok(items),
+        Value::Object(map) => {
+            Ok(map.into_iter().find_map(|(_, v)| v.as_array().cloned()).unwrap_or_default())
+        }
+        other => bail!("holds: {other}"),
+    }
+}
+
+/// Waits until a call is held, kills the daemon there, and starts it anew. `false`: the tenant
+/// reached `end` without meeting the boundary (a poll that was not needed this time).
+fn crash_at(world: &mut World, name: &str, end: &str) -> Result<bool> {
+    let deadline = Instant::now() + PATIENCE;
+    let cli = world.cli();
+    let mut looks = 0_u32;
+    loop {
+        let held = holds(world.simulator().control())?;
+        if let Some(id) = held.first().and_then(|hold| hold["id"].as_u64()) {
+            world.crash_daemon()?;
+            let control = world.simulator().control();
+            control.delete("faults")?;
+            // The caller is dead: its connection is gone whatever becomes of the call.
+            control.post(&format!("holds/{id}/release"), &json!({}))?;
+            world.start_daemon()?;
+            return Ok(true);
+        }
+        looks += 1;
+        if looks.is_multiple_of(20) {
+            let state = cli.tenant(name)?;
+            let state = state.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?"));
+            if state == end {
+                world.simulator().control().delete("faults")?;
+                return Ok(false);
+            }
+        }
+        if Instant::now() > deadline {
+            bail!("neither held nor {end} after {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lifecycle_with_crashes(world: &mut World, tenant: &TenantFile, boundary: &Boundary) -> Result<u32> {
+    let mut crashes = 0;
+    let since = journal_end(world)?;
+    let cli = world.cli();
+    hold(world.simulator().control(), boundary)?;
+    cli.apply(tenant)?;
+    crashes += u32::from(crash_at(world, &tenant.name(), "READY")?);
+    cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
+    hold(world.simulator().control(), boundary)?;
+    cli.ok(&["delete", &tenant.name()])?;
+    crashes += u32::from(crash_at(world, &tenant.name(), "GONE")?);
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    let control = world.simulator().control();
+    judge::account_is_empty(control, ACCOUNT)?;
+    judge::nothing_made_twice(&control.journal(since)?, 1)?;
+    Ok(crashes)
+}
+
+fn journal_end(world: &World) -> Result<i64> {
+    let journal = world.simulator().control().journal(0)?;
+    Ok(journal.last().and_then(|entry| entry["seq"].as_i64()).unwrap_or(0))
+}
+
+#[test]
+fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
+    let mut world = bare_world(FAST).unwrap();
+    let cli = world.cli();
+    let first = TenantFile::new("acme", "first", CLASS);
+    cli.apply(&first).unwrap();
+    cli.wait_for(&first.name(), "READY", PATIENCE).unwrap();
+    cli.ok(&["delete", &first.name()]).unwrap();
+    cli.wait_for(&first.name(), "GONE", PATIENCE).unwrap();
+    let all = boundaries(&world.simulator().control().journal(0).unwrap());
+    assert!(all.len() > 40, "the journal shows only {} boundaries", all.len());
+    let mut crashes = 0;
+    let mut problems = Vec::new();
+    for (index, boundary) in all.iter().enumerate() {
+        let tenant = TenantFile::new("acme", &format!("t{index}"), CLASS);
+        match lifecycle_with_crashes(&mut world, &tenant, boundary) {
+            Ok(times) => crashes += times,
+            Err(error) => {
+                problems.push(format!("{boundary:?}: {error:#}"));
+                world = bare_world(FAST).unwrap();
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), all.len(), problems.join("\n"));
+    let needed = u32::try_from(all.len()).unwrap();
+    assert!(crashes >= needed, "only {crashes} crashes for {needed} boundaries");
+}
+
+#[test]
+fn killed_again_and_again_it_still_ends() {
+    let mut world = bare_world(FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    for step in 0..20_u64 {
+        std::thread::sleep(Duration::from_millis(60 + 37 * (step % 5)));
+        world.crash_daemon().unwrap();
+        world.start_daemon().unwrap();
+    }
+    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    for step in 0..20_u64 {
+        std::thread::sleep(Duration::from_millis(60 + 37 * (step % 5)));
+        world.crash_daemon().unwrap();
+        world.start_daemon().unwrap();
+    }
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    let control = world.simulator().control();
+    judge::account_is_empty(control, ACCOUNT).unwrap();
+    judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
+}
+
+#[test]
+fn a_killed_plugin_costs_a_retry_and_nothing_else() {
+    let mut world = bare_world(FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    let daemon = world.daemon().unwrap().pid();
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(300));
+        for child in children(daemon) {
+            let pid = rustix::process::Pid::from_raw(child).unwrap();
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    assert!(world.daemon().unwrap().ended().unwrap().is_none(), "the daemon died with its plugin");
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    let control = world.simulator().control();
+    judge::account_is_empty(control, ACCOUNT).unwrap();
+    judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
+}
+
+/// Children of all threads of a process: the plugins' processes.
+fn children(parent: u32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}

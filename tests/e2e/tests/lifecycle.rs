@@ -1,0 +1,204 @@
+//! Create, fail, retry and delete on the simulated cloud, judged by its journal.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use anyhow::Result;
+use landlord_e2e::{FAST, bare_world};
+use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
+use serde_json::json;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const CLASS: &str = "eks-cluster-bare";
+
+fn created_and_deleted(world: &World, tenant: &TenantFile) -> Result<()> {
+    let cli = world.cli();
+    cli.apply(tenant)?;
+    cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
+    cli.ok(&["delete", &tenant.name()])?;
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    judge::account_is_empty(world.simulator().control(), ACCOUNT)
+}
+
+#[test]
+fn a_tenant_is_built_once_and_removed_whole() {
+    let world = bare_world(FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    created_and_deleted(&world, &tenant).unwrap();
+    let journal = world.simulator().control().journal(0).unwrap();
+    judge::nothing_made_twice(&journal, 1).unwrap();
+    judge::everything_is_marked(&journal, ACCOUNT).unwrap();
+}
+
+#[test]
+fn a_name_can_be_used_again_after_its_tenant_is_gone() {
+    let world = bare_world(FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    created_and_deleted(&world, &tenant).unwrap();
+    created_and_deleted(&world, &tenant).unwrap();
+}
+
+#[test]
+fn throttling_half_of_all_calls_delays_and_never_fails() {
+    let world = bare_world(FAST).unwrap();
+    world
+        .simulator()
+        .control()
+        .post("faults", &json!({"kind": "throttle", "rate": 0.5}))
+        .unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&tenant.name(), "READY", 2 * PATIENCE).unwrap();
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", 2 * PATIENCE).unwrap();
+    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    let journal = world.simulator().control().journal(0).unwrap();
+    judge::nothing_made_twice(&journal, 1).unwrap();
+    let throttled = journal
+        .iter()
+        .filter(|entry| {
+            let outcome = judge::text(entry, "outcome").to_lowercase();
+            outcome.contains("throttl") || outcome.contains("limitexceeded") || outcome.contains("toomany")
+        })
+        .count();
+    assert!(throttled > 10, "only {throttled} calls were throttled");
+}
+
+#[test]
+fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised() {
+    let world = bare_world(FAST).unwrap();
+    let control = world.simulator().control();
+    let cli = world.cli();
+    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 0})).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    let told = cli.ok(&["describe", &tenant.name()]).unwrap();
+    assert!(told.contains("QUOTA"), "{told}");
+    assert!(told.contains("VPC"), "the quota is not named:\n{told}");
+    let waited = cli.run(&["wait", &tenant.name(), "--for=ready", "--timeout=10s"]).unwrap();
+    assert_eq!(waited.code, 3, "wait must end with 'operation failed': {waited:?}");
+
+    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 5})).unwrap();
+    cli.ok(&["retry", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    judge::account_is_empty(control, ACCOUNT).unwrap();
+}
+
+#[test]
+fn a_failed_tenant_can_be_deleted_and_leaves_nothing() {
+    let world = bare_world(FAST).unwrap();
+    let control = world.simulator().control();
+    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 0})).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    judge::account_is_empty(control, ACCOUNT).unwrap();
+}
+
+#[test]
+fn delete_in_the_middle_of_create_leaves_nothing() {
+    // From before the first call to long after the cluster began.
+    for delay_ms in [0, 50, 300, 700, 1_200, 1_800] {
+        let world = bare_world(FAST).unwrap();
+        let tenant = TenantFile::new("acme", "prod", CLASS);
+        let cli = world.cli();
+        cli.apply(&tenant).unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        cli.ok(&["delete", &tenant.name()]).unwrap();
+        // A second delete is no error: it joins the first.
+        let again = cli.run(&["delete", &tenant.name()]).unwrap();
+        assert!(again.code == 0 || again.code == 5, "{again:?}");
+        cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+        judge::account_is_empty(world.simulator().control(), ACCOUNT)
+            .unwrap_or_else(|error| panic!("deleted after {delay_ms} ms: {error}"));
+    }
+}
+
+#[test]
+fn cancelling_a_create_unwinds_it() {
+    let world = bare_world(FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    cli.ok(&["cancel", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+}
+
+#[test]
+fn lost_answers_and_lost_requests_make_nothing_twice() {
+    for kind in ["lost_answer", "lost_request"] {
+        let world = bare_world(FAST).unwrap();
+        let control = world.simulator().control();
+        control.post("faults", &json!({"kind": kind, "rate": 0.3, "count": 60})).unwrap();
+        let tenant = TenantFile::new("acme", "prod", CLASS);
+        created_and_deleted(&world, &tenant).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
+        judge::nothing_made_twice(&control.journal(0).unwrap(), 1)
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+    }
+}
+
+#[test]
+fn storage_and_node_count_can_be_raised() {
+    let world = bare_world(FAST).unwrap();
+    let mut tenant = TenantFile::new("acme", "prod", CLASS);
+    let cli = world.cli();
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    tenant.more = "  nodeCount: 3\n".into();
+    cli.apply(&tenant).unwrap();
+    cli.ok(&["wait", &tenant.name(), "--for=ready", "--timeout=60s"]).unwrap();
+    let nodes = world
+        .simulator()
+        .control()
+        .objects(ACCOUNT)
+        .unwrap()
+        .iter()
+        .filter(|object| judge::text(object, "type") == "AWS::EC2::Instance")
+        .count();
+    assert_eq!(nodes, 3);
+}
+
+#[test]
+fn two_tenants_side_by_side_share_nothing() {
+    let world = bare_world(FAST).unwrap();
+    let cli = world.cli();
+    let tenants = [TenantFile::new("acme", "prod", CLASS), TenantFile::new("globex", "prod", CLASS)];
+    for tenant in &tenants {
+        cli.apply(tenant).unwrap();
+    }
+    for tenant in &tenants {
+        cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    }
+    let control = world.simulator().control();
+    let uid = |name: &str| {
+        cli.tenant(name).unwrap().unwrap()["uid"].as_str().unwrap().to_owned()
+    };
+    let of = |uid: &str| {
+        let mut ids: Vec<String> = control
+            .objects(ACCOUNT)
+            .unwrap()
+            .iter()
+            .filter(|object| object["tags"]["landlord-tenant-uid"] == uid)
+            .map(|object| judge::text(object, "id").to_owned())
+            .collect();
+        ids.sort();
+        ids
+    };
+    let (first, second) = (uid(&tenants[0].name()), uid(&tenants[1].name()));
+    let before = of(&second);
+    cli.ok(&["delete", &tenants[0].name()]).unwrap();
+    cli.wait_for(&tenants[0].name(), "GONE", PATIENCE).unwrap();
+    assert_eq!(of(&second), before, "deleting one tenant changed the other");
+    assert!(of(&first).is_empty());
+    assert!(!before.is_empty());
+}

@@ -1,0 +1,96 @@
+//! Holds what happened in the simulated cloud against the invariants. The simulator's journal
+//! and its list of live objects are the witnesses, never the daemon's own database.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::simulator::Control;
+
+/// Types of which a tenant has exactly one, and for which creating a second, even one that is
+/// removed again, is a broken promise.
+const SINGLE: [&str; 5] = [
+    "AWS::CloudFormation::Stack",
+    "AWS::EC2::VPC",
+    "AWS::EKS::Cluster",
+    "AWS::EKS::Nodegroup",
+    "AWS::Route53::HostedZone",
+];
+
+/// I6: nothing is left in an account, apart from what a stranger had there before.
+///
+/// # Errors
+/// Names what is left.
+pub fn account_is_empty(control: &Control, account: &str) -> Result<()> {
+    let left = control.objects(account)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> =
+        left.iter().map(|o| format!("{} {}", text(o, "type"), text(o, "id"))).collect();
+    bail!("account {account} still holds:\n{}", names.join("\n"));
+}
+
+/// I2 and "nothing made twice": within the journal entries given, no single type was created more
+/// often than `tenants` times.
+///
+/// # Errors
+/// Names what was made too often.
+pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
+    let mut created: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in journal {
+        if entry["effect"] != "created" {
+            continue;
+        }
+        for object in entry["objects"].as_array().into_iter().flatten() {
+            let kind = text(object, "type");
+            if SINGLE.contains(&kind) {
+                let line = format!("seq {} {}", entry["seq"], text(object, "id"));
+                created.entry(kind.to_owned()).or_default().push(line);
+            }
+        }
+    }
+    let excess: Vec<String> = created
+        .into_iter()
+        .filter(|(_, lines)| lines.len() > tenants)
+        .map(|(kind, lines)| format!("{kind}: {}", lines.join(", ")))
+        .collect();
+    if excess.is_empty() {
+        return Ok(());
+    }
+    bail!("made more than {tenants} times:\n{}", excess.join("\n"));
+}
+
+/// Every object that a call of ours made carries the markers from the call on.
+///
+/// # Errors
+/// Names the first object without.
+pub fn everything_is_marked(journal: &[Value], caller_part: &str) -> Result<()> {
+    for entry in journal {
+        let ours = entry["origin"] == "call"
+            && entry["effect"] == "created"
+            && text(entry, "caller").contains(caller_part);
+        if !ours {
+            continue;
+        }
+        for object in entry["objects"].as_array().into_iter().flatten() {
+            let kind = text(object, "type");
+            if !["AWS::CloudFormation::Stack", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup"].contains(&kind) {
+                continue;
+            }
+            for marker in ["landlord-installation", "landlord-tenant-uid", "landlord-role"] {
+                if object["tags"][marker].is_null() {
+                    bail!("{kind} {} was created without {marker} (seq {})", text(object, "id"), entry["seq"]);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A text field, or `?`.
+#[must_use]
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or("?")
+}
