@@ -6,8 +6,11 @@
 
 pub mod catalog;
 pub mod failure;
+pub mod graph;
 pub mod ids;
+pub mod journal;
 pub mod operation;
+pub mod plan;
 pub mod ports;
 pub mod stage;
 pub mod tenant;

@@ -170,6 +170,10 @@ pub struct StageRecord {
     pub detail: String,
     /// The last failure, kept while retrying.
     pub failure: Option<Failure>,
+    /// When the present streak of failures began; `None` after a success.
+    pub failing_since: Option<Timestamp>,
+    /// Failures in the present streak; throttling does not count.
+    pub failures: u32,
     /// Opaque cache of the provider.
     pub checkpoint: Vec<u8>,
     /// The provider's status message (protobuf bytes of the stage's status type).

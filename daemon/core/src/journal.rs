@@ -1,0 +1,261 @@
+//! One total function from a stage's record and the result of a call to the next record. It is
+//! where the retry rules live. Pure: time and jitter are values.
+
+use std::time::Duration;
+
+use crate::{
+    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp, stage::RemovedObject,
+};
+
+/// Bounds of retrying, before scaling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryRules {
+    /// Passing trouble fails a stage of a create after this long without one success.
+    pub patience: Duration,
+    /// A delete goes on without an unreachable API server after this long.
+    pub teardown_patience: Duration,
+    /// READY tenants are looked at again this often.
+    pub resync_interval: Duration,
+    /// Multiplies every duration but `resync_interval`; 1.0 in production.
+    pub time_scale: f64,
+}
+
+/// Capacity comes back within the hour or the order must go elsewhere.
+const CAPACITY_PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// First wait after passing trouble; doubles with each failure of a streak.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait between two tries: an outage's end is noticed within a minute.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Wait after throttling; the rate buckets do the real slowing down.
+const THROTTLE_WAIT: Duration = Duration::from_secs(2);
+/// Tries to get capacity are cheap for us and costly for the cloud.
+const CAPACITY_WAIT: Duration = Duration::from_secs(60);
+/// A bug does not heal by itself; a few tries ride out a half-started process.
+const INTERNAL_TRIES_MAX: u32 = 5;
+/// No cloud moves faster than this, and no loop turns faster.
+const POLL_FLOOR: Duration = Duration::from_millis(20);
+/// Hints below this mean "go on soon" and are followed; longer ones are only guesses.
+const HINT_FOLLOWED_MAX: Duration = Duration::from_secs(3);
+/// Nothing is looked at before this part of its typical duration has passed.
+const FIRST_LOOK: f64 = 0.6;
+/// Later looks follow in steps of this part of the typical duration: what is ready is noticed
+/// within one per cent of the stage's time.
+const LOOK_STEP: f64 = 0.01;
+/// A READY tenant in trouble is looked at this much more often than a healthy one.
+const TROUBLE_RESYNC_DIVISOR: u32 = 10;
+/// Objects kept in a record; a tenant has a few dozen.
+const REMOVED_MAX: usize = 1_000;
+
+/// What a call gave.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CallReport {
+    /// `true`: done in its direction.
+    pub done: bool,
+    /// The provider's hint when to ask again.
+    pub poll_after: Duration,
+    /// What is being waited for, or what was found.
+    pub detail: String,
+    /// Cache of ids for the next call; `None`: unchanged.
+    pub checkpoint: Option<Vec<u8>>,
+    /// The stage's status; `None`: unchanged.
+    pub status: Option<Vec<u8>>,
+    /// What a delete removed.
+    pub removed: Vec<RemovedObject>,
+}
+
+/// The intent of a stage, to be durable before its first call. `earlier` is the record of an
+/// older generation, whose checkpoint and status stay useful.
+#[must_use]
+pub fn intend(
+    stage: &Stage,
+    direction: Direction,
+    generation: i64,
+    expected: Duration,
+    earlier: Option<&StageRecord>,
+    now: Timestamp,
+) -> StageRecord {
+    StageRecord {
+        stage: stage.clone(),
+        direction,
+        generation,
+        state: StageState::Running,
+        attempt: 1,
+        start_time: now,
+        end_time: None,
+        expected_ms: millis(expected),
+        poll_time: now,
+        detail: String::new(),
+        failure: None,
+        failing_since: None,
+        failures: 0,
+        checkpoint: earlier.map(|record| record.checkpoint.clone()).unwrap_or_default(),
+        status: earlier.map(|record| record.status.clone()).unwrap_or_default(),
+        removed: earlier.map(|record| record.removed.clone()).unwrap_or_default(),
+    }
+}
+
+/// The record after a call. `jitter` is 0 to 1.
+#[must_use]
+pub fn record(
+    before: &StageRecord,
+    result: Result<CallReport, Failure>,
+    force: bool,
+    rules: &RetryRules,
+    jitter: f64,
+    now: Timestamp,
+) -> StageRecord {
+    match result {
+        Ok(report) => succeeded(before, report, rules, now),
+        Err(failure) if before.state == StageState::Done => troubled(before, failure, rules, now),
+        Err(failure) => failed(before, failure, force, rules, jitter, now),
+    }
+}
+
+fn succeeded(
+    before: &StageRecord,
+    report: CallReport,
+    rules: &RetryRules,
+    now: Timestamp,
+) -> StageRecord {
+    let mut after = before.clone();
+    after.failure = None;
+    after.failing_since = None;
+    after.failures = 0;
+    after.detail = report.detail;
+    if let Some(checkpoint) = report.checkpoint {
+        after.checkpoint = checkpoint;
+    }
+    if let Some(status) = report.status {
+        after.status = status;
+    }
+    for object in report.removed {
+        if after.removed.len() < REMOVED_MAX && !after.removed.contains(&object) {
+            after.removed.push(object);
+        }
+    }
+    if report.done {
+        if before.state != StageState::Done {
+            after.end_time = Some(now);
+        }
+        after.state = StageState::Done;
+        after.poll_time = now.after(rules.resync_interval);
+    } else {
+        if before.state == StageState::Done {
+            // Drift: the repair is work with a beginning of its own.
+            after.start_time = now;
+            after.end_time = None;
+        }
+        after.state = StageState::Running;
+        after.poll_time = now.after(next_look(&after, report.poll_after, rules, now));
+    }
+    after
+}
+
+fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Timestamp) -> Duration {
+    let expected = Duration::from_millis(record.expected_ms);
+    let elapsed = now.since(record.start_time);
+    let first = expected.mul_f64(FIRST_LOOK);
+    let planned =
+        if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(LOOK_STEP) };
+    let hinted = hint.mul_f64(rules.time_scale);
+    let wait = if hint <= HINT_FOLLOWED_MAX && !hint.is_zero() { planned.min(hinted) } else { planned };
+    wait.max(POLL_FLOOR)
+}
+
+/// A look at what is READY went wrong: it stays READY, and is looked at again sooner.
+fn troubled(
+    before: &StageRecord,
+    failure: Failure,
+    rules: &RetryRules,
+    now: Timestamp,
+) -> StageRecord {
+    let mut after = before.clone();
+    after.failing_since = before.failing_since.or(Some(now));
+    after.failures = before.failures.saturating_add(1);
+    after.failure = Some(failure);
+    after.poll_time = now.after(rules.resync_interval / TROUBLE_RESYNC_DIVISOR);
+    after
+}
+
+fn failed(
+    before: &StageRecord,
+    failure: Failure,
+    force: bool,
+    rules: &RetryRules,
+    jitter: f64,
+    now: Timestamp,
+) -> StageRecord {
+    let mut after = before.clone();
+    after.failing_since = before.failing_since.or(Some(now));
+    if failure.kind != ErrorKind::Throttled {
+        after.failures = before.failures.saturating_add(1);
+        after.attempt = before.attempt.saturating_add(1);
+    }
+    let failing_for = after.failing_since.map_or(Duration::ZERO, |since| now.since(since));
+    after.detail.clone_from(&failure.message);
+    let verdict = verdict(&after, &failure, failing_for, force, rules);
+    let asked = failure.retry_after().unwrap_or_default();
+    let wait = backoff(&failure, after.failures, jitter).mul_f64(rules.time_scale).max(asked);
+    after.poll_time = now.after(wait.max(POLL_FLOOR));
+    after.failure = Some(failure);
+    match verdict {
+        Verdict::Retry => {}
+        Verdict::Fail => {
+            after.state = StageState::Failed;
+            after.end_time = Some(now);
+        }
+        Verdict::Skip => {
+            after.state = StageState::Skipped;
+            after.end_time = Some(now);
+            after.detail = format!("skipped: {}", after.detail);
+        }
+    }
+    after
+}
+
+enum Verdict {
+    Retry,
+    Fail,
+    Skip,
+}
+
+fn verdict(
+    record: &StageRecord,
+    failure: &Failure,
+    failing_for: Duration,
+    force: bool,
+    rules: &RetryRules,
+) -> Verdict {
+    let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
+    if record.stage == Stage::Teardown {
+        // What the API server can't release any more is swept by its tags later.
+        let skip = force || over(rules.teardown_patience);
+        return if skip { Verdict::Skip } else { Verdict::Retry };
+    }
+    let deleting = record.direction == Direction::Absent;
+    let fail = match failure.kind {
+        ErrorKind::Throttled => false,
+        ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.patience),
+        ErrorKind::Capacity => !deleting && over(CAPACITY_PATIENCE),
+        ErrorKind::Internal => !deleting && record.failures >= INTERNAL_TRIES_MAX,
+        ErrorKind::Quota | ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NameTaken => true,
+    };
+    if fail { Verdict::Fail } else { Verdict::Retry }
+}
+
+/// Exponential with full jitter above one half, so that tenants that failed together do not
+/// come back together.
+fn backoff(failure: &Failure, failures: u32, jitter: f64) -> Duration {
+    let base = match failure.kind {
+        ErrorKind::Throttled => THROTTLE_WAIT,
+        ErrorKind::Capacity => CAPACITY_WAIT,
+        _ => BACKOFF_FIRST
+            .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10)))
+            .min(BACKOFF_MAX),
+    };
+    base.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,216 @@
+//! What to do next for one tenant. Pure: no clock, no IO, the same input gives the same plan.
+//!
+//! Level-triggered: it looks at what is wanted and at the records of the stages, never at how
+//! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
+
+use crate::{
+    Direction, Failure, Offer, Operation, OperationKind, OperationOutcome, Stage, StageRecord,
+    StageState, TenantSpec, Timestamp,
+    graph::{Node, graph},
+    ports::{ReleasePlan, Work},
+};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// Call these stages now, then plan again; or wait.
+    Work(Calls),
+    /// Change direction before anything else: the operation was cancelled.
+    Turn(Turn),
+    /// The tenant rests in this state until someone or the resync wants something.
+    Settle(Settle),
+}
+
+/// Stages to call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Calls {
+    /// Stages whose intent must be recorded first.
+    pub begin: Vec<Stage>,
+    /// Stages whose intent stands and that are due.
+    pub due: Vec<Stage>,
+    /// When the next stage is due, if none is now.
+    pub wake_time: Option<Timestamp>,
+}
+
+/// How a cancelled operation is unwound.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// A create: towards absence.
+    Unwind,
+    /// A change of a tenant that was READY: back to what it was.
+    Revert(TenantSpec, Offer),
+}
+
+/// A resting state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settle {
+    /// As wanted. Resync at `wake_time`.
+    Ready {
+        /// When the first stage is due for a resync.
+        wake_time: Option<Timestamp>,
+    },
+    /// A stage gave up.
+    Failed {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        failure: Failure,
+    },
+    /// Nothing is left.
+    Gone,
+    /// No work while paused.
+    Paused,
+}
+
+/// Decides.
+#[must_use]
+pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
+    let tenant = &work.tenant;
+    if let Some(turn) = turn(work) {
+        return Plan::Turn(turn);
+    }
+    if tenant.direction == Direction::Present && tenant.spec.paused {
+        return Plan::Settle(Settle::Paused);
+    }
+    let nodes = graph(tenant.direction, &tenant.offer, releases);
+    if let Some((stage, failure)) = first_failure(work, &nodes) {
+        return Plan::Settle(Settle::Failed { stage, failure });
+    }
+    let calls = calls(work, &nodes);
+    if !calls.begin.is_empty() || !calls.due.is_empty() {
+        return Plan::Work(calls);
+    }
+    if !nodes.iter().all(|node| is_done(work, &node.stage)) {
+        return Plan::Work(calls);
+    }
+    match tenant.direction {
+        Direction::Absent => Plan::Settle(Settle::Gone),
+        Direction::Present => Plan::Settle(Settle::Ready { wake_time: calls.wake_time }),
+    }
+}
+
+fn turn(work: &Work) -> Option<Turn> {
+    let tenant = &work.tenant;
+    if !tenant.cancel_requested || work.operation_done || tenant.direction == Direction::Absent {
+        return None;
+    }
+    match (&tenant.last_ready, work.operation_kind) {
+        (_, OperationKind::Create) | (None, _) => Some(Turn::Unwind),
+        (Some((spec, offer)), _) if *spec != tenant.spec => {
+            Some(Turn::Revert(spec.clone(), offer.clone()))
+        }
+        (Some(_), _) => None,
+    }
+}
+
+/// The record of a stage in the tenant's direction.
+#[must_use]
+pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+    record_in(work, work.tenant.direction, stage)
+}
+
+/// The record of a stage in a direction.
+#[must_use]
+pub fn record_in<'a>(
+    work: &'a Work,
+    direction: Direction,
+    stage: &Stage,
+) -> Option<&'a StageRecord> {
+    work.stages.iter().find(|record| record.direction == direction && record.stage == *stage)
+}
+
+/// A record counts only for the generation that it was made for. Absence has no generations:
+/// whatever the spec was, nothing of it shall be left.
+fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+    let tenant = &work.tenant;
+    record(work, stage).filter(|record| {
+        tenant.direction == Direction::Absent || record.generation == tenant.generation
+    })
+}
+
+fn is_done(work: &Work, stage: &Stage) -> bool {
+    current(work, stage)
+        .is_some_and(|record| matches!(record.state, StageState::Done | StageState::Skipped))
+}
+
+fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
+    nodes
+        .iter()
+        .filter_map(|node| current(work, &node.stage))
+        .filter(|record| record.state == StageState::Failed)
+        .min_by_key(|record| record.end_time)
+        .map(|record| {
+            let failure = record.failure.clone().unwrap_or_else(|| {
+                Failure::new(crate::ErrorKind::Internal, "failed without a reason; retry it")
+            });
+            (record.stage.clone(), failure)
+        })
+}
+
+fn calls(work: &Work, nodes: &[Node]) -> Calls {
+    let mut calls = Calls::default();
+    for node in nodes {
+        match current(work, &node.stage) {
+            None => {
+                if node.after.iter().all(|stage| is_done(work, stage)) {
+                    calls.begin.push(node.stage.clone());
+                }
+            }
+            Some(record) => match record.state {
+                StageState::Failed | StageState::Skipped => {}
+                // What is absent stays so; only what is wanted is looked at again.
+                StageState::Done if work.tenant.direction == Direction::Absent => {}
+                StageState::Running | StageState::Done => {
+                    if record.poll_time <= work.now {
+                        calls.due.push(node.stage.clone());
+                    } else {
+                        let earliest = calls.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time));
+                        calls.wake_time = Some(earliest);
+                    }
+                }
+            },
+        }
+    }
+    calls
+}
+
+/// How the running operation ends when the tenant settles; `None`: it goes on.
+#[must_use]
+pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcome> {
+    if work.operation_done {
+        return None;
+    }
+    let cancelled = work.tenant.cancel_requested;
+    match settle {
+        Settle::Paused => None,
+        Settle::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
+        Settle::Ready { .. } => Some(OperationOutcome::Ready),
+        Settle::Failed { failure, .. } => {
+            Some(OperationOutcome::Failed { failure: failure.clone() })
+        }
+        Settle::Gone if cancelled => Some(OperationOutcome::Cancelled),
+        Settle::Gone => Some(OperationOutcome::Deleted { removed: removed(work) }),
+    }
+}
+
+/// Everything that was removed, sorted, each once.
+#[must_use]
+pub fn removed(work: &Work) -> Vec<crate::stage::RemovedObject> {
+    let mut all: Vec<_> = work
+        .stages
+        .iter()
+        .filter(|record| record.direction == Direction::Absent)
+        .flat_map(|record| record.removed.iter().cloned())
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The stages of an operation in the order of the graph, those without a record left out.
+#[must_use]
+pub fn ordered_stages(operation: &Operation) -> Vec<&StageRecord> {
+    let mut stages: Vec<&StageRecord> = operation.stages.iter().collect();
+    stages.sort_by_key(|record| (record.start_time, record.stage.clone()));
+    stages
+}
