@@ -1,0 +1,434 @@
+//! Making and removing VPCs and what lies in them, with EC2's dependency rules.
+//!
+//! "Before you can delete a VPC you must terminate or delete any resources that created a requester-managed network
+//! interface in the VPC": <https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html>. Used alike by callers,
+//! CloudFormation, EKS and load balancers.
+
+use super::{not_found, security};
+use crate::{
+    call::{AwsError, Result},
+    duration,
+    object::{Kind, Object, Owner, Tags},
+    schedule::Step,
+    world::Ctx,
+};
+
+/// The live object of `kind` with this id.
+///
+/// # Errors
+/// EC2's not-found error of that kind.
+pub fn existing(ctx: &mut Ctx<'_>, kind: Kind, id: &str) -> Result<Object> {
+    let object = ctx.seen(id).filter(|o| o.kind == kind && o.is_live());
+    object.ok_or_else(|| not_found(kind, id))
+}
+
+fn dependency(what: &str, id: &str) -> AwsError {
+    AwsError::new("DependencyViolation", format!("The {what} '{id}' has dependencies and cannot be deleted."))
+}
+
+fn new_object(ctx: &mut Ctx<'_>, kind: Kind, prefix: &str, resource: &str, tags: Tags) -> Object {
+    let id = format!("{prefix}-{}", ctx.world.hex(17));
+    let arn = ctx.arn("ec2", &format!("{resource}/{id}"));
+    let mut object = Object::new(kind, &id, arn, ctx.now);
+    object.tags = tags;
+    object
+}
+
+/// Makes a VPC with its main route table and default security group.
+///
+/// # Errors
+/// Bad CIDR block, or the quota.
+pub fn create_vpc(ctx: &mut Ctx<'_>, cidr: &str, tags: Tags) -> Result<String> {
+    let bits = cidr.split_once('/').and_then(|(_, bits)| bits.parse::<u8>().ok());
+    if bits.is_none_or(|b| !(16..=28).contains(&b)) {
+        return Err(AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid.")));
+    }
+    let present = ctx.scope().count(Kind::Vpc);
+    ctx.within_quota("vpcs", present)
+        .map_err(|_| AwsError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))?;
+    let mut vpc = new_object(ctx, Kind::Vpc, "vpc", "vpc", tags).with("cidr", cidr);
+    vpc.vpc = Some(vpc.id.clone());
+    let id = vpc.id.clone();
+    ctx.create(vpc);
+    let table = create_route_table(ctx, &id, Tags::new())?;
+    ctx.adjust(&table, |o| {
+        o.owner = Owner::Default;
+        o.set("main", true);
+    });
+    let group = security::create_group(ctx, &id, "default", "default VPC security group", Tags::new())?;
+    ctx.adjust(&group, |o| o.owner = Owner::Default);
+    Ok(id)
+}
+
+/// Removes a VPC that holds nothing but its defaults.
+///
+/// # Errors
+/// Not found, or DependencyViolation.
+pub fn delete_vpc(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    existing(ctx, Kind::Vpc, id)?;
+    let inside: Vec<(String, Owner)> =
+        ctx.scope().in_vpc(id).filter(|o| o.id != id).map(|o| (o.id.clone(), o.owner)).collect();
+    if let Some((blocker, _)) = inside.iter().find(|(_, owner)| *owner != Owner::Default) {
+        ctx.remark(format!("{id} is held by {blocker}"));
+        return Err(dependency("vpc", id));
+    }
+    for (default, _) in inside {
+        ctx.delete(&default);
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Makes a subnet.
+///
+/// # Errors
+/// No such VPC, block taken or outside, quota.
+pub fn create_subnet(ctx: &mut Ctx<'_>, vpc: &str, cidr: &str, zone: &str, tags: Tags) -> Result<String> {
+    existing(ctx, Kind::Vpc, vpc)?;
+    if !super::zones(&ctx.key.region).iter().any(|z| z == zone) {
+        let message = format!("Value ({zone}) for parameter availabilityZone is invalid.");
+        return Err(AwsError::new("InvalidParameterValue", message));
+    }
+    let taken: Vec<String> =
+        ctx.scope().in_vpc(vpc).filter(|o| o.kind == Kind::Subnet).map(|o| o.text("cidr").to_owned()).collect();
+    if taken.iter().any(|t| t == cidr) {
+        return Err(AwsError::new("InvalidSubnet.Conflict", format!("The CIDR '{cidr}' conflicts with another subnet")));
+    }
+    if ctx.within_quota("subnets-per-vpc", taken.len() as u64).is_err() {
+        return Err(AwsError::new("SubnetLimitExceeded", "The maximum number of subnets has been reached."));
+    }
+    let mut subnet = new_object(ctx, Kind::Subnet, "subnet", "subnet", tags).with("cidr", cidr).with("zone", zone);
+    subnet.vpc = Some(vpc.to_owned());
+    let id = subnet.id.clone();
+    ctx.create(subnet);
+    Ok(id)
+}
+
+/// Removes a subnet without interfaces.
+///
+/// # Errors
+/// Not found, or DependencyViolation.
+pub fn delete_subnet(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    let subnet = existing(ctx, Kind::Subnet, id)?;
+    let vpc = subnet.vpc.unwrap_or_default();
+    let blocker = ctx
+        .scope()
+        .in_vpc(&vpc)
+        .find(|o| matches!(o.kind, Kind::NetworkInterface | Kind::NatGateway) && o.text("subnet") == id)
+        .map(|o| o.id.clone());
+    if let Some(blocker) = blocker {
+        ctx.remark(format!("{id} is held by {blocker}"));
+        return Err(dependency("subnet", id));
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Makes an internet gateway.
+///
+/// # Errors
+/// The quota.
+pub fn create_internet_gateway(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
+    let present = ctx.scope().count(Kind::InternetGateway);
+    ctx.within_quota("internet-gateways", present).map_err(|_| {
+        AwsError::new("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
+    })?;
+    let gateway = new_object(ctx, Kind::InternetGateway, "igw", "internet-gateway", tags);
+    let id = gateway.id.clone();
+    ctx.create(gateway);
+    Ok(id)
+}
+
+/// Removes a detached internet gateway.
+///
+/// # Errors
+/// Not found, or attached.
+pub fn delete_internet_gateway(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    if existing(ctx, Kind::InternetGateway, id)?.vpc.is_some() {
+        return Err(dependency("internetGateway", id));
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Attaches an internet gateway.
+///
+/// # Errors
+/// Not found, or attached elsewhere.
+pub fn attach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
+    existing(ctx, Kind::Vpc, vpc)?;
+    if existing(ctx, Kind::InternetGateway, id)?.vpc.is_some() {
+        let message = format!("resource {id} is already attached to network {vpc}");
+        return Err(AwsError::new("Resource.AlreadyAssociated", message));
+    }
+    ctx.change(id, |o| o.vpc = Some(vpc.to_owned()));
+    Ok(())
+}
+
+/// Detaches an internet gateway; refused while the VPC has public addresses in use.
+///
+/// # Errors
+/// Not found, not attached, or DependencyViolation.
+pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
+    if existing(ctx, Kind::InternetGateway, id)?.vpc.as_deref() != Some(vpc) {
+        return Err(AwsError::new("Gateway.NotAttached", format!("resource {id} is not attached to network {vpc}")));
+    }
+    let mapped = ctx.scope().in_vpc(vpc).find(|o| !o.text("public_ip").is_empty()).map(|o| o.id.clone());
+    if let Some(blocker) = mapped {
+        ctx.remark(format!("{vpc} is held by {blocker}"));
+        let message = format!(
+            "Network {vpc} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway."
+        );
+        return Err(AwsError::new("DependencyViolation", message));
+    }
+    ctx.change(id, |o| o.vpc = None);
+    Ok(())
+}
+
+/// Allocates an Elastic IP address.
+///
+/// # Errors
+/// The quota.
+pub fn allocate_address(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
+    let present = ctx.scope().count(Kind::Eip);
+    ctx.within_quota("eips", present)
+        .map_err(|_| AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached."))?;
+    let ip = public_ip(ctx);
+    let address = new_object(ctx, Kind::Eip, "eipalloc", "elastic-ip", tags).with("public_ip", ip);
+    let id = address.id.clone();
+    ctx.create(address);
+    Ok(id)
+}
+
+fn public_ip(ctx: &mut Ctx<'_>) -> String {
+    let h = hex::decode(ctx.world.hex(4)).unwrap_or_default();
+    // TEST-NET-3's neighbourhood in shape only: addresses never leave the simulator.
+    format!("52.{}.{}.{}", h[0], h[1], 1 + ctx.world.ids % 250)
+}
+
+/// Releases an address that is not in use.
+///
+/// # Errors
+/// Not found, or in use.
+pub fn release_address(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    let address = existing(ctx, Kind::Eip, id)?;
+    if !address.text("interface").is_empty() {
+        let message = format!("Address {} is in use.", address.text("public_ip"));
+        return Err(AwsError::new("InvalidIPAddress.InUse", message));
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Makes a NAT gateway, available after one to two minutes. Gives the id and the duration.
+///
+/// # Errors
+/// No such subnet or address, address in use, quota.
+pub fn create_nat(ctx: &mut Ctx<'_>, subnet: &str, allocation: &str, name: &str, tags: Tags) -> Result<(String, u64)> {
+    let place = existing(ctx, Kind::Subnet, subnet)?;
+    let address = existing(ctx, Kind::Eip, allocation)?;
+    if !address.text("interface").is_empty() {
+        let message = format!("Elastic IP address [{allocation}] is already associated");
+        return Err(AwsError::new("Resource.AlreadyAssociated", message));
+    }
+    let zone = place.text("zone").to_owned();
+    let present = ctx.scope().of_kind(Kind::NatGateway).filter(|o| o.is_live() && o.text("zone") == zone).count();
+    if ctx.within_quota("nat-gateways-per-az", present as u64).is_err() {
+        let message = format!("Performing this operation would exceed the limit of NAT gateways in {zone}");
+        return Err(AwsError::new("NatGatewayLimitExceeded", message));
+    }
+    let mut nat = new_object(ctx, Kind::NatGateway, "nat", "natgateway", tags);
+    let id = nat.id.clone();
+    let ip = address.text("public_ip").to_owned();
+    let request = NewInterface {
+        description: format!("Interface for NAT Gateway {id}"),
+        interface_type: "nat_gateway".to_owned(),
+        owner: Some(Owner::Service),
+        attached_to: id.clone(),
+        public_ip: ip.clone(),
+        ..NewInterface::default()
+    };
+    let interface = create_interface(ctx, subnet, request, Tags::new())?;
+    ctx.adjust(allocation, |o| o.set("interface", interface.clone()));
+    nat.vpc = place.vpc;
+    nat.state = "pending".to_owned();
+    let nat = nat.with("subnet", subnet).with("zone", zone).with("allocation", allocation);
+    ctx.create(nat.with("interface", interface));
+    let ms = ctx.draw(duration::NAT_CREATE, name);
+    ctx.begin_work("create", &id, ms);
+    ctx.after(ms, Step::SetState { id: id.clone(), state: "available".to_owned() });
+    Ok((id, ms))
+}
+
+/// Begins to delete a NAT gateway; gives the duration.
+///
+/// # Errors
+/// Not found.
+pub fn delete_nat(ctx: &mut Ctx<'_>, id: &str) -> Result<u64> {
+    let nat = existing(ctx, Kind::NatGateway, id)?;
+    let ms = ctx.draw(duration::NAT_DELETE, id);
+    if nat.state != "deleting" {
+        ctx.change(id, |o| o.state = "deleting".to_owned());
+        ctx.begin_work("delete", id, ms);
+        ctx.after(ms, Step::ServiceObjectGone { id: id.to_owned() });
+    }
+    Ok(ms)
+}
+
+/// A NAT gateway or load balancer whose deletion has ended goes, with its interfaces; its addresses become free.
+pub fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
+    // A load balancer is gone at once for callers; its interfaces follow, found by what they are attached to.
+    remove_interfaces_of(ctx, id);
+    let Some(object) = ctx.scope().get(id).cloned() else { return };
+    if object.kind == Kind::NatGateway {
+        let allocation = object.text("allocation").to_owned();
+        ctx.adjust(&allocation, |o| o.set("interface", ""));
+        ctx.retire(id, "deleted");
+    }
+}
+
+fn remove_interfaces_of(ctx: &mut Ctx<'_>, id: &str) {
+    let prefix = format!("{id}/");
+    let of_it: Vec<String> =
+        ctx.scope().named_under(Kind::NetworkInterface, &prefix).map(|o| o.id.clone()).collect();
+    for interface in of_it {
+        ctx.delete(&interface);
+    }
+}
+
+/// What a new interface is for.
+#[derive(Debug, Default, Clone)]
+pub struct NewInterface {
+    /// Security groups; the VPC's default group if empty.
+    pub groups: Vec<String>,
+    /// As the console shows it; controllers recognise theirs by it.
+    pub description: String,
+    /// `interface`, `nat_gateway`, `network_load_balancer`.
+    pub interface_type: String,
+    /// Who made it; the customer if absent.
+    pub owner: Option<Owner>,
+    /// Id of what it is attached to.
+    pub attached_to: String,
+    /// Public address, if any.
+    pub public_ip: String,
+}
+
+/// Makes an interface in a subnet.
+///
+/// # Errors
+/// No such subnet.
+pub fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, tags: Tags) -> Result<String> {
+    let place = existing(ctx, Kind::Subnet, subnet)?;
+    let mut interface = new_object(ctx, Kind::NetworkInterface, "eni", "network-interface", tags);
+    let id = interface.id.clone();
+    interface.vpc.clone_from(&place.vpc);
+    if !request.attached_to.is_empty() {
+        // The name is the index by which interfaces are found again when what they are attached to goes.
+        interface.name = Some(format!("{}/{id}", request.attached_to));
+    }
+    interface.owner = request.owner.unwrap_or(Owner::Customer);
+    interface.state = if request.attached_to.is_empty() { "available" } else { "in-use" }.to_owned();
+    let address = private_ip(place.text("cidr"), ctx.world.ids);
+    let attachment = if request.attached_to.is_empty() { String::new() } else { format!("eni-attach-{}", ctx.world.hex(17)) };
+    let groups = if request.groups.is_empty() && request.interface_type != "nat_gateway" {
+        let vpc = place.vpc.clone().unwrap_or_default();
+        ctx.scope().in_vpc(&vpc).filter(|o| o.owner == Owner::Default && o.kind == Kind::SecurityGroup).map(|o| o.id.clone()).collect()
+    } else {
+        request.groups
+    };
+    let kind = if request.interface_type.is_empty() { "interface" } else { &request.interface_type };
+    let interface = interface
+        .with("subnet", subnet)
+        .with("zone", place.text("zone"))
+        .with("ip", address)
+        .with("groups", groups)
+        .with("description", request.description)
+        .with("interface_type", kind)
+        .with("attached_to", request.attached_to)
+        .with("attachment", attachment)
+        .with("public_ip", request.public_ip);
+    ctx.create(interface);
+    Ok(id)
+}
+
+/// An address inside `cidr`, spread by `n`.
+fn private_ip(cidr: &str, n: u64) -> String {
+    let base = cidr.split('/').next().unwrap_or("10.0.0.0");
+    let octets: Vec<u64> = base.split('.').filter_map(|o| o.parse().ok()).collect();
+    let [a, b, c, d] = octets[..] else { return base.to_owned() };
+    let low = d + 4 + n % 250;
+    format!("{a}.{b}.{}.{}", c + low / 256, low % 256)
+}
+
+/// Removes an interface that is not attached.
+///
+/// # Errors
+/// Not found, or in use.
+pub fn delete_interface(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    let interface = existing(ctx, Kind::NetworkInterface, id)?;
+    if interface.state == "in-use" {
+        let message = format!("Network interface '{id}' is currently in use.");
+        return Err(AwsError::new("InvalidParameterValue", message));
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Detaches an interface that a customer or EKS attached; those of managed services are refused.
+///
+/// # Errors
+/// Not found, or not permitted.
+pub fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()> {
+    let found = ctx.scope().of_kind(Kind::NetworkInterface).find(|o| o.text("attachment") == attachment).cloned();
+    let Some(interface) = found else {
+        let message = format!("The attachment '{attachment}' does not exist");
+        return Err(AwsError::new("InvalidAttachmentID.NotFound", message));
+    };
+    if matches!(interface.owner, Owner::Service | Owner::Eks) && !interface.text("attached_to").starts_with("i-") {
+        let message = "You do not have permission to access the specified resource.";
+        return Err(AwsError::new("AuthFailure", message));
+    }
+    ctx.change(&interface.id, |o| {
+        o.state = "available".to_owned();
+        o.name = None;
+        o.set("attached_to", "");
+        o.set("attachment", "");
+    });
+    Ok(())
+}
+
+/// Makes a route table.
+///
+/// # Errors
+/// No such VPC.
+pub fn create_route_table(ctx: &mut Ctx<'_>, vpc: &str, tags: Tags) -> Result<String> {
+    existing(ctx, Kind::Vpc, vpc)?;
+    let mut table = new_object(ctx, Kind::RouteTable, "rtb", "route-table", tags);
+    table.vpc = Some(vpc.to_owned());
+    let id = table.id.clone();
+    ctx.create(table.with("routes", Vec::<String>::new()).with("associations", Vec::<String>::new()));
+    Ok(id)
+}
+
+/// Makes a disk.
+pub fn create_volume(ctx: &mut Ctx<'_>, size_gib: u64, zone: &str, tags: Tags, owner: Owner) -> String {
+    let mut volume = new_object(ctx, Kind::Volume, "vol", "volume", tags);
+    volume.owner = owner;
+    let id = volume.id.clone();
+    ctx.create(volume.with("size", size_gib).with("zone", zone));
+    id
+}
+
+/// Removes a disk that is not attached.
+///
+/// # Errors
+/// Not found, or in use.
+pub fn delete_volume(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    let volume = existing(ctx, Kind::Volume, id)?;
+    if volume.state == "in-use" {
+        let message = format!("Volume {id} is currently attached to {}", volume.text("attached_to"));
+        return Err(AwsError::new("VolumeInUse", message));
+    }
+    ctx.delete(id);
+    Ok(())
+}

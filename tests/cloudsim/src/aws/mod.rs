@@ -1,0 +1,204 @@
+//! The simulated AWS: which service a request is for, who sends it, and which handler answers.
+//!
+//! Another cloud is another folder beside this one with the same four entries: identify, handle, step, wire.
+
+pub mod cloudformation;
+pub mod ec2;
+pub mod eks;
+pub mod elbv2;
+pub mod iam;
+pub mod kubernetes;
+pub mod route53;
+pub mod sts;
+pub mod tagging;
+pub mod token;
+pub mod wire;
+
+use crate::{
+    call::{AwsError, Call, Caller, Params, Reply, Result},
+    clock::Micros,
+    schedule::Step,
+    server::{Raw, signed},
+    sigv4::{self, Signature},
+    world::{Ctx, GLOBAL, World},
+};
+
+/// The account of access keys that do not encode one.
+pub const DEFAULT_ACCOUNT: &str = "111122223333";
+
+/// How far a signature's time may be off, as AWS documents.
+const MAX_SKEW_US: Micros = 15 * 60 * 1_000_000;
+
+/// Reads a request: the call, and an error if its credentials are refused (applied after faults and throttling).
+///
+/// # Errors
+/// If the request is not signed, or for no operation known here; the call is as far as it was read.
+#[expect(clippy::result_large_err, reason = "made once a request")]
+pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Option<AwsError>), (Call, AwsError)> {
+    let mut call = Call {
+        request_id: world.uuid(),
+        method: raw.method.clone(),
+        path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
+        params: Params::parse(&raw.query),
+        body: String::from_utf8_lossy(&raw.body).into_owned(),
+        target: raw.headers.get("x-amz-target").cloned().unwrap_or_default(),
+        ..Call::default()
+    };
+    let Some(signature) = sigv4::from_header(&raw.headers).or_else(|| sigv4::from_query(&raw.query)) else {
+        let error = AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
+        return Err((call, error));
+    };
+    call.service.clone_from(&signature.service);
+    call.region = match signature.service.as_str() {
+        "iam" | "route53" => GLOBAL.to_owned(),
+        _ => signature.region.clone(),
+    };
+    call.caller = caller(world, &signature);
+    let routed = match call.service.as_str() {
+        "cloudformation" | "ec2" | "iam" | "sts" | "elasticloadbalancing" => {
+            let form = Params::parse(&call.body);
+            call.params.0.extend(form.0);
+            call.action = call.params.text("Action").to_owned();
+            !call.action.is_empty()
+        }
+        "eks" => eks::route::route(&mut call),
+        "route53" => route53::route(&mut call),
+        "tagging" => {
+            call.action = call.target.rsplit('.').next().unwrap_or_default().to_owned();
+            true
+        }
+        _ => false,
+    };
+    if !call.body.is_empty() && matches!(call.service.as_str(), "eks" | "tagging") {
+        match serde_json::from_str(&call.body) {
+            Ok(json) => call.json = json,
+            Err(error) => return Err((call, AwsError::new("SerializationException", error.to_string()))),
+        }
+    }
+    if !routed {
+        let error = AwsError::new("UnknownOperationException", "The simulator does not know this operation").status(404);
+        return Err((call, error));
+    }
+    let refused = authenticate(world, raw, &signature);
+    Ok((call, refused))
+}
+
+/// `AKIA` + twelve digits + anything is a key of that account; a session's key is looked up.
+fn caller(world: &World, signature: &Signature) -> Caller {
+    let key = &signature.access_key;
+    if let Some(session) = world.sessions.get(key) {
+        return Caller {
+            account: session.account.clone(),
+            arn: session.arn.clone(),
+            user_id: session.user_id.clone(),
+            access_key: key.clone(),
+        };
+    }
+    let digits = key.get(4..16).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+    let account = digits.unwrap_or(DEFAULT_ACCOUNT).to_owned();
+    Caller {
+        arn: format!("arn:aws:iam::{account}:user/cloudsim"),
+        user_id: format!("AIDA{account}SIM"),
+        access_key: key.clone(),
+        account,
+    }
+}
+
+/// Why the credentials are refused, if they are.
+fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<AwsError> {
+    let now = world.clock.now();
+    let refuse = |code: &str, message: &str| Some(AwsError::new(code, message).status(403));
+    let expired = sigv4::signed_at_us(signature).is_none_or(|at| (now - at).abs() > MAX_SKEW_US);
+    if expired {
+        return refuse("SignatureDoesNotMatch", "Signature expired or its time is not now");
+    }
+    if let Some(session) = world.sessions.get(&signature.access_key) {
+        if session.expires_us < now {
+            return refuse("ExpiredToken", "The security token included in the request is expired");
+        }
+        if signature.token.as_deref() != Some(session.token.as_str()) {
+            return refuse("InvalidClientTokenId", "The security token included in the request is invalid.");
+        }
+    } else if signature.access_key.starts_with("ASIA") {
+        return refuse("InvalidClientTokenId", "The security token included in the request is invalid.");
+    }
+    if secret_fits(world, signature, &signed(raw)) {
+        return None;
+    }
+    refuse(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
+    )
+}
+
+/// Checks the signature as far as the secret is known; learns well-known secrets.
+pub fn secret_fits(world: &mut World, signature: &Signature, request: &sigv4::Signed<'_>) -> bool {
+    let key = &signature.access_key;
+    let known = world.sessions.get(key).map(|s| s.secret.clone()).or_else(|| world.secrets.get(key).cloned());
+    if let Some(secret) = known {
+        return sigv4::verify(signature, request, &secret);
+    }
+    if let Some(secret) = sigv4::WELL_KNOWN_SECRETS.iter().find(|s| sigv4::verify(signature, request, s)) {
+        world.secrets.insert(key.clone(), (*secret).to_owned());
+    }
+    true
+}
+
+fn decode(segment: &str) -> String {
+    // A plus sign is itself in a path.
+    let escaped = segment.replace('+', "%2B");
+    url::form_urlencoded::parse(format!("x={escaped}").as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
+}
+
+/// Answers a call.
+///
+/// # Errors
+/// In the service's own words.
+pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
+    match call.service.as_str() {
+        "cloudformation" => cloudformation::handle(ctx, call),
+        "ec2" => ec2::handle(ctx, call),
+        "eks" => eks::handle(ctx, call),
+        "elasticloadbalancing" => elbv2::handle(ctx, call),
+        "iam" => iam::handle(ctx, call),
+        "route53" => route53::handle(ctx, call),
+        "sts" => sts::handle(ctx, call),
+        _ => tagging::handle(ctx, call),
+    }
+}
+
+/// Applies a step of the cloud; the answer names service and action for the journal.
+pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
+    match step {
+        Step::StackTick { stack } => {
+            cloudformation::engine::tick(ctx, stack);
+            ("cloudformation", "StackProgress")
+        }
+        Step::StackResource { stack, logical, operation } => {
+            cloudformation::engine::resource_done(ctx, stack, logical, *operation);
+            ("cloudformation", "StackProgress")
+        }
+        Step::SetState { id, state } => {
+            let waiting = ctx.scope().live(id).is_some_and(|o| matches!(o.state.as_str(), "pending" | "provisioning"));
+            if waiting {
+                ctx.change(id, |o| o.state.clone_from(state));
+                ctx.end_work("create", id);
+            }
+            ("ec2", "StateChange")
+        }
+        Step::ServiceObjectGone { id } => {
+            ec2::network::service_object_gone(ctx, id);
+            ("ec2", "DeletionCompleted")
+        }
+        Step::Forget { id } => {
+            ctx.delete(id);
+            ("ec2", "Forget")
+        }
+        Step::Eks { id, step } => ("eks", eks::lifecycle::step(ctx, id, step)),
+    }
+}
+
+/// The error for an operation that a service does not offer here.
+pub fn unknown_action(call: &Call) -> AwsError {
+    AwsError::new("InvalidAction", format!("The action {} is not valid for this web service.", call.action))
+}

@@ -1,0 +1,154 @@
+//! The seam between the simulated cloud and whatever runs its Kubernetes clusters.
+//!
+//! The world only sends [`RuntimeCommand`]s and is told what became of them by [`RuntimeEvent`]s; it never waits.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A control plane to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterSpec {
+    /// The cluster's ARN, its identity.
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// `1.34` and the like, as ordered.
+    pub version: String,
+    /// A name that is unique over all clusters ever made, fit for a folder.
+    pub folder: String,
+}
+
+/// A node that the cloud started for a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSpec {
+    /// Host name.
+    pub name: String,
+    /// `aws:///zone/i-…`.
+    pub provider_id: String,
+    /// Labels, those of the cloud included.
+    pub labels: BTreeMap<String, String>,
+    /// Taints: key, value, Kubernetes effect.
+    pub taints: Vec<(String, String, String)>,
+    /// Processors.
+    pub cpu: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Address in the VPC.
+    pub address: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Availability zone.
+    pub zone: String,
+}
+
+/// What the world wants of the runtime.
+#[derive(Debug, Clone)]
+pub enum RuntimeCommand {
+    /// Start a control plane.
+    Start(ClusterSpec),
+    /// Stop one and forget its data.
+    Stop {
+        /// Cluster ARN.
+        arn: String,
+    },
+    /// Nodes joined.
+    AddNodes {
+        /// Cluster ARN.
+        arn: String,
+        /// The nodes.
+        nodes: Vec<NodeSpec>,
+    },
+    /// Nodes left.
+    RemoveNodes {
+        /// Cluster ARN.
+        arn: String,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A LoadBalancer Service got its address.
+    ServiceAddress {
+        /// Cluster ARN.
+        arn: String,
+        /// `namespace/name`.
+        service: String,
+        /// DNS name of the load balancer.
+        hostname: String,
+    },
+}
+
+/// A Service of type LoadBalancer seen in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSeen {
+    /// `namespace/name`.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its ports.
+    pub ports: Vec<i32>,
+    /// Internal or internet-facing.
+    pub internal: bool,
+}
+
+/// A volume claim with its volume seen in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeSeen {
+    /// Name of the PersistentVolume.
+    pub volume: String,
+    /// Namespace of the claim.
+    pub namespace: String,
+    /// Name of the claim.
+    pub claim: String,
+    /// Size in GiB.
+    pub size_gib: u64,
+}
+
+/// What the runtime reports.
+#[derive(Debug, Clone)]
+pub enum RuntimeEvent {
+    /// A control plane answers.
+    Started {
+        /// Cluster ARN.
+        arn: String,
+        /// `https://127.0.0.1:…`.
+        endpoint: String,
+        /// Certificate authority, PEM.
+        ca_pem: String,
+    },
+    /// A control plane could not be started.
+    Failed {
+        /// Cluster ARN.
+        arn: String,
+        /// Why.
+        reason: String,
+    },
+    /// Everything of the cluster that needs the cloud, as it is now.
+    Seen {
+        /// Cluster ARN.
+        arn: String,
+        /// LoadBalancer Services.
+        services: Vec<ServiceSeen>,
+        /// Bound claims.
+        volumes: Vec<VolumeSeen>,
+    },
+}
+
+/// Runs clusters. Calls may take seconds; the driver runs each cluster's commands in order.
+#[async_trait::async_trait]
+pub trait ClusterRuntime: Send + Sync + 'static {
+    /// How many may run at once.
+    fn capacity(&self) -> usize;
+    /// Starts (or restarts from its data) a control plane, returning endpoint and certificate authority.
+    async fn start(&self, spec: &ClusterSpec, webhook_url: &str) -> anyhow::Result<(String, String)>;
+    /// Stops one; `forget` removes its data.
+    async fn stop(&self, arn: &str, forget: bool) -> anyhow::Result<()>;
+    /// Adds nodes.
+    async fn add_nodes(&self, arn: &str, nodes: &[NodeSpec]) -> anyhow::Result<()>;
+    /// Removes nodes.
+    async fn remove_nodes(&self, arn: &str, names: &[String]) -> anyhow::Result<()>;
+    /// Gives a Service its address.
+    async fn set_service_address(&self, arn: &str, service: &str, hostname: &str) -> anyhow::Result<()>;
+    /// What of the cluster needs the cloud.
+    async fn observe(&self, arn: &str) -> anyhow::Result<(Vec<ServiceSeen>, Vec<VolumeSeen>)>;
+    /// Stops all, keeping their data.
+    async fn shutdown(&self);
+}
