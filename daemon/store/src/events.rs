@@ -1,0 +1,136 @@
+//! Events: written in the transaction that they tell of, read in order, bounded in number.
+//!
+//! There is one writer, so a position that is visible has no invisible one before it: a reader
+//! that resumes after a position misses nothing. (A store with several writers must make
+//! readers wait for the gap.)
+
+use landlord_core::{
+    TenantName, TenantUid, Timestamp,
+    ports::{Event, EventKind, EventQuery, NewEvent, StoreError},
+};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+
+use crate::rows::unavailable;
+
+/// The oldest are removed this often, in events written.
+const PURGE_EVERY: i64 = 1_000;
+/// Longest message kept; a cloud's longest error texts fit.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
+fn word(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Tenant => "tenant",
+        EventKind::Stage => "stage",
+        EventKind::Operation => "operation",
+        EventKind::Removed => "removed",
+    }
+}
+
+fn kind(text: &str) -> Result<EventKind, StoreError> {
+    match text {
+        "tenant" => Ok(EventKind::Tenant),
+        "stage" => Ok(EventKind::Stage),
+        "operation" => Ok(EventKind::Operation),
+        "removed" => Ok(EventKind::Removed),
+        other => Err(StoreError::Corrupt {
+            what: "event kind".into(),
+            problem: format!("unknown word {other:?}"),
+        }),
+    }
+}
+
+/// Appends events of one tenant.
+pub(crate) async fn append(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    uid: TenantUid,
+    name: &TenantName,
+    events: &[NewEvent],
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let failed = unavailable("writing an event");
+    for event in events {
+        let message: String = event.message.chars().take(MESSAGE_CHARS_MAX).collect();
+        let seq: i64 = sqlx::query_scalar(
+            "INSERT INTO events (time, tenant_uid, customer, tenant, kind, stage, reason, message) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
+        )
+        .bind(now.0)
+        .bind(uid.to_string())
+        .bind(name.customer.as_str())
+        .bind(name.tenant.as_str())
+        .bind(word(event.kind))
+        .bind(&event.stage)
+        .bind(&event.reason)
+        .bind(message)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
+        if seq % PURGE_EVERY == 0 {
+            let oldest = seq.saturating_sub(i64::try_from(events_max).unwrap_or(i64::MAX));
+            sqlx::query("DELETE FROM events WHERE seq <= $1")
+                .bind(oldest)
+                .execute(&mut *connection)
+                .await
+                .map_err(&failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Events after a position, oldest first.
+pub(crate) async fn read(pool: &SqlitePool, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    let failed = unavailable("reading events");
+    let oldest: Option<i64> =
+        sqlx::query_scalar("SELECT MIN(seq) FROM events").fetch_one(pool).await.map_err(&failed)?;
+    if query.after_seq > 0 && oldest.is_some_and(|oldest| query.after_seq < oldest - 1) {
+        return Err(StoreError::InvalidArgument(
+            "the resume token is older than the events kept; list the tenants again and watch \
+             without a token"
+                .into(),
+        ));
+    }
+    let customer = match (&query.tenant, &query.customer) {
+        (Some(name), _) => name.customer.as_str(),
+        (None, Some(customer)) => customer.as_str(),
+        (None, None) => "",
+    };
+    let tenant = query.tenant.as_ref().map_or("", |name| name.tenant.as_str());
+    let rows = sqlx::query(
+        "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message FROM events \
+         WHERE seq > $1 AND ($2 = '' OR customer = $2) AND ($3 = '' OR tenant = $3) \
+         ORDER BY seq LIMIT $4",
+    )
+    .bind(query.after_seq)
+    .bind(customer)
+    .bind(tenant)
+    .bind(i64::from(query.limit))
+    .fetch_all(pool)
+    .await
+    .map_err(&failed)?;
+    rows.iter().map(event).collect()
+}
+
+fn event(row: &sqlx::sqlite::SqliteRow) -> Result<Event, StoreError> {
+    let failed = unavailable("reading an event");
+    let name = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
+    let bad = |error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "event".into(),
+        problem: error.to_string(),
+    };
+    Ok(Event {
+        seq: row.try_get("seq").map_err(&failed)?,
+        time: Timestamp(row.try_get("time").map_err(&failed)?),
+        tenant_uid: name("tenant_uid")?.parse().map_err(bad)?,
+        tenant: TenantName {
+            customer: name("customer")?.parse().map_err(bad)?,
+            tenant: name("tenant")?.parse().map_err(bad)?,
+        },
+        event: NewEvent {
+            kind: kind(&name("kind")?)?,
+            stage: name("stage")?,
+            reason: name("reason")?,
+            message: name("message")?,
+        },
+    })
+}

@@ -1,0 +1,161 @@
+//! Opening the file, and being the only one who has it open.
+
+use std::{
+    fs::{File, OpenOptions, Permissions},
+    io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use fs4::fs_std::FileExt as _;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::write::Writer;
+
+/// Reads are short; more connections than cores only wait for each other.
+const READERS_MAX: u32 = 4;
+/// The write-ahead log is folded into the file after this many pages of 4 KiB.
+const WAL_CHECKPOINT_PAGES: u32 = 1_000;
+/// A reader waits this long for a checkpoint.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings of the store.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Newest events kept.
+    pub events_max: u64,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { events_max: 100_000 }
+    }
+}
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its folder or file can't be used.
+    #[error("can't open the store {path}: does its folder exist and belong to the daemon's user?")]
+    File {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another daemon has it.
+    #[error("the store {path} is in use by process {holder}; stop that daemon first, or give this one a store of its own (store.path)")]
+    InUse {
+        /// Store file.
+        path: PathBuf,
+        /// Process id of the holder.
+        holder: String,
+    },
+    /// Its schema is not ours.
+    #[error("the schema of the store {path} does not fit this version; a newer daemon may have written it: run that one, or restore a backup")]
+    Schema {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// The database reports an error.
+    #[error("the store {path} can't be read")]
+    Database {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+/// The store on SQLite. Clones share it.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    pub(crate) readers: SqlitePool,
+    pub(crate) writer: Writer,
+    pub(crate) options: SqliteOptions,
+    /// Held as long as the store is open: proves that no other daemon lives on this file.
+    _lock: Arc<File>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the store at `path`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if another process has it open; the others as they say.
+    pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self, Error> {
+        let file_error = |source| Error::File { path: path.to_owned(), source };
+        let lock = lock(path)?;
+        // SQLite itself would make it readable to all that the umask lets in.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(file_error)?;
+        let database = |source| Error::Database { path: path.to_owned(), source };
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES.to_string());
+        let one = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(connect.clone())
+            .await
+            .map_err(database)?;
+        sqlx::migrate!("./migrations")
+            .run(&one)
+            .await
+            .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .connect_with(connect)
+            .await
+            .map_err(database)?;
+        let connection = one.acquire().await.map_err(database)?.detach();
+        Ok(Self { readers, writer: Writer::start(connection), options, _lock: Arc::new(lock) })
+    }
+
+    /// Waits for the writes under way and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let lock_path = path.with_added_extension("lock");
+    let file_error = |source| Error::File { path: path.to_owned(), source };
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(file_error)?;
+    if !file.try_lock_exclusive().map_err(file_error)? {
+        let mut holder = String::new();
+        let _ = file.read_to_string(&mut holder);
+        let holder = holder.trim().to_owned();
+        let holder = if holder.is_empty() { "unknown".into() } else { holder };
+        return Err(Error::InUse { path: path.to_owned(), holder });
+    }
+    file.set_len(0).map_err(file_error)?;
+    file.rewind().map_err(file_error)?;
+    writeln!(file, "{}", std::process::id()).map_err(file_error)?;
+    Ok(file)
+}

@@ -1,0 +1,307 @@
+//! The engine's face: claims, fenced commits, what is due.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    Direction, StageRecord, Tenant, TenantUid, Timestamp,
+    ports::{Claim, Commit, StoreError, TenantPatch, Work, WorkStore},
+};
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+
+use crate::{
+    SqliteStore,
+    api::{end_operation, read_operation, read_stages},
+    clock, events,
+    rows::{self, direction_word, json, priority, stage_json, state_word, unavailable},
+};
+
+#[async_trait]
+impl WorkStore for SqliteStore {
+    async fn claim(
+        &self,
+        owner: &str,
+        limit: u32,
+        lease_ttl: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let owner = owner.to_owned();
+        self.writer
+            .write(move |connection| claim(connection, owner, limit, lease_ttl).boxed())
+            .await
+    }
+
+    async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
+        let failed = unavailable("loading a tenant");
+        // One transaction: a tenant and its stages as they were at one moment.
+        let mut transaction = self.readers.begin().await.map_err(&failed)?;
+        let connection = &mut *transaction;
+        let row = fenced(connection, claim).await?;
+        let tenant = rows::tenant(&row)?;
+        let operation = read_operation(connection, tenant.operation).await?;
+        let stages = read_stages(connection, claim.uid).await?;
+        let now = clock::now(connection).await?;
+        Ok(Work {
+            operation_kind: operation.kind,
+            operation_done: operation.outcome.is_some(),
+            tenant,
+            stages,
+            now,
+        })
+    }
+
+    async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
+        let claim = claim.clone();
+        self.writer
+            .write(move |connection| {
+                async move {
+                    let now = clock::now(connection).await?;
+                    update_lease(connection, &claim, now.after(lease_ttl)).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn commit(&self, claim: &Claim, change: Commit) -> Result<(), StoreError> {
+        let claim = claim.clone();
+        let events_max = self.options.events_max;
+        self.writer
+            .write(move |connection| commit(connection, claim, change, events_max).boxed())
+            .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        let failed = unavailable("looking for what is due");
+        let mut connection = self.readers.acquire().await.map_err(&failed)?;
+        let now = clock::now(&mut connection).await?;
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT MIN(CASE WHEN lease_until > next_due THEN lease_until ELSE next_due END) \
+             FROM tenants WHERE next_due IS NOT NULL",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
+        Ok(next.map(|due| Timestamp(due).since(now)))
+    }
+
+    async fn recover_leases(&self) -> Result<u64, StoreError> {
+        // The exclusive lock on the file proves that no other owner lives.
+        self.writer
+            .write(|connection| {
+                async move {
+                    let done = sqlx::query("UPDATE tenants SET lease_until = 0 WHERE lease_until > 0")
+                        .execute(connection)
+                        .await
+                        .map_err(unavailable("recovering leases"))?;
+                    Ok(done.rows_affected())
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+/// Deletes before changes before resyncs; within each, every customer's first before any
+/// customer's second.
+const DUE: &str = "SELECT uid FROM ( \
+       SELECT uid, priority, next_due, \
+              ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn \
+       FROM tenants WHERE next_due <= $1 AND lease_until <= $1) AS due \
+     ORDER BY priority, turn, next_due LIMIT $2";
+
+async fn claim(
+    connection: &mut SqliteConnection,
+    owner: String,
+    limit: u32,
+    lease_ttl: Duration,
+) -> Result<Vec<Claim>, StoreError> {
+    let failed = unavailable("claiming tenants");
+    let now = clock::now(connection).await?;
+    let uids: Vec<String> = sqlx::query_scalar(DUE)
+        .bind(now.0)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    let mut claims = Vec::with_capacity(uids.len());
+    for uid in uids {
+        let fence: i64 = sqlx::query_scalar(
+            "UPDATE tenants SET owner = $1, fence = fence + 1, lease_until = $2, \
+             claimed_revision = revision WHERE uid = $3 RETURNING fence",
+        )
+        .bind(&owner)
+        .bind(now.after(lease_ttl).0)
+        .bind(&uid)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
+        let uid = uid.parse().map_err(|_| StoreError::Corrupt {
+            what: "tenant uid".into(),
+            problem: uid.clone(),
+        })?;
+        claims.push(Claim { uid, owner: owner.clone(), fence });
+    }
+    Ok(claims)
+}
+
+/// The tenant's row, if the claim still stands.
+async fn fenced(connection: &mut SqliteConnection, claim: &Claim) -> Result<SqliteRow, StoreError> {
+    sqlx::query("SELECT * FROM tenants WHERE uid = $1 AND owner = $2 AND fence = $3")
+        .bind(claim.uid.to_string())
+        .bind(&claim.owner)
+        .bind(claim.fence)
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("checking a claim"))?
+        .ok_or(StoreError::FenceLost(claim.uid))
+}
+
+async fn update_lease(
+    connection: &mut SqliteConnection,
+    claim: &Claim,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(
+        "UPDATE tenants SET lease_until = $1 WHERE uid = $2 AND owner = $3 AND fence = $4",
+    )
+    .bind(until.0)
+    .bind(claim.uid.to_string())
+    .bind(&claim.owner)
+    .bind(claim.fence)
+    .execute(connection)
+    .await
+    .map_err(unavailable("renewing a lease"))?;
+    if done.rows_affected() == 0 { Err(StoreError::FenceLost(claim.uid)) } else { Ok(()) }
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    claim: Claim,
+    change: Commit,
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let row = fenced(connection, &claim).await?;
+    let failed = unavailable("committing work");
+    let seen: i64 = row.try_get("claimed_revision").map_err(&failed)?;
+    let newest: i64 = row.try_get("revision").map_err(&failed)?;
+    // What the API changed meanwhile was not seen by this pass: its verdicts on the tenant as a
+    // whole are void, the records of its stages stand.
+    let overtaken = seen != newest;
+    let tenant = rows::tenant(&row)?;
+    let now = clock::now(connection).await?;
+    for record in &change.stages {
+        put_stage(connection, claim.uid, record).await?;
+    }
+    if !overtaken {
+        patch(connection, &tenant, &change.tenant, now).await?;
+        if let Some(end) = &change.operation {
+            end_operation(connection, end.id, &end.outcome, claim.uid, now).await?;
+        }
+    }
+    events::append(connection, now, claim.uid, &tenant.name, &change.events, events_max).await?;
+    if change.remove && !overtaken {
+        return remove(connection, claim.uid).await;
+    }
+    if let Some(after) = change.release_after {
+        let due = if overtaken { now } else { now.after(after) };
+        let direction = change.tenant.direction.unwrap_or(tenant.direction);
+        let done = read_operation(connection, tenant.operation).await?.outcome.is_some();
+        sqlx::query(
+            "UPDATE tenants SET lease_until = 0, next_due = $1, priority = $2 WHERE uid = $3",
+        )
+        .bind((after != Duration::MAX || overtaken).then_some(due.0))
+        .bind(priority(direction, done))
+        .bind(claim.uid.to_string())
+        .execute(connection)
+        .await
+        .map_err(&failed)?;
+    }
+    Ok(())
+}
+
+async fn put_stage(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+    record: &StageRecord,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO stages (tenant_uid, direction, stage, record, checkpoint, status) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_uid, direction, stage) \
+         DO UPDATE SET record = excluded.record, checkpoint = excluded.checkpoint, \
+         status = excluded.status",
+    )
+    .bind(uid.to_string())
+    .bind(direction_word(record.direction))
+    .bind(record.stage.to_string())
+    .bind(stage_json(record)?)
+    .bind(&record.checkpoint)
+    .bind(&record.status)
+    .execute(connection)
+    .await
+    .map_err(unavailable("writing a stage"))?;
+    Ok(())
+}
+
+async fn patch(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    change: &TenantPatch,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if *change == TenantPatch::default() {
+        return Ok(());
+    }
+    let status = change.status.as_ref().unwrap_or(&tenant.status);
+    let (spec, offer) = change
+        .revert
+        .as_ref()
+        .map_or((&tenant.spec, &tenant.offer), |(spec, offer)| (spec, offer));
+    let last_ready = if change.mark_ready {
+        Some((tenant.spec.clone(), tenant.offer.clone()))
+    } else {
+        tenant.last_ready.clone()
+    };
+    let visible = *status != tenant.status || change.direction.is_some() || change.revert.is_some();
+    let direction = change.direction.unwrap_or(tenant.direction);
+    let delete_time = match direction {
+        Direction::Absent => Some(tenant.delete_time.unwrap_or(now).0),
+        Direction::Present => None,
+    };
+    sqlx::query(
+        "UPDATE tenants SET spec = $1, offer = $2, generation = generation + $3, direction = $4, \
+         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, \
+         update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
+         WHERE uid = $12",
+    )
+    .bind(json("spec", spec)?)
+    .bind(json("offer", offer)?)
+    .bind(i64::from(change.revert.is_some()))
+    .bind(direction_word(direction))
+    .bind(state_word(status.state))
+    .bind(json("status", status)?)
+    .bind(i64::from(visible))
+    .bind(i64::from(tenant.cancel_requested && !change.clear_cancel))
+    .bind(last_ready.map(|pair| json("last_ready", &pair)).transpose()?)
+    .bind(now.0)
+    .bind(delete_time)
+    .bind(tenant.uid.to_string())
+    .execute(connection)
+    .await
+    .map_err(unavailable("updating a tenant"))?;
+    Ok(())
+}
+
+async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
+    let failed = unavailable("removing a tenant");
+    for statement in ["DELETE FROM stages WHERE tenant_uid = $1", "DELETE FROM tenants WHERE uid = $1"]
+    {
+        sqlx::query(statement)
+            .bind(uid.to_string())
+            .execute(&mut *connection)
+            .await
+            .map_err(&failed)?;
+    }
+    Ok(())
+}
+

@@ -1,0 +1,139 @@
+//! The only writer. Each write waits for its own fsync in principle; here all that wait at the
+//! same moment share one: they run one after another in one transaction, each in a savepoint of
+//! its own, and are acknowledged after the commit.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use landlord_core::ports::StoreError;
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::rows::unavailable;
+
+/// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
+/// can clear in a second at `BATCH_MAX` each.
+const QUEUE_MAX: usize = 4_096;
+/// Writes that share a transaction: keeps the first of them waiting for milliseconds only.
+const BATCH_MAX: usize = 128;
+
+/// Tells a waiting caller how its write went; called after the commit, with its failure if any.
+type Acknowledge = Box<dyn FnOnce(Option<String>) + Send>;
+/// `None`: no transaction could be begun, so nothing may be written.
+type Job =
+    Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
+
+/// Handle to the writer.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Writer {
+    /// Starts the writer on its own connection. It ends, after all queued writes, when the last
+    /// handle is gone or closed.
+    #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
+    pub(crate) fn start(connection: SqliteConnection) -> Self {
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let task = tokio::spawn(run(connection, queue));
+        Self { jobs, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// Runs `change` in the writer; durable when it returns. Dropping the future does not undo
+    /// a change that is queued already.
+    pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            Box::pin(async move {
+                let result = match connection {
+                    Some(connection) => in_savepoint(connection, change).await,
+                    None => Err(lost("writing", "no transaction could be begun".into())),
+                };
+                let acknowledge: Acknowledge = Box::new(move |failure| {
+                    let result = match failure {
+                        None => result,
+                        Some(problem) => Err(lost("committing", problem)),
+                    };
+                    // A caller that has gone away needs no answer.
+                    let _ = answer.send(result);
+                });
+                acknowledge
+            })
+        });
+        let closed = || lost("writing", "the store is closed".into());
+        self.jobs.send(job).await.map_err(|_| closed())?;
+        wait.await.map_err(|_| closed())?
+    }
+
+    /// Ends after all queued writes.
+    pub(crate) async fn close(&self) {
+        let Some(task) = self.task.lock().await.take() else { return };
+        let (done, wait) = oneshot::channel::<()>();
+        let last: Job = Box::new(move |_| {
+            Box::pin(async move {
+                Box::new(move |_| {
+                    let _ = done.send(());
+                }) as Acknowledge
+            })
+        });
+        // First in, first out: once this one is acknowledged, all before it are durable.
+        if self.jobs.send(last).await.is_ok() {
+            let _ = wait.await;
+        }
+        task.abort();
+    }
+}
+
+fn lost(context: &str, problem: String) -> StoreError {
+    StoreError::Unavailable { context: context.into(), source: problem.into() }
+}
+
+async fn in_savepoint<T, F>(connection: &mut SqliteConnection, change: F) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>,
+{
+    let failed = unavailable("writing");
+    sqlx::query("SAVEPOINT change").execute(&mut *connection).await.map_err(&failed)?;
+    let result = change(connection).await;
+    if result.is_err() {
+        sqlx::query("ROLLBACK TO change").execute(&mut *connection).await.map_err(&failed)?;
+    }
+    sqlx::query("RELEASE change").execute(&mut *connection).await.map_err(&failed)?;
+    result
+}
+
+async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await;
+        let mut acknowledge = Vec::with_capacity(batch.len());
+        for job in batch.drain(..) {
+            let connection = begun.is_ok().then_some(&mut connection);
+            acknowledge.push(job(connection).await);
+        }
+        let ended = match begun {
+            Ok(_) => sqlx::query("COMMIT").execute(&mut connection).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        let failure = ended.err().map(|error| error.to_string());
+        if let Some(problem) = &failure {
+            tracing::error!(problem, "a transaction of the store failed");
+            // Nothing of it may stay: the callers are told that it did not happen.
+            let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
+        }
+        for tell in acknowledge {
+            tell(failure.clone());
+        }
+    }
+    let _ = connection.close().await;
+}
