@@ -113,8 +113,8 @@ pub struct DeleteRequest {
 /// An accepted change.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The tenant after the change.
-    pub tenant: Tenant,
+    /// The tenant after the change; `None` in the answer to a replay whose tenant is gone since.
+    pub tenant: Option<Tenant>,
     /// Its operation.
     pub operation: Operation,
     /// Whether this is the answer to a replayed request id.
