@@ -89,6 +89,8 @@ pub struct Call {
     pub vars: Vec<String>,
     /// The query string, and for the query protocol the form as well.
     pub params: Params,
+    /// The query string as sent, for keys that repeat.
+    pub query: String,
     /// The body if it is JSON.
     pub json: Value,
     /// The body as text.

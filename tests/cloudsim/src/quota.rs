@@ -17,6 +17,7 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("subnets-per-vpc", 200),
     ("nat-gateways-per-az", 5),
     ("security-groups", 2_500),
+    ("launch-templates", 5_000),
     ("instances", 1_000),
     ("clusters", 100),
     ("nodegroups-per-cluster", 30),

@@ -90,7 +90,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     if raw.path.starts_with("/_sim") {
         return Ok(control::handle(&shared, &raw).await);
     }
-    cloud(&shared, &raw).await
+    // A task of its own: a request that has arrived is processed even if its caller is gone by then.
+    tokio::spawn(async move { cloud(&shared, &raw).await }).await.unwrap_or(Err(Dropped))
 }
 
 /// One call to the simulated cloud: identify, suffer faults, apply, journal, answer.

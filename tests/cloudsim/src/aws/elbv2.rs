@@ -21,6 +21,9 @@ use crate::{
 pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let p = &call.params;
     let mut x = Xml::new();
+    if p.text("Version") == CLASSIC {
+        return classic(call);
+    }
     match call.action.as_str() {
         "DescribeLoadBalancers" => describe(ctx, call, Kind::LoadBalancer, &mut x)?,
         "DescribeTargetGroups" => describe(ctx, call, Kind::TargetGroup, &mut x)?,
@@ -32,6 +35,21 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "DeleteTargetGroup" => delete_target_group(ctx, p.text("TargetGroupArn"))?,
         _ => return Err(unknown_action(call)),
     }
+    Ok(Reply::Query(x.finish()))
+}
+
+/// The API version of Classic Load Balancers, which share the service's name and address.
+const CLASSIC: &str = "2012-06-01";
+
+/// Classic Load Balancers: accounts have none, so listing gives none and deleting succeeds.
+fn classic(call: &Call) -> Result<Reply> {
+    let mut x = Xml::new();
+    match call.action.as_str() {
+        "DescribeLoadBalancers" => x.node("LoadBalancerDescriptions", |_| {}),
+        "DescribeTags" => x.node("TagDescriptions", |_| {}),
+        "DeleteLoadBalancer" => &mut x,
+        _ => return Err(unknown_action(call)),
+    };
     Ok(Reply::Query(x.finish()))
 }
 

@@ -162,6 +162,7 @@ fn disks(ctx: &mut Ctx<'_>, cluster: &Object, name: &str, volumes: &[VolumeSeen]
         if !instance.is_empty() {
             ctx.adjust(&id, |o| {
                 o.state = "in-use".to_owned();
+                o.name = Some(format!("{instance}/{}", o.id));
                 o.set("attached_to", instance);
             });
         }

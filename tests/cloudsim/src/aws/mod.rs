@@ -40,6 +40,7 @@ pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Opti
         method: raw.method.clone(),
         path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
         params: Params::parse(&raw.query),
+        query: raw.query.clone(),
         body: String::from_utf8_lossy(&raw.body).into_owned(),
         target: raw.headers.get("x-amz-target").cloned().unwrap_or_default(),
         ..Call::default()

@@ -20,10 +20,10 @@ def stack_status(cfn, name):
     return cfn.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
 
 
-def create_stack(cfn, name="net", **more):
+def create_stack(cfn, name="net", token="net-1", **more):
     answer = cfn.create_stack(
         StackName=name, TemplateBody=TEMPLATE, Capabilities=["CAPABILITY_IAM"], Tags=TAGS,
-        ClientRequestToken=f"{name}-1", **more)
+        ClientRequestToken=token, **more)
     wait_for("stack", lambda: stack_status(cfn, answer["StackId"]) not in ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"))
     stack = cfn.describe_stacks(StackName=answer["StackId"])["Stacks"][0]
     return stack, {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
@@ -158,7 +158,10 @@ def test_a_full_quota_rolls_back_and_raising_it_helps(cloud):
     assert {o["type"] for o in cloud.objects()} == {"AWS::EC2::VPC", "AWS::CloudFormation::Stack"}
     assert delete_stack(cfn, stack["StackId"]) == "DELETE_COMPLETE"
     cloud.sim("quotas", {"account": ACCOUNT, "limits": {"vpcs": 6}})
-    stack, outputs = create_stack(cfn)
+    with pytest.raises(ClientError) as error:
+        create_stack(cfn)
+    assert code_of(error) == "TokenAlreadyExistsException"
+    stack, outputs = create_stack(cfn, token="net-2")
     assert stack["StackStatus"] == "CREATE_COMPLETE" and outputs["VpcId"] not in vpcs
 
 
@@ -279,3 +282,30 @@ def test_presigned_urls_and_regions(cloud):
         ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)
     pages = ec2.get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": 2})
     assert sum(len(p["Volumes"]) for p in pages) == 3
+
+
+def test_updates_add_change_and_remove(cloud):
+    cfn, ec2 = cloud.client("cloudformation"), cloud.client("ec2")
+    stack, outputs = create_stack(cfn)
+
+    def update(change):
+        template = json.loads(TEMPLATE)
+        change(template["Resources"])
+        cfn.update_stack(StackName="net", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"], Tags=TAGS)
+        wait_for("update", lambda: stack_status(cfn, "net").startswith("UPDATE_") and stack_status(cfn, "net").endswith("_COMPLETE"))
+        return stack_status(cfn, "net")
+
+    extra = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "extra", "VpcId": {"Ref": "Vpc"}}}
+    template = {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateName": "lt", "LaunchTemplateData": {"a": 1}}}
+    assert update(lambda r: r.update(Extra=extra, Template=template)) == "UPDATE_COMPLETE"
+    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [outputs["VpcId"]]}])["SecurityGroups"]
+    assert "extra" in [g["Description"] for g in groups]
+    template["Properties"]["LaunchTemplateData"]["a"] = 2
+    assert update(lambda r: r.update(Template=template)) == "UPDATE_COMPLETE"
+    assert ec2.describe_launch_templates()["LaunchTemplates"][0]["LatestVersionNumber"] == 2
+    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [outputs["VpcId"]]}])["SecurityGroups"]
+    assert "extra" not in [g["Description"] for g in groups], "what the template no longer has is deleted"
+    failed = update(lambda r: r["Vpc"]["Properties"].update(CidrBlock="10.43.0.0/16"))
+    assert failed == "UPDATE_ROLLBACK_COMPLETE"
+    assert delete_stack(cfn, stack["StackId"]) == "DELETE_COMPLETE"
+    assert cloud.objects() == []

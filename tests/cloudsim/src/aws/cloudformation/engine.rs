@@ -117,7 +117,7 @@ pub fn predicted_ms(ctx: &Ctx<'_>, stack: &Stack) -> u64 {
 }
 
 /// Enters a resource's status, with its event.
-fn enter(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, status: &str, reason: Option<String>) {
+pub fn enter(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, status: &str, reason: Option<String>) {
     let now = ctx.now;
     let set = if stack.resources.contains_key(logical) && !(stack.leaving.contains_key(logical) && status.starts_with("DELETE")) {
         &mut stack.resources
@@ -280,7 +280,8 @@ fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &AwsError) -> String {
 fn creation_failed(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, reason: &str) {
     enter(ctx, stack, logical, "CREATE_FAILED", Some(reason.to_owned()));
     if stack.phase == Phase::Updating {
-        return super::update::fail(ctx, stack, logical);
+        let Some(before) = stack.before.take() else { return };
+        return super::update::fail(ctx, stack, logical, *before);
     }
     let others: Vec<String> =
         stack.resources.values().filter(|r| r.status == "CREATE_IN_PROGRESS").map(|r| r.logical.clone()).collect();

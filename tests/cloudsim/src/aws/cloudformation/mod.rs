@@ -136,6 +136,9 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         }
         return Err(AwsError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
+    if !token.is_empty() && ctx.scope().stacks.values().any(|s| s.token == token) {
+        return Err(AwsError::new("TokenAlreadyExistsException", "A client request token already exists."));
+    }
     let body = body_of(call)?;
     let parsed = template::parse(&body)?;
     let capabilities = call.params.values("Capabilities.member");
@@ -170,6 +173,7 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         events: Vec::new(),
         operation: 1,
         phase: Phase::Creating,
+        before: None,
         retained: BTreeSet::new(),
     };
     let needs = template::graph(&engine::lookup(ctx, &stack))?;

@@ -47,7 +47,7 @@ pub fn known(kind: &str) -> bool {
     TYPES.contains(&kind)
 }
 
-const TYPES: [&str; 17] = [
+const TYPES: [&str; 18] = [
     "AWS::EC2::VPC",
     "AWS::EC2::Subnet",
     "AWS::EC2::InternetGateway",
@@ -61,6 +61,7 @@ const TYPES: [&str; 17] = [
     "AWS::EC2::SecurityGroupIngress",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::VPCEndpoint",
+    "AWS::EC2::LaunchTemplate",
     "AWS::IAM::Role",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Policy",
@@ -146,6 +147,7 @@ fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             let (id, _) = network::create_nat(ctx, &o.text("SubnetId"), &o.text("AllocationId"), &o.name, tags)?;
             made(&id, &[("NatGatewayId", id.clone())])
         }
+        "AWS::EC2::LaunchTemplate" => create_launch_template(ctx, o)?,
         "AWS::EC2::VPCEndpoint" => {
             let vpc = o.text("VpcId");
             network::existing(ctx, Kind::Vpc, &vpc)?;
@@ -159,6 +161,37 @@ fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         }
         other => return Err(AwsError::new("InvalidRequest", format!("{other} is not simulated"))),
     })
+}
+
+fn create_launch_template(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
+    let name = o.name_or_default("LaunchTemplateName");
+    if ctx.scope().named(Kind::LaunchTemplate, &name).is_some() {
+        return Err(AwsError::new("InvalidLaunchTemplateName.AlreadyExistsException", "Launch template name already in use."));
+    }
+    let present = ctx.scope().count(Kind::LaunchTemplate);
+    ctx.within_quota("launch-templates", present).map_err(|_| {
+        AwsError::new("LaunchTemplateLimitExceeded", "The maximum number of launch templates has been reached.")
+    })?;
+    let id = format!("lt-{}", ctx.world.hex(17));
+    let arn = ctx.arn("ec2", &format!("launch-template/{id}"));
+    let mut template = Object::new(Kind::LaunchTemplate, &id, arn, ctx.now);
+    template.name = Some(name.clone());
+    template.tags = o.tags.clone();
+    for (key, value) in specified_tags(o.properties, "launch-template") {
+        template.tags.insert(key, value);
+    }
+    let data = o.properties.get("LaunchTemplateData").cloned().unwrap_or_default();
+    ctx.create(template.with("version", 1).with("data", data));
+    let attributes = [("LaunchTemplateId", id.clone()), ("LatestVersionNumber", "1".to_owned()), ("DefaultVersionNumber", "1".to_owned())];
+    Ok(made(&id, &attributes))
+}
+
+/// The tags that a `TagSpecifications` list gives to a kind of resource.
+#[must_use]
+pub fn specified_tags(holder: &Value, kind: &str) -> Tags {
+    let lists = holder.get("TagSpecifications").and_then(Value::as_array).into_iter().flatten();
+    let tags = lists.filter(|l| l["ResourceType"] == kind).filter_map(|l| l["Tags"].as_array()).flatten();
+    tags.map(|t| (scalar(&t["Key"]), scalar(&t["Value"]))).collect()
 }
 
 fn create_routing(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
@@ -413,7 +446,7 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
         };
         strip(&r.properties) == strip(o.properties)
     };
-    if !same_but(&["Tags", "SecurityGroupIngress", "ManagedPolicyArns", "AssumeRolePolicyDocument", "MapPublicIpOnLaunch", "Policies", "EnableDnsHostnames", "EnableDnsSupport"]) {
+    if !same_but(&["Tags", "SecurityGroupIngress", "ManagedPolicyArns", "AssumeRolePolicyDocument", "MapPublicIpOnLaunch", "Policies", "EnableDnsHostnames", "EnableDnsSupport", "LaunchTemplateData", "TagSpecifications"]) {
         return Err(AwsError::new("NotUpdatable", format!("{} would need a replacement, which is not simulated", r.logical)));
     }
     let (tags, properties) = (o.tags.clone(), o.properties.clone());
@@ -427,6 +460,14 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
                     let rules: Vec<_> = rules.into_iter().flatten().map(permission).collect();
                     security::set_rules(object, "ingress", &rules);
                 }
+                Kind::LaunchTemplate => {
+                    let version = object.props.get("version").and_then(Value::as_u64).unwrap_or(1);
+                    if r.properties.get("LaunchTemplateData") != properties.get("LaunchTemplateData") {
+                        object.set("version", version + 1);
+                        object.set("data", properties.get("LaunchTemplateData").cloned().unwrap_or_default());
+                    }
+                    object.tags.extend(specified_tags(&properties, "launch-template"));
+                }
                 Kind::Role => {
                     object.set("policies", policies);
                     object.set("assume_role_policy", properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default());
@@ -437,4 +478,12 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
     };
     if r.kind.starts_with("AWS::IAM::") { ctx.global(apply) } else { apply(ctx) }
     Ok(())
+}
+
+/// What Fn::GetAtt gives anew after a change in place.
+#[must_use]
+pub fn attributes_after_update(ctx: &mut Ctx<'_>, r: &StackResource) -> BTreeMap<String, String> {
+    let id = r.physical.as_deref().unwrap_or_default();
+    let version = ctx.scope().live(id).filter(|o| o.kind == Kind::LaunchTemplate).and_then(|o| o.props.get("version").cloned());
+    version.map(|v| ("LatestVersionNumber".to_owned(), v.to_string())).into_iter().collect()
 }

@@ -124,6 +124,8 @@ pub struct Stack {
     pub operation_token: String,
     /// What is being done.
     pub phase: Phase,
+    /// The stack as it was before the update under way, to go back to.
+    pub before: Option<Box<Stack>>,
     /// Logical ids that deletion keeps.
     pub retained: BTreeSet<String>,
 }

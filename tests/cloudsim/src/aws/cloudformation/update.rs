@@ -4,7 +4,7 @@
 //! goes back to the template before; replacements are refused as a failed update.
 
 use super::{
-    engine::{enter_stack, lookup, outputs, tags_of, try_delete},
+    engine::{enter, enter_stack, lookup, outputs, tags_of, try_delete},
     resources::{self, Order},
     stack::{Phase, Stack, StackResource},
     template,
@@ -60,7 +60,9 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
     if same_resources && same_text {
         return Err(template::invalid("No updates are to be performed."));
     }
+    let before = stack.clone();
     *stack = next;
+    stack.before = Some(Box::new(before.clone()));
     stack.operation += 1;
     stack.phase = Phase::Updating;
     stack.updated_us = Some(ctx.now);
@@ -68,7 +70,11 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
     let tags = stack.tags.clone();
     ctx.change(&stack.id.clone(), |o| o.tags = tags);
     for logical in changed {
-        update_resource(ctx, stack, &logical);
+        if let Some(reason) = update_resource(ctx, stack, &logical) {
+            enter(ctx, stack, &logical, "UPDATE_FAILED", Some(reason));
+            fail(ctx, stack, &logical, before);
+            return Ok(());
+        }
     }
     let ms = ctx.draw(duration::STACK_OVERHEAD, &format!("{}/update{}", stack.name, stack.operation));
     ctx.begin_work("update", &stack.id.clone(), ms);
@@ -76,12 +82,13 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
     Ok(())
 }
 
-fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
-    let Some(resource) = stack.resources.get(logical).cloned() else { return };
+/// Changes one resource in place; gives the reason if that cannot be.
+fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Option<String> {
+    let resource = stack.resources.get(logical).cloned()?;
     let found = lookup(ctx, stack);
     let raw = found.template.pointer(&format!("/Resources/{logical}/Properties")).cloned().unwrap_or_default();
     // What refers to a resource that is yet to be made cannot be resolved now and counts as unchanged.
-    let Ok(properties) = found.resolve(&raw) else { return };
+    let Ok(properties) = found.resolve(&raw) else { return None };
     let order = Order {
         kind: &resource.kind,
         name: format!("{}/{logical}", stack.name),
@@ -89,20 +96,20 @@ fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
         tags: tags_of(stack, logical, &properties),
         default_name: String::new(),
     };
-    let result = resources::update(ctx, &resource, &order);
-    if let Some(resource) = stack.resources.get_mut(logical) {
-        resource.changed_us = ctx.now;
-        match result {
-            Ok(()) => {
-                "UPDATE_COMPLETE".clone_into(&mut resource.status);
-                resource.properties = properties;
-            }
-            Err(error) => {
-                "UPDATE_FAILED".clone_into(&mut resource.status);
-                resource.reason = Some(error.message);
-            }
-        }
+    if properties == resource.properties && order.tags == tags_of(stack.before.as_deref()?, logical, &resource.properties) {
+        return None;
     }
+    if let Err(error) = resources::update(ctx, &resource, &order) {
+        return Some(error.message);
+    }
+    let attributes = resources::attributes_after_update(ctx, &resource);
+    if let Some(resource) = stack.resources.get_mut(logical) {
+        resource.properties = properties;
+        resource.attributes.extend(attributes);
+    }
+    enter(ctx, stack, logical, "UPDATE_IN_PROGRESS", None);
+    enter(ctx, stack, logical, "UPDATE_COMPLETE", None);
+    None
 }
 
 /// All new resources exist: delete what leaves, then the update is complete.
@@ -125,6 +132,7 @@ pub fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
         return;
     }
     stack.leaving.clear();
+    stack.before = None;
     stack.phase = Phase::Idle;
     if let Ok(found) = outputs(ctx, stack) {
         stack.outputs = found;
@@ -133,23 +141,24 @@ pub fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
     enter_stack(ctx, stack, "UPDATE_COMPLETE", None);
 }
 
-/// A resource of the update could not be made: what the update made goes again, what was stays.
-pub fn fail(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
-    stack.operation += 1;
-    let made: Vec<String> =
-        stack.resources.values().filter(|r| r.status.starts_with("CREATE") && r.changed_us >= stack.updated_us.unwrap_or(0)).map(|r| r.logical.clone()).collect();
-    for one in made.iter().rev() {
-        if let Some(resource) = stack.resources.remove(one)
-            && resource.exists()
-        {
-            let _ = resources::delete(ctx, &resource);
-        }
+/// A resource of the update could not be made or changed: what the update made goes again, what was stays.
+pub fn fail(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, before: Stack) {
+    let new: Vec<StackResource> =
+        stack.resources.values().filter(|r| !before.resources.contains_key(&r.logical)).cloned().collect();
+    for resource in new.iter().rev().filter(|r| r.exists()) {
+        // Whatever refuses to go stays, as in a rollback that AWS calls complete with leftovers.
+        let _ = resources::delete(ctx, resource);
     }
-    for (name, resource) in std::mem::take(&mut stack.leaving) {
-        stack.resources.insert(name, resource);
-    }
+    let events = std::mem::take(&mut stack.events);
+    let operation = stack.operation + 1;
+    let updated_us = stack.updated_us;
+    *stack = before;
+    stack.events = events;
+    stack.operation = operation;
+    stack.updated_us = updated_us;
     stack.phase = Phase::Idle;
-    ctx.end_work("update", &stack.id);
-    let reason = format!("The following resource(s) failed to create: [{logical}].");
-    enter_stack(ctx, stack, "UPDATE_ROLLBACK_COMPLETE", Some(reason));
+    ctx.end_work("update", &stack.id.clone());
+    let reason = format!("The following resource(s) failed to update: [{logical}].");
+    enter_stack(ctx, stack, "UPDATE_ROLLBACK_IN_PROGRESS", Some(reason));
+    enter_stack(ctx, stack, "UPDATE_ROLLBACK_COMPLETE", None);
 }

@@ -31,6 +31,7 @@ fn listing(action: &str) -> Option<Listing> {
         "DescribeInternetGateways" => (Kind::InternetGateway, "internetGatewaySet", "InternetGatewayId"),
         "DescribeRouteTables" => (Kind::RouteTable, "routeTableSet", "RouteTableId"),
         "DescribeInstances" => (Kind::Instance, "reservationSet", "InstanceId"),
+        "DescribeLaunchTemplates" => (Kind::LaunchTemplate, "launchTemplates", "LaunchTemplateId"),
         "DescribeVpcEndpoints" => (Kind::VpcEndpoint, "vpcEndpointSet", "VpcEndpointId"),
         _ => return None,
     };
@@ -65,9 +66,22 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 fn availability_zones(x: &mut Xml, region: &str) {
     x.list("availabilityZoneInfo", "item", zones(region).iter().enumerate(), |x, (i, zone)| {
         x.leaf("zoneName", zone).leaf("zoneState", "available").leaf("regionName", region);
-        x.leaf("zoneId", format!("{}-az{}", region.replace('-', ""), i + 1)).leaf("zoneType", "availability-zone");
+        x.leaf("zoneId", format!("{}-az{}", short_region(region), i + 1)).leaf("zoneType", "availability-zone");
         x.leaf("optInStatus", "opt-in-not-required");
     });
+}
+
+/// `eu-west-1` → `euw1`, `ap-southeast-2` → `apse2`: how zone ids begin.
+fn short_region(region: &str) -> String {
+    let shorten = |part: &str| match part {
+        "northeast" => "ne".to_owned(),
+        "northwest" => "nw".to_owned(),
+        "southeast" => "se".to_owned(),
+        "southwest" => "sw".to_owned(),
+        "north" | "south" | "east" | "west" | "central" => part[..1].to_owned(),
+        other => other.to_owned(),
+    };
+    region.split('-').map(shorten).collect()
 }
 
 type Filters = BTreeMap<String, Vec<String>>;
@@ -149,6 +163,7 @@ fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
         "group-id" if o.kind == Kind::SecurityGroup => Some(vec![o.id.clone()]),
         "group-id" | "instance.group-id" => Some(o.texts("groups").map(str::to_owned).collect()),
         "group-name" => text("group_name"),
+        "launch-template-name" => Some(o.name.clone().into_iter().collect()),
         "description" => text("description"),
         "interface-type" => text("interface_type"),
         "private-ip-address" => text("ip"),

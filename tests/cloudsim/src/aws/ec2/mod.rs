@@ -146,6 +146,7 @@ pub fn not_found(kind: Kind, id: &str) -> AwsError {
         Kind::NetworkInterface => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
         Kind::Instance => ("InvalidInstanceID.NotFound", "instance ID"),
         Kind::Volume => ("InvalidVolume.NotFound", "volume"),
+        Kind::LaunchTemplate => ("InvalidLaunchTemplateId.NotFound", "launch template ID"),
         _ => ("InvalidID", "ID"),
     };
     AwsError::new(code, format!("The {what} '{id}' does not exist"))

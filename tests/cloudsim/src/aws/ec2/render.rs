@@ -45,6 +45,12 @@ pub fn object(x: &mut Xml, o: &Object) {
         }
         Kind::RouteTable => route_table(x, o, vpc),
         Kind::Instance => return instance(x, o, vpc),
+        Kind::LaunchTemplate => {
+            x.leaf("launchTemplateId", &o.id).leaf("launchTemplateName", o.name.as_deref().unwrap_or_default());
+            let version = o.props.get("version").and_then(Value::as_u64).unwrap_or(1);
+            x.leaf("defaultVersionNumber", 1).leaf("latestVersionNumber", version);
+            x.leaf("createTime", iso8601(o.created_us));
+        }
         _ => {
             x.leaf("vpcEndpointId", &o.id).leaf("vpcId", vpc).leaf("state", &o.state);
             x.leaf("serviceName", o.text("service"));

@@ -4,7 +4,10 @@
 
 use super::{addon, amend, config, doc_text, doc_texts};
 use crate::{
-    aws::ec2::{network, security},
+    aws::{
+        cloudformation::resources,
+        ec2::{network, security},
+    },
     clock::epoch_seconds,
     duration,
     object::{Kind, Object, Owner, Tags},
@@ -210,11 +213,13 @@ fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
     let cluster_name = doc_text(object, "/clusterName").to_owned();
     let Some(parent) = ctx.scope().live(&cluster_arn).cloned() else { return };
     let group = doc_text(&parent, "/resourcesVpcConfig/clusterSecurityGroupId").to_owned();
+    let template = launch_template(ctx, object);
     let mut nodes = Vec::new();
     for n in 0..count {
         let Some(subnet) = subnets.get(usize::try_from(n).unwrap_or(0) % subnets.len().max(1)) else { return };
         let id = format!("i-{}", ctx.world.hex(17));
-        let tags = Tags::from([
+        let mut tags = specified(&template, "instance");
+        tags.extend([
             ("eks:cluster-name".to_owned(), cluster_name.clone()),
             ("eks:nodegroup-name".to_owned(), doc_text(object, "/nodegroupName").to_owned()),
             (format!("kubernetes.io/cluster/{cluster_name}"), "owned".to_owned()),
@@ -225,7 +230,7 @@ fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
             attached_to: id.clone(),
             ..network::NewInterface::default()
         };
-        let Ok(interface) = network::create_interface(ctx, subnet, request, Tags::new()) else { continue };
+        let Ok(interface) = network::create_interface(ctx, subnet, request, specified(&template, "network-interface")) else { continue };
         let Some(interface) = ctx.scope().live(&interface).cloned() else { continue };
         let address = interface.text("ip").to_owned();
         let private_dns = format!("ip-{}.{}.compute.internal", address.replace('.', "-"), ctx.key.region);
@@ -244,12 +249,38 @@ fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
             .with("private_dns", private_dns)
             .with("instance_type", instance_type)
             .with("nodegroup", object.id.clone());
+        node_disk(ctx, object, &instance, &template);
         nodes.push(node(object, &instance, &ctx.key.region));
         ctx.create(instance);
     }
     if ctx.world.kubernetes_capacity.is_some() && !nodes.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster_arn, nodes });
     }
+}
+
+/// The data of the launch template that the node group names, or nothing.
+fn launch_template(ctx: &mut Ctx<'_>, object: &Object) -> Value {
+    let id = doc_text(object, "/launchTemplate/id").to_owned();
+    let template = ctx.scope().live(&id).cloned();
+    template.and_then(|t| t.props.get("data").cloned()).unwrap_or_default()
+}
+
+fn specified(template: &Value, kind: &str) -> Tags {
+    resources::specified_tags(template, kind)
+}
+
+/// A node's own disk, which goes with its instance.
+fn node_disk(ctx: &mut Ctx<'_>, object: &Object, instance: &Object, template: &Value) {
+    let own = template.pointer("/BlockDeviceMappings/0/Ebs/VolumeSize").and_then(Value::as_u64);
+    let of_group = object.props.get("doc").and_then(|d| d["diskSize"].as_u64());
+    let size_gib = own.or(of_group).unwrap_or(20);
+    let tags = specified(template, "volume");
+    let disk = network::create_volume(ctx, size_gib, instance.text("zone"), tags, Owner::Eks);
+    ctx.adjust(&disk, |o| {
+        o.state = "in-use".to_owned();
+        o.name = Some(format!("{}/{}", instance.id, o.id));
+        o.set("attached_to", instance.id.clone());
+    });
 }
 
 /// The Kubernetes node of an instance, labelled as EKS labels it.
@@ -329,15 +360,16 @@ fn terminate(ctx: &mut Ctx<'_>, cluster_arn: &str, instances: &[Object]) {
     let names = instances.iter().map(|i| i.text("private_dns").to_owned()).collect();
     for instance in instances {
         network::service_object_gone(ctx, &instance.id);
-        let attached: Vec<String> = ctx
-            .scope()
-            .of_kind(Kind::Volume)
-            .filter(|o| o.text("attached_to") == instance.id)
-            .map(|o| o.id.clone())
-            .collect();
+        let prefix = format!("{}/", instance.id);
+        let attached: Vec<Object> = ctx.scope().named_under(Kind::Volume, &prefix).cloned().collect();
         for volume in attached {
-            ctx.change(&volume, |o| {
+            if volume.owner == Owner::Eks {
+                ctx.delete(&volume.id);
+                continue;
+            }
+            ctx.change(&volume.id, |o| {
                 o.state = "available".to_owned();
+                o.name = None;
                 o.set("attached_to", "");
             });
         }

@@ -173,10 +173,11 @@ fn tags(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         "ListTagsForResource" => return Ok(json!({ "tags": object.tags })),
         "TagResource" => ctx.tag(arn, request_tags(call)),
         _ => {
-            let encoded = call.params.text("tagKeys").to_owned();
-            ctx.change(arn, |o| {
-                o.tags.remove(&encoded);
-            });
+            let keys: Vec<String> = url::form_urlencoded::parse(call.query.as_bytes())
+                .filter(|(k, _)| k == "tagKeys")
+                .map(|(_, v)| v.into_owned())
+                .collect();
+            ctx.change(arn, |o| o.tags.retain(|k, _| !keys.contains(k)));
         }
     }
     Ok(json!({}))
