@@ -1,1 +1,51 @@
-//! Starts, watches and stops real Kubernetes control planes for tests.
+//! Real Kubernetes for tests, for the simulated clouds and for the quickstart.
+//!
+//! Nothing here imitates Kubernetes: etcd, the API server, the controllers, the scheduler, kwok and Helm are
+//! built from their pinned Go modules (folder `kubebox`) into a cache outside the clone, and run as child
+//! processes that cannot outlive their parent.
+//!
+//! - [`Artifacts`]: the built binaries. `Artifacts::ensure` builds them once a machine.
+//! - [`ControlPlane`]: one running control plane, about 0.7 GB and three seconds.
+//! - [`Capacity`]: how many of them this machine bears.
+//! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
+//!   [`cloud::CloudBackend`].
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
+//!
+//! let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}"))?;
+//! let cluster = ControlPlane::start(ControlPlaneOptions::new(artifacts, "/tmp/cluster")).await?;
+//! let client = cluster.kube_client()?;
+//! println!("{} {:?}", cluster.endpoint(), client.apiserver_version().await?);
+//! cluster.stop().await;
+//! # Ok(()) }
+//! ```
+//!
+//! The crate knows no provider and nothing of the daemon. Without the feature `cluster` (on by default) only
+//! [`Artifacts`] and [`Capacity`] are left, which compile in seconds, so that the Go build can begin at once.
+
+mod artifacts;
+mod build;
+mod capacity;
+mod error;
+
+#[cfg(feature = "cluster")]
+mod arguments;
+#[cfg(feature = "cluster")]
+pub mod cloud;
+#[cfg(feature = "cluster")]
+mod control_plane;
+#[cfg(feature = "cluster")]
+mod credentials;
+#[cfg(feature = "cluster")]
+mod kubeconfig;
+#[cfg(feature = "cluster")]
+mod process;
+
+pub use artifacts::Artifacts;
+pub use capacity::{Capacity, Permit};
+pub use error::{Error, Result};
+
+#[cfg(feature = "cluster")]
+pub use control_plane::{ControlPlane, ControlPlaneOptions};

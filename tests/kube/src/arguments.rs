@@ -1,0 +1,164 @@
+//! Command lines of the parts of a control plane.
+//!
+//! Knows nothing about running them. Settings differ from a production cluster's where that saves memory or
+//! time and no test can tell: no peers, no leader election, no fsync, only the controllers that workloads need.
+
+use std::{path::Path, process::Command};
+
+use crate::{Artifacts, credentials::Credentials};
+
+/// Cluster IPs of Services. EKS's default, which no VPC of the tests overlaps.
+const SERVICE_RANGE: &str = "10.100.0.0/16";
+/// Pods' addresses; kwok hands them out.
+const POD_RANGE: &str = "10.244.0.0/16";
+/// How long the API server believes an answer of the authentication webhook. Short, so that a revoked access entry
+/// is seen by tests soon; long enough that a burst of calls with one token asks once.
+const TOKEN_CACHE_TTL: &str = "5s";
+/// Go starts to collect harder here. Above the working set of a tenant's cluster, so it costs nothing until
+/// something grows; it is a soft limit, and nothing fails beyond it.
+const APISERVER_MEMORY_SOFT_MAX: &str = "400MiB";
+const SMALL_PART_MEMORY_SOFT_MAX: &str = "160MiB";
+/// Collect when the heap has grown by this many per cent: half of Go's default, as heaps here are small and many.
+const GC_PERCENT: &str = "50";
+/// Calls per second that controllers, scheduler and kwok may make. The defaults (20 to 50) are for clusters with
+/// many clients and would be what tests wait for.
+const CLIENT_QPS: &str = "500";
+const CLIENT_BURST: &str = "1000";
+/// What makes workloads, namespaces, volumes and nodes behave as users see it. Left out: what signs certificates,
+/// attaches volumes, autoscales, migrates storage or cleans up after months.
+const CONTROLLERS: [&str; 27] = [
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemonset-controller",
+    "deployment-controller",
+    "disruption-controller",
+    "endpoints-controller",
+    "endpointslice-controller",
+    "endpointslice-mirroring-controller",
+    "ephemeral-volume-controller",
+    "garbage-collector-controller",
+    "job-controller",
+    "namespace-controller",
+    "node-lifecycle-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolume-protection-controller",
+    "persistentvolumeclaim-protection-controller",
+    "pod-garbage-collector-controller",
+    "replicaset-controller",
+    "resourcequota-controller",
+    "root-ca-certificate-publisher-controller",
+    "service-cidr-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "statefulset-controller",
+    "taint-eviction-controller",
+    "ttl-after-finished-controller",
+    "validatingadmissionpolicy-status-controller",
+];
+
+/// Ports on the loopback interface.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) api: u16,
+    pub(crate) etcd: u16,
+    pub(crate) kwok: u16,
+}
+
+fn part(program: &Path, memory_soft_max: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        // Settings of the caller's own cluster or Go programs must not leak in.
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", "/nonexistent")
+        .env("GOMEMLIMIT", memory_soft_max)
+        .env("GOGC", GC_PERCENT);
+    command
+}
+
+pub(crate) fn etcd(artifacts: &Artifacts, folder: &Path, ports: Ports) -> Command {
+    let url = format!("http://127.0.0.1:{}", ports.etcd);
+    // Nobody joins, so the kernel may choose the peers' port.
+    let peers = "http://127.0.0.1:0";
+    let mut command = part(&artifacts.kubebox, SMALL_PART_MEMORY_SOFT_MAX);
+    command
+        .arg("etcd")
+        .arg(format!("--data-dir={}", folder.join("etcd").display()))
+        // What is lost without fsync is lost with the machine, and then the test is over anyway.
+        .arg("--unsafe-no-fsync")
+        .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
+        .args([format!("--listen-peer-urls={peers}"), format!("--initial-advertise-peer-urls={peers}")])
+        .arg(format!("--initial-cluster=default={peers}"))
+        .arg("--log-level=warn");
+    command
+}
+
+pub(crate) fn apiserver(
+    artifacts: &Artifacts,
+    credentials: &Credentials,
+    webhook: Option<&Path>,
+    extra: &[String],
+    ports: Ports,
+) -> Command {
+    let path = |name: &str| credentials.path(name).display().to_string();
+    let mut command = part(&artifacts.kubebox, APISERVER_MEMORY_SOFT_MAX);
+    command
+        .arg("kube-apiserver")
+        .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
+        .args(["--bind-address=127.0.0.1".into(), format!("--secure-port={}", ports.api)])
+        // The Service `kubernetes` would point to a loopback address, which is refused as an endpoint.
+        .arg("--endpoint-reconciler-type=none")
+        .arg(format!("--tls-cert-file={}", path("server.crt")))
+        .arg(format!("--tls-private-key-file={}", path("server.key")))
+        .arg(format!("--token-auth-file={}", path("tokens.csv")))
+        .args(["--authorization-mode=Node,RBAC", "--allow-privileged=true", "--profiling=false"])
+        .arg(format!("--service-cluster-ip-range={SERVICE_RANGE}"))
+        .arg("--service-account-issuer=https://kubernetes.default.svc")
+        .arg(format!("--service-account-key-file={}", path("service-accounts.key")))
+        .arg(format!("--service-account-signing-key-file={}", path("service-accounts.key")));
+    if let Some(webhook) = webhook {
+        command
+            .arg(format!("--authentication-token-webhook-config-file={}", webhook.display()))
+            .arg("--authentication-token-webhook-version=v1")
+            .arg(format!("--authentication-token-webhook-cache-ttl={TOKEN_CACHE_TTL}"));
+    }
+    command.args(extra);
+    command
+}
+
+pub(crate) fn controllers(artifacts: &Artifacts, credentials: &Credentials, kubeconfig: &Path) -> Command {
+    let mut command = part(&artifacts.kubebox, SMALL_PART_MEMORY_SOFT_MAX);
+    command
+        .arg("kube-controller-manager")
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .arg(format!("--controllers={}", CONTROLLERS.join(",")))
+        .arg(format!("--service-account-private-key-file={}", credentials.path("service-accounts.key").display()))
+        .arg(format!("--root-ca-file={}", credentials.path("ca.crt").display()))
+        // Nobody looks at its port, and one port less can clash.
+        .args(["--secure-port=0", "--leader-elect=false", "--profiling=false"])
+        .args([format!("--kube-api-qps={CLIENT_QPS}"), format!("--kube-api-burst={CLIENT_BURST}")]);
+    command
+}
+
+pub(crate) fn scheduler(artifacts: &Artifacts, kubeconfig: &Path) -> Command {
+    let mut command = part(&artifacts.kubebox, SMALL_PART_MEMORY_SOFT_MAX);
+    command
+        .arg("kube-scheduler")
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .args(["--secure-port=0", "--leader-elect=false", "--profiling=false"])
+        .args([format!("--kube-api-qps={CLIENT_QPS}"), format!("--kube-api-burst={CLIENT_BURST}")]);
+    command
+}
+
+pub(crate) fn kwok(artifacts: &Artifacts, kubeconfig: &Path, stages: &Path, ports: Ports) -> Command {
+    let mut command = part(&artifacts.kwok, SMALL_PART_MEMORY_SOFT_MAX);
+    command
+        .arg(format!("--kubeconfig={}", kubeconfig.display()))
+        .arg(format!("--config={}", stages.display()))
+        .arg(format!("--manage-nodes-with-annotation-selector={}={}", super::cloud::FAKE_NODE.0, super::cloud::FAKE_NODE.1))
+        .arg("--node-lease-duration-seconds=40")
+        .arg(format!("--cidr={POD_RANGE}"))
+        .args(["--node-ip=127.0.0.1".into(), format!("--node-port={}", ports.kwok)])
+        .arg(format!("--server-address=127.0.0.1:{}", ports.kwok));
+    command
+}
