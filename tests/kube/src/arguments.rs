@@ -114,7 +114,7 @@ pub(crate) fn apiserver(
         .args(["--authorization-mode=Node,RBAC", "--allow-privileged=true", "--profiling=false"])
         .arg(format!("--service-cluster-ip-range={SERVICE_RANGE}"))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg(format!("--service-account-key-file={}", path("service-accounts.key")))
+        .arg(format!("--service-account-key-file={}", path("service-accounts.pub")))
         .arg(format!("--service-account-signing-key-file={}", path("service-accounts.key")));
     if let Some(webhook) = webhook {
         command

@@ -71,8 +71,8 @@ impl Artifacts {
     /// The artifacts, built first if they are missing.
     ///
     /// Cold on two cores this takes 10 to 16 minutes and downloads about 300 MB from the Go module proxy; after
-    /// that, milliseconds. `progress` hears a line about every five seconds, made of what Go reports: modules downloaded,
-    /// packages compiled, time passed. Several callers, also in different processes, build once: the others wait.
+    /// that, milliseconds. `progress` hears a line at every step that Go reports (module downloaded, package compiled) and
+    /// at least every five seconds. Several callers, also in different processes, build once: the others wait.
     /// An interrupted build leaves nothing that would be taken for a finished one, and Go's own cache keeps
     /// what it had compiled.
     ///

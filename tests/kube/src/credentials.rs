@@ -52,7 +52,7 @@ impl Credentials {
         Ok(Self { folder: folder.to_owned(), ca_pem: read(&folder.join("ca.crt"))?, admin_token })
     }
 
-    /// Path of one of the files: `ca.crt`, `server.crt`, `server.key`, `service-accounts.key`, `tokens.csv`.
+    /// Path of one of the files: `ca.crt`, `server.crt`, `server.key`, `service-accounts.{key,pub}`, `tokens.csv`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -86,7 +86,9 @@ fn make(folder: &Path) -> Result<()> {
     write_secret(&folder.join("ca.crt"), &authority.pem())?;
     write_secret(&folder.join("server.crt"), &server.pem())?;
     write_secret(&folder.join("server.key"), &server_key.serialize_pem())?;
-    write_secret(&folder.join("service-accounts.key"), &KeyPair::generate()?.serialize_pem())?;
+    let service_accounts = KeyPair::generate()?;
+    write_secret(&folder.join("service-accounts.key"), &service_accounts.serialize_pem())?;
+    write_secret(&folder.join("service-accounts.pub"), &service_accounts.public_key_pem())?;
     write_secret(&folder.join("tokens.csv"), &format!("{},admin,admin,system:masters\n", hex::encode(token)))
 }
 
