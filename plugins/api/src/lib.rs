@@ -3,16 +3,21 @@
 //! [`Provider`] is the trait family, [`v1`] its messages, [`ProviderError`] its typed error.
 //! This crate knows neither the daemon nor any cloud.
 
+pub mod abi;
 pub mod error;
+pub mod export;
+mod log;
+pub mod method;
 pub mod provider;
 
+pub use method::Method;
 pub use error::{ErrorKind, ProviderError};
 pub use provider::{
     Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderPlugin,
 };
 
 /// Messages of the contract, generated from `proto/landlord/provider/v1`.
-#[expect(missing_docs, clippy::doc_markdown, reason = "generated; documented in the .proto file")]
+#[allow(missing_docs, clippy::doc_markdown, reason = "generated; documented in the .proto file")]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/landlord.provider.v1.rs"));
 }
@@ -23,3 +28,22 @@ pub const MARKER_INSTALLATION: &str = "landlord-installation";
 pub const MARKER_TENANT_UID: &str = "landlord-tenant-uid";
 /// Marker that names the object's role within the tenant.
 pub const MARKER_ROLE: &str = "landlord-role";
+
+impl std::fmt::Debug for v1::ConfigureRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigureRequest")
+            .field("installation", &self.installation)
+            .field("config_json", &self.config_json)
+            .field("endpoint_override", &self.endpoint_override)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for v1::KubeAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeAccess")
+            .field("endpoint", &self.endpoint)
+            .field("expire_time", &self.expire_time)
+            .finish_non_exhaustive()
+    }
+}
