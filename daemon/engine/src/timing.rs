@@ -1,0 +1,71 @@
+//! How long stages are expected to take, and which of the provider's methods they are.
+
+use std::time::Duration;
+
+use landlord_core::{Direction, Stage, ports::ReleasePlan};
+use landlord_provider_api::v1::DescribeResponse;
+
+use crate::limits::Costs;
+
+/// For what the plugin says nothing about: one call that is done when it returns.
+const UNKNOWN: Duration = Duration::from_secs(1);
+/// Namespaces, secrets, verification: a few calls of the API server.
+const IN_CLUSTER: Duration = Duration::from_secs(2);
+/// Namespaces with load balancers and volumes end in a minute or two.
+const TEARDOWN: Duration = Duration::from_secs(60);
+
+/// The provider's method behind a stage; `None` for stages of the deploy side.
+pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str> {
+    let (ensure, delete) = match stage {
+        Stage::Preflight => ("Validate", "Validate"),
+        Stage::Network => ("EnsureNetwork", "DeleteNetwork"),
+        Stage::Cluster => ("EnsureCluster", "DeleteCluster"),
+        Stage::Addons => ("EnsureAddons", "DeleteAddons"),
+        Stage::NodePool => ("EnsureNodePool", "DeleteNodePool"),
+        Stage::DnsZone => ("EnsureDnsZone", "DeleteDnsZone"),
+        Stage::Identity => ("EnsureIdentity", "DeleteIdentity"),
+        Stage::DnsRecords => ("EnsureDnsRecords", "DeleteDnsRecords"),
+        Stage::Leftovers => ("DeleteLeftovers", "DeleteLeftovers"),
+        Stage::Inventory => ("ListOwned", "ListOwned"),
+        Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown => return None,
+    };
+    Some(if direction == Direction::Present { ensure } else { delete })
+}
+
+/// Expected duration of a stage; the cloud's part is scaled, Kubernetes' is real.
+pub(crate) fn expected(
+    stage: &Stage,
+    direction: Direction,
+    description: Option<&DescribeResponse>,
+    releases: &[ReleasePlan],
+    time_scale: f64,
+) -> Duration {
+    match stage {
+        Stage::App(app) => {
+            let release = releases.iter().find(|release| release.app == *app);
+            release.map_or(UNKNOWN, |release| release.expected)
+        }
+        Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Teardown => TEARDOWN,
+        _ => {
+            let typical = method(stage, direction)
+                .zip(description)
+                .and_then(|(method, description)| {
+                    description.expected_durations.iter().find(|e| e.method == method)
+                })
+                .and_then(|expected| Duration::try_from(expected.typical?).ok());
+            typical.unwrap_or(UNKNOWN).mul_f64(time_scale)
+        }
+    }
+}
+
+/// What a method costs. `Delete…` methods without figures of their own cost what `Delete` does.
+pub(crate) fn costs(method: &str, description: Option<&DescribeResponse>) -> Costs {
+    let Some(description) = description else { return Costs::new() };
+    let of = |name: &str| -> Costs {
+        let costs = description.method_costs.iter().filter(|cost| cost.method == name);
+        costs.map(|cost| (cost.bucket.clone(), cost.cost)).collect()
+    };
+    let own = of(method);
+    if own.is_empty() && method.starts_with("Delete") { of("Delete") } else { own }
+}
