@@ -1,24 +1,18 @@
 //! Runs the world's commands on the Kubernetes runtime and reports back.
 //!
-//! One task per cluster keeps that cluster's commands in order and looks at its Services and volumes; clusters do not
-//! wait for each other. Knows the runtime by its trait only.
+//! One task per cluster keeps that cluster's commands in order; clusters do not wait for each other. Knows the runtime by
+//! its trait only.
 
 use crate::{
-    aws::{
-        eks::{doc_text, doc_texts, lifecycle},
-        kubernetes,
-    },
+    aws::eks::{doc_text, lifecycle},
+    cloud_side::CloudSide,
     object::Kind,
     runtime::{ClusterRuntime, ClusterSpec, RuntimeCommand, RuntimeEvent},
     sim::Shared,
-    world::{Ctx, ScopeKey},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// How often a cluster is looked at for Services and volumes.
-const OBSERVE_EVERY: Duration = Duration::from_millis(400);
 
 /// Asks again for the control planes and nodes of clusters that the stored state has.
 pub fn resume(shared: &Shared) {
@@ -43,8 +37,7 @@ fn arn_of(command: &RuntimeCommand) -> String {
         RuntimeCommand::Start(spec) => spec.arn.clone(),
         RuntimeCommand::Stop { arn }
         | RuntimeCommand::AddNodes { arn, .. }
-        | RuntimeCommand::RemoveNodes { arn, .. }
-        | RuntimeCommand::ServiceAddress { arn, .. } => arn.clone(),
+        | RuntimeCommand::RemoveNodes { arn, .. } => arn.clone(),
     }
 }
 
@@ -89,22 +82,14 @@ async fn cluster(
     mut commands: UnboundedReceiver<RuntimeCommand>,
     stop: CancellationToken,
 ) {
-    let mut running = false;
     loop {
         let command = tokio::select! {
             () = stop.cancelled() => return,
             command = commands.recv() => match command { Some(command) => command, None => return },
-            () = tokio::time::sleep(OBSERVE_EVERY), if running => {
-                match runtime.observe(&arn).await {
-                    Ok((services, volumes)) => report(&shared, RuntimeEvent::Seen { arn: arn.clone(), services, volumes }),
-                    Err(error) => tracing::debug!(cluster = arn, error = format!("{error:#}"), "the cluster cannot be looked at"),
-                }
-                continue;
-            }
         };
         let last = matches!(command, RuntimeCommand::Stop { .. });
-        if matches!(command, RuntimeCommand::Start(_)) {
-            running = start(&*runtime, &shared, command).await;
+        if let RuntimeCommand::Start(spec) = &command {
+            start(&*runtime, &shared, spec).await;
         } else if let Err(error) = obey(&*runtime, command).await {
             tracing::warn!(cluster = arn, error = format!("{error:#}"), "a command to the cluster failed");
         }
@@ -114,19 +99,14 @@ async fn cluster(
     }
 }
 
-async fn start(runtime: &dyn ClusterRuntime, shared: &Shared, command: RuntimeCommand) -> bool {
-    let RuntimeCommand::Start(spec) = command else { return false };
+async fn start(runtime: &dyn ClusterRuntime, shared: &Arc<Shared>, spec: &ClusterSpec) {
     let webhook = format!("http://{}/_sim/webhook/{}", shared.address, spec.arn);
     let arn = spec.arn.clone();
-    match runtime.start(&spec, &webhook).await {
-        Ok((endpoint, ca_pem)) => {
-            report(shared, RuntimeEvent::Started { arn, endpoint, ca_pem });
-            true
-        }
+    match runtime.start(spec, &webhook, CloudSide::new(shared.clone(), &arn)).await {
+        Ok((endpoint, ca_pem)) => report(shared, &RuntimeEvent::Started { arn, endpoint, ca_pem }),
         Err(error) => {
             tracing::error!(cluster = arn, error = format!("{error:#}"), "a control plane does not start");
-            report(shared, RuntimeEvent::Failed { arn, reason: format!("{error:#}") });
-            false
+            report(shared, &RuntimeEvent::Failed { arn, reason: format!("{error:#}") });
         }
     }
 }
@@ -137,40 +117,14 @@ async fn obey(runtime: &dyn ClusterRuntime, command: RuntimeCommand) -> anyhow::
         RuntimeCommand::Stop { arn } => runtime.stop(&arn, true).await,
         RuntimeCommand::AddNodes { arn, nodes } => runtime.add_nodes(&arn, &nodes).await,
         RuntimeCommand::RemoveNodes { arn, names } => runtime.remove_nodes(&arn, &names).await,
-        RuntimeCommand::ServiceAddress { arn, service, hostname } => {
-            runtime.set_service_address(&arn, &service, &hostname).await
-        }
     }
 }
 
 /// Tells the world what became of a cluster.
-fn report(shared: &Shared, event: RuntimeEvent) {
-    let arn = match &event {
-        RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. } | RuntimeEvent::Seen { arn, .. } => arn.clone(),
-    };
-    let parts: Vec<&str> = arn.split(':').collect();
-    let [_, _, _, region, account, _] = parts[..] else { return };
-    {
-        let mut world = shared.world.lock();
-        let now = world.advance();
-        let mut ctx = Ctx::new(&mut world, ScopeKey::new(account, region), now);
-        match event {
-            RuntimeEvent::Started { endpoint, ca_pem, .. } => {
-                lifecycle::control_plane_started(&mut ctx, &arn, &endpoint, &ca_pem);
-                ctx.flush_cloud("eks", "ClusterReady");
-            }
-            RuntimeEvent::Failed { reason, .. } => {
-                lifecycle::control_plane_failed(&mut ctx, &arn, &reason);
-                ctx.flush_cloud("eks", "ClusterReady");
-            }
-            RuntimeEvent::Seen { services, volumes, .. } => {
-                if let Some(cluster) = ctx.scope().live(&arn).cloned() {
-                    let subnets = doc_texts(&cluster, "/resourcesVpcConfig/subnetIds");
-                    kubernetes::reconcile(&mut ctx, &cluster, &subnets, &services, &volumes);
-                }
-                ctx.flush_cloud("kubernetes", "CloudControllers");
-            }
-        }
-    }
-    shared.after_change();
+fn report(shared: &Shared, event: &RuntimeEvent) {
+    let (RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. }) = event;
+    shared.in_cluster(arn, "eks", "ClusterReady", |ctx| match event {
+        RuntimeEvent::Started { endpoint, ca_pem, .. } => lifecycle::control_plane_started(ctx, arn, endpoint, ca_pem),
+        RuntimeEvent::Failed { reason, .. } => lifecycle::control_plane_failed(ctx, arn, reason),
+    });
 }

@@ -7,11 +7,15 @@
 pub mod aws;
 pub mod call;
 pub mod clock;
+pub mod cloud_side;
 pub mod control;
+pub mod ctx;
 pub mod driver;
 pub mod duration;
 pub mod faults;
 pub mod journal;
+#[cfg(feature = "kubernetes")]
+pub mod kube;
 pub mod object;
 pub mod persist;
 pub mod quota;
@@ -26,13 +30,3 @@ pub mod world;
 pub mod xml;
 
 pub use sim::{Error, Handle, Options, Simulator};
-
-/// The runtime that starts real control planes, with their data under `data_dir`.
-///
-/// # Errors
-/// If the Kubernetes binaries cannot be found or built.
-pub fn kube_runtime(
-    _data_dir: Option<&std::path::Path>,
-) -> anyhow::Result<Option<std::sync::Arc<dyn runtime::ClusterRuntime>>> {
-    anyhow::bail!("this build has no Kubernetes; run with --no-kubernetes")
-}

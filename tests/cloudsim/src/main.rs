@@ -2,8 +2,13 @@
 
 use anyhow::Context;
 use clap::Parser;
-use cloudsim::{Options, Simulator};
-use std::{io::Write, net::SocketAddr, path::PathBuf};
+use cloudsim::{Options, Simulator, runtime::ClusterRuntime};
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A simulated AWS for tests and demonstrations. Point any SDK's endpoint at its address.
 #[derive(Debug, Parser)]
@@ -39,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let runtime = if arguments.no_kubernetes { None } else { cloudsim::kube_runtime(arguments.data_dir.as_deref())? };
+    let runtime = if arguments.no_kubernetes { None } else { Some(kubernetes(arguments.data_dir.as_deref())?) };
     let handle = Simulator::start(Options {
         listen: Some(arguments.listen),
         time_scale: arguments.time_scale,
@@ -54,6 +59,19 @@ async fn main() -> anyhow::Result<()> {
     wait_for_signal().await?;
     handle.stop().await;
     Ok(())
+}
+
+#[cfg(feature = "kubernetes")]
+fn kubernetes(data_dir: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+    let mut stderr = std::io::stderr();
+    // What is heard while building matters only to whoever looks on.
+    let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
+    Ok(Arc::new(cloudsim::kube::KubeRuntime::new(data_dir, &mut progress)?))
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn kubernetes(_: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+    anyhow::bail!("this build has no Kubernetes: add --no-kubernetes, or build with the feature `kubernetes`")
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

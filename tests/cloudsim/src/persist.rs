@@ -43,11 +43,11 @@ struct Loaded {
     work: Vec<Work>,
 }
 
-/// Writes the state.
+/// The state as it is written.
 ///
 /// # Errors
-/// The disk's.
-pub fn save(folder: &Path, world: &World) -> std::io::Result<()> {
+/// None in practice: everything in it can be written as JSON.
+pub fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
     let snapshot = Snapshot {
         seed: world.seed,
         ids: world.ids,
@@ -60,9 +60,17 @@ pub fn save(folder: &Path, world: &World) -> std::io::Result<()> {
         external_ids: &world.external_ids,
         work: world.work.values().collect(),
     };
+    Ok(serde_json::to_vec(&snapshot)?)
+}
+
+/// Writes a snapshot in place of the one before.
+///
+/// # Errors
+/// The disk's.
+pub fn save(folder: &Path, snapshot: &[u8]) -> std::io::Result<()> {
     let partial = folder.join(format!("{FILE}.new"));
     let mut file = fs::File::create(&partial)?;
-    file.write_all(&serde_json::to_vec(&snapshot)?)?;
+    file.write_all(snapshot)?;
     file.sync_all()?;
     fs::rename(partial, folder.join(FILE))
 }

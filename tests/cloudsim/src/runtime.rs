@@ -2,6 +2,7 @@
 //!
 //! The world only sends [`RuntimeCommand`]s and is told what became of them by [`RuntimeEvent`]s; it never waits.
 
+use crate::cloud_side::CloudSide;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,21 +66,14 @@ pub enum RuntimeCommand {
         /// Their names.
         names: Vec<String>,
     },
-    /// A LoadBalancer Service got its address.
-    ServiceAddress {
-        /// Cluster ARN.
-        arn: String,
-        /// `namespace/name`.
-        service: String,
-        /// DNS name of the load balancer.
-        hostname: String,
-    },
 }
 
-/// A Service of type LoadBalancer seen in a cluster.
+/// A Service of type LoadBalancer in a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSeen {
-    /// `namespace/name`.
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
     pub name: String,
     /// Its uid.
     pub uid: String,
@@ -89,7 +83,7 @@ pub struct ServiceSeen {
     pub internal: bool,
 }
 
-/// A volume claim with its volume seen in a cluster.
+/// A claim that wants a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeSeen {
     /// Name of the PersistentVolume.
@@ -100,6 +94,8 @@ pub struct VolumeSeen {
     pub claim: String,
     /// Size in GiB.
     pub size_gib: u64,
+    /// Zone of the node that needs it.
+    pub zone: Option<String>,
 }
 
 /// What the runtime reports.
@@ -121,15 +117,6 @@ pub enum RuntimeEvent {
         /// Why.
         reason: String,
     },
-    /// Everything of the cluster that needs the cloud, as it is now.
-    Seen {
-        /// Cluster ARN.
-        arn: String,
-        /// LoadBalancer Services.
-        services: Vec<ServiceSeen>,
-        /// Bound claims.
-        volumes: Vec<VolumeSeen>,
-    },
 }
 
 /// Runs clusters. Calls may take seconds; the driver runs each cluster's commands in order.
@@ -137,18 +124,15 @@ pub enum RuntimeEvent {
 pub trait ClusterRuntime: Send + Sync + 'static {
     /// How many may run at once.
     fn capacity(&self) -> usize;
-    /// Starts (or restarts from its data) a control plane, returning endpoint and certificate authority.
-    async fn start(&self, spec: &ClusterSpec, webhook_url: &str) -> anyhow::Result<(String, String)>;
+    /// Starts (or restarts from its data) a control plane, returning endpoint and certificate authority. What the
+    /// cluster's controllers want of the account they ask of `cloud`.
+    async fn start(&self, spec: &ClusterSpec, webhook_url: &str, cloud: CloudSide) -> anyhow::Result<(String, String)>;
     /// Stops one; `forget` removes its data.
     async fn stop(&self, arn: &str, forget: bool) -> anyhow::Result<()>;
     /// Adds nodes.
     async fn add_nodes(&self, arn: &str, nodes: &[NodeSpec]) -> anyhow::Result<()>;
     /// Removes nodes.
     async fn remove_nodes(&self, arn: &str, names: &[String]) -> anyhow::Result<()>;
-    /// Gives a Service its address.
-    async fn set_service_address(&self, arn: &str, service: &str, hostname: &str) -> anyhow::Result<()>;
-    /// What of the cluster needs the cloud.
-    async fn observe(&self, arn: &str) -> anyhow::Result<(Vec<ServiceSeen>, Vec<VolumeSeen>)>;
     /// Stops all, keeping their data.
     async fn shutdown(&self);
 }

@@ -10,7 +10,8 @@ use crate::{
     journal::{Entry, Origin},
     sigv4,
     sim::Shared,
-    world::{Ctx, ScopeKey},
+    ctx::Ctx,
+    world::ScopeKey,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};

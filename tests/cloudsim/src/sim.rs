@@ -2,12 +2,13 @@
 
 use crate::{
     clock::Clock,
+    ctx::Ctx,
     driver,
     journal::Journal,
     persist,
     runtime::{ClusterRuntime, RuntimeCommand},
     server,
-    world::World,
+    world::{ScopeKey, World},
 };
 use parking_lot::Mutex;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -99,6 +100,20 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
+    /// Changes the scope of the cluster `arn`, journalled as the work of `service`.
+    pub fn in_cluster(&self, arn: &str, service: &str, action: &str, act: impl FnOnce(&mut Ctx<'_>)) {
+        let parts: Vec<&str> = arn.split(':').collect();
+        let [_, _, _, region, account, _] = parts[..] else { return };
+        {
+            let mut world = self.world.lock();
+            let now = world.advance();
+            let mut ctx = Ctx::new(&mut world, ScopeKey::new(account, region), now);
+            act(&mut ctx);
+            ctx.flush_cloud(service, action);
+        }
+        self.after_change();
+    }
+
     /// Sends what the world wants of the runtime and wakes the ticker. To be called after each change, unlocked.
     pub fn after_change(&self) {
         let commands = std::mem::take(&mut self.world.lock().outbox);
@@ -189,10 +204,11 @@ impl Handle {
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
-        if let Some(folder) = &self.data_dir
-            && let Err(error) = persist::save(folder, &self.shared.world.lock())
-        {
-            tracing::error!(%error, "the state could not be written");
+        if let Some(folder) = &self.data_dir {
+            let snapshot = persist::snapshot(&self.shared.world.lock());
+            if let Err(error) = snapshot.and_then(|s| persist::save(folder, &s)) {
+                tracing::error!(%error, "the state could not be written");
+            }
         }
     }
 }
@@ -236,11 +252,17 @@ async fn keep_snapshots(folder: PathBuf, shared: Arc<Shared>, stop: Cancellation
             () = stop.cancelled() => return,
             () = tokio::time::sleep(SNAPSHOT_PAUSE) => {}
         }
-        let mut world = shared.world.lock();
-        if !std::mem::take(&mut world.dirty) {
-            continue;
-        }
-        if let Err(error) = persist::save(&folder, &world) {
+        let snapshot = {
+            let mut world = shared.world.lock();
+            if !std::mem::take(&mut world.dirty) {
+                continue;
+            }
+            persist::snapshot(&world)
+        };
+        let folder = folder.clone();
+        // The disk is waited for off the runtime and without the lock.
+        let saved = tokio::task::spawn_blocking(move || snapshot.and_then(|s| persist::save(&folder, &s))).await;
+        if let Ok(Err(error)) = saved {
             tracing::error!(%error, "the state could not be written");
         }
     }

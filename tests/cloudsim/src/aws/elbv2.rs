@@ -3,14 +3,14 @@
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/Welcome.html>. Deleting a load balancer
 //! answers at once; its interfaces stay in the subnets a little longer, which is what blocks a VPC's deletion.
 
-use super::{ec2::network, unknown_action};
+use super::{ec2::interfaces, unknown_action};
 use crate::{
     call::{AwsError, Call, Reply, Result},
     clock::iso8601,
     duration,
     object::{Kind, Object, Owner, Tags},
     schedule::Step,
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 
@@ -200,7 +200,7 @@ pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
     group.tags = new.tags;
     ctx.create(group.with("load_balancer", arn.clone()));
     for subnet in new.subnets {
-        let request = network::NewInterface {
+        let request = interfaces::NewInterface {
             groups: new.groups.clone(),
             description: format!("ELB net/{}/{hash}", new.name),
             interface_type: "network_load_balancer".to_owned(),
@@ -209,7 +209,7 @@ pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
             // An internet-facing one has a public address in each subnet, which keeps the gateway attached.
             public_ip: if new.scheme == "internal" { String::new() } else { "198.51.100.1".to_owned() },
         };
-        network::create_interface(ctx, &subnet, request, Tags::new())?;
+        interfaces::create_interface(ctx, &subnet, request, Tags::new())?;
     }
     let ms = ctx.draw(duration::LOAD_BALANCER_CREATE, &arn);
     ctx.begin_work("create", &arn, ms);

@@ -8,7 +8,7 @@ use crate::{
     call::{AwsError, Call, Reply, Result},
     clock::iso8601,
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 

@@ -20,7 +20,8 @@ use crate::{
     schedule::Step,
     server::{Raw, signed},
     sigv4::{self, Signature},
-    world::{Ctx, GLOBAL, World},
+    ctx::Ctx,
+    world::{GLOBAL, World},
 };
 
 /// The account of access keys that do not encode one.
@@ -188,7 +189,7 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
             ("ec2", "StateChange")
         }
         Step::ServiceObjectGone { id } => {
-            ec2::network::service_object_gone(ctx, id);
+            ec2::interfaces::service_object_gone(ctx, id);
             ("ec2", "DeletionCompleted")
         }
         Step::Forget { id } => {

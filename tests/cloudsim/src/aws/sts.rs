@@ -9,7 +9,8 @@ use crate::{
     call::{AwsError, Call, Reply, Result},
     clock::iso8601,
     object::Kind,
-    world::{Ctx, ScopeKey, Session},
+    ctx::Ctx,
+    world::{ScopeKey, Session},
     xml::Xml,
 };
 

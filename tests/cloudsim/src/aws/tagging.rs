@@ -9,7 +9,7 @@ use crate::{
     call::{AwsError, Call, Reply, Result},
     duration,
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     object::Kind,
     sigv4::{self, Signed},
-    world::{Ctx, ScopeKey, World},
+    ctx::Ctx,
+    world::{ScopeKey, World},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use crate::{
     aws::unknown_action,
     call::{Call, Reply, Result},
     clock::iso8601,
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 

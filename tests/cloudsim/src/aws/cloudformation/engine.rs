@@ -15,7 +15,7 @@ use crate::{
     duration,
     object::{Kind, Tags},
     schedule::Step,
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 
 pub mod describe;
 pub mod engine;
+pub mod identity;
 pub mod resources;
 pub mod stack;
 pub mod template;
@@ -15,7 +16,7 @@ use crate::{
     duration,
     object::Kind,
     schedule::Step,
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 use serde_json::Value;

@@ -3,16 +3,15 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html>; what
 //! Ref and Fn::GetAtt give is each type's page there.
 
-use super::{stack::StackResource, template::scalar};
+use super::{identity, stack::StackResource, template::scalar};
 use crate::{
     aws::{
         ec2::{network, security},
-        iam,
     },
     call::{AwsError, Result},
     duration::{self, Span},
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -79,21 +78,24 @@ pub fn create_span(kind: &str) -> Span {
 }
 
 impl Order<'_> {
-    fn text(&self, key: &str) -> String {
+    /// A property as text, empty if absent.
+    pub(super) fn text(&self, key: &str) -> String {
         self.properties.get(key).map(scalar).unwrap_or_default()
     }
 
-    fn texts(&self, key: &str) -> Vec<String> {
+    /// A list property as texts.
+    pub(super) fn texts(&self, key: &str) -> Vec<String> {
         self.properties.get(key).and_then(Value::as_array).into_iter().flatten().map(scalar).collect()
     }
 
-    fn name_or_default(&self, key: &str) -> String {
+    /// The name given, or CloudFormation's own.
+    pub(super) fn name_or_default(&self, key: &str) -> String {
         let given = self.text(key);
         if given.is_empty() { self.default_name.chars().take(64).collect() } else { given }
     }
 }
 
-fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -> Made {
+pub(super) fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -> Made {
     Made {
         physical: physical.into(),
         attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
@@ -106,7 +108,7 @@ fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -> Made {
 /// As the service words them.
 pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     match o.kind {
-        k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| create_identity(ctx, o)),
+        k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| identity::create(ctx, o)),
         "AWS::EC2::SecurityGroup" | "AWS::EC2::SecurityGroupIngress" | "AWS::EC2::SecurityGroupEgress" => create_security(ctx, o),
         "AWS::EC2::RouteTable" | "AWS::EC2::Route" | "AWS::EC2::SubnetRouteTableAssociation" => create_routing(ctx, o),
         _ => create_network(ctx, o),
@@ -264,71 +266,6 @@ fn create_security(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     Ok(made(&id, &[("Id", id.clone())]))
 }
 
-fn create_identity(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
-    match o.kind {
-        "AWS::IAM::Role" => {
-            let name = o.name_or_default("RoleName");
-            let trust = o.properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default();
-            let arn = iam::create_role(ctx, &name, &trust, o.tags.clone(), &o.texts("ManagedPolicyArns"))?;
-            let inline = o.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
-            let inline: Vec<String> = inline.map(|p| scalar(&p["PolicyName"])).collect();
-            ctx.adjust(&arn, |r| r.set("inline_policies", inline));
-            let role_id = ctx.scope().live(&arn).map(|r| r.text("role_id").to_owned()).unwrap_or_default();
-            Ok(made(name, &[("Arn", arn), ("RoleId", role_id)]))
-        }
-        "AWS::IAM::InstanceProfile" => {
-            let name = o.name_or_default("InstanceProfileName");
-            let arn = ctx.arn("iam", &format!("instance-profile/{name}"));
-            if ctx.scope().named(Kind::InstanceProfile, &name).is_some() {
-                let message = format!("Instance Profile {name} already exists.");
-                return Err(AwsError::new("EntityAlreadyExists", message).status(409));
-            }
-            let mut profile = Object::new(Kind::InstanceProfile, &arn, arn.clone(), ctx.now);
-            profile.name = Some(name.clone());
-            ctx.create(profile.with("roles", o.texts("Roles")));
-            Ok(made(name, &[("Arn", arn)]))
-        }
-        "AWS::IAM::ManagedPolicy" => {
-            let name = o.name_or_default("ManagedPolicyName");
-            let arn = ctx.arn("iam", &format!("policy/{name}"));
-            if ctx.scope().live(&arn).is_some() {
-                let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
-                return Err(AwsError::new("EntityAlreadyExists", message).status(409));
-            }
-            let mut policy = Object::new(Kind::ManagedPolicy, &arn, arn.clone(), ctx.now);
-            policy.name = Some(name);
-            ctx.create(policy);
-            for role in o.texts("Roles") {
-                iam::change_policies(ctx, &role, &arn, true)?;
-            }
-            Ok(made(&arn, &[("PolicyArn", arn.clone())]))
-        }
-        _ => {
-            let name = o.name_or_default("PolicyName");
-            change_inline(ctx, &o.texts("Roles"), &name, true)?;
-            Ok(made(name.clone(), &[("Id", name)]))
-        }
-    }
-}
-
-fn change_inline(ctx: &mut Ctx<'_>, roles: &[String], policy: &str, add: bool) -> Result<()> {
-    for role in roles {
-        let Some(object) = ctx.scope().named(Kind::Role, role).cloned() else {
-            if add {
-                return Err(iam::no_such_entity("role", role));
-            }
-            continue;
-        };
-        let mut names: Vec<String> = object.texts("inline_policies").map(str::to_owned).collect();
-        names.retain(|n| n != policy);
-        if add {
-            names.push(policy.to_owned());
-        }
-        ctx.change(&object.id, |r| r.set("inline_policies", names));
-    }
-    Ok(())
-}
-
 /// Deletes a resource and gives the time that its own lifecycle takes; what is gone already is no error.
 ///
 /// # Errors
@@ -336,7 +273,7 @@ fn change_inline(ctx: &mut Ctx<'_>, roles: &[String], policy: &str, add: bool) -
 pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource) -> Result<u64> {
     let physical = r.physical.clone().unwrap_or_default();
     let result = match r.kind.as_str() {
-        k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| delete_identity(ctx, r, &physical)).map(|()| 0),
+        k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| identity::delete(ctx, r, &physical)).map(|()| 0),
         "AWS::EC2::VPC" => network::delete_vpc(ctx, &physical).map(|()| 0),
         "AWS::EC2::Subnet" => network::delete_subnet(ctx, &physical).map(|()| 0),
         "AWS::EC2::InternetGateway" => network::delete_internet_gateway(ctx, &physical).map(|()| 0),
@@ -381,47 +318,6 @@ fn delete_routing(ctx: &mut Ctx<'_>, r: &StackResource, physical: &str) {
             }
         }
     });
-}
-
-fn delete_identity(ctx: &mut Ctx<'_>, r: &StackResource, physical: &str) -> Result<()> {
-    let texts = |key: &str| -> Vec<String> {
-        r.properties.get(key).and_then(Value::as_array).into_iter().flatten().map(scalar).collect()
-    };
-    match r.kind.as_str() {
-        "AWS::IAM::Role" => {
-            // The handler detaches what the template attached; anything attached by others is a DeleteConflict.
-            let own = texts("ManagedPolicyArns");
-            let inline = r.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
-            let inline: Vec<String> = inline.map(|p| scalar(&p["PolicyName"])).collect();
-            let Some(role) = ctx.scope().named(Kind::Role, physical).cloned() else { return Ok(()) };
-            let left = |key: &str, own: &[String]| -> Vec<String> {
-                role.texts(key).filter(|p| !own.iter().any(|o| o == p)).map(str::to_owned).collect()
-            };
-            let (policies, inline) = (left("policies", &own), left("inline_policies", &inline));
-            if policies.is_empty() && inline.is_empty() {
-                ctx.adjust(&role.id, |o| {
-                    o.set("policies", policies);
-                    o.set("inline_policies", inline);
-                });
-            }
-            iam::delete_role(ctx, physical)
-        }
-        "AWS::IAM::InstanceProfile" => {
-            let id = ctx.scope().named(Kind::InstanceProfile, physical).map(|p| p.id.clone());
-            if let Some(id) = id {
-                ctx.delete(&id);
-            }
-            Ok(())
-        }
-        "AWS::IAM::ManagedPolicy" => {
-            for role in texts("Roles") {
-                let _ = iam::change_policies(ctx, &role, physical, false);
-            }
-            ctx.delete(physical);
-            Ok(())
-        }
-        _ => change_inline(ctx, &texts("Roles"), physical, false),
-    }
 }
 
 /// Changes a resource in place: tags always, rules of security groups and policies of roles; the rest would mean a

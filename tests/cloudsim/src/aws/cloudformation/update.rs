@@ -9,7 +9,7 @@ use super::{
     stack::{Phase, Stack, StackResource},
     template,
 };
-use crate::{call::Result, clock::Micros, duration, schedule::Step, world::Ctx};
+use crate::{call::Result, clock::Micros, duration, schedule::Step, ctx::Ctx};
 use serde_json::Value;
 use std::collections::BTreeSet;
 

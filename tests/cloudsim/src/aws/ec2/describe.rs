@@ -8,7 +8,7 @@ use crate::{
     call::{AwsError, Call, Params, Reply, Result},
     faults::glob,
     object::{Kind, Object},
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 //! callers and for CloudFormation), `describe` lists them, `render` writes their XML. Accounts have no default VPC.
 
 pub mod describe;
+pub mod interfaces;
 pub mod network;
 pub mod render;
 pub mod security;
@@ -12,7 +13,7 @@ use super::unknown_action;
 use crate::{
     call::{AwsError, Call, Params, Reply, Result},
     object::{Kind, Tags},
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
 
@@ -41,8 +42,8 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
             x.leaf("natGatewayId", p.text("NatGatewayId"));
             return Ok(Reply::Query(x.finish()));
         }
-        "DeleteNetworkInterface" => network::delete_interface(ctx, p.text("NetworkInterfaceId"))?,
-        "DetachNetworkInterface" => network::detach_interface(ctx, p.text("AttachmentId"))?,
+        "DeleteNetworkInterface" => interfaces::delete_interface(ctx, p.text("NetworkInterfaceId"))?,
+        "DetachNetworkInterface" => interfaces::detach_interface(ctx, p.text("AttachmentId"))?,
         "DeleteVolume" => network::delete_volume(ctx, p.text("VolumeId"))?,
         "AuthorizeSecurityGroupIngress" => security::change_rules(ctx, p, "ingress", true)?,
         "AuthorizeSecurityGroupEgress" => security::change_rules(ctx, p, "egress", true)?,
@@ -83,8 +84,8 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         }
         "CreateNetworkInterface" => {
             let groups = p.values("SecurityGroupId");
-            let request = network::NewInterface { groups, description: p.text("Description").to_owned(), ..Default::default() };
-            (network::create_interface(ctx, p.text("SubnetId"), request, tags)?, "networkInterface")
+            let request = interfaces::NewInterface { groups, description: p.text("Description").to_owned(), ..Default::default() };
+            (interfaces::create_interface(ctx, p.text("SubnetId"), request, tags)?, "networkInterface")
         }
         "AllocateAddress" => {
             let id = network::allocate_address(ctx, tags)?;

@@ -7,7 +7,7 @@ use super::network::existing;
 use crate::{
     call::{AwsError, Params, Result},
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -12,7 +12,7 @@ use crate::{
     duration,
     object::{Kind, Object},
     schedule::{EksStep, Step},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 

@@ -7,14 +7,14 @@
 
 use super::{access, amend, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags};
 use crate::{
-    aws::ec2::{network, security},
+    aws::ec2::{interfaces, security},
     call::{AwsError, Call, Result},
     clock::epoch_seconds,
     duration,
     object::{Kind, Object, Owner, Tags},
     runtime::{ClusterSpec, RuntimeCommand},
     schedule::{EksStep, Step},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -59,14 +59,14 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let ms = ctx.draw(duration::CLUSTER_CREATE, name);
     ctx.create(object);
     for subnet in subnets(call).into_iter().take(CONTROL_PLANE_INTERFACES) {
-        let request = network::NewInterface {
+        let request = interfaces::NewInterface {
             groups: vec![group.clone()],
             description: format!("Amazon EKS {name}"),
             owner: Some(Owner::Eks),
             attached_to: arn.clone(),
-            ..network::NewInterface::default()
+            ..interfaces::NewInterface::default()
         };
-        network::create_interface(ctx, &subnet, request, Tags::new())?;
+        interfaces::create_interface(ctx, &subnet, request, Tags::new())?;
     }
     if ctx.world.kubernetes_capacity.is_some() {
         let spec = ClusterSpec { arn: arn.clone(), name: name.to_owned(), version, folder };

@@ -9,7 +9,7 @@ use crate::{
     duration,
     object::Object,
     schedule::{EksStep, Step},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 

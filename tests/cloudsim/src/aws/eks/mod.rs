@@ -9,12 +9,13 @@ pub mod cluster;
 pub mod config;
 pub mod lifecycle;
 pub mod nodegroup;
+pub mod nodes;
 pub mod route;
 
 use crate::{
     call::{AwsError, Call, Reply, Result},
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Map, Value, json};
 

@@ -13,7 +13,7 @@ use crate::{
     duration,
     object::{Kind, Object, Tags},
     schedule::{EksStep, Step},
-    world::Ctx,
+    ctx::Ctx,
 };
 use serde_json::{Value, json};
 

@@ -3,16 +3,19 @@
 //! <https://docs.aws.amazon.com/Route53/latest/APIReference/Welcome.html>. A batch of changes applies whole or not at
 //! all; a zone goes only when nothing but its SOA and NS records is left (`HostedZoneNotEmpty`).
 
+pub mod model;
+
 use super::unknown_action;
 use crate::{
     call::{AwsError, Call, Reply, Result},
     clock::iso8601,
     duration,
     object::{Kind, Object, Tags},
-    world::Ctx,
+    ctx::Ctx,
     xml::Xml,
 };
-use serde::{Deserialize, Serialize};
+use model::{ChangeRequest, NewZone, Record, RecordSet, Records, TagChange};
+use serde::Deserialize;
 use serde_json::json;
 
 const XMLNS: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
@@ -40,113 +43,6 @@ pub fn route(call: &mut Call) -> bool {
     action.clone_into(&mut call.action);
     call.vars = vars;
     true
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "PascalCase")]
-struct RecordSet {
-    name: String,
-    r#type: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    set_identifier: Option<String>,
-    #[serde(default, rename = "TTL", skip_serializing_if = "Option::is_none")]
-    ttl: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    resource_records: Option<Records>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    alias_target: Option<AliasTarget>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-struct Records {
-    #[serde(rename = "ResourceRecord", default)]
-    records: Vec<Record>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "PascalCase")]
-struct Record {
-    value: String,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-struct AliasTarget {
-    #[serde(rename = "HostedZoneId")]
-    zone: String,
-    #[serde(rename = "DNSName")]
-    name: String,
-    #[serde(rename = "EvaluateTargetHealth")]
-    evaluate: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ChangeRequest {
-    change_batch: ChangeBatch,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ChangeBatch {
-    changes: Changes,
-}
-
-#[derive(Debug, Deserialize)]
-struct Changes {
-    #[serde(rename = "Change", default)]
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Change {
-    action: String,
-    resource_record_set: RecordSet,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct NewZone {
-    name: String,
-    caller_reference: String,
-    #[serde(default)]
-    hosted_zone_config: Option<ZoneConfig>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ZoneConfig {
-    #[serde(default)]
-    comment: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TagChange {
-    #[serde(default)]
-    add_tags: Option<TagList>,
-    #[serde(default)]
-    remove_tag_keys: Option<KeyList>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TagList {
-    #[serde(rename = "Tag", default)]
-    tags: Vec<Tag>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct KeyList {
-    #[serde(rename = "Key", default)]
-    keys: Vec<String>,
 }
 
 fn parse<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
