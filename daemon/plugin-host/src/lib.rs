@@ -1,1 +1,24 @@
 //! Runs provider plugins in child processes and speaks to them.
+//!
+//! - [`file`] checks a plugin's file and keeps the checked bytes.
+//! - [`child`] is the process that loads them: it knows no tokio and no configuration.
+//! - [`plugin`] is the daemon's end: starts the child, carries calls with a deadline, restarts
+//!   it after a crash or a hang.
+//! - [`host`] holds all plugins, as the core's `Providers` port.
+//!
+//! A crash, a hang or a flood of memory in a plugin costs the calls in flight, which the engine
+//! repeats, and one restart.
+
+pub mod child;
+mod connection;
+pub mod file;
+mod frame;
+pub mod host;
+#[expect(unsafe_code, reason = "the plugin boundary: dlopen and calls through a C table")]
+mod load;
+pub mod plugin;
+
+pub use child::run_child;
+pub use file::{FileError, PluginFile};
+pub use host::PluginHost;
+pub use plugin::{Plugin, PluginOptions};

@@ -1,0 +1,160 @@
+//! The child process: takes the library over the socket, loads it, carries calls to it and
+//! answers back. It has no configuration, no runtime and no secrets but those in the messages.
+//!
+//! Standard input is the socket. When it closes the daemon is gone or wants an end: the process
+//! ends at once, whatever the plugin is doing, so that no child outlives its daemon.
+
+use std::{
+    io::{IoSliceMut, Read as _, Write as _},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use prost::Message as _;
+use rustix::{
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+    process::{Resource, Rlimit, setrlimit},
+};
+
+use crate::{
+    frame::{Answer, Body, FRAME_BYTES_MAX, Frame, Loaded as LoadedFrame, Log, encode},
+    load::{Loaded, Sink},
+};
+
+/// Argument that makes the daemon's binary run as a plugin child.
+pub const CHILD_ARGUMENT: &str = "plugin-child";
+/// Room for the one descriptor that is passed.
+const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(1));
+/// The header before the first frame: address space in MiB, big endian.
+pub(crate) const HEADER_BYTES: usize = 8;
+
+struct Socket(Mutex<UnixStream>);
+
+impl Socket {
+    fn send(&self, body: Body) {
+        let too_long = |body: &Body| match body {
+            Body::Answer(answer) => Some(answer.id),
+            _ => None,
+        };
+        let long = too_long(&body);
+        let bytes = encode(body).or_else(|| {
+            let payload = b"the answer is longer than a frame".to_vec();
+            let status = landlord_provider_api::abi::STATUS_PANIC;
+            encode(Body::Answer(Answer { id: long?, status, payload }))
+        });
+        let Some(bytes) = bytes else { return };
+        if self.0.lock().write_all(&bytes).is_err() {
+            // Nobody listens any more.
+            std::process::exit(0);
+        }
+    }
+}
+
+impl Sink for Socket {
+    fn answer(&self, id: u64, status: u32, payload: Vec<u8>) {
+        self.send(Body::Answer(Answer { id, status, payload }));
+    }
+
+    fn log(&self, level: u32, json: String) {
+        self.send(Body::Log(Log { level, json }));
+    }
+}
+
+/// Runs the child. Call it first thing in `main` when [`CHILD_ARGUMENT`] is given.
+pub fn run_child() -> ! {
+    let code = match serve() {
+        Ok(()) => 0,
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "plugin child: {problem}");
+            1
+        }
+    };
+    std::process::exit(code)
+}
+
+fn serve() -> Result<(), String> {
+    let socket: OwnedFd = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| format!("standard input is no socket: {error}"))?;
+    let mut socket = UnixStream::from(socket);
+    let (library, memory_mib) = receive_library(&socket)?;
+    limit(memory_mib);
+    let writer = socket.try_clone().map_err(|error| error.to_string())?;
+    let sink = Arc::new(Socket(Mutex::new(writer)));
+    let loaded = match Loaded::open(&library, Arc::clone(&sink) as Arc<dyn Sink>) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            sink.send(Body::Loaded(LoadedFrame { error, ..LoadedFrame::default() }));
+            return Ok(());
+        }
+    };
+    drop(library);
+    let (abi_major, abi_minor) = loaded.version();
+    sink.send(Body::Loaded(LoadedFrame { error: String::new(), abi_major, abi_minor }));
+    while let Some(frame) = read_frame(&mut socket)? {
+        match frame.body {
+            Some(Body::Call(call)) => {
+                loaded.call(call.id, call.method, call.deadline_ms, &call.request);
+            }
+            Some(Body::Cancel(id)) => loaded.cancel(id),
+            _ => return Err("the daemon sent a frame that is not its to send".into()),
+        }
+    }
+    Ok(())
+}
+
+/// The first message: the header, and the library's descriptor beside it.
+fn receive_library(socket: &UnixStream) -> Result<(OwnedFd, u64), String> {
+    let mut header = [0_u8; HEADER_BYTES];
+    let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut header)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC | RecvFlags::WAITALL,
+    )
+    .map_err(|error| format!("no library came: {error}"))?;
+    if received.bytes != HEADER_BYTES {
+        return Err("the daemon went away".into());
+    }
+    let library = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    library.map(|library| (library, u64::from_be_bytes(header))).ok_or_else(|| "no library came".into())
+}
+
+/// Bounds what a plugin can take from the machine. Where a limit can't be set the plugin runs
+/// without it: the daemon's own bounds still hold.
+fn limit(memory_mib: u64) {
+    let hard = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
+    // A core dump would write secrets to disk.
+    let _ = setrlimit(Resource::Core, hard(0));
+    if memory_mib > 0 {
+        let _ = setrlimit(Resource::As, hard(memory_mib << 20));
+    }
+}
+
+fn read_frame(socket: &mut UnixStream) -> Result<Option<Frame>, String> {
+    let mut length = [0_u8; 4];
+    if let Err(error) = socket.read_exact(&mut length) {
+        return match error.kind() {
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => Ok(None),
+            _ => Err(error.to_string()),
+        };
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(format!("a frame of {length} bytes came"));
+    }
+    let mut bytes = vec![0; length];
+    socket.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+    Frame::decode(bytes.as_slice()).map(Some).map_err(|error| error.to_string())
+}

@@ -1,0 +1,129 @@
+//! Loading a library and calling through its table. All `unsafe` of the daemon lives here.
+//!
+//! JUSTIFICATION: `dlopen` runs foreign code by design; that is why it happens in a process of
+//! its own, with checked bytes. The rules that the SAFETY comments lean on are those of
+//! `landlord_provider_api::abi`.
+
+use std::{
+    ffi::c_void,
+    os::fd::{AsRawFd as _, OwnedFd},
+    sync::Arc,
+};
+
+use landlord_provider_api::abi::{
+    ABI_MAJOR, Buffer, Entry, HostTable, MAGIC, PluginTable, SYMBOL, Slice,
+};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+/// Takes the answers and log lines of a plugin, from any thread.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// A call ended.
+    fn answer(&self, call_id: u64, status: u32, payload: Vec<u8>);
+    /// A log line.
+    fn log(&self, level: u32, json: String);
+}
+
+/// An instance of a loaded plugin. Never unloaded: a library's threads and statics outlive any
+/// moment at which that would be safe.
+pub(crate) struct Loaded {
+    table: &'static PluginTable,
+    instance: *mut c_void,
+    sink: Arc<dyn Sink>,
+}
+
+struct Pending {
+    call_id: u64,
+    sink: Arc<dyn Sink>,
+}
+
+extern "C" fn done(context: *mut c_void, status: u32, payload: Buffer) {
+    // SAFETY: `context` is the box that `Loaded::call` made for this call, and by the rules of
+    // the ABI `done` is called exactly once for each call.
+    let pending = unsafe { Box::from_raw(context.cast::<Pending>()) };
+    pending.sink.answer(pending.call_id, status, payload.into_vec());
+}
+
+extern "C" fn log(context: *mut c_void, level: u32, json: Slice) {
+    // SAFETY: `context` points to the leaked sink of `Loaded::open`, alive for the process.
+    if let Some(sink) = unsafe { context.cast::<Arc<dyn Sink>>().as_ref() } {
+        sink.log(level, String::from_utf8_lossy(&json.to_vec()).into_owned());
+    }
+}
+
+impl Loaded {
+    /// Loads the library whose bytes `file` holds, and makes an instance.
+    ///
+    /// # Errors
+    /// What does not fit, in words for the operator.
+    pub(crate) fn open(file: &OwnedFd, sink: Arc<dyn Sink>) -> Result<Self, String> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: loading runs the library's initialisers: foreign code, in this process by design.
+        let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(|error| format!("it can't be loaded: {error}"))?;
+        // SAFETY: the symbol's type is the contract's; a library that exports another type under
+        // this name is caught by the magic number below, as far as anything can.
+        let entry = unsafe { library.get::<Entry>(SYMBOL) }
+            .map_err(|_| format!("it exports no symbol {SYMBOL}; it is no landlord plugin"))?;
+        let table = entry();
+        // SAFETY: the contract promises a table that lives as long as the process, or null.
+        let table = unsafe { table.as_ref() }.ok_or("its table is null")?;
+        check(table)?;
+        // Never unloaded.
+        std::mem::forget(library);
+        let context: *mut Arc<dyn Sink> = Box::into_raw(Box::new(Arc::clone(&sink)));
+        let host: &'static HostTable = Box::leak(Box::new(HostTable {
+            struct_size: size_of::<HostTable>(),
+            context: context.cast(),
+            log,
+        }));
+        let instance = (table.create)(host);
+        if instance.is_null() {
+            return Err("it could not make an instance".into());
+        }
+        Ok(Self { table, instance, sink })
+    }
+
+    /// ABI version that the plugin was built for.
+    pub(crate) fn version(&self) -> (u32, u32) {
+        (self.table.abi_major, self.table.abi_minor)
+    }
+
+    /// Starts a call; its answer goes to the sink.
+    pub(crate) fn call(&self, call_id: u64, method: u32, deadline_ms: u64, request: &[u8]) {
+        let pending = Box::new(Pending { call_id, sink: Arc::clone(&self.sink) });
+        (self.table.call)(
+            self.instance,
+            method,
+            call_id,
+            deadline_ms,
+            Slice::of(request),
+            Box::into_raw(pending).cast(),
+            done,
+        );
+    }
+
+    /// Asks a call to end early.
+    pub(crate) fn cancel(&self, call_id: u64) {
+        (self.table.cancel)(self.instance, call_id);
+    }
+}
+
+fn check(table: &PluginTable) -> Result<(), String> {
+    if table.magic != MAGIC {
+        return Err("its table does not begin with the magic number; it is no landlord plugin".into());
+    }
+    if table.abi_major != ABI_MAJOR {
+        return Err(format!(
+            "it was built for ABI {}.{}, this daemon speaks {ABI_MAJOR}.x; rebuild it",
+            table.abi_major, table.abi_minor
+        ));
+    }
+    if table.struct_size < size_of::<PluginTable>() {
+        return Err(format!(
+            "its table has {} bytes, this daemon needs {}; rebuild it",
+            table.struct_size,
+            size_of::<PluginTable>()
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! A plugin as the engine sees it: a provider that is sometimes between two processes.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Timestamp,
+    ports::{ProviderHealth, ProviderKey},
+};
+use landlord_provider_api::{
+    Cluster, Dns, ErrorKind, Identity, Inventory, Method, Network, NodePool, Provider,
+    ProviderError,
+    abi::{STATUS_ERROR, STATUS_OK},
+    v1,
+};
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+
+use crate::{
+    PluginFile,
+    connection::{CallError, Connection},
+};
+
+/// Restarts that are not waited for: a single crash costs nothing but its calls.
+const FREE_RESTARTS: u32 = 1;
+/// First wait after that; doubles with each crash.
+const RESTART_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait: a plugin that crashes at every call is tried twice a minute.
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A child that lived this long is not counted among those that keep crashing.
+const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+
+/// How a plugin is run.
+#[derive(Debug, Clone)]
+pub struct PluginOptions {
+    /// Program that is executed with the argument `plugin-child`.
+    pub program: PathBuf,
+    /// Longest call.
+    pub call_deadline: Duration,
+    /// Calls at the same moment; more wait.
+    pub calls_max: u32,
+    /// Address space of the process in MiB; 0: no limit.
+    pub memory_max_mib: u64,
+    /// Environment variables that the process keeps.
+    pub environment: Vec<String>,
+}
+
+/// A plugin with its credential scope.
+#[derive(Debug)]
+pub struct Plugin {
+    key: ProviderKey,
+    file: PluginFile,
+    configure: v1::ConfigureRequest,
+    options: PluginOptions,
+    slots: Semaphore,
+    description: OnceLock<v1::DescribeResponse>,
+    /// Held while a child is started, so that one is.
+    starting: AsyncMutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connection: Option<Arc<Connection>>,
+    started: Option<(Instant, Timestamp)>,
+    starts: u64,
+    /// Crashes in a row.
+    crashes: u32,
+    not_before: Option<Instant>,
+    last_problem: String,
+}
+
+impl Plugin {
+    /// A plugin that is not started yet.
+    #[must_use]
+    pub fn new(
+        key: ProviderKey,
+        file: PluginFile,
+        configure: v1::ConfigureRequest,
+        options: PluginOptions,
+    ) -> Self {
+        let slots = Semaphore::new(options.calls_max.max(1) as usize);
+        Self {
+            key,
+            file,
+            configure,
+            options,
+            slots,
+            description: OnceLock::new(),
+            starting: AsyncMutex::new(()),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// Starts the process, configures the plugin and reads its description.
+    ///
+    /// # Errors
+    /// TRANSIENT: it can't be started now. INVALID: it refuses its configuration.
+    pub async fn start(&self) -> Result<(), ProviderError> {
+        self.connection().await.map(|_| ())
+    }
+
+    /// The description, once it was started.
+    #[must_use]
+    pub fn description(&self) -> Option<&v1::DescribeResponse> {
+        self.description.get()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> ProviderHealth {
+        let state = self.state.lock();
+        let alive = state.connection.as_ref().filter(|connection| connection.is_alive());
+        ProviderHealth {
+            key: self.key.clone(),
+            healthy: alive.is_some(),
+            detail: match alive {
+                Some(_) => "running".into(),
+                None if state.last_problem.is_empty() => "not started".into(),
+                None => state.last_problem.clone(),
+            },
+            path: self.file.path().display().to_string(),
+            sha256: self.file.sha256().into(),
+            pid: alive.map(|connection| connection.pid),
+            restarts: state.starts.saturating_sub(1),
+            ready_time: alive.and(state.started).map(|(_, time)| time),
+            description: self.description.get().cloned(),
+        }
+    }
+
+    async fn connection(&self) -> Result<Arc<Connection>, ProviderError> {
+        if let Some(connection) = self.alive() {
+            return Ok(connection);
+        }
+        let _one = self.starting.lock().await;
+        if let Some(connection) = self.alive() {
+            return Ok(connection);
+        }
+        self.note_crash();
+        if let Some(wait) = self.must_wait() {
+            let state = self.state.lock();
+            let problem = format!("plugin {} is down: {}", self.key, state.last_problem);
+            return Err(ProviderError::new(ErrorKind::Transient, problem)
+                .with_retry_after(wait)
+                .with_remedy("see the daemon's log for why its process keeps ending"));
+        }
+        self.state.lock().starts += 1;
+        match self.bring_up().await {
+            Ok(connection) => {
+                let mut state = self.state.lock();
+                state.started = Some((Instant::now(), wall_clock()));
+                state.connection = Some(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                let mut state = self.state.lock();
+                state.crashes = state.crashes.saturating_add(1);
+                state.last_problem.clone_from(&error.message);
+                state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+                Err(error)
+            }
+        }
+    }
+
+    fn alive(&self) -> Option<Arc<Connection>> {
+        self.state.lock().connection.clone().filter(|connection| connection.is_alive())
+    }
+
+    /// Counts the end of the last child, once.
+    fn note_crash(&self) {
+        let mut state = self.state.lock();
+        if state.connection.take().is_none() {
+            return;
+        }
+        let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
+        state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
+        state.last_problem = format!("its process ended after {:.1} s", lived.as_secs_f64());
+        state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+    }
+
+    fn must_wait(&self) -> Option<Duration> {
+        let not_before = self.state.lock().not_before?;
+        let wait = not_before.saturating_duration_since(Instant::now());
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    async fn bring_up(&self) -> Result<Arc<Connection>, ProviderError> {
+        let refused = |problem: String| {
+            let problem = format!("plugin {}: {problem}", self.file.path().display());
+            ProviderError::new(ErrorKind::Transient, problem)
+        };
+        let connection =
+            Connection::start(&self.key, &self.file, &self.options).await.map_err(refused)?;
+        let connection = Arc::new(connection);
+        let description: v1::DescribeResponse =
+            self.carry(&connection, Method::Describe, &v1::DescribeRequest {}).await?;
+        let _: v1::ConfigureResponse =
+            self.carry(&connection, Method::Configure, &self.configure).await?;
+        let _ = self.description.set(description);
+        Ok(connection)
+    }
+
+    async fn call<Q: Message, A: Message + Default>(
+        &self,
+        method: Method,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
+        // Closed never: the semaphore lives as long as the plugin.
+        let _slot = self.slots.acquire().await.map_err(|_| gone(method))?;
+        let connection = self.connection().await?;
+        self.carry(&connection, method, request).await
+    }
+
+    async fn carry<Q: Message, A: Message + Default>(
+        &self,
+        connection: &Connection,
+        method: Method,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
+        let deadline = self.options.call_deadline;
+        let answer = connection.call(method as u32, request.encode_to_vec(), deadline).await;
+        let name = method.name();
+        let answer = answer.map_err(|error| match error {
+            CallError::Gone => gone(method),
+            CallError::Late => {
+                ProviderError::new(ErrorKind::Transient, format!("{name} took longer than {deadline:?}"))
+            }
+            CallError::Hung => {
+                let problem = format!("{name} hung; the plugin's process was killed");
+                ProviderError::new(ErrorKind::Transient, problem)
+            }
+            CallError::TooLong => {
+                let problem = format!("the request of {name} is longer than a frame");
+                ProviderError::new(ErrorKind::Invalid, problem)
+            }
+        })?;
+        let payload = answer.payload.as_slice();
+        let garbage = |problem: String| {
+            // What can't be understood may come from a broken process: a new one is tried.
+            connection.kill();
+            let problem = format!("{name} was answered with garbage: {problem}");
+            ProviderError::new(ErrorKind::Internal, problem)
+        };
+        match answer.status {
+            STATUS_OK => A::decode(payload).map_err(|error| garbage(error.to_string())),
+            STATUS_ERROR => match v1::Error::decode(payload) {
+                Ok(error) => Err(error.into()),
+                Err(error) => Err(garbage(error.to_string())),
+            },
+            _ => {
+                let panic = String::from_utf8_lossy(payload);
+                let problem = format!("{name} panicked in the plugin: {panic}");
+                Err(ProviderError::new(ErrorKind::Internal, problem)
+                    .with_remedy("report it to the plugin's authors"))
+            }
+        }
+    }
+}
+
+fn gone(method: Method) -> ProviderError {
+    let problem = format!("the plugin's process ended during {}", method.name());
+    ProviderError::new(ErrorKind::Transient, problem)
+}
+
+fn restart_wait(crashes: u32) -> Duration {
+    if crashes <= FREE_RESTARTS {
+        return Duration::ZERO;
+    }
+    let doublings = (crashes - FREE_RESTARTS - 1).min(16);
+    RESTART_WAIT.saturating_mul(1 << doublings).min(RESTART_WAIT_MAX)
+}
+
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+macro_rules! carried {
+    ($family:ident { $($function:ident: $method:ident($request:ident) -> $response:ident;)* }) => {
+        #[async_trait]
+        impl $family for Plugin {
+            $(async fn $function(&self, request: v1::$request) -> Result<v1::$response, ProviderError> {
+                self.call(Method::$method, &request).await
+            })*
+        }
+    };
+}
+
+carried!(Network { ensure_network: EnsureNetwork(EnsureNetworkRequest) -> EnsureNetworkResponse; });
+carried!(Cluster {
+    ensure_cluster: EnsureCluster(EnsureClusterRequest) -> EnsureClusterResponse;
+    ensure_addons: EnsureAddons(EnsureAddonsRequest) -> EnsureAddonsResponse;
+    kube_access: KubeAccess(KubeAccessRequest) -> KubeAccess;
+});
+carried!(NodePool { ensure_node_pool: EnsureNodePool(EnsureNodePoolRequest) -> EnsureNodePoolResponse; });
+carried!(Dns {
+    ensure_dns_zone: EnsureDnsZone(EnsureDnsZoneRequest) -> EnsureDnsZoneResponse;
+    ensure_dns_records: EnsureDnsRecords(EnsureDnsRecordsRequest) -> EnsureDnsRecordsResponse;
+});
+carried!(Identity { ensure_identity: EnsureIdentity(EnsureIdentityRequest) -> EnsureIdentityResponse; });
+carried!(Inventory {
+    observe: Observe(ObserveRequest) -> ObserveResponse;
+    delete: Delete(DeleteRequest) -> DeleteResponse;
+    list_owned: ListOwned(ListOwnedRequest) -> ListOwnedResponse;
+});
+carried!(Provider {
+    describe: Describe(DescribeRequest) -> DescribeResponse;
+    validate: Validate(ValidateRequest) -> ValidateResponse;
+});
