@@ -1,1 +1,38 @@
-//! Amazon EKS provider for landlord.
+//! Amazon EKS provider for landlord: a tenant's network, cluster, nodes, zone and identities,
+//! built and taken down by idempotent calls that never wait.
+//!
+//! The names of all objects come from the tenant's uid and every object carries the owner
+//! markers, so each call finds its work again without any memory. This crate knows AWS and the
+//! provider contract; it knows nothing of the daemon.
+
+mod access;
+mod action;
+mod addons;
+mod aws;
+mod cidr;
+mod cluster;
+mod config;
+mod credentials;
+mod describe;
+mod dns;
+mod error;
+mod error_table;
+mod health;
+mod identity;
+mod inventory;
+mod kube_access;
+mod leftovers;
+mod names;
+mod network;
+mod node_pool;
+mod parameters;
+mod progress;
+mod provider;
+mod query;
+mod tags;
+mod validate;
+mod xml;
+
+pub use provider::Eks;
+
+landlord_provider_api::export_provider!(Eks);

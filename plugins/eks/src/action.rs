@@ -1,0 +1,113 @@
+//! Every AWS action that the plugin calls: the one list that the IAM policy, the rate buckets
+//! and the error table are checked against. A call cannot be made without naming its action.
+
+/// One action of one service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Action {
+    /// The service's signing name.
+    pub(crate) service: &'static str,
+    /// The action as the API names it.
+    pub(crate) name: &'static str,
+    /// Prefix of the permission in IAM; mostly the service's name.
+    pub(crate) permission: &'static str,
+}
+
+impl Action {
+    /// The rate bucket that a call is taken from.
+    pub(crate) fn bucket(self) -> &'static str {
+        let read = ["Describe", "List", "Get"].iter().any(|p| self.name.starts_with(p));
+        match (self.service, read) {
+            ("eks", true) => "eks/read",
+            ("eks", false) => "eks/write",
+            ("cloudformation", true) => "cloudformation/read",
+            ("cloudformation", false) => "cloudformation/write",
+            ("route53", _) => "route53/all",
+            ("ec2", true) => "ec2/read",
+            ("ec2", false) => "ec2/write",
+            ("elasticloadbalancing", _) => "elasticloadbalancing/all",
+            ("tagging", _) => "tagging/read",
+            (_, _) => "sts/all",
+        }
+    }
+
+    /// The permission that IAM asks for, as in a policy document.
+    pub(crate) fn permission(self) -> String {
+        format!("{}:{}", self.permission, self.name)
+    }
+}
+
+macro_rules! actions {
+    ($($ident:ident = $service:literal $name:literal $permission:literal;)*) => {
+        $(pub(crate) const $ident: Action =
+            Action { service: $service, name: $name, permission: $permission };)*
+        /// All of them.
+        pub(crate) const ALL: &[Action] = &[$($ident),*];
+    };
+}
+
+actions! {
+    CREATE_STACK = "cloudformation" "CreateStack" "cloudformation";
+    UPDATE_STACK = "cloudformation" "UpdateStack" "cloudformation";
+    DELETE_STACK = "cloudformation" "DeleteStack" "cloudformation";
+    DESCRIBE_STACKS = "cloudformation" "DescribeStacks" "cloudformation";
+    DESCRIBE_STACK_EVENTS = "cloudformation" "DescribeStackEvents" "cloudformation";
+    CREATE_CLUSTER = "eks" "CreateCluster" "eks";
+    DESCRIBE_CLUSTER = "eks" "DescribeCluster" "eks";
+    UPDATE_CLUSTER_CONFIG = "eks" "UpdateClusterConfig" "eks";
+    UPDATE_CLUSTER_VERSION = "eks" "UpdateClusterVersion" "eks";
+    DELETE_CLUSTER = "eks" "DeleteCluster" "eks";
+    CREATE_NODEGROUP = "eks" "CreateNodegroup" "eks";
+    DESCRIBE_NODEGROUP = "eks" "DescribeNodegroup" "eks";
+    LIST_NODEGROUPS = "eks" "ListNodegroups" "eks";
+    UPDATE_NODEGROUP_CONFIG = "eks" "UpdateNodegroupConfig" "eks";
+    UPDATE_NODEGROUP_VERSION = "eks" "UpdateNodegroupVersion" "eks";
+    DELETE_NODEGROUP = "eks" "DeleteNodegroup" "eks";
+    CREATE_ADDON = "eks" "CreateAddon" "eks";
+    DESCRIBE_ADDON = "eks" "DescribeAddon" "eks";
+    LIST_ADDONS = "eks" "ListAddons" "eks";
+    UPDATE_ADDON = "eks" "UpdateAddon" "eks";
+    DELETE_ADDON = "eks" "DeleteAddon" "eks";
+    CREATE_ACCESS_ENTRY = "eks" "CreateAccessEntry" "eks";
+    DESCRIBE_ACCESS_ENTRY = "eks" "DescribeAccessEntry" "eks";
+    ASSOCIATE_ACCESS_POLICY = "eks" "AssociateAccessPolicy" "eks";
+    LIST_ASSOCIATED_ACCESS_POLICIES = "eks" "ListAssociatedAccessPolicies" "eks";
+    CREATE_POD_IDENTITY = "eks" "CreatePodIdentityAssociation" "eks";
+    DESCRIBE_POD_IDENTITY = "eks" "DescribePodIdentityAssociation" "eks";
+    LIST_POD_IDENTITIES = "eks" "ListPodIdentityAssociations" "eks";
+    UPDATE_POD_IDENTITY = "eks" "UpdatePodIdentityAssociation" "eks";
+    DELETE_POD_IDENTITY = "eks" "DeletePodIdentityAssociation" "eks";
+    CREATE_HOSTED_ZONE = "route53" "CreateHostedZone" "route53";
+    GET_HOSTED_ZONE = "route53" "GetHostedZone" "route53";
+    LIST_HOSTED_ZONES = "route53" "ListHostedZones" "route53";
+    LIST_HOSTED_ZONES_BY_NAME = "route53" "ListHostedZonesByName" "route53";
+    CHANGE_TAGS_FOR_RESOURCE = "route53" "ChangeTagsForResource" "route53";
+    LIST_TAGS_FOR_RESOURCE = "route53" "ListTagsForResource" "route53";
+    CHANGE_RECORD_SETS = "route53" "ChangeResourceRecordSets" "route53";
+    LIST_RECORD_SETS = "route53" "ListResourceRecordSets" "route53";
+    DELETE_HOSTED_ZONE = "route53" "DeleteHostedZone" "route53";
+    GET_RESOURCES = "tagging" "GetResources" "tag";
+    DESCRIBE_LOAD_BALANCERS = "elasticloadbalancing" "DescribeLoadBalancers" "elasticloadbalancing";
+    DESCRIBE_TARGET_GROUPS = "elasticloadbalancing" "DescribeTargetGroups" "elasticloadbalancing";
+    DESCRIBE_BALANCER_TAGS = "elasticloadbalancing" "DescribeTags" "elasticloadbalancing";
+    DELETE_LOAD_BALANCER = "elasticloadbalancing" "DeleteLoadBalancer" "elasticloadbalancing";
+    DELETE_TARGET_GROUP = "elasticloadbalancing" "DeleteTargetGroup" "elasticloadbalancing";
+    DESCRIBE_AVAILABILITY_ZONES = "ec2" "DescribeAvailabilityZones" "ec2";
+    DESCRIBE_VPCS = "ec2" "DescribeVpcs" "ec2";
+    DESCRIBE_SUBNETS = "ec2" "DescribeSubnets" "ec2";
+    DESCRIBE_INTERNET_GATEWAYS = "ec2" "DescribeInternetGateways" "ec2";
+    DESCRIBE_NAT_GATEWAYS = "ec2" "DescribeNatGateways" "ec2";
+    DESCRIBE_ADDRESSES = "ec2" "DescribeAddresses" "ec2";
+    DESCRIBE_ROUTE_TABLES = "ec2" "DescribeRouteTables" "ec2";
+    DESCRIBE_INSTANCES = "ec2" "DescribeInstances" "ec2";
+    DESCRIBE_LAUNCH_TEMPLATES = "ec2" "DescribeLaunchTemplates" "ec2";
+    DESCRIBE_NETWORK_INTERFACES = "ec2" "DescribeNetworkInterfaces" "ec2";
+    DELETE_NETWORK_INTERFACE = "ec2" "DeleteNetworkInterface" "ec2";
+    DESCRIBE_SECURITY_GROUPS = "ec2" "DescribeSecurityGroups" "ec2";
+    REVOKE_INGRESS = "ec2" "RevokeSecurityGroupIngress" "ec2";
+    REVOKE_EGRESS = "ec2" "RevokeSecurityGroupEgress" "ec2";
+    DELETE_SECURITY_GROUP = "ec2" "DeleteSecurityGroup" "ec2";
+    DESCRIBE_VOLUMES = "ec2" "DescribeVolumes" "ec2";
+    DELETE_VOLUME = "ec2" "DeleteVolume" "ec2";
+    GET_CALLER_IDENTITY = "sts" "GetCallerIdentity" "sts";
+    ASSUME_ROLE = "sts" "AssumeRole" "sts";
+}

@@ -1,0 +1,240 @@
+//! EKS add-ons: all asked for at once, as soon as the control plane is there. Those that run
+//! as Deployments become ACTIVE only once nodes have joined.
+
+use aws_sdk_eks::types::{Addon, AddonPodIdentityAssociations, AddonStatus as Status, ResolveConflicts};
+use landlord_provider_api::{ProviderError, v1};
+
+use crate::{
+    action,
+    aws::Clients,
+    cluster,
+    error::{Absent as _, Result, failed, incomplete},
+    health,
+    names::Names,
+    parameters::Parameters,
+    progress::{self, Outcome},
+    tags,
+};
+
+/// Seconds between looks.
+const POLL_S: i64 = 10;
+
+/// One add-on as this plugin sets it up.
+struct Wanted {
+    name: &'static str,
+    /// Configuration values, JSON.
+    configuration: Option<&'static str>,
+    /// Service account, and the network attribute that names its role.
+    identity: Option<(&'static str, &'static str)>,
+}
+
+/// The add-ons of every cluster.
+const WANTED: [Wanted; 5] = [
+    // Without network policy support in the CNI a NetworkPolicy is accepted and ignored.
+    Wanted { name: "vpc-cni", configuration: Some(r#"{"enableNetworkPolicy":"true"}"#), identity: None },
+    Wanted { name: "kube-proxy", configuration: None, identity: None },
+    Wanted { name: "eks-pod-identity-agent", configuration: None, identity: None },
+    Wanted { name: "coredns", configuration: None, identity: None },
+    Wanted {
+        name: "aws-ebs-csi-driver",
+        configuration: None,
+        identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")),
+    },
+];
+
+async fn find(aws: &Clients, cluster: &str, name: &str) -> Result<Option<Addon>> {
+    let answer = aws.eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
+    Ok(answer.map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.and_then(|a| a.addon))
+}
+
+/// Makes every add-on be there and active.
+pub(crate) async fn ensure(
+    aws: &Clients,
+    scope: &v1::Scope,
+    parameters: &Parameters,
+    network: &v1::NetworkStatus,
+) -> Result<Outcome> {
+    let names = Names::new(scope)?;
+    let looked = futures::future::join_all(WANTED.iter().map(|w| find(aws, names.cluster(), w.name))).await;
+    let mut waiting = Vec::new();
+    let mut trouble: Option<crate::error::Error> = None;
+    for (wanted, present) in WANTED.iter().zip(looked) {
+        // One add-on's trouble does not keep the others from being asked for.
+        let step = match present {
+            Ok(present) => step(aws, scope, &names, parameters, network, wanted, present).await,
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(None) => {}
+            Ok(Some(detail)) => waiting.push(detail),
+            Err(error) => trouble = trouble.or(Some(error)),
+        }
+    }
+    match trouble {
+        Some(error) => Err(error),
+        None if waiting.is_empty() => Ok(progress::ready()),
+        None => Ok(progress::pending(POLL_S, waiting.join("; "))),
+    }
+}
+
+/// Brings one add-on a step on; `Some` says what is waited for.
+async fn step(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    parameters: &Parameters,
+    network: &v1::NetworkStatus,
+    wanted: &Wanted,
+    present: Option<Addon>,
+) -> Result<Option<String>> {
+    let name = wanted.name;
+    let Some(addon) = present else {
+        create(aws, scope, names, parameters, network, wanted).await?;
+        return Ok(Some(format!("add-on {name} is being created")));
+    };
+    if !tags::map_is_ours(scope, addon.tags()) {
+        return Err(tags::name_taken("EKS add-on", name).into());
+    }
+    let issue = health::addon(&addon);
+    match addon.status() {
+        Some(Status::Active) => update(aws, names, parameters, wanted, &addon).await,
+        Some(Status::CreateFailed | Status::DeleteFailed) => {
+            // Deleted, so that the next attempt finds the name free.
+            let request = aws.eks.delete_addon().cluster_name(names.cluster()).addon_name(name);
+            request.send().await.map(drop).map_err(failed(action::DELETE_ADDON, name)).or_absent()?;
+            Err(issue.unwrap_or_else(|| health::issue(&format!("add-on {name}"), "Unknown", "failed")).into())
+        }
+        Some(status) => {
+            let why = issue.map(|e| format!(" ({})", e.message)).unwrap_or_default();
+            Ok(Some(format!("add-on {name} is {status}{why}")))
+        }
+        None => Err(incomplete(action::DESCRIBE_ADDON, "the status")),
+    }
+}
+
+async fn create(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    parameters: &Parameters,
+    network: &v1::NetworkStatus,
+    wanted: &Wanted,
+) -> Result<()> {
+    let mut request = aws
+        .eks
+        .create_addon()
+        .cluster_name(names.cluster())
+        .addon_name(wanted.name)
+        .set_addon_version(parameters.addon_versions.get(wanted.name).cloned())
+        .set_configuration_values(wanted.configuration.map(str::to_owned))
+        .resolve_conflicts(ResolveConflicts::Overwrite)
+        .client_request_token(names.token("addon", format_args!("{}/{}", wanted.name, scope.generation)))
+        .set_tags(Some(tags::all(scope, "addon").into_iter().collect()));
+    if let Some((account, role)) = wanted.identity {
+        let identity = AddonPodIdentityAssociations::builder()
+            .service_account(account)
+            .role_arn(cluster::attribute(network, role)?)
+            .build()
+            .map_err(|e| crate::error::invalid(e.to_string()))?;
+        request = request.pod_identity_associations(identity);
+    }
+    match request.send().await.map_err(failed(action::CREATE_ADDON, wanted.name)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == "ResourceInUseException" => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Follows a version that the class names; without one, EKS's default of the day stays.
+async fn update(
+    aws: &Clients,
+    names: &Names,
+    parameters: &Parameters,
+    wanted: &Wanted,
+    addon: &Addon,
+) -> Result<Option<String>> {
+    let Some(version) = parameters.addon_versions.get(wanted.name) else { return Ok(None) };
+    if addon.addon_version() == Some(version) {
+        return Ok(None);
+    }
+    let request = aws
+        .eks
+        .update_addon()
+        .cluster_name(names.cluster())
+        .addon_name(wanted.name)
+        .addon_version(version)
+        .resolve_conflicts(ResolveConflicts::Overwrite)
+        .client_request_token(names.token("addon-version", format_args!("{}/{version}", wanted.name)));
+    request.send().await.map_err(failed(action::UPDATE_ADDON, wanted.name))?;
+    Ok(Some(format!("add-on {} is being updated to {version}", wanted.name)))
+}
+
+async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Addon>> {
+    let mut found = Vec::new();
+    if cluster::find_own(aws, scope, names).await?.is_none() {
+        return Ok(found);
+    }
+    let mut pages = aws.eks.list_addons().cluster_name(names.cluster()).into_paginator().items().send();
+    while let Some(name) = pages.next().await {
+        let Some(name) = name.map_err(failed(action::LIST_ADDONS, names.cluster())).or_absent()? else { break };
+        let addon = find(aws, names.cluster(), &name).await?;
+        found.extend(addon.filter(|a| tags::map_is_ours(scope, a.tags())));
+    }
+    Ok(found)
+}
+
+fn owned(scope: &v1::Scope, addon: &Addon) -> v1::OwnedObject {
+    v1::OwnedObject {
+        r#type: "AWS::EKS::Addon".to_owned(),
+        id: addon.addon_arn().unwrap_or_default().to_owned(),
+        name: addon.addon_name().unwrap_or_default().to_owned(),
+        role: "addon".to_owned(),
+        tenant_uid: scope.tenant_uid.clone(),
+        region: scope.region.clone(),
+    }
+}
+
+/// Makes the add-ons be absent.
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let addons = list(aws, scope, &names).await?;
+    if addons.is_empty() {
+        return Ok((Outcome::Gone, Vec::new()));
+    }
+    let mut removed = Vec::new();
+    for addon in addons.iter().filter(|a| a.status() != Some(&Status::Deleting)) {
+        let name = addon.addon_name().unwrap_or_default();
+        let request = aws.eks.delete_addon().cluster_name(names.cluster()).addon_name(name);
+        match request.send().await.map_err(failed(action::DELETE_ADDON, name)) {
+            Ok(_) => removed.push(owned(scope, addon)),
+            Err(error) if error.is_absent() => removed.push(owned(scope, addon)),
+            Err(error) if error.is_busy() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let names: Vec<_> = addons.iter().filter_map(Addon::addon_name).collect();
+    Ok((progress::pending(POLL_S, format!("add-ons are being deleted: {}", names.join(", "))), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let addons = list(aws, scope, &names).await?;
+    let objects: Vec<_> = addons.iter().map(|a| owned(scope, a)).collect();
+    if addons.is_empty() {
+        return Ok((Outcome::Gone, objects));
+    }
+    let unready: Vec<String> = addons
+        .iter()
+        .filter(|a| a.status() != Some(&Status::Active))
+        .map(|a| match health::addon(a) {
+            Some(ProviderError { message, .. }) => message,
+            None => format!("add-on {} is not active", a.addon_name().unwrap_or_default()),
+        })
+        .collect();
+    let all = WANTED.iter().all(|w| addons.iter().any(|a| a.addon_name() == Some(w.name)));
+    if all && unready.is_empty() {
+        return Ok((progress::ready(), objects));
+    }
+    Ok((progress::pending(POLL_S, unready.join("; ")), objects))
+}

@@ -1,0 +1,131 @@
+//! What the plugin is and can do, as constants with their sources.
+
+use landlord_provider_api::v1;
+
+use crate::{config::Config, parameters::Parameters};
+
+/// Name, calls per second, burst, source.
+const BUCKETS: &[(&str, f64, f64, &str)] = &[
+    ("eks/read", 10.0, 100.0, "EKS publishes no figures; half of what DescribeCluster sustained in AWS's own eks-node-viewer issues. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)"),
+    ("eks/write", 2.0, 10.0, "EKS publishes no figures; conservative. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)"),
+    ("cloudformation/read", 10.0, 20.0, "CloudFormation publishes no figures; DescribeStacks throttles between 10 and 20 calls a second. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)"),
+    ("cloudformation/write", 1.0, 5.0, "CloudFormation publishes no figures; conservative. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)"),
+    ("route53/all", 5.0, 5.0, "five requests a second an account. https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests (2026-11)"),
+    ("ec2/read", 20.0, 100.0, "filtered describe actions: bucket 100, refill 20 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)"),
+    ("ec2/write", 5.0, 50.0, "mutating actions: bucket 50 (200 for some), refill 5 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)"),
+    ("elasticloadbalancing/all", 10.0, 40.0, "describe actions: bucket 40, refill 10 a second. https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/load-balancer-api-throttling.html (2026-11)"),
+    ("tagging/read", 5.0, 15.0, "GetResources: 15 calls a second; a third of it. https://docs.aws.amazon.com/general/latest/gr/arg.html (2026-11)"),
+    ("sts/all", 100.0, 600.0, "600 requests a second an account and Region, shared by all its callers. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html (2026-11)"),
+];
+
+/// Method, bucket, calls that one call typically makes.
+const COSTS: &[(&str, &str, f64)] = &[
+    ("EnsureNetwork", "cloudformation/read", 1.0),
+    ("EnsureNetwork", "cloudformation/write", 0.2),
+    ("EnsureNetwork", "ec2/read", 0.2),
+    ("EnsureCluster", "eks/read", 1.0),
+    ("EnsureCluster", "eks/write", 0.1),
+    ("EnsureAddons", "eks/read", 5.0),
+    ("EnsureAddons", "eks/write", 1.0),
+    ("EnsureNodePool", "eks/read", 1.0),
+    ("EnsureNodePool", "eks/write", 0.1),
+    ("EnsureDnsZone", "route53/all", 3.0),
+    ("EnsureDnsRecords", "route53/all", 3.0),
+    ("EnsureIdentity", "eks/read", 3.0),
+    ("EnsureIdentity", "eks/write", 1.0),
+    ("Observe", "eks/read", 2.0),
+    ("Delete", "eks/read", 2.0),
+    ("Delete", "eks/write", 0.3),
+    ("Delete", "cloudformation/read", 0.5),
+    ("Delete", "ec2/read", 1.5),
+    ("Delete", "elasticloadbalancing/all", 1.0),
+    ("Delete", "route53/all", 0.5),
+    ("ListOwned", "tagging/read", 1.0),
+    ("ListOwned", "ec2/read", 3.0),
+    ("ListOwned", "route53/all", 1.0),
+    ("ListOwned", "eks/read", 1.0),
+    ("ListOwned", "cloudformation/read", 1.0),
+    ("ListOwned", "elasticloadbalancing/all", 1.0),
+];
+
+/// Method, typical, slow (seconds). EKS creates a control plane in 8 to 16 minutes and
+/// documents "10–15 minutes" (<https://docs.aws.amazon.com/eks/latest/userguide/create-cluster.html>);
+/// a NAT gateway takes 1 to 2 minutes; the others are from experience, 2026-11.
+const DURATIONS: &[(&str, i64, i64)] = &[
+    ("EnsureNetwork", 150, 300),
+    ("EnsureCluster", 600, 1_080),
+    ("EnsureAddons", 40, 180),
+    ("EnsureNodePool", 140, 360),
+    ("EnsureDnsZone", 5, 30),
+    ("EnsureDnsRecords", 2, 60),
+    ("EnsureIdentity", 3, 20),
+    ("DeleteNetwork", 150, 420),
+    ("DeleteCluster", 180, 720),
+    ("DeleteAddons", 20, 90),
+    ("DeleteNodePool", 200, 600),
+    ("DeleteDnsZone", 3, 30),
+    ("DeleteDnsRecords", 2, 30),
+    ("DeleteIdentity", 3, 20),
+    ("DeleteLeftovers", 40, 300),
+];
+
+/// The description.
+pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let capabilities = ["secrets-encryption", "network-policy", "pod-identity", "delegation", "leftovers"];
+    v1::DescribeResponse {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        capabilities: capabilities.map(str::to_owned).to_vec(),
+        config_schema: Config::schema().to_string(),
+        parameters_schema: Parameters::schema().to_string(),
+        expected_durations: DURATIONS
+            .iter()
+            .map(|(method, typical, slow)| v1::ExpectedDuration {
+                method: (*method).to_owned(),
+                typical: seconds(*typical),
+                slow: seconds(*slow),
+            })
+            .collect(),
+        rate_buckets: BUCKETS
+            .iter()
+            .map(|(name, rate, burst, source)| v1::RateBucket {
+                name: (*name).to_owned(),
+                rate_per_second: *rate,
+                burst: *burst,
+                source: (*source).to_owned(),
+            })
+            .collect(),
+        method_costs: COSTS
+            .iter()
+            .map(|(method, bucket, cost)| v1::MethodCost {
+                method: (*method).to_owned(),
+                bucket: (*bucket).to_owned(),
+                cost: *cost,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUCKETS, COSTS, describe};
+    use crate::action;
+
+    #[test]
+    fn every_cost_and_every_action_has_a_bucket() {
+        let known = |name: &str| BUCKETS.iter().any(|b| b.0 == name);
+        assert!(COSTS.iter().all(|c| known(c.1)));
+        let unknown: Vec<_> = action::ALL.iter().filter(|a| !known(a.bucket())).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn schemas_are_json_and_name_every_default() {
+        let description = describe("eks", "0.0.0");
+        for schema in [&description.config_schema, &description.parameters_schema] {
+            let value: serde_json::Value = serde_json::from_str(schema).expect("JSON");
+            assert_eq!(value["additionalProperties"], false);
+        }
+    }
+}

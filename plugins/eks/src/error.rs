@@ -1,0 +1,220 @@
+//! From an AWS answer to the contract's typed error. The table says what a code means; this
+//! module reads codes out of the SDK's and our own query answers, and keeps messages free of
+//! what their source already says.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use landlord_provider_api::{ErrorKind, ProviderError};
+
+use crate::{action::Action, error_table};
+
+/// A call that failed, before it is decided what that means for the daemon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The service answered with an error, or did not answer.
+    #[error("{0}")]
+    Service(Box<ServiceError>),
+    /// Already in the contract's words.
+    #[error(transparent)]
+    Stated(#[from] ProviderError),
+}
+
+/// Result of everything inside the plugin.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// What a service said.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of {subject} failed: {message}", action.name)]
+pub(crate) struct ServiceError {
+    /// Which call.
+    pub(crate) action: Action,
+    /// Of what.
+    pub(crate) subject: String,
+    /// The service's code; empty when there was no answer.
+    pub(crate) code: String,
+    /// The service's words.
+    pub(crate) message: String,
+    /// HTTP status; 0 when there was no answer.
+    pub(crate) status: u16,
+    /// Retry-After.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Turns an SDK error into ours: `.map_err(failed(action::CREATE_CLUSTER, name))`.
+pub(crate) fn failed<E>(
+    action: Action,
+    subject: impl Into<String>,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let subject = subject.into();
+    move |error| {
+        let raw = error.raw_response();
+        let status = raw.map_or(0, |r| r.status().as_u16());
+        let retry_after = raw.and_then(|r| r.headers().get("retry-after")).and_then(parse_retry_after);
+        let (code, message) = match &error {
+            SdkError::ServiceError(context) => {
+                let e = context.err();
+                let code = e.code().unwrap_or_default().to_owned();
+                (code, e.message().map_or_else(|| chain(e), str::to_owned))
+            }
+            other => (no_answer_code(other), chain(other)),
+        };
+        let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+        Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after }))
+    }
+}
+
+/// Retry-After in seconds; AWS sends no dates.
+pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// A code for errors without an answer, where the cause tells more than "no answer".
+fn no_answer_code(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(e) = source {
+        if e.is::<aws_credential_types::provider::error::CredentialsError>() {
+            return "CredentialsUnavailable".to_owned();
+        }
+        source = e.source();
+    }
+    String::new()
+}
+
+/// An error and its causes, each said once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        let cause = e.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = e.source();
+    }
+    text
+}
+
+impl Error {
+    /// The service's code; empty for what is already stated.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Service(e) => &e.code,
+            Self::Stated(e) => &e.code,
+        }
+    }
+
+    /// Whether the object does not exist.
+    pub(crate) fn is_absent(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        matches!(
+            e.code.as_str(),
+            "ResourceNotFoundException" | "NotFoundException" | "NoSuchHostedZone" | "NoSuchEntity"
+                | "LoadBalancerNotFound" | "AccessPointNotFound" | "TargetGroupNotFound" | "NatGatewayNotFound"
+        ) || (e.action.service == "ec2" && e.code.ends_with(".NotFound"))
+            || (e.action.service == "cloudformation" && e.message.contains("does not exist"))
+    }
+
+    /// Whether something still uses the object or works on it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        matches!(
+            e.code.as_str(),
+            "ResourceInUseException" | "ResourceInUse" | "DependencyViolation" | "VolumeInUse" | "IncorrectState"
+                | "InvalidGroup.InUse" | "InvalidNetworkInterface.InUse" | "OperationInProgressException"
+                | "HostedZoneNotEmpty" | "PriorRequestNotComplete" | "CannotDelete"
+        )
+    }
+}
+
+/// `Ok(None)` for what does not exist.
+pub(crate) trait Absent<T> {
+    /// `Ok(None)` for what does not exist.
+    fn or_absent(self) -> Result<Option<T>>;
+}
+
+impl<T> Absent<T> for Result<T> {
+    fn or_absent(self) -> Result<Option<T>> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Error> for ProviderError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Stated(stated) => stated,
+            Error::Service(error) => state(&error),
+        }
+    }
+}
+
+fn state(error: &ServiceError) -> ProviderError {
+    let service = error.action.service;
+    let (mut kind, remedy) = match error_table::look_up(service, &error.code) {
+        Some(found) => found,
+        None => (by_status(error.status), ""),
+    };
+    let mut remedy = remedy.to_owned();
+    // IAM needs some seconds to spread a role that CloudFormation has just made.
+    if error.code == "InvalidParameterException" && error.message.contains("could not be assumed") {
+        kind = ErrorKind::Transient;
+        "the role has not spread through IAM yet, or its trust policy was changed".clone_into(&mut remedy);
+    }
+    if error.message.contains("Rate exceeded") || error.message.contains("Rate limit exceeded") {
+        kind = ErrorKind::Throttled;
+    }
+    if kind == ErrorKind::Auth
+        && let Some(action) = missing_permission(&error.message)
+    {
+        remedy = format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry");
+    }
+    let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
+    stated.retry_after = error.retry_after;
+    if kind == ErrorKind::Throttled {
+        stated = stated.with_bucket(error.action.bucket());
+    }
+    stated
+}
+
+/// The action in "… is not authorized to perform: eks:CreateCluster on resource: …".
+pub(crate) fn missing_permission(message: &str) -> Option<&str> {
+    let rest = message.split("not authorized to perform: ").nth(1)?;
+    let action = rest.split(|c: char| c.is_whitespace() || c == ',').next()?;
+    let action = action.trim_end_matches('.');
+    action.contains(':').then_some(action)
+}
+
+/// What an undocumented code means, by its HTTP status.
+pub(crate) fn by_status(status: u16) -> ErrorKind {
+    match status {
+        0 | 408 | 500..=599 => ErrorKind::Transient,
+        401 | 403 => ErrorKind::Auth,
+        429 => ErrorKind::Throttled,
+        404 | 409 | 412 | 423 => ErrorKind::Conflict,
+        400..=499 => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// INVALID, for what the caller asked.
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    ProviderError::new(ErrorKind::Invalid, message).into()
+}
+
+/// INTERNAL, for an answer that lacks what its documentation promises.
+pub(crate) fn incomplete(action: Action, what: &str) -> Error {
+    ProviderError::new(
+        ErrorKind::Internal,
+        format!("the answer to {} lacks {what}", action.name),
+    )
+    .into()
+}

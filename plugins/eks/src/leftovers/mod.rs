@@ -1,0 +1,169 @@
+//! What Kubernetes made in the cloud for this tenant's cluster and left behind: load
+//! balancers, network interfaces, security groups, volumes. Found by the tag that carries the
+//! cluster's name, hence the tenant's uid, or by lying in the tenant's own VPC with the mark
+//! of a Kubernetes controller; nothing else is touched.
+
+mod balancers;
+mod groups;
+
+use landlord_provider_api::{MARKER_INSTALLATION, MARKER_TENANT_UID, v1};
+
+use crate::{
+    action::{self, Action},
+    aws::Clients,
+    error::Result,
+    names::Names,
+    progress::{self, Outcome},
+    query::{self, Params},
+    xml::Element,
+};
+
+/// Seconds between looks.
+const POLL_S: i64 = 10;
+
+/// A leftover, and what became of it.
+pub(crate) struct Leftover {
+    object: v1::OwnedObject,
+    /// Whether its deletion was asked for in this call.
+    removed: bool,
+}
+
+/// What all parts need.
+pub(crate) struct Sweep<'a> {
+    aws: &'a Clients,
+    scope: &'a v1::Scope,
+    names: &'a Names,
+    /// The tenant's VPC, if it is still there.
+    vpc: Option<String>,
+    /// Look only.
+    dry: bool,
+}
+
+impl<'a> Sweep<'a> {
+    async fn new(aws: &'a Clients, scope: &'a v1::Scope, names: &'a Names, dry: bool) -> Result<Self> {
+        let values = |v: &str| vec![v.to_owned()];
+        let (installation, uid) = (values(&scope.installation), values(&scope.tenant_uid));
+        let (by_installation, by_uid) = (format!("tag:{MARKER_INSTALLATION}"), format!("tag:{MARKER_TENANT_UID}"));
+        let filters = [(by_installation.as_str(), &installation[..]), (by_uid.as_str(), &uid[..])];
+        let vpcs = aws.query.describe(action::DESCRIBE_VPCS, "vpcSet", &filters).await?;
+        let vpc = vpcs.first().map(|v| v.text("vpcId").to_owned());
+        Ok(Self { aws, scope, names, vpc, dry })
+    }
+
+    fn object(&self, kind: &str, id: &str, name: &str) -> v1::OwnedObject {
+        v1::OwnedObject {
+            r#type: kind.to_owned(),
+            id: id.to_owned(),
+            name: name.to_owned(),
+            role: "leftover".to_owned(),
+            tenant_uid: String::new(),
+            region: self.scope.region.clone(),
+        }
+    }
+
+    /// Whether a tag is a Kubernetes controller's for this cluster.
+    fn is_cluster_tag(&self, key: &str, value: &str) -> bool {
+        let cluster = self.names.cluster();
+        match key {
+            "elbv2.k8s.aws/cluster" | "cluster.k8s.amazonaws.com/name" | "KubernetesCluster"
+            | "aws:eks:cluster-name" | "eks:cluster-name" | "eks:eks-cluster-name" => value == cluster,
+            // "shared" is what others, our own subnets among them, carry.
+            key => key == self.names.cluster_tag() && value == "owned",
+        }
+    }
+
+    fn has_cluster_tag(&self, item: &Element) -> bool {
+        let tags = item.child("tagSet").or_else(|| item.child("groupSet"));
+        tags.is_some_and(|set| set.children("item").any(|t| self.is_cluster_tag(t.text("key"), t.text("value"))))
+    }
+
+    /// Deletes one object by one parameter; false if something still uses it.
+    async fn delete(&self, action: Action, parameter: &str, id: &str) -> Result<bool> {
+        if self.dry {
+            return Ok(false);
+        }
+        let params: Params = vec![(parameter.to_owned(), id.to_owned())];
+        match self.aws.query.call(action, query::EC2, id, &params).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(true),
+            Err(error) if error.is_busy() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Interfaces that the CNI or a load balancer left detached, or that still hang on one.
+    async fn interfaces(&self, found: &mut Vec<Leftover>) -> Result<()> {
+        let Some(vpc) = &self.vpc else { return Ok(()) };
+        let filters = [("vpc-id", std::slice::from_ref(vpc))];
+        let items = self.aws.query.describe(action::DESCRIBE_NETWORK_INTERFACES, "networkInterfaceSet", &filters).await?;
+        for item in items {
+            let (id, description) = (item.text("networkInterfaceId"), item.text("description"));
+            let by_kubernetes = self.has_cluster_tag(&item)
+                || description.starts_with("aws-K8S-")
+                || description.starts_with("ELB ")
+                || description == format!("Amazon EKS {}", self.names.cluster());
+            if !by_kubernetes {
+                continue;
+            }
+            // One in use goes with what it is attached to.
+            let free = item.text("status") == "available";
+            let removed = free && self.delete(action::DELETE_NETWORK_INTERFACE, "NetworkInterfaceId", id).await?;
+            found.push(Leftover { object: self.object("AWS::EC2::NetworkInterface", id, description), removed });
+        }
+        Ok(())
+    }
+
+    /// Volumes of the EBS driver, which tags them with the cluster's name.
+    async fn volumes(&self, found: &mut Vec<Leftover>) -> Result<()> {
+        let mut seen = std::collections::BTreeSet::new();
+        let by_tag = format!("tag:{}", self.names.cluster_tag());
+        let (owned, cluster) = (["owned".to_owned()], [self.names.cluster().to_owned()]);
+        for (filter, values) in [(by_tag.as_str(), &owned[..]), ("tag:KubernetesCluster", &cluster[..])] {
+            let items = self.aws.query.describe(action::DESCRIBE_VOLUMES, "volumeSet", &[(filter, values)]).await?;
+            for item in items {
+                let id = item.text("volumeId");
+                if matches!(item.text("status"), "deleting" | "deleted") || !seen.insert(id.to_owned()) {
+                    continue;
+                }
+                let removed = self.delete(action::DELETE_VOLUME, "VolumeId", id).await?;
+                let name = item.tag("kubernetes.io/created-for/pvc/name").or_else(|| item.tag("Name")).unwrap_or_default();
+                found.push(Leftover { object: self.object("AWS::EC2::Volume", id, name), removed });
+            }
+        }
+        Ok(())
+    }
+
+    async fn all(&self) -> Result<Vec<Leftover>> {
+        let mut found = Vec::new();
+        self.load_balancers(&mut found).await?;
+        self.interfaces(&mut found).await?;
+        self.security_groups(&mut found).await?;
+        self.volumes(&mut found).await?;
+        Ok(found)
+    }
+}
+
+/// Makes leftovers be absent: asks for what can go now, Pending while anything is there.
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let found = Sweep::new(aws, scope, &names, false).await?.all().await?;
+    if found.is_empty() {
+        return Ok((Outcome::Gone, Vec::new()));
+    }
+    let kept: Vec<&str> = found.iter().filter(|l| !l.removed).map(|l| l.object.id.as_str()).collect();
+    let detail = if kept.is_empty() {
+        format!("{} leftovers of the cluster are going", found.len())
+    } else {
+        format!("leftovers of the cluster are still in use: {}", kept.join(", "))
+    };
+    let removed = found.into_iter().filter(|l| l.removed).map(|l| l.object).collect();
+    Ok((progress::pending(POLL_S, detail), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let found = Sweep::new(aws, scope, &names, true).await?.all().await?;
+    let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };
+    Ok((outcome, found.into_iter().map(|l| l.object).collect()))
+}

@@ -1,0 +1,134 @@
+//! Names and client tokens. Everything comes from the tenant's uid, so that a call repeated
+//! by another process, without any memory, arrives at the same object.
+
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use sha2::{Digest as _, Sha256};
+
+/// A UUID without its dashes.
+const UID_HEX_LEN: usize = 32;
+/// CloudFormation takes 128 characters, EC2 64: the shortest limit, halved, is still 128 bits.
+const TOKEN_LEN: usize = 32;
+/// `landlord-` + role must fit the 63 characters of a node group's name with room to spare.
+const POOL_ROLE_LEN_MAX: usize = 40;
+
+/// The names of one tenant's objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    base: String,
+    uid: String,
+}
+
+impl Names {
+    /// Names for the tenant of `scope`.
+    ///
+    /// # Errors
+    /// INVALID if the uid is not a UUID in lower case.
+    pub(crate) fn new(scope: &v1::Scope) -> Result<Self, ProviderError> {
+        let uid = &scope.tenant_uid;
+        let hex: String = uid.chars().filter(|c| *c != '-').collect();
+        let well_formed = hex.len() == UID_HEX_LEN
+            && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+            && matches!(uid.len(), 32 | 36);
+        if !well_formed {
+            return Err(ProviderError::new(
+                ErrorKind::Invalid,
+                format!("the tenant uid {uid:?} is not a UUID in lower case"),
+            ));
+        }
+        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone() })
+    }
+
+    /// The CloudFormation stack of network and roles.
+    pub(crate) fn stack(&self) -> &str {
+        &self.base
+    }
+
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.base
+    }
+
+    /// An IAM role, in the account's global name space, hence with the whole uid.
+    pub(crate) fn role(&self, role: &str) -> String {
+        format!("{}-{role}", self.base)
+    }
+
+    /// The launch template of the nodes.
+    pub(crate) fn launch_template(&self) -> String {
+        format!("{}-node", self.base)
+    }
+
+    /// The tag that Kubernetes' controllers put on what they make for this cluster.
+    pub(crate) fn cluster_tag(&self) -> String {
+        format!("kubernetes.io/cluster/{}", self.base)
+    }
+
+    /// A client token: the same for the same tenant, role and attempt.
+    pub(crate) fn token(&self, role: &str, attempt: impl std::fmt::Display) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{}/{role}/{attempt}", self.uid));
+        let mut token = hex::encode(hash.finalize());
+        token.truncate(TOKEN_LEN);
+        token
+    }
+}
+
+/// The name of a node group: unique within its cluster, which carries the uid.
+///
+/// # Errors
+/// INVALID if the role is not a short DNS label.
+pub(crate) fn node_group(role: &str) -> Result<String, ProviderError> {
+    if is_label(role) && role.len() <= POOL_ROLE_LEN_MAX {
+        return Ok(format!("landlord-{role}"));
+    }
+    Err(ProviderError::new(
+        ErrorKind::Invalid,
+        format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
+    ))
+}
+
+/// Whether `text` is a DNS label.
+pub(crate) fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.first() != Some(&b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, node_group};
+    use landlord_provider_api::v1::Scope;
+
+    fn scope(uid: &str) -> Scope {
+        Scope { tenant_uid: uid.to_owned(), ..Scope::default() }
+    }
+
+    #[test]
+    fn names_come_from_the_uid_and_fit_the_shortest_limits() {
+        let names = Names::new(&scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b")).expect("a good uid");
+        assert_eq!(names.stack(), "landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
+        assert_eq!(names.cluster_tag(), "kubernetes.io/cluster/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
+        assert!(names.role("external-dns").len() <= 64, "IAM role names end at 64 characters");
+        assert_eq!(node_group("default").expect("a label"), "landlord-default");
+    }
+
+    #[test]
+    fn tokens_depend_on_role_and_attempt_only() {
+        let names = Names::new(&scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b")).expect("a good uid");
+        assert_eq!(names.token("network", 1), names.token("network", 1));
+        assert_ne!(names.token("network", 1), names.token("network", 2));
+        assert_ne!(names.token("network", 1), names.token("cluster", 1));
+    }
+
+    #[test]
+    fn bad_uids_and_roles_are_refused() {
+        for uid in ["", "acme", "0192F0C1-2d3e-7a4b-8c5d-6e7f80910a1b", "0192f0c1/2d3e/7a4b/8c5d/6e7f80910a1b"] {
+            assert!(Names::new(&scope(uid)).is_err(), "{uid}");
+        }
+        for role in ["", "-a", "A", "a_b", &"a".repeat(41)] {
+            assert!(node_group(role).is_err(), "{role}");
+        }
+    }
+}

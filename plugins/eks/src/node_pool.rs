@@ -1,0 +1,393 @@
+//! Managed node groups, made from the launch template of the network stack.
+
+use aws_sdk_eks::types::{
+    AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig, NodegroupStatus as Status,
+    NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
+};
+use landlord_provider_api::v1;
+
+use crate::{
+    action,
+    aws::Clients,
+    cluster,
+    error::{Absent as _, Result, failed, incomplete, invalid},
+    health,
+    names::{self, Names},
+    network,
+    parameters::{Capacity, Parameters},
+    progress::{self, Outcome},
+    tags,
+};
+
+/// Seconds between looks.
+const POLL_S: i64 = 10;
+
+async fn find(aws: &Clients, names: &Names, name: &str) -> Result<Option<Nodegroup>> {
+    let answer = aws.eks.describe_nodegroup().cluster_name(names.cluster()).nodegroup_name(name).send().await;
+    Ok(answer.map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.and_then(|a| a.nodegroup))
+}
+
+/// A call of [`ensure`].
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) scope: &'a v1::Scope,
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) network: &'a v1::NetworkStatus,
+    pub(crate) cluster: &'a v1::ClusterStatus,
+    pub(crate) spec: &'a v1::NodePoolSpec,
+}
+
+/// Makes the pool be as wanted.
+pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome, Option<v1::NodePoolStatus>)> {
+    let names = Names::new(wanted.scope)?;
+    let name = names::node_group(&wanted.spec.role)?;
+    let mut network = wanted.network.clone();
+    if let Some(outcome) = fit_disk(aws, wanted, &mut network).await? {
+        return Ok((outcome, None));
+    }
+    let pending = |detail: String| Ok((progress::pending(POLL_S, detail), None));
+    let Some(group) = find(aws, &names, &name).await? else {
+        create(aws, wanted, &names, &name, &network).await?;
+        return pending(format!("node group {name} is being created"));
+    };
+    if !tags::map_is_ours(wanted.scope, group.tags()) {
+        return Err(tags::name_taken("node group", &name).into());
+    }
+    match group.status() {
+        Some(Status::CreateFailed) => {
+            // It never comes up; its name is freed for the next attempt.
+            begin_delete(aws, &names, &name).await?;
+            Err(health::node_group_failed(&group).into())
+        }
+        Some(Status::Degraded) => match change(aws, wanted, &names, &group, &network).await? {
+            Some(detail) => pending(detail),
+            None => Err(health::node_group_failed(&group).into()),
+        },
+        Some(Status::Active) => match change(aws, wanted, &names, &group, &network).await? {
+            Some(detail) => pending(detail),
+            None => Ok((progress::ready(), Some(status(&name, &group)))),
+        },
+        Some(status) => {
+            let why = health::node_group(&group).map(|e| format!(" ({})", e.message)).unwrap_or_default();
+            pending(format!("node group {name} is {status}{why}"))
+        }
+        None => Err(incomplete(action::DESCRIBE_NODEGROUP, "the status")),
+    }
+}
+
+/// A pool that asks for another disk than the launch template has changes the template first.
+async fn fit_disk(aws: &Clients, wanted: Wanted<'_>, network: &mut v1::NetworkStatus) -> Result<Option<Outcome>> {
+    let asked = wanted.spec.disk_size_gib;
+    if asked == 0 || network.attributes.get("node_disk_gib") == Some(&asked.to_string()) {
+        return Ok(None);
+    }
+    let (outcome, changed) = network::ensure_node_disk(aws, wanted.scope, wanted.parameters, asked).await?;
+    match changed {
+        Some(changed) => {
+            *network = changed;
+            Ok(None)
+        }
+        None => Ok(Some(outcome)),
+    }
+}
+
+fn status(name: &str, group: &Nodegroup) -> v1::NodePoolStatus {
+    let desired = group.scaling_config().and_then(NodegroupScalingConfig::desired_size);
+    v1::NodePoolStatus { name: name.to_owned(), node_count: desired.unwrap_or_default() }
+}
+
+/// An autoscaler moves the size between the wanted number and the most; without one both are
+/// the same.
+fn scaling(spec: &v1::NodePoolSpec, present: Option<i32>) -> NodegroupScalingConfig {
+    let least = spec.node_count.max(1);
+    let most = spec.node_count_max.max(least);
+    let desired = present.unwrap_or(least).clamp(least, most);
+    NodegroupScalingConfig::builder().min_size(least).max_size(most).desired_size(desired).build()
+}
+
+fn taints(spec: &v1::NodePoolSpec) -> Vec<Taint> {
+    let effect = |text: &str| match text {
+        "NoExecute" => TaintEffect::NoExecute,
+        "PreferNoSchedule" => TaintEffect::PreferNoSchedule,
+        _ => TaintEffect::NoSchedule,
+    };
+    let build = |t: &v1::Taint| {
+        let value = (!t.value.is_empty()).then(|| t.value.clone());
+        Taint::builder().key(&t.key).set_value(value).effect(effect(&t.effect)).build()
+    };
+    spec.taints.iter().map(build).collect()
+}
+
+fn template(network: &v1::NetworkStatus) -> Result<LaunchTemplateSpecification> {
+    Ok(LaunchTemplateSpecification::builder()
+        .id(cluster::attribute(network, "launch_template_id")?)
+        .version(cluster::attribute(network, "launch_template_version")?)
+        .build())
+}
+
+async fn create(
+    aws: &Clients,
+    wanted: Wanted<'_>,
+    names: &Names,
+    name: &str,
+    network: &v1::NetworkStatus,
+) -> Result<()> {
+    let spec = wanted.spec;
+    let capacity = match wanted.parameters.capacity_type {
+        Capacity::OnDemand => CapacityTypes::OnDemand,
+        Capacity::Spot => CapacityTypes::Spot,
+    };
+    let version = Some(wanted.cluster.kubernetes_version.clone()).filter(|v| !v.is_empty());
+    let request = aws
+        .eks
+        .create_nodegroup()
+        .cluster_name(names.cluster())
+        .nodegroup_name(name)
+        .node_role(cluster::attribute(network, "node_role_arn")?)
+        .set_subnets(Some(network.private_subnet_ids.clone()))
+        .instance_types(&spec.machine_type)
+        .ami_type(AmiTypes::from(wanted.parameters.ami_type.as_str()))
+        .capacity_type(capacity)
+        .set_version(version)
+        .launch_template(template(network)?)
+        .scaling_config(scaling(spec, None))
+        .update_config(NodegroupUpdateConfig::builder().max_unavailable(1).build())
+        .set_labels(Some(spec.labels.clone().into_iter().collect()))
+        .set_taints(Some(taints(spec)).filter(|t| !t.is_empty()))
+        .client_request_token(names.token("node-pool", format_args!("{name}/{}", wanted.scope.generation)))
+        .set_tags(Some(tags::all(wanted.scope, "node-pool").into_iter().collect()));
+    match request.send().await.map_err(failed(action::CREATE_NODEGROUP, name)) {
+        Ok(_) => Ok(()),
+        // Made in the meantime: the next look decides whether it is ours.
+        Err(error) if error.code() == "ResourceInUseException" => match find(aws, names, name).await? {
+            Some(_) => Ok(()),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Begins the first change that is due, and says which.
+async fn change(
+    aws: &Clients,
+    wanted: Wanted<'_>,
+    names: &Names,
+    group: &Nodegroup,
+    network: &v1::NetworkStatus,
+) -> Result<Option<String>> {
+    let name = group.nodegroup_name().unwrap_or_default();
+    let machine = &wanted.spec.machine_type;
+    if !group.instance_types().is_empty() && !group.instance_types().contains(machine) {
+        let present = group.instance_types().join(", ");
+        return Err(invalid(format!(
+            "the machine type of node group {name} is {present} and cannot become {machine}; put the old one back or make a new tenant"
+        )));
+    }
+    if let Some(detail) = change_config(aws, wanted, names, group, name).await? {
+        return Ok(Some(detail));
+    }
+    let template = template(network)?;
+    let present = group.launch_template().and_then(|t| t.version());
+    let cluster_version = wanted.cluster.kubernetes_version.as_str();
+    let older = cluster::minor(group.version().unwrap_or_default())
+        .zip(cluster::minor(cluster_version))
+        .is_some_and(|(nodes, cluster)| nodes < cluster);
+    let outdated = present.is_some() && present != template.version();
+    if !older && !outdated {
+        return Ok(None);
+    }
+    let version = template.version().unwrap_or_default().to_owned();
+    let request = aws
+        .eks
+        .update_nodegroup_version()
+        .cluster_name(names.cluster())
+        .nodegroup_name(name)
+        .set_version(older.then(|| cluster_version.to_owned()))
+        .client_request_token(names.token("node-pool-version", format_args!("{name}/{cluster_version}/{version}")))
+        .launch_template(template);
+    request.send().await.map_err(failed(action::UPDATE_NODEGROUP_VERSION, name))?;
+    Ok(Some(format!("the nodes of node group {name} are being replaced, one at a time")))
+}
+
+/// Size, labels and taints.
+async fn change_config(
+    aws: &Clients,
+    wanted: Wanted<'_>,
+    names: &Names,
+    group: &Nodegroup,
+    name: &str,
+) -> Result<Option<String>> {
+    let present = group.scaling_config();
+    let size = scaling(wanted.spec, present.and_then(NodegroupScalingConfig::desired_size));
+    let same_size = present.is_none_or(|p| {
+        p.min_size() == size.min_size() && p.max_size() == size.max_size() && p.desired_size() == size.desired_size()
+    });
+    let labels = label_changes(wanted.spec, group);
+    let taints = taint_changes(wanted.spec, group);
+    if same_size && labels.is_none() && taints.is_none() {
+        return Ok(None);
+    }
+    let request = aws
+        .eks
+        .update_nodegroup_config()
+        .cluster_name(names.cluster())
+        .nodegroup_name(name)
+        .scaling_config(size)
+        .set_labels(labels)
+        .set_taints(taints);
+    request.send().await.map_err(failed(action::UPDATE_NODEGROUP_CONFIG, name))?;
+    Ok(Some(format!("node group {name} is being changed")))
+}
+
+fn label_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateLabelsPayload> {
+    let empty = std::collections::HashMap::new();
+    let present = group.labels().unwrap_or(&empty);
+    let mut payload = UpdateLabelsPayload::builder();
+    let mut changed = false;
+    for (key, value) in spec.labels.iter().filter(|(k, v)| present.get(*k) != Some(v)) {
+        payload = payload.add_or_update_labels(key, value);
+        changed = true;
+    }
+    for key in present.keys().filter(|k| !spec.labels.contains_key(*k)) {
+        payload = payload.remove_labels(key);
+        changed = true;
+    }
+    changed.then(|| payload.build())
+}
+
+fn taint_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateTaintsPayload> {
+    let (wanted, present) = (taints(spec), group.taints());
+    let value = |t: &Taint| t.value().unwrap_or_default().to_owned();
+    let same = |a: &Taint, b: &Taint| a.key() == b.key() && a.effect() == b.effect();
+    let add: Vec<Taint> = wanted
+        .iter()
+        .filter(|w| !present.iter().any(|p| same(p, w) && value(p) == value(w)))
+        .cloned()
+        .collect();
+    let remove: Vec<Taint> = present.iter().filter(|p| !wanted.iter().any(|w| same(w, p))).cloned().collect();
+    if add.is_empty() && remove.is_empty() {
+        return None;
+    }
+    let payload = UpdateTaintsPayload::builder();
+    let payload = payload.set_add_or_update_taints((!add.is_empty()).then_some(add));
+    Some(payload.set_remove_taints((!remove.is_empty()).then_some(remove)).build())
+}
+
+/// False if the group is gone already.
+async fn begin_delete(aws: &Clients, names: &Names, name: &str) -> Result<bool> {
+    let request = aws.eks.delete_nodegroup().cluster_name(names.cluster()).nodegroup_name(name);
+    match request.send().await.map_err(failed(action::DELETE_NODEGROUP, name)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_absent() => Ok(false),
+        Err(error) if error.is_busy() => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn owned(scope: &v1::Scope, group: &Nodegroup) -> v1::OwnedObject {
+    v1::OwnedObject {
+        r#type: "AWS::EKS::Nodegroup".to_owned(),
+        id: group.nodegroup_arn().unwrap_or_default().to_owned(),
+        name: group.nodegroup_name().unwrap_or_default().to_owned(),
+        role: "node-pool".to_owned(),
+        tenant_uid: scope.tenant_uid.clone(),
+        region: scope.region.clone(),
+    }
+}
+
+/// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
+/// absent or a stranger's.
+async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<Nodegroup>> {
+    let mut found = Vec::new();
+    if cluster::find_own(aws, scope, names).await?.is_none() {
+        return Ok(found);
+    }
+    let mut wanted = Vec::new();
+    if role.is_empty() {
+        let mut pages = aws.eks.list_nodegroups().cluster_name(names.cluster()).into_paginator().items().send();
+        while let Some(name) = pages.next().await {
+            let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.cluster())).or_absent()? else { break };
+            wanted.push(name);
+        }
+    } else {
+        wanted.push(names::node_group(role)?);
+    }
+    for name in wanted {
+        found.extend(find(aws, names, &name).await?.filter(|g| tags::map_is_ours(scope, g.tags())));
+    }
+    Ok(found)
+}
+
+/// Makes the pool of `role` be absent.
+pub(crate) async fn delete(
+    aws: &Clients,
+    scope: &v1::Scope,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    delete_listed(aws, scope, &names, role).await
+}
+
+/// Makes every pool of the tenant be absent.
+pub(crate) async fn delete_all(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    delete_listed(aws, scope, names, "").await
+}
+
+async fn delete_listed(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let groups = list(aws, scope, names, role).await?;
+    if groups.is_empty() {
+        return Ok((Outcome::Gone, Vec::new()));
+    }
+    let mut removed = Vec::new();
+    let mut waiting = Vec::new();
+    for group in &groups {
+        let name = group.nodegroup_name().unwrap_or_default();
+        let status = group.status().map_or("", Status::as_str);
+        match group.status() {
+            Some(Status::Deleting) => waiting.push(format!("node group {name} is being deleted")),
+            Some(Status::Creating | Status::Updating) => {
+                waiting.push(format!("node group {name} is {status} and can be deleted after that"));
+            }
+            _ => {
+                begin_delete(aws, names, name).await?;
+                removed.push(owned(scope, group));
+                waiting.push(format!("node group {name} is being deleted"));
+            }
+        }
+    }
+    Ok((progress::pending(POLL_S, waiting.join("; ")), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(
+    aws: &Clients,
+    scope: &v1::Scope,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let groups = list(aws, scope, &names, role).await?;
+    let objects = groups.iter().map(|g| owned(scope, g)).collect();
+    let unready: Vec<String> = groups
+        .iter()
+        .filter(|g| g.status() != Some(&Status::Active))
+        .map(|g| {
+            let status = g.status().map_or("", Status::as_str);
+            format!("node group {} is {status}", g.nodegroup_name().unwrap_or_default())
+        })
+        .collect();
+    let outcome = match (groups.is_empty(), unready.is_empty()) {
+        (true, _) => Outcome::Gone,
+        (false, true) => progress::ready(),
+        (false, false) => progress::pending(POLL_S, unready.join("; ")),
+    };
+    Ok((outcome, objects))
+}

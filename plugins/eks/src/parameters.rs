@@ -1,0 +1,156 @@
+//! The class's parameters (`parameters_json`): what a platform engineer chooses for EKS.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use crate::{cidr::Cidr, error::{Error, invalid}};
+
+/// Kubernetes version unless set. EKS has it in standard support at this version's release.
+pub(crate) const KUBERNETES_VERSION: &str = "1.36";
+/// Network unless set.
+const VPC_CIDR: &str = "10.64.0.0/16";
+/// Root disk of a node unless the pool says otherwise, GiB.
+pub(crate) const NODE_DISK_GIB: i32 = 100;
+/// Types of control-plane logs.
+pub(crate) const LOG_TYPES: [&str; 5] = ["api", "audit", "authenticator", "controllerManager", "scheduler"];
+/// Images that managed node groups take and that this plugin can configure.
+pub(crate) const AMI_TYPES: [&str; 6] = [
+    "AL2023_x86_64_STANDARD",
+    "AL2023_ARM_64_STANDARD",
+    "AL2023_x86_64_NVIDIA",
+    "AL2023_ARM_64_NVIDIA",
+    "BOTTLEROCKET_x86_64",
+    "BOTTLEROCKET_ARM_64",
+];
+
+/// How the private subnets reach out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Nat {
+    /// One gateway: cheaper; a lost zone takes the way out along.
+    #[default]
+    Single,
+    /// One gateway a zone.
+    PerZone,
+}
+
+/// How many zones, or which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Zones {
+    /// The first so many that EKS supports.
+    Count(usize),
+    /// These.
+    Named(Vec<String>),
+}
+
+/// How nodes are bought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Capacity {
+    /// On demand.
+    #[default]
+    OnDemand,
+    /// Spot.
+    Spot,
+}
+
+/// The parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Parameters {
+    pub(crate) kubernetes_version: String,
+    pub(crate) vpc_cidr: String,
+    pub(crate) availability_zones: Zones,
+    pub(crate) nat: Nat,
+    pub(crate) public_access_cidrs: Option<Vec<String>>,
+    pub(crate) control_plane_logs: Vec<String>,
+    pub(crate) secrets_kms_key_arn: String,
+    pub(crate) admin_principal_arns: Vec<String>,
+    pub(crate) ami_type: String,
+    pub(crate) capacity_type: Capacity,
+    pub(crate) node_disk_gib: i32,
+    pub(crate) addon_versions: BTreeMap<String, String>,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            kubernetes_version: KUBERNETES_VERSION.to_owned(),
+            vpc_cidr: VPC_CIDR.to_owned(),
+            availability_zones: Zones::Count(2),
+            nat: Nat::Single,
+            public_access_cidrs: None,
+            control_plane_logs: vec!["audit".to_owned(), "authenticator".to_owned()],
+            secrets_kms_key_arn: String::new(),
+            admin_principal_arns: Vec::new(),
+            ami_type: AMI_TYPES[0].to_owned(),
+            capacity_type: Capacity::OnDemand,
+            node_disk_gib: NODE_DISK_GIB,
+            addon_versions: BTreeMap::new(),
+        }
+    }
+}
+
+impl Parameters {
+    /// Reads the form; values are checked by `validate`.
+    ///
+    /// # Errors
+    /// INVALID, naming the key.
+    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        serde_json::from_str(text).map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
+    }
+
+    /// The VPC's network.
+    ///
+    /// # Errors
+    /// INVALID.
+    pub(crate) fn vpc(&self) -> Result<Cidr, Error> {
+        self.vpc_cidr.parse().map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
+    }
+
+    /// How many zones.
+    pub(crate) fn zone_count(&self) -> usize {
+        match &self.availability_zones {
+            Zones::Count(count) => *count,
+            Zones::Named(names) => names.len(),
+        }
+    }
+
+    /// JSON Schema of the parameters.
+    pub(crate) fn schema() -> Value {
+        let default = Self::default();
+        let text = |what: &str, value: &str| json!({ "type": "string", "description": what, "default": value });
+        let list = |what: &str| json!({ "type": "array", "description": what, "items": { "type": "string" } });
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Class parameters of the EKS provider",
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["public_access_cidrs"],
+            "properties": {
+                "kubernetes_version": text("Kubernetes minor version. Raised one minor at a time when the class raises it; never lowered.", &default.kubernetes_version),
+                "vpc_cidr": text("Network of the VPC, /16 to /20, private. Cannot change for a tenant that exists.", &default.vpc_cidr),
+                "availability_zones": {
+                    "description": "How many zones (2 or 3), or their names. Cannot change for a tenant that exists.",
+                    "default": 2,
+                    "oneOf": [
+                        { "type": "integer", "minimum": 2, "maximum": 3 },
+                        { "type": "array", "minItems": 2, "maxItems": 3, "items": { "type": "string" } }
+                    ]
+                },
+                "nat": { "enum": ["single", "per_zone"], "default": "single", "description": "NAT gateways: one, or one a zone." },
+                "public_access_cidrs": list("Networks that may reach the public endpoint of the API server. Required; [] means private only, [\"0.0.0.0/0\"] everybody."),
+                "control_plane_logs": { "type": "array", "items": { "enum": LOG_TYPES }, "default": default.control_plane_logs, "description": "Control-plane logs sent to CloudWatch." },
+                "secrets_kms_key_arn": text("KMS key that encrypts Kubernetes secrets; empty: AWS's own key.", ""),
+                "admin_principal_arns": list("IAM principals that get administrator access to the cluster, besides landlord itself."),
+                "ami_type": { "enum": AMI_TYPES, "default": default.ami_type, "description": "Image of the nodes; its architecture must fit the machine type." },
+                "capacity_type": { "enum": ["on_demand", "spot"], "default": "on_demand", "description": "How nodes are bought." },
+                "node_disk_gib": { "type": "integer", "minimum": 20, "maximum": 16384, "default": default.node_disk_gib, "description": "Root disk of a node when the pool names no size, GiB." },
+                "addon_versions": { "type": "object", "additionalProperties": { "type": "string" }, "default": {}, "description": "Versions of EKS add-ons by name; EKS's default for the others." }
+            }
+        })
+    }
+}
