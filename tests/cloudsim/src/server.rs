@@ -46,7 +46,8 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         };
         let _ = stream.set_nodelay(true);
         let (shared, stop) = (shared.clone(), stop.clone());
-        tokio::spawn(async move {
+        // Ends with its connection or at shutdown; a failure is that connection's alone.
+        shared.tasks.clone().spawn(async move {
             let service = service_fn(|request| answer(shared.clone(), request));
             let connection =
                 hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
@@ -91,8 +92,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     if raw.path.starts_with("/_sim") {
         return Ok(control::handle(&shared, &raw).await);
     }
-    // A task of its own: a request that has arrived is processed even if its caller is gone by then.
-    tokio::spawn(async move { cloud(&shared, &raw).await }).await.unwrap_or(Err(Dropped))
+    // A task of its own: a request that has arrived is processed even if its caller is gone by then. Ends at shutdown.
+    let tasks = shared.tasks.clone();
+    let call = async move { shared.stop.clone().run_until_cancelled(cloud(&shared, &raw)).await };
+    match tasks.spawn(call).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) | Err(_) => Err(Dropped),
+    }
 }
 
 /// One call to the simulated cloud: identify, suffer faults, apply, journal, answer.

@@ -175,7 +175,6 @@ mod tests {
     use std::{collections::BTreeMap, time::{Duration, SystemTime}};
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "a test")]
     fn verifies_what_the_official_signer_presigns() {
         let identity = aws_credential_types::Credentials::new("AKIA111122223333TEST", "s3cret", None, None, "t").into();
         let mut settings = SigningSettings::default();

@@ -91,6 +91,8 @@ pub struct Shared {
     /// This simulator's address.
     pub address: SocketAddr,
     pub(crate) commands: mpsc::UnboundedSender<RuntimeCommand>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
 }
 
 impl std::fmt::Debug for Shared {
@@ -145,7 +147,7 @@ impl Simulator {
     /// The address, the journal file, or the stored state.
     pub async fn start(options: Options) -> Result<Handle, Error> {
         let scale = if options.time_scale > 0.0 { options.time_scale } else { 1.0 / 60.0 };
-        let journal_file = options.journal.as_ref().map(|path| open_journal(path)).transpose()?;
+        let journal_file = options.journal.as_ref().map(open_journal).transpose()?;
         if let Some(folder) = &options.data_dir {
             std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.clone(), source })?;
         }
@@ -158,6 +160,7 @@ impl Simulator {
         let failed = |source| Error::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (commands, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
@@ -165,8 +168,9 @@ impl Simulator {
             holds_changed: Notify::new(),
             address,
             commands,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
         });
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(server::serve(listener, shared.clone(), stop.clone()));
         tasks.spawn(tick(shared.clone(), stop.clone()));
         if let Some(runtime) = options.runtime {
@@ -176,7 +180,6 @@ impl Simulator {
         if let Some(folder) = options.data_dir.clone() {
             tasks.spawn(keep_snapshots(folder, shared.clone(), stop.clone()));
         }
-        tasks.close();
         Ok(Handle { shared, stop, tasks, data_dir: options.data_dir })
     }
 }
@@ -203,6 +206,7 @@ impl Handle {
     /// Stops serving, stops the clusters keeping their data, writes the state.
     pub async fn stop(self) {
         self.stop.cancel();
+        self.tasks.close();
         self.tasks.wait().await;
         if let Some(folder) = &self.data_dir {
             let snapshot = persist::snapshot(&self.shared.world.lock());

@@ -171,21 +171,18 @@ async fn a_thousand_clusters_in_flight() {
     assert_eq!(cloud.query("iam", &role).await.unwrap().0, 200);
     let subnets: Vec<Value> =
         cloud.objects().await.iter().filter(|o| o["type"] == "AWS::EC2::Subnet").map(|o| o["id"].clone()).collect();
-    let tasks: Vec<_> = (0..CLUSTERS)
-        .map(|i| {
-            let (cloud, subnets) = (cloud.clone(), subnets.clone());
-            tokio::spawn(async move {
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..CLUSTERS {
+        let (cloud, subnets) = (cloud.clone(), subnets.clone());
+        tasks.spawn(async move {
                 let role = format!("arn:aws:iam::{ACCOUNT}:role/r");
                 let request = json!({ "name": format!("c{i}"), "roleArn": role, "resourcesVpcConfig": { "subnetIds": subnets } });
                 let (status, answer) = cloud.eks("POST", "/clusters", request).await;
                 assert_eq!(status, 200, "{answer}");
                 assert_eq!(cloud.eks("GET", &format!("/clusters/c{i}"), Value::Null).await.0, 200);
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
+        });
     }
+    tasks.join_all().await;
     let objects = cloud.objects().await;
     assert_eq!(objects.iter().filter(|o| o["type"] == "AWS::EKS::Cluster").count(), CLUSTERS);
     let created = cloud.journal().await.iter().filter(|e| e["action"] == "CreateCluster").count();

@@ -377,7 +377,6 @@ fn subnets_of(block: &str, count: u32, bits: u32) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{Lookup, graph, subnets_of};
     use serde_json::json;

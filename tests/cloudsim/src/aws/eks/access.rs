@@ -211,24 +211,29 @@ fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         let message = "Pod identity association limit exceeded for the cluster";
         return Err(AwsError::new("ResourceLimitExceededException", message));
     }
-    let id = format!("a-{}", ctx.world.hex(17));
-    let arn = ctx.arn("eks", &format!("podidentityassociation/{name}/{id}"));
-    let doc = json!({
-        "clusterName": name, "namespace": call.field("namespace"), "serviceAccount": call.field("serviceAccount"),
-        "roleArn": call.field("roleArn"), "associationArn": arn, "associationId": id,
-        "createdAt": epoch_seconds(ctx.now), "modifiedAt": epoch_seconds(ctx.now),
-    });
-    let mut object = Object::new(Kind::PodIdentityAssociation, &arn, arn.clone(), ctx.now);
-    object.name = Some(unique);
-    object.state = "ACTIVE".to_owned();
-    object.tags = request_tags(call);
-    let object = object
-        .with("doc", doc)
+    let account = (call.field("namespace"), call.field("serviceAccount"));
+    let object = new_association(ctx, name, account, call.field("roleArn"), request_tags(call))
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call));
     let answer = document(&object);
     ctx.create(object);
     Ok(json!({ "association": answer }))
+}
+
+/// A new association of the service account (namespace, name), not yet in the world.
+pub fn new_association(ctx: &mut Ctx<'_>, cluster_name: &str, account: (&str, &str), role: &str, tags: Tags) -> Object {
+    let id = format!("a-{}", ctx.world.hex(17));
+    let arn = ctx.arn("eks", &format!("podidentityassociation/{cluster_name}/{id}"));
+    let doc = json!({
+        "clusterName": cluster_name, "namespace": account.0, "serviceAccount": account.1,
+        "roleArn": role, "associationArn": arn, "associationId": id,
+        "createdAt": epoch_seconds(ctx.now), "modifiedAt": epoch_seconds(ctx.now),
+    });
+    let mut object = Object::new(Kind::PodIdentityAssociation, &arn, arn.clone(), ctx.now);
+    object.name = Some(format!("{cluster_name}/{}/{}", account.0, account.1));
+    object.state = "ACTIVE".to_owned();
+    object.tags = tags;
+    object.with("doc", doc)
 }
 
 fn list_associations(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {

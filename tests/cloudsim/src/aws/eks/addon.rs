@@ -4,13 +4,13 @@
 //! needs nodes: without them it becomes DEGRADED with `InsufficientNumberOfReplicas`, and ACTIVE once they join.
 
 use super::{
-    active_cluster, amend, cluster, config, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags,
+    access, active_cluster, amend, cluster, config, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags,
 };
 use crate::{
     call::{Call, Result},
     clock::epoch_seconds,
     duration,
-    object::{Kind, Object},
+    object::{Kind, Object, Tags},
     schedule::{EksStep, Step},
     ctx::Ctx,
 };
@@ -30,6 +30,9 @@ pub const ADDONS: &[(&str, &str, bool)] = &[
     ("aws-efs-csi-driver", "v2.1.13-eksbuild.1", true),
     ("amazon-cloudwatch-observability", "v4.6.0-eksbuild.1", true),
 ];
+
+/// Where add-ons run.
+const NAMESPACE: &str = "kube-system";
 
 /// Whether the add-on called `name` runs only once there are nodes.
 #[must_use]
@@ -68,6 +71,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     if !version.starts_with('v') {
         return Err(invalid("Addon version specified is not supported").field("addonName", name));
     }
+    let identities = associate(ctx, call, cluster_name)?;
     let uuid = ctx.world.uuid();
     let arn = ctx.arn("eks", &format!("addon/{cluster_name}/{name}/{uuid}"));
     let of = |key: &str| call.json.get(key).cloned().unwrap_or(Value::Null);
@@ -77,7 +81,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         "createdAt": epoch_seconds(ctx.now), "modifiedAt": epoch_seconds(ctx.now),
         "serviceAccountRoleArn": of("serviceAccountRoleArn"),
         "configurationValues": of("configurationValues"),
-        "podIdentityAssociations": [],
+        "podIdentityAssociations": identities,
     });
     let mut object = Object::new(Kind::Addon, &arn, arn.clone(), ctx.now);
     object.name = Some(unique.clone());
@@ -94,6 +98,28 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, Step::Eks { id: arn, step: EksStep::AddonSettled });
     Ok(json!({ "addon": answer }))
+}
+
+/// Makes the pod identities that an add-on asks for, which go with it:
+/// <https://docs.aws.amazon.com/eks/latest/userguide/add-ons-iam.html>. They carry no tags of the request.
+fn associate(ctx: &mut Ctx<'_>, call: &Call, cluster_name: &str) -> Result<Vec<String>> {
+    let wanted = call.json.get("podIdentityAssociations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
+    for one in &wanted {
+        super::cluster::check_role(ctx, &text(one, "roleArn"))?;
+    }
+    let mut arns = Vec::new();
+    for one in wanted {
+        let (account, role) = (text(&one, "serviceAccount"), text(&one, "roleArn"));
+        let unique = format!("{cluster_name}/{NAMESPACE}/{account}");
+        if ctx.scope().named(Kind::PodIdentityAssociation, &unique).is_some() {
+            return Err(in_use(format!("Association already exists for {account}")));
+        }
+        let made = access::new_association(ctx, cluster_name, (NAMESPACE, &account), &role, Tags::new());
+        arns.push(made.arn.clone());
+        ctx.create(made);
+    }
+    Ok(arns)
 }
 
 /// Begins to delete an add-on.

@@ -3,7 +3,7 @@
 //! A cluster becomes ACTIVE when its simulated time is over and its control plane answers, whichever is later.
 
 use super::{
-    addon, amend, config, doc_text,
+    addon, amend, config, doc_text, doc_texts,
     nodes::{instances_of, launch, terminate},
 };
 use crate::{
@@ -50,6 +50,9 @@ pub fn step(ctx: &mut Ctx<'_>, id: &str, step: &EksStep) -> &'static str {
             "AddonSettled"
         }
         EksStep::AddonGone => {
+            for identity in doc_texts(&object, "/podIdentityAssociations") {
+                ctx.delete(&identity);
+            }
             ctx.delete(id);
             "AddonGone"
         }
