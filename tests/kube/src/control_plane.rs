@@ -4,26 +4,23 @@
 //! control plane started again on that folder is the same cluster.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
 use parking_lot::Mutex;
 
 use crate::{
-    Artifacts,
-    arguments::{self, Ports},
+    Artifacts, arguments,
     credentials::{Credentials, write_secret},
     error::{Error, Result},
-    kubeconfig,
+    kubeconfig, ports,
     process::Process,
+    ready,
 };
 
-/// Ready takes three seconds on two idle cores; a machine that compiles at the same time needs ten times that.
+/// Ready takes three to six seconds on two cores; a machine that compiles at the same time needs many times that.
 const READY_PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Ports are chosen free and bound a moment later; losing that race this often in a row means something else.
@@ -87,7 +84,7 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Starts a control plane and waits until it is ready: the API server says so and the controllers have made the
-    /// service account that pods of the namespace `default` need. Three seconds on two idle cores.
+    /// service account that pods of the namespace `default` need. That takes about five seconds of processor time.
     ///
     /// Cancelling (dropping the future) kills what was started. Must be called within a tokio runtime.
     ///
@@ -102,7 +99,10 @@ impl ControlPlane {
         loop {
             match prepared.start().await {
                 Ok(control_plane) => return Ok(control_plane),
-                Err(Failed { lost_port: true, error }) if attempt < PORT_ATTEMPTS_MAX => {
+                Err(Failed {
+                    lost_port: true,
+                    error,
+                }) if attempt < PORT_ATTEMPTS_MAX => {
                     tracing::debug!(%error, attempt, "somebody else took a port; trying others");
                     attempt += 1;
                 }
@@ -146,7 +146,7 @@ impl ControlPlane {
     /// # Errors
     /// Damaged certificate authority.
     pub fn kube_client(&self) -> Result<kube::Client> {
-        client(&self.endpoint, &self.credentials)
+        ready::client(&self.endpoint, &self.credentials)
     }
 
     /// Process ids of all parts.
@@ -164,7 +164,11 @@ impl ControlPlane {
     /// Resident memory of all parts in bytes, by name.
     #[must_use]
     pub fn resident_bytes(&self) -> Vec<(&'static str, u64)> {
-        self.processes.lock().iter().map(|process| (process.part, resident_bytes(process.pid()))).collect()
+        self.processes
+            .lock()
+            .iter()
+            .map(|process| (process.part, process.resident_bytes()))
+            .collect()
     }
 
     /// Ends it: controllers, scheduler, kwok and API server first, then etcd, without which an API server would go
@@ -181,7 +185,12 @@ impl ControlPlane {
 
 async fn end(mut processes: Vec<Process>, patience: Duration) {
     processes.iter_mut().for_each(Process::terminate);
-    futures::future::join_all(processes.iter_mut().map(|process| process.wait_or_kill(patience))).await;
+    futures::future::join_all(
+        processes
+            .iter_mut()
+            .map(|process| process.wait_or_kill(patience)),
+    )
+    .await;
 }
 
 /// What does not change between attempts to start.
@@ -200,13 +209,17 @@ struct Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { lost_port: false, error }
+        Self {
+            lost_port: false,
+            error,
+        }
     }
 }
 
 impl Prepared {
     fn new(mut options: ControlPlaneOptions) -> Result<Self> {
-        let made = std::fs::create_dir_all(&options.data_dir).and_then(|()| options.data_dir.canonicalize());
+        let made = std::fs::create_dir_all(&options.data_dir)
+            .and_then(|()| options.data_dir.canonicalize());
         options.data_dir = made.map_err(Error::file("create", &options.data_dir))?;
         let folder = &options.data_dir;
         let credentials = Credentials::ensure(&folder.join("pki"))?;
@@ -221,41 +234,67 @@ impl Prepared {
         let told = Command::new(&options.artifacts.kubebox)
             .arg("stages")
             .output()
-            .map_err(|source| Error::Spawn { part: "kubebox", source })?;
+            .map_err(|source| Error::Spawn {
+                part: "kubebox",
+                source,
+            })?;
         std::fs::write(&stages, told.stdout).map_err(Error::file("write", &stages))?;
-        Ok(Self { options, credentials, logs, webhook, stages })
+        Ok(Self {
+            options,
+            credentials,
+            logs,
+            webhook,
+            stages,
+        })
     }
 
     /// One attempt. Whatever was started dies with the returned error.
     async fn start(&self) -> Result<ControlPlane, Failed> {
         let folder = &self.options.data_dir;
         let artifacts = &self.options.artifacts;
-        let ports = choose_ports(folder).map_err(Error::file("find free ports for", folder))?;
-        let endpoint = format!("https://127.0.0.1:{}", ports.api);
+        let chosen = ports::choose(folder).map_err(Error::file("find free ports for", folder))?;
+        let endpoint = format!("https://127.0.0.1:{}", chosen.api);
         let kubeconfig = admin_kubeconfig_path(folder);
-        let text = kubeconfig::with_token(&endpoint, &self.credentials.ca_pem, &self.credentials.admin_token);
+        let text = kubeconfig::with_token(
+            &endpoint,
+            &self.credentials.ca_pem,
+            &self.credentials.admin_token,
+        );
         write_secret(&kubeconfig, &text)?;
 
         let extra = &self.options.extra_apiserver_args;
-        let apiserver =
-            arguments::apiserver(artifacts, &self.credentials, self.webhook.as_deref(), extra, ports);
+        let apiserver = arguments::apiserver(
+            artifacts,
+            &self.credentials,
+            self.webhook.as_deref(),
+            extra,
+            chosen,
+        );
         let mut processes = vec![
-            self.part("etcd", arguments::etcd(artifacts, folder, ports))?,
+            self.part("etcd", arguments::etcd(artifacts, folder, chosen))?,
             self.part("kube-apiserver", apiserver)?,
         ];
-        let client = client(&endpoint, &self.credentials)?;
-        self.until_ready(&mut processes, async || is_ready(&client).await).await?;
+        let client = ready::client(&endpoint, &self.credentials)?;
+        self.until_ready(&mut processes, async || ready::apiserver(&client).await)
+            .await?;
 
         let controllers = arguments::controllers(artifacts, &self.credentials, &kubeconfig);
         processes.push(self.part("kube-controller-manager", controllers)?);
         if self.options.scheduler {
-            processes.push(self.part("kube-scheduler", arguments::scheduler(artifacts, &kubeconfig))?);
+            processes.push(self.part(
+                "kube-scheduler",
+                arguments::scheduler(artifacts, &kubeconfig),
+            )?);
         }
         if self.options.kwok {
-            processes.push(self.part("kwok", arguments::kwok(artifacts, &kubeconfig, &self.stages, ports))?);
+            processes.push(self.part(
+                "kwok",
+                arguments::kwok(artifacts, &kubeconfig, &self.stages, chosen),
+            )?);
         }
-        self.until_ready(&mut processes, async || has_service_account(&client).await).await?;
-        remember_api_port(folder, ports.api);
+        self.until_ready(&mut processes, async || ready::controllers(&client).await)
+            .await?;
+        ports::remember(folder, chosen.api);
         Ok(ControlPlane {
             data_dir: folder.clone(),
             endpoint,
@@ -277,69 +316,28 @@ impl Prepared {
         let started = Instant::now();
         loop {
             for process in &mut *processes {
-                process.check().map_err(|error| Failed { lost_port: process.lost_its_port(), error })?;
+                process.check().map_err(|error| Failed {
+                    lost_port: process.lost_its_port(),
+                    error,
+                })?;
             }
-            let Err(last) = ready().await else { return Ok(()) };
+            let Err(last) = ready().await else {
+                return Ok(());
+            };
             if started.elapsed() > READY_PATIENCE {
                 let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                return Err(Error::NotReady { folder: self.options.data_dir.clone(), waited_ms, last }.into());
+                return Err(Error::NotReady {
+                    folder: self.options.data_dir.clone(),
+                    waited_ms,
+                    last,
+                }
+                .into());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
 }
 
-async fn is_ready(client: &kube::Client) -> Result<(), String> {
-    let request = http_get("/readyz").map_err(|error| error.to_string())?;
-    client.request_text(request).await.map(|_| ()).map_err(|error| error.to_string())
-}
-
-fn http_get(path: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
-    http::Request::get(path).body(Vec::new())
-}
-
-async fn has_service_account(client: &kube::Client) -> Result<(), String> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    match accounts.get_opt("default").await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err("the controllers have made no service account yet".into()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn client(endpoint: &str, credentials: &Credentials) -> Result<kube::Client> {
-    let damaged = |_| Error::Damaged { what: "the endpoint", path: endpoint.into() };
-    let mut config = kube::Config::new(endpoint.parse().map_err(damaged)?);
-    config.root_cert = Some(vec![credentials.ca_der()?]);
-    config.auth_info.token = Some(credentials.admin_token.clone().into());
-    kube::Client::try_from(config).map_err(Error::kubernetes("making a client"))
-}
-
 fn admin_kubeconfig_path(data_dir: &Path) -> PathBuf {
     data_dir.join("admin.kubeconfig")
-}
-
-/// Free ports; the API server's is the one it had before if nobody has taken it since.
-fn choose_ports(folder: &Path) -> std::io::Result<Ports> {
-    let before = std::fs::read_to_string(folder.join("api-port")).ok().and_then(|text| text.trim().parse().ok());
-    let again = before.and_then(|port: u16| TcpListener::bind(("127.0.0.1", port)).ok());
-    // All are held until all are chosen, or the kernel could give one twice.
-    let any = || TcpListener::bind(("127.0.0.1", 0));
-    let listeners = [again.map_or_else(any, Ok)?, any()?, any()?];
-    let port = |index: usize| listeners[index].local_addr().map(|address| address.port());
-    Ok(Ports { api: port(0)?, etcd: port(1)?, kwok: port(2)? })
-}
-
-/// A hint only: without it the cluster gets another port.
-fn remember_api_port(folder: &Path, port: u16) {
-    if let Err(error) = std::fs::write(folder.join("api-port"), port.to_string()) {
-        tracing::debug!(%error, "the API server's port is not remembered");
-    }
-}
-
-/// `VmRSS` of a process; 0 when it is gone.
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok());
-    kib.map_or(0, |kib: u64| kib * 1024)
 }

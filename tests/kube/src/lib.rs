@@ -5,7 +5,7 @@
 //! processes that cannot outlive their parent.
 //!
 //! - [`Artifacts`]: the built binaries. `Artifacts::ensure` builds them once a machine.
-//! - [`ControlPlane`]: one running control plane, about 0.7 GB and three seconds.
+//! - [`ControlPlane`]: one running control plane, about 0.7 GB of memory and three to six seconds to start.
 //! - [`Capacity`]: how many of them this machine bears.
 //! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
 //!   [`cloud::CloudBackend`].
@@ -41,7 +41,11 @@ mod credentials;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
 #[cfg(feature = "cluster")]
+mod ports;
+#[cfg(feature = "cluster")]
 mod process;
+#[cfg(feature = "cluster")]
+mod ready;
 
 pub use artifacts::Artifacts;
 pub use capacity::{Capacity, Permit};
