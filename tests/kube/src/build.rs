@@ -23,6 +23,8 @@ use crate::{
 const COMMANDS: [&str; 3] = [".", "helm.sh/helm/v4/cmd/helm", "sigs.k8s.io/kwok/cmd/kwok"];
 /// The module whose manifests are copied.
 const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
+/// Ending of the folder that a build happens in, before the builder's process id.
+const UNFINISHED: &str = "unfinished-";
 /// How often somebody who watches wants to hear something.
 const TELL_INTERVAL: Duration = Duration::from_secs(5);
 /// Lines of the compiler's output that an error shows: enough for a few errors with their context.
@@ -79,13 +81,8 @@ pub(crate) fn build(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<()>
     if folder.join(MANIFEST).is_file() {
         return Ok(());
     }
-    // A builder that was killed leaves its folder; under the lock nobody else uses it.
-    let unfinished = folder.with_extension("unfinished");
-    for stale in [folder, &unfinished] {
-        if stale.exists() {
-            std::fs::remove_dir_all(stale).map_err(Error::file("remove", stale))?;
-        }
-    }
+    remove_stale(folder, parent)?;
+    let unfinished = folder.with_extension(format!("{UNFINISHED}{}", std::process::id()));
     let module = unfinished.join("module");
     std::fs::create_dir_all(&module).map_err(Error::file("create", &module))?;
     for (name, text) in SOURCES {
@@ -95,6 +92,22 @@ pub(crate) fn build(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<()>
     fill(&unfinished, &module, progress)?;
     std::fs::remove_dir_all(&module).map_err(Error::file("remove", module))?;
     std::fs::rename(&unfinished, folder).map_err(Error::file("rename", unfinished))
+}
+
+/// Under the lock: what killed builders left. Their `go` may still run, so nobody uses their folders again.
+fn remove_stale(folder: &Path, parent: &Path) -> Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = format!("{name}.{UNFINISHED}");
+    let entries = std::fs::read_dir(parent).map_err(Error::file("read", parent))?;
+    for entry in entries.filter_map(std::result::Result::ok) {
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found == name || found.starts_with(&unfinished) {
+            let path = entry.path();
+            std::fs::remove_dir_all(&path).map_err(Error::file("remove", path))?;
+        }
+    }
+    Ok(())
 }
 
 fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
@@ -265,6 +278,19 @@ fn said_by(program: &Path, arguments: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_this_builds_leftovers_are_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        for name in ["key", "key.unfinished-7", "key2", "key2.unfinished-7"] {
+            std::fs::create_dir_all(parent.path().join(name).join("module")).unwrap();
+        }
+        remove_stale(&parent.path().join("key"), parent.path()).unwrap();
+        let left = std::fs::read_dir(parent.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["key2", "key2.unfinished-7"]);
+    }
 
     #[test]
     fn versions_come_from_the_pins() {
