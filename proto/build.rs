@@ -1,0 +1,26 @@
+//! Compiles the public API's protobuf files; protox, so no protoc is needed.
+
+use std::{env, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const FILES: [&str; 4] = [
+    "landlord/v1/tenant.proto",
+    "landlord/v1/operation.proto",
+    "landlord/v1/provider.proto",
+    "google/longrunning/operations.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
+    // Encoded by the compiler, not by prost, so that options (annotations) are kept.
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    fs::write(&out, compiler.encode_file_descriptor_set())?;
+    debug_assert!(descriptors.encoded_len() > 0);
+    tonic_prost_build::configure().build_server(true).build_client(true).compile_fds(descriptors)?;
+    println!("cargo:rerun-if-changed=landlord/v1");
+    println!("cargo:rerun-if-changed=google");
+    Ok(())
+}
