@@ -119,6 +119,14 @@ fn storage_classes() -> Vec<StorageClassSpec> {
     vec![gp2, default]
 }
 
+async fn start_both(options: ControlPlaneOptions, cloud: CloudSide) -> anyhow::Result<(ControlPlane, CloudControllers)> {
+    let control_plane = ControlPlane::start(options).await?;
+    let client = control_plane.kube_client()?;
+    let options = CloudOptions::new(storage_classes());
+    let controllers = CloudControllers::start(client, Arc::new(Backend(cloud)), options).await?;
+    Ok((control_plane, controllers))
+}
+
 #[async_trait::async_trait]
 impl ClusterRuntime for KubeRuntime {
     fn capacity(&self) -> usize {
@@ -130,10 +138,10 @@ impl ClusterRuntime for KubeRuntime {
         let data_dir = self.folder.join(&spec.folder);
         std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
         let options = ControlPlaneOptions::new(self.artifacts.clone(), &data_dir).authentication_webhook(webhook_url);
-        let control_plane = ControlPlane::start(options).await?;
-        let client = control_plane.kube_client()?;
-        let options = CloudOptions::new(storage_classes());
-        let controllers = CloudControllers::start(client, Arc::new(Backend(cloud)), options).await?;
+        // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
+        let here = tokio::runtime::Handle::current();
+        let begin = move || here.block_on(start_both(options, cloud));
+        let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
         let running = Running { control_plane, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);

@@ -59,10 +59,12 @@ def wait_for(what, probe, seconds=60):
     raise AssertionError(f"{what} did not happen in {seconds} s")
 
 
-def start(*arguments):
+def start(*arguments, kubernetes=False):
     binary = os.environ.get("CLOUDSIM_BIN")
     assert binary, "set CLOUDSIM_BIN to the cloudsim binary"
-    command = [binary, "--listen", "127.0.0.1:0", "--no-kubernetes", *arguments]
+    command = [binary, "--listen", "127.0.0.1:0", *arguments]
+    if not kubernetes:
+        command.append("--no-kubernetes")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     assert "listens on " in line, line
@@ -71,7 +73,7 @@ def start(*arguments):
 
 def stop(cloud):
     cloud.process.terminate()
-    assert cloud.process.wait(timeout=10) == 0
+    assert cloud.process.wait(timeout=30) == 0
 
 
 @pytest.fixture
