@@ -2,8 +2,6 @@
 
 use std::{env, fs, path::PathBuf};
 
-use prost::Message as _;
-
 const FILES: [&str; 4] = [
     "landlord/v1/tenant.proto",
     "landlord/v1/operation.proto",
@@ -18,8 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
     fs::write(&out, compiler.encode_file_descriptor_set())?;
-    debug_assert!(descriptors.encoded_len() > 0);
-    tonic_prost_build::configure().build_server(true).build_client(true).compile_fds(descriptors)?;
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
+    tonic_prost_build::configure()
+        .build_server(true)
+        .build_client(true)
+        .compile_fds_with_config(descriptors, config)?;
     println!("cargo:rerun-if-changed=landlord/v1");
     println!("cargo:rerun-if-changed=google");
     Ok(())

@@ -130,3 +130,13 @@ pub trait Deployer: Send + Sync + 'static {
         target: &DeployTarget,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 }
+
+/// Issues short-lived access to tenants' API servers. Changes nothing anywhere.
+#[async_trait]
+pub trait KubeAccess: Send + Sync + 'static {
+    /// Access for an operator.
+    ///
+    /// # Errors
+    /// CONFLICT while the tenant has no cluster yet; else as [`Failure::kind`] says.
+    async fn access(&self, tenant: &crate::Tenant) -> Result<KubeCredentials, Failure>;
+}

@@ -5,7 +5,7 @@ pub mod deploy;
 pub mod providers;
 pub mod store;
 
-pub use deploy::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified};
+pub use deploy::{DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan, StageProgress, Verified};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent,

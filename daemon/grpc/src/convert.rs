@@ -1,0 +1,269 @@
+//! Domain values as messages of the API, and specs from them.
+
+use landlord_core::{
+    Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan,
+    tenant::SpecInput,
+};
+use landlord_core::{Operation, OperationOutcome, StageRecord, StageState, ports::Event};
+use landlord_proto::{
+    google::{longrunning, rpc},
+    v1,
+};
+use prost::Message as _;
+
+use crate::status;
+
+pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(time.0.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
+    prost_types::Timestamp { seconds: time.0.div_euclid(1_000), nanos }
+}
+
+fn state(state: State) -> v1::tenant::State {
+    match state {
+        State::Pending => v1::tenant::State::Pending,
+        State::Provisioning => v1::tenant::State::Provisioning,
+        State::Ready => v1::tenant::State::Ready,
+        State::Updating => v1::tenant::State::Updating,
+        State::Deleting => v1::tenant::State::Deleting,
+        State::Failed => v1::tenant::State::Failed,
+    }
+}
+
+fn condition(condition: &Condition) -> v1::Condition {
+    v1::Condition {
+        r#type: condition.r#type.clone(),
+        status: condition.status,
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        last_transition_time: Some(timestamp(condition.transition_time)),
+    }
+}
+
+/// A tenant as clients see it.
+pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
+    let (spec, offer, status) = (&tenant.spec, &tenant.offer, &tenant.status);
+    let level = match offer.level {
+        Level::Cluster => v1::placement::Level::Cluster,
+        Level::Node => v1::placement::Level::Node,
+        Level::Namespace => v1::placement::Level::Namespace,
+    };
+    let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint {
+        name: e.name.clone(),
+        url: e.url.clone(),
+    };
+    v1::Tenant {
+        name: tenant.name.to_string(),
+        uid: tenant.uid.to_string(),
+        display_name: spec.display_name.clone(),
+        labels: spec.labels.clone().into_iter().collect(),
+        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        region: spec.region.clone().unwrap_or_default(),
+        domain: spec.domain.as_str().into(),
+        storage_gib: i32::try_from(spec.storage.gib()).unwrap_or(i32::MAX),
+        node_count: spec.node_count.map_or(0, |count| i32::try_from(count.get()).unwrap_or(i32::MAX)),
+        stack_values: (!spec.stack_values.is_empty()).then(|| to_struct(&spec.stack_values)),
+        deletion_protection: spec.deletion_protection,
+        paused: spec.paused,
+        state: state(status.state).into(),
+        conditions: status.conditions.iter().map(condition).collect(),
+        endpoints: status.endpoints.iter().map(endpoint).collect(),
+        placement: Some(v1::Placement {
+            class: offer.class.to_string(),
+            rule: offer.rule.clone(),
+            provider: offer.provider.to_string(),
+            account: offer.account.clone(),
+            region: offer.region.clone(),
+            level: level.into(),
+            stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
+        generation: tenant.generation,
+        observed_generation: status.observed_generation,
+        reconciling: !matches!(status.state, State::Ready | State::Failed),
+        etag: tenant.etag.clone(),
+        create_time: Some(timestamp(tenant.create_time)),
+        update_time: Some(timestamp(tenant.update_time)),
+        delete_time: tenant.delete_time.map(timestamp),
+        latest_operation: format!("operations/{}", tenant.operation),
+    }
+}
+
+/// The unchecked spec in a message.
+pub(crate) fn spec_input(tenant: v1::Tenant) -> SpecInput {
+    SpecInput {
+        display_name: tenant.display_name,
+        labels: tenant.labels.into_iter().collect(),
+        class: tenant.class,
+        region: tenant.region,
+        domain: tenant.domain,
+        storage_gib: tenant.storage_gib.into(),
+        node_count: tenant.node_count.into(),
+        stack_values: tenant.stack_values.map(from_struct).unwrap_or_default(),
+        deletion_protection: tenant.deletion_protection,
+        paused: tenant.paused,
+    }
+}
+
+fn from_struct(fields: prost_types::Struct) -> serde_json::Map<String, serde_json::Value> {
+    fields.fields.into_iter().map(|(key, value)| (key, from_value(value))).collect()
+}
+
+fn from_value(value: prost_types::Value) -> serde_json::Value {
+    use prost_types::value::Kind;
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(value)) => value.into(),
+        Some(Kind::StringValue(value)) => value.into(),
+        Some(Kind::NumberValue(value)) => number(value),
+        Some(Kind::ListValue(list)) => list.values.into_iter().map(from_value).collect(),
+        Some(Kind::StructValue(fields)) => serde_json::Value::Object(from_struct(fields)),
+    }
+}
+
+/// Struct knows only floats; charts want their whole numbers whole.
+fn number(value: f64) -> serde_json::Value {
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within the exact range of f64")]
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+        return (value as i64).into();
+    }
+    value.into()
+}
+
+fn to_struct(map: &serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
+    prost_types::Struct {
+        fields: map.iter().map(|(key, value)| (key.clone(), to_value(value))).collect(),
+    }
+}
+
+fn to_value(value: &serde_json::Value) -> prost_types::Value {
+    use prost_types::value::Kind;
+    let kind = match value {
+        serde_json::Value::Null => Kind::NullValue(0),
+        serde_json::Value::Bool(value) => Kind::BoolValue(*value),
+        serde_json::Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
+        serde_json::Value::String(value) => Kind::StringValue(value.clone()),
+        serde_json::Value::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.iter().map(to_value).collect(),
+        }),
+        serde_json::Value::Object(map) => Kind::StructValue(to_struct(map)),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+fn stage(record: &StageRecord) -> v1::StageStatus {
+    let state = match record.state {
+        StageState::Running => v1::stage_status::State::Running,
+        StageState::Done => v1::stage_status::State::Done,
+        StageState::Failed => v1::stage_status::State::Failed,
+        StageState::Skipped => v1::stage_status::State::Skipped,
+    };
+    let name = match record.direction {
+        Direction::Present => record.stage.to_string(),
+        Direction::Absent => format!("remove/{}", record.stage),
+    };
+    let expected = std::time::Duration::from_millis(record.expected_ms);
+    let failure = record.failure.clone();
+    v1::StageStatus {
+        stage: name,
+        state: state.into(),
+        start_time: Some(timestamp(record.start_time)),
+        end_time: record.end_time.map(timestamp),
+        attempt: i32::try_from(record.attempt).unwrap_or(i32::MAX),
+        expected_duration: prost_types::Duration::try_from(expected).ok(),
+        detail: record.detail.clone(),
+        error_kind: failure.as_ref().map(|f| f.kind.as_str().to_owned()).unwrap_or_default(),
+        error_message: failure.as_ref().map(|f| f.message.clone()).unwrap_or_default(),
+        error_code: failure.as_ref().map(|f| f.code.clone()).unwrap_or_default(),
+        remedy: failure.map(|f| f.remedy).unwrap_or_default(),
+    }
+}
+
+fn kind(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Create => "create",
+        OperationKind::Update => "update",
+        OperationKind::Delete => "delete",
+        OperationKind::Retry => "retry",
+    }
+}
+
+fn any<M: prost::Name>(message: &M) -> prost_types::Any {
+    prost_types::Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: message.encode_to_vec() }
+}
+
+/// An operation as clients see it. `tenant` is the response of one that ended READY.
+pub(crate) fn operation(operation: &Operation, tenant: Option<&Tenant>) -> longrunning::Operation {
+    let superseded_by = match &operation.outcome {
+        Some(OperationOutcome::Superseded { by }) => format!("operations/{by}"),
+        _ => String::new(),
+    };
+    let metadata = v1::OperationMetadata {
+        tenant: operation.tenant.to_string(),
+        tenant_uid: operation.tenant_uid.to_string(),
+        kind: kind(operation.kind).into(),
+        generation: operation.generation,
+        create_time: Some(timestamp(operation.create_time)),
+        end_time: operation.end_time.map(timestamp),
+        cancel_requested: operation.cancel_requested,
+        stages: plan::ordered_stages(operation).into_iter().map(stage).collect(),
+        superseded_by,
+    };
+    longrunning::Operation {
+        name: format!("operations/{}", operation.id),
+        metadata: Some(any(&metadata)),
+        done: operation.outcome.is_some(),
+        result: operation.outcome.as_ref().map(|outcome| result(operation, outcome, tenant)),
+    }
+}
+
+fn result(
+    operation: &Operation,
+    outcome: &OperationOutcome,
+    current: Option<&Tenant>,
+) -> longrunning::operation::Result {
+    use longrunning::operation::Result::{Error, Response};
+    let error = |code: tonic::Code, message: String| {
+        Error(rpc::Status { code: code as i32, message, details: Vec::new() })
+    };
+    match outcome {
+        OperationOutcome::Ready => match current {
+            Some(current) => Response(any(&tenant(current))),
+            // It was READY then, and is gone now.
+            None => Response(any(&v1::Tenant { name: operation.tenant.to_string(), ..Default::default() })),
+        },
+        OperationOutcome::Deleted { removed } => {
+            let removed = removed.iter().map(|object| v1::RemovedObject {
+                r#type: object.r#type.clone(),
+                id: object.id.clone(),
+                display_name: object.name.clone(),
+            });
+            Response(any(&v1::DeleteTenantResponse { removed: removed.collect() }))
+        }
+        OperationOutcome::Failed { failure } => {
+            let status = status::failure(failure);
+            Error(rpc::Status {
+                code: status.code() as i32,
+                message: status.message().to_owned(),
+                details: rpc::Status::decode(status.details()).map(|s| s.details).unwrap_or_default(),
+            })
+        }
+        OperationOutcome::Cancelled => {
+            error(tonic::Code::Cancelled, "cancelled, and unwound".into())
+        }
+        OperationOutcome::Superseded { by } => {
+            error(tonic::Code::Aborted, format!("operations/{by} took over"))
+        }
+    }
+}
+
+/// An event as clients see it.
+pub(crate) fn event(event: &Event) -> v1::TenantEvent {
+    v1::TenantEvent {
+        event_time: Some(timestamp(event.time)),
+        tenant: event.tenant.to_string(),
+        tenant_uid: event.tenant_uid.to_string(),
+        stage: event.event.stage.clone(),
+        reason: event.event.reason.clone(),
+        message: event.event.message.clone(),
+    }
+}

@@ -1,0 +1,115 @@
+//! google.longrunning.Operations over the store.
+
+use std::time::Duration;
+
+use landlord_core::{OperationId, ports::OperationQuery};
+use landlord_proto::google::longrunning::{
+    CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
+    ListOperationsResponse, Operation, WaitOperationRequest, operations_server::Operations,
+};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use crate::{Ports, convert, filter, page, request, status};
+
+/// The store is looked at this often while a client waits.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest wait of one call; a client that wants more calls again.
+const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// google.longrunning.Operations.
+pub(crate) struct LongRunning {
+    pub(crate) ports: Ports,
+    pub(crate) stop: tokio_util::sync::CancellationToken,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn id(name: &str) -> Result<OperationId, Status> {
+    let form = || status::invalid_field("name", format!("{name:?} must have the form operations/{{uuid}}"));
+    name.strip_prefix("operations/").ok_or_else(form)?.parse().map_err(|_| form())
+}
+
+impl LongRunning {
+    async fn read(&self, id: OperationId) -> Result<Operation, Status> {
+        let store = &self.ports.store;
+        let operation = store.operation(id).await.map_err(|error| status::store(&error))?;
+        let tenant = match operation.outcome {
+            Some(landlord_core::OperationOutcome::Ready) => store.get(&operation.tenant).await.ok(),
+            _ => None,
+        };
+        let tenant = tenant.filter(|tenant| tenant.uid == operation.tenant_uid);
+        Ok(convert::operation(&operation, tenant.as_ref()))
+    }
+}
+
+#[tonic::async_trait]
+impl Operations for LongRunning {
+    async fn get_operation(&self, asked: Request<GetOperationRequest>) -> Answer<Operation> {
+        self.read(id(&asked.into_inner().name)?).await.map(Response::new)
+    }
+
+    async fn list_operations(
+        &self,
+        asked: Request<ListOperationsRequest>,
+    ) -> Answer<ListOperationsResponse> {
+        let asked = asked.into_inner();
+        let mut filter = filter::parse(&asked.filter, &["tenant", "done"])?;
+        let mut one = |field: &str| filter.remove(field).and_then(|mut values| values.pop());
+        let done = match one("done").as_deref() {
+            None => None,
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(other) => {
+                return Err(status::invalid_field("filter", format!("done = {other:?}: must be true or false")));
+            }
+        };
+        let tenant =
+            one("tenant").map(|name| request::tenant_name("filter", &name)).transpose()?;
+        let scope = format!("operations {}", asked.filter);
+        let query = OperationQuery {
+            tenant,
+            done,
+            after: page::position(&scope, &asked.page_token)?,
+            limit: page::size(asked.page_size)?,
+        };
+        let found =
+            self.ports.store.operations(&query).await.map_err(|error| status::store(&error))?;
+        Ok(Response::new(ListOperationsResponse {
+            operations: found.items.iter().map(|o| convert::operation(o, None)).collect(),
+            next_page_token: page::token(&scope, found.next.as_deref()),
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_operation(&self, _: Request<DeleteOperationRequest>) -> Answer<()> {
+        Err(status::unimplemented("operations are records of what was done; they can't be deleted"))
+    }
+
+    async fn cancel_operation(&self, asked: Request<CancelOperationRequest>) -> Answer<()> {
+        let id = id(&asked.into_inner().name)?;
+        self.ports.store.cancel(id).await.map_err(|error| status::store(&error))?;
+        self.ports.wake.wake();
+        Ok(Response::new(()))
+    }
+
+    async fn wait_operation(&self, asked: Request<WaitOperationRequest>) -> Answer<Operation> {
+        let asked = asked.into_inner();
+        let id = id(&asked.name)?;
+        let patience = asked
+            .timeout
+            .and_then(|timeout| Duration::try_from(timeout).ok())
+            .map_or(WAIT_MAX, |timeout| timeout.min(WAIT_MAX));
+        let deadline = Instant::now() + patience;
+        loop {
+            let operation = self.read(id).await?;
+            if operation.done || Instant::now() >= deadline {
+                return Ok(Response::new(operation));
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Response::new(operation)),
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! ProviderService over the plugins' health.
+
+use landlord_core::ports::ProviderHealth;
+use landlord_proto::v1;
+use tonic::{Request, Response, Status};
+
+use crate::{Ports, convert};
+
+/// ProviderService.
+pub(crate) struct ProviderList {
+    pub(crate) ports: Ports,
+}
+
+fn provider(health: ProviderHealth) -> v1::Provider {
+    let description = health.description.unwrap_or_default();
+    v1::Provider {
+        name: format!("providers/{}.{}", health.key.provider, health.key.credentials),
+        version: description.version,
+        healthy: health.healthy,
+        detail: health.detail,
+        path: health.path,
+        sha256: health.sha256,
+        pid: health.pid.map_or(0, |pid| i32::try_from(pid).unwrap_or(0)),
+        restart_count: i64::try_from(health.restarts).unwrap_or(i64::MAX),
+        ready_time: health.ready_time.map(convert::timestamp),
+        capabilities: description.capabilities,
+    }
+}
+
+#[tonic::async_trait]
+impl v1::provider_service_server::ProviderService for ProviderList {
+    async fn list_providers(
+        &self,
+        _: Request<v1::ListProvidersRequest>,
+    ) -> Result<Response<v1::ListProvidersResponse>, Status> {
+        let providers = self.ports.providers.health().into_iter().map(provider).collect();
+        Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
+    }
+}

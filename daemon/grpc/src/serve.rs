@@ -1,0 +1,197 @@
+//! Listening, limits and the orderly end.
+
+use std::{
+    fs::Permissions,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt as _, stream::BoxStream};
+use landlord_proto::{
+    FILE_DESCRIPTOR_SET,
+    google::longrunning::operations_server::OperationsServer,
+    v1::{
+        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
+    },
+};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::Connected};
+
+use crate::{Ports, operation::LongRunning, provider::ProviderList, tenant::Tenants};
+
+/// Largest request: a spec has at most some 50 KiB.
+const REQUEST_BYTES_MAX: usize = 4 << 20;
+/// Largest answer: a page of a thousand tenants.
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Requests of one connection at the same moment; tonic's default would be no limit.
+const STREAMS_MAX: u32 = 256;
+/// Requests of one connection that are worked on; further ones wait.
+const CONCURRENCY_PER_CONNECTION: usize = 256;
+/// Dead peers are noticed within this and the timeout below.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Streams end when the daemon stops; calls under way may end for this long.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Unix socket.
+    pub socket: PathBuf,
+    /// TCP address.
+    pub tcp: Option<SocketAddr>,
+}
+
+/// Why the API can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket can't be made.
+    #[error("can't listen on {path}; does its folder exist and belong to the daemon's user?")]
+    Socket {
+        /// Socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Somebody listens there already.
+    #[error("another daemon listens on {path}; stop it first, or give this one a socket of its own (server.socket)")]
+    InUse {
+        /// Socket.
+        path: PathBuf,
+    },
+    /// The address can't be used.
+    #[error("can't listen on {address}; is another program using it?")]
+    Tcp {
+        /// Address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server ended with an error.
+    #[error("the gRPC server failed")]
+    Transport(#[source] tonic::transport::Error),
+    /// The descriptors can't be served.
+    #[error("reflection can't be served")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// Serves until cancelled. `ready` is called once clients can connect.
+///
+/// # Errors
+/// An address that can't be used; a failure of the transport.
+pub async fn serve(
+    ports: Ports,
+    listen: &Listen,
+    stop: CancellationToken,
+    ready: impl FnOnce() + Send,
+) -> Result<(), ServeError> {
+    let unix = bind(&listen.socket).await?;
+    let tcp = match listen.tcp {
+        Some(address) => Some(
+            TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?,
+        ),
+        None => None,
+    };
+    let router = router(&ports, &stop).await?;
+    ready();
+    let drained = {
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN_PATIENCE).await;
+        }
+    };
+    let unix = router.clone().serve_with_incoming_shutdown(peers(unix), stop.clone().cancelled_owned());
+    let tcp = async {
+        match tcp {
+            Some(listener) => {
+                let incoming = TcpListenerStream::new(listener);
+                router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()).await
+            }
+            None => Ok(()),
+        }
+    };
+    let result = tokio::select! {
+        result = async { tokio::try_join!(unix, tcp) } => result.map(|_| ()).map_err(ServeError::Transport),
+        () = drained => Ok(()),
+    };
+    let _ = std::fs::remove_file(&listen.socket);
+    result
+}
+
+async fn router(
+    ports: &Ports,
+    stop: &CancellationToken,
+) -> Result<tonic::transport::server::Router, ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), stop: stop.clone() })
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<TenantServiceServer<Tenants>>().await;
+    health.set_serving::<OperationsServer<LongRunning>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(ServeError::Reflection)?;
+    Ok(Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .concurrency_limit_per_connection(CONCURRENCY_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(tenants)
+        .add_service(operations)
+        .add_service(providers))
+}
+
+async fn bind(path: &Path) -> Result<UnixListener, ServeError> {
+    let error = |source| ServeError::Socket { path: path.to_owned(), source };
+    if path.exists() {
+        // The file of a daemon that was killed is in the way; a living one answers.
+        if UnixStream::connect(path).await.is_ok() {
+            return Err(ServeError::InUse { path: path.to_owned() });
+        }
+        std::fs::remove_file(path).map_err(error)?;
+    }
+    let listener = UnixListener::bind(path).map_err(error)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(error)?;
+    Ok(listener)
+}
+
+/// Connections of our own user and of root; the socket's mode says the same, and this holds
+/// also where someone has changed it.
+fn peers(listener: UnixListener) -> BoxStream<'static, std::io::Result<UnixStream>> {
+    fn allowed(stream: &UnixStream) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    }
+    fn filter<S>(incoming: S) -> impl Stream<Item = std::io::Result<UnixStream>>
+    where
+        S: Stream<Item = std::io::Result<UnixStream>>,
+    {
+        incoming.filter(|stream| {
+            let pass = stream.as_ref().map_or(true, allowed);
+            if !pass {
+                tracing::warn!("a connection of another user was refused");
+            }
+            std::future::ready(pass)
+        })
+    }
+    fn connected<T: Connected>(stream: T) -> T {
+        stream
+    }
+    filter(UnixListenerStream::new(listener)).map(|stream| stream.map(connected)).boxed()
+}

@@ -1,0 +1,102 @@
+//! The only place that builds `tonic::Status`: every error has a code, an ErrorInfo with a
+//! reason for machines, and a message that says what happened, to what, and what to do.
+
+use std::collections::HashMap;
+
+use landlord_core::{ErrorKind, Failure, Violations, ids::InvalidName, ports::StoreError};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// Domain of every ErrorInfo.
+pub(crate) const DOMAIN: &str = "landlord.dev";
+
+fn status(code: Code, reason: &str, message: impl Into<String>, metadata: &[(&str, &str)]) -> Status {
+    let metadata: HashMap<String, String> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
+    Status::with_error_details(code, message, details)
+}
+
+/// All violations of a request at once.
+pub(crate) fn invalid(violations: &Violations) -> Status {
+    let mut details =
+        ErrorDetails::with_error_info("FIELD_VIOLATIONS", DOMAIN, HashMap::<String, String>::new());
+    for violation in &violations.0 {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    Status::with_error_details(Code::InvalidArgument, format!("invalid request: {violations}"), details)
+}
+
+/// One violation.
+pub(crate) fn invalid_field(field: &str, description: impl Into<String>) -> Status {
+    let violation = landlord_core::Violation { field: field.into(), description: description.into() };
+    invalid(&Violations(vec![violation]))
+}
+
+/// A name that does not parse.
+pub(crate) fn invalid_name(field: &str, error: &InvalidName) -> Status {
+    invalid_field(field, error.to_string())
+}
+
+/// A method or feature that is not there.
+pub(crate) fn unimplemented(what: &str) -> Status {
+    status(Code::Unimplemented, "UNIMPLEMENTED", what, &[])
+}
+
+/// A store's error as clients see it. What they can't mend is logged here, once.
+pub(crate) fn store(error: &StoreError) -> Status {
+    let message = error.to_string();
+    match error {
+        StoreError::NotFound(name) => status(Code::NotFound, "NOT_FOUND", message, &[("resource", name)]),
+        StoreError::AlreadyExists(name) => {
+            status(Code::AlreadyExists, "ALREADY_EXISTS", message, &[("resource", name)])
+        }
+        StoreError::EtagMismatch { name } => {
+            status(Code::Aborted, "ETAG_MISMATCH", message, &[("resource", name)])
+        }
+        StoreError::RequestIdReused(id) => {
+            status(Code::InvalidArgument, "REQUEST_ID_REUSED", message, &[("request_id", id)])
+        }
+        StoreError::DeletionProtected(name) => {
+            status(Code::FailedPrecondition, "DELETION_PROTECTED", message, &[("resource", name)])
+        }
+        StoreError::FailedPrecondition(_) => {
+            status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[])
+        }
+        StoreError::InvalidArgument(_) => {
+            status(Code::OutOfRange, "TOKEN_OUT_OF_RANGE", message, &[])
+        }
+        StoreError::FenceLost(_) | StoreError::Corrupt { .. } => {
+            tracing::error!(error = message, "the store gave an answer that can't be used");
+            status(Code::Internal, "INTERNAL", "the daemon can't read its store; see its log", &[])
+        }
+        StoreError::Unavailable { source, .. } => {
+            tracing::error!(error = message, source = %source, "the store is unavailable");
+            status(Code::Unavailable, "STORE_UNAVAILABLE", "the store is unavailable; try again", &[])
+        }
+    }
+}
+
+/// Code of a failure, also of one that ended an operation.
+pub(crate) fn failure_code(kind: ErrorKind) -> Code {
+    match kind {
+        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Capacity => Code::Unavailable,
+        ErrorKind::Quota => Code::ResourceExhausted,
+        ErrorKind::Auth => Code::PermissionDenied,
+        ErrorKind::Invalid => Code::InvalidArgument,
+        ErrorKind::Conflict => Code::FailedPrecondition,
+        ErrorKind::NameTaken => Code::AlreadyExists,
+        ErrorKind::Internal => Code::Internal,
+    }
+}
+
+/// A failure of the daemon's other parts, with its remedy.
+pub(crate) fn failure(failure: &Failure) -> Status {
+    let metadata = [("code", failure.code.as_str()), ("remedy", failure.remedy.as_str())];
+    let message = if failure.remedy.is_empty() {
+        failure.message.clone()
+    } else {
+        format!("{}; {}", failure.message, failure.remedy)
+    };
+    status(failure_code(failure.kind), failure.kind.as_str(), message, &metadata)
+}
