@@ -2,3 +2,6 @@
 //! in the crates that it wires.
 
 pub mod config;
+mod kube_access;
+pub mod startup;
+pub mod telemetry;

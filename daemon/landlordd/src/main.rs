@@ -1,3 +1,94 @@
-//! The landlord daemon.
+//! `landlordd`: start-up and shutdown on one page.
 
-fn main() {}
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use landlordd::{
+    config::{Layers, Loaded, check, load, print},
+    startup, telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Where the configuration is looked for.
+const CONFIG_PATH: &str = "/etc/landlord/landlord.toml";
+
+/// Builds, keeps and removes customers' environments.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Configuration file [default: /etc/landlord/landlord.toml, if it exists].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one value, over file and environment: `engine.lease_ttl=40s`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Prints every value with its origin, secrets masked, and ends.
+    #[arg(long)]
+    print_config: bool,
+    /// Checks the configuration and the plugins' files, and ends.
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(landlord_plugin_host::child::CHILD_ARGUMENT) {
+        landlord_plugin_host::run_child();
+    }
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "landlordd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let file = arguments.config.or_else(|| {
+        let usual = Path::new(CONFIG_PATH);
+        usual.is_file().then(|| usual.to_owned())
+    });
+    let layers = Layers { file, sets: arguments.sets, environment: true };
+    let loaded: Loaded = load(&layers)?;
+    if arguments.print_config {
+        std::io::stdout().write_all(print(&loaded).as_bytes())?;
+        return Ok(());
+    }
+    let config = loaded.config;
+    let checked = match check(&config) {
+        Ok(checked) => checked,
+        Err(problems) => bail!("the configuration does not fit together:\n{}", problems.join("\n")),
+    };
+    if arguments.check_config {
+        startup::check_plugins(&checked)?;
+        writeln!(std::io::stdout(), "the configuration is fine")?;
+        return Ok(());
+    }
+    telemetry::init(&config.log)?;
+    // One TLS provider in the whole process; a second installation is harmless.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let daemon = startup::run(&config, checked, stop.clone());
+        tokio::pin!(daemon);
+        loop {
+            tokio::select! {
+                result = &mut daemon => return result,
+                _ = terminate.recv() => stop.cancel(),
+                _ = interrupt.recv() => stop.cancel(),
+            }
+        }
+    })
+}

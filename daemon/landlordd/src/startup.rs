@@ -1,0 +1,189 @@
+//! Wires the parts and runs them until told to stop.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use landlord_core::ports::{Deployer, ProviderKey, Providers};
+use landlord_engine::{BucketFigures, Engine, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_grpc::{Listen, Ports};
+use landlord_plugin_host::{Plugin, PluginFile, PluginHost, PluginOptions};
+use landlord_provider_api::v1::ConfigureRequest;
+use landlord_store::{SqliteOptions, SqliteStore};
+use secrecy::ExposeSecret as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Checked, Config, ProviderSetup},
+    kube_access::OperatorAccess,
+};
+
+/// Runs the daemon until cancelled.
+///
+/// # Errors
+/// What can't be started, with what to do about it.
+pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> Result<()> {
+    // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
+    let plugins = plugins(&checked)?;
+    let deployer = deployer(config, &checked).await?;
+    let options = SqliteOptions { events_max: config.store.events_max };
+    let store = SqliteStore::open(&config.store.path, options).await?;
+    let store_port = Arc::new(store.clone());
+    let tasks = TaskTracker::new();
+    let host = Arc::new(PluginHost::new(plugins.clone()));
+    start_plugins(&plugins, &tasks, &stop);
+    let ports = EnginePorts {
+        store: store_port.clone(),
+        providers: host.clone(),
+        deployer,
+    };
+    let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
+    let running = tasks.spawn(engine.run(stop.clone()));
+    let api = Ports {
+        store: store_port.clone(),
+        catalog: Arc::new(checked.catalog),
+        providers: host.clone(),
+        kube_access: Arc::new(OperatorAccess {
+            installation: checked.installation,
+            store: store_port,
+            providers: host as Arc<dyn Providers>,
+        }),
+        wake: Arc::new(handle),
+    };
+    let listen = Listen {
+        socket: config.server.socket.clone(),
+        tcp: if config.server.tcp_listen.is_empty() { None } else { Some(config.server.tcp_listen.parse()?) },
+    };
+    let socket = listen.socket.display().to_string();
+    let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
+        tracing::info!(socket, "landlordd is ready");
+    })
+    .await;
+    // A server that failed ends the daemon; the engine then drains as on SIGTERM.
+    stop.cancel();
+    running.await.context("the engine panicked")?;
+    tasks.close();
+    tasks.wait().await;
+    store.close().await;
+    served?;
+    tracing::info!("landlordd has ended");
+    Ok(())
+}
+
+/// Checks the plugins' files as a start would.
+///
+/// # Errors
+/// Every file that would be refused.
+pub fn check_plugins(checked: &Checked) -> Result<()> {
+    plugins(checked).map(|_| ())
+}
+
+type Plugins = BTreeMap<ProviderKey, Arc<Plugin>>;
+
+fn plugins(checked: &Checked) -> Result<Plugins> {
+    let program = own_program()?;
+    let mut plugins = Plugins::new();
+    let mut problems = Vec::new();
+    for setup in &checked.providers {
+        let sha256 = (!setup.provider.sha256.is_empty()).then_some(setup.provider.sha256.as_str());
+        match PluginFile::check(&setup.provider.plugin, sha256) {
+            Ok(file) => {
+                let plugin = plugin(&checked.installation, setup, file, program.clone());
+                plugins.insert(setup.key.clone(), Arc::new(plugin));
+            }
+            Err(error) => problems.push(format!("providers.{}: {error}", setup.key.provider)),
+        }
+    }
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(plugins)
+}
+
+/// The running file itself, also after it was replaced on disk.
+fn own_program() -> Result<PathBuf> {
+    let program = PathBuf::from("/proc/self/exe");
+    program.try_exists().context("/proc is not mounted; plugins run as children of this program")?;
+    std::env::current_exe().context("the daemon's own program can't be found")
+}
+
+fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: PathBuf) -> Plugin {
+    let provider = &setup.provider;
+    let configure = ConfigureRequest {
+        installation: installation.to_owned(),
+        config_json: serde_json::Value::Object(provider.settings.clone()).to_string(),
+        credential_json: setup.credential_json.expose_secret().as_bytes().to_vec(),
+        endpoint_override: provider.endpoint_override.clone(),
+    };
+    let options = PluginOptions {
+        program,
+        call_deadline: provider.call_deadline.get(),
+        calls_max: provider.calls_max,
+        memory_max_mib: provider.memory_max_mib,
+        environment: provider.environment.clone(),
+    };
+    Plugin::new(setup.key.clone(), file, configure, options)
+}
+
+/// Starts every plugin in the background; one that does not start is tried again at its first
+/// call, and its tenants say so.
+fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToken) {
+    for (key, plugin) in plugins {
+        let (key, plugin, stop) = (key.clone(), Arc::clone(plugin), stop.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                started = plugin.start() => match started {
+                    Ok(()) => tracing::info!(plugin = %key, "plugin is ready"),
+                    Err(error) => tracing::error!(plugin = %key, %error, "plugin does not start"),
+                },
+            }
+        });
+    }
+}
+
+async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn Deployer>>> {
+    if checked.catalog.classes.values().all(|class| class.stack.is_none()) {
+        return Ok(None);
+    }
+    let deploy = &config.deploy;
+    let deployer = landlord_deploy::HelmDeployer::open(landlord_deploy::DeployOptions {
+        stacks_dir: deploy.stacks_dir.clone(),
+        helm_path: deploy.helm_path.clone(),
+        helm_version: deploy.helm_version.clone(),
+        state_dir: deploy.state_dir.clone(),
+        helm_processes_max: deploy.helm_processes_max,
+        gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty())
+            .then(|| deploy.gateway_api_crds.clone()),
+    })
+    .await?;
+    Ok(Some(Arc::new(deployer)))
+}
+
+fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
+    let engine = &config.engine;
+    let mut providers = BTreeMap::new();
+    for setup in &checked.providers {
+        let figures = |bucket: &crate::config::RateBucket| BucketFigures {
+            rate_per_second: bucket.rate_per_second,
+            burst: bucket.burst,
+        };
+        let buckets = &setup.provider.rate_buckets;
+        let options = ProviderOptions {
+            time_scale: setup.provider.time_scale,
+            buckets: buckets.iter().map(|(name, bucket)| (name.clone(), figures(bucket))).collect(),
+        };
+        providers.insert(setup.key.provider.clone(), options);
+    }
+    EngineOptions {
+        installation: checked.installation.clone(),
+        // Unique for every start: a lease of an earlier run is never taken for our own.
+        owner: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4()),
+        passes_max: engine.passes_max,
+        lease_ttl: engine.lease_ttl.get(),
+        resync_interval: engine.resync_interval.get(),
+        teardown_patience: engine.teardown_patience.get(),
+        retry_patience: engine.retry_patience.get(),
+        drain_deadline: engine.drain_deadline.get(),
+        providers,
+    }
+}
