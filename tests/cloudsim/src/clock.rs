@@ -23,7 +23,9 @@ impl Clock {
     /// A clock on which one simulated second lasts `scale` real seconds.
     #[must_use]
     pub fn new(scale: f64) -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         Self {
             anchor_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
             anchor: Instant::now(),
@@ -39,7 +41,10 @@ impl Clock {
 
     /// How long `sim_ms` simulated milliseconds last, in wall-clock microseconds.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "durations are bounded by hours")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "durations are bounded by hours"
+    )]
     pub fn wall_us(&self, sim_ms: u64) -> Micros {
         (sim_ms as f64 * self.scale * 1_000.0).round() as Micros
     }
@@ -52,7 +57,10 @@ impl Clock {
 
     /// Simulated milliseconds from `from` to `to`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "durations are bounded by hours")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "durations are bounded by hours"
+    )]
     pub fn sim_ms_between(&self, from: Micros, to: Micros) -> i64 {
         ((to - from) as f64 / self.scale / 1_000.0).round() as i64
     }

@@ -31,7 +31,15 @@ pub struct Ctx<'a> {
 impl<'a> Ctx<'a> {
     /// A context at `now`.
     pub fn new(world: &'a mut World, key: ScopeKey, now: Micros) -> Self {
-        Self { world, key, now, horizon: None, changes: Vec::new(), ready_in_ms: None, detail: None }
+        Self {
+            world,
+            key,
+            now,
+            horizon: None,
+            changes: Vec::new(),
+            ready_in_ms: None,
+            detail: None,
+        }
     }
 
     /// This context's scope.
@@ -49,8 +57,16 @@ impl<'a> Ctx<'a> {
     /// `arn:aws:SERVICE:REGION:ACCOUNT:REST`.
     #[must_use]
     pub fn arn(&self, service: &str, rest: &str) -> String {
-        let region = if self.key.region == GLOBAL { "" } else { &self.key.region };
-        let account = if matches!(service, "route53") { "" } else { &self.key.account };
+        let region = if self.key.region == GLOBAL {
+            ""
+        } else {
+            &self.key.region
+        };
+        let account = if matches!(service, "route53") {
+            ""
+        } else {
+            &self.key.account
+        };
         format!("arn:aws:{service}:{region}:{account}:{rest}")
     }
 
@@ -101,7 +117,9 @@ impl<'a> Ctx<'a> {
 
     /// Marks an object as gone but still described for an hour, as EC2 does.
     pub fn retire(&mut self, id: &str, state: &str) {
-        let Some(mut object) = self.scope().take(id) else { return };
+        let Some(mut object) = self.scope().take(id) else {
+            return;
+        };
         object.state = state.to_owned();
         self.bury(&object);
         object.gone_us = Some(self.now);
@@ -112,7 +130,11 @@ impl<'a> Ctx<'a> {
 
     fn bury(&mut self, object: &Object) {
         self.changes.push((Effect::Deleted, object.summary()));
-        if let Some(work) = self.world.work.get_mut(&(object.id.clone(), "delete".to_owned())) {
+        if let Some(work) = self
+            .world
+            .work
+            .get_mut(&(object.id.clone(), "delete".to_owned()))
+        {
             work.done = true;
         }
         if object.kind.in_tagging_api() && !object.tags.is_empty() {
@@ -121,7 +143,12 @@ impl<'a> Ctx<'a> {
             let until_us = now + self.world.clock.wall_us(lag);
             let scope = self.scope();
             scope.tombstones.retain(|t| t.until_us > now);
-            scope.tombstones.push(Tombstone { arn: object.arn.clone(), kind: object.kind, tags: object.tags.clone(), until_us });
+            scope.tombstones.push(Tombstone {
+                arn: object.arn.clone(),
+                kind: object.kind,
+                tags: object.tags.clone(),
+                until_us,
+            });
         }
     }
 
@@ -141,7 +168,9 @@ impl<'a> Ctx<'a> {
     pub fn begin_work(&mut self, operation: &str, id: &str, sim_ms: u64) {
         self.ready_in_ms = Some(self.ready_in_ms.unwrap_or(0).max(sim_ms));
         let end_us = self.now + self.world.clock.wall_us(sim_ms);
-        let Some(object) = self.scope().get(id).map(Object::summary) else { return };
+        let Some(object) = self.scope().get(id).map(Object::summary) else {
+            return;
+        };
         let work = Work {
             account: self.key.account.clone(),
             region: self.key.region.clone(),
@@ -151,13 +180,19 @@ impl<'a> Ctx<'a> {
             end_us,
             done: false,
         };
-        self.world.work.insert((id.to_owned(), operation.to_owned()), work);
+        self.world
+            .work
+            .insert((id.to_owned(), operation.to_owned()), work);
     }
 
     /// Notes that the cloud's work on `id` has ended now.
     pub fn end_work(&mut self, operation: &str, id: &str) {
         let now = self.now;
-        if let Some(work) = self.world.work.get_mut(&(id.to_owned(), operation.to_owned())) {
+        if let Some(work) = self
+            .world
+            .work
+            .get_mut(&(id.to_owned(), operation.to_owned()))
+        {
             work.end_us = now;
             work.done = true;
         }
@@ -174,7 +209,10 @@ impl<'a> Ctx<'a> {
             return;
         }
         let entry = self.entry(Origin::Cloud, service, action);
-        self.flush(Entry { caller: format!("{service}.amazonaws.com"), ..entry });
+        self.flush(Entry {
+            caller: format!("{service}.amazonaws.com"),
+            ..entry
+        });
     }
 
     /// A blank entry for this context.
@@ -213,10 +251,17 @@ impl<'a> Ctx<'a> {
             return;
         }
         for effect in [Effect::Created, Effect::Changed, Effect::Deleted] {
-            let objects: Vec<ObjectRef> =
-                changes.iter().filter(|(e, _)| *e == effect).map(|(_, o)| o.clone()).collect();
+            let objects: Vec<ObjectRef> = changes
+                .iter()
+                .filter(|(e, _)| *e == effect)
+                .map(|(_, o)| o.clone())
+                .collect();
             if !objects.is_empty() {
-                self.world.journal.append(Entry { effect, objects, ..template.clone() });
+                self.world.journal.append(Entry {
+                    effect,
+                    objects,
+                    ..template.clone()
+                });
             }
         }
     }

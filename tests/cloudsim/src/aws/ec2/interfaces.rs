@@ -14,7 +14,9 @@ use crate::{
 pub fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
     // A load balancer is gone at once for callers; its interfaces follow, found by what they are attached to.
     remove_interfaces_of(ctx, id);
-    let Some(object) = ctx.scope().get(id).cloned() else { return };
+    let Some(object) = ctx.scope().get(id).cloned() else {
+        return;
+    };
     if object.kind == Kind::NatGateway {
         let allocation = object.text("allocation").to_owned();
         ctx.adjust(&allocation, |o| o.set("interface", ""));
@@ -24,8 +26,11 @@ pub fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
 
 fn remove_interfaces_of(ctx: &mut Ctx<'_>, id: &str) {
     let prefix = format!("{id}/");
-    let of_it: Vec<String> =
-        ctx.scope().named_under(Kind::NetworkInterface, &prefix).map(|o| o.id.clone()).collect();
+    let of_it: Vec<String> = ctx
+        .scope()
+        .named_under(Kind::NetworkInterface, &prefix)
+        .map(|o| o.id.clone())
+        .collect();
     for interface in of_it {
         ctx.delete(&interface);
     }
@@ -52,9 +57,20 @@ pub struct NewInterface {
 ///
 /// # Errors
 /// No such subnet.
-pub fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, tags: Tags) -> Result<String> {
+pub fn create_interface(
+    ctx: &mut Ctx<'_>,
+    subnet: &str,
+    request: NewInterface,
+    tags: Tags,
+) -> Result<String> {
     let place = existing(ctx, Kind::Subnet, subnet)?;
-    let mut interface = new_object(ctx, Kind::NetworkInterface, "eni", "network-interface", tags);
+    let mut interface = new_object(
+        ctx,
+        Kind::NetworkInterface,
+        "eni",
+        "network-interface",
+        tags,
+    );
     let id = interface.id.clone();
     interface.vpc.clone_from(&place.vpc);
     if !request.attached_to.is_empty() {
@@ -62,16 +78,33 @@ pub fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, 
         interface.name = Some(format!("{}/{id}", request.attached_to));
     }
     interface.owner = request.owner.unwrap_or(Owner::Customer);
-    interface.state = if request.attached_to.is_empty() { "available" } else { "in-use" }.to_owned();
+    interface.state = if request.attached_to.is_empty() {
+        "available"
+    } else {
+        "in-use"
+    }
+    .to_owned();
     let address = private_ip(place.text("cidr"), ctx.world.ids);
-    let attachment = if request.attached_to.is_empty() { String::new() } else { format!("eni-attach-{}", ctx.world.hex(17)) };
+    let attachment = if request.attached_to.is_empty() {
+        String::new()
+    } else {
+        format!("eni-attach-{}", ctx.world.hex(17))
+    };
     let groups = if request.groups.is_empty() && request.interface_type != "nat_gateway" {
         let vpc = place.vpc.clone().unwrap_or_default();
-        ctx.scope().in_vpc(&vpc).filter(|o| o.owner == Owner::Default && o.kind == Kind::SecurityGroup).map(|o| o.id.clone()).collect()
+        ctx.scope()
+            .in_vpc(&vpc)
+            .filter(|o| o.owner == Owner::Default && o.kind == Kind::SecurityGroup)
+            .map(|o| o.id.clone())
+            .collect()
     } else {
         request.groups
     };
-    let kind = if request.interface_type.is_empty() { "interface" } else { &request.interface_type };
+    let kind = if request.interface_type.is_empty() {
+        "interface"
+    } else {
+        &request.interface_type
+    };
     let interface = interface
         .with("subnet", subnet)
         .with("zone", place.text("zone"))
@@ -90,7 +123,9 @@ pub fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, 
 fn private_ip(cidr: &str, n: u64) -> String {
     let base = cidr.split('/').next().unwrap_or("10.0.0.0");
     let octets: Vec<u64> = base.split('.').filter_map(|o| o.parse().ok()).collect();
-    let [a, b, c, d] = octets[..] else { return base.to_owned() };
+    let [a, b, c, d] = octets[..] else {
+        return base.to_owned();
+    };
     let low = d + 4 + n % 250;
     format!("{a}.{b}.{}.{}", c + low / 256, low % 256)
 }
@@ -114,12 +149,18 @@ pub fn delete_interface(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
 /// # Errors
 /// Not found, or not permitted.
 pub fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()> {
-    let found = ctx.scope().of_kind(Kind::NetworkInterface).find(|o| o.text("attachment") == attachment).cloned();
+    let found = ctx
+        .scope()
+        .of_kind(Kind::NetworkInterface)
+        .find(|o| o.text("attachment") == attachment)
+        .cloned();
     let Some(interface) = found else {
         let message = format!("The attachment '{attachment}' does not exist");
         return Err(AwsError::new("InvalidAttachmentID.NotFound", message));
     };
-    if matches!(interface.owner, Owner::Service | Owner::Eks) && !interface.text("attached_to").starts_with("i-") {
+    if matches!(interface.owner, Owner::Service | Owner::Eks)
+        && !interface.text("attached_to").starts_with("i-")
+    {
         let message = "You do not have permission to access the specified resource.";
         return Err(AwsError::new("AuthFailure", message));
     }
