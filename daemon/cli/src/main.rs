@@ -1,3 +1,6 @@
-//! landlord, the command line client of landlordd.
+//! The program `landlord`; see the library.
 
-fn main() {}
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::process::ExitCode {
+    landlord_cli::run().await
+}

@@ -71,7 +71,7 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised() {
     let world = bare_world(FAST).unwrap();
     let control = world.simulator().control();
     let cli = world.cli();
-    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 0})).unwrap();
+    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 0}})).unwrap();
     let tenant = TenantFile::new("acme", "prod", CLASS);
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
@@ -81,7 +81,7 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised() {
     let waited = cli.run(&["wait", &tenant.name(), "--for=ready", "--timeout=10s"]).unwrap();
     assert_eq!(waited.code, 3, "wait must end with 'operation failed': {waited:?}");
 
-    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 5})).unwrap();
+    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 5}})).unwrap();
     cli.ok(&["retry", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
@@ -93,7 +93,7 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised() {
 fn a_failed_tenant_can_be_deleted_and_leaves_nothing() {
     let world = bare_world(FAST).unwrap();
     let control = world.simulator().control();
-    control.post("quotas", &json!({"account": ACCOUNT, "quota": "vpcs", "value": 0})).unwrap();
+    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 0}})).unwrap();
     let tenant = TenantFile::new("acme", "prod", CLASS);
     let cli = world.cli();
     cli.apply(&tenant).unwrap();

@@ -15,6 +15,9 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 /// Longest answer waited for: the journal's long poll and some.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A journal page of many thousand entries.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+
 /// A running simulator.
 #[derive(Debug)]
 pub struct Simulator {
@@ -44,7 +47,7 @@ impl Simulator {
         let mut service = Service::start("cloudsim", program, &all, &folder.join("cloudsim.log"))?;
         let control = Control::new(&endpoint);
         let deadline = Instant::now() + START_PATIENCE;
-        while control.journal(i64::MAX).is_err() {
+        while !control.is_up() {
             if let Some(status) = service.ended()? {
                 bail!("cloudsim ended with {status}:\n{}", service.log_tail(20));
             }
@@ -93,7 +96,26 @@ impl Control {
     /// # Errors
     /// No or an unexpected answer.
     pub fn journal(&self, since: i64) -> Result<Vec<Value>> {
-        list(self.get(&format!("journal?since={since}"))?)
+        let mut entries = Vec::new();
+        let mut last = since;
+        loop {
+            let url = format!("{}/_sim/journal?since={last}", self.endpoint);
+            let mut response = self.agent.get(&url).call().with_context(|| format!("GET {url}"))?;
+            let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+            let page = text.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+            let page = page.with_context(|| format!("{url} answered no JSON lines: {text}"))?;
+            let Some(newest) = page.last().and_then(|entry| entry["seq"].as_i64()) else {
+                return Ok(entries);
+            };
+            last = newest;
+            entries.extend(page);
+        }
+    }
+
+    /// Whether it answers.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.get("health").is_ok()
     }
 
     /// Live objects of an account.
@@ -138,14 +160,15 @@ impl Control {
 
 fn answer(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
     let status = response.status();
-    let text = response.body_mut().read_to_string()?;
+    let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
     if !status.is_success() {
         bail!("{url} answered {status}: {text}");
     }
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(&text).with_context(|| format!("{url} answered no JSON: {text}"))
+    // An answer that is no JSON (a word) is told as text.
+    Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 /// The list in an answer, bare or as the only array of an object.

@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where the daemon listens by default.
+pub const SERVER_DEFAULT: &str = "unix:///run/landlord/landlord.sock";
+
+/// Client of landlordd: builds, watches and removes customers' environments.
+#[derive(Debug, Parser)]
+#[command(name = "landlord", version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// Daemon: unix:///path or http://127.0.0.1:port.
+    #[arg(long, global = true, env = "LANDLORD_SERVER", default_value = SERVER_DEFAULT)]
+    pub server: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed out but running, 5 not found, \
+6 conflict, 7 auth, 8 unavailable, 9 cancelled.\n\
+A TENANT is customers/CUSTOMER/tenants/TENANT, or CUSTOMER/TENANT.";
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Creates tenants from a file, or changes those that exist.
+    Apply(Apply),
+    /// Shows tenants, operations or providers.
+    Get(Get),
+    /// Tells all about a tenant: conditions, stages, what blocks and what would mend it.
+    Describe {
+        /// Tenant.
+        #[arg(value_name = "TENANT")]
+        name: String,
+    },
+    /// Removes a tenant and everything of it.
+    Delete(Delete),
+    /// Follows what happens, until interrupted.
+    Watch(Watch),
+    /// Waits until a tenant or an operation is as asked, or can't become so.
+    Wait(Wait),
+    /// Lists what happened to a tenant.
+    Events {
+        /// Tenant, also one that is gone.
+        #[arg(value_name = "TENANT")]
+        name: String,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Starts the failed stages of a tenant again.
+    Retry {
+        /// Tenant.
+        #[arg(value_name = "TENANT")]
+        name: String,
+    },
+    /// Cancels a running create or update: stops at the next safe point, then unwinds.
+    Cancel {
+        /// Tenant, or operations/ID.
+        #[arg(value_name = "TENANT|OPERATION")]
+        name: String,
+    },
+    /// Prints a short-lived kubeconfig for a tenant's cluster.
+    Kubeconfig {
+        /// Tenant.
+        #[arg(value_name = "TENANT")]
+        name: String,
+    },
+    /// Shows the provider plugins.
+    Plugins {
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Prints the client's version.
+    Version,
+    /// Prints a completion script.
+    Completion {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A table.
+    #[default]
+    Table,
+    /// A table with more columns.
+    Wide,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// One JSON object a line.
+    Jsonl,
+    /// Names, one a line.
+    Name,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// File with one or more tenants (YAML or JSON); `-`: standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Check everything, change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait until the tenants are READY.
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait.
+    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Idempotency key (UUID), for a file with one tenant.
+    #[arg(long)]
+    pub request_id: Option<String>,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub struct Get {
+    /// `tenants`, `operations`, `providers`, or the name of a tenant or operation.
+    pub what: String,
+    /// Name, after `tenant` or `operation`.
+    pub name: Option<String>,
+    /// Of this customer only.
+    #[arg(long)]
+    pub customer: Option<String>,
+    /// AIP-160 filter: `state = READY AND provider = "…"`.
+    #[arg(long, default_value = "")]
+    pub filter: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Do not wait for an API server that can't be reached.
+    #[arg(long)]
+    pub force: bool,
+    /// Only if it still has this etag.
+    #[arg(long, default_value = "")]
+    pub etag: String,
+    /// Wait until nothing is left, and print what was removed.
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait.
+    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// Form of the output of --wait.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Tenant; none: all.
+    #[arg(value_name = "TENANT")]
+    pub name: Option<String>,
+    /// Of this customer only.
+    #[arg(long)]
+    pub customer: Option<String>,
+    /// Go on after this token.
+    #[arg(long, default_value = "")]
+    pub resume_token: String,
+    /// Form of the output: table, json or jsonl.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// Tenant, or operations/ID.
+    #[arg(value_name = "TENANT|OPERATION")]
+    pub name: String,
+    /// `ready`, `deleted`, `done` (an operation), or `condition=TYPE`.
+    #[arg(long = "for", default_value = "ready")]
+    pub goal: String,
+    /// Longest wait.
+    #[arg(long, default_value = "2h", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+}

@@ -1,0 +1,103 @@
+//! `describe`: all about one tenant, for a human who wonders why it is not READY.
+
+use std::fmt::Write as _;
+
+use landlord_proto::{
+    google::longrunning::{GetOperationRequest, operation::Result as Ended},
+    v1::{self, StageStatus, stage_status::State},
+};
+
+use super::metadata;
+use crate::{client::Client, error::Error, output, progress::elapsed};
+
+pub(crate) async fn run(client: &mut Client, name: &str) -> Result<(), Error> {
+    let request = v1::GetTenantRequest { name: name.to_owned() };
+    let tenant = client.tenants.get_tenant(request).await?.into_inner();
+    let request = GetOperationRequest { name: tenant.latest_operation.clone() };
+    let operation = client.operations.get_operation(request).await?.into_inner();
+    let mut text = String::new();
+    about(&mut text, &tenant);
+    let meta = metadata(&operation);
+    let done = if operation.done { "ended" } else { "running" };
+    let _ = writeln!(text, "\nOperation:   {} ({}, {done})", operation.name, meta.kind);
+    if let Some(Ended::Error(error)) = &operation.result {
+        let _ = writeln!(text, "Error:       {}", error.message);
+    }
+    for stage in &meta.stages {
+        one_stage(&mut text, stage);
+    }
+    output::print(&text)
+}
+
+fn about(text: &mut String, tenant: &v1::Tenant) {
+    let placement = tenant.placement.clone().unwrap_or_default();
+    let because = if placement.rule.is_empty() {
+        "named by the tenant".to_owned()
+    } else {
+        format!("chosen by rule {}", placement.rule)
+    };
+    let state = tenant.state().as_str_name();
+    let _ = writeln!(text, "Name:        {}", tenant.name);
+    let _ = writeln!(text, "UID:         {}", tenant.uid);
+    if !tenant.display_name.is_empty() {
+        let _ = writeln!(text, "Display:     {}", tenant.display_name);
+    }
+    let _ = writeln!(text, "State:       {state} (generation {}, READY at {})", tenant.generation, tenant.observed_generation);
+    let _ = writeln!(
+        text,
+        "Placement:   class {} ({because}), {} {} {}, level {}",
+        placement.class,
+        placement.provider,
+        placement.account,
+        placement.region,
+        placement.level().as_str_name()
+    );
+    let _ = writeln!(text, "Domain:      {}", tenant.domain);
+    let _ = writeln!(text, "Storage:     {} GiB", tenant.storage_gib);
+    let mut guards = Vec::new();
+    if tenant.deletion_protection {
+        guards.push("deletion protection");
+    }
+    if tenant.paused {
+        guards.push("paused");
+    }
+    if !guards.is_empty() {
+        let _ = writeln!(text, "Set:         {}", guards.join(", "));
+    }
+    for endpoint in &tenant.endpoints {
+        let _ = writeln!(text, "Endpoint:    {:<8} {}", endpoint.name, endpoint.url);
+    }
+    for condition in &tenant.conditions {
+        let _ = writeln!(
+            text,
+            "Condition:   {:<12} {:<6} {}{}",
+            condition.r#type,
+            condition.status,
+            condition.reason,
+            if condition.message.is_empty() { String::new() } else { format!(": {}", condition.message) }
+        );
+    }
+}
+
+fn one_stage(text: &mut String, stage: &StageStatus) {
+    let took = elapsed(stage).as_secs_f64();
+    let state = match stage.state() {
+        State::Unspecified => "?",
+        State::Running => "running",
+        State::Done => "done",
+        State::Failed => "FAILED",
+        State::Skipped => "skipped",
+    };
+    let attempt = if stage.attempt > 1 { format!(", attempt {}", stage.attempt) } else { String::new() };
+    let _ = writeln!(text, "  {:<18} {state:<8} {took:>7.1}s{attempt}", stage.stage);
+    if !stage.detail.is_empty() && stage.state() != State::Done {
+        let _ = writeln!(text, "      {}", stage.detail);
+    }
+    if !stage.error_message.is_empty() {
+        let code = if stage.error_code.is_empty() { String::new() } else { format!(" {}", stage.error_code) };
+        let _ = writeln!(text, "      {}{code}: {}", stage.error_kind, stage.error_message);
+    }
+    if !stage.remedy.is_empty() {
+        let _ = writeln!(text, "      remedy: {}", stage.remedy);
+    }
+}

@@ -1,0 +1,99 @@
+//! The commands, one module each where they are more than a call and a print.
+
+mod apply;
+mod delete;
+mod describe;
+mod get;
+mod wait;
+mod watch;
+
+use std::io::Write as _;
+
+use clap::CommandFactory as _;
+use landlord_proto::{
+    google::longrunning::{CancelOperationRequest, Operation},
+    v1,
+};
+use prost::Message as _;
+
+use crate::{
+    arguments::{Arguments, Command},
+    client::Client,
+    error::Error,
+    name, output,
+};
+
+/// Runs a command.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let server = arguments.server;
+    match arguments.command {
+        Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
+        // The file is read before the daemon is needed: a mistake in it needs no daemon.
+        Command::Apply(apply) => apply::run(&server, apply).await,
+        Command::Get(get) => get::run(&mut Client::connect(&server).await?, get).await,
+        Command::Describe { name } => {
+            describe::run(&mut Client::connect(&server).await?, &name::tenant(&name)?).await
+        }
+        Command::Delete(delete) => delete::run(&server, delete).await,
+        Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch).await,
+        Command::Wait(wait) => wait::run(&mut Client::connect(&server).await?, wait).await,
+        Command::Events { name, output } => {
+            let name = name::tenant(&name)?;
+            get::events(&mut Client::connect(&server).await?, &name, output).await
+        }
+        Command::Retry { name } => {
+            let name = name::tenant(&name)?;
+            let request = v1::RetryTenantRequest {
+                name: name.clone(),
+                request_id: uuid::Uuid::new_v4().to_string(),
+                ..Default::default()
+            };
+            let mut client = Client::connect(&server).await?;
+            let operation = client.tenants.retry_tenant(request).await?.into_inner();
+            output::print(&format!("{name} retrying ({})", operation.name))
+        }
+        Command::Cancel { name } => cancel(&server, &name).await,
+        Command::Kubeconfig { name } => {
+            let request = v1::GenerateKubeconfigRequest { name: name::tenant(&name)? };
+            let mut client = Client::connect(&server).await?;
+            let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
+            output::print(&answer.kubeconfig)
+        }
+        Command::Plugins { output } => {
+            get::providers(&mut Client::connect(&server).await?, output).await
+        }
+    }
+}
+
+async fn cancel(server: &str, text: &str) -> Result<(), Error> {
+    let mut client = Client::connect(server).await?;
+    let operation = if text.starts_with("operations/") {
+        text.to_owned()
+    } else {
+        latest_operation(&mut client, &name::tenant(text)?).await?
+    };
+    client.operations.cancel_operation(CancelOperationRequest { name: operation.clone() }).await?;
+    output::print(&format!("{operation} cancelling"))
+}
+
+/// The newest operation of a tenant.
+async fn latest_operation(client: &mut Client, name: &str) -> Result<String, Error> {
+    let request = v1::GetTenantRequest { name: name.to_owned() };
+    Ok(client.tenants.get_tenant(request).await?.into_inner().latest_operation)
+}
+
+/// What an operation carries.
+fn metadata(operation: &Operation) -> v1::OperationMetadata {
+    let any = operation.metadata.as_ref();
+    any.and_then(|any| v1::OperationMetadata::decode(any.value.as_slice()).ok()).unwrap_or_default()
+}
+
+/// A remark for humans, on standard error.
+fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

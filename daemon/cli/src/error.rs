@@ -1,0 +1,117 @@
+//! How a command can end, and the exit code of each.
+
+use std::process::ExitCode;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// Exit codes; part of the client's interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The command line or a file is wrong.
+    Usage = 2,
+    /// The operation failed, or the daemon had an error of its own.
+    Failed = 3,
+    /// The wait timed out; the work goes on.
+    TimedOut = 4,
+    /// There is no such thing.
+    NotFound = 5,
+    /// It exists already, has changed meanwhile, or is in the wrong state.
+    Conflict = 6,
+    /// Not allowed.
+    Auth = 7,
+    /// The daemon can't be reached, or asks to come back.
+    Unavailable = 8,
+    /// The operation was cancelled.
+    Cancelled = 9,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line or a file is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The daemon can't be reached.
+    #[error("can't reach landlordd at {server}: {problem}; is it running? --server or LANDLORD_SERVER names another")]
+    Unreachable {
+        /// Address.
+        server: String,
+        /// Why.
+        problem: String,
+    },
+    /// The daemon refused.
+    #[error("{}", describe(.0))]
+    Refused(Box<Status>),
+    /// The operation ended without success.
+    #[error("{message}")]
+    Operation {
+        /// Its code.
+        code: Code,
+        /// What happened.
+        message: String,
+    },
+    /// The wait is over, the work is not.
+    #[error("{0}")]
+    TimedOut(String),
+    /// Nothing has that name.
+    #[error("{0}")]
+    NotFound(String),
+    /// The output can't be written.
+    #[error("can't write the output: {0}")]
+    Output(#[from] std::io::Error),
+    /// An answer that can't be understood.
+    #[error("the daemon's answer can't be understood: {0}; is it of another version?")]
+    Answer(String),
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Refused(Box::new(status))
+    }
+}
+
+impl Error {
+    /// Its exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Refused(status) => of_code(status.code()),
+            Self::Operation { code: Code::Cancelled | Code::Aborted, .. } => Exit::Cancelled,
+            Self::Operation { .. } | Self::Output(_) | Self::Answer(_) => Exit::Failed,
+            Self::TimedOut(_) => Exit::TimedOut,
+            Self::NotFound(_) => Exit::NotFound,
+        }
+    }
+}
+
+fn of_code(code: Code) -> Exit {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => Exit::Usage,
+        Code::NotFound => Exit::NotFound,
+        Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => Exit::Conflict,
+        Code::PermissionDenied | Code::Unauthenticated => Exit::Auth,
+        Code::Unavailable | Code::DeadlineExceeded | Code::ResourceExhausted => Exit::Unavailable,
+        Code::Cancelled => Exit::Cancelled,
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => Exit::Failed,
+    }
+}
+
+/// The daemon's words; all field violations, one a line.
+fn describe(status: &Status) -> String {
+    let Some(request) = status.get_details_bad_request() else {
+        return status.message().to_owned();
+    };
+    let lines: Vec<String> =
+        request.field_violations.iter().map(|v| format!("  {}: {}", v.field, v.description)).collect();
+    format!("the request is not valid:\n{}", lines.join("\n"))
+}

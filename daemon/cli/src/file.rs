@@ -1,0 +1,172 @@
+//! Tenant files: one or more YAML documents of `kind: Tenant`.
+
+use std::{io::Read as _, path::Path};
+
+use landlord_proto::v1;
+use prost::{Message as _, Name as _};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use serde_json::{Map, Value};
+
+use crate::{error::Error, output};
+
+const API_VERSION: &str = "landlord.dev/v1";
+/// A spec has at most some 50 KiB.
+const FILE_BYTES_MAX: u64 = 10 << 20;
+/// Names further apart than this are no typing mistake.
+const NEAREST_DISTANCE_MAX: usize = 4;
+/// Fields of the resource that stand in `spec`.
+const SPEC: [&str; 9] = [
+    "displayName", "class", "region", "domain", "storageGib", "nodeCount", "stackValues",
+    "deletionProtection", "paused",
+];
+
+/// A tenant as a file describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TenantFile {
+    /// Customer id.
+    pub(crate) customer: String,
+    /// Tenant id.
+    pub(crate) tenant_id: String,
+    /// The resource, its name set.
+    pub(crate) tenant: v1::Tenant,
+}
+
+/// Reads the tenants of a file; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<Vec<TenantFile>, Error> {
+    let shown = path.display();
+    let broken = |problem: String| Error::Usage(format!("{shown}: {problem}"));
+    let mut text = String::new();
+    let result = if path.as_os_str() == "-" {
+        std::io::stdin().take(FILE_BYTES_MAX + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+    };
+    result.map_err(|error| broken(format!("can't be read: {error}")))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(broken(format!("has more than {FILE_BYTES_MAX} bytes")));
+    }
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .map_err(|error| broken(format!("is not valid YAML: {error}")))?;
+    let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    if documents.is_empty() {
+        return Err(broken("holds no tenant".into()));
+    }
+    let count = documents.len();
+    documents
+        .into_iter()
+        .enumerate()
+        .map(|(index, document)| {
+            let at = if count > 1 { format!("document {}: ", index + 1) } else { String::new() };
+            parse(document).map_err(|problem| broken(format!("{at}{problem}")))
+        })
+        .collect()
+}
+
+fn parse(document: Value) -> Result<TenantFile, String> {
+    let Value::Object(mut top) = document else { return Err("is not a tenant".into()) };
+    known(&top, &["apiVersion", "kind", "metadata", "spec"], "")?;
+    let version = take_text(&mut top, "apiVersion", "")?;
+    let kind = take_text(&mut top, "kind", "")?;
+    if version != API_VERSION || kind != "Tenant" {
+        return Err(format!("is {version:?} {kind:?}, not {API_VERSION:?} \"Tenant\""));
+    }
+    let mut metadata = take_map(&mut top, "metadata")?;
+    known(&metadata, &["customer", "name", "labels"], "metadata.")?;
+    let customer = take_text(&mut metadata, "customer", "metadata.")?;
+    let tenant_id = take_text(&mut metadata, "name", "metadata.")?;
+    let mut spec = take_map(&mut top, "spec")?;
+    known(&spec, &SPEC, "spec.")?;
+    if let Some(labels) = metadata.remove("labels") {
+        spec.insert("labels".into(), labels);
+    }
+    spec.insert("name".into(), format!("customers/{customer}/tenants/{tenant_id}").into());
+    let tenant = message(spec)?;
+    Ok(TenantFile { customer, tenant_id, tenant })
+}
+
+/// Through the descriptor, so that every field of the API is understood as the API says.
+fn message(fields: Map<String, Value>) -> Result<v1::Tenant, String> {
+    let pool = output::pool().map_err(|error| error.to_string())?;
+    let descriptor: MessageDescriptor =
+        pool.get_message_by_name(&v1::Tenant::full_name()).ok_or("the API knows no tenant")?;
+    let dynamic = DynamicMessage::deserialize(descriptor, Value::Object(fields))
+        .map_err(|error| format!("spec: {error}"))?;
+    v1::Tenant::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
+}
+
+fn take_text(map: &mut Map<String, Value>, field: &str, at: &str) -> Result<String, String> {
+    match map.remove(field) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(format!("{at}{field} must be a text, not {other}")),
+        None => Err(format!("{at}{field} is missing")),
+    }
+}
+
+fn take_map(map: &mut Map<String, Value>, field: &str) -> Result<Map<String, Value>, String> {
+    match map.remove(field) {
+        Some(Value::Object(inner)) => Ok(inner),
+        Some(_) => Err(format!("{field} must be a map")),
+        None => Err(format!("{field} is missing")),
+    }
+}
+
+fn known(map: &Map<String, Value>, fields: &[&str], at: &str) -> Result<(), String> {
+    for key in map.keys() {
+        if fields.contains(&key.as_str()) {
+            continue;
+        }
+        let nearest = fields
+            .iter()
+            .map(|field| (strsim::damerau_levenshtein(key, field), *field))
+            .filter(|(distance, _)| *distance <= NEAREST_DISTANCE_MAX)
+            .min();
+        return Err(match nearest {
+            Some((_, field)) => format!("unknown field {at}{key}; did you mean {at}{field}?"),
+            None => format!("unknown field {at}{key}; known are: {}", fields.join(", ")),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(text: &str) -> Result<Vec<TenantFile>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read(file.path()).map_err(|error| error.to_string())
+    }
+
+    const GOOD: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata:\n  customer: acme\n  name: prod\n  \
+        labels: {tier: gold}\nspec:\n  class: small\n  domain: acme.example.com\n  storageGib: 100\n  \
+        stackValues: {chat: {replicas: 2}}\n";
+
+    #[test]
+    fn a_tenant_is_read_whole() {
+        let tenants = from(GOOD).unwrap();
+        let tenant = &tenants[0].tenant;
+        assert_eq!(tenant.name, "customers/acme/tenants/prod");
+        assert_eq!((tenant.storage_gib, tenant.class.as_str()), (100, "small"));
+        assert_eq!(tenant.labels["tier"], "gold");
+        assert!(tenant.stack_values.as_ref().unwrap().fields.contains_key("chat"));
+        assert_eq!(from(&format!("{GOOD}---\n{GOOD}")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            (GOOD.replace("storageGib", "storageGB"), "did you mean spec.storageGib?"),
+            (GOOD.replace("metadata:", "metadat:"), "did you mean metadata?"),
+            (GOOD.replace("100", "lots"), "storageGib"),
+            (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
+            (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),
+            ("a: [".into(), "not valid YAML"),
+            (String::new(), "holds no tenant"),
+        ];
+        for (text, expected) in cases {
+            let error = from(&text).unwrap_err();
+            assert!(error.contains(expected), "{expected:?} is not in {error:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Live progress of an operation on standard error: on a terminal a bar for each stage, with
+//! elapsed and expected time; elsewhere a line for each change and a heartbeat.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use landlord_proto::v1::{OperationMetadata, StageStatus, stage_status::State};
+
+/// Without a change, a line is written this often when nobody sees bars.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A bar that waits longer than expected stays just below its end.
+const BAR_STEPS: u64 = 1_000;
+
+/// Shows the stages of one operation.
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    by_stage: BTreeMap<String, Seen>,
+    last_line: Instant,
+}
+
+struct Seen {
+    bar: Option<ProgressBar>,
+    state: State,
+    detail: String,
+    error: String,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            bars: terminal.then(MultiProgress::new),
+            by_stage: BTreeMap::new(),
+            last_line: Instant::now(),
+        }
+    }
+}
+
+impl Progress {
+    /// Shows what changed.
+    pub fn update(&mut self, metadata: &OperationMetadata) {
+        for stage in &metadata.stages {
+            self.stage(stage);
+        }
+        if self.bars.is_none() && self.last_line.elapsed() >= HEARTBEAT {
+            let running: Vec<String> = metadata
+                .stages
+                .iter()
+                .filter(|stage| stage.state() == State::Running)
+                .map(|stage| format!("{} {}", stage.stage, times(stage)))
+                .collect();
+            self.line(&format!("still working: {}", running.join(", ")));
+        }
+    }
+
+    fn stage(&mut self, stage: &StageStatus) {
+        let bars = self.bars.as_ref();
+        let seen = self.by_stage.entry(stage.stage.clone()).or_insert_with(|| Seen {
+            bar: bars.map(|bars| bars.add(new_bar(&stage.stage))),
+            state: State::Unspecified,
+            detail: String::new(),
+            error: String::new(),
+        });
+        if let Some(bar) = &seen.bar {
+            draw(bar, stage);
+            return;
+        }
+        let state = stage.state();
+        let news = if state != seen.state {
+            Some(headline(stage))
+        } else if stage.error_message != seen.error && !stage.error_message.is_empty() {
+            Some(format!("{:<16} retrying ({}): {}", stage.stage, stage.error_kind, stage.error_message))
+        } else if stage.detail != seen.detail && !stage.detail.is_empty() && state == State::Running {
+            Some(format!("{:<16} {}", stage.stage, stage.detail))
+        } else {
+            None
+        };
+        seen.state = state;
+        seen.detail.clone_from(&stage.detail);
+        seen.error.clone_from(&stage.error_message);
+        if let Some(news) = news {
+            self.line(&news);
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.last_line = Instant::now();
+        // A closed terminal is no reason to fail.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Leaves what is shown as it stands.
+    pub fn finish(&mut self) {
+        for seen in self.by_stage.values() {
+            if let Some(bar) = &seen.bar {
+                bar.abandon();
+            }
+        }
+    }
+}
+
+fn headline(stage: &StageStatus) -> String {
+    let (name, elapsed) = (&stage.stage, seconds(elapsed(stage)));
+    match stage.state() {
+        State::Unspecified => format!("{name:<16} ?"),
+        State::Running => {
+            let expected = expected(stage);
+            format!("{name:<16} started, expected {}", seconds(expected))
+        }
+        State::Done => format!("{name:<16} done after {elapsed}"),
+        State::Skipped => format!("{name:<16} {}", stage.detail),
+        State::Failed => {
+            let remedy = if stage.remedy.is_empty() { String::new() } else { format!("; {}", stage.remedy) };
+            format!("{name:<16} FAILED after {elapsed} ({}): {}{remedy}", stage.error_kind, stage.error_message)
+        }
+    }
+}
+
+fn new_bar(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:<16} {bar:24.cyan/blue} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(BAR_STEPS).with_style(style).with_prefix(name.to_owned())
+}
+
+fn draw(bar: &ProgressBar, stage: &StageStatus) {
+    let (elapsed, expected) = (elapsed(stage).as_secs_f64(), expected(stage).as_secs_f64());
+    match stage.state() {
+        State::Done => {
+            bar.set_position(BAR_STEPS);
+            bar.finish_with_message(format!("done {}", times(stage)));
+        }
+        State::Skipped => bar.abandon_with_message(stage.detail.clone()),
+        State::Failed => {
+            bar.abandon_with_message(format!("FAILED ({}): {}", stage.error_kind, stage.error_message));
+        }
+        State::Running | State::Unspecified => {
+            let part = if expected > 0.0 { (elapsed / expected).min(0.99) } else { 0.5 };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 990")]
+            bar.set_position((part * 1_000.0) as u64);
+            let trouble = if stage.error_message.is_empty() {
+                stage.detail.clone()
+            } else {
+                format!("retrying: {}", stage.error_message)
+            };
+            bar.set_message(format!("{} {trouble}", times(stage)));
+        }
+    }
+}
+
+/// `12.0s/15.0s`: elapsed and expected.
+fn times(stage: &StageStatus) -> String {
+    format!("{}/{}", seconds(elapsed(stage)), seconds(expected(stage)))
+}
+
+fn seconds(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if seconds < 100.0 { format!("{seconds:.1}s") } else { format!("{:.0}m{:02.0}s", (seconds / 60.0).floor(), seconds % 60.0) }
+}
+
+fn expected(stage: &StageStatus) -> Duration {
+    stage.expected_duration.and_then(|d| Duration::try_from(d).ok()).unwrap_or_default()
+}
+
+/// Time that a stage took, or takes so far.
+pub(crate) fn elapsed(stage: &StageStatus) -> Duration {
+    let millis = |time: &prost_types::Timestamp| time.seconds * 1_000 + i64::from(time.nanos / 1_000_000);
+    let Some(start) = stage.start_time.as_ref().map(millis) else { return Duration::ZERO };
+    let end = stage
+        .end_time
+        .as_ref()
+        .map_or_else(|| jiff::Timestamp::now().as_millisecond(), millis);
+    Duration::from_millis(u64::try_from(end - start).unwrap_or(0))
+}
