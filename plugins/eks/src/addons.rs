@@ -19,28 +19,25 @@ use crate::{
 /// Seconds between looks.
 const POLL_S: i64 = 10;
 
-/// One add-on as this plugin sets it up.
-struct Wanted {
-    name: &'static str,
+/// What the plugin sets on an add-on beyond its version.
+#[derive(Default)]
+struct Setup {
     /// Configuration values, JSON.
     configuration: Option<&'static str>,
     /// Service account, and the network attribute that names its role.
     identity: Option<(&'static str, &'static str)>,
 }
 
-/// The add-ons of every cluster.
-const WANTED: [Wanted; 5] = [
-    // Without network policy support in the CNI a NetworkPolicy is accepted and ignored.
-    Wanted { name: "vpc-cni", configuration: Some(r#"{"enableNetworkPolicy":"true"}"#), identity: None },
-    Wanted { name: "kube-proxy", configuration: None, identity: None },
-    Wanted { name: "eks-pod-identity-agent", configuration: None, identity: None },
-    Wanted { name: "coredns", configuration: None, identity: None },
-    Wanted {
-        name: "aws-ebs-csi-driver",
-        configuration: None,
-        identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")),
-    },
-];
+fn setup(name: &str) -> Setup {
+    match name {
+        // Without network policy support in the CNI a NetworkPolicy is accepted and ignored.
+        "vpc-cni" => Setup { configuration: Some(r#"{"enableNetworkPolicy":"true"}"#), identity: None },
+        "aws-ebs-csi-driver" => {
+            Setup { configuration: None, identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")) }
+        }
+        _ => Setup::default(),
+    }
+}
 
 async fn find(aws: &Clients, cluster: &str, name: &str) -> Result<Option<Addon>> {
     let answer = aws.eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
@@ -55,13 +52,13 @@ pub(crate) async fn ensure(
     network: &v1::NetworkStatus,
 ) -> Result<Outcome> {
     let names = Names::new(scope)?;
-    let looked = futures::future::join_all(WANTED.iter().map(|w| find(aws, names.cluster(), w.name))).await;
+    let looked = futures::future::join_all(parameters.addons.iter().map(|name| find(aws, names.cluster(), name))).await;
     let mut waiting = Vec::new();
     let mut trouble: Option<crate::error::Error> = None;
-    for (wanted, present) in WANTED.iter().zip(looked) {
+    for (name, present) in parameters.addons.iter().zip(looked) {
         // One add-on's trouble does not keep the others from being asked for.
         let step = match present {
-            Ok(present) => step(aws, scope, &names, parameters, network, wanted, present).await,
+            Ok(present) => step(aws, scope, &names, parameters, network, name, present).await,
             Err(error) => Err(error),
         };
         match step {
@@ -84,12 +81,11 @@ async fn step(
     names: &Names,
     parameters: &Parameters,
     network: &v1::NetworkStatus,
-    wanted: &Wanted,
+    name: &str,
     present: Option<Addon>,
 ) -> Result<Option<String>> {
-    let name = wanted.name;
     let Some(addon) = present else {
-        create(aws, scope, names, parameters, network, wanted).await?;
+        create(aws, scope, names, parameters, network, name).await?;
         return Ok(Some(format!("add-on {name} is being created")));
     };
     if !tags::map_is_ours(scope, addon.tags()) {
@@ -97,7 +93,7 @@ async fn step(
     }
     let issue = health::addon(&addon);
     match addon.status() {
-        Some(Status::Active) => update(aws, names, parameters, wanted, &addon).await,
+        Some(Status::Active) => update(aws, names, parameters, name, &addon).await,
         Some(Status::CreateFailed | Status::DeleteFailed) => {
             // Deleted, so that the next attempt finds the name free.
             let request = aws.eks.delete_addon().cluster_name(names.cluster()).addon_name(name);
@@ -118,19 +114,20 @@ async fn create(
     names: &Names,
     parameters: &Parameters,
     network: &v1::NetworkStatus,
-    wanted: &Wanted,
+    name: &str,
 ) -> Result<()> {
+    let setup = setup(name);
     let mut request = aws
         .eks
         .create_addon()
         .cluster_name(names.cluster())
-        .addon_name(wanted.name)
-        .set_addon_version(parameters.addon_versions.get(wanted.name).cloned())
-        .set_configuration_values(wanted.configuration.map(str::to_owned))
+        .addon_name(name)
+        .set_addon_version(parameters.addon_versions.get(name).cloned())
+        .set_configuration_values(setup.configuration.map(str::to_owned))
         .resolve_conflicts(ResolveConflicts::Overwrite)
-        .client_request_token(names.token("addon", format_args!("{}/{}", wanted.name, scope.generation)))
+        .client_request_token(names.token("addon", format_args!("{name}/{}", scope.generation)))
         .set_tags(Some(tags::all(scope, "addon").into_iter().collect()));
-    if let Some((account, role)) = wanted.identity {
+    if let Some((account, role)) = setup.identity {
         let identity = AddonPodIdentityAssociations::builder()
             .service_account(account)
             .role_arn(cluster::attribute(network, role)?)
@@ -138,7 +135,7 @@ async fn create(
             .map_err(|e| crate::error::invalid(e.to_string()))?;
         request = request.pod_identity_associations(identity);
     }
-    match request.send().await.map_err(failed(action::CREATE_ADDON, wanted.name)) {
+    match request.send().await.map_err(failed(action::CREATE_ADDON, name)) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == "ResourceInUseException" => Ok(()),
         Err(error) => Err(error),
@@ -150,10 +147,10 @@ async fn update(
     aws: &Clients,
     names: &Names,
     parameters: &Parameters,
-    wanted: &Wanted,
+    name: &str,
     addon: &Addon,
 ) -> Result<Option<String>> {
-    let Some(version) = parameters.addon_versions.get(wanted.name) else { return Ok(None) };
+    let Some(version) = parameters.addon_versions.get(name) else { return Ok(None) };
     if addon.addon_version() == Some(version) {
         return Ok(None);
     }
@@ -161,12 +158,12 @@ async fn update(
         .eks
         .update_addon()
         .cluster_name(names.cluster())
-        .addon_name(wanted.name)
+        .addon_name(name)
         .addon_version(version)
         .resolve_conflicts(ResolveConflicts::Overwrite)
-        .client_request_token(names.token("addon-version", format_args!("{}/{version}", wanted.name)));
-    request.send().await.map_err(failed(action::UPDATE_ADDON, wanted.name))?;
-    Ok(Some(format!("add-on {} is being updated to {version}", wanted.name)))
+        .client_request_token(names.token("addon-version", format_args!("{name}/{version}")));
+    request.send().await.map_err(failed(action::UPDATE_ADDON, name))?;
+    Ok(Some(format!("add-on {name} is being updated to {version}")))
 }
 
 async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Addon>> {
@@ -232,8 +229,7 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
             None => format!("add-on {} is not active", a.addon_name().unwrap_or_default()),
         })
         .collect();
-    let all = WANTED.iter().all(|w| addons.iter().any(|a| a.addon_name() == Some(w.name)));
-    if all && unready.is_empty() {
+    if unready.is_empty() {
         return Ok((progress::ready(), objects));
     }
     Ok((progress::pending(POLL_S, unready.join("; ")), objects))

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::{Arc, Mutex, PoisonError}, time::Duration}
 use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_eks::config::retry::RetryPartition;
-use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::{rt::sleep::TokioSleep, time::SystemTimeSource};
 use aws_smithy_http_client::{Builder as HttpBuilder, tls};
 use landlord_provider_api::{ErrorKind, ProviderError};
 
@@ -80,6 +80,7 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts)
             .sleep_impl(TokioSleep::new())
+            .time_source(SystemTimeSource::new())
             .http_client(http);
         builder.set_endpoint_url(endpoint.clone());
         let base = builder.build();

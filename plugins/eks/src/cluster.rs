@@ -109,7 +109,10 @@ async fn create(
         .set_tags(Some(tags::all(scope, "cluster").into_iter().collect()));
     if !parameters.secrets_kms_key_arn.is_empty() {
         let key = KeyProvider::builder().key_arn(&parameters.secrets_kms_key_arn).build();
-        request = request.encryption_config(EncryptionConfig::builder().resources(ENCRYPTED).provider(key).build());
+        let resources = Some(vec![ENCRYPTED.to_owned()]);
+        #[expect(deprecated, reason = "EKS documents the field as required still")]
+        let encryption = EncryptionConfig::builder().set_resources(resources).provider(key).build();
+        request = request.encryption_config(encryption);
     }
     match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(_) => Ok(()),
@@ -220,9 +223,7 @@ pub(crate) fn status(cluster: &Cluster) -> Result<v1::ClusterStatus> {
     let data = data.ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, "the certificate authority"))?;
     let pem = base64::engine::general_purpose::STANDARD
         .decode(data.trim())
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, "a readable certificate authority"))?;
+        .map_err(|_| incomplete(action::DESCRIBE_CLUSTER, "a readable certificate authority"))?;
     let get = |value: Option<&str>, what: &str| {
         value.map(str::to_owned).ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, what))
     };
@@ -232,7 +233,8 @@ pub(crate) fn status(cluster: &Cluster) -> Result<v1::ClusterStatus> {
     Ok(v1::ClusterStatus {
         name: get(cluster.name(), "the name")?,
         endpoint: get(cluster.endpoint(), "the endpoint")?,
-        ca_pem: pem,
+        // Whether it is a certificate is for whoever connects to judge.
+        ca_pem: String::from_utf8_lossy(&pem).into_owned(),
         kubernetes_version: cluster.version().unwrap_or_default().to_owned(),
         attributes: [
             ("arn", cluster.arn().unwrap_or_default()),

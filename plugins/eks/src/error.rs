@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use landlord_provider_api::{ErrorKind, ProviderError};
 
-use crate::{action::Action, error_table};
+use crate::{action::Action, error_table, xml::Element};
 
 /// A call that failed, before it is decided what that means for the daemon.
 #[derive(Debug, thiserror::Error)]
@@ -58,14 +58,25 @@ where
         let (code, message) = match &error {
             SdkError::ServiceError(context) => {
                 let e = context.err();
-                let code = e.code().unwrap_or_default().to_owned();
-                (code, e.message().map_or_else(|| chain(e), str::to_owned))
+                match e.code() {
+                    Some(code) => (code.to_owned(), e.message().map_or_else(|| chain(e), str::to_owned)),
+                    None => undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e))),
+                }
             }
             other => (no_answer_code(other), chain(other)),
         };
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
         Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after }))
     }
+}
+
+/// Code and words of an answer whose shape the SDK does not read: Route 53 answers a refused
+/// batch with a root element of the error's own name,
+/// <https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>.
+fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
+    let root = Element::parse(std::str::from_utf8(raw.body().bytes()?).ok()?)?;
+    let words: Vec<&str> = root.children("Messages").flat_map(|m| m.children("Message")).map(Element::own_text).collect();
+    Some((root.name().to_owned(), words.join("; ")))
 }
 
 /// Retry-After in seconds; AWS sends no dates.
@@ -161,6 +172,10 @@ fn state(error: &ServiceError) -> ProviderError {
     let service = error.action.service;
     let (mut kind, remedy) = match error_table::look_up(service, &error.code) {
         Some(found) => found,
+        None if error.code.is_empty() && matches!(error.status, 400 | 404 | 405) => (
+            ErrorKind::Internal,
+            "check endpoint_override: whatever answers there does not know this call",
+        ),
         None => (by_status(error.status), ""),
     };
     let mut remedy = remedy.to_owned();
@@ -217,4 +232,64 @@ pub(crate) fn incomplete(action: Action, what: &str) -> Error {
         format!("the answer to {} lacks {what}", action.name),
     )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, ServiceError, by_status, missing_permission};
+    use crate::action::{self, Action};
+    use landlord_provider_api::{ErrorKind, ProviderError};
+    use std::time::Duration;
+
+    fn stated(action: Action, code: &str, message: &str, status: u16) -> ProviderError {
+        let error = ServiceError {
+            action,
+            subject: "x".to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            status,
+            retry_after: (status == 503).then_some(Duration::from_secs(7)),
+        };
+        Error::Service(Box::new(error)).into()
+    }
+
+    #[test]
+    fn the_missing_permission_is_named() {
+        let message = "User: arn:aws:sts::1:assumed-role/landlord/x is not authorized to perform: eks:CreateCluster on resource: arn:aws:eks:x";
+        assert_eq!(missing_permission(message), Some("eks:CreateCluster"));
+        assert_eq!(missing_permission("no"), None);
+        let error = stated(action::CREATE_CLUSTER, "AccessDeniedException", message, 403);
+        assert_eq!(error.kind, ErrorKind::Auth);
+        assert!(error.remedy.contains("eks:CreateCluster"), "{}", error.remedy);
+    }
+
+    #[test]
+    fn unknown_codes_follow_the_status() {
+        let cases = [(500, ErrorKind::Transient), (429, ErrorKind::Throttled), (403, ErrorKind::Auth), (409, ErrorKind::Conflict), (0, ErrorKind::Transient), (418, ErrorKind::Invalid), (302, ErrorKind::Internal)];
+        for (status, kind) in cases {
+            assert_eq!(by_status(status), kind, "{status}");
+            assert_eq!(stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind, kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn throttling_names_its_bucket_and_keeps_retry_after() {
+        let error = stated(action::DESCRIBE_STACKS, "Throttling", "Rate exceeded", 503);
+        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"));
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_role_that_has_not_spread_yet_is_transient() {
+        let message = "Role with arn: x, could not be assumed because it does not exist or the trusted entity is not correct";
+        assert_eq!(stated(action::CREATE_CLUSTER, "InvalidParameterException", message, 400).kind, ErrorKind::Transient);
+        assert_eq!(stated(action::CREATE_CLUSTER, "InvalidParameterException", "other", 400).kind, ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn an_endpoint_that_does_not_know_a_call_is_said_so() {
+        let error = stated(action::CREATE_ADDON, "", "not found", 404);
+        assert_eq!(error.kind, ErrorKind::Internal);
+        assert!(error.remedy.contains("endpoint_override"));
+    }
 }

@@ -196,3 +196,42 @@ fn by_form(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
     }
     (service == "ec2" && code.ends_with(".Malformed")).then_some((Internal, ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, look_up};
+    use landlord_provider_api::ErrorKind;
+
+    #[test]
+    fn the_whole_table() {
+        let rows: Vec<String> =
+            TABLE.iter().map(|(service, code, kind, remedy)| format!("{service} {code} {} {remedy}", kind.as_str())).collect();
+        insta::assert_json_snapshot!(rows);
+    }
+
+    #[test]
+    fn no_code_has_two_rows() {
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(TABLE.iter().all(|row| seen.insert((row.0, row.1))));
+    }
+
+    #[test]
+    fn whatever_fails_a_stage_says_what_mends_it() {
+        for (service, code, kind, remedy) in TABLE {
+            let fails = matches!(kind, ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity);
+            assert!(!fails || !remedy.is_empty(), "{service} {code}");
+            let names_quota = *kind != ErrorKind::Quota || remedy.contains("quota") || remedy.contains("Service Quotas") || remedy.contains("name servers");
+            assert!(names_quota, "{service} {code}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_services_own_row_comes_first_and_families_follow() {
+        assert_eq!(look_up("ec2", "VolumeInUse").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("tagging", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Internal));
+        assert_eq!(look_up("eks", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Invalid));
+        assert_eq!(look_up("ec2", "InvalidVolume.NotFound").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("route53", "ThrottlingException").map(|f| f.0), Some(ErrorKind::Throttled));
+        assert_eq!(look_up("eks", "Novelty"), None);
+    }
+}

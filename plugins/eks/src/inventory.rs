@@ -42,6 +42,9 @@ impl<'a> Arn<'a> {
 /// type, states in which it is as good as gone.
 type Ec2Row = (&'static str, Action, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
+/// Launch templates cannot be filtered by id, and asking for an id that is gone is an error.
+const BY_TAG: &str = "tag:landlord-installation";
+
 const EC2: &[Ec2Row] = &[
     ("vpc", action::DESCRIBE_VPCS, "vpc-id", "vpcSet", "vpcId", "AWS::EC2::VPC", &[]),
     ("subnet", action::DESCRIBE_SUBNETS, "subnet-id", "subnetSet", "subnetId", "AWS::EC2::Subnet", &[]),
@@ -52,7 +55,7 @@ const EC2: &[Ec2Row] = &[
     ("security-group", action::DESCRIBE_SECURITY_GROUPS, "group-id", "securityGroupInfo", "groupId", "AWS::EC2::SecurityGroup", &[]),
     ("network-interface", action::DESCRIBE_NETWORK_INTERFACES, "network-interface-id", "networkInterfaceSet", "networkInterfaceId", "AWS::EC2::NetworkInterface", &[]),
     ("volume", action::DESCRIBE_VOLUMES, "volume-id", "volumeSet", "volumeId", "AWS::EC2::Volume", &["deleted"]),
-    ("launch-template", action::DESCRIBE_LAUNCH_TEMPLATES, "launch-template-id", "launchTemplates", "launchTemplateId", "AWS::EC2::LaunchTemplate", &[]),
+    ("launch-template", action::DESCRIBE_LAUNCH_TEMPLATES, BY_TAG, "launchTemplates", "launchTemplateId", "AWS::EC2::LaunchTemplate", &[]),
     ("instance", action::DESCRIBE_INSTANCES, "instance-id", "reservationSet", "instanceId", "AWS::EC2::Instance", &["terminated"]),
 ];
 
@@ -150,7 +153,8 @@ async fn verify_ec2(
         return Ok(());
     };
     let ids: Vec<String> = resources.iter().map(|(id, _)| (*id).to_owned()).collect();
-    let items = aws.query.describe(*action, set, &[(*filter, &ids)]).await?;
+    let values = if *filter == BY_TAG { vec![scope.installation.clone()] } else { ids };
+    let items = aws.query.describe(*action, set, &[(*filter, &values)]).await?;
     // Instances come in reservations.
     let items: Vec<_> = match *set {
         "reservationSet" => items.iter().flat_map(|r| r.children("instancesSet")).flat_map(|s| s.children("item")).cloned().collect(),

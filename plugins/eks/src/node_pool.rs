@@ -125,6 +125,14 @@ fn template(network: &v1::NetworkStatus) -> Result<LaunchTemplateSpecification> 
         .build())
 }
 
+/// Where nodes lie: without a way out by NAT, in the public subnets.
+fn subnets(network: &v1::NetworkStatus) -> Vec<String> {
+    match network.attributes.get("node_subnets").map(String::as_str) {
+        Some("public") => network.public_subnet_ids.clone(),
+        _ => network.private_subnet_ids.clone(),
+    }
+}
+
 async fn create(
     aws: &Clients,
     wanted: Wanted<'_>,
@@ -144,7 +152,7 @@ async fn create(
         .cluster_name(names.cluster())
         .nodegroup_name(name)
         .node_role(cluster::attribute(network, "node_role_arn")?)
-        .set_subnets(Some(network.private_subnet_ids.clone()))
+        .set_subnets(Some(subnets(network)))
         .instance_types(&spec.machine_type)
         .ami_type(AmiTypes::from(wanted.parameters.ami_type.as_str()))
         .capacity_type(capacity)

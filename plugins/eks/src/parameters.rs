@@ -24,6 +24,12 @@ pub(crate) const AMI_TYPES: [&str; 6] = [
     "BOTTLEROCKET_ARM_64",
 ];
 
+/// Add-ons of a cluster unless set. The first three are what makes a cluster of nodes.
+pub(crate) const ADDONS: [&str; 5] =
+    ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver"];
+/// How many of them no cluster works without.
+pub(crate) const ADDONS_REQUIRED: usize = 3;
+
 /// How the private subnets reach out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +39,8 @@ pub(crate) enum Nat {
     Single,
     /// One gateway a zone.
     PerZone,
+    /// None: nodes lie in the public subnets with public addresses. For development.
+    None,
 }
 
 /// How many zones, or which.
@@ -71,6 +79,7 @@ pub(crate) struct Parameters {
     pub(crate) ami_type: String,
     pub(crate) capacity_type: Capacity,
     pub(crate) node_disk_gib: i32,
+    pub(crate) addons: Vec<String>,
     pub(crate) addon_versions: BTreeMap<String, String>,
 }
 
@@ -88,6 +97,7 @@ impl Default for Parameters {
             ami_type: AMI_TYPES[0].to_owned(),
             capacity_type: Capacity::OnDemand,
             node_disk_gib: NODE_DISK_GIB,
+            addons: ADDONS.map(str::to_owned).to_vec(),
             addon_versions: BTreeMap::new(),
         }
     }
@@ -141,7 +151,7 @@ impl Parameters {
                         { "type": "array", "minItems": 2, "maxItems": 3, "items": { "type": "string" } }
                     ]
                 },
-                "nat": { "enum": ["single", "per_zone"], "default": "single", "description": "NAT gateways: one, or one a zone." },
+                "nat": { "enum": ["single", "per_zone", "none"], "default": "single", "description": "NAT gateways: one, one a zone, or none. Without one, nodes lie in the public subnets with public addresses: for development. Cannot become or stop being none for a tenant that exists." },
                 "public_access_cidrs": list("Networks that may reach the public endpoint of the API server. Required; [] means private only, [\"0.0.0.0/0\"] everybody."),
                 "control_plane_logs": { "type": "array", "items": { "enum": LOG_TYPES }, "default": default.control_plane_logs, "description": "Control-plane logs sent to CloudWatch." },
                 "secrets_kms_key_arn": text("KMS key that encrypts Kubernetes secrets; empty: AWS's own key.", ""),
@@ -149,6 +159,7 @@ impl Parameters {
                 "ami_type": { "enum": AMI_TYPES, "default": default.ami_type, "description": "Image of the nodes; its architecture must fit the machine type." },
                 "capacity_type": { "enum": ["on_demand", "spot"], "default": "on_demand", "description": "How nodes are bought." },
                 "node_disk_gib": { "type": "integer", "minimum": 20, "maximum": 16384, "default": default.node_disk_gib, "description": "Root disk of a node when the pool names no size, GiB." },
+                "addons": { "type": "array", "items": { "type": "string" }, "default": default.addons, "description": "EKS add-ons of the cluster, by name. vpc-cni, kube-proxy and coredns must be among them; vpc-cni enforces NetworkPolicies." },
                 "addon_versions": { "type": "object", "additionalProperties": { "type": "string" }, "default": {}, "description": "Versions of EKS add-ons by name; EKS's default for the others." }
             }
         })

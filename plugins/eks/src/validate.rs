@@ -7,7 +7,7 @@ use crate::{
     cidr::Cidr,
     cluster::minor,
     names::{Names, is_label, node_group},
-    parameters::{AMI_TYPES, LOG_TYPES, Parameters, Zones},
+    parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, Zones},
 };
 
 /// A VPC's network may be this large and this small.
@@ -84,6 +84,14 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
         format!("{:?} is none of {}", parameters.ami_type, AMI_TYPES.join(", "))
     });
     findings.check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", || disk_bounds().to_owned());
+    for required in &ADDONS[..ADDONS_REQUIRED] {
+        findings.check(parameters.addons.iter().any(|a| a == required), "parameters.addons", || {
+            format!("{required} must be among them: no cluster works without it")
+        });
+    }
+    for addon in &parameters.addons {
+        findings.check(is_label(addon), "parameters.addons", || format!("{addon:?} is not the name of an EKS add-on"));
+    }
     for (addon, version) in &parameters.addon_versions {
         findings.check(is_label(addon) && version.starts_with('v'), "parameters.addon_versions", || {
             format!("{addon}: {version:?} is not a version of an EKS add-on, like v1.21.1-eksbuild.1")
@@ -218,7 +226,7 @@ mod tests {
     fn all_violations_come_at_once() {
         let mut bad = request(
             r#"{"kubernetes_version":"2","vpc_cidr":"8.8.0.0/8","availability_zones":5,"control_plane_logs":["x"],
-                "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addon_versions":{"x":"1"}}"#,
+                "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"}}"#,
         );
         if let Some(pool) = &mut bad.node_pool {
             *pool = NodePoolSpec { role: "X".to_owned(), node_count_max: -1, disk_size_gib: -1, ..NodePoolSpec::default() };

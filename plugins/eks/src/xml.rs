@@ -34,7 +34,12 @@ impl Element {
                         None => return Some(element),
                     }
                 }
-                Event::Text(piece) => open.last_mut()?.push(&piece.xml10_content()),
+                Event::Text(piece) => {
+                    // Between the declaration and the root there is a line break.
+                    if let Some(element) = open.last_mut() {
+                        element.push(&piece.xml10_content());
+                    }
+                }
                 Event::CData(piece) => open.last_mut()?.push(&piece.xml10_content()),
                 Event::GeneralRef(entity) => {
                     let resolved = match entity.resolve_char_ref().ok()? {
@@ -59,6 +64,11 @@ impl Element {
 
     fn push(&mut self, piece: &str) {
         self.text.push_str(piece);
+    }
+
+    /// Own name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Children called `name`.
@@ -99,9 +109,9 @@ mod tests {
 
     #[test]
     fn reads_lists_tags_and_entities() {
-        let text = r#"<?xml version="1.0"?><R xmlns="x"><vpcSet><item><vpcId>vpc-1</vpcId><tagSet>
+        let text = "<?xml version=\"1.0\"?>\n".to_owned() + r#"<R xmlns="x"><vpcSet><item><vpcId>vpc-1</vpcId><tagSet>
             <item><key>a</key><value>b &amp; &#99;</value></item></tagSet></item></vpcSet><empty/></R>"#;
-        let root = Element::parse(text).expect("well-formed");
+        let root = Element::parse(&text).expect("well-formed");
         let item = root.child("vpcSet").and_then(|s| s.child("item")).expect("an item");
         assert_eq!(item.text("vpcId"), "vpc-1");
         assert_eq!(item.tag("a"), Some("b & c"));

@@ -25,6 +25,9 @@ use crate::{
 const POLL_S: i64 = 5;
 /// A caller reference ends at 128 characters: installation 63, uid 36, and this.
 const ATTEMPT_LEN_MAX: usize = 16;
+/// A reference refused so often (a minute of looking) belongs to a zone that is gone, not to
+/// one that is merely not listed yet.
+const REFUSALS_AN_ATTEMPT: u32 = 12;
 /// Zones asked for at once, the most that Route 53 gives.
 const PAGE: i32 = 100;
 /// Same-named zones looked through; more than that is not a name in use but abuse.
@@ -127,8 +130,8 @@ async fn create(
     domain: &str,
     checkpoint: &[u8],
 ) -> Result<(Outcome, Option<v1::DnsZoneStatus>)> {
-    let attempt: u32 = std::str::from_utf8(checkpoint).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
-    let mut token = names.token("zone", format_args!("{domain}/{attempt}"));
+    let refusals: u32 = std::str::from_utf8(checkpoint).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+    let mut token = names.token("zone", format_args!("{domain}/{}", refusals / REFUSALS_AN_ATTEMPT));
     token.truncate(ATTEMPT_LEN_MAX);
     let reference = format!("{}{token}", mark(scope));
     let comment = format!("Zone of a landlord tenant ({})", scope.tenant_uid);
@@ -138,19 +141,19 @@ async fn create(
         .name(domain)
         .caller_reference(reference)
         .hosted_zone_config(HostedZoneConfig::builder().comment(comment).private_zone(false).build());
-    let look_again = |attempt: u32, detail: &str| {
+    let look_again = |refusals: u32, detail: &str| {
         let mut outcome = progress::pending(POLL_S, detail);
         if let Outcome::Pending(pending) = &mut outcome {
-            pending.checkpoint = attempt.to_string().into_bytes();
+            pending.checkpoint = refusals.to_string().into_bytes();
         }
         Ok((outcome, None))
     };
     match request.send().await.map_err(failed(action::CREATE_HOSTED_ZONE, domain)) {
-        Ok(_) => look_again(attempt, "the zone was created; looking whether it is listed"),
+        Ok(_) => look_again(refusals, "the zone was created; looking whether it is listed"),
         // Either this very request succeeded before and is not listed yet, or the zone was
-        // deleted by hand and Route 53 remembers its reference: the next attempt takes another.
+        // deleted by hand and Route 53 remembers its reference: after a while another is taken.
         Err(error) if error.code() == "HostedZoneAlreadyExists" => {
-            look_again(attempt + 1, "the zone was created before and is not listed yet")
+            look_again(refusals + 1, "the zone was created before and is not listed yet")
         }
         Err(error) => Err(error),
     }

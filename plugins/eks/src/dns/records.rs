@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, HostedZone, ResourceRecord, ResourceRecordSet, RrType,
 };
-use landlord_provider_api::v1;
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
 
 use super::{find, normal, short_id};
 use crate::{
@@ -60,6 +60,25 @@ pub(crate) async fn change(
     Ok(())
 }
 
+/// Deletes records as they were just read. A refusal means that somebody changed one of them in
+/// between, which the next look settles.
+async fn delete_all(aws: &Clients, zone: &str, records: &[ResourceRecordSet]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let changes = records.iter().map(|r| (ChangeAction::Delete, r.clone())).collect();
+    match change(aws, zone, changes).await {
+        Err(error) if error.is_absent() => Ok(()),
+        Err(error) if error.code() == "InvalidChangeBatch" => Err(ProviderError::new(
+            ErrorKind::Conflict,
+            format!("records of zone {zone} changed while they were being deleted: {error}"),
+        )
+        .with_code("InvalidChangeBatch")
+        .into()),
+        result => result,
+    }
+}
+
 /// The first record at or after this name and type.
 pub(crate) async fn look_up(aws: &Clients, zone: &str, name: &str, kind: &RrType) -> Result<Option<ResourceRecordSet>> {
     let request = aws.zones.list_resource_record_sets().hosted_zone_id(zone);
@@ -92,10 +111,7 @@ pub(crate) async fn clear(aws: &Clients, zone: &HostedZone) -> Result<Vec<Resour
     let apex = normal(zone.name());
     let own = |r: &ResourceRecordSet| normal(r.name()) == apex && matches!(r.r#type(), RrType::Ns | RrType::Soa);
     let records: Vec<_> = all(aws, short_id(zone.id())).await?.into_iter().filter(|r| !own(r)).collect();
-    if !records.is_empty() {
-        let changes = records.iter().map(|r| (ChangeAction::Delete, r.clone())).collect();
-        change(aws, short_id(zone.id()), changes).await?;
-    }
+    delete_all(aws, short_id(zone.id()), &records).await?;
     Ok(records)
 }
 
@@ -216,11 +232,8 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, domain: &str) -> Re
     let mut removed = Vec::new();
     for zone in find(aws, scope, domain).await? {
         let records = listed(aws, &zone).await?;
-        if !records.is_empty() {
-            removed.extend(records.iter().map(|r| owned(scope, r)));
-            let changes = records.into_iter().map(|r| (ChangeAction::Delete, r)).collect();
-            change(aws, short_id(zone.id()), changes).await?;
-        }
+        delete_all(aws, short_id(zone.id()), &records).await?;
+        removed.extend(records.iter().map(|r| owned(scope, r)));
     }
     Ok((Outcome::Gone, removed))
 }

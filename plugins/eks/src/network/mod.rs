@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result, incomplete, invalid},
     leftovers,
     names::Names,
-    parameters::{Parameters, Zones},
+    parameters::{Nat, Parameters, Zones},
     progress::{self, Outcome},
     tags,
 };
@@ -170,6 +170,11 @@ fn fixed_facts(parameters: &Parameters, stack: &Found) -> Result<Vec<String>> {
             parameters.vpc_cidr
         )));
     }
+    if (stack.output("NodeSubnets") == "public") != (parameters.nat == Nat::None) {
+        return Err(invalid(
+            "parameters.nat: the nodes of a tenant that exists cannot move between public and private subnets; put the old value back or make a new tenant",
+        ));
+    }
     let zones: Vec<String> = stack.output("Zones").split(',').map(str::to_owned).collect();
     let same = match &parameters.availability_zones {
         Zones::Count(count) => *count == zones.len(),
@@ -242,6 +247,7 @@ pub(crate) fn status(stack: &Found) -> Result<v1::NetworkStatus> {
         ("launch_template_id", "NodeTemplateId"),
         ("launch_template_version", "NodeTemplateVersion"),
         ("node_disk_gib", "NodeDiskGib"),
+        ("node_subnets", "NodeSubnets"),
         ("zones", "Zones"),
     ];
     Ok(v1::NetworkStatus {

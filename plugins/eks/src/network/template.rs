@@ -153,34 +153,37 @@ impl Builder<'_> {
         let public = self.input.vpc.subnet(PUBLIC_BITS, i).ok_or_else(small)?;
         let private = self.input.vpc.subnet(PRIVATE_BITS, i + 1).ok_or_else(small)?;
         let zone = self.input.zones[index].clone();
-        let subnet = |cidr: Cidr, tags: Value| {
+        let subnet = |cidr: Cidr, public_addresses: bool, tags: Value| {
             json!({
                 "VpcId": reference("Vpc"), "CidrBlock": cidr.to_string(), "AvailabilityZone": zone,
-                "MapPublicIpOnLaunch": false, "Tags": tags,
+                "MapPublicIpOnLaunch": public_addresses, "Tags": tags,
             })
         };
         let (public_id, private_id) = (format!("PublicSubnet{n}"), format!("PrivateSubnet{n}"));
-        let public = subnet(public, self.subnet_tags("public-subnet", "elb"));
-        let private = subnet(private, self.subnet_tags("private-subnet", "internal-elb"));
+        let public = subnet(public, self.input.nat == Nat::None, self.subnet_tags("public-subnet", "elb"));
+        let private = subnet(private, false, self.subnet_tags("private-subnet", "internal-elb"));
         self.add(&public_id, "AWS::EC2::Subnet", public);
         self.add(&private_id, "AWS::EC2::Subnet", private);
         self.associate(&format!("PublicAssociation{n}"), "PublicRoutes", &public_id);
         let nat = match self.input.nat {
-            Nat::Single => 1,
-            Nat::PerZone => n,
+            Nat::Single => Some(1),
+            Nat::PerZone => Some(n),
+            Nat::None => None,
         };
-        if nat == n {
+        if nat == Some(n) {
             self.nat(n, &public_id);
         }
         let routes = format!("PrivateRoutes{n}");
         self.add(&routes, "AWS::EC2::RouteTable", json!({
             "VpcId": reference("Vpc"), "Tags": list(self.tags("private-routes")),
         }));
-        self.add(&format!("PrivateDefaultRoute{n}"), "AWS::EC2::Route", json!({
-            "RouteTableId": reference(&routes),
-            "DestinationCidrBlock": "0.0.0.0/0",
-            "NatGatewayId": reference(&format!("NatGateway{nat}")),
-        }));
+        if let Some(nat) = nat {
+            self.add(&format!("PrivateDefaultRoute{n}"), "AWS::EC2::Route", json!({
+                "RouteTableId": reference(&routes),
+                "DestinationCidrBlock": "0.0.0.0/0",
+                "NatGatewayId": reference(&format!("NatGateway{nat}")),
+            }));
+        }
         self.associate(&format!("PrivateAssociation{n}"), &routes, &private_id);
         self.output(&public_id, reference(&public_id));
         self.output(&private_id, reference(&private_id));
@@ -284,6 +287,8 @@ impl Builder<'_> {
     fn facts(&mut self) {
         self.output("Zones", json!(self.input.zones.join(",")));
         self.output("VpcCidr", json!(self.input.vpc.to_string()));
+        let nodes = if self.input.nat == Nat::None { "public" } else { "private" };
+        self.output("NodeSubnets", json!(nodes));
         self.output("NodeDiskGib", json!(self.input.node_disk_gib.to_string()));
     }
 }
@@ -293,4 +298,81 @@ const PODS: &str = "pods.eks.amazonaws.com";
 
 fn policy(name: &str, statements: Value) -> Value {
     json!({ "PolicyName": name, "PolicyDocument": { "Version": "2012-10-17", "Statement": statements } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, build};
+    use crate::{names::Names, parameters::Nat};
+    use landlord_provider_api::v1::Scope;
+
+    fn template(nat: Nat, zones: &[&str], label: &str) -> serde_json::Value {
+        let scope = Scope {
+            installation: "prod".to_owned(),
+            tenant_uid: "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b".to_owned(),
+            region: "eu-central-1".to_owned(),
+            labels: [("team".to_owned(), label.to_owned())].into_iter().collect(),
+            ..Scope::default()
+        };
+        let zones: Vec<String> = zones.iter().map(|z| (*z).to_owned()).collect();
+        let names = Names::new(&scope).expect("a good uid");
+        let input = Input {
+            scope: &scope,
+            names: &names,
+            vpc: "10.64.0.0/16".parse().expect("a network"),
+            zones: &zones,
+            nat,
+            node_disk_gib: 100,
+            ami_type: "AL2023_x86_64_STANDARD",
+        };
+        serde_json::from_str(&build(&input).expect("a template").body).expect("JSON")
+    }
+
+    fn of_type<'a>(template: &'a serde_json::Value, kind: &str) -> Vec<&'a serde_json::Value> {
+        let resources = template["Resources"].as_object().expect("resources");
+        resources.values().filter(|r| r["Type"] == kind).collect()
+    }
+
+    #[test]
+    fn the_whole_template_of_two_zones() {
+        insta::assert_json_snapshot!(template(Nat::Single, &["eu-central-1a", "eu-central-1b"], "blue"));
+    }
+
+    #[test]
+    fn gateways_follow_the_class() {
+        let zones = ["eu-central-1a", "eu-central-1b", "eu-central-1c"];
+        for (nat, gateways) in [(Nat::Single, 1), (Nat::PerZone, 3), (Nat::None, 0)] {
+            let template = template(nat, &zones, "blue");
+            assert_eq!(of_type(&template, "AWS::EC2::NatGateway").len(), gateways, "{nat:?}");
+            assert_eq!(of_type(&template, "AWS::EC2::Subnet").len(), 6);
+        }
+    }
+
+    #[test]
+    fn every_resource_that_takes_tags_carries_the_markers() {
+        let template = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b"], "blue");
+        let untaggable = ["AWS::EC2::VPCGatewayAttachment", "AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"];
+        for (id, resource) in template["Resources"].as_object().expect("resources") {
+            if untaggable.iter().any(|kind| resource["Type"] == *kind) {
+                continue;
+            }
+            let text = resource["Properties"].to_string();
+            for marker in ["landlord-installation", "landlord-tenant-uid", "landlord-role"] {
+                assert!(text.contains(marker), "{id} lacks {marker}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_follows_content_and_labels_and_the_body_fits() {
+        let zones = ["eu-central-1a", "eu-central-1b"];
+        let hash = |t: &serde_json::Value| t["Outputs"]["TemplateHash"]["Value"].clone();
+        let (one, same, other) =
+            (template(Nat::Single, &zones, "blue"), template(Nat::Single, &zones, "blue"), template(Nat::Single, &zones, "red"));
+        assert_eq!(hash(&one), hash(&same));
+        assert_ne!(hash(&one), hash(&other));
+        // TemplateBody ends at 51,200 bytes.
+        let largest = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b", "eu-central-1c"], "blue").to_string();
+        assert!(largest.len() < 51_200, "{}", largest.len());
+    }
 }
