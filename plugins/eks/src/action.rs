@@ -9,13 +9,19 @@ pub(crate) struct Action {
     /// The action as the API names it.
     pub(crate) name: &'static str,
     /// Prefix of the permission in IAM; mostly the service's name.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "the IAM policy is checked against it")
+    )]
     pub(crate) permission: &'static str,
 }
 
 impl Action {
     /// The rate bucket that a call is taken from.
     pub(crate) fn bucket(self) -> &'static str {
-        let read = ["Describe", "List", "Get"].iter().any(|p| self.name.starts_with(p));
+        let read = ["Describe", "List", "Get"]
+            .iter()
+            .any(|p| self.name.starts_with(p));
         match (self.service, read) {
             ("eks", true) => "eks/read",
             ("eks", false) => "eks/write",
@@ -30,6 +36,7 @@ impl Action {
         }
     }
 
+    #[cfg(test)]
     /// The permission that IAM asks for, as in a policy document.
     pub(crate) fn permission(self) -> String {
         format!("{}:{}", self.permission, self.name)
@@ -41,6 +48,7 @@ macro_rules! actions {
         $(pub(crate) const $ident: Action =
             Action { service: $service, name: $name, permission: $permission };)*
         /// All of them.
+        #[cfg(test)]
         pub(crate) const ALL: &[Action] = &[$($ident),*];
     };
 }
@@ -108,6 +116,171 @@ actions! {
     DELETE_SECURITY_GROUP = "ec2" "DeleteSecurityGroup" "ec2";
     DESCRIBE_VOLUMES = "ec2" "DescribeVolumes" "ec2";
     DELETE_VOLUME = "ec2" "DeleteVolume" "ec2";
-    GET_CALLER_IDENTITY = "sts" "GetCallerIdentity" "sts";
-    ASSUME_ROLE = "sts" "AssumeRole" "sts";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::ALL;
+
+    const POLICY: &str = include_str!("../iam-policy.json");
+    /// A managed policy ends at so many characters, white space not counted.
+    const POLICY_LEN_MAX: usize = 6_144;
+
+    /// What CloudFormation does with the caller's credentials for each type of the template.
+    const OF_TYPES: &[(&str, &[&str])] = &[
+        (
+            "AWS::EC2::VPC",
+            &[
+                "ec2:CreateVpc",
+                "ec2:DeleteVpc",
+                "ec2:ModifyVpcAttribute",
+                "ec2:DescribeVpcs",
+                "ec2:DescribeVpcAttribute",
+            ],
+        ),
+        (
+            "AWS::EC2::Subnet",
+            &[
+                "ec2:CreateSubnet",
+                "ec2:DeleteSubnet",
+                "ec2:ModifySubnetAttribute",
+                "ec2:DescribeSubnets",
+            ],
+        ),
+        (
+            "AWS::EC2::InternetGateway",
+            &[
+                "ec2:CreateInternetGateway",
+                "ec2:DeleteInternetGateway",
+                "ec2:DescribeInternetGateways",
+            ],
+        ),
+        (
+            "AWS::EC2::VPCGatewayAttachment",
+            &["ec2:AttachInternetGateway", "ec2:DetachInternetGateway"],
+        ),
+        (
+            "AWS::EC2::EIP",
+            &[
+                "ec2:AllocateAddress",
+                "ec2:ReleaseAddress",
+                "ec2:DescribeAddresses",
+            ],
+        ),
+        (
+            "AWS::EC2::NatGateway",
+            &[
+                "ec2:CreateNatGateway",
+                "ec2:DeleteNatGateway",
+                "ec2:DescribeNatGateways",
+            ],
+        ),
+        (
+            "AWS::EC2::RouteTable",
+            &[
+                "ec2:CreateRouteTable",
+                "ec2:DeleteRouteTable",
+                "ec2:DescribeRouteTables",
+            ],
+        ),
+        ("AWS::EC2::Route", &["ec2:CreateRoute", "ec2:DeleteRoute"]),
+        (
+            "AWS::EC2::SubnetRouteTableAssociation",
+            &["ec2:AssociateRouteTable", "ec2:DisassociateRouteTable"],
+        ),
+        (
+            "AWS::EC2::SecurityGroup",
+            &[
+                "ec2:CreateSecurityGroup",
+                "ec2:DeleteSecurityGroup",
+                "ec2:DescribeSecurityGroups",
+            ],
+        ),
+        (
+            "AWS::EC2::LaunchTemplate",
+            &[
+                "ec2:CreateLaunchTemplate",
+                "ec2:CreateLaunchTemplateVersion",
+                "ec2:DeleteLaunchTemplate",
+                "ec2:DescribeLaunchTemplates",
+                "ec2:DescribeLaunchTemplateVersions",
+            ],
+        ),
+        (
+            "AWS::IAM::Role",
+            &[
+                "iam:CreateRole",
+                "iam:DeleteRole",
+                "iam:GetRole",
+                "iam:TagRole",
+                "iam:AttachRolePolicy",
+                "iam:DetachRolePolicy",
+                "iam:PutRolePolicy",
+                "iam:DeleteRolePolicy",
+                "iam:PassRole",
+            ],
+        ),
+    ];
+
+    fn allowed() -> BTreeSet<String> {
+        let policy: serde_json::Value = serde_json::from_str(POLICY).expect("JSON");
+        let statements = policy["Statement"].as_array().expect("statements");
+        let actions = statements
+            .iter()
+            .flat_map(|s| s["Action"].as_array().expect("a list of actions"));
+        actions
+            .map(|a| a.as_str().expect("text").to_owned())
+            .collect()
+    }
+
+    fn is_allowed(allowed: &BTreeSet<String>, wanted: &str) -> bool {
+        allowed.iter().any(|a| match a.strip_suffix('*') {
+            Some(prefix) => wanted.starts_with(prefix),
+            None => a == wanted,
+        })
+    }
+
+    #[test]
+    fn the_iam_policy_allows_every_action_that_is_called() {
+        let allowed = allowed();
+        let missing: Vec<_> = ALL
+            .iter()
+            .map(|a| a.permission())
+            .filter(|p| !is_allowed(&allowed, p))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_iam_policy_allows_what_cloudformation_does_for_the_template() {
+        let allowed = allowed();
+        let template = include_str!(
+            "network/snapshots/landlord_plugin_eks__network__template__tests__the_whole_template_of_two_zones.snap"
+        );
+        let known: BTreeMap<_, _> = OF_TYPES.iter().copied().collect();
+        for part in template.split("\"Type\": \"").skip(1) {
+            let kind = part.split('"').next().unwrap_or_default();
+            let permissions = known
+                .get(kind)
+                .unwrap_or_else(|| panic!("{kind}: list its permissions here"));
+            let missing: Vec<_> = permissions
+                .iter()
+                .filter(|p| !is_allowed(&allowed, p))
+                .collect();
+            assert!(missing.is_empty(), "{kind}: {missing:?}");
+        }
+    }
+
+    #[test]
+    fn the_iam_policy_fits_and_gives_no_service_whole() {
+        let length = POLICY.chars().filter(|c| !c.is_whitespace()).count();
+        assert!(length <= POLICY_LEN_MAX, "{length}");
+        assert!(
+            allowed().iter().all(|a| a != "*" && !a.ends_with(":*")),
+            "{:?}",
+            allowed()
+        );
+    }
 }

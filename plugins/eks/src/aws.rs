@@ -2,7 +2,11 @@
 //! credentials. At most one repetition inside the SDK, in a partition of this credential
 //! scope's own: the SDK's retry budget is otherwise shared by every account in the process.
 
-use std::{collections::HashMap, sync::{Arc, Mutex, PoisonError}, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -67,7 +71,9 @@ impl Aws {
         endpoint: Option<String>,
     ) -> Result<Self, ProviderError> {
         let http = HttpBuilder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::AwsLc,
+            ))
             .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -85,21 +91,35 @@ impl Aws {
         builder.set_endpoint_url(endpoint.clone());
         let base = builder.build();
         let credentials = scope.provider(&base).await;
-        let mut pool = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ATTEMPT_TIMEOUT);
+        let mut pool = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ATTEMPT_TIMEOUT);
         if endpoint.is_some() {
             pool = pool.no_proxy();
         }
         let http = pool.build().map_err(|e| {
-            ProviderError::new(ErrorKind::Internal, format!("the HTTP client cannot be built: {e}"))
+            ProviderError::new(
+                ErrorKind::Internal,
+                format!("the HTTP client cannot be built: {e}"),
+            )
         })?;
         let partition = RetryPartition::custom("landlord-eks").build();
-        Ok(Self { base, credentials, partition, http, endpoint, regions: Mutex::default() })
+        Ok(Self {
+            base,
+            credentials,
+            partition,
+            http,
+            endpoint,
+            regions: Mutex::default(),
+        })
     }
 
     /// The clients for a Region.
     pub(crate) fn region(&self, region: &str) -> Arc<Clients> {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = regions.entry(region.to_owned()).or_insert_with(|| Arc::new(self.build(region)));
+        let clients = regions
+            .entry(region.to_owned())
+            .or_insert_with(|| Arc::new(self.build(region)));
         Arc::clone(clients)
     }
 
@@ -115,7 +135,9 @@ impl Aws {
         macro_rules! client {
             ($sdk:ident, $config:expr) => {
                 $sdk::Client::from_conf(
-                    $sdk::config::Builder::from($config).retry_partition(self.partition.clone()).build(),
+                    $sdk::config::Builder::from($config)
+                        .retry_partition(self.partition.clone())
+                        .build(),
                 )
             };
         }
@@ -140,7 +162,11 @@ impl Aws {
 
 /// Domain of the partition that a Region belongs to.
 pub(crate) fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
 }
 
 /// Partition that a Region belongs to, as in ARNs.

@@ -48,7 +48,10 @@ impl Cidr {
         }
         let size = 1_u64 << (32 - u32::from(prefix));
         let base = u64::from(self.base) + u64::from(index) * size;
-        Some(Self { base: u32::try_from(base).ok()?, prefix })
+        Some(Self {
+            base: u32::try_from(base).ok()?,
+            prefix,
+        })
     }
 }
 
@@ -84,7 +87,10 @@ mod tests {
     fn divides_without_overlap() {
         let vpc = cidr("10.42.0.0/16");
         assert_eq!(vpc.subnet(4, 1).expect("fits").to_string(), "10.42.16.0/20");
-        assert_eq!(vpc.subnet(2, 3).expect("fits").to_string(), "10.42.192.0/18");
+        assert_eq!(
+            vpc.subnet(2, 3).expect("fits").to_string(),
+            "10.42.192.0/18"
+        );
         assert_eq!(vpc.subnet(2, 4), None);
     }
 

@@ -6,16 +6,66 @@ use crate::{config::Config, parameters::Parameters};
 
 /// Name, calls per second, burst, source.
 const BUCKETS: &[(&str, f64, f64, &str)] = &[
-    ("eks/read", 10.0, 100.0, "EKS publishes no figures; half of what DescribeCluster sustained in AWS's own eks-node-viewer issues. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)"),
-    ("eks/write", 2.0, 10.0, "EKS publishes no figures; conservative. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)"),
-    ("cloudformation/read", 10.0, 20.0, "CloudFormation publishes no figures; DescribeStacks throttles between 10 and 20 calls a second. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)"),
-    ("cloudformation/write", 1.0, 5.0, "CloudFormation publishes no figures; conservative. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)"),
-    ("route53/all", 5.0, 5.0, "five requests a second an account. https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests (2026-11)"),
-    ("ec2/read", 20.0, 100.0, "filtered describe actions: bucket 100, refill 20 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)"),
-    ("ec2/write", 5.0, 50.0, "mutating actions: bucket 50 (200 for some), refill 5 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)"),
-    ("elasticloadbalancing/all", 10.0, 40.0, "describe actions: bucket 40, refill 10 a second. https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/load-balancer-api-throttling.html (2026-11)"),
-    ("tagging/read", 5.0, 15.0, "GetResources: 15 calls a second; a third of it. https://docs.aws.amazon.com/general/latest/gr/arg.html (2026-11)"),
-    ("sts/all", 100.0, 600.0, "600 requests a second an account and Region, shared by all its callers. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html (2026-11)"),
+    (
+        "eks/read",
+        10.0,
+        100.0,
+        "EKS publishes no figures; half of what DescribeCluster sustained in AWS's own eks-node-viewer issues. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)",
+    ),
+    (
+        "eks/write",
+        2.0,
+        10.0,
+        "EKS publishes no figures; conservative. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)",
+    ),
+    (
+        "cloudformation/read",
+        10.0,
+        20.0,
+        "CloudFormation publishes no figures; DescribeStacks throttles between 10 and 20 calls a second. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)",
+    ),
+    (
+        "cloudformation/write",
+        1.0,
+        5.0,
+        "CloudFormation publishes no figures; conservative. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)",
+    ),
+    (
+        "route53/all",
+        5.0,
+        5.0,
+        "five requests a second an account. https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html#limits-api-requests (2026-11)",
+    ),
+    (
+        "ec2/read",
+        20.0,
+        100.0,
+        "filtered describe actions: bucket 100, refill 20 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)",
+    ),
+    (
+        "ec2/write",
+        5.0,
+        50.0,
+        "mutating actions: bucket 50 (200 for some), refill 5 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)",
+    ),
+    (
+        "elasticloadbalancing/all",
+        10.0,
+        40.0,
+        "describe actions: bucket 40, refill 10 a second. https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/load-balancer-api-throttling.html (2026-11)",
+    ),
+    (
+        "tagging/read",
+        5.0,
+        15.0,
+        "GetResources: 15 calls a second; a third of it. https://docs.aws.amazon.com/general/latest/gr/arg.html (2026-11)",
+    ),
+    (
+        "sts/all",
+        100.0,
+        600.0,
+        "600 requests a second an account and Region, shared by all its callers. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html (2026-11)",
+    ),
 ];
 
 /// Method, bucket, calls that one call typically makes.
@@ -81,7 +131,13 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 /// The description.
 pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-    let capabilities = ["secrets-encryption", "network-policy", "pod-identity", "delegation", "leftovers"];
+    let capabilities = [
+        "secrets-encryption",
+        "network-policy",
+        "pod-identity",
+        "delegation",
+        "leftovers",
+    ];
     v1::DescribeResponse {
         name: name.to_owned(),
         version: version.to_owned(),

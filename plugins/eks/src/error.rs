@@ -54,19 +54,33 @@ where
     move |error| {
         let raw = error.raw_response();
         let status = raw.map_or(0, |r| r.status().as_u16());
-        let retry_after = raw.and_then(|r| r.headers().get("retry-after")).and_then(parse_retry_after);
+        let retry_after = raw
+            .and_then(|r| r.headers().get("retry-after"))
+            .and_then(parse_retry_after);
         let (code, message) = match &error {
             SdkError::ServiceError(context) => {
                 let e = context.err();
                 match e.code() {
-                    Some(code) => (code.to_owned(), e.message().map_or_else(|| chain(e), str::to_owned)),
-                    None => undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e))),
+                    Some(code) => (
+                        code.to_owned(),
+                        e.message().map_or_else(|| chain(e), str::to_owned),
+                    ),
+                    None => {
+                        undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e)))
+                    }
                 }
             }
             other => (no_answer_code(other), chain(other)),
         };
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-        Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after }))
+        Error::Service(Box::new(ServiceError {
+            action,
+            subject,
+            code,
+            message,
+            status,
+            retry_after,
+        }))
     }
 }
 
@@ -75,7 +89,11 @@ where
 /// <https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>.
 fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
     let root = Element::parse(std::str::from_utf8(raw.body().bytes()?).ok()?)?;
-    let words: Vec<&str> = root.children("Messages").flat_map(|m| m.children("Message")).map(Element::own_text).collect();
+    let words: Vec<&str> = root
+        .children("Messages")
+        .flat_map(|m| m.children("Message"))
+        .map(Element::own_text)
+        .collect();
     Some((root.name().to_owned(), words.join("; ")))
 }
 
@@ -125,8 +143,14 @@ impl Error {
         let Self::Service(e) = self else { return false };
         matches!(
             e.code.as_str(),
-            "ResourceNotFoundException" | "NotFoundException" | "NoSuchHostedZone" | "NoSuchEntity"
-                | "LoadBalancerNotFound" | "AccessPointNotFound" | "TargetGroupNotFound" | "NatGatewayNotFound"
+            "ResourceNotFoundException"
+                | "NotFoundException"
+                | "NoSuchHostedZone"
+                | "NoSuchEntity"
+                | "LoadBalancerNotFound"
+                | "AccessPointNotFound"
+                | "TargetGroupNotFound"
+                | "NatGatewayNotFound"
         ) || (e.action.service == "ec2" && e.code.ends_with(".NotFound"))
             || (e.action.service == "cloudformation" && e.message.contains("does not exist"))
     }
@@ -136,9 +160,17 @@ impl Error {
         let Self::Service(e) = self else { return false };
         matches!(
             e.code.as_str(),
-            "ResourceInUseException" | "ResourceInUse" | "DependencyViolation" | "VolumeInUse" | "IncorrectState"
-                | "InvalidGroup.InUse" | "InvalidNetworkInterface.InUse" | "OperationInProgressException"
-                | "HostedZoneNotEmpty" | "PriorRequestNotComplete" | "CannotDelete"
+            "ResourceInUseException"
+                | "ResourceInUse"
+                | "DependencyViolation"
+                | "VolumeInUse"
+                | "IncorrectState"
+                | "InvalidGroup.InUse"
+                | "InvalidNetworkInterface.InUse"
+                | "OperationInProgressException"
+                | "HostedZoneNotEmpty"
+                | "PriorRequestNotComplete"
+                | "CannotDelete"
         )
     }
 }
@@ -182,7 +214,8 @@ fn state(error: &ServiceError) -> ProviderError {
     // IAM needs some seconds to spread a role that CloudFormation has just made.
     if error.code == "InvalidParameterException" && error.message.contains("could not be assumed") {
         kind = ErrorKind::Transient;
-        "the role has not spread through IAM yet, or its trust policy was changed".clone_into(&mut remedy);
+        "the role has not spread through IAM yet, or its trust policy was changed"
+            .clone_into(&mut remedy);
     }
     if error.message.contains("Rate exceeded") || error.message.contains("Rate limit exceeded") {
         kind = ErrorKind::Throttled;
@@ -190,9 +223,13 @@ fn state(error: &ServiceError) -> ProviderError {
     if kind == ErrorKind::Auth
         && let Some(action) = missing_permission(&error.message)
     {
-        remedy = format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry");
+        remedy = format!(
+            "allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry"
+        );
     }
-    let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
+    let mut stated = ProviderError::new(kind, error.to_string())
+        .with_code(&error.code)
+        .with_remedy(remedy);
     stated.retry_after = error.retry_after;
     if kind == ErrorKind::Throttled {
         stated = stated.with_bucket(error.action.bucket());
@@ -258,32 +295,74 @@ mod tests {
         let message = "User: arn:aws:sts::1:assumed-role/landlord/x is not authorized to perform: eks:CreateCluster on resource: arn:aws:eks:x";
         assert_eq!(missing_permission(message), Some("eks:CreateCluster"));
         assert_eq!(missing_permission("no"), None);
-        let error = stated(action::CREATE_CLUSTER, "AccessDeniedException", message, 403);
+        let error = stated(
+            action::CREATE_CLUSTER,
+            "AccessDeniedException",
+            message,
+            403,
+        );
         assert_eq!(error.kind, ErrorKind::Auth);
-        assert!(error.remedy.contains("eks:CreateCluster"), "{}", error.remedy);
+        assert!(
+            error.remedy.contains("eks:CreateCluster"),
+            "{}",
+            error.remedy
+        );
     }
 
     #[test]
     fn unknown_codes_follow_the_status() {
-        let cases = [(500, ErrorKind::Transient), (429, ErrorKind::Throttled), (403, ErrorKind::Auth), (409, ErrorKind::Conflict), (0, ErrorKind::Transient), (418, ErrorKind::Invalid), (302, ErrorKind::Internal)];
+        let cases = [
+            (500, ErrorKind::Transient),
+            (429, ErrorKind::Throttled),
+            (403, ErrorKind::Auth),
+            (409, ErrorKind::Conflict),
+            (0, ErrorKind::Transient),
+            (418, ErrorKind::Invalid),
+            (302, ErrorKind::Internal),
+        ];
         for (status, kind) in cases {
             assert_eq!(by_status(status), kind, "{status}");
-            assert_eq!(stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind, kind, "{status}");
+            assert_eq!(
+                stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind,
+                kind,
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn throttling_names_its_bucket_and_keeps_retry_after() {
         let error = stated(action::DESCRIBE_STACKS, "Throttling", "Rate exceeded", 503);
-        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"));
+        assert_eq!(
+            (error.kind, error.bucket.as_str()),
+            (ErrorKind::Throttled, "cloudformation/read")
+        );
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
     }
 
     #[test]
     fn a_role_that_has_not_spread_yet_is_transient() {
         let message = "Role with arn: x, could not be assumed because it does not exist or the trusted entity is not correct";
-        assert_eq!(stated(action::CREATE_CLUSTER, "InvalidParameterException", message, 400).kind, ErrorKind::Transient);
-        assert_eq!(stated(action::CREATE_CLUSTER, "InvalidParameterException", "other", 400).kind, ErrorKind::Invalid);
+        assert_eq!(
+            stated(
+                action::CREATE_CLUSTER,
+                "InvalidParameterException",
+                message,
+                400
+            )
+            .kind,
+            ErrorKind::Transient
+        );
+        assert_eq!(
+            stated(
+                action::CREATE_CLUSTER,
+                "InvalidParameterException",
+                "other",
+                400
+            )
+            .kind,
+            ErrorKind::Invalid
+        );
     }
 
     #[test]

@@ -16,35 +16,95 @@ pub(crate) const TABLE: &[Row] = &[
     ("eks", "AccessDeniedException", Auth, ALLOW),
     ("eks", "BadRequestException", Invalid, ""),
     ("eks", "ClientException", Invalid, ""),
-    ("eks", "InvalidParameterException", Invalid, "correct the class parameter that the message names"),
-    ("eks", "InvalidRequestException", Invalid, "the message says what the cluster's state forbids"),
+    (
+        "eks",
+        "InvalidParameterException",
+        Invalid,
+        "correct the class parameter that the message names",
+    ),
+    (
+        "eks",
+        "InvalidRequestException",
+        Invalid,
+        "the message says what the cluster's state forbids",
+    ),
     ("eks", "InvalidStateException", Conflict, ""),
     ("eks", "NotFoundException", Conflict, ""),
     ("eks", "ResourceInUseException", Conflict, ""),
-    ("eks", "ResourceLimitExceededException", Quota, "ask for a higher quota in Service Quotas, service Amazon EKS (for example \"Clusters\" L-1194D53C, \"Managed node groups per cluster\" L-6D54EA21), then retry"),
+    (
+        "eks",
+        "ResourceLimitExceededException",
+        Quota,
+        "ask for a higher quota in Service Quotas, service Amazon EKS (for example \"Clusters\" L-1194D53C, \"Managed node groups per cluster\" L-6D54EA21), then retry",
+    ),
     ("eks", "ResourceNotFoundException", Conflict, ""),
     ("eks", "ResourcePropagationDelayException", Transient, ""),
     ("eks", "ServerException", Transient, ""),
     ("eks", "ServiceUnavailableException", Transient, ""),
     ("eks", "TooManyRequestsException", Throttled, ""),
-    ("eks", "UnsupportedAvailabilityZoneException", Capacity, "set the class parameter availability_zones to zones that the message names as supported"),
+    (
+        "eks",
+        "UnsupportedAvailabilityZoneException",
+        Capacity,
+        "set the class parameter availability_zones to zones that the message names as supported",
+    ),
     // CloudFormation
     ("cloudformation", "AlreadyExistsException", Conflict, ""),
-    ("cloudformation", "InsufficientCapabilitiesException", Internal, ""),
-    ("cloudformation", "LimitExceededException", Quota, "delete stacks that are no longer needed or ask for a higher quota \"Stack count\" (L-0485CB21) in Service Quotas, then retry"),
-    ("cloudformation", "OperationInProgressException", Conflict, ""),
+    (
+        "cloudformation",
+        "InsufficientCapabilitiesException",
+        Internal,
+        "",
+    ),
+    (
+        "cloudformation",
+        "LimitExceededException",
+        Quota,
+        "delete stacks that are no longer needed or ask for a higher quota \"Stack count\" (L-0485CB21) in Service Quotas, then retry",
+    ),
+    (
+        "cloudformation",
+        "OperationInProgressException",
+        Conflict,
+        "",
+    ),
     ("cloudformation", "StaleRequestException", Conflict, ""),
-    ("cloudformation", "TokenAlreadyExistsException", Conflict, ""),
+    (
+        "cloudformation",
+        "TokenAlreadyExistsException",
+        Conflict,
+        "",
+    ),
     ("cloudformation", "StackNotFoundException", Conflict, ""),
     ("cloudformation", "ValidationError", Invalid, ""),
     // Route 53
-    ("route53", "ConflictingDomainExists", Invalid, "remove the conflicting zone of this domain or choose another domain"),
-    ("route53", "DelegationSetNotAvailable", Quota, "AWS cannot assign name servers for another zone of this domain name: choose another domain or open a case with AWS Support"),
+    (
+        "route53",
+        "ConflictingDomainExists",
+        Invalid,
+        "remove the conflicting zone of this domain or choose another domain",
+    ),
+    (
+        "route53",
+        "DelegationSetNotAvailable",
+        Quota,
+        "AWS cannot assign name servers for another zone of this domain name: choose another domain or open a case with AWS Support",
+    ),
     ("route53", "DelegationSetNotReusable", Invalid, ""),
     ("route53", "HostedZoneAlreadyExists", Conflict, ""),
     ("route53", "HostedZoneNotEmpty", Conflict, ""),
-    ("route53", "InvalidChangeBatch", Invalid, "correct the record that the message names"),
-    ("route53", "InvalidDomainName", Invalid, "choose a valid domain name"),
+    (
+        "route53",
+        "InvalidChangeBatch",
+        Invalid,
+        "correct the record that the message names",
+    ),
+    (
+        "route53",
+        "InvalidDomainName",
+        Invalid,
+        "choose a valid domain name",
+    ),
     ("route53", "InvalidInput", Invalid, ""),
     ("route53", "InvalidArgument", Invalid, ""),
     ("route53", "InvalidVPCId", Invalid, ""),
@@ -53,8 +113,18 @@ pub(crate) const TABLE: &[Row] = &[
     ("route53", "NoSuchHostedZone", Conflict, ""),
     ("route53", "NoSuchChange", Conflict, ""),
     ("route53", "PriorRequestNotComplete", Throttled, ""),
-    ("route53", "TooManyHostedZones", Quota, "delete zones that are no longer needed or ask for a higher quota \"Hosted zones\" (L-4EA4796A) in Service Quotas, then retry"),
-    ("route53", "LimitsExceeded", Quota, "ask for a higher quota in Service Quotas, service Amazon Route 53, then retry"),
+    (
+        "route53",
+        "TooManyHostedZones",
+        Quota,
+        "delete zones that are no longer needed or ask for a higher quota \"Hosted zones\" (L-4EA4796A) in Service Quotas, then retry",
+    ),
+    (
+        "route53",
+        "LimitsExceeded",
+        Quota,
+        "ask for a higher quota in Service Quotas, service Amazon Route 53, then retry",
+    ),
     // STS
     ("sts", "ExpiredTokenException", Auth, RENEW),
     ("sts", "IDPCommunicationError", Transient, ""),
@@ -62,7 +132,12 @@ pub(crate) const TABLE: &[Row] = &[
     ("sts", "InvalidIdentityToken", Auth, RENEW),
     ("sts", "MalformedPolicyDocument", Internal, ""),
     ("sts", "PackedPolicyTooLarge", Internal, ""),
-    ("sts", "RegionDisabledException", Auth, "activate STS for this Region in the IAM console of the account, then retry"),
+    (
+        "sts",
+        "RegionDisabledException",
+        Auth,
+        "activate STS for this Region in the IAM console of the account, then retry",
+    ),
     // Elastic Load Balancing
     ("elasticloadbalancing", "LoadBalancerNotFound", Conflict, ""),
     ("elasticloadbalancing", "AccessPointNotFound", Conflict, ""),
@@ -70,7 +145,12 @@ pub(crate) const TABLE: &[Row] = &[
     ("elasticloadbalancing", "ListenerNotFound", Conflict, ""),
     ("elasticloadbalancing", "RuleNotFound", Conflict, ""),
     ("elasticloadbalancing", "TrustStoreNotFound", Conflict, ""),
-    ("elasticloadbalancing", "OperationNotPermitted", Invalid, "turn off the load balancer's deletion protection, then retry"),
+    (
+        "elasticloadbalancing",
+        "OperationNotPermitted",
+        Invalid,
+        "turn off the load balancer's deletion protection, then retry",
+    ),
     ("elasticloadbalancing", "ResourceInUse", Conflict, ""),
     // Resource Groups Tagging
     ("tagging", "ConstraintViolationException", Invalid, ""),
@@ -81,8 +161,18 @@ pub(crate) const TABLE: &[Row] = &[
     // EC2
     ("ec2", "AuthFailure", Auth, RENEW),
     ("ec2", "UnauthorizedOperation", Auth, ALLOW),
-    ("ec2", "Blocked", Auth, "the account is blocked: open a case with AWS Support"),
-    ("ec2", "PendingVerification", Auth, "AWS is still verifying the account: wait, then retry"),
+    (
+        "ec2",
+        "Blocked",
+        Auth,
+        "the account is blocked: open a case with AWS Support",
+    ),
+    (
+        "ec2",
+        "PendingVerification",
+        Auth,
+        "AWS is still verifying the account: wait, then retry",
+    ),
     ("ec2", "DependencyViolation", Conflict, ""),
     ("ec2", "ResourceInUse", Conflict, ""),
     ("ec2", "IncorrectState", Conflict, ""),
@@ -99,21 +189,61 @@ pub(crate) const TABLE: &[Row] = &[
     ("ec2", "CannotDelete", Conflict, ""),
     ("ec2", "InsufficientInstanceCapacity", Capacity, CAPACITY),
     ("ec2", "InsufficientCapacity", Capacity, CAPACITY),
-    ("ec2", "InsufficientFreeAddressesInSubnet", Capacity, "the private subnets are full: use a larger vpc_cidr for new tenants or fewer nodes"),
-    ("ec2", "Unsupported", Capacity, "the zone does not offer this machine type: choose another machine type or zone"),
+    (
+        "ec2",
+        "InsufficientFreeAddressesInSubnet",
+        Capacity,
+        "the private subnets are full: use a larger vpc_cidr for new tenants or fewer nodes",
+    ),
+    (
+        "ec2",
+        "Unsupported",
+        Capacity,
+        "the zone does not offer this machine type: choose another machine type or zone",
+    ),
     ("ec2", "VpcLimitExceeded", Quota, QUOTA_VPCS),
     ("ec2", "AddressLimitExceeded", Quota, QUOTA_ADDRESSES),
     ("ec2", "NatGatewayLimitExceeded", Quota, QUOTA_NATS),
     ("ec2", "InternetGatewayLimitExceeded", Quota, QUOTA_GATEWAYS),
-    ("ec2", "SubnetLimitExceeded", Quota, "ask for a higher quota \"Subnets per VPC\" (L-407747CB) in Service Quotas, service Amazon VPC, then retry"),
-    ("ec2", "RouteTableLimitExceeded", Quota, "ask for a higher quota \"Route tables per VPC\" (L-589F43AA) in Service Quotas, service Amazon VPC, then retry"),
+    (
+        "ec2",
+        "SubnetLimitExceeded",
+        Quota,
+        "ask for a higher quota \"Subnets per VPC\" (L-407747CB) in Service Quotas, service Amazon VPC, then retry",
+    ),
+    (
+        "ec2",
+        "RouteTableLimitExceeded",
+        Quota,
+        "ask for a higher quota \"Route tables per VPC\" (L-589F43AA) in Service Quotas, service Amazon VPC, then retry",
+    ),
     ("ec2", "SecurityGroupLimitExceeded", Quota, QUOTA_GROUPS),
     ("ec2", "InstanceLimitExceeded", Quota, QUOTA_VCPUS),
     ("ec2", "VcpuLimitExceeded", Quota, QUOTA_VCPUS),
-    ("ec2", "MaxSpotInstanceCountExceeded", Quota, "ask for a higher quota of Spot Instance requests in Service Quotas, service Amazon EC2, then retry"),
-    ("ec2", "NetworkInterfaceLimitExceeded", Quota, "ask for a higher quota \"Network interfaces per Region\" (L-DF5E4CA3) in Service Quotas, service Amazon VPC, then retry"),
-    ("ec2", "VolumeLimitExceeded", Quota, "ask for more EBS storage in Service Quotas, service Amazon EBS, then retry"),
-    ("ec2", "ResourceLimitExceeded", Quota, "ask for a higher quota in Service Quotas, service Amazon EC2, then retry"),
+    (
+        "ec2",
+        "MaxSpotInstanceCountExceeded",
+        Quota,
+        "ask for a higher quota of Spot Instance requests in Service Quotas, service Amazon EC2, then retry",
+    ),
+    (
+        "ec2",
+        "NetworkInterfaceLimitExceeded",
+        Quota,
+        "ask for a higher quota \"Network interfaces per Region\" (L-DF5E4CA3) in Service Quotas, service Amazon VPC, then retry",
+    ),
+    (
+        "ec2",
+        "VolumeLimitExceeded",
+        Quota,
+        "ask for more EBS storage in Service Quotas, service Amazon EBS, then retry",
+    ),
+    (
+        "ec2",
+        "ResourceLimitExceeded",
+        Quota,
+        "ask for a higher quota in Service Quotas, service Amazon EC2, then retry",
+    ),
     ("ec2", "RequestLimitExceeded", Throttled, ""),
     ("ec2", "Client.RequestLimitExceeded", Throttled, ""),
     ("ec2", "InternalError", Transient, ""),
@@ -125,12 +255,27 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "UnauthorizedOperation", Auth, ALLOW),
     ("*", "NotAuthorized", Auth, ALLOW),
     ("*", "NotAuthorizedException", Auth, ALLOW),
-    ("*", "OptInRequired", Auth, "enable the Region or subscribe to the service in the account's billing console, then retry"),
+    (
+        "*",
+        "OptInRequired",
+        Auth,
+        "enable the Region or subscribe to the service in the account's billing console, then retry",
+    ),
     ("*", "AuthFailure", Auth, RENEW),
     ("*", "ExpiredToken", Auth, RENEW),
     ("*", "ExpiredTokenException", Auth, RENEW),
-    ("*", "RequestExpired", Auth, "set the clock of this machine (the request's time was too far from AWS's), then retry"),
-    ("*", "RequestInTheFuture", Auth, "set the clock of this machine (the request's time was too far from AWS's), then retry"),
+    (
+        "*",
+        "RequestExpired",
+        Auth,
+        "set the clock of this machine (the request's time was too far from AWS's), then retry",
+    ),
+    (
+        "*",
+        "RequestInTheFuture",
+        Auth,
+        "set the clock of this machine (the request's time was too far from AWS's), then retry",
+    ),
     ("*", "IncompleteSignature", Auth, RENEW),
     ("*", "InvalidClientTokenId", Auth, RENEW),
     ("*", "InvalidSignatureException", Auth, RENEW),
@@ -168,7 +313,8 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ValidationException", Invalid, ""),
 ];
 
-const ALLOW: &str = "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
+const ALLOW: &str =
+    "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
 const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or Region for the class";
 /// Remedies that the stack's failure reasons share with the codes.
@@ -184,7 +330,10 @@ pub(crate) const QUOTA_VCPUS: &str = "ask for a higher quota \"Running On-Demand
 /// Kind and remedy of a code; `None`: not documented, the HTTP status decides.
 pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
     let row = |of: &str| TABLE.iter().find(|row| row.0 == of && row.1 == code);
-    row(service).or_else(|| row("*")).map(|row| (row.2, row.3)).or_else(|| by_form(service, code))
+    row(service)
+        .or_else(|| row("*"))
+        .map(|row| (row.2, row.3))
+        .or_else(|| by_form(service, code))
 }
 
 /// Codes that come in families.
@@ -204,8 +353,12 @@ mod tests {
 
     #[test]
     fn the_whole_table() {
-        let rows: Vec<String> =
-            TABLE.iter().map(|(service, code, kind, remedy)| format!("{service} {code} {} {remedy}", kind.as_str())).collect();
+        let rows: Vec<String> = TABLE
+            .iter()
+            .map(|(service, code, kind, remedy)| {
+                format!("{service} {code} {} {remedy}", kind.as_str())
+            })
+            .collect();
         insta::assert_json_snapshot!(rows);
     }
 
@@ -218,20 +371,41 @@ mod tests {
     #[test]
     fn whatever_fails_a_stage_says_what_mends_it() {
         for (service, code, kind, remedy) in TABLE {
-            let fails = matches!(kind, ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity);
+            let fails = matches!(
+                kind,
+                ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity
+            );
             assert!(!fails || !remedy.is_empty(), "{service} {code}");
-            let names_quota = *kind != ErrorKind::Quota || remedy.contains("quota") || remedy.contains("Service Quotas") || remedy.contains("name servers");
+            let names_quota = *kind != ErrorKind::Quota
+                || remedy.contains("quota")
+                || remedy.contains("Service Quotas")
+                || remedy.contains("name servers");
             assert!(names_quota, "{service} {code}: {remedy}");
         }
     }
 
     #[test]
     fn a_services_own_row_comes_first_and_families_follow() {
-        assert_eq!(look_up("ec2", "VolumeInUse").map(|f| f.0), Some(ErrorKind::Conflict));
-        assert_eq!(look_up("tagging", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Internal));
-        assert_eq!(look_up("eks", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Invalid));
-        assert_eq!(look_up("ec2", "InvalidVolume.NotFound").map(|f| f.0), Some(ErrorKind::Conflict));
-        assert_eq!(look_up("route53", "ThrottlingException").map(|f| f.0), Some(ErrorKind::Throttled));
+        assert_eq!(
+            look_up("ec2", "VolumeInUse").map(|f| f.0),
+            Some(ErrorKind::Conflict)
+        );
+        assert_eq!(
+            look_up("tagging", "InvalidParameterException").map(|f| f.0),
+            Some(ErrorKind::Internal)
+        );
+        assert_eq!(
+            look_up("eks", "InvalidParameterException").map(|f| f.0),
+            Some(ErrorKind::Invalid)
+        );
+        assert_eq!(
+            look_up("ec2", "InvalidVolume.NotFound").map(|f| f.0),
+            Some(ErrorKind::Conflict)
+        );
+        assert_eq!(
+            look_up("route53", "ThrottlingException").map(|f| f.0),
+            Some(ErrorKind::Throttled)
+        );
         assert_eq!(look_up("eks", "Novelty"), None);
     }
 }

@@ -31,9 +31,14 @@ const CLUSTER_HEADER: &str = "x-k8s-aws-id";
 const PREFIX: &str = "k8s-aws-v1.";
 
 /// Endpoint, authority and a token.
-pub(crate) async fn access(aws: &Clients, scope: &v1::Scope, given: Option<v1::ClusterStatus>) -> Result<v1::KubeAccess> {
+pub(crate) async fn access(
+    aws: &Clients,
+    scope: &v1::Scope,
+    given: Option<v1::ClusterStatus>,
+) -> Result<v1::KubeAccess> {
     let names = Names::new(scope)?;
-    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
+    let known = given
+        .filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
     let status = match known {
         Some(status) => status,
         None => match cluster::find(aws, scope, &names).await? {
@@ -45,9 +50,12 @@ pub(crate) async fn access(aws: &Clients, scope: &v1::Scope, given: Option<v1::C
         },
     };
     let credentials = aws.credentials.provide_credentials().await.map_err(|e| {
-        ProviderError::new(ErrorKind::Auth, format!("no credentials for a token: {}", chain(&e)))
-            .with_code("CredentialsUnavailable")
-            .with_remedy("renew or correct the credentials of this credential scope, then retry")
+        ProviderError::new(
+            ErrorKind::Auth,
+            format!("no credentials for a token: {}", chain(&e)),
+        )
+        .with_code("CredentialsUnavailable")
+        .with_remedy("renew or correct the credentials of this credential scope, then retry")
     })?;
     let now = SystemTime::now();
     let mut end = now + TOKEN_LIFETIME;
@@ -71,7 +79,10 @@ pub(crate) fn token(
     now: SystemTime,
 ) -> std::result::Result<String, ProviderError> {
     let failed = |e: &(dyn std::error::Error + 'static)| {
-        ProviderError::new(ErrorKind::Internal, format!("the token could not be signed: {}", chain(e)))
+        ProviderError::new(
+            ErrorKind::Internal,
+            format!("the token could not be signed: {}", chain(e)),
+        )
     };
     let host = format!("sts.{region}.{}", aws::dns_suffix(region));
     let url = format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15");
@@ -92,9 +103,13 @@ pub(crate) fn token(
     let request = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(&[]));
     let signed = sign(request.map_err(|e| failed(&e))?, &params).map_err(|e| failed(&e))?;
     let (instructions, _) = signed.into_parts();
-    let mut request = http::Request::builder().uri(url).body(()).map_err(|e| failed(&e))?;
+    let mut request = http::Request::builder()
+        .uri(url)
+        .body(())
+        .map_err(|e| failed(&e))?;
     instructions.apply_to_request_http1x(&mut request);
-    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(request.uri().to_string());
+    let encoded =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(request.uri().to_string());
     Ok(format!("{PREFIX}{encoded}"))
 }
 
@@ -106,11 +121,19 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     fn url(cluster: &str, session: Option<&str>) -> String {
-        let keys = Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", session.map(str::to_owned), None, "test");
+        let keys = Credentials::new(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            session.map(str::to_owned),
+            None,
+            "test",
+        );
         let now = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
         let token = token(cluster, "eu-central-1", keys, now).expect("signed");
         let encoded = token.strip_prefix(PREFIX).expect("the prefix");
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).expect("base64");
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(encoded)
+            .expect("base64");
         String::from_utf8(bytes).expect("text")
     }
 
@@ -118,15 +141,23 @@ mod tests {
     /// `tests/witness/token_vector.py`.
     #[test]
     fn equals_what_botocore_signs() {
-        assert_eq!(url("landlord-1", None), include_str!("../tests/witness/token_vector.txt").trim());
+        assert_eq!(
+            url("landlord-1", None),
+            include_str!("../tests/witness/token_vector.txt").trim()
+        );
     }
 
     #[test]
     fn names_the_cluster_only_in_the_signature() {
         let (one, two) = (url("landlord-1", None), url("landlord-2", None));
         assert_ne!(one, two);
-        assert!(one.contains("X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"), "{one}");
+        assert!(
+            one.contains("X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"),
+            "{one}"
+        );
         assert!(one.contains("X-Amz-Expires=60"), "{one}");
-        assert!(url("landlord-1", Some("tok/en+=")).contains("X-Amz-Security-Token=tok%2Fen%2B%3D"));
+        assert!(
+            url("landlord-1", Some("tok/en+=")).contains("X-Amz-Security-Token=tok%2Fen%2B%3D")
+        );
     }
 }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use crate::{cidr::Cidr, error::{Error, invalid}};
+use crate::{
+    cidr::Cidr,
+    error::{Error, invalid},
+};
 
 /// Kubernetes version unless set. EKS has it in standard support at this version's release.
 pub(crate) const KUBERNETES_VERSION: &str = "1.36";
@@ -13,7 +16,13 @@ const VPC_CIDR: &str = "10.64.0.0/16";
 /// Root disk of a node unless the pool says otherwise, GiB.
 pub(crate) const NODE_DISK_GIB: i32 = 100;
 /// Types of control-plane logs.
-pub(crate) const LOG_TYPES: [&str; 5] = ["api", "audit", "authenticator", "controllerManager", "scheduler"];
+pub(crate) const LOG_TYPES: [&str; 5] = [
+    "api",
+    "audit",
+    "authenticator",
+    "controllerManager",
+    "scheduler",
+];
 /// Images that managed node groups take and that this plugin can configure.
 pub(crate) const AMI_TYPES: [&str; 6] = [
     "AL2023_x86_64_STANDARD",
@@ -25,8 +34,13 @@ pub(crate) const AMI_TYPES: [&str; 6] = [
 ];
 
 /// Add-ons of a cluster unless set. The first three are what makes a cluster of nodes.
-pub(crate) const ADDONS: [&str; 5] =
-    ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver"];
+pub(crate) const ADDONS: [&str; 5] = [
+    "vpc-cni",
+    "kube-proxy",
+    "coredns",
+    "eks-pod-identity-agent",
+    "aws-ebs-csi-driver",
+];
 /// How many of them no cluster works without.
 pub(crate) const ADDONS_REQUIRED: usize = 3;
 
@@ -110,7 +124,8 @@ impl Parameters {
     /// INVALID, naming the key.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        serde_json::from_str(text).map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
+        serde_json::from_str(text)
+            .map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
     }
 
     /// The VPC's network.
@@ -118,7 +133,9 @@ impl Parameters {
     /// # Errors
     /// INVALID.
     pub(crate) fn vpc(&self) -> Result<Cidr, Error> {
-        self.vpc_cidr.parse().map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
+        self.vpc_cidr
+            .parse()
+            .map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
     }
 
     /// How many zones.

@@ -3,8 +3,12 @@
 //! has a unique name and a token, rolls back as a whole and is deleted in order.
 
 pub(crate) mod reason;
+mod removal;
+mod roles;
 pub(crate) mod stack;
 pub(crate) mod template;
+
+pub(crate) use removal::{delete, observe};
 
 use aws_sdk_cloudformation::types::StackStatus;
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
@@ -13,8 +17,7 @@ use self::stack::Found;
 use crate::{
     action,
     aws::Clients,
-    error::{Error, Result, incomplete, invalid},
-    leftovers,
+    error::{Result, incomplete, invalid},
     names::Names,
     parameters::{Nat, Parameters, Zones},
     progress::{self, Outcome},
@@ -41,10 +44,14 @@ pub(crate) async fn ensure(
         return Err(tags::name_taken("CloudFormation stack", names.stack()).into());
     }
     match stack.status {
-        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::UpdateRollbackComplete => {
+        StackStatus::CreateComplete
+        | StackStatus::UpdateComplete
+        | StackStatus::UpdateRollbackComplete => {
             bring_up_to_date(aws, scope, &names, parameters, &stack, None).await
         }
-        _ => under_way(aws, &names, &stack).await.map(|outcome| (outcome, None)),
+        _ => under_way(aws, &names, &stack)
+            .await
+            .map(|outcome| (outcome, None)),
     }
 }
 
@@ -61,18 +68,30 @@ async fn under_way(aws: &Clients, names: &Names, stack: &Found) -> Result<Outcom
         }
         "UPDATE_ROLLBACK_FAILED" => Err(ProviderError::new(
             ErrorKind::Conflict,
-            format!("the update of CloudFormation stack {name} failed and so did its rollback: {}", stack.reason),
+            format!(
+                "the update of CloudFormation stack {name} failed and so did its rollback: {}",
+                stack.reason
+            ),
         )
         .with_remedy("continue the rollback of the stack in the CloudFormation console, then retry")
         .into()),
         "DELETE_FAILED" => {
             stack::delete(aws, &stack.id).await?;
-            pending(format!("CloudFormation stack {name} is left half deleted; deleting it before making it anew"))
+            pending(format!(
+                "CloudFormation stack {name} is left half deleted; deleting it before making it anew"
+            ))
         }
-        "DELETE_IN_PROGRESS" => pending(format!("CloudFormation stack {name} is being deleted before it is made anew")),
+        "DELETE_IN_PROGRESS" => pending(format!(
+            "CloudFormation stack {name} is being deleted before it is made anew"
+        )),
         "ROLLBACK_IN_PROGRESS" => {
-            let why = stack::failure(aws, stack).await?.map(|e| e.message).unwrap_or_default();
-            pending(format!("CloudFormation stack {name} is rolling back: {why}"))
+            let why = stack::failure(aws, stack)
+                .await?
+                .map(|e| e.message)
+                .unwrap_or_default();
+            pending(format!(
+                "CloudFormation stack {name} is rolling back: {why}"
+            ))
         }
         other => pending(format!("CloudFormation stack {name} is {other}")),
     }
@@ -80,9 +99,15 @@ async fn under_way(aws: &Clients, names: &Names, stack: &Found) -> Result<Outcom
 
 fn creation_failed(name: &str, stack: &Found, failure: Option<ProviderError>) -> ProviderError {
     let mut error = failure.unwrap_or_else(|| {
-        ProviderError::new(ErrorKind::Transient, format!("no resource says why: {}", stack.reason))
+        ProviderError::new(
+            ErrorKind::Transient,
+            format!("no resource says why: {}", stack.reason),
+        )
     });
-    error.message = format!("the network could not be made (stack {name}): {}", error.message);
+    error.message = format!(
+        "the network could not be made (stack {name}): {}",
+        error.message
+    );
     error
 }
 
@@ -95,7 +120,10 @@ async fn create(
     let zones = zones(aws, parameters).await?;
     let template = write(scope, names, parameters, &zones, parameters.node_disk_gib)?;
     let tags = tags::all(scope, "network");
-    let token = names.token("network", format_args!("create/{}/{}", scope.generation, template.hash));
+    let token = names.token(
+        "network",
+        format_args!("create/{}/{}", scope.generation, template.hash),
+    );
     let mut result = stack::create(aws, names.stack(), &template.body, &tags, &token).await;
     if let Err(error) = &result
         && error.code() == "TokenAlreadyExistsException"
@@ -116,7 +144,13 @@ async fn create(
         }
         Err(error) => return Err(error),
     }
-    Ok((progress::pending(POLL_S, format!("CloudFormation stack {} is being created", names.stack())), None))
+    Ok((
+        progress::pending(
+            POLL_S,
+            format!("CloudFormation stack {} is being created", names.stack()),
+        ),
+        None,
+    ))
 }
 
 /// Compares a complete stack with what is wanted, and updates it if need be.
@@ -131,7 +165,9 @@ async fn bring_up_to_date(
     let zones = fixed_facts(parameters, stack)?;
     // The pool's own wish, once granted, stays: the class's default must not undo it.
     let granted = stack.output("NodeDiskGib").parse().ok();
-    let disk = node_disk_gib.or(granted).unwrap_or(parameters.node_disk_gib);
+    let disk = node_disk_gib
+        .or(granted)
+        .unwrap_or(parameters.node_disk_gib);
     let template = write(scope, names, parameters, &zones, disk)?;
     if stack.output("TemplateHash") == template.hash {
         return Ok((progress::ready(), Some(status(stack)?)));
@@ -141,11 +177,21 @@ async fn bring_up_to_date(
         _ => None,
     };
     let tags = tags::all(scope, "network");
-    let token = names.token("network", format_args!("update/{}/{}", scope.generation, template.hash));
+    let token = names.token(
+        "network",
+        format_args!("update/{}/{}", scope.generation, template.hash),
+    );
     let begun = match stack::update(aws, names.stack(), &template.body, &tags, &token).await {
         Err(error) if error.code() == "TokenAlreadyExistsException" => {
             let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
-            stack::update(aws, names.stack(), &template.body, &tags, &names.token("network", now)).await?
+            stack::update(
+                aws,
+                names.stack(),
+                &template.body,
+                &tags,
+                &names.token("network", now),
+            )
+            .await?
         }
         result => result?,
     };
@@ -155,10 +201,20 @@ async fn bring_up_to_date(
     // The last update's failure is told although the next attempt has just begun: whoever
     // decides to go on finds it under way.
     if let Some(mut failure) = failed {
-        failure.message = format!("the network could not be changed (stack {}): {}", names.stack(), failure.message);
+        failure.message = format!(
+            "the network could not be changed (stack {}): {}",
+            names.stack(),
+            failure.message
+        );
         return Err(failure.into());
     }
-    Ok((progress::pending(POLL_S, format!("CloudFormation stack {} is being updated", names.stack())), None))
+    Ok((
+        progress::pending(
+            POLL_S,
+            format!("CloudFormation stack {} is being updated", names.stack()),
+        ),
+        None,
+    ))
 }
 
 /// What a network cannot change once it exists; gives its zones.
@@ -175,7 +231,11 @@ fn fixed_facts(parameters: &Parameters, stack: &Found) -> Result<Vec<String>> {
             "parameters.nat: the nodes of a tenant that exists cannot move between public and private subnets; put the old value back or make a new tenant",
         ));
     }
-    let zones: Vec<String> = stack.output("Zones").split(',').map(str::to_owned).collect();
+    let zones: Vec<String> = stack
+        .output("Zones")
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     let same = match &parameters.availability_zones {
         Zones::Count(count) => *count == zones.len(),
         Zones::Named(names) => *names == zones,
@@ -214,7 +274,14 @@ async fn zones(aws: &Clients, parameters: &Parameters) -> Result<Vec<String>> {
         Zones::Count(count) => *count,
     };
     let filters = [("state", &["available".to_owned()][..])];
-    let items = aws.query.describe(action::DESCRIBE_AVAILABILITY_ZONES, "availabilityZoneInfo", &filters).await?;
+    let items = aws
+        .query
+        .describe(
+            action::DESCRIBE_AVAILABILITY_ZONES,
+            "availabilityZoneInfo",
+            &filters,
+        )
+        .await?;
     let mut zones: Vec<String> = items
         .iter()
         .filter(|z| matches!(z.text("zoneType"), "" | "availability-zone"))
@@ -226,24 +293,38 @@ async fn zones(aws: &Clients, parameters: &Parameters) -> Result<Vec<String>> {
     if zones.len() == count {
         return Ok(zones);
     }
-    Err(invalid(format!("parameters.availability_zones: {} offers EKS in {} zones only, not in {count}", aws.region, zones.len())))
+    Err(invalid(format!(
+        "parameters.availability_zones: {} offers EKS in {} zones only, not in {count}",
+        aws.region,
+        zones.len()
+    )))
 }
 
 /// The contract's view of a complete stack.
 pub(crate) fn status(stack: &Found) -> Result<v1::NetworkStatus> {
     let get = |name: &str| match stack.output(name) {
-        "" => Err(incomplete(action::DESCRIBE_STACKS, &format!("the output {name}"))),
+        "" => Err(incomplete(
+            action::DESCRIBE_STACKS,
+            &format!("the output {name}"),
+        )),
         value => Ok(value.to_owned()),
     };
     let zones = get("Zones")?.split(',').count();
-    let subnets = |kind: &str| (1..=zones).map(|n| get(&format!("{kind}{n}"))).collect::<Result<Vec<_>>>();
+    let subnets = |kind: &str| {
+        (1..=zones)
+            .map(|n| get(&format!("{kind}{n}")))
+            .collect::<Result<Vec<_>>>()
+    };
     let attributes = [
         ("cluster_role_arn", "ClusterRoleArn"),
         ("node_role_arn", "NodeRoleArn"),
         ("ebs_csi_role_arn", "EbsCsiRoleArn"),
         ("external_dns_role_arn", "ExternalDnsRoleArn"),
         ("cert_manager_role_arn", "CertManagerRoleArn"),
-        ("control_plane_security_group_id", "ControlPlaneSecurityGroupId"),
+        (
+            "control_plane_security_group_id",
+            "ControlPlaneSecurityGroupId",
+        ),
         ("launch_template_id", "NodeTemplateId"),
         ("launch_template_version", "NodeTemplateVersion"),
         ("node_disk_gib", "NodeDiskGib"),
@@ -271,80 +352,23 @@ pub(crate) async fn ensure_node_disk(
 ) -> Result<(Outcome, Option<v1::NetworkStatus>)> {
     let names = Names::new(scope)?;
     let Some(stack) = stack::find(aws, names.stack()).await? else {
-        return Err(ProviderError::new(ErrorKind::Conflict, "the network is gone while a node pool is made").into());
+        return Err(ProviderError::new(
+            ErrorKind::Conflict,
+            "the network is gone while a node pool is made",
+        )
+        .into());
     };
     if !stack.is_ours(scope) {
         return Err(tags::name_taken("CloudFormation stack", names.stack()).into());
     }
     match stack.status {
-        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::UpdateRollbackComplete => {
+        StackStatus::CreateComplete
+        | StackStatus::UpdateComplete
+        | StackStatus::UpdateRollbackComplete => {
             bring_up_to_date(aws, scope, &names, parameters, &stack, Some(node_disk_gib)).await
         }
-        _ => under_way(aws, &names, &stack).await.map(|outcome| (outcome, None)),
+        _ => under_way(aws, &names, &stack)
+            .await
+            .map(|outcome| (outcome, None)),
     }
-}
-
-/// Makes the stack be absent.
-pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let names = Names::new(scope)?;
-    let name = names.stack();
-    let Some(stack) = stack::find(aws, name).await? else { return Ok((Outcome::Gone, Vec::new())) };
-    if !stack.is_ours(scope) {
-        // Never ours: for this tenant it is absent.
-        return Ok((Outcome::Gone, Vec::new()));
-    }
-    let mut removed = vec![stack.owned(scope, name)];
-    let pending = |detail: String| progress::pending(POLL_S, detail);
-    match stack.status.as_str() {
-        "DELETE_IN_PROGRESS" => {
-            Ok((pending(format!("CloudFormation stack {name} is being deleted")), Vec::new()))
-        }
-        "DELETE_FAILED" => {
-            let why = stack::failure(aws, &stack).await?;
-            let swept = leftovers::delete(aws, scope).await?.1;
-            stack::delete(aws, &stack.id).await?;
-            let detail = why.as_ref().map_or_else(|| stack.reason.clone(), |e| e.message.clone());
-            match why {
-                Some(mut error) if swept.is_empty() => {
-                    error.message = format!("CloudFormation stack {name} could not be deleted: {}", error.message);
-                    if error.remedy.is_empty() {
-                        "remove what was put into the tenant's VPC by hand; landlord tries again by itself"
-                            .clone_into(&mut error.remedy);
-                    }
-                    // Whatever holds a resource may let go of it: no deletion is ever given up.
-                    if error.kind == ErrorKind::Invalid {
-                        error.kind = ErrorKind::Conflict;
-                    }
-                    Err(Error::Stated(error))
-                }
-                _ => {
-                    removed.extend(swept);
-                    Ok((pending(format!("CloudFormation stack {name} could not be deleted ({detail}); trying again")), removed))
-                }
-            }
-        }
-        "UPDATE_IN_PROGRESS" | "UPDATE_ROLLBACK_IN_PROGRESS" | "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
-        | "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" => {
-            let detail = format!("CloudFormation stack {name} is {} and can be deleted after that", stack.status);
-            Ok((pending(detail), Vec::new()))
-        }
-        _ => {
-            stack::delete(aws, &stack.id).await?;
-            Ok((pending(format!("CloudFormation stack {name} is being deleted")), removed))
-        }
-    }
-}
-
-/// Looks.
-pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let names = Names::new(scope)?;
-    let found = stack::find(aws, names.stack()).await?.filter(|s| s.is_ours(scope));
-    let Some(stack) = found else { return Ok((Outcome::Gone, Vec::new())) };
-    let outcome = match stack.status {
-        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::UpdateRollbackComplete => {
-            progress::ready()
-        }
-        ref other => progress::pending(POLL_S, format!("CloudFormation stack {} is {other}", names.stack())),
-    };
-    Ok((outcome, vec![stack.owned(scope, names.stack())]))
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    aws, cidr::Cidr,
+    cidr::Cidr,
     error::{Result, invalid},
     names::Names,
     parameters::Nat,
@@ -42,8 +42,8 @@ pub(crate) struct Template {
     pub(crate) hash: String,
 }
 
-struct Builder<'a> {
-    input: &'a Input<'a>,
+pub(super) struct Builder<'a> {
+    pub(super) input: &'a Input<'a>,
     resources: Map<String, Value>,
     outputs: Map<String, Value>,
 }
@@ -53,7 +53,11 @@ struct Builder<'a> {
 /// # Errors
 /// INVALID if the VPC is too small for its subnets.
 pub(crate) fn build(input: &Input<'_>) -> Result<Template> {
-    let mut builder = Builder { input, resources: Map::new(), outputs: Map::new() };
+    let mut builder = Builder {
+        input,
+        resources: Map::new(),
+        outputs: Map::new(),
+    };
     builder.network()?;
     builder.roles();
     builder.launch_template();
@@ -69,28 +73,37 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Template> {
         "Resources": builder.resources,
         "Outputs": builder.outputs,
     });
-    Ok(Template { body: body.to_string(), hash })
+    Ok(Template {
+        body: body.to_string(),
+        hash,
+    })
 }
 
-fn reference(id: &str) -> Value {
+pub(super) fn reference(id: &str) -> Value {
     json!({ "Ref": id })
 }
 
-fn attribute(id: &str, name: &str) -> Value {
+pub(super) fn attribute(id: &str, name: &str) -> Value {
     json!({ "Fn::GetAtt": [id, name] })
 }
 
-fn list(tags: Tags) -> Value {
-    tags.into_iter().map(|(k, v)| json!({ "Key": k, "Value": v })).collect()
+pub(super) fn list(tags: Tags) -> Value {
+    tags.into_iter()
+        .map(|(k, v)| json!({ "Key": k, "Value": v }))
+        .collect()
 }
 
 impl Builder<'_> {
-    fn output(&mut self, name: &str, value: Value) {
-        self.outputs.insert(name.to_owned(), json!({ "Value": value }));
+    pub(super) fn output(&mut self, name: &str, value: Value) {
+        self.outputs
+            .insert(name.to_owned(), json!({ "Value": value }));
     }
 
-    fn add(&mut self, id: &str, kind: &str, properties: Value) {
-        self.resources.insert(id.to_owned(), json!({ "Type": kind, "Properties": properties }));
+    pub(super) fn add(&mut self, id: &str, kind: &str, properties: Value) {
+        self.resources.insert(
+            id.to_owned(),
+            json!({ "Type": kind, "Properties": properties }),
+        );
     }
 
     /// A resource that exists only after another that it does not name.
@@ -99,9 +112,12 @@ impl Builder<'_> {
         self.resources.insert(id.to_owned(), resource);
     }
 
-    fn tags(&self, role: &str) -> Tags {
+    pub(super) fn tags(&self, role: &str) -> Tags {
         let mut tags = tags::markers(self.input.scope, role);
-        tags.insert("Name".to_owned(), format!("{}-{role}", self.input.names.stack()));
+        tags.insert(
+            "Name".to_owned(),
+            format!("{}-{role}", self.input.names.stack()),
+        );
         tags
     }
 
@@ -115,24 +131,45 @@ impl Builder<'_> {
     }
 
     fn network(&mut self) -> Result<()> {
-        self.add("Vpc", "AWS::EC2::VPC", json!({
-            "CidrBlock": self.input.vpc.to_string(),
-            "EnableDnsSupport": true,
-            "EnableDnsHostnames": true,
-            "Tags": list(self.tags("vpc")),
-        }));
-        self.add("InternetGateway", "AWS::EC2::InternetGateway", json!({ "Tags": list(self.tags("internet-gateway")) }));
-        self.add("GatewayAttachment", "AWS::EC2::VPCGatewayAttachment", json!({
-            "VpcId": reference("Vpc"), "InternetGatewayId": reference("InternetGateway"),
-        }));
-        self.add("PublicRoutes", "AWS::EC2::RouteTable", json!({
-            "VpcId": reference("Vpc"), "Tags": list(self.tags("public-routes")),
-        }));
-        self.add_after("PublicDefaultRoute", "AWS::EC2::Route", "GatewayAttachment", json!({
-            "RouteTableId": reference("PublicRoutes"),
-            "DestinationCidrBlock": "0.0.0.0/0",
-            "GatewayId": reference("InternetGateway"),
-        }));
+        self.add(
+            "Vpc",
+            "AWS::EC2::VPC",
+            json!({
+                "CidrBlock": self.input.vpc.to_string(),
+                "EnableDnsSupport": true,
+                "EnableDnsHostnames": true,
+                "Tags": list(self.tags("vpc")),
+            }),
+        );
+        self.add(
+            "InternetGateway",
+            "AWS::EC2::InternetGateway",
+            json!({ "Tags": list(self.tags("internet-gateway")) }),
+        );
+        self.add(
+            "GatewayAttachment",
+            "AWS::EC2::VPCGatewayAttachment",
+            json!({
+                "VpcId": reference("Vpc"), "InternetGatewayId": reference("InternetGateway"),
+            }),
+        );
+        self.add(
+            "PublicRoutes",
+            "AWS::EC2::RouteTable",
+            json!({
+                "VpcId": reference("Vpc"), "Tags": list(self.tags("public-routes")),
+            }),
+        );
+        self.add_after(
+            "PublicDefaultRoute",
+            "AWS::EC2::Route",
+            "GatewayAttachment",
+            json!({
+                "RouteTableId": reference("PublicRoutes"),
+                "DestinationCidrBlock": "0.0.0.0/0",
+                "GatewayId": reference("InternetGateway"),
+            }),
+        );
         self.add("ControlPlaneSecurityGroup", "AWS::EC2::SecurityGroup", json!({
             "GroupDescription": "Further interfaces of the control plane; EKS makes the rules that it needs itself",
             "VpcId": reference("Vpc"),
@@ -142,16 +179,28 @@ impl Builder<'_> {
             self.zone(index)?;
         }
         self.output("VpcId", reference("Vpc"));
-        self.output("ControlPlaneSecurityGroupId", reference("ControlPlaneSecurityGroup"));
+        self.output(
+            "ControlPlaneSecurityGroupId",
+            reference("ControlPlaneSecurityGroup"),
+        );
         Ok(())
     }
 
     fn zone(&mut self, index: usize) -> Result<()> {
         let n = index + 1;
-        let small = || invalid(format!("parameters.vpc_cidr: {} is too small", self.input.vpc));
+        let small = || {
+            invalid(format!(
+                "parameters.vpc_cidr: {} is too small",
+                self.input.vpc
+            ))
+        };
         let i = u32::try_from(index).map_err(|_| small())?;
         let public = self.input.vpc.subnet(PUBLIC_BITS, i).ok_or_else(small)?;
-        let private = self.input.vpc.subnet(PRIVATE_BITS, i + 1).ok_or_else(small)?;
+        let private = self
+            .input
+            .vpc
+            .subnet(PRIVATE_BITS, i + 1)
+            .ok_or_else(small)?;
         let zone = self.input.zones[index].clone();
         let subnet = |cidr: Cidr, public_addresses: bool, tags: Value| {
             json!({
@@ -160,8 +209,16 @@ impl Builder<'_> {
             })
         };
         let (public_id, private_id) = (format!("PublicSubnet{n}"), format!("PrivateSubnet{n}"));
-        let public = subnet(public, self.input.nat == Nat::None, self.subnet_tags("public-subnet", "elb"));
-        let private = subnet(private, false, self.subnet_tags("private-subnet", "internal-elb"));
+        let public = subnet(
+            public,
+            self.input.nat == Nat::None,
+            self.subnet_tags("public-subnet", "elb"),
+        );
+        let private = subnet(
+            private,
+            false,
+            self.subnet_tags("private-subnet", "internal-elb"),
+        );
         self.add(&public_id, "AWS::EC2::Subnet", public);
         self.add(&private_id, "AWS::EC2::Subnet", private);
         self.associate(&format!("PublicAssociation{n}"), "PublicRoutes", &public_id);
@@ -174,15 +231,23 @@ impl Builder<'_> {
             self.nat(n, &public_id);
         }
         let routes = format!("PrivateRoutes{n}");
-        self.add(&routes, "AWS::EC2::RouteTable", json!({
-            "VpcId": reference("Vpc"), "Tags": list(self.tags("private-routes")),
-        }));
+        self.add(
+            &routes,
+            "AWS::EC2::RouteTable",
+            json!({
+                "VpcId": reference("Vpc"), "Tags": list(self.tags("private-routes")),
+            }),
+        );
         if let Some(nat) = nat {
-            self.add(&format!("PrivateDefaultRoute{n}"), "AWS::EC2::Route", json!({
-                "RouteTableId": reference(&routes),
-                "DestinationCidrBlock": "0.0.0.0/0",
-                "NatGatewayId": reference(&format!("NatGateway{nat}")),
-            }));
+            self.add(
+                &format!("PrivateDefaultRoute{n}"),
+                "AWS::EC2::Route",
+                json!({
+                    "RouteTableId": reference(&routes),
+                    "DestinationCidrBlock": "0.0.0.0/0",
+                    "NatGatewayId": reference(&format!("NatGateway{nat}")),
+                }),
+            );
         }
         self.associate(&format!("PrivateAssociation{n}"), &routes, &private_id);
         self.output(&public_id, reference(&public_id));
@@ -191,75 +256,39 @@ impl Builder<'_> {
     }
 
     fn associate(&mut self, id: &str, routes: &str, subnet: &str) {
-        self.add(id, "AWS::EC2::SubnetRouteTableAssociation", json!({
-            "RouteTableId": reference(routes), "SubnetId": reference(subnet),
-        }));
+        self.add(
+            id,
+            "AWS::EC2::SubnetRouteTableAssociation",
+            json!({
+                "RouteTableId": reference(routes), "SubnetId": reference(subnet),
+            }),
+        );
     }
 
     fn nat(&mut self, n: usize, subnet: &str) {
         let address = format!("NatAddress{n}");
         let (nat_tags, address_tags) = (list(self.tags("nat")), list(self.tags("nat-address")));
-        self.add_after(&address, "AWS::EC2::EIP", "GatewayAttachment", json!({ "Domain": "vpc", "Tags": address_tags }));
+        self.add_after(
+            &address,
+            "AWS::EC2::EIP",
+            "GatewayAttachment",
+            json!({ "Domain": "vpc", "Tags": address_tags }),
+        );
         self.add_after(&format!("NatGateway{n}"), "AWS::EC2::NatGateway", "PublicDefaultRoute", json!({
             "AllocationId": attribute(&address, "AllocationId"), "SubnetId": reference(subnet), "Tags": nat_tags,
         }));
     }
 
-    fn roles(&mut self) {
-        let partition = aws::partition(&self.input.scope.region);
-        let managed = |names: &[&str]| -> Value {
-            names.iter().map(|n| json!(format!("arn:{partition}:iam::aws:policy/{n}"))).collect()
-        };
-        let ec2 = format!("ec2.{}", aws::dns_suffix(&self.input.scope.region));
-        let zones = format!("arn:{partition}:route53:::hostedzone/*");
-        let all = |actions: &[&str]| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
-        self.role("cluster", "ClusterRole", "eks.amazonaws.com", json!({
-            "ManagedPolicyArns": managed(&["AmazonEKSClusterPolicy"]),
-        }));
-        self.role("node", "NodeRole", &ec2, json!({
-            "ManagedPolicyArns": managed(&[
-                "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly",
-            ]),
-        }));
-        self.role("ebs-csi", "EbsCsiRole", PODS, json!({
-            "ManagedPolicyArns": managed(&["service-role/AmazonEBSCSIDriverPolicy"]),
-        }));
-        self.role("external-dns", "ExternalDnsRole", PODS, json!({ "Policies": [policy("records", json!([
-            { "Effect": "Allow", "Action": ["route53:ChangeResourceRecordSets"], "Resource": zones },
-            all(&["route53:ListHostedZones", "route53:ListResourceRecordSets", "route53:ListTagsForResources"]),
-        ]))]}));
-        self.role("cert-manager", "CertManagerRole", PODS, json!({ "Policies": [policy("challenges", json!([
-            { "Effect": "Allow", "Action": ["route53:GetChange"], "Resource": format!("arn:{partition}:route53:::change/*") },
-            {
-                "Effect": "Allow", "Action": ["route53:ChangeResourceRecordSets"], "Resource": zones,
-                "Condition": { "ForAllValues:StringEquals": { "route53:ChangeResourceRecordSetsRecordTypes": ["TXT"] } }
-            },
-            all(&["route53:ListResourceRecordSets", "route53:ListHostedZonesByName"]),
-        ]))]}));
-    }
-
-    fn role(&mut self, role: &str, id: &str, principal: &str, policies: Value) {
-        let actions = if principal == PODS { json!(["sts:AssumeRole", "sts:TagSession"]) } else { json!(["sts:AssumeRole"]) };
-        let mut properties = json!({
-            "RoleName": self.input.names.role(role),
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [{ "Effect": "Allow", "Principal": { "Service": principal }, "Action": actions }],
-            },
-            "Tags": list(self.tags(&format!("{role}-role"))),
-        });
-        for (key, value) in policies.as_object().into_iter().flatten() {
-            properties[key] = value.clone();
-        }
-        self.add(id, "AWS::IAM::Role", properties);
-        self.output(&format!("{id}Arn"), attribute(id, "Arn"));
-    }
-
     /// IMDSv2 only and one hop, so that no pod reaches the node's credentials; encrypted disk.
     fn launch_template(&mut self) {
         // Bottlerocket keeps its images and pods on a second disk.
-        let device = if self.input.ami_type.starts_with("BOTTLEROCKET") { "/dev/xvdb" } else { "/dev/xvda" };
-        let tagged = |kind: &str, role: &str| json!({ "ResourceType": kind, "Tags": list(self.tags(role)) });
+        let device = if self.input.ami_type.starts_with("BOTTLEROCKET") {
+            "/dev/xvdb"
+        } else {
+            "/dev/xvda"
+        };
+        let tagged =
+            |kind: &str, role: &str| json!({ "ResourceType": kind, "Tags": list(self.tags(role)) });
         let data = json!({
             "MetadataOptions": { "HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1 },
             "BlockDeviceMappings": [{
@@ -280,24 +309,24 @@ impl Builder<'_> {
         });
         self.add("NodeTemplate", "AWS::EC2::LaunchTemplate", properties);
         self.output("NodeTemplateId", reference("NodeTemplate"));
-        self.output("NodeTemplateVersion", attribute("NodeTemplate", "LatestVersionNumber"));
+        self.output(
+            "NodeTemplateVersion",
+            attribute("NodeTemplate", "LatestVersionNumber"),
+        );
     }
 
     /// What a later call must know to write the same template again.
     fn facts(&mut self) {
         self.output("Zones", json!(self.input.zones.join(",")));
         self.output("VpcCidr", json!(self.input.vpc.to_string()));
-        let nodes = if self.input.nat == Nat::None { "public" } else { "private" };
+        let nodes = if self.input.nat == Nat::None {
+            "public"
+        } else {
+            "private"
+        };
         self.output("NodeSubnets", json!(nodes));
         self.output("NodeDiskGib", json!(self.input.node_disk_gib.to_string()));
     }
-}
-
-/// Principal of EKS Pod Identity.
-const PODS: &str = "pods.eks.amazonaws.com";
-
-fn policy(name: &str, statements: Value) -> Value {
-    json!({ "PolicyName": name, "PolicyDocument": { "Version": "2012-10-17", "Statement": statements } })
 }
 
 #[cfg(test)]
@@ -311,7 +340,9 @@ mod tests {
             installation: "prod".to_owned(),
             tenant_uid: "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b".to_owned(),
             region: "eu-central-1".to_owned(),
-            labels: [("team".to_owned(), label.to_owned())].into_iter().collect(),
+            labels: [("team".to_owned(), label.to_owned())]
+                .into_iter()
+                .collect(),
             ..Scope::default()
         };
         let zones: Vec<String> = zones.iter().map(|z| (*z).to_owned()).collect();
@@ -335,7 +366,11 @@ mod tests {
 
     #[test]
     fn the_whole_template_of_two_zones() {
-        insta::assert_json_snapshot!(template(Nat::Single, &["eu-central-1a", "eu-central-1b"], "blue"));
+        insta::assert_json_snapshot!(template(
+            Nat::Single,
+            &["eu-central-1a", "eu-central-1b"],
+            "blue"
+        ));
     }
 
     #[test]
@@ -343,7 +378,11 @@ mod tests {
         let zones = ["eu-central-1a", "eu-central-1b", "eu-central-1c"];
         for (nat, gateways) in [(Nat::Single, 1), (Nat::PerZone, 3), (Nat::None, 0)] {
             let template = template(nat, &zones, "blue");
-            assert_eq!(of_type(&template, "AWS::EC2::NatGateway").len(), gateways, "{nat:?}");
+            assert_eq!(
+                of_type(&template, "AWS::EC2::NatGateway").len(),
+                gateways,
+                "{nat:?}"
+            );
             assert_eq!(of_type(&template, "AWS::EC2::Subnet").len(), 6);
         }
     }
@@ -351,13 +390,21 @@ mod tests {
     #[test]
     fn every_resource_that_takes_tags_carries_the_markers() {
         let template = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b"], "blue");
-        let untaggable = ["AWS::EC2::VPCGatewayAttachment", "AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"];
+        let untaggable = [
+            "AWS::EC2::VPCGatewayAttachment",
+            "AWS::EC2::Route",
+            "AWS::EC2::SubnetRouteTableAssociation",
+        ];
         for (id, resource) in template["Resources"].as_object().expect("resources") {
             if untaggable.iter().any(|kind| resource["Type"] == *kind) {
                 continue;
             }
             let text = resource["Properties"].to_string();
-            for marker in ["landlord-installation", "landlord-tenant-uid", "landlord-role"] {
+            for marker in [
+                "landlord-installation",
+                "landlord-tenant-uid",
+                "landlord-role",
+            ] {
                 assert!(text.contains(marker), "{id} lacks {marker}");
             }
         }
@@ -367,12 +414,20 @@ mod tests {
     fn the_hash_follows_content_and_labels_and_the_body_fits() {
         let zones = ["eu-central-1a", "eu-central-1b"];
         let hash = |t: &serde_json::Value| t["Outputs"]["TemplateHash"]["Value"].clone();
-        let (one, same, other) =
-            (template(Nat::Single, &zones, "blue"), template(Nat::Single, &zones, "blue"), template(Nat::Single, &zones, "red"));
+        let (one, same, other) = (
+            template(Nat::Single, &zones, "blue"),
+            template(Nat::Single, &zones, "blue"),
+            template(Nat::Single, &zones, "red"),
+        );
         assert_eq!(hash(&one), hash(&same));
         assert_ne!(hash(&one), hash(&other));
         // TemplateBody ends at 51,200 bytes.
-        let largest = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b", "eu-central-1c"], "blue").to_string();
+        let largest = template(
+            Nat::PerZone,
+            &["eu-central-1a", "eu-central-1b", "eu-central-1c"],
+            "blue",
+        )
+        .to_string();
         assert!(largest.len() < 51_200, "{}", largest.len());
     }
 }

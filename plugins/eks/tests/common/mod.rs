@@ -1,14 +1,21 @@
 //! Drives the provider as the daemon would: each stage until it is ready or gone, errors with
 //! a retry rule retried, everything else reported.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part"
+)]
 
-use std::{future::Future, time::{Duration, Instant}};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use landlord_plugin_eks::Eks;
 use landlord_provider_api::{
-    Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, Network as _, NodePool as _, ProviderError,
-    ProviderPlugin as _, v1,
+    Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, Network as _, NodePool as _,
+    ProviderError, ProviderPlugin as _, v1,
 };
 use v1::progress::Outcome;
 
@@ -18,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub const REGION: &str = "eu-central-1";
 pub const UID: &str = "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b";
 pub const DOMAIN: &str = "acme.example.com";
-pub const PARAMETERS: &str = r#"{"public_access_cidrs":["203.0.113.0/24"],"kubernetes_version":"1.35"}"#;
+pub const PARAMETERS: &str =
+    r#"{"public_access_cidrs":["203.0.113.0/24"],"kubernetes_version":"1.35"}"#;
 
 /// A tenant and the provider that works for it.
 pub struct Flow {
@@ -55,7 +63,9 @@ pub async fn provider(url: &str, credential: &str, config: &str) -> Eks {
         credential_json: credential.as_bytes().to_vec(),
         endpoint_override: url.to_owned(),
     };
-    Eks::configure(request).await.expect("a valid configuration")
+    Eks::configure(request)
+        .await
+        .expect("a valid configuration")
 }
 
 pub fn scope(uid: &str) -> v1::Scope {
@@ -64,7 +74,9 @@ pub fn scope(uid: &str) -> v1::Scope {
         tenant_uid: uid.to_owned(),
         region: REGION.to_owned(),
         generation: 1,
-        labels: [("landlord-customer".to_owned(), "acme".to_owned())].into_iter().collect(),
+        labels: [("landlord-customer".to_owned(), "acme".to_owned())]
+            .into_iter()
+            .collect(),
         ..v1::Scope::default()
     }
 }
@@ -74,7 +86,9 @@ pub fn pool() -> v1::NodePoolSpec {
         role: "default".to_owned(),
         machine_type: "m7i.xlarge".to_owned(),
         node_count: 2,
-        labels: [("tenant".to_owned(), "acme".to_owned())].into_iter().collect(),
+        labels: [("tenant".to_owned(), "acme".to_owned())]
+            .into_iter()
+            .collect(),
         ..v1::NodePoolSpec::default()
     }
 }
@@ -87,20 +101,35 @@ pub fn records(zone: &str) -> Vec<v1::DnsRecord> {
             ttl_seconds: 60,
             values: vec!["lb.example.net".to_owned()],
         },
-        v1::DnsRecord { name: zone.to_owned(), r#type: "A".to_owned(), ttl_seconds: 60, values: vec!["192.0.2.1".to_owned()] },
+        v1::DnsRecord {
+            name: zone.to_owned(),
+            r#type: "A".to_owned(),
+            ttl_seconds: 60,
+            values: vec!["192.0.2.1".to_owned()],
+        },
     ]
 }
 
 fn is_retried(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity)
+    matches!(
+        kind,
+        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity
+    )
 }
 
 fn outcome(progress: &Option<v1::Progress>) -> Outcome {
-    progress.clone().and_then(|p| p.outcome).expect("an outcome")
+    progress
+        .clone()
+        .and_then(|p| p.outcome)
+        .expect("an outcome")
 }
 
 /// Asks until the answer is there; a checkpoint is handed back as the daemon does.
-pub async fn until<T, F>(what: &str, pause: Duration, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
+pub async fn until<T, F>(
+    what: &str,
+    pause: Duration,
+    mut ask: impl FnMut(Vec<u8>) -> F,
+) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<(Outcome, T), ProviderError>>,
 {
@@ -110,14 +139,20 @@ where
         let said = match ask(checkpoint.clone()).await {
             Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
             Ok((Outcome::Pending(pending), _)) => {
-                assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");
+                assert!(
+                    pending.poll_after.is_some() && !pending.detail.is_empty(),
+                    "{what}: {pending:?}"
+                );
                 checkpoint = pending.checkpoint;
                 pending.detail
             }
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => return Err(error),
         };
-        assert!(start.elapsed() < PATIENCE, "{what} takes too long; last heard: {said}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what} takes too long; last heard: {said}"
+        );
         tokio::time::sleep(pause).await;
     }
 }
@@ -157,14 +192,19 @@ impl Flow {
                 parameters_json: self.parameters.clone(),
                 checkpoint,
             };
-            let answer = self.times(|| self.eks.ensure_network(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_network(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
     }
 
-    pub async fn cluster(&self, network: &v1::NetworkStatus) -> Result<v1::ClusterStatus, ProviderError> {
+    pub async fn cluster(
+        &self,
+        network: &v1::NetworkStatus,
+    ) -> Result<v1::ClusterStatus, ProviderError> {
         until("cluster", self.pause, |checkpoint| async move {
             let request = v1::EnsureClusterRequest {
                 scope: Some(self.scope.clone()),
@@ -172,7 +212,9 @@ impl Flow {
                 network: Some(network.clone()),
                 checkpoint,
             };
-            let answer = self.times(|| self.eks.ensure_cluster(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_cluster(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
@@ -189,7 +231,9 @@ impl Flow {
                 spec: Some(self.pool.clone()),
                 checkpoint,
             };
-            let answer = self.times(|| self.eks.ensure_node_pool(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_node_pool(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
@@ -205,7 +249,9 @@ impl Flow {
                 cluster: Some(made.cluster.clone()),
                 checkpoint,
             };
-            let answer = self.times(|| self.eks.ensure_addons(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_addons(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), ()))
         })
         .await
@@ -215,17 +261,25 @@ impl Flow {
         until("zone", self.pause, |checkpoint| async move {
             let request = v1::EnsureDnsZoneRequest {
                 scope: Some(self.scope.clone()),
-                spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
+                spec: Some(v1::DnsZoneSpec {
+                    domain: DOMAIN.to_owned(),
+                }),
                 checkpoint,
             };
-            let answer = self.times(|| self.eks.ensure_dns_zone(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_dns_zone(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
     }
 
-    pub async fn records(&self, zone: &v1::DnsZoneStatus, records: Vec<v1::DnsRecord>) -> Result<(), ProviderError> {
+    pub async fn records(
+        &self,
+        zone: &v1::DnsZoneStatus,
+        records: Vec<v1::DnsRecord>,
+    ) -> Result<(), ProviderError> {
         until("records", self.pause, |_| {
             let request = v1::EnsureDnsRecordsRequest {
                 scope: Some(self.scope.clone()),
@@ -233,7 +287,9 @@ impl Flow {
                 records: records.clone(),
             };
             async move {
-                let answer = self.times(|| self.eks.ensure_dns_records(request.clone())).await?;
+                let answer = self
+                    .times(|| self.eks.ensure_dns_records(request.clone()))
+                    .await?;
                 Ok((outcome(&answer.progress), ()))
             }
         })
@@ -249,7 +305,9 @@ impl Flow {
                 cluster: Some(made.cluster.clone()),
                 zone: Some(made.zone.clone()),
             };
-            let answer = self.times(|| self.eks.ensure_identity(request.clone())).await?;
+            let answer = self
+                .times(|| self.eks.ensure_identity(request.clone()))
+                .await?;
             Ok((outcome(&answer.progress), ()))
         })
         .await
@@ -259,9 +317,17 @@ impl Flow {
     pub async fn create(&self) -> Result<Made, ProviderError> {
         let network = self.network().await?;
         let cluster = self.cluster(&network).await?;
-        let mut made = Made { network, cluster, ..Made::default() };
+        let mut made = Made {
+            network,
+            cluster,
+            ..Made::default()
+        };
         let addons = async {
-            if self.skips("addons") { Ok(()) } else { self.addons(&made).await }
+            if self.skips("addons") {
+                Ok(())
+            } else {
+                self.addons(&made).await
+            }
         };
         let (pool, addons, zone) = tokio::join!(self.node_pool(&made), addons, self.zone());
         addons?;
@@ -273,7 +339,10 @@ impl Flow {
         Ok(made)
     }
 
-    pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+    pub async fn delete_kind(
+        &self,
+        kind: v1::ResourceKind,
+    ) -> Result<Vec<v1::OwnedObject>, ProviderError> {
         let removed = std::sync::Mutex::new(Vec::new());
         let collected = &removed;
         until(kind.as_str_name(), self.pause, |checkpoint| async move {
@@ -286,7 +355,10 @@ impl Flow {
             };
             let answer = self.times(|| self.eks.delete(request.clone())).await?;
             let progress = answer.progress.clone().unwrap_or_default();
-            collected.lock().expect("not poisoned").extend(progress.removed);
+            collected
+                .lock()
+                .expect("not poisoned")
+                .extend(progress.removed);
             Ok((outcome(&answer.progress), ()))
         })
         .await?;
@@ -298,7 +370,13 @@ impl Flow {
         use v1::ResourceKind as Kind;
         let mut removed = Vec::new();
         for kind in [
-            Kind::DnsRecords, Kind::Identity, Kind::Addons, Kind::NodePool, Kind::Cluster, Kind::Leftovers, Kind::Network,
+            Kind::DnsRecords,
+            Kind::Identity,
+            Kind::Addons,
+            Kind::NodePool,
+            Kind::Cluster,
+            Kind::Leftovers,
+            Kind::Network,
             Kind::DnsZone,
         ] {
             let skipped = match kind {
@@ -318,7 +396,10 @@ impl Flow {
         let mut all = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
+            let request = v1::ListOwnedRequest {
+                scope: Some(self.scope.clone()),
+                page_token,
+            };
             let answer = self.eks.list_owned(request).await?;
             all.extend(answer.objects);
             page_token = answer.next_page_token;
@@ -335,7 +416,10 @@ impl Flow {
             match self.owned().await {
                 Ok(objects) if objects.is_empty() => return,
                 Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
-                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
+                Err(error) => assert!(
+                    is_retried(error.kind) && start.elapsed() < PATIENCE,
+                    "{error}"
+                ),
             }
             tokio::time::sleep(self.pause).await;
         }

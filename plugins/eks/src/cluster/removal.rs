@@ -1,0 +1,89 @@
+//! Deleting and observing the tenant's control plane, from the scope alone.
+
+use aws_sdk_eks::types::{Cluster, ClusterStatus as Status};
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
+
+use super::{POLL_S, find, owned};
+use crate::{
+    action,
+    aws::Clients,
+    error::{Result, failed},
+    names::Names,
+    node_pool,
+    progress::{self, Outcome},
+};
+
+/// `None` for absent and for a stranger's, which a deletion leaves alone.
+pub(crate) async fn find_own(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+) -> Result<Option<Cluster>> {
+    match find(aws, scope, names).await {
+        Err(error) => match ProviderError::from(error) {
+            stated if stated.kind == ErrorKind::NameTaken => Ok(None),
+            stated => Err(stated.into()),
+        },
+        found => found,
+    }
+}
+
+/// Makes the control plane be absent, its node groups first.
+pub(crate) async fn delete(
+    aws: &Clients,
+    scope: &v1::Scope,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let name = names.cluster();
+    let Some(cluster) = find_own(aws, scope, &names).await? else {
+        return Ok((Outcome::Gone, Vec::new()));
+    };
+    let waiting = |detail: String| Ok((progress::pending(POLL_S, detail), Vec::new()));
+    match cluster.status() {
+        Some(Status::Deleting) => return waiting(format!("EKS cluster {name} is being deleted")),
+        Some(status @ (Status::Creating | Status::Updating | Status::Pending)) => {
+            return waiting(format!(
+                "EKS cluster {name} is {status} and can be deleted after that"
+            ));
+        }
+        _ => {}
+    }
+    let (pools, removed) = node_pool::delete_all(aws, scope, &names).await?;
+    if pools.is_pending() {
+        return Ok((pools, removed));
+    }
+    let answer = aws.eks.delete_cluster().name(name).send().await;
+    match answer.map_err(failed(action::DELETE_CLUSTER, name)) {
+        Ok(_) => Ok((
+            progress::pending(POLL_S, format!("EKS cluster {name} is being deleted")),
+            vec![owned(scope, &cluster)],
+        )),
+        Err(error) if error.is_absent() => Ok((Outcome::Gone, vec![owned(scope, &cluster)])),
+        Err(error) if error.is_busy() => {
+            waiting(format!("EKS cluster {name} cannot be deleted yet: {error}"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks.
+pub(crate) async fn observe(
+    aws: &Clients,
+    scope: &v1::Scope,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let Some(cluster) = find_own(aws, scope, &names).await? else {
+        return Ok((Outcome::Gone, Vec::new()));
+    };
+    let outcome = match cluster.status() {
+        Some(Status::Active) => progress::ready(),
+        status => {
+            let status = status.map_or("of unknown state", Status::as_str);
+            progress::pending(
+                POLL_S,
+                format!("EKS cluster {} is {status}", names.cluster()),
+            )
+        }
+    };
+    Ok((outcome, vec![owned(scope, &cluster)]))
+}

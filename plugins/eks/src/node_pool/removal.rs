@@ -1,0 +1,148 @@
+//! Finding, deleting and observing the tenant's node groups, from the scope alone.
+
+use aws_sdk_eks::types::{Nodegroup, NodegroupStatus as Status};
+use landlord_provider_api::v1;
+
+use super::{POLL_S, begin_delete, find};
+use crate::{
+    action,
+    aws::Clients,
+    cluster,
+    error::{Absent as _, Result, failed},
+    names::{self, Names},
+    progress::{self, Outcome},
+    tags,
+};
+
+fn owned(scope: &v1::Scope, group: &Nodegroup) -> v1::OwnedObject {
+    v1::OwnedObject {
+        r#type: "AWS::EKS::Nodegroup".to_owned(),
+        id: group.nodegroup_arn().unwrap_or_default().to_owned(),
+        name: group.nodegroup_name().unwrap_or_default().to_owned(),
+        role: "node-pool".to_owned(),
+        tenant_uid: scope.tenant_uid.clone(),
+        region: scope.region.clone(),
+    }
+}
+
+/// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
+/// absent or a stranger's.
+async fn list(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    role: &str,
+) -> Result<Vec<Nodegroup>> {
+    let mut found = Vec::new();
+    if cluster::find_own(aws, scope, names).await?.is_none() {
+        return Ok(found);
+    }
+    let mut wanted = Vec::new();
+    if role.is_empty() {
+        let mut pages = aws
+            .eks
+            .list_nodegroups()
+            .cluster_name(names.cluster())
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(name) = pages.next().await {
+            let Some(name) = name
+                .map_err(failed(action::LIST_NODEGROUPS, names.cluster()))
+                .or_absent()?
+            else {
+                break;
+            };
+            wanted.push(name);
+        }
+    } else {
+        wanted.push(names::node_group(role)?);
+    }
+    for name in wanted {
+        found.extend(
+            find(aws, names, &name)
+                .await?
+                .filter(|g| tags::map_is_ours(scope, g.tags())),
+        );
+    }
+    Ok(found)
+}
+
+/// Makes the pool of `role` be absent.
+pub(crate) async fn delete(
+    aws: &Clients,
+    scope: &v1::Scope,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    delete_listed(aws, scope, &names, role).await
+}
+
+/// Makes every pool of the tenant be absent.
+pub(crate) async fn delete_all(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    delete_listed(aws, scope, names, "").await
+}
+
+async fn delete_listed(
+    aws: &Clients,
+    scope: &v1::Scope,
+    names: &Names,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let groups = list(aws, scope, names, role).await?;
+    if groups.is_empty() {
+        return Ok((Outcome::Gone, Vec::new()));
+    }
+    let mut removed = Vec::new();
+    let mut waiting = Vec::new();
+    for group in &groups {
+        let name = group.nodegroup_name().unwrap_or_default();
+        let status = group.status().map_or("", Status::as_str);
+        match group.status() {
+            Some(Status::Deleting) => waiting.push(format!("node group {name} is being deleted")),
+            Some(Status::Creating | Status::Updating) => {
+                waiting.push(format!(
+                    "node group {name} is {status} and can be deleted after that"
+                ));
+            }
+            _ => {
+                begin_delete(aws, names, name).await?;
+                removed.push(owned(scope, group));
+                waiting.push(format!("node group {name} is being deleted"));
+            }
+        }
+    }
+    Ok((progress::pending(POLL_S, waiting.join("; ")), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(
+    aws: &Clients,
+    scope: &v1::Scope,
+    role: &str,
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let groups = list(aws, scope, &names, role).await?;
+    let objects = groups.iter().map(|g| owned(scope, g)).collect();
+    let unready: Vec<String> = groups
+        .iter()
+        .filter(|g| g.status() != Some(&Status::Active))
+        .map(|g| {
+            let status = g.status().map_or("", Status::as_str);
+            format!(
+                "node group {} is {status}",
+                g.nodegroup_name().unwrap_or_default()
+            )
+        })
+        .collect();
+    let outcome = match (groups.is_empty(), unready.is_empty()) {
+        (true, _) => Outcome::Gone,
+        (false, true) => progress::ready(),
+        (false, false) => progress::pending(POLL_S, unready.join("; ")),
+    };
+    Ok((outcome, objects))
+}
