@@ -1,10 +1,15 @@
 //! The child process: takes the library over the socket, loads it, carries calls to it and
 //! answers back. It has no configuration, no runtime and no secrets but those in the messages.
 //!
-//! Standard input is the socket. When it closes the daemon is gone or wants an end: the process
-//! ends at once, whatever the plugin is doing, so that no child outlives its daemon.
+//! Standard input is the socket. When it closes the daemon is gone or wants an end: a thread
+//! that watches for nothing else kills the process at once, whatever the plugin is doing, so that
+//! no child outlives its daemon. (The kernel's parent-death signal would also come when only the
+//! daemon's *thread* that started the child ends, and runtimes end threads.)
+//!
+//! Not yet here: landlock and seccomp. They belong between [`limit`] and the loading.
 
 use std::{
+    fs::File,
     io::{IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
@@ -17,8 +22,13 @@ use std::{
 use parking_lot::Mutex;
 use prost::Message as _;
 use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{Resource, Rlimit, setrlimit},
+    process::{
+        DumpableBehavior, Resource, Rlimit, Signal, getpid, kill_process, set_dumpable_behavior,
+        setrlimit,
+    },
 };
 
 use crate::{
@@ -83,6 +93,8 @@ fn serve() -> Result<(), String> {
         .try_clone_to_owned()
         .map_err(|error| format!("standard input is no socket: {error}"))?;
     let mut socket = UnixStream::from(socket);
+    hide_socket().map_err(|error| format!("standard input can't be replaced: {error}"))?;
+    watch(&socket)?;
     let (library, memory_mib) = receive_library(&socket)?;
     limit(memory_mib);
     let writer = socket.try_clone().map_err(|error| error.to_string())?;
@@ -107,6 +119,30 @@ fn serve() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Puts nothing where the socket was, so that what a plugin executes does not inherit it.
+fn hide_socket() -> std::io::Result<()> {
+    Ok(rustix::stdio::dup2_stdin(File::open("/dev/null")?)?)
+}
+
+/// Kills this process as soon as the daemon's end of the socket is closed.
+fn watch(socket: &UnixStream) -> Result<(), String> {
+    let watched = socket.try_clone().map_err(|error| error.to_string())?;
+    let wait = move || {
+        loop {
+            // No events asked for: only the end is reported.
+            let mut ends = [PollFd::new(&watched, PollFlags::empty())];
+            match poll(&mut ends, None) {
+                Err(Errno::INTR) => {}
+                _ => break,
+            }
+        }
+        // Not `exit`: it runs handlers, and a plugin may hold their locks.
+        let _ = kill_process(getpid(), Signal::KILL);
+    };
+    let thread = std::thread::Builder::new().name("watch".into());
+    thread.spawn(wait).map(drop).map_err(|error| error.to_string())
 }
 
 /// The first message: the header, and the library's descriptor beside it.
@@ -135,8 +171,9 @@ fn receive_library(socket: &UnixStream) -> Result<(OwnedFd, u64), String> {
 /// without it: the daemon's own bounds still hold.
 fn limit(memory_mib: u64) {
     let hard = |value: u64| Rlimit { current: Some(value), maximum: Some(value) };
-    // A core dump would write secrets to disk.
+    // A core dump would write secrets to disk, and a process of the same user could read them.
     let _ = setrlimit(Resource::Core, hard(0));
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if memory_mib > 0 {
         let _ = setrlimit(Resource::As, hard(memory_mib << 20));
     }

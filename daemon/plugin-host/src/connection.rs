@@ -1,17 +1,11 @@
-//! One running child as the daemon sees it: the socket, the calls in flight, the log lines.
+//! One running child as the daemon sees it: the socket, the calls in flight, its end.
 
 use std::{
     collections::HashMap,
-    io::IoSlice,
-    mem::MaybeUninit,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream as StdStream,
-    },
-    process::{ExitStatus, Stdio},
+    os::unix::net::UnixStream as StdStream,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,36 +13,36 @@ use std::{
 use landlord_core::ports::ProviderKey;
 use parking_lot::Mutex;
 use prost::Message as _;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    process::{Child, Command},
+    process::Child,
     sync::{Mutex as AsyncMutex, oneshot},
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     PluginFile, PluginOptions,
-    child::{CHILD_ARGUMENT, HEADER_BYTES},
     frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, encode},
+    spawn::{log_output, pass_library, spawn},
 };
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
 const LOAD_PATIENCE: Duration = Duration::from_secs(30);
 /// A cancelled call may still answer for this long; then the child is taken for hung.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
-/// Longest line of a plugin's standard error that is logged.
-const STDERR_LINE_BYTES_MAX: usize = 4_096;
+/// Between the socket's end and the news of how the process ended; it is usually there first.
+const REAP_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How a call did not succeed.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// The child died, or was killed, before it answered.
-    Gone,
+    /// The child died, or was killed, before it answered: how.
+    Gone(String),
     /// It did not answer in time, not even to the cancellation: it was killed.
     Hung,
     /// It did not answer in time, and ended the call when asked.
@@ -61,25 +55,53 @@ pub(crate) enum CallError {
 #[derive(Debug)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
-    writer: AsyncMutex<OwnedWriteHalf>,
+    outbox: AsyncMutex<Outbox>,
     next_id: AtomicU64,
     pub(crate) pid: u32,
     /// Reader, log lines and the wait for the process; they end with the connection.
     _tasks: JoinSet<()>,
-    kill: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
-    dead: AtomicBool,
+    /// Set once nobody will answer any more; the process is killed then, if it still runs.
+    dead: CancellationToken,
+    /// How it ended.
+    ending: OnceLock<String>,
 }
 
 impl Shared {
-    /// Nobody will answer any more.
-    fn bury(&self) {
-        self.dead.store(true, Ordering::SeqCst);
+    /// Nobody will answer any more. The first cause stays.
+    fn bury(&self, cause: impl Into<String>) {
+        let _ = self.ending.set(cause.into());
+        self.dead.cancel();
         self.waiting.lock().clear();
+    }
+
+    fn ending(&self) -> String {
+        self.ending.get().cloned().unwrap_or_else(|| "it ended".into())
+    }
+}
+
+/// The writing half. A frame whose sender went away in the middle is finished by the next
+/// sender, so that no frame is ever torn.
+#[derive(Debug)]
+struct Outbox {
+    writer: OwnedWriteHalf,
+    unsent: Vec<u8>,
+    sent: usize,
+}
+
+impl Outbox {
+    async fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        self.unsent.extend_from_slice(frame);
+        while self.sent < self.unsent.len() {
+            self.sent += self.writer.write(&self.unsent[self.sent..]).await?;
+        }
+        self.unsent.clear();
+        self.sent = 0;
+        Ok(())
     }
 }
 
@@ -97,9 +119,10 @@ impl Connection {
         let mut child = spawn(options, theirs)?;
         let pid = child.id().unwrap_or_default();
         let mut tasks = JoinSet::new();
-        if let Some(stderr) = child.stderr.take() {
-            let key = key.clone();
-            tasks.spawn(async move { log_stderr(&key, stderr).await });
+        if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
+            let (out, error) = (key.clone(), key.clone());
+            tasks.spawn(async move { log_output(&out, "stdout", stdout).await });
+            tasks.spawn(async move { log_output(&error, "stderr", stderr).await });
         }
         pass_library(&ours, file, options.memory_max_mib)?;
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
@@ -108,40 +131,41 @@ impl Connection {
         let loaded = tokio::time::timeout(LOAD_PATIENCE, read_frame(&mut reader)).await;
         match loaded {
             Ok(Ok(Some(Frame { body: Some(Body::Loaded(loaded)) }))) if loaded.error.is_empty() => {
-                tracing::debug!(plugin = %key, pid, abi = %format_args!("{}.{}", loaded.abi_major, loaded.abi_minor), "plugin loaded");
+                let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
+                tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
             Ok(Ok(Some(Frame { body: Some(Body::Loaded(loaded)) }))) => return Err(loaded.error),
-            Ok(Ok(_)) => return Err("its process ended while it was loaded".into()),
+            Ok(Ok(_)) => {
+                let status = tokio::time::timeout(REAP_PATIENCE, child.wait()).await;
+                let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
+                let how = how.unwrap_or_else(|| "no answer".into());
+                return Err(format!("its process ended while it was loaded ({how})"));
+            }
             Ok(Err(problem)) => return Err(problem),
             Err(_) => return Err(format!("it was not loaded within {LOAD_PATIENCE:?}")),
         }
         let shared = Arc::new(Shared::default());
-        let (kill, killed) = oneshot::channel();
-        let (reading, waiting, name) = (Arc::clone(&shared), Arc::clone(&shared), key.clone());
-        let owner = key.clone();
+        let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
+        let (owner, name) = (key.clone(), key.clone());
         tasks.spawn(async move { receive(&owner, reader, &reading).await });
-        tasks.spawn(async move { reap(&name, child, killed, &waiting).await });
-        Ok(Self {
-            shared,
-            writer: AsyncMutex::new(writer),
-            next_id: AtomicU64::new(1),
-            pid,
-            _tasks: tasks,
-            kill: Mutex::new(Some(kill)),
-        })
+        tasks.spawn(async move { reap(&name, child, &waiting).await });
+        let outbox = AsyncMutex::new(Outbox { writer, unsent: Vec::new(), sent: 0 });
+        Ok(Self { shared, outbox, next_id: AtomicU64::new(1), pid, _tasks: tasks })
     }
 
     /// Whether it can still answer.
     pub(crate) fn is_alive(&self) -> bool {
-        !self.shared.dead.load(Ordering::SeqCst)
+        !self.shared.dead.is_cancelled()
     }
 
-    /// Ends the process.
-    pub(crate) fn kill(&self) {
-        self.shared.bury();
-        if let Some(kill) = self.kill.lock().take() {
-            let _ = kill.send(());
-        }
+    /// How it ended, once it did.
+    pub(crate) fn ending(&self) -> String {
+        self.shared.ending()
+    }
+
+    /// Ends the process; the cause is what its health says afterwards.
+    pub(crate) fn kill(&self, cause: impl Into<String>) {
+        self.shared.bury(cause);
     }
 
     /// Carries a call. Dropping the future forgets the answer.
@@ -157,37 +181,44 @@ impl Connection {
             .ok_or(CallError::TooLong)?;
         let (answer, mut wait) = oneshot::channel();
         self.shared.waiting.lock().insert(id, answer);
-        if !self.is_alive() {
-            self.shared.waiting.lock().remove(&id);
-            return Err(CallError::Gone);
-        }
         let _forget = Forget { shared: &self.shared, id };
+        if !self.is_alive() {
+            return Err(self.gone());
+        }
         self.send(&frame).await?;
         if let Ok(result) = tokio::time::timeout(deadline, &mut wait).await {
-            return result.map_err(|_| CallError::Gone);
+            return result.map_err(|_| self.gone());
         }
         if let Some(cancel) = encode(Body::Cancel(id)) {
             self.send(&cancel).await?;
         }
         match tokio::time::timeout(CANCEL_GRACE, &mut wait).await {
             Ok(Ok(_)) => Err(CallError::Late),
-            Ok(Err(_)) => Err(CallError::Gone),
+            Ok(Err(_)) => Err(self.gone()),
             Err(_) => {
-                self.kill();
+                self.kill("it hung and was killed");
                 Err(CallError::Hung)
             }
         }
     }
 
     async fn send(&self, frame: &[u8]) -> Result<(), CallError> {
-        let mut writer = self.writer.lock().await;
+        let mut outbox = self.outbox.lock().await;
         // A child that does not read for this long has a full socket and a stuck reader.
-        let sent = tokio::time::timeout(CANCEL_GRACE, writer.write_all(frame)).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            self.kill();
-            return Err(CallError::Gone);
+        match tokio::time::timeout(CANCEL_GRACE, outbox.send(frame)).await {
+            Ok(Ok(())) => return Ok(()),
+            // It went away; how is known in a moment.
+            Ok(Err(_)) => {
+                let _ = tokio::time::timeout(REAP_PATIENCE, self.shared.dead.cancelled()).await;
+                self.kill("it closed its socket");
+            }
+            Err(_) => self.kill("it read nothing any more and was killed"),
         }
-        Ok(())
+        Err(self.gone())
+    }
+
+    fn gone(&self) -> CallError {
+        CallError::Gone(self.shared.ending())
     }
 }
 
@@ -203,36 +234,6 @@ impl Drop for Forget<'_> {
     }
 }
 
-fn spawn(options: &PluginOptions, socket: StdStream) -> Result<Child, String> {
-    let mut command = Command::new(&options.program);
-    command
-        .arg(CHILD_ARGUMENT)
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    for name in &options.environment {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command.spawn().map_err(|error| {
-        format!("its process can't be started ({}): {error}", options.program.display())
-    })
-}
-
-fn pass_library(socket: &StdStream, file: &PluginFile, memory_mib: u64) -> Result<(), String> {
-    let header: [u8; HEADER_BYTES] = memory_mib.to_be_bytes();
-    let descriptors = [file.memory().as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(socket, &[IoSlice::new(&header)], &mut ancillary, SendFlags::NOSIGNAL)
-        .map(|_| ())
-        .map_err(|error| format!("its library can't be handed over: {error}"))
-}
-
 async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String> {
     let Ok(length) = reader.read_u32().await else { return Ok(None) };
     if length as usize > FRAME_BYTES_MAX {
@@ -246,8 +247,7 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
     frame.map(Some).map_err(|error| format!("it sent garbage: {error}"))
 }
 
-async fn receive(key: &ProviderKey, reader: OwnedReadHalf, shared: &Shared) {
-    let mut reader = reader;
+async fn receive(key: &ProviderKey, mut reader: OwnedReadHalf, shared: &Shared) {
     loop {
         match read_frame(&mut reader).await {
             Ok(Some(Frame { body: Some(Body::Answer(answer)) })) => {
@@ -258,39 +258,27 @@ async fn receive(key: &ProviderKey, reader: OwnedReadHalf, shared: &Shared) {
                 }
             }
             Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_line(key, log.level, &log.json),
-            Ok(Some(_)) => {
-                tracing::warn!(plugin = %key, "the plugin's process sent a frame that is not its to send");
-                break;
+            Ok(Some(_)) => return shared.bury("it sent a frame that is not its to send"),
+            Ok(None) => {
+                let _ = tokio::time::timeout(REAP_PATIENCE, shared.dead.cancelled()).await;
+                return shared.bury("it closed its socket");
             }
-            Ok(None) => break,
-            Err(problem) => {
-                tracing::warn!(plugin = %key, problem, "the plugin's process can't be understood");
-                break;
-            }
+            Err(problem) => return shared.bury(problem),
         }
     }
-    shared.bury();
 }
 
-async fn reap(key: &ProviderKey, mut child: Child, killed: oneshot::Receiver<()>, shared: &Shared) {
-    let status: Option<ExitStatus> = tokio::select! {
-        status = child.wait() => status.ok(),
-        _ = killed => {
-            let _ = child.kill().await;
-            child.wait().await.ok()
-        }
+async fn reap(key: &ProviderKey, mut child: Child, shared: &Shared) {
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = shared.dead.cancelled() => match child.start_kill() {
+            Ok(()) => child.wait().await,
+            Err(error) => Err(error),
+        },
     };
-    shared.bury();
-    let status = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
-    tracing::warn!(plugin = %key, status, "the plugin's process ended");
-}
-
-async fn log_stderr(key: &ProviderKey, stderr: tokio::process::ChildStderr) {
-    let mut lines = BufReader::new(stderr.take(u64::MAX)).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let shown: String = line.chars().take(STDERR_LINE_BYTES_MAX).collect();
-        tracing::warn!(plugin = %key, "{shown}");
-    }
+    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    shared.bury(status.clone());
+    tracing::warn!(plugin = %key, status, cause = shared.ending(), "the plugin's process ended");
 }
 
 fn log_line(key: &ProviderKey, level: u32, json: &str) {

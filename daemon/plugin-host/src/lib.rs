@@ -17,6 +17,7 @@ pub mod host;
 #[expect(unsafe_code, reason = "the plugin boundary: dlopen and calls through a C table")]
 mod load;
 pub mod plugin;
+mod spawn;
 
 pub use child::run_child;
 pub use file::{FileError, PluginFile};

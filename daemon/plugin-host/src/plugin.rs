@@ -114,6 +114,7 @@ impl Plugin {
     /// How it is doing.
     #[must_use]
     pub fn health(&self) -> ProviderHealth {
+        self.note_crash();
         let state = self.state.lock();
         let alive = state.connection.as_ref().filter(|connection| connection.is_alive());
         ProviderHealth {
@@ -174,12 +175,13 @@ impl Plugin {
     /// Counts the end of the last child, once.
     fn note_crash(&self) {
         let mut state = self.state.lock();
-        if state.connection.take().is_none() {
+        let Some(ended) = state.connection.take_if(|connection| !connection.is_alive()) else {
             return;
-        }
+        };
         let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
         state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
-        state.last_problem = format!("its process ended after {:.1} s", lived.as_secs_f64());
+        state.last_problem =
+            format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
         state.not_before = Some(Instant::now() + restart_wait(state.crashes));
     }
 
@@ -211,7 +213,7 @@ impl Plugin {
         request: &Q,
     ) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
-        let _slot = self.slots.acquire().await.map_err(|_| gone(method))?;
+        let _slot = self.slots.acquire().await.map_err(|_| gone(method, "shut down"))?;
         let connection = self.connection().await?;
         self.carry(&connection, method, request).await
     }
@@ -226,7 +228,7 @@ impl Plugin {
         let answer = connection.call(method as u32, request.encode_to_vec(), deadline).await;
         let name = method.name();
         let answer = answer.map_err(|error| match error {
-            CallError::Gone => gone(method),
+            CallError::Gone(how) => gone(method, &how),
             CallError::Late => {
                 ProviderError::new(ErrorKind::Transient, format!("{name} took longer than {deadline:?}"))
             }
@@ -242,8 +244,8 @@ impl Plugin {
         let payload = answer.payload.as_slice();
         let garbage = |problem: String| {
             // What can't be understood may come from a broken process: a new one is tried.
-            connection.kill();
             let problem = format!("{name} was answered with garbage: {problem}");
+            connection.kill(problem.clone());
             ProviderError::new(ErrorKind::Internal, problem)
         };
         match answer.status {
@@ -262,8 +264,8 @@ impl Plugin {
     }
 }
 
-fn gone(method: Method) -> ProviderError {
-    let problem = format!("the plugin's process ended during {}", method.name());
+fn gone(method: Method, how: &str) -> ProviderError {
+    let problem = format!("the plugin's process ended during {}: {how}", method.name());
     ProviderError::new(ErrorKind::Transient, problem)
 }
 

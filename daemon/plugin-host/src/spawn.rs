@@ -1,0 +1,112 @@
+//! Starting a child process: what it is given, and what becomes of what it writes.
+
+use std::{
+    io::IoSlice,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::Stdio,
+};
+
+use landlord_core::ports::ProviderKey;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{
+    PluginFile, PluginOptions,
+    child::{CHILD_ARGUMENT, HEADER_BYTES},
+};
+
+/// Longest piece of a plugin's own output that is logged as one line; the rest of a longer line
+/// follows as lines of its own, so that no line grows in the daemon's memory.
+const LINE_BYTES_MAX: usize = 4_096;
+
+/// Starts the process. Standard input is the socket; the environment is what the options name.
+pub(crate) fn spawn(options: &PluginOptions, socket: UnixStream) -> Result<Child, String> {
+    let mut command = Command::new(&options.program);
+    command
+        .arg(CHILD_ARGUMENT)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    for name in &options.environment {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.spawn().map_err(|error| {
+        format!("its process can't be started ({}): {error}", options.program.display())
+    })
+}
+
+/// Sends the first message: the memory limit, and the library's descriptor beside it.
+pub(crate) fn pass_library(
+    socket: &UnixStream,
+    file: &PluginFile,
+    memory_mib: u64,
+) -> Result<(), String> {
+    let header: [u8; HEADER_BYTES] = memory_mib.to_be_bytes();
+    let descriptors = [file.memory().as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, &[IoSlice::new(&header)], &mut ancillary, SendFlags::NOSIGNAL)
+        .map(|_| ())
+        .map_err(|error| format!("its library can't be handed over: {error}"))
+}
+
+/// Logs what a plugin writes to its standard output or error, until it closes it.
+pub(crate) async fn log_output(key: &ProviderKey, stream: &str, output: impl AsyncRead + Unpin) {
+    let mut output = BufReader::with_capacity(LINE_BYTES_MAX, output);
+    while let Some(line) = next_line(&mut output).await {
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end();
+        if !line.is_empty() {
+            tracing::warn!(plugin = %key, stream, "{line}");
+        }
+    }
+}
+
+/// The next line, or the next piece of a long one.
+async fn next_line(output: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    while line.len() < LINE_BYTES_MAX {
+        let bytes = output.fill_buf().await.ok()?;
+        if bytes.is_empty() {
+            return (!line.is_empty()).then_some(line);
+        }
+        let room = bytes.len().min(LINE_BYTES_MAX - line.len());
+        let end = bytes[..room].iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+        let taken = end.unwrap_or(room);
+        line.extend_from_slice(&bytes[..taken]);
+        output.consume(taken);
+        if end.is_some() {
+            break;
+        }
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_lines_come_in_pieces() {
+        let text = [b"one\n".to_vec(), vec![b'x'; LINE_BYTES_MAX + 5], b"\n\xfflast".to_vec()];
+        let text = text.concat();
+        let mut output = BufReader::with_capacity(7, text.as_slice());
+        let mut lengths = Vec::new();
+        while let Some(line) = next_line(&mut output).await {
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [4, LINE_BYTES_MAX, 6, 5]);
+    }
+}
