@@ -138,11 +138,7 @@ impl Catalog {
             },
         };
         let Some(class) = self.classes.get(class_name) else {
-            let known: Vec<&str> = self.classes.keys().map(ClassName::as_str).collect();
-            return Err(one(
-                "class",
-                format!("{:?} does not exist; the classes are: {}", class_name.as_str(), known.join(", ")),
-            ));
+            return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
         let mut violations = Vec::new();
         let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
@@ -177,6 +173,40 @@ impl Catalog {
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
         })
+    }
+}
+
+impl Catalog {
+    /// What is wrong with a class that is not on offer; `None` if it is.
+    #[must_use]
+    pub fn unknown_class(&self, class: &ClassName) -> Option<Violation> {
+        let known: Vec<&str> = self.classes.keys().map(ClassName::as_str).collect();
+        let description =
+            format!("{:?} does not exist; the classes are: {}", class.as_str(), known.join(", "));
+        (!self.classes.contains_key(class))
+            .then(|| Violation { field: "class".into(), description })
+    }
+
+    /// The offer for a changed spec of a tenant that was placed before. The tenant keeps what it
+    /// was given, whatever the classes and placement rules say now; only its number of nodes
+    /// follows the spec, within what its class allows now.
+    ///
+    /// # Errors
+    /// Too many nodes.
+    pub fn place_again(&self, spec: &TenantSpec, current: &Offer) -> Result<Offer, Violations> {
+        let class = self.classes.get(&current.class);
+        let node_count = match (spec.node_count, class) {
+            (Some(count), _) => count.get(),
+            (None, Some(class)) => class.node_count,
+            (None, None) => current.node_count,
+        };
+        // Fewer nodes are always fine, also when the limit has been lowered below them.
+        let most = class.map_or(current.node_count, |class| class.node_count_max).max(current.node_count);
+        if node_count > most {
+            let class = &current.class;
+            return Err(one("node_count", format!("class {class} allows at most {most} nodes, not {node_count}")));
+        }
+        Ok(Offer { node_count, ..current.clone() })
     }
 }
 

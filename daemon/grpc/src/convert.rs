@@ -222,8 +222,9 @@ fn result(
     current: Option<&Tenant>,
 ) -> longrunning::operation::Result {
     use longrunning::operation::Result::{Error, Response};
-    let error = |code: tonic::Code, message: String| {
-        Error(rpc::Status { code: code as i32, message, details: Vec::new() })
+    let error = |status: tonic::Status| {
+        let details = rpc::Status::decode(status.details()).map(|s| s.details).unwrap_or_default();
+        Error(rpc::Status { code: status.code() as i32, message: status.message().to_owned(), details })
     };
     match outcome {
         OperationOutcome::Ready => match current {
@@ -239,20 +240,9 @@ fn result(
             });
             Response(any(&v1::DeleteTenantResponse { removed: removed.collect() }))
         }
-        OperationOutcome::Failed { failure } => {
-            let status = status::failure(failure);
-            Error(rpc::Status {
-                code: status.code() as i32,
-                message: status.message().to_owned(),
-                details: rpc::Status::decode(status.details()).map(|s| s.details).unwrap_or_default(),
-            })
-        }
-        OperationOutcome::Cancelled => {
-            error(tonic::Code::Cancelled, "cancelled, and unwound".into())
-        }
-        OperationOutcome::Superseded { by } => {
-            error(tonic::Code::Aborted, format!("operations/{by} took over"))
-        }
+        OperationOutcome::Failed { failure } => error(status::failure(failure)),
+        OperationOutcome::Cancelled => error(status::cancelled()),
+        OperationOutcome::Superseded { by } => error(status::superseded(by)),
     }
 }
 

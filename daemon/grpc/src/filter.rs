@@ -73,6 +73,15 @@ pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Status> {
     Ok(filter)
 }
 
+/// Takes the value of a field that can have one only.
+pub(crate) fn one(filter: &mut Filter, field: &str) -> Result<Option<String>, Status> {
+    let mut values = filter.remove(field).unwrap_or_default();
+    if values.len() > 1 {
+        return Err(invalid_field("filter", format!("{field} can have one value only")));
+    }
+    Ok(values.pop())
+}
+
 fn tokens(text: &str) -> Result<Vec<String>, String> {
     let mut tokens = Vec::new();
     let mut characters = text.chars().peekable();

@@ -2,7 +2,9 @@
 //! turns answers and errors back. It never calls a provider and knows no engine; it only hints.
 
 mod convert;
+mod create;
 mod filter;
+mod list;
 mod operation;
 mod page;
 mod provider;
@@ -10,6 +12,7 @@ mod request;
 mod serve;
 mod status;
 mod tenant;
+mod update;
 mod watch;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use crate::{Ports, convert, filter, page, request, status};
 /// The store is looked at this often while a client waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest wait of one call; a client that wants more calls again.
-const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// google.longrunning.Operations.
 pub(crate) struct LongRunning {
@@ -55,8 +55,10 @@ impl Operations for LongRunning {
     ) -> Answer<ListOperationsResponse> {
         let asked = asked.into_inner();
         let mut filter = filter::parse(&asked.filter, &["tenant", "done"])?;
-        let mut one = |field: &str| filter.remove(field).and_then(|mut values| values.pop());
-        let done = match one("done").as_deref() {
+        if !["", "operations"].contains(&asked.name.as_str()) {
+            return Err(status::invalid_field("name", format!("{:?} must be \"operations\"", asked.name)));
+        }
+        let done = match filter::one(&mut filter, "done")?.as_deref() {
             None => None,
             Some("true") => Some(true),
             Some("false") => Some(false),
@@ -64,8 +66,9 @@ impl Operations for LongRunning {
                 return Err(status::invalid_field("filter", format!("done = {other:?}: must be true or false")));
             }
         };
-        let tenant =
-            one("tenant").map(|name| request::tenant_name("filter", &name)).transpose()?;
+        let tenant = filter::one(&mut filter, "tenant")?
+            .map(|name| request::tenant_name("filter", &name))
+            .transpose()?;
         let scope = format!("operations {}", asked.filter);
         let query = OperationQuery {
             tenant,
@@ -96,10 +99,11 @@ impl Operations for LongRunning {
     async fn wait_operation(&self, asked: Request<WaitOperationRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
         let id = id(&asked.name)?;
-        let patience = asked
-            .timeout
-            .and_then(|timeout| Duration::try_from(timeout).ok())
-            .map_or(WAIT_MAX, |timeout| timeout.min(WAIT_MAX));
+        let patience = match asked.timeout.map(Duration::try_from) {
+            None => WAIT_MAX,
+            Some(Ok(timeout)) => timeout.min(WAIT_MAX),
+            Some(Err(_)) => return Err(status::invalid_field("timeout", "must not be negative")),
+        };
         let deadline = Instant::now() + patience;
         loop {
             let operation = self.read(id).await?;

@@ -1,10 +1,10 @@
 //! ProviderService over the plugins' health.
 
-use landlord_core::ports::ProviderHealth;
+use landlord_core::ports::{ProviderHealth, StoreError};
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert};
+use crate::{Ports, convert, status};
 
 /// ProviderService.
 pub(crate) struct ProviderList {
@@ -35,5 +35,15 @@ impl v1::provider_service_server::ProviderService for ProviderList {
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
         let providers = self.ports.providers.health().into_iter().map(provider).collect();
         Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
+    }
+
+    async fn get_provider(
+        &self,
+        asked: Request<v1::GetProviderRequest>,
+    ) -> Result<Response<v1::Provider>, Status> {
+        let name = asked.into_inner().name;
+        let mut providers = self.ports.providers.health().into_iter().map(provider);
+        let found = providers.find(|provider| provider.name == name);
+        found.map(Response::new).ok_or_else(|| status::store(&StoreError::NotFound(name)))
     }
 }

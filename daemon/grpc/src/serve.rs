@@ -3,7 +3,7 @@
 use std::{
     fs::Permissions,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,9 +19,26 @@ use landlord_proto::{
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::Connected};
+use tonic::{
+    body::Body,
+    codegen::http::Response,
+    transport::{Server, server::{Connected, Router}},
+};
+use tower::{
+    layer::util::{Identity, Stack},
+    util::MapResponseLayer,
+};
 
-use crate::{Ports, operation::LongRunning, provider::ProviderList, tenant::Tenants};
+use crate::{
+    Ports,
+    operation::{LongRunning, WAIT_MAX},
+    provider::ProviderList,
+    status::explain,
+    tenant::Tenants,
+};
+
+/// Gives the transport's own errors their details.
+type Explain = fn(Response<Body>) -> Response<Body>;
 
 /// Largest request: a spec has at most some 50 KiB.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -31,6 +48,8 @@ const RESPONSE_BYTES_MAX: usize = 64 << 20;
 const STREAMS_MAX: u32 = 256;
 /// Requests of one connection that are worked on; further ones wait.
 const CONCURRENCY_PER_CONNECTION: usize = 256;
+/// No call takes longer to answer, whatever deadline its client set; the longest is a wait.
+const CALL_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// Dead peers are noticed within this and the timeout below.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,6 +76,12 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// Something else is in its place, and is not ours to remove.
+    #[error("{path} exists and is not a socket; name another path (server.socket)")]
+    NotASocket {
+        /// Path.
+        path: PathBuf,
     },
     /// Somebody listens there already.
     #[error("another daemon listens on {path}; stop it first, or give this one a socket of its own (server.socket)")]
@@ -128,7 +153,7 @@ pub async fn serve(
 async fn router(
     ports: &Ports,
     stop: &CancellationToken,
-) -> Result<tonic::transport::server::Router, ServeError> {
+) -> Result<Router<Stack<MapResponseLayer<Explain>, Identity>>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), stop: stop.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
@@ -140,18 +165,23 @@ async fn router(
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(ServeError::Reflection)?;
+    health.set_serving::<ProviderServiceServer<ProviderList>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     Ok(Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .concurrency_limit_per_connection(CONCURRENCY_PER_CONNECTION)
+        .timeout(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(MapResponseLayer::new(explain as Explain))
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
+        // Older clients, many a grpcurl among them, ask for this one.
+        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(tenants)
         .add_service(operations)
         .add_service(providers))
@@ -159,7 +189,10 @@ async fn router(
 
 async fn bind(path: &Path) -> Result<UnixListener, ServeError> {
     let error = |source| ServeError::Socket { path: path.to_owned(), source };
-    if path.exists() {
+    if let Ok(metadata) = std::fs::symlink_metadata(path) {
+        if !metadata.file_type().is_socket() {
+            return Err(ServeError::NotASocket { path: path.to_owned() });
+        }
         // The file of a daemon that was killed is in the way; a living one answers.
         if UnixStream::connect(path).await.is_ok() {
             return Err(ServeError::InUse { path: path.to_owned() });

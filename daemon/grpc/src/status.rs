@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use landlord_core::{ErrorKind, Failure, Violations, ids::InvalidName, ports::StoreError};
-use tonic::{Code, Status};
+use landlord_core::{ErrorKind, Failure, OperationId, Violations, ids::InvalidName, ports::StoreError};
+use tonic::{Code, Status, codegen::http};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// Domain of every ErrorInfo.
@@ -41,6 +41,41 @@ pub(crate) fn invalid_name(field: &str, error: &InvalidName) -> Status {
 /// A method or feature that is not there.
 pub(crate) fn unimplemented(what: &str) -> Status {
     status(Code::Unimplemented, "UNIMPLEMENTED", what, &[])
+}
+
+/// The daemon stops: streams end, and go on with the next one.
+pub(crate) fn stopping() -> Status {
+    let message = "the daemon is stopping; watch again with the last resume_token";
+    status(Code::Unavailable, "DAEMON_STOPPING", message, &[])
+}
+
+/// How a cancelled operation ends.
+pub(crate) fn cancelled() -> Status {
+    status(Code::Cancelled, "CANCELLED", "cancelled, and unwound", &[])
+}
+
+/// How an operation ends that another took over.
+pub(crate) fn superseded(by: &OperationId) -> Status {
+    let by = format!("operations/{by}");
+    status(Code::Aborted, "SUPERSEDED", format!("{by} took over; wait for that one"), &[("operation", &by)])
+}
+
+/// Errors that the transport finds before a service is asked (a message too large, an unknown
+/// method, bytes that are no message) get their ErrorInfo here.
+pub(crate) fn explain<B>(mut response: http::Response<B>) -> http::Response<B> {
+    let Some(bare) = Status::from_header_map(response.headers()) else { return response };
+    if bare.code() == Code::Ok || !bare.details().is_empty() {
+        return response;
+    }
+    let (reason, remedy) = match bare.code() {
+        Code::OutOfRange => ("MESSAGE_TOO_LARGE", "; send a smaller message"),
+        Code::Unimplemented => ("UNKNOWN_METHOD", "no such service or method; is the client of another version?"),
+        _ => ("TRANSPORT", ""),
+    };
+    let full = status(bare.code(), reason, format!("{}{remedy}", bare.message()), &[]);
+    // On failure the bare status stays, which is still a valid answer.
+    let _ = full.add_header(response.headers_mut());
+    response
 }
 
 /// A store's error as clients see it. What they can't mend is logged here, once.

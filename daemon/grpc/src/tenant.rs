@@ -4,14 +4,18 @@ use std::pin::Pin;
 
 use futures::Stream;
 use landlord_core::{
-    ClassName, ProviderName, State, TenantName, TenantSpec, Violation, Violations, ids::TenantId,
-    ports::{Accepted, Change, DeleteRequest, EventQuery, NewTenant, TenantQuery},
+    CustomerId, Direction, Tenant, TenantName, Violation, Violations,
+    ports::{Accepted, Change, DeleteRequest, EventQuery, KubeCredentials, RequestKey, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, filter, page, request, status, watch};
+use crate::{Ports, convert, create, list, page, request, status, update, watch};
+
+/// An update without an etag is merged again into what another change made meanwhile this often;
+/// the engine writes a tenant's record a few times a second at most.
+const UPDATE_ATTEMPTS_MAX: u32 = 10;
 
 /// TenantService.
 pub(crate) struct Tenants {
@@ -21,12 +25,6 @@ pub(crate) struct Tenants {
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Fields that an update may change.
-const CHANGEABLE: [&str; 7] = [
-    "display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection",
-    "paused",
-];
-
 impl Tenants {
     fn accepted(&self, accepted: &Accepted) -> Response<Operation> {
         if !accepted.replayed {
@@ -35,154 +33,59 @@ impl Tenants {
         Response::new(convert::operation(&accepted.operation, accepted.tenant.as_ref()))
     }
 
-    fn created(&self, asked: &v1::CreateTenantRequest) -> Result<NewTenant, Status> {
-        let mut violations = Vec::new();
-        let mut add = |field: &str, description: String| {
-            violations.push(Violation { field: field.into(), description });
-        };
-        let customer = match asked.parent.strip_prefix("customers/").unwrap_or_default().parse() {
-            Ok(customer) => Some(customer),
-            Err(error) => {
-                add("parent", format!("must be customers/{{customer}}: {error}"));
-                None
-            }
-        };
-        let tenant = asked
-            .tenant_id
-            .parse::<TenantId>()
-            .map_err(|error| add("tenant_id", error.to_string()))
-            .ok();
-        let input = convert::spec_input(asked.tenant.clone().unwrap_or_default());
-        let spec = TenantSpec::parse(input)
-            .map_err(|more| {
-                let more = more.0.into_iter();
-                violations.extend(more.map(|v| Violation { field: format!("tenant.{}", v.field), ..v }));
-            })
-            .ok();
-        let (Some(customer), Some(tenant), Some(spec)) = (customer, tenant, spec) else {
-            return Err(status::invalid(&Violations(violations)));
-        };
-        let name = TenantName { customer, tenant };
-        let offer = self.ports.catalog.place(&name, &spec).map_err(|more| prefixed(more, "tenant."))?;
-        let request = request::key("CreateTenant", &asked.request_id, asked)?;
-        Ok(NewTenant { name, spec, offer, request })
+    /// The answer to an earlier request with the same id.
+    async fn replayed(&self, customer: &CustomerId, key: &RequestKey) -> Result<Option<Accepted>, Status> {
+        if key.request_id.is_none() {
+            return Ok(None);
+        }
+        self.ports.store.replayed(customer, key).await.map_err(|error| status::store(&error))
     }
 
-    async fn updated(&self, asked: &v1::UpdateTenantRequest) -> Result<(TenantName, Change), Status> {
-        let wanted = asked.tenant.clone().unwrap_or_default();
-        let name = request::tenant_name("tenant.name", &wanted.name)?;
-        let current = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        let mut merged = convert::tenant(&current);
-        let paths: Vec<String> = match &asked.update_mask {
-            Some(mask) if !mask.paths.is_empty() => mask.paths.clone(),
-            _ => CHANGEABLE.map(str::to_owned).to_vec(),
-        };
-        let mut violations = Vec::new();
-        for path in &paths {
-            match path.as_str() {
-                "display_name" => merged.display_name.clone_from(&wanted.display_name),
-                "labels" => merged.labels.clone_from(&wanted.labels),
-                "storage_gib" => merged.storage_gib = wanted.storage_gib,
-                "node_count" => merged.node_count = wanted.node_count,
-                "stack_values" => merged.stack_values.clone_from(&wanted.stack_values),
-                "deletion_protection" => merged.deletion_protection = wanted.deletion_protection,
-                "paused" => merged.paused = wanted.paused,
-                "domain" => merged.domain.clone_from(&wanted.domain),
-                "class" => merged.class.clone_from(&wanted.class),
-                "region" => merged.region.clone_from(&wanted.region),
-                other => violations.push(Violation {
-                    field: "update_mask".into(),
-                    description: format!("{other:?} can't be changed; changeable are: {}", CHANGEABLE.join(", ")),
-                }),
-            }
+    /// Checks a create as far as it can be without doing it.
+    async fn validate_create(&self, name: &TenantName) -> Answer<Operation> {
+        match self.ports.store.get(name).await {
+            Ok(_) => Err(status::store(&StoreError::AlreadyExists(name.to_string()))),
+            Err(StoreError::NotFound(_)) => Ok(validated()),
+            Err(error) => Err(status::store(&error)),
         }
-        let spec = TenantSpec::parse(convert::spec_input(merged));
-        let spec = match spec {
-            Ok(spec) => {
-                violations.extend(current.spec.forbidden_changes(&spec));
-                Some(spec)
-            }
-            Err(more) => {
-                violations.extend(more.0);
-                None
-            }
-        };
-        let (Some(spec), true) = (spec, violations.is_empty()) else {
-            return Err(prefixed(Violations(violations), "tenant."));
-        };
-        let offer = if current.spec.needs_work(&spec) {
-            self.ports.catalog.place(&name, &spec).map_err(|more| prefixed(more, "tenant."))?
-        } else {
-            current.offer
-        };
-        Ok((name, Change::Update { spec, offer }))
     }
 }
 
-fn prefixed(violations: Violations, prefix: &str) -> Status {
-    let prefixed = violations.0.into_iter().map(|violation| {
-        let field = if violation.field == "update_mask" { violation.field } else { format!("{prefix}{}", violation.field) };
-        Violation { field, description: violation.description }
-    });
-    status::invalid(&Violations(prefixed.collect()))
+/// The answer to a request that was checked only.
+fn validated() -> Response<Operation> {
+    Response::new(Operation { done: true, ..Operation::default() })
 }
 
-fn list_query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Status> {
-    let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "class"])?;
-    let mut one = |field: &str| -> Result<Option<String>, Status> {
-        let mut values = filter.remove(field).unwrap_or_default();
-        match values.len() {
-            0 | 1 => Ok(values.pop()),
-            _ => Err(status::invalid_field("filter", format!("{field} can have one value only"))),
-        }
-    };
-    let name = |field: &'static str, error: landlord_core::ids::InvalidName| {
-        status::invalid_field("filter", format!("{field}: {error}"))
-    };
-    let customer = one("customer")?;
-    let provider = one("provider")?;
-    let class = one("class")?;
-    let states = filter.remove("state").unwrap_or_default();
-    let states = states.iter().map(|word| state(word)).collect::<Result<Vec<_>, _>>()?;
-    let customer = match customer {
-        Some(id) => Some(id.parse().map_err(|error| name("customer", error))?),
-        None => request::customer_or_all(&asked.parent)?,
-    };
-    let scope = format!("tenants {} {}", asked.parent, asked.filter);
-    Ok(TenantQuery {
-        customer,
-        states,
-        provider: provider.map(|id| id.parse::<ProviderName>()).transpose().map_err(|e| name("provider", e))?,
-        class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|e| name("class", e))?,
-        after: page::position(&scope, &asked.page_token)?,
-        limit: page::size(asked.page_size)?,
-    })
+fn check_etag(tenant: &Tenant, etag: &str) -> Result<(), Status> {
+    if etag.is_empty() || etag == tenant.etag {
+        return Ok(());
+    }
+    Err(status::store(&StoreError::EtagMismatch { name: tenant.name.to_string() }))
 }
 
-fn state(word: &str) -> Result<State, Status> {
-    const STATES: [State; 6] = [
-        State::Pending, State::Provisioning, State::Ready, State::Updating, State::Deleting,
-        State::Failed,
-    ];
-    STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
-        let known = STATES.map(State::as_str).join(", ");
-        status::invalid_field("filter", format!("{word:?} is no state; the states are: {known}"))
-    })
+fn refuse_unless_empty(violations: Vec<Violation>) -> Result<(), Status> {
+    if violations.is_empty() { Ok(()) } else { Err(status::invalid(&Violations(violations))) }
 }
 
 #[tonic::async_trait]
 impl v1::tenant_service_server::TenantService for Tenants {
     async fn create_tenant(&self, asked: Request<v1::CreateTenantRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
-        let new = self.created(&asked)?;
-        if asked.validate_only {
-            return match self.ports.store.get(&new.name).await {
-                Ok(_) => Err(status::store(&landlord_core::ports::StoreError::AlreadyExists(new.name.to_string()))),
-                Err(landlord_core::ports::StoreError::NotFound(_)) => {
-                    Ok(Response::new(Operation { done: true, ..Operation::default() }))
+        let (key, checked) = create::check(&self.ports.catalog, &asked);
+        let new = match checked {
+            Ok(new) => new,
+            Err(violations) => {
+                // What was accepted once is answered as it was, though the offer has changed.
+                if let Ok(customer) = request::customer(&asked.parent)
+                    && let Some(earlier) = self.replayed(&customer, &key).await?
+                {
+                    return Ok(self.accepted(&earlier));
                 }
-                Err(error) => Err(status::store(&error)),
-            };
+                return Err(status::invalid(&violations));
+            }
+        };
+        if asked.validate_only {
+            return self.validate_create(&new.name).await;
         }
         let accepted = self.ports.store.create(new).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
@@ -199,48 +102,67 @@ impl v1::tenant_service_server::TenantService for Tenants {
         asked: Request<v1::ListTenantsRequest>,
     ) -> Answer<v1::ListTenantsResponse> {
         let asked = asked.into_inner();
-        let query = list_query(&asked)?;
+        let query = list::query(&asked)?;
         let found = self.ports.store.list(&query).await.map_err(|error| status::store(&error))?;
-        let scope = format!("tenants {} {}", asked.parent, asked.filter);
         Ok(Response::new(v1::ListTenantsResponse {
             tenants: found.items.iter().map(convert::tenant).collect(),
-            next_page_token: page::token(&scope, found.next.as_deref()),
+            next_page_token: page::token(&list::scope(&asked), found.next.as_deref()),
         }))
     }
 
     async fn update_tenant(&self, asked: Request<v1::UpdateTenantRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
-        let (name, change) = self.updated(&asked).await?;
-        if asked.validate_only {
-            return Ok(Response::new(Operation { done: true, ..Operation::default() }));
+        let resource = asked.tenant.as_ref();
+        let name = request::tenant_name("tenant.name", resource.map_or("", |tenant| &tenant.name))?;
+        let etag = resource.map_or("", |tenant| &tenant.etag);
+        let mut violations = Vec::new();
+        let key = request::key("UpdateTenant", &asked.request_id, &asked, &mut violations);
+        if let Some(earlier) = self.replayed(&name.customer, &key).await? {
+            return Ok(self.accepted(&earlier));
         }
-        let etag = asked.tenant.as_ref().map(|tenant| tenant.etag.clone()).filter(|etag| !etag.is_empty());
-        let key = request::key("UpdateTenant", &asked.request_id, &asked)?;
-        let accepted = self
-            .ports
-            .store
-            .change(&name, etag.as_deref(), change, key)
-            .await
-            .map_err(|error| status::store(&error))?;
-        Ok(self.accepted(&accepted))
+        let mut attempts_left = UPDATE_ATTEMPTS_MAX;
+        loop {
+            let current = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
+            let change = update::check(&self.ports.catalog, &current, &asked, violations.clone())
+                .map_err(|violations| status::invalid(&violations))?;
+            check_etag(&current, etag)?;
+            if asked.validate_only {
+                if current.direction == Direction::Absent {
+                    let error = StoreError::FailedPrecondition(format!("{name} is being deleted"));
+                    return Err(status::store(&error));
+                }
+                return Ok(validated());
+            }
+            // The change was merged into this version, and no other may be overwritten by it.
+            let changed = self.ports.store.change(&name, Some(&current.etag), change, key.clone()).await;
+            match changed {
+                Err(StoreError::EtagMismatch { .. }) if etag.is_empty() && attempts_left > 0 => {
+                    attempts_left -= 1;
+                }
+                changed => {
+                    let accepted = changed.map_err(|error| status::store(&error))?;
+                    return Ok(self.accepted(&accepted));
+                }
+            }
+        }
     }
 
     async fn delete_tenant(&self, asked: Request<v1::DeleteTenantRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
         let name = request::tenant_name("name", &asked.name)?;
+        let mut violations = Vec::new();
+        let key = request::key("DeleteTenant", &asked.request_id, &asked, &mut violations);
+        refuse_unless_empty(violations)?;
         if asked.validate_only {
             let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
+            check_etag(&tenant, &asked.etag)?;
             if tenant.spec.deletion_protection {
-                let error = landlord_core::ports::StoreError::DeletionProtected(asked.name);
-                return Err(status::store(&error));
+                return Err(status::store(&StoreError::DeletionProtected(asked.name)));
             }
-            return Ok(Response::new(Operation { done: true, ..Operation::default() }));
+            return Ok(validated());
         }
-        let delete = DeleteRequest {
-            force: asked.force,
-            etag: (!asked.etag.is_empty()).then(|| asked.etag.clone()),
-            request: request::key("DeleteTenant", &asked.request_id, &asked)?,
-        };
+        let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
+        let delete = DeleteRequest { force: asked.force, etag, request: key };
         let accepted =
             self.ports.store.delete(&name, delete).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
@@ -250,13 +172,11 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let asked = asked.into_inner();
         let name = request::tenant_name("name", &asked.name)?;
         let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
-        let key = request::key("RetryTenant", &asked.request_id, &asked)?;
-        let accepted = self
-            .ports
-            .store
-            .change(&name, etag, Change::Retry, key)
-            .await
-            .map_err(|error| status::store(&error))?;
+        let mut violations = Vec::new();
+        let key = request::key("RetryTenant", &asked.request_id, &asked, &mut violations);
+        refuse_unless_empty(violations)?;
+        let changed = self.ports.store.change(&name, etag, Change::Retry, key).await;
+        let accepted = changed.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }
 
@@ -302,20 +222,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
         let access =
             self.ports.kube_access.access(&tenant).await.map_err(|failure| status::failure(&failure))?;
-        let cluster = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name.tenant.as_str(),
-            "contexts": [{"name": name.tenant.as_str(), "context": {"cluster": "tenant", "user": "operator"}}],
-            "clusters": [{"name": "tenant", "cluster": {
-                "server": access.endpoint,
-                "certificate-authority-data":
-                    base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &access.ca_pem),
-            }}],
-            "users": [{"name": "operator", "user": {"token": access.token.expose_secret()}}],
-        });
-        // JSON is YAML.
-        let kubeconfig = serde_json::to_string_pretty(&cluster).unwrap_or_default();
+        let kubeconfig = kubeconfig(&name, &access);
         Ok(Response::new(v1::GenerateKubeconfigResponse {
             kubeconfig,
             expire_time: Some(convert::timestamp(access.expire_time)),
@@ -323,14 +230,21 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_states_are_refused_with_the_known_ones() {
-        let status = state("GREEN").unwrap_err();
-        assert!(status.message().contains("READY"), "{}", status.message());
-        assert_eq!(status.code(), tonic::Code::InvalidArgument);
-    }
+/// Named after the tenant throughout, so that kubeconfigs of several tenants can be merged.
+fn kubeconfig(name: &TenantName, access: &KubeCredentials) -> String {
+    let context = format!("{}-{}", name.customer, name.tenant);
+    let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &access.ca_pem);
+    let config = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+        "clusters": [{"name": context, "cluster": {
+            "server": access.endpoint,
+            "certificate-authority-data": ca,
+        }}],
+        "users": [{"name": context, "user": {"token": access.token.expose_secret()}}],
+    });
+    // JSON is YAML.
+    format!("{config:#}")
 }

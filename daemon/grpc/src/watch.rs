@@ -38,10 +38,13 @@ pub(crate) async fn stream(
     } else {
         (request::customer_or_all(&asked.parent)?, None)
     };
+    let newest = store.newest_event().await.map_err(|error| status::store(&error))?;
     let after_seq = match asked.resume_token.as_str() {
-        "" => store.newest_event().await.map_err(|error| status::store(&error))?,
-        token => token.parse().map_err(|_| {
-            status::invalid_field("resume_token", "is not a token of a watch; watch without one")
+        "" => newest,
+        // A position that was never reached comes from another store, and would wait for ever.
+        token => token.parse().ok().filter(|seq| (0..=newest).contains(seq)).ok_or_else(|| {
+            let problem = "is not a token of this daemon's watches; list the tenants again and watch without one";
+            status::invalid_field("resume_token", problem)
         })?,
     };
     let query = EventQuery { after_seq, customer, tenant, limit: BATCH_MAX };
@@ -82,7 +85,7 @@ async fn next(mut watch: Watch) -> Option<(Result<v1::WatchTenantsResponse, Stat
             continue;
         }
         tokio::select! {
-            () = watch.stop.cancelled() => return None,
+            () = watch.stop.cancelled() => return Some((Err(status::stopping()), watch)),
             () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
     }

@@ -222,6 +222,14 @@ pub trait TenantStore: Send + Sync + 'static {
     /// the operation that it made.
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError>;
 
+    /// The answer to an earlier request of the customer with the same request id, if there was
+    /// one. RequestIdReused if that asked for something else.
+    async fn replayed(
+        &self,
+        customer: &CustomerId,
+        request: &RequestKey,
+    ) -> Result<Option<Accepted>, StoreError>;
+
     /// A tenant by name.
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
 

@@ -1,0 +1,58 @@
+//! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
+
+use landlord_core::{
+    Catalog, ClassName, TenantName, TenantSpec, Violation, Violations,
+    ids::TenantId,
+    ports::{NewTenant, RequestKey},
+};
+use landlord_proto::v1;
+
+use crate::{convert, request};
+
+/// The key of a request, and its tenant or what is wrong with it.
+pub(crate) fn check(
+    catalog: &Catalog,
+    asked: &v1::CreateTenantRequest,
+) -> (RequestKey, Result<NewTenant, Violations>) {
+    let mut violations = Vec::new();
+    let key = request::key("CreateTenant", &asked.request_id, asked, &mut violations);
+    let mut add = |field: &str, description: String| {
+        violations.push(Violation { field: field.into(), description });
+    };
+    let customer = asked.parent.strip_prefix("customers/").unwrap_or_default().parse();
+    let customer = customer
+        .map_err(|error| add("parent", format!("must be customers/{{customer}}: {error}")))
+        .ok();
+    let tenant = asked.tenant_id.parse::<TenantId>();
+    let tenant = tenant.map_err(|error| add("tenant_id", error.to_string())).ok();
+    let Some(resource) = asked.tenant.clone() else {
+        add("tenant", "is missing; it says what is ordered".into());
+        return (key, Err(Violations(violations)));
+    };
+    let class = resource.class.parse::<ClassName>().ok();
+    let spec = TenantSpec::parse(convert::spec_input(resource));
+    let spec = spec
+        .map_err(|more| {
+            // Placing needs a whole spec; a class that does not exist can be told without one.
+            let class = class.and_then(|class| catalog.unknown_class(&class));
+            violations.extend(more.0.into_iter().chain(class).map(of_tenant));
+        })
+        .ok();
+    let (Some(customer), Some(tenant), Some(spec)) = (customer, tenant, spec) else {
+        return (key, Err(Violations(violations)));
+    };
+    let name = TenantName { customer, tenant };
+    let offer = catalog.place(&name, &spec);
+    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
+    match offer {
+        Some(offer) if violations.is_empty() => {
+            let request = key.clone();
+            (key, Ok(NewTenant { name, spec, offer, request }))
+        }
+        _ => (key, Err(Violations(violations))),
+    }
+}
+
+fn of_tenant(violation: Violation) -> Violation {
+    Violation { field: format!("tenant.{}", violation.field), ..violation }
+}

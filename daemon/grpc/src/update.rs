@@ -1,0 +1,82 @@
+//! UpdateTenant: the present tenant and the request together give the new spec, or everything
+//! that is wrong with it.
+
+use landlord_core::{Catalog, Tenant, TenantSpec, Violation, Violations, ports::Change};
+use landlord_proto::v1;
+
+use crate::convert;
+
+/// Fields that an update may change.
+const CHANGEABLE: [&str; 7] = [
+    "display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection",
+    "paused",
+];
+
+/// The change that a request asks for.
+pub(crate) fn check(
+    catalog: &Catalog,
+    current: &Tenant,
+    asked: &v1::UpdateTenantRequest,
+    mut violations: Vec<Violation>,
+) -> Result<Change, Violations> {
+    let wanted = asked.tenant.clone().unwrap_or_default();
+    let mut merged = convert::tenant(current);
+    for path in paths(asked) {
+        if !copy(&path, &wanted, &mut merged) {
+            let changeable = CHANGEABLE.join(", ");
+            violations.push(Violation {
+                field: "update_mask".into(),
+                description: format!("{path:?} can't be changed; changeable are: {changeable}"),
+            });
+        }
+    }
+    let of_tenant = |violation: Violation| Violation {
+        field: format!("tenant.{}", violation.field),
+        ..violation
+    };
+    let spec = match TenantSpec::parse(convert::spec_input(merged)) {
+        Ok(spec) => spec,
+        Err(more) => {
+            violations.extend(more.0.into_iter().map(of_tenant));
+            return Err(Violations(violations));
+        }
+    };
+    violations.extend(current.spec.forbidden_changes(&spec).into_iter().map(of_tenant));
+    let offer = if current.spec.needs_work(&spec) && violations.is_empty() {
+        catalog.place_again(&spec, &current.offer)
+    } else {
+        Ok(current.offer.clone())
+    };
+    match offer {
+        Ok(offer) if violations.is_empty() => Ok(Change::Update { spec, offer }),
+        Ok(_) => Err(Violations(violations)),
+        Err(more) => Err(Violations(more.0.into_iter().map(of_tenant).collect())),
+    }
+}
+
+/// The paths of the mask; without a mask, all that may change (AIP-134).
+fn paths(asked: &v1::UpdateTenantRequest) -> Vec<String> {
+    match &asked.update_mask {
+        Some(mask) if !mask.paths.is_empty() && mask.paths != ["*"] => mask.paths.clone(),
+        _ => CHANGEABLE.map(str::to_owned).to_vec(),
+    }
+}
+
+/// Copies one field. Those that can't change are copied too: the same value is no mistake, and
+/// another one gets its own explanation.
+fn copy(path: &str, from: &v1::Tenant, to: &mut v1::Tenant) -> bool {
+    match path {
+        "display_name" => to.display_name.clone_from(&from.display_name),
+        "labels" => to.labels.clone_from(&from.labels),
+        "storage_gib" => to.storage_gib = from.storage_gib,
+        "node_count" => to.node_count = from.node_count,
+        "stack_values" => to.stack_values.clone_from(&from.stack_values),
+        "deletion_protection" => to.deletion_protection = from.deletion_protection,
+        "paused" => to.paused = from.paused,
+        "domain" => to.domain.clone_from(&from.domain),
+        "class" => to.class.clone_from(&from.class),
+        "region" => to.region.clone_from(&from.region),
+        _ => return false,
+    }
+    true
+}

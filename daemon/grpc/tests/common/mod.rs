@@ -1,0 +1,277 @@
+//! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
+//! which write through the store's face for it; plugins and clusters are answers made up here.
+
+#![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
+use landlord_core::{
+    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant,
+    Timestamp,
+    ports::{
+        Commit, KubeAccess, KubeCredentials, NewEvent, OperationEnd, ProviderHealth, ProviderKey,
+        Providers, TenantPatch, Wake, WorkStore,
+    },
+    tenant::TenantStatus,
+};
+use landlord_grpc::{Listen, Ports, ServeError};
+use landlord_proto::{
+    google::longrunning::{Operation, operations_client::OperationsClient},
+    v1::{
+        self, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
+    },
+};
+use landlord_store::{SqliteOptions, SqliteStore};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, transport::{Channel, Endpoint, Uri}};
+use tonic_types::StatusExt as _;
+
+pub struct Daemon {
+    pub socket: PathBuf,
+    pub store: SqliteStore,
+    pub woken: Arc<AtomicUsize>,
+    pub stop: CancellationToken,
+    pub served: JoinHandle<Result<(), ServeError>>,
+    folder: Arc<tempfile::TempDir>,
+}
+
+#[derive(Default)]
+struct Wakes(Arc<AtomicUsize>);
+
+impl Wake for Wakes {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Plugins;
+
+impl Providers for Plugins {
+    fn provider(
+        &self,
+        _: &ProviderKey,
+    ) -> Result<Arc<dyn landlord_provider_api::Provider>, Failure> {
+        panic!("the API never calls a provider")
+    }
+
+    fn description(&self, _: &ProviderKey) -> Option<landlord_provider_api::v1::DescribeResponse> {
+        None
+    }
+
+    fn health(&self) -> Vec<ProviderHealth> {
+        vec![ProviderHealth {
+            key: ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() },
+            healthy: true,
+            detail: "runs".into(),
+            path: "/plugins/sky.so".into(),
+            sha256: "ab".into(),
+            pid: Some(7),
+            restarts: 2,
+            ready_time: Some(Timestamp(1_000)),
+            description: None,
+        }]
+    }
+}
+
+/// Clusters exist from READY on.
+struct Clusters;
+
+#[async_trait::async_trait]
+impl KubeAccess for Clusters {
+    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
+        if tenant.status.state != State::Ready {
+            let failure = Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name));
+            return Err(failure.with_remedy("wait until it is READY"));
+        }
+        Ok(KubeCredentials {
+            endpoint: "https://kube.example.com".into(),
+            ca_pem: "PEM".into(),
+            token: "token-of-an-operator".into(),
+            expire_time: Timestamp(60_000),
+        })
+    }
+}
+
+pub fn class(regions: &[&str]) -> Class {
+    Class {
+        description: String::new(),
+        level: Level::Cluster,
+        provider: "sky".parse().unwrap(),
+        credentials: "main".into(),
+        regions: regions.iter().map(|region| (*region).into()).collect(),
+        stack: None,
+        machine_type: "m1".into(),
+        node_count: 2,
+        node_count_max: 5,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+    }
+}
+
+/// `small` for those who name nothing, `large` for the label `tier=gold`.
+pub fn catalog() -> Catalog {
+    let rule = |name: &str, labels: &[(&str, &str)], class: &str| PlacementRule {
+        name: name.into(),
+        customers: Vec::new(),
+        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        regions: Vec::new(),
+        class: class.parse().unwrap(),
+    };
+    Catalog {
+        classes: [
+            ("small".parse().unwrap(), class(&["here", "there"])),
+            ("large".parse().unwrap(), class(&["there"])),
+        ]
+        .into(),
+        rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
+        accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
+    }
+}
+
+impl Daemon {
+    pub async fn start() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let path = folder.path().join("landlord.db");
+        let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+        let socket = folder.path().join("landlord.sock");
+        Self::serve(folder, store, socket, catalog()).await
+    }
+
+    /// The daemon after a restart with another catalog on the same store.
+    pub async fn again(&self, catalog: Catalog) -> Self {
+        let socket = self.folder.path().join("again.sock");
+        Self::serve(self.folder.clone(), self.store.clone(), socket, catalog).await
+    }
+
+    async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, socket: PathBuf, catalog: Catalog) -> Self {
+        let wakes = Wakes::default();
+        let woken = wakes.0.clone();
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            catalog: Arc::new(catalog),
+            providers: Arc::new(Plugins),
+            kube_access: Arc::new(Clusters),
+            wake: Arc::new(wakes),
+        };
+        let stop = CancellationToken::new();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let listen = Listen { socket: socket.clone(), tcp: None };
+        let until = stop.clone();
+        #[expect(clippy::disallowed_methods, reason = "owned by the value that is returned")]
+        let served = tokio::spawn(async move {
+            landlord_grpc::serve(ports, &listen, until, || {
+                let _ = ready.send(());
+            })
+            .await
+        });
+        is_ready.await.unwrap();
+        Self { socket, store, woken, stop, served, folder }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        connect(&self.socket).await
+    }
+
+    pub async fn tenants(&self) -> TenantServiceClient<Channel> {
+        TenantServiceClient::new(self.channel().await).max_encoding_message_size(64 << 20)
+    }
+
+    pub async fn operations(&self) -> OperationsClient<Channel> {
+        OperationsClient::new(self.channel().await)
+    }
+
+    pub async fn providers(&self) -> ProviderServiceClient<Channel> {
+        ProviderServiceClient::new(self.channel().await)
+    }
+
+    /// What the engine would write when it brought the only due tenant into `state`.
+    pub async fn settle(&self, state: State, outcome: OperationOutcome) {
+        let mut claims = self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap();
+        let claim = claims.pop().expect("a tenant is due");
+        assert!(claims.is_empty(), "one tenant at a time");
+        let work = self.store.load(&claim).await.unwrap();
+        let remove = matches!(outcome, OperationOutcome::Deleted { .. });
+        let status = TenantStatus { state, observed_generation: work.tenant.generation, ..work.tenant.status };
+        let told = NewEvent {
+            kind: landlord_core::ports::EventKind::Tenant,
+            stage: String::new(),
+            reason: "Settled".into(),
+            message: format!("is {}", state.as_str()),
+        };
+        let commit = Commit {
+            tenant: TenantPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
+            operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
+            events: vec![told],
+            release_after: Some(Duration::from_secs(3_600)),
+            remove,
+            ..Commit::default()
+        };
+        self.store.commit(&claim, commit).await.unwrap();
+    }
+}
+
+pub async fn connect(socket: &Path) -> Channel {
+    let socket = socket.to_owned();
+    Endpoint::from_static("http://landlord.invalid")
+        .connect_with_connector(tower::service_fn(move |_: Uri| {
+            let socket = socket.clone();
+            async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+        .await
+        .unwrap()
+}
+
+pub fn tenant() -> v1::Tenant {
+    v1::Tenant { domain: "acme.example.com".into(), storage_gib: 100, ..v1::Tenant::default() }
+}
+
+pub fn order(customer: &str, id: &str) -> v1::CreateTenantRequest {
+    v1::CreateTenantRequest {
+        parent: format!("customers/{customer}"),
+        tenant_id: id.into(),
+        tenant: Some(tenant()),
+        ..v1::CreateTenantRequest::default()
+    }
+}
+
+pub fn update(paths: &[&str], tenant: v1::Tenant) -> v1::UpdateTenantRequest {
+    let name = if tenant.name.is_empty() { "customers/acme/tenants/prod".into() } else { tenant.name };
+    v1::UpdateTenantRequest {
+        tenant: Some(v1::Tenant { name, ..tenant }),
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|p| (*p).into()).collect() }),
+        ..v1::UpdateTenantRequest::default()
+    }
+}
+
+pub const PROD: &str = "customers/acme/tenants/prod";
+
+pub fn named(name: &str) -> v1::GetTenantRequest {
+    v1::GetTenantRequest { name: name.into() }
+}
+
+pub fn metadata(operation: &Operation) -> v1::OperationMetadata {
+    operation.metadata.as_ref().unwrap().to_msg().unwrap()
+}
+
+/// Reason of an error; every error has one, with our domain.
+pub fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    assert_eq!(info.domain, "landlord.dev");
+    info.reason
+}
+
+/// Fields that an error complains about, sorted.
+pub fn fields(status: &Status) -> Vec<String> {
+    let violations = status.get_details_bad_request().map(|request| request.field_violations);
+    let mut fields: Vec<String> =
+        violations.into_iter().flatten().map(|violation| violation.field).collect();
+    fields.sort();
+    fields
+}
