@@ -1,0 +1,122 @@
+//! The whole way with real Kubernetes and real Helm: four apps to READY, and back to nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use landlord_e2e::kubernetes_world;
+use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
+use landlord_test_kube::Artifacts;
+
+/// 60 times faster than real time: about 15 s for the cloud's part.
+const SCALE: f64 = 1.0 / 60.0;
+const PATIENCE: Duration = Duration::from_secs(240);
+const CLASS: &str = "eks-cluster-small";
+
+/// kubectl with the operator's kubeconfig, as `landlord kubeconfig` gives it.
+fn kubectl(world: &World, tenant: &str, arguments: &[&str], input: &str) -> String {
+    let kubeconfig = world.cli().ok(&["kubeconfig", tenant]).unwrap();
+    let file = world.folder().join("operator.kubeconfig");
+    std::fs::write(&file, kubeconfig).unwrap();
+    let artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
+    let mut child = Command::new(&artifacts.kubebox)
+        .arg("kubectl")
+        .arg("--kubeconfig")
+        .arg(&file)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "kubectl {arguments:?}: {told}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What a customer may leave behind in a namespace of their own.
+const CUSTOMERS_OWN: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: own}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: extra, namespace: own}
+spec: {type: LoadBalancer, selector: {app: extra}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: extra, namespace: own}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 5Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: extra, namespace: own, labels: {app: extra}}
+spec:
+  containers: [{name: c, image: registry.example.com/extra:1}]
+  volumes: [{name: v, persistentVolumeClaim: {claimName: extra}}]
+";
+
+#[test]
+fn four_apps_become_ready_and_nothing_is_left_after_delete() {
+    let mut world = kubernetes_world(SCALE).unwrap();
+    let cli = world.cli();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let name = tenant.name();
+    cli.apply(&tenant).unwrap();
+    // A crash while the apps are deployed: whatever Helm was doing is taken up again.
+    wait_for_stage(&world, &name, "app/");
+    world.crash_daemon().unwrap();
+    world.start_daemon().unwrap();
+    if let Err(error) = cli.wait_for(&name, "READY", PATIENCE) {
+        panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
+    }
+    let pods = kubectl(&world, &name, &["get", "pods", "-A", "--no-headers"], "");
+    for app in ["sftpgo", "qdrant", "ollama", "open-webui"] {
+        assert!(pods.lines().any(|line| line.contains(app) && line.contains("Running")), "{app}:\n{pods}");
+    }
+    let described = cli.ok(&["describe", &name]).unwrap();
+    assert!(described.contains("sftp"), "no endpoint is shown:\n{described}");
+    let control = world.simulator().control().clone();
+    assert!(count(&world, "LoadBalancer") >= 1, "no load balancer was made");
+    assert!(count(&world, "Volume") >= 4, "no volumes were made");
+
+    kubectl(&world, &name, &["apply", "-f", "-"], CUSTOMERS_OWN);
+    let before = count(&world, "LoadBalancer");
+    for _ in 0..100 {
+        if count(&world, "LoadBalancer") > before {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    cli.ok(&["delete", &name]).unwrap();
+    if let Err(error) = cli.wait_for(&name, "GONE", PATIENCE) {
+        panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
+    }
+    judge::account_is_empty(&control, ACCOUNT).unwrap();
+    judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
+    assert!(world.stop().unwrap(), "a process had to be killed");
+}
+
+fn count(world: &World, kind: &str) -> usize {
+    let objects = world.simulator().control().objects(ACCOUNT).unwrap();
+    objects.iter().filter(|object| judge::text(object, "type").ends_with(kind)).count()
+}
+
+fn wait_for_stage(world: &World, name: &str, stage: &str) {
+    for _ in 0..1_200 {
+        let events = world.cli().run(&["events", name, "-o", "jsonl"]).unwrap();
+        if events.stdout.lines().any(|line| line.contains("StageStarted") && line.contains(stage)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("stage {stage} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
+}
