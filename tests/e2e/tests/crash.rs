@@ -18,6 +18,9 @@ const CLASS: &str = "eks-cluster-bare";
 /// before creating and the look after), later ones are like the second.
 const OCCURRENCES: u64 = 2;
 
+/// Worlds side by side: a lifecycle mostly waits for simulated time.
+const WORLDS: usize = 4;
+
 /// A boundary: before or after the nth call of an action.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Boundary {
@@ -123,7 +126,7 @@ fn journal_end(world: &World) -> Result<i64> {
 
 #[test]
 fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
-    let mut world = bare_world(FAST).unwrap();
+    let world = bare_world(FAST).unwrap();
     let cli = world.cli();
     let first = TenantFile::new("acme", "first", CLASS);
     cli.apply(&first).unwrap();
@@ -132,9 +135,33 @@ fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
     cli.wait_for(&first.name(), "GONE", PATIENCE).unwrap();
     let all = boundaries(&world.simulator().control().journal(0).unwrap());
     assert!(all.len() > 40, "the journal shows only {} boundaries", all.len());
+    drop(world);
+    let outcomes: Vec<(u32, Vec<String>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORLDS).map(|worker| scope.spawn({
+            let all = &all;
+            move || sweep(all.iter().skip(worker).step_by(WORLDS))
+        })).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let problems: Vec<&String> = outcomes.iter().flat_map(|(_, problems)| problems).collect();
+    assert!(
+        problems.is_empty(),
+        "{} of {}:\n{}",
+        problems.len(),
+        all.len(),
+        problems.iter().map(|problem| problem.as_str()).collect::<Vec<_>>().join("\n")
+    );
+    let crashes: u32 = outcomes.iter().map(|(crashes, _)| crashes).sum();
+    let needed = u32::try_from(all.len()).unwrap();
+    assert!(crashes >= needed, "only {crashes} crashes for {needed} boundaries");
+}
+
+/// Lifecycles with a crash at each of the boundaries, in a world of their own.
+fn sweep<'a>(boundaries: impl Iterator<Item = &'a Boundary>) -> (u32, Vec<String>) {
+    let mut world = bare_world(FAST).unwrap();
     let mut crashes = 0;
     let mut problems = Vec::new();
-    for (index, boundary) in all.iter().enumerate() {
+    for (index, boundary) in boundaries.enumerate() {
         let tenant = TenantFile::new("acme", &format!("t{index}"), CLASS);
         match lifecycle_with_crashes(&mut world, &tenant, boundary) {
             Ok(times) => crashes += times,
@@ -144,9 +171,7 @@ fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
             }
         }
     }
-    assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), all.len(), problems.join("\n"));
-    let needed = u32::try_from(all.len()).unwrap();
-    assert!(crashes >= needed, "only {crashes} crashes for {needed} boundaries");
+    (crashes, problems)
 }
 
 #[test]

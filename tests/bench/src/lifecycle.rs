@@ -1,0 +1,123 @@
+//! create→READY over the critical path of the cloud's own latencies, as the simulator gives it.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use landlord_proto::v1::{
+    GetTenantRequest, ListTenantsRequest, Tenant, tenant::State,
+    tenant_service_client::TenantServiceClient,
+};
+use landlord_test_harness::{World, client, world::ACCOUNT};
+use serde_json::json;
+use tonic::transport::Channel;
+
+use crate::requests::create;
+
+/// The slowest of the heavy tails at the default scale, and room for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+type Client = TenantServiceClient<Channel>;
+
+/// One line of the table.
+pub(crate) fn row(world: &mut World, runtime: &tokio::runtime::Runtime, tenants: usize) -> Result<String> {
+    let limits: serde_json::Map<String, serde_json::Value> = ["vpcs", "eips", "clusters", "nat_gateways"]
+        .into_iter()
+        .map(|quota| (quota.to_owned(), json!(10_000)))
+        .collect();
+    for (quota, value) in limits {
+        // A simulator that does not know a quota has none to raise.
+        let _ = world.simulator().control().post(
+            "quotas",
+            &json!({"account": ACCOUNT, "limits": {quota: value}}),
+        );
+    }
+    let daemon = world.daemon().context("no daemon")?.pid();
+    let (ready, daemon_kib, plugin_kib) = runtime.block_on(run(world, daemon, tenants))?;
+    let paths = world
+        .simulator()
+        .control()
+        .get(&format!("critical-path?account={ACCOUNT}&tag=landlord-tenant-uid"))?;
+    let mut ratios = Vec::new();
+    let mut critical = Vec::new();
+    for (uid, took_ms) in ready {
+        let path_ms = paths[&uid]["create_ms"].as_f64().context("the simulator knows no critical path")?;
+        ratios.push(took_ms / path_ms);
+        critical.push(path_ms / 1_000.0);
+    }
+    ratios.sort_by(f64::total_cmp);
+    critical.sort_by(f64::total_cmp);
+    let middle = |values: &[f64]| values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
+    Ok(format!(
+        "| {tenants} | {:.3} | {:.3} | {:.1} s | {} MiB | {} MiB |",
+        middle(&ratios),
+        ratios.last().copied().unwrap_or(f64::NAN),
+        middle(&critical),
+        daemon_kib / 1024,
+        plugin_kib / 1024
+    ))
+}
+
+async fn run(world: &World, daemon: u32, tenants: usize) -> Result<(Vec<(String, f64)>, u64, u64)> {
+    let mut client = Client::new(client::connect(&world.socket()).await?);
+    for index in 0..tenants {
+        client.create_tenant(create(&format!("t{index}"), false)).await?;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    let (mut daemon_kib, mut plugin_kib) = (0, 0);
+    loop {
+        daemon_kib = daemon_kib.max(resident_kib(daemon));
+        plugin_kib = plugin_kib.max(children(daemon).into_iter().map(resident_kib).max().unwrap_or(0));
+        let request = ListTenantsRequest {
+            parent: "customers/-".into(),
+            page_size: 1_000,
+            ..ListTenantsRequest::default()
+        };
+        let all = client.list_tenants(request).await?.into_inner().tenants;
+        if let Some(failed) = all.iter().find(|tenant| tenant.state() == State::Failed) {
+            bail!("{} failed: {:?}", failed.name, failed.conditions);
+        }
+        if all.iter().all(|tenant| tenant.state() == State::Ready) {
+            break;
+        }
+        if Instant::now() > deadline {
+            bail!("not all of {tenants} tenants are READY after {PATIENCE:?}");
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    let mut ready = Vec::new();
+    for index in 0..tenants {
+        let name = format!("customers/bench/tenants/t{index}");
+        let tenant = client.get_tenant(GetTenantRequest { name }).await?.into_inner();
+        ready.push((tenant.uid.clone(), took_ms(&tenant)?));
+    }
+    Ok((ready, daemon_kib, plugin_kib))
+}
+
+/// From its acceptance to its Ready condition, by the daemon's clock.
+fn took_ms(tenant: &Tenant) -> Result<f64> {
+    let millis = |time: &prost_types::Timestamp| time.seconds * 1_000 + i64::from(time.nanos / 1_000_000);
+    let ready = tenant.conditions.iter().find(|condition| condition.r#type == "Ready");
+    let ready = ready.and_then(|condition| condition.last_transition_time.as_ref()).map(millis);
+    let accepted = tenant.create_time.as_ref().map(millis);
+    let took = ready.zip(accepted).map(|(ready, accepted)| ready - accepted).context("no times")?;
+    #[expect(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
+    Ok(took as f64)
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|line| line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}

@@ -1,0 +1,64 @@
+//! Requests per second over the unix socket. The tenants are paused, so that the engine rests.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use futures::{StreamExt as _, stream};
+use landlord_proto::v1::{
+    CreateTenantRequest, GetTenantRequest, Tenant, tenant_service_client::TenantServiceClient,
+};
+use landlord_test_harness::{World, client};
+use tonic::transport::Channel;
+
+/// Requests in flight: as many portals at the same moment.
+const IN_FLIGHT: usize = 64;
+
+/// A request for an infrastructure-only tenant.
+pub(crate) fn create(id: &str, paused: bool) -> CreateTenantRequest {
+    CreateTenantRequest {
+        parent: "customers/bench".into(),
+        tenant_id: id.into(),
+        tenant: Some(Tenant {
+            class: "eks-cluster-bare".into(),
+            domain: format!("{id}.example.com"),
+            storage_gib: 10,
+            paused,
+            ..Tenant::default()
+        }),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        validate_only: false,
+    }
+}
+
+/// Lines for durable creates and for gets.
+pub(crate) async fn rows(world: &World, requests: usize) -> Result<Vec<String>> {
+    let channel = client::connect(&world.socket()).await?;
+    let creates = per_second(requests, |index| {
+        let mut client = TenantServiceClient::<Channel>::new(channel.clone());
+        async move { client.create_tenant(create(&format!("r{index}"), true)).await.map(|_| ()) }
+    })
+    .await?;
+    let gets = per_second(requests * 5, |index| {
+        let mut client = TenantServiceClient::<Channel>::new(channel.clone());
+        let name = format!("customers/bench/tenants/r{}", index % requests);
+        async move { client.get_tenant(GetTenantRequest { name }).await.map(|_| ()) }
+    })
+    .await?;
+    Ok(vec![
+        format!("CreateTenant (durable): {creates:.0}/s"),
+        format!("GetTenant: {gets:.0}/s"),
+    ])
+}
+
+async fn per_second<F>(count: usize, call: impl Fn(usize) -> F) -> Result<f64>
+where
+    F: Future<Output = Result<(), tonic::Status>>,
+{
+    let started = Instant::now();
+    let mut calls = stream::iter(0..count).map(call).buffer_unordered(IN_FLIGHT);
+    while let Some(result) = calls.next().await {
+        result?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+    Ok(count as f64 / started.elapsed().as_secs_f64())
+}
