@@ -209,7 +209,8 @@ async fn update(
     Ok(Some(format!("add-on {name} is being updated to {version}")))
 }
 
-async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Addon>> {
+/// Names of the cluster's add-ons; none if the cluster is absent or a stranger's.
+async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
@@ -222,14 +223,9 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Add
         .items()
         .send();
     while let Some(name) = pages.next().await {
-        let Some(name) = name
-            .map_err(failed(action::LIST_ADDONS, names.cluster()))
-            .or_absent()?
-        else {
-            break;
-        };
-        let addon = find(aws, names.cluster(), &name).await?;
-        found.extend(addon.filter(|a| tags::map_is_ours(scope, a.tags())));
+        let name = name.map_err(failed(action::LIST_ADDONS, names.cluster()));
+        let Some(name) = name.or_absent()? else { break };
+        found.push(name);
     }
     Ok(found)
 }
@@ -251,40 +247,59 @@ pub(crate) async fn delete(
     scope: &v1::Scope,
 ) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
-    let addons = list(aws, scope, &names).await?;
-    if addons.is_empty() {
-        return Ok((Outcome::Gone, Vec::new()));
-    }
-    let mut removed = Vec::new();
-    for addon in addons
-        .iter()
-        .filter(|a| a.status() != Some(&Status::Deleting))
-    {
-        let name = addon.addon_name().unwrap_or_default();
-        let request = aws
-            .eks
-            .delete_addon()
-            .cluster_name(names.cluster())
-            .addon_name(name);
-        match request
-            .send()
-            .await
-            .map_err(failed(action::DELETE_ADDON, name))
-        {
-            Ok(_) => removed.push(owned(scope, addon)),
-            Err(error) if error.is_absent() => removed.push(owned(scope, addon)),
-            Err(error) if error.is_busy() => {}
-            Err(error) => return Err(error),
+    let (mut removed, mut waiting, mut trouble) = (Vec::new(), Vec::new(), None);
+    for name in list(aws, scope, &names).await? {
+        // One add-on's trouble does not keep the others from going.
+        match delete_one(aws, scope, &names, &name).await {
+            Ok(Step::Stranger) => {}
+            Ok(Step::Going(object)) => {
+                waiting.push(name);
+                removed.extend(object);
+            }
+            Err(error) => trouble = trouble.or(Some(error)),
         }
     }
-    let names: Vec<_> = addons.iter().filter_map(Addon::addon_name).collect();
-    Ok((
-        progress::pending(
-            POLL_S,
-            format!("add-ons are being deleted: {}", names.join(", ")),
-        ),
-        removed,
-    ))
+    match trouble {
+        Some(error) => Err(error),
+        None if waiting.is_empty() => Ok((Outcome::Gone, removed)),
+        None => {
+            let detail = format!("add-ons are being deleted: {}", waiting.join(", "));
+            Ok((progress::pending(POLL_S, detail), removed))
+        }
+    }
+}
+
+/// What became of one add-on.
+enum Step {
+    /// Not ours, or gone in the meantime.
+    Stranger,
+    /// On its way out, with the object if this call sent it there.
+    Going(Option<v1::OwnedObject>),
+}
+
+async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str) -> Result<Step> {
+    let found = find(aws, names.cluster(), name).await?;
+    let Some(addon) = found.filter(|a| tags::map_is_ours(scope, a.tags())) else {
+        return Ok(Step::Stranger);
+    };
+    if addon.status() == Some(&Status::Deleting) {
+        return Ok(Step::Going(None));
+    }
+    let request = aws
+        .eks
+        .delete_addon()
+        .cluster_name(names.cluster())
+        .addon_name(name);
+    match request
+        .send()
+        .await
+        .map_err(failed(action::DELETE_ADDON, name))
+    {
+        Ok(_) => Ok(Step::Going(Some(owned(scope, &addon)))),
+        Err(error) if error.is_absent() => Ok(Step::Going(Some(owned(scope, &addon)))),
+        Err(error) if error.is_busy() => Ok(Step::Going(None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Looks.
@@ -293,7 +308,11 @@ pub(crate) async fn observe(
     scope: &v1::Scope,
 ) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
-    let addons = list(aws, scope, &names).await?;
+    let mut addons = Vec::new();
+    for name in list(aws, scope, &names).await? {
+        let addon = find(aws, names.cluster(), &name).await?;
+        addons.extend(addon.filter(|a| tags::map_is_ours(scope, a.tags())));
+    }
     let objects: Vec<_> = addons.iter().map(|a| owned(scope, a)).collect();
     if addons.is_empty() {
         return Ok((Outcome::Gone, objects));

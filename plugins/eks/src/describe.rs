@@ -10,25 +10,25 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
         "eks/read",
         10.0,
         100.0,
-        "EKS publishes no figures; half of what DescribeCluster sustained in AWS's own eks-node-viewer issues. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)",
+        "assumption: EKS publishes no rates (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, 2026-11)",
     ),
     (
         "eks/write",
         2.0,
         10.0,
-        "EKS publishes no figures; conservative. https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html (2026-11)",
+        "assumption: EKS publishes no rates (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html, 2026-11)",
     ),
     (
         "cloudformation/read",
         10.0,
         20.0,
-        "CloudFormation publishes no figures; DescribeStacks throttles between 10 and 20 calls a second. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)",
+        "assumption: CloudFormation publishes no rates (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, 2026-11)",
     ),
     (
         "cloudformation/write",
         1.0,
         5.0,
-        "CloudFormation publishes no figures; conservative. https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html (2026-11)",
+        "assumption: CloudFormation publishes no rates (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, 2026-11)",
     ),
     (
         "route53/all",
@@ -40,7 +40,7 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
         "ec2/read",
         20.0,
         100.0,
-        "filtered describe actions: bucket 100, refill 20 a second. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)",
+        "most describe actions: bucket 100, refill 20 a second, each action by itself. https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html (2026-11)",
     ),
     (
         "ec2/write",
@@ -58,7 +58,7 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
         "tagging/read",
         5.0,
         15.0,
-        "GetResources: 15 calls a second; a third of it. https://docs.aws.amazon.com/general/latest/gr/arg.html (2026-11)",
+        "assumption, below what the tagging API is known to stand (2026-11)",
     ),
     (
         "sts/all",

@@ -217,6 +217,14 @@ fn state(error: &ServiceError) -> ProviderError {
         "the role has not spread through IAM yet, or its trust policy was changed"
             .clone_into(&mut remedy);
     }
+    // CloudFormation has no code of its own for a stack that is busy.
+    let busy = [
+        "_IN_PROGRESS state and can not be updated",
+        "cannot be deleted while in status",
+    ];
+    if error.code == "ValidationError" && busy.iter().any(|words| error.message.contains(words)) {
+        kind = ErrorKind::Conflict;
+    }
     if error.message.contains("Rate exceeded") || error.message.contains("Rate limit exceeded") {
         kind = ErrorKind::Throttled;
     }
@@ -361,6 +369,19 @@ mod tests {
                 400
             )
             .kind,
+            ErrorKind::Invalid
+        );
+    }
+
+    #[test]
+    fn a_busy_stack_is_a_conflict() {
+        let message = "Stack:arn:x is in UPDATE_IN_PROGRESS state and can not be updated.";
+        assert_eq!(
+            stated(action::UPDATE_STACK, "ValidationError", message, 400).kind,
+            ErrorKind::Conflict
+        );
+        assert_eq!(
+            stated(action::UPDATE_STACK, "ValidationError", "other", 400).kind,
             ErrorKind::Invalid
         );
     }

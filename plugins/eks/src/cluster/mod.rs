@@ -10,7 +10,7 @@ pub(crate) use removal::{delete, find_own, observe};
 use aws_sdk_eks::types::{
     AccessConfigResponse, AuthenticationMode, Cluster, ClusterStatus as Status,
     CreateAccessConfigRequest, EncryptionConfig, LogSetup, LogType, Logging,
-    Provider as KeyProvider, SupportType, UpgradePolicyRequest, VpcConfigRequest,
+    Provider as KeyProvider, VpcConfigRequest,
 };
 use base64::Engine as _;
 use landlord_provider_api::v1;
@@ -124,11 +124,6 @@ async fn create(
         .logging(logging(&parameters.control_plane_logs))
         // The add-ons come as EKS add-ons, all of them.
         .bootstrap_self_managed_addons(false)
-        .upgrade_policy(
-            UpgradePolicyRequest::builder()
-                .support_type(SupportType::Standard)
-                .build(),
-        )
         .deletion_protection(false)
         .client_request_token(names.token("cluster", scope.generation))
         .set_tags(Some(tags::all(scope, "cluster").into_iter().collect()));
