@@ -176,16 +176,14 @@ fn data_folder(arguments: &Arguments) -> Result<PathBuf> {
     let folder = match &arguments.data_dir {
         Some(folder) => folder.clone(),
         None => {
-            let home = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-                std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
-            });
-            home.context("neither XDG_STATE_HOME nor HOME is set; use --data-dir")?
-                .join("landlord/quickstart")
+            let home = std::env::var_os("XDG_STATE_HOME")
+                .map(PathBuf::from)
+                .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+            home.context("neither XDG_STATE_HOME nor HOME is set; use --data-dir")?.join("landlord/quickstart")
         }
     };
     if arguments.fresh && folder.join("landlord.toml").is_file() {
-        std::fs::remove_dir_all(&folder)
-            .with_context(|| format!("can't remove {}", folder.display()))?;
+        std::fs::remove_dir_all(&folder).with_context(|| format!("can't remove {}", folder.display()))?;
     }
     Ok(folder)
 }

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use landlord_proto::v1::{
-    GetTenantRequest, ListTenantsRequest, Tenant, tenant::State,
-    tenant_service_client::TenantServiceClient,
+    GetTenantRequest, ListTenantsRequest, Tenant, tenant::State, tenant_service_client::TenantServiceClient,
 };
 use landlord_test_harness::{World, client, world::ACCOUNT};
 use serde_json::json;
@@ -30,17 +29,11 @@ pub(crate) fn row(world: &mut World, runtime: &tokio::runtime::Runtime, tenants:
         .collect();
     for (quota, value) in limits {
         // A simulator that does not know a quota has none to raise.
-        let _ = world.simulator().control().post(
-            "quotas",
-            &json!({"account": ACCOUNT, "limits": {quota: value}}),
-        );
+        let _ = world.simulator().control().post("quotas", &json!({"account": ACCOUNT, "limits": {quota: value}}));
     }
     let daemon = world.daemon().context("no daemon")?.pid();
     let (ready, daemon_kib, plugin_kib) = runtime.block_on(run(world, daemon, tenants))?;
-    let paths = world
-        .simulator()
-        .control()
-        .get(&format!("critical-path?account={ACCOUNT}&tag=landlord-tenant-uid"))?;
+    let paths = world.simulator().control().get(&format!("critical-path?account={ACCOUNT}&tag=landlord-tenant-uid"))?;
     let mut ratios = Vec::new();
     let mut critical = Vec::new();
     for (uid, took_ms) in ready {
@@ -71,11 +64,8 @@ async fn run(world: &World, daemon: u32, tenants: usize) -> Result<(Vec<(String,
     loop {
         daemon_kib = daemon_kib.max(resident_kib(daemon));
         plugin_kib = plugin_kib.max(children(daemon).into_iter().map(resident_kib).max().unwrap_or(0));
-        let request = ListTenantsRequest {
-            parent: "customers/-".into(),
-            page_size: 1_000,
-            ..ListTenantsRequest::default()
-        };
+        let request =
+            ListTenantsRequest { parent: "customers/-".into(), page_size: 1_000, ..ListTenantsRequest::default() };
         let all = client.list_tenants(request).await?.into_inner().tenants;
         if let Some(failed) = all.iter().find(|tenant| tenant.state() == State::Failed) {
             bail!("{} failed: {:?}", failed.name, failed.conditions);

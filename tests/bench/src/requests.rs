@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
-use landlord_proto::v1::{
-    CreateTenantRequest, GetTenantRequest, Tenant, tenant_service_client::TenantServiceClient,
-};
+use landlord_proto::v1::{CreateTenantRequest, GetTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
 use landlord_test_harness::{World, client};
 use tonic::transport::Channel;
 
@@ -44,10 +42,7 @@ pub(crate) async fn rows(world: &World, requests: usize) -> Result<Vec<String>> 
         async move { client.get_tenant(GetTenantRequest { name }).await.map(|_| ()) }
     })
     .await?;
-    Ok(vec![
-        format!("CreateTenant (durable): {creates:.0}/s"),
-        format!("GetTenant: {gets:.0}/s"),
-    ])
+    Ok(vec![format!("CreateTenant (durable): {creates:.0}/s"), format!("GetTenant: {gets:.0}/s")])
 }
 
 async fn per_second<F>(count: usize, call: impl Fn(usize) -> F) -> Result<f64>

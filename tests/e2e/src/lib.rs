@@ -37,8 +37,5 @@ pub fn bare_world(time_scale: f64) -> Result<World> {
 /// What does not build or start.
 pub fn kubernetes_world(time_scale: f64) -> Result<World> {
     let artifacts = Artifacts::ensure(&mut |_| {})?;
-    World::temporary(
-        binaries()?,
-        &WorldOptions { time_scale, kubernetes: Some(artifacts), ..WorldOptions::default() },
-    )
+    World::temporary(binaries()?, &WorldOptions { time_scale, kubernetes: Some(artifacts), ..WorldOptions::default() })
 }

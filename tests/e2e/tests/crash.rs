@@ -61,9 +61,7 @@ fn hold(control: &Control, boundary: &Boundary) -> Result<()> {
 fn holds(control: &Control) -> Result<Vec<Value>> {
     match control.get("holds")? {
         Value::Array(items) => Ok(items),
-        Value::Object(map) => {
-            Ok(map.into_iter().find_map(|(_, v)| v.as_array().cloned()).unwrap_or_default())
-        }
+        Value::Object(map) => Ok(map.into_iter().find_map(|(_, v)| v.as_array().cloned()).unwrap_or_default()),
         other => bail!("holds: {other}"),
     }
 }
@@ -137,10 +135,14 @@ fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
     assert!(all.len() > 40, "the journal shows only {} boundaries", all.len());
     drop(world);
     let outcomes: Vec<(u32, Vec<String>)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORLDS).map(|worker| scope.spawn({
-            let all = &all;
-            move || sweep(all.iter().skip(worker).step_by(WORLDS))
-        })).collect();
+        let workers: Vec<_> = (0..WORLDS)
+            .map(|worker| {
+                scope.spawn({
+                    let all = &all;
+                    move || sweep(all.iter().skip(worker).step_by(WORLDS))
+                })
+            })
+            .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).collect()
     });
     let problems: Vec<&String> = outcomes.iter().flat_map(|(_, problems)| problems).collect();

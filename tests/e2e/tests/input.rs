@@ -52,9 +52,7 @@ fn a_bad_tenant_is_refused_with_all_that_is_wrong() {
 
 #[test]
 fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
-    use landlord_proto::v1::{
-        CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient,
-    };
+    use landlord_proto::v1::{CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
     let world = bare_world(FAST).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let status = runtime.block_on(async {
@@ -75,9 +73,7 @@ fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
 
 #[test]
 fn the_same_request_fifty_times_at_once_makes_one_tenant() {
-    use landlord_proto::v1::{
-        CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient,
-    };
+    use landlord_proto::v1::{CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
     let world = bare_world(FAST).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let names = runtime.block_on(async {
@@ -99,8 +95,7 @@ fn the_same_request_fifty_times_at_once_makes_one_tenant() {
             let request = request.clone();
             async move { client.create_tenant(request).await.unwrap().into_inner().name }
         });
-        let names: std::collections::BTreeSet<String> =
-            futures::future::join_all(calls).await.into_iter().collect();
+        let names: std::collections::BTreeSet<String> = futures::future::join_all(calls).await.into_iter().collect();
         let mut other = request.clone();
         other.tenant_id = "other".into();
         let mut client = TenantServiceClient::new(channel);

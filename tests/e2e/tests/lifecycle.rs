@@ -42,11 +42,7 @@ fn a_name_can_be_used_again_after_its_tenant_is_gone() {
 #[test]
 fn throttling_half_of_all_calls_delays_and_never_fails() {
     let world = bare_world(FAST).unwrap();
-    world
-        .simulator()
-        .control()
-        .post("faults", &json!({"kind": "throttle", "rate": 0.5}))
-        .unwrap();
+    world.simulator().control().post("faults", &json!({"kind": "throttle", "rate": 0.5})).unwrap();
     let tenant = TenantFile::new("acme", "prod", CLASS);
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
@@ -142,8 +138,7 @@ fn lost_answers_and_lost_requests_make_nothing_twice() {
         control.post("faults", &json!({"kind": kind, "rate": 0.3, "count": 60})).unwrap();
         let tenant = TenantFile::new("acme", "prod", CLASS);
         created_and_deleted(&world, &tenant).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
-        judge::nothing_made_twice(&control.journal(0).unwrap(), 1)
-            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
 }
 
@@ -180,9 +175,7 @@ fn two_tenants_side_by_side_share_nothing() {
         cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
     }
     let control = world.simulator().control();
-    let uid = |name: &str| {
-        cli.tenant(name).unwrap().unwrap()["uid"].as_str().unwrap().to_owned()
-    };
+    let uid = |name: &str| cli.tenant(name).unwrap().unwrap()["uid"].as_str().unwrap().to_owned();
     let of = |uid: &str| {
         let mut ids: Vec<String> = control
             .objects(ACCOUNT)

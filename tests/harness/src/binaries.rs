@@ -23,8 +23,7 @@ pub struct Binaries {
     pub plugin_fake: PathBuf,
 }
 
-const PACKAGES: [&str; 5] =
-    ["landlordd", "landlord-cli", "cloudsim", "landlord-plugin-eks", "landlord-plugin-fake"];
+const PACKAGES: [&str; 5] = ["landlordd", "landlord-cli", "cloudsim", "landlord-plugin-eks", "landlord-plugin-fake"];
 
 /// Root of the checkout that this crate was built from.
 #[must_use]

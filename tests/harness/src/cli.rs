@@ -70,13 +70,7 @@ impl Cli {
     pub fn ok(&self, arguments: &[&str]) -> Result<String> {
         let answer = self.run(arguments)?;
         if answer.code != 0 {
-            bail!(
-                "landlord {} ended with {}:\n{}{}",
-                arguments.join(" "),
-                answer.code,
-                answer.stdout,
-                answer.stderr
-            );
+            bail!("landlord {} ended with {}:\n{}{}", arguments.join(" "), answer.code, answer.stdout, answer.stderr);
         }
         Ok(answer.stdout)
     }

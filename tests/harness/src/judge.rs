@@ -27,8 +27,7 @@ pub fn account_is_empty(control: &Control, account: &str) -> Result<()> {
     if left.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> =
-        left.iter().map(|o| format!("{} {}", text(o, "type"), text(o, "id"))).collect();
+    let names: Vec<String> = left.iter().map(|o| format!("{} {}", text(o, "type"), text(o, "id"))).collect();
     bail!("account {account} still holds:\n{}", names.join("\n"));
 }
 
@@ -68,9 +67,8 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
 /// Names the first object without.
 pub fn everything_is_marked(journal: &[Value], caller_part: &str) -> Result<()> {
     for entry in journal {
-        let ours = entry["origin"] == "call"
-            && entry["effect"] == "created"
-            && text(entry, "caller").contains(caller_part);
+        let ours =
+            entry["origin"] == "call" && entry["effect"] == "created" && text(entry, "caller").contains(caller_part);
         if !ours {
             continue;
         }

@@ -84,10 +84,8 @@ impl Control {
     /// A client for the simulator at `endpoint`.
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(ANSWER_PATIENCE))
-            .http_status_as_error(false)
-            .build();
+        let config =
+            ureq::Agent::config_builder().timeout_global(Some(ANSWER_PATIENCE)).http_status_as_error(false).build();
         Self { agent: config.into(), endpoint: endpoint.to_owned() }
     }
 
@@ -142,8 +140,7 @@ impl Control {
     /// No or an unexpected answer.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/_sim/{path}", self.endpoint);
-        let response =
-            self.agent.post(&url).send_json(body).with_context(|| format!("POST {url}"))?;
+        let response = self.agent.post(&url).send_json(body).with_context(|| format!("POST {url}"))?;
         answer(&url, response)
     }
 

@@ -42,13 +42,7 @@ pub struct WorldOptions {
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self {
-            time_scale: 1.0 / 60.0,
-            seed: 1,
-            kubernetes: None,
-            durable: false,
-            extra_config: String::new(),
-        }
+        Self { time_scale: 1.0 / 60.0, seed: 1, kubernetes: None, durable: false, extra_config: String::new() }
     }
 }
 
@@ -82,15 +76,8 @@ impl World {
         fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let folder = fs::canonicalize(folder)?;
-        let simulator =
-            Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
-        let mut world = Self {
-            folder,
-            binaries: binaries.clone(),
-            simulator,
-            daemon: None,
-            _temporary: None,
-        };
+        let simulator = Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
+        let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
         world.write_config(options)?;
         world.start_daemon()?;
         Ok(world)

@@ -20,9 +20,7 @@ pub(crate) fn all() -> Result<()> {
     )?;
     run(
         "cargo doc",
-        cargo()
-            .args(["doc", "--workspace", "--no-deps", "--quiet"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
+        cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"),
         rust,
     )?;
     run("gofmt", Command::new("sh").current_dir(checkout()).args(["-c", GOFMT]), "install Go")?;

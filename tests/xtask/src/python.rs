@@ -34,8 +34,8 @@ pub(crate) fn all() -> Result<Vec<Venv>> {
 
 fn ensure(suite: &Path) -> Result<Venv> {
     let requirements = suite.join("requirements.txt");
-    let text = std::fs::read_to_string(&requirements)
-        .with_context(|| format!("can't read {}", requirements.display()))?;
+    let text =
+        std::fs::read_to_string(&requirements).with_context(|| format!("can't read {}", requirements.display()))?;
     let version = Command::new("python3").arg("--version").output().context(MISSING)?.stdout;
     let mut hash = Sha256::new();
     hash.update(&version);

@@ -31,9 +31,8 @@ pub(crate) fn cargo() -> Command {
 /// Runs a command to its end; its output is shown.
 pub(crate) fn run(title: &str, command: &mut Command, missing: &str) -> Result<()> {
     say(&format!("==> {title}"));
-    let status = command
-        .status()
-        .with_context(|| format!("can't run {}; {missing}", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("can't run {}; {missing}", command.get_program().display()))?;
     if !status.success() {
         bail!("{title}: failed with {status}");
     }

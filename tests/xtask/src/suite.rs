@@ -35,12 +35,7 @@ pub(crate) fn run() -> Result<bool> {
     for skip in &totals.skips {
         say(&format!("skipped: {skip}"));
     }
-    say(&format!(
-        "{} passed, {} failed, {} skipped",
-        totals.passed,
-        totals.failed,
-        totals.skips.len()
-    ));
+    say(&format!("{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.skips.len()));
     Ok(ok && totals.failed == 0 && totals.passed > 0)
 }
 
