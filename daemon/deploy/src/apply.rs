@@ -1,0 +1,125 @@
+//! One release: brought to what is wanted, then judged. Finds out by itself what an earlier,
+//! killed call left behind.
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams},
+};
+use landlord_core::{
+    AppName,
+    ports::{DeployTarget, StageProgress},
+};
+
+use crate::{
+    base,
+    deployer::pending,
+    error::{Doing as _, Error, Result},
+    helm::{Helm, Place},
+    ready::{self, Found},
+    release::{self, Revision, Status},
+    render,
+    stack::Stack,
+};
+
+/// Makes a release exist as rendered, and says whether it is ready.
+pub(crate) async fn ensure(
+    client: &Client,
+    helm: &Helm,
+    target: &DeployTarget,
+    stack: &Stack,
+    app: &AppName,
+) -> Result<StageProgress> {
+    let spec = stack.release(app)?;
+    let namespace = stack.manifest.namespace.as_str();
+    let place = Place { access: &target.kube, namespace, release: app.as_str() };
+    let chart = stack.chart(spec);
+    let gateway_api = spec.gateway && base::gateway_api(client).await?;
+    let rendered = render::release(target, &stack.manifest, spec, &chart, gateway_api)?;
+
+    let newest = recovered(client, helm, place).await?;
+    if let Some(revision) = newest.filter(|r| r.status == Status::Deployed && r.digest == rendered.digest) {
+        match judge(client, &revision, namespace).await? {
+            Judged::Ready => return Ok(StageProgress::Done),
+            Judged::Waiting(detail) => return Ok(pending(detail)),
+            Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
+        }
+    }
+    helm.upgrade(place, &chart, &rendered.values, &rendered.digest).await?;
+    let newest = revisions(client, namespace, app.as_str()).await?.pop();
+    let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
+        return Ok(pending(format!("release {app}: Helm's record is not there yet")));
+    };
+    Ok(match judge(client, &revision, namespace).await? {
+        Judged::Ready => StageProgress::Done,
+        Judged::Waiting(detail) | Judged::Missing(detail) => pending(detail),
+    })
+}
+
+/// How a release stands.
+pub(crate) enum Judged {
+    Ready,
+    Waiting(String),
+    Missing(String),
+}
+
+/// Judges every object of a revision.
+pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str) -> Result<Judged> {
+    let Some(objects) = revision.objects(namespace) else {
+        // A record that can't be read is written anew by applying again.
+        return Ok(Judged::Missing(format!("{} can't be read", revision.secret)));
+    };
+    let found = try_join_all(objects.iter().map(|object| ready::judge(client, object))).await?;
+    let mut waiting = None;
+    for (object, found) in objects.iter().zip(found) {
+        match found {
+            Found::Missing => return Ok(Judged::Missing(format!("{} {} is missing", object.kind, object.name))),
+            // A pod says more than the claim that it waits for.
+            Found::Waiting(why) if object.kind != "PersistentVolumeClaim" || waiting.is_none() => waiting = Some(why),
+            Found::Waiting(_) | Found::Ready => {}
+        }
+    }
+    Ok(waiting.map_or(Judged::Ready, Judged::Waiting))
+}
+
+/// The newest revision after cleaning up behind a killed Helm. The caller's fence proves that no
+/// other Helm runs, so what is pending will never end by itself: its record goes, what it made is
+/// taken over by the next run, since it carries the release's name.
+async fn recovered(client: &Client, helm: &Helm, place: Place<'_>) -> Result<Option<Revision>> {
+    let mut all = revisions(client, place.namespace, place.release).await?;
+    while let Some(newest) = all.last() {
+        match newest.status {
+            Status::Pending => {
+                tracing::warn!(record = newest.secret, "an unfinished Helm run is cleaned up");
+                delete_record(client, place.namespace, &newest.secret).await?;
+                all.pop();
+            }
+            Status::Uninstalling => {
+                helm.uninstall(place).await?;
+                return Ok(None);
+            }
+            Status::Deployed | Status::Other => break,
+        }
+    }
+    Ok(all.pop())
+}
+
+/// The revisions of a release, oldest first.
+pub(crate) async fn revisions(client: &Client, namespace: &str, release: &str) -> Result<Vec<Revision>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let selector = ListParams::default().labels(&format!("owner=helm,name={release}"));
+    let secrets = secrets.list(&selector).await.doing(|| format!("reading Helm's records of {namespace}/{release}"))?;
+    Ok(release::revisions(secrets.items))
+}
+
+async fn delete_record(client: &Client, namespace: &str, name: &str) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    match secrets.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => {
+            Err(Error::Kube { action: format!("removing {namespace}/{name}"), source: Box::new(source) })
+        }
+    }
+}

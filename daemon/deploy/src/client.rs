@@ -1,0 +1,118 @@
+//! Access to a tenant's API server: a client for us, a file for Helm. The token is in memory or
+//! in a file of mode 0600, never in arguments or environment.
+
+use std::{collections::HashMap, time::Duration};
+
+use kube::{Client, Config, config::AuthInfo};
+use landlord_core::{TenantUid, ports::KubeCredentials};
+use parking_lot::Mutex;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+/// An API server across the world answers a handshake in well under this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The API server itself ends requests after 60 s.
+const READ_TIMEOUT: Duration = Duration::from_secs(65);
+/// Clients kept for their open connection, about 100 KB each. Past it all are made anew.
+const CLIENTS_MAX: usize = 512;
+
+/// Clients by tenant, each for one endpoint and token.
+#[derive(Default)]
+pub(crate) struct Clients {
+    known: Mutex<HashMap<TenantUid, ([u8; 32], Client)>>,
+}
+
+impl Clients {
+    /// A client for a tenant's cluster; connects when first used.
+    pub(crate) fn get(&self, uid: TenantUid, access: &KubeCredentials) -> Result<Client> {
+        let mut digest = Sha256::new();
+        for part in [&access.endpoint, &access.ca_pem, access.token.expose_secret()] {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        }
+        let key: [u8; 32] = digest.finalize().into();
+        if let Some((known, client)) = self.known.lock().get(&uid)
+            && *known == key
+        {
+            return Ok(client.clone());
+        }
+        let client = connect(access)?;
+        let mut known = self.known.lock();
+        if known.len() >= CLIENTS_MAX {
+            known.clear();
+        }
+        known.insert(uid, (key, client.clone()));
+        Ok(client)
+    }
+
+    pub(crate) fn forget(&self, uid: TenantUid) {
+        self.known.lock().remove(&uid);
+    }
+}
+
+fn connect(access: &KubeCredentials) -> Result<Client> {
+    let unusable = |problem: String| Error::Access { problem };
+    let endpoint: http::Uri =
+        access.endpoint.parse().map_err(|_| unusable(format!("{:?} is no URL", access.endpoint)))?;
+    if endpoint.scheme_str() != Some("https") {
+        // A token would be readable on the way.
+        return Err(unusable(format!("{endpoint} is not https")));
+    }
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(access.ca_pem.as_bytes()).map(|der| der.map(|der| der.to_vec())).collect();
+    let certificates = certificates.map_err(|_| unusable("its certificate authority is no PEM".into()))?;
+    if certificates.is_empty() {
+        return Err(unusable("it has no certificate authority".into()));
+    }
+    let mut config = Config::new(endpoint);
+    config.root_cert = Some(certificates);
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    config.auth_info = AuthInfo {
+        token: Some(access.token.expose_secret().to_owned().into()),
+        ..AuthInfo::default()
+    };
+    Client::try_from(config).map_err(|error| unusable(error.to_string()))
+}
+
+/// The same access as a kubeconfig (JSON is YAML). Holds the token: for a file of mode 0600.
+pub(crate) fn kubeconfig(access: &KubeCredentials) -> String {
+    use base64::Engine as _;
+    let ca = base64::engine::general_purpose::STANDARD.encode(&access.ca_pem);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "tenant", "cluster": { "server": access.endpoint, "certificate-authority-data": ca } }],
+        "users": [{ "name": "landlord", "user": { "token": access.token.expose_secret() } }],
+        "contexts": [{ "name": "tenant", "context": { "cluster": "tenant", "user": "landlord" } }],
+        "current-context": "tenant",
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn unusable_access_is_refused() {
+        let access = |endpoint: &str, ca_pem: &str| KubeCredentials {
+            endpoint: endpoint.into(),
+            ca_pem: ca_pem.into(),
+            token: "t".to_owned().into(),
+            expire_time: Timestamp(0),
+        };
+        for (endpoint, part) in [("http://x", "not https"), ("::", "no URL"), ("https://x", "no certificate")] {
+            let Err(error) = connect(&access(endpoint, "")) else { panic!("{endpoint}") };
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The port's implementation: finds stack and client, hands over to the modules.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use kube::Client;
+use landlord_core::{
+    AppName, ErrorKind, Failure, StackName,
+    ports::{DeployTarget, Deployer, ReleasePlan, StageProgress, Verified},
+    stage::RemovedObject,
+};
+
+use crate::{
+    apply,
+    base::{self, Crds},
+    client::Clients,
+    error::{Error, Result},
+    helm::Helm,
+    stack::{self, Stack},
+    teardown, verify,
+};
+
+/// Pods and load balancers change within seconds; an API server bears a look each second.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+/// The Gateway API's CRDs have about 1 MB.
+const CRDS_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// How the deploy stage is set up.
+#[derive(Debug, Clone)]
+pub struct DeployOptions {
+    /// Folder with a folder for each stack.
+    pub stacks_dir: PathBuf,
+    /// The Helm binary.
+    pub helm_path: PathBuf,
+    /// Versions of it that are fit, as a semver requirement.
+    pub helm_version: String,
+    /// Helm's runs: short-lived private files.
+    pub state_dir: PathBuf,
+    /// Helm processes at the same moment; each takes 100 to 200 MB.
+    pub helm_processes_max: u32,
+    /// YAML file with the Gateway API's CRDs, applied to tenants' clusters.
+    pub gateway_api_crds: Option<PathBuf>,
+}
+
+/// Deploys stacks with Helm, and judges them through the API server.
+pub struct HelmDeployer {
+    helm: Helm,
+    stacks: BTreeMap<StackName, Stack>,
+    crds: Option<Crds>,
+    clients: Clients,
+}
+
+impl HelmDeployer {
+    /// Reads the stacks and checks Helm. Two deployers must not share a `state_dir`.
+    ///
+    /// # Errors
+    /// A stack that does not fit, an unfit Helm, unusable files; each says what to do.
+    pub async fn open(options: DeployOptions) -> Result<Self> {
+        let stacks = stack::load_all(&options.stacks_dir)?;
+        let crds = options.gateway_api_crds.as_deref().map(read_crds).transpose()?;
+        let helm =
+            Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
+                .await?;
+        Ok(Self { helm, stacks, crds, clients: Clients::default() })
+    }
+
+    fn stack(&self, name: &StackName) -> Result<&Stack> {
+        self.stacks.get(name).ok_or_else(|| Error::UnknownStack {
+            name: name.to_string(),
+            known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn prepare(&self, target: &DeployTarget) -> Result<(&Stack, Client)> {
+        Ok((self.stack(&target.stack)?, self.clients.get(target.uid, &target.kube)?))
+    }
+
+    /// A client whose token was refused is not used again.
+    fn report<T>(&self, target: &DeployTarget, result: Result<T>) -> Result<T, Failure> {
+        result.map_err(|error| {
+            let failure = Failure::from(error);
+            if failure.kind == ErrorKind::Auth {
+                self.clients.forget(target.uid);
+            }
+            failure
+        })
+    }
+}
+
+fn read_crds(path: &Path) -> Result<Crds> {
+    let problem = |problem: String| Error::Stack { path: path.to_owned(), problem };
+    let size = std::fs::metadata(path).map_err(Error::file("read", path))?.len();
+    if size > CRDS_BYTES_MAX {
+        return Err(problem(format!("has {size} bytes, at most {CRDS_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::file("read", path))?;
+    Crds::parse(&text).map_err(problem)
+}
+
+/// Not done; worth another look soon.
+pub(crate) fn pending(detail: impl Into<String>) -> StageProgress {
+    StageProgress::Pending { poll_after: POLL_AFTER, detail: detail.into() }
+}
+
+#[async_trait]
+impl Deployer for HelmDeployer {
+    fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(self.stack(stack)?.plan())
+    }
+
+    async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let work = async {
+            let (stack, client) = self.prepare(target)?;
+            base::ensure(&client, target, &stack.manifest, self.crds.as_ref()).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure> {
+        let work = async {
+            let (stack, client) = self.prepare(target)?;
+            apply::ensure(&client, &self.helm, target, stack, app).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let work = async {
+            let (stack, client) = self.prepare(target)?;
+            verify::entry_points(&client, target, stack).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
+        let work = async {
+            let (stack, client) = self.prepare(target)?;
+            verify::verify(&client, target, stack).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let work = async {
+            let (stack, client) = self.prepare(target)?;
+            teardown::teardown(&client, &self.helm, target, stack).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+}

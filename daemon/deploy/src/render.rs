@@ -1,0 +1,259 @@
+//! From a stack and a tenant's spec to values, secrets and addresses. Pure, but for the
+//! randomness that is handed in; knows neither Helm nor Kubernetes.
+
+use std::collections::BTreeMap;
+
+use landlord_core::ports::DeployTarget;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    error::{Error, Result},
+    stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
+};
+
+/// Hexadecimal digits of a digest that fit a label's 63 characters.
+const DIGEST_DIGITS: usize = 48;
+
+/// What a release is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rendered {
+    pub(crate) values: Value,
+    /// Changes when chart, version or values do.
+    pub(crate) digest: String,
+}
+
+/// Values of a release: the contract, over it the stack's, over it the tenant's own.
+pub(crate) fn release(
+    target: &DeployTarget,
+    manifest: &Manifest,
+    release: &Release,
+    chart: &ChartRef,
+    gateway_api: bool,
+) -> Result<Rendered> {
+    let mut values = json!({});
+    if release.contract {
+        values = json!({
+            "customer": { "id": target.name.customer, "domain": target.spec.domain },
+            "storage": { "size": storage_size(target) },
+        });
+    }
+    if release.gateway && let Some(gateway) = &manifest.gateway {
+        merge(&mut values, &json!({ "gateway": { "enabled": gateway_api, "name": gateway.name, "namespace": gateway.namespace } }));
+    }
+    let own = replace_all(&Value::Object(release.values.clone()), target);
+    merge(&mut values, &own);
+    if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
+        allowed(release, wish, String::new())?;
+        merge(&mut values, wish);
+    }
+    let mut digest = Sha256::new();
+    for part in [chart.digest.as_str(), &values.to_string()] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    let mut digest = hex::encode(digest.finalize());
+    digest.truncate(DIGEST_DIGITS);
+    Ok(Rendered { values, digest })
+}
+
+/// Refuses stack values for releases that don't exist.
+pub(crate) fn check_wishes(target: &DeployTarget, manifest: &Manifest) -> Result<()> {
+    for name in target.spec.stack_values.keys() {
+        if !manifest.releases.iter().any(|release| release.name.as_str() == name) {
+            let names: Vec<&str> = manifest.releases.iter().map(|release| release.name.as_str()).collect();
+            return Err(Error::ForbiddenValue { path: name.clone(), allowed: names.join(", ") });
+        }
+    }
+    for release in &manifest.releases {
+        if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
+            allowed(release, wish, String::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// `wish` may set only what the release leaves to tenants.
+fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
+    let covered = release.tenant_values.iter().any(|allowed| *allowed == path);
+    if covered {
+        return Ok(());
+    }
+    match wish {
+        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            allowed(release, value, path)
+        }),
+        _ => Err(Error::ForbiddenValue {
+            path: format!("{}.{path}", release.name),
+            allowed: release.tenant_values.join(", "),
+        }),
+    }
+}
+
+/// Objects are merged, everything else is replaced.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+fn storage_size(target: &DeployTarget) -> String {
+    format!("{}Gi", target.spec.storage.gib())
+}
+
+/// `text` with the contract's references replaced.
+pub(crate) fn replace(text: &str, target: &DeployTarget) -> String {
+    text.replace("${customer.id}", target.name.customer.as_str())
+        .replace("${customer.domain}", target.spec.domain.as_str())
+        .replace("${storage.size}", &storage_size(target))
+}
+
+fn replace_all(value: &Value, target: &DeployTarget) -> Value {
+    match value {
+        Value::String(text) => Value::String(replace(text, target)),
+        Value::Array(items) => items.iter().map(|item| replace_all(item, target)).collect(),
+        Value::Object(map) => {
+            let map: Map<String, Value> =
+                map.iter().map(|(key, value)| (key.clone(), replace_all(value, target))).collect();
+            Value::Object(map)
+        }
+        other => other.clone(),
+    }
+}
+
+/// The content of a Secret: what `existing` has stays, what is missing is made.
+pub(crate) fn secret(
+    spec: &SecretSpec,
+    existing: &BTreeMap<String, String>,
+    target: &DeployTarget,
+    random: &mut impl FnMut(usize) -> String,
+) -> BTreeMap<String, String> {
+    let mut content = existing.clone();
+    for (key, how) in &spec.keys {
+        if let SecretKey::Generate(chars) = how {
+            content.entry(key.clone()).or_insert_with(|| random(*chars));
+        }
+    }
+    let generated = content.clone();
+    for (key, how) in &spec.keys {
+        if let SecretKey::Template(template) = how {
+            content.entry(key.clone()).or_insert_with(|| {
+                let text = replace(template, target);
+                generated.iter().fold(text, |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+            });
+        }
+    }
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::{TenantSpec, Timestamp, ports::KubeCredentials, tenant::SpecInput};
+
+    use super::*;
+    use crate::stack::Stack;
+
+    fn target(stack_values: Value) -> DeployTarget {
+        let spec = TenantSpec::parse(SpecInput {
+            domain: "acme.example.com".into(),
+            storage_gib: 25,
+            stack_values: stack_values.as_object().cloned().unwrap_or_default(),
+            ..SpecInput::default()
+        });
+        DeployTarget {
+            kube: KubeCredentials {
+                endpoint: "https://127.0.0.1:1".into(),
+                ca_pem: String::new(),
+                token: "secret".to_owned().into(),
+                expire_time: Timestamp(0),
+            },
+            installation: "test".into(),
+            uid: landlord_core::TenantUid(uuid::Uuid::nil()),
+            name: "customers/acme/tenants/prod".parse().unwrap(),
+            spec: spec.unwrap(),
+            generation: 1,
+            stack: "ai-fileserver".parse().unwrap(),
+        }
+    }
+
+    fn stack() -> Stack {
+        Stack::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver")).unwrap()
+    }
+
+    fn rendered(app: &str, stack_values: Value, gateway_api: bool) -> Result<Rendered> {
+        let stack = stack();
+        let found = stack.release(&app.parse().unwrap())?;
+        release(&target(stack_values), &stack.manifest, found, &stack.chart(found), gateway_api)
+    }
+
+    #[test]
+    fn the_contract_the_stack_and_the_tenant_in_this_order() {
+        let values = rendered("sftpgo", json!({ "sftp": 1 }), true);
+        assert!(values.is_err(), "only sftp.sourceRanges is the tenant's");
+        let values = rendered("sftpgo", json!({ "sftpgo": { "sftp": { "sourceRanges": ["203.0.113.0/24"] } } }), true).unwrap().values;
+        assert_eq!(
+            values,
+            json!({
+                "customer": { "id": "acme", "domain": "acme.example.com" },
+                "storage": { "size": "25Gi" },
+                "gateway": { "enabled": true, "name": "landlord", "namespace": "landlord-gateway" },
+                "sftp": { "sourceRanges": ["203.0.113.0/24"] },
+            })
+        );
+        let values = rendered("qdrant", json!({}), true).unwrap().values;
+        assert_eq!(values["storage"]["size"], "20Gi", "the stack's own size wins");
+        assert!(values.get("gateway").is_none());
+    }
+
+    #[test]
+    fn a_tenant_sets_only_what_the_stack_leaves_to_it() {
+        let cases = [
+            json!({ "sftpgo": { "image": { "repository": "evil" } } }),
+            json!({ "sftpgo": { "sftp": { "annotations": { "a": "b" } } } }),
+            json!({ "sftpgo": { "customer": { "id": "other" } } }),
+            json!({ "sftpgo": "text" }),
+        ];
+        for case in cases {
+            assert!(matches!(rendered("sftpgo", case.clone(), false), Err(Error::ForbiddenValue { .. })), "{case}");
+            assert!(check_wishes(&target(case), &stack().manifest).is_err());
+        }
+        assert!(check_wishes(&target(json!({ "nope": {} })), &stack().manifest).is_err());
+        assert!(check_wishes(&target(json!({ "ollama": { "models": ["a:1"] } })), &stack().manifest).is_ok());
+    }
+
+    #[test]
+    fn the_digest_follows_the_values() {
+        let digest = |app: &str, values: Value| rendered(app, values, false).unwrap().digest;
+        assert_eq!(digest("ollama", json!({})), digest("ollama", json!({})));
+        assert_ne!(digest("ollama", json!({})), digest("ollama", json!({ "ollama": { "models": ["a:1"] } })));
+        assert_ne!(digest("ollama", json!({})), digest("qdrant", json!({})));
+        assert_eq!(digest("ollama", json!({})).len(), DIGEST_DIGITS);
+    }
+
+    #[test]
+    fn secrets_are_generated_once_and_templates_see_them() {
+        let stack = stack();
+        let spec = &stack.manifest.secrets[0];
+        let mut count = 0;
+        let mut random = |chars: usize| {
+            count += 1;
+            char::from(b'a' + count).to_string().repeat(chars)
+        };
+        let first = secret(spec, &BTreeMap::new(), &target(json!({})), &mut random);
+        let dump: Value = serde_json::from_str(&first["initial-data.json"]).unwrap();
+        assert_eq!(dump["users"][0]["username"], "acme");
+        assert_eq!(dump["users"][0]["password"], json!(first["customer-password"]));
+        assert_eq!(secret(spec, &first, &target(json!({})), &mut random), first, "what exists stays");
+        let mut partial = first.clone();
+        partial.remove("admin-password");
+        let mended = secret(spec, &partial, &target(json!({})), &mut random);
+        assert_eq!(mended["customer-password"], first["customer-password"]);
+        assert_ne!(mended["admin-password"], first["admin-password"]);
+    }
+}

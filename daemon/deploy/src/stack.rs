@@ -1,0 +1,357 @@
+//! Stacks as they lie on disk: read and checked once at start. Knows nothing of clusters.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use landlord_core::{AppName, StackName, ports::ReleasePlan};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+/// The manifest's name in a stack's folder.
+const MANIFEST: &str = "stack.yaml";
+/// A manifest is a few KiB; whatever is larger is not one.
+const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
+/// Charts lie in memory as a digest only, but a mistaken path should not read a disk.
+const CHART_FILES_MAX: usize = 2_000;
+/// Bounds of a generated secret: 16 characters are 95 bits.
+const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=256;
+
+/// A stack's manifest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// `landlord.dev/v1`.
+    pub api_version: String,
+    /// `Stack`.
+    pub kind: String,
+    /// Where the releases live.
+    pub namespace: String,
+    /// Generated secrets.
+    #[serde(default)]
+    pub secrets: Vec<SecretSpec>,
+    /// The Gateway of the routes.
+    pub gateway: Option<GatewayRef>,
+    /// Releases.
+    pub releases: Vec<Release>,
+    /// Names below the customer's domain.
+    #[serde(default)]
+    pub entry_points: Vec<EntryPoint>,
+}
+
+/// A Secret that is made once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSpec {
+    /// Name of the Secret.
+    pub name: String,
+    /// Its keys.
+    pub keys: BTreeMap<String, SecretKey>,
+}
+
+/// How one key of a Secret comes to be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SecretKey {
+    /// This many random letters and digits.
+    Generate(usize),
+    /// Text with references to the contract and to generated keys of the same Secret.
+    Template(String),
+}
+
+/// A Gateway by name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayRef {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+}
+
+/// A release of a stack.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Release {
+    /// Name of release and stage.
+    pub name: AppName,
+    /// Folder beside the manifest, or `oci://` or `https://` reference.
+    pub chart: String,
+    /// Version of a referenced chart.
+    #[serde(default)]
+    pub version: String,
+    /// Releases that must be ready before.
+    #[serde(default)]
+    pub depends_on: Vec<AppName>,
+    /// Typical time until ready.
+    pub expected_seconds: u64,
+    /// Whether the chart takes `gateway.*` values.
+    #[serde(default)]
+    pub gateway: bool,
+    /// Whether the chart takes the values contract (ours do; foreign charts have other names).
+    #[serde(default = "yes")]
+    pub contract: bool,
+    /// Values, over the contract's.
+    #[serde(default)]
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// Dotted paths that a tenant's own values may set.
+    #[serde(default)]
+    pub tenant_values: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A name below the customer's domain, and what it leads to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryPoint {
+    /// Label of the DNS record below the domain.
+    pub record: String,
+    /// Service of type LoadBalancer in the stack's namespace.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The stack's Gateway, once it has an address.
+    #[serde(default)]
+    pub gateway: bool,
+    /// Address for the customer.
+    pub endpoint: EndpointSpec,
+}
+
+/// Address for the customer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointSpec {
+    /// Name.
+    pub name: String,
+    /// URL with references to the contract.
+    pub url: String,
+}
+
+/// A checked stack.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// Its manifest.
+    pub manifest: Manifest,
+    folder: PathBuf,
+    /// Digest of each chart's files, by release.
+    chart_digests: BTreeMap<AppName, String>,
+}
+
+/// Where Helm finds a chart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChartRef {
+    pub(crate) location: String,
+    pub(crate) version: Option<String>,
+    /// Changes when the chart does.
+    pub(crate) digest: String,
+}
+
+impl Stack {
+    /// Reads and checks the stack in `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Stack`] with everything that does not fit.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let problem = |problem: String| Error::Stack { path: path.clone(), problem };
+        let size = std::fs::metadata(&path).map_err(Error::file("read", &path))?.len();
+        if size > MANIFEST_BYTES_MAX {
+            return Err(problem(format!("has {size} bytes, at most {MANIFEST_BYTES_MAX} are read")));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+        let manifest: Manifest = serde_saphyr::from_str(&text).map_err(|error| problem(error.to_string()))?;
+        let problems = check(&manifest);
+        if !problems.is_empty() {
+            return Err(problem(problems.join("; ")));
+        }
+        let mut chart_digests = BTreeMap::new();
+        for release in &manifest.releases {
+            if !is_reference(&release.chart) {
+                let digest = chart_digest(&folder.join(&release.chart)).map_err(|p| problem(format!("{}: {p}", release.name)))?;
+                chart_digests.insert(release.name.clone(), digest);
+            }
+        }
+        Ok(Self { manifest, folder: folder.to_owned(), chart_digests })
+    }
+
+    /// A release by name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRelease`].
+    pub fn release(&self, app: &AppName) -> Result<&Release> {
+        let found = self.manifest.releases.iter().find(|release| release.name == *app);
+        found.ok_or_else(|| Error::UnknownRelease { name: app.to_string() })
+    }
+
+    /// The releases as the engine plans them.
+    #[must_use]
+    pub fn plan(&self) -> Vec<ReleasePlan> {
+        let plan = |release: &Release| ReleasePlan {
+            app: release.name.clone(),
+            depends_on: release.depends_on.clone(),
+            expected: Duration::from_secs(release.expected_seconds),
+        };
+        self.manifest.releases.iter().map(plan).collect()
+    }
+
+    pub(crate) fn chart(&self, release: &Release) -> ChartRef {
+        match self.chart_digests.get(&release.name) {
+            Some(digest) => ChartRef {
+                location: self.folder.join(&release.chart).display().to_string(),
+                version: None,
+                digest: digest.clone(),
+            },
+            None => ChartRef {
+                location: release.chart.clone(),
+                version: Some(release.version.clone()),
+                digest: format!("{}@{}", release.chart, release.version),
+            },
+        }
+    }
+}
+
+/// All stacks in `folder`, by name.
+///
+/// # Errors
+/// The first stack that does not fit, an unreadable folder.
+pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
+    let mut stacks = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
+        let path = entry.map_err(Error::file("read", folder))?.path();
+        if !path.join(MANIFEST).is_file() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = StackName::try_from(name)
+            .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
+        let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
+        stacks.insert(name, Stack::load(&path)?);
+    }
+    Ok(stacks)
+}
+
+fn is_reference(chart: &str) -> bool {
+    chart.starts_with("oci://") || chart.starts_with("https://")
+}
+
+fn check(manifest: &Manifest) -> Vec<String> {
+    let mut problems = Vec::new();
+    if manifest.api_version != "landlord.dev/v1" || manifest.kind != "Stack" {
+        problems.push("apiVersion and kind must be landlord.dev/v1 and Stack".to_owned());
+    }
+    if manifest.namespace.parse::<AppName>().is_err() || manifest.namespace.starts_with("kube-") {
+        problems.push(format!("namespace {:?} must be a DNS label and not begin with kube-", manifest.namespace));
+    }
+    let mut seen = BTreeSet::new();
+    for release in &manifest.releases {
+        // Dependencies on earlier releases only: there can be no circle.
+        for needed in &release.depends_on {
+            if !seen.contains(needed) {
+                problems.push(format!("{} depends on {needed}, which does not stand before it", release.name));
+            }
+        }
+        if !seen.insert(release.name.clone()) {
+            problems.push(format!("{} stands there twice", release.name));
+        }
+        if is_reference(&release.chart) == release.version.is_empty() {
+            problems.push(format!("{}: a referenced chart needs a version, a folder must not have one", release.name));
+        }
+        let escapes = Path::new(&release.chart).components().any(|part| part == std::path::Component::ParentDir);
+        if escapes || release.chart.starts_with('/') {
+            problems.push(format!("{}: the chart's folder must lie beside the manifest", release.name));
+        }
+        if release.gateway && manifest.gateway.is_none() {
+            problems.push(format!("{} takes a gateway, but the stack names none", release.name));
+        }
+    }
+    for secret in &manifest.secrets {
+        for (key, spec) in &secret.keys {
+            if let SecretKey::Generate(chars) = spec
+                && !SECRET_CHARS.contains(chars)
+            {
+                problems.push(format!("{}.{key} must have {SECRET_CHARS:?} characters", secret.name));
+            }
+        }
+    }
+    for entry in &manifest.entry_points {
+        if entry.service.is_some() == entry.gateway {
+            problems.push(format!("entry point {} needs either a service or the gateway", entry.record));
+        }
+        if entry.gateway && manifest.gateway.is_none() {
+            problems.push(format!("entry point {} leads to a gateway, but the stack names none", entry.record));
+        }
+    }
+    problems
+}
+
+/// Digest over names and contents of a chart's files.
+fn chart_digest(folder: &Path) -> Result<String, String> {
+    let mut digest = Sha256::new();
+    let mut files = 0;
+    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+        let entry = entry.map_err(|error| error.to_string())?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        files += 1;
+        if files > CHART_FILES_MAX {
+            return Err(format!("{} has more than {CHART_FILES_MAX} files", folder.display()));
+        }
+        let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
+        let content = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
+        for part in [name.as_bytes(), &content] {
+            digest.update(part.len().to_le_bytes());
+            digest.update(part);
+        }
+    }
+    if !folder.join("Chart.yaml").is_file() {
+        return Err(format!("{} is no chart", folder.display()));
+    }
+    Ok(hex::encode(digest.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stacks() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks")
+    }
+
+    #[test]
+    fn the_shipped_stack_fits() {
+        let all = load_all(&stacks()).unwrap();
+        let stack = &all[&"ai-fileserver".parse::<StackName>().unwrap()];
+        let names: Vec<String> = stack.plan().iter().map(|release| release.app.to_string()).collect();
+        assert_eq!(names, ["sftpgo", "qdrant", "ollama", "open-webui"]);
+        assert_eq!(stack.plan()[3].depends_on.len(), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_all_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: kube-system\nreleases:\n\
+                    - { name: a, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
+                    - { name: a, chart: 'oci://x/y', expectedSeconds: 1, gateway: true }\n\
+                    secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
+                    entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
+        std::fs::write(folder.path().join(MANIFEST), text).unwrap();
+        let told = Stack::load(folder.path()).unwrap_err().to_string();
+        for part in ["kube-", "depends on b", "twice", "needs a version", "beside the manifest", "names none", "s.k", "either a service"] {
+            assert!(told.contains(part), "{part} is missing in: {told}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(MANIFEST), "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: a\nreleases: []\nnope: 1\n").unwrap();
+        assert!(Stack::load(folder.path()).unwrap_err().to_string().contains("nope"));
+    }
+}

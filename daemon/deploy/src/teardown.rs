@@ -1,0 +1,312 @@
+//! Takes away what Kubernetes made in the cloud while its controllers still run, then the
+//! releases. For clusters that belong to one tenant: it looks at every namespace, since the
+//! customer may have made load balancers and volumes anywhere.
+//!
+//! Order: apps stop (nothing makes new objects, nothing holds a volume) → load balancer Services,
+//! Gateways, Ingresses, claims → wait until they and the claims' volumes are gone → releases →
+//! the stack's namespace begins to end. The rest of the cluster's content goes with the cluster.
+
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::{CronJob, Job},
+    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    networking::v1::Ingress,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+    core::NamespaceResourceScope,
+};
+use landlord_core::{
+    ports::{DeployTarget, StageProgress},
+    stage::RemovedObject,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    apply, base,
+    deployer::pending,
+    error::{Doing as _, Error, Result},
+    helm::{Helm, Place},
+    stack::Stack,
+};
+
+/// A load balancer takes a minute or two to go, a volume seconds. Longer than this, its controller
+/// does not run any more, and waiting helps nobody.
+const STUCK_AFTER: Duration = Duration::from_secs(600);
+/// Blocking objects named in a detail line.
+const NAMED_MAX: usize = 3;
+/// Kubernetes' own namespaces: the controllers that release load balancers and volumes run there.
+const SYSTEM_PREFIX: &str = "kube-";
+/// Set by a dynamic provisioner: only its volumes are released by somebody.
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+
+/// What one call did and saw.
+#[derive(Default)]
+struct Sweep {
+    removed: Vec<RemovedObject>,
+    waiting: Vec<String>,
+    stuck: Option<String>,
+}
+
+/// One step on the way down.
+pub(crate) async fn teardown(
+    client: &Client,
+    helm: &Helm,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<(StageProgress, Vec<RemovedObject>)> {
+    freeze(client).await?;
+    let mut sweep = Sweep::default();
+    sweep.services(client).await?;
+    sweep.all::<Ingress>(client).await?;
+    sweep.gateways(client).await?;
+    sweep.claims(client).await?;
+    sweep.volumes(client).await?;
+    if let Some(what) = sweep.stuck {
+        return Err(Error::Stuck { what });
+    }
+    if !sweep.waiting.is_empty() {
+        let named = sweep.waiting.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+        let detail = format!("waiting until {} objects are gone: {named}", sweep.waiting.len());
+        return Ok((pending(detail), sweep.removed));
+    }
+    let mut removed = sweep.removed;
+    remove_apps(client, helm, target, stack, &mut removed).await?;
+    Ok((StageProgress::Done, removed))
+}
+
+fn is_system(namespace: &str) -> bool {
+    namespace.starts_with(SYSTEM_PREFIX)
+}
+
+async fn list<K>(client: &Client) -> Result<Vec<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let found = api.list(&ListParams::default()).await.doing(|| format!("listing all objects of kind {}", K::kind(&())))?;
+    Ok(found.items)
+}
+
+/// Nothing is made any more, and nothing holds a volume.
+async fn freeze(client: &Client) -> Result<()> {
+    let zero = json!({ "spec": { "replicas": 0 } });
+    let suspend = json!({ "spec": { "suspend": true } });
+    for object in list::<Deployment>(client).await? {
+        if object.spec.replicas != Some(0) {
+            patch(client, &object, &zero).await?;
+        }
+    }
+    for object in list::<StatefulSet>(client).await? {
+        if object.spec.replicas != Some(0) {
+            patch(client, &object, &zero).await?;
+        }
+    }
+    for object in list::<CronJob>(client).await? {
+        if object.spec.suspend != Some(true) {
+            patch(client, &object, &suspend).await?;
+        }
+    }
+    for object in list::<Job>(client).await? {
+        let ended = object.status.as_ref().is_some_and(|status| status.completion_time.is_some());
+        if !ended && object.spec.as_ref().and_then(|spec| spec.suspend) != Some(true) {
+            patch(client, &object, &suspend).await?;
+        }
+    }
+    for pod in list::<Pod>(client).await? {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let holds = volumes.into_iter().any(|volume| volume.persistent_volume_claim.is_some());
+        if holds && pod.metadata.deletion_timestamp.is_none() && !is_system(&pod.namespace().unwrap_or_default()) {
+            delete(client, &pod).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn patch<K>(client: &Client, object: &K, change: &Value) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    if is_system(&namespace) {
+        return Ok(());
+    }
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    gone_is_fine(api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await)
+        .doing(|| format!("stopping {} {namespace}/{name}", K::kind(&())))
+}
+
+async fn delete<K>(client: &Client, object: &K) -> Result<()>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    gone_is_fine(api.delete(&name, &DeleteParams::background()).await)
+        .doing(|| format!("deleting {} {namespace}/{name}", K::kind(&())))
+}
+
+fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match result {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+impl Sweep {
+    /// Notes an object that has to go; says whether it still has to be asked to.
+    fn note(&mut self, kind: &str, meta: &ObjectMeta) -> bool {
+        let name = match (&meta.namespace, &meta.name) {
+            (Some(namespace), Some(name)) => format!("{namespace}/{name}"),
+            (_, name) => name.clone().unwrap_or_default(),
+        };
+        self.waiting.push(format!("{kind} {name}"));
+        let Some(since) = &meta.deletion_timestamp else {
+            self.removed.push(RemovedObject {
+                r#type: kind.to_owned(),
+                id: meta.uid.clone().unwrap_or_default(),
+                name,
+            });
+            return true;
+        };
+        let finalizers = meta.finalizers.clone().unwrap_or_default().join(", ");
+        self.note_stuck(&format!("{kind} {name}"), since, &format!("its finalizers: {finalizers}"));
+        false
+    }
+
+    fn note_stuck(&mut self, what: &str, since: &Time, why: &str) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = u64::try_from(since.0.as_second()).unwrap_or_default();
+        let waited = now.saturating_sub(Duration::from_secs(since));
+        if waited > STUCK_AFTER && self.stuck.is_none() {
+            let minutes = waited.as_secs() / 60;
+            self.stuck = Some(format!("{what} has been ending for {minutes} minutes; {why}"));
+        }
+    }
+
+    async fn services(&mut self, client: &Client) -> Result<()> {
+        for service in list::<Service>(client).await? {
+            let balanced = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+            if balanced && self.note("Service", &service.metadata) {
+                delete(client, &service).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn all<K>(&mut self, client: &Client) -> Result<()>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        for object in list::<K>(client).await? {
+            if self.note(&K::kind(&()), object.meta()) {
+                delete(client, &object).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gateways, if the cluster knows them.
+    async fn gateways(&mut self, client: &Client) -> Result<()> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
+        let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let found = match gateways.list(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            other => other.doing(|| "listing all objects of kind Gateway".into())?,
+        };
+        for gateway in found.items {
+            if self.note("Gateway", &gateway.metadata) {
+                let api: Api<DynamicObject> =
+                    Api::namespaced_with(client.clone(), &gateway.namespace().unwrap_or_default(), &resource);
+                gone_is_fine(api.delete(&gateway.name_any(), &DeleteParams::default()).await)
+                    .doing(|| format!("deleting Gateway {}", gateway.name_any()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims go, and with them their volumes: a volume that was to be retained would stay in the
+    /// account for ever.
+    async fn claims(&mut self, client: &Client) -> Result<()> {
+        let volumes: Api<PersistentVolume> = Api::all(client.clone());
+        for volume in list::<PersistentVolume>(client).await? {
+            let retained = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Retain");
+            if retained && volume.annotations().contains_key(PROVISIONED_BY) {
+                let change = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } });
+                let patched = volumes.patch(&volume.name_any(), &PatchParams::default(), &Patch::Merge(change)).await;
+                gone_is_fine(patched).doing(|| format!("releasing volume {}", volume.name_any()))?;
+            }
+        }
+        self.all::<PersistentVolumeClaim>(client).await
+    }
+
+    /// Volumes are deleted by their provisioner once their claim is gone.
+    async fn volumes(&mut self, client: &Client) -> Result<()> {
+        for volume in list::<PersistentVolume>(client).await? {
+            if volume.annotations().contains_key(PROVISIONED_BY) {
+                self.note_volume(&volume);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_volume(&mut self, volume: &PersistentVolume) {
+        self.waiting.push(format!("PersistentVolume {}", volume.name_any()));
+        let object = RemovedObject {
+            r#type: "PersistentVolume".into(),
+            id: volume.uid().unwrap_or_default(),
+            name: volume.name_any(),
+        };
+        self.removed.push(object);
+        // A volume has no end of its own: it is released, and its provisioner deletes it.
+        let status = volume.status.clone().unwrap_or_default();
+        let ending = matches!(status.phase.as_deref(), Some("Released" | "Failed"));
+        if let Some(since) = status.last_phase_transition_time.filter(|_| ending) {
+            let why = status.message.unwrap_or_else(|| "its provisioner does not delete it".into());
+            self.note_stuck(&format!("PersistentVolume {}", volume.name_any()), &since, &why);
+        }
+    }
+}
+
+/// The releases in reverse order, then the namespace.
+async fn remove_apps(
+    client: &Client,
+    helm: &Helm,
+    target: &DeployTarget,
+    stack: &Stack,
+    removed: &mut Vec<RemovedObject>,
+) -> Result<()> {
+    let name = stack.manifest.namespace.as_str();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
+    let Some(found) = found.filter(|found| base::is_ours(found.metadata.labels.as_ref(), target)) else {
+        return Ok(());
+    };
+    for release in stack.manifest.releases.iter().rev() {
+        let app = release.name.as_str();
+        if apply::revisions(client, name, app).await?.is_empty() {
+            continue;
+        }
+        helm.uninstall(Place { access: &target.kube, namespace: name, release: app }).await?;
+        removed.push(RemovedObject {
+            r#type: "HelmRelease".into(),
+            id: format!("{name}/{app}"),
+            name: app.to_owned(),
+        });
+    }
+    if found.metadata.deletion_timestamp.is_none() {
+        gone_is_fine(namespaces.delete(name, &DeleteParams::background()).await)
+            .doing(|| format!("deleting namespace {name}"))?;
+        removed.push(RemovedObject {
+            r#type: "Namespace".into(),
+            id: found.metadata.uid.unwrap_or_default(),
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Whether the environment answers: every release ready, every Service with endpoints, every
+//! load balancer with an address, every route there. Changes nothing.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use kube::{Api, Client, api::ListParams};
+use landlord_core::{
+    ports::{DeployTarget, StageProgress, Verified},
+    tenant::Endpoint,
+};
+use serde_json::Value;
+
+use crate::{
+    apply::{self, Judged},
+    deployer::pending,
+    error::{Doing as _, Result},
+    ready,
+    release::{ObjectRef, Status},
+    render,
+    stack::{EntryPoint, Manifest, Stack},
+};
+
+/// Judges everything.
+pub(crate) async fn verify(client: &Client, target: &DeployTarget, stack: &Stack) -> Result<Verified> {
+    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
+    let namespace = stack.manifest.namespace.as_str();
+    for release in &stack.manifest.releases {
+        let newest = apply::revisions(client, namespace, release.name.as_str()).await?.pop();
+        let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
+            return Ok(waiting(format!("release {} is not deployed", release.name)));
+        };
+        if let Judged::Waiting(why) | Judged::Missing(why) = apply::judge(client, &revision, namespace).await? {
+            return Ok(waiting(why));
+        }
+    }
+    if let Some(why) = service_without_endpoints(client, namespace).await? {
+        return Ok(waiting(why));
+    }
+    let mut endpoints = Vec::new();
+    for entry in &stack.manifest.entry_points {
+        match address(client, &stack.manifest, entry).await? {
+            Some(_) => endpoints.push(Endpoint {
+                name: entry.endpoint.name.clone(),
+                url: render::replace(&entry.endpoint.url, target),
+            }),
+            None if required(entry) => {
+                return Ok(waiting(format!("the load balancer of {} has no address", entry.record)));
+            }
+            None => {}
+        }
+    }
+    Ok(Verified { progress: StageProgress::Done, endpoints })
+}
+
+/// Names and addresses for DNS; `None` while a load balancer of our own has no address.
+pub(crate) async fn entry_points(
+    client: &Client,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Option<BTreeMap<String, String>>> {
+    let mut records = BTreeMap::new();
+    for entry in &stack.manifest.entry_points {
+        match address(client, &stack.manifest, entry).await? {
+            Some(address) => {
+                records.insert(format!("{}.{}", entry.record, target.spec.domain.as_str()), address);
+            }
+            None if required(entry) => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(Some(records))
+}
+
+/// The Gateway is the operator's: without it the environment has no web addresses, but stands.
+fn required(entry: &EntryPoint) -> bool {
+    entry.service.is_some()
+}
+
+async fn address(client: &Client, manifest: &Manifest, entry: &EntryPoint) -> Result<Option<String>> {
+    let (object, pointer, fields) = match (&entry.service, &manifest.gateway) {
+        (Some(service), _) => (
+            ("v1", "Service", service.as_str(), manifest.namespace.as_str()),
+            "/status/loadBalancer/ingress/0",
+            ["hostname", "ip"],
+        ),
+        (None, Some(gateway)) => (
+            ("gateway.networking.k8s.io/v1", "Gateway", gateway.name.as_str(), gateway.namespace.as_str()),
+            "/status/addresses/0",
+            ["value", "value"],
+        ),
+        (None, None) => return Ok(None),
+    };
+    let (api_version, kind, name, namespace) = object;
+    let object = ObjectRef {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        name: name.into(),
+        namespace: namespace.into(),
+    };
+    let Some(found) = ready::get(client, &object).await? else { return Ok(None) };
+    let first = found.pointer(pointer);
+    let text = |field: &str| first.and_then(|first| first[field].as_str()).filter(|text| !text.is_empty());
+    Ok(fields.into_iter().find_map(text).map(str::to_owned))
+}
+
+async fn service_without_endpoints(client: &Client, namespace: &str) -> Result<Option<String>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let services = services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
+    let slices = slices.list(&ListParams::default()).await.doing(|| format!("listing endpoints in {namespace}"))?;
+    let slices = serde_json::to_value(&slices.items).unwrap_or_default();
+    for service in services.items {
+        let name = service.metadata.name.unwrap_or_default();
+        let selects = service.spec.and_then(|spec| spec.selector).is_some_and(|selector| !selector.is_empty());
+        if selects && !has_endpoint(&slices, &name) {
+            return Ok(Some(format!("Service {name} has no ready endpoint")));
+        }
+    }
+    Ok(None)
+}
+
+fn has_endpoint(slices: &Value, service: &str) -> bool {
+    let slices = slices.as_array().into_iter().flatten();
+    let own = slices.filter(|slice| slice.pointer("/metadata/labels/kubernetes.io~1service-name").and_then(Value::as_str) == Some(service));
+    own.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten())
+        // An unset condition means ready.
+        .any(|endpoint| endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn endpoints_count_when_ready() {
+        let slice = |ready: Option<bool>| json!([{ "metadata": { "labels": { "kubernetes.io/service-name": "a" } }, "endpoints": [{ "conditions": { "ready": ready } }] }]);
+        assert!(has_endpoint(&slice(Some(true)), "a"));
+        assert!(has_endpoint(&slice(None), "a"));
+        assert!(!has_endpoint(&slice(Some(false)), "a"));
+        assert!(!has_endpoint(&slice(Some(true)), "b"));
+    }
+}
