@@ -1,4 +1,5 @@
--- Portable between SQLite and PostgreSQL: TEXT, BIGINT and one binary type. Times are
+-- Portable between SQLite and PostgreSQL: TEXT and BIGINT, but for two words that PostgreSQL
+-- spells otherwise: BLOB (BYTEA) and AUTOINCREMENT (GENERATED ALWAYS AS IDENTITY). Times are
 -- milliseconds since the Unix epoch; booleans are 0 and 1.
 
 CREATE TABLE tenants (
@@ -27,14 +28,16 @@ CREATE TABLE tenants (
     owner            TEXT   NOT NULL,
     fence            BIGINT NOT NULL,
     lease_until      BIGINT NOT NULL,
-    -- NULL: nothing to do until the API changes something.
+    -- When it may next be claimed; the lease's end while one runs. NULL: nothing to do until the
+    -- API changes something.
     next_due         BIGINT,
     -- 0 deletes, 1 changes, 2 resyncs.
     priority         BIGINT NOT NULL,
     UNIQUE (customer, tenant)
 );
 
-CREATE INDEX tenants_due ON tenants (next_due);
+-- Covers the claim's search: tenants at rest are not even looked at.
+CREATE INDEX tenants_due ON tenants (next_due, priority, customer, uid);
 
 CREATE TABLE stages (
     tenant_uid TEXT NOT NULL REFERENCES tenants (uid),
@@ -64,8 +67,7 @@ CREATE TABLE operations (
     UNIQUE (customer, request_id)
 );
 
-CREATE INDEX operations_newest ON operations (create_time);
-CREATE INDEX operations_tenant ON operations (customer, tenant, create_time);
+CREATE INDEX operations_tenant ON operations (customer, tenant, id);
 
 CREATE TABLE events (
     seq        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

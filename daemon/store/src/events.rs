@@ -8,9 +8,9 @@ use landlord_core::{
     TenantName, TenantUid, Timestamp,
     ports::{Event, EventKind, EventQuery, NewEvent, StoreError},
 };
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
-use crate::rows::unavailable;
+use crate::rows::{page_limit, unavailable};
 
 /// The oldest are removed this often, in events written.
 const PURGE_EVERY: i64 = 1_000;
@@ -78,11 +78,26 @@ pub(crate) async fn append(
     Ok(())
 }
 
-/// Events after a position, oldest first.
-pub(crate) async fn read(pool: &SqlitePool, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+/// Position of the newest event.
+pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM events")
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable("reading events"))?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Events after a position, oldest first. `connection` must see one moment: the check of the
+/// position and the events themselves belong together.
+pub(crate) async fn read(
+    connection: &mut SqliteConnection,
+    query: &EventQuery,
+) -> Result<Vec<Event>, StoreError> {
     let failed = unavailable("reading events");
-    let oldest: Option<i64> =
-        sqlx::query_scalar("SELECT MIN(seq) FROM events").fetch_one(pool).await.map_err(&failed)?;
+    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM events")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
     if query.after_seq > 0 && oldest.is_some_and(|oldest| query.after_seq < oldest - 1) {
         return Err(StoreError::InvalidArgument(
             "the resume token is older than the events kept; list the tenants again and watch \
@@ -90,24 +105,20 @@ pub(crate) async fn read(pool: &SqlitePool, query: &EventQuery) -> Result<Vec<Ev
                 .into(),
         ));
     }
-    let customer = match (&query.tenant, &query.customer) {
-        (Some(name), _) => name.customer.as_str(),
-        (None, Some(customer)) => customer.as_str(),
-        (None, None) => "",
-    };
-    let tenant = query.tenant.as_ref().map_or("", |name| name.tenant.as_str());
-    let rows = sqlx::query(
+    let mut sql = QueryBuilder::<Sqlite>::new(
         "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message FROM events \
-         WHERE seq > $1 AND ($2 = '' OR customer = $2) AND ($3 = '' OR tenant = $3) \
-         ORDER BY seq LIMIT $4",
-    )
-    .bind(query.after_seq)
-    .bind(customer)
-    .bind(tenant)
-    .bind(i64::from(query.limit))
-    .fetch_all(pool)
-    .await
-    .map_err(&failed)?;
+         WHERE seq > ",
+    );
+    sql.push_bind(query.after_seq);
+    let of_tenant = query.tenant.as_ref().map(|name| &name.customer);
+    if let Some(customer) = of_tenant.or(query.customer.as_ref()) {
+        sql.push(" AND customer = ").push_bind(customer.as_str());
+    }
+    if let Some(name) = &query.tenant {
+        sql.push(" AND tenant = ").push_bind(name.tenant.as_str());
+    }
+    sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(page_limit(query.limit)));
+    let rows = sql.build().fetch_all(connection).await.map_err(&failed)?;
     rows.iter().map(event).collect()
 }
 

@@ -1,13 +1,19 @@
 //! Durable state of landlord: what was promised, and how far each promise is. The only queue.
 //!
-//! SQLite for one daemon. What only SQLite can do stands in `open.rs` and `clock.rs`; all other
-//! statements are portable, for a PostgreSQL store beside it.
+//! SQLite for one daemon. What only SQLite can do stands in `open.rs`, `clock.rs` and `write.rs`;
+//! all other statements are portable, for a PostgreSQL store beside it. The contract suite in
+//! `tests/store/contract` knows the ports only, so that it can judge both.
+//!
+//! Nothing is cached: what a caller reads is what was committed last.
 
 mod api;
 mod clock;
 mod events;
 mod open;
+mod operations;
 mod rows;
+mod stages;
+mod tenants;
 mod work;
 mod write;
 

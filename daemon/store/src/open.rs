@@ -21,6 +21,8 @@ use crate::write::Writer;
 const READERS_MAX: u32 = 4;
 /// The write-ahead log is folded into the file after this many pages of 4 KiB.
 const WAL_CHECKPOINT_PAGES: u32 = 1_000;
+/// After a burst the log's file is cut back to this, four times what a checkpoint leaves.
+const WAL_BYTES_KEPT: u32 = 16 * 1024 * 1024;
 /// A reader waits this long for a checkpoint.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -110,7 +112,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
-            .pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES.to_string());
+            .pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES.to_string())
+            .pragma("journal_size_limit", WAL_BYTES_KEPT.to_string());
         let one = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(connect.clone())

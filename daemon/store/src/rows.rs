@@ -5,10 +5,28 @@ use std::str::FromStr;
 
 use landlord_core::{
     Direction, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant,
-    TenantName, Timestamp, ports::StoreError,
+    TenantName, Timestamp,
+    ports::{Page, StoreError},
 };
 use serde::de::DeserializeOwned;
 use sqlx::{Row as _, sqlite::SqliteRow};
+
+/// Largest page, whatever was asked for: bounds the memory of one answer.
+const PAGE_MAX: u32 = 1_000;
+
+/// Rows of a page.
+pub(crate) fn page_limit(asked: u32) -> u32 {
+    asked.clamp(1, PAGE_MAX)
+}
+
+/// A page out of `items`, read with one more than `limit` to know whether more may follow.
+pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = more.then(|| items.last().map(name)).flatten();
+    Page { items, next }
+}
 
 /// Maps a database error; `context` says what was being done.
 pub(crate) fn unavailable(context: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
@@ -49,7 +67,7 @@ pub(crate) fn direction_word(direction: Direction) -> &'static str {
     }
 }
 
-fn direction(text: &str) -> Result<Direction, StoreError> {
+pub(crate) fn direction(text: &str) -> Result<Direction, StoreError> {
     match text {
         "present" => Ok(Direction::Present),
         "absent" => Ok(Direction::Absent),
@@ -66,7 +84,7 @@ pub(crate) fn kind_word(kind: OperationKind) -> &'static str {
     }
 }
 
-pub(crate) fn kind(text: &str) -> Result<OperationKind, StoreError> {
+fn kind(text: &str) -> Result<OperationKind, StoreError> {
     match text {
         "create" => Ok(OperationKind::Create),
         "update" => Ok(OperationKind::Update),

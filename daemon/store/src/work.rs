@@ -5,16 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Direction, StageRecord, Tenant, TenantUid, Timestamp,
-    ports::{Claim, Commit, StoreError, TenantPatch, Work, WorkStore},
+    Direction, Tenant, TenantUid, Timestamp,
+    ports::{Claim, Commit, EventKind, StoreError, TenantPatch, Work, WorkStore},
 };
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    SqliteStore,
-    api::{end_operation, read_operation, read_stages},
-    clock, events,
-    rows::{self, direction_word, json, priority, stage_json, state_word, unavailable},
+    SqliteStore, clock, events, operations,
+    rows::{self, direction_word, json, priority, state_word, unavailable},
+    stages,
 };
 
 #[async_trait]
@@ -32,14 +31,12 @@ impl WorkStore for SqliteStore {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        let failed = unavailable("loading a tenant");
-        // One transaction: a tenant and its stages as they were at one moment.
-        let mut transaction = self.readers.begin().await.map_err(&failed)?;
-        let connection = &mut *transaction;
+        let mut snapshot = self.snapshot().await?;
+        let connection = &mut *snapshot;
         let row = fenced(connection, claim).await?;
         let tenant = rows::tenant(&row)?;
-        let operation = read_operation(connection, tenant.operation).await?;
-        let stages = read_stages(connection, claim.uid).await?;
+        let operation = operations::read(connection, tenant.operation).await?;
+        let stages = stages::read(connection, claim.uid).await?;
         let now = clock::now(connection).await?;
         Ok(Work {
             operation_kind: operation.kind,
@@ -72,16 +69,12 @@ impl WorkStore for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        let failed = unavailable("looking for what is due");
-        let mut connection = self.readers.acquire().await.map_err(&failed)?;
+        let mut connection = self.reader().await?;
         let now = clock::now(&mut connection).await?;
-        let next: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(CASE WHEN lease_until > next_due THEN lease_until ELSE next_due END) \
-             FROM tenants WHERE next_due IS NOT NULL",
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(&failed)?;
+        let next: Option<i64> = sqlx::query_scalar("SELECT MIN(next_due) FROM tenants")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable("looking for what is due"))?;
         Ok(next.map(|due| Timestamp(due).since(now)))
     }
 
@@ -90,7 +83,12 @@ impl WorkStore for SqliteStore {
         self.writer
             .write(|connection| {
                 async move {
-                    let done = sqlx::query("UPDATE tenants SET lease_until = 0 WHERE lease_until > 0")
+                    let now = clock::now(connection).await?;
+                    // The fence rises: whoever still holds one of these claims has lost it.
+                    let ended = "UPDATE tenants SET lease_until = 0, next_due = $1, owner = '', \
+                                 fence = fence + 1 WHERE lease_until > 0";
+                    let done = sqlx::query(ended)
+                        .bind(now.0)
                         .execute(connection)
                         .await
                         .map_err(unavailable("recovering leases"))?;
@@ -103,11 +101,11 @@ impl WorkStore for SqliteStore {
 }
 
 /// Deletes before changes before resyncs; within each, every customer's first before any
-/// customer's second.
+/// customer's second. Leased tenants are due when the lease ends (see `tenants.rs`).
 const DUE: &str = "SELECT uid FROM ( \
        SELECT uid, priority, next_due, \
               ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn \
-       FROM tenants WHERE next_due <= $1 AND lease_until <= $1) AS due \
+       FROM tenants WHERE next_due <= $1) AS due \
      ORDER BY priority, turn, next_due LIMIT $2";
 
 async fn claim(
@@ -128,7 +126,7 @@ async fn claim(
     for uid in uids {
         let fence: i64 = sqlx::query_scalar(
             "UPDATE tenants SET owner = $1, fence = fence + 1, lease_until = $2, \
-             claimed_revision = revision WHERE uid = $3 RETURNING fence",
+             next_due = $2, claimed_revision = revision WHERE uid = $3 RETURNING fence",
         )
         .bind(&owner)
         .bind(now.after(lease_ttl).0)
@@ -163,7 +161,8 @@ async fn update_lease(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     let done = sqlx::query(
-        "UPDATE tenants SET lease_until = $1 WHERE uid = $2 AND owner = $3 AND fence = $4",
+        "UPDATE tenants SET lease_until = $1, next_due = $1 \
+         WHERE uid = $2 AND owner = $3 AND fence = $4",
     )
     .bind(until.0)
     .bind(claim.uid.to_string())
@@ -191,55 +190,60 @@ async fn commit(
     let tenant = rows::tenant(&row)?;
     let now = clock::now(connection).await?;
     for record in &change.stages {
-        put_stage(connection, claim.uid, record).await?;
+        stages::put(connection, claim.uid, record).await?;
     }
     if !overtaken {
         patch(connection, &tenant, &change.tenant, now).await?;
         if let Some(end) = &change.operation {
-            end_operation(connection, end.id, &end.outcome, claim.uid, now).await?;
+            operations::end(connection, end.id, &end.outcome, now).await?;
         }
     }
-    events::append(connection, now, claim.uid, &tenant.name, &change.events, events_max).await?;
-    if change.remove && !overtaken {
-        return remove(connection, claim.uid).await;
+    let mut events = change.events;
+    if overtaken {
+        events.retain(|event| event.kind == EventKind::Stage);
     }
-    if let Some(after) = change.release_after {
-        let due = if overtaken { now } else { now.after(after) };
-        let direction = change.tenant.direction.unwrap_or(tenant.direction);
-        let done = read_operation(connection, tenant.operation).await?.outcome.is_some();
-        sqlx::query(
-            "UPDATE tenants SET lease_until = 0, next_due = $1, priority = $2 WHERE uid = $3",
-        )
-        .bind((after != Duration::MAX || overtaken).then_some(due.0))
-        .bind(priority(direction, done))
-        .bind(claim.uid.to_string())
-        .execute(connection)
-        .await
-        .map_err(&failed)?;
+    events::append(connection, now, claim.uid, &tenant.name, &events, events_max).await?;
+    match (overtaken, change.remove, change.release_after) {
+        (false, true, _) => remove(connection, claim.uid).await,
+        (true, true, _) | (true, _, Some(_)) => {
+            release(connection, tenant.uid, tenant.direction, Some(now)).await
+        }
+        (false, false, Some(after)) => {
+            let due = (after != Duration::MAX).then(|| now.after(after));
+            let direction = change.tenant.direction.unwrap_or(tenant.direction);
+            release(connection, tenant.uid, direction, due).await
+        }
+        (_, false, None) => Ok(()),
     }
-    Ok(())
 }
 
-async fn put_stage(
+/// Gives a claim back. `due`: when to claim it again; `None`: when the API changes something.
+async fn release(
     connection: &mut SqliteConnection,
     uid: TenantUid,
-    record: &StageRecord,
+    direction: Direction,
+    due: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO stages (tenant_uid, direction, stage, record, checkpoint, status) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_uid, direction, stage) \
-         DO UPDATE SET record = excluded.record, checkpoint = excluded.checkpoint, \
-         status = excluded.status",
+    let failed = unavailable("giving a claim back");
+    let ended: Option<i64> = sqlx::query_scalar(
+        "SELECT operations.end_time FROM tenants \
+         JOIN operations ON operations.id = tenants.operation WHERE tenants.uid = $1",
     )
     .bind(uid.to_string())
-    .bind(direction_word(record.direction))
-    .bind(record.stage.to_string())
-    .bind(stage_json(record)?)
-    .bind(&record.checkpoint)
-    .bind(&record.status)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    // The owner goes too: what was given back can't be written to again.
+    sqlx::query(
+        "UPDATE tenants SET lease_until = 0, owner = '', next_due = $1, priority = $2 \
+         WHERE uid = $3",
+    )
+    .bind(due.map(|due| due.0))
+    .bind(priority(direction, ended.is_some()))
+    .bind(uid.to_string())
     .execute(connection)
     .await
-    .map_err(unavailable("writing a stage"))?;
+    .map_err(&failed)?;
     Ok(())
 }
 
@@ -269,7 +273,7 @@ async fn patch(
         Direction::Present => None,
     };
     sqlx::query(
-        "UPDATE tenants SET spec = $1, offer = $2, generation = generation + $3, direction = $4, \
+        "UPDATE tenants SET spec = $1, offer = $2, class = $13, provider = $14, generation = generation + $3, direction = $4, \
          state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, \
          update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
          WHERE uid = $12",
@@ -286,6 +290,8 @@ async fn patch(
     .bind(now.0)
     .bind(delete_time)
     .bind(tenant.uid.to_string())
+    .bind(offer.class.as_str())
+    .bind(offer.provider.as_str())
     .execute(connection)
     .await
     .map_err(unavailable("updating a tenant"))?;
@@ -293,15 +299,12 @@ async fn patch(
 }
 
 async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
-    let failed = unavailable("removing a tenant");
-    for statement in ["DELETE FROM stages WHERE tenant_uid = $1", "DELETE FROM tenants WHERE uid = $1"]
-    {
-        sqlx::query(statement)
-            .bind(uid.to_string())
-            .execute(&mut *connection)
-            .await
-            .map_err(&failed)?;
-    }
+    stages::remove(connection, uid).await?;
+    sqlx::query("DELETE FROM tenants WHERE uid = $1")
+        .bind(uid.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable("removing a tenant"))?;
     Ok(())
 }
 

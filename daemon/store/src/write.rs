@@ -30,7 +30,14 @@ type Job =
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
-    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    task: Arc<Mutex<Option<Task>>>,
+}
+
+#[derive(Debug)]
+struct Task {
+    /// Sent or dropped: take no more jobs, finish those queued, end.
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
 }
 
 impl Writer {
@@ -39,8 +46,9 @@ impl Writer {
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
     pub(crate) fn start(connection: SqliteConnection) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(run(connection, queue));
-        Self { jobs, task: Arc::new(Mutex::new(Some(task))) }
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(run(connection, queue, stopped));
+        Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))) }
     }
 
     /// Runs `change` in the writer; durable when it returns. Dropping the future does not undo
@@ -75,22 +83,13 @@ impl Writer {
         wait.await.map_err(|_| closed())?
     }
 
-    /// Ends after all queued writes.
+    /// Ends after all queued writes, with the connection closed. Later writes fail.
     pub(crate) async fn close(&self) {
-        let Some(task) = self.task.lock().await.take() else { return };
-        let (done, wait) = oneshot::channel::<()>();
-        let last: Job = Box::new(move |_| {
-            Box::pin(async move {
-                Box::new(move |_| {
-                    let _ = done.send(());
-                }) as Acknowledge
-            })
-        });
-        // First in, first out: once this one is acknowledged, all before it are durable.
-        if self.jobs.send(last).await.is_ok() {
-            let _ = wait.await;
+        let Some(Task { stop, ended }) = self.task.lock().await.take() else { return };
+        let _ = stop.send(());
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "the store's writer did not end well");
         }
-        task.abort();
     }
 }
 
@@ -112,9 +111,23 @@ where
     result
 }
 
-async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>) {
+async fn run(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Job>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopped, if open => {
+                open = false;
+                queue.close();
+                continue;
+            }
+            jobs = queue.recv_many(&mut batch, BATCH_MAX) => if jobs == 0 { break },
+        }
         let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await;
         let mut acknowledge = Vec::with_capacity(batch.len());
         for job in batch.drain(..) {

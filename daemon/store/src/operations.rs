@@ -1,0 +1,206 @@
+//! Rows of operations: accepted, replayed, ended, read. They outlive their tenants.
+
+use landlord_core::{
+    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, StageRecord,
+    Tenant, Timestamp,
+    ports::{Accepted, OperationQuery, Page, RequestKey, StoreError},
+};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+
+use crate::{
+    rows::{self, json, kind_word, page, page_limit, unavailable},
+    stages, tenants,
+};
+
+/// Records the operation of a change; the tenant's row names it already.
+pub(crate) async fn accept(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    kind: OperationKind,
+    request: &RequestKey,
+    now: Timestamp,
+) -> Result<Accepted, StoreError> {
+    sqlx::query(
+        "INSERT INTO operations (id, tenant_uid, customer, tenant, kind, generation, request_id, \
+         request_hash, create_time, end_time, cancel_requested, outcome, stages) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 0, NULL, NULL)",
+    )
+    .bind(tenant.operation.to_string())
+    .bind(tenant.uid.to_string())
+    .bind(tenant.name.customer.as_str())
+    .bind(tenant.name.tenant.as_str())
+    .bind(kind_word(kind))
+    .bind(tenant.generation)
+    .bind(request.request_id.map(|id| id.to_string()))
+    .bind(&request.request_hash)
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(unavailable("writing an operation"))?;
+    Ok(Accepted {
+        tenant: Some(tenants::find(connection, &tenant.name).await?),
+        operation: read(connection, tenant.operation).await?,
+        replayed: false,
+    })
+}
+
+/// The answer to an earlier request with the same id. Ids are kept as long as operations are.
+pub(crate) async fn replay(
+    connection: &mut SqliteConnection,
+    customer: &CustomerId,
+    request: &RequestKey,
+) -> Result<Option<Accepted>, StoreError> {
+    let Some(request_id) = request.request_id else { return Ok(None) };
+    let row = sqlx::query("SELECT * FROM operations WHERE customer = $1 AND request_id = $2")
+        .bind(customer.as_str())
+        .bind(request_id.to_string())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable("looking for a request id"))?;
+    let Some(row) = row else { return Ok(None) };
+    let hash: String = row.try_get("request_hash").map_err(unavailable("reading a request"))?;
+    if hash != request.request_hash {
+        return Err(StoreError::RequestIdReused(request_id.to_string()));
+    }
+    let operation = with_stages(connection, rows::operation(&row)?).await?;
+    let tenant = tenants::maybe(connection, &operation.tenant).await?;
+    let tenant = tenant.filter(|tenant| tenant.uid == operation.tenant_uid);
+    Ok(Some(Accepted { tenant, operation, replayed: true }))
+}
+
+/// An operation, with the stages kept at its end.
+pub(crate) async fn read(
+    connection: &mut SqliteConnection,
+    id: OperationId,
+) -> Result<Operation, StoreError> {
+    let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("reading an operation"))?
+        .ok_or_else(|| StoreError::NotFound(format!("operations/{id}")))?;
+    rows::operation(&row)
+}
+
+/// Adds the live stages to an operation that runs; one that has ended has its own.
+pub(crate) async fn with_stages(
+    connection: &mut SqliteConnection,
+    mut operation: Operation,
+) -> Result<Operation, StoreError> {
+    if operation.outcome.is_none() {
+        operation.stages = live_stages(connection, &operation).await?;
+    }
+    Ok(operation)
+}
+
+async fn live_stages(
+    connection: &mut SqliteConnection,
+    operation: &Operation,
+) -> Result<Vec<StageRecord>, StoreError> {
+    let direction = tenants::direction(connection, operation.tenant_uid)
+        .await?
+        .unwrap_or(Direction::Absent);
+    let mut stages = stages::read(connection, operation.tenant_uid).await?;
+    stages.retain(|record| {
+        stages::concerns(record, operation.kind, operation.cancel_requested, direction)
+    });
+    stages.sort_by(|a, b| {
+        (a.direction, a.start_time, &a.stage).cmp(&(b.direction, b.start_time, &b.stage))
+    });
+    Ok(stages)
+}
+
+/// Ends an operation that runs, keeping its stages as they stand; one that has ended stays.
+pub(crate) async fn end(
+    connection: &mut SqliteConnection,
+    id: OperationId,
+    outcome: &OperationOutcome,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let operation = read(connection, id).await?;
+    if operation.outcome.is_some() {
+        return Ok(());
+    }
+    let stages: Vec<StageRecord> = live_stages(connection, &operation)
+        .await?
+        .into_iter()
+        .map(|record| StageRecord { checkpoint: Vec::new(), status: Vec::new(), ..record })
+        .collect();
+    sqlx::query("UPDATE operations SET outcome = $1, end_time = $2, stages = $3 WHERE id = $4")
+        .bind(json("outcome", outcome)?)
+        .bind(now.0)
+        .bind(json("stages", &stages)?)
+        .bind(id.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable("ending an operation"))?;
+    Ok(())
+}
+
+/// Asks for cancellation; returns whether that is new.
+pub(crate) async fn request_cancel(
+    connection: &mut SqliteConnection,
+    operation: &Operation,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    // AIP-151: cancelling what has ended, or is being cancelled, changes nothing.
+    if operation.outcome.is_some() || operation.cancel_requested {
+        return Ok(false);
+    }
+    let direction = tenants::direction(connection, operation.tenant_uid).await?;
+    if operation.kind == OperationKind::Delete || direction != Some(Direction::Present) {
+        return Err(StoreError::FailedPrecondition(
+            "a delete can't be cancelled: part of the environment may be gone already".into(),
+        ));
+    }
+    sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
+        .bind(operation.id.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable("cancelling an operation"))?;
+    tenants::request_cancel(connection, operation.tenant_uid, operation.id, now).await?;
+    Ok(true)
+}
+
+/// A page, newest first.
+pub(crate) async fn list(
+    connection: &mut SqliteConnection,
+    query: &OperationQuery,
+) -> Result<Page<Operation>, StoreError> {
+    let limit = page_limit(query.limit);
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM operations WHERE 1 = 1");
+    if let Some(name) = &query.tenant {
+        sql.push(" AND customer = ").push_bind(name.customer.as_str());
+        sql.push(" AND tenant = ").push_bind(name.tenant.as_str());
+    }
+    match query.done {
+        None => {}
+        Some(true) => drop(sql.push(" AND outcome IS NOT NULL")),
+        Some(false) => drop(sql.push(" AND outcome IS NULL")),
+    }
+    if let Some(text) = query.after.as_deref() {
+        let after: OperationId = text
+            .parse()
+            .map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
+        sql.push(" AND id < ").push_bind(after.to_string());
+    }
+    // UUIDv7 ids grow with time, so their order is the order of creation.
+    sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    let rows = sql
+        .build()
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable("listing operations"))?;
+    let items: Vec<Operation> = rows.iter().map(rows::operation).collect::<Result<_, _>>()?;
+    Ok(page(items, limit, |operation| operation.id.to_string()))
+}
+
+/// Ends the operation that a later one takes over from.
+pub(crate) async fn supersede(
+    connection: &mut SqliteConnection,
+    earlier: OperationId,
+    by: OperationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    end(connection, earlier, &OperationOutcome::Superseded { by }, now).await
+}

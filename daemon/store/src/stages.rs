@@ -1,0 +1,104 @@
+//! The journal's rows: one per tenant, direction and stage. Knows no retry rule: which record
+//! follows which is the domain's business.
+
+use landlord_core::{
+    Direction, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError,
+};
+use sqlx::SqliteConnection;
+
+use crate::rows::{self, direction_word, stage_json, unavailable};
+
+/// All stage records of a tenant, both directions.
+pub(crate) async fn read(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+) -> Result<Vec<StageRecord>, StoreError> {
+    sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1")
+        .bind(uid.to_string())
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable("reading stages"))?
+        .iter()
+        .map(rows::stage)
+        .collect()
+}
+
+/// Inserts or replaces a record.
+pub(crate) async fn put(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+    record: &StageRecord,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO stages (tenant_uid, direction, stage, record, checkpoint, status) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_uid, direction, stage) \
+         DO UPDATE SET record = excluded.record, checkpoint = excluded.checkpoint, \
+         status = excluded.status",
+    )
+    .bind(uid.to_string())
+    .bind(direction_word(record.direction))
+    .bind(record.stage.to_string())
+    .bind(stage_json(record)?)
+    .bind(&record.checkpoint)
+    .bind(&record.status)
+    .execute(connection)
+    .await
+    .map_err(unavailable("writing a stage"))?;
+    Ok(())
+}
+
+/// In the tenant's direction, failed stages run again, and the patience with those in trouble
+/// begins anew. Attempts go on counting.
+pub(crate) async fn restart_failed(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for record in read(connection, tenant.uid).await? {
+        let open = matches!(record.state, StageState::Failed | StageState::Running);
+        if record.direction != tenant.direction || !open {
+            continue;
+        }
+        let again = StageRecord {
+            state: StageState::Running,
+            start_time: now,
+            end_time: None,
+            poll_time: now,
+            failing_since: None,
+            failures: 0,
+            ..record
+        };
+        put(connection, tenant.uid, &again).await?;
+    }
+    Ok(())
+}
+
+/// Removes all records of a tenant.
+pub(crate) async fn remove(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM stages WHERE tenant_uid = $1")
+        .bind(uid.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable("removing stages"))?;
+    Ok(())
+}
+
+/// Whether a record belongs to what an operation is about.
+pub(crate) fn concerns(
+    record: &StageRecord,
+    kind: landlord_core::OperationKind,
+    cancelled: bool,
+    direction: Direction,
+) -> bool {
+    use landlord_core::OperationKind::{Create, Delete, Retry, Update};
+    match kind {
+        Delete => record.direction == Direction::Absent,
+        // What failed may have been an unwinding.
+        Retry => record.direction == direction,
+        // A cancelled one also shows how it is unwound.
+        Create | Update => record.direction == Direction::Present || cancelled,
+    }
+}

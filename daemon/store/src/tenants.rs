@@ -1,0 +1,180 @@
+//! Rows of tenants: inserted, rewritten by the API, read.
+//!
+//! `next_due` is when the tenant may next be claimed. While a lease runs it is the lease's end,
+//! whatever happens meanwhile: the API's writes raise `revision`, and the release sees that. So
+//! one index answers both what is due and when something will be.
+
+use landlord_core::{
+    Direction, OperationId, Tenant, TenantName, TenantUid, Timestamp,
+    ports::{Page, StoreError, TenantQuery},
+};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+
+use crate::rows::{
+    self, direction_word, json, page, page_limit, priority, state_word, unavailable,
+};
+
+/// A tenant by name, if there is one.
+pub(crate) async fn maybe(
+    connection: &mut SqliteConnection,
+    name: &TenantName,
+) -> Result<Option<Tenant>, StoreError> {
+    sqlx::query("SELECT * FROM tenants WHERE customer = $1 AND tenant = $2")
+        .bind(name.customer.as_str())
+        .bind(name.tenant.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("reading a tenant"))?
+        .map(|row| rows::tenant(&row))
+        .transpose()
+}
+
+/// A tenant by name.
+pub(crate) async fn find(
+    connection: &mut SqliteConnection,
+    name: &TenantName,
+) -> Result<Tenant, StoreError> {
+    maybe(connection, name).await?.ok_or_else(|| StoreError::NotFound(name.to_string()))
+}
+
+/// Towards what the engine works; `None`: the tenant is gone.
+pub(crate) async fn direction(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+) -> Result<Option<Direction>, StoreError> {
+    sqlx::query_scalar::<_, String>("SELECT direction FROM tenants WHERE uid = $1")
+        .bind(uid.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("reading a tenant"))?
+        .map(|text| rows::direction(&text))
+        .transpose()
+}
+
+/// A new tenant, due at once.
+pub(crate) async fn insert(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
+         direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
+         create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
+         lease_until, next_due, priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
+         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14)",
+    )
+    .bind(tenant.uid.to_string())
+    .bind(tenant.name.customer.as_str())
+    .bind(tenant.name.tenant.as_str())
+    .bind(tenant.offer.class.as_str())
+    .bind(tenant.offer.provider.as_str())
+    .bind(json("spec", &tenant.spec)?)
+    .bind(json("offer", &tenant.offer)?)
+    .bind(tenant.generation)
+    .bind(direction_word(tenant.direction))
+    .bind(state_word(tenant.status.state))
+    .bind(json("status", &tenant.status)?)
+    .bind(tenant.operation.to_string())
+    .bind(tenant.create_time.0)
+    .bind(priority(Direction::Present, false))
+    .execute(connection)
+    .await
+    .map_err(unavailable("writing a tenant"))?;
+    Ok(())
+}
+
+/// The API's write of a tenant: its version and revision rise. If `due`, it can be claimed at
+/// once, or as soon as the lease under which it is being worked on is given back or over.
+pub(crate) async fn rewrite(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    now: Timestamp,
+    due: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tenants SET class = $1, provider = $2, spec = $3, offer = $4, generation = $5, \
+         direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
+         operation = $10, cancel_requested = 0, update_time = $11, delete_time = $12, \
+         revision = revision + 1, \
+         next_due = CASE WHEN $13 = 1 AND lease_until <= $11 THEN $11 ELSE next_due END, \
+         priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15",
+    )
+    .bind(tenant.offer.class.as_str())
+    .bind(tenant.offer.provider.as_str())
+    .bind(json("spec", &tenant.spec)?)
+    .bind(json("offer", &tenant.offer)?)
+    .bind(tenant.generation)
+    .bind(direction_word(tenant.direction))
+    .bind(i64::from(tenant.force_delete))
+    .bind(state_word(tenant.status.state))
+    .bind(json("status", &tenant.status)?)
+    .bind(tenant.operation.to_string())
+    .bind(now.0)
+    .bind(tenant.delete_time.map(|time| time.0))
+    .bind(i64::from(due))
+    .bind(priority(tenant.direction, false))
+    .bind(tenant.uid.to_string())
+    .execute(connection)
+    .await
+    .map_err(unavailable("updating a tenant"))?;
+    Ok(())
+}
+
+/// Marks the tenant for cancellation of its operation.
+pub(crate) async fn request_cancel(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+    operation: OperationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE tenants SET cancel_requested = 1, revision = revision + 1, version = version + 1, \
+         update_time = $1, next_due = CASE WHEN lease_until <= $1 THEN $1 ELSE next_due END \
+         WHERE uid = $2 AND operation = $3",
+    )
+    .bind(now.0)
+    .bind(uid.to_string())
+    .bind(operation.to_string())
+    .execute(connection)
+    .await
+    .map_err(unavailable("cancelling an operation"))?;
+    Ok(())
+}
+
+/// A page, by customer and tenant.
+pub(crate) async fn list(
+    connection: &mut SqliteConnection,
+    query: &TenantQuery,
+) -> Result<Page<Tenant>, StoreError> {
+    let limit = page_limit(query.limit);
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM tenants WHERE 1 = 1");
+    if let Some(customer) = &query.customer {
+        sql.push(" AND customer = ").push_bind(customer.as_str());
+    }
+    if let Some(provider) = &query.provider {
+        sql.push(" AND provider = ").push_bind(provider.as_str());
+    }
+    if let Some(class) = &query.class {
+        sql.push(" AND class = ").push_bind(class.as_str());
+    }
+    if !query.states.is_empty() {
+        sql.push(" AND state IN (");
+        let mut words = sql.separated(", ");
+        for state in &query.states {
+            words.push_bind(state_word(*state));
+        }
+        sql.push(")");
+    }
+    if let Some(text) = query.after.as_deref() {
+        let after: TenantName = text
+            .parse()
+            .map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
+        sql.push(" AND (customer, tenant) > (").push_bind(after.customer.as_str());
+        sql.push(", ").push_bind(after.tenant.as_str()).push(")");
+    }
+    sql.push(" ORDER BY customer, tenant LIMIT ").push_bind(i64::from(limit) + 1);
+    let rows =
+        sql.build().fetch_all(connection).await.map_err(unavailable("listing tenants"))?;
+    let items: Vec<Tenant> = rows.iter().map(rows::tenant).collect::<Result<_, _>>()?;
+    Ok(page(items, limit, |tenant| tenant.name.to_string()))
+}
