@@ -14,6 +14,9 @@ pub struct Arguments {
     /// Daemon: unix:///path or http://127.0.0.1:port.
     #[arg(long, global = true, env = "LANDLORD_SERVER", default_value = SERVER_DEFAULT)]
     pub server: String,
+    /// Customer of the tenants that are named without one, and of lists.
+    #[arg(long, global = true, env = "LANDLORD_CUSTOMER")]
+    pub customer: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -21,7 +24,7 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed out but running, 5 not found, \
 6 conflict, 7 auth, 8 unavailable, 9 cancelled.\n\
-A TENANT is customers/CUSTOMER/tenants/TENANT, or CUSTOMER/TENANT.";
+A TENANT is customers/CUSTOMER/tenants/TENANT, CUSTOMER/TENANT, or with --customer: TENANT or tenant/TENANT.";
 
 /// Commands.
 #[derive(Debug, Subcommand)]
@@ -120,6 +123,9 @@ pub struct Apply {
     /// Idempotency key (UUID), for a file with one tenant.
     #[arg(long)]
     pub request_id: Option<String>,
+    /// Form of the output; table: a line of words for each tenant.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// `get`.
@@ -129,9 +135,12 @@ pub struct Get {
     pub what: String,
     /// Name, after `tenant` or `operation`.
     pub name: Option<String>,
-    /// Of this customer only.
-    #[arg(long)]
-    pub customer: Option<String>,
+    /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
+    #[arg(short = 'A', long)]
+    pub all_customers: bool,
+    /// Go on with every change, until interrupted (tenants only).
+    #[arg(short, long)]
+    pub watch: bool,
     /// AIP-160 filter: `state = READY AND provider = "…"`.
     #[arg(long, default_value = "")]
     pub filter: String,
@@ -169,9 +178,9 @@ pub struct Watch {
     /// Tenant; none: all.
     #[arg(value_name = "TENANT")]
     pub name: Option<String>,
-    /// Of this customer only.
-    #[arg(long)]
-    pub customer: Option<String>,
+    /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
+    #[arg(short = 'A', long)]
+    pub all_customers: bool,
     /// Go on after this token.
     #[arg(long, default_value = "")]
     pub resume_token: String,

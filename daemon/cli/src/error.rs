@@ -86,7 +86,9 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Unreachable { .. } => Exit::Unavailable,
             Self::Refused(status) => of_code(status.code()),
-            Self::Operation { code: Code::Cancelled | Code::Aborted, .. } => Exit::Cancelled,
+            Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
+            // Another change took over.
+            Self::Operation { code: Code::Aborted, .. } => Exit::Conflict,
             Self::Operation { .. } | Self::Output(_) | Self::Answer(_) => Exit::Failed,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::NotFound(_) => Exit::NotFound,
@@ -94,6 +96,13 @@ impl Error {
     }
 }
 
+/// Whether a daemon that restarts can be behind it. landlordd itself never says UNKNOWN or
+/// CANCELLED to a question: a connection that broke in the middle does.
+pub(crate) fn is_outage(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)
+}
+
+/// The exit code of a refusal.
 fn of_code(code: Code) -> Exit {
     match code {
         Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => Exit::Usage,
@@ -114,4 +123,30 @@ fn describe(status: &Status) -> String {
     let lines: Vec<String> =
         request.field_violations.iter().map(|v| format!("  {}: {}", v.field, v.description)).collect();
     format!("the request is not valid:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_exit_code() {
+        let operation = |code| Error::Operation { code, message: String::new() };
+        let refused = |code| Error::from(Status::new(code, ""));
+        let cases = [
+            (Error::Usage(String::new()), 2), (refused(Code::InvalidArgument), 2), (refused(Code::OutOfRange), 2),
+            (operation(Code::ResourceExhausted), 3), (operation(Code::PermissionDenied), 3),
+            (refused(Code::Internal), 3), (Error::TimedOut(String::new()), 4),
+            (refused(Code::NotFound), 5), (Error::NotFound(String::new()), 5),
+            (refused(Code::AlreadyExists), 6), (refused(Code::Aborted), 6),
+            (refused(Code::FailedPrecondition), 6), (operation(Code::Aborted), 6),
+            (refused(Code::PermissionDenied), 7), (refused(Code::Unauthenticated), 7),
+            (refused(Code::Unavailable), 8),
+            (Error::Unreachable { server: String::new(), problem: String::new() }, 8),
+            (operation(Code::Cancelled), 9),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(error.exit() as u8, expected, "{error:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{io::Read as _, path::Path};
 
 use landlord_proto::v1;
 use prost::{Message as _, Name as _};
-use prost_reflect::{DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use crate::{error::Error, output};
@@ -89,9 +89,30 @@ fn message(fields: Map<String, Value>) -> Result<v1::Tenant, String> {
     let pool = output::pool().map_err(|error| error.to_string())?;
     let descriptor: MessageDescriptor =
         pool.get_message_by_name(&v1::Tenant::full_name()).ok_or("the API knows no tenant")?;
+    let problems: Vec<String> =
+        fields.iter().filter_map(|(name, value)| wrong_type(&descriptor, name, value)).collect();
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
+    }
     let dynamic = DynamicMessage::deserialize(descriptor, Value::Object(fields))
         .map_err(|error| format!("spec: {error}"))?;
     v1::Tenant::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
+}
+
+/// What is wrong with the type of one field.
+fn wrong_type(descriptor: &MessageDescriptor, name: &str, value: &Value) -> Option<String> {
+    let alone = Value::Object(Map::from_iter([(name.to_owned(), value.clone())]));
+    DynamicMessage::deserialize(descriptor.clone(), alone).err()?;
+    let field = descriptor.get_field_by_json_name(name)?;
+    let wanted = match field.kind() {
+        _ if field.is_map() => "a map of texts",
+        Kind::Message(_) => "a map",
+        Kind::Int32 | Kind::Int64 => "a whole number",
+        Kind::Bool => "true or false",
+        _ => "a text",
+    };
+    let at = if name == "labels" { "metadata" } else { "spec" };
+    Some(format!("{at}.{name} must be {wanted}, not {value}"))
 }
 
 fn take_text(map: &mut Map<String, Value>, field: &str, at: &str) -> Result<String, String> {
@@ -158,7 +179,9 @@ mod tests {
         let cases = [
             (GOOD.replace("storageGib", "storageGB"), "did you mean spec.storageGib?"),
             (GOOD.replace("metadata:", "metadat:"), "did you mean metadata?"),
-            (GOOD.replace("100", "lots"), "storageGib"),
+            (GOOD.replace("100", "100Gi"), "spec.storageGib must be a whole number, not \"100Gi\""),
+            (GOOD.replace("tier: gold", "tier: [1]"), "metadata.labels must be a map of texts"),
+            (GOOD.replace("100", "x").replace("class: small", "class: {}"), "spec.class must be a text, not {}; spec.storageGib"),
             (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
             (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),
             ("a: [".into(), "not valid YAML"),

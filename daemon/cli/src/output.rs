@@ -72,6 +72,17 @@ pub(crate) fn items(
     }
 }
 
+/// Writes further items of a list that is shown already: a table's without its head.
+pub(crate) fn rows(output: Output, items: &[Value], columns: &[Column<'_>]) -> Result<(), Error> {
+    match output {
+        Output::Table | Output::Wide => {
+            let table = table(items, columns, output == Output::Wide);
+            print(table.split_once('\n').map_or("", |(_, rows)| rows))
+        }
+        other => self::items(other, items, columns, true),
+    }
+}
+
 fn table(items: &[Value], columns: &[Column<'_>], wide: bool) -> String {
     let shown: Vec<_> = columns.iter().filter(|(_, only_wide, _)| wide || !only_wide).collect();
     let mut table = Table::new();

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal as _, Write as _},
+    io::{IsTerminal as _, Write},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ const BAR_STEPS: u64 = 1_000;
 /// Shows the stages of one operation.
 pub struct Progress {
     bars: Option<MultiProgress>,
+    lines: Box<dyn Write + Send>,
     by_stage: BTreeMap<String, Seen>,
     last_line: Instant,
 }
@@ -31,33 +32,46 @@ struct Seen {
 
 impl Default for Progress {
     fn default() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self {
-            bars: terminal.then(MultiProgress::new),
-            by_stage: BTreeMap::new(),
-            last_line: Instant::now(),
-        }
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        Self { bars, ..Self::plain(Box::new(std::io::stderr())) }
+    }
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Progress").field("terminal", &self.bars.is_some()).finish_non_exhaustive()
     }
 }
 
 impl Progress {
+    /// Lines, wherever they go.
+    #[must_use]
+    pub fn plain(lines: Box<dyn Write + Send>) -> Self {
+        Self { bars: None, lines, by_stage: BTreeMap::new(), last_line: Instant::now() }
+    }
+
     /// Shows what changed.
     pub fn update(&mut self, metadata: &OperationMetadata) {
+        self.update_at(metadata, Instant::now());
+    }
+
+    fn update_at(&mut self, metadata: &OperationMetadata, now: Instant) {
         for stage in &metadata.stages {
-            self.stage(stage);
+            self.stage(stage, now);
         }
-        if self.bars.is_none() && self.last_line.elapsed() >= HEARTBEAT {
+        if self.bars.is_none() && now.saturating_duration_since(self.last_line) >= HEARTBEAT {
             let running: Vec<String> = metadata
                 .stages
                 .iter()
                 .filter(|stage| stage.state() == State::Running)
                 .map(|stage| format!("{} {}", stage.stage, times(stage)))
                 .collect();
-            self.line(&format!("still working: {}", running.join(", ")));
+            let running = if running.is_empty() { "waiting to begin".into() } else { running.join(", ") };
+            self.line(&format!("still working: {running}"), now);
         }
     }
 
-    fn stage(&mut self, stage: &StageStatus) {
+    fn stage(&mut self, stage: &StageStatus, now: Instant) {
         let bars = self.bars.as_ref();
         let seen = self.by_stage.entry(stage.stage.clone()).or_insert_with(|| Seen {
             bar: bars.map(|bars| bars.add(new_bar(&stage.stage))),
@@ -83,14 +97,14 @@ impl Progress {
         seen.detail.clone_from(&stage.detail);
         seen.error.clone_from(&stage.error_message);
         if let Some(news) = news {
-            self.line(&news);
+            self.line(&news, now);
         }
     }
 
-    fn line(&mut self, text: &str) {
-        self.last_line = Instant::now();
+    fn line(&mut self, text: &str, now: Instant) {
+        self.last_line = now;
         // A closed terminal is no reason to fail.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(self.lines, "{text}");
     }
 
     /// Leaves what is shown as it stands.
@@ -158,7 +172,10 @@ fn times(stage: &StageStatus) -> String {
 
 fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    if seconds < 100.0 { format!("{seconds:.1}s") } else { format!("{:.0}m{:02.0}s", (seconds / 60.0).floor(), seconds % 60.0) }
+    if seconds < 100.0 {
+        return format!("{seconds:.1}s");
+    }
+    format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60)
 }
 
 fn expected(stage: &StageStatus) -> Duration {
@@ -174,4 +191,96 @@ pub(crate) fn elapsed(stage: &StageStatus) -> Duration {
         .as_ref()
         .map_or_else(|| jiff::Timestamp::now().as_millisecond(), millis);
     Duration::from_millis(u64::try_from(end - start).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn take(&self) -> Vec<String> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+        Some(prost_types::Timestamp { seconds, nanos: 0 })
+    }
+
+    fn stage(state: State, detail: &str) -> OperationMetadata {
+        let stage = StageStatus {
+            stage: "cluster".into(),
+            state: state.into(),
+            start_time: at(1_000),
+            end_time: (state != State::Running).then(|| at(1_754)).flatten(),
+            expected_duration: Some(prost_types::Duration { seconds: 90, nanos: 0 }),
+            detail: detail.into(),
+            ..StageStatus::default()
+        };
+        OperationMetadata { stages: vec![stage], ..OperationMetadata::default() }
+    }
+
+    #[test]
+    fn each_change_is_one_line() {
+        let lines = Lines::default();
+        let mut progress = Progress::plain(Box::new(lines.clone()));
+        let now = Instant::now();
+        for _ in 0..3 {
+            progress.update_at(&stage(State::Running, "CREATING"), now);
+        }
+        assert_eq!(lines.take(), ["cluster          started, expected 90.0s"]);
+        progress.update_at(&stage(State::Running, "UPDATING"), now);
+        assert_eq!(lines.take(), ["cluster          UPDATING"]);
+        let mut trouble = stage(State::Running, "UPDATING");
+        trouble.stages[0].error_kind = "THROTTLED".into();
+        trouble.stages[0].error_message = "slow down".into();
+        progress.update_at(&trouble, now);
+        assert_eq!(lines.take(), ["cluster          retrying (THROTTLED): slow down"]);
+        progress.update_at(&stage(State::Done, ""), now);
+        progress.update_at(&stage(State::Done, ""), now);
+        assert_eq!(lines.take(), ["cluster          done after 12m34s"]);
+    }
+
+    #[test]
+    fn a_failure_says_what_would_mend_it() {
+        let lines = Lines::default();
+        let mut failed = stage(State::Failed, "");
+        failed.stages[0].error_kind = "QUOTA".into();
+        failed.stages[0].error_message = "no network is left".into();
+        failed.stages[0].remedy = "raise the quota".into();
+        Progress::plain(Box::new(lines.clone())).update(&failed);
+        assert_eq!(lines.take(), ["cluster          FAILED after 12m34s (QUOTA): no network is left; raise the quota"]);
+    }
+
+    #[test]
+    fn silence_is_broken_by_heartbeats() {
+        let lines = Lines::default();
+        let mut progress = Progress::plain(Box::new(lines.clone()));
+        let begin = Instant::now();
+        progress.update_at(&stage(State::Running, ""), begin);
+        progress.update_at(&stage(State::Running, ""), begin + HEARTBEAT / 2);
+        assert_eq!(lines.take().len(), 1);
+        progress.update_at(&stage(State::Running, ""), begin + HEARTBEAT);
+        progress.update_at(&stage(State::Running, ""), begin + HEARTBEAT);
+        let told = lines.take();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("still working: cluster"), "{told:?}");
+    }
 }

@@ -1,11 +1,11 @@
 //! `apply`: creates what does not exist, changes what differs.
 
-use landlord_proto::{google::longrunning::Operation, v1};
+use landlord_proto::v1;
 use tonic::Code;
 
 use super::wait;
 use crate::{
-    arguments::Apply,
+    arguments::{Apply, Output},
     client::Client,
     error::Error,
     file::{self, TenantFile},
@@ -20,13 +20,10 @@ pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
     let mut client = Client::connect(server).await?;
     let mut running = Vec::new();
     for tenant in tenants {
-        let name = tenant.tenant.name.clone();
+        let wanted = tenant.tenant.clone();
         let (verb, operation) = one(&mut client, tenant, &apply).await?;
-        let dry = if apply.dry_run { " (dry run)" } else { "" };
-        output::print(&format!("{name} {verb}{dry}"))?;
-        if let Some(operation) = operation.filter(|_| !apply.dry_run) {
-            running.push(operation.name);
-        }
+        show(&mut client, wanted, verb, &apply).await?;
+        running.extend(operation.filter(|_| !apply.dry_run));
     }
     if apply.wait {
         for operation in running {
@@ -36,11 +33,30 @@ pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
     Ok(())
 }
 
+async fn show(
+    client: &mut Client,
+    wanted: v1::Tenant,
+    verb: &str,
+    apply: &Apply,
+) -> Result<(), Error> {
+    if matches!(apply.output, Output::Table | Output::Wide) {
+        let dry = if apply.dry_run { " (dry run)" } else { "" };
+        return output::print(&format!("{} {verb}{dry}", wanted.name));
+    }
+    let tenant = if apply.dry_run {
+        wanted
+    } else {
+        client.tenants.get_tenant(v1::GetTenantRequest { name: wanted.name }).await?.into_inner()
+    };
+    output::items(apply.output, &[output::json(&tenant)?], &[], true)
+}
+
+/// Applies one tenant: what was done, and the name of the operation that may still be at work.
 async fn one(
     client: &mut Client,
     wanted: TenantFile,
     apply: &Apply,
-) -> Result<(&'static str, Option<Operation>), Error> {
+) -> Result<(&'static str, Option<String>), Error> {
     let request_id = apply.request_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let get = v1::GetTenantRequest { name: wanted.tenant.name.clone() };
     let current = match client.tenants.get_tenant(get).await {
@@ -55,19 +71,19 @@ async fn one(
         }
         Err(status) => return Err(status.into()),
     };
-    if same(&current, &wanted.tenant) {
-        return Ok(("unchanged", None));
-    }
     let mut tenant = wanted.tenant;
     tenant.etag.clone_from(&current.etag);
     let mask = changed(&current, &tenant);
+    if mask.is_empty() {
+        return Ok(("unchanged", Some(current.latest_operation)));
+    }
     let request = v1::UpdateTenantRequest {
         tenant: Some(tenant),
         update_mask: Some(prost_types::FieldMask { paths: mask }),
         request_id,
         validate_only: apply.dry_run,
     };
-    Ok(("configured", Some(client.tenants.update_tenant(request).await?.into_inner())))
+    Ok(("configured", Some(client.tenants.update_tenant(request).await?.into_inner().name)))
 }
 
 async fn create(
@@ -75,7 +91,7 @@ async fn create(
     wanted: TenantFile,
     request_id: String,
     validate_only: bool,
-) -> Result<(&'static str, Option<Operation>), Error> {
+) -> Result<(&'static str, Option<String>), Error> {
     let request = v1::CreateTenantRequest {
         parent: format!("customers/{}", wanted.customer),
         tenant_id: wanted.tenant_id,
@@ -83,20 +99,21 @@ async fn create(
         request_id,
         validate_only,
     };
-    Ok(("created", Some(client.tenants.create_tenant(request).await?.into_inner())))
-}
-
-fn same(current: &v1::Tenant, wanted: &v1::Tenant) -> bool {
-    changed(current, wanted).is_empty()
+    Ok(("created", Some(client.tenants.create_tenant(request).await?.into_inner().name)))
 }
 
 /// Fields in which they differ; a field that the file leaves out has its default.
 fn changed(current: &v1::Tenant, wanted: &v1::Tenant) -> Vec<String> {
+    let placement = current.placement.clone().unwrap_or_default();
+    // Naming what the placement rules chose is no change.
+    let moves = |wanted: &str, named: &str, placed: &str| {
+        !wanted.is_empty() && wanted != named && !(named.is_empty() && wanted == placed)
+    };
     let differs = [
         ("display_name", current.display_name != wanted.display_name),
         ("labels", current.labels != wanted.labels),
-        ("class", !wanted.class.is_empty() && current.class != wanted.class),
-        ("region", !wanted.region.is_empty() && current.region != wanted.region),
+        ("class", moves(&wanted.class, &current.class, &placement.class)),
+        ("region", moves(&wanted.region, &current.region, &placement.region)),
         ("domain", current.domain != wanted.domain),
         ("storage_gib", current.storage_gib != wanted.storage_gib),
         ("node_count", current.node_count != wanted.node_count),

@@ -18,8 +18,8 @@ const REMOVED: &[Column<'_>] = &[
     ("NAME", false, |object| text(object, "displayName")),
 ];
 
-pub(crate) async fn run(server: &str, delete: Delete) -> Result<(), Error> {
-    let name = name::tenant(&delete.name)?;
+pub(crate) async fn run(server: &str, delete: Delete, customer: Option<&str>) -> Result<(), Error> {
+    let name = name::tenant(&delete.name, customer)?;
     let mut client = Client::connect(server).await?;
     let request = v1::DeleteTenantRequest {
         name: name.clone(),

@@ -1,12 +1,15 @@
 //! `get`, `events` and `plugins`: lists and single objects.
 
+use std::collections::BTreeMap;
+
 use landlord_proto::{
     google::longrunning::{GetOperationRequest, ListOperationsRequest, Operation},
     v1,
 };
 use serde_json::{Value, json};
+use tonic::Code;
 
-use super::metadata;
+use super::{metadata, watch};
 use crate::{
     arguments::{Get, Output},
     client::Client,
@@ -73,12 +76,14 @@ fn operation_state(operation: &Value) -> String {
     }
 }
 
-pub(crate) async fn run(client: &mut Client, get: Get) -> Result<(), Error> {
+pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -> Result<(), Error> {
+    let customer = customer.filter(|_| !get.all_customers);
     match (get.what.as_str(), get.name.as_deref()) {
-        ("tenants" | "tenant", None) => tenants(client, &get).await,
+        ("tenants" | "tenant", None) => tenants(client, &get, customer).await,
         ("operations" | "operation", None) => operations(client, &get).await,
-        ("providers" | "provider" | "plugins", _) => providers(client, get.output).await,
-        ("tenant" | "tenants", Some(name)) => tenant(client, name, get.output).await,
+        ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
+        ("provider" | "providers", Some(name)) => provider(client, name, get.output).await,
+        ("tenant" | "tenants", Some(name)) => tenant(client, name, customer, get.output).await,
         ("operation" | "operations", Some(name)) => {
             let name = name.strip_prefix("operations/").unwrap_or(name);
             operation(client, &format!("operations/{name}"), get.output).await
@@ -86,28 +91,86 @@ pub(crate) async fn run(client: &mut Client, get: Get) -> Result<(), Error> {
         (what, None) if what.starts_with("operations/") => {
             operation(client, what, get.output).await
         }
-        (what, None) if what.contains('/') => tenant(client, what, get.output).await,
+        (what, None) if what.starts_with("providers/") => provider(client, what, get.output).await,
+        (what, None) if what.contains('/') => tenant(client, what, customer, get.output).await,
         (what, _) => Err(Error::Usage(format!(
             "{what:?} is nothing to get; get tenants, operations, providers, or a tenant by its name"
         ))),
     }
 }
 
-async fn tenant(client: &mut Client, text: &str, form: Output) -> Result<(), Error> {
-    let request = v1::GetTenantRequest { name: name::tenant(text)? };
+async fn tenant(
+    client: &mut Client,
+    text: &str,
+    customer: Option<&str>,
+    form: Output,
+) -> Result<(), Error> {
+    let request = v1::GetTenantRequest { name: name::tenant(text, customer)? };
     let tenant = client.tenants.get_tenant(request).await?.into_inner();
     output::items(form, &[output::json(&tenant)?], TENANT, true)
 }
 
-async fn tenants(client: &mut Client, get: &Get) -> Result<(), Error> {
+async fn tenants(client: &mut Client, get: &Get, customer: Option<&str>) -> Result<(), Error> {
+    let parent = name::parent(customer);
+    // Known before the list is read, so that no change falls between.
+    let since = if get.watch { Some(watch::newest(client, &parent).await?) } else { None };
+    let items = all_tenants(client, &parent, &get.filter).await?;
+    if items.is_empty() {
+        super::remark("no tenants found");
+    }
+    let Some(since) = since else { return output::items(get.output, &items, TENANT, false) };
+    let form = if get.output == Output::Json { Output::Jsonl } else { get.output };
+    output::items(form, &items, TENANT, false)?;
+    let mut shown: BTreeMap<String, Value> = items.into_iter().map(|t| (text(&t, "name"), t)).collect();
+    let filter = get.filter.as_str();
+    watch::events(client, parent, since, async |client, event| {
+        let now = present(client, &event.tenant, filter).await?;
+        if shown.get(&event.tenant) == now.as_ref() {
+            return Ok(());
+        }
+        let row = match now {
+            Some(now) => {
+                shown.insert(event.tenant.clone(), now.clone());
+                now
+            }
+            None => match shown.remove(&event.tenant) {
+                Some(mut last) => {
+                    last["state"] = "GONE".into();
+                    last
+                }
+                None => return Ok(()),
+            },
+        };
+        output::rows(form, &[row], TENANT)
+    })
+    .await
+}
+
+/// A tenant as it is now, if it is there and within the filter.
+async fn present(client: &mut Client, name: &str, filter: &str) -> Result<Option<Value>, Error> {
+    let request = v1::GetTenantRequest { name: name.to_owned() };
+    let tenant = match client.tenants.get_tenant(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) if status.code() == Code::NotFound => return Ok(None),
+        Err(status) => return Err(status.into()),
+    };
+    if filter.is_empty() {
+        return output::json(&tenant).map(Some);
+    }
+    let parent = name.split("/tenants/").next().unwrap_or_default();
+    let all = all_tenants(client, parent, filter).await?;
+    Ok(all.into_iter().find(|tenant| text(tenant, "name") == name))
+}
+
+async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
         let request = v1::ListTenantsRequest {
-            parent: name::parent(get.customer.as_deref()),
+            parent: parent.to_owned(),
             page_size: PAGE,
             page_token,
-            filter: get.filter.clone(),
+            filter: filter.to_owned(),
         };
         let page = client.tenants.list_tenants(request).await?.into_inner();
         for tenant in &page.tenants {
@@ -115,10 +178,9 @@ async fn tenants(client: &mut Client, get: &Get) -> Result<(), Error> {
         }
         page_token = page.next_page_token;
         if page_token.is_empty() {
-            break;
+            return Ok(items);
         }
     }
-    output::items(get.output, &items, TENANT, false)
 }
 
 /// The metadata and response of an operation are of types that the client knows.
@@ -152,15 +214,32 @@ async fn operation(client: &mut Client, name: &str, form: Output) -> Result<(), 
 }
 
 async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
-    let request = ListOperationsRequest {
-        name: "operations".into(),
-        filter: get.filter.clone(),
-        page_size: PAGE,
-        ..Default::default()
-    };
-    let page = client.operations.list_operations(request).await?.into_inner();
-    let items = page.operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?;
-    output::items(get.output, &items, OPERATION, false)
+    let mut items = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListOperationsRequest {
+            name: "operations".into(),
+            filter: get.filter.clone(),
+            page_size: PAGE,
+            page_token,
+            ..Default::default()
+        };
+        let page = client.operations.list_operations(request).await?.into_inner();
+        for operation in &page.operations {
+            items.push(operation_json(operation)?);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return output::items(get.output, &items, OPERATION, false);
+        }
+    }
+}
+
+async fn provider(client: &mut Client, text: &str, form: Output) -> Result<(), Error> {
+    let id = text.strip_prefix("providers/").unwrap_or(text);
+    let request = v1::GetProviderRequest { name: format!("providers/{id}") };
+    let provider = client.providers.get_provider(request).await?.into_inner();
+    output::items(form, &[output::json(&provider)?], PROVIDER, true)
 }
 
 pub(crate) async fn providers(client: &mut Client, form: Output) -> Result<(), Error> {

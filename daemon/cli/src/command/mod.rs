@@ -26,6 +26,7 @@ use crate::{
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let server = arguments.server;
+    let customer = arguments.customer.as_deref();
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {
@@ -35,19 +36,22 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         }
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(&server, apply).await,
-        Command::Get(get) => get::run(&mut Client::connect(&server).await?, get).await,
+        Command::Get(get) => get::run(&mut Client::connect(&server).await?, get, customer).await,
         Command::Describe { name } => {
-            describe::run(&mut Client::connect(&server).await?, &name::tenant(&name)?).await
+            let name = name::tenant(&name, customer)?;
+            describe::run(&mut Client::connect(&server).await?, &name).await
         }
-        Command::Delete(delete) => delete::run(&server, delete).await,
-        Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch).await,
-        Command::Wait(wait) => wait::run(&mut Client::connect(&server).await?, wait).await,
+        Command::Delete(delete) => delete::run(&server, delete, customer).await,
+        Command::Watch(watch) => {
+            watch::run(&mut Client::connect(&server).await?, watch, customer).await
+        },
+        Command::Wait(wait) => wait::run(&server, wait, customer).await,
         Command::Events { name, output } => {
-            let name = name::tenant(&name)?;
+            let name = name::tenant(&name, customer)?;
             get::events(&mut Client::connect(&server).await?, &name, output).await
         }
         Command::Retry { name } => {
-            let name = name::tenant(&name)?;
+            let name = name::tenant(&name, customer)?;
             let request = v1::RetryTenantRequest {
                 name: name.clone(),
                 request_id: uuid::Uuid::new_v4().to_string(),
@@ -57,9 +61,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             let operation = client.tenants.retry_tenant(request).await?.into_inner();
             output::print(&format!("{name} retrying ({})", operation.name))
         }
-        Command::Cancel { name } => cancel(&server, &name).await,
+        Command::Cancel { name } => cancel(&server, &name, customer).await,
         Command::Kubeconfig { name } => {
-            let request = v1::GenerateKubeconfigRequest { name: name::tenant(&name)? };
+            let request = v1::GenerateKubeconfigRequest { name: name::tenant(&name, customer)? };
             let mut client = Client::connect(&server).await?;
             let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
             output::print(&answer.kubeconfig)
@@ -70,12 +74,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
 }
 
-async fn cancel(server: &str, text: &str) -> Result<(), Error> {
+async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {
+    let tenant = match text.starts_with("operations/") {
+        true => None,
+        false => Some(name::tenant(text, customer)?),
+    };
     let mut client = Client::connect(server).await?;
-    let operation = if text.starts_with("operations/") {
-        text.to_owned()
-    } else {
-        latest_operation(&mut client, &name::tenant(text)?).await?
+    let operation = match tenant {
+        None => text.to_owned(),
+        Some(tenant) => latest_operation(&mut client, &tenant).await?,
     };
     client.operations.cancel_operation(CancelOperationRequest { name: operation.clone() }).await?;
     output::print(&format!("{operation} cancelling"))

@@ -7,48 +7,102 @@ use landlord_proto::{
     v1::{self, tenant::State},
 };
 use tokio::time::Instant;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::metadata;
-use crate::{arguments::Wait, client::Client, error::Error, name, progress::Progress};
+use crate::{arguments::Wait, client::Client, error::{Error, is_outage}, name, progress::Progress};
 
 /// The daemon is asked this often: often enough for a live view.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A daemon that restarts is back by then.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
 
-pub(crate) async fn run(client: &mut Client, wait: Wait) -> Result<(), Error> {
-    if wait.name.starts_with("operations/") {
-        return operation(client, &wait.name, wait.timeout).await.map(|_| ());
-    }
-    let name = name::tenant(&wait.name)?;
+pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
     let goal = Goal::parse(&wait.goal)?;
+    let of_operation = wait.name.starts_with("operations/");
+    let name = if of_operation { wait.name.clone() } else { name::tenant(&wait.name, customer)? };
+    let mut client = Client::connect(server).await?;
+    if of_operation {
+        return operation(&mut client, &name, wait.timeout).await.map(|_| ());
+    }
     let deadline = Instant::now() + wait.timeout;
     let mut progress = Progress::default();
+    let mut seen = None;
+    let mut outage = Outage::default();
     loop {
-        let request = v1::GetTenantRequest { name: name.clone() };
-        let tenant = match client.tenants.get_tenant(request).await {
-            Ok(answer) => answer.into_inner(),
-            Err(status) if status.code() == Code::NotFound => return goal.gone(&name),
-            Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {
-                tokio::time::sleep(POLL_INTERVAL).await;
-                continue;
+        let state = match look(&mut client, &name).await {
+            Ok((tenant, operation)) => {
+                outage.over();
+                progress.update(&metadata(&operation));
+                if let Some(result) = goal.judge(&tenant, &operation) {
+                    progress.finish();
+                    return result;
+                }
+                seen = Some(operation.name);
+                tenant.state().as_str_name()
             }
-            Err(status) => return Err(status.into()),
+            Err(status) if status.code() == Code::NotFound => {
+                progress.finish();
+                return gone(&mut client, &goal, &name, seen).await;
+            }
+            Err(status) => {
+                outage.bear(status)?;
+                "not known"
+            }
         };
-        let request = GetOperationRequest { name: tenant.latest_operation.clone() };
-        let operation = client.operations.get_operation(request).await?.into_inner();
-        progress.update(&metadata(&operation));
-        if let Some(result) = goal.judge(&tenant, &operation) {
-            progress.finish();
-            return result;
-        }
         if Instant::now() >= deadline {
             progress.finish();
-            let state = tenant.state().as_str_name();
             return Err(Error::TimedOut(format!("{name} is {state} after {:?}; the work goes on", wait.timeout)));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+async fn look(client: &mut Client, name: &str) -> Result<(v1::Tenant, Operation), Status> {
+    let request = v1::GetTenantRequest { name: name.to_owned() };
+    let tenant = client.tenants.get_tenant(request).await?.into_inner();
+    let request = GetOperationRequest { name: tenant.latest_operation.clone() };
+    let operation = client.operations.get_operation(request).await?.into_inner();
+    Ok((tenant, operation))
+}
+
+/// The end of a wait for a tenant that does not exist (any more): the operation that was last
+/// seen at work tells how that came to be.
+async fn gone(
+    client: &mut Client,
+    goal: &Goal,
+    name: &str,
+    seen: Option<String>,
+) -> Result<(), Error> {
+    if matches!(goal, Goal::Deleted) {
+        return Ok(());
+    }
+    if let Some(operation) = seen {
+        let request = GetOperationRequest { name: operation };
+        let ending = ended(client.operations.get_operation(request).await?.into_inner());
+        if ending.is_err() || matches!(goal, Goal::Done) {
+            return ending.map(|_| ());
+        }
+    }
+    Err(Error::NotFound(format!("{name} does not exist")))
+}
+
+/// A daemon that does not answer, for a while.
+#[derive(Default)]
+struct Outage(Option<Instant>);
+
+impl Outage {
+    fn over(&mut self) {
+        self.0 = None;
+    }
+
+    /// Bears an outage with patience; any other error not at all.
+    fn bear(&mut self, status: Status) -> Result<(), Error> {
+        let since = *self.0.get_or_insert_with(Instant::now);
+        if !is_outage(&status) || since.elapsed() > OUTAGE_PATIENCE {
+            return Err(status.into());
+        }
+        Ok(())
     }
 }
 
@@ -74,15 +128,6 @@ impl Goal {
         }
     }
 
-    fn gone(&self, name: &str) -> Result<(), Error> {
-        match self {
-            Self::Deleted => Ok(()),
-            Self::Ready | Self::Done | Self::Condition(_) => {
-                Err(Error::NotFound(format!("{name} does not exist")))
-            }
-        }
-    }
-
     /// The end of the wait, if it has come: reached, or out of reach.
     fn judge(&self, tenant: &v1::Tenant, operation: &Operation) -> Option<Result<(), Error>> {
         let failed = || {
@@ -96,6 +141,8 @@ impl Goal {
         let (state, settled) = (tenant.state(), tenant.observed_generation == tenant.generation);
         match self {
             Self::Ready if state == State::Ready && settled && operation.done => Some(Ok(())),
+            // A cancelled create is unwound; its operation tells so in the end.
+            Self::Ready if state == State::Deleting && metadata(operation).kind != "delete" => None,
             Self::Ready if state == State::Deleting => {
                 let message = format!("{} is being deleted", tenant.name);
                 Some(Err(Error::Operation { code: Code::Aborted, message }))
@@ -120,12 +167,12 @@ pub(crate) async fn operation(
 ) -> Result<Operation, Error> {
     let deadline = Instant::now() + timeout;
     let mut progress = Progress::default();
-    let mut out_since: Option<Instant> = None;
+    let mut outage = Outage::default();
     loop {
         let request = GetOperationRequest { name: name.to_owned() };
         match client.operations.get_operation(request).await {
             Ok(answer) => {
-                out_since = None;
+                outage.over();
                 let operation = answer.into_inner();
                 progress.update(&metadata(&operation));
                 if operation.done {
@@ -133,13 +180,7 @@ pub(crate) async fn operation(
                     return ended(operation);
                 }
             }
-            Err(status) if status.code() == Code::Unavailable => {
-                let since = *out_since.get_or_insert_with(Instant::now);
-                if since.elapsed() > OUTAGE_PATIENCE {
-                    return Err(status.into());
-                }
-            }
-            Err(status) => return Err(status.into()),
+            Err(status) => outage.bear(status)?,
         }
         if Instant::now() >= deadline {
             progress.finish();

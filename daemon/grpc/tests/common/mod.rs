@@ -39,7 +39,7 @@ pub struct Daemon {
     pub woken: Arc<AtomicUsize>,
     pub stop: CancellationToken,
     pub served: JoinHandle<Result<(), ServeError>>,
-    folder: Arc<tempfile::TempDir>,
+    pub folder: Arc<tempfile::TempDir>,
 }
 
 #[derive(Default)]
@@ -148,6 +148,12 @@ impl Daemon {
     pub async fn again(&self, catalog: Catalog) -> Self {
         let socket = self.folder.path().join("again.sock");
         Self::serve(self.folder.clone(), self.store.clone(), socket, catalog).await
+    }
+
+    /// A daemon in the place of one that has ended.
+    pub async fn on(socket: &Path, store: SqliteStore) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::serve(folder, store, socket.to_owned(), catalog()).await
     }
 
     async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, socket: PathBuf, catalog: Catalog) -> Self {

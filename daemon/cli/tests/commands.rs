@@ -1,0 +1,246 @@
+//! The client as its users run it: the real binary against a real server and store.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+#[path = "../../grpc/tests/common/mod.rs"]
+mod common;
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use common::Daemon;
+use landlord_core::{ErrorKind, Failure, OperationOutcome, State, stage::RemovedObject};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+const PROD: &str = "customers/acme/tenants/prod";
+const FILE: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata: {customer: acme, name: prod}\n\
+    spec: {class: small, domain: acme.example.com, storageGib: 100}\n";
+
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn command(socket: &Path, arguments: &[&str]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_landlord"));
+    command
+        .args(["--server", &format!("unix://{}", socket.display())])
+        .args(arguments)
+        .env_remove("LANDLORD_SERVER")
+        .env_remove("LANDLORD_CUSTOMER")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn landlord(daemon: &Daemon, arguments: &[&str]) -> Answer {
+    let output = command(&daemon.socket, arguments).output().await.unwrap();
+    Answer {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs a command that must end with a code; gives both outputs.
+async fn expect(daemon: &Daemon, code: i32, arguments: &[&str]) -> (String, String) {
+    let answer = landlord(daemon, arguments).await;
+    assert_eq!(answer.code, code, "{arguments:?}:\n{}{}", answer.stdout, answer.stderr);
+    (answer.stdout, answer.stderr)
+}
+
+async fn apply(daemon: &Daemon, code: i32, text: &str, more: &[&str]) -> (String, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display().to_string();
+    let mut arguments = vec!["apply", "-f", &path];
+    arguments.extend(more);
+    expect(daemon, code, &arguments).await
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[tokio::test]
+async fn apply_creates_then_changes_then_leaves_alone() {
+    let daemon = Daemon::start().await;
+    assert_eq!(apply(&daemon, 0, FILE, &["--dry-run"]).await.0, format!("{PROD} created (dry run)\n"));
+    expect(&daemon, 5, &["get", "acme/prod"]).await;
+    assert_eq!(apply(&daemon, 0, FILE, &[]).await.0, format!("{PROD} created\n"));
+    assert_eq!(apply(&daemon, 0, FILE, &[]).await.0, format!("{PROD} unchanged\n"));
+    let grown = FILE.replace("100", "200");
+    let configured = apply(&daemon, 0, &grown, &["-o", "json"]).await.0;
+    assert_eq!(json(&configured)["storageGib"], 200);
+    let (_, error) = apply(&daemon, 2, FILE, &[]).await;
+    assert!(error.contains("tenant.storage_gib: can only grow"), "{error}");
+    // Several documents; a class that the rules chose may be named.
+    let two = format!("{}---\n{}", grown.replace("prod", "a").replace("class: small, ", ""), grown.replace("prod", "b"));
+    let (told, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
+    assert_eq!(told, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
+    let (told, _) = apply(&daemon, 0, &grown.replace("prod", "a"), &[]).await;
+    assert_eq!(told, "customers/acme/tenants/a unchanged\n");
+}
+
+#[tokio::test]
+async fn the_same_request_id_is_the_same_request() {
+    let daemon = Daemon::start().await;
+    let id = ["--request-id", "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4"];
+    apply(&daemon, 0, FILE, &id).await;
+    apply(&daemon, 0, FILE, &id).await;
+    let (operations, _) = expect(&daemon, 0, &["get", "operations", "-o", "name"]).await;
+    assert_eq!(operations.lines().count(), 1, "{operations}");
+    let (_, error) = apply(&daemon, 2, &FILE.replace("100", "200"), &id).await;
+    assert!(error.contains("use a new one"), "{error}");
+}
+
+#[tokio::test]
+async fn mistakes_are_told_without_a_daemon() {
+    let daemon = Daemon::start().await;
+    let (_, error) = apply(&daemon, 2, &FILE.replace("storageGib", "storageGB"), &[]).await;
+    assert!(error.contains("did you mean spec.storageGib?"), "{error}");
+    for arguments in [&["get", "nonsense"][..], &["describe", "prod"], &["wait", "acme/prod", "--for=rain"], &["--bad"],
+        &["apply", "-f", "/nowhere/at/all"], &["wait", "acme/prod", "--timeout=soon"]] {
+        expect(&daemon, 2, arguments).await;
+    }
+    let nobody = command(Path::new("/nowhere/landlord.sock"), &["get", "tenants"]).output().await.unwrap();
+    let error = String::from_utf8(nobody.stderr).unwrap();
+    assert_eq!(nobody.status.code(), Some(8), "{error}");
+    assert!(error.contains("/nowhere/landlord.sock") && error.contains("LANDLORD_SERVER"), "{error}");
+    assert!(expect(&daemon, 0, &["version"]).await.0.starts_with("landlord "));
+    assert!(expect(&daemon, 0, &["completion", "bash"]).await.0.contains("complete"));
+    assert!(expect(&daemon, 0, &["--help"]).await.0.contains("Exit codes"));
+}
+
+#[tokio::test]
+async fn every_form_of_output_shows_the_same() {
+    let daemon = Daemon::start().await;
+    assert_eq!(expect(&daemon, 0, &["get", "tenants", "-o", "name"]).await.0, "");
+    apply(&daemon, 0, FILE, &[]).await;
+    apply(&daemon, 0, &FILE.replace("acme,", "globex,"), &[]).await;
+    let get = async |more: &[&str]| {
+        let arguments = [&["get", "tenants"], more].concat();
+        expect(&daemon, 0, &arguments).await.0
+    };
+    let table = get(&[]).await;
+    assert!(table.starts_with("CUSTOMER  TENANT  STATE    CLASS  PROVIDER  REGION"), "{table}");
+    assert!(table.contains("\nacme      prod    PENDING  small  sky       here"), "{table}");
+    assert!(get(&["-o", "wide"]).await.contains("acme.example.com"));
+    assert_eq!(json(&get(&["-o", "json"]).await).as_array().unwrap().len(), 2);
+    let lines = get(&["-o", "jsonl"]).await;
+    assert_eq!(lines.lines().map(|line| json(line)["name"].clone()).next().unwrap(), PROD);
+    assert!(get(&["-o", "yaml"]).await.contains("domain: acme.example.com"));
+    assert_eq!(get(&["--customer", "acme", "-o", "name"]).await, format!("{PROD}\n"));
+    assert_eq!(get(&["--customer", "acme", "-A", "-o", "name"]).await.lines().count(), 2);
+    assert_eq!(get(&["--filter", "customer = globex", "-o", "name"]).await.lines().count(), 1);
+    // kubectl's ways to name one.
+    for arguments in [&["get", "acme/prod"][..], &["get", "tenant", "acme/prod"], &["get", "tenant/prod", "--customer=acme"],
+        &["get", "tenant", "prod", "--customer=acme"], &["get", PROD]] {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        assert_eq!(json(&expect(&daemon, 0, &arguments).await.0)["name"], PROD, "{arguments:?}");
+    }
+    let (operations, _) = expect(&daemon, 0, &["get", "operations", "-o", "json"]).await;
+    assert_eq!(json(&operations)[1]["metadata"]["kind"], "create");
+    assert!(expect(&daemon, 0, &["plugins"]).await.0.contains("providers/sky.main"));
+    let (provider, _) = expect(&daemon, 0, &["get", "providers", "sky.main", "-o", "json"]).await;
+    assert_eq!(json(&provider)["restartCount"], 2);
+}
+
+#[tokio::test]
+async fn wait_ends_at_every_end() {
+    let daemon = Daemon::start().await;
+    let wait = ["wait", "acme/prod", "--timeout=60s"];
+    let (_, error) = expect(&daemon, 5, &wait).await;
+    assert!(error.contains("does not exist"), "{error}");
+    apply(&daemon, 0, FILE, &[]).await;
+    let (_, error) = expect(&daemon, 4, &["wait", "acme/prod", "--timeout=10ms"]).await;
+    assert!(error.contains("the work goes on"), "{error}");
+    let failure = Failure::new(ErrorKind::Quota, "no network is left").with_remedy("raise the quota");
+    let failed = OperationOutcome::Failed { failure };
+    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Failed, failed));
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    assert!(answer.stderr.contains("no network is left; raise the quota"), "{}", answer.stderr);
+    let (described, _) = expect(&daemon, 0, &["describe", "acme/prod"]).await;
+    assert!(described.contains("State:       FAILED") && described.contains("raise the quota"), "{described}");
+    expect(&daemon, 0, &["retry", "acme/prod"]).await;
+    expect(&daemon, 6, &["retry", "acme/prod"]).await;
+    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Ready, OperationOutcome::Ready));
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let (kubeconfig, _) = expect(&daemon, 0, &["kubeconfig", "acme/prod"]).await;
+    assert_eq!(json(&kubeconfig)["kind"], "Config");
+    // READY already: apply --wait of the same file ends at once.
+    let (told, _) = apply(&daemon, 0, FILE, &["--wait"]).await;
+    assert!(told.contains("unchanged"), "{told}");
+}
+
+#[tokio::test]
+async fn a_cancelled_create_ends_its_wait_with_a_code_of_its_own() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, FILE, &[]).await;
+    expect(&daemon, 0, &["cancel", "acme/prod"]).await;
+    let operation = json(&expect(&daemon, 0, &["get", "operations", "-o", "json"]).await.0)[0]["name"].clone();
+    let operation = operation.as_str().unwrap();
+    let wait = ["wait", operation, "--timeout=60s"];
+    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Deleting, OperationOutcome::Cancelled));
+    assert_eq!(answer.code, 9, "{}", answer.stderr);
+}
+
+#[tokio::test]
+async fn delete_tells_what_it_removed() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, &FILE.replace("spec: {", "spec: {deletionProtection: true, "), &[]).await;
+    let (_, error) = expect(&daemon, 6, &["delete", "acme/prod"]).await;
+    assert!(error.contains("clear it first"), "{error}");
+    apply(&daemon, 0, FILE, &[]).await;
+    expect(&daemon, 6, &["delete", "acme/prod", "--etag=old"]).await;
+    let (told, _) = expect(&daemon, 0, &["delete", "acme/prod"]).await;
+    assert!(told.starts_with(&format!("{PROD} deleting (operations/")), "{told}");
+    let object = RemovedObject { r#type: "network".into(), id: "n-1".into(), name: "net".into() };
+    let gone = OperationOutcome::Deleted { removed: vec![object] };
+    let wait = ["delete", "acme/prod", "--wait", "-o", "json"];
+    let removing = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        daemon.settle(State::Deleting, gone).await;
+    };
+    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), removing);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(json(&answer.stdout)[0]["id"], "n-1", "data is on standard output alone");
+    assert!(answer.stderr.contains("1 objects were removed"), "{}", answer.stderr);
+    expect(&daemon, 5, &["delete", "acme/prod"]).await;
+    expect(&daemon, 0, &["wait", "acme/prod", "--for=deleted"]).await;
+    let (events, _) = expect(&daemon, 0, &["events", "acme/prod", "-o", "jsonl"]).await;
+    assert_eq!(json(events.lines().next().unwrap())["reason"], "CreateAccepted");
+}
+
+/// The next line of a program that goes on, or a failure rather than a hang.
+async fn line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> String {
+    let mut text = String::new();
+    let read = reader.read_line(&mut text);
+    tokio::time::timeout(Duration::from_secs(30), read).await.expect("a line comes").unwrap();
+    text
+}
+
+#[tokio::test]
+async fn watches_go_on_over_a_restart_and_miss_nothing() {
+    let daemon = Daemon::start().await;
+    let socket = daemon.socket.clone();
+    let mut events = command(&socket, &["watch", "-o", "jsonl", "--resume-token=0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(events.stdout.take().unwrap());
+    let mut table = command(&socket, &["get", "tenants", "-w"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut rows = BufReader::new(table.stdout.take().unwrap());
+    assert!(line(&mut rows).await.starts_with("CUSTOMER"));
+    apply(&daemon, 0, FILE, &[]).await;
+    assert_eq!(json(&line(&mut lines).await)["tenant"], PROD);
+    assert!(line(&mut rows).await.contains("PENDING"));
+    let Daemon { stop, served, store, folder, .. } = daemon;
+    stop.cancel();
+    served.await.unwrap().unwrap();
+    let daemon = Daemon::on(&socket, store).await;
+    apply(&daemon, 0, &FILE.replace("prod", "next"), &[]).await;
+    assert_eq!(json(&line(&mut lines).await)["tenant"], "customers/acme/tenants/next");
+    assert!(line(&mut rows).await.contains("next"));
+    events.kill().await.unwrap();
+    table.kill().await.unwrap();
+    drop(folder);
+}
