@@ -22,34 +22,17 @@ pub(crate) async fn ensure(
     parameters: &Parameters,
     own_role: Option<&str>,
 ) -> Result<()> {
-    let principals = parameters
-        .admin_principal_arns
-        .iter()
-        .map(String::as_str)
-        .chain(own_role);
+    let principals = parameters.admin_principal_arns.iter().map(String::as_str).chain(own_role);
     for principal in principals {
         ensure_one(aws, scope, names, principal).await?;
     }
     Ok(())
 }
 
-async fn ensure_one(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-    principal: &str,
-) -> Result<()> {
+async fn ensure_one(aws: &Clients, scope: &v1::Scope, names: &Names, principal: &str) -> Result<()> {
     let cluster = names.cluster();
-    let present = aws
-        .eks
-        .describe_access_entry()
-        .cluster_name(cluster)
-        .principal_arn(principal)
-        .send()
-        .await;
-    let present = present
-        .map_err(failed(action::DESCRIBE_ACCESS_ENTRY, principal))
-        .or_absent()?;
+    let present = aws.eks.describe_access_entry().cluster_name(cluster).principal_arn(principal).send().await;
+    let present = present.map_err(failed(action::DESCRIBE_ACCESS_ENTRY, principal)).or_absent()?;
     if present.is_none() {
         let request = aws
             .eks
@@ -58,52 +41,26 @@ async fn ensure_one(
             .principal_arn(principal)
             .client_request_token(names.token("access", principal))
             .set_tags(Some(tags::all(scope, "access").into_iter().collect()));
-        match request
-            .send()
-            .await
-            .map_err(failed(action::CREATE_ACCESS_ENTRY, principal))
-        {
+        match request.send().await.map_err(failed(action::CREATE_ACCESS_ENTRY, principal)) {
             Ok(_) => {}
             Err(error) if error.code() == "ResourceInUseException" => {}
             Err(error) => return Err(error),
         }
     }
     let policy = policy(&aws.region);
-    let listed = aws
-        .eks
-        .list_associated_access_policies()
-        .cluster_name(cluster)
-        .principal_arn(principal)
-        .send()
-        .await;
-    let listed = listed
-        .map_err(failed(action::LIST_ASSOCIATED_ACCESS_POLICIES, principal))
-        .or_absent()?;
-    let has = listed.is_some_and(|l| {
-        l.associated_access_policies()
-            .iter()
-            .any(|p| p.policy_arn() == Some(policy.as_str()))
-    });
+    let listed = aws.eks.list_associated_access_policies().cluster_name(cluster).principal_arn(principal).send().await;
+    let listed = listed.map_err(failed(action::LIST_ASSOCIATED_ACCESS_POLICIES, principal)).or_absent()?;
+    let has =
+        listed.is_some_and(|l| l.associated_access_policies().iter().any(|p| p.policy_arn() == Some(policy.as_str())));
     if has {
         return Ok(());
     }
-    let whole = AccessScope::builder()
-        .r#type(AccessScopeType::Cluster)
-        .build();
-    let request = aws
-        .eks
-        .associate_access_policy()
-        .cluster_name(cluster)
-        .principal_arn(principal);
+    let whole = AccessScope::builder().r#type(AccessScopeType::Cluster).build();
+    let request = aws.eks.associate_access_policy().cluster_name(cluster).principal_arn(principal);
     let answer = request.policy_arn(policy).access_scope(whole).send().await;
-    answer
-        .map(drop)
-        .map_err(failed(action::ASSOCIATE_ACCESS_POLICY, principal))
+    answer.map(drop).map_err(failed(action::ASSOCIATE_ACCESS_POLICY, principal))
 }
 
 fn policy(region: &str) -> String {
-    format!(
-        "arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
-        aws::partition(region)
-    )
+    format!("arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", aws::partition(region))
 }

@@ -9,19 +9,14 @@ pub(crate) struct Action {
     /// The action as the API names it.
     pub(crate) name: &'static str,
     /// Prefix of the permission in IAM; mostly the service's name.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "the IAM policy is checked against it")
-    )]
+    #[cfg_attr(not(test), allow(dead_code, reason = "the IAM policy is checked against it"))]
     pub(crate) permission: &'static str,
 }
 
 impl Action {
     /// The rate bucket that a call is taken from.
     pub(crate) fn bucket(self) -> &'static str {
-        let read = ["Describe", "List", "Get"]
-            .iter()
-            .any(|p| self.name.starts_with(p));
+        let read = ["Describe", "List", "Get"].iter().any(|p| self.name.starts_with(p));
         match (self.service, read) {
             ("eks", true) => "eks/read",
             ("eks", false) => "eks/write",
@@ -142,61 +137,21 @@ mod tests {
         ),
         (
             "AWS::EC2::Subnet",
-            &[
-                "ec2:CreateSubnet",
-                "ec2:DeleteSubnet",
-                "ec2:ModifySubnetAttribute",
-                "ec2:DescribeSubnets",
-            ],
+            &["ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:ModifySubnetAttribute", "ec2:DescribeSubnets"],
         ),
         (
             "AWS::EC2::InternetGateway",
-            &[
-                "ec2:CreateInternetGateway",
-                "ec2:DeleteInternetGateway",
-                "ec2:DescribeInternetGateways",
-            ],
+            &["ec2:CreateInternetGateway", "ec2:DeleteInternetGateway", "ec2:DescribeInternetGateways"],
         ),
-        (
-            "AWS::EC2::VPCGatewayAttachment",
-            &["ec2:AttachInternetGateway", "ec2:DetachInternetGateway"],
-        ),
-        (
-            "AWS::EC2::EIP",
-            &[
-                "ec2:AllocateAddress",
-                "ec2:ReleaseAddress",
-                "ec2:DescribeAddresses",
-            ],
-        ),
-        (
-            "AWS::EC2::NatGateway",
-            &[
-                "ec2:CreateNatGateway",
-                "ec2:DeleteNatGateway",
-                "ec2:DescribeNatGateways",
-            ],
-        ),
-        (
-            "AWS::EC2::RouteTable",
-            &[
-                "ec2:CreateRouteTable",
-                "ec2:DeleteRouteTable",
-                "ec2:DescribeRouteTables",
-            ],
-        ),
+        ("AWS::EC2::VPCGatewayAttachment", &["ec2:AttachInternetGateway", "ec2:DetachInternetGateway"]),
+        ("AWS::EC2::EIP", &["ec2:AllocateAddress", "ec2:ReleaseAddress", "ec2:DescribeAddresses"]),
+        ("AWS::EC2::NatGateway", &["ec2:CreateNatGateway", "ec2:DeleteNatGateway", "ec2:DescribeNatGateways"]),
+        ("AWS::EC2::RouteTable", &["ec2:CreateRouteTable", "ec2:DeleteRouteTable", "ec2:DescribeRouteTables"]),
         ("AWS::EC2::Route", &["ec2:CreateRoute", "ec2:DeleteRoute"]),
-        (
-            "AWS::EC2::SubnetRouteTableAssociation",
-            &["ec2:AssociateRouteTable", "ec2:DisassociateRouteTable"],
-        ),
+        ("AWS::EC2::SubnetRouteTableAssociation", &["ec2:AssociateRouteTable", "ec2:DisassociateRouteTable"]),
         (
             "AWS::EC2::SecurityGroup",
-            &[
-                "ec2:CreateSecurityGroup",
-                "ec2:DeleteSecurityGroup",
-                "ec2:DescribeSecurityGroups",
-            ],
+            &["ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:DescribeSecurityGroups"],
         ),
         (
             "AWS::EC2::LaunchTemplate",
@@ -227,12 +182,8 @@ mod tests {
     fn allowed() -> BTreeSet<String> {
         let policy: serde_json::Value = serde_json::from_str(POLICY).expect("JSON");
         let statements = policy["Statement"].as_array().expect("statements");
-        let actions = statements
-            .iter()
-            .flat_map(|s| s["Action"].as_array().expect("a list of actions"));
-        actions
-            .map(|a| a.as_str().expect("text").to_owned())
-            .collect()
+        let actions = statements.iter().flat_map(|s| s["Action"].as_array().expect("a list of actions"));
+        actions.map(|a| a.as_str().expect("text").to_owned()).collect()
     }
 
     fn is_allowed(allowed: &BTreeSet<String>, wanted: &str) -> bool {
@@ -245,11 +196,7 @@ mod tests {
     #[test]
     fn the_iam_policy_allows_every_action_that_is_called() {
         let allowed = allowed();
-        let missing: Vec<_> = ALL
-            .iter()
-            .map(|a| a.permission())
-            .filter(|p| !is_allowed(&allowed, p))
-            .collect();
+        let missing: Vec<_> = ALL.iter().map(|a| a.permission()).filter(|p| !is_allowed(&allowed, p)).collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 
@@ -262,13 +209,8 @@ mod tests {
         let known: BTreeMap<_, _> = OF_TYPES.iter().copied().collect();
         for part in template.split("\"Type\": \"").skip(1) {
             let kind = part.split('"').next().unwrap_or_default();
-            let permissions = known
-                .get(kind)
-                .unwrap_or_else(|| panic!("{kind}: list its permissions here"));
-            let missing: Vec<_> = permissions
-                .iter()
-                .filter(|p| !is_allowed(&allowed, p))
-                .collect();
+            let permissions = known.get(kind).unwrap_or_else(|| panic!("{kind}: list its permissions here"));
+            let missing: Vec<_> = permissions.iter().filter(|p| !is_allowed(&allowed, p)).collect();
             assert!(missing.is_empty(), "{kind}: {missing:?}");
         }
     }
@@ -277,10 +219,6 @@ mod tests {
     fn the_iam_policy_fits_and_gives_no_service_whole() {
         let length = POLICY.chars().filter(|c| !c.is_whitespace()).count();
         assert!(length <= POLICY_LEN_MAX, "{length}");
-        assert!(
-            allowed().iter().all(|a| a != "*" && !a.ends_with(":*")),
-            "{:?}",
-            allowed()
-        );
+        assert!(allowed().iter().all(|a| a != "*" && !a.ends_with(":*")), "{:?}", allowed());
     }
 }

@@ -1,9 +1,7 @@
 //! EKS add-ons: all asked for at once, as soon as the control plane is there. Those that run
 //! as Deployments become ACTIVE only once nodes have joined.
 
-use aws_sdk_eks::types::{
-    Addon, AddonPodIdentityAssociations, AddonStatus as Status, ResolveConflicts,
-};
+use aws_sdk_eks::types::{Addon, AddonPodIdentityAssociations, AddonStatus as Status, ResolveConflicts};
 use landlord_provider_api::{ProviderError, v1};
 
 use crate::{
@@ -33,30 +31,17 @@ struct Setup {
 fn setup(name: &str) -> Setup {
     match name {
         // Without network policy support in the CNI a NetworkPolicy is accepted and ignored.
-        "vpc-cni" => Setup {
-            configuration: Some(r#"{"enableNetworkPolicy":"true"}"#),
-            identity: None,
-        },
-        "aws-ebs-csi-driver" => Setup {
-            configuration: None,
-            identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")),
-        },
+        "vpc-cni" => Setup { configuration: Some(r#"{"enableNetworkPolicy":"true"}"#), identity: None },
+        "aws-ebs-csi-driver" => {
+            Setup { configuration: None, identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")) }
+        }
         _ => Setup::default(),
     }
 }
 
 async fn find(aws: &Clients, cluster: &str, name: &str) -> Result<Option<Addon>> {
-    let answer = aws
-        .eks
-        .describe_addon()
-        .cluster_name(cluster)
-        .addon_name(name)
-        .send()
-        .await;
-    Ok(answer
-        .map_err(failed(action::DESCRIBE_ADDON, name))
-        .or_absent()?
-        .and_then(|a| a.addon))
+    let answer = aws.eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
+    Ok(answer.map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.and_then(|a| a.addon))
 }
 
 /// Makes every add-on be there and active.
@@ -67,13 +52,7 @@ pub(crate) async fn ensure(
     network: &v1::NetworkStatus,
 ) -> Result<Outcome> {
     let names = Names::new(scope)?;
-    let looked = futures::future::join_all(
-        parameters
-            .addons
-            .iter()
-            .map(|name| find(aws, names.cluster(), name)),
-    )
-    .await;
+    let looked = futures::future::join_all(parameters.addons.iter().map(|name| find(aws, names.cluster(), name))).await;
     let mut waiting = Vec::new();
     let mut trouble: Option<crate::error::Error> = None;
     for (name, present) in parameters.addons.iter().zip(looked) {
@@ -117,25 +96,12 @@ async fn step(
         Some(Status::Active) => update(aws, names, parameters, name, &addon).await,
         Some(Status::CreateFailed | Status::DeleteFailed) => {
             // Deleted, so that the next attempt finds the name free.
-            let request = aws
-                .eks
-                .delete_addon()
-                .cluster_name(names.cluster())
-                .addon_name(name);
-            request
-                .send()
-                .await
-                .map(drop)
-                .map_err(failed(action::DELETE_ADDON, name))
-                .or_absent()?;
-            Err(issue
-                .unwrap_or_else(|| health::issue(&format!("add-on {name}"), "Unknown", "failed"))
-                .into())
+            let request = aws.eks.delete_addon().cluster_name(names.cluster()).addon_name(name);
+            request.send().await.map(drop).map_err(failed(action::DELETE_ADDON, name)).or_absent()?;
+            Err(issue.unwrap_or_else(|| health::issue(&format!("add-on {name}"), "Unknown", "failed")).into())
         }
         Some(status) => {
-            let why = issue
-                .map(|e| format!(" ({})", e.message))
-                .unwrap_or_default();
+            let why = issue.map(|e| format!(" ({})", e.message)).unwrap_or_default();
             Ok(Some(format!("add-on {name} is {status}{why}")))
         }
         None => Err(incomplete(action::DESCRIBE_ADDON, "the status")),
@@ -169,11 +135,7 @@ async fn create(
             .map_err(|e| crate::error::invalid(e.to_string()))?;
         request = request.pod_identity_associations(identity);
     }
-    match request
-        .send()
-        .await
-        .map_err(failed(action::CREATE_ADDON, name))
-    {
+    match request.send().await.map_err(failed(action::CREATE_ADDON, name)) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == "ResourceInUseException" => Ok(()),
         Err(error) => Err(error),
@@ -202,10 +164,7 @@ async fn update(
         .addon_version(version)
         .resolve_conflicts(ResolveConflicts::Overwrite)
         .client_request_token(names.token("addon-version", format_args!("{name}/{version}")));
-    request
-        .send()
-        .await
-        .map_err(failed(action::UPDATE_ADDON, name))?;
+    request.send().await.map_err(failed(action::UPDATE_ADDON, name))?;
     Ok(Some(format!("add-on {name} is being updated to {version}")))
 }
 
@@ -215,13 +174,7 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Str
     if cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
     }
-    let mut pages = aws
-        .eks
-        .list_addons()
-        .cluster_name(names.cluster())
-        .into_paginator()
-        .items()
-        .send();
+    let mut pages = aws.eks.list_addons().cluster_name(names.cluster()).into_paginator().items().send();
     while let Some(name) = pages.next().await {
         let name = name.map_err(failed(action::LIST_ADDONS, names.cluster()));
         let Some(name) = name.or_absent()? else { break };
@@ -242,10 +195,7 @@ fn owned(scope: &v1::Scope, addon: &Addon) -> v1::OwnedObject {
 }
 
 /// Makes the add-ons be absent.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let (mut removed, mut waiting, mut trouble) = (Vec::new(), Vec::new(), None);
     for name in list(aws, scope, &names).await? {
@@ -285,16 +235,8 @@ async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str)
     if addon.status() == Some(&Status::Deleting) {
         return Ok(Step::Going(None));
     }
-    let request = aws
-        .eks
-        .delete_addon()
-        .cluster_name(names.cluster())
-        .addon_name(name);
-    match request
-        .send()
-        .await
-        .map_err(failed(action::DELETE_ADDON, name))
-    {
+    let request = aws.eks.delete_addon().cluster_name(names.cluster()).addon_name(name);
+    match request.send().await.map_err(failed(action::DELETE_ADDON, name)) {
         Ok(_) => Ok(Step::Going(Some(owned(scope, &addon)))),
         Err(error) if error.is_absent() => Ok(Step::Going(Some(owned(scope, &addon)))),
         Err(error) if error.is_busy() => Ok(Step::Going(None)),
@@ -303,10 +245,7 @@ async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str)
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let mut addons = Vec::new();
     for name in list(aws, scope, &names).await? {
@@ -322,10 +261,7 @@ pub(crate) async fn observe(
         .filter(|a| a.status() != Some(&Status::Active))
         .map(|a| match health::addon(a) {
             Some(ProviderError { message, .. }) => message,
-            None => format!(
-                "add-on {} is not active",
-                a.addon_name().unwrap_or_default()
-            ),
+            None => format!("add-on {} is not active", a.addon_name().unwrap_or_default()),
         })
         .collect();
     if unready.is_empty() {

@@ -71,9 +71,7 @@ impl Aws {
         endpoint: Option<String>,
     ) -> Result<Self, ProviderError> {
         let http = HttpBuilder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::AwsLc,
-            ))
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
             .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -91,35 +89,21 @@ impl Aws {
         builder.set_endpoint_url(endpoint.clone());
         let base = builder.build();
         let credentials = scope.provider(&base).await;
-        let mut pool = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ATTEMPT_TIMEOUT);
+        let mut pool = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ATTEMPT_TIMEOUT);
         if endpoint.is_some() {
             pool = pool.no_proxy();
         }
-        let http = pool.build().map_err(|e| {
-            ProviderError::new(
-                ErrorKind::Internal,
-                format!("the HTTP client cannot be built: {e}"),
-            )
-        })?;
+        let http = pool
+            .build()
+            .map_err(|e| ProviderError::new(ErrorKind::Internal, format!("the HTTP client cannot be built: {e}")))?;
         let partition = RetryPartition::custom("landlord-eks").build();
-        Ok(Self {
-            base,
-            credentials,
-            partition,
-            http,
-            endpoint,
-            regions: Mutex::default(),
-        })
+        Ok(Self { base, credentials, partition, http, endpoint, regions: Mutex::default() })
     }
 
     /// The clients for a Region.
     pub(crate) fn region(&self, region: &str) -> Arc<Clients> {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = regions
-            .entry(region.to_owned())
-            .or_insert_with(|| Arc::new(self.build(region)));
+        let clients = regions.entry(region.to_owned()).or_insert_with(|| Arc::new(self.build(region)));
         Arc::clone(clients)
     }
 
@@ -135,9 +119,7 @@ impl Aws {
         macro_rules! client {
             ($sdk:ident, $config:expr) => {
                 $sdk::Client::from_conf(
-                    $sdk::config::Builder::from($config)
-                        .retry_partition(self.partition.clone())
-                        .build(),
+                    $sdk::config::Builder::from($config).retry_partition(self.partition.clone()).build(),
                 )
             };
         }
@@ -162,11 +144,7 @@ impl Aws {
 
 /// Domain of the partition that a Region belongs to.
 pub(crate) fn dns_suffix(region: &str) -> &'static str {
-    if region.starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    }
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
 /// Partition that a Region belongs to, as in ARNs.

@@ -35,9 +35,9 @@ impl Cidr {
 
     /// Whether it lies within a range for private use.
     pub(crate) fn is_private(self) -> bool {
-        PRIVATE.iter().any(|(base, prefix)| {
-            self.prefix >= *prefix && self.base & Self::mask(*prefix) == u32::from(*base)
-        })
+        PRIVATE
+            .iter()
+            .any(|(base, prefix)| self.prefix >= *prefix && self.base & Self::mask(*prefix) == u32::from(*base))
     }
 
     /// The `index`-th subnet that is `bits` longer; `None` past the end.
@@ -48,10 +48,7 @@ impl Cidr {
         }
         let size = 1_u64 << (32 - u32::from(prefix));
         let base = u64::from(self.base) + u64::from(index) * size;
-        Some(Self {
-            base: u32::try_from(base).ok()?,
-            prefix,
-        })
+        Some(Self { base: u32::try_from(base).ok()?, prefix })
     }
 }
 
@@ -87,10 +84,7 @@ mod tests {
     fn divides_without_overlap() {
         let vpc = cidr("10.42.0.0/16");
         assert_eq!(vpc.subnet(4, 1).expect("fits").to_string(), "10.42.16.0/20");
-        assert_eq!(
-            vpc.subnet(2, 3).expect("fits").to_string(),
-            "10.42.192.0/18"
-        );
+        assert_eq!(vpc.subnet(2, 3).expect("fits").to_string(), "10.42.192.0/18");
         assert_eq!(vpc.subnet(2, 4), None);
     }
 

@@ -28,19 +28,13 @@ impl Config {
     pub(crate) fn parse(text: &str) -> Result<Self, ProviderError> {
         let text = if text.trim().is_empty() { "{}" } else { text };
         let mut config: Self = serde_json::from_str(text).map_err(|e| {
-            ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the provider's settings are not valid: {e}"),
-            )
+            ProviderError::new(ErrorKind::Invalid, format!("the provider's settings are not valid: {e}"))
         })?;
         if config.sts_region.is_empty() {
             Self::STS_REGION.clone_into(&mut config.sts_region);
         }
-        config.parent_zones = config
-            .parent_zones
-            .into_iter()
-            .map(|(k, v)| (k.trim_end_matches('.').to_lowercase(), v))
-            .collect();
+        config.parent_zones =
+            config.parent_zones.into_iter().map(|(k, v)| (k.trim_end_matches('.').to_lowercase(), v)).collect();
         Ok(config)
     }
 
@@ -48,11 +42,7 @@ impl Config {
     pub(crate) fn parent_of(&self, domain: &str) -> Option<&str> {
         self.parent_zones
             .iter()
-            .filter(|(parent, _)| {
-                domain
-                    .strip_suffix(parent.as_str())
-                    .is_some_and(|rest| rest.ends_with('.'))
-            })
+            .filter(|(parent, _)| domain.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.')))
             .max_by_key(|(parent, _)| parent.len())
             .map(|(_, id)| id.as_str())
     }
@@ -90,11 +80,8 @@ pub(crate) fn endpoint(request: &v1::ConfigureRequest) -> Result<Option<String>,
         return Ok(None);
     }
     let invalid = |why: &str| {
-        ProviderError::new(
-            ErrorKind::Invalid,
-            format!("endpoint_override {text:?} {why}"),
-        )
-        .with_remedy("use an https URL, or http with a loopback address")
+        ProviderError::new(ErrorKind::Invalid, format!("endpoint_override {text:?} {why}"))
+            .with_remedy("use an https URL, or http with a loopback address")
     };
     let url: url::Url = text.parse().map_err(|_| invalid("is not a URL"))?;
     let loopback = match url.host() {
@@ -135,18 +122,10 @@ mod tests {
     #[test]
     fn plain_http_is_for_loopback_only() {
         let check = |url: &str| {
-            endpoint(&ConfigureRequest {
-                endpoint_override: url.to_owned(),
-                ..ConfigureRequest::default()
-            })
+            endpoint(&ConfigureRequest { endpoint_override: url.to_owned(), ..ConfigureRequest::default() })
         };
         assert_eq!(check("").expect("none"), None);
-        assert_eq!(
-            check("http://127.0.0.1:4566/")
-                .expect("loopback")
-                .as_deref(),
-            Some("http://127.0.0.1:4566")
-        );
+        assert_eq!(check("http://127.0.0.1:4566/").expect("loopback").as_deref(), Some("http://127.0.0.1:4566"));
         assert!(check("https://aws.internal").is_ok());
         for bad in ["http://aws.internal", "ftp://127.0.0.1", "nonsense"] {
             assert!(check(bad).is_err(), "{bad}");

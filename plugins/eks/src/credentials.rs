@@ -8,8 +8,7 @@ use std::{
 
 use aws_config::{
     BehaviorVersion, SdkConfig, default_provider::credentials::DefaultCredentialsChain,
-    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
-    sts::AssumeRoleProvider,
+    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, sts::AssumeRoleProvider,
 };
 use aws_credential_types::{
     Credentials,
@@ -82,13 +81,8 @@ impl Scope {
     /// INVALID. The message never holds a value, only the parser's view of the form.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |why: String| {
-            ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the credential scope is not valid: {why}"),
-            )
-            .with_remedy(
-                "its kind is default, profile, assume_role or static; see the plugin's README",
-            )
+            ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}"))
+                .with_remedy("its kind is default, profile, assume_role or static; see the plugin's README")
         };
         if bytes.is_empty() {
             return Ok(Self::Default {});
@@ -96,11 +90,7 @@ impl Scope {
         // serde's message can quote a value; of a secret nothing may be quoted, so only the
         // place is told.
         let scope: Self = serde_json::from_slice(bytes).map_err(|e| {
-            invalid(format!(
-                "unknown, missing or misplaced key near line {} column {}",
-                e.line(),
-                e.column()
-            ))
+            invalid(format!("unknown, missing or misplaced key near line {} column {}", e.line(), e.column()))
         })?;
         scope.check(0).map_err(invalid)?;
         Ok(scope)
@@ -108,26 +98,16 @@ impl Scope {
 
     fn check(&self, depth: usize) -> Result<(), String> {
         let required = |name: &str, value: &str| {
-            if value.is_empty() {
-                Err(format!("{name} is empty"))
-            } else {
-                Ok(())
-            }
+            if value.is_empty() { Err(format!("{name} is empty")) } else { Ok(()) }
         };
         match self {
             Self::Default {} => Ok(()),
             Self::Profile { name } => required("name", name),
-            Self::Static {
-                access_key_id,
-                secret_access_key,
-                ..
-            } => {
+            Self::Static { access_key_id, secret_access_key, .. } => {
                 required("access_key_id", access_key_id)?;
                 required("secret_access_key", secret_access_key)
             }
-            Self::AssumeRole {
-                role_arn, source, ..
-            } => {
+            Self::AssumeRole { role_arn, source, .. } => {
                 if !role_arn.starts_with("arn:aws") || !role_arn.contains(":role/") {
                     return Err("role_arn is not the ARN of a role".to_owned());
                 }
@@ -149,10 +129,7 @@ impl Scope {
 
     /// The provider of credentials. Reaches out only when asked for credentials.
     pub(crate) async fn provider(&self, base: &SdkConfig) -> SharedCredentialsProvider {
-        SharedCredentialsProvider::new(Cached {
-            inner: self.uncached(base).await,
-            held: Arc::default(),
-        })
+        SharedCredentialsProvider::new(Cached { inner: self.uncached(base).await, held: Arc::default() })
     }
 
     async fn uncached(&self, base: &SdkConfig) -> SharedCredentialsProvider {
@@ -165,23 +142,13 @@ impl Scope {
         };
         match self {
             Self::Default {} => {
-                let chain = DefaultCredentialsChain::builder()
-                    .configure(settings())
-                    .build()
-                    .await;
+                let chain = DefaultCredentialsChain::builder().configure(settings()).build().await;
                 SharedCredentialsProvider::new(chain)
             }
             Self::Profile { name } => SharedCredentialsProvider::new(
-                ProfileFileCredentialsProvider::builder()
-                    .configure(&settings())
-                    .profile_name(name)
-                    .build(),
+                ProfileFileCredentialsProvider::builder().configure(&settings()).profile_name(name).build(),
             ),
-            Self::Static {
-                access_key_id,
-                secret_access_key,
-                session_token,
-            } => {
+            Self::Static { access_key_id, secret_access_key, session_token } => {
                 let token = (!session_token.is_empty()).then(|| session_token.clone());
                 SharedCredentialsProvider::new(Credentials::new(
                     access_key_id,
@@ -191,24 +158,13 @@ impl Scope {
                     "landlord-static",
                 ))
             }
-            Self::AssumeRole {
-                role_arn,
-                external_id,
-                session_name,
-                source,
-            } => {
+            Self::AssumeRole { role_arn, external_id, session_name, source } => {
                 let source = match source {
                     Some(scope) => Box::pin(scope.uncached(base)).await,
                     None => Box::pin(Self::Default {}.uncached(base)).await,
                 };
-                let session = if session_name.is_empty() {
-                    SESSION_NAME
-                } else {
-                    session_name
-                };
-                let mut builder = AssumeRoleProvider::builder(role_arn)
-                    .configure(base)
-                    .session_name(session);
+                let session = if session_name.is_empty() { SESSION_NAME } else { session_name };
+                let mut builder = AssumeRoleProvider::builder(role_arn).configure(base).session_name(session);
                 if !external_id.is_empty() {
                     builder = builder.external_id(external_id);
                 }
@@ -234,9 +190,7 @@ impl Cached {
     async fn get(&self) -> provider::Result {
         let mut held = self.held.lock().await;
         if let Some(credentials) = held.as_ref() {
-            let fresh = credentials
-                .expiry()
-                .is_none_or(|end| end > SystemTime::now() + RENEW_BEFORE);
+            let fresh = credentials.expiry().is_none_or(|end| end > SystemTime::now() + RENEW_BEFORE);
             if fresh {
                 return Ok(credentials.clone());
             }

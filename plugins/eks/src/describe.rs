@@ -54,12 +54,7 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
         40.0,
         "describe actions: bucket 40, refill 10 a second. https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/load-balancer-api-throttling.html (2026-11)",
     ),
-    (
-        "tagging/read",
-        5.0,
-        15.0,
-        "assumption, below what the tagging API is known to stand (2026-11)",
-    ),
+    ("tagging/read", 5.0, 15.0, "assumption, below what the tagging API is known to stand (2026-11)"),
     (
         "sts/all",
         100.0,
@@ -131,13 +126,7 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 /// The description.
 pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-    let capabilities = [
-        "secrets-encryption",
-        "network-policy",
-        "pod-identity",
-        "delegation",
-        "leftovers",
-    ];
+    let capabilities = ["secrets-encryption", "network-policy", "pod-identity", "delegation", "leftovers"];
     v1::DescribeResponse {
         name: name.to_owned(),
         version: version.to_owned(),

@@ -43,10 +43,7 @@ pub(crate) struct ServiceError {
 }
 
 /// Turns an SDK error into ours: `.map_err(failed(action::CREATE_CLUSTER, name))`.
-pub(crate) fn failed<E>(
-    action: Action,
-    subject: impl Into<String>,
-) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
+pub(crate) fn failed<E>(action: Action, subject: impl Into<String>) -> impl FnOnce(SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -54,33 +51,19 @@ where
     move |error| {
         let raw = error.raw_response();
         let status = raw.map_or(0, |r| r.status().as_u16());
-        let retry_after = raw
-            .and_then(|r| r.headers().get("retry-after"))
-            .and_then(parse_retry_after);
+        let retry_after = raw.and_then(|r| r.headers().get("retry-after")).and_then(parse_retry_after);
         let (code, message) = match &error {
             SdkError::ServiceError(context) => {
                 let e = context.err();
                 match e.code() {
-                    Some(code) => (
-                        code.to_owned(),
-                        e.message().map_or_else(|| chain(e), str::to_owned),
-                    ),
-                    None => {
-                        undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e)))
-                    }
+                    Some(code) => (code.to_owned(), e.message().map_or_else(|| chain(e), str::to_owned)),
+                    None => undocumented(context.raw()).unwrap_or_else(|| (String::new(), chain(e))),
                 }
             }
             other => (no_answer_code(other), chain(other)),
         };
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-        Error::Service(Box::new(ServiceError {
-            action,
-            subject,
-            code,
-            message,
-            status,
-            retry_after,
-        }))
+        Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after }))
     }
 }
 
@@ -89,11 +72,8 @@ where
 /// <https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeResourceRecordSets.html>.
 fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
     let root = Element::parse(std::str::from_utf8(raw.body().bytes()?).ok()?)?;
-    let words: Vec<&str> = root
-        .children("Messages")
-        .flat_map(|m| m.children("Message"))
-        .map(Element::own_text)
-        .collect();
+    let words: Vec<&str> =
+        root.children("Messages").flat_map(|m| m.children("Message")).map(Element::own_text).collect();
     Some((root.name().to_owned(), words.join("; ")))
 }
 
@@ -204,24 +184,19 @@ fn state(error: &ServiceError) -> ProviderError {
     let service = error.action.service;
     let (mut kind, remedy) = match error_table::look_up(service, &error.code) {
         Some(found) => found,
-        None if error.code.is_empty() && matches!(error.status, 400 | 404 | 405) => (
-            ErrorKind::Internal,
-            "check endpoint_override: whatever answers there does not know this call",
-        ),
+        None if error.code.is_empty() && matches!(error.status, 400 | 404 | 405) => {
+            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call")
+        }
         None => (by_status(error.status), ""),
     };
     let mut remedy = remedy.to_owned();
     // IAM needs some seconds to spread a role that CloudFormation has just made.
     if error.code == "InvalidParameterException" && error.message.contains("could not be assumed") {
         kind = ErrorKind::Transient;
-        "the role has not spread through IAM yet, or its trust policy was changed"
-            .clone_into(&mut remedy);
+        "the role has not spread through IAM yet, or its trust policy was changed".clone_into(&mut remedy);
     }
     // CloudFormation has no code of its own for a stack that is busy.
-    let busy = [
-        "_IN_PROGRESS state and can not be updated",
-        "cannot be deleted while in status",
-    ];
+    let busy = ["_IN_PROGRESS state and can not be updated", "cannot be deleted while in status"];
     if error.code == "ValidationError" && busy.iter().any(|words| error.message.contains(words)) {
         kind = ErrorKind::Conflict;
     }
@@ -231,13 +206,9 @@ fn state(error: &ServiceError) -> ProviderError {
     if kind == ErrorKind::Auth
         && let Some(action) = missing_permission(&error.message)
     {
-        remedy = format!(
-            "allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry"
-        );
+        remedy = format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry");
     }
-    let mut stated = ProviderError::new(kind, error.to_string())
-        .with_code(&error.code)
-        .with_remedy(remedy);
+    let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
     stated.retry_after = error.retry_after;
     if kind == ErrorKind::Throttled {
         stated = stated.with_bucket(error.action.bucket());
@@ -272,11 +243,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> Error {
 
 /// INTERNAL, for an answer that lacks what its documentation promises.
 pub(crate) fn incomplete(action: Action, what: &str) -> Error {
-    ProviderError::new(
-        ErrorKind::Internal,
-        format!("the answer to {} lacks {what}", action.name),
-    )
-    .into()
+    ProviderError::new(ErrorKind::Internal, format!("the answer to {} lacks {what}", action.name)).into()
 }
 
 #[cfg(test)]
@@ -303,18 +270,9 @@ mod tests {
         let message = "User: arn:aws:sts::1:assumed-role/landlord/x is not authorized to perform: eks:CreateCluster on resource: arn:aws:eks:x";
         assert_eq!(missing_permission(message), Some("eks:CreateCluster"));
         assert_eq!(missing_permission("no"), None);
-        let error = stated(
-            action::CREATE_CLUSTER,
-            "AccessDeniedException",
-            message,
-            403,
-        );
+        let error = stated(action::CREATE_CLUSTER, "AccessDeniedException", message, 403);
         assert_eq!(error.kind, ErrorKind::Auth);
-        assert!(
-            error.remedy.contains("eks:CreateCluster"),
-            "{}",
-            error.remedy
-        );
+        assert!(error.remedy.contains("eks:CreateCluster"), "{}", error.remedy);
     }
 
     #[test]
@@ -330,60 +288,33 @@ mod tests {
         ];
         for (status, kind) in cases {
             assert_eq!(by_status(status), kind, "{status}");
-            assert_eq!(
-                stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind,
-                kind,
-                "{status}"
-            );
+            assert_eq!(stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind, kind, "{status}");
         }
     }
 
     #[test]
     fn throttling_names_its_bucket_and_keeps_retry_after() {
         let error = stated(action::DESCRIBE_STACKS, "Throttling", "Rate exceeded", 503);
-        assert_eq!(
-            (error.kind, error.bucket.as_str()),
-            (ErrorKind::Throttled, "cloudformation/read")
-        );
+        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"));
         assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
     }
 
     #[test]
     fn a_role_that_has_not_spread_yet_is_transient() {
-        let message = "Role with arn: x, could not be assumed because it does not exist or the trusted entity is not correct";
+        let message =
+            "Role with arn: x, could not be assumed because it does not exist or the trusted entity is not correct";
         assert_eq!(
-            stated(
-                action::CREATE_CLUSTER,
-                "InvalidParameterException",
-                message,
-                400
-            )
-            .kind,
+            stated(action::CREATE_CLUSTER, "InvalidParameterException", message, 400).kind,
             ErrorKind::Transient
         );
-        assert_eq!(
-            stated(
-                action::CREATE_CLUSTER,
-                "InvalidParameterException",
-                "other",
-                400
-            )
-            .kind,
-            ErrorKind::Invalid
-        );
+        assert_eq!(stated(action::CREATE_CLUSTER, "InvalidParameterException", "other", 400).kind, ErrorKind::Invalid);
     }
 
     #[test]
     fn a_busy_stack_is_a_conflict() {
         let message = "Stack:arn:x is in UPDATE_IN_PROGRESS state and can not be updated.";
-        assert_eq!(
-            stated(action::UPDATE_STACK, "ValidationError", message, 400).kind,
-            ErrorKind::Conflict
-        );
-        assert_eq!(
-            stated(action::UPDATE_STACK, "ValidationError", "other", 400).kind,
-            ErrorKind::Invalid
-        );
+        assert_eq!(stated(action::UPDATE_STACK, "ValidationError", message, 400).kind, ErrorKind::Conflict);
+        assert_eq!(stated(action::UPDATE_STACK, "ValidationError", "other", 400).kind, ErrorKind::Invalid);
     }
 
     #[test]

@@ -16,18 +16,8 @@ pub(crate) const TABLE: &[Row] = &[
     ("eks", "AccessDeniedException", Auth, ALLOW),
     ("eks", "BadRequestException", Invalid, ""),
     ("eks", "ClientException", Invalid, ""),
-    (
-        "eks",
-        "InvalidParameterException",
-        Invalid,
-        "correct the class parameter that the message names",
-    ),
-    (
-        "eks",
-        "InvalidRequestException",
-        Invalid,
-        "the message says what the cluster's state forbids",
-    ),
+    ("eks", "InvalidParameterException", Invalid, "correct the class parameter that the message names"),
+    ("eks", "InvalidRequestException", Invalid, "the message says what the cluster's state forbids"),
     ("eks", "InvalidStateException", Conflict, ""),
     ("eks", "NotFoundException", Conflict, ""),
     ("eks", "ResourceInUseException", Conflict, ""),
@@ -50,31 +40,16 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     // CloudFormation
     ("cloudformation", "AlreadyExistsException", Conflict, ""),
-    (
-        "cloudformation",
-        "InsufficientCapabilitiesException",
-        Internal,
-        "",
-    ),
+    ("cloudformation", "InsufficientCapabilitiesException", Internal, ""),
     (
         "cloudformation",
         "LimitExceededException",
         Quota,
         "delete stacks that are no longer needed or ask for a higher quota \"Stack count\" (L-0485CB21) in Service Quotas, then retry",
     ),
-    (
-        "cloudformation",
-        "OperationInProgressException",
-        Conflict,
-        "",
-    ),
+    ("cloudformation", "OperationInProgressException", Conflict, ""),
     ("cloudformation", "StaleRequestException", Conflict, ""),
-    (
-        "cloudformation",
-        "TokenAlreadyExistsException",
-        Conflict,
-        "",
-    ),
+    ("cloudformation", "TokenAlreadyExistsException", Conflict, ""),
     ("cloudformation", "StackNotFoundException", Conflict, ""),
     ("cloudformation", "ValidationError", Invalid, ""),
     // Route 53
@@ -93,18 +68,8 @@ pub(crate) const TABLE: &[Row] = &[
     ("route53", "DelegationSetNotReusable", Invalid, ""),
     ("route53", "HostedZoneAlreadyExists", Conflict, ""),
     ("route53", "HostedZoneNotEmpty", Conflict, ""),
-    (
-        "route53",
-        "InvalidChangeBatch",
-        Invalid,
-        "correct the record that the message names",
-    ),
-    (
-        "route53",
-        "InvalidDomainName",
-        Invalid,
-        "choose a valid domain name",
-    ),
+    ("route53", "InvalidChangeBatch", Invalid, "correct the record that the message names"),
+    ("route53", "InvalidDomainName", Invalid, "choose a valid domain name"),
     ("route53", "InvalidInput", Invalid, ""),
     ("route53", "InvalidArgument", Invalid, ""),
     ("route53", "InvalidVPCId", Invalid, ""),
@@ -161,18 +126,8 @@ pub(crate) const TABLE: &[Row] = &[
     // EC2
     ("ec2", "AuthFailure", Auth, RENEW),
     ("ec2", "UnauthorizedOperation", Auth, ALLOW),
-    (
-        "ec2",
-        "Blocked",
-        Auth,
-        "the account is blocked: open a case with AWS Support",
-    ),
-    (
-        "ec2",
-        "PendingVerification",
-        Auth,
-        "AWS is still verifying the account: wait, then retry",
-    ),
+    ("ec2", "Blocked", Auth, "the account is blocked: open a case with AWS Support"),
+    ("ec2", "PendingVerification", Auth, "AWS is still verifying the account: wait, then retry"),
     ("ec2", "DependencyViolation", Conflict, ""),
     ("ec2", "ResourceInUse", Conflict, ""),
     ("ec2", "IncorrectState", Conflict, ""),
@@ -195,12 +150,7 @@ pub(crate) const TABLE: &[Row] = &[
         Capacity,
         "the private subnets are full: use a larger vpc_cidr for new tenants or fewer nodes",
     ),
-    (
-        "ec2",
-        "Unsupported",
-        Capacity,
-        "the zone does not offer this machine type: choose another machine type or zone",
-    ),
+    ("ec2", "Unsupported", Capacity, "the zone does not offer this machine type: choose another machine type or zone"),
     ("ec2", "VpcLimitExceeded", Quota, QUOTA_VPCS),
     ("ec2", "AddressLimitExceeded", Quota, QUOTA_ADDRESSES),
     ("ec2", "NatGatewayLimitExceeded", Quota, QUOTA_NATS),
@@ -232,18 +182,8 @@ pub(crate) const TABLE: &[Row] = &[
         Quota,
         "ask for a higher quota \"Network interfaces per Region\" (L-DF5E4CA3) in Service Quotas, service Amazon VPC, then retry",
     ),
-    (
-        "ec2",
-        "VolumeLimitExceeded",
-        Quota,
-        "ask for more EBS storage in Service Quotas, service Amazon EBS, then retry",
-    ),
-    (
-        "ec2",
-        "ResourceLimitExceeded",
-        Quota,
-        "ask for a higher quota in Service Quotas, service Amazon EC2, then retry",
-    ),
+    ("ec2", "VolumeLimitExceeded", Quota, "ask for more EBS storage in Service Quotas, service Amazon EBS, then retry"),
+    ("ec2", "ResourceLimitExceeded", Quota, "ask for a higher quota in Service Quotas, service Amazon EC2, then retry"),
     ("ec2", "RequestLimitExceeded", Throttled, ""),
     ("ec2", "Client.RequestLimitExceeded", Throttled, ""),
     ("ec2", "InternalError", Transient, ""),
@@ -313,8 +253,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ValidationException", Invalid, ""),
 ];
 
-const ALLOW: &str =
-    "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
+const ALLOW: &str = "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
 const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or Region for the class";
 /// Remedies that the stack's failure reasons share with the codes.
@@ -323,17 +262,16 @@ pub(crate) const QUOTA_ADDRESSES: &str = "ask for a higher quota \"EC2-VPC Elast
 pub(crate) const QUOTA_NATS: &str = "ask for a higher quota \"NAT gateways per Availability Zone\" (L-FE5A380F) in Service Quotas, service Amazon VPC, then retry";
 pub(crate) const QUOTA_GATEWAYS: &str = "ask for a higher quota \"Internet gateways per Region\" (L-A4707A72) in Service Quotas, service Amazon VPC, then retry";
 pub(crate) const QUOTA_GROUPS: &str = "ask for a higher quota \"VPC security groups per Region\" (L-E79EC296) in Service Quotas, service Amazon VPC, then retry";
-pub(crate) const QUOTA_ROLES: &str = "ask for a higher quota \"Roles per account\" (L-FE177D64) in Service Quotas, service IAM, then retry";
-pub(crate) const QUOTA_TEMPLATES: &str = "ask for a higher quota \"Launch templates per Region\" in Service Quotas, service Amazon EC2, then retry";
+pub(crate) const QUOTA_ROLES: &str =
+    "ask for a higher quota \"Roles per account\" (L-FE177D64) in Service Quotas, service IAM, then retry";
+pub(crate) const QUOTA_TEMPLATES: &str =
+    "ask for a higher quota \"Launch templates per Region\" in Service Quotas, service Amazon EC2, then retry";
 pub(crate) const QUOTA_VCPUS: &str = "ask for a higher quota \"Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances\" (L-1216C47A) in Service Quotas, service Amazon EC2, then retry";
 
 /// Kind and remedy of a code; `None`: not documented, the HTTP status decides.
 pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
     let row = |of: &str| TABLE.iter().find(|row| row.0 == of && row.1 == code);
-    row(service)
-        .or_else(|| row("*"))
-        .map(|row| (row.2, row.3))
-        .or_else(|| by_form(service, code))
+    row(service).or_else(|| row("*")).map(|row| (row.2, row.3)).or_else(|| by_form(service, code))
 }
 
 /// Codes that come in families.
@@ -355,9 +293,7 @@ mod tests {
     fn the_whole_table() {
         let rows: Vec<String> = TABLE
             .iter()
-            .map(|(service, code, kind, remedy)| {
-                format!("{service} {code} {} {remedy}", kind.as_str())
-            })
+            .map(|(service, code, kind, remedy)| format!("{service} {code} {} {remedy}", kind.as_str()))
             .collect();
         insta::assert_json_snapshot!(rows);
     }
@@ -371,10 +307,7 @@ mod tests {
     #[test]
     fn whatever_fails_a_stage_says_what_mends_it() {
         for (service, code, kind, remedy) in TABLE {
-            let fails = matches!(
-                kind,
-                ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity
-            );
+            let fails = matches!(kind, ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity);
             assert!(!fails || !remedy.is_empty(), "{service} {code}");
             let names_quota = *kind != ErrorKind::Quota
                 || remedy.contains("quota")
@@ -386,26 +319,11 @@ mod tests {
 
     #[test]
     fn a_services_own_row_comes_first_and_families_follow() {
-        assert_eq!(
-            look_up("ec2", "VolumeInUse").map(|f| f.0),
-            Some(ErrorKind::Conflict)
-        );
-        assert_eq!(
-            look_up("tagging", "InvalidParameterException").map(|f| f.0),
-            Some(ErrorKind::Internal)
-        );
-        assert_eq!(
-            look_up("eks", "InvalidParameterException").map(|f| f.0),
-            Some(ErrorKind::Invalid)
-        );
-        assert_eq!(
-            look_up("ec2", "InvalidVolume.NotFound").map(|f| f.0),
-            Some(ErrorKind::Conflict)
-        );
-        assert_eq!(
-            look_up("route53", "ThrottlingException").map(|f| f.0),
-            Some(ErrorKind::Throttled)
-        );
+        assert_eq!(look_up("ec2", "VolumeInUse").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("tagging", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Internal));
+        assert_eq!(look_up("eks", "InvalidParameterException").map(|f| f.0), Some(ErrorKind::Invalid));
+        assert_eq!(look_up("ec2", "InvalidVolume.NotFound").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("route53", "ThrottlingException").map(|f| f.0), Some(ErrorKind::Throttled));
         assert_eq!(look_up("eks", "Novelty"), None);
     }
 }

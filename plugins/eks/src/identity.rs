@@ -43,24 +43,10 @@ fn session_policy(region: &str, zone_id: &str) -> String {
     .to_string()
 }
 
-async fn find(
-    aws: &Clients,
-    names: &Names,
-    namespace: &str,
-    account: &str,
-) -> Result<Option<PodIdentityAssociation>> {
-    let request = aws
-        .eks
-        .list_pod_identity_associations()
-        .cluster_name(names.cluster());
-    let answer = request
-        .namespace(namespace)
-        .service_account(account)
-        .send()
-        .await;
-    let answer = answer
-        .map_err(failed(action::LIST_POD_IDENTITIES, account))
-        .or_absent()?;
+async fn find(aws: &Clients, names: &Names, namespace: &str, account: &str) -> Result<Option<PodIdentityAssociation>> {
+    let request = aws.eks.list_pod_identity_associations().cluster_name(names.cluster());
+    let answer = request.namespace(namespace).service_account(account).send().await;
+    let answer = answer.map_err(failed(action::LIST_POD_IDENTITIES, account)).or_absent()?;
     let summary = answer.and_then(|a| a.associations.unwrap_or_default().into_iter().next());
     match summary.and_then(|s| s.association_id) {
         Some(id) => describe(aws, names, &id).await,
@@ -68,21 +54,9 @@ async fn find(
     }
 }
 
-async fn describe(
-    aws: &Clients,
-    names: &Names,
-    id: &str,
-) -> Result<Option<PodIdentityAssociation>> {
-    let request = aws
-        .eks
-        .describe_pod_identity_association()
-        .cluster_name(names.cluster())
-        .association_id(id);
-    let answer = request
-        .send()
-        .await
-        .map_err(failed(action::DESCRIBE_POD_IDENTITY, id))
-        .or_absent()?;
+async fn describe(aws: &Clients, names: &Names, id: &str) -> Result<Option<PodIdentityAssociation>> {
+    let request = aws.eks.describe_pod_identity_association().cluster_name(names.cluster()).association_id(id);
+    let answer = request.send().await.map_err(failed(action::DESCRIBE_POD_IDENTITY, id)).or_absent()?;
     Ok(answer.and_then(|a| a.association))
 }
 
@@ -102,11 +76,7 @@ pub(crate) async fn ensure(
             continue;
         };
         if !tags::map_is_ours(scope, present.tags()) {
-            return Err(tags::name_taken(
-                "pod identity association",
-                &format!("{namespace}/{account}"),
-            )
-            .into());
+            return Err(tags::name_taken("pod identity association", &format!("{namespace}/{account}")).into());
         }
         let same_policy = present.policy().is_none_or(|p| p == policy);
         if present.role_arn() == Some(role.as_str()) && same_policy {
@@ -120,10 +90,7 @@ pub(crate) async fn ensure(
             .role_arn(&role)
             .disable_session_tags(true)
             .policy(&policy);
-        request
-            .send()
-            .await
-            .map_err(failed(action::UPDATE_POD_IDENTITY, account))?;
+        request.send().await.map_err(failed(action::UPDATE_POD_IDENTITY, account))?;
     }
     Ok(progress::ready())
 }
@@ -146,26 +113,16 @@ async fn create(
         // A session policy and EKS's session tags exclude each other.
         .disable_session_tags(true)
         .policy(policy)
-        .client_request_token(
-            names.token("identity", format_args!("{account}/{}", scope.generation)),
-        )
+        .client_request_token(names.token("identity", format_args!("{account}/{}", scope.generation)))
         .set_tags(Some(tags::all(scope, "identity").into_iter().collect()));
-    match request
-        .send()
-        .await
-        .map_err(failed(action::CREATE_POD_IDENTITY, account))
-    {
+    match request.send().await.map_err(failed(action::CREATE_POD_IDENTITY, account)) {
         Ok(_) => Ok(()),
         Err(error) if error.code() == "ResourceInUseException" => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-async fn list(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-) -> Result<Vec<PodIdentityAssociation>> {
+async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<PodIdentityAssociation>> {
     let mut found = Vec::new();
     if cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
@@ -182,11 +139,7 @@ fn owned(scope: &v1::Scope, association: &PodIdentityAssociation) -> v1::OwnedOb
     v1::OwnedObject {
         r#type: "AWS::EKS::PodIdentityAssociation".to_owned(),
         id: text(association.association_arn()),
-        name: format!(
-            "{}/{}",
-            text(association.namespace()),
-            text(association.service_account())
-        ),
+        name: format!("{}/{}", text(association.namespace()), text(association.service_account())),
         role: "identity".to_owned(),
         tenant_uid: scope.tenant_uid.clone(),
         region: scope.region.clone(),
@@ -194,35 +147,20 @@ fn owned(scope: &v1::Scope, association: &PodIdentityAssociation) -> v1::OwnedOb
 }
 
 /// Makes the associations be absent.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let mut removed = Vec::new();
     for association in list(aws, scope, &names).await? {
         let id = association.association_id().unwrap_or_default();
-        let request = aws
-            .eks
-            .delete_pod_identity_association()
-            .cluster_name(names.cluster())
-            .association_id(id);
-        request
-            .send()
-            .await
-            .map(drop)
-            .map_err(failed(action::DELETE_POD_IDENTITY, id))
-            .or_absent()?;
+        let request = aws.eks.delete_pod_identity_association().cluster_name(names.cluster()).association_id(id);
+        request.send().await.map(drop).map_err(failed(action::DELETE_POD_IDENTITY, id)).or_absent()?;
         removed.push(owned(scope, &association));
     }
     Ok((Outcome::Gone, removed))
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = list(aws, scope, &names).await?;
     let outcome = match found.len() {

@@ -37,8 +37,7 @@ pub(crate) async fn access(
     given: Option<v1::ClusterStatus>,
 ) -> Result<v1::KubeAccess> {
     let names = Names::new(scope)?;
-    let known = given
-        .filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
+    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
     let status = match known {
         Some(status) => status,
         None => match cluster::find(aws, scope, &names).await? {
@@ -50,12 +49,9 @@ pub(crate) async fn access(
         },
     };
     let credentials = aws.credentials.provide_credentials().await.map_err(|e| {
-        ProviderError::new(
-            ErrorKind::Auth,
-            format!("no credentials for a token: {}", chain(&e)),
-        )
-        .with_code("CredentialsUnavailable")
-        .with_remedy("renew or correct the credentials of this credential scope, then retry")
+        ProviderError::new(ErrorKind::Auth, format!("no credentials for a token: {}", chain(&e)))
+            .with_code("CredentialsUnavailable")
+            .with_remedy("renew or correct the credentials of this credential scope, then retry")
     })?;
     let now = SystemTime::now();
     let mut end = now + TOKEN_LIFETIME;
@@ -63,12 +59,7 @@ pub(crate) async fn access(
         end = end.min(expiry);
     }
     let token = token(names.cluster(), &aws.region, credentials, now)?;
-    Ok(v1::KubeAccess {
-        endpoint: status.endpoint,
-        ca_pem: status.ca_pem,
-        token,
-        expire_time: Some(end.into()),
-    })
+    Ok(v1::KubeAccess { endpoint: status.endpoint, ca_pem: status.ca_pem, token, expire_time: Some(end.into()) })
 }
 
 /// Signs. Pure but for its inputs.
@@ -79,10 +70,7 @@ pub(crate) fn token(
     now: SystemTime,
 ) -> std::result::Result<String, ProviderError> {
     let failed = |e: &(dyn std::error::Error + 'static)| {
-        ProviderError::new(
-            ErrorKind::Internal,
-            format!("the token could not be signed: {}", chain(e)),
-        )
+        ProviderError::new(ErrorKind::Internal, format!("the token could not be signed: {}", chain(e)))
     };
     let host = format!("sts.{region}.{}", aws::dns_suffix(region));
     let url = format!("https://{host}/?Action=GetCallerIdentity&Version=2011-06-15");
@@ -103,13 +91,9 @@ pub(crate) fn token(
     let request = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(&[]));
     let signed = sign(request.map_err(|e| failed(&e))?, &params).map_err(|e| failed(&e))?;
     let (instructions, _) = signed.into_parts();
-    let mut request = http::Request::builder()
-        .uri(url)
-        .body(())
-        .map_err(|e| failed(&e))?;
+    let mut request = http::Request::builder().uri(url).body(()).map_err(|e| failed(&e))?;
     instructions.apply_to_request_http1x(&mut request);
-    let encoded =
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(request.uri().to_string());
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(request.uri().to_string());
     Ok(format!("{PREFIX}{encoded}"))
 }
 
@@ -131,9 +115,7 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_764_000_000);
         let token = token(cluster, "eu-central-1", keys, now).expect("signed");
         let encoded = token.strip_prefix(PREFIX).expect("the prefix");
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(encoded)
-            .expect("base64");
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).expect("base64");
         String::from_utf8(bytes).expect("text")
     }
 
@@ -141,23 +123,15 @@ mod tests {
     /// `tests/witness/token_vector.py`.
     #[test]
     fn equals_what_botocore_signs() {
-        assert_eq!(
-            url("landlord-1", None),
-            include_str!("../tests/witness/token_vector.txt").trim()
-        );
+        assert_eq!(url("landlord-1", None), include_str!("../tests/witness/token_vector.txt").trim());
     }
 
     #[test]
     fn names_the_cluster_only_in_the_signature() {
         let (one, two) = (url("landlord-1", None), url("landlord-2", None));
         assert_ne!(one, two);
-        assert!(
-            one.contains("X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"),
-            "{one}"
-        );
+        assert!(one.contains("X-Amz-SignedHeaders=host%3Bx-k8s-aws-id"), "{one}");
         assert!(one.contains("X-Amz-Expires=60"), "{one}");
-        assert!(
-            url("landlord-1", Some("tok/en+=")).contains("X-Amz-Security-Token=tok%2Fen%2B%3D")
-        );
+        assert!(url("landlord-1", Some("tok/en+=")).contains("X-Amz-Security-Token=tok%2Fen%2B%3D"));
     }
 }

@@ -35,10 +35,7 @@ impl Names {
                 format!("the tenant uid {uid:?} is not a UUID in lower case"),
             ));
         }
-        Ok(Self {
-            base: format!("landlord-{hex}"),
-            uid: uid.clone(),
-        })
+        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone() })
     }
 
     /// The CloudFormation stack of network and roles.
@@ -86,9 +83,7 @@ pub(crate) fn node_group(role: &str) -> Result<String, ProviderError> {
     }
     Err(ProviderError::new(
         ErrorKind::Invalid,
-        format!(
-            "the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"
-        ),
+        format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
     ))
 }
 
@@ -96,9 +91,7 @@ pub(crate) fn node_group(role: &str) -> Result<String, ProviderError> {
 pub(crate) fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     (1..=63).contains(&bytes.len())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         && bytes.first() != Some(&b'-')
         && bytes.last() != Some(&b'-')
 }
@@ -109,24 +102,15 @@ mod tests {
     use landlord_provider_api::v1::Scope;
 
     fn scope(uid: &str) -> Scope {
-        Scope {
-            tenant_uid: uid.to_owned(),
-            ..Scope::default()
-        }
+        Scope { tenant_uid: uid.to_owned(), ..Scope::default() }
     }
 
     #[test]
     fn names_come_from_the_uid_and_fit_the_shortest_limits() {
         let names = Names::new(&scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b")).expect("a good uid");
         assert_eq!(names.stack(), "landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
-        assert_eq!(
-            names.cluster_tag(),
-            "kubernetes.io/cluster/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b"
-        );
-        assert!(
-            names.role("external-dns").len() <= 64,
-            "IAM role names end at 64 characters"
-        );
+        assert_eq!(names.cluster_tag(), "kubernetes.io/cluster/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
+        assert!(names.role("external-dns").len() <= 64, "IAM role names end at 64 characters");
         assert_eq!(node_group("default").expect("a label"), "landlord-default");
     }
 
@@ -140,12 +124,7 @@ mod tests {
 
     #[test]
     fn bad_uids_and_roles_are_refused() {
-        for uid in [
-            "",
-            "acme",
-            "0192F0C1-2d3e-7a4b-8c5d-6e7f80910a1b",
-            "0192f0c1/2d3e/7a4b/8c5d/6e7f80910a1b",
-        ] {
+        for uid in ["", "acme", "0192F0C1-2d3e-7a4b-8c5d-6e7f80910a1b", "0192f0c1/2d3e/7a4b/8c5d/6e7f80910a1b"] {
             assert!(Names::new(&scope(uid)).is_err(), "{uid}");
         }
         for role in ["", "-a", "A", "a_b", &"a".repeat(41)] {

@@ -16,13 +16,7 @@ const VPC_CIDR: &str = "10.64.0.0/16";
 /// Root disk of a node unless the pool says otherwise, GiB.
 pub(crate) const NODE_DISK_GIB: i32 = 100;
 /// Types of control-plane logs.
-pub(crate) const LOG_TYPES: [&str; 5] = [
-    "api",
-    "audit",
-    "authenticator",
-    "controllerManager",
-    "scheduler",
-];
+pub(crate) const LOG_TYPES: [&str; 5] = ["api", "audit", "authenticator", "controllerManager", "scheduler"];
 /// Images that managed node groups take and that this plugin can configure.
 pub(crate) const AMI_TYPES: [&str; 6] = [
     "AL2023_x86_64_STANDARD",
@@ -34,13 +28,8 @@ pub(crate) const AMI_TYPES: [&str; 6] = [
 ];
 
 /// Add-ons of a cluster unless set. The first three are what makes a cluster of nodes.
-pub(crate) const ADDONS: [&str; 5] = [
-    "vpc-cni",
-    "kube-proxy",
-    "coredns",
-    "eks-pod-identity-agent",
-    "aws-ebs-csi-driver",
-];
+pub(crate) const ADDONS: [&str; 5] =
+    ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver"];
 /// How many of them no cluster works without.
 pub(crate) const ADDONS_REQUIRED: usize = 3;
 
@@ -124,8 +113,7 @@ impl Parameters {
     /// INVALID, naming the key.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let text = if text.trim().is_empty() { "{}" } else { text };
-        serde_json::from_str(text)
-            .map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
+        serde_json::from_str(text).map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
     }
 
     /// The VPC's network.
@@ -133,9 +121,7 @@ impl Parameters {
     /// # Errors
     /// INVALID.
     pub(crate) fn vpc(&self) -> Result<Cidr, Error> {
-        self.vpc_cidr
-            .parse()
-            .map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
+        self.vpc_cidr.parse().map_err(|e| invalid(format!("parameters.vpc_cidr: {e}")))
     }
 
     /// How many zones.

@@ -22,10 +22,7 @@ impl Outcome {
             Self::Pending(pending) => Message::Pending(pending),
             Self::Gone => Message::Gone(v1::Gone {}),
         };
-        v1::Progress {
-            outcome: Some(outcome),
-            removed,
-        }
+        v1::Progress { outcome: Some(outcome), removed }
     }
 
     /// Whether it is under way.
@@ -42,10 +39,7 @@ pub(crate) fn ready() -> Outcome {
 /// Under way; ask again in so many seconds.
 pub(crate) fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
     Outcome::Pending(v1::Pending {
-        poll_after: Some(prost_types::Duration {
-            seconds: poll_after_s,
-            nanos: 0,
-        }),
+        poll_after: Some(prost_types::Duration { seconds: poll_after_s, nanos: 0 }),
         detail: detail.into(),
         checkpoint: Vec::new(),
     })

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError,
-    ProviderPlugin, v1,
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 
 use crate::{
@@ -41,10 +40,7 @@ impl Eks {
             return Err(missing("the installation"));
         }
         if !validate::is_region(&scope.region) {
-            let message = format!(
-                "{:?} is not a Region of AWS, like eu-central-1",
-                scope.region
-            );
+            let message = format!("{:?} is not a Region of AWS, like eu-central-1", scope.region);
             return Err(ProviderError::new(ErrorKind::Invalid, message));
         }
         let clients = self.aws.region(&scope.region);
@@ -58,49 +54,31 @@ fn done(outcome: Outcome) -> Option<v1::Progress> {
 
 #[async_trait]
 impl Network for Eks {
-    async fn ensure_network(
-        &self,
-        request: v1::EnsureNetworkRequest,
-    ) -> Answer<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&aws, &scope, &parameters).await?;
-        Ok(v1::EnsureNetworkResponse {
-            progress: done(outcome),
-            status,
-        })
+        Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
     }
 }
 
 #[async_trait]
 impl Cluster for Eks {
-    async fn ensure_cluster(
-        &self,
-        request: v1::EnsureClusterRequest,
-    ) -> Answer<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let own_role = self.own_role.as_deref();
-        let (outcome, status) =
-            cluster::ensure(&aws, &scope, &parameters, &network, own_role).await?;
-        Ok(v1::EnsureClusterResponse {
-            progress: done(outcome),
-            status,
-        })
+        let (outcome, status) = cluster::ensure(&aws, &scope, &parameters, &network, own_role).await?;
+        Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_addons(
-        &self,
-        request: v1::EnsureAddonsRequest,
-    ) -> Answer<v1::EnsureAddonsResponse> {
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let outcome = addons::ensure(&aws, &scope, &parameters, &network).await?;
-        Ok(v1::EnsureAddonsResponse {
-            progress: done(outcome),
-        })
+        Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
 
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
@@ -111,10 +89,7 @@ impl Cluster for Eks {
 
 #[async_trait]
 impl NodePool for Eks {
-    async fn ensure_node_pool(
-        &self,
-        request: v1::EnsureNodePoolRequest,
-    ) -> Answer<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
@@ -128,62 +103,36 @@ impl NodePool for Eks {
             spec: &spec,
         };
         let (outcome, status) = node_pool::ensure(&aws, wanted).await?;
-        Ok(v1::EnsureNodePoolResponse {
-            progress: done(outcome),
-            status,
-        })
+        Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
     }
 }
 
 #[async_trait]
 impl Dns for Eks {
-    async fn ensure_dns_zone(
-        &self,
-        request: v1::EnsureDnsZoneRequest,
-    ) -> Answer<v1::EnsureDnsZoneResponse> {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let spec = request.spec.ok_or_else(|| missing("the zone"))?;
-        let found = dns::ensure(
-            &aws,
-            &self.config,
-            &scope,
-            &spec.domain,
-            &request.checkpoint,
-        )
-        .await;
+        let found = dns::ensure(&aws, &self.config, &scope, &spec.domain, &request.checkpoint).await;
         let (outcome, status) = found?;
-        Ok(v1::EnsureDnsZoneResponse {
-            progress: done(outcome),
-            status,
-        })
+        Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
-    async fn ensure_dns_records(
-        &self,
-        request: v1::EnsureDnsRecordsRequest,
-    ) -> Answer<v1::EnsureDnsRecordsResponse> {
+    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = dns::records::ensure(&aws, &scope, &zone, &request.records).await?;
-        Ok(v1::EnsureDnsRecordsResponse {
-            progress: done(outcome),
-        })
+        Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
 }
 
 #[async_trait]
 impl Identity for Eks {
-    async fn ensure_identity(
-        &self,
-        request: v1::EnsureIdentityRequest,
-    ) -> Answer<v1::EnsureIdentityResponse> {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = identity::ensure(&aws, &scope, &network, &zone).await?;
-        Ok(v1::EnsureIdentityResponse {
-            progress: done(outcome),
-        })
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
     }
 }
 
@@ -204,10 +153,7 @@ impl Inventory for Eks {
             Kind::Leftovers => leftovers::observe(&aws, &scope).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
-        Ok(v1::ObserveResponse {
-            progress: done(outcome),
-            objects,
-        })
+        Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
@@ -225,9 +171,7 @@ impl Inventory for Eks {
             Kind::Leftovers => leftovers::delete(&aws, &scope).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
-        Ok(v1::DeleteResponse {
-            progress: Some(outcome.progress(removed)),
-        })
+        Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
@@ -243,9 +187,7 @@ impl Provider for Eks {
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
-        Ok(v1::ValidateResponse {
-            violations: validate::validate(&request),
-        })
+        Ok(v1::ValidateResponse { violations: validate::validate(&request) })
     }
 }
 
@@ -263,17 +205,11 @@ impl ProviderPlugin for Eks {
         let mut keep = |error: ProviderError| problems.push(error.message);
         let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
         let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
-        let scope = credentials::Scope::parse(&request.credential_json)
-            .map_err(&mut keep)
-            .ok();
+        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
         let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
             return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
         };
         let aws = Aws::new(&config, &scope, endpoint).await?;
-        Ok(Self {
-            aws,
-            config,
-            own_role: scope.role_arn().map(str::to_owned),
-        })
+        Ok(Self { aws, config, own_role: scope.role_arn().map(str::to_owned) })
     }
 }

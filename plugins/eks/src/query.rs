@@ -42,13 +42,7 @@ pub(crate) struct Query {
 
 impl Query {
     /// Makes a call and gives the answer's root element.
-    pub(crate) async fn call(
-        &self,
-        action: Action,
-        version: &str,
-        subject: &str,
-        params: &Params,
-    ) -> Result<Element> {
+    pub(crate) async fn call(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
         let mut attempt = 1;
         loop {
             match self.once(action, version, subject, params).await {
@@ -78,15 +72,8 @@ impl Query {
         let mut found = Vec::new();
         let mut params = base.clone();
         for _ in 0..PAGES_MAX {
-            let answer = self
-                .call(action, EC2, &subject_of(filters), &params)
-                .await?;
-            found.extend(
-                answer
-                    .children(set)
-                    .flat_map(|s| s.children("item"))
-                    .cloned(),
-            );
+            let answer = self.call(action, EC2, &subject_of(filters), &params).await?;
+            found.extend(answer.children(set).flat_map(|s| s.children("item")).cloned());
             let next = answer.text("nextToken");
             if next.is_empty() {
                 return Ok(found);
@@ -97,13 +84,7 @@ impl Query {
         Err(error::incomplete(action, "a last page"))
     }
 
-    async fn once(
-        &self,
-        action: Action,
-        version: &str,
-        subject: &str,
-        params: &Params,
-    ) -> Result<Element> {
+    async fn once(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
         let fail = |code: &str, message: String, status: u16| {
             Error::Service(Box::new(ServiceError {
                 action,
@@ -120,34 +101,19 @@ impl Query {
             .provide_credentials()
             .await
             .map_err(|e| fail("CredentialsUnavailable", error::chain(&e), 0))?;
-        let request = self
-            .signed(action, body, credentials)
-            .map_err(|e| fail("", e, 400))?;
-        let response = self
-            .http
-            .execute(request)
-            .await
-            .map_err(|e| fail("", error::chain(&e), 0))?;
+        let request = self.signed(action, body, credentials).map_err(|e| fail("", e, 400))?;
+        let response = self.http.execute(request).await.map_err(|e| fail("", error::chain(&e), 0))?;
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok());
+        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after = retry_after.and_then(error::parse_retry_after);
-        let text = response
-            .text()
-            .await
-            .map_err(|e| fail("", error::chain(&e), 0))?;
+        let text = response.text().await.map_err(|e| fail("", error::chain(&e), 0))?;
         let root = Element::parse(&text);
         if (200..300).contains(&status) {
             return root.ok_or_else(|| error::incomplete(action, "well-formed XML"));
         }
         let detail = root.as_ref().and_then(|r| r.find("Error"));
         let code = detail.map_or("", |d| d.text("Code"));
-        let message = detail.map_or_else(
-            || format!("HTTP status {status}"),
-            |d| d.text("Message").to_owned(),
-        );
+        let message = detail.map_or_else(|| format!("HTTP status {status}"), |d| d.text("Message").to_owned());
         Err(match fail(code, message, status) {
             Error::Service(e) => Error::Service(Box::new(ServiceError { retry_after, ..*e })),
             other => other,
@@ -198,23 +164,15 @@ impl Query {
 /// The Host header as an HTTP/1.1 client sends it: the port only if it is not the scheme's own.
 fn host_header(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn subject_of(filters: &[(&str, &[String])]) -> String {
-    filters
-        .iter()
-        .map(|(name, values)| format!("{name}={}", values.join(",")))
-        .collect::<Vec<_>>()
-        .join(" ")
+    filters.iter().map(|(name, values)| format!("{name}={}", values.join(","))).collect::<Vec<_>>().join(" ")
 }
 
 fn is_worth_repeating(error: &ServiceError) -> bool {
-    let throttled = matches!(
-        error.code.as_str(),
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException"
-    );
+    let throttled = matches!(error.code.as_str(), "RequestLimitExceeded" | "Throttling" | "ThrottlingException");
     throttled || matches!(error.status, 0 | 500..=599)
 }
 
@@ -228,9 +186,5 @@ fn encode(action: &str, version: &str, params: &Params) -> String {
 
 /// `Prefix.1`, `Prefix.2`, …
 pub(crate) fn list(prefix: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Params {
-    values
-        .into_iter()
-        .enumerate()
-        .map(|(i, v)| (format!("{prefix}.{}", i + 1), v.into()))
-        .collect()
+    values.into_iter().enumerate().map(|(i, v)| (format!("{prefix}.{}", i + 1), v.into())).collect()
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use landlord_provider_api::{
-    ErrorKind, MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, ProviderError, v1,
-};
+use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, ProviderError, v1};
 
 /// AWS takes 50 tags an object and adds some itself; the markers need three.
 const LABELS_MAX: usize = 30;
@@ -42,10 +40,7 @@ pub(crate) fn markers(scope: &v1::Scope, role: &str) -> Tags {
 
 fn is_tag(text: &str, max: usize) -> bool {
     let count = text.chars().count();
-    (1..=max).contains(&count)
-        && text
-            .chars()
-            .all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
+    (1..=max).contains(&count) && text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c))
 }
 
 fn is_tag_value(text: &str) -> bool {
@@ -54,15 +49,12 @@ fn is_tag_value(text: &str) -> bool {
 
 /// Whether tags carry this installation's and this tenant's markers.
 pub(crate) fn is_ours<'a>(scope: &v1::Scope, get: impl Fn(&str) -> Option<&'a str>) -> bool {
-    get(MARKER_INSTALLATION) == Some(&scope.installation)
-        && get(MARKER_TENANT_UID) == Some(&scope.tenant_uid)
+    get(MARKER_INSTALLATION) == Some(&scope.installation) && get(MARKER_TENANT_UID) == Some(&scope.tenant_uid)
 }
 
 /// [`is_ours`] for the map that EKS answers with.
 pub(crate) fn map_is_ours(scope: &v1::Scope, tags: Option<&HashMap<String, String>>) -> bool {
-    is_ours(scope, |key| {
-        tags.and_then(|t| t.get(key)).map(String::as_str)
-    })
+    is_ours(scope, |key| tags.and_then(|t| t.get(key)).map(String::as_str))
 }
 
 /// The error for an object that has our name and not our marker.
@@ -84,33 +76,19 @@ mod tests {
 
     #[test]
     fn labels_never_override_markers_and_odd_ones_are_left_out() {
-        let labels = [
-            ("landlord-role", "evil"),
-            ("aws:x", "1"),
-            ("team", "blue"),
-            ("odd", "a\nb"),
-        ];
+        let labels = [("landlord-role", "evil"), ("aws:x", "1"), ("team", "blue"), ("odd", "a\nb")];
         let scope = Scope {
             installation: "prod".to_owned(),
             tenant_uid: "u".to_owned(),
-            labels: labels
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into_iter()
-                .collect(),
+            labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter().collect(),
             ..Scope::default()
         };
         let tags = all(&scope, "cluster");
-        assert_eq!(
-            tags.get("landlord-role").map(String::as_str),
-            Some("cluster")
-        );
+        assert_eq!(tags.get("landlord-role").map(String::as_str), Some("cluster"));
         assert_eq!(tags.get("team").map(String::as_str), Some("blue"));
         assert_eq!(tags.len(), 4, "{tags:?}");
         assert!(is_ours(&scope, |k| tags.get(k).map(String::as_str)));
-        let other = Scope {
-            installation: "test".to_owned(),
-            ..scope
-        };
+        let other = Scope { installation: "test".to_owned(), ..scope };
         assert!(!is_ours(&other, |k| tags.get(k).map(String::as_str)));
     }
 }

@@ -24,10 +24,7 @@ struct Findings(Vec<v1::FieldViolation>);
 
 impl Findings {
     fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(v1::FieldViolation {
-            field: field.to_owned(),
-            description: description.into(),
-        });
+        self.0.push(v1::FieldViolation { field: field.to_owned(), description: description.into() });
     }
 
     fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
@@ -42,10 +39,7 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
     let mut findings = Findings(Vec::new());
     let scope = request.scope.clone().unwrap_or_default();
     findings.check(is_region(&scope.region), "region", || {
-        format!(
-            "{:?} is not a Region of AWS, like eu-central-1",
-            scope.region
-        )
+        format!("{:?} is not a Region of AWS, like eu-central-1", scope.region)
     });
     if let Err(error) = Names::new(&scope) {
         findings.add("uid", error.message);
@@ -69,62 +63,37 @@ pub(crate) fn is_region(text: &str) -> bool {
     let (Some((number, words)), true) = (parts.split_last(), (3..=4).contains(&parts.len())) else {
         return false;
     };
-    let letters =
-        |w: &&str| (2..=10).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_lowercase());
-    words.iter().all(letters)
-        && matches!(number.len(), 1 | 2)
-        && number.bytes().all(|b| b.is_ascii_digit())
+    let letters = |w: &&str| (2..=10).contains(&w.len()) && w.bytes().all(|b| b.is_ascii_lowercase());
+    words.iter().all(letters) && matches!(number.len(), 1 | 2) && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
-    findings.check(
-        minor(version).is_some(),
-        "parameters.kubernetes_version",
-        || format!("{version:?} is not a minor version like 1.36"),
-    );
+    findings.check(minor(version).is_some(), "parameters.kubernetes_version", || {
+        format!("{version:?} is not a minor version like 1.36")
+    });
     check_network(parameters, region, findings);
     check_access(parameters, findings);
     for log in &parameters.control_plane_logs {
-        findings.check(
-            LOG_TYPES.contains(&log.as_str()),
-            "parameters.control_plane_logs",
-            || format!("{log:?} is none of {}", LOG_TYPES.join(", ")),
-        );
+        findings.check(LOG_TYPES.contains(&log.as_str()), "parameters.control_plane_logs", || {
+            format!("{log:?} is none of {}", LOG_TYPES.join(", "))
+        });
     }
     let key = &parameters.secrets_kms_key_arn;
-    let is_key = key.is_empty()
-        || (key.starts_with("arn:aws") && key.contains(":kms:") && key.contains(":key/"));
-    findings.check(is_key, "parameters.secrets_kms_key_arn", || {
-        format!("{key:?} is not the ARN of a KMS key")
+    let is_key = key.is_empty() || (key.starts_with("arn:aws") && key.contains(":kms:") && key.contains(":key/"));
+    findings.check(is_key, "parameters.secrets_kms_key_arn", || format!("{key:?} is not the ARN of a KMS key"));
+    findings.check(AMI_TYPES.contains(&parameters.ami_type.as_str()), "parameters.ami_type", || {
+        format!("{:?} is none of {}", parameters.ami_type, AMI_TYPES.join(", "))
     });
-    findings.check(
-        AMI_TYPES.contains(&parameters.ami_type.as_str()),
-        "parameters.ami_type",
-        || {
-            format!(
-                "{:?} is none of {}",
-                parameters.ami_type,
-                AMI_TYPES.join(", ")
-            )
-        },
-    );
-    findings.check(
-        DISK_GIB.contains(&parameters.node_disk_gib),
-        "parameters.node_disk_gib",
-        || disk_bounds().to_owned(),
-    );
+    findings
+        .check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", || disk_bounds().to_owned());
     for required in &ADDONS[..ADDONS_REQUIRED] {
-        findings.check(
-            parameters.addons.iter().any(|a| a == required),
-            "parameters.addons",
-            || format!("{required} must be among them: no cluster works without it"),
-        );
+        findings.check(parameters.addons.iter().any(|a| a == required), "parameters.addons", || {
+            format!("{required} must be among them: no cluster works without it")
+        });
     }
     for addon in &parameters.addons {
-        findings.check(is_label(addon), "parameters.addons", || {
-            format!("{addon:?} is not the name of an EKS add-on")
-        });
+        findings.check(is_label(addon), "parameters.addons", || format!("{addon:?} is not the name of an EKS add-on"));
     }
     for (addon, version) in &parameters.addon_versions {
         findings.check(is_label(addon) && version.starts_with('v'), "parameters.addon_versions", || {
@@ -138,41 +107,24 @@ fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings)
     match parameters.vpc_cidr.parse::<Cidr>() {
         Ok(cidr) => {
             findings.check(VPC_PREFIX.contains(&cidr.prefix()), field, || {
-                format!(
-                    "{cidr} must be between /{} and /{}",
-                    VPC_PREFIX.start(),
-                    VPC_PREFIX.end()
-                )
+                format!("{cidr} must be between /{} and /{}", VPC_PREFIX.start(), VPC_PREFIX.end())
             });
-            findings.check(cidr.is_private(), field, || {
-                format!("{cidr} is not a network for private use")
-            });
-            let docker = DOCKER
-                .parse()
-                .is_ok_and(|docker: Cidr| docker.overlaps(cidr));
-            findings.check(!docker, field, || {
-                format!("{cidr} overlaps {DOCKER}, the nodes' own bridge")
-            });
+            findings.check(cidr.is_private(), field, || format!("{cidr} is not a network for private use"));
+            let docker = DOCKER.parse().is_ok_and(|docker: Cidr| docker.overlaps(cidr));
+            findings.check(!docker, field, || format!("{cidr} overlaps {DOCKER}, the nodes' own bridge"));
         }
         Err(why) => findings.add(field, why),
     }
     let field = "parameters.availability_zones";
-    findings.check((2..=3).contains(&parameters.zone_count()), field, || {
-        "must be 2 or 3 zones".to_owned()
-    });
+    findings.check((2..=3).contains(&parameters.zone_count()), field, || "must be 2 or 3 zones".to_owned());
     if let Zones::Named(names) = &parameters.availability_zones {
         for name in names {
-            let of_region = name
-                .strip_prefix(region)
-                .is_some_and(|rest| (1..=2).contains(&rest.len()) || rest.starts_with('-'));
-            findings.check(of_region, field, || {
-                format!("{name:?} is not a zone of {region}")
-            });
+            let of_region =
+                name.strip_prefix(region).is_some_and(|rest| (1..=2).contains(&rest.len()) || rest.starts_with('-'));
+            findings.check(of_region, field, || format!("{name:?} is not a zone of {region}"));
         }
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        findings.check(distinct.len() == names.len(), field, || {
-            "names a zone twice".to_owned()
-        });
+        findings.check(distinct.len() == names.len(), field, || "names a zone twice".to_owned());
     }
 }
 
@@ -193,9 +145,8 @@ fn check_access(parameters: &Parameters, findings: &mut Findings) {
         }
     }
     for arn in &parameters.admin_principal_arns {
-        let good = arn.starts_with("arn:aws")
-            && arn.contains(":iam::")
-            && (arn.contains(":role/") || arn.contains(":user/"));
+        let good =
+            arn.starts_with("arn:aws") && arn.contains(":iam::") && (arn.contains(":role/") || arn.contains(":user/"));
         findings.check(good, "parameters.admin_principal_arns", || {
             format!("{arn:?} is not the ARN of an IAM role or user")
         });
@@ -211,30 +162,20 @@ fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
         findings.add("node_pool.role", error.message);
     }
     findings.check(is_machine_type(&pool.machine_type), "machine_type", || {
-        format!(
-            "{:?} is not an EC2 instance type, like m7i.xlarge",
-            pool.machine_type
-        )
+        format!("{:?} is not an EC2 instance type, like m7i.xlarge", pool.machine_type)
     });
-    findings.check(
-        (1..=NODES_MAX).contains(&pool.node_count),
-        "node_count",
-        || format!("must be between 1 and {NODES_MAX}"),
-    );
+    findings.check((1..=NODES_MAX).contains(&pool.node_count), "node_count", || {
+        format!("must be between 1 and {NODES_MAX}")
+    });
     let most = pool.node_count_max;
-    findings.check(
-        most == 0 || (pool.node_count..=NODES_MAX).contains(&most),
-        "node_count_max",
-        || format!("must be between node_count and {NODES_MAX}"),
-    );
-    findings.check(
-        pool.disk_size_gib == 0 || DISK_GIB.contains(&pool.disk_size_gib),
-        "disk_size_gib",
-        || disk_bounds().to_owned(),
-    );
+    findings.check(most == 0 || (pool.node_count..=NODES_MAX).contains(&most), "node_count_max", || {
+        format!("must be between node_count and {NODES_MAX}")
+    });
+    findings.check(pool.disk_size_gib == 0 || DISK_GIB.contains(&pool.disk_size_gib), "disk_size_gib", || {
+        disk_bounds().to_owned()
+    });
     for taint in &pool.taints {
-        let known =
-            ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
+        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
         findings.check(known && !taint.key.is_empty(), "node_pool.taints", || {
             format!(
                 "{}={}:{} needs a key and the effect NoSchedule, PreferNoSchedule or NoExecute",
@@ -243,11 +184,9 @@ fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
         });
     }
     for key in pool.labels.keys() {
-        findings.check(
-            !key.is_empty() && !key.starts_with("eks.amazonaws.com"),
-            "node_pool.labels",
-            || format!("{key:?} is empty or in the prefix that EKS keeps to itself"),
-        );
+        findings.check(!key.is_empty() && !key.starts_with("eks.amazonaws.com"), "node_pool.labels", || {
+            format!("{key:?} is empty or in the prefix that EKS keeps to itself")
+        });
     }
 }
 
@@ -257,10 +196,7 @@ fn is_machine_type(text: &str) -> bool {
         return false;
     };
     let good = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     good(family) && good(size) && family.starts_with(|c: char| c.is_ascii_lowercase())
 }
@@ -268,15 +204,9 @@ fn is_machine_type(text: &str) -> bool {
 fn check_domain(domain: &str, findings: &mut Findings) {
     let labels: Vec<&str> = domain.split('.').collect();
     let good = labels.len() >= 2 && domain.len() <= 253 && labels.iter().all(|l| is_label(l));
-    findings.check(good, "domain", || {
-        format!("{domain:?} is not a domain in lower case, like acme.example.com")
-    });
-    let numeric = labels
-        .last()
-        .is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    findings.check(!good || !numeric, "domain", || {
-        format!("{domain:?} ends in a number")
-    });
+    findings.check(good, "domain", || format!("{domain:?} is not a domain in lower case, like acme.example.com"));
+    let numeric = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    findings.check(!good || !numeric, "domain", || format!("{domain:?} ends in a number"));
 }
 
 #[cfg(test)]
@@ -298,18 +228,13 @@ mod tests {
                 node_count: 2,
                 ..NodePoolSpec::default()
             }),
-            dns_zone: Some(DnsZoneSpec {
-                domain: "acme.example.com".to_owned(),
-            }),
+            dns_zone: Some(DnsZoneSpec { domain: "acme.example.com".to_owned() }),
         }
     }
 
     #[test]
     fn a_good_request_has_no_violation() {
-        assert_eq!(
-            validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)),
-            []
-        );
+        assert_eq!(validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)), []);
         assert_eq!(validate(&request(r#"{"public_access_cidrs":[]}"#)), []);
     }
 
@@ -320,16 +245,10 @@ mod tests {
                 "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"}}"#,
         );
         if let Some(pool) = &mut bad.node_pool {
-            *pool = NodePoolSpec {
-                role: "X".to_owned(),
-                node_count_max: -1,
-                disk_size_gib: -1,
-                ..NodePoolSpec::default()
-            };
+            *pool =
+                NodePoolSpec { role: "X".to_owned(), node_count_max: -1, disk_size_gib: -1, ..NodePoolSpec::default() };
         }
-        bad.dns_zone = Some(DnsZoneSpec {
-            domain: "Bad_Domain".to_owned(),
-        });
+        bad.dns_zone = Some(DnsZoneSpec { domain: "Bad_Domain".to_owned() });
         bad.scope = Some(Scope::default());
         let fields: Vec<String> = validate(&bad).into_iter().map(|v| v.field).collect();
         insta::assert_json_snapshot!(fields);
@@ -338,45 +257,21 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named() {
         let found = validate(&request(r#"{"public_access_cidr":[]}"#));
-        assert!(
-            found
-                .iter()
-                .any(|v| v.description.contains("public_access_cidr")),
-            "{found:?}"
-        );
+        assert!(found.iter().any(|v| v.description.contains("public_access_cidr")), "{found:?}");
     }
 
     #[test]
     fn forms_of_regions_and_machines() {
-        for good in [
-            "eu-central-1",
-            "us-gov-west-1",
-            "ap-southeast-5",
-            "mx-central-1",
-        ] {
+        for good in ["eu-central-1", "us-gov-west-1", "ap-southeast-5", "mx-central-1"] {
             assert!(is_region(good), "{good}");
         }
-        for bad in [
-            "",
-            "eu",
-            "europe-west3",
-            "eu-central-1a",
-            "EU-central-1",
-            "eu-central",
-        ] {
+        for bad in ["", "eu", "europe-west3", "eu-central-1a", "EU-central-1", "eu-central"] {
             assert!(!is_region(bad), "{bad}");
         }
         for good in ["m7i.xlarge", "u7i-12tb.224xlarge", "c6gn.metal"] {
             assert!(is_machine_type(good), "{good}");
         }
-        for bad in [
-            "",
-            "xlarge",
-            "m7i.",
-            "M7i.xlarge",
-            "n1-standard-4",
-            "m7i.x large",
-        ] {
+        for bad in ["", "xlarge", "m7i.", "M7i.xlarge", "n1-standard-4", "m7i.x large"] {
             assert!(!is_machine_type(bad), "{bad}");
         }
     }

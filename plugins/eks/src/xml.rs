@@ -25,16 +25,10 @@ impl Element {
                     if open.len() >= DEPTH_MAX {
                         return None;
                     }
-                    open.push(Self {
-                        name: start.local_name().as_ref().to_owned(),
-                        ..Self::default()
-                    });
+                    open.push(Self { name: start.local_name().as_ref().to_owned(), ..Self::default() });
                 }
                 Event::Empty(start) => {
-                    let element = Self {
-                        name: start.local_name().as_ref().to_owned(),
-                        ..Self::default()
-                    };
+                    let element = Self { name: start.local_name().as_ref().to_owned(), ..Self::default() };
                     match open.last_mut() {
                         Some(parent) => parent.children.push(element),
                         None => return Some(element),
@@ -89,13 +83,7 @@ impl Element {
 
     /// The first descendant called `name`.
     pub(crate) fn find(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find_map(|c| {
-            if c.name == name {
-                Some(c)
-            } else {
-                c.find(name)
-            }
-        })
+        self.children.iter().find_map(|c| if c.name == name { Some(c) } else { c.find(name) })
     }
 
     /// Text of the first child called `name`; empty if there is none.
@@ -111,9 +99,7 @@ impl Element {
     /// Value of a tag in an EC2 answer's `tagSet`.
     pub(crate) fn tag(&self, key: &str) -> Option<&str> {
         let set = self.child("tagSet")?;
-        set.children("item")
-            .find(|t| t.text("key") == key)
-            .map(|t| t.text("value"))
+        set.children("item").find(|t| t.text("key") == key).map(|t| t.text("value"))
     }
 }
 
@@ -127,10 +113,7 @@ mod tests {
             + r#"<R xmlns="x"><vpcSet><item><vpcId>vpc-1</vpcId><tagSet>
             <item><key>a</key><value>b &amp; &#99;</value></item></tagSet></item></vpcSet><empty/></R>"#;
         let root = Element::parse(&text).expect("well-formed");
-        let item = root
-            .child("vpcSet")
-            .and_then(|s| s.child("item"))
-            .expect("an item");
+        let item = root.child("vpcSet").and_then(|s| s.child("item")).expect("an item");
         assert_eq!(item.text("vpcId"), "vpc-1");
         assert_eq!(item.tag("a"), Some("b & c"));
         assert_eq!(item.tag("b"), None);

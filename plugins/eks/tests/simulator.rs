@@ -21,42 +21,17 @@ struct Cloud {
 
 impl Cloud {
     async fn start() -> Self {
-        let options = Options {
-            time_scale: SCALE,
-            seed: 7,
-            no_throttle: true,
-            ..Options::default()
-        };
-        Self {
-            sim: Simulator::start(options).await.unwrap(),
-            http: reqwest::Client::new(),
-        }
+        let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
+        Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
     }
 
     async fn get(&self, path: &str) -> String {
-        self.http
-            .get(format!("{}{path}", self.sim.url()))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
+        self.http.get(format!("{}{path}", self.sim.url())).send().await.unwrap().text().await.unwrap()
     }
 
     async fn post(&self, path: &str, body: Value) {
-        let answer = self
-            .http
-            .post(format!("{}{path}", self.sim.url()))
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        assert!(
-            answer.status().is_success(),
-            "{path}: {}",
-            answer.text().await.unwrap()
-        );
+        let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
     }
 
     async fn fault(&self, rule: Value) {
@@ -64,56 +39,35 @@ impl Cloud {
     }
 
     async fn clear_faults(&self) {
-        self.http
-            .delete(format!("{}/_sim/faults", self.sim.url()))
-            .send()
-            .await
-            .unwrap();
+        self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
     }
 
     async fn quota(&self, name: &str, limit: u64) {
-        self.post(
-            "/_sim/quotas",
-            json!({ "account": ACCOUNT, "limits": { name: limit } }),
-        )
-        .await;
+        self.post("/_sim/quotas", json!({ "account": ACCOUNT, "limits": { name: limit } })).await;
     }
 
     /// Live objects of the account.
     async fn objects(&self) -> Vec<Value> {
         let text = self.get(&format!("/_sim/objects?account={ACCOUNT}")).await;
         serde_json::from_str::<Value>(&text)
-            .map(|v| {
-                v.as_array()
-                    .cloned()
-                    .or_else(|| v["objects"].as_array().cloned())
-            })
+            .map(|v| v.as_array().cloned().or_else(|| v["objects"].as_array().cloned()))
             .unwrap()
             .unwrap()
     }
 
     async fn of_type(&self, kind: &str) -> Vec<Value> {
-        self.objects()
-            .await
-            .into_iter()
-            .filter(|o| o["type"] == kind)
-            .collect()
+        self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
     }
 
     async fn journal(&self) -> Vec<Value> {
         let text = self.get("/_sim/journal?since=0").await;
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     async fn created(&self, kind: &str) -> usize {
         let lines = self.journal().await;
         let created = lines.iter().filter(|l| l["effect"] == "created");
-        created
-            .flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default())
-            .filter(|o| o["type"] == kind)
-            .count()
+        created.flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default()).filter(|o| o["type"] == kind).count()
     }
 
     async fn flow(&self) -> Flow {
@@ -127,27 +81,14 @@ impl Cloud {
 }
 
 /// A call by somebody else: a signed request of the query protocol or of EKS's REST.
-async fn stranger(
-    cloud: &Cloud,
-    service: &str,
-    method: &str,
-    path: &str,
-    body: String,
-    content_type: &str,
-) -> String {
+async fn stranger(cloud: &Cloud, service: &str, method: &str, path: &str, body: String, content_type: &str) -> String {
     use aws_sigv4::{
         http_request::{SignableBody, SignableRequest, SigningSettings, sign},
         sign::v4,
     };
     let url = format!("{}{path}", cloud.sim.url());
-    let identity = aws_credential_types::Credentials::new(
-        format!("AKIA{ACCOUNT}OTHER"),
-        "test",
-        None,
-        None,
-        "x",
-    )
-    .into();
+    let identity =
+        aws_credential_types::Credentials::new(format!("AKIA{ACCOUNT}OTHER"), "test", None, None, "x").into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
         .region(common::REGION)
@@ -159,18 +100,10 @@ async fn stranger(
         .into();
     let host = cloud.sim.address().to_string();
     let headers = [("host", host.as_str()), ("content-type", content_type)];
-    let signable = SignableRequest::new(
-        method,
-        &url,
-        headers.into_iter(),
-        SignableBody::Bytes(body.as_bytes()),
-    )
-    .unwrap();
+    let signable =
+        SignableRequest::new(method, &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
-    let mut request = cloud
-        .http
-        .request(method.parse().unwrap(), &url)
-        .header("content-type", content_type);
+    let mut request = cloud.http.request(method.parse().unwrap(), &url).header("content-type", content_type);
     for (name, value) in instructions.headers() {
         request = request.header(name, value);
     }
@@ -180,35 +113,14 @@ async fn stranger(
     text
 }
 
-async fn stranger_query(
-    cloud: &Cloud,
-    service: &str,
-    version: &str,
-    params: &[(&str, &str)],
-) -> String {
+async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("Version", version).extend_pairs(params);
-    stranger(
-        cloud,
-        service,
-        "POST",
-        "/",
-        form.finish(),
-        "application/x-www-form-urlencoded",
-    )
-    .await
+    stranger(cloud, service, "POST", "/", form.finish(), "application/x-www-form-urlencoded").await
 }
 
 async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> String {
-    stranger(
-        cloud,
-        "eks",
-        method,
-        path,
-        body.to_string(),
-        "application/json",
-    )
-    .await
+    stranger(cloud, "eks", method, path, body.to_string(), "application/json").await
 }
 
 #[tokio::test]
@@ -217,11 +129,7 @@ async fn creates_everything_and_removes_everything() {
     let flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
     assert_eq!(made.network.private_subnet_ids.len(), 2);
-    assert!(
-        made.cluster.ca_pem.contains("BEGIN CERTIFICATE"),
-        "{}",
-        made.cluster.ca_pem
-    );
+    assert!(made.cluster.ca_pem.contains("BEGIN CERTIFICATE"), "{}", made.cluster.ca_pem);
     assert_eq!(made.pool.node_count, 2);
     assert_eq!(made.zone.name_servers.len(), 4);
     for object in cloud.objects().await {
@@ -235,10 +143,7 @@ async fn creates_everything_and_removes_everything() {
             "AWS::EKS::PodIdentityAssociation",
         ];
         let marked = object["tags"]["landlord-tenant-uid"] == common::UID;
-        assert!(
-            marked || by_aws.contains(&kind),
-            "{kind} carries no marker: {object}"
-        );
+        assert!(marked || by_aws.contains(&kind), "{kind} carries no marker: {object}");
     }
     let owned = flow.owned().await.unwrap();
     for kind in [
@@ -248,22 +153,11 @@ async fn creates_everything_and_removes_everything() {
         "AWS::Route53::HostedZone",
         "AWS::EC2::VPC",
     ] {
-        assert!(
-            owned.iter().any(|o| o.r#type == kind),
-            "{kind} is not in the inventory"
-        );
+        assert!(owned.iter().any(|o| o.r#type == kind), "{kind} is not in the inventory");
     }
     let removed = flow.delete().await.unwrap();
-    for kind in [
-        "AWS::CloudFormation::Stack",
-        "AWS::EKS::Cluster",
-        "AWS::EKS::Nodegroup",
-        "AWS::Route53::HostedZone",
-    ] {
-        assert!(
-            removed.iter().any(|o| o.r#type == kind),
-            "{kind} is not reported as removed"
-        );
+    for kind in ["AWS::CloudFormation::Stack", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup", "AWS::Route53::HostedZone"] {
+        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported as removed");
     }
     flow.owned_is_empty().await;
     cloud.is_empty().await;
@@ -289,10 +183,7 @@ async fn repeating_every_call_changes_nothing_more() {
     }
     flow.delete().await.unwrap();
     let second = flow.delete().await.unwrap();
-    assert!(
-        second.is_empty(),
-        "a second delete removes nothing: {second:?}"
-    );
+    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
     flow.owned_is_empty().await;
     cloud.is_empty().await;
 }
@@ -313,11 +204,7 @@ async fn a_lost_answer_is_adopted() {
         ("eks", "DeleteNodegroup"),
         ("route53", "DeleteHostedZone"),
     ] {
-        cloud
-            .fault(
-                json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 }),
-            )
-            .await;
+        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
     }
     let flow = cloud.flow().await;
     flow.create().await.unwrap();
@@ -355,9 +242,7 @@ async fn two_daemons_at_once_make_one_of_each() {
 #[tokio::test]
 async fn half_of_all_calls_throttled_only_delays() {
     let cloud = Cloud::start().await;
-    cloud
-        .fault(json!({ "kind": "throttle", "rate": 0.5 }))
-        .await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
     let flow = cloud.flow().await;
     flow.create().await.unwrap();
     flow.delete().await.unwrap();
@@ -369,9 +254,7 @@ async fn half_of_all_calls_throttled_only_delays() {
 #[tokio::test]
 async fn a_throttled_call_names_its_bucket() {
     let cloud = Cloud::start().await;
-    cloud
-        .fault(json!({ "service": "cloudformation", "kind": "throttle" }))
-        .await;
+    cloud.fault(json!({ "service": "cloudformation", "kind": "throttle" })).await;
     let flow = cloud.flow().await;
     let request = v1::ObserveRequest {
         scope: Some(flow.scope.clone()),
@@ -379,11 +262,7 @@ async fn a_throttled_call_names_its_bucket() {
         ..v1::ObserveRequest::default()
     };
     let error = flow.eks.observe(request).await.unwrap_err();
-    assert_eq!(
-        (error.kind, error.bucket.as_str()),
-        (ErrorKind::Throttled, "cloudformation/read"),
-        "{error}"
-    );
+    assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"), "{error}");
 }
 
 #[tokio::test]
@@ -391,17 +270,12 @@ async fn a_strangers_stack_is_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let name = format!("landlord-{}", common::UID.replace('-', ""));
-    let template =
-        r#"{"Resources":{"V":{"Type":"AWS::EC2::VPC","Properties":{"CidrBlock":"10.9.0.0/16"}}}}"#;
+    let template = r#"{"Resources":{"V":{"Type":"AWS::EC2::VPC","Properties":{"CidrBlock":"10.9.0.0/16"}}}}"#;
     stranger_query(
         &cloud,
         "cloudformation",
         "2010-05-15",
-        &[
-            ("Action", "CreateStack"),
-            ("StackName", &name),
-            ("TemplateBody", template),
-        ],
+        &[("Action", "CreateStack"), ("StackName", &name), ("TemplateBody", template)],
     )
     .await;
     let error = flow.network().await.unwrap_err();
@@ -434,20 +308,10 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    let made = Made {
-        network,
-        cluster,
-        ..Made::default()
-    };
+    let made = Made { network, cluster, ..Made::default() };
     let body = json!({ "nodegroupName": "landlord-default", "nodeRole": made.network.attributes["node_role_arn"],
         "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
-    stranger_eks(
-        &cloud,
-        "POST",
-        &format!("/clusters/{}/node-groups", made.cluster.name),
-        body,
-    )
-    .await;
+    stranger_eks(&cloud, "POST", &format!("/clusters/{}/node-groups", made.cluster.name), body).await;
     let error = flow.node_pool(&made).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
     let removed = flow.delete_kind(v1::ResourceKind::NodePool).await.unwrap();
@@ -462,21 +326,13 @@ async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
     let flow = cloud.flow().await;
     let error = flow.network().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Quota, "{error}");
-    assert!(
-        error.remedy.contains("VPCs per Region") && error.remedy.contains("L-F678F1CE"),
-        "{}",
-        error.remedy
-    );
+    assert!(error.remedy.contains("VPCs per Region") && error.remedy.contains("L-F678F1CE"), "{}", error.remedy);
     cloud.quota("vpcs", 5).await;
     flow.network().await.unwrap();
     flow.delete().await.unwrap();
     cloud.quota("eips", 0).await;
     let error = flow.network().await.unwrap_err();
-    assert!(
-        error.kind == ErrorKind::Quota && error.remedy.contains("L-0263D0A3"),
-        "{error}: {}",
-        error.remedy
-    );
+    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("L-0263D0A3"), "{error}: {}", error.remedy);
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
     cloud.is_empty().await;
@@ -511,18 +367,12 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     let ec2 = |params: Vec<(String, String)>| {
         let cloud = &cloud;
         async move {
-            let params: Vec<(&str, &str)> = params
-                .iter()
-                .map(|(k, v)| (k.as_str(), v.as_str()))
-                .collect();
+            let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
             stranger_query(cloud, "ec2", "2016-11-15", &params).await
         }
     };
-    let pairs = |list: &[(&str, &str)]| {
-        list.iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect::<Vec<_>>()
-    };
+    let pairs =
+        |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
     let volume = |key: &str, value: &str| {
         pairs(&[
             ("Action", "CreateVolume"),
@@ -552,19 +402,8 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
         .of_type("AWS::EC2::SecurityGroup")
         .await
         .iter()
-        .filter(|g| {
-            g["name"]
-                .as_str()
-                .unwrap_or_default()
-                .starts_with("k8s-elb")
-                || g["tags"][&tag] == "owned"
-        })
-        .filter(|g| {
-            !g["name"]
-                .as_str()
-                .unwrap_or_default()
-                .starts_with("eks-cluster-sg")
-        })
+        .filter(|g| g["name"].as_str().unwrap_or_default().starts_with("k8s-elb") || g["tags"][&tag] == "owned")
+        .filter(|g| !g["name"].as_str().unwrap_or_default().starts_with("eks-cluster-sg"))
         .map(|g| g["id"].as_str().unwrap().to_owned())
         .collect();
     assert!(groups.len() >= 2, "{groups:?}");
@@ -586,22 +425,12 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     ]))
     .await;
     let removed = flow.delete().await.unwrap();
-    for kind in [
-        "AWS::EC2::Volume",
-        "AWS::EC2::SecurityGroup",
-        "AWS::EC2::NetworkInterface",
-    ] {
-        assert!(
-            removed.iter().any(|o| o.r#type == kind),
-            "{kind} is not reported: {removed:#?}"
-        );
+    for kind in ["AWS::EC2::Volume", "AWS::EC2::SecurityGroup", "AWS::EC2::NetworkInterface"] {
+        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported: {removed:#?}");
     }
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
-    assert!(
-        left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume",
-        "only the stranger's volume stays: {left:#?}"
-    );
+    assert!(left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume", "only the stranger's volume stays: {left:#?}");
 }
 
 #[tokio::test]
@@ -610,21 +439,13 @@ async fn a_pool_grows_and_its_labels_follow() {
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
     flow.pool.node_count = 4;
-    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())]
-        .into_iter()
-        .collect();
-    flow.pool.taints = vec![v1::Taint {
-        key: "only".to_owned(),
-        value: "acme".to_owned(),
-        effect: "NoSchedule".to_owned(),
-    }];
+    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
+    flow.pool.taints =
+        vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
     let pool = flow.node_pool(&made).await.unwrap();
     assert_eq!(pool.node_count, 4);
     flow.pool.machine_type = "c7i.large".to_owned();
-    assert_eq!(
-        flow.node_pool(&made).await.unwrap_err().kind,
-        ErrorKind::Invalid
-    );
+    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -650,16 +471,11 @@ async fn a_cluster_is_upgraded_minor_by_minor_and_never_downgraded() {
     let mut flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     flow.cluster(&network).await.unwrap();
-    flow.parameters = PARAMETERS
-        .replace("1.35", "1.37")
-        .replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.parameters = PARAMETERS.replace("1.35", "1.37").replace("203.0.113.0/24", "198.51.100.0/24");
     let cluster = flow.cluster(&network).await.unwrap();
     assert_eq!(cluster.kubernetes_version, "1.37");
     flow.parameters = PARAMETERS.replace("1.35", "1.34");
-    assert_eq!(
-        flow.cluster(&network).await.unwrap_err().kind,
-        ErrorKind::Invalid
-    );
+    assert_eq!(flow.cluster(&network).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -677,25 +493,12 @@ async fn records_of_others_in_the_zone_are_left_alone() {
     stranger(&cloud, "route53", "POST", &path, body, "application/xml").await;
     let first = common::records(DOMAIN)[..1].to_vec();
     flow.records(&zone, first).await.unwrap();
-    let listed = stranger(
-        &cloud,
-        "route53",
-        "GET",
-        &path,
-        String::new(),
-        "application/xml",
-    )
-    .await;
+    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
     assert!(
-        listed.contains("other.acme")
-            && listed.contains("files.acme")
-            && !listed.contains("192.0.2.1<"),
+        listed.contains("other.acme") && listed.contains("files.acme") && !listed.contains("192.0.2.1<"),
         "{listed}"
     );
-    let removed = flow
-        .delete_kind(v1::ResourceKind::DnsRecords)
-        .await
-        .unwrap();
+    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
     assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
     cloud.is_empty().await;
@@ -705,51 +508,18 @@ async fn records_of_others_in_the_zone_are_left_alone() {
 async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let cloud = Cloud::start().await;
     let body = r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.com</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#;
-    let answer = stranger(
-        &cloud,
-        "route53",
-        "POST",
-        "/2013-04-01/hostedzone",
-        body.to_owned(),
-        "application/xml",
-    )
-    .await;
-    let parent = answer
-        .split("/hostedzone/")
-        .nth(1)
-        .unwrap()
-        .split('<')
-        .next()
-        .unwrap()
-        .to_owned();
+    let answer =
+        stranger(&cloud, "route53", "POST", "/2013-04-01/hostedzone", body.to_owned(), "application/xml").await;
+    let parent = answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
     flow.eks = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;
     flow.zone().await.unwrap();
     let path = format!("/2013-04-01/hostedzone/{parent}/rrset");
-    let listed = stranger(
-        &cloud,
-        "route53",
-        "GET",
-        &path,
-        String::new(),
-        "application/xml",
-    )
-    .await;
-    assert!(
-        listed.contains(&format!("<Name>{DOMAIN}.</Name>")),
-        "{listed}"
-    );
+    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    assert!(listed.contains(&format!("<Name>{DOMAIN}.</Name>")), "{listed}");
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    let listed = stranger(
-        &cloud,
-        "route53",
-        "GET",
-        &path,
-        String::new(),
-        "application/xml",
-    )
-    .await;
+    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
     assert!(!listed.contains(DOMAIN), "{listed}");
     assert_eq!(cloud.of_type("AWS::Route53::HostedZone").await.len(), 1);
 }
@@ -758,31 +528,16 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
 async fn access_needs_a_cluster_and_gives_a_token_of_an_assumed_role() {
     let cloud = Cloud::start().await;
     let role = format!("arn:aws:iam::{ACCOUNT}:role/landlord");
-    cloud
-        .post(
-            "/_sim/roles",
-            json!({ "arn": role, "external_id": "secret-id" }),
-        )
-        .await;
+    cloud.post("/_sim/roles", json!({ "arn": role, "external_id": "secret-id" })).await;
     let credential = json!({ "kind": "assume_role", "role_arn": role, "external_id": "secret-id",
         "source": { "kind": "static", "access_key_id": "AKIA999988887777TEST", "secret_access_key": "test" } });
     let mut flow = cloud.flow().await;
     flow.eks = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
-    let request = |cluster| v1::KubeAccessRequest {
-        scope: Some(flow.scope.clone()),
-        cluster,
-    };
-    assert_eq!(
-        flow.eks.kube_access(request(None)).await.unwrap_err().kind,
-        ErrorKind::Conflict
-    );
+    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
+    assert_eq!(flow.eks.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    let access = flow
-        .eks
-        .kube_access(request(Some(cluster.clone())))
-        .await
-        .unwrap();
+    let access = flow.eks.kube_access(request(Some(cluster.clone()))).await.unwrap();
     assert!(access.token.starts_with("k8s-aws-v1."));
     assert_eq!(access.endpoint, cluster.endpoint);
     assert!(access.expire_time.is_some());
@@ -794,20 +549,13 @@ async fn access_needs_a_cluster_and_gives_a_token_of_an_assumed_role() {
 async fn wrong_external_id_is_an_auth_error_without_the_id() {
     let cloud = Cloud::start().await;
     let role = format!("arn:aws:iam::{ACCOUNT}:role/landlord");
-    cloud
-        .post(
-            "/_sim/roles",
-            json!({ "arn": role, "external_id": "right" }),
-        )
-        .await;
+    cloud.post("/_sim/roles", json!({ "arn": role, "external_id": "right" })).await;
     let credential = json!({ "kind": "assume_role", "role_arn": role, "external_id": "wrong-hunter2",
         "source": { "kind": "static", "access_key_id": "AKIA999988887777TEST", "secret_access_key": "test" } });
     let eks = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
     let request = v1::EnsureDnsZoneRequest {
         scope: Some(common::scope(common::UID)),
-        spec: Some(v1::DnsZoneSpec {
-            domain: DOMAIN.to_owned(),
-        }),
+        spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
         checkpoint: Vec::new(),
     };
     let error = eks.ensure_dns_zone(request).await.unwrap_err();
@@ -818,8 +566,10 @@ async fn wrong_external_id_is_an_auth_error_without_the_id() {
 #[tokio::test]
 async fn a_failed_cluster_is_told_and_the_next_attempt_succeeds() {
     let cloud = Cloud::start().await;
-    cloud.fault(json!({ "service": "eks", "action": "ClusterReady", "kind": "error", "count": 1,
-        "error": { "code": "InsufficientFreeAddresses", "status": 400, "message": "no addresses" } })).await;
+    cloud
+        .fault(json!({ "service": "eks", "action": "ClusterReady", "kind": "error", "count": 1,
+        "error": { "code": "InsufficientFreeAddresses", "status": 400, "message": "no addresses" } }))
+        .await;
     let flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     flow.cluster(&network).await.unwrap();
@@ -845,22 +595,10 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
     let (a, b) = tokio::join!(one.create(), two.create());
     let (a, b) = (a.unwrap(), b.unwrap());
-    assert_ne!(
-        a.zone.zone_id, b.zone.zone_id,
-        "zones of the same name stand side by side"
-    );
-    let all = v1::Scope {
-        tenant_uid: String::new(),
-        ..one.scope.clone()
-    };
-    let answer = one
-        .eks
-        .list_owned(v1::ListOwnedRequest {
-            scope: Some(all),
-            page_token: String::new(),
-        })
-        .await
-        .unwrap();
+    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
+    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
+    let answer =
+        one.eks.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
     assert!(!answer.objects.is_empty());
     one.delete().await.unwrap();
     one.owned_is_empty().await;

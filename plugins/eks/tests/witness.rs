@@ -27,10 +27,8 @@ const KEYS: &str = r#"{"kind":"static","access_key_id":"testing","secret_access_
 
 /// The Python environment, made once for this content of requirements.txt.
 fn python() -> PathBuf {
-    let cache = std::env::var_os("LANDLORD_CACHE_DIR").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/landlord"),
-        PathBuf::from,
-    );
+    let cache = std::env::var_os("LANDLORD_CACHE_DIR")
+        .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/landlord"), PathBuf::from);
     let mut hash = hex::encode(Sha256::digest(REQUIREMENTS));
     hash.truncate(16);
     let folder = cache.join("venvs").join(hash);
@@ -40,24 +38,10 @@ fn python() -> PathBuf {
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     if !ready.exists() {
-        run(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&folder),
-            "python3 with its venv module",
-        );
-        let requirements =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/witness/requirements.txt");
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder), "python3 with its venv module");
+        let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/witness/requirements.txt");
         let mut pip = Command::new(&python);
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "-r",
-        ])
-        .arg(requirements);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements);
         run(&mut pip, "the packages of requirements.txt");
         File::create(ready).unwrap();
     }
@@ -65,13 +49,8 @@ fn python() -> PathBuf {
 }
 
 fn run(command: &mut Command, what: &str) {
-    let status = command
-        .status()
-        .unwrap_or_else(|e| panic!("{what} is needed: {e}"));
-    assert!(
-        status.success(),
-        "{what} could not be set up: {command:?} ended with {status}"
-    );
+    let status = command.status().unwrap_or_else(|e| panic!("{what} is needed: {e}"));
+    assert!(status.success(), "{what} could not be set up: {command:?} ended with {status}");
 }
 
 /// A server; it ends with the test.
@@ -91,11 +70,7 @@ impl Drop for Server {
 impl Server {
     async fn start(module: &str) -> Self {
         let python = python();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(&python);
         command.args(["-m", module]);
@@ -113,18 +88,10 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self {
-            child,
-            url: format!("http://127.0.0.1:{port}"),
-            python,
-        };
+        let server = Self { child, url: format!("http://127.0.0.1:{port}"), python };
         let start = Instant::now();
         while reqwest::get(&server.url).await.is_err() {
-            assert!(
-                start.elapsed() < START_PATIENCE,
-                "{module} does not answer at {}",
-                server.url
-            );
+            assert!(start.elapsed() < START_PATIENCE, "{module} does not answer at {}", server.url);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         server
@@ -133,16 +100,8 @@ impl Server {
     /// What boto3 sees.
     fn witness(&self) -> BTreeMap<String, Vec<String>> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/witness/witness.py");
-        let output = Command::new(&self.python)
-            .arg(script)
-            .args([&self.url, REGION])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = Command::new(&self.python).arg(script).args([&self.url, REGION]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -154,19 +113,9 @@ impl Server {
 }
 
 /// A part left out: what the server lacks must show as an error.
-fn lacking<T: std::fmt::Debug>(
-    server: &str,
-    part: &str,
-    why: &str,
-    answer: Result<T, ProviderError>,
-) {
-    let error = answer.expect_err(&format!(
-        "{server} no longer lacks {part}: include it in the test"
-    ));
-    assert!(
-        !matches!(error.kind, ErrorKind::Auth | ErrorKind::NameTaken),
-        "{error}"
-    );
+fn lacking<T: std::fmt::Debug>(server: &str, part: &str, why: &str, answer: Result<T, ProviderError>) {
+    let error = answer.expect_err(&format!("{server} no longer lacks {part}: include it in the test"));
+    assert!(!matches!(error.kind, ErrorKind::Auth | ErrorKind::NameTaken), "{error}");
     eprintln!("skipped with {server}: {part}, since it lacks {why}");
 }
 
@@ -178,16 +127,10 @@ fn count(found: &BTreeMap<String, Vec<String>>, kind: &str) -> usize {
 async fn create(server: &Server, flow: &Flow) -> Made {
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    let mut made = Made {
-        network,
-        cluster,
-        ..Made::default()
-    };
+    let mut made = Made { network, cluster, ..Made::default() };
     made.pool = flow.node_pool(&made).await.unwrap();
     made.zone = flow.zone().await.unwrap();
-    flow.records(&made.zone, common::records(DOMAIN))
-        .await
-        .unwrap();
+    flow.records(&made.zone, common::records(DOMAIN)).await.unwrap();
     let found = server.witness();
     for (kind, number) in [
         ("stacks", 1),
@@ -201,11 +144,7 @@ async fn create(server: &Server, flow: &Flow) -> Made {
     ] {
         assert_eq!(count(&found, kind), number, "{kind}: {found:#?}");
     }
-    for record in [
-        format!("A {DOMAIN}."),
-        format!("CNAME files.{DOMAIN}."),
-        format!("TXT _landlord.{DOMAIN}."),
-    ] {
+    for record in [format!("A {DOMAIN}."), format!("CNAME files.{DOMAIN}."), format!("TXT _landlord.{DOMAIN}.")] {
         assert!(found["records"].contains(&record), "{record}: {found:#?}");
     }
     made
@@ -225,25 +164,10 @@ async fn moto() {
     let made = create(&server, &flow).await;
     assert_eq!(count(&server.witness(), "nats"), 1);
     create_again(&server, &flow).await;
-    lacking(
-        "moto",
-        "add-ons",
-        "EKS CreateAddon and DescribeAddon",
-        flow.addons(&made).await,
-    );
-    lacking(
-        "moto",
-        "identities",
-        "EKS CreatePodIdentityAssociation",
-        flow.identity(&made).await,
-    );
+    lacking("moto", "add-ons", "EKS CreateAddon and DescribeAddon", flow.addons(&made).await);
+    lacking("moto", "identities", "EKS CreatePodIdentityAssociation", flow.identity(&made).await);
     use landlord_provider_api::v1::ResourceKind as Kind;
-    for kind in [
-        Kind::DnsRecords,
-        Kind::NodePool,
-        Kind::Cluster,
-        Kind::Leftovers,
-    ] {
+    for kind in [Kind::DnsRecords, Kind::NodePool, Kind::Cluster, Kind::Leftovers] {
         flow.delete_kind(kind).await.unwrap();
     }
     lacking(
@@ -259,13 +183,7 @@ async fn moto() {
     }
     assert!(found.is_empty(), "left over: {found:#?}");
     // The inventory is honest about what moto left behind.
-    assert!(
-        flow.owned()
-            .await
-            .unwrap()
-            .iter()
-            .any(|o| o.r#type == "AWS::EC2::VPC")
-    );
+    assert!(flow.owned().await.unwrap().iter().any(|o| o.r#type == "AWS::EC2::VPC"));
 }
 
 #[tokio::test]
@@ -289,9 +207,7 @@ async fn ministack() {
     flow.identity(&made).await.unwrap();
     made.zone = flow.zone().await.unwrap();
     let mut with_disks = server.flow().await;
-    with_disks.parameters = flow
-        .parameters
-        .replace("\"vpc-cni\"", "\"vpc-cni\",\"aws-ebs-csi-driver\"");
+    with_disks.parameters = flow.parameters.replace("\"vpc-cni\"", "\"vpc-cni\",\"aws-ebs-csi-driver\"");
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
     let found = server.witness();
@@ -299,16 +215,7 @@ async fn ministack() {
     // Last, since the broken answer would stand in the way of every later look.
     let network = with_disks.network().await.unwrap();
     let cluster = with_disks.cluster(&network).await.unwrap();
-    let made = Made {
-        network,
-        cluster,
-        ..Made::default()
-    };
+    let made = Made { network, cluster, ..Made::default() };
     let why = "the documented form of podIdentityAssociations in CreateAddon's answer";
-    lacking(
-        "ministack",
-        "the EBS driver's identity",
-        why,
-        with_disks.addons(&made).await,
-    );
+    lacking("ministack", "the EBS driver's identity", why, with_disks.addons(&made).await);
 }

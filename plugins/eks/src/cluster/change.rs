@@ -19,51 +19,23 @@ pub(super) async fn begin(
     cluster: &Cluster,
 ) -> Result<Option<String>> {
     let name = names.cluster();
-    if let Some(next) = next_version(
-        cluster.version().unwrap_or_default(),
-        &parameters.kubernetes_version,
-    )? {
+    if let Some(next) = next_version(cluster.version().unwrap_or_default(), &parameters.kubernetes_version)? {
         let request = aws.eks.update_cluster_version().name(name).version(&next);
         let request = request.client_request_token(names.token("cluster-version", &next));
-        request
-            .send()
-            .await
-            .map_err(failed(action::UPDATE_CLUSTER_VERSION, name))?;
-        return Ok(Some(format!(
-            "EKS cluster {name} is being upgraded to Kubernetes {next}"
-        )));
+        request.send().await.map_err(failed(action::UPDATE_CLUSTER_VERSION, name))?;
+        return Ok(Some(format!("EKS cluster {name} is being upgraded to Kubernetes {next}")));
     }
     if !endpoint_is_as_wanted(parameters, cluster) {
-        let request = aws
-            .eks
-            .update_cluster_config()
-            .name(name)
-            .resources_vpc_config(vpc_config(parameters).build());
-        request
-            .send()
-            .await
-            .map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
-        return Ok(Some(format!(
-            "the endpoint of EKS cluster {name} is being changed"
-        )));
+        let request = aws.eks.update_cluster_config().name(name).resources_vpc_config(vpc_config(parameters).build());
+        request.send().await.map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
+        return Ok(Some(format!("the endpoint of EKS cluster {name} is being changed")));
     }
     if enabled_logs(cluster) != sorted(parameters.control_plane_logs.clone()) {
-        let request = aws
-            .eks
-            .update_cluster_config()
-            .name(name)
-            .logging(logging(&parameters.control_plane_logs));
-        request
-            .send()
-            .await
-            .map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
-        return Ok(Some(format!(
-            "the logs of EKS cluster {name} are being changed"
-        )));
+        let request = aws.eks.update_cluster_config().name(name).logging(logging(&parameters.control_plane_logs));
+        request.send().await.map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
+        return Ok(Some(format!("the logs of EKS cluster {name} are being changed")));
     }
-    if !parameters.secrets_kms_key_arn.is_empty()
-        && !is_encrypted_with(cluster, &parameters.secrets_kms_key_arn)
-    {
+    if !parameters.secrets_kms_key_arn.is_empty() && !is_encrypted_with(cluster, &parameters.secrets_kms_key_arn) {
         return Err(invalid(
             "parameters.secrets_kms_key_arn: the key of a cluster that exists cannot change; put the old value back or make a new tenant",
         ));
@@ -78,17 +50,9 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
 }
 
 fn enabled_logs(cluster: &Cluster) -> Vec<String> {
-    let setups = cluster
-        .logging()
-        .map(Logging::cluster_logging)
-        .unwrap_or_default();
+    let setups = cluster.logging().map(Logging::cluster_logging).unwrap_or_default();
     let enabled = setups.iter().filter(|s| s.enabled() == Some(true));
-    sorted(
-        enabled
-            .flat_map(LogSetup::types)
-            .map(|t| t.as_str().to_owned())
-            .collect(),
-    )
+    sorted(enabled.flat_map(LogSetup::types).map(|t| t.as_str().to_owned()).collect())
 }
 
 fn endpoint_is_as_wanted(parameters: &Parameters, cluster: &Cluster) -> bool {
@@ -103,18 +67,13 @@ fn endpoint_is_as_wanted(parameters: &Parameters, cluster: &Cluster) -> bool {
 }
 
 fn is_encrypted_with(cluster: &Cluster, key: &str) -> bool {
-    cluster
-        .encryption_config()
-        .iter()
-        .any(|c| c.provider().and_then(KeyProvider::key_arn) == Some(key))
+    cluster.encryption_config().iter().any(|c| c.provider().and_then(KeyProvider::key_arn) == Some(key))
 }
 
 /// The next minor version on the way; `None`: it is there.
 pub(crate) fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
     let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!(
-            "parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}"
-        )));
+        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
     };
     match w.cmp(&p) {
         std::cmp::Ordering::Equal => Ok(None),
@@ -136,10 +95,7 @@ mod tests {
 
     #[test]
     fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        assert_eq!(
-            next_version("1.34", "1.36").expect("upwards").as_deref(),
-            Some("1.35")
-        );
+        assert_eq!(next_version("1.34", "1.36").expect("upwards").as_deref(), Some("1.35"));
         assert_eq!(next_version("1.36", "1.36").expect("there"), None);
         assert!(next_version("1.36", "1.35").is_err());
         assert!(next_version("1.36", "latest").is_err());

@@ -8,9 +8,8 @@ pub(crate) use change::minor;
 pub(crate) use removal::{delete, find_own, observe};
 
 use aws_sdk_eks::types::{
-    AccessConfigResponse, AuthenticationMode, Cluster, ClusterStatus as Status,
-    CreateAccessConfigRequest, EncryptionConfig, LogSetup, LogType, Logging,
-    Provider as KeyProvider, VpcConfigRequest,
+    AccessConfigResponse, AuthenticationMode, Cluster, ClusterStatus as Status, CreateAccessConfigRequest,
+    EncryptionConfig, LogSetup, LogType, Logging, Provider as KeyProvider, VpcConfigRequest,
 };
 use base64::Engine as _;
 use landlord_provider_api::v1;
@@ -32,16 +31,10 @@ const POLL_S: i64 = 15;
 const ENCRYPTED: &str = "secrets";
 
 /// Describes the tenant's cluster; a stranger's of our name is an error.
-pub(crate) async fn find(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-) -> Result<Option<Cluster>> {
+pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
     let name = names.cluster();
     let answer = aws.eks.describe_cluster().name(name).send().await;
-    let answer = answer
-        .map_err(failed(action::DESCRIBE_CLUSTER, name))
-        .or_absent()?;
+    let answer = answer.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?;
     let Some(cluster) = answer.and_then(|a| a.cluster) else {
         return Ok(None);
     };
@@ -72,10 +65,7 @@ pub(crate) async fn ensure(
             // A failed control plane never comes up; its name is freed for the next attempt.
             let error = health::cluster(&cluster);
             let answer = aws.eks.delete_cluster().name(name).send().await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DELETE_CLUSTER, name))
-                .or_absent()?;
+            answer.map(drop).map_err(failed(action::DELETE_CLUSTER, name)).or_absent()?;
             return Err(error.into());
         }
         Some(status) => return pending(format!("EKS cluster {name} is {status}")),
@@ -96,12 +86,7 @@ async fn create(
     network: &v1::NetworkStatus,
 ) -> Result<()> {
     let name = names.cluster();
-    let subnets = network
-        .private_subnet_ids
-        .iter()
-        .chain(&network.public_subnet_ids)
-        .cloned()
-        .collect();
+    let subnets = network.private_subnet_ids.iter().chain(&network.public_subnet_ids).cloned().collect();
     let vpc = vpc_config(parameters)
         .set_subnet_ids(Some(subnets))
         .security_group_ids(attribute(network, "control_plane_security_group_id")?)
@@ -128,27 +113,16 @@ async fn create(
         .client_request_token(names.token("cluster", scope.generation))
         .set_tags(Some(tags::all(scope, "cluster").into_iter().collect()));
     if !parameters.secrets_kms_key_arn.is_empty() {
-        let key = KeyProvider::builder()
-            .key_arn(&parameters.secrets_kms_key_arn)
-            .build();
+        let key = KeyProvider::builder().key_arn(&parameters.secrets_kms_key_arn).build();
         let resources = Some(vec![ENCRYPTED.to_owned()]);
         #[expect(deprecated, reason = "EKS documents the field as required still")]
-        let encryption = EncryptionConfig::builder()
-            .set_resources(resources)
-            .provider(key)
-            .build();
+        let encryption = EncryptionConfig::builder().set_resources(resources).provider(key).build();
         request = request.encryption_config(encryption);
     }
-    match request
-        .send()
-        .await
-        .map_err(failed(action::CREATE_CLUSTER, name))
-    {
+    match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(_) => Ok(()),
         // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
-        Err(error) if error.code() == "ResourceInUseException" => {
-            find(aws, scope, names).await.map(drop)
-        }
+        Err(error) if error.code() == "ResourceInUseException" => find(aws, scope, names).await.map(drop),
         Err(error) => Err(error),
     }
 }
@@ -164,55 +138,32 @@ fn vpc_config(parameters: &Parameters) -> aws_sdk_eks::types::builders::VpcConfi
 
 fn logging(wanted: &[String]) -> Logging {
     let setup = |enabled: bool| {
-        let types: Vec<LogType> = LOG_TYPES
-            .iter()
-            .filter(|t| wanted.iter().any(|w| w == *t) == enabled)
-            .map(|t| LogType::from(*t))
-            .collect();
-        (!types.is_empty()).then(|| {
-            LogSetup::builder()
-                .set_types(Some(types))
-                .enabled(enabled)
-                .build()
-        })
+        let types: Vec<LogType> =
+            LOG_TYPES.iter().filter(|t| wanted.iter().any(|w| w == *t) == enabled).map(|t| LogType::from(*t)).collect();
+        (!types.is_empty()).then(|| LogSetup::builder().set_types(Some(types)).enabled(enabled).build())
     };
-    Logging::builder()
-        .set_cluster_logging(Some(
-            [setup(true), setup(false)].into_iter().flatten().collect(),
-        ))
-        .build()
+    Logging::builder().set_cluster_logging(Some([setup(true), setup(false)].into_iter().flatten().collect())).build()
 }
 
 /// A value that the network stage hands over.
 pub(crate) fn attribute(network: &v1::NetworkStatus, name: &str) -> Result<String> {
     let value = network.attributes.get(name).filter(|v| !v.is_empty());
-    value.cloned().ok_or_else(|| {
-        invalid(format!(
-            "the network's status lacks {name}; run its stage again"
-        ))
-    })
+    value.cloned().ok_or_else(|| invalid(format!("the network's status lacks {name}; run its stage again")))
 }
 
 /// The contract's view of an active cluster.
 pub(crate) fn status(cluster: &Cluster) -> Result<v1::ClusterStatus> {
     let data = cluster.certificate_authority().and_then(|c| c.data());
-    let data =
-        data.ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, "the certificate authority"))?;
+    let data = data.ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, "the certificate authority"))?;
     let pem = base64::engine::general_purpose::STANDARD
         .decode(data.trim())
         .map_err(|_| incomplete(action::DESCRIBE_CLUSTER, "a readable certificate authority"))?;
     let get = |value: Option<&str>, what: &str| {
-        value
-            .map(str::to_owned)
-            .ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, what))
+        value.map(str::to_owned).ok_or_else(|| incomplete(action::DESCRIBE_CLUSTER, what))
     };
     let vpc = cluster.resources_vpc_config();
-    let group = vpc
-        .and_then(|v| v.cluster_security_group_id())
-        .unwrap_or_default();
-    let mode = cluster
-        .access_config()
-        .and_then(AccessConfigResponse::authentication_mode);
+    let group = vpc.and_then(|v| v.cluster_security_group_id()).unwrap_or_default();
+    let mode = cluster.access_config().and_then(AccessConfigResponse::authentication_mode);
     Ok(v1::ClusterStatus {
         name: get(cluster.name(), "the name")?,
         endpoint: get(cluster.endpoint(), "the endpoint")?,
@@ -223,10 +174,7 @@ pub(crate) fn status(cluster: &Cluster) -> Result<v1::ClusterStatus> {
             ("arn", cluster.arn().unwrap_or_default()),
             ("cluster_security_group_id", group),
             ("vpc_id", vpc.and_then(|v| v.vpc_id()).unwrap_or_default()),
-            (
-                "authentication_mode",
-                mode.map_or("", AuthenticationMode::as_str),
-            ),
+            ("authentication_mode", mode.map_or("", AuthenticationMode::as_str)),
         ]
         .into_iter()
         .map(|(k, v)| (k.to_owned(), v.to_owned()))

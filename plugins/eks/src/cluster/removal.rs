@@ -14,11 +14,7 @@ use crate::{
 };
 
 /// `None` for absent and for a stranger's, which a deletion leaves alone.
-pub(crate) async fn find_own(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-) -> Result<Option<Cluster>> {
+pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
     match find(aws, scope, names).await {
         Err(error) => match ProviderError::from(error) {
             stated if stated.kind == ErrorKind::NameTaken => Ok(None),
@@ -29,10 +25,7 @@ pub(crate) async fn find_own(
 }
 
 /// Makes the control plane be absent, its node groups first.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let name = names.cluster();
     let Some(cluster) = find_own(aws, scope, &names).await? else {
@@ -42,9 +35,7 @@ pub(crate) async fn delete(
     match cluster.status() {
         Some(Status::Deleting) => return waiting(format!("EKS cluster {name} is being deleted")),
         Some(status @ (Status::Creating | Status::Updating | Status::Pending)) => {
-            return waiting(format!(
-                "EKS cluster {name} is {status} and can be deleted after that"
-            ));
+            return waiting(format!("EKS cluster {name} is {status} and can be deleted after that"));
         }
         _ => {}
     }
@@ -59,18 +50,13 @@ pub(crate) async fn delete(
             vec![owned(scope, &cluster)],
         )),
         Err(error) if error.is_absent() => Ok((Outcome::Gone, vec![owned(scope, &cluster)])),
-        Err(error) if error.is_busy() => {
-            waiting(format!("EKS cluster {name} cannot be deleted yet: {error}"))
-        }
+        Err(error) if error.is_busy() => waiting(format!("EKS cluster {name} cannot be deleted yet: {error}")),
         Err(error) => Err(error),
     }
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let Some(cluster) = find_own(aws, scope, &names).await? else {
         return Ok((Outcome::Gone, Vec::new()));
@@ -79,10 +65,7 @@ pub(crate) async fn observe(
         Some(Status::Active) => progress::ready(),
         status => {
             let status = status.map_or("of unknown state", Status::as_str);
-            progress::pending(
-                POLL_S,
-                format!("EKS cluster {} is {status}", names.cluster()),
-            )
+            progress::pending(POLL_S, format!("EKS cluster {} is {status}", names.cluster()))
         }
     };
     Ok((outcome, vec![owned(scope, &cluster)]))

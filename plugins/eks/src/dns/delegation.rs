@@ -17,11 +17,7 @@ async fn find(aws: &Clients, parent: &str, domain: &str) -> Result<Option<Resour
 }
 
 fn points_to(record: &ResourceRecordSet, servers: &[String]) -> bool {
-    let mut present: Vec<String> = record
-        .resource_records()
-        .iter()
-        .map(|r| super::normal(r.value()))
-        .collect();
+    let mut present: Vec<String> = record.resource_records().iter().map(|r| super::normal(r.value())).collect();
     let mut wanted: Vec<String> = servers.to_vec();
     present.sort();
     wanted.sort();
@@ -29,22 +25,12 @@ fn points_to(record: &ResourceRecordSet, servers: &[String]) -> bool {
 }
 
 /// Makes the parent point to these servers.
-pub(crate) async fn ensure(
-    aws: &Clients,
-    parent: &str,
-    domain: &str,
-    servers: &[String],
-) -> Result<()> {
+pub(crate) async fn ensure(aws: &Clients, parent: &str, domain: &str, servers: &[String]) -> Result<()> {
     match find(aws, parent, domain).await? {
         Some(record) if points_to(&record, servers) => Ok(()),
         Some(_) => Err(tags::name_taken("delegation", domain).into()),
         None => {
-            let record = records::build(
-                domain,
-                RrType::Ns,
-                TTL_S,
-                servers.iter().map(|s| format!("{s}.")),
-            )?;
+            let record = records::build(domain, RrType::Ns, TTL_S, servers.iter().map(|s| format!("{s}.")))?;
             records::change(aws, parent, vec![(ChangeAction::Create, record)]).await
         }
     }
@@ -58,10 +44,7 @@ pub(crate) async fn delete(
     domain: &str,
     servers: &[String],
 ) -> Result<Option<v1::OwnedObject>> {
-    let Some(record) = find(aws, parent, domain)
-        .await?
-        .filter(|r| points_to(r, servers))
-    else {
+    let Some(record) = find(aws, parent, domain).await?.filter(|r| points_to(r, servers)) else {
         return Ok(None);
     };
     let owned = records::owned(scope, &record);

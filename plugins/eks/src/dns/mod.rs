@@ -54,82 +54,43 @@ pub(crate) fn normal(domain: &str) -> String {
 }
 
 /// The tenant's zones of this domain: none, one, or, after two calls at once, several.
-pub(crate) async fn find(
-    aws: &Clients,
-    scope: &v1::Scope,
-    domain: &str,
-) -> Result<Vec<HostedZone>> {
+pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<Vec<HostedZone>> {
     let domain = normal(domain);
     let mut found = Vec::new();
     let (mut name, mut id) = (format!("{domain}."), None);
     for _ in 0..PAGES_MAX {
-        let request = aws
-            .zones
-            .list_hosted_zones_by_name()
-            .dns_name(name)
-            .set_hosted_zone_id(id)
-            .max_items(PAGE);
-        let answer = request
-            .send()
-            .await
-            .map_err(failed(action::LIST_HOSTED_ZONES_BY_NAME, &domain))?;
-        let past = answer
-            .hosted_zones()
-            .iter()
-            .any(|z| normal(z.name()) != domain);
-        let same = answer
-            .hosted_zones
-            .iter()
-            .filter(|z| normal(z.name()) == domain);
+        let request = aws.zones.list_hosted_zones_by_name().dns_name(name).set_hosted_zone_id(id).max_items(PAGE);
+        let answer = request.send().await.map_err(failed(action::LIST_HOSTED_ZONES_BY_NAME, &domain))?;
+        let past = answer.hosted_zones().iter().any(|z| normal(z.name()) != domain);
+        let same = answer.hosted_zones.iter().filter(|z| normal(z.name()) == domain);
         found.extend(same.filter(|z| is_ours(scope, z)).cloned());
         match answer.next_dns_name {
-            Some(next) if answer.is_truncated && !past => {
-                (name, id) = (next, answer.next_hosted_zone_id)
-            }
+            Some(next) if answer.is_truncated && !past => (name, id) = (next, answer.next_hosted_zone_id),
             _ => break,
         }
     }
     // The one with most records is the one that is in use.
     found.sort_by(|a, b| {
-        b.resource_record_set_count()
-            .cmp(&a.resource_record_set_count())
-            .then_with(|| a.id().cmp(b.id()))
+        b.resource_record_set_count().cmp(&a.resource_record_set_count()).then_with(|| a.id().cmp(b.id()))
     });
     Ok(found)
 }
 
 /// All zones of the installation, or of the tenant if the scope names one.
 pub(crate) async fn list(aws: &Clients, scope: &v1::Scope) -> Result<Vec<HostedZone>> {
-    let prefix = if scope.tenant_uid.is_empty() {
-        format!("{}/", scope.installation)
-    } else {
-        mark(scope)
-    };
-    let mut pages = aws
-        .zones
-        .list_hosted_zones()
-        .max_items(PAGE)
-        .into_paginator()
-        .send();
+    let prefix = if scope.tenant_uid.is_empty() { format!("{}/", scope.installation) } else { mark(scope) };
+    let mut pages = aws.zones.list_hosted_zones().max_items(PAGE).into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(failed(action::LIST_HOSTED_ZONES, &scope.installation))?;
-        found.extend(
-            page.hosted_zones
-                .into_iter()
-                .filter(|z| z.caller_reference().starts_with(&prefix)),
-        );
+        found.extend(page.hosted_zones.into_iter().filter(|z| z.caller_reference().starts_with(&prefix)));
     }
     Ok(found)
 }
 
 /// The uid in a zone's caller reference.
 pub(crate) fn uid_of(zone: &HostedZone) -> String {
-    zone.caller_reference()
-        .split('/')
-        .nth(1)
-        .unwrap_or_default()
-        .to_owned()
+    zone.caller_reference().split('/').nth(1).unwrap_or_default().to_owned()
 }
 
 /// Makes the zone exist, tagged, and delegated where the settings name its parent.
@@ -158,10 +119,7 @@ pub(crate) async fn ensure(
     if let Some(parent) = config.parent_of(&domain) {
         delegation::ensure(aws, parent, &domain, &servers).await?;
     }
-    let status = v1::DnsZoneStatus {
-        zone_id: short_id(zone.id()).to_owned(),
-        name_servers: servers,
-    };
+    let status = v1::DnsZoneStatus { zone_id: short_id(zone.id()).to_owned(), name_servers: servers };
     Ok((progress::ready(), Some(status)))
 }
 
@@ -172,14 +130,8 @@ async fn create(
     domain: &str,
     checkpoint: &[u8],
 ) -> Result<(Outcome, Option<v1::DnsZoneStatus>)> {
-    let refusals: u32 = std::str::from_utf8(checkpoint)
-        .ok()
-        .and_then(|t| t.parse().ok())
-        .unwrap_or(0);
-    let mut token = names.token(
-        "zone",
-        format_args!("{domain}/{}", refusals / REFUSALS_AN_ATTEMPT),
-    );
+    let refusals: u32 = std::str::from_utf8(checkpoint).ok().and_then(|t| t.parse().ok()).unwrap_or(0);
+    let mut token = names.token("zone", format_args!("{domain}/{}", refusals / REFUSALS_AN_ATTEMPT));
     token.truncate(ATTEMPT_LEN_MAX);
     let reference = format!("{}{token}", mark(scope));
     let comment = format!("Zone of a landlord tenant ({})", scope.tenant_uid);
@@ -188,12 +140,7 @@ async fn create(
         .create_hosted_zone()
         .name(domain)
         .caller_reference(reference)
-        .hosted_zone_config(
-            HostedZoneConfig::builder()
-                .comment(comment)
-                .private_zone(false)
-                .build(),
-        );
+        .hosted_zone_config(HostedZoneConfig::builder().comment(comment).private_zone(false).build());
     let look_again = |refusals: u32, detail: &str| {
         let mut outcome = progress::pending(POLL_S, detail);
         if let Outcome::Pending(pending) = &mut outcome {
@@ -201,47 +148,27 @@ async fn create(
         }
         Ok((outcome, None))
     };
-    match request
-        .send()
-        .await
-        .map_err(failed(action::CREATE_HOSTED_ZONE, domain))
-    {
-        Ok(_) => look_again(
-            refusals,
-            "the zone was created; looking whether it is listed",
-        ),
+    match request.send().await.map_err(failed(action::CREATE_HOSTED_ZONE, domain)) {
+        Ok(_) => look_again(refusals, "the zone was created; looking whether it is listed"),
         // Either this very request succeeded before and is not listed yet, or the zone was
         // deleted by hand and Route 53 remembers its reference: after a while another is taken.
-        Err(error) if error.code() == "HostedZoneAlreadyExists" => look_again(
-            refusals + 1,
-            "the zone was created before and is not listed yet",
-        ),
+        Err(error) if error.code() == "HostedZoneAlreadyExists" => {
+            look_again(refusals + 1, "the zone was created before and is not listed yet")
+        }
         Err(error) => Err(error),
     }
 }
 
 async fn mark_with_tags(aws: &Clients, scope: &v1::Scope, zone: &HostedZone) -> Result<()> {
     let id = short_id(zone.id());
-    let answer = aws
-        .zones
-        .list_tags_for_resource()
-        .resource_type(TagResourceType::Hostedzone)
-        .resource_id(id)
-        .send()
-        .await;
+    let answer =
+        aws.zones.list_tags_for_resource().resource_type(TagResourceType::Hostedzone).resource_id(id).send().await;
     let answer = answer.map_err(failed(action::LIST_TAGS_FOR_RESOURCE, id))?;
-    let present = answer
-        .resource_tag_set()
-        .map(|s| s.tags())
-        .unwrap_or_default();
+    let present = answer.resource_tag_set().map(|s| s.tags()).unwrap_or_default();
     let wanted = tags::all(scope, "dns-zone");
     let missing: Vec<Tag> = wanted
         .iter()
-        .filter(|(k, v)| {
-            !present
-                .iter()
-                .any(|t| t.key() == Some(k) && t.value() == Some(v))
-        })
+        .filter(|(k, v)| !present.iter().any(|t| t.key() == Some(k) && t.value() == Some(v)))
         .map(|(k, v)| Tag::builder().key(k).value(v).build())
         .collect();
     if missing.is_empty() {
@@ -249,11 +176,7 @@ async fn mark_with_tags(aws: &Clients, scope: &v1::Scope, zone: &HostedZone) -> 
     }
     // Route 53 takes ten tags a call.
     for some in missing.chunks(10) {
-        let request = aws
-            .zones
-            .change_tags_for_resource()
-            .resource_type(TagResourceType::Hostedzone)
-            .resource_id(id);
+        let request = aws.zones.change_tags_for_resource().resource_type(TagResourceType::Hostedzone).resource_id(id);
         let answer = request.set_add_tags(Some(some.to_vec())).send().await;
         answer.map_err(failed(action::CHANGE_TAGS_FOR_RESOURCE, id))?;
     }
@@ -263,10 +186,7 @@ async fn mark_with_tags(aws: &Clients, scope: &v1::Scope, zone: &HostedZone) -> 
 async fn name_servers(aws: &Clients, zone: &HostedZone) -> Result<Vec<String>> {
     let answer = aws.zones.get_hosted_zone().id(zone.id()).send().await;
     let answer = answer.map_err(failed(action::GET_HOSTED_ZONE, short_id(zone.id())))?;
-    let servers = answer
-        .delegation_set()
-        .map(DelegationSet::name_servers)
-        .unwrap_or_default();
+    let servers = answer.delegation_set().map(DelegationSet::name_servers).unwrap_or_default();
     if servers.is_empty() {
         return Err(incomplete(action::GET_HOSTED_ZONE, "the name servers"));
     }
@@ -276,11 +196,7 @@ async fn name_servers(aws: &Clients, zone: &HostedZone) -> Result<Vec<String>> {
 /// Deletes a zone that holds nothing but its own records.
 async fn remove(aws: &Clients, zone: &HostedZone) -> Result<()> {
     let answer = aws.zones.delete_hosted_zone().id(zone.id()).send().await;
-    answer
-        .map(drop)
-        .map_err(failed(action::DELETE_HOSTED_ZONE, zone.name()))
-        .or_absent()
-        .map(drop)
+    answer.map(drop).map_err(failed(action::DELETE_HOSTED_ZONE, zone.name())).or_absent().map(drop)
 }
 
 /// The inventory's view.
@@ -305,11 +221,7 @@ pub(crate) async fn delete(
 ) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     // The reference begins with the uid: with a malformed one, nothing may be matched.
     Names::new(scope)?;
-    let zones = if domain.is_empty() {
-        list(aws, scope).await?
-    } else {
-        find(aws, scope, domain).await?
-    };
+    let zones = if domain.is_empty() { list(aws, scope).await? } else { find(aws, scope, domain).await? };
     let mut removed = Vec::new();
     for zone in zones {
         let name = normal(zone.name());
@@ -317,12 +229,7 @@ pub(crate) async fn delete(
             let servers = name_servers(aws, &zone).await?;
             removed.extend(delegation::delete(aws, scope, parent, &name, &servers).await?);
         }
-        removed.extend(
-            records::clear(aws, &zone)
-                .await?
-                .iter()
-                .map(|r| records::owned(scope, r)),
-        );
+        removed.extend(records::clear(aws, &zone).await?.iter().map(|r| records::owned(scope, r)));
         remove(aws, &zone).await?;
         removed.push(owned(scope, &zone));
     }
@@ -330,21 +237,9 @@ pub(crate) async fn delete(
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-    domain: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     Names::new(scope)?;
-    let zones = if domain.is_empty() {
-        list(aws, scope).await?
-    } else {
-        find(aws, scope, domain).await?
-    };
-    let outcome = if zones.is_empty() {
-        Outcome::Gone
-    } else {
-        progress::ready()
-    };
+    let zones = if domain.is_empty() { list(aws, scope).await? } else { find(aws, scope, domain).await? };
+    let outcome = if zones.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, zones.iter().map(|z| owned(scope, z)).collect()))
 }

@@ -33,43 +33,24 @@ pub(crate) fn build(
     ttl_s: i64,
     values: impl IntoIterator<Item = String>,
 ) -> Result<ResourceRecordSet> {
-    let mut set = ResourceRecordSet::builder()
-        .name(format!("{name}."))
-        .r#type(kind)
-        .ttl(ttl_s);
+    let mut set = ResourceRecordSet::builder().name(format!("{name}.")).r#type(kind).ttl(ttl_s);
     for value in values {
-        let record = ResourceRecord::builder()
-            .value(value)
-            .build()
-            .map_err(|e| invalid(e.to_string()))?;
+        let record = ResourceRecord::builder().value(value).build().map_err(|e| invalid(e.to_string()))?;
         set = set.resource_records(record);
     }
     set.build().map_err(|e| invalid(e.to_string()))
 }
 
 /// Changes a zone, all or nothing a batch.
-pub(crate) async fn change(
-    aws: &Clients,
-    zone: &str,
-    changes: Vec<(ChangeAction, ResourceRecordSet)>,
-) -> Result<()> {
+pub(crate) async fn change(aws: &Clients, zone: &str, changes: Vec<(ChangeAction, ResourceRecordSet)>) -> Result<()> {
     for some in changes.chunks(BATCH_MAX) {
         let mut batch = ChangeBatch::builder();
         for (action, record) in some {
-            let change = Change::builder()
-                .action(action.clone())
-                .resource_record_set(record.clone())
-                .build();
+            let change = Change::builder().action(action.clone()).resource_record_set(record.clone()).build();
             batch = batch.changes(change.map_err(|e| invalid(e.to_string()))?);
         }
         let batch = batch.build().map_err(|e| invalid(e.to_string()))?;
-        let answer = aws
-            .zones
-            .change_resource_record_sets()
-            .hosted_zone_id(zone)
-            .change_batch(batch)
-            .send()
-            .await;
+        let answer = aws.zones.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await;
         answer.map_err(failed(action::CHANGE_RECORD_SETS, zone))?;
     }
     Ok(())
@@ -81,10 +62,7 @@ async fn delete_all(aws: &Clients, zone: &str, records: &[ResourceRecordSet]) ->
     if records.is_empty() {
         return Ok(());
     }
-    let changes = records
-        .iter()
-        .map(|r| (ChangeAction::Delete, r.clone()))
-        .collect();
+    let changes = records.iter().map(|r| (ChangeAction::Delete, r.clone())).collect();
     match change(aws, zone, changes).await {
         Err(error) if error.is_absent() => Ok(()),
         Err(error) if error.code() == "InvalidChangeBatch" => Err(ProviderError::new(
@@ -98,21 +76,10 @@ async fn delete_all(aws: &Clients, zone: &str, records: &[ResourceRecordSet]) ->
 }
 
 /// The first record at or after this name and type.
-pub(crate) async fn look_up(
-    aws: &Clients,
-    zone: &str,
-    name: &str,
-    kind: &RrType,
-) -> Result<Option<ResourceRecordSet>> {
+pub(crate) async fn look_up(aws: &Clients, zone: &str, name: &str, kind: &RrType) -> Result<Option<ResourceRecordSet>> {
     let request = aws.zones.list_resource_record_sets().hosted_zone_id(zone);
-    let request = request
-        .start_record_name(format!("{name}."))
-        .start_record_type(kind.clone())
-        .max_items(1);
-    let answer = request
-        .send()
-        .await
-        .map_err(failed(action::LIST_RECORD_SETS, zone))?;
+    let request = request.start_record_name(format!("{name}.")).start_record_type(kind.clone()).max_items(1);
+    let answer = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone))?;
     let first = answer.resource_record_sets.into_iter().next();
     Ok(first.filter(|r| r.r#type() == kind && normal(r.name()) == normal(name)))
 }
@@ -123,15 +90,9 @@ async fn all(aws: &Clients, zone: &str) -> Result<Vec<ResourceRecordSet>> {
     let (mut name, mut kind, mut identifier) = (None, None, None);
     for _ in 0..PAGES_MAX {
         let request = aws.zones.list_resource_record_sets().hosted_zone_id(zone);
-        let request = request
-            .set_start_record_name(name)
-            .set_start_record_type(kind)
-            .set_start_record_identifier(identifier);
-        let answer = request
-            .send()
-            .await
-            .map_err(failed(action::LIST_RECORD_SETS, zone))
-            .or_absent()?;
+        let request =
+            request.set_start_record_name(name).set_start_record_type(kind).set_start_record_identifier(identifier);
+        let answer = request.send().await.map_err(failed(action::LIST_RECORD_SETS, zone)).or_absent()?;
         let Some(answer) = answer else {
             return Ok(found);
         };
@@ -139,11 +100,7 @@ async fn all(aws: &Clients, zone: &str) -> Result<Vec<ResourceRecordSet>> {
         if !answer.is_truncated {
             return Ok(found);
         }
-        (name, kind, identifier) = (
-            answer.next_record_name,
-            answer.next_record_type,
-            answer.next_record_identifier,
-        );
+        (name, kind, identifier) = (answer.next_record_name, answer.next_record_type, answer.next_record_identifier);
     }
     Err(incomplete(action::LIST_RECORD_SETS, "a last page"))
 }
@@ -151,14 +108,8 @@ async fn all(aws: &Clients, zone: &str) -> Result<Vec<ResourceRecordSet>> {
 /// Removes everything but the zone's own NS and SOA; gives what it removed.
 pub(crate) async fn clear(aws: &Clients, zone: &HostedZone) -> Result<Vec<ResourceRecordSet>> {
     let apex = normal(zone.name());
-    let own = |r: &ResourceRecordSet| {
-        normal(r.name()) == apex && matches!(r.r#type(), RrType::Ns | RrType::Soa)
-    };
-    let records: Vec<_> = all(aws, short_id(zone.id()))
-        .await?
-        .into_iter()
-        .filter(|r| !own(r))
-        .collect();
+    let own = |r: &ResourceRecordSet| normal(r.name()) == apex && matches!(r.r#type(), RrType::Ns | RrType::Soa);
+    let records: Vec<_> = all(aws, short_id(zone.id())).await?.into_iter().filter(|r| !own(r)).collect();
     delete_all(aws, short_id(zone.id()), &records).await?;
     Ok(records)
 }
@@ -170,20 +121,11 @@ fn entry(record: &ResourceRecordSet) -> String {
 
 fn registry(domain: &str, entries: &BTreeSet<String>) -> Result<ResourceRecordSet> {
     let name = format!("{REGISTRY}.{domain}");
-    build(
-        &name,
-        RrType::Txt,
-        REGISTRY_TTL_S,
-        entries.iter().map(|e| format!("\"{e}\"")),
-    )
+    build(&name, RrType::Txt, REGISTRY_TTL_S, entries.iter().map(|e| format!("\"{e}\"")))
 }
 
 fn registered(record: &ResourceRecordSet) -> BTreeSet<String> {
-    record
-        .resource_records()
-        .iter()
-        .map(|r| r.value().trim_matches('"').to_owned())
-        .collect()
+    record.resource_records().iter().map(|r| r.value().trim_matches('"').to_owned()).collect()
 }
 
 fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordSet>> {
@@ -191,9 +133,7 @@ fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordS
     for record in records {
         let name = normal(&record.name);
         if name != domain && !name.ends_with(&format!(".{domain}")) {
-            return Err(invalid(format!(
-                "the record {name} is not within the zone {domain}"
-            )));
+            return Err(invalid(format!("the record {name} is not within the zone {domain}")));
         }
         let kind = match record.r#type.as_str() {
             "A" => RrType::A,
@@ -210,23 +150,14 @@ fn wanted(records: &[v1::DnsRecord], domain: &str) -> Result<Vec<ResourceRecordS
             _ => v.clone(),
         };
         let values: Vec<String> = record.values.iter().map(quoted).collect();
-        sets.push(build(
-            &name,
-            kind,
-            i64::from(record.ttl_seconds.max(1)),
-            values,
-        )?);
+        sets.push(build(&name, kind, i64::from(record.ttl_seconds.max(1)), values)?);
     }
     Ok(sets)
 }
 
 fn same(a: &ResourceRecordSet, b: &ResourceRecordSet) -> bool {
-    let values = |r: &ResourceRecordSet| {
-        r.resource_records()
-            .iter()
-            .map(|v| v.value().to_owned())
-            .collect::<BTreeSet<_>>()
-    };
+    let values =
+        |r: &ResourceRecordSet| r.resource_records().iter().map(|v| v.value().to_owned()).collect::<BTreeSet<_>>();
     entry(a) == entry(b) && a.ttl() == b.ttl() && values(a) == values(b)
 }
 
@@ -240,9 +171,7 @@ pub(crate) async fn ensure(
     let id = short_id(&zone.zone_id);
     let answer = aws.zones.get_hosted_zone().id(id).send().await;
     let answer = answer.map_err(failed(action::GET_HOSTED_ZONE, id))?;
-    let hosted = answer
-        .hosted_zone
-        .ok_or_else(|| incomplete(action::GET_HOSTED_ZONE, "the zone"))?;
+    let hosted = answer.hosted_zone.ok_or_else(|| incomplete(action::GET_HOSTED_ZONE, "the zone"))?;
     if !super::is_ours(scope, &hosted) {
         return Err(crate::tags::name_taken("hosted zone", id).into());
     }
@@ -250,9 +179,7 @@ pub(crate) async fn ensure(
     let wanted = wanted(records, &domain)?;
     let present = all(aws, id).await?;
     let registry_name = format!("{REGISTRY}.{domain}");
-    let old_registry = present
-        .iter()
-        .find(|r| normal(r.name()) == registry_name && *r.r#type() == RrType::Txt);
+    let old_registry = present.iter().find(|r| normal(r.name()) == registry_name && *r.r#type() == RrType::Txt);
     let ours = old_registry.map(registered).unwrap_or_default();
     let entries: BTreeSet<String> = wanted.iter().map(entry).collect();
     let mut changes = Vec::new();
@@ -261,10 +188,7 @@ pub(crate) async fn ensure(
             changes.push((ChangeAction::Upsert, set.clone()));
         }
     }
-    for stale in present
-        .iter()
-        .filter(|p| ours.contains(&entry(p)) && !entries.contains(&entry(p)))
-    {
+    for stale in present.iter().filter(|p| ours.contains(&entry(p)) && !entries.contains(&entry(p))) {
         changes.push((ChangeAction::Delete, stale.clone()));
     }
     match old_registry {
@@ -294,26 +218,18 @@ pub(crate) fn owned(scope: &v1::Scope, record: &ResourceRecordSet) -> v1::OwnedO
 async fn listed(aws: &Clients, zone: &HostedZone) -> Result<Vec<ResourceRecordSet>> {
     let registry_name = format!("{REGISTRY}.{}", normal(zone.name()));
     let present = all(aws, short_id(zone.id())).await?;
-    let is_registry =
-        |r: &ResourceRecordSet| normal(r.name()) == registry_name && *r.r#type() == RrType::Txt;
+    let is_registry = |r: &ResourceRecordSet| normal(r.name()) == registry_name && *r.r#type() == RrType::Txt;
     let Some(list) = present.iter().find(|r| is_registry(r)).cloned() else {
         return Ok(Vec::new());
     };
     let ours = registered(&list);
-    let mut found: Vec<_> = present
-        .into_iter()
-        .filter(|r| ours.contains(&entry(r)))
-        .collect();
+    let mut found: Vec<_> = present.into_iter().filter(|r| ours.contains(&entry(r))).collect();
     found.push(list);
     Ok(found)
 }
 
 /// Makes landlord's records be absent.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-    domain: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     Names::new(scope)?;
     let mut removed = Vec::new();
     for zone in find(aws, scope, domain).await? {
@@ -325,20 +241,12 @@ pub(crate) async fn delete(
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-    domain: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, domain: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     Names::new(scope)?;
     let mut objects = Vec::new();
     for zone in find(aws, scope, domain).await? {
         objects.extend(listed(aws, &zone).await?.iter().map(|r| owned(scope, r)));
     }
-    let outcome = if objects.is_empty() {
-        Outcome::Gone
-    } else {
-        progress::ready()
-    };
+    let outcome = if objects.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, objects))
 }

@@ -26,21 +26,14 @@ const PAGE: i32 = 100;
 type Found = BTreeMap<String, v1::OwnedObject>;
 
 /// One page of the inventory.
-pub(crate) async fn list(
-    aws: &Clients,
-    scope: &v1::Scope,
-    page_token: &str,
-) -> Result<v1::ListOwnedResponse> {
+pub(crate) async fn list(aws: &Clients, scope: &v1::Scope, page_token: &str) -> Result<v1::ListOwnedResponse> {
     let mut found = Found::new();
     if page_token.is_empty() {
         by_name(aws, scope, &mut found).await?;
     }
     let (mappings, next) = tagged(aws, scope, page_token).await?;
     verify::all(aws, scope, &mappings, &mut found).await?;
-    Ok(v1::ListOwnedResponse {
-        objects: found.into_values().collect(),
-        next_page_token: next,
-    })
+    Ok(v1::ListOwnedResponse { objects: found.into_values().collect(), next_page_token: next })
 }
 
 /// What is found by its name, at once and for certain.
@@ -53,10 +46,7 @@ async fn by_name(aws: &Clients, scope: &v1::Scope, found: &mut Found) -> Result<
         return Ok(());
     }
     let names = Names::new(scope)?;
-    if let Some(stack) = network::stack::find(aws, names.stack())
-        .await?
-        .filter(|s| s.is_ours(scope))
-    {
+    if let Some(stack) = network::stack::find(aws, names.stack()).await?.filter(|s| s.is_ours(scope)) {
         add(stack.owned(scope, names.stack()));
     }
     if let Some(cluster) = cluster::find_own(aws, scope, &names).await? {
@@ -68,11 +58,7 @@ async fn by_name(aws: &Clients, scope: &v1::Scope, found: &mut Found) -> Result<
     Ok(())
 }
 
-async fn tagged(
-    aws: &Clients,
-    scope: &v1::Scope,
-    page_token: &str,
-) -> Result<(Vec<ResourceTagMapping>, String)> {
+async fn tagged(aws: &Clients, scope: &v1::Scope, page_token: &str) -> Result<(Vec<ResourceTagMapping>, String)> {
     let filter = |key: &str, value: &str| TagFilter::builder().key(key).values(value).build();
     let mut request = aws
         .tagging
@@ -85,10 +71,7 @@ async fn tagged(
     if !page_token.is_empty() {
         request = request.pagination_token(page_token);
     }
-    let answer = request
-        .send()
-        .await
-        .map_err(failed(action::GET_RESOURCES, &scope.tenant_uid))?;
+    let answer = request.send().await.map_err(failed(action::GET_RESOURCES, &scope.tenant_uid))?;
     let next = answer.pagination_token.unwrap_or_default();
     Ok((answer.resource_tag_mapping_list.unwrap_or_default(), next))
 }

@@ -25,57 +25,23 @@ struct Arn<'a> {
 impl<'a> Arn<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
-        let (_, _, service, _, _, resource) = (
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-        );
+        let (_, _, service, _, _, resource) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let (resource, rest) = resource.split_once('/').unwrap_or((resource, ""));
-        Some(Self {
-            service,
-            resource,
-            rest,
-        })
+        Some(Self { service, resource, rest })
     }
 }
 
 /// How to look at one type of EC2: ARN type, action, filter, set, id element, CloudFormation
 /// type, states in which it is as good as gone.
-type Ec2Row = (
-    &'static str,
-    Action,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
+type Ec2Row = (&'static str, Action, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// Launch templates cannot be filtered by id, and asking for an id that is gone is an error.
 const BY_TAG: &str = "tag:landlord-installation";
 
 const EC2: &[Ec2Row] = &[
-    (
-        "vpc",
-        action::DESCRIBE_VPCS,
-        "vpc-id",
-        "vpcSet",
-        "vpcId",
-        "AWS::EC2::VPC",
-        &[],
-    ),
-    (
-        "subnet",
-        action::DESCRIBE_SUBNETS,
-        "subnet-id",
-        "subnetSet",
-        "subnetId",
-        "AWS::EC2::Subnet",
-        &[],
-    ),
+    ("vpc", action::DESCRIBE_VPCS, "vpc-id", "vpcSet", "vpcId", "AWS::EC2::VPC", &[]),
+    ("subnet", action::DESCRIBE_SUBNETS, "subnet-id", "subnetSet", "subnetId", "AWS::EC2::Subnet", &[]),
     (
         "internet-gateway",
         action::DESCRIBE_INTERNET_GATEWAYS,
@@ -94,15 +60,7 @@ const EC2: &[Ec2Row] = &[
         "AWS::EC2::NatGateway",
         &["deleted", "failed"],
     ),
-    (
-        "elastic-ip",
-        action::DESCRIBE_ADDRESSES,
-        "allocation-id",
-        "addressesSet",
-        "allocationId",
-        "AWS::EC2::EIP",
-        &[],
-    ),
+    ("elastic-ip", action::DESCRIBE_ADDRESSES, "allocation-id", "addressesSet", "allocationId", "AWS::EC2::EIP", &[]),
     (
         "route-table",
         action::DESCRIBE_ROUTE_TABLES,
@@ -130,15 +88,7 @@ const EC2: &[Ec2Row] = &[
         "AWS::EC2::NetworkInterface",
         &[],
     ),
-    (
-        "volume",
-        action::DESCRIBE_VOLUMES,
-        "volume-id",
-        "volumeSet",
-        "volumeId",
-        "AWS::EC2::Volume",
-        &["deleted"],
-    ),
+    ("volume", action::DESCRIBE_VOLUMES, "volume-id", "volumeSet", "volumeId", "AWS::EC2::Volume", &["deleted"]),
     (
         "launch-template",
         action::DESCRIBE_LAUNCH_TEMPLATES,
@@ -168,10 +118,7 @@ pub(super) async fn all(
 ) -> Result<()> {
     let mut ec2: BTreeMap<&str, Vec<(&str, &ResourceTagMapping)>> = BTreeMap::new();
     for mapping in mappings {
-        let Some((text, arn)) = mapping
-            .resource_arn()
-            .and_then(|a| Some((a, Arn::parse(a)?)))
-        else {
+        let Some((text, arn)) = mapping.resource_arn().and_then(|a| Some((a, Arn::parse(a)?))) else {
             continue;
         };
         let (kind, exists) = match (arn.service, arn.resource) {
@@ -180,16 +127,12 @@ pub(super) async fn all(
                 continue;
             }
             ("eks", kind) => (eks_type(kind), eks_exists(aws, kind, arn.rest).await?),
-            ("cloudformation", "stack") => (
-                "AWS::CloudFormation::Stack",
-                network::stack::find(aws, text).await?.is_some(),
-            ),
+            ("cloudformation", "stack") => {
+                ("AWS::CloudFormation::Stack", network::stack::find(aws, text).await?.is_some())
+            }
             // Asked for by name, and by caller reference.
             ("route53", "hostedzone") => continue,
-            ("elasticloadbalancing", kind) => (
-                balancer_type(kind, arn.rest),
-                balancer_exists(aws, kind, text).await?,
-            ),
+            ("elasticloadbalancing", kind) => (balancer_type(kind, arn.rest), balancer_exists(aws, kind, text).await?),
             // A type not known here cannot be looked at: better reported once too often.
             (other, _) => (other, true),
         };
@@ -211,47 +154,30 @@ async fn verify_ec2(
     resources: &[(&str, &ResourceTagMapping)],
     found: &mut Found,
 ) -> Result<()> {
-    let Some((_, action, filter, set, id_element, type_name, gone)) =
-        EC2.iter().find(|row| row.0 == kind)
-    else {
+    let Some((_, action, filter, set, id_element, type_name, gone)) = EC2.iter().find(|row| row.0 == kind) else {
         return Ok(());
     };
     let ids: Vec<String> = resources.iter().map(|(id, _)| (*id).to_owned()).collect();
-    let values = if *filter == BY_TAG {
-        vec![scope.installation.clone()]
-    } else {
-        ids
-    };
-    let items = aws
-        .query
-        .describe(*action, set, &[(*filter, &values)])
-        .await?;
+    let values = if *filter == BY_TAG { vec![scope.installation.clone()] } else { ids };
+    let items = aws.query.describe(*action, set, &[(*filter, &values)]).await?;
     // Instances come in reservations.
     let items: Vec<_> = match *set {
-        "reservationSet" => items
-            .iter()
-            .flat_map(|r| r.children("instancesSet"))
-            .flat_map(|s| s.children("item"))
-            .cloned()
-            .collect(),
+        "reservationSet" => {
+            items.iter().flat_map(|r| r.children("instancesSet")).flat_map(|s| s.children("item")).cloned().collect()
+        }
         _ => items,
     };
     for item in items {
         let state = match item.child("instanceState") {
             Some(state) => state.text("name"),
-            None => [item.text("state"), item.text("status")]
-                .into_iter()
-                .find(|s| !s.is_empty())
-                .unwrap_or_default(),
+            None => [item.text("state"), item.text("status")].into_iter().find(|s| !s.is_empty()).unwrap_or_default(),
         };
         let id = item.text(id_element);
         let Some((_, mapping)) = resources.iter().find(|(of, _)| *of == id) else {
             continue;
         };
         if !gone.contains(&state) {
-            found
-                .entry(id.to_owned())
-                .or_insert_with(|| object(scope, type_name, id, mapping));
+            found.entry(id.to_owned()).or_insert_with(|| object(scope, type_name, id, mapping));
         }
     }
     Ok(())
@@ -271,57 +197,26 @@ fn eks_type(kind: &str) -> &'static str {
 /// `cluster/name`, `nodegroup/cluster/name/uuid`, `addon/cluster/name/uuid`, …
 async fn eks_exists(aws: &Clients, kind: &str, rest: &str) -> Result<bool> {
     let mut parts = rest.split('/');
-    let (cluster, name) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
+    let (cluster, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let eks = &aws.eks;
     Ok(match kind {
         "nodegroup" => {
-            let answer = eks
-                .describe_nodegroup()
-                .cluster_name(cluster)
-                .nodegroup_name(name)
-                .send()
-                .await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DESCRIBE_NODEGROUP, name))
-                .or_absent()?
-                .is_some()
+            let answer = eks.describe_nodegroup().cluster_name(cluster).nodegroup_name(name).send().await;
+            answer.map(drop).map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.is_some()
         }
         "addon" => {
-            let answer = eks
-                .describe_addon()
-                .cluster_name(cluster)
-                .addon_name(name)
-                .send()
-                .await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DESCRIBE_ADDON, name))
-                .or_absent()?
-                .is_some()
+            let answer = eks.describe_addon().cluster_name(cluster).addon_name(name).send().await;
+            answer.map(drop).map_err(failed(action::DESCRIBE_ADDON, name)).or_absent()?.is_some()
         }
         "podidentityassociation" => {
-            let request = eks
-                .describe_pod_identity_association()
-                .cluster_name(cluster)
-                .association_id(name);
+            let request = eks.describe_pod_identity_association().cluster_name(cluster).association_id(name);
             let answer = request.send().await.map(drop);
-            answer
-                .map_err(failed(action::DESCRIBE_POD_IDENTITY, name))
-                .or_absent()?
-                .is_some()
+            answer.map_err(failed(action::DESCRIBE_POD_IDENTITY, name)).or_absent()?.is_some()
         }
         // Access entries and whatever comes live no longer than their cluster.
         _ => {
             let answer = eks.describe_cluster().name(cluster).send().await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DESCRIBE_CLUSTER, cluster))
-                .or_absent()?
-                .is_some()
+            answer.map(drop).map_err(failed(action::DESCRIBE_CLUSTER, cluster)).or_absent()?.is_some()
         }
     })
 }
@@ -339,39 +234,18 @@ async fn balancer_exists(aws: &Clients, kind: &str, arn: &str) -> Result<bool> {
     let balancers = &aws.balancers;
     Ok(match kind {
         "targetgroup" => {
-            let answer = balancers
-                .describe_target_groups()
-                .target_group_arns(arn)
-                .send()
-                .await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DESCRIBE_TARGET_GROUPS, arn))
-                .or_absent()?
-                .is_some()
+            let answer = balancers.describe_target_groups().target_group_arns(arn).send().await;
+            answer.map(drop).map_err(failed(action::DESCRIBE_TARGET_GROUPS, arn)).or_absent()?.is_some()
         }
         "loadbalancer" if arn.matches('/').count() > 1 => {
-            let answer = balancers
-                .describe_load_balancers()
-                .load_balancer_arns(arn)
-                .send()
-                .await;
-            answer
-                .map(drop)
-                .map_err(failed(action::DESCRIBE_LOAD_BALANCERS, arn))
-                .or_absent()?
-                .is_some()
+            let answer = balancers.describe_load_balancers().load_balancer_arns(arn).send().await;
+            answer.map(drop).map_err(failed(action::DESCRIBE_LOAD_BALANCERS, arn)).or_absent()?.is_some()
         }
         _ => true,
     })
 }
 
-fn object(
-    scope: &v1::Scope,
-    kind: &str,
-    id: &str,
-    mapping: &ResourceTagMapping,
-) -> v1::OwnedObject {
+fn object(scope: &v1::Scope, kind: &str, id: &str, mapping: &ResourceTagMapping) -> v1::OwnedObject {
     let tag = |key: &str| {
         let found = mapping.tags().iter().find(|t| t.key() == key);
         found.map(|t| t.value().to_owned()).unwrap_or_default()

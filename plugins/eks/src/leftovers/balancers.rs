@@ -31,23 +31,14 @@ impl Sweep<'_> {
 
     async fn modern(&self, vpc: &str, found: &mut Vec<Leftover>) -> Result<()> {
         let mut here: Vec<LoadBalancer> = Vec::new();
-        let mut pages = self
-            .aws
-            .balancers
-            .describe_load_balancers()
-            .into_paginator()
-            .items()
-            .send();
+        let mut pages = self.aws.balancers.describe_load_balancers().into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(failed(action::DESCRIBE_LOAD_BALANCERS, vpc))?;
             if item.vpc_id() == Some(vpc) {
                 here.push(item);
             }
         }
-        let arns: Vec<&str> = here
-            .iter()
-            .filter_map(LoadBalancer::load_balancer_arn)
-            .collect();
+        let arns: Vec<&str> = here.iter().filter_map(LoadBalancer::load_balancer_arn).collect();
         let tagged = self.tagged(&arns).await?;
         for item in &here {
             let arn = item.load_balancer_arn().unwrap_or_default();
@@ -56,17 +47,8 @@ impl Sweep<'_> {
             }
             let mut removed = false;
             if !self.dry {
-                let answer = self
-                    .aws
-                    .balancers
-                    .delete_load_balancer()
-                    .load_balancer_arn(arn)
-                    .send()
-                    .await;
-                answer
-                    .map(drop)
-                    .map_err(failed(action::DELETE_LOAD_BALANCER, arn))
-                    .or_absent()?;
+                let answer = self.aws.balancers.delete_load_balancer().load_balancer_arn(arn).send().await;
+                answer.map(drop).map_err(failed(action::DELETE_LOAD_BALANCER, arn)).or_absent()?;
                 removed = true;
             }
             let name = item.load_balancer_name().unwrap_or_default();
@@ -78,23 +60,14 @@ impl Sweep<'_> {
 
     async fn target_groups(&self, vpc: &str, found: &mut Vec<Leftover>) -> Result<()> {
         let mut here: Vec<TargetGroup> = Vec::new();
-        let mut pages = self
-            .aws
-            .balancers
-            .describe_target_groups()
-            .into_paginator()
-            .items()
-            .send();
+        let mut pages = self.aws.balancers.describe_target_groups().into_paginator().items().send();
         while let Some(item) = pages.next().await {
             let item = item.map_err(failed(action::DESCRIBE_TARGET_GROUPS, vpc))?;
             if item.vpc_id() == Some(vpc) {
                 here.push(item);
             }
         }
-        let arns: Vec<&str> = here
-            .iter()
-            .filter_map(TargetGroup::target_group_arn)
-            .collect();
+        let arns: Vec<&str> = here.iter().filter_map(TargetGroup::target_group_arn).collect();
         let tagged = self.tagged(&arns).await?;
         for item in &here {
             let arn = item.target_group_arn().unwrap_or_default();
@@ -103,17 +76,8 @@ impl Sweep<'_> {
             }
             let mut removed = false;
             if !self.dry {
-                let answer = self
-                    .aws
-                    .balancers
-                    .delete_target_group()
-                    .target_group_arn(arn)
-                    .send()
-                    .await;
-                removed = match answer
-                    .map(drop)
-                    .map_err(failed(action::DELETE_TARGET_GROUP, arn))
-                {
+                let answer = self.aws.balancers.delete_target_group().target_group_arn(arn).send().await;
+                removed = match answer.map(drop).map_err(failed(action::DELETE_TARGET_GROUP, arn)) {
                     Ok(()) => true,
                     Err(error) if error.is_absent() => true,
                     Err(error) if error.is_busy() => false,
@@ -132,22 +96,11 @@ impl Sweep<'_> {
         let mut found = HashMap::new();
         for some in arns.chunks(TAGS_AT_ONCE) {
             let list = some.iter().map(|a| (*a).to_owned()).collect();
-            let answer = self
-                .aws
-                .balancers
-                .describe_tags()
-                .set_resource_arns(Some(list))
-                .send()
-                .await;
+            let answer = self.aws.balancers.describe_tags().set_resource_arns(Some(list)).send().await;
             // One that went in between takes the whole answer with it: the next look finds the rest.
-            let answer = answer
-                .map_err(failed(action::DESCRIBE_BALANCER_TAGS, some.join(",")))
-                .or_absent()?;
+            let answer = answer.map_err(failed(action::DESCRIBE_BALANCER_TAGS, some.join(","))).or_absent()?;
             for tags in answer.iter().flat_map(|a| a.tag_descriptions()) {
-                found.insert(
-                    tags.resource_arn().unwrap_or_default().to_owned(),
-                    self.is_tagged(tags),
-                );
+                found.insert(tags.resource_arn().unwrap_or_default().to_owned(), self.is_tagged(tags));
             }
         }
         Ok(found)
@@ -155,35 +108,22 @@ impl Sweep<'_> {
 
     fn is_tagged(&self, description: &TagDescription) -> bool {
         let tags = description.tags();
-        tags.iter().any(|t| {
-            self.is_cluster_tag(t.key().unwrap_or_default(), t.value().unwrap_or_default())
-        })
+        tags.iter().any(|t| self.is_cluster_tag(t.key().unwrap_or_default(), t.value().unwrap_or_default()))
     }
 
     async fn classic(&self, vpc: &str, found: &mut Vec<Leftover>) -> Result<()> {
         let call = |action, subject: String, params: Params| async move {
-            self.aws
-                .query
-                .call(action, CLASSIC_BALANCERS, &subject, &params)
-                .await
+            self.aws.query.call(action, CLASSIC_BALANCERS, &subject, &params).await
         };
         let mut here = Vec::new();
         let mut params = Params::new();
         for _ in 0..PAGES_MAX {
-            let answer = call(
-                action::DESCRIBE_LOAD_BALANCERS,
-                vpc.to_owned(),
-                params.clone(),
-            )
-            .await?;
+            let answer = call(action::DESCRIBE_LOAD_BALANCERS, vpc.to_owned(), params.clone()).await?;
             if let Some(list) = answer.find("LoadBalancerDescriptions") {
                 let mine = list.children("member").filter(|m| m.text("VPCId") == vpc);
                 here.extend(mine.map(|m| m.text("LoadBalancerName").to_owned()));
             }
-            let next = answer
-                .find("NextMarker")
-                .map(|m| m.own_text().to_owned())
-                .unwrap_or_default();
+            let next = answer.find("NextMarker").map(|m| m.own_text().to_owned()).unwrap_or_default();
             if next.is_empty() {
                 break;
             }
@@ -191,34 +131,23 @@ impl Sweep<'_> {
         }
         for some in here.chunks(TAGS_AT_ONCE) {
             let params = query::list("LoadBalancerNames.member", some.iter().cloned());
-            let answer = call(action::DESCRIBE_BALANCER_TAGS, some.join(","), params)
-                .await
-                .or_absent()?;
+            let answer = call(action::DESCRIBE_BALANCER_TAGS, some.join(","), params).await.or_absent()?;
             let Some(list) = answer.as_ref().and_then(|a| a.find("TagDescriptions")) else {
                 continue;
             };
             for member in list.children("member") {
                 let name = member.text("LoadBalancerName");
-                let tags = member
-                    .child("Tags")
-                    .into_iter()
-                    .flat_map(|t| t.children("member"));
-                let mut pairs =
-                    tags.map(|t| (t.text("Key").to_owned(), t.text("Value").to_owned()));
+                let tags = member.child("Tags").into_iter().flat_map(|t| t.children("member"));
+                let mut pairs = tags.map(|t| (t.text("Key").to_owned(), t.text("Value").to_owned()));
                 if !pairs.any(|(k, v)| self.is_cluster_tag(&k, &v)) {
                     continue;
                 }
                 if !self.dry {
                     let params = vec![("LoadBalancerName".to_owned(), name.to_owned())];
-                    call(action::DELETE_LOAD_BALANCER, name.to_owned(), params)
-                        .await
-                        .or_absent()?;
+                    call(action::DELETE_LOAD_BALANCER, name.to_owned(), params).await.or_absent()?;
                 }
                 let object = self.object("AWS::ElasticLoadBalancing::LoadBalancer", name, name);
-                found.push(Leftover {
-                    object,
-                    removed: !self.dry,
-                });
+                found.push(Leftover { object, removed: !self.dry });
             }
         }
         Ok(())

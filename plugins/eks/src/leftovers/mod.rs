@@ -40,34 +40,14 @@ pub(crate) struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    async fn new(
-        aws: &'a Clients,
-        scope: &'a v1::Scope,
-        names: &'a Names,
-        dry: bool,
-    ) -> Result<Self> {
+    async fn new(aws: &'a Clients, scope: &'a v1::Scope, names: &'a Names, dry: bool) -> Result<Self> {
         let values = |v: &str| vec![v.to_owned()];
         let (installation, uid) = (values(&scope.installation), values(&scope.tenant_uid));
-        let (by_installation, by_uid) = (
-            format!("tag:{MARKER_INSTALLATION}"),
-            format!("tag:{MARKER_TENANT_UID}"),
-        );
-        let filters = [
-            (by_installation.as_str(), &installation[..]),
-            (by_uid.as_str(), &uid[..]),
-        ];
-        let vpcs = aws
-            .query
-            .describe(action::DESCRIBE_VPCS, "vpcSet", &filters)
-            .await?;
+        let (by_installation, by_uid) = (format!("tag:{MARKER_INSTALLATION}"), format!("tag:{MARKER_TENANT_UID}"));
+        let filters = [(by_installation.as_str(), &installation[..]), (by_uid.as_str(), &uid[..])];
+        let vpcs = aws.query.describe(action::DESCRIBE_VPCS, "vpcSet", &filters).await?;
         let vpc = vpcs.first().map(|v| v.text("vpcId").to_owned());
-        Ok(Self {
-            aws,
-            scope,
-            names,
-            vpc,
-            dry,
-        })
+        Ok(Self { aws, scope, names, vpc, dry })
     }
 
     fn object(&self, kind: &str, id: &str, name: &str) -> v1::OwnedObject {
@@ -98,10 +78,7 @@ impl<'a> Sweep<'a> {
 
     fn has_cluster_tag(&self, item: &Element) -> bool {
         let tags = item.child("tagSet").or_else(|| item.child("groupSet"));
-        tags.is_some_and(|set| {
-            set.children("item")
-                .any(|t| self.is_cluster_tag(t.text("key"), t.text("value")))
-        })
+        tags.is_some_and(|set| set.children("item").any(|t| self.is_cluster_tag(t.text("key"), t.text("value"))))
     }
 
     /// Deletes one object by one parameter; false if something still uses it.
@@ -122,15 +99,8 @@ impl<'a> Sweep<'a> {
     async fn interfaces(&self, found: &mut Vec<Leftover>) -> Result<()> {
         let Some(vpc) = &self.vpc else { return Ok(()) };
         let filters = [("vpc-id", std::slice::from_ref(vpc))];
-        let items = self
-            .aws
-            .query
-            .describe(
-                action::DESCRIBE_NETWORK_INTERFACES,
-                "networkInterfaceSet",
-                &filters,
-            )
-            .await?;
+        let items =
+            self.aws.query.describe(action::DESCRIBE_NETWORK_INTERFACES, "networkInterfaceSet", &filters).await?;
         for item in items {
             let (id, description) = (item.text("networkInterfaceId"), item.text("description"));
             let by_kubernetes = self.has_cluster_tag(&item)
@@ -142,14 +112,8 @@ impl<'a> Sweep<'a> {
             }
             // One in use goes with what it is attached to.
             let free = item.text("status") == "available";
-            let removed = free
-                && self
-                    .delete(action::DELETE_NETWORK_INTERFACE, "NetworkInterfaceId", id)
-                    .await?;
-            found.push(Leftover {
-                object: self.object("AWS::EC2::NetworkInterface", id, description),
-                removed,
-            });
+            let removed = free && self.delete(action::DELETE_NETWORK_INTERFACE, "NetworkInterfaceId", id).await?;
+            found.push(Leftover { object: self.object("AWS::EC2::NetworkInterface", id, description), removed });
         }
         Ok(())
     }
@@ -159,31 +123,17 @@ impl<'a> Sweep<'a> {
         let mut seen = std::collections::BTreeSet::new();
         let by_tag = format!("tag:{}", self.names.cluster_tag());
         let (owned, cluster) = (["owned".to_owned()], [self.names.cluster().to_owned()]);
-        for (filter, values) in [
-            (by_tag.as_str(), &owned[..]),
-            ("tag:KubernetesCluster", &cluster[..]),
-        ] {
-            let items = self
-                .aws
-                .query
-                .describe(action::DESCRIBE_VOLUMES, "volumeSet", &[(filter, values)])
-                .await?;
+        for (filter, values) in [(by_tag.as_str(), &owned[..]), ("tag:KubernetesCluster", &cluster[..])] {
+            let items = self.aws.query.describe(action::DESCRIBE_VOLUMES, "volumeSet", &[(filter, values)]).await?;
             for item in items {
                 let id = item.text("volumeId");
-                if matches!(item.text("status"), "deleting" | "deleted")
-                    || !seen.insert(id.to_owned())
-                {
+                if matches!(item.text("status"), "deleting" | "deleted") || !seen.insert(id.to_owned()) {
                     continue;
                 }
                 let removed = self.delete(action::DELETE_VOLUME, "VolumeId", id).await?;
-                let name = item
-                    .tag("kubernetes.io/created-for/pvc/name")
-                    .or_else(|| item.tag("Name"))
-                    .unwrap_or_default();
-                found.push(Leftover {
-                    object: self.object("AWS::EC2::Volume", id, name),
-                    removed,
-                });
+                let name =
+                    item.tag("kubernetes.io/created-for/pvc/name").or_else(|| item.tag("Name")).unwrap_or_default();
+                found.push(Leftover { object: self.object("AWS::EC2::Volume", id, name), removed });
             }
         }
         Ok(())
@@ -200,47 +150,26 @@ impl<'a> Sweep<'a> {
 }
 
 /// Makes leftovers be absent: asks for what can go now, Pending while anything is there.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = Sweep::new(aws, scope, &names, false).await?.all().await?;
     if found.is_empty() {
         return Ok((Outcome::Gone, Vec::new()));
     }
-    let kept: Vec<&str> = found
-        .iter()
-        .filter(|l| !l.removed)
-        .map(|l| l.object.id.as_str())
-        .collect();
+    let kept: Vec<&str> = found.iter().filter(|l| !l.removed).map(|l| l.object.id.as_str()).collect();
     let detail = if kept.is_empty() {
         format!("{} leftovers of the cluster are going", found.len())
     } else {
-        format!(
-            "leftovers of the cluster are still in use: {}",
-            kept.join(", ")
-        )
+        format!("leftovers of the cluster are still in use: {}", kept.join(", "))
     };
-    let removed = found
-        .into_iter()
-        .filter(|l| l.removed)
-        .map(|l| l.object)
-        .collect();
+    let removed = found.into_iter().filter(|l| l.removed).map(|l| l.object).collect();
     Ok((progress::pending(POLL_S, detail), removed))
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let found = Sweep::new(aws, scope, &names, true).await?.all().await?;
-    let outcome = if found.is_empty() {
-        Outcome::Gone
-    } else {
-        progress::ready()
-    };
+    let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, found.into_iter().map(|l| l.object).collect()))
 }

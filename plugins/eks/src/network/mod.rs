@@ -44,14 +44,10 @@ pub(crate) async fn ensure(
         return Err(tags::name_taken("CloudFormation stack", names.stack()).into());
     }
     match stack.status {
-        StackStatus::CreateComplete
-        | StackStatus::UpdateComplete
-        | StackStatus::UpdateRollbackComplete => {
+        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::UpdateRollbackComplete => {
             bring_up_to_date(aws, scope, &names, parameters, &stack, None).await
         }
-        _ => under_way(aws, &names, &stack)
-            .await
-            .map(|outcome| (outcome, None)),
+        _ => under_way(aws, &names, &stack).await.map(|outcome| (outcome, None)),
     }
 }
 
@@ -68,46 +64,27 @@ async fn under_way(aws: &Clients, names: &Names, stack: &Found) -> Result<Outcom
         }
         "UPDATE_ROLLBACK_FAILED" => Err(ProviderError::new(
             ErrorKind::Conflict,
-            format!(
-                "the update of CloudFormation stack {name} failed and so did its rollback: {}",
-                stack.reason
-            ),
+            format!("the update of CloudFormation stack {name} failed and so did its rollback: {}", stack.reason),
         )
         .with_remedy("continue the rollback of the stack in the CloudFormation console, then retry")
         .into()),
         "DELETE_FAILED" => {
             stack::delete(aws, &stack.id).await?;
-            pending(format!(
-                "CloudFormation stack {name} is left half deleted; deleting it before making it anew"
-            ))
+            pending(format!("CloudFormation stack {name} is left half deleted; deleting it before making it anew"))
         }
-        "DELETE_IN_PROGRESS" => pending(format!(
-            "CloudFormation stack {name} is being deleted before it is made anew"
-        )),
+        "DELETE_IN_PROGRESS" => pending(format!("CloudFormation stack {name} is being deleted before it is made anew")),
         "ROLLBACK_IN_PROGRESS" => {
-            let why = stack::failure(aws, stack)
-                .await?
-                .map(|e| e.message)
-                .unwrap_or_default();
-            pending(format!(
-                "CloudFormation stack {name} is rolling back: {why}"
-            ))
+            let why = stack::failure(aws, stack).await?.map(|e| e.message).unwrap_or_default();
+            pending(format!("CloudFormation stack {name} is rolling back: {why}"))
         }
         other => pending(format!("CloudFormation stack {name} is {other}")),
     }
 }
 
 fn creation_failed(name: &str, stack: &Found, failure: Option<ProviderError>) -> ProviderError {
-    let mut error = failure.unwrap_or_else(|| {
-        ProviderError::new(
-            ErrorKind::Transient,
-            format!("no resource says why: {}", stack.reason),
-        )
-    });
-    error.message = format!(
-        "the network could not be made (stack {name}): {}",
-        error.message
-    );
+    let mut error = failure
+        .unwrap_or_else(|| ProviderError::new(ErrorKind::Transient, format!("no resource says why: {}", stack.reason)));
+    error.message = format!("the network could not be made (stack {name}): {}", error.message);
     error
 }
 
@@ -120,10 +97,7 @@ async fn create(
     let zones = zones(aws, parameters).await?;
     let template = write(scope, names, parameters, &zones, parameters.node_disk_gib)?;
     let tags = tags::all(scope, "network");
-    let token = names.token(
-        "network",
-        format_args!("create/{}/{}", scope.generation, template.hash),
-    );
+    let token = names.token("network", format_args!("create/{}/{}", scope.generation, template.hash));
     let mut result = stack::create(aws, names.stack(), &template.body, &tags, &token).await;
     if let Err(error) = &result
         && error.code() == "TokenAlreadyExistsException"
@@ -144,13 +118,7 @@ async fn create(
         }
         Err(error) => return Err(error),
     }
-    Ok((
-        progress::pending(
-            POLL_S,
-            format!("CloudFormation stack {} is being created", names.stack()),
-        ),
-        None,
-    ))
+    Ok((progress::pending(POLL_S, format!("CloudFormation stack {} is being created", names.stack())), None))
 }
 
 /// Compares a complete stack with what is wanted, and updates it if need be.
@@ -165,9 +133,7 @@ async fn bring_up_to_date(
     let zones = fixed_facts(parameters, stack)?;
     // The pool's own wish, once granted, stays: the class's default must not undo it.
     let granted = stack.output("NodeDiskGib").parse().ok();
-    let disk = node_disk_gib
-        .or(granted)
-        .unwrap_or(parameters.node_disk_gib);
+    let disk = node_disk_gib.or(granted).unwrap_or(parameters.node_disk_gib);
     let template = write(scope, names, parameters, &zones, disk)?;
     if stack.output("TemplateHash") == template.hash {
         return Ok((progress::ready(), Some(status(stack)?)));
@@ -177,21 +143,11 @@ async fn bring_up_to_date(
         _ => None,
     };
     let tags = tags::all(scope, "network");
-    let token = names.token(
-        "network",
-        format_args!("update/{}/{}", scope.generation, template.hash),
-    );
+    let token = names.token("network", format_args!("update/{}/{}", scope.generation, template.hash));
     let begun = match stack::update(aws, names.stack(), &template.body, &tags, &token).await {
         Err(error) if error.code() == "TokenAlreadyExistsException" => {
             let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_secs());
-            stack::update(
-                aws,
-                names.stack(),
-                &template.body,
-                &tags,
-                &names.token("network", now),
-            )
-            .await?
+            stack::update(aws, names.stack(), &template.body, &tags, &names.token("network", now)).await?
         }
         result => result?,
     };
@@ -201,20 +157,10 @@ async fn bring_up_to_date(
     // The last update's failure is told although the next attempt has just begun: whoever
     // decides to go on finds it under way.
     if let Some(mut failure) = failed {
-        failure.message = format!(
-            "the network could not be changed (stack {}): {}",
-            names.stack(),
-            failure.message
-        );
+        failure.message = format!("the network could not be changed (stack {}): {}", names.stack(), failure.message);
         return Err(failure.into());
     }
-    Ok((
-        progress::pending(
-            POLL_S,
-            format!("CloudFormation stack {} is being updated", names.stack()),
-        ),
-        None,
-    ))
+    Ok((progress::pending(POLL_S, format!("CloudFormation stack {} is being updated", names.stack())), None))
 }
 
 /// What a network cannot change once it exists; gives its zones.
@@ -231,11 +177,7 @@ fn fixed_facts(parameters: &Parameters, stack: &Found) -> Result<Vec<String>> {
             "parameters.nat: the nodes of a tenant that exists cannot move between public and private subnets; put the old value back or make a new tenant",
         ));
     }
-    let zones: Vec<String> = stack
-        .output("Zones")
-        .split(',')
-        .map(str::to_owned)
-        .collect();
+    let zones: Vec<String> = stack.output("Zones").split(',').map(str::to_owned).collect();
     let same = match &parameters.availability_zones {
         Zones::Count(count) => *count == zones.len(),
         Zones::Named(names) => *names == zones,
@@ -274,14 +216,7 @@ async fn zones(aws: &Clients, parameters: &Parameters) -> Result<Vec<String>> {
         Zones::Count(count) => *count,
     };
     let filters = [("state", &["available".to_owned()][..])];
-    let items = aws
-        .query
-        .describe(
-            action::DESCRIBE_AVAILABILITY_ZONES,
-            "availabilityZoneInfo",
-            &filters,
-        )
-        .await?;
+    let items = aws.query.describe(action::DESCRIBE_AVAILABILITY_ZONES, "availabilityZoneInfo", &filters).await?;
     let mut zones: Vec<String> = items
         .iter()
         .filter(|z| matches!(z.text("zoneType"), "" | "availability-zone"))
@@ -303,28 +238,18 @@ async fn zones(aws: &Clients, parameters: &Parameters) -> Result<Vec<String>> {
 /// The contract's view of a complete stack.
 pub(crate) fn status(stack: &Found) -> Result<v1::NetworkStatus> {
     let get = |name: &str| match stack.output(name) {
-        "" => Err(incomplete(
-            action::DESCRIBE_STACKS,
-            &format!("the output {name}"),
-        )),
+        "" => Err(incomplete(action::DESCRIBE_STACKS, &format!("the output {name}"))),
         value => Ok(value.to_owned()),
     };
     let zones = get("Zones")?.split(',').count();
-    let subnets = |kind: &str| {
-        (1..=zones)
-            .map(|n| get(&format!("{kind}{n}")))
-            .collect::<Result<Vec<_>>>()
-    };
+    let subnets = |kind: &str| (1..=zones).map(|n| get(&format!("{kind}{n}"))).collect::<Result<Vec<_>>>();
     let attributes = [
         ("cluster_role_arn", "ClusterRoleArn"),
         ("node_role_arn", "NodeRoleArn"),
         ("ebs_csi_role_arn", "EbsCsiRoleArn"),
         ("external_dns_role_arn", "ExternalDnsRoleArn"),
         ("cert_manager_role_arn", "CertManagerRoleArn"),
-        (
-            "control_plane_security_group_id",
-            "ControlPlaneSecurityGroupId",
-        ),
+        ("control_plane_security_group_id", "ControlPlaneSecurityGroupId"),
         ("launch_template_id", "NodeTemplateId"),
         ("launch_template_version", "NodeTemplateVersion"),
         ("node_disk_gib", "NodeDiskGib"),
@@ -352,23 +277,15 @@ pub(crate) async fn ensure_node_disk(
 ) -> Result<(Outcome, Option<v1::NetworkStatus>)> {
     let names = Names::new(scope)?;
     let Some(stack) = stack::find(aws, names.stack()).await? else {
-        return Err(ProviderError::new(
-            ErrorKind::Conflict,
-            "the network is gone while a node pool is made",
-        )
-        .into());
+        return Err(ProviderError::new(ErrorKind::Conflict, "the network is gone while a node pool is made").into());
     };
     if !stack.is_ours(scope) {
         return Err(tags::name_taken("CloudFormation stack", names.stack()).into());
     }
     match stack.status {
-        StackStatus::CreateComplete
-        | StackStatus::UpdateComplete
-        | StackStatus::UpdateRollbackComplete => {
+        StackStatus::CreateComplete | StackStatus::UpdateComplete | StackStatus::UpdateRollbackComplete => {
             bring_up_to_date(aws, scope, &names, parameters, &stack, Some(node_disk_gib)).await
         }
-        _ => under_way(aws, &names, &stack)
-            .await
-            .map(|outcome| (outcome, None)),
+        _ => under_way(aws, &names, &stack).await.map(|outcome| (outcome, None)),
     }
 }

@@ -16,11 +16,7 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("VpcLimitExceeded", Quota, table::QUOTA_VPCS),
     ("maximum number of addresses", Quota, table::QUOTA_ADDRESSES),
     ("AddressLimitExceeded", Quota, table::QUOTA_ADDRESSES),
-    (
-        "maximum number of internet gateways",
-        Quota,
-        table::QUOTA_GATEWAYS,
-    ),
+    ("maximum number of internet gateways", Quota, table::QUOTA_GATEWAYS),
     ("InternetGatewayLimitExceeded", Quota, table::QUOTA_GATEWAYS),
     ("NatGatewayLimitExceeded", Quota, table::QUOTA_NATS),
     ("limit of NAT gateways", Quota, table::QUOTA_NATS),
@@ -34,24 +30,12 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("AccessDenied", Auth, ""),
     ("InvalidCredentials", Auth, ""),
     ("explicit deny", Auth, ""),
-    (
-        "already exists",
-        NameTaken,
-        "find out who made it and remove or rename it, then retry",
-    ),
-    (
-        "AlreadyExists",
-        NameTaken,
-        "find out who made it and remove or rename it, then retry",
-    ),
+    ("already exists", NameTaken, "find out who made it and remove or rename it, then retry"),
+    ("AlreadyExists", NameTaken, "find out who made it and remove or rename it, then retry"),
     ("Rate exceeded", Throttled, ""),
     ("Throttling", Throttled, ""),
     ("RequestLimitExceeded", Throttled, ""),
-    (
-        "Insufficient",
-        Capacity,
-        "wait, or choose other zones or another Region for the class",
-    ),
+    ("Insufficient", Capacity, "wait, or choose other zones or another Region for the class"),
     ("DependencyViolation", Conflict, ""),
     ("has dependencies", Conflict, ""),
     ("has a dependent object", Conflict, ""),
@@ -90,27 +74,20 @@ pub(crate) fn read(resource_type: &str, logical_id: &str, reason: &str) -> Provi
     let (kind, mut remedy) = row.map_or((Transient, ""), |(_, kind, remedy)| (*kind, *remedy));
     if kind == Quota && remedy.is_empty() {
         let by_type = QUOTAS.iter().find(|(of, _)| *of == resource_type);
-        remedy = by_type.map_or(
-            "ask for a higher quota in Service Quotas, then retry",
-            |(_, remedy)| remedy,
-        );
+        remedy = by_type.map_or("ask for a higher quota in Service Quotas, then retry", |(_, remedy)| remedy);
     }
     let mut remedy = remedy.to_owned();
     if kind == Auth {
         remedy = match missing_permission(reason) {
-            Some(action) => format!(
-                "allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry"
-            ),
-            None => "correct the IAM policy of landlord's role (see iam-policy.json), then retry"
-                .to_owned(),
+            Some(action) => {
+                format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry")
+            }
+            None => "correct the IAM policy of landlord's role (see iam-policy.json), then retry".to_owned(),
         };
     }
-    ProviderError::new(
-        kind,
-        format!("{resource_type} {logical_id} failed: {reason}"),
-    )
-    .with_code(code(reason))
-    .with_remedy(remedy)
+    ProviderError::new(kind, format!("{resource_type} {logical_id} failed: {reason}"))
+        .with_code(code(reason))
+        .with_remedy(remedy)
 }
 
 /// `HandlerErrorCode: X` or `Error Code: X`; empty if there is neither.
@@ -154,12 +131,7 @@ mod tests {
                 ErrorKind::Auth,
                 "iam:CreateRole",
             ),
-            (
-                "AWS::IAM::Role",
-                "landlord-x-node already exists",
-                ErrorKind::NameTaken,
-                "remove",
-            ),
+            ("AWS::IAM::Role", "landlord-x-node already exists", ErrorKind::NameTaken, "remove"),
             (
                 "AWS::EC2::Subnet",
                 "The subnet 'subnet-1' has dependencies and cannot be deleted. (Service: Ec2, Status Code: 400, Request ID: x) (HandlerErrorCode: InvalidRequest)",
@@ -172,21 +144,13 @@ mod tests {
                 ErrorKind::Transient,
                 "",
             ),
-            (
-                "AWS::EC2::Subnet",
-                "something new",
-                ErrorKind::Transient,
-                "",
-            ),
+            ("AWS::EC2::Subnet", "something new", ErrorKind::Transient, ""),
         ];
         for (of, text, kind, remedy) in cases {
             let error = read(of, "X", text);
             assert_eq!(error.kind, kind, "{text}");
             assert!(error.remedy.contains(remedy), "{text}: {}", error.remedy);
         }
-        assert_eq!(
-            read("AWS::EC2::VPC", "X", cases[0].1).code,
-            "ServiceLimitExceeded"
-        );
+        assert_eq!(read("AWS::EC2::VPC", "X", cases[0].1).code, "ServiceLimitExceeded");
     }
 }

@@ -17,15 +17,11 @@ impl Builder<'_> {
     pub(super) fn roles(&mut self) {
         let partition = aws::partition(&self.input.scope.region);
         let managed = |names: &[&str]| -> Value {
-            names
-                .iter()
-                .map(|n| json!(format!("arn:{partition}:iam::aws:policy/{n}")))
-                .collect()
+            names.iter().map(|n| json!(format!("arn:{partition}:iam::aws:policy/{n}"))).collect()
         };
         let ec2 = format!("ec2.{}", aws::dns_suffix(&self.input.scope.region));
         let zones = format!("arn:{partition}:route53:::hostedzone/*");
-        let all =
-            |actions: &[&str]| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+        let all = |actions: &[&str]| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
         self.role(
             "cluster",
             "ClusterRole",
@@ -34,11 +30,16 @@ impl Builder<'_> {
                 "ManagedPolicyArns": managed(&["AmazonEKSClusterPolicy"]),
             }),
         );
-        self.role("node", "NodeRole", &ec2, json!({
-            "ManagedPolicyArns": managed(&[
-                "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly",
-            ]),
-        }));
+        self.role(
+            "node",
+            "NodeRole",
+            &ec2,
+            json!({
+                "ManagedPolicyArns": managed(&[
+                    "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly",
+                ]),
+            }),
+        );
         self.role(
             "ebs-csi",
             "EbsCsiRole",
@@ -47,10 +48,15 @@ impl Builder<'_> {
                 "ManagedPolicyArns": managed(&["service-role/AmazonEBSCSIDriverPolicy"]),
             }),
         );
-        self.role("external-dns", "ExternalDnsRole", PODS, json!({ "Policies": [policy("records", json!([
-            { "Effect": "Allow", "Action": ["route53:ChangeResourceRecordSets"], "Resource": zones },
-            all(&["route53:ListHostedZones", "route53:ListResourceRecordSets", "route53:ListTagsForResources"]),
-        ]))]}));
+        self.role(
+            "external-dns",
+            "ExternalDnsRole",
+            PODS,
+            json!({ "Policies": [policy("records", json!([
+                { "Effect": "Allow", "Action": ["route53:ChangeResourceRecordSets"], "Resource": zones },
+                all(&["route53:ListHostedZones", "route53:ListResourceRecordSets", "route53:ListTagsForResources"]),
+            ]))]}),
+        );
         self.role("cert-manager", "CertManagerRole", PODS, json!({ "Policies": [policy("challenges", json!([
             { "Effect": "Allow", "Action": ["route53:GetChange"], "Resource": format!("arn:{partition}:route53:::change/*") },
             {
@@ -62,11 +68,8 @@ impl Builder<'_> {
     }
 
     fn role(&mut self, role: &str, id: &str, principal: &str, policies: Value) {
-        let actions = if principal == PODS {
-            json!(["sts:AssumeRole", "sts:TagSession"])
-        } else {
-            json!(["sts:AssumeRole"])
-        };
+        let actions =
+            if principal == PODS { json!(["sts:AssumeRole", "sts:TagSession"]) } else { json!(["sts:AssumeRole"]) };
         let mut properties = json!({
             "RoleName": self.input.names.role(role),
             "AssumeRolePolicyDocument": {

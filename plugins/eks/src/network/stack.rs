@@ -56,13 +56,9 @@ impl Found {
 /// Finds a stack by its name.
 pub(crate) async fn find(aws: &Clients, name: &str) -> Result<Option<Found>> {
     let answer = aws.stacks.describe_stacks().stack_name(name).send().await;
-    let answer = answer
-        .map_err(failed(action::DESCRIBE_STACKS, name))
-        .or_absent()?;
+    let answer = answer.map_err(failed(action::DESCRIBE_STACKS, name)).or_absent()?;
     let stack = answer.and_then(|a| a.stacks.unwrap_or_default().into_iter().next());
-    Ok(stack
-        .map(found)
-        .filter(|s| s.status != StackStatus::DeleteComplete))
+    Ok(stack.map(found).filter(|s| s.status != StackStatus::DeleteComplete))
 }
 
 fn found(stack: Stack) -> Found {
@@ -71,37 +67,19 @@ fn found(stack: Stack) -> Found {
     Found {
         id: stack.stack_id.unwrap_or_default(),
         status: stack.stack_status.unwrap_or(StackStatus::CreateInProgress),
-        outputs: stack
-            .outputs
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(pair)
-            .collect(),
+        outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(pair).collect(),
         reason: stack.stack_status_reason.unwrap_or_default(),
-        tags: stack
-            .tags
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(tag)
-            .collect(),
+        tags: stack.tags.unwrap_or_default().into_iter().filter_map(tag).collect(),
     }
 }
 
 fn stack_tags(tags: &Tags) -> Vec<Tag> {
-    tags.iter()
-        .map(|(k, v)| Tag::builder().key(k).value(v).build())
-        .collect()
+    tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect()
 }
 
 /// Asks for a stack. `token` makes a repetition of this very request harmless; a repetition
 /// under another token is refused by the name.
-pub(crate) async fn create(
-    aws: &Clients,
-    name: &str,
-    body: &str,
-    tags: &Tags,
-    token: &str,
-) -> Result<()> {
+pub(crate) async fn create(aws: &Clients, name: &str, body: &str, tags: &Tags, token: &str) -> Result<()> {
     let answer = aws
         .stacks
         .create_stack()
@@ -117,13 +95,7 @@ pub(crate) async fn create(
 }
 
 /// Asks for a change; false if the stack is as asked for already.
-pub(crate) async fn update(
-    aws: &Clients,
-    name: &str,
-    body: &str,
-    tags: &Tags,
-    token: &str,
-) -> Result<bool> {
+pub(crate) async fn update(aws: &Clients, name: &str, body: &str, tags: &Tags, token: &str) -> Result<bool> {
     let answer = aws
         .stacks
         .update_stack()
@@ -144,22 +116,13 @@ pub(crate) async fn update(
 /// Asks for the deletion of a stack, by id, so that a younger namesake is never meant.
 pub(crate) async fn delete(aws: &Clients, id: &str) -> Result<()> {
     let answer = aws.stacks.delete_stack().stack_name(id).send().await;
-    answer
-        .map(drop)
-        .map_err(failed(action::DELETE_STACK, id))
-        .or_absent()
-        .map(drop)
+    answer.map(drop).map_err(failed(action::DELETE_STACK, id)).or_absent().map(drop)
 }
 
 /// Why the last operation of a stack failed: the oldest failure of it that is not a mere
 /// consequence of another one.
 pub(crate) async fn failure(aws: &Clients, stack: &Found) -> Result<Option<ProviderError>> {
-    let mut pages = aws
-        .stacks
-        .describe_stack_events()
-        .stack_name(&stack.id)
-        .into_paginator()
-        .send();
+    let mut pages = aws.stacks.describe_stack_events().stack_name(&stack.id).into_paginator().send();
     let mut first = None;
     'pages: for _ in 0..EVENT_PAGES_MAX {
         let Some(page) = pages.next().await else {
@@ -168,15 +131,9 @@ pub(crate) async fn failure(aws: &Clients, stack: &Found) -> Result<Option<Provi
         let page = page.map_err(failed(action::DESCRIBE_STACK_EVENTS, &stack.id))?;
         for event in page.stack_events.unwrap_or_default() {
             let whole_stack = event.physical_resource_id.as_deref() == Some(stack.id.as_str());
-            let status = event
-                .resource_status
-                .as_ref()
-                .map_or("", ResourceStatus::as_str);
+            let status = event.resource_status.as_ref().map_or("", ResourceStatus::as_str);
             // Newest first: the operation's own beginning ends the search.
-            let begun = matches!(
-                status,
-                "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS"
-            );
+            let begun = matches!(status, "CREATE_IN_PROGRESS" | "UPDATE_IN_PROGRESS" | "DELETE_IN_PROGRESS");
             if whole_stack && begun {
                 break 'pages;
             }

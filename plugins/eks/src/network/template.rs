@@ -53,17 +53,14 @@ pub(super) struct Builder<'a> {
 /// # Errors
 /// INVALID if the VPC is too small for its subnets.
 pub(crate) fn build(input: &Input<'_>) -> Result<Template> {
-    let mut builder = Builder {
-        input,
-        resources: Map::new(),
-        outputs: Map::new(),
-    };
+    let mut builder = Builder { input, resources: Map::new(), outputs: Map::new() };
     builder.network()?;
     builder.roles();
     builder.launch_template();
     builder.facts();
     let labels = tags::all(input.scope, "network");
-    let content = json!({ "format": FORMAT, "tags": labels, "resources": builder.resources, "outputs": builder.outputs });
+    let content =
+        json!({ "format": FORMAT, "tags": labels, "resources": builder.resources, "outputs": builder.outputs });
     let mut hash = hex::encode(Sha256::digest(content.to_string()));
     hash.truncate(32);
     builder.output("TemplateHash", json!(hash));
@@ -73,10 +70,7 @@ pub(crate) fn build(input: &Input<'_>) -> Result<Template> {
         "Resources": builder.resources,
         "Outputs": builder.outputs,
     });
-    Ok(Template {
-        body: body.to_string(),
-        hash,
-    })
+    Ok(Template { body: body.to_string(), hash })
 }
 
 pub(super) fn reference(id: &str) -> Value {
@@ -88,22 +82,16 @@ pub(super) fn attribute(id: &str, name: &str) -> Value {
 }
 
 pub(super) fn list(tags: Tags) -> Value {
-    tags.into_iter()
-        .map(|(k, v)| json!({ "Key": k, "Value": v }))
-        .collect()
+    tags.into_iter().map(|(k, v)| json!({ "Key": k, "Value": v })).collect()
 }
 
 impl Builder<'_> {
     pub(super) fn output(&mut self, name: &str, value: Value) {
-        self.outputs
-            .insert(name.to_owned(), json!({ "Value": value }));
+        self.outputs.insert(name.to_owned(), json!({ "Value": value }));
     }
 
     pub(super) fn add(&mut self, id: &str, kind: &str, properties: Value) {
-        self.resources.insert(
-            id.to_owned(),
-            json!({ "Type": kind, "Properties": properties }),
-        );
+        self.resources.insert(id.to_owned(), json!({ "Type": kind, "Properties": properties }));
     }
 
     /// A resource that exists only after another that it does not name.
@@ -114,10 +102,7 @@ impl Builder<'_> {
 
     pub(super) fn tags(&self, role: &str) -> Tags {
         let mut tags = tags::markers(self.input.scope, role);
-        tags.insert(
-            "Name".to_owned(),
-            format!("{}-{role}", self.input.names.stack()),
-        );
+        tags.insert("Name".to_owned(), format!("{}-{role}", self.input.names.stack()));
         tags
     }
 
@@ -170,37 +155,29 @@ impl Builder<'_> {
                 "GatewayId": reference("InternetGateway"),
             }),
         );
-        self.add("ControlPlaneSecurityGroup", "AWS::EC2::SecurityGroup", json!({
-            "GroupDescription": "Further interfaces of the control plane; EKS makes the rules that it needs itself",
-            "VpcId": reference("Vpc"),
-            "Tags": list(self.tags("control-plane")),
-        }));
+        self.add(
+            "ControlPlaneSecurityGroup",
+            "AWS::EC2::SecurityGroup",
+            json!({
+                "GroupDescription": "Further interfaces of the control plane; EKS makes the rules that it needs itself",
+                "VpcId": reference("Vpc"),
+                "Tags": list(self.tags("control-plane")),
+            }),
+        );
         for index in 0..self.input.zones.len() {
             self.zone(index)?;
         }
         self.output("VpcId", reference("Vpc"));
-        self.output(
-            "ControlPlaneSecurityGroupId",
-            reference("ControlPlaneSecurityGroup"),
-        );
+        self.output("ControlPlaneSecurityGroupId", reference("ControlPlaneSecurityGroup"));
         Ok(())
     }
 
     fn zone(&mut self, index: usize) -> Result<()> {
         let n = index + 1;
-        let small = || {
-            invalid(format!(
-                "parameters.vpc_cidr: {} is too small",
-                self.input.vpc
-            ))
-        };
+        let small = || invalid(format!("parameters.vpc_cidr: {} is too small", self.input.vpc));
         let i = u32::try_from(index).map_err(|_| small())?;
         let public = self.input.vpc.subnet(PUBLIC_BITS, i).ok_or_else(small)?;
-        let private = self
-            .input
-            .vpc
-            .subnet(PRIVATE_BITS, i + 1)
-            .ok_or_else(small)?;
+        let private = self.input.vpc.subnet(PRIVATE_BITS, i + 1).ok_or_else(small)?;
         let zone = self.input.zones[index].clone();
         let subnet = |cidr: Cidr, public_addresses: bool, tags: Value| {
             json!({
@@ -209,16 +186,8 @@ impl Builder<'_> {
             })
         };
         let (public_id, private_id) = (format!("PublicSubnet{n}"), format!("PrivateSubnet{n}"));
-        let public = subnet(
-            public,
-            self.input.nat == Nat::None,
-            self.subnet_tags("public-subnet", "elb"),
-        );
-        let private = subnet(
-            private,
-            false,
-            self.subnet_tags("private-subnet", "internal-elb"),
-        );
+        let public = subnet(public, self.input.nat == Nat::None, self.subnet_tags("public-subnet", "elb"));
+        let private = subnet(private, false, self.subnet_tags("private-subnet", "internal-elb"));
         self.add(&public_id, "AWS::EC2::Subnet", public);
         self.add(&private_id, "AWS::EC2::Subnet", private);
         self.associate(&format!("PublicAssociation{n}"), "PublicRoutes", &public_id);
@@ -274,21 +243,21 @@ impl Builder<'_> {
             "GatewayAttachment",
             json!({ "Domain": "vpc", "Tags": address_tags }),
         );
-        self.add_after(&format!("NatGateway{n}"), "AWS::EC2::NatGateway", "PublicDefaultRoute", json!({
-            "AllocationId": attribute(&address, "AllocationId"), "SubnetId": reference(subnet), "Tags": nat_tags,
-        }));
+        self.add_after(
+            &format!("NatGateway{n}"),
+            "AWS::EC2::NatGateway",
+            "PublicDefaultRoute",
+            json!({
+                "AllocationId": attribute(&address, "AllocationId"), "SubnetId": reference(subnet), "Tags": nat_tags,
+            }),
+        );
     }
 
     /// IMDSv2 only and one hop, so that no pod reaches the node's credentials; encrypted disk.
     fn launch_template(&mut self) {
         // Bottlerocket keeps its images and pods on a second disk.
-        let device = if self.input.ami_type.starts_with("BOTTLEROCKET") {
-            "/dev/xvdb"
-        } else {
-            "/dev/xvda"
-        };
-        let tagged =
-            |kind: &str, role: &str| json!({ "ResourceType": kind, "Tags": list(self.tags(role)) });
+        let device = if self.input.ami_type.starts_with("BOTTLEROCKET") { "/dev/xvdb" } else { "/dev/xvda" };
+        let tagged = |kind: &str, role: &str| json!({ "ResourceType": kind, "Tags": list(self.tags(role)) });
         let data = json!({
             "MetadataOptions": { "HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1 },
             "BlockDeviceMappings": [{
@@ -309,21 +278,14 @@ impl Builder<'_> {
         });
         self.add("NodeTemplate", "AWS::EC2::LaunchTemplate", properties);
         self.output("NodeTemplateId", reference("NodeTemplate"));
-        self.output(
-            "NodeTemplateVersion",
-            attribute("NodeTemplate", "LatestVersionNumber"),
-        );
+        self.output("NodeTemplateVersion", attribute("NodeTemplate", "LatestVersionNumber"));
     }
 
     /// What a later call must know to write the same template again.
     fn facts(&mut self) {
         self.output("Zones", json!(self.input.zones.join(",")));
         self.output("VpcCidr", json!(self.input.vpc.to_string()));
-        let nodes = if self.input.nat == Nat::None {
-            "public"
-        } else {
-            "private"
-        };
+        let nodes = if self.input.nat == Nat::None { "public" } else { "private" };
         self.output("NodeSubnets", json!(nodes));
         self.output("NodeDiskGib", json!(self.input.node_disk_gib.to_string()));
     }
@@ -340,9 +302,7 @@ mod tests {
             installation: "prod".to_owned(),
             tenant_uid: "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b".to_owned(),
             region: "eu-central-1".to_owned(),
-            labels: [("team".to_owned(), label.to_owned())]
-                .into_iter()
-                .collect(),
+            labels: [("team".to_owned(), label.to_owned())].into_iter().collect(),
             ..Scope::default()
         };
         let zones: Vec<String> = zones.iter().map(|z| (*z).to_owned()).collect();
@@ -366,11 +326,7 @@ mod tests {
 
     #[test]
     fn the_whole_template_of_two_zones() {
-        insta::assert_json_snapshot!(template(
-            Nat::Single,
-            &["eu-central-1a", "eu-central-1b"],
-            "blue"
-        ));
+        insta::assert_json_snapshot!(template(Nat::Single, &["eu-central-1a", "eu-central-1b"], "blue"));
     }
 
     #[test]
@@ -378,11 +334,7 @@ mod tests {
         let zones = ["eu-central-1a", "eu-central-1b", "eu-central-1c"];
         for (nat, gateways) in [(Nat::Single, 1), (Nat::PerZone, 3), (Nat::None, 0)] {
             let template = template(nat, &zones, "blue");
-            assert_eq!(
-                of_type(&template, "AWS::EC2::NatGateway").len(),
-                gateways,
-                "{nat:?}"
-            );
+            assert_eq!(of_type(&template, "AWS::EC2::NatGateway").len(), gateways, "{nat:?}");
             assert_eq!(of_type(&template, "AWS::EC2::Subnet").len(), 6);
         }
     }
@@ -390,21 +342,13 @@ mod tests {
     #[test]
     fn every_resource_that_takes_tags_carries_the_markers() {
         let template = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b"], "blue");
-        let untaggable = [
-            "AWS::EC2::VPCGatewayAttachment",
-            "AWS::EC2::Route",
-            "AWS::EC2::SubnetRouteTableAssociation",
-        ];
+        let untaggable = ["AWS::EC2::VPCGatewayAttachment", "AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation"];
         for (id, resource) in template["Resources"].as_object().expect("resources") {
             if untaggable.iter().any(|kind| resource["Type"] == *kind) {
                 continue;
             }
             let text = resource["Properties"].to_string();
-            for marker in [
-                "landlord-installation",
-                "landlord-tenant-uid",
-                "landlord-role",
-            ] {
+            for marker in ["landlord-installation", "landlord-tenant-uid", "landlord-role"] {
                 assert!(text.contains(marker), "{id} lacks {marker}");
             }
         }
@@ -422,12 +366,7 @@ mod tests {
         assert_eq!(hash(&one), hash(&same));
         assert_ne!(hash(&one), hash(&other));
         // TemplateBody ends at 51,200 bytes.
-        let largest = template(
-            Nat::PerZone,
-            &["eu-central-1a", "eu-central-1b", "eu-central-1c"],
-            "blue",
-        )
-        .to_string();
+        let largest = template(Nat::PerZone, &["eu-central-1a", "eu-central-1b", "eu-central-1c"], "blue").to_string();
         assert!(largest.len() < 51_200, "{}", largest.len());
     }
 }

@@ -5,9 +5,8 @@ mod removal;
 pub(crate) use removal::{delete, delete_all, observe};
 
 use aws_sdk_eks::types::{
-    AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig,
-    NodegroupStatus as Status, NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload,
-    UpdateTaintsPayload,
+    AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig, NodegroupStatus as Status,
+    NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use landlord_provider_api::v1;
 
@@ -28,17 +27,8 @@ use crate::{
 const POLL_S: i64 = 10;
 
 async fn find(aws: &Clients, names: &Names, name: &str) -> Result<Option<Nodegroup>> {
-    let answer = aws
-        .eks
-        .describe_nodegroup()
-        .cluster_name(names.cluster())
-        .nodegroup_name(name)
-        .send()
-        .await;
-    Ok(answer
-        .map_err(failed(action::DESCRIBE_NODEGROUP, name))
-        .or_absent()?
-        .and_then(|a| a.nodegroup))
+    let answer = aws.eks.describe_nodegroup().cluster_name(names.cluster()).nodegroup_name(name).send().await;
+    Ok(answer.map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.and_then(|a| a.nodegroup))
 }
 
 /// A call of [`ensure`].
@@ -52,10 +42,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 /// Makes the pool be as wanted.
-pub(crate) async fn ensure(
-    aws: &Clients,
-    wanted: Wanted<'_>,
-) -> Result<(Outcome, Option<v1::NodePoolStatus>)> {
+pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome, Option<v1::NodePoolStatus>)> {
     let names = Names::new(wanted.scope)?;
     let name = names::node_group(&wanted.spec.role)?;
     let mut network = wanted.network.clone();
@@ -85,9 +72,7 @@ pub(crate) async fn ensure(
             None => Ok((progress::ready(), Some(status(&name, &group)))),
         },
         Some(status) => {
-            let why = health::node_group(&group)
-                .map(|e| format!(" ({})", e.message))
-                .unwrap_or_default();
+            let why = health::node_group(&group).map(|e| format!(" ({})", e.message)).unwrap_or_default();
             pending(format!("node group {name} is {status}{why}"))
         }
         None => Err(incomplete(action::DESCRIBE_NODEGROUP, "the status")),
@@ -95,17 +80,12 @@ pub(crate) async fn ensure(
 }
 
 /// A pool that asks for another disk than the launch template has changes the template first.
-async fn fit_disk(
-    aws: &Clients,
-    wanted: Wanted<'_>,
-    network: &mut v1::NetworkStatus,
-) -> Result<Option<Outcome>> {
+async fn fit_disk(aws: &Clients, wanted: Wanted<'_>, network: &mut v1::NetworkStatus) -> Result<Option<Outcome>> {
     let asked = wanted.spec.disk_size_gib;
     if asked == 0 || network.attributes.get("node_disk_gib") == Some(&asked.to_string()) {
         return Ok(None);
     }
-    let (outcome, changed) =
-        network::ensure_node_disk(aws, wanted.scope, wanted.parameters, asked).await?;
+    let (outcome, changed) = network::ensure_node_disk(aws, wanted.scope, wanted.parameters, asked).await?;
     match changed {
         Some(changed) => {
             *network = changed;
@@ -116,13 +96,8 @@ async fn fit_disk(
 }
 
 fn status(name: &str, group: &Nodegroup) -> v1::NodePoolStatus {
-    let desired = group
-        .scaling_config()
-        .and_then(NodegroupScalingConfig::desired_size);
-    v1::NodePoolStatus {
-        name: name.to_owned(),
-        node_count: desired.unwrap_or_default(),
-    }
+    let desired = group.scaling_config().and_then(NodegroupScalingConfig::desired_size);
+    v1::NodePoolStatus { name: name.to_owned(), node_count: desired.unwrap_or_default() }
 }
 
 /// An autoscaler moves the size between the wanted number and the most; without one both are
@@ -131,11 +106,7 @@ fn scaling(spec: &v1::NodePoolSpec, present: Option<i32>) -> NodegroupScalingCon
     let least = spec.node_count.max(1);
     let most = spec.node_count_max.max(least);
     let desired = present.unwrap_or(least).clamp(least, most);
-    NodegroupScalingConfig::builder()
-        .min_size(least)
-        .max_size(most)
-        .desired_size(desired)
-        .build()
+    NodegroupScalingConfig::builder().min_size(least).max_size(most).desired_size(desired).build()
 }
 
 fn taints(spec: &v1::NodePoolSpec) -> Vec<Taint> {
@@ -146,11 +117,7 @@ fn taints(spec: &v1::NodePoolSpec) -> Vec<Taint> {
     };
     let build = |t: &v1::Taint| {
         let value = (!t.value.is_empty()).then(|| t.value.clone());
-        Taint::builder()
-            .key(&t.key)
-            .set_value(value)
-            .effect(effect(&t.effect))
-            .build()
+        Taint::builder().key(&t.key).set_value(value).effect(effect(&t.effect)).build()
     };
     spec.taints.iter().map(build).collect()
 }
@@ -199,26 +166,15 @@ async fn create(
         .update_config(NodegroupUpdateConfig::builder().max_unavailable(1).build())
         .set_labels(Some(spec.labels.clone().into_iter().collect()))
         .set_taints(Some(taints(spec)).filter(|t| !t.is_empty()))
-        .client_request_token(names.token(
-            "node-pool",
-            format_args!("{name}/{}", wanted.scope.generation),
-        ))
-        .set_tags(Some(
-            tags::all(wanted.scope, "node-pool").into_iter().collect(),
-        ));
-    match request
-        .send()
-        .await
-        .map_err(failed(action::CREATE_NODEGROUP, name))
-    {
+        .client_request_token(names.token("node-pool", format_args!("{name}/{}", wanted.scope.generation)))
+        .set_tags(Some(tags::all(wanted.scope, "node-pool").into_iter().collect()));
+    match request.send().await.map_err(failed(action::CREATE_NODEGROUP, name)) {
         Ok(_) => Ok(()),
         // Made in the meantime: the next look decides whether it is ours.
-        Err(error) if error.code() == "ResourceInUseException" => {
-            match find(aws, names, name).await? {
-                Some(_) => Ok(()),
-                None => Err(error),
-            }
-        }
+        Err(error) if error.code() == "ResourceInUseException" => match find(aws, names, name).await? {
+            Some(_) => Ok(()),
+            None => Err(error),
+        },
         Err(error) => Err(error),
     }
 }
@@ -259,18 +215,10 @@ async fn change(
         .cluster_name(names.cluster())
         .nodegroup_name(name)
         .set_version(older.then(|| cluster_version.to_owned()))
-        .client_request_token(names.token(
-            "node-pool-version",
-            format_args!("{name}/{cluster_version}/{version}"),
-        ))
+        .client_request_token(names.token("node-pool-version", format_args!("{name}/{cluster_version}/{version}")))
         .launch_template(template);
-    request
-        .send()
-        .await
-        .map_err(failed(action::UPDATE_NODEGROUP_VERSION, name))?;
-    Ok(Some(format!(
-        "the nodes of node group {name} are being replaced, one at a time"
-    )))
+    request.send().await.map_err(failed(action::UPDATE_NODEGROUP_VERSION, name))?;
+    Ok(Some(format!("the nodes of node group {name} are being replaced, one at a time")))
 }
 
 /// Size, labels and taints.
@@ -282,14 +230,9 @@ async fn change_config(
     name: &str,
 ) -> Result<Option<String>> {
     let present = group.scaling_config();
-    let size = scaling(
-        wanted.spec,
-        present.and_then(NodegroupScalingConfig::desired_size),
-    );
+    let size = scaling(wanted.spec, present.and_then(NodegroupScalingConfig::desired_size));
     let same_size = present.is_none_or(|p| {
-        p.min_size() == size.min_size()
-            && p.max_size() == size.max_size()
-            && p.desired_size() == size.desired_size()
+        p.min_size() == size.min_size() && p.max_size() == size.max_size() && p.desired_size() == size.desired_size()
     });
     let labels = label_changes(wanted.spec, group);
     let taints = taint_changes(wanted.spec, group);
@@ -304,10 +247,7 @@ async fn change_config(
         .scaling_config(size)
         .set_labels(labels)
         .set_taints(taints);
-    request
-        .send()
-        .await
-        .map_err(failed(action::UPDATE_NODEGROUP_CONFIG, name))?;
+    request.send().await.map_err(failed(action::UPDATE_NODEGROUP_CONFIG, name))?;
     Ok(Some(format!("node group {name} is being changed")))
 }
 
@@ -316,11 +256,7 @@ fn label_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateLab
     let present = group.labels().unwrap_or(&empty);
     let mut payload = UpdateLabelsPayload::builder();
     let mut changed = false;
-    for (key, value) in spec
-        .labels
-        .iter()
-        .filter(|(k, v)| present.get(*k) != Some(v))
-    {
+    for (key, value) in spec.labels.iter().filter(|(k, v)| present.get(*k) != Some(v)) {
         payload = payload.add_or_update_labels(key, value);
         changed = true;
     }
@@ -335,40 +271,21 @@ fn taint_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateTai
     let (wanted, present) = (taints(spec), group.taints());
     let value = |t: &Taint| t.value().unwrap_or_default().to_owned();
     let same = |a: &Taint, b: &Taint| a.key() == b.key() && a.effect() == b.effect();
-    let add: Vec<Taint> = wanted
-        .iter()
-        .filter(|w| !present.iter().any(|p| same(p, w) && value(p) == value(w)))
-        .cloned()
-        .collect();
-    let remove: Vec<Taint> = present
-        .iter()
-        .filter(|p| !wanted.iter().any(|w| same(w, p)))
-        .cloned()
-        .collect();
+    let add: Vec<Taint> =
+        wanted.iter().filter(|w| !present.iter().any(|p| same(p, w) && value(p) == value(w))).cloned().collect();
+    let remove: Vec<Taint> = present.iter().filter(|p| !wanted.iter().any(|w| same(w, p))).cloned().collect();
     if add.is_empty() && remove.is_empty() {
         return None;
     }
     let payload = UpdateTaintsPayload::builder();
     let payload = payload.set_add_or_update_taints((!add.is_empty()).then_some(add));
-    Some(
-        payload
-            .set_remove_taints((!remove.is_empty()).then_some(remove))
-            .build(),
-    )
+    Some(payload.set_remove_taints((!remove.is_empty()).then_some(remove)).build())
 }
 
 /// False if the group is gone already.
 async fn begin_delete(aws: &Clients, names: &Names, name: &str) -> Result<bool> {
-    let request = aws
-        .eks
-        .delete_nodegroup()
-        .cluster_name(names.cluster())
-        .nodegroup_name(name);
-    match request
-        .send()
-        .await
-        .map_err(failed(action::DELETE_NODEGROUP, name))
-    {
+    let request = aws.eks.delete_nodegroup().cluster_name(names.cluster()).nodegroup_name(name);
+    match request.send().await.map_err(failed(action::DELETE_NODEGROUP, name)) {
         Ok(_) => Ok(true),
         Err(error) if error.is_absent() => Ok(false),
         Err(error) if error.is_busy() => Ok(true),

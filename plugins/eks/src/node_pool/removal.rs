@@ -27,30 +27,16 @@ fn owned(scope: &v1::Scope, group: &Nodegroup) -> v1::OwnedObject {
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
 /// absent or a stranger's.
-async fn list(
-    aws: &Clients,
-    scope: &v1::Scope,
-    names: &Names,
-    role: &str,
-) -> Result<Vec<Nodegroup>> {
+async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<Nodegroup>> {
     let mut found = Vec::new();
     if cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
     }
     let mut wanted = Vec::new();
     if role.is_empty() {
-        let mut pages = aws
-            .eks
-            .list_nodegroups()
-            .cluster_name(names.cluster())
-            .into_paginator()
-            .items()
-            .send();
+        let mut pages = aws.eks.list_nodegroups().cluster_name(names.cluster()).into_paginator().items().send();
         while let Some(name) = pages.next().await {
-            let Some(name) = name
-                .map_err(failed(action::LIST_NODEGROUPS, names.cluster()))
-                .or_absent()?
-            else {
+            let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.cluster())).or_absent()? else {
                 break;
             };
             wanted.push(name);
@@ -59,21 +45,13 @@ async fn list(
         wanted.push(names::node_group(role)?);
     }
     for name in wanted {
-        found.extend(
-            find(aws, names, &name)
-                .await?
-                .filter(|g| tags::map_is_ours(scope, g.tags())),
-        );
+        found.extend(find(aws, names, &name).await?.filter(|g| tags::map_is_ours(scope, g.tags())));
     }
     Ok(found)
 }
 
 /// Makes the pool of `role` be absent.
-pub(crate) async fn delete(
-    aws: &Clients,
-    scope: &v1::Scope,
-    role: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     delete_listed(aws, scope, &names, role).await
 }
@@ -105,9 +83,7 @@ async fn delete_listed(
         match group.status() {
             Some(Status::Deleting) => waiting.push(format!("node group {name} is being deleted")),
             Some(Status::Creating | Status::Updating) => {
-                waiting.push(format!(
-                    "node group {name} is {status} and can be deleted after that"
-                ));
+                waiting.push(format!("node group {name} is {status} and can be deleted after that"));
             }
             _ => {
                 begin_delete(aws, names, name).await?;
@@ -120,11 +96,7 @@ async fn delete_listed(
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    aws: &Clients,
-    scope: &v1::Scope,
-    role: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let groups = list(aws, scope, &names, role).await?;
     let objects = groups.iter().map(|g| owned(scope, g)).collect();
@@ -133,10 +105,7 @@ pub(crate) async fn observe(
         .filter(|g| g.status() != Some(&Status::Active))
         .map(|g| {
             let status = g.status().map_or("", Status::as_str);
-            format!(
-                "node group {} is {status}",
-                g.nodegroup_name().unwrap_or_default()
-            )
+            format!("node group {} is {status}", g.nodegroup_name().unwrap_or_default())
         })
         .collect();
     let outcome = match (groups.is_empty(), unready.is_empty()) {

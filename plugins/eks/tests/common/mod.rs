@@ -1,11 +1,7 @@
 //! Drives the provider as the daemon would: each stage until it is ready or gone, errors with
 //! a retry rule retried, everything else reported.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::{
     future::Future,
@@ -14,8 +10,8 @@ use std::{
 
 use landlord_plugin_eks::Eks;
 use landlord_provider_api::{
-    Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, Network as _, NodePool as _,
-    ProviderError, ProviderPlugin as _, v1,
+    Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, Network as _, NodePool as _, ProviderError,
+    ProviderPlugin as _, v1,
 };
 use v1::progress::Outcome;
 
@@ -25,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub const REGION: &str = "eu-central-1";
 pub const UID: &str = "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b";
 pub const DOMAIN: &str = "acme.example.com";
-pub const PARAMETERS: &str =
-    r#"{"public_access_cidrs":["203.0.113.0/24"],"kubernetes_version":"1.35"}"#;
+pub const PARAMETERS: &str = r#"{"public_access_cidrs":["203.0.113.0/24"],"kubernetes_version":"1.35"}"#;
 
 /// A tenant and the provider that works for it.
 pub struct Flow {
@@ -63,9 +58,7 @@ pub async fn provider(url: &str, credential: &str, config: &str) -> Eks {
         credential_json: credential.as_bytes().to_vec(),
         endpoint_override: url.to_owned(),
     };
-    Eks::configure(request)
-        .await
-        .expect("a valid configuration")
+    Eks::configure(request).await.expect("a valid configuration")
 }
 
 pub fn scope(uid: &str) -> v1::Scope {
@@ -74,9 +67,7 @@ pub fn scope(uid: &str) -> v1::Scope {
         tenant_uid: uid.to_owned(),
         region: REGION.to_owned(),
         generation: 1,
-        labels: [("landlord-customer".to_owned(), "acme".to_owned())]
-            .into_iter()
-            .collect(),
+        labels: [("landlord-customer".to_owned(), "acme".to_owned())].into_iter().collect(),
         ..v1::Scope::default()
     }
 }
@@ -86,9 +77,7 @@ pub fn pool() -> v1::NodePoolSpec {
         role: "default".to_owned(),
         machine_type: "m7i.xlarge".to_owned(),
         node_count: 2,
-        labels: [("tenant".to_owned(), "acme".to_owned())]
-            .into_iter()
-            .collect(),
+        labels: [("tenant".to_owned(), "acme".to_owned())].into_iter().collect(),
         ..v1::NodePoolSpec::default()
     }
 }
@@ -111,25 +100,15 @@ pub fn records(zone: &str) -> Vec<v1::DnsRecord> {
 }
 
 fn is_retried(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity
-    )
+    matches!(kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity)
 }
 
 fn outcome(progress: &Option<v1::Progress>) -> Outcome {
-    progress
-        .clone()
-        .and_then(|p| p.outcome)
-        .expect("an outcome")
+    progress.clone().and_then(|p| p.outcome).expect("an outcome")
 }
 
 /// Asks until the answer is there; a checkpoint is handed back as the daemon does.
-pub async fn until<T, F>(
-    what: &str,
-    pause: Duration,
-    mut ask: impl FnMut(Vec<u8>) -> F,
-) -> Result<T, ProviderError>
+pub async fn until<T, F>(what: &str, pause: Duration, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<(Outcome, T), ProviderError>>,
 {
@@ -139,20 +118,14 @@ where
         let said = match ask(checkpoint.clone()).await {
             Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
             Ok((Outcome::Pending(pending), _)) => {
-                assert!(
-                    pending.poll_after.is_some() && !pending.detail.is_empty(),
-                    "{what}: {pending:?}"
-                );
+                assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");
                 checkpoint = pending.checkpoint;
                 pending.detail
             }
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => return Err(error),
         };
-        assert!(
-            start.elapsed() < PATIENCE,
-            "{what} takes too long; last heard: {said}"
-        );
+        assert!(start.elapsed() < PATIENCE, "{what} takes too long; last heard: {said}");
         tokio::time::sleep(pause).await;
     }
 }
@@ -192,19 +165,14 @@ impl Flow {
                 parameters_json: self.parameters.clone(),
                 checkpoint,
             };
-            let answer = self
-                .times(|| self.eks.ensure_network(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_network(request.clone())).await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
     }
 
-    pub async fn cluster(
-        &self,
-        network: &v1::NetworkStatus,
-    ) -> Result<v1::ClusterStatus, ProviderError> {
+    pub async fn cluster(&self, network: &v1::NetworkStatus) -> Result<v1::ClusterStatus, ProviderError> {
         until("cluster", self.pause, |checkpoint| async move {
             let request = v1::EnsureClusterRequest {
                 scope: Some(self.scope.clone()),
@@ -212,9 +180,7 @@ impl Flow {
                 network: Some(network.clone()),
                 checkpoint,
             };
-            let answer = self
-                .times(|| self.eks.ensure_cluster(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_cluster(request.clone())).await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
@@ -231,9 +197,7 @@ impl Flow {
                 spec: Some(self.pool.clone()),
                 checkpoint,
             };
-            let answer = self
-                .times(|| self.eks.ensure_node_pool(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_node_pool(request.clone())).await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
@@ -249,9 +213,7 @@ impl Flow {
                 cluster: Some(made.cluster.clone()),
                 checkpoint,
             };
-            let answer = self
-                .times(|| self.eks.ensure_addons(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_addons(request.clone())).await?;
             Ok((outcome(&answer.progress), ()))
         })
         .await
@@ -261,25 +223,17 @@ impl Flow {
         until("zone", self.pause, |checkpoint| async move {
             let request = v1::EnsureDnsZoneRequest {
                 scope: Some(self.scope.clone()),
-                spec: Some(v1::DnsZoneSpec {
-                    domain: DOMAIN.to_owned(),
-                }),
+                spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
                 checkpoint,
             };
-            let answer = self
-                .times(|| self.eks.ensure_dns_zone(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_dns_zone(request.clone())).await?;
             Ok((outcome(&answer.progress), answer.status))
         })
         .await
         .map(|status| status.expect("a status with Ready"))
     }
 
-    pub async fn records(
-        &self,
-        zone: &v1::DnsZoneStatus,
-        records: Vec<v1::DnsRecord>,
-    ) -> Result<(), ProviderError> {
+    pub async fn records(&self, zone: &v1::DnsZoneStatus, records: Vec<v1::DnsRecord>) -> Result<(), ProviderError> {
         until("records", self.pause, |_| {
             let request = v1::EnsureDnsRecordsRequest {
                 scope: Some(self.scope.clone()),
@@ -287,9 +241,7 @@ impl Flow {
                 records: records.clone(),
             };
             async move {
-                let answer = self
-                    .times(|| self.eks.ensure_dns_records(request.clone()))
-                    .await?;
+                let answer = self.times(|| self.eks.ensure_dns_records(request.clone())).await?;
                 Ok((outcome(&answer.progress), ()))
             }
         })
@@ -305,9 +257,7 @@ impl Flow {
                 cluster: Some(made.cluster.clone()),
                 zone: Some(made.zone.clone()),
             };
-            let answer = self
-                .times(|| self.eks.ensure_identity(request.clone()))
-                .await?;
+            let answer = self.times(|| self.eks.ensure_identity(request.clone())).await?;
             Ok((outcome(&answer.progress), ()))
         })
         .await
@@ -317,18 +267,8 @@ impl Flow {
     pub async fn create(&self) -> Result<Made, ProviderError> {
         let network = self.network().await?;
         let cluster = self.cluster(&network).await?;
-        let mut made = Made {
-            network,
-            cluster,
-            ..Made::default()
-        };
-        let addons = async {
-            if self.skips("addons") {
-                Ok(())
-            } else {
-                self.addons(&made).await
-            }
-        };
+        let mut made = Made { network, cluster, ..Made::default() };
+        let addons = async { if self.skips("addons") { Ok(()) } else { self.addons(&made).await } };
         let (pool, addons, zone) = tokio::join!(self.node_pool(&made), addons, self.zone());
         addons?;
         (made.pool, made.zone) = (pool?, zone?);
@@ -339,10 +279,7 @@ impl Flow {
         Ok(made)
     }
 
-    pub async fn delete_kind(
-        &self,
-        kind: v1::ResourceKind,
-    ) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+    pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
         let removed = std::sync::Mutex::new(Vec::new());
         let collected = &removed;
         until(kind.as_str_name(), self.pause, |checkpoint| async move {
@@ -355,10 +292,7 @@ impl Flow {
             };
             let answer = self.times(|| self.eks.delete(request.clone())).await?;
             let progress = answer.progress.clone().unwrap_or_default();
-            collected
-                .lock()
-                .expect("not poisoned")
-                .extend(progress.removed);
+            collected.lock().expect("not poisoned").extend(progress.removed);
             Ok((outcome(&answer.progress), ()))
         })
         .await?;
@@ -396,10 +330,7 @@ impl Flow {
         let mut all = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = v1::ListOwnedRequest {
-                scope: Some(self.scope.clone()),
-                page_token,
-            };
+            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
             let answer = self.eks.list_owned(request).await?;
             all.extend(answer.objects);
             page_token = answer.next_page_token;
@@ -416,10 +347,7 @@ impl Flow {
             match self.owned().await {
                 Ok(objects) if objects.is_empty() => return,
                 Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
-                Err(error) => assert!(
-                    is_retried(error.kind) && start.elapsed() < PATIENCE,
-                    "{error}"
-                ),
+                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
             }
             tokio::time::sleep(self.pause).await;
         }
