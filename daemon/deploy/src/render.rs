@@ -194,8 +194,6 @@ mod tests {
 
     #[test]
     fn the_contract_the_stack_and_the_tenant_in_this_order() {
-        let values = rendered("sftpgo", json!({ "sftp": 1 }), true);
-        assert!(values.is_err(), "only sftp.sourceRanges is the tenant's");
         let values = rendered("sftpgo", json!({ "sftpgo": { "sftp": { "sourceRanges": ["203.0.113.0/24"] } } }), true).unwrap().values;
         assert_eq!(
             values,
