@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, State, Tenant,
-    TenantName, TenantUid,
+    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, State, Tenant, TenantName,
+    TenantUid,
     ports::{
-        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant,
-        OperationQuery, Page, RequestKey, StoreError, TenantQuery, TenantStore,
+        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant, OperationQuery, Page,
+        RequestKey, StoreError, TenantQuery, TenantStore,
     },
     tenant::TenantStatus,
 };
@@ -27,11 +27,7 @@ impl TenantStore for SqliteStore {
         self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
     }
 
-    async fn replayed(
-        &self,
-        customer: &CustomerId,
-        request: &RequestKey,
-    ) -> Result<Option<Accepted>, StoreError> {
+    async fn replayed(&self, customer: &CustomerId, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
         operations::replay(&mut *self.snapshot().await?, customer, request).await
     }
 
@@ -55,9 +51,7 @@ impl TenantStore for SqliteStore {
         self.writer
             .write(move |connection| {
                 async move {
-                    if let Some(earlier) =
-                        operations::replay(connection, &name.customer, &request).await?
-                    {
+                    if let Some(earlier) = operations::replay(connection, &name.customer, &request).await? {
                         return Ok(earlier);
                     }
                     let tenant = tenants::find(connection, &name).await?;
@@ -75,16 +69,10 @@ impl TenantStore for SqliteStore {
             .await
     }
 
-    async fn delete(
-        &self,
-        name: &TenantName,
-        request: DeleteRequest,
-    ) -> Result<Accepted, StoreError> {
+    async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError> {
         let name = name.clone();
         let events_max = self.options.events_max;
-        self.writer
-            .write(move |connection| delete(connection, name, request, events_max).boxed())
-            .await
+        self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
     }
 
     async fn cancel(&self, id: OperationId) -> Result<(), StoreError> {
@@ -123,11 +111,7 @@ impl SqliteStore {
     }
 }
 
-async fn create(
-    connection: &mut SqliteConnection,
-    new: NewTenant,
-    events_max: u64,
-) -> Result<Accepted, StoreError> {
+async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
     if let Some(earlier) = operations::replay(connection, &new.name.customer, &new.request).await? {
         return Ok(earlier);
     }
@@ -184,9 +168,8 @@ async fn update(
         tenant.offer = before.offer;
     }
     // A change of the record only; one that finds the tenant as wanted is done at once.
-    let settled = !works
-        && before.status.observed_generation == before.generation
-        && before.status.state != State::Failed;
+    let settled =
+        !works && before.status.observed_generation == before.generation && before.status.state != State::Failed;
     // Pausing and going on change what the engine does, though nothing in the cloud.
     let due = !settled || before.spec.paused != tenant.spec.paused;
     tenant.operation = new_operation();
@@ -271,11 +254,7 @@ async fn delete(
     Ok(accepted)
 }
 
-async fn cancel(
-    connection: &mut SqliteConnection,
-    id: OperationId,
-    events_max: u64,
-) -> Result<(), StoreError> {
+async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
     let operation = operations::read(connection, id).await?;
     let now = clock::now(connection).await?;
     if !operations::request_cancel(connection, &operation, now).await? {
@@ -302,9 +281,7 @@ fn working_state(tenant: &Tenant) -> State {
 
 fn check_etag(tenant: &Tenant, etag: Option<&str>) -> Result<(), StoreError> {
     match etag {
-        Some(etag) if etag != tenant.etag => {
-            Err(StoreError::EtagMismatch { name: tenant.name.to_string() })
-        }
+        Some(etag) if etag != tenant.etag => Err(StoreError::EtagMismatch { name: tenant.name.to_string() }),
         _ => Ok(()),
     }
 }

@@ -11,9 +11,6 @@ const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// The time by the database.
 pub(crate) async fn now(connection: &mut SqliteConnection) -> Result<Timestamp, StoreError> {
-    let millis: i64 = sqlx::query_scalar(NOW)
-        .fetch_one(connection)
-        .await
-        .map_err(unavailable("reading the clock"))?;
+    let millis: i64 = sqlx::query_scalar(NOW).fetch_one(connection).await.map_err(unavailable("reading the clock"))?;
     Ok(Timestamp(millis))
 }

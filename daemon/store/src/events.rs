@@ -32,10 +32,7 @@ fn kind(text: &str) -> Result<EventKind, StoreError> {
         "stage" => Ok(EventKind::Stage),
         "operation" => Ok(EventKind::Operation),
         "removed" => Ok(EventKind::Removed),
-        other => Err(StoreError::Corrupt {
-            what: "event kind".into(),
-            problem: format!("unknown word {other:?}"),
-        }),
+        other => Err(StoreError::Corrupt { what: "event kind".into(), problem: format!("unknown word {other:?}") }),
     }
 }
 
@@ -89,15 +86,10 @@ pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, Sto
 
 /// Events after a position, oldest first. `connection` must see one moment: the check of the
 /// position and the events themselves belong together.
-pub(crate) async fn read(
-    connection: &mut SqliteConnection,
-    query: &EventQuery,
-) -> Result<Vec<Event>, StoreError> {
+pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
     let failed = unavailable("reading events");
-    let oldest: Option<i64> = sqlx::query_scalar("SELECT MIN(seq) FROM events")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(&failed)?;
+    let oldest: Option<i64> =
+        sqlx::query_scalar("SELECT MIN(seq) FROM events").fetch_one(&mut *connection).await.map_err(&failed)?;
     if query.after_seq > 0 && oldest.is_some_and(|oldest| query.after_seq < oldest - 1) {
         return Err(StoreError::InvalidArgument(
             "the resume token is older than the events kept; list the tenants again and watch \

@@ -52,7 +52,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another daemon has it.
-    #[error("the store {path} is in use by process {holder}; stop that daemon first, or give this one a store of its own (store.path)")]
+    #[error(
+        "the store {path} is in use by process {holder}; stop that daemon first, or give this one a store of its own (store.path)"
+    )]
     InUse {
         /// Store file.
         path: PathBuf,
@@ -60,7 +62,9 @@ pub enum Error {
         holder: String,
     },
     /// Its schema is not ours.
-    #[error("the schema of the store {path} does not fit this version; a newer daemon may have written it: run that one, or restore a backup")]
+    #[error(
+        "the schema of the store {path} does not fit this version; a newer daemon may have written it: run that one, or restore a backup"
+    )]
     Schema {
         /// Store file.
         path: PathBuf,
@@ -114,17 +118,15 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("wal_autocheckpoint", WAL_CHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", WAL_BYTES_KEPT.to_string());
-        let one = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(connect.clone())
-            .await
-            .map_err(database)?;
+        let one = SqlitePoolOptions::new().max_connections(1).connect_with(connect.clone()).await.map_err(database)?;
         sqlx::migrate!("./migrations")
             .run(&one)
             .await
             .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
+            // A file does not hang up: no ping before each read.
+            .test_before_acquire(false)
             .connect_with(connect)
             .await
             .map_err(database)?;

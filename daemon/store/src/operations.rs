@@ -1,8 +1,7 @@
 //! Rows of operations: accepted, replayed, ended, read. They outlive their tenants.
 
 use landlord_core::{
-    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, StageRecord,
-    Tenant, Timestamp,
+    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Tenant, Timestamp,
     ports::{Accepted, OperationQuery, Page, RequestKey, StoreError},
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -69,10 +68,7 @@ pub(crate) async fn replay(
 }
 
 /// An operation, with the stages kept at its end.
-pub(crate) async fn read(
-    connection: &mut SqliteConnection,
-    id: OperationId,
-) -> Result<Operation, StoreError> {
+pub(crate) async fn read(connection: &mut SqliteConnection, id: OperationId) -> Result<Operation, StoreError> {
     let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(connection)
@@ -93,20 +89,11 @@ pub(crate) async fn with_stages(
     Ok(operation)
 }
 
-async fn live_stages(
-    connection: &mut SqliteConnection,
-    operation: &Operation,
-) -> Result<Vec<StageRecord>, StoreError> {
-    let direction = tenants::direction(connection, operation.tenant_uid)
-        .await?
-        .unwrap_or(Direction::Absent);
+async fn live_stages(connection: &mut SqliteConnection, operation: &Operation) -> Result<Vec<StageRecord>, StoreError> {
+    let direction = tenants::direction(connection, operation.tenant_uid).await?.unwrap_or(Direction::Absent);
     let mut stages = stages::read(connection, operation.tenant_uid).await?;
-    stages.retain(|record| {
-        stages::concerns(record, operation.kind, operation.cancel_requested, direction)
-    });
-    stages.sort_by(|a, b| {
-        (a.direction, a.start_time, &a.stage).cmp(&(b.direction, b.start_time, &b.stage))
-    });
+    stages.retain(|record| stages::concerns(record, operation.kind, operation.cancel_requested, direction));
+    stages.sort_by(|a, b| (a.direction, a.start_time, &a.stage).cmp(&(b.direction, b.start_time, &b.stage)));
     Ok(stages)
 }
 
@@ -179,18 +166,13 @@ pub(crate) async fn list(
         Some(false) => drop(sql.push(" AND outcome IS NULL")),
     }
     if let Some(text) = query.after.as_deref() {
-        let after: OperationId = text
-            .parse()
-            .map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
+        let after: OperationId =
+            text.parse().map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
         sql.push(" AND id < ").push_bind(after.to_string());
     }
     // UUIDv7 ids grow with time, so their order is the order of creation.
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
-    let rows = sql
-        .build()
-        .fetch_all(connection)
-        .await
-        .map_err(unavailable("listing operations"))?;
+    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing operations"))?;
     let items: Vec<Operation> = rows.iter().map(rows::operation).collect::<Result<_, _>>()?;
     Ok(page(items, limit, |operation| operation.id.to_string()))
 }

@@ -4,8 +4,7 @@
 use std::str::FromStr;
 
 use landlord_core::{
-    Direction, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant,
-    TenantName, Timestamp,
+    Direction, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
     ports::{Page, StoreError},
 };
 use serde::de::DeserializeOwned;
@@ -141,8 +140,7 @@ pub(crate) fn tenant(row: &SqliteRow) -> Result<Tenant, StoreError> {
 /// An operation without its stages.
 pub(crate) fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
     let outcome: Option<String> = column(row, "outcome")?;
-    let outcome: Option<OperationOutcome> =
-        outcome.map(|text| parse("outcome", &text)).transpose()?;
+    let outcome: Option<OperationOutcome> = outcome.map(|text| parse("outcome", &text)).transpose()?;
     let stages: Option<String> = column(row, "stages")?;
     Ok(Operation {
         id: named("operation id", &column::<String>(row, "id")?)?,

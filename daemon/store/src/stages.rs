@@ -1,18 +1,13 @@
 //! The journal's rows: one per tenant, direction and stage. Knows no retry rule: which record
 //! follows which is the domain's business.
 
-use landlord_core::{
-    Direction, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError,
-};
+use landlord_core::{Direction, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError};
 use sqlx::SqliteConnection;
 
 use crate::rows::{self, direction_word, stage_json, unavailable};
 
 /// All stage records of a tenant, both directions.
-pub(crate) async fn read(
-    connection: &mut SqliteConnection,
-    uid: TenantUid,
-) -> Result<Vec<StageRecord>, StoreError> {
+pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
     sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .fetch_all(connection)
@@ -74,10 +69,7 @@ pub(crate) async fn restart_failed(
 }
 
 /// Removes all records of a tenant.
-pub(crate) async fn remove(
-    connection: &mut SqliteConnection,
-    uid: TenantUid,
-) -> Result<(), StoreError> {
+pub(crate) async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .execute(connection)

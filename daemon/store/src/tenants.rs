@@ -10,15 +10,10 @@ use landlord_core::{
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::rows::{
-    self, direction_word, json, page, page_limit, priority, state_word, unavailable,
-};
+use crate::rows::{self, direction_word, json, page, page_limit, priority, state_word, unavailable};
 
 /// A tenant by name, if there is one.
-pub(crate) async fn maybe(
-    connection: &mut SqliteConnection,
-    name: &TenantName,
-) -> Result<Option<Tenant>, StoreError> {
+pub(crate) async fn maybe(connection: &mut SqliteConnection, name: &TenantName) -> Result<Option<Tenant>, StoreError> {
     sqlx::query("SELECT * FROM tenants WHERE customer = $1 AND tenant = $2")
         .bind(name.customer.as_str())
         .bind(name.tenant.as_str())
@@ -30,10 +25,7 @@ pub(crate) async fn maybe(
 }
 
 /// A tenant by name.
-pub(crate) async fn find(
-    connection: &mut SqliteConnection,
-    name: &TenantName,
-) -> Result<Tenant, StoreError> {
+pub(crate) async fn find(connection: &mut SqliteConnection, name: &TenantName) -> Result<Tenant, StoreError> {
     maybe(connection, name).await?.ok_or_else(|| StoreError::NotFound(name.to_string()))
 }
 
@@ -52,10 +44,7 @@ pub(crate) async fn direction(
 }
 
 /// A new tenant, due at once.
-pub(crate) async fn insert(
-    connection: &mut SqliteConnection,
-    tenant: &Tenant,
-) -> Result<(), StoreError> {
+pub(crate) async fn insert(connection: &mut SqliteConnection, tenant: &Tenant) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
@@ -142,10 +131,7 @@ pub(crate) async fn request_cancel(
 }
 
 /// A page, by customer and tenant.
-pub(crate) async fn list(
-    connection: &mut SqliteConnection,
-    query: &TenantQuery,
-) -> Result<Page<Tenant>, StoreError> {
+pub(crate) async fn list(connection: &mut SqliteConnection, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {
     let limit = page_limit(query.limit);
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM tenants WHERE 1 = 1");
     if let Some(customer) = &query.customer {
@@ -166,15 +152,13 @@ pub(crate) async fn list(
         sql.push(")");
     }
     if let Some(text) = query.after.as_deref() {
-        let after: TenantName = text
-            .parse()
-            .map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
+        let after: TenantName =
+            text.parse().map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
         sql.push(" AND (customer, tenant) > (").push_bind(after.customer.as_str());
         sql.push(", ").push_bind(after.tenant.as_str()).push(")");
     }
     sql.push(" ORDER BY customer, tenant LIMIT ").push_bind(i64::from(limit) + 1);
-    let rows =
-        sql.build().fetch_all(connection).await.map_err(unavailable("listing tenants"))?;
+    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing tenants"))?;
     let items: Vec<Tenant> = rows.iter().map(rows::tenant).collect::<Result<_, _>>()?;
     Ok(page(items, limit, |tenant| tenant.name.to_string()))
 }

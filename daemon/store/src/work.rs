@@ -18,16 +18,9 @@ use crate::{
 
 #[async_trait]
 impl WorkStore for SqliteStore {
-    async fn claim(
-        &self,
-        owner: &str,
-        limit: u32,
-        lease_ttl: Duration,
-    ) -> Result<Vec<Claim>, StoreError> {
+    async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
         let owner = owner.to_owned();
-        self.writer
-            .write(move |connection| claim(connection, owner, limit, lease_ttl).boxed())
-            .await
+        self.writer.write(move |connection| claim(connection, owner, limit, lease_ttl).boxed()).await
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
@@ -38,13 +31,7 @@ impl WorkStore for SqliteStore {
         let operation = operations::read(connection, tenant.operation).await?;
         let stages = stages::read(connection, claim.uid).await?;
         let now = clock::now(connection).await?;
-        Ok(Work {
-            operation_kind: operation.kind,
-            operation_done: operation.outcome.is_some(),
-            tenant,
-            stages,
-            now,
-        })
+        Ok(Work { operation_kind: operation.kind, operation_done: operation.outcome.is_some(), tenant, stages, now })
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
@@ -63,9 +50,7 @@ impl WorkStore for SqliteStore {
     async fn commit(&self, claim: &Claim, change: Commit) -> Result<(), StoreError> {
         let claim = claim.clone();
         let events_max = self.options.events_max;
-        self.writer
-            .write(move |connection| commit(connection, claim, change, events_max).boxed())
-            .await
+        self.writer.write(move |connection| commit(connection, claim, change, events_max).boxed()).await
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
@@ -134,10 +119,7 @@ async fn claim(
         .fetch_one(&mut *connection)
         .await
         .map_err(&failed)?;
-        let uid = uid.parse().map_err(|_| StoreError::Corrupt {
-            what: "tenant uid".into(),
-            problem: uid.clone(),
-        })?;
+        let uid = uid.parse().map_err(|_| StoreError::Corrupt { what: "tenant uid".into(), problem: uid.clone() })?;
         claims.push(Claim { uid, owner: owner.clone(), fence });
     }
     Ok(claims)
@@ -155,11 +137,7 @@ async fn fenced(connection: &mut SqliteConnection, claim: &Claim) -> Result<Sqli
         .ok_or(StoreError::FenceLost(claim.uid))
 }
 
-async fn update_lease(
-    connection: &mut SqliteConnection,
-    claim: &Claim,
-    until: Timestamp,
-) -> Result<(), StoreError> {
+async fn update_lease(connection: &mut SqliteConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE tenants SET lease_until = $1, next_due = $1 \
          WHERE uid = $2 AND owner = $3 AND fence = $4",
@@ -205,9 +183,7 @@ async fn commit(
     events::append(connection, now, claim.uid, &tenant.name, &events, events_max).await?;
     match (overtaken, change.remove, change.release_after) {
         (false, true, _) => remove(connection, claim.uid).await,
-        (true, true, _) | (true, _, Some(_)) => {
-            release(connection, tenant.uid, tenant.direction, Some(now)).await
-        }
+        (true, true, _) | (true, _, Some(_)) => release(connection, tenant.uid, tenant.direction, Some(now)).await,
         (false, false, Some(after)) => {
             let due = (after != Duration::MAX).then(|| now.after(after));
             let direction = change.tenant.direction.unwrap_or(tenant.direction);
@@ -257,15 +233,9 @@ async fn patch(
         return Ok(());
     }
     let status = change.status.as_ref().unwrap_or(&tenant.status);
-    let (spec, offer) = change
-        .revert
-        .as_ref()
-        .map_or((&tenant.spec, &tenant.offer), |(spec, offer)| (spec, offer));
-    let last_ready = if change.mark_ready {
-        Some((tenant.spec.clone(), tenant.offer.clone()))
-    } else {
-        tenant.last_ready.clone()
-    };
+    let (spec, offer) = change.revert.as_ref().map_or((&tenant.spec, &tenant.offer), |(spec, offer)| (spec, offer));
+    let last_ready =
+        if change.mark_ready { Some((tenant.spec.clone(), tenant.offer.clone())) } else { tenant.last_ready.clone() };
     let visible = *status != tenant.status || change.direction.is_some() || change.revert.is_some();
     let direction = change.direction.unwrap_or(tenant.direction);
     let delete_time = match direction {
@@ -308,3 +278,26 @@ async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(),
     Ok(())
 }
 
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+    use super::DUE;
+
+    /// The plan of a statement with two numbers to bind, one line a step.
+    async fn query_plan(statement: &str) -> String {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let steps = sqlx::query(explain).bind(1).bind(1).fetch_all(&mut connection).await.unwrap();
+        steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
+    }
+
+    #[tokio::test]
+    async fn a_claim_looks_only_at_what_is_due() {
+        let plan = query_plan(DUE).await;
+        let search = "SEARCH tenants USING COVERING INDEX tenants_due (next_due<?)";
+        assert!(plan.contains(search), "{plan}");
+        assert!(!plan.contains("SCAN tenants"), "{plan}");
+    }
+}

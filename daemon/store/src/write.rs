@@ -23,8 +23,7 @@ const BATCH_MAX: usize = 128;
 /// Tells a waiting caller how its write went; called after the commit, with its failure if any.
 type Acknowledge = Box<dyn FnOnce(Option<String>) + Send>;
 /// `None`: no transaction could be begun, so nothing may be written.
-type Job =
-    Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
+type Job = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
 
 /// Handle to the writer.
 #[derive(Debug, Clone)]
@@ -56,9 +55,7 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
-            + Send
-            + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
@@ -111,11 +108,7 @@ where
     result
 }
 
-async fn run(
-    mut connection: SqliteConnection,
-    mut queue: mpsc::Receiver<Job>,
-    mut stopped: oneshot::Receiver<()>,
-) {
+async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, mut stopped: oneshot::Receiver<()>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut open = true;
     loop {

@@ -1,0 +1,165 @@
+//! Fenced commits: what the engine writes, and what happens when the API wrote meanwhile.
+
+use std::{sync::Arc, time::Duration};
+
+use landlord_core::{
+    Direction, OperationOutcome, Stage, StageRecord, StageState, State,
+    ports::{Commit, EventKind, EventQuery, TenantPatch},
+    stage::RemovedObject,
+};
+
+use crate::fixtures::*;
+
+pub(crate) async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let removed = RemovedObject { r#type: "vpc".into(), id: "vpc-1".into(), name: "acme \"prod\"".into() };
+    let app = Stage::App("chat".parse().unwrap());
+    let mut records = vec![
+        record(Stage::Network, Direction::Present, StageState::Failed),
+        record(app, Direction::Present, StageState::Running),
+        record(Stage::Teardown, Direction::Absent, StageState::Skipped),
+        StageRecord { removed: vec![removed], ..record(Stage::Network, Direction::Absent, StageState::Done) },
+    ];
+    let begun = Commit { stages: records.clone(), ..Commit::default() };
+    store.commit(&claim, begun).await.unwrap();
+    // The second write of a record replaces the first.
+    records[1].state = StageState::Done;
+    records[1].checkpoint.clear();
+    let ended = Commit { stages: vec![records[1].clone()], ..Commit::default() };
+    store.commit(&claim, ended).await.unwrap();
+    let by_key = |a: &StageRecord, b: &StageRecord| (a.direction, &a.stage).cmp(&(b.direction, &b.stage));
+    let mut read = store.load(&claim).await.unwrap().stages;
+    read.sort_by(by_key);
+    records.sort_by(by_key);
+    assert_eq!(read, records);
+}
+
+pub(crate) async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let acme = name("acme", "prod");
+    let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
+    // The pass ends with a verdict on what is wanted no more.
+    let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
+    stale.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    store.commit(&claim, stale).await.unwrap();
+    let tenant = store.get(&acme).await.unwrap();
+    assert_eq!(tenant, changed.tenant.unwrap());
+    assert_eq!(store.operation(changed.operation.id).await.unwrap().outcome, None);
+    // Due at once, whatever the pass said; what it did is not forgotten.
+    let again = claim_one(&*store).await;
+    let work = store.load(&again).await.unwrap();
+    assert_eq!((work.tenant.generation, work.stages.len()), (2, 1));
+    // The new claim has seen the change: its verdict counts.
+    store.commit(&again, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    let tenant = store.get(&acme).await.unwrap();
+    assert_eq!((tenant.status.state, tenant.status.observed_generation), (State::Ready, 2));
+    assert_eq!(tenant.last_ready, Some((larger(), offer())));
+    assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+}
+
+pub(crate) async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: Arc<S>) {
+    let made = created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    store.cancel(made.operation.id).await.unwrap();
+    let after_seq = store.newest_event().await.unwrap();
+    let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
+    stale.events = vec![event(EventKind::Stage, "StageDone"), event(EventKind::Tenant, "Ready")];
+    store.commit(&claim, stale).await.unwrap();
+    let query = EventQuery { after_seq, limit: 10, ..EventQuery::default() };
+    let told = store.events(&query).await.unwrap();
+    let reasons: Vec<&str> = told.iter().map(|event| event.event.reason.as_str()).collect();
+    assert_eq!(reasons, ["StageDone"]);
+    assert!(store.get(&name("acme", "prod")).await.unwrap().cancel_requested);
+}
+
+pub(crate) async fn an_overtaken_removal_removes_nothing<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let acme = name("acme", "prod");
+    store.delete(&acme, delete()).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let mut forced = delete();
+    forced.force = true;
+    store.delete(&acme, forced).await.unwrap();
+    let removal = Commit { remove: true, ..Commit::default() };
+    store.commit(&claim, removal).await.unwrap();
+    assert!(store.get(&acme).await.unwrap().force_delete);
+    make_gone(&*store).await;
+}
+
+pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    make_ready(&*store).await;
+    let acme = name("acme", "prod");
+    let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
+    store.cancel(changed.operation.id).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let last_ready = work.tenant.last_ready.clone();
+    assert_eq!(last_ready, Some((spec(), offer())));
+    let turn = TenantPatch { revert: last_ready, ..TenantPatch::default() };
+    store.commit(&claim, Commit { tenant: turn, ..Commit::default() }).await.unwrap();
+    let work = store.load(&claim).await.unwrap();
+    assert_eq!((work.tenant.generation, &work.tenant.spec), (3, &spec()));
+    assert!(work.tenant.cancel_requested);
+    let mut end = settle(&work, State::Ready, OperationOutcome::Cancelled);
+    end.tenant.clear_cancel = true;
+    store.commit(&claim, end).await.unwrap();
+    let tenant = store.get(&acme).await.unwrap();
+    assert_eq!((tenant.cancel_requested, tenant.status.observed_generation), (false, 3));
+    let ended = store.operation(changed.operation.id).await.unwrap();
+    assert_eq!(ended.outcome, Some(OperationOutcome::Cancelled));
+}
+
+pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
+    let made = created(&*store, "acme", "prod").await;
+    store.cancel(made.operation.id).await.unwrap();
+    let claim = claim_one(&*store).await;
+    let turn = TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() };
+    let stages = vec![
+        record(Stage::Network, Direction::Present, StageState::Done),
+        record(Stage::Network, Direction::Absent, StageState::Running),
+    ];
+    let commit = Commit { tenant: turn, stages, release_after: Some(Duration::ZERO), ..Commit::default() };
+    store.commit(&claim, commit).await.unwrap();
+    let tenant = store.get(&name("acme", "prod")).await.unwrap();
+    assert_eq!(tenant.direction, Direction::Absent);
+    assert!(tenant.delete_time.is_some());
+    // A cancelled create shows what was built and how it is taken down.
+    let shown = store.operation(made.operation.id).await.unwrap().stages;
+    let directions: Vec<Direction> = shown.iter().map(|stage| stage.direction).collect();
+    assert_eq!(directions, [Direction::Present, Direction::Absent]);
+}
+
+pub(crate) async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>) {
+    let made = created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
+    end.release_after = None;
+    store.commit(&claim, end).await.unwrap();
+    let ended = store.operation(made.operation.id).await.unwrap();
+    let outcome = OperationOutcome::Failed { failure: failure() };
+    store.commit(&claim, settle(&work, State::Failed, outcome)).await.unwrap();
+    assert_eq!(store.operation(made.operation.id).await.unwrap(), ended);
+}
+
+pub(crate) async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let acme = name("acme", "prod");
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    let etag = work.tenant.etag.clone();
+    let quiet = Commit {
+        stages: vec![record(Stage::Network, Direction::Present, StageState::Running)],
+        tenant: TenantPatch { status: Some(work.tenant.status.clone()), ..TenantPatch::default() },
+        ..Commit::default()
+    };
+    store.commit(&claim, quiet).await.unwrap();
+    assert_eq!(store.get(&acme).await.unwrap().etag, etag);
+    store.commit(&claim, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
+    assert_ne!(store.get(&acme).await.unwrap().etag, etag);
+}

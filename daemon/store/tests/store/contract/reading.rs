@@ -1,0 +1,187 @@
+//! Lists, operations and events as clients read them.
+
+use std::sync::Arc;
+
+use landlord_core::{
+    Direction, OperationId, OperationOutcome, Stage, StageState, State,
+    ports::{Commit, EventKind, EventQuery, OperationQuery, StoreError, TenantQuery},
+};
+
+use crate::{assert_refused, fixtures::*};
+
+pub(crate) async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
+    // Not in the order of the names; a customer whose id begins with another's.
+    for (customer, tenant) in [("b", "x"), ("a", "y"), ("a-b", "x"), ("a", "x"), ("c", "a")] {
+        created(&*store, customer, tenant).await;
+    }
+    let mut query = TenantQuery { limit: 2, ..TenantQuery::default() };
+    let (mut names, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = store.list(&query).await.unwrap();
+        pages += 1;
+        assert!(page.items.len() <= 2);
+        names.extend(page.items.iter().map(|tenant| tenant.name.to_string()));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    let expected = ["a/tenants/x", "a/tenants/y", "a-b/tenants/x", "b/tenants/x", "c/tenants/a"];
+    assert_eq!(names, expected.map(|name| format!("customers/{name}")));
+    assert_eq!(pages, 3);
+    // A page that ends exactly with the last item has no next.
+    query.limit = 5;
+    assert_eq!(store.list(&query).await.unwrap().next, None);
+}
+
+pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "ready").await;
+    make_ready(&*store).await;
+    created(&*store, "acme", "waiting").await;
+    let mut order = new(&name("bolt", "other"), once());
+    order.offer.class = "small".parse().unwrap();
+    order.offer.provider = "cheap".parse().unwrap();
+    store.create(order).await.unwrap();
+    let all = || TenantQuery { limit: 10, ..TenantQuery::default() };
+    let cases = [
+        (all(), "other ready waiting"),
+        (TenantQuery { customer: Some("acme".parse().unwrap()), ..all() }, "ready waiting"),
+        (TenantQuery { customer: Some("nobody".parse().unwrap()), ..all() }, ""),
+        (TenantQuery { states: vec![State::Ready], ..all() }, "ready"),
+        (TenantQuery { states: vec![State::Failed, State::Pending], ..all() }, "other waiting"),
+        (TenantQuery { provider: Some("cheap".parse().unwrap()), ..all() }, "other"),
+        (TenantQuery { class: Some("standard".parse().unwrap()), ..all() }, "ready waiting"),
+        (
+            TenantQuery {
+                class: Some("standard".parse().unwrap()),
+                states: vec![State::Ready],
+                customer: Some("bolt".parse().unwrap()),
+                ..all()
+            },
+            "",
+        ),
+    ];
+    for (query, expected) in cases {
+        let page = store.list(&query).await.unwrap();
+        let mut names: Vec<&str> = page.items.iter().map(|t| t.name.tenant.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names.join(" "), expected, "{query:?}");
+    }
+}
+
+pub(crate) async fn operations_in_pages_newest_first<S: Store>(store: Arc<S>) {
+    let mut made = Vec::new();
+    for tenant in ["one", "two", "three", "four", "five"] {
+        made.insert(0, created(&*store, "acme", tenant).await.operation.id);
+    }
+    let mut query = OperationQuery { limit: 2, ..OperationQuery::default() };
+    let mut seen: Vec<OperationId> = Vec::new();
+    loop {
+        let page = store.operations(&query).await.unwrap();
+        seen.extend(page.items.iter().map(|operation| operation.id));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, made);
+}
+
+pub(crate) async fn operations_by_filter<S: Store>(store: Arc<S>) {
+    let first = created(&*store, "acme", "one").await.operation.id;
+    make_ready(&*store).await;
+    let second = created(&*store, "acme", "two").await.operation.id;
+    let third = store.delete(&name("acme", "one"), delete()).await.unwrap().operation.id;
+    let all = || OperationQuery { limit: 10, ..OperationQuery::default() };
+    let one = Some(name("acme", "one"));
+    let cases = [
+        (all(), vec![third, second, first]),
+        (OperationQuery { done: Some(true), ..all() }, vec![first]),
+        (OperationQuery { done: Some(false), ..all() }, vec![third, second]),
+        (OperationQuery { tenant: one.clone(), ..all() }, vec![third, first]),
+        (OperationQuery { tenant: one, done: Some(false), ..all() }, vec![third]),
+        (OperationQuery { tenant: Some(name("bolt", "one")), ..all() }, vec![]),
+    ];
+    for (query, expected) in cases {
+        let page = store.operations(&query).await.unwrap();
+        let ids: Vec<_> = page.items.iter().map(|operation| operation.id).collect();
+        assert_eq!(ids, expected, "{query:?}");
+    }
+}
+
+pub(crate) async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
+    for token in ["", "nonsense", "customers/A/tenants/b", "' OR 1 = 1 --"] {
+        let after = Some(token.to_owned());
+        let query = TenantQuery { after: after.clone(), limit: 1, ..TenantQuery::default() };
+        assert_refused!(store.list(&query).await, StoreError::InvalidArgument(_));
+        let query = OperationQuery { after, limit: 1, ..OperationQuery::default() };
+        assert_refused!(store.operations(&query).await, StoreError::InvalidArgument(_));
+    }
+}
+
+pub(crate) async fn an_operation_shows_live_stages_then_those_at_its_end<S: Store>(store: Arc<S>) {
+    let made = created(&*store, "acme", "prod").await.operation.id;
+    let claim = claim_one(&*store).await;
+    let running = record(Stage::Network, Direction::Present, StageState::Running);
+    let begun = Commit { stages: vec![running.clone()], ..Commit::default() };
+    store.commit(&claim, begun).await.unwrap();
+    assert_eq!(store.operation(made).await.unwrap().stages, [running]);
+
+    let work = store.load(&claim).await.unwrap();
+    let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
+    end.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    store.commit(&claim, end).await.unwrap();
+    let deleted = store.delete(&name("acme", "prod"), delete()).await.unwrap().operation.id;
+    let claim = claim_one(&*store).await;
+    let absent = record(Stage::Network, Direction::Absent, StageState::Running);
+    let begun = Commit { stages: vec![absent.clone()], ..Commit::default() };
+    store.commit(&claim, begun).await.unwrap();
+
+    let ended = store.operation(made).await.unwrap();
+    assert_eq!((ended.outcome, ended.stages.len()), (Some(OperationOutcome::Ready), 1));
+    assert_eq!(ended.stages[0].state, StageState::Done);
+    assert!(ended.end_time.is_some());
+    assert_eq!(store.operation(deleted).await.unwrap().stages, [absent]);
+}
+
+pub(crate) async fn events_resume_without_gap_or_repeat<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    for round in 0..5 {
+        let events =
+            vec![event(EventKind::Stage, &format!("First{round}")), event(EventKind::Stage, &format!("Second{round}"))];
+        store.commit(&claim, Commit { events, ..Commit::default() }).await.unwrap();
+    }
+    let all = store.events(&EventQuery { limit: 100, ..EventQuery::default() }).await.unwrap();
+    assert_eq!(all.len(), 11);
+    assert!(all.is_sorted_by(|a, b| a.seq < b.seq));
+    let mut resumed = Vec::new();
+    let mut query = EventQuery { limit: 3, ..EventQuery::default() };
+    loop {
+        let some = store.events(&query).await.unwrap();
+        let Some(last) = some.last() else { break };
+        query.after_seq = last.seq;
+        resumed.extend(some);
+    }
+    assert_eq!(resumed, all);
+    assert_eq!(store.newest_event().await.unwrap(), query.after_seq);
+}
+
+pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
+    for (customer, tenant) in [("acme", "one"), ("acme", "two"), ("bolt", "one")] {
+        created(&*store, customer, tenant).await;
+    }
+    store.delete(&name("acme", "one"), delete()).await.unwrap();
+    let all = || EventQuery { limit: 10, ..EventQuery::default() };
+    let acme = Some("acme".parse().unwrap());
+    let cases = [
+        (all(), 4),
+        (EventQuery { customer: acme.clone(), ..all() }, 3),
+        (EventQuery { tenant: Some(name("acme", "one")), ..all() }, 2),
+        (EventQuery { customer: acme, tenant: Some(name("acme", "two")), ..all() }, 1),
+        (EventQuery { tenant: Some(name("bolt", "two")), ..all() }, 0),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(store.events(&query).await.unwrap().len(), expected, "{query:?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Values that tests need, and short ways through a tenant's life.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use landlord_core::{
+    Direction, Failure, Level, Offer, OperationOutcome, Stage, StageRecord, StageState, State, TenantName, TenantSpec,
+    Timestamp,
+    ports::{
+        Accepted, Change, Claim, Commit, DeleteRequest, EventKind, NewEvent, NewTenant, OperationEnd, RequestKey,
+        StoreError, TenantPatch, TenantStore, Work, WorkStore,
+    },
+    tenant::SpecInput,
+};
+use uuid::Uuid;
+
+/// A store as the daemon sees it.
+pub(crate) trait Store: TenantStore + WorkStore {}
+impl<T: TenantStore + WorkStore> Store for T {}
+
+/// Longer than any test runs.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+/// A time by which nothing comes due within a test.
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(crate) fn name(customer: &str, tenant: &str) -> TenantName {
+    TenantName { customer: customer.parse().unwrap(), tenant: tenant.parse().unwrap() }
+}
+
+pub(crate) fn spec() -> TenantSpec {
+    TenantSpec::parse(SpecInput {
+        display_name: "Acme".into(),
+        labels: BTreeMap::from([("tier".to_owned(), "gold".to_owned())]),
+        domain: "acme.example.com".into(),
+        storage_gib: 10,
+        ..SpecInput::default()
+    })
+    .unwrap()
+}
+
+pub(crate) fn larger() -> TenantSpec {
+    TenantSpec { storage: 20.try_into().unwrap(), ..spec() }
+}
+
+pub(crate) fn offer() -> Offer {
+    Offer {
+        class: "standard".parse().unwrap(),
+        rule: String::new(),
+        level: Level::Cluster,
+        provider: "fake".parse().unwrap(),
+        credentials: "default".into(),
+        account: "111122223333".into(),
+        region: "eu-central-1".into(),
+        stack: None,
+        machine_type: "m6i.large".into(),
+        node_count: 2,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+    }
+}
+
+/// A request without an id.
+pub(crate) fn once() -> RequestKey {
+    RequestKey { request_id: None, request_hash: "hash".into() }
+}
+
+/// A request that can be repeated.
+pub(crate) fn keyed(hash: &str) -> RequestKey {
+    RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() }
+}
+
+pub(crate) fn new(name: &TenantName, request: RequestKey) -> NewTenant {
+    NewTenant { name: name.clone(), spec: spec(), offer: offer(), request }
+}
+
+pub(crate) fn update(spec: TenantSpec) -> Change {
+    Change::Update { spec, offer: offer() }
+}
+
+pub(crate) fn delete() -> DeleteRequest {
+    DeleteRequest { force: false, etag: None, request: once() }
+}
+
+pub(crate) fn event(kind: EventKind, reason: &str) -> NewEvent {
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into() }
+}
+
+/// A record with a value in every field.
+pub(crate) fn record(stage: Stage, direction: Direction, state: StageState) -> StageRecord {
+    let failed = state == StageState::Failed;
+    let failure = || Failure::new(landlord_core::ErrorKind::Quota, "no more networks").with_remedy("raise the quota");
+    StageRecord {
+        stage,
+        direction,
+        generation: 1,
+        state,
+        attempt: 2,
+        start_time: Timestamp(1_000),
+        end_time: (state != StageState::Running).then_some(Timestamp(2_000)),
+        expected_ms: 60_000,
+        poll_time: Timestamp(3_000),
+        detail: "network of the tenant".into(),
+        failure: failed.then(failure),
+        failing_since: failed.then_some(Timestamp(1_500)),
+        failures: u32::from(failed),
+        checkpoint: vec![0, 159, 146, 150],
+        status: vec![8, 1],
+        removed: Vec::new(),
+    }
+}
+
+pub(crate) async fn created<S: Store>(store: &S, customer: &str, tenant: &str) -> Accepted {
+    store.create(new(&name(customer, tenant), once())).await.unwrap()
+}
+
+/// Claims everything that is due, which must be exactly one tenant.
+pub(crate) async fn claim_one<S: Store>(store: &S) -> Claim {
+    let claims = store.claim("a", 100, LEASE).await.unwrap();
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    claims.into_iter().next().unwrap()
+}
+
+/// What the engine writes when a tenant comes to rest in `state`.
+pub(crate) fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Commit {
+    let mut status = work.tenant.status.clone();
+    status.state = state;
+    let ready = state == State::Ready;
+    if ready {
+        status.observed_generation = work.tenant.generation;
+    }
+    Commit {
+        tenant: TenantPatch { status: Some(status), mark_ready: ready, ..TenantPatch::default() },
+        operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
+        release_after: Some(Duration::MAX),
+        ..Commit::default()
+    }
+}
+
+/// Works on the one due tenant until READY.
+pub(crate) async fn make_ready<S: Store>(store: &S) {
+    let claim = claim_one(store).await;
+    let work = store.load(&claim).await.unwrap();
+    let commit = settle(&work, State::Ready, OperationOutcome::Ready);
+    store.commit(&claim, commit).await.unwrap();
+}
+
+pub(crate) fn failure() -> Failure {
+    Failure::new(landlord_core::ErrorKind::Quota, "no more networks")
+}
+
+/// Works on the one due tenant until a stage has failed.
+pub(crate) async fn make_failed<S: Store>(store: &S, stage: Stage) {
+    let claim = claim_one(store).await;
+    let work = store.load(&claim).await.unwrap();
+    let direction = work.tenant.direction;
+    let outcome = OperationOutcome::Failed { failure: failure() };
+    let mut commit = settle(&work, State::Failed, outcome);
+    commit.stages = vec![record(stage, direction, StageState::Failed)];
+    store.commit(&claim, commit).await.unwrap();
+}
+
+/// Works on the one due tenant, which is being deleted, until it is gone.
+pub(crate) async fn make_gone<S: Store>(store: &S) {
+    let claim = claim_one(store).await;
+    let work = store.load(&claim).await.unwrap();
+    let outcome = OperationOutcome::Deleted { removed: Vec::new() };
+    let mut commit = settle(&work, State::Deleting, outcome);
+    commit.remove = true;
+    commit.events = vec![event(EventKind::Removed, "Removed")];
+    store.commit(&claim, commit).await.unwrap();
+}
+
+/// Asserts the kind of an error without its content.
+#[macro_export]
+macro_rules! assert_refused {
+    ($result:expr, $pattern:pat) => {{
+        let result = $result;
+        assert!(matches!(result, Err($pattern)), "{result:?}");
+    }};
+}
+
+/// The text of a refusal.
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+    result.unwrap_err().to_string()
+}

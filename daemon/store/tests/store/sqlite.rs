@@ -1,0 +1,196 @@
+//! What only the store on SQLite promises: one owner of the file, its mode, its bounds.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+
+use landlord_core::ports::{Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _};
+use landlord_store::{Error, SqliteOptions, SqliteStore};
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+
+use crate::{assert_refused, fixtures::*};
+
+/// An empty store in a folder of its own.
+pub(crate) async fn fresh() -> (Arc<SqliteStore>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("landlord.db")).await.unwrap();
+    (Arc::new(store), folder)
+}
+
+pub(crate) async fn open(path: &Path) -> Result<SqliteStore, Error> {
+    SqliteStore::open(path, SqliteOptions::default()).await
+}
+
+/// The file by other means than the store.
+pub(crate) async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_second_daemon_is_refused_by_name_and_pid() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    let first = open(&path).await.unwrap();
+    let refused = open(&path).await.unwrap_err();
+    let expected = format!(
+        "the store {} is in use by process {}; stop that daemon first, or give this one a store \
+         of its own (store.path)",
+        path.display(),
+        std::process::id()
+    );
+    assert_eq!(refused.to_string(), expected);
+    created(&first, "acme", "prod").await;
+    first.close().await;
+    drop(first);
+    open(&path).await.unwrap().get(&name("acme", "prod")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_store_takes_no_writes_and_has_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    let store = open(&path).await.unwrap();
+    let writes = (0..50).map(|tenant| {
+        let store = store.clone();
+        async move { store.create(new(&name("acme", &format!("t{tenant}")), once())).await }
+    });
+    let (answers, ()) = tokio::join!(futures::future::join_all(writes), store.close());
+    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let late = store.create(new(&name("acme", "late"), once())).await;
+    assert_refused!(late, StoreError::Unavailable { .. });
+    drop(store);
+    let mut raw = raw(&path).await;
+    let kept: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenants").fetch_one(&mut raw).await.unwrap();
+    assert_eq!(usize::try_from(kept).unwrap(), accepted);
+}
+
+#[tokio::test]
+async fn the_file_is_the_owners_alone() {
+    let (store, folder) = fresh().await;
+    created(&*store, "acme", "prod").await;
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        files += 1;
+    }
+    assert!(files >= 3, "the file, its log and the lock, not {files}");
+}
+
+#[tokio::test]
+async fn a_missing_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing/landlord.db");
+    let refused = open(&path).await.unwrap_err();
+    assert!(matches!(refused, Error::File { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("missing/landlord.db"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    open(&path).await.unwrap().close().await;
+    let mut raw = raw(&path).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'of a newer version', TRUE, X'00', 0)",
+    )
+    .execute(&mut raw)
+    .await
+    .unwrap();
+    raw.close().await.unwrap();
+    let refused = open(&path).await.unwrap_err();
+    assert!(matches!(refused, Error::Schema { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("a newer daemon may have written it"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    std::fs::write(&path, "not a database, but long enough to be taken for one\n".repeat(100)).unwrap();
+    let refused = open(&path).await.unwrap_err();
+    assert!(matches!(refused, Error::Database { .. } | Error::Schema { .. }), "{refused:?}");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(kept.starts_with("not a database"));
+}
+
+#[tokio::test]
+async fn unknown_stored_values_are_named() {
+    let cases = [
+        ("direction", "sideways", "stored direction can't be read: unknown word \"sideways\""),
+        ("status", "{\"state\":\"dreaming\"}", "stored status can't be read"),
+        ("spec", "{}", "stored spec can't be read"),
+        ("operation", "42", "stored operation can't be read: operation id \"42\" must be a UUID"),
+    ];
+    for (column, value, expected) in cases {
+        let (store, folder) = fresh().await;
+        created(&*store, "acme", "prod").await;
+        let mut raw = raw(&folder.path().join("landlord.db")).await;
+        sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE tenants SET {column} = $1")))
+            .bind(value)
+            .execute(&mut raw)
+            .await
+            .unwrap();
+        let read = store.get(&name("acme", "prod")).await;
+        assert_refused!(&read, StoreError::Corrupt { .. });
+        let text = refusal(read);
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with("was it written by a newer version?"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn old_events_go_and_their_tokens_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { events_max: 100 };
+    let store = SqliteStore::open(&folder.path().join("landlord.db"), options).await.unwrap();
+    created(&store, "acme", "prod").await;
+    let claim = claim_one(&store).await;
+    for _ in 0..25 {
+        let events = vec![event(EventKind::Stage, "StageProgress"); 100];
+        store.commit(&claim, Commit { events, ..Commit::default() }).await.unwrap();
+    }
+    let newest = store.newest_event().await.unwrap();
+    assert_eq!(newest, 2_501);
+    let from = |after_seq| EventQuery { after_seq, limit: 1_000, ..EventQuery::default() };
+    let kept = store.events(&from(0)).await.unwrap();
+    assert!(kept.len() < 1_100, "{}", kept.len());
+    let oldest = kept[0].seq;
+    // From just before the oldest one misses nothing.
+    assert_eq!(store.events(&from(oldest - 1)).await.unwrap()[0].seq, oldest);
+    let refused = store.events(&from(oldest - 2)).await;
+    assert_refused!(&refused, StoreError::InvalidArgument(_));
+    assert!(refusal(refused).contains("list the tenants again"));
+}
+
+#[tokio::test]
+async fn a_long_message_is_cut() {
+    let (store, _folder) = fresh().await;
+    created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let mut long = event(EventKind::Stage, "StageFailed");
+    long.message = "ü".repeat(5_000);
+    store.commit(&claim, Commit { events: vec![long], ..Commit::default() }).await.unwrap();
+    let newest = store.newest_event().await.unwrap();
+    let query = EventQuery { after_seq: newest - 1, limit: 1, ..EventQuery::default() };
+    let read = store.events(&query).await.unwrap();
+    assert_eq!(read[0].event.message.chars().count(), 2_000);
+}
+
+#[tokio::test]
+async fn a_refused_write_leaves_its_neighbours_alone() {
+    let (store, _folder) = fresh().await;
+    created(&*store, "acme", "taken").await;
+    let writes = (0..30).map(|turn| {
+        let name = if turn % 3 == 0 { "taken".to_owned() } else { format!("t{turn}") };
+        let store = Arc::clone(&store);
+        async move { store.create(new(&crate::fixtures::name("acme", &name), once())).await }
+    });
+    let answers = futures::future::join_all(writes).await;
+    for (turn, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.is_ok(), turn % 3 != 0, "{answer:?}");
+    }
+    assert_eq!(store.claim("a", 100, LEASE).await.unwrap().len(), 21);
+}
