@@ -12,6 +12,7 @@ use crate::{
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Plan {
     /// Call these stages now, then plan again; or wait.
     Work(Calls),
@@ -34,6 +35,7 @@ pub struct Calls {
 
 /// How a cancelled operation is unwound.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Turn {
     /// A create: towards absence.
     Unwind,

@@ -209,15 +209,18 @@ impl World {
             options.time_scale,
             secret.display(),
         );
-        text.push_str(CLASSES);
+        text.push_str(CLASS_BARE);
+        if options.kubernetes.is_some() {
+            text.push_str(CLASS_SMALL);
+        }
         text.push_str(&options.extra_config);
         fs::write(self.config(), text)?;
         Ok(())
     }
 }
 
-/// Classes of every world: with the stack, and infrastructure only.
-const CLASSES: &str = r#"
+/// With the stack; needs Helm and clusters with a Kubernetes.
+const CLASS_SMALL: &str = r#"
 [classes.eks-cluster-small]
 description = "Own EKS cluster, 2 nodes, all apps"
 level = "CLUSTER"
@@ -230,7 +233,10 @@ node_count = 2
 node_count_max = 10
 [classes.eks-cluster-small.parameters]
 public_access_cidrs = ["203.0.113.0/24"]
+"#;
 
+/// Infrastructure only.
+const CLASS_BARE: &str = r#"
 [classes.eks-cluster-bare]
 description = "Own EKS cluster without apps"
 level = "CLUSTER"

@@ -86,6 +86,7 @@ pub struct NewTenant {
 
 /// A checked change of an existing tenant.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
 pub enum Change {
     /// UpdateTenant with the whole new spec. Raises the generation if work is needed; an
     /// update of the record only ends its operation at once.
