@@ -5,18 +5,19 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use landlord_core::{
     AppName,
     ports::{DeployTarget, StageProgress},
 };
+use serde_json::json;
 
 use crate::{
     base,
     deployer::pending,
     error::{Doing as _, Error, Result},
-    helm::{Helm, Place},
+    helm::{DIGEST_LABEL, Helm, Place},
     ready::{self, Found},
     release::{self, Revision, Status},
     render,
@@ -85,15 +86,20 @@ pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str)
 
 /// The newest revision after cleaning up behind a killed Helm. The caller's fence proves that no
 /// other Helm runs, so what is pending will never end by itself: its record goes, what it made is
-/// taken over by the next run, since it carries the release's name.
+/// taken over by the next run, since it carries the release's name. What it changed no longer is as
+/// the older record says, so that record first loses its digest: whatever happens next, the release
+/// will be applied again.
 async fn recovered(client: &Client, helm: &Helm, place: Place<'_>) -> Result<Option<Revision>> {
     let mut all = revisions(client, place.namespace, place.release).await?;
     while let Some(newest) = all.last() {
         match newest.status {
             Status::Pending => {
                 tracing::warn!(record = newest.secret, "an unfinished Helm run is cleaned up");
+                for older in all.iter().filter(|revision| revision.status == Status::Deployed) {
+                    distrust(client, place.namespace, &older.secret).await?;
+                }
                 delete_record(client, place.namespace, &newest.secret).await?;
-                all.pop();
+                all = revisions(client, place.namespace, place.release).await?;
             }
             Status::Uninstalling => {
                 helm.uninstall(place).await?;
@@ -111,6 +117,14 @@ pub(crate) async fn revisions(client: &Client, namespace: &str, release: &str) -
     let selector = ListParams::default().labels(&format!("owner=helm,name={release}"));
     let secrets = secrets.list(&selector).await.doing(|| format!("reading Helm's records of {namespace}/{release}"))?;
     Ok(release::revisions(secrets.items))
+}
+
+/// Takes a record's digest away.
+async fn distrust(client: &Client, namespace: &str, name: &str) -> Result<()> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let change = json!({ "metadata": { "labels": { DIGEST_LABEL: null } } });
+    let patched = secrets.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
+    patched.map(drop).doing(|| format!("marking {namespace}/{name}"))
 }
 
 async fn delete_record(client: &Client, namespace: &str, name: &str) -> Result<()> {
