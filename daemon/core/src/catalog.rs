@@ -117,8 +117,7 @@ impl PlacementRule {
         let customer = name.customer.as_str();
         (self.customers.is_empty() || self.customers.iter().any(|c| c == customer))
             && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
-            && (self.regions.is_empty()
-                || spec.region.as_ref().is_some_and(|region| self.regions.contains(region)))
+            && (self.regions.is_empty() || spec.region.as_ref().is_some_and(|region| self.regions.contains(region)))
     }
 }
 
@@ -133,7 +132,10 @@ impl Catalog {
             None => match self.rules.iter().find(|rule| rule.matches(name, spec)) {
                 Some(rule) => (&rule.class, rule.name.clone()),
                 None => {
-                    return Err(one("class", "no placement rule matches; name a class, or ask the operator for a rule"));
+                    return Err(one(
+                        "class",
+                        "no placement rule matches; name a class, or ask the operator for a rule",
+                    ));
                 }
             },
         };
@@ -145,14 +147,20 @@ impl Catalog {
         if !class.regions.contains(&region) {
             violations.push(Violation {
                 field: "region".into(),
-                description: format!("class {class_name} is not offered in {region:?}; it is in: {}", class.regions.join(", ")),
+                description: format!(
+                    "class {class_name} is not offered in {region:?}; it is in: {}",
+                    class.regions.join(", ")
+                ),
             });
         }
         let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
         if node_count > class.node_count_max {
             violations.push(Violation {
                 field: "node_count".into(),
-                description: format!("class {class_name} allows at most {} nodes, not {node_count}", class.node_count_max),
+                description: format!(
+                    "class {class_name} allows at most {} nodes, not {node_count}",
+                    class.node_count_max
+                ),
             });
         }
         if !violations.is_empty() {
@@ -181,10 +189,8 @@ impl Catalog {
     #[must_use]
     pub fn unknown_class(&self, class: &ClassName) -> Option<Violation> {
         let known: Vec<&str> = self.classes.keys().map(ClassName::as_str).collect();
-        let description =
-            format!("{:?} does not exist; the classes are: {}", class.as_str(), known.join(", "));
-        (!self.classes.contains_key(class))
-            .then(|| Violation { field: "class".into(), description })
+        let description = format!("{:?} does not exist; the classes are: {}", class.as_str(), known.join(", "));
+        (!self.classes.contains_key(class)).then(|| Violation { field: "class".into(), description })
     }
 
     /// The offer for a changed spec of a tenant that was placed before. The tenant keeps what it

@@ -56,9 +56,7 @@ impl From<ProviderError> for Failure {
             message: error.message,
             code: error.code,
             remedy: error.remedy,
-            retry_after_ms: error
-                .retry_after
-                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: error.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             bucket: error.bucket,
         }
     }

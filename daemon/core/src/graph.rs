@@ -28,10 +28,7 @@ pub fn graph(direction: Direction, offer: &Offer, releases: &[ReleasePlan]) -> V
 }
 
 fn present(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
-    use Stage::{
-        Addons, App, Base, Cluster, DnsRecords, DnsZone, Identity, Network, NodePool, Preflight,
-        Verify,
-    };
+    use Stage::{Addons, App, Base, Cluster, DnsRecords, DnsZone, Identity, Network, NodePool, Preflight, Verify};
     let mut nodes = vec![
         node(Preflight, []),
         node(Network, [Preflight]),
@@ -58,10 +55,7 @@ fn present(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
 }
 
 fn absent(offer: &Offer) -> Vec<Node> {
-    use Stage::{
-        Addons, Cluster, DnsRecords, DnsZone, Identity, Inventory, Leftovers, Network, NodePool,
-        Teardown,
-    };
+    use Stage::{Addons, Cluster, DnsRecords, DnsZone, Identity, Inventory, Leftovers, Network, NodePool, Teardown};
     // Load balancers and volumes go while the controllers that made them still run.
     let first: Vec<Stage> = offer.stack.iter().map(|_| Teardown).collect();
     let mut nodes: Vec<Node> = first.iter().map(|stage| node(stage.clone(), [])).collect();

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp, stage::RemovedObject,
-};
+use crate::{Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp, stage::RemovedObject};
 
 /// Bounds of retrying, before scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,12 +109,7 @@ pub fn record(
     }
 }
 
-fn succeeded(
-    before: &StageRecord,
-    report: CallReport,
-    rules: &RetryRules,
-    now: Timestamp,
-) -> StageRecord {
+fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: Timestamp) -> StageRecord {
     let mut after = before.clone();
     after.failure = None;
     after.failing_since = None;
@@ -155,20 +148,14 @@ fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Time
     let expected = Duration::from_millis(record.expected_ms);
     let elapsed = now.since(record.start_time);
     let first = expected.mul_f64(FIRST_LOOK);
-    let planned =
-        if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(LOOK_STEP) };
+    let planned = if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(LOOK_STEP) };
     let hinted = hint.mul_f64(rules.time_scale);
     let wait = if hint <= HINT_FOLLOWED_MAX && !hint.is_zero() { planned.min(hinted) } else { planned };
     wait.max(POLL_FLOOR)
 }
 
 /// A look at what is READY went wrong: it stays READY, and is looked at again sooner.
-fn troubled(
-    before: &StageRecord,
-    failure: Failure,
-    rules: &RetryRules,
-    now: Timestamp,
-) -> StageRecord {
+fn troubled(before: &StageRecord, failure: Failure, rules: &RetryRules, now: Timestamp) -> StageRecord {
     let mut after = before.clone();
     after.failing_since = before.failing_since.or(Some(now));
     after.failures = before.failures.saturating_add(1);
@@ -219,13 +206,7 @@ enum Verdict {
     Skip,
 }
 
-fn verdict(
-    record: &StageRecord,
-    failure: &Failure,
-    failing_for: Duration,
-    force: bool,
-    rules: &RetryRules,
-) -> Verdict {
+fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force: bool, rules: &RetryRules) -> Verdict {
     let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
     if record.stage == Stage::Teardown {
         // What the API server can't release any more is swept by its tags later.
@@ -249,9 +230,7 @@ fn backoff(failure: &Failure, failures: u32, jitter: f64) -> Duration {
     let base = match failure.kind {
         ErrorKind::Throttled => THROTTLE_WAIT,
         ErrorKind::Capacity => CAPACITY_WAIT,
-        _ => BACKOFF_FIRST
-            .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10)))
-            .min(BACKOFF_MAX),
+        _ => BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(BACKOFF_MAX),
     };
     base.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }

@@ -4,8 +4,8 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Offer, Operation, OperationKind, OperationOutcome, Stage, StageRecord,
-    StageState, TenantSpec, Timestamp,
+    Direction, Failure, Offer, Operation, OperationKind, OperationOutcome, Stage, StageRecord, StageState, TenantSpec,
+    Timestamp,
     graph::{Node, graph},
     ports::{ReleasePlan, Work},
 };
@@ -98,9 +98,7 @@ fn turn(work: &Work) -> Option<Turn> {
     }
     match (&tenant.last_ready, work.operation_kind) {
         (_, OperationKind::Create) | (None, _) => Some(Turn::Unwind),
-        (Some((spec, offer)), _) if *spec != tenant.spec => {
-            Some(Turn::Revert(spec.clone(), offer.clone()))
-        }
+        (Some((spec, offer)), _) if *spec != tenant.spec => Some(Turn::Revert(spec.clone(), offer.clone())),
         (Some(_), _) => None,
     }
 }
@@ -113,11 +111,7 @@ pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
 
 /// The record of a stage in a direction.
 #[must_use]
-pub fn record_in<'a>(
-    work: &'a Work,
-    direction: Direction,
-    stage: &Stage,
-) -> Option<&'a StageRecord> {
+pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Option<&'a StageRecord> {
     work.stages.iter().find(|record| record.direction == direction && record.stage == *stage)
 }
 
@@ -125,14 +119,11 @@ pub fn record_in<'a>(
 /// whatever the spec was, nothing of it shall be left.
 fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
     let tenant = &work.tenant;
-    record(work, stage).filter(|record| {
-        tenant.direction == Direction::Absent || record.generation == tenant.generation
-    })
+    record(work, stage).filter(|record| tenant.direction == Direction::Absent || record.generation == tenant.generation)
 }
 
 fn is_done(work: &Work, stage: &Stage) -> bool {
-    current(work, stage)
-        .is_some_and(|record| matches!(record.state, StageState::Done | StageState::Skipped))
+    current(work, stage).is_some_and(|record| matches!(record.state, StageState::Done | StageState::Skipped))
 }
 
 fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
@@ -142,9 +133,10 @@ fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
         .filter(|record| record.state == StageState::Failed)
         .min_by_key(|record| record.end_time)
         .map(|record| {
-            let failure = record.failure.clone().unwrap_or_else(|| {
-                Failure::new(crate::ErrorKind::Internal, "failed without a reason; retry it")
-            });
+            let failure = record
+                .failure
+                .clone()
+                .unwrap_or_else(|| Failure::new(crate::ErrorKind::Internal, "failed without a reason; retry it"));
             (record.stage.clone(), failure)
         })
 }
@@ -187,9 +179,7 @@ pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcom
         Settle::Paused => None,
         Settle::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
         Settle::Ready { .. } => Some(OperationOutcome::Ready),
-        Settle::Failed { failure, .. } => {
-            Some(OperationOutcome::Failed { failure: failure.clone() })
-        }
+        Settle::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),
         Settle::Gone if cancelled => Some(OperationOutcome::Cancelled),
         Settle::Gone => Some(OperationOutcome::Deleted { removed: removed(work) }),
     }

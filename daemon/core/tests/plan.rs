@@ -122,10 +122,7 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
                 let state = plan::record(work, before).map(|record| record.state);
-                assert!(
-                    matches!(state, Some(StageState::Done | StageState::Skipped)),
-                    "{stage} began before {before}"
-                );
+                assert!(matches!(state, Some(StageState::Done | StageState::Skipped)), "{stage} began before {before}");
             }
             let intent =
                 journal::intend(stage, direction, work.tenant.generation, Duration::from_secs(60), None, work.now);
@@ -219,7 +216,8 @@ fn each_kind_has_its_rule() {
 #[test]
 fn a_failed_stage_goes_on_after_a_retry() {
     let mut work = work(true);
-    let settled = turn(&mut work, |stage| if *stage == Stage::Network { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
+    let settled =
+        turn(&mut work, |stage| if *stage == Stage::Network { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
     assert!(matches!(settled, Settle::Failed { stage: Stage::Network, .. }), "{settled:?}");
     // As the store's Retry does it.
     for record in work.stages.iter_mut().filter(|record| record.state == StageState::Failed) {
@@ -235,9 +233,13 @@ fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
     turn(&mut work, |_| Answer::Done);
     work.tenant.direction = Direction::Absent;
     let begun = work.now;
-    let settled = turn(&mut work, |stage| {
-        if *stage == Stage::Teardown { Answer::Fails(ErrorKind::Transient) } else { Answer::Done }
-    });
+    let settled =
+        turn(
+            &mut work,
+            |stage| {
+                if *stage == Stage::Teardown { Answer::Fails(ErrorKind::Transient) } else { Answer::Done }
+            },
+        );
     assert_eq!(settled, Settle::Gone);
     let waited = work.now.since(begun);
     assert!(waited >= Duration::from_secs(600) && waited < Duration::from_secs(900), "{waited:?}");

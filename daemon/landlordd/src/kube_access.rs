@@ -23,17 +23,17 @@ impl KubeAccess for OperatorAccess {
             Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name))
                 .with_remedy("wait until its stage `cluster` is done")
         };
-        let operation = self.store.operation(tenant.operation).await.map_err(|error| {
-            Failure::new(ErrorKind::Transient, error.to_string())
-        })?;
+        let operation = self
+            .store
+            .operation(tenant.operation)
+            .await
+            .map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
         let cluster = operation.stages.iter().find(|record| record.stage == Stage::Cluster);
         if cluster.is_some_and(|record| record.state != StageState::Done) {
             return Err(too_early());
         }
-        let key = ProviderKey {
-            provider: tenant.offer.provider.clone(),
-            credentials: tenant.offer.credentials.clone(),
-        };
+        let key =
+            ProviderKey { provider: tenant.offer.provider.clone(), credentials: tenant.offer.credentials.clone() };
         let scope = v1::Scope {
             installation: self.installation.clone(),
             tenant_uid: tenant.uid.to_string(),
@@ -49,9 +49,7 @@ impl KubeAccess for OperatorAccess {
             endpoint: access.endpoint,
             ca_pem: access.ca_pem,
             token: access.token.into(),
-            expire_time: access
-                .expire_time
-                .map_or(Timestamp(0), |time| Timestamp(time.seconds.saturating_mul(1_000))),
+            expire_time: access.expire_time.map_or(Timestamp(0), |time| Timestamp(time.seconds.saturating_mul(1_000))),
         })
     }
 }

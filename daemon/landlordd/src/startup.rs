@@ -31,11 +31,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     let tasks = TaskTracker::new();
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let ports = EnginePorts {
-        store: store_port.clone(),
-        providers: host.clone(),
-        deployer,
-    };
+    let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
     let api = Ports {
@@ -152,8 +148,7 @@ async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn D
         helm_version: deploy.helm_version.clone(),
         state_dir: deploy.state_dir.clone(),
         helm_processes_max: deploy.helm_processes_max,
-        gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty())
-            .then(|| deploy.gateway_api_crds.clone()),
+        gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty()).then(|| deploy.gateway_api_crds.clone()),
     })
     .await?;
     Ok(Some(Arc::new(deployer)))

@@ -9,8 +9,8 @@ use crate::config::{Log, LogFormat};
 /// # Errors
 /// A filter that can't be parsed.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter)
-        .map_err(|error| anyhow::anyhow!("log.filter {:?}: {error}", log.filter))?;
+    let filter =
+        EnvFilter::try_new(&log.filter).map_err(|error| anyhow::anyhow!("log.filter {:?}: {error}", log.filter))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in one process (tests) keeps the first subscriber.
     let _ = match log.format {

@@ -39,11 +39,7 @@ fn later_layers_win_and_origins_are_told() {
     let file = write(folder.path(), "landlord.toml", "[engine]\npasses_max = 1\nlease_ttl = '10s'\n");
     write(folder.path(), "conf.d/20-b.toml", "[engine]\npasses_max = 3\n");
     write(folder.path(), "conf.d/10-a.toml", "[engine]\npasses_max = 2\n");
-    let layers = Layers {
-        file: Some(file),
-        sets: vec!["log.filter=debug".into()],
-        environment: false,
-    };
+    let layers = Layers { file: Some(file), sets: vec!["log.filter=debug".into()], environment: false };
     let loaded = load(&layers).unwrap();
     assert_eq!(loaded.config.engine.passes_max, 3);
     assert_eq!(loaded.config.log.filter, "debug");

@@ -131,12 +131,7 @@ mod raw {
         #[must_use]
         pub fn from_vec(bytes: Vec<u8>) -> Self {
             let mut bytes = std::mem::ManuallyDrop::new(bytes);
-            Self {
-                ptr: bytes.as_mut_ptr(),
-                len: bytes.len(),
-                capacity: bytes.capacity(),
-                free: free_vec,
-            }
+            Self { ptr: bytes.as_mut_ptr(), len: bytes.len(), capacity: bytes.capacity(), free: free_vec }
         }
 
         /// Copies the bytes out and frees them where they were made.

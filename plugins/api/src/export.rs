@@ -15,8 +15,8 @@ use prost::Message;
 use crate::{
     ErrorKind, Method, ProviderError, ProviderPlugin,
     abi::{
-        ABI_MAJOR, ABI_MINOR, Buffer, Completion, HostTable, MAGIC, PluginTable, STATUS_ERROR,
-        STATUS_OK, STATUS_PANIC, Slice,
+        ABI_MAJOR, ABI_MINOR, Buffer, Completion, HostTable, MAGIC, PluginTable, STATUS_ERROR, STATUS_OK, STATUS_PANIC,
+        Slice,
     },
     log, v1,
 };
@@ -224,11 +224,7 @@ fn decode<M: Message + Default>(method: Method, request: &[u8]) -> Result<M, Pro
     })
 }
 
-async fn dispatch<P: ProviderPlugin>(
-    provider: &P,
-    method: Method,
-    request: &[u8],
-) -> Result<Vec<u8>, ProviderError> {
+async fn dispatch<P: ProviderPlugin>(provider: &P, method: Method, request: &[u8]) -> Result<Vec<u8>, ProviderError> {
     macro_rules! run {
         ($function:ident) => {
             provider.$function(decode(method, request)?).await?.encode_to_vec()

@@ -10,11 +10,9 @@ mod log;
 pub mod method;
 pub mod provider;
 
-pub use method::Method;
 pub use error::{ErrorKind, ProviderError};
-pub use provider::{
-    Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderPlugin,
-};
+pub use method::Method;
+pub use provider::{Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderPlugin};
 
 /// Messages of the contract, generated from `proto/landlord/provider/v1`.
 #[allow(missing_docs, clippy::doc_markdown, reason = "generated; documented in the .proto file")]

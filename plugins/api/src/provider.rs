@@ -43,16 +43,10 @@ pub trait Cluster {
     ) -> Result<v1::EnsureClusterResponse, ProviderError>;
 
     /// Makes the add-ons exist.
-    async fn ensure_addons(
-        &self,
-        request: v1::EnsureAddonsRequest,
-    ) -> Result<v1::EnsureAddonsResponse, ProviderError>;
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse, ProviderError>;
 
     /// Short-lived access to the API server. Makes no change in the cloud.
-    async fn kube_access(
-        &self,
-        request: v1::KubeAccessRequest,
-    ) -> Result<v1::KubeAccess, ProviderError>;
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess, ProviderError>;
 }
 
 /// Node pools.
@@ -95,40 +89,23 @@ pub trait Identity {
 #[async_trait]
 pub trait Inventory {
     /// Looks without changing anything.
-    async fn observe(
-        &self,
-        request: v1::ObserveRequest,
-    ) -> Result<v1::ObserveResponse, ProviderError>;
+    async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse, ProviderError>;
 
     /// Makes one kind of resource of the tenant absent.
-    async fn delete(
-        &self,
-        request: v1::DeleteRequest,
-    ) -> Result<v1::DeleteResponse, ProviderError>;
+    async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse, ProviderError>;
 
     /// Lists what carries our markers.
-    async fn list_owned(
-        &self,
-        request: v1::ListOwnedRequest,
-    ) -> Result<v1::ListOwnedResponse, ProviderError>;
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse, ProviderError>;
 }
 
 /// A configured provider: one cloud with one credential scope.
 #[async_trait]
-pub trait Provider:
-    Network + Cluster + NodePool + Dns + Identity + Inventory + Send + Sync + 'static
-{
+pub trait Provider: Network + Cluster + NodePool + Dns + Identity + Inventory + Send + Sync + 'static {
     /// What the plugin is and can do. Needs no network.
-    async fn describe(
-        &self,
-        request: v1::DescribeRequest,
-    ) -> Result<v1::DescribeResponse, ProviderError>;
+    async fn describe(&self, request: v1::DescribeRequest) -> Result<v1::DescribeResponse, ProviderError>;
 
     /// Whether a tenant could be built as described; all violations at once.
-    async fn validate(
-        &self,
-        request: v1::ValidateRequest,
-    ) -> Result<v1::ValidateResponse, ProviderError>;
+    async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse, ProviderError>;
 }
 
 /// What a plugin library exports with `export_provider!`.

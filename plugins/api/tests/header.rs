@@ -47,8 +47,17 @@ fn assertions() -> String {
     layout!(out, "landlord_buffer", Buffer, ptr, len, capacity, free);
     layout!(out, "landlord_host_table", HostTable, struct_size, context, log);
     layout!(
-        out, "landlord_plugin_table", PluginTable,
-        magic, abi_major, abi_minor, struct_size, create, call, cancel, destroy
+        out,
+        "landlord_plugin_table",
+        PluginTable,
+        magic,
+        abi_major,
+        abi_minor,
+        struct_size,
+        create,
+        call,
+        cancel,
+        destroy
     );
     let mut constants = vec![
         ("MAGIC".to_owned(), abi::MAGIC),
@@ -93,7 +102,8 @@ fn the_header_is_the_abi() {
 
 #[test]
 fn a_difference_would_be_noticed() {
-    let source = assertions().replace("LANDLORD_METHOD_DELETE == UINT64_C(31)", "LANDLORD_METHOD_DELETE == UINT64_C(32)");
+    let source =
+        assertions().replace("LANDLORD_METHOD_DELETE == UINT64_C(31)", "LANDLORD_METHOD_DELETE == UINT64_C(32)");
     let (fits, problems) = compile(&source);
     assert!(!fits && problems.contains("METHOD_DELETE"), "{problems}");
 }

@@ -12,11 +12,7 @@ impl Params {
     /// From `a=b&c=d`.
     #[must_use]
     pub fn parse(encoded: &str) -> Self {
-        Self(
-            url::form_urlencoded::parse(encoded.as_bytes())
-                .into_owned()
-                .collect(),
-        )
+        Self(url::form_urlencoded::parse(encoded.as_bytes()).into_owned().collect())
     }
 
     /// The value of `key`.
@@ -42,11 +38,7 @@ impl Params {
             };
             let (index, field) = rest.split_once('.').unwrap_or((rest, ""));
             if let Ok(index) = index.parse() {
-                items
-                    .entry(index)
-                    .or_default()
-                    .0
-                    .insert(field.to_owned(), value.clone());
+                items.entry(index).or_default().0.insert(field.to_owned(), value.clone());
             }
         }
         items.into_values().collect()
@@ -55,19 +47,13 @@ impl Params {
     /// The scalars `prefix.1`, `prefix.2`, ….
     #[must_use]
     pub fn values(&self, prefix: &str) -> Vec<String> {
-        self.items(prefix)
-            .iter()
-            .filter_map(|i| i.get("").map(str::to_owned))
-            .collect()
+        self.items(prefix).iter().filter_map(|i| i.get("").map(str::to_owned)).collect()
     }
 
     /// Tags given as `prefix.N.Key` and `prefix.N.Value`.
     #[must_use]
     pub fn tags(&self, prefix: &str) -> crate::object::Tags {
-        self.items(prefix)
-            .iter()
-            .map(|t| (t.text("Key").to_owned(), t.text("Value").to_owned()))
-            .collect()
+        self.items(prefix).iter().map(|t| (t.text("Key").to_owned(), t.text("Value").to_owned())).collect()
     }
 }
 
@@ -125,22 +111,15 @@ impl Call {
     /// The idempotency token, whatever the service calls it.
     #[must_use]
     pub fn client_token(&self) -> Option<String> {
-        let json = ["clientRequestToken", "ClientToken"]
-            .iter()
-            .find_map(|k| self.json.get(*k)?.as_str());
-        let form = ["ClientRequestToken", "ClientToken"]
-            .iter()
-            .find_map(|k| self.params.get(k));
+        let json = ["clientRequestToken", "ClientToken"].iter().find_map(|k| self.json.get(*k)?.as_str());
+        let form = ["ClientRequestToken", "ClientToken"].iter().find_map(|k| self.params.get(k));
         json.or(form).map(str::to_owned)
     }
 
     /// A JSON text field, empty if absent.
     #[must_use]
     pub fn field(&self, name: &str) -> &str {
-        self.json
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.json.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 }
 
@@ -172,12 +151,7 @@ pub struct AwsError {
 impl AwsError {
     /// An error with status 400.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            status: 400,
-            message: message.into(),
-            fields: serde_json::Map::new(),
-        }
+        Self { code: code.into(), status: 400, message: message.into(), fields: serde_json::Map::new() }
     }
 
     /// With another status.

@@ -23,9 +23,7 @@ impl Clock {
     /// A clock on which one simulated second lasts `scale` real seconds.
     #[must_use]
     pub fn new(scale: f64) -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
             anchor_us: i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX),
             anchor: Instant::now(),
@@ -41,10 +39,7 @@ impl Clock {
 
     /// How long `sim_ms` simulated milliseconds last, in wall-clock microseconds.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "durations are bounded by hours"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "durations are bounded by hours")]
     pub fn wall_us(&self, sim_ms: u64) -> Micros {
         (sim_ms as f64 * self.scale * 1_000.0).round() as Micros
     }
@@ -57,10 +52,7 @@ impl Clock {
 
     /// Simulated milliseconds from `from` to `to`.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "durations are bounded by hours"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "durations are bounded by hours")]
     pub fn sim_ms_between(&self, from: Micros, to: Micros) -> i64 {
         ((to - from) as f64 / self.scale / 1_000.0).round() as i64
     }
@@ -75,9 +67,7 @@ impl Clock {
 /// `2026-11-24T02:00:00.123Z`, as the query and XML protocols write instants.
 #[must_use]
 pub fn iso8601(at: Micros) -> String {
-    jiff::Timestamp::from_microsecond(at)
-        .map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
-        .unwrap_or_default()
+    jiff::Timestamp::from_microsecond(at).map(|t| t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()).unwrap_or_default()
 }
 
 /// Seconds since the epoch with a fraction, as the JSON protocols write instants.

@@ -21,59 +21,48 @@ impl CloudSide {
     /// For the cluster `arn`.
     #[must_use]
     pub fn new(shared: Arc<Shared>, arn: &str) -> Self {
-        Self {
-            shared,
-            arn: arn.to_owned(),
-        }
+        Self { shared, arn: arn.to_owned() }
     }
 
     /// Makes a Service's load balancer; gives its address once it is active.
     #[must_use]
     pub fn ensure_load_balancer(&self, service: &ServiceSeen) -> Option<String> {
-        self.act(|ctx, cluster| kubernetes::ensure_load_balancer(ctx, cluster, service))
-            .flatten()
+        self.act(|ctx, cluster| kubernetes::ensure_load_balancer(ctx, cluster, service)).flatten()
     }
 
     /// Deletes the load balancer of the Service `uid`; true once nothing of it is left.
     #[must_use]
     pub fn delete_load_balancer(&self, uid: &str) -> bool {
-        self.act(|ctx, cluster| kubernetes::delete_load_balancer(ctx, cluster, uid))
-            .unwrap_or(false)
+        self.act(|ctx, cluster| kubernetes::delete_load_balancer(ctx, cluster, uid)).unwrap_or(false)
     }
 
     /// Makes a claim's disk; gives its id once the driver runs.
     #[must_use]
     pub fn ensure_volume(&self, volume: &VolumeSeen) -> Option<String> {
-        self.act(|ctx, cluster| kubernetes::ensure_volume(ctx, cluster, volume))
-            .flatten()
+        self.act(|ctx, cluster| kubernetes::ensure_volume(ctx, cluster, volume)).flatten()
     }
 
     /// Makes a disk larger; true once it is.
     #[must_use]
     pub fn resize_volume(&self, id: &str, size_gib: u64) -> bool {
-        self.act(|ctx, _| kubernetes::resize_volume(ctx, id, size_gib))
-            .unwrap_or(false)
+        self.act(|ctx, _| kubernetes::resize_volume(ctx, id, size_gib)).unwrap_or(false)
     }
 
     /// Deletes a disk; true once it is gone.
     #[must_use]
     pub fn delete_volume(&self, id: &str) -> bool {
-        self.act(|ctx, _| kubernetes::delete_volume(ctx, id))
-            .is_some()
+        self.act(|ctx, _| kubernetes::delete_volume(ctx, id)).is_some()
     }
 
     /// Acts if the cluster is in service; what controllers of a cluster under deletion made stays.
     fn act<T>(&self, act: impl FnOnce(&mut crate::ctx::Ctx<'_>, &Object) -> T) -> Option<T> {
         let mut result = None;
-        self.shared
-            .in_cluster(&self.arn, "kubernetes", "CloudControllers", |ctx| {
-                let cluster = ctx.scope().live(&self.arn).cloned();
-                if let Some(cluster) =
-                    cluster.filter(|c| matches!(c.state.as_str(), "ACTIVE" | "UPDATING"))
-                {
-                    result = Some(act(ctx, &cluster));
-                }
-            });
+        self.shared.in_cluster(&self.arn, "kubernetes", "CloudControllers", |ctx| {
+            let cluster = ctx.scope().live(&self.arn).cloned();
+            if let Some(cluster) = cluster.filter(|c| matches!(c.state.as_str(), "ACTIVE" | "UPDATING")) {
+                result = Some(act(ctx, &cluster));
+            }
+        });
         result
     }
 }

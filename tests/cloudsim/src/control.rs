@@ -25,15 +25,8 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Answers a control request.
 pub async fn handle(shared: &Shared, raw: &Raw) -> HttpResponse {
-    let query: HashMap<String, String> = url::form_urlencoded::parse(raw.query.as_bytes())
-        .into_owned()
-        .collect();
-    let path: Vec<&str> = raw
-        .path
-        .trim_start_matches("/_sim")
-        .split('/')
-        .filter(|s| !s.is_empty())
-        .collect();
+    let query: HashMap<String, String> = url::form_urlencoded::parse(raw.query.as_bytes()).into_owned().collect();
+    let path: Vec<&str> = raw.path.trim_start_matches("/_sim").split('/').filter(|s| !s.is_empty()).collect();
     let method = raw.method.as_str();
     if let ("GET", ["journal"]) = (method, &path[..]) {
         return journal(shared, &query).await;
@@ -41,10 +34,7 @@ pub async fn handle(shared: &Shared, raw: &Raw) -> HttpResponse {
     if let ("POST", ["webhook", ..]) = (method, &path[..]) {
         let arn = raw.path.trim_start_matches("/_sim/webhook/").to_owned();
         let request: Value = serde_json::from_slice(&raw.body).unwrap_or_default();
-        return json_response(
-            200,
-            &token::review(&mut shared.world.lock(), &arn, &request),
-        );
+        return json_response(200, &token::review(&mut shared.world.lock(), &arn, &request));
     }
     if let ("GET", ["holds"]) = (method, &path[..]) {
         return holds(shared, &query).await;
@@ -74,10 +64,7 @@ fn text_response(status: u16, content_type: &str, body: String) -> HttpResponse 
 }
 
 fn wait_of(query: &HashMap<String, String>) -> Duration {
-    let wait_ms = query
-        .get("wait_ms")
-        .and_then(|w| w.parse().ok())
-        .unwrap_or(0);
+    let wait_ms = query.get("wait_ms").and_then(|w| w.parse().ok()).unwrap_or(0);
     Duration::from_millis(wait_ms).min(MAX_WAIT)
 }
 
@@ -157,26 +144,17 @@ struct TrustedRole {
     external_id: String,
 }
 
-fn plain(
-    world: &mut World,
-    method: &str,
-    path: &[&str],
-    query: &HashMap<String, String>,
-    body: &[u8],
-) -> Answer {
+fn plain(world: &mut World, method: &str, path: &[&str], query: &HashMap<String, String>, body: &[u8]) -> Answer {
     match (method, path) {
-        ("GET", ["health"]) => Ok(
-            json!({ "ok": true, "time_scale": world.clock.scale(), "seq": world.journal.last_seq() }),
-        ),
+        ("GET", ["health"]) => {
+            Ok(json!({ "ok": true, "time_scale": world.clock.scale(), "seq": world.journal.last_seq() }))
+        }
         ("GET", ["objects"]) => Ok(objects(world, query)),
         ("GET", ["critical-path"]) => Ok(critical_path(world, query)),
         ("GET", ["faults"]) => Ok(json!({ "rules": world.faults.rules() })),
         ("POST", ["faults"]) => {
             let rules: Vec<Rule> = match parse::<Value>(body)? {
-                Value::Array(many) => many
-                    .into_iter()
-                    .map(serde_json::from_value)
-                    .collect::<Result<_, _>>(),
+                Value::Array(many) => many.into_iter().map(serde_json::from_value).collect::<Result<_, _>>(),
                 one => serde_json::from_value(one).map(|r| vec![r]),
             }
             .map_err(|e| (400, format!("the rule does not fit: {e}")))?;
@@ -192,17 +170,9 @@ fn plain(
             Ok(json!({}))
         }
         ("POST", ["holds", id, verdict @ ("release" | "drop")]) => {
-            let verdict = if *verdict == "release" {
-                Verdict::Release
-            } else {
-                Verdict::Drop
-            };
+            let verdict = if *verdict == "release" { Verdict::Release } else { Verdict::Drop };
             let held = id.parse().is_ok_and(|id| world.faults.resolve(id, verdict));
-            if held {
-                Ok(json!({}))
-            } else {
-                Err((404, format!("no call is held as {id}")))
-            }
+            if held { Ok(json!({})) } else { Err((404, format!("no call is held as {id}"))) }
         }
         ("GET", ["quotas"]) => {
             let account = query.get("account").map_or("*", String::as_str);
@@ -211,19 +181,14 @@ fn plain(
         ("POST", ["quotas"]) => {
             let change: QuotaChange = parse(body)?;
             for (name, limit) in change.limits {
-                world
-                    .quotas
-                    .set(&change.account, &name, limit)
-                    .map_err(|e| (400, e.to_string()))?;
+                world.quotas.set(&change.account, &name, limit).map_err(|e| (400, e.to_string()))?;
             }
             world.dirty = true;
             Ok(json!(world.quotas.all(&change.account)))
         }
         ("POST", ["credentials"]) => {
             let given: Credentials = parse(body)?;
-            world
-                .secrets
-                .insert(given.access_key_id, given.secret_access_key);
+            world.secrets.insert(given.access_key_id, given.secret_access_key);
             Ok(json!({}))
         }
         ("POST", ["roles"]) => {
@@ -231,10 +196,7 @@ fn plain(
             world.external_ids.insert(role.arn, role.external_id);
             Ok(json!({}))
         }
-        _ => Err((
-            404,
-            format!("there is no {method} /_sim/{}", path.join("/")),
-        )),
+        _ => Err((404, format!("there is no {method} /_sim/{}", path.join("/")))),
     }
 }
 
@@ -243,15 +205,11 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
     let fits = |key: &str, value: &str| query.get(key).is_none_or(|wanted| wanted == value);
     let mut found = Vec::new();
     for scope in world.scopes.values() {
-        let in_region =
-            fits("region", &scope.key.region) || scope.key.region == crate::world::GLOBAL;
+        let in_region = fits("region", &scope.key.region) || scope.key.region == crate::world::GLOBAL;
         if !fits("account", &scope.key.account) || !in_region {
             continue;
         }
-        for object in scope
-            .all()
-            .filter(|o| o.is_live() && o.owner != crate::object::Owner::Default)
-        {
+        for object in scope.all().filter(|o| o.is_live() && o.owner != crate::object::Owner::Default) {
             if fits("type", object.kind.type_name()) {
                 let mut value = json!(object.summary());
                 value["account"] = json!(scope.key.account);
@@ -261,9 +219,7 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
             }
         }
     }
-    found.sort_by(|a, b| {
-        (a["type"].as_str(), a["id"].as_str()).cmp(&(b["type"].as_str(), b["id"].as_str()))
-    });
+    found.sort_by(|a, b| (a["type"].as_str(), a["id"].as_str()).cmp(&(b["type"].as_str(), b["id"].as_str())));
     json!({ "objects": found })
 }
 
@@ -276,11 +232,7 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
             continue;
         }
         let group = query.get("tag").map_or_else(String::new, |key| {
-            work.object
-                .tags
-                .get(key)
-                .cloned()
-                .unwrap_or_else(|| "(untagged)".to_owned())
+            work.object.tags.get(key).cloned().unwrap_or_else(|| "(untagged)".to_owned())
         });
         let is = |kind: Kind| work.object.kind == kind.type_name();
         let part = match operation.as_str() {
@@ -300,13 +252,13 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     for (group, parts) in groups {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
         // Add-ons may be made beside the node group; those that need nodes settle after it.
-        let create_us = of("stack")
-            + of("cluster")
-            + of("nodegroup").max(of("addon"))
-            + of("addon_after_nodes");
+        let create_us = of("stack") + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
-        answer.insert(group, json!({ "create_sim_ms": sim(create_us), "create_ms": create_us / 1_000, "parts_sim_ms": shown }));
+        answer.insert(
+            group,
+            json!({ "create_sim_ms": sim(create_us), "create_ms": create_us / 1_000, "parts_sim_ms": shown }),
+        );
     }
     Value::Object(answer)
 }

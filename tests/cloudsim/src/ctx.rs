@@ -31,15 +31,7 @@ pub struct Ctx<'a> {
 impl<'a> Ctx<'a> {
     /// A context at `now`.
     pub fn new(world: &'a mut World, key: ScopeKey, now: Micros) -> Self {
-        Self {
-            world,
-            key,
-            now,
-            horizon: None,
-            changes: Vec::new(),
-            ready_in_ms: None,
-            detail: None,
-        }
+        Self { world, key, now, horizon: None, changes: Vec::new(), ready_in_ms: None, detail: None }
     }
 
     /// This context's scope.
@@ -57,16 +49,8 @@ impl<'a> Ctx<'a> {
     /// `arn:aws:SERVICE:REGION:ACCOUNT:REST`.
     #[must_use]
     pub fn arn(&self, service: &str, rest: &str) -> String {
-        let region = if self.key.region == GLOBAL {
-            ""
-        } else {
-            &self.key.region
-        };
-        let account = if matches!(service, "route53") {
-            ""
-        } else {
-            &self.key.account
-        };
+        let region = if self.key.region == GLOBAL { "" } else { &self.key.region };
+        let account = if matches!(service, "route53") { "" } else { &self.key.account };
         format!("arn:aws:{service}:{region}:{account}:{rest}")
     }
 
@@ -130,11 +114,7 @@ impl<'a> Ctx<'a> {
 
     fn bury(&mut self, object: &Object) {
         self.changes.push((Effect::Deleted, object.summary()));
-        if let Some(work) = self
-            .world
-            .work
-            .get_mut(&(object.id.clone(), "delete".to_owned()))
-        {
+        if let Some(work) = self.world.work.get_mut(&(object.id.clone(), "delete".to_owned())) {
             work.done = true;
         }
         if object.kind.in_tagging_api() && !object.tags.is_empty() {
@@ -180,19 +160,13 @@ impl<'a> Ctx<'a> {
             end_us,
             done: false,
         };
-        self.world
-            .work
-            .insert((id.to_owned(), operation.to_owned()), work);
+        self.world.work.insert((id.to_owned(), operation.to_owned()), work);
     }
 
     /// Notes that the cloud's work on `id` has ended now.
     pub fn end_work(&mut self, operation: &str, id: &str) {
         let now = self.now;
-        if let Some(work) = self
-            .world
-            .work
-            .get_mut(&(id.to_owned(), operation.to_owned()))
-        {
+        if let Some(work) = self.world.work.get_mut(&(id.to_owned(), operation.to_owned())) {
             work.end_us = now;
             work.done = true;
         }
@@ -209,10 +183,7 @@ impl<'a> Ctx<'a> {
             return;
         }
         let entry = self.entry(Origin::Cloud, service, action);
-        self.flush(Entry {
-            caller: format!("{service}.amazonaws.com"),
-            ..entry
-        });
+        self.flush(Entry { caller: format!("{service}.amazonaws.com"), ..entry });
     }
 
     /// A blank entry for this context.
@@ -251,17 +222,10 @@ impl<'a> Ctx<'a> {
             return;
         }
         for effect in [Effect::Created, Effect::Changed, Effect::Deleted] {
-            let objects: Vec<ObjectRef> = changes
-                .iter()
-                .filter(|(e, _)| *e == effect)
-                .map(|(_, o)| o.clone())
-                .collect();
+            let objects: Vec<ObjectRef> =
+                changes.iter().filter(|(e, _)| *e == effect).map(|(_, o)| o.clone()).collect();
             if !objects.is_empty() {
-                self.world.journal.append(Entry {
-                    effect,
-                    objects,
-                    ..template.clone()
-                });
+                self.world.journal.append(Entry { effect, objects, ..template.clone() });
             }
         }
     }

@@ -59,13 +59,7 @@ pub async fn run(
         if matches!(command, RuntimeCommand::Start(_)) {
             let (sender, receiver) = unbounded_channel();
             clusters.insert(arn.clone(), sender);
-            tasks.spawn(cluster(
-                runtime.clone(),
-                shared.clone(),
-                arn.clone(),
-                receiver,
-                stop.clone(),
-            ));
+            tasks.spawn(cluster(runtime.clone(), shared.clone(), arn.clone(), receiver, stop.clone()));
         }
         let last = matches!(command, RuntimeCommand::Stop { .. });
         if let Some(sender) = clusters.get(&arn) {
@@ -97,11 +91,7 @@ async fn cluster(
         if let RuntimeCommand::Start(spec) = &command {
             start(&*runtime, &shared, spec).await;
         } else if let Err(error) = obey(&*runtime, command).await {
-            tracing::warn!(
-                cluster = arn,
-                error = format!("{error:#}"),
-                "a command to the cluster failed"
-            );
+            tracing::warn!(cluster = arn, error = format!("{error:#}"), "a command to the cluster failed");
         }
         if last {
             return;
@@ -112,31 +102,11 @@ async fn cluster(
 async fn start(runtime: &dyn ClusterRuntime, shared: &Arc<Shared>, spec: &ClusterSpec) {
     let webhook = format!("http://{}/_sim/webhook/{}", shared.address, spec.arn);
     let arn = spec.arn.clone();
-    match runtime
-        .start(spec, &webhook, CloudSide::new(shared.clone(), &arn))
-        .await
-    {
-        Ok((endpoint, ca_pem)) => report(
-            shared,
-            &RuntimeEvent::Started {
-                arn,
-                endpoint,
-                ca_pem,
-            },
-        ),
+    match runtime.start(spec, &webhook, CloudSide::new(shared.clone(), &arn)).await {
+        Ok((endpoint, ca_pem)) => report(shared, &RuntimeEvent::Started { arn, endpoint, ca_pem }),
         Err(error) => {
-            tracing::error!(
-                cluster = arn,
-                error = format!("{error:#}"),
-                "a control plane does not start"
-            );
-            report(
-                shared,
-                &RuntimeEvent::Failed {
-                    arn,
-                    reason: format!("{error:#}"),
-                },
-            );
+            tracing::error!(cluster = arn, error = format!("{error:#}"), "a control plane does not start");
+            report(shared, &RuntimeEvent::Failed { arn, reason: format!("{error:#}") });
         }
     }
 }
@@ -154,9 +124,7 @@ async fn obey(runtime: &dyn ClusterRuntime, command: RuntimeCommand) -> anyhow::
 fn report(shared: &Shared, event: &RuntimeEvent) {
     let (RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. }) = event;
     shared.in_cluster(arn, "eks", "ClusterReady", |ctx| match event {
-        RuntimeEvent::Started {
-            endpoint, ca_pem, ..
-        } => lifecycle::control_plane_started(ctx, arn, endpoint, ca_pem),
+        RuntimeEvent::Started { endpoint, ca_pem, .. } => lifecycle::control_plane_started(ctx, arn, endpoint, ca_pem),
         RuntimeEvent::Failed { reason, .. } => lifecycle::control_plane_failed(ctx, arn, reason),
     });
 }

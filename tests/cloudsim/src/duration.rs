@@ -17,12 +17,7 @@ pub struct Span {
 }
 
 const fn seconds(min: u64, median: u64, max: u64, sigma: f64) -> Span {
-    Span {
-        min_ms: min * 1_000,
-        median_ms: median * 1_000,
-        max_ms: max * 1_000,
-        sigma,
-    }
+    Span { min_ms: min * 1_000, median_ms: median * 1_000, max_ms: max * 1_000, sigma }
 }
 
 /// Control plane to ACTIVE: 8 to 16 minutes.
@@ -66,16 +61,9 @@ pub const TAG_LAG: Span = seconds(1, 4, 30, 0.6);
 
 /// The duration of `span` for the thing called `name`.
 #[must_use]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to a positive range of hours"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a positive range of hours")]
 pub fn draw(seed: u64, span: Span, name: &str) -> u64 {
-    let digest = Sha256::new()
-        .chain_update(seed.to_le_bytes())
-        .chain_update(name.as_bytes())
-        .finalize();
+    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
     let mut key = [0_u8; 32];
     key.copy_from_slice(&digest);
     let mut rng = StdRng::from_seed(key);
@@ -94,9 +82,7 @@ mod tests {
     fn draws_depend_on_seed_and_name_only_and_keep_the_bounds() {
         assert_eq!(draw(1, CLUSTER_CREATE, "a"), draw(1, CLUSTER_CREATE, "a"));
         assert_ne!(draw(1, CLUSTER_CREATE, "a"), draw(2, CLUSTER_CREATE, "a"));
-        let all: Vec<u64> = (0..1_000)
-            .map(|i| draw(1, CLUSTER_CREATE, &i.to_string()))
-            .collect();
+        let all: Vec<u64> = (0..1_000).map(|i| draw(1, CLUSTER_CREATE, &i.to_string())).collect();
         assert!(all.iter().all(|ms| (480_000..=960_000).contains(ms)));
         assert!(all.iter().any(|ms| *ms > 850_000), "the tail is heavy");
     }

@@ -164,12 +164,7 @@ impl Faults {
     /// No rules; `seed` decides which calls a rate below 1 hits.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            rules: Vec::new(),
-            next_id: 1,
-            random: seed | 1,
-            holds: BTreeMap::new(),
-        }
+        Self { rules: Vec::new(), next_id: 1, random: seed | 1, holds: BTreeMap::new() }
     }
 
     /// Adds a rule and returns its id.
@@ -230,15 +225,12 @@ impl Faults {
 
     /// Lets a held call go on or drops it; false if it is not held.
     pub fn resolve(&mut self, id: u64, verdict: Verdict) -> bool {
-        self.holds
-            .remove(&id)
-            .is_some_and(|(_, sender)| sender.send(verdict).is_ok())
+        self.holds.remove(&id).is_some_and(|(_, sender)| sender.send(verdict).is_ok())
     }
 }
 
 fn applies(rule: &mut Rule, service: &str, action: &str, account: &str, random: &mut u64) -> bool {
-    let matching =
-        glob(&rule.service, service) && glob(&rule.action, action) && glob(&rule.account, account);
+    let matching = glob(&rule.service, service) && glob(&rule.action, action) && glob(&rule.account, account);
     if !matching || rule.count.is_some_and(|count| rule.hits >= count) {
         return false;
     }
@@ -299,24 +291,13 @@ mod tests {
     #[test]
     fn a_rule_skips_counts_and_rates() {
         let mut faults = Faults::new(7);
-        let rule: Rule =
-            serde_json::from_str(r#"{"kind":"throttle","skip":1,"count":2}"#).expect("a rule");
+        let rule: Rule = serde_json::from_str(r#"{"kind":"throttle","skip":1,"count":2}"#).expect("a rule");
         faults.add(rule.clone());
-        let hits: Vec<bool> = (0..4)
-            .map(|_| faults.plan("eks", "ListClusters", "1").throttle)
-            .collect();
+        let hits: Vec<bool> = (0..4).map(|_| faults.plan("eks", "ListClusters", "1").throttle).collect();
         assert_eq!(hits, [false, true, true, false]);
         faults.clear(None);
-        faults.add(Rule {
-            kind: FaultKind::Throttle,
-            skip: 0,
-            count: None,
-            rate: 0.5,
-            ..rule
-        });
-        let share = (0..1_000)
-            .filter(|_| faults.plan("eks", "A", "1").throttle)
-            .count();
+        faults.add(Rule { kind: FaultKind::Throttle, skip: 0, count: None, rate: 0.5, ..rule });
+        let share = (0..1_000).filter(|_| faults.plan("eks", "A", "1").throttle).count();
         assert!((400..600).contains(&share), "{share}");
     }
 }

@@ -85,12 +85,7 @@ impl Journal {
     /// A journal that continues after `last_seq` and also writes to `file`.
     #[must_use]
     pub fn new(last_seq: u64, file: Option<File>) -> Self {
-        Self {
-            lines: Vec::new(),
-            first_seq: last_seq + 1,
-            file,
-            grown: Arc::new(Notify::new()),
-        }
+        Self { lines: Vec::new(), first_seq: last_seq + 1, file, grown: Arc::new(Notify::new()) }
     }
 
     /// Appends, numbering the entry.
@@ -117,12 +112,7 @@ impl Journal {
     #[must_use]
     pub fn since(&self, seq: u64, limit: usize) -> Vec<Arc<str>> {
         let skip = (seq + 1).saturating_sub(self.first_seq.max(1));
-        self.lines
-            .iter()
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
-            .take(limit)
-            .cloned()
-            .collect()
+        self.lines.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(limit).cloned().collect()
     }
 }
 

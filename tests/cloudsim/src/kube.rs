@@ -11,8 +11,8 @@ use anyhow::Context;
 use landlord_test_kube::{
     Artifacts, Capacity, ControlPlane, ControlPlaneOptions, Permit,
     cloud::{
-        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeTaint,
-        StorageClassSpec, VolumeRequest,
+        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeTaint, StorageClassSpec,
+        VolumeRequest,
     },
 };
 use std::{
@@ -55,15 +55,12 @@ impl KubeRuntime {
     /// # Errors
     /// If they cannot be built, or no folder be made.
     pub fn new(data_dir: Option<&Path>, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
-        let artifacts =
-            Artifacts::ensure(progress).context("the Kubernetes binaries are missing")?;
+        let artifacts = Artifacts::ensure(progress).context("the Kubernetes binaries are missing")?;
         let temporary = match data_dir {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("no temporary folder for the clusters")?),
         };
-        let root = data_dir
-            .or(temporary.as_ref().map(tempfile::TempDir::path))
-            .unwrap_or(Path::new("."));
+        let root = data_dir.or(temporary.as_ref().map(tempfile::TempDir::path)).unwrap_or(Path::new("."));
         let folder = root.join("clusters");
         Ok(Self {
             artifacts,
@@ -80,23 +77,13 @@ struct Backend(CloudSide);
 
 #[async_trait::async_trait]
 impl CloudBackend for Backend {
-    async fn ensure_load_balancer(
-        &self,
-        service: &LoadBalancerRequest,
-    ) -> anyhow::Result<Option<String>> {
+    async fn ensure_load_balancer(&self, service: &LoadBalancerRequest) -> anyhow::Result<Option<String>> {
         let seen = ServiceSeen {
             namespace: service.namespace.clone(),
             name: service.name.clone(),
             uid: service.uid.clone(),
-            ports: service
-                .ports
-                .iter()
-                .map(|p| p.node_port.unwrap_or(p.port))
-                .collect(),
-            internal: service
-                .annotations
-                .get(SCHEME)
-                .is_some_and(|s| s == "internal"),
+            ports: service.ports.iter().map(|p| p.node_port.unwrap_or(p.port)).collect(),
+            internal: service.annotations.get(SCHEME).is_some_and(|s| s == "internal"),
         };
         Ok(self.0.ensure_load_balancer(&seen))
     }
@@ -130,9 +117,7 @@ fn storage_classes() -> Vec<StorageClassSpec> {
     let mut gp2 = StorageClassSpec::new("gp2", "kubernetes.io/aws-ebs");
     gp2.is_default = false;
     gp2.expandable = false;
-    gp2.parameters = [("type", "gp2"), ("fsType", "ext4")]
-        .map(|(k, v)| (k.to_owned(), v.to_owned()))
-        .into();
+    gp2.parameters = [("type", "gp2"), ("fsType", "ext4")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     let default = StorageClassSpec::new("ebs-csi-default-sc", "ebs.csi.aws.com");
     vec![gp2, default]
 }
@@ -154,32 +139,17 @@ impl ClusterRuntime for KubeRuntime {
         self.capacity.total()
     }
 
-    async fn start(
-        &self,
-        spec: &ClusterSpec,
-        webhook_url: &str,
-        cloud: CloudSide,
-    ) -> anyhow::Result<(String, String)> {
+    async fn start(&self, spec: &ClusterSpec, webhook_url: &str, cloud: CloudSide) -> anyhow::Result<(String, String)> {
         let permit = self.permit().await?;
         let data_dir = self.folder.join(&spec.folder);
-        std::fs::create_dir_all(&data_dir)
-            .with_context(|| format!("cannot make {}", data_dir.display()))?;
-        let options = ControlPlaneOptions::new(self.artifacts.clone(), &data_dir)
-            .authentication_webhook(webhook_url);
+        std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+        let options = ControlPlaneOptions::new(self.artifacts.clone(), &data_dir).authentication_webhook(webhook_url);
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let begin = move || here.block_on(start_both(options, cloud));
         let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
-        let found = (
-            control_plane.endpoint().to_owned(),
-            control_plane.ca_pem().to_owned(),
-        );
-        let running = Running {
-            control_plane,
-            controllers,
-            data_dir,
-            _permit: permit,
-        };
+        let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
+        let running = Running { control_plane, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -192,8 +162,7 @@ impl ClusterRuntime for KubeRuntime {
         running.control_plane.stop().await;
         if forget {
             let folder = running.data_dir;
-            std::fs::remove_dir_all(&folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
+            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         Ok(())
     }
@@ -218,10 +187,7 @@ impl ClusterRuntime for KubeRuntime {
         let stops = all.iter().map(|arn| self.stop(arn, false));
         for result in futures::future::join_all(stops).await {
             if let Err(error) = result {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "a control plane did not stop in order"
-                );
+                tracing::warn!(error = format!("{error:#}"), "a control plane did not stop in order");
             }
         }
     }
@@ -244,10 +210,7 @@ impl KubeRuntime {
 
     async fn client(&self, arn: &str) -> anyhow::Result<Option<kube::Client>> {
         let running = self.running.lock().await;
-        Ok(running
-            .get(arn)
-            .map(|r| r.control_plane.kube_client())
-            .transpose()?)
+        Ok(running.get(arn).map(|r| r.control_plane.kube_client()).transpose()?)
     }
 }
 

@@ -40,17 +40,11 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let runtime = if arguments.no_kubernetes {
-        None
-    } else {
-        Some(kubernetes(arguments.data_dir.as_deref())?)
-    };
+    let runtime = if arguments.no_kubernetes { None } else { Some(kubernetes(arguments.data_dir.as_deref())?) };
     let handle = Simulator::start(Options {
         listen: Some(arguments.listen),
         time_scale: arguments.time_scale,
@@ -61,8 +55,7 @@ async fn main() -> anyhow::Result<()> {
         no_throttle: arguments.no_throttle,
     })
     .await?;
-    writeln!(std::io::stdout(), "cloudsim listens on {}", handle.url())
-        .context("standard output is closed")?;
+    writeln!(std::io::stdout(), "cloudsim listens on {}", handle.url()).context("standard output is closed")?;
     wait_for_signal().await?;
     handle.stop().await;
     Ok(())
@@ -73,17 +66,12 @@ fn kubernetes(data_dir: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>
     let mut stderr = std::io::stderr();
     // What is heard while building matters only to whoever looks on.
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
-    Ok(Arc::new(cloudsim::kube::KubeRuntime::new(
-        data_dir,
-        &mut progress,
-    )?))
+    Ok(Arc::new(cloudsim::kube::KubeRuntime::new(data_dir, &mut progress)?))
 }
 
 #[cfg(not(feature = "kubernetes"))]
 fn kubernetes(_: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
-    anyhow::bail!(
-        "this build has no Kubernetes: add --no-kubernetes, or build with the feature `kubernetes`"
-    )
+    anyhow::bail!("this build has no Kubernetes: add --no-kubernetes, or build with the feature `kubernetes`")
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

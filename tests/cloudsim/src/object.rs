@@ -13,10 +13,7 @@ pub type Tags = BTreeMap<String, String>;
 
 /// Every kind of object; names are CloudFormation's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "each variant is the resource type of that name"
-)]
+#[expect(missing_docs, reason = "each variant is the resource type of that name")]
 pub enum Kind {
     Vpc,
     Subnet,
@@ -111,10 +108,7 @@ impl Kind {
     /// of IAM are seen in no Region but us-east-1.
     #[must_use]
     pub fn in_tagging_api(self) -> bool {
-        !matches!(
-            self,
-            Self::Role | Self::ManagedPolicy | Self::InstanceProfile
-        )
+        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile)
     }
 }
 
@@ -182,20 +176,12 @@ impl Object {
     /// The text property `key`, empty if absent.
     #[must_use]
     pub fn text(&self, key: &str) -> &str {
-        self.props
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.props.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The items of the list property `key` that are texts.
     pub fn texts(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.props
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
+        self.props.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
     /// Sets a property.
@@ -223,11 +209,7 @@ impl Object {
             kind: self.kind.type_name().to_owned(),
             id: self.id.clone(),
             arn: self.arn.clone(),
-            name: self
-                .name
-                .clone()
-                .or_else(|| self.tags.get("Name").cloned())
-                .unwrap_or_default(),
+            name: self.name.clone().or_else(|| self.tags.get("Name").cloned()).unwrap_or_default(),
             state: self.state.clone(),
             tags: self.tags.clone(),
         }

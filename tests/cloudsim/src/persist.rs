@@ -86,8 +86,7 @@ pub fn load(folder: &Path, world: &mut World) -> Result<u64, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(source) => return Err(Error::File { path, source }),
     };
-    let loaded: Loaded =
-        serde_json::from_slice(&bytes).map_err(|source| Error::State { path, source })?;
+    let loaded: Loaded = serde_json::from_slice(&bytes).map_err(|source| Error::State { path, source })?;
     world.seed = loaded.seed;
     world.ids = loaded.ids;
     for mut scope in loaded.scopes {
@@ -101,10 +100,6 @@ pub fn load(folder: &Path, world: &mut World) -> Result<u64, Error> {
     world.sessions = loaded.sessions;
     world.secrets = loaded.secrets;
     world.external_ids = loaded.external_ids;
-    world.work = loaded
-        .work
-        .into_iter()
-        .map(|w| ((w.object.id.clone(), w.operation.clone()), w))
-        .collect();
+    world.work = loaded.work.into_iter().map(|w| ((w.object.id.clone(), w.operation.clone()), w)).collect();
     Ok(loaded.journal_seq)
 }

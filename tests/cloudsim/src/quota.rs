@@ -61,23 +61,15 @@ impl Quotas {
     /// If there is no such quota.
     pub fn set(&mut self, account: &str, name: &str, limit: u64) -> Result<(), UnknownQuota> {
         if !DEFAULTS.iter().any(|d| d.0 == name) {
-            return Err(UnknownQuota {
-                name: name.to_owned(),
-            });
+            return Err(UnknownQuota { name: name.to_owned() });
         }
-        self.changed
-            .entry(account.to_owned())
-            .or_default()
-            .insert(name.to_owned(), limit);
+        self.changed.entry(account.to_owned()).or_default().insert(name.to_owned(), limit);
         Ok(())
     }
 
     /// All limits of `account`.
     #[must_use]
     pub fn all(&self, account: &str) -> BTreeMap<&'static str, u64> {
-        DEFAULTS
-            .iter()
-            .map(|d| (d.0, self.limit(account, d.0)))
-            .collect()
+        DEFAULTS.iter().map(|d| (d.0, self.limit(account, d.0))).collect()
     }
 }

@@ -126,12 +126,7 @@ pub trait ClusterRuntime: Send + Sync + 'static {
     fn capacity(&self) -> usize;
     /// Starts (or restarts from its data) a control plane, returning endpoint and certificate authority. What the
     /// cluster's controllers want of the account they ask of `cloud`.
-    async fn start(
-        &self,
-        spec: &ClusterSpec,
-        webhook_url: &str,
-        cloud: CloudSide,
-    ) -> anyhow::Result<(String, String)>;
+    async fn start(&self, spec: &ClusterSpec, webhook_url: &str, cloud: CloudSide) -> anyhow::Result<(String, String)>;
     /// Stops one; `forget` removes its data.
     async fn stop(&self, arn: &str, forget: bool) -> anyhow::Result<()>;
     /// Adds nodes.

@@ -94,9 +94,6 @@ impl Schedule {
     /// For persistence.
     #[must_use]
     pub fn dump(&self) -> Vec<(Micros, ScopeKey, Step)> {
-        self.due
-            .iter()
-            .map(|((at, _), (scope, step))| (*at, scope.clone(), step.clone()))
-            .collect()
+        self.due.iter().map(|((at, _), (scope, step))| (*at, scope.clone(), step.clone())).collect()
     }
 }

@@ -48,13 +48,7 @@ impl Scope {
     /// An empty scope.
     #[must_use]
     pub fn new(key: ScopeKey) -> Self {
-        Self {
-            key,
-            objects: HashMap::new(),
-            stacks: HashMap::new(),
-            tombstones: Vec::new(),
-            index: Index::default(),
-        }
+        Self { key, objects: HashMap::new(), stacks: HashMap::new(), tombstones: Vec::new(), index: Index::default() }
     }
 
     /// Rebuilds the indexes after loading.
@@ -72,30 +66,16 @@ impl Scope {
             self.unindex(&old);
         }
         let id = object.id.clone();
-        self.index
-            .kind
-            .entry(object.kind)
-            .or_default()
-            .insert(id.clone());
+        self.index.kind.entry(object.kind).or_default().insert(id.clone());
         for (k, v) in &object.tags {
-            self.index
-                .tag
-                .entry((k.clone(), v.clone()))
-                .or_default()
-                .insert(id.clone());
+            self.index.tag.entry((k.clone(), v.clone())).or_default().insert(id.clone());
         }
         if object.is_live() {
             if let Some(vpc) = &object.vpc {
-                self.index
-                    .vpc
-                    .entry(vpc.clone())
-                    .or_default()
-                    .insert(id.clone());
+                self.index.vpc.entry(vpc.clone()).or_default().insert(id.clone());
             }
             if let Some(name) = &object.name {
-                self.index
-                    .name
-                    .insert((object.kind, name.clone()), id.clone());
+                self.index.name.insert((object.kind, name.clone()), id.clone());
             }
         }
         self.objects.insert(id, object);
@@ -109,11 +89,7 @@ impl Scope {
     }
 
     fn unindex(&mut self, object: &Object) {
-        fn drop_from<K: std::hash::Hash + Eq>(
-            map: &mut HashMap<K, BTreeSet<String>>,
-            key: K,
-            id: &str,
-        ) {
+        fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, BTreeSet<String>>, key: K, id: &str) {
             if let Some(set) = map.get_mut(&key) {
                 set.remove(id);
                 if set.is_empty() {
@@ -154,11 +130,7 @@ impl Scope {
     }
 
     /// Live objects of `kind` whose name starts with `prefix`, in order of name.
-    pub fn named_under<'a>(
-        &'a self,
-        kind: Kind,
-        prefix: &'a str,
-    ) -> impl Iterator<Item = &'a Object> {
+    pub fn named_under<'a>(&'a self, kind: Kind, prefix: &'a str) -> impl Iterator<Item = &'a Object> {
         self.index
             .name
             .range((kind, prefix.to_owned())..)
@@ -168,12 +140,7 @@ impl Scope {
 
     /// All objects of `kind`, those described as gone too.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Object> {
-        self.index
-            .kind
-            .get(&kind)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.get(id))
+        self.index.kind.get(&kind).into_iter().flatten().filter_map(|id| self.get(id))
     }
 
     /// How many live objects of `kind` there are.
@@ -184,22 +151,12 @@ impl Scope {
 
     /// Live objects in a VPC.
     pub fn in_vpc<'a>(&'a self, vpc: &str) -> impl Iterator<Item = &'a Object> {
-        self.index
-            .vpc
-            .get(vpc)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.live(id))
+        self.index.vpc.get(vpc).into_iter().flatten().filter_map(|id| self.live(id))
     }
 
     /// All objects with this tag, those described as gone too.
     pub fn tagged<'a>(&'a self, key: &str, value: &str) -> impl Iterator<Item = &'a Object> {
-        self.index
-            .tag
-            .get(&(key.to_owned(), value.to_owned()))
-            .into_iter()
-            .flatten()
-            .filter_map(|id| self.get(id))
+        self.index.tag.get(&(key.to_owned(), value.to_owned())).into_iter().flatten().filter_map(|id| self.get(id))
     }
 
     /// Everything.

@@ -50,8 +50,9 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Cancellatio
         // Ends with its connection or at shutdown; a failure is that connection's alone.
         shared.tasks.clone().spawn(async move {
             let service = service_fn(|request| answer(shared.clone(), request));
-            let connection =
-                hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service);
             tokio::select! {
                 () = stop.cancelled() => {}
                 result = connection => if let Err(error) = result { tracing::trace!(%error, "connection ended"); }
@@ -75,25 +76,13 @@ pub struct Raw {
     pub body: Bytes,
 }
 
-async fn answer(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MAX_BODY_BYTES)
-        .collect()
-        .await
-        .map_err(|_| Dropped)?
-        .to_bytes();
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Dropped)?.to_bytes();
     let headers = parts
         .headers
         .iter()
-        .map(|(k, v)| {
-            (
-                k.as_str().to_owned(),
-                String::from_utf8_lossy(v.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(k, v)| (k.as_str().to_owned(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
         .collect();
     let raw = Raw {
         method: parts.method.to_string(),
@@ -107,13 +96,7 @@ async fn answer(
     }
     // A task of its own: a request that has arrived is processed even if its caller is gone by then. Ends at shutdown.
     let tasks = shared.tasks.clone();
-    let call = async move {
-        shared
-            .stop
-            .clone()
-            .run_until_cancelled(cloud(&shared, &raw))
-            .await
-    };
+    let call = async move { shared.stop.clone().run_until_cancelled(cloud(&shared, &raw)).await };
     match tasks.spawn(call).await {
         Ok(Some(answer)) => answer,
         Ok(None) | Err(_) => Err(Dropped),
@@ -131,21 +114,11 @@ async fn cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<Response<Full<Bytes>>,
         Err((call, error)) => {
             let mut world = shared.world.lock();
             let now = world.advance();
-            record(
-                &mut world,
-                &call,
-                now,
-                &error.code,
-                Some(error.message.clone()),
-            );
+            record(&mut world, &call, now, &error.code, Some(error.message.clone()));
             return Ok(aws::wire::encode_error(&call, &error));
         }
     };
-    let plan = shared
-        .world
-        .lock()
-        .faults
-        .plan(&call.service, &call.action, &call.caller.account);
+    let plan = shared.world.lock().faults.plan(&call.service, &call.action, &call.caller.account);
     if plan.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(plan.delay_ms)).await;
     }
@@ -173,12 +146,7 @@ async fn cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<Response<Full<Bytes>>,
 }
 
 /// Applies a call under the lock and journals it.
-fn apply(
-    shared: &Shared,
-    call: &Call,
-    plan: &Plan,
-    refused: Option<AwsError>,
-) -> Result<Reply, AwsError> {
+fn apply(shared: &Shared, call: &Call, plan: &Plan, refused: Option<AwsError>) -> Result<Reply, AwsError> {
     let mut world = shared.world.lock();
     let now = world.advance();
     let account = &call.caller.account;
@@ -188,27 +156,14 @@ fn apply(
         Some(AwsError::new(&spec.code, &spec.message).status(spec.status))
     } else if plan.throttle || {
         let world = &mut *world;
-        !world.throttle.admit(
-            &world.clock,
-            now,
-            account,
-            &call.region,
-            &call.service,
-            &call.action,
-        )
+        !world.throttle.admit(&world.clock, now, account, &call.region, &call.service, &call.action)
     } {
         Some(AwsError::throttled(&call.service))
     } else {
         None
     };
     if let Some(error) = refusal {
-        record(
-            &mut world,
-            call,
-            now,
-            &error.code,
-            Some(error.message.clone()),
-        );
+        record(&mut world, call, now, &error.code, Some(error.message.clone()));
         return Err(error);
     }
     let stale_us = plan.stale_ms.map(|ms| world.clock.wall_us(ms));
@@ -234,18 +189,8 @@ fn apply(
     result
 }
 
-fn record(
-    world: &mut crate::world::World,
-    call: &Call,
-    now: i64,
-    outcome: &str,
-    detail: Option<String>,
-) {
-    let mut ctx = Ctx::new(
-        world,
-        ScopeKey::new(&call.caller.account, &call.region),
-        now,
-    );
+fn record(world: &mut crate::world::World, call: &Call, now: i64, outcome: &str, detail: Option<String>) {
+    let mut ctx = Ctx::new(world, ScopeKey::new(&call.caller.account, &call.region), now);
     let entry = ctx.entry(Origin::Call, &call.service, &call.action);
     ctx.flush(Entry {
         request_id: call.request_id.clone(),
@@ -274,10 +219,7 @@ async fn hold(shared: &Shared, call: &Call, phase: Phase) -> Verdict {
 #[must_use]
 pub fn payload_sha256(raw: &Raw) -> String {
     use sha2::Digest;
-    raw.headers
-        .get("x-amz-content-sha256")
-        .cloned()
-        .unwrap_or_else(|| hex::encode(sha2::Sha256::digest(&raw.body)))
+    raw.headers.get("x-amz-content-sha256").cloned().unwrap_or_else(|| hex::encode(sha2::Sha256::digest(&raw.body)))
 }
 
 /// The request as SigV4 sees it.

@@ -55,16 +55,9 @@ pub struct Signed<'a> {
 #[must_use]
 pub fn from_header(headers: &BTreeMap<String, String>) -> Option<Signature> {
     let rest = headers.get("authorization")?.strip_prefix(ALGORITHM)?;
-    let fields: BTreeMap<&str, &str> = rest
-        .split(',')
-        .filter_map(|part| part.trim().split_once('='))
-        .collect();
+    let fields: BTreeMap<&str, &str> = rest.split(',').filter_map(|part| part.trim().split_once('=')).collect();
     let mut signature = scope(fields.get("Credential")?)?;
-    signature.signed_headers = fields
-        .get("SignedHeaders")?
-        .split(';')
-        .map(str::to_owned)
-        .collect();
+    signature.signed_headers = fields.get("SignedHeaders")?.split(';').map(str::to_owned).collect();
     signature.signature = (*fields.get("Signature")?).to_owned();
     signature.timestamp = headers.get("x-amz-date")?.clone();
     signature.token = headers.get("x-amz-security-token").cloned();
@@ -74,18 +67,12 @@ pub fn from_header(headers: &BTreeMap<String, String>) -> Option<Signature> {
 /// Reads the parameters of a presigned URL.
 #[must_use]
 pub fn from_query(query: &str) -> Option<Signature> {
-    let params: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect();
+    let params: BTreeMap<String, String> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     if params.get("X-Amz-Algorithm")? != ALGORITHM {
         return None;
     }
     let mut signature = scope(params.get("X-Amz-Credential")?)?;
-    signature.signed_headers = params
-        .get("X-Amz-SignedHeaders")?
-        .split(';')
-        .map(str::to_owned)
-        .collect();
+    signature.signed_headers = params.get("X-Amz-SignedHeaders")?.split(';').map(str::to_owned).collect();
     signature.signature = params.get("X-Amz-Signature")?.clone();
     signature.timestamp = params.get("X-Amz-Date")?.clone();
     signature.expires_s = params.get("X-Amz-Expires").and_then(|e| e.parse().ok());
@@ -109,35 +96,20 @@ fn scope(credential: &str) -> Option<Signature> {
 #[must_use]
 pub fn signed_at_us(signature: &Signature) -> Option<i64> {
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &signature.timestamp).ok()?;
-    Some(
-        jiff::tz::Offset::UTC
-            .to_timestamp(time)
-            .ok()?
-            .as_microsecond(),
-    )
+    Some(jiff::tz::Offset::UTC.to_timestamp(time).ok()?.as_microsecond())
 }
 
 /// Whether `secret` made this signature.
 #[must_use]
 pub fn verify(signature: &Signature, request: &Signed<'_>, secret: &str) -> bool {
-    let credential_scope = format!(
-        "{}/{}/{}/aws4_request",
-        signature.date, signature.region, signature.service
-    );
+    let credential_scope = format!("{}/{}/{}/aws4_request", signature.date, signature.region, signature.service);
     let to_sign = format!(
         "{ALGORITHM}\n{}\n{credential_scope}\n{}",
         signature.timestamp,
         hex::encode(Sha256::digest(canonical(signature, request)))
     );
-    let mut key = hmac(
-        format!("AWS4{secret}").as_bytes(),
-        signature.date.as_bytes(),
-    );
-    for part in [
-        signature.region.as_str(),
-        &signature.service,
-        "aws4_request",
-    ] {
+    let mut key = hmac(format!("AWS4{secret}").as_bytes(), signature.date.as_bytes());
+    for part in [signature.region.as_str(), &signature.service, "aws4_request"] {
         key = hmac(&key, part.as_bytes());
     }
     hex::encode(hmac(&key, to_sign.as_bytes())) == signature.signature
@@ -146,11 +118,7 @@ pub fn verify(signature: &Signature, request: &Signed<'_>, secret: &str) -> bool
 fn canonical(signature: &Signature, request: &Signed<'_>) -> String {
     // Every service but S3 encodes the path twice.
     let path: Vec<String> = request.path.split('/').map(encode).collect();
-    let path = if path.len() < 2 {
-        "/".to_owned()
-    } else {
-        path.join("/")
-    };
+    let path = if path.len() < 2 { "/".to_owned() } else { path.join("/") };
     let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(request.query.as_bytes())
         .filter(|(k, _)| k != "X-Amz-Signature")
         .map(|(k, v)| (encode(&k), encode(&v)))
@@ -193,23 +161,14 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     } else {
         block[..key.len()].copy_from_slice(key);
     }
-    let inner = Sha256::new()
-        .chain_update(block.map(|b| b ^ 0x36))
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(block.map(|b| b ^ 0x5c))
-        .chain_update(inner)
-        .finalize()
-        .to_vec()
+    let inner = Sha256::new().chain_update(block.map(|b| b ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block.map(|b| b ^ 0x5c)).chain_update(inner).finalize().to_vec()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Signed, from_query, verify};
-    use aws_sigv4::http_request::{
-        SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
-    };
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
     use std::{
         collections::BTreeMap,
         time::{Duration, SystemTime},
@@ -217,14 +176,7 @@ mod tests {
 
     #[test]
     fn verifies_what_the_official_signer_presigns() {
-        let identity = aws_credential_types::Credentials::new(
-            "AKIA111122223333TEST",
-            "s3cret",
-            None,
-            None,
-            "t",
-        )
-        .into();
+        let identity = aws_credential_types::Credentials::new("AKIA111122223333TEST", "s3cret", None, None, "t").into();
         let mut settings = SigningSettings::default();
         settings.signature_location = SignatureLocation::QueryParams;
         settings.expires_in = Some(Duration::from_secs(60));
@@ -237,46 +189,24 @@ mod tests {
             .build()
             .unwrap()
             .into();
-        let url =
-            "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15";
-        let headers = [
-            ("host", "sts.eu-west-1.amazonaws.com"),
-            ("x-k8s-aws-id", "tenant-a"),
-        ];
-        let request =
-            SignableRequest::new("GET", url, headers.into_iter(), SignableBody::Bytes(&[]))
-                .unwrap();
+        let url = "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15";
+        let headers = [("host", "sts.eu-west-1.amazonaws.com"), ("x-k8s-aws-id", "tenant-a")];
+        let request = SignableRequest::new("GET", url, headers.into_iter(), SignableBody::Bytes(&[])).unwrap();
         let (instructions, _) = sign(request, &params).unwrap().into_parts();
         let mut signed = http::Request::builder().uri(url).body(()).unwrap();
         instructions.apply_to_request_http1x(&mut signed);
         let query = signed.uri().query().unwrap();
         let signature = from_query(query).unwrap();
         let check = |cluster: &str, secret: &str| {
-            let headers: BTreeMap<String, String> = [
-                ("host", "sts.eu-west-1.amazonaws.com"),
-                ("x-k8s-aws-id", cluster),
-            ]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into();
-            let payload_sha256 =
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned();
-            verify(
-                &signature,
-                &Signed {
-                    method: "GET",
-                    path: "/",
-                    query,
-                    headers: &headers,
-                    payload_sha256,
-                },
-                secret,
-            )
+            let headers: BTreeMap<String, String> =
+                [("host", "sts.eu-west-1.amazonaws.com"), ("x-k8s-aws-id", cluster)]
+                    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                    .into();
+            let payload_sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned();
+            verify(&signature, &Signed { method: "GET", path: "/", query, headers: &headers, payload_sha256 }, secret)
         };
         assert!(check("tenant-a", "s3cret"));
-        assert!(
-            !check("tenant-b", "s3cret"),
-            "the cluster's name is part of the signature"
-        );
+        assert!(!check("tenant-b", "s3cret"), "the cluster's name is part of the signature");
         assert!(!check("tenant-a", "wrong"));
     }
 }

@@ -55,9 +55,7 @@ impl std::fmt::Debug for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be bound.
-    #[error(
-        "cannot listen on {address}: another program may use it; pick another port with --listen"
-    )]
+    #[error("cannot listen on {address}: another program may use it; pick another port with --listen")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -102,21 +100,13 @@ pub struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
 impl Shared {
     /// Changes the scope of the cluster `arn`, journalled as the work of `service`.
-    pub fn in_cluster(
-        &self,
-        arn: &str,
-        service: &str,
-        action: &str,
-        act: impl FnOnce(&mut Ctx<'_>),
-    ) {
+    pub fn in_cluster(&self, arn: &str, service: &str, action: &str, act: impl FnOnce(&mut Ctx<'_>)) {
         let parts: Vec<&str> = arn.split(':').collect();
         let [_, _, _, region, account, _] = parts[..] else {
             return;
@@ -161,34 +151,18 @@ impl Simulator {
     /// # Errors
     /// The address, the journal file, or the stored state.
     pub async fn start(options: Options) -> Result<Handle, Error> {
-        let scale = if options.time_scale > 0.0 {
-            options.time_scale
-        } else {
-            1.0 / 60.0
-        };
+        let scale = if options.time_scale > 0.0 { options.time_scale } else { 1.0 / 60.0 };
         let journal_file = options.journal.as_ref().map(open_journal).transpose()?;
         if let Some(folder) = &options.data_dir {
-            std::fs::create_dir_all(folder).map_err(|source| Error::File {
-                path: folder.clone(),
-                source,
-            })?;
+            std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.clone(), source })?;
         }
         let mut world = World::new(Clock::new(scale), options.seed, Journal::new(0, None));
-        let loaded = options
-            .data_dir
-            .as_deref()
-            .map(|folder| persist::load(folder, &mut world))
-            .transpose()?;
+        let loaded = options.data_dir.as_deref().map(|folder| persist::load(folder, &mut world)).transpose()?;
         world.journal = Journal::new(loaded.unwrap_or(0), journal_file);
         world.throttle.off = options.no_throttle;
         world.kubernetes_capacity = options.runtime.as_ref().map(|r| r.capacity());
-        let wanted = options
-            .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
-        let failed = |source| Error::Listen {
-            address: wanted,
-            source,
-        };
+        let wanted = options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let failed = |source| Error::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -211,12 +185,7 @@ impl Simulator {
         if let Some(folder) = options.data_dir.clone() {
             tasks.spawn(keep_snapshots(folder, shared.clone(), stop.clone()));
         }
-        Ok(Handle {
-            shared,
-            stop,
-            tasks,
-            data_dir: options.data_dir,
-        })
+        Ok(Handle { shared, stop, tasks, data_dir: options.data_dir })
     }
 }
 
@@ -260,14 +229,8 @@ impl Drop for Handle {
 }
 
 fn open_journal(path: &PathBuf) -> Result<std::fs::File, Error> {
-    let opened = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path);
-    opened.map_err(|source| Error::File {
-        path: path.clone(),
-        source,
-    })
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|source| Error::File { path: path.clone(), source })
 }
 
 /// Applies due steps when they are due, so that waiters on the journal see them without asking.
@@ -307,9 +270,7 @@ async fn keep_snapshots(folder: PathBuf, shared: Arc<Shared>, stop: Cancellation
         };
         let folder = folder.clone();
         // The disk is waited for off the runtime and without the lock.
-        let saved =
-            tokio::task::spawn_blocking(move || snapshot.and_then(|s| persist::save(&folder, &s)))
-                .await;
+        let saved = tokio::task::spawn_blocking(move || snapshot.and_then(|s| persist::save(&folder, &s))).await;
         if let Ok(Err(error)) = saved {
             tracing::error!(%error, "the state could not be written");
         }

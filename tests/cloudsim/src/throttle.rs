@@ -25,9 +25,7 @@ const fn rate(burst: f64, per_second: f64) -> Rate {
 
 /// The bucket that a call draws from, and its rate.
 fn bucket(service: &str, action: &str) -> (String, Rate) {
-    let reads = ["Describe", "List", "Get"]
-        .iter()
-        .any(|p| action.starts_with(p));
+    let reads = ["Describe", "List", "Get"].iter().any(|p| action.starts_with(p));
     match service {
         "ec2" if reads => (action.to_owned(), rate(100.0, 20.0)),
         "ec2" => (action.to_owned(), rate(50.0, 5.0)),
@@ -73,16 +71,8 @@ impl Throttle {
             return true;
         }
         let (class, rate) = bucket(service, action);
-        let key = (
-            account.to_owned(),
-            region.to_owned(),
-            service.to_owned(),
-            class,
-        );
-        let tokens = self.buckets.entry(key).or_insert(Tokens {
-            left: rate.burst,
-            at: now,
-        });
+        let key = (account.to_owned(), region.to_owned(), service.to_owned(), class);
+        let tokens = self.buckets.entry(key).or_insert(Tokens { left: rate.burst, at: now });
         let elapsed_s = clock.sim_ms_between(tokens.at, now).max(0) as f64 / 1_000.0;
         tokens.left = (tokens.left + elapsed_s * rate.per_second).min(rate.burst);
         tokens.at = now;
@@ -106,9 +96,6 @@ mod tests {
         let mut call = |at| throttle.admit(&clock, at, "1", "r", "route53", "GetChange");
         assert!((0..5).all(|_| call(0)));
         assert!(!call(0));
-        assert!(
-            call(clock.wall_us(1_000)),
-            "a simulated second later there are tokens again"
-        );
+        assert!(call(clock.wall_us(1_000)), "a simulated second later there are tokens again");
     }
 }

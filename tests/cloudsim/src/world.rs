@@ -35,10 +35,7 @@ impl ScopeKey {
     /// The key of `account` in `region`.
     #[must_use]
     pub fn new(account: &str, region: &str) -> Self {
-        Self {
-            account: account.to_owned(),
-            region: region.to_owned(),
-        }
+        Self { account: account.to_owned(), region: region.to_owned() }
     }
 
     /// The same account's global services.
@@ -153,39 +150,26 @@ impl World {
             self.scopes.insert(key.clone(), Scope::new(key.clone()));
         }
         // The entry API would clone the key on every access.
-        self.scopes
-            .get_mut(key)
-            .unwrap_or_else(|| unreachable!("the scope was just inserted"))
+        self.scopes.get_mut(key).unwrap_or_else(|| unreachable!("the scope was just inserted"))
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.
     pub fn hex(&mut self, digits: usize) -> String {
         self.ids += 1;
-        let digest = Sha256::new()
-            .chain_update(self.seed.to_le_bytes())
-            .chain_update(self.ids.to_le_bytes())
-            .finalize();
+        let digest =
+            Sha256::new().chain_update(self.seed.to_le_bytes()).chain_update(self.ids.to_le_bytes()).finalize();
         hex::encode(digest)[..digits].to_owned()
     }
 
     /// A new id in UUID form.
     pub fn uuid(&mut self) -> String {
         let h = self.hex(32);
-        format!(
-            "{}-{}-4{}-a{}-{}",
-            &h[..8],
-            &h[8..12],
-            &h[13..16],
-            &h[17..20],
-            &h[20..32]
-        )
+        format!("{}-{}-4{}-a{}-{}", &h[..8], &h[8..12], &h[13..16], &h[17..20], &h[20..32])
     }
 
     /// A new random access key tail or unique id in capitals.
     pub fn capitals(&mut self, digits: usize) -> String {
-        self.hex(digits)
-            .to_uppercase()
-            .replace(['0', '1', '8', '9'], "Q")
+        self.hex(digits).to_uppercase().replace(['0', '1', '8', '9'], "Q")
     }
 
     /// Applies every step that is due by now, each at its own time.

@@ -53,13 +53,7 @@ impl Xml {
     }
 
     /// The tags of EC2, IAM and others: `<name><item><key/><value/></item></name>`.
-    pub fn tags(
-        &mut self,
-        name: &str,
-        item: &str,
-        keys: (&str, &str),
-        tags: &crate::object::Tags,
-    ) -> &mut Self {
+    pub fn tags(&mut self, name: &str, item: &str, keys: (&str, &str), tags: &crate::object::Tags) -> &mut Self {
         self.list(name, item, tags, |x, (k, v)| {
             x.leaf(keys.0, k).leaf(keys.1, v);
         })

@@ -6,17 +6,10 @@ mod common;
 use common::{ACCOUNT, Cloud};
 use serde_json::{Value, json};
 
-const VPC: [(&str, &str); 3] = [
-    ("Action", "CreateVpc"),
-    ("Version", "2016-11-15"),
-    ("CidrBlock", "10.0.0.0/16"),
-];
+const VPC: [(&str, &str); 3] = [("Action", "CreateVpc"), ("Version", "2016-11-15"), ("CidrBlock", "10.0.0.0/16")];
 
 fn vpcs(objects: &[Value]) -> usize {
-    objects
-        .iter()
-        .filter(|o| o["type"] == "AWS::EC2::VPC")
-        .count()
+    objects.iter().filter(|o| o["type"] == "AWS::EC2::VPC").count()
 }
 
 #[tokio::test]
@@ -27,14 +20,8 @@ async fn a_lifecycle_lasts_as_long_as_the_journal_foretold() {
     let foretold = begun["ready_in_ms"].as_i64().unwrap();
     let lasted = done["sim_ms"].as_i64().unwrap() - begun["sim_ms"].as_i64().unwrap();
     // Steps are applied at their own due times, so only rounding to microseconds is between the two.
-    assert!(
-        (foretold - lasted).abs() < 200,
-        "foretold {foretold} ms, lasted {lasted} ms"
-    );
-    assert!(
-        (100_000..400_000).contains(&lasted),
-        "a NAT gateway and CloudFormation's own time"
-    );
+    assert!((foretold - lasted).abs() < 200, "foretold {foretold} ms, lasted {lasted} ms");
+    assert!((100_000..400_000).contains(&lasted), "a NAT gateway and CloudFormation's own time");
     let request = cloud.cluster_request("net", "c").await;
     assert_eq!(cloud.eks("POST", "/clusters", request).await.0, 200);
     let begun = cloud.wait_for(|e| e["action"] == "CreateCluster").await;
@@ -57,25 +44,11 @@ async fn held_calls_have_no_effect_before_and_all_of_it_after() {
         cloud.control("POST", "faults", rule).await;
         let before = vpcs(&cloud.objects().await);
         let (call, ()) = tokio::join!(cloud.query("ec2", &VPC), async {
-            let holds = cloud
-                .control("GET", "holds?wait_ms=10000", Value::Null)
-                .await;
+            let holds = cloud.control("GET", "holds?wait_ms=10000", Value::Null).await;
             let hold = &holds["holds"][0];
-            assert_eq!(
-                (hold["action"].as_str(), hold["phase"].as_str()),
-                (Some("CreateVpc"), Some(phase))
-            );
-            assert_eq!(
-                vpcs(&cloud.objects().await),
-                before + usize::from(phase == "after")
-            );
-            cloud
-                .control(
-                    "POST",
-                    &format!("holds/{}/{verdict}", hold["id"]),
-                    Value::Null,
-                )
-                .await;
+            assert_eq!((hold["action"].as_str(), hold["phase"].as_str()), (Some("CreateVpc"), Some(phase)));
+            assert_eq!(vpcs(&cloud.objects().await), before + usize::from(phase == "after"));
+            cloud.control("POST", &format!("holds/{}/{verdict}", hold["id"]), Value::Null).await;
         });
         assert_eq!(call.is_ok(), answered, "{phase} {verdict}");
         assert_eq!(vpcs(&cloud.objects().await), effect, "{phase} {verdict}");
@@ -86,13 +59,7 @@ async fn held_calls_have_no_effect_before_and_all_of_it_after() {
 #[tokio::test]
 async fn a_call_whose_caller_died_is_still_processed() {
     let cloud = Cloud::start(0.001).await;
-    cloud
-        .control(
-            "POST",
-            "faults",
-            json!({ "kind": "hold", "action": "CreateVpc", "count": 1 }),
-        )
-        .await;
+    cloud.control("POST", "faults", json!({ "kind": "hold", "action": "CreateVpc", "count": 1 })).await;
     {
         let call = cloud.query("ec2", &VPC);
         tokio::pin!(call);
@@ -102,16 +69,8 @@ async fn a_call_whose_caller_died_is_still_processed() {
         }
     }
     let holds = cloud.control("GET", "holds", Value::Null).await;
-    cloud
-        .control(
-            "POST",
-            &format!("holds/{}/release", holds["holds"][0]["id"]),
-            Value::Null,
-        )
-        .await;
-    cloud
-        .wait_for(|e| e["action"] == "CreateVpc" && e["outcome"] == "ok")
-        .await;
+    cloud.control("POST", &format!("holds/{}/release", holds["holds"][0]["id"]), Value::Null).await;
+    cloud.wait_for(|e| e["action"] == "CreateVpc" && e["outcome"] == "ok").await;
     assert_eq!(vpcs(&cloud.objects().await), 1);
     cloud.handle.stop().await;
 }
@@ -120,13 +79,7 @@ async fn a_call_whose_caller_died_is_still_processed() {
 async fn young_objects_are_hidden_from_stale_reads() {
     let cloud = Cloud::start(0.001).await;
     cloud.query("ec2", &VPC).await.unwrap();
-    cloud
-        .control(
-            "POST",
-            "faults",
-            json!({ "kind": "stale", "lag_ms": 3_600_000, "count": 1 }),
-        )
-        .await;
+    cloud.control("POST", "faults", json!({ "kind": "stale", "lag_ms": 3_600_000, "count": 1 })).await;
     let list = [("Action", "DescribeVpcs"), ("Version", "2016-11-15")];
     assert!(!cloud.query("ec2", &list).await.unwrap().1.contains("vpc-"));
     assert!(cloud.query("ec2", &list).await.unwrap().1.contains("vpc-"));
@@ -150,10 +103,7 @@ async fn the_cloud_itself_can_be_made_to_fail() {
     cloud.wait_for(|e| e["action"] == "ClusterReady").await;
     let (_, answer) = cloud.eks("GET", "/clusters/c", Value::Null).await;
     assert_eq!(answer["cluster"]["status"], "FAILED");
-    assert_eq!(
-        answer["cluster"]["health"]["issues"][0]["message"],
-        "no luck"
-    );
+    assert_eq!(answer["cluster"]["health"]["issues"][0]["message"], "no luck");
     cloud.handle.stop().await;
 }
 
@@ -176,10 +126,7 @@ async fn tokens_are_checked_and_mapped_by_access_entries() {
     let good = review(cloud.token("c", host, 60)).await;
     assert_eq!(good["authenticated"], true, "{good}");
     assert_eq!(good["user"]["groups"], json!(["system:masters"]));
-    assert_eq!(
-        good["user"]["username"],
-        format!("arn:aws:iam::{ACCOUNT}:user/cloudsim")
-    );
+    assert_eq!(good["user"]["username"], format!("arn:aws:iam::{ACCOUNT}:user/cloudsim"));
     for (token, reason) in [
         (cloud.token("other", host, 60), "signature"),
         (cloud.token("c", "sts.example.com", 60), "host of STS"),
@@ -188,23 +135,10 @@ async fn tokens_are_checked_and_mapped_by_access_entries() {
     ] {
         let status = review(token).await;
         assert_eq!(status["authenticated"], false);
-        assert!(
-            status["error"].as_str().unwrap().contains(reason),
-            "{status}"
-        );
+        assert!(status["error"].as_str().unwrap().contains(reason), "{status}");
     }
     let me = format!("arn%3Aaws%3Aiam%3A%3A{ACCOUNT}%3Auser%2Fcloudsim");
-    assert_eq!(
-        cloud
-            .eks(
-                "DELETE",
-                &format!("/clusters/c/access-entries/{me}"),
-                Value::Null
-            )
-            .await
-            .0,
-        200
-    );
+    assert_eq!(cloud.eks("DELETE", &format!("/clusters/c/access-entries/{me}"), Value::Null).await.0, 200);
     let stranger = review(cloud.token("c", host, 60)).await;
     assert_eq!(stranger["authenticated"], false, "{stranger}");
     cloud.handle.stop().await;
@@ -213,18 +147,9 @@ async fn tokens_are_checked_and_mapped_by_access_entries() {
 #[tokio::test]
 async fn unsigned_and_unknown_requests_are_refused_in_words() {
     let cloud = Cloud::start(0.001).await;
-    let answer = cloud
-        .http
-        .post(cloud.handle.url())
-        .body("Action=DescribeVpcs")
-        .send()
-        .await
-        .unwrap();
+    let answer = cloud.http.post(cloud.handle.url()).body("Action=DescribeVpcs").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 403);
-    let (status, body) = cloud
-        .query("ec2", &[("Action", "RunInstances")])
-        .await
-        .unwrap();
+    let (status, body) = cloud.query("ec2", &[("Action", "RunInstances")]).await.unwrap();
     assert_eq!(status, 400);
     assert!(body.contains("InvalidAction"), "{body}");
     cloud
@@ -245,67 +170,35 @@ async fn a_thousand_clusters_in_flight() {
     const CLUSTERS: usize = 1_000;
     // Slow enough that all are in flight at once.
     let cloud = std::sync::Arc::new(Cloud::start(0.02).await);
-    cloud
-        .control("POST", "quotas", json!({ "limits": { "clusters": 2_000 } }))
-        .await;
+    cloud.control("POST", "quotas", json!({ "limits": { "clusters": 2_000 } })).await;
     let zones = ["a", "b"].map(|z| format!("eu-west-1{z}"));
     let (_, body) = cloud.query("ec2", &VPC).await.unwrap();
-    let vpc = body
-        .split("<vpcId>")
-        .nth(1)
-        .unwrap()
-        .split('<')
-        .next()
-        .unwrap()
-        .to_owned();
+    let vpc = body.split("<vpcId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     for (i, zone) in zones.iter().enumerate() {
         let cidr = format!("10.0.{i}.0/24");
-        let params = [
-            ("Action", "CreateSubnet"),
-            ("VpcId", vpc.as_str()),
-            ("CidrBlock", &cidr),
-            ("AvailabilityZone", zone),
-        ];
+        let params =
+            [("Action", "CreateSubnet"), ("VpcId", vpc.as_str()), ("CidrBlock", &cidr), ("AvailabilityZone", zone)];
         assert_eq!(cloud.query("ec2", &params).await.unwrap().0, 200);
     }
-    let role = [
-        ("Action", "CreateRole"),
-        ("RoleName", "r"),
-        ("AssumeRolePolicyDocument", "{}"),
-    ];
+    let role = [("Action", "CreateRole"), ("RoleName", "r"), ("AssumeRolePolicyDocument", "{}")];
     assert_eq!(cloud.query("iam", &role).await.unwrap().0, 200);
-    let subnets: Vec<Value> = cloud
-        .objects()
-        .await
-        .iter()
-        .filter(|o| o["type"] == "AWS::EC2::Subnet")
-        .map(|o| o["id"].clone())
-        .collect();
+    let subnets: Vec<Value> =
+        cloud.objects().await.iter().filter(|o| o["type"] == "AWS::EC2::Subnet").map(|o| o["id"].clone()).collect();
     let mut tasks = tokio::task::JoinSet::new();
     for i in 0..CLUSTERS {
         let (cloud, subnets) = (cloud.clone(), subnets.clone());
         tasks.spawn(async move {
-                let role = format!("arn:aws:iam::{ACCOUNT}:role/r");
-                let request = json!({ "name": format!("c{i}"), "roleArn": role, "resourcesVpcConfig": { "subnetIds": subnets } });
-                let (status, answer) = cloud.eks("POST", "/clusters", request).await;
-                assert_eq!(status, 200, "{answer}");
-                assert_eq!(cloud.eks("GET", &format!("/clusters/c{i}"), Value::Null).await.0, 200);
+            let role = format!("arn:aws:iam::{ACCOUNT}:role/r");
+            let request =
+                json!({ "name": format!("c{i}"), "roleArn": role, "resourcesVpcConfig": { "subnetIds": subnets } });
+            let (status, answer) = cloud.eks("POST", "/clusters", request).await;
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(cloud.eks("GET", &format!("/clusters/c{i}"), Value::Null).await.0, 200);
         });
     }
     tasks.join_all().await;
     let objects = cloud.objects().await;
-    assert_eq!(
-        objects
-            .iter()
-            .filter(|o| o["type"] == "AWS::EKS::Cluster")
-            .count(),
-        CLUSTERS
-    );
-    let created = cloud
-        .journal()
-        .await
-        .iter()
-        .filter(|e| e["action"] == "CreateCluster")
-        .count();
+    assert_eq!(objects.iter().filter(|o| o["type"] == "AWS::EKS::Cluster").count(), CLUSTERS);
+    let created = cloud.journal().await.iter().filter(|e| e["action"] == "CreateCluster").count();
     assert_eq!(created, CLUSTERS);
 }

@@ -1,10 +1,6 @@
 //! Starts one Kubernetes control plane with two nodes and keeps it until Ctrl-C:
 //! `cargo run -p landlord-test-kube --example up [FOLDER]`.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for people"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
@@ -17,18 +13,12 @@ async fn main() -> anyhow::Result<()> {
         || std::env::temp_dir().join(format!("landlord-kube-{}", std::process::id())),
         std::path::PathBuf::from,
     );
-    let artifacts =
-        tokio::task::spawn_blocking(|| Artifacts::ensure(&mut |line| eprintln!("{line}")))
-            .await??;
+    let artifacts = tokio::task::spawn_blocking(|| Artifacts::ensure(&mut |line| eprintln!("{line}"))).await??;
     let kubebox = artifacts.kubebox.clone();
     let control_plane = ControlPlane::start(ControlPlaneOptions::new(artifacts, &folder)).await?;
     let nodes = ["a", "b"].map(|zone| NodeSpec {
         name: format!("node-{zone}"),
-        labels: [(
-            "topology.kubernetes.io/region".to_owned(),
-            "local".to_owned(),
-        )]
-        .into(),
+        labels: [("topology.kubernetes.io/region".to_owned(), "local".to_owned())].into(),
         taints: Vec::new(),
         provider_id: format!("example:///local-{zone}/node-{zone}"),
         instance_type: "large".into(),
@@ -39,14 +29,8 @@ async fn main() -> anyhow::Result<()> {
         pods_max: 110,
     });
     add_nodes(&control_plane.kube_client()?, &nodes).await?;
-    println!(
-        "{} runs; it ends with Ctrl-C. Try:",
-        control_plane.endpoint()
-    );
-    println!(
-        "export KUBECONFIG={}",
-        control_plane.admin_kubeconfig_path().display()
-    );
+    println!("{} runs; it ends with Ctrl-C. Try:", control_plane.endpoint());
+    println!("export KUBECONFIG={}", control_plane.admin_kubeconfig_path().display());
     println!("{} kubectl get nodes", kubebox.display());
     tokio::signal::ctrl_c().await?;
     for (part, bytes) in control_plane.resident_bytes() {

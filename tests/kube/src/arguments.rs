@@ -76,14 +76,8 @@ pub(crate) fn etcd(artifacts: &Artifacts, folder: &Path, ports: Ports) -> Comman
         .arg(format!("--data-dir={}", folder.join("etcd").display()))
         // What is lost without fsync is lost with the machine, and then the test is over anyway.
         .arg("--unsafe-no-fsync")
-        .args([
-            format!("--listen-client-urls={url}"),
-            format!("--advertise-client-urls={url}"),
-        ])
-        .args([
-            format!("--listen-peer-urls={peers}"),
-            format!("--initial-advertise-peer-urls={peers}"),
-        ])
+        .args([format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")])
+        .args([format!("--listen-peer-urls={peers}"), format!("--initial-advertise-peer-urls={peers}")])
         .arg(format!("--initial-cluster=default={peers}"))
         .arg("--log-level=warn");
     command
@@ -101,73 +95,38 @@ pub(crate) fn apiserver(
     command
         .arg("kube-apiserver")
         .arg(format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd))
-        .args([
-            "--bind-address=127.0.0.1".into(),
-            format!("--secure-port={}", ports.api),
-        ])
+        .args(["--bind-address=127.0.0.1".into(), format!("--secure-port={}", ports.api)])
         // The Service `kubernetes` would point to a loopback address, which is refused as an endpoint.
         .arg("--endpoint-reconciler-type=none")
         .arg(format!("--tls-cert-file={}", path("server.crt")))
         .arg(format!("--tls-private-key-file={}", path("server.key")))
         .arg(format!("--token-auth-file={}", path("tokens.csv")))
-        .args([
-            "--authorization-mode=Node,RBAC",
-            "--allow-privileged=true",
-            "--profiling=false",
-        ])
+        .args(["--authorization-mode=Node,RBAC", "--allow-privileged=true", "--profiling=false"])
         .arg(format!("--service-cluster-ip-range={SERVICE_RANGE}"))
         .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .arg(format!(
-            "--service-account-key-file={}",
-            path("service-accounts.pub")
-        ))
-        .arg(format!(
-            "--service-account-signing-key-file={}",
-            path("service-accounts.key")
-        ));
+        .arg(format!("--service-account-key-file={}", path("service-accounts.pub")))
+        .arg(format!("--service-account-signing-key-file={}", path("service-accounts.key")));
     if let Some(webhook) = webhook {
         command
-            .arg(format!(
-                "--authentication-token-webhook-config-file={}",
-                webhook.display()
-            ))
+            .arg(format!("--authentication-token-webhook-config-file={}", webhook.display()))
             .arg("--authentication-token-webhook-version=v1")
-            .arg(format!(
-                "--authentication-token-webhook-cache-ttl={TOKEN_CACHE_TTL}"
-            ));
+            .arg(format!("--authentication-token-webhook-cache-ttl={TOKEN_CACHE_TTL}"));
     }
     command.args(extra);
     command
 }
 
-pub(crate) fn controllers(
-    artifacts: &Artifacts,
-    credentials: &Credentials,
-    kubeconfig: &Path,
-) -> Command {
+pub(crate) fn controllers(artifacts: &Artifacts, credentials: &Credentials, kubeconfig: &Path) -> Command {
     let mut command = part(&artifacts.kubebox, SMALL_PART_MEMORY_SOFT_MAX);
     command
         .arg("kube-controller-manager")
         .arg(format!("--kubeconfig={}", kubeconfig.display()))
         .arg(format!("--controllers={}", CONTROLLERS.join(",")))
-        .arg(format!(
-            "--service-account-private-key-file={}",
-            credentials.path("service-accounts.key").display()
-        ))
-        .arg(format!(
-            "--root-ca-file={}",
-            credentials.path("ca.crt").display()
-        ))
+        .arg(format!("--service-account-private-key-file={}", credentials.path("service-accounts.key").display()))
+        .arg(format!("--root-ca-file={}", credentials.path("ca.crt").display()))
         // Nobody looks at its port, and one port less can clash.
-        .args([
-            "--secure-port=0",
-            "--leader-elect=false",
-            "--profiling=false",
-        ])
-        .args([
-            format!("--kube-api-qps={CLIENT_QPS}"),
-            format!("--kube-api-burst={CLIENT_BURST}"),
-        ]);
+        .args(["--secure-port=0", "--leader-elect=false", "--profiling=false"])
+        .args([format!("--kube-api-qps={CLIENT_QPS}"), format!("--kube-api-burst={CLIENT_BURST}")]);
     command
 }
 
@@ -176,38 +135,20 @@ pub(crate) fn scheduler(artifacts: &Artifacts, kubeconfig: &Path) -> Command {
     command
         .arg("kube-scheduler")
         .arg(format!("--kubeconfig={}", kubeconfig.display()))
-        .args([
-            "--secure-port=0",
-            "--leader-elect=false",
-            "--profiling=false",
-        ])
-        .args([
-            format!("--kube-api-qps={CLIENT_QPS}"),
-            format!("--kube-api-burst={CLIENT_BURST}"),
-        ]);
+        .args(["--secure-port=0", "--leader-elect=false", "--profiling=false"])
+        .args([format!("--kube-api-qps={CLIENT_QPS}"), format!("--kube-api-burst={CLIENT_BURST}")]);
     command
 }
 
-pub(crate) fn kwok(
-    artifacts: &Artifacts,
-    kubeconfig: &Path,
-    stages: &Path,
-    ports: Ports,
-) -> Command {
+pub(crate) fn kwok(artifacts: &Artifacts, kubeconfig: &Path, stages: &Path, ports: Ports) -> Command {
     let mut command = part(&artifacts.kwok, SMALL_PART_MEMORY_SOFT_MAX);
     command
         .arg(format!("--kubeconfig={}", kubeconfig.display()))
         .arg(format!("--config={}", stages.display()))
-        .arg(format!(
-            "--manage-nodes-with-annotation-selector={}={}",
-            FAKE_NODE.0, FAKE_NODE.1
-        ))
+        .arg(format!("--manage-nodes-with-annotation-selector={}={}", FAKE_NODE.0, FAKE_NODE.1))
         .arg("--node-lease-duration-seconds=40")
         .arg(format!("--cidr={POD_RANGE}"))
-        .args([
-            "--node-ip=127.0.0.1".into(),
-            format!("--node-port={}", ports.kwok),
-        ])
+        .args(["--node-ip=127.0.0.1".into(), format!("--node-port={}", ports.kwok)])
         .arg(format!("--server-address=127.0.0.1:{}", ports.kwok));
     command
 }

@@ -85,10 +85,7 @@ impl Artifacts {
             return Ok(found);
         }
         build::build(&folder, progress)?;
-        Self::in_folder(&folder)?.ok_or(Error::Damaged {
-            what: "the finished build",
-            path: folder,
-        })
+        Self::in_folder(&folder)?.ok_or(Error::Damaged { what: "the finished build", path: folder })
     }
 
     fn in_folder(folder: &Path) -> Result<Option<Self>> {
@@ -98,10 +95,8 @@ impl Artifacts {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("read", path)(error)),
         };
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|_| Error::Damaged {
-            what: "the list of built Kubernetes parts",
-            path,
-        })?;
+        let manifest: Manifest = serde_json::from_str(&text)
+            .map_err(|_| Error::Damaged { what: "the list of built Kubernetes parts", path })?;
         Ok(Some(Self {
             kubebox: folder.join("kubebox"),
             kwok: folder.join("kwok"),
@@ -115,18 +110,12 @@ impl Artifacts {
 
 /// `…/landlord/kube/<key>`, whether or not it exists.
 fn folder() -> Result<PathBuf> {
-    Ok(cache_root(|name| std::env::var_os(name))?
-        .join("kube")
-        .join(key(&go_version()?)))
+    Ok(cache_root(|name| std::env::var_os(name))?.join("kube").join(key(&go_version()?)))
 }
 
 /// The project's cache folder by the environment `variable`.
 fn cache_root(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
-    let set = |name: &str| {
-        variable(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("LANDLORD_CACHE_DIR")
         .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("landlord")))
         .or_else(|| set("HOME").map(|folder| folder.join(".cache/landlord")))
@@ -134,15 +123,10 @@ fn cache_root(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
 }
 
 fn go_version() -> Result<String> {
-    let output = Command::new("go")
-        .arg("version")
-        .output()
-        .map_err(|source| Error::GoMissing { source })?;
+    let output = Command::new("go").arg("version").output().map_err(|source| Error::GoMissing { source })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(Error::GoMissing {
-            source: std::io::Error::other(said),
-        });
+        return Err(Error::GoMissing { source: std::io::Error::other(said) });
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -152,10 +136,7 @@ fn key(go_version: &str) -> String {
     let mut digest = Sha256::new();
     let flags = build::flags();
     let inputs = SOURCES.iter().flat_map(|(name, text)| [*name, *text]);
-    for input in inputs
-        .chain([go_version, BUILD_REVISION])
-        .chain(flags.iter().map(String::as_str))
-    {
+    for input in inputs.chain([go_version, BUILD_REVISION]).chain(flags.iter().map(String::as_str)) {
         // The length keeps two neighbouring inputs apart.
         digest.update(input.len().to_le_bytes());
         digest.update(input.as_bytes());
@@ -170,31 +151,14 @@ mod tests {
     #[test]
     fn cache_root_prefers_the_most_specific_variable() {
         let cases: [(&[(&str, &str)], &str); 4] = [
-            (
-                &[
-                    ("LANDLORD_CACHE_DIR", "/l"),
-                    ("XDG_CACHE_HOME", "/x"),
-                    ("HOME", "/h"),
-                ],
-                "/l",
-            ),
+            (&[("LANDLORD_CACHE_DIR", "/l"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")], "/l"),
             (&[("XDG_CACHE_HOME", "/x"), ("HOME", "/h")], "/x/landlord"),
-            (
-                &[
-                    ("LANDLORD_CACHE_DIR", ""),
-                    ("XDG_CACHE_HOME", ""),
-                    ("HOME", "/h"),
-                ],
-                "/h/.cache/landlord",
-            ),
+            (&[("LANDLORD_CACHE_DIR", ""), ("XDG_CACHE_HOME", ""), ("HOME", "/h")], "/h/.cache/landlord"),
             (&[("HOME", "/h")], "/h/.cache/landlord"),
         ];
         for (environment, expected) in cases {
             let found = cache_root(|name| {
-                environment
-                    .iter()
-                    .find(|(key, _)| *key == name)
-                    .map(|(_, value)| OsString::from(value))
+                environment.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
             });
             assert_eq!(found.unwrap(), PathBuf::from(expected), "{environment:?}");
         }
@@ -213,19 +177,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Artifacts::in_folder(folder.path()).unwrap(), None);
         std::fs::write(folder.path().join(MANIFEST), "{").unwrap();
-        assert!(matches!(
-            Artifacts::in_folder(folder.path()),
-            Err(Error::Damaged { .. })
-        ));
-        std::fs::write(
-            folder.path().join(MANIFEST),
-            r#"{"helm_version":"v4","kubernetes_version":"v1"}"#,
-        )
-        .unwrap();
+        assert!(matches!(Artifacts::in_folder(folder.path()), Err(Error::Damaged { .. })));
+        std::fs::write(folder.path().join(MANIFEST), r#"{"helm_version":"v4","kubernetes_version":"v1"}"#).unwrap();
         let found = Artifacts::in_folder(folder.path()).unwrap().unwrap();
-        assert_eq!(
-            (found.helm_version.as_str(), found.helm),
-            ("v4", folder.path().join("helm"))
-        );
+        assert_eq!((found.helm_version.as_str(), found.helm), ("v4", folder.path().join("helm")));
     }
 }

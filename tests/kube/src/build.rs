@@ -32,19 +32,10 @@ const OUTPUT_LINES_MAX: usize = 30;
 
 /// Version of a module as `go.mod` pins it.
 fn pinned(module: &str) -> &'static str {
-    let go_mod = SOURCES
-        .iter()
-        .find(|(name, _)| *name == "go.mod")
-        .map_or("", |(_, text)| *text);
+    let go_mod = SOURCES.iter().find(|(name, _)| *name == "go.mod").map_or("", |(_, text)| *text);
     go_mod
         .lines()
-        .find_map(|line| {
-            line.trim()
-                .strip_prefix(module)?
-                .strip_prefix(' ')?
-                .split_whitespace()
-                .next()
-        })
+        .find_map(|line| line.trim().strip_prefix(module)?.strip_prefix(' ')?.split_whitespace().next())
         .unwrap_or("")
 }
 
@@ -60,12 +51,7 @@ pub(crate) fn flags() -> Vec<String> {
          -X {version}.gitTreeState=clean -X helm.sh/helm/v4/internal/version.version={}",
         pinned("helm.sh/helm/v4"),
     );
-    vec![
-        "-mod=readonly".into(),
-        "-buildvcs=false".into(),
-        "-trimpath".into(),
-        format!("-ldflags={linker}"),
-    ]
+    vec!["-mod=readonly".into(), "-buildvcs=false".into(), "-trimpath".into(), format!("-ldflags={linker}")]
 }
 
 /// Builds into `folder` unless somebody else has by the time the lock is ours.
@@ -113,24 +99,10 @@ fn remove_stale(folder: &Path, parent: &Path) -> Result<()> {
 fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
     let started = Instant::now();
     let mut modules = 0;
-    let listed = go(
-        module,
-        "list",
-        &[
-            "-mod=readonly",
-            "-deps",
-            COMMANDS[0],
-            COMMANDS[1],
-            COMMANDS[2],
-        ],
-        &mut |line| {
-            modules += usize::from(line.is_some_and(|line| line.starts_with("go: downloading")));
-            progress(&format!(
-                "{modules} Go modules downloaded, {} s",
-                started.elapsed().as_secs()
-            ));
-        },
-    )?;
+    let listed = go(module, "list", &["-mod=readonly", "-deps", COMMANDS[0], COMMANDS[1], COMMANDS[2]], &mut |line| {
+        modules += usize::from(line.is_some_and(|line| line.starts_with("go: downloading")));
+        progress(&format!("{modules} Go modules downloaded, {} s", started.elapsed().as_secs()));
+    })?;
     let packages = listed.lines().count();
     copy_gateway_crds(target, module)?;
     let mut compiled = 0;
@@ -146,10 +118,7 @@ fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<
         ));
     })?;
     let manifest = Manifest {
-        helm_version: said_by(
-            &target.join("helm"),
-            &["version", "--template", "{{.Version}}"],
-        )?,
+        helm_version: said_by(&target.join("helm"), &["version", "--template", "{{.Version}}"])?,
         kubernetes_version: pinned("k8s.io/kubernetes").to_owned(),
     };
     let path = target.join(MANIFEST);
@@ -159,12 +128,7 @@ fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<
 
 /// Runs `go`; `watch` hears every line of its standard error, and `None` when it has been silent for a while.
 /// Returns standard output.
-fn go(
-    folder: &Path,
-    command: &'static str,
-    arguments: &[&str],
-    watch: &mut dyn FnMut(Option<&str>),
-) -> Result<String> {
+fn go(folder: &Path, command: &'static str, arguments: &[&str], watch: &mut dyn FnMut(Option<&str>)) -> Result<String> {
     let mut child = Command::new("go")
         .arg(command)
         .args(arguments)
@@ -184,11 +148,7 @@ fn go(
         return Ok(output);
     }
     let shown = lines.len().saturating_sub(OUTPUT_LINES_MAX);
-    Err(Error::Build {
-        command,
-        folder: folder.to_owned(),
-        output: lines[shown..].join("\n"),
-    })
+    Err(Error::Build { command, folder: folder.to_owned(), output: lines[shown..].join("\n") })
 }
 
 /// Reads both outputs to their ends: the lines of standard error and the whole of standard output.
@@ -204,10 +164,7 @@ fn watch_output(child: &mut Child, watch: &mut dyn FnMut(Option<&str>)) -> (Vec<
             text
         });
         scope.spawn(move || {
-            for line in stderr
-                .into_iter()
-                .flat_map(|stderr| BufReader::new(stderr).lines())
-                .map_while(|line| line.ok())
+            for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines()).map_while(|line| line.ok())
             {
                 let _ = sender.send(line);
             }
@@ -235,28 +192,15 @@ struct Downloaded {
 }
 
 fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
-    let told = go(
-        module,
-        "mod",
-        &["download", "-json", GATEWAY_API],
-        &mut |_| {},
-    )?;
-    let downloaded: Downloaded = serde_json::from_str(&told).map_err(|_| Error::Damaged {
-        what: "Go's answer about the Gateway API",
-        path: module.to_owned(),
-    })?;
+    let told = go(module, "mod", &["download", "-json", GATEWAY_API], &mut |_| {})?;
+    let downloaded: Downloaded = serde_json::from_str(&told)
+        .map_err(|_| Error::Damaged { what: "Go's answer about the Gateway API", path: module.to_owned() })?;
     let source = downloaded.dir.join("config/crd/standard");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&source)
         .map_err(Error::file("read", &source))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name != "kustomization.yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| path.file_name().is_some_and(|name| name != "kustomization.yaml"))
         .collect();
     files.sort();
     let documents = files
@@ -268,10 +212,7 @@ fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
 }
 
 fn said_by(program: &Path, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .map_err(Error::file("run", program))?;
+    let output = Command::new(program).args(arguments).output().map_err(Error::file("run", program))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -299,9 +240,6 @@ mod tests {
         assert!(pinned(GATEWAY_API).starts_with("v1."));
         assert_eq!(pinned("example.com/none"), "");
         let flags = flags().join(" ");
-        assert!(
-            flags.contains("gitVersion=v1.37.") && flags.contains("gitMinor=37 "),
-            "{flags}"
-        );
+        assert!(flags.contains("gitVersion=v1.37.") && flags.contains("gitMinor=37 "), "{flags}");
     }
 }

@@ -42,10 +42,7 @@ impl Capacity {
     /// A bound chosen by the caller.
     #[must_use]
     pub fn of(total: usize) -> Self {
-        Self {
-            total,
-            used: Arc::default(),
-        }
+        Self { total, used: Arc::default() }
     }
 
     /// How many may run at once.
@@ -64,13 +61,9 @@ impl Capacity {
     #[must_use]
     pub fn try_acquire(&self) -> Option<Permit> {
         self.used
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| {
-                (used < self.total).then_some(used + 1)
-            })
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |used| (used < self.total).then_some(used + 1))
             .ok()
-            .map(|_| Permit {
-                used: Arc::clone(&self.used),
-            })
+            .map(|_| Permit { used: Arc::clone(&self.used) })
     }
 }
 
@@ -84,9 +77,7 @@ impl Drop for Permit {
 fn fitting(available_bytes: u64) -> usize {
     let beside_reserve = available_bytes.saturating_sub(RESERVE_BYTES) / CONTROL_PLANE_BYTES;
     let first = usize::from(available_bytes >= FIRST_NEEDS_BYTES);
-    usize::try_from(beside_reserve)
-        .unwrap_or(CONTROL_PLANES_MAX)
-        .clamp(first, CONTROL_PLANES_MAX)
+    usize::try_from(beside_reserve).unwrap_or(CONTROL_PLANES_MAX).clamp(first, CONTROL_PLANES_MAX)
 }
 
 /// `MemAvailable`; 0 where it cannot be read.
@@ -97,14 +88,7 @@ fn memory_available_bytes() -> u64 {
 fn parse_available_bytes(meminfo: &str) -> u64 {
     meminfo
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("MemAvailable:")?
-                .trim()
-                .strip_suffix("kB")?
-                .trim()
-                .parse::<u64>()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
         .map_or(0, |kib| kib * 1024)
 }
 
@@ -114,14 +98,7 @@ mod tests {
 
     #[test]
     fn memory_decides_how_many_fit() {
-        let cases = [
-            (0, 0),
-            (1024 * MIB, 0),
-            (2048 * MIB, 1),
-            (5 * 1024 * MIB, 1),
-            (8 * 1024 * MIB, 4),
-            (1 << 50, 8),
-        ];
+        let cases = [(0, 0), (1024 * MIB, 0), (2048 * MIB, 1), (5 * 1024 * MIB, 1), (8 * 1024 * MIB, 4), (1 << 50, 8)];
         for (available, expected) in cases {
             assert_eq!(fitting(available), expected, "{available}");
         }
@@ -129,10 +106,7 @@ mod tests {
 
     #[test]
     fn meminfo_is_read() {
-        assert_eq!(
-            parse_available_bytes("MemTotal: 9 kB\nMemAvailable:   24 kB\n"),
-            24 * 1024
-        );
+        assert_eq!(parse_available_bytes("MemTotal: 9 kB\nMemAvailable:   24 kB\n"), 24 * 1024);
         assert_eq!(parse_available_bytes("nothing"), 0);
     }
 

@@ -99,10 +99,7 @@ impl ControlPlane {
         loop {
             match prepared.start().await {
                 Ok(control_plane) => return Ok(control_plane),
-                Err(Failed {
-                    lost_port: true,
-                    error,
-                }) if attempt < PORT_ATTEMPTS_MAX => {
+                Err(Failed { lost_port: true, error }) if attempt < PORT_ATTEMPTS_MAX => {
                     tracing::debug!(%error, attempt, "somebody else took a port; trying others");
                     attempt += 1;
                 }
@@ -164,11 +161,7 @@ impl ControlPlane {
     /// Resident memory of all parts in bytes, by name.
     #[must_use]
     pub fn resident_bytes(&self) -> Vec<(&'static str, u64)> {
-        self.processes
-            .lock()
-            .iter()
-            .map(|process| (process.part, process.resident_bytes()))
-            .collect()
+        self.processes.lock().iter().map(|process| (process.part, process.resident_bytes())).collect()
     }
 
     /// Ends it: controllers, scheduler, kwok and API server first, then etcd, without which an API server would go
@@ -185,12 +178,7 @@ impl ControlPlane {
 
 async fn end(mut processes: Vec<Process>, patience: Duration) {
     processes.iter_mut().for_each(Process::terminate);
-    futures::future::join_all(
-        processes
-            .iter_mut()
-            .map(|process| process.wait_or_kill(patience)),
-    )
-    .await;
+    futures::future::join_all(processes.iter_mut().map(|process| process.wait_or_kill(patience))).await;
 }
 
 /// What does not change between attempts to start.
@@ -209,17 +197,13 @@ struct Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self {
-            lost_port: false,
-            error,
-        }
+        Self { lost_port: false, error }
     }
 }
 
 impl Prepared {
     fn new(mut options: ControlPlaneOptions) -> Result<Self> {
-        let made = std::fs::create_dir_all(&options.data_dir)
-            .and_then(|()| options.data_dir.canonicalize());
+        let made = std::fs::create_dir_all(&options.data_dir).and_then(|()| options.data_dir.canonicalize());
         options.data_dir = made.map_err(Error::file("create", &options.data_dir))?;
         let folder = &options.data_dir;
         let credentials = Credentials::ensure(&folder.join("pki"))?;
@@ -234,18 +218,9 @@ impl Prepared {
         let told = Command::new(&options.artifacts.kubebox)
             .arg("stages")
             .output()
-            .map_err(|source| Error::Spawn {
-                part: "kubebox",
-                source,
-            })?;
+            .map_err(|source| Error::Spawn { part: "kubebox", source })?;
         std::fs::write(&stages, told.stdout).map_err(Error::file("write", &stages))?;
-        Ok(Self {
-            options,
-            credentials,
-            logs,
-            webhook,
-            stages,
-        })
+        Ok(Self { options, credentials, logs, webhook, stages })
     }
 
     /// One attempt. Whatever was started dies with the returned error.
@@ -255,45 +230,27 @@ impl Prepared {
         let chosen = ports::choose(folder).map_err(Error::file("find free ports for", folder))?;
         let endpoint = format!("https://127.0.0.1:{}", chosen.api);
         let kubeconfig = admin_kubeconfig_path(folder);
-        let text = kubeconfig::with_token(
-            &endpoint,
-            &self.credentials.ca_pem,
-            &self.credentials.admin_token,
-        );
+        let text = kubeconfig::with_token(&endpoint, &self.credentials.ca_pem, &self.credentials.admin_token);
         write_secret(&kubeconfig, &text)?;
 
         let extra = &self.options.extra_apiserver_args;
-        let apiserver = arguments::apiserver(
-            artifacts,
-            &self.credentials,
-            self.webhook.as_deref(),
-            extra,
-            chosen,
-        );
+        let apiserver = arguments::apiserver(artifacts, &self.credentials, self.webhook.as_deref(), extra, chosen);
         let mut processes = vec![
             self.part("etcd", arguments::etcd(artifacts, folder, chosen))?,
             self.part("kube-apiserver", apiserver)?,
         ];
         let client = ready::client(&endpoint, &self.credentials)?;
-        self.until_ready(&mut processes, async || ready::apiserver(&client).await)
-            .await?;
+        self.until_ready(&mut processes, async || ready::apiserver(&client).await).await?;
 
         let controllers = arguments::controllers(artifacts, &self.credentials, &kubeconfig);
         processes.push(self.part("kube-controller-manager", controllers)?);
         if self.options.scheduler {
-            processes.push(self.part(
-                "kube-scheduler",
-                arguments::scheduler(artifacts, &kubeconfig),
-            )?);
+            processes.push(self.part("kube-scheduler", arguments::scheduler(artifacts, &kubeconfig))?);
         }
         if self.options.kwok {
-            processes.push(self.part(
-                "kwok",
-                arguments::kwok(artifacts, &kubeconfig, &self.stages, chosen),
-            )?);
+            processes.push(self.part("kwok", arguments::kwok(artifacts, &kubeconfig, &self.stages, chosen))?);
         }
-        self.until_ready(&mut processes, async || ready::controllers(&client).await)
-            .await?;
+        self.until_ready(&mut processes, async || ready::controllers(&client).await).await?;
         ports::remember(folder, chosen.api);
         Ok(ControlPlane {
             data_dir: folder.clone(),
@@ -316,22 +273,14 @@ impl Prepared {
         let started = Instant::now();
         loop {
             for process in &mut *processes {
-                process.check().map_err(|error| Failed {
-                    lost_port: process.lost_its_port(),
-                    error,
-                })?;
+                process.check().map_err(|error| Failed { lost_port: process.lost_its_port(), error })?;
             }
             let Err(last) = ready().await else {
                 return Ok(());
             };
             if started.elapsed() > READY_PATIENCE {
                 let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                return Err(Error::NotReady {
-                    folder: self.options.data_dir.clone(),
-                    waited_ms,
-                    last,
-                }
-                .into());
+                return Err(Error::NotReady { folder: self.options.data_dir.clone(), waited_ms, last }.into());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }

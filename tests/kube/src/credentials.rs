@@ -13,21 +13,15 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rand::RngCore as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 use crate::error::{Error, Result};
 
 /// Names that the API server is called by: from outside over the loopback interface, from inside as a Service.
-const SERVER_NAMES: [&str; 6] = [
-    "127.0.0.1",
-    "localhost",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-    "10.100.0.1",
-];
+const SERVER_NAMES: [&str; 6] =
+    ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "10.100.0.1"];
 /// As strong as a random UUID and twice that.
 const TOKEN_BYTES: usize = 32;
 
@@ -43,8 +37,7 @@ impl Credentials {
     /// Those of `folder`, made if there are none yet.
     pub(crate) fn ensure(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-        std::fs::set_permissions(folder, Permissions::from_mode(0o700))
-            .map_err(Error::file("protect", folder))?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(Error::file("protect", folder))?;
         let token_path = folder.join("tokens.csv");
         // Written last, so a folder that was half made is made again.
         if !token_path.is_file() {
@@ -55,15 +48,8 @@ impl Credentials {
             .split(',')
             .next()
             .map(str::to_owned)
-            .ok_or(Error::Damaged {
-                what: "the administrator's token",
-                path: token_path,
-            })?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            ca_pem: read(&folder.join("ca.crt"))?,
-            admin_token,
-        })
+            .ok_or(Error::Damaged { what: "the administrator's token", path: token_path })?;
+        Ok(Self { folder: folder.to_owned(), ca_pem: read(&folder.join("ca.crt"))?, admin_token })
     }
 
     /// Path of one of the files: `ca.crt`, `server.crt`, `server.key`, `service-accounts.{key,pub}`, `tokens.csv`.
@@ -73,15 +59,10 @@ impl Credentials {
 
     /// The certificate authority in the form that the client takes.
     pub(crate) fn ca_der(&self) -> Result<Vec<u8>> {
-        let base64: String = self
-            .ca_pem
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
-        STANDARD.decode(base64).map_err(|_| Error::Damaged {
-            what: "the certificate authority",
-            path: self.path("ca.crt"),
-        })
+        let base64: String = self.ca_pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        STANDARD
+            .decode(base64)
+            .map_err(|_| Error::Damaged { what: "the certificate authority", path: self.path("ca.crt") })
     }
 }
 
@@ -89,15 +70,11 @@ fn make(folder: &Path) -> Result<()> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "kubernetes");
+    authority.distinguished_name.push(DnType::CommonName, "kubernetes");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let mut server = CertificateParams::new(SERVER_NAMES.map(String::from))?;
-    server
-        .distinguished_name
-        .push(DnType::CommonName, "kube-apiserver");
+    server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     server.use_authority_key_identifier_extension = true;
@@ -110,18 +87,9 @@ fn make(folder: &Path) -> Result<()> {
     write_secret(&folder.join("server.crt"), &server.pem())?;
     write_secret(&folder.join("server.key"), &server_key.serialize_pem())?;
     let service_accounts = KeyPair::generate()?;
-    write_secret(
-        &folder.join("service-accounts.key"),
-        &service_accounts.serialize_pem(),
-    )?;
-    write_secret(
-        &folder.join("service-accounts.pub"),
-        &service_accounts.public_key_pem(),
-    )?;
-    write_secret(
-        &folder.join("tokens.csv"),
-        &format!("{},admin,admin,system:masters\n", hex::encode(token)),
-    )
+    write_secret(&folder.join("service-accounts.key"), &service_accounts.serialize_pem())?;
+    write_secret(&folder.join("service-accounts.pub"), &service_accounts.public_key_pem())?;
+    write_secret(&folder.join("tokens.csv"), &format!("{},admin,admin,system:masters\n", hex::encode(token)))
 }
 
 /// Writes a file that only its owner can read.
@@ -129,8 +97,7 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(path).map_err(Error::file("write", path))?;
-    file.write_all(text.as_bytes())
-        .map_err(Error::file("write", path))
+    file.write_all(text.as_bytes()).map_err(Error::file("write", path))
 }
 
 #[cfg(test)]
@@ -142,16 +109,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = Credentials::ensure(folder.path()).unwrap();
         let read = Credentials::ensure(folder.path()).unwrap();
-        assert_eq!(
-            (&made.ca_pem, &made.admin_token),
-            (&read.ca_pem, &read.admin_token)
-        );
+        assert_eq!((&made.ca_pem, &made.admin_token), (&read.ca_pem, &read.admin_token));
         assert_eq!(made.admin_token.len(), 2 * TOKEN_BYTES);
         assert!(!made.ca_der().unwrap().is_empty());
-        let mode = std::fs::metadata(made.path("server.key"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(made.path("server.key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -159,11 +120,6 @@ mod tests {
     fn half_made_credentials_are_made_again() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.crt"), "half").unwrap();
-        assert!(
-            Credentials::ensure(folder.path())
-                .unwrap()
-                .ca_pem
-                .contains("BEGIN CERTIFICATE")
-        );
+        assert!(Credentials::ensure(folder.path()).unwrap().ca_pem.contains("BEGIN CERTIFICATE"));
     }
 }

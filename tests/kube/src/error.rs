@@ -13,9 +13,7 @@ pub enum Error {
     #[error("no folder for the cache: set LANDLORD_CACHE_DIR, XDG_CACHE_HOME or HOME")]
     NoCacheFolder,
     /// Go is not installed, or does not run.
-    #[error(
-        "the Go toolchain does not run: install Go 1.26 or newer (https://go.dev/dl) and put `go` on the PATH"
-    )]
+    #[error("the Go toolchain does not run: install Go 1.26 or newer (https://go.dev/dl) and put `go` on the PATH")]
     GoMissing {
         /// Why it did not run.
         #[source]
@@ -99,25 +97,15 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: `action` on `path` failed.
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::File { action, path, source }
     }
 
     /// For `map_err`: the API server did not do what was asked.
     #[cfg(feature = "cluster")]
     pub(crate) fn kubernetes(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Kubernetes {
-            doing,
-            source: Box::new(source),
-        }
+        move |source| Self::Kubernetes { doing, source: Box::new(source) }
     }
 }

@@ -14,19 +14,13 @@ pub(crate) struct Ports {
 
 /// Free ports; the API server's is the one it had before if nobody has taken it since.
 pub(crate) fn choose(folder: &Path) -> std::io::Result<Ports> {
-    let before = std::fs::read_to_string(folder.join("api-port"))
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
+    let before = std::fs::read_to_string(folder.join("api-port")).ok().and_then(|text| text.trim().parse().ok());
     let again = before.and_then(|port: u16| TcpListener::bind(("127.0.0.1", port)).ok());
     // All are held until all are chosen, or the kernel could give one twice.
     let any = || TcpListener::bind(("127.0.0.1", 0));
     let listeners = [again.map_or_else(any, Ok)?, any()?, any()?];
     let port = |index: usize| listeners[index].local_addr().map(|address| address.port());
-    Ok(Ports {
-        api: port(0)?,
-        etcd: port(1)?,
-        kwok: port(2)?,
-    })
+    Ok(Ports { api: port(0)?, etcd: port(1)?, kwok: port(2)? })
 }
 
 /// A hint only: without it the cluster gets another port.

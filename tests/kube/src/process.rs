@@ -36,18 +36,9 @@ impl Process {
     pub(crate) fn start(part: &'static str, mut command: Command, log: &Path) -> Result<Self> {
         let file = File::create(log).map_err(Error::file("create", log))?;
         let copy = file.try_clone().map_err(Error::file("open", log))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(copy)
-            .stderr(file)
-            .process_group(0);
+        command.stdin(Stdio::null()).stdout(copy).stderr(file).process_group(0);
         let child = spawn(command).map_err(|source| Error::Spawn { part, source })?;
-        Ok(Self {
-            part,
-            log: log.to_owned(),
-            child,
-            exited: false,
-        })
+        Ok(Self { part, log: log.to_owned(), child, exited: false })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -56,16 +47,9 @@ impl Process {
 
     /// Resident memory; 0 when it is gone.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let kib = status.lines().find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .trim()
-                .strip_suffix("kB")?
-                .trim()
-                .parse()
-                .ok()
-        });
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let kib =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok());
         kib.map_or(0, |kib: u64| kib * 1024)
     }
 
@@ -82,18 +66,12 @@ impl Process {
         if self.is_alive() {
             return Ok(());
         }
-        Err(Error::Exited {
-            part: self.part,
-            log: self.log.clone(),
-            tail: self.tail(),
-        })
+        Err(Error::Exited { part: self.part, log: self.log.clone(), tail: self.tail() })
     }
 
     /// Whether it ended because somebody else had its port.
     pub(crate) fn lost_its_port(&mut self) -> bool {
-        !self.is_alive()
-            && std::fs::read_to_string(&self.log)
-                .is_ok_and(|log| log.contains("address already in use"))
+        !self.is_alive() && std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains("address already in use"))
     }
 
     fn tail(&self) -> String {
@@ -119,11 +97,7 @@ impl Process {
             }
         });
         if waited.await.is_err() {
-            tracing::warn!(
-                part = self.part,
-                pid = self.child.id(),
-                "did not end in time and is killed"
-            );
+            tracing::warn!(part = self.part, pid = self.child.id(), "did not end in time and is killed");
             self.kill();
         }
     }
@@ -169,10 +143,7 @@ fn spawn(command: Command) -> std::io::Result<Child> {
     spawned.recv().map_err(|_| gone())?
 }
 
-#[expect(
-    unsafe_code,
-    reason = "the death signal can only be set in the child between fork and exec"
-)]
+#[expect(unsafe_code, reason = "the death signal can only be set in the child between fork and exec")]
 fn spawn_here(mut command: Command) -> std::io::Result<Child> {
     let parent = rustix::process::getpid();
     // SAFETY: between fork and exec only async-signal-safe calls are allowed; the closure makes two plain system
@@ -181,11 +152,7 @@ fn spawn_here(mut command: Command) -> std::io::Result<Child> {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             // The parent may have died before the signal was set; then nobody would send it.
-            if rustix::process::getppid() == Some(parent) {
-                Ok(())
-            } else {
-                Err(rustix::io::Errno::SRCH.into())
-            }
+            if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
         });
     }
     command.spawn()
@@ -204,10 +171,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_is_told_with_its_log() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell(
-            "echo oops: bind: address already in use; exit 1",
-            &folder.path().join("log"),
-        );
+        let mut process = shell("echo oops: bind: address already in use; exit 1", &folder.path().join("log"));
         process.wait_or_kill(Duration::from_secs(10)).await;
         assert!(process.lost_its_port());
         assert!(process.check().unwrap_err().to_string().contains("oops"));
@@ -216,10 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_deaf_process_is_killed() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell(
-            "trap '' TERM; while true; do sleep 0.05; done",
-            &folder.path().join("log"),
-        );
+        let mut process = shell("trap '' TERM; while true; do sleep 0.05; done", &folder.path().join("log"));
         assert!(process.check().is_ok());
         process.terminate();
         process.wait_or_kill(Duration::from_millis(100)).await;

@@ -11,11 +11,7 @@ use crate::{
 /// What the API server still lacks.
 pub(crate) async fn apiserver(client: &kube::Client) -> Result<(), String> {
     let request = http_get("/readyz").map_err(|error| error.to_string())?;
-    client
-        .request_text(request)
-        .await
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+    client.request_text(request).await.map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn http_get(path: &str) -> Result<http::Request<Vec<u8>>, http::Error> {
@@ -34,10 +30,7 @@ pub(crate) async fn controllers(client: &kube::Client) -> Result<(), String> {
 
 /// A client with the administrator's rights.
 pub(crate) fn client(endpoint: &str, credentials: &Credentials) -> Result<kube::Client> {
-    let damaged = |_| Error::Damaged {
-        what: "the endpoint",
-        path: endpoint.into(),
-    };
+    let damaged = |_| Error::Damaged { what: "the endpoint", path: endpoint.into() };
     let mut config = kube::Config::new(endpoint.parse().map_err(damaged)?);
     config.root_cert = Some(vec![credentials.ca_der()?]);
     config.auth_info.token = Some(credentials.admin_token.clone().into());

@@ -21,8 +21,8 @@ use kube::{
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{
-        CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeSpec, NodeTaint,
-        StorageClassSpec, VolumeRequest, add_nodes, remove_nodes,
+        CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeSpec, NodeTaint, StorageClassSpec,
+        VolumeRequest, add_nodes, remove_nodes,
     },
 };
 use parking_lot::Mutex;
@@ -43,16 +43,10 @@ fn artifacts() -> Result<Artifacts> {
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let started = Instant::now();
     loop {
-        if let Some(found) = look()
-            .await
-            .with_context(|| format!("looking for: {what}"))?
-        {
+        if let Some(found) = look().await.with_context(|| format!("looking for: {what}"))? {
             return Ok(found);
         }
-        ensure!(
-            started.elapsed() < PATIENCE,
-            "not within {PATIENCE:?}: {what}"
-        );
+        ensure!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
@@ -72,9 +66,7 @@ impl CloudBackend for MemoryCloud {
             bail!("quota of load balancers is used up");
         }
         let mut all = self.load_balancers.lock();
-        let (_, asked) = all
-            .entry(service.uid.clone())
-            .or_insert_with(|| (service.clone(), 0));
+        let (_, asked) = all.entry(service.uid.clone()).or_insert_with(|| (service.clone(), 0));
         *asked += 1;
         Ok((*asked > 1).then(|| format!("{}.lb.example.com", service.name)))
     }
@@ -100,14 +92,8 @@ impl CloudBackend for MemoryCloud {
 }
 
 /// Answers `TokenReview` as a cloud's token service does: knows `good`, and nobody else.
-async fn review(
-    State(asked): State<Arc<Mutex<BTreeSet<String>>>>,
-    Json(review): Json<Value>,
-) -> Json<Value> {
-    let token = review["spec"]["token"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+async fn review(State(asked): State<Arc<Mutex<BTreeSet<String>>>>, Json(review): Json<Value>) -> Json<Value> {
+    let token = review["spec"]["token"].as_str().unwrap_or_default().to_owned();
     let status = if token == "good" {
         json!({ "authenticated": true, "user": { "username": "alice", "groups": ["system:masters"] } })
     } else {
@@ -147,66 +133,35 @@ async fn a_cluster_works_from_start_to_stop() -> Result<()> {
     let asked = Arc::<Mutex<BTreeSet<String>>>::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let webhook = format!("http://{}/token", listener.local_addr()?);
-    let router = Router::new()
-        .route("/token", post(review))
-        .with_state(Arc::clone(&asked));
+    let router = Router::new().route("/token", post(review)).with_state(Arc::clone(&asked));
     let mut servers = tokio::task::JoinSet::new();
     servers.spawn(async move { axum::serve(listener, router).await });
 
     let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
     let started = Instant::now();
-    let control_plane =
-        ControlPlane::start(options.clone().authentication_webhook(webhook)).await?;
-    let memory: u64 = control_plane
-        .resident_bytes()
-        .iter()
-        .map(|(_, bytes)| bytes)
-        .sum();
-    let text = format!(
-        "ready after {:?}, {} MiB, {:?}",
-        started.elapsed(),
-        memory >> 20,
-        control_plane.resident_bytes()
-    );
+    let control_plane = ControlPlane::start(options.clone().authentication_webhook(webhook)).await?;
+    let memory: u64 = control_plane.resident_bytes().iter().map(|(_, bytes)| bytes).sum();
+    let text =
+        format!("ready after {:?}, {} MiB, {:?}", started.elapsed(), memory >> 20, control_plane.resident_bytes());
     tracing_line(&text);
     let client = control_plane.kube_client()?;
     let cloud = Arc::new(MemoryCloud::default());
     let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
     let backend: Arc<dyn CloudBackend> = Arc::clone(&cloud) as _;
-    let controllers =
-        CloudControllers::start(client.clone(), backend, CloudOptions::new(classes)).await?;
-    let scene = Scene {
-        artifacts,
-        control_plane,
-        client,
-        cloud,
-        folder,
-    };
+    let controllers = CloudControllers::start(client.clone(), backend, CloudOptions::new(classes)).await?;
+    let scene = Scene { artifacts, control_plane, client, cloud, folder };
 
     tokens_are_checked(&scene, &asked).await.context("tokens")?;
     a_chart_becomes_ready(&scene).await.context("chart")?;
     gateway_api_is_accepted(&scene).context("Gateway API")?;
-    load_balancers_come_and_go(&scene)
-        .await
-        .context("load balancers")?;
+    load_balancers_come_and_go(&scene).await.context("load balancers")?;
     volumes_grow_and_go(&scene).await.context("volumes")?;
     nodes_leave(&scene).await.context("nodes")?;
 
     controllers.stop().await;
-    let memory: u64 = scene
-        .control_plane
-        .resident_bytes()
-        .iter()
-        .map(|(_, bytes)| bytes)
-        .sum();
-    tracing_line(&format!(
-        "{} MiB, {:?}",
-        memory >> 20,
-        scene.control_plane.resident_bytes()
-    ));
-    stops_and_comes_back(scene, options)
-        .await
-        .context("stop and start again")
+    let memory: u64 = scene.control_plane.resident_bytes().iter().map(|(_, bytes)| bytes).sum();
+    tracing_line(&format!("{} MiB, {:?}", memory >> 20, scene.control_plane.resident_bytes()));
+    stops_and_comes_back(scene, options).await.context("stop and start again")
 }
 
 fn tracing_line(text: &str) {
@@ -228,24 +183,15 @@ async fn tokens_are_checked(scene: &Scene, asked: &Mutex<BTreeSet<String>>) -> R
         anyhow::Ok(reviews.create(&PostParams::default(), &review).await)
     };
     let good = may("good").await??;
-    ensure!(
-        good.status.is_some_and(|status| status.allowed),
-        "the good token is a master's"
-    );
+    ensure!(good.status.is_some_and(|status| status.allowed), "the good token is a master's");
     match may("bad").await? {
         Err(kube::Error::Api(status)) => ensure!(status.code == 401, "{status:?}"),
         other => bail!("a bad token was let in: {other:?}"),
     }
     let admin = may(scene.control_plane.admin_token()).await??;
-    ensure!(
-        admin.status.is_some_and(|status| status.allowed),
-        "the administrator is a master"
-    );
+    ensure!(admin.status.is_some_and(|status| status.allowed), "the administrator is a master");
     let asked = asked.lock().clone();
-    ensure!(
-        asked == ["bad", "good"].map(String::from).into(),
-        "asked about {asked:?}"
-    );
+    ensure!(asked == ["bad", "good"].map(String::from).into(), "asked about {asked:?}");
     Ok(())
 }
 
@@ -255,13 +201,8 @@ fn run(program: &Path, scene: &Scene, arguments: &[&str]) -> Result<String> {
         .env("KUBECONFIG", scene.control_plane.admin_kubeconfig_path())
         .env("HOME", scene.folder.path())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{} {arguments:?}: {said}",
-        program.display()
-    );
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} {arguments:?}: {said}", program.display());
     Ok(said)
 }
 
@@ -289,115 +230,49 @@ spec: { type: LoadBalancer, selector: { app: tiny }, ports: [{ name: http, port:
 "#;
 
 async fn a_chart_becomes_ready(scene: &Scene) -> Result<()> {
-    let tainted = vec![NodeTaint {
-        key: "only".into(),
-        value: "others".into(),
-        effect: "NoSchedule".into(),
-    }];
-    add_nodes(
-        &scene.client,
-        &[node("node-1", Vec::new()), node("node-2", tainted)],
-    )
-    .await?;
-    add_nodes(&scene.client, &[node("node-1", Vec::new())])
-        .await
-        .context("adding what is there already")?;
+    let tainted = vec![NodeTaint { key: "only".into(), value: "others".into(), effect: "NoSchedule".into() }];
+    add_nodes(&scene.client, &[node("node-1", Vec::new()), node("node-2", tainted)]).await?;
+    add_nodes(&scene.client, &[node("node-1", Vec::new())]).await.context("adding what is there already")?;
     let chart = scene.folder.path().join("tiny");
     std::fs::create_dir_all(chart.join("templates"))?;
     std::fs::write(chart.join("Chart.yaml"), CHART)?;
     std::fs::write(chart.join("templates/all.yaml"), TEMPLATES)?;
     let chart = chart.display().to_string();
-    run(
-        &scene.artifacts.helm,
-        scene,
-        &[
-            "install",
-            "tiny",
-            &chart,
-            "-n",
-            "shop",
-            "--create-namespace",
-        ],
-    )?;
-    ensure!(
-        scene.artifacts.helm_version.starts_with("v4."),
-        "{}",
-        scene.artifacts.helm_version
-    );
+    run(&scene.artifacts.helm, scene, &["install", "tiny", &chart, "-n", "shop", "--create-namespace"])?;
+    ensure!(scene.artifacts.helm_version.starts_with("v4."), "{}", scene.artifacts.helm_version);
 
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), "shop");
     eventually("two Ready pods on the node without a taint", async || {
-        let ready = pods
-            .list(&ListParams::default())
-            .await?
-            .items
-            .into_iter()
-            .filter(|pod| {
-                let conditions = pod
-                    .status
-                    .iter()
-                    .flat_map(|status| status.conditions.iter().flatten());
-                let mut ready = conditions
-                    .filter(|condition| condition.type_ == "Ready" && condition.status == "True");
-                ready.next().is_some()
-                    && pod
-                        .spec
-                        .as_ref()
-                        .is_some_and(|spec| spec.node_name.as_deref() == Some("node-1"))
-            });
+        let ready = pods.list(&ListParams::default()).await?.items.into_iter().filter(|pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let mut ready = conditions.filter(|condition| condition.type_ == "Ready" && condition.status == "True");
+            ready.next().is_some() && pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_deref() == Some("node-1"))
+        });
         Ok((ready.count() == 2).then_some(()))
     })
     .await?;
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.client.clone(), "shop");
-    let claim = claims
-        .get("data-app-0")
-        .await?
-        .status
-        .context("the claim's status")?;
+    let claim = claims.get("data-app-0").await?.status.context("the claim's status")?;
     ensure!(claim.phase.as_deref() == Some("Bound"), "{claim:?}");
     let volumes = scene.cloud.volumes.lock().clone();
-    let volume = volumes
-        .values()
-        .find(|volume| volume.claim == "data-app-0")
-        .context("the volume in the cloud")?;
-    ensure!(
-        volume.size_bytes == 2 << 30,
-        "1500Mi are two whole GiB: {volume:?}"
-    );
-    ensure!(
-        volume.zone.as_deref() == Some("zone-a") && volume.namespace == "shop",
-        "{volume:?}"
-    );
+    let volume = volumes.values().find(|volume| volume.claim == "data-app-0").context("the volume in the cloud")?;
+    ensure!(volume.size_bytes == 2 << 30, "1500Mi are two whole GiB: {volume:?}");
+    ensure!(volume.zone.as_deref() == Some("zone-a") && volume.namespace == "shop", "{volume:?}");
     Ok(())
 }
 
 fn gateway_api_is_accepted(scene: &Scene) -> Result<()> {
     let crds = scene.artifacts.gateway_crds.display().to_string();
-    run(
-        &scene.artifacts.kubebox,
-        scene,
-        &["kubectl", "apply", "--server-side", "-f", &crds],
-    )?;
+    run(&scene.artifacts.kubebox, scene, &["kubectl", "apply", "--server-side", "-f", &crds])?;
     let route = scene.folder.path().join("route.yaml");
     std::fs::write(
         &route,
         "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: { name: r, namespace: shop }\n\
          spec: { parentRefs: [{ name: g }], rules: [{ backendRefs: [{ name: front, port: 80 }] }] }\n",
     )?;
-    let wait = [
-        "kubectl",
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=60s",
-    ];
+    let wait = ["kubectl", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"];
     run(&scene.artifacts.kubebox, scene, &wait)?;
-    run(
-        &scene.artifacts.kubebox,
-        scene,
-        &["kubectl", "apply", "-f", &route.display().to_string()],
-    )?;
+    run(&scene.artifacts.kubebox, scene, &["kubectl", "apply", "-f", &route.display().to_string()])?;
     Ok(())
 }
 
@@ -414,55 +289,29 @@ async fn load_balancers_come_and_go(scene: &Scene) -> Result<()> {
     .await?;
     ensure!(hostname(&service).as_deref() == Some("front.lb.example.com"));
     let finalizers = service.metadata.finalizers.unwrap_or_default();
-    ensure!(
-        finalizers == ["service.kubernetes.io/load-balancer-cleanup"],
-        "{finalizers:?}"
-    );
+    ensure!(finalizers == ["service.kubernetes.io/load-balancer-cleanup"], "{finalizers:?}");
     {
         let all = scene.cloud.load_balancers.lock();
-        let (request, _) = all
-            .values()
-            .next()
-            .context("the load balancer in the cloud")?;
-        ensure!(
-            request.ports[0].port == 80 && request.ports[0].node_port.is_some(),
-            "{request:?}"
-        );
+        let (request, _) = all.values().next().context("the load balancer in the cloud")?;
+        ensure!(request.ports[0].port == 80 && request.ports[0].node_port.is_some(), "{request:?}");
     }
     // Another type: the load balancer goes, the Service stays.
     let patch = Patch::Merge(json!({ "spec": { "type": "ClusterIP" } }));
-    services
-        .patch("front", &PatchParams::default(), &patch)
-        .await?;
+    services.patch("front", &PatchParams::default(), &patch).await?;
     eventually("the Service without an address", async || {
         let service = services.get("front").await?;
-        let freed = service
-            .metadata
-            .finalizers
-            .as_ref()
-            .is_none_or(Vec::is_empty);
+        let freed = service.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
         Ok((freed && hostname(&service).is_none()).then_some(()))
     })
     .await?;
     ensure!(scene.cloud.load_balancers.lock().is_empty());
     // Back again, and deleted.
     let patch = Patch::Merge(json!({ "spec": { "type": "LoadBalancer" } }));
-    services
-        .patch("front", &PatchParams::default(), &patch)
-        .await?;
-    eventually("an address again", async || {
-        Ok(hostname(&services.get("front").await?))
-    })
-    .await?;
+    services.patch("front", &PatchParams::default(), &patch).await?;
+    eventually("an address again", async || Ok(hostname(&services.get("front").await?))).await?;
     services.delete("front", &DeleteParams::default()).await?;
-    eventually("no Service", async || {
-        Ok(services.get_opt("front").await?.is_none().then_some(()))
-    })
-    .await?;
-    ensure!(
-        scene.cloud.load_balancers.lock().is_empty(),
-        "it went before the Service did"
-    );
+    eventually("no Service", async || Ok(services.get_opt("front").await?.is_none().then_some(()))).await?;
+    ensure!(scene.cloud.load_balancers.lock().is_empty(), "it went before the Service did");
     refusals_are_told(scene, &services).await
 }
 
@@ -474,11 +323,8 @@ async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()>
     services.create(&PostParams::default(), &service).await?;
     let events: Api<Event> = Api::namespaced(scene.client.clone(), "shop");
     eventually("an event with the cloud's words", async || {
-        let all = events
-            .list(&ListParams::default().fields("involvedObject.name=refused"))
-            .await?;
-        let told =
-            |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
+        let all = events.list(&ListParams::default().fields("involvedObject.name=refused")).await?;
+        let told = |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
         Ok(all.items.iter().any(told).then_some(()))
     })
     .await?;
@@ -488,16 +334,11 @@ async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()>
 
 async fn volumes_grow_and_go(scene: &Scene) -> Result<()> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.client.clone(), "shop");
-    let patch =
-        Patch::Merge(json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } }));
-    claims
-        .patch("data-app-0", &PatchParams::default(), &patch)
-        .await?;
+    let patch = Patch::Merge(json!({ "spec": { "resources": { "requests": { "storage": "5Gi" } } } }));
+    claims.patch("data-app-0", &PatchParams::default(), &patch).await?;
     eventually("a larger claim", async || {
         let claim = claims.get("data-app-0").await?;
-        let size = claim
-            .status
-            .and_then(|status| Some(status.capacity?.get("storage")?.0.clone()));
+        let size = claim.status.and_then(|status| Some(status.capacity?.get("storage")?.0.clone()));
         Ok((size.as_deref() == Some("5Gi")).then_some(()))
     })
     .await?;
@@ -505,24 +346,11 @@ async fn volumes_grow_and_go(scene: &Scene) -> Result<()> {
 
     let namespaces: Api<Namespace> = Api::all(scene.client.clone());
     namespaces.delete("shop", &DeleteParams::default()).await?;
-    eventually("no namespace", async || {
-        Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))
-    })
-    .await?;
+    eventually("no namespace", async || Ok(namespaces.get_opt("shop").await?.is_none().then_some(()))).await?;
     let volumes: Api<PersistentVolume> = Api::all(scene.client.clone());
-    eventually("no volumes", async || {
-        Ok(volumes
-            .list(&ListParams::default())
-            .await?
-            .items
-            .is_empty()
-            .then_some(()))
-    })
-    .await?;
-    ensure!(
-        scene.cloud.volumes.lock().is_empty(),
-        "the cloud's volumes went too"
-    );
+    eventually("no volumes", async || Ok(volumes.list(&ListParams::default()).await?.items.is_empty().then_some(())))
+        .await?;
+    ensure!(scene.cloud.volumes.lock().is_empty(), "the cloud's volumes went too");
     Ok(())
 }
 
@@ -533,27 +361,12 @@ async fn nodes_leave(scene: &Scene) -> Result<()> {
         "spec": { "containers": [{ "name": "app", "image": "example.com/app:1" }] },
     }))?;
     pods.create(&PostParams::default(), &pod).await?;
-    eventually("a node for the pod", async || {
-        Ok(pods
-            .get("alone")
-            .await?
-            .spec
-            .and_then(|spec| spec.node_name))
-    })
-    .await?;
-    let names = [
-        "node-1".to_owned(),
-        "node-2".to_owned(),
-        "never-there".to_owned(),
-    ];
+    eventually("a node for the pod", async || Ok(pods.get("alone").await?.spec.and_then(|spec| spec.node_name)))
+        .await?;
+    let names = ["node-1".to_owned(), "node-2".to_owned(), "never-there".to_owned()];
     remove_nodes(&scene.client, &names).await?;
-    eventually("no pod", async || {
-        Ok(pods.get_opt("alone").await?.is_none().then_some(()))
-    })
-    .await?;
-    remove_nodes(&scene.client, &names)
-        .await
-        .context("removing what is gone already")?;
+    eventually("no pod", async || Ok(pods.get_opt("alone").await?.is_none().then_some(()))).await?;
+    remove_nodes(&scene.client, &names).await.context("removing what is gone already")?;
     Ok(())
 }
 
@@ -562,50 +375,24 @@ fn exists(pid: u32) -> bool {
 }
 
 async fn stops_and_comes_back(scene: Scene, options: ControlPlaneOptions) -> Result<()> {
-    let Scene {
-        control_plane,
-        client,
-        ..
-    } = scene;
+    let Scene { control_plane, client, .. } = scene;
     let names: Api<Namespace> = Api::all(client);
-    names
-        .create(
-            &PostParams::default(),
-            &serde_json::from_value(json!({ "metadata": { "name": "kept" } }))?,
-        )
-        .await?;
-    let (endpoint, ca, pids) = (
-        control_plane.endpoint().to_owned(),
-        control_plane.ca_pem().to_owned(),
-        control_plane.pids(),
-    );
+    names.create(&PostParams::default(), &serde_json::from_value(json!({ "metadata": { "name": "kept" } }))?).await?;
+    let (endpoint, ca, pids) =
+        (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned(), control_plane.pids());
     ensure!(control_plane.is_alive() && pids.len() == 5, "{pids:?}");
     let started = Instant::now();
     control_plane.stop().await;
     tracing_line(&format!("stopped after {:?}", started.elapsed()));
-    ensure!(
-        pids.iter().all(|pid| !exists(*pid)),
-        "left behind: {pids:?}"
-    );
+    ensure!(pids.iter().all(|pid| !exists(*pid)), "left behind: {pids:?}");
 
     let again = ControlPlane::start(options).await?;
-    ensure!(
-        again.ca_pem() == ca,
-        "the same cluster has the same authority"
-    );
-    ensure!(
-        again.endpoint() == endpoint,
-        "and its port, which nobody has taken"
-    );
-    Api::<Namespace>::all(again.kube_client()?)
-        .get("kept")
-        .await?;
+    ensure!(again.ca_pem() == ca, "the same cluster has the same authority");
+    ensure!(again.endpoint() == endpoint, "and its port, which nobody has taken");
+    Api::<Namespace>::all(again.kube_client()?).get("kept").await?;
     let pids = again.pids();
     drop(again);
-    ensure!(
-        pids.iter().all(|pid| !exists(*pid)),
-        "left behind by dropping: {pids:?}"
-    );
+    ensure!(pids.iter().all(|pid| !exists(*pid)), "left behind by dropping: {pids:?}");
     Ok(())
 }
 
@@ -621,14 +408,9 @@ fn parent_to_be_killed() -> Result<()> {
     let artifacts = artifacts()?;
     // The runtime ends before the parent does: children must belong to a thread that stays.
     let runtime = tokio::runtime::Runtime::new()?;
-    let control_plane = runtime.block_on(ControlPlane::start(ControlPlaneOptions::new(
-        artifacts, folder,
-    )))?;
+    let control_plane = runtime.block_on(ControlPlane::start(ControlPlaneOptions::new(artifacts, folder)))?;
     drop(runtime);
-    ensure!(
-        control_plane.is_alive(),
-        "a runtime's end ended the control plane"
-    );
+    ensure!(control_plane.is_alive(), "a runtime's end ended the control plane");
     let unfinished = Path::new(&file).with_extension("unfinished");
     std::fs::write(&unfinished, serde_json::to_vec(&control_plane.pids())?)?;
     std::fs::rename(unfinished, file)?;
@@ -652,15 +434,10 @@ async fn nothing_survives_a_killed_parent() -> Result<()> {
     })
     .await;
     let running = pids.and_then(|pids| Ok(serde_json::from_slice::<Vec<u32>>(&pids)?));
-    let seen_alive = running
-        .as_ref()
-        .is_ok_and(|pids| pids.iter().all(|pid| exists(*pid)));
+    let seen_alive = running.as_ref().is_ok_and(|pids| pids.iter().all(|pid| exists(*pid)));
     parent.kill()?;
     parent.wait()?;
     let pids = running?;
     ensure!(seen_alive && pids.len() == 5, "{pids:?}");
-    eventually("none of them", async || {
-        Ok(pids.iter().all(|pid| !exists(*pid)).then_some(()))
-    })
-    .await
+    eventually("none of them", async || Ok(pids.iter().all(|pid| !exists(*pid)).then_some(()))).await
 }

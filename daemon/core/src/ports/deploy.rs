@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::{
-    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, Timestamp,
-    stage::RemovedObject, tenant::Endpoint,
+    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, Timestamp, stage::RemovedObject, tenant::Endpoint,
 };
 
 /// Short-lived access to a tenant's Kubernetes API.
@@ -96,11 +95,7 @@ pub trait Deployer: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Failure::kind`] says.
-    async fn ensure_release(
-        &self,
-        target: &DeployTarget,
-        app: &AppName,
-    ) -> Result<StageProgress, Failure>;
+    async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure>;
 
     /// Addresses that the stack's entry points got from the cloud, for the DNS records that
     /// the stack declares: fully qualified name → load balancer host name or address.
@@ -108,10 +103,7 @@ pub trait Deployer: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Failure::kind`] says.
-    async fn entry_points(
-        &self,
-        target: &DeployTarget,
-    ) -> Result<Option<BTreeMap<String, String>>, Failure>;
+    async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure>;
 
     /// Judges the environment as the customer will use it.
     ///
@@ -125,10 +117,7 @@ pub trait Deployer: Send + Sync + 'static {
     ///
     /// # Errors
     /// TRANSIENT when the API server can't be reached.
-    async fn teardown(
-        &self,
-        target: &DeployTarget,
-    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 }
 
 /// Issues short-lived access to tenants' API servers. Changes nothing anywhere.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ClassName, CustomerId, Direction, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
-    TenantUid, Timestamp, tenant::TenantStatus,
+    ClassName, CustomerId, Direction, Offer, Operation, OperationId, OperationKind, OperationOutcome, ProviderName,
+    StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, tenant::TenantStatus,
 };
 
 /// What can go wrong in a store.
@@ -225,11 +224,7 @@ pub trait TenantStore: Send + Sync + 'static {
 
     /// The answer to an earlier request of the customer with the same request id, if there was
     /// one. RequestIdReused if that asked for something else.
-    async fn replayed(
-        &self,
-        customer: &CustomerId,
-        request: &RequestKey,
-    ) -> Result<Option<Accepted>, StoreError>;
+    async fn replayed(&self, customer: &CustomerId, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
 
     /// A tenant by name.
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
@@ -248,8 +243,7 @@ pub trait TenantStore: Send + Sync + 'static {
     ) -> Result<Accepted, StoreError>;
 
     /// Accepts deletion. Deleting what is being deleted returns the running operation.
-    async fn delete(&self, name: &TenantName, request: DeleteRequest)
-    -> Result<Accepted, StoreError>;
+    async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
     /// Asks for cancellation of a running operation. FailedPrecondition for a delete.
     async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
@@ -341,12 +335,7 @@ pub trait WorkStore: Send + Sync + 'static {
     /// Claims up to `limit` due tenants whose lease is free or over, most urgent first
     /// (deletes, then creates and updates, then resyncs; fair between customers), raising
     /// each one's fence.
-    async fn claim(
-        &self,
-        owner: &str,
-        limit: u32,
-        lease_ttl: Duration,
-    ) -> Result<Vec<Claim>, StoreError>;
+    async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError>;
 
     /// Loads what is needed to decide.
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError>;

@@ -3,8 +3,8 @@
 mod spec;
 
 pub use spec::{
-    Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX, STORAGE_GIB_MAX, SpecInput,
-    StorageSize, TenantSpec, Violation, Violations,
+    Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX, STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec,
+    Violation, Violations,
 };
 
 use serde::{Deserialize, Serialize};

@@ -210,15 +210,11 @@ impl TenantSpec {
         if input.display_name.chars().count() > DISPLAY_NAME_CHARS_MAX
             || input.display_name.chars().any(char::is_control)
         {
-            problems.add(
-                "display_name",
-                format!("must have at most {DISPLAY_NAME_CHARS_MAX} printable characters"),
-            );
+            problems.add("display_name", format!("must have at most {DISPLAY_NAME_CHARS_MAX} printable characters"));
         }
         check_labels(&input.labels, &mut problems);
-        let class = (!input.class.is_empty())
-            .then(|| problems.check("class", input.class.parse::<ClassName>()))
-            .flatten();
+        let class =
+            (!input.class.is_empty()).then(|| problems.check("class", input.class.parse::<ClassName>())).flatten();
         if !region_ok(&input.region) {
             problems.add("region", "must be a region name such as eu-central-1");
         }
@@ -226,9 +222,7 @@ impl TenantSpec {
         let storage = problems.check(
             "storage_gib",
             u32::try_from(input.storage_gib)
-                .map_err(|_| {
-                    format!("must be 1 to {STORAGE_GIB_MAX} GiB, not {}", input.storage_gib)
-                })
+                .map_err(|_| format!("must be 1 to {STORAGE_GIB_MAX} GiB, not {}", input.storage_gib))
                 .and_then(StorageSize::try_from),
         );
         let node_count = match input.node_count {
@@ -292,11 +286,7 @@ impl TenantSpec {
         if new.storage < self.storage {
             problems.add(
                 "storage_gib",
-                format!(
-                    "can only grow: it is {} GiB, {} were asked for",
-                    self.storage.gib(),
-                    new.storage.gib()
-                ),
+                format!("can only grow: it is {} GiB, {} were asked for", self.storage.gib(), new.storage.gib()),
             );
         }
         problems.0
@@ -316,10 +306,7 @@ fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Collector) {
     let outer = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
     let ok = |text: &str| {
         let bytes = text.as_bytes();
-        bytes.len() <= LABEL_CHARS_MAX
-            && bytes.iter().all(|b| inner(*b))
-            && outer(bytes.first())
-            && outer(bytes.last())
+        bytes.len() <= LABEL_CHARS_MAX && bytes.iter().all(|b| inner(*b)) && outer(bytes.first()) && outer(bytes.last())
     };
     for (key, value) in labels {
         if key.is_empty() || !ok(key) || !ok(value) {

@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use landlord_core::{
-    Catalog, ClassName, ProviderName, ports::ProviderKey,
-};
+use landlord_core::{Catalog, ClassName, ProviderName, ports::ProviderKey};
 use secrecy::SecretString;
 
 use super::{Config, Provider, print::is_secret};
@@ -69,17 +67,11 @@ fn check_server(config: &Config, problems: &mut Vec<String>) {
             "server.tcp_listen: {listen:?} is not a loopback address; TCP clients are not \
              authenticated, so put a proxy that authenticates in front of the unix socket"
         )),
-        Err(_) => problems.push(format!(
-            "server.tcp_listen: {listen:?} is not an address such as 127.0.0.1:7443"
-        )),
+        Err(_) => problems.push(format!("server.tcp_listen: {listen:?} is not an address such as 127.0.0.1:7443")),
     }
 }
 
-fn check_providers(
-    config: &Config,
-    catalog: &mut Catalog,
-    problems: &mut Vec<String>,
-) -> Vec<ProviderSetup> {
+fn check_providers(config: &Config, catalog: &mut Catalog, problems: &mut Vec<String>) -> Vec<ProviderSetup> {
     let mut setups = Vec::new();
     for (name, provider) in &config.providers {
         let at = format!("providers.{name}");
@@ -92,10 +84,7 @@ fn check_providers(
         };
         check_pin(&at, provider, problems);
         if !(TIME_SCALE_MIN..=1.0).contains(&provider.time_scale) {
-            problems.push(format!(
-                "{at}.time_scale: must be {TIME_SCALE_MIN} to 1.0, not {}",
-                provider.time_scale
-            ));
+            problems.push(format!("{at}.time_scale: must be {TIME_SCALE_MIN} to 1.0, not {}", provider.time_scale));
         }
         if provider.credentials.is_empty() {
             problems.push(format!("{at}.credentials: name at least one credential scope"));
@@ -103,16 +92,10 @@ fn check_providers(
         for (scope, credentials) in &provider.credentials {
             let key = ProviderKey { provider: provider_name.clone(), credentials: scope.clone() };
             if !credentials.account.is_empty() {
-                catalog
-                    .accounts
-                    .insert((provider_name.clone(), scope.clone()), credentials.account.clone());
+                catalog.accounts.insert((provider_name.clone(), scope.clone()), credentials.account.clone());
             }
             match resolve(&format!("{at}.credentials.{scope}"), &credentials.settings) {
-                Ok(json) => setups.push(ProviderSetup {
-                    key,
-                    provider: provider.clone(),
-                    credential_json: json,
-                }),
+                Ok(json) => setups.push(ProviderSetup { key, provider: provider.clone(), credential_json: json }),
                 Err(mut more) => problems.append(&mut more),
             }
         }
@@ -123,20 +106,15 @@ fn check_providers(
 fn check_pin(at: &str, provider: &Provider, problems: &mut Vec<String>) {
     let hex64 = provider.sha256.len() == 64 && provider.sha256.bytes().all(|b| b.is_ascii_hexdigit());
     if provider.sha256.is_empty() && !provider.allow_unpinned {
-        problems.push(format!(
-            "{at}.sha256: is missing; put the output of `sha256sum {}` here",
-            provider.plugin.display()
-        ));
+        problems
+            .push(format!("{at}.sha256: is missing; put the output of `sha256sum {}` here", provider.plugin.display()));
     } else if !provider.sha256.is_empty() && !hex64 {
         problems.push(format!("{at}.sha256: must be 64 hexadecimal digits"));
     }
 }
 
 /// Replaces `*_file` keys by the content of the files they name.
-fn resolve(
-    at: &str,
-    settings: &serde_json::Map<String, serde_json::Value>,
-) -> Result<SecretString, Vec<String>> {
+fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) -> Result<SecretString, Vec<String>> {
     let mut problems = Vec::new();
     let mut resolved = serde_json::Map::new();
     for (key, value) in settings {
@@ -189,15 +167,11 @@ fn check_classes(config: &Config, catalog: &mut Catalog, problems: &mut Vec<Stri
             }
         };
         match config.providers.get(class.provider.as_str()) {
-            None => problems.push(format!(
-                "{at}.provider: providers.{} is not configured",
-                class.provider
+            None => problems.push(format!("{at}.provider: providers.{} is not configured", class.provider)),
+            Some(provider) if !provider.credentials.contains_key(&class.credentials) => problems.push(format!(
+                "{at}.credentials: providers.{}.credentials.{} is not configured",
+                class.provider, class.credentials
             )),
-            Some(provider) if !provider.credentials.contains_key(&class.credentials) => problems
-                .push(format!(
-                    "{at}.credentials: providers.{}.credentials.{} is not configured",
-                    class.provider, class.credentials
-                )),
             Some(_) => {}
         }
         if class.level != landlord_core::Level::Cluster {

@@ -76,9 +76,8 @@ fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let mut all = vec![file.to_owned()];
     let folder = file.with_file_name("conf.d");
     if folder.is_dir() {
-        let entries = std::fs::read_dir(&folder).map_err(|error| {
-            LoadError(format!("can't list {}: {error}", folder.display()))
-        })?;
+        let entries = std::fs::read_dir(&folder)
+            .map_err(|error| LoadError(format!("can't list {}: {error}", folder.display())))?;
         let mut more: Vec<PathBuf> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))

@@ -55,10 +55,7 @@ fn classic(call: &Call) -> Result<Reply> {
 
 fn not_found(kind: Kind) -> AwsError {
     match kind {
-        Kind::LoadBalancer => AwsError::new(
-            "LoadBalancerNotFound",
-            "One or more load balancers not found",
-        ),
+        Kind::LoadBalancer => AwsError::new("LoadBalancerNotFound", "One or more load balancers not found"),
         _ => AwsError::new("TargetGroupNotFound", "One or more target groups not found"),
     }
 }
@@ -84,62 +81,34 @@ fn describe(ctx: &mut Ctx<'_>, call: &Call, kind: Kind, x: &mut Xml) -> Result<(
         return Err(not_found(kind));
     }
     let after = p.text("Marker");
-    let size: usize = p
-        .get("PageSize")
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(400);
+    let size: usize = p.get("PageSize").and_then(|s| s.parse().ok()).unwrap_or(400);
     found.retain(|o| o.id.as_str() > after);
-    let next = found
-        .get(size.saturating_sub(1))
-        .filter(|_| found.len() > size)
-        .map(|o| o.id.clone());
+    let next = found.get(size.saturating_sub(1)).filter(|_| found.len() > size).map(|o| o.id.clone());
     found.truncate(size);
-    x.list(
-        set,
-        "member",
-        &found,
-        if kind == Kind::LoadBalancer {
-            render_balancer
-        } else {
-            render_group
-        },
-    );
+    x.list(set, "member", &found, if kind == Kind::LoadBalancer { render_balancer } else { render_group });
     x.leaf_opt("NextMarker", next);
     Ok(())
 }
 
 fn render_balancer(x: &mut Xml, o: &Object) {
-    x.leaf("LoadBalancerArn", &o.id)
-        .leaf("LoadBalancerName", o.name.as_deref().unwrap_or_default());
-    x.leaf("DNSName", o.text("dns_name"))
-        .leaf("CanonicalHostedZoneId", "Z2IFOLAFXWLO4F");
-    x.leaf("CreatedTime", iso8601(o.created_us))
-        .leaf("Scheme", o.text("scheme"))
-        .leaf("Type", "network");
-    x.leaf("VpcId", o.vpc.as_deref().unwrap_or_default())
-        .leaf("IpAddressType", "ipv4");
+    x.leaf("LoadBalancerArn", &o.id).leaf("LoadBalancerName", o.name.as_deref().unwrap_or_default());
+    x.leaf("DNSName", o.text("dns_name")).leaf("CanonicalHostedZoneId", "Z2IFOLAFXWLO4F");
+    x.leaf("CreatedTime", iso8601(o.created_us)).leaf("Scheme", o.text("scheme")).leaf("Type", "network");
+    x.leaf("VpcId", o.vpc.as_deref().unwrap_or_default()).leaf("IpAddressType", "ipv4");
     x.node("State", |x| {
         x.leaf("Code", &o.state);
     });
-    x.list(
-        "AvailabilityZones",
-        "member",
-        o.texts("subnets"),
-        |x, subnet| {
-            x.leaf("SubnetId", subnet);
-        },
-    );
+    x.list("AvailabilityZones", "member", o.texts("subnets"), |x, subnet| {
+        x.leaf("SubnetId", subnet);
+    });
     x.list("SecurityGroups", "member", o.texts("groups"), |x, g| {
         x.raw(g);
     });
 }
 
 fn render_group(x: &mut Xml, o: &Object) {
-    x.leaf("TargetGroupArn", &o.id)
-        .leaf("TargetGroupName", o.name.as_deref().unwrap_or_default());
-    x.leaf("Protocol", "TCP")
-        .leaf("Port", 80)
-        .leaf("VpcId", o.vpc.as_deref().unwrap_or_default());
+    x.leaf("TargetGroupArn", &o.id).leaf("TargetGroupName", o.name.as_deref().unwrap_or_default());
+    x.leaf("Protocol", "TCP").leaf("Port", 80).leaf("VpcId", o.vpc.as_deref().unwrap_or_default());
     x.leaf("TargetType", "instance");
     let balancer = Some(o.text("load_balancer")).filter(|b| !b.is_empty());
     x.list("LoadBalancerArns", "member", balancer, |x, arn| {
@@ -150,16 +119,11 @@ fn render_group(x: &mut Xml, o: &Object) {
 fn describe_tags(ctx: &mut Ctx<'_>, arns: &[String], x: &mut Xml) -> Result<()> {
     let mut found = Vec::new();
     for arn in arns {
-        let kind = if arn.contains(":targetgroup/") {
-            Kind::TargetGroup
-        } else {
-            Kind::LoadBalancer
-        };
+        let kind = if arn.contains(":targetgroup/") { Kind::TargetGroup } else { Kind::LoadBalancer };
         found.push(ctx.seen(arn).ok_or_else(|| not_found(kind))?);
     }
     x.list("TagDescriptions", "member", &found, |x, o| {
-        x.leaf("ResourceArn", &o.id)
-            .tags("Tags", "member", ("Key", "Value"), &o.tags);
+        x.leaf("ResourceArn", &o.id).tags("Tags", "member", ("Key", "Value"), &o.tags);
     });
     Ok(())
 }
@@ -216,16 +180,10 @@ pub struct NewBalancer {
 pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
     let present = ctx.scope().count(Kind::LoadBalancer);
     ctx.within_quota("load-balancers", present).map_err(|_| {
-        AwsError::new(
-            "TooManyLoadBalancers",
-            "You've reached the limit on the number of load balancers",
-        )
+        AwsError::new("TooManyLoadBalancers", "You've reached the limit on the number of load balancers")
     })?;
     let hash = ctx.world.hex(16);
-    let arn = ctx.arn(
-        "elasticloadbalancing",
-        &format!("loadbalancer/net/{}/{hash}", new.name),
-    );
+    let arn = ctx.arn("elasticloadbalancing", &format!("loadbalancer/net/{}/{hash}", new.name));
     let dns_name = format!("{}-{hash}.elb.{}.amazonaws.com", new.name, ctx.key.region);
     let mut balancer = Object::new(Kind::LoadBalancer, &arn, arn.clone(), ctx.now);
     balancer.name = Some(new.name.clone());
@@ -239,10 +197,7 @@ pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
         .with("subnets", new.subnets.clone())
         .with("groups", new.groups.clone());
     ctx.create(balancer);
-    let group_arn = ctx.arn(
-        "elasticloadbalancing",
-        &format!("targetgroup/{}/{hash}", new.name),
-    );
+    let group_arn = ctx.arn("elasticloadbalancing", &format!("targetgroup/{}/{hash}", new.name));
     let mut group = Object::new(Kind::TargetGroup, &group_arn, group_arn.clone(), ctx.now);
     group.name = Some(new.name.clone());
     group.vpc = Some(new.vpc);
@@ -257,22 +212,12 @@ pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
             owner: Some(Owner::Service),
             attached_to: arn.clone(),
             // An internet-facing one has a public address in each subnet, which keeps the gateway attached.
-            public_ip: if new.scheme == "internal" {
-                String::new()
-            } else {
-                "198.51.100.1".to_owned()
-            },
+            public_ip: if new.scheme == "internal" { String::new() } else { "198.51.100.1".to_owned() },
         };
         interfaces::create_interface(ctx, &subnet, request, Tags::new())?;
     }
     let ms = ctx.draw(duration::LOAD_BALANCER_CREATE, &arn);
     ctx.begin_work("create", &arn, ms);
-    ctx.after(
-        ms,
-        Step::SetState {
-            id: arn.clone(),
-            state: "active".to_owned(),
-        },
-    );
+    ctx.after(ms, Step::SetState { id: arn.clone(), state: "active".to_owned() });
     Ok((arn, dns_name))
 }

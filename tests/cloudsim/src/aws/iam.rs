@@ -14,16 +14,11 @@ use crate::{
 
 /// The error for what does not exist.
 pub fn no_such_entity(what: &str, name: &str) -> AwsError {
-    AwsError::new(
-        "NoSuchEntity",
-        format!("The {what} with name {name} cannot be found."),
-    )
-    .status(404)
+    AwsError::new("NoSuchEntity", format!("The {what} with name {name} cannot be found.")).status(404)
 }
 
 fn role(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
-    ctx.named(Kind::Role, name)
-        .ok_or_else(|| no_such_entity("role", name))
+    ctx.named(Kind::Role, name).ok_or_else(|| no_such_entity("role", name))
 }
 
 /// Answers a call.
@@ -42,61 +37,39 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "CreateRole" => {
             let document = p.text("AssumeRolePolicyDocument");
             create_role(ctx, name, document, p.tags("Tags.member"), &[])?;
-            let role = ctx
-                .scope()
-                .named(Kind::Role, name)
-                .cloned()
-                .ok_or_else(|| no_such_entity("role", name))?;
+            let role = ctx.scope().named(Kind::Role, name).cloned().ok_or_else(|| no_such_entity("role", name))?;
             x.node("Role", |x| render(x, &role));
         }
         "DeleteRole" => delete_role(ctx, name)?,
         "ListRoles" => list_roles(ctx, call, &mut x),
         "ListRoleTags" => {
             let role = role(ctx, name)?;
-            x.tags("Tags", "member", ("Key", "Value"), &role.tags)
-                .leaf("IsTruncated", false);
+            x.tags("Tags", "member", ("Key", "Value"), &role.tags).leaf("IsTruncated", false);
         }
         "TagRole" => {
             let role = role(ctx, name)?;
             ctx.tag(&role.id, p.tags("Tags.member"));
         }
         "AttachRolePolicy" | "DetachRolePolicy" => {
-            change_policies(
-                ctx,
-                name,
-                p.text("PolicyArn"),
-                call.action == "AttachRolePolicy",
-            )?;
+            change_policies(ctx, name, p.text("PolicyArn"), call.action == "AttachRolePolicy")?;
         }
         "ListAttachedRolePolicies" => {
             let role = role(ctx, name)?;
-            x.list(
-                "AttachedPolicies",
-                "member",
-                role.texts("policies"),
-                |x, arn| {
-                    x.leaf("PolicyName", arn.rsplit('/').next().unwrap_or(arn))
-                        .leaf("PolicyArn", arn);
-                },
-            );
+            x.list("AttachedPolicies", "member", role.texts("policies"), |x, arn| {
+                x.leaf("PolicyName", arn.rsplit('/').next().unwrap_or(arn)).leaf("PolicyArn", arn);
+            });
             x.leaf("IsTruncated", false);
         }
         "ListRolePolicies" => {
             let role = role(ctx, name)?;
-            x.list(
-                "PolicyNames",
-                "member",
-                role.texts("inline_policies"),
-                |x, name| {
-                    x.raw(&quick_xml::escape::escape(name));
-                },
-            );
+            x.list("PolicyNames", "member", role.texts("inline_policies"), |x, name| {
+                x.raw(&quick_xml::escape::escape(name));
+            });
             x.leaf("IsTruncated", false);
         }
         "ListInstanceProfilesForRole" => {
             role(ctx, name)?;
-            x.node("InstanceProfiles", |_| {})
-                .leaf("IsTruncated", false);
+            x.node("InstanceProfiles", |_| {}).leaf("IsTruncated", false);
         }
         _ => return Err(unknown_action(call)),
     }
@@ -105,40 +78,26 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 
 fn render(x: &mut Xml, role: &Object) {
     let name = role.name.as_deref().unwrap_or_default();
-    x.leaf("Path", "/")
-        .leaf("RoleName", name)
-        .leaf("RoleId", role.text("role_id"))
-        .leaf("Arn", &role.arn);
-    x.leaf("CreateDate", iso8601(role.created_us))
-        .leaf("MaxSessionDuration", 3_600);
-    x.leaf(
-        "AssumeRolePolicyDocument",
-        crate::sigv4::encode(role.text("assume_role_policy")),
-    );
+    x.leaf("Path", "/").leaf("RoleName", name).leaf("RoleId", role.text("role_id")).leaf("Arn", &role.arn);
+    x.leaf("CreateDate", iso8601(role.created_us)).leaf("MaxSessionDuration", 3_600);
+    x.leaf("AssumeRolePolicyDocument", crate::sigv4::encode(role.text("assume_role_policy")));
     x.tags("Tags", "member", ("Key", "Value"), &role.tags);
 }
 
 fn list_roles(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) {
     let after = call.params.text("Marker").to_owned();
-    let limit: usize = call
-        .params
-        .get("MaxItems")
-        .and_then(|m| m.parse().ok())
-        .unwrap_or(100);
+    let limit: usize = call.params.get("MaxItems").and_then(|m| m.parse().ok()).unwrap_or(100);
     let horizon = ctx.horizon;
     let mut roles: Vec<Object> = ctx
         .scope()
         .named_under(Kind::Role, "")
-        .filter(|o| {
-            o.name.as_deref() > Some(after.as_str()) && horizon.is_none_or(|h| o.created_us <= h)
-        })
+        .filter(|o| o.name.as_deref() > Some(after.as_str()) && horizon.is_none_or(|h| o.created_us <= h))
         .take(limit + 1)
         .cloned()
         .collect();
     let more = roles.len() > limit;
     roles.truncate(limit);
-    x.list("Roles", "member", &roles, render)
-        .leaf("IsTruncated", more);
+    x.list("Roles", "member", &roles, render).leaf("IsTruncated", more);
     if more {
         x.leaf_opt("Marker", roles.last().and_then(|r| r.name.clone()));
     }
@@ -148,33 +107,18 @@ fn list_roles(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) {
 ///
 /// # Errors
 /// Name taken, bad trust policy, quota.
-pub fn create_role(
-    ctx: &mut Ctx<'_>,
-    name: &str,
-    trust: &str,
-    tags: Tags,
-    policies: &[String],
-) -> Result<String> {
+pub fn create_role(ctx: &mut Ctx<'_>, name: &str, trust: &str, tags: Tags, policies: &[String]) -> Result<String> {
     if name.is_empty() || name.len() > 64 || name.contains(['/', ' ', ':']) {
         return Err(AwsError::new(
             "ValidationError",
-            format!(
-                "1 validation error detected: Value '{name}' at 'roleName' failed to satisfy constraint"
-            ),
+            format!("1 validation error detected: Value '{name}' at 'roleName' failed to satisfy constraint"),
         ));
     }
     if serde_json::from_str::<serde_json::Value>(trust).is_err() {
-        return Err(AwsError::new(
-            "MalformedPolicyDocument",
-            "This policy contains invalid Json",
-        ));
+        return Err(AwsError::new("MalformedPolicyDocument", "This policy contains invalid Json"));
     }
     if ctx.scope().named(Kind::Role, name).is_some() {
-        return Err(AwsError::new(
-            "EntityAlreadyExists",
-            format!("Role with name {name} already exists."),
-        )
-        .status(409));
+        return Err(AwsError::new("EntityAlreadyExists", format!("Role with name {name} already exists.")).status(409));
     }
     let present = ctx.scope().count(Kind::Role);
     if let Err(limit) = ctx.within_quota("roles", present) {
@@ -186,11 +130,7 @@ pub fn create_role(
     role.name = Some(name.to_owned());
     role.tags = tags;
     let role_id = format!("AROA{}", ctx.world.capitals(17));
-    ctx.create(
-        role.with("role_id", role_id)
-            .with("assume_role_policy", trust)
-            .with("policies", policies.to_vec()),
-    );
+    ctx.create(role.with("role_id", role_id).with("assume_role_policy", trust).with("policies", policies.to_vec()));
     Ok(arn)
 }
 
@@ -204,10 +144,7 @@ pub fn delete_role(ctx: &mut Ctx<'_>, name: &str) -> Result<()> {
         let message = "Cannot delete entity, must detach all policies first.";
         return Err(AwsError::new("DeleteConflict", message).status(409));
     }
-    let profiled = ctx
-        .scope()
-        .of_kind(Kind::InstanceProfile)
-        .any(|p| p.texts("roles").any(|r| r == name));
+    let profiled = ctx.scope().of_kind(Kind::InstanceProfile).any(|p| p.texts("roles").any(|r| r == name));
     if profiled {
         let message = "Cannot delete entity, must remove roles from instance profile first.";
         return Err(AwsError::new("DeleteConflict", message).status(409));
@@ -229,9 +166,7 @@ pub fn change_policies(ctx: &mut Ctx<'_>, name: &str, arn: &str, attach: bool) -
         (true, false) => policies.push(arn.to_owned()),
         (false, true) => policies.retain(|p| p != arn),
         (false, false) => {
-            return Err(
-                AwsError::new("NoSuchEntity", format!("Policy {arn} was not found.")).status(404),
-            );
+            return Err(AwsError::new("NoSuchEntity", format!("Policy {arn} was not found.")).status(404));
         }
     }
     ctx.change(&role.id, |o| o.set("policies", policies));

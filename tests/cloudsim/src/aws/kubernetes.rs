@@ -29,18 +29,11 @@ fn name_of(cluster: &Object) -> String {
 fn owned(ctx: &mut Ctx<'_>, cluster: &Object, kind: Kind) -> Vec<Object> {
     let key = format!("kubernetes.io/cluster/{}", name_of(cluster));
     let made = |o: &&Object| o.kind == kind && o.is_live() && o.owner == Owner::Kubernetes;
-    ctx.scope()
-        .tagged(&key, "owned")
-        .filter(made)
-        .cloned()
-        .collect()
+    ctx.scope().tagged(&key, "owned").filter(made).cloned().collect()
 }
 
 fn service_tags(cluster: &Object, service: &ServiceSeen) -> Tags {
-    let (name, service) = (
-        name_of(cluster),
-        format!("{}/{}", service.namespace, service.name),
-    );
+    let (name, service) = (name_of(cluster), format!("{}/{}", service.namespace, service.name));
     Tags::from([
         (format!("kubernetes.io/cluster/{name}"), "owned".to_owned()),
         ("elbv2.k8s.aws/cluster".to_owned(), name),
@@ -50,43 +43,20 @@ fn service_tags(cluster: &Object, service: &ServiceSeen) -> Tags {
 }
 
 /// Makes the load balancer of a Service with its security group; gives its DNS name once it is active.
-pub fn ensure_load_balancer(
-    ctx: &mut Ctx<'_>,
-    cluster: &Object,
-    service: &ServiceSeen,
-) -> Option<String> {
-    let present = owned(ctx, cluster, Kind::LoadBalancer)
-        .into_iter()
-        .find(|o| o.text("service_uid") == service.uid);
+pub fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
+    let present = owned(ctx, cluster, Kind::LoadBalancer).into_iter().find(|o| o.text("service_uid") == service.uid);
     if let Some(balancer) = present {
         return (balancer.state == "active").then(|| balancer.text("dns_name").to_owned());
     }
     let group = ensure_group(ctx, cluster, service)?;
     let hash = hex::encode(Sha256::digest(format!("{}{}", cluster.id, service.uid)));
-    let short = |text: &str| {
-        text.chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(8)
-            .collect::<String>()
-    };
+    let short = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).take(8).collect::<String>();
     let new = elbv2::NewBalancer {
-        name: format!(
-            "k8s-{}-{}-{}",
-            short(&service.namespace),
-            short(&service.name),
-            &hash[..10]
-        ),
+        name: format!("k8s-{}-{}-{}", short(&service.namespace), short(&service.name), &hash[..10]),
         vpc: cluster.text("vpc").to_owned(),
-        subnets: doc_texts(cluster, "/resourcesVpcConfig/subnetIds")
-            .into_iter()
-            .take(2)
-            .collect(),
+        subnets: doc_texts(cluster, "/resourcesVpcConfig/subnetIds").into_iter().take(2).collect(),
         groups: vec![group.clone()],
-        scheme: if service.internal {
-            "internal"
-        } else {
-            "internet-facing"
-        },
+        scheme: if service.internal { "internal" } else { "internet-facing" },
         tags: service_tags(cluster, service),
     };
     match elbv2::create(ctx, new) {
@@ -94,33 +64,21 @@ pub fn ensure_load_balancer(
             ctx.adjust(&arn, |o| o.set("service_uid", service.uid.clone()));
             ctx.adjust(&group, |o| o.set("balancer", arn));
         }
-        Err(error) => ctx.remark(format!(
-            "no load balancer for {}/{}: {error}",
-            service.namespace, service.name
-        )),
+        Err(error) => ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name)),
     }
     None
 }
 
 /// The load balancer's own security group, let into the cluster's group: a reference that must go before the group can.
 fn ensure_group(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-    let present = owned(ctx, cluster, Kind::SecurityGroup)
-        .into_iter()
-        .find(|o| o.text("service_uid") == service.uid);
+    let present = owned(ctx, cluster, Kind::SecurityGroup).into_iter().find(|o| o.text("service_uid") == service.uid);
     if let Some(group) = present {
         return Some(group.id);
     }
     let uid: String = service.uid.chars().filter(|c| *c != '-').take(32).collect();
-    let (vpc, tags) = (
-        cluster.text("vpc").to_owned(),
-        service_tags(cluster, service),
-    );
-    let description = format!(
-        "Security group for Kubernetes ELB {uid} ({}/{})",
-        service.namespace, service.name
-    );
-    let group =
-        security::create_group(ctx, &vpc, &format!("k8s-elb-{uid}"), &description, tags).ok()?;
+    let (vpc, tags) = (cluster.text("vpc").to_owned(), service_tags(cluster, service));
+    let description = format!("Security group for Kubernetes ELB {uid} ({}/{})", service.namespace, service.name);
+    let group = security::create_group(ctx, &vpc, &format!("k8s-elb-{uid}"), &description, tags).ok()?;
     ctx.adjust(&group, |o| {
         o.owner = Owner::Kubernetes;
         o.set("service_uid", service.uid.clone());
@@ -141,33 +99,19 @@ fn ensure_group(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> O
 /// Deletes the load balancer of a Service, then its group; true once nothing is left.
 pub fn delete_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
     let of_service = |o: &Object| o.text("service_uid") == uid;
-    if let Some(balancer) = owned(ctx, cluster, Kind::LoadBalancer)
-        .into_iter()
-        .find(of_service)
-    {
+    if let Some(balancer) = owned(ctx, cluster, Kind::LoadBalancer).into_iter().find(of_service) {
         let groups = owned(ctx, cluster, Kind::TargetGroup);
         elbv2::delete_load_balancer(ctx, &balancer.id);
-        for group in groups
-            .iter()
-            .filter(|g| g.text("load_balancer") == balancer.id)
-        {
+        for group in groups.iter().filter(|g| g.text("load_balancer") == balancer.id) {
             ctx.delete(&group.id);
         }
         return false;
     }
-    let Some(group) = owned(ctx, cluster, Kind::SecurityGroup)
-        .into_iter()
-        .find(of_service)
-    else {
+    let Some(group) = owned(ctx, cluster, Kind::SecurityGroup).into_iter().find(of_service) else {
         return true;
     };
     let interfaces = format!("{}/", group.text("balancer"));
-    if ctx
-        .scope()
-        .named_under(Kind::NetworkInterface, &interfaces)
-        .next()
-        .is_some()
-    {
+    if ctx.scope().named_under(Kind::NetworkInterface, &interfaces).next().is_some() {
         return false;
     }
     forget_group(ctx, &group);
@@ -186,10 +130,7 @@ fn forget_group(ctx: &mut Ctx<'_>, group: &Object) {
         .cloned()
         .collect();
     for other in referring {
-        for rule in security::rules(&other, "ingress")
-            .iter()
-            .filter(|r| names_it(r))
-        {
+        for rule in security::rules(&other, "ingress").iter().filter(|r| names_it(r)) {
             security::remove_rule(ctx, &other.id, "ingress", rule);
         }
     }
@@ -198,10 +139,7 @@ fn forget_group(ctx: &mut Ctx<'_>, group: &Object) {
 /// Makes the disk of a claim and attaches it to a node of its zone; `None` while the driver does not run.
 pub fn ensure_volume(ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
     let name = name_of(cluster);
-    let driver = ctx
-        .scope()
-        .named(Kind::Addon, &format!("{name}/{DISK_DRIVER}"))
-        .map(|a| a.state.clone());
+    let driver = ctx.scope().named(Kind::Addon, &format!("{name}/{DISK_DRIVER}")).map(|a| a.state.clone());
     if !matches!(driver.as_deref(), Some("ACTIVE" | "UPDATING")) {
         return None;
     }
@@ -214,27 +152,12 @@ pub fn ensure_volume(ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -
         ("CSIVolumeName".to_owned(), volume.volume.clone()),
         ("KubernetesCluster".to_owned(), name.clone()),
         (format!("kubernetes.io/cluster/{name}"), "owned".to_owned()),
-        (
-            "kubernetes.io/created-for/pvc/name".to_owned(),
-            volume.claim.clone(),
-        ),
-        (
-            "kubernetes.io/created-for/pvc/namespace".to_owned(),
-            volume.namespace.clone(),
-        ),
-        (
-            "kubernetes.io/created-for/pv/name".to_owned(),
-            volume.volume.clone(),
-        ),
-        (
-            "Name".to_owned(),
-            format!("{name}-dynamic-{}", volume.volume),
-        ),
+        ("kubernetes.io/created-for/pvc/name".to_owned(), volume.claim.clone()),
+        ("kubernetes.io/created-for/pvc/namespace".to_owned(), volume.namespace.clone()),
+        ("kubernetes.io/created-for/pv/name".to_owned(), volume.volume.clone()),
+        ("Name".to_owned(), format!("{name}-dynamic-{}", volume.volume)),
     ]);
-    let zone = volume
-        .zone
-        .clone()
-        .unwrap_or_else(|| format!("{}a", ctx.key.region));
+    let zone = volume.zone.clone().unwrap_or_else(|| format!("{}a", ctx.key.region));
     let instance = ctx
         .scope()
         .tagged("eks:cluster-name", &name)

@@ -35,30 +35,19 @@ const MAX_SKEW_US: Micros = 15 * 60 * 1_000_000;
 /// # Errors
 /// If the request is not signed, or for no operation known here; the call is as far as it was read.
 #[expect(clippy::result_large_err, reason = "made once a request")]
-pub fn identify(
-    world: &mut World,
-    raw: &Raw,
-) -> std::result::Result<(Call, Option<AwsError>), (Call, AwsError)> {
+pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Option<AwsError>), (Call, AwsError)> {
     let mut call = Call {
         request_id: world.uuid(),
         method: raw.method.clone(),
-        path: raw
-            .path
-            .split('/')
-            .filter(|s| !s.is_empty())
-            .map(decode)
-            .collect(),
+        path: raw.path.split('/').filter(|s| !s.is_empty()).map(decode).collect(),
         params: Params::parse(&raw.query),
         query: raw.query.clone(),
         body: String::from_utf8_lossy(&raw.body).into_owned(),
         target: raw.headers.get("x-amz-target").cloned().unwrap_or_default(),
         ..Call::default()
     };
-    let Some(signature) =
-        sigv4::from_header(&raw.headers).or_else(|| sigv4::from_query(&raw.query))
-    else {
-        let error =
-            AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
+    let Some(signature) = sigv4::from_header(&raw.headers).or_else(|| sigv4::from_query(&raw.query)) else {
+        let error = AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
         return Err((call, error));
     };
     call.service.clone_from(&signature.service);
@@ -77,12 +66,7 @@ pub fn identify(
         "eks" => eks::route::route(&mut call),
         "route53" => route53::route(&mut call),
         "tagging" => {
-            call.action = call
-                .target
-                .rsplit('.')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            call.action = call.target.rsplit('.').next().unwrap_or_default().to_owned();
             true
         }
         _ => false,
@@ -91,19 +75,13 @@ pub fn identify(
         match serde_json::from_str(&call.body) {
             Ok(json) => call.json = json,
             Err(error) => {
-                return Err((
-                    call,
-                    AwsError::new("SerializationException", error.to_string()),
-                ));
+                return Err((call, AwsError::new("SerializationException", error.to_string())));
             }
         }
     }
     if !routed {
-        let error = AwsError::new(
-            "UnknownOperationException",
-            "The simulator does not know this operation",
-        )
-        .status(404);
+        let error =
+            AwsError::new("UnknownOperationException", "The simulator does not know this operation").status(404);
         return Err((call, error));
     }
     let refused = authenticate(world, raw, &signature);
@@ -121,9 +99,7 @@ fn caller(world: &World, signature: &Signature) -> Caller {
             access_key: key.clone(),
         };
     }
-    let digits = key
-        .get(4..16)
-        .filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+    let digits = key.get(4..16).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
     let account = digits.unwrap_or(DEFAULT_ACCOUNT).to_owned();
     Caller {
         arn: format!("arn:aws:iam::{account}:user/cloudsim"),
@@ -139,29 +115,17 @@ fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<A
     let refuse = |code: &str, message: &str| Some(AwsError::new(code, message).status(403));
     let expired = sigv4::signed_at_us(signature).is_none_or(|at| (now - at).abs() > MAX_SKEW_US);
     if expired {
-        return refuse(
-            "SignatureDoesNotMatch",
-            "Signature expired or its time is not now",
-        );
+        return refuse("SignatureDoesNotMatch", "Signature expired or its time is not now");
     }
     if let Some(session) = world.sessions.get(&signature.access_key) {
         if session.expires_us < now {
-            return refuse(
-                "ExpiredToken",
-                "The security token included in the request is expired",
-            );
+            return refuse("ExpiredToken", "The security token included in the request is expired");
         }
         if signature.token.as_deref() != Some(session.token.as_str()) {
-            return refuse(
-                "InvalidClientTokenId",
-                "The security token included in the request is invalid.",
-            );
+            return refuse("InvalidClientTokenId", "The security token included in the request is invalid.");
         }
     } else if signature.access_key.starts_with("ASIA") {
-        return refuse(
-            "InvalidClientTokenId",
-            "The security token included in the request is invalid.",
-        );
+        return refuse("InvalidClientTokenId", "The security token included in the request is invalid.");
     }
     if secret_fits(world, signature, &signed(raw)) {
         return None;
@@ -175,18 +139,11 @@ fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<A
 /// Checks the signature as far as the secret is known; learns well-known secrets.
 pub fn secret_fits(world: &mut World, signature: &Signature, request: &sigv4::Signed<'_>) -> bool {
     let key = &signature.access_key;
-    let known = world
-        .sessions
-        .get(key)
-        .map(|s| s.secret.clone())
-        .or_else(|| world.secrets.get(key).cloned());
+    let known = world.sessions.get(key).map(|s| s.secret.clone()).or_else(|| world.secrets.get(key).cloned());
     if let Some(secret) = known {
         return sigv4::verify(signature, request, &secret);
     }
-    if let Some(secret) = sigv4::WELL_KNOWN_SECRETS
-        .iter()
-        .find(|s| sigv4::verify(signature, request, s))
-    {
+    if let Some(secret) = sigv4::WELL_KNOWN_SECRETS.iter().find(|s| sigv4::verify(signature, request, s)) {
         world.secrets.insert(key.clone(), (*secret).to_owned());
     }
     true
@@ -225,19 +182,12 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
             cloudformation::engine::tick(ctx, stack);
             ("cloudformation", "StackProgress")
         }
-        Step::StackResource {
-            stack,
-            logical,
-            operation,
-        } => {
+        Step::StackResource { stack, logical, operation } => {
             cloudformation::engine::resource_done(ctx, stack, logical, *operation);
             ("cloudformation", "StackProgress")
         }
         Step::SetState { id, state } => {
-            let waiting = ctx
-                .scope()
-                .live(id)
-                .is_some_and(|o| matches!(o.state.as_str(), "pending" | "provisioning"));
+            let waiting = ctx.scope().live(id).is_some_and(|o| matches!(o.state.as_str(), "pending" | "provisioning"));
             if waiting {
                 ctx.change(id, |o| o.state.clone_from(state));
                 ctx.end_work("create", id);
@@ -258,11 +208,5 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
 
 /// The error for an operation that a service does not offer here.
 pub fn unknown_action(call: &Call) -> AwsError {
-    AwsError::new(
-        "InvalidAction",
-        format!(
-            "The action {} is not valid for this web service.",
-            call.action
-        ),
-    )
+    AwsError::new("InvalidAction", format!("The action {} is not valid for this web service.", call.action))
 }

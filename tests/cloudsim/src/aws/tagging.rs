@@ -39,16 +39,10 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         found.extend(zones.into_iter().filter(|f| f.kind == Kind::HostedZone));
     }
     found.retain(|f| {
-        let all_tags = filters.iter().all(|(k, values)| {
-            f.tags
-                .get(k)
-                .is_some_and(|v| values.is_empty() || values.contains(v))
-        });
+        let all_tags =
+            filters.iter().all(|(k, values)| f.tags.get(k).is_some_and(|v| values.is_empty() || values.contains(v)));
         let service = f.kind.tagging_type().split(':').next().unwrap_or_default();
-        let of_type = types.is_empty()
-            || types
-                .iter()
-                .any(|t| t == f.kind.tagging_type() || t == service);
+        let of_type = types.is_empty() || types.iter().any(|t| t == f.kind.tagging_type() || t == service);
         all_tags && of_type && !f.tags.is_empty()
     });
     found.sort_by(|a, b| a.arn.cmp(&b.arn));
@@ -62,50 +56,27 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     found.retain(|f| f.arn > after);
     let more = found.len() > size;
     found.truncate(size);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map_or(String::new(), |f| f.arn.clone());
+    let next = found.last().filter(|_| more).map_or(String::new(), |f| f.arn.clone());
     let list: Vec<Value> = found
         .iter()
         .map(|f| {
-            let tags: Vec<Value> = f
-                .tags
-                .iter()
-                .map(|(k, v)| json!({ "Key": k, "Value": v }))
-                .collect();
+            let tags: Vec<Value> = f.tags.iter().map(|(k, v)| json!({ "Key": k, "Value": v })).collect();
             json!({ "ResourceARN": f.arn, "Tags": tags })
         })
         .collect();
-    Ok(Reply::Json(
-        200,
-        json!({ "PaginationToken": next, "ResourceTagMappingList": list }),
-    ))
+    Ok(Reply::Json(200, json!({ "PaginationToken": next, "ResourceTagMappingList": list })))
 }
 
 fn texts(list: &Value) -> Vec<String> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|v| v.as_str().map(str::to_owned))
-        .collect()
+    list.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }
 
 fn tag_filters(request: &Value) -> Result<Vec<(String, Vec<String>)>> {
     let filters = request["TagFilters"].as_array().into_iter().flatten();
-    let filters: Vec<(String, Vec<String>)> = filters
-        .map(|f| {
-            (
-                f["Key"].as_str().unwrap_or_default().to_owned(),
-                texts(&f["Values"]),
-            )
-        })
-        .collect();
+    let filters: Vec<(String, Vec<String>)> =
+        filters.map(|f| (f["Key"].as_str().unwrap_or_default().to_owned(), texts(&f["Values"]))).collect();
     if filters.iter().any(|(key, _)| key.is_empty()) {
-        return Err(AwsError::new(
-            "InvalidParameterException",
-            "A tag filter must have a key",
-        ));
+        return Err(AwsError::new("InvalidParameterException", "A tag filter must have a key"));
     }
     Ok(filters)
 }
@@ -120,30 +91,16 @@ fn collect(ctx: &mut Ctx<'_>, filters: &[(String, Vec<String>)]) -> Vec<Found> {
         Some((key, values)) => scope.tagged(key, &values[0]).cloned().collect(),
         None => scope.all().cloned().collect(),
     };
-    let mut found: Vec<Found> = scope
-        .tombstones
-        .iter()
-        .map(|t| Found {
-            arn: t.arn.clone(),
-            kind: t.kind,
-            tags: t.tags.clone(),
-        })
-        .collect();
+    let mut found: Vec<Found> =
+        scope.tombstones.iter().map(|t| Found { arn: t.arn.clone(), kind: t.kind, tags: t.tags.clone() }).collect();
     for object in objects {
-        let lag = ctx
-            .world
-            .clock
-            .wall_us(ctx.draw(duration::TAG_LAG, &object.id));
+        let lag = ctx.world.clock.wall_us(ctx.draw(duration::TAG_LAG, &object.id));
         if object.is_live()
             && object.kind.in_tagging_api()
             && object.created_us + lag <= now
             && ctx.sees(object.created_us)
         {
-            found.push(Found {
-                arn: object.arn,
-                kind: object.kind,
-                tags: object.tags,
-            });
+            found.push(Found { arn: object.arn, kind: object.kind, tags: object.tags });
         }
     }
     found

@@ -40,10 +40,7 @@ pub struct Identity {
 
 /// Answers a TokenReview of the cluster `arn`.
 pub fn review(world: &mut World, cluster_arn: &str, request: &Value) -> Value {
-    let token = request
-        .pointer("/spec/token")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let token = request.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
     let status = match identify(world, cluster_arn, token) {
         Ok(who) => json!({ "authenticated": true, "user": {
             "username": who.username, "uid": who.arn, "groups": who.groups,
@@ -73,16 +70,8 @@ pub fn identify(world: &mut World, cluster_arn: &str, token: &str) -> Result<Ide
     let entry = ctx.named(Kind::AccessEntry, &format!("{name}/{role}"));
     let entry = entry.ok_or_else(|| format!("{role} has no access entry of the cluster {name}"))?;
     let mut groups = doc_texts(&entry, "/kubernetesGroups");
-    let policies = entry
-        .props
-        .get("policies")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if policies
-        .iter()
-        .any(|p| p["policyArn"] == access::CLUSTER_ADMIN_POLICY)
-    {
+    let policies = entry.props.get("policies").and_then(Value::as_array).cloned().unwrap_or_default();
+    if policies.iter().any(|p| p["policyArn"] == access::CLUSTER_ADMIN_POLICY) {
         // EKS authorises its policies itself; the admin policy grants what this group does.
         groups.push("system:masters".to_owned());
     }
@@ -90,26 +79,17 @@ pub fn identify(world: &mut World, cluster_arn: &str, token: &str) -> Result<Ide
         "" => principal.clone(),
         other => other.to_owned(),
     };
-    Ok(Identity {
-        username,
-        groups,
-        arn: principal,
-    })
+    Ok(Identity { username, groups, arn: principal })
 }
 
 /// The ARN of whoever signed the token for the cluster called `name`.
 fn caller_of(world: &mut World, token: &str, name: &str) -> Result<String, String> {
-    let encoded = token
-        .strip_prefix(PREFIX)
-        .ok_or("the token does not start with k8s-aws-v1.")?;
-    let decoded = URL_SAFE_NO_PAD
-        .decode(encoded.trim_end_matches('='))
-        .map_err(|e| e.to_string())?;
+    let encoded = token.strip_prefix(PREFIX).ok_or("the token does not start with k8s-aws-v1.")?;
+    let decoded = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|e| e.to_string())?;
     let text = String::from_utf8(decoded).map_err(|e| e.to_string())?;
     let url = url::Url::parse(&text).map_err(|e| e.to_string())?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    let is_sts = host == "sts.amazonaws.com"
-        || (host.starts_with("sts.") && host.ends_with(".amazonaws.com"));
+    let is_sts = host == "sts.amazonaws.com" || (host.starts_with("sts.") && host.ends_with(".amazonaws.com"));
     if url.scheme() != "https" || !is_sts || url.path() != "/" {
         return Err(format!("{host} is not a host of STS over https"));
     }
@@ -135,18 +115,10 @@ fn caller_of(world: &mut World, token: &str, name: &str) -> Result<String, Strin
     {
         return Err("the session's credentials have expired or do not fit".to_owned());
     }
-    let headers: BTreeMap<String, String> = [
-        ("host".to_owned(), host),
-        ("x-k8s-aws-id".to_owned(), name.to_owned()),
-    ]
-    .into();
-    let request = Signed {
-        method: "GET",
-        path: "/",
-        query,
-        headers: &headers,
-        payload_sha256: EMPTY_SHA256.to_owned(),
-    };
+    let headers: BTreeMap<String, String> =
+        [("host".to_owned(), host), ("x-k8s-aws-id".to_owned(), name.to_owned())].into();
+    let request =
+        Signed { method: "GET", path: "/", query, headers: &headers, payload_sha256: EMPTY_SHA256.to_owned() };
     if !secret_fits(world, &signature, &request) {
         return Err(format!("the signature does not fit the cluster {name}"));
     }

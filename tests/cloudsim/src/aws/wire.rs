@@ -41,19 +41,14 @@ fn response(call: &Call, status: u16, content_type: &str, body: String) -> HttpR
 pub fn encode(call: &Call, reply: Reply) -> HttpResponse {
     match reply {
         Reply::Json(status, value) => {
-            let content_type = if call.service == "tagging" {
-                "application/x-amz-json-1.1"
-            } else {
-                "application/json"
-            };
+            let content_type =
+                if call.service == "tagging" { "application/x-amz-json-1.1" } else { "application/json" };
             response(call, status, content_type, value.to_string())
         }
         Reply::Query(inner) => {
             let (action, xmlns, id) = (&call.action, namespace(&call.service), &call.request_id);
             let body = if call.service == "ec2" {
-                format!(
-                    "<{action}Response xmlns=\"{xmlns}\"><requestId>{id}</requestId>{inner}</{action}Response>"
-                )
+                format!("<{action}Response xmlns=\"{xmlns}\"><requestId>{id}</requestId>{inner}</{action}Response>")
             } else {
                 format!(
                     "<{action}Response xmlns=\"{xmlns}\"><{action}Result>{inner}</{action}Result>\
@@ -90,19 +85,13 @@ pub fn encode_error(call: &Call, error: &AwsError) -> HttpResponse {
             });
             response(call, error.status, "text/xml;charset=UTF-8", x.finish())
         }
-        "cloudformation" | "iam" | "sts" | "elasticloadbalancing" | "route53" => {
-            query_error(call, error)
-        }
+        "cloudformation" | "iam" | "sts" | "elasticloadbalancing" | "route53" => query_error(call, error),
         _ => {
             let mut body = error.fields.clone();
             body.insert("message".to_owned(), error.message.clone().into());
             body.insert("__type".to_owned(), error.code.clone().into());
-            let mut answer = response(
-                call,
-                error.status,
-                "application/json",
-                serde_json::Value::Object(body).to_string(),
-            );
+            let mut answer =
+                response(call, error.status, "application/json", serde_json::Value::Object(body).to_string());
             if let Ok(code) = error.code.parse() {
                 answer.headers_mut().insert("x-amzn-errortype", code);
             }
@@ -121,31 +110,13 @@ fn query_error(call: &Call, error: &AwsError) -> HttpResponse {
             x.raw(&text);
         });
         x.leaf("RequestId", &call.request_id);
-        let body = format!(
-            "<InvalidChangeBatch xmlns=\"{xmlns}\">{}</InvalidChangeBatch>",
-            x.finish()
-        );
+        let body = format!("<InvalidChangeBatch xmlns=\"{xmlns}\">{}</InvalidChangeBatch>", x.finish());
         return response(call, error.status, "text/xml", body);
     }
     x.node("Error", |x| {
-        x.leaf(
-            "Type",
-            if error.status >= 500 {
-                "Receiver"
-            } else {
-                "Sender"
-            },
-        );
+        x.leaf("Type", if error.status >= 500 { "Receiver" } else { "Sender" });
         x.leaf("Code", &error.code).leaf("Message", &error.message);
     });
     x.leaf("RequestId", &call.request_id);
-    response(
-        call,
-        error.status,
-        "text/xml",
-        format!(
-            "<ErrorResponse xmlns=\"{xmlns}\">{}</ErrorResponse>",
-            x.finish()
-        ),
-    )
+    response(call, error.status, "text/xml", format!("<ErrorResponse xmlns=\"{xmlns}\">{}</ErrorResponse>", x.finish()))
 }

@@ -59,10 +59,7 @@ pub struct VolumeRequest {
 #[async_trait::async_trait]
 pub trait CloudBackend: Send + Sync + 'static {
     /// Makes the load balancer of a Service, or brings it to what the Service says now. `None`: it has no address yet.
-    async fn ensure_load_balancer(
-        &self,
-        service: &LoadBalancerRequest,
-    ) -> anyhow::Result<Option<String>>;
+    async fn ensure_load_balancer(&self, service: &LoadBalancerRequest) -> anyhow::Result<Option<String>>;
 
     /// Deletes the load balancer of the Service `uid`. `true`: it is gone, or never was; only then may the Service go.
     async fn delete_load_balancer(&self, uid: &str) -> anyhow::Result<bool>;

@@ -74,10 +74,7 @@ impl CloudOptions {
     /// Asks again every 200 ms.
     #[must_use]
     pub fn new(storage_classes: Vec<StorageClassSpec>) -> Self {
-        Self {
-            storage_classes,
-            poll_interval: Duration::from_millis(200),
-        }
+        Self { storage_classes, poll_interval: Duration::from_millis(200) }
     }
 }
 
@@ -104,37 +101,16 @@ impl CloudControllers {
     ///
     /// # Errors
     /// The API server's refusal of a storage class.
-    pub async fn start(
-        client: Client,
-        backend: Arc<dyn CloudBackend>,
-        options: CloudOptions,
-    ) -> Result<Self> {
+    pub async fn start(client: Client, backend: Arc<dyn CloudBackend>, options: CloudOptions) -> Result<Self> {
         for class in &options.storage_classes {
             apply_storage_class(&client, class).await?;
         }
-        let provisioners = options
-            .storage_classes
-            .into_iter()
-            .map(|class| class.provisioner)
-            .collect();
-        let context = Context {
-            client,
-            backend,
-            provisioners,
-            poll_interval: options.poll_interval,
-        };
+        let provisioners = options.storage_classes.into_iter().map(|class| class.provisioner).collect();
+        let context = Context { client, backend, provisioners, poll_interval: options.poll_interval };
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         // Both end when cancelled, and their failures are retried within.
-        tasks.spawn(
-            cancel
-                .clone()
-                .run_until_cancelled_owned(watch_services(context.clone())),
-        );
-        tasks.spawn(
-            cancel
-                .clone()
-                .run_until_cancelled_owned(watch_volumes(context)),
-        );
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(watch_services(context.clone())));
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(watch_volumes(context)));
         tasks.close();
         Ok(Self { cancel, tasks })
     }
@@ -191,11 +167,7 @@ async fn watch_volumes(context: Context) {
 
 /// Sleeps until `changed`, or until it is time to look anyway.
 async fn pause(context: &Context, look: &Look, changed: impl Future<Output = ()>) {
-    let at_most = if look.waiting {
-        context.poll_interval
-    } else {
-        RESYNC_INTERVAL
-    };
+    let at_most = if look.waiting { context.poll_interval } else { RESYNC_INTERVAL };
     let _ = tokio::time::timeout(at_most, changed).await;
     tokio::time::sleep(SETTLE_INTERVAL).await;
 }
@@ -212,9 +184,7 @@ where
 {
     let version = version.map_or("0", String::as_str);
     let heard = async {
-        let stream = api
-            .watch(&WatchParams::default().disable_bookmarks(), version)
-            .await?;
+        let stream = api.watch(&WatchParams::default().disable_bookmarks(), version).await?;
         std::pin::pin!(stream).try_next().await
     };
     if !matches!(heard.await, Ok(Some(_))) {
@@ -241,9 +211,6 @@ async fn apply_storage_class(client: &Client, class: &StorageClassSpec) -> Resul
     classes
         .patch(&class.name, &parameters, &Patch::Apply(body))
         .await
-        .map_err(Error::kubernetes(format!(
-            "making the storage class {}",
-            class.name
-        )))?;
+        .map_err(Error::kubernetes(format!("making the storage class {}", class.name)))?;
     Ok(())
 }

@@ -21,10 +21,7 @@ where
     let message = format!("{problem:#}");
     let about: ObjectReference = object.object_ref(&());
     let namespace = object.namespace().unwrap_or_else(|| "default".into());
-    let digest = hex::encode(Sha256::digest(format!(
-        "{reason} {message} {:?}",
-        about.uid
-    )));
+    let digest = hex::encode(Sha256::digest(format!("{reason} {message} {:?}", about.uid)));
     let now = Timestamp::now().to_string();
     let event = serde_json::from_value::<Event>(json!({
         "metadata": { "name": format!("{}.{}", object.name_any(), &digest[..NAME_DIGITS]), "namespace": namespace },
@@ -38,10 +35,7 @@ where
         "source": { "component": FIELD_MANAGER },
     }));
     let Ok(event) = event else { return };
-    match Api::namespaced(client.clone(), &namespace)
-        .create(&PostParams::default(), &event)
-        .await
-    {
+    match Api::namespaced(client.clone(), &namespace).create(&PostParams::default(), &event).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(error) => tracing::debug!(%error, reason, "an event was not written"),

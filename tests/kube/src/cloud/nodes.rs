@@ -84,10 +84,7 @@ pub async fn remove_nodes(client: &Client, names: &[String]) -> Result<()> {
     for name in names {
         let doing = || Error::kubernetes(format!("removing the node {name}"));
         let cordon = Patch::Merge(json!({ "spec": { "unschedulable": true } }));
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PatchParams::default()
-        };
+        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         absent_is_fine(nodes.patch(name, &parameters, &cordon).await).map_err(doing())?;
         let on_node = ListParams::default().fields(&format!("spec.nodeName={name}"));
         for pod in pods.list(&on_node).await.map_err(doing())? {
@@ -95,12 +92,7 @@ pub async fn remove_nodes(client: &Client, names: &[String]) -> Result<()> {
                 continue;
             };
             let namespaced: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-            absent_is_fine(
-                namespaced
-                    .delete(&pod, &DeleteParams::default().grace_period(0))
-                    .await,
-            )
-            .map_err(doing())?;
+            absent_is_fine(namespaced.delete(&pod, &DeleteParams::default().grace_period(0)).await).map_err(doing())?;
         }
         absent_is_fine(nodes.delete(name, &DeleteParams::default()).await).map_err(doing())?;
     }
@@ -137,11 +129,7 @@ fn body(spec: &NodeSpec) -> serde_json::Value {
         "ephemeral-storage": "80Gi",
     });
     let mut addresses = vec![json!({ "type": "Hostname", "address": spec.name })];
-    addresses.extend(
-        spec.address
-            .iter()
-            .map(|address| json!({ "type": "InternalIP", "address": address })),
-    );
+    addresses.extend(spec.address.iter().map(|address| json!({ "type": "InternalIP", "address": address })));
     json!({
         "apiVersion": "v1",
         "kind": "Node",

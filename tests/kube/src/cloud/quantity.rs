@@ -25,11 +25,7 @@ pub(super) fn whole_gib_bytes(quantity: &str) -> Option<u64> {
         number.parse::<f64>().ok().map(|number| (number, factor))
     })?;
     let bytes = (number * factor).ceil();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "checked to be in range"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
     let bytes = if bytes.is_finite() && (0.0..9e18).contains(&bytes) {
         bytes as u64
     } else {
@@ -63,11 +59,7 @@ mod tests {
             ("", None),
         ];
         for (text, gib) in cases {
-            assert_eq!(
-                whole_gib_bytes(text),
-                gib.map(|gib: u64| gib * GIB),
-                "{text}"
-            );
+            assert_eq!(whole_gib_bytes(text), gib.map(|gib: u64| gib * GIB), "{text}");
         }
         assert_eq!(of_gib(2 * GIB), "2Gi");
     }

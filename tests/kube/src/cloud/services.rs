@@ -28,27 +28,18 @@ pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
         match treat(context, service).await {
             Ok(again) => waiting |= again,
             // Changed or gone meanwhile: the watch has news.
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
-                waiting = true
-            }
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => waiting = true,
             Err(error) => return Err(error),
         }
     }
-    Ok(Look {
-        waiting,
-        versions: vec![list.metadata.resource_version.unwrap_or_default()],
-    })
+    Ok(Look { waiting, versions: vec![list.metadata.resource_version.unwrap_or_default()] })
 }
 
 async fn treat(context: &Context, service: &Service) -> Result<Waiting, kube::Error> {
     let spec = service.spec.clone().unwrap_or_default();
     // A Service with a class of its own is somebody else's.
-    let wanted =
-        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none();
-    let ours = service
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == FINALIZER);
+    let wanted = spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none();
+    let ours = service.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
     if wanted && service.metadata.deletion_timestamp.is_none() {
         if !ours {
             let finalizers = [service.finalizers(), &[FINALIZER.to_owned()]].concat();
@@ -56,19 +47,11 @@ async fn treat(context: &Context, service: &Service) -> Result<Waiting, kube::Er
         }
         return ensure(context, service).await;
     }
-    if ours {
-        delete(context, service).await
-    } else {
-        Ok(false)
-    }
+    if ours { delete(context, service).await } else { Ok(false) }
 }
 
 async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::Error> {
-    let hostname = match context
-        .backend
-        .ensure_load_balancer(&request(service))
-        .await
-    {
+    let hostname = match context.backend.ensure_load_balancer(&request(service)).await {
         Ok(Some(hostname)) => hostname,
         Ok(None) => return Ok(true),
         Err(problem) => {
@@ -83,11 +66,7 @@ async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::E
 }
 
 async fn delete(context: &Context, service: &Service) -> Result<Waiting, kube::Error> {
-    match context
-        .backend
-        .delete_load_balancer(&service.uid().unwrap_or_default())
-        .await
-    {
+    match context.backend.delete_load_balancer(&service.uid().unwrap_or_default()).await {
         Ok(true) => {}
         Ok(false) => return Ok(true),
         Err(problem) => {
@@ -100,21 +79,14 @@ async fn delete(context: &Context, service: &Service) -> Result<Waiting, kube::E
         set_ingress(context, service, &json!(null)).await?;
         return Ok(true);
     }
-    let others: Vec<String> = service
-        .finalizers()
-        .iter()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .cloned()
-        .collect();
+    let others: Vec<String> =
+        service.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
     set_finalizers(context, service, &others).await?;
     Ok(false)
 }
 
 fn request(service: &Service) -> LoadBalancerRequest {
-    let ports = service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten());
+    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     LoadBalancerRequest {
         namespace: service.namespace().unwrap_or_default(),
         name: service.name_any(),
@@ -132,52 +104,26 @@ fn request(service: &Service) -> LoadBalancerRequest {
 }
 
 fn shown_hostname(service: &Service) -> Option<&str> {
-    let ingress = service
-        .status
-        .as_ref()?
-        .load_balancer
-        .as_ref()?
-        .ingress
-        .as_ref()?;
+    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?;
     ingress.first()?.hostname.as_deref()
 }
 
-async fn set_ingress(
-    context: &Context,
-    service: &Service,
-    ingress: &serde_json::Value,
-) -> Result<(), kube::Error> {
+async fn set_ingress(context: &Context, service: &Service, ingress: &serde_json::Value) -> Result<(), kube::Error> {
     let patch = json!({ "status": { "loadBalancer": { "ingress": ingress } } });
-    api(context, service)
-        .patch_status(&service.name_any(), &parameters(), &Patch::Merge(patch))
-        .await
-        .map(drop)
+    api(context, service).patch_status(&service.name_any(), &parameters(), &Patch::Merge(patch)).await.map(drop)
 }
 
 /// Refused as a conflict if somebody else changed the Service meanwhile, since the list is replaced as a whole.
-async fn set_finalizers(
-    context: &Context,
-    service: &Service,
-    finalizers: &[String],
-) -> Result<(), kube::Error> {
+async fn set_finalizers(context: &Context, service: &Service, finalizers: &[String]) -> Result<(), kube::Error> {
     let version = service.resource_version();
     let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
-    api(context, service)
-        .patch(&service.name_any(), &parameters(), &Patch::Merge(patch))
-        .await
-        .map(drop)
+    api(context, service).patch(&service.name_any(), &parameters(), &Patch::Merge(patch)).await.map(drop)
 }
 
 fn api(context: &Context, service: &Service) -> Api<Service> {
-    Api::namespaced(
-        context.client.clone(),
-        &service.namespace().unwrap_or_default(),
-    )
+    Api::namespaced(context.client.clone(), &service.namespace().unwrap_or_default())
 }
 
 fn parameters() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    }
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }

@@ -39,11 +39,8 @@ pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
     let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
     let claims = claims.list(&ListParams::default()).await?;
     let volumes = volumes.list(&ListParams::default()).await?;
-    let by_name: BTreeMap<String, &PersistentVolume> = volumes
-        .items
-        .iter()
-        .map(|volume| (volume.name_any(), volume))
-        .collect();
+    let by_name: BTreeMap<String, &PersistentVolume> =
+        volumes.items.iter().map(|volume| (volume.name_any(), volume)).collect();
     let mut waiting = false;
     for claim in &claims.items {
         let volume = by_name.get(&volume_name(claim)).copied();
@@ -52,14 +49,8 @@ pub(super) async fn look(context: &Context) -> Result<Look, kube::Error> {
     for volume in &volumes.items {
         waiting |= settle(treat_volume(context, volume).await)?;
     }
-    let versions = [
-        claims.metadata.resource_version,
-        volumes.metadata.resource_version,
-    ];
-    Ok(Look {
-        waiting,
-        versions: versions.map(Option::unwrap_or_default).to_vec(),
-    })
+    let versions = [claims.metadata.resource_version, volumes.metadata.resource_version];
+    Ok(Look { waiting, versions: versions.map(Option::unwrap_or_default).to_vec() })
 }
 
 /// What changed or went meanwhile is looked at again.
@@ -87,13 +78,7 @@ async fn treat_claim(
     }
     match volume {
         Some(volume) => grow(context, claim, volume).await,
-        None if claim
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.volume_name.is_some()) =>
-        {
-            Ok(false)
-        }
+        None if claim.spec.as_ref().is_some_and(|spec| spec.volume_name.is_some()) => Ok(false),
         None => provision(context, claim, provisioner).await,
     }
 }
@@ -189,26 +174,11 @@ async fn grow(
     claim: &PersistentVolumeClaim,
     volume: &PersistentVolume,
 ) -> Result<Waiting, kube::Error> {
-    let has = volume.spec.as_ref().and_then(|spec| {
-        spec.capacity
-            .as_ref()?
-            .get("storage")
-            .map(|size| size.0.clone())
-    });
-    let shown = claim.status.as_ref().and_then(|status| {
-        status
-            .capacity
-            .as_ref()?
-            .get("storage")
-            .map(|size| size.0.clone())
-    });
-    let bound = claim
-        .status
-        .as_ref()
-        .is_some_and(|status| status.phase.as_deref() == Some("Bound"));
-    let (Some(wanted_bytes), Some(volume_id), true) =
-        (requested_bytes(claim), volume_id(volume), bound)
-    else {
+    let has = volume.spec.as_ref().and_then(|spec| spec.capacity.as_ref()?.get("storage").map(|size| size.0.clone()));
+    let shown =
+        claim.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage").map(|size| size.0.clone()));
+    let bound = claim.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Bound"));
+    let (Some(wanted_bytes), Some(volume_id), true) = (requested_bytes(claim), volume_id(volume), bound) else {
         return Ok(false);
     };
     let capacity = json!({ "storage": quantity::of_gib(wanted_bytes) });
@@ -223,40 +193,22 @@ async fn grow(
         }
         let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
         let patch = Patch::Merge(json!({ "spec": { "capacity": capacity } }));
-        volumes
-            .patch(&volume.name_any(), &parameters(), &patch)
-            .await?;
+        volumes.patch(&volume.name_any(), &parameters(), &patch).await?;
     }
     if shown.as_deref().and_then(quantity::whole_gib_bytes) < Some(wanted_bytes) {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(
-            context.client.clone(),
-            &claim.namespace().unwrap_or_default(),
-        );
+        let claims: Api<PersistentVolumeClaim> =
+            Api::namespaced(context.client.clone(), &claim.namespace().unwrap_or_default());
         let patch = Patch::Merge(json!({ "status": { "capacity": capacity } }));
-        claims
-            .patch_status(&claim.name_any(), &parameters(), &patch)
-            .await?;
+        claims.patch_status(&claim.name_any(), &parameters(), &patch).await?;
     }
     Ok(false)
 }
 
 /// Deletes what was released, and what somebody deletes by hand.
-async fn treat_volume(
-    context: &Context,
-    volume: &PersistentVolume,
-) -> Result<Waiting, kube::Error> {
-    let ours = volume
-        .annotations()
-        .get(PROVISIONED_BY)
-        .is_some_and(|by| context.provisioners.contains(by));
-    let phase = volume
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    let policy = volume
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+async fn treat_volume(context: &Context, volume: &PersistentVolume) -> Result<Waiting, kube::Error> {
+    let ours = volume.annotations().get(PROVISIONED_BY).is_some_and(|by| context.provisioners.contains(by));
+    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
     let deleted = volume.metadata.deletion_timestamp.is_some();
     let free = matches!(phase, Some("Released" | "Failed")) || (deleted && phase != Some("Bound"));
     if !ours || !free || policy != Some("Delete") {
@@ -274,44 +226,25 @@ async fn treat_volume(
     }
     let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
     if !deleted {
-        volumes
-            .delete(&volume.name_any(), &DeleteParams::default())
-            .await?;
+        volumes.delete(&volume.name_any(), &DeleteParams::default()).await?;
     }
     // Read again: the deletion above changed it, and others keep finalizers here too.
     let volume = volumes.get(&volume.name_any()).await?;
-    let others: Vec<&String> = volume
-        .finalizers()
-        .iter()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .collect();
+    let others: Vec<&String> = volume.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
     let patch = json!({ "metadata": { "finalizers": others, "resourceVersion": volume.resource_version() } });
-    volumes
-        .patch(&volume.name_any(), &parameters(), &Patch::Merge(patch))
-        .await?;
+    volumes.patch(&volume.name_any(), &parameters(), &Patch::Merge(patch)).await?;
     Ok(false)
 }
 
-async fn storage_class(
-    context: &Context,
-    claim: &PersistentVolumeClaim,
-) -> Result<Option<StorageClass>, kube::Error> {
-    let Some(name) = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.storage_class_name.as_deref())
-    else {
+async fn storage_class(context: &Context, claim: &PersistentVolumeClaim) -> Result<Option<StorageClass>, kube::Error> {
+    let Some(name) = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()) else {
         return Ok(None);
     };
-    Api::<StorageClass>::all(context.client.clone())
-        .get_opt(name)
-        .await
+    Api::<StorageClass>::all(context.client.clone()).get_opt(name).await
 }
 
 async fn zone_of(context: &Context, node: &str) -> Result<Option<String>, kube::Error> {
-    let node = Api::<Node>::all(context.client.clone())
-        .get_opt(node)
-        .await?;
+    let node = Api::<Node>::all(context.client.clone()).get_opt(node).await?;
     Ok(node.and_then(|node| node.labels().get(ZONE).cloned()))
 }
 
@@ -329,8 +262,5 @@ fn volume_id(volume: &PersistentVolume) -> Option<&str> {
 }
 
 fn parameters() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    }
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }

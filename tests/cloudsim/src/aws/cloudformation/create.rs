@@ -11,18 +11,12 @@ use crate::{call::AwsError, ctx::Ctx, duration, schedule::Step};
 
 /// Begins whatever is ready to be made; ends the operation when all is there.
 pub(super) fn go_on_creating(ctx: &mut Ctx<'_>, stack: &mut Stack) {
-    let complete =
-        |r: &StackResource| matches!(r.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE");
+    let complete = |r: &StackResource| matches!(r.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE");
     loop {
         let ready: Vec<String> = stack
             .resources
             .values()
-            .filter(|r| {
-                r.status.is_empty()
-                    && r.needs
-                        .iter()
-                        .all(|n| stack.resources.get(n).is_some_and(complete))
-            })
+            .filter(|r| r.status.is_empty() && r.needs.iter().all(|n| stack.resources.get(n).is_some_and(complete)))
             .map(|r| r.logical.clone())
             .collect();
         if ready.is_empty() {
@@ -55,29 +49,13 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
         return Ok(());
     };
     let account = ctx.key.account.clone();
-    let planned = ctx
-        .world
-        .faults
-        .plan(
-            "cloudformation",
-            &format!("Resource:{}", resource.kind),
-            &account,
-        )
-        .error;
+    let planned = ctx.world.faults.plan("cloudformation", &format!("Resource:{}", resource.kind), &account).error;
     let found = lookup(ctx, stack);
-    let raw = found
-        .template
-        .pointer(&format!("/Resources/{logical}/Properties"))
-        .cloned()
-        .unwrap_or_default();
+    let raw = found.template.pointer(&format!("/Resources/{logical}/Properties")).cloned().unwrap_or_default();
     let properties = found.resolve(&raw).map_err(|e| e.message)?;
     enter(ctx, stack, logical, "CREATE_IN_PROGRESS", None);
     if let Some(error) = planned {
-        return Err(failure_text(
-            ctx,
-            &resource.kind,
-            &AwsError::new(error.code, error.message).status(error.status),
-        ));
+        return Err(failure_text(ctx, &resource.kind, &AwsError::new(error.code, error.message).status(error.status)));
     }
     let order = resources::Order {
         kind: &resource.kind,
@@ -94,20 +72,10 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
         resource.attributes = made.attributes;
         resource.properties = properties;
     }
-    enter(
-        ctx,
-        stack,
-        logical,
-        "CREATE_IN_PROGRESS",
-        Some("Resource creation Initiated".to_owned()),
-    );
+    enter(ctx, stack, logical, "CREATE_IN_PROGRESS", Some("Resource creation Initiated".to_owned()));
     ctx.after(
         ms,
-        Step::StackResource {
-            stack: stack.id.clone(),
-            logical: logical.to_owned(),
-            operation: stack.operation,
-        },
+        Step::StackResource { stack: stack.id.clone(), logical: logical.to_owned(), operation: stack.operation },
     );
     Ok(())
 }
@@ -134,33 +102,17 @@ pub(super) fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &AwsError) -> S
 }
 
 fn creation_failed(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, reason: &str) {
-    enter(
-        ctx,
-        stack,
-        logical,
-        "CREATE_FAILED",
-        Some(reason.to_owned()),
-    );
+    enter(ctx, stack, logical, "CREATE_FAILED", Some(reason.to_owned()));
     if stack.phase == Phase::Updating {
         let Some(before) = stack.before.take() else {
             return;
         };
         return super::update::fail(ctx, stack, logical, *before);
     }
-    let others: Vec<String> = stack
-        .resources
-        .values()
-        .filter(|r| r.status == "CREATE_IN_PROGRESS")
-        .map(|r| r.logical.clone())
-        .collect();
+    let others: Vec<String> =
+        stack.resources.values().filter(|r| r.status == "CREATE_IN_PROGRESS").map(|r| r.logical.clone()).collect();
     for other in others {
-        enter(
-            ctx,
-            stack,
-            &other,
-            "CREATE_FAILED",
-            Some("Resource creation cancelled".to_owned()),
-        );
+        enter(ctx, stack, &other, "CREATE_FAILED", Some("Resource creation cancelled".to_owned()));
     }
     stack.operation += 1;
     ctx.end_work("create", &stack.id);
@@ -168,27 +120,13 @@ fn creation_failed(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, reason: 
     let list = format!("The following resource(s) failed to create: [{logical}].");
     let (phase, status, text) = match stack.on_failure {
         OnFailure::DoNothing => (Phase::Idle, "CREATE_FAILED", list),
-        OnFailure::Rollback => (
-            Phase::RollingBack,
-            "ROLLBACK_IN_PROGRESS",
-            format!("{list} Rollback requested by user."),
-        ),
-        OnFailure::Delete => (
-            Phase::Deleting,
-            "DELETE_IN_PROGRESS",
-            format!("{list} Delete requested by user."),
-        ),
+        OnFailure::Rollback => {
+            (Phase::RollingBack, "ROLLBACK_IN_PROGRESS", format!("{list} Rollback requested by user."))
+        }
+        OnFailure::Delete => (Phase::Deleting, "DELETE_IN_PROGRESS", format!("{list} Delete requested by user.")),
     };
     stack.phase = phase;
     enter_stack(ctx, stack, status, Some(text));
-    let ms = ctx.draw(
-        duration::STACK_OVERHEAD,
-        &format!("{}/rollback", stack.name),
-    );
-    ctx.after(
-        ms,
-        Step::StackTick {
-            stack: stack.id.clone(),
-        },
-    );
+    let ms = ctx.draw(duration::STACK_OVERHEAD, &format!("{}/rollback", stack.name));
+    ctx.after(ms, Step::StackTick { stack: stack.id.clone() });
 }

@@ -23,19 +23,9 @@ pub fn begin_deletion(ctx: &mut Ctx<'_>, stack: &mut Stack) {
     for resource in stack.resources.values_mut() {
         resource.delete_since_us = None;
     }
-    enter_stack(
-        ctx,
-        stack,
-        "DELETE_IN_PROGRESS",
-        Some("User Initiated".to_owned()),
-    );
+    enter_stack(ctx, stack, "DELETE_IN_PROGRESS", Some("User Initiated".to_owned()));
     let ms = ctx.draw(duration::STACK_OVERHEAD, &format!("{}/delete", stack.name));
-    ctx.after(
-        ms,
-        Step::StackTick {
-            stack: stack.id.clone(),
-        },
-    );
+    ctx.after(ms, Step::StackTick { stack: stack.id.clone() });
 }
 
 /// Begins whatever is ready to go; ends the operation when nothing moves any more.
@@ -43,19 +33,13 @@ pub(super) fn go_on_deleting(ctx: &mut Ctx<'_>, stack: &mut Stack) {
     let retained = stack.retained.clone();
     let remains = |r: &StackResource| r.exists() && !retained.contains(&r.logical);
     let begun = |r: &StackResource| {
-        matches!(r.status.as_str(), "DELETE_IN_PROGRESS" | "DELETE_FAILED")
-            && r.delete_since_us.is_some()
+        matches!(r.status.as_str(), "DELETE_IN_PROGRESS" | "DELETE_FAILED") && r.delete_since_us.is_some()
     };
     let ready: Vec<String> = stack
         .resources
         .values()
         .filter(|r| remains(r) && !begun(r))
-        .filter(|r| {
-            !stack
-                .resources
-                .values()
-                .any(|other| remains(other) && other.needs.contains(&r.logical))
-        })
+        .filter(|r| !stack.resources.values().any(|other| remains(other) && other.needs.contains(&r.logical)))
         .map(|r| r.logical.clone())
         .collect();
     for logical in &ready {
@@ -66,10 +50,7 @@ pub(super) fn go_on_deleting(ctx: &mut Ctx<'_>, stack: &mut Stack) {
         enter(ctx, stack, logical, "DELETE_IN_PROGRESS", None);
         try_delete(ctx, stack, logical);
     }
-    let busy = stack
-        .resources
-        .values()
-        .any(|r| r.status == "DELETE_IN_PROGRESS" && remains(r));
+    let busy = stack.resources.values().any(|r| r.status == "DELETE_IN_PROGRESS" && remains(r));
     if busy {
         return;
     }
@@ -82,21 +63,9 @@ pub(super) fn go_on_deleting(ctx: &mut Ctx<'_>, stack: &mut Stack) {
         .collect();
     let rolling_back = stack.phase == Phase::RollingBack;
     if !failed.is_empty() {
-        let reason = format!(
-            "The following resource(s) failed to delete: [{}]. ",
-            failed.join(", ")
-        );
+        let reason = format!("The following resource(s) failed to delete: [{}]. ", failed.join(", "));
         stack.phase = Phase::Idle;
-        enter_stack(
-            ctx,
-            stack,
-            if rolling_back {
-                "ROLLBACK_FAILED"
-            } else {
-                "DELETE_FAILED"
-            },
-            Some(reason),
-        );
+        enter_stack(ctx, stack, if rolling_back { "ROLLBACK_FAILED" } else { "DELETE_FAILED" }, Some(reason));
         return;
     }
     stack.phase = Phase::Idle;
@@ -111,34 +80,18 @@ pub(super) fn go_on_deleting(ctx: &mut Ctx<'_>, stack: &mut Stack) {
 
 /// Tries to delete one resource; a dependency is retried for a while, then fails.
 pub fn try_delete(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
-    let set = if stack.leaving.contains_key(logical) {
-        &mut stack.leaving
-    } else {
-        &mut stack.resources
-    };
+    let set = if stack.leaving.contains_key(logical) { &mut stack.leaving } else { &mut stack.resources };
     let Some(resource) = set.get_mut(logical) else {
         return;
     };
     let snapshot = resource.clone();
     let account = ctx.key.account.clone();
-    let planned = ctx
-        .world
-        .faults
-        .plan(
-            "cloudformation",
-            &format!("DeleteResource:{}", snapshot.kind),
-            &account,
-        )
-        .error;
+    let planned = ctx.world.faults.plan("cloudformation", &format!("DeleteResource:{}", snapshot.kind), &account).error;
     let result = match planned {
         Some(error) => Err(AwsError::new(error.code, error.message).status(error.status)),
         None => resources::delete(ctx, &snapshot),
     };
-    let step = Step::StackResource {
-        stack: stack.id.clone(),
-        logical: logical.to_owned(),
-        operation: stack.operation,
-    };
+    let step = Step::StackResource { stack: stack.id.clone(), logical: logical.to_owned(), operation: stack.operation };
     match result {
         Ok(own_ms) => {
             resource.deleted = true;
@@ -149,10 +102,8 @@ pub fn try_delete(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
         Err(error) => {
             let since: Micros = snapshot.delete_since_us.unwrap_or(ctx.now);
             let waited = ctx.world.clock.sim_ms_between(since, ctx.now);
-            let blocked = matches!(
-                error.code.as_str(),
-                "DependencyViolation" | "InvalidIPAddress.InUse" | "DeleteConflict"
-            );
+            let blocked =
+                matches!(error.code.as_str(), "DependencyViolation" | "InvalidIPAddress.InUse" | "DeleteConflict");
             if blocked && waited < i64::try_from(DELETE_RETRY_FOR_MS).unwrap_or(i64::MAX) {
                 ctx.after(DELETE_RETRY_PAUSE_MS, step);
             } else {

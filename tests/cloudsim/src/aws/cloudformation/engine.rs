@@ -40,12 +40,8 @@ pub fn lookup(ctx: &Ctx<'_>, stack: &Stack) -> Lookup {
         template: stack.template(),
         parameters,
         zones: ec2::zones(&ctx.key.region),
-        physical: made()
-            .map(|r| (r.logical.clone(), r.physical.clone().unwrap_or_default()))
-            .collect(),
-        attributes: made()
-            .map(|r| (r.logical.clone(), r.attributes.clone()))
-            .collect(),
+        physical: made().map(|r| (r.logical.clone(), r.physical.clone().unwrap_or_default())).collect(),
+        attributes: made().map(|r| (r.logical.clone(), r.attributes.clone())).collect(),
     }
 }
 
@@ -65,20 +61,14 @@ pub fn resource_done(ctx: &mut Ctx<'_>, id: &str, logical: &str, operation: u64)
             return;
         }
         let in_leaving = stack.leaving.contains_key(logical) && stack.phase == Phase::Updating;
-        let set = if in_leaving {
-            &mut stack.leaving
-        } else {
-            &mut stack.resources
-        };
+        let set = if in_leaving { &mut stack.leaving } else { &mut stack.resources };
         let Some(resource) = set.get(logical).cloned() else {
             return;
         };
         match resource.status.as_str() {
             "CREATE_IN_PROGRESS" => enter(ctx, stack, logical, "CREATE_COMPLETE", None),
             "UPDATE_IN_PROGRESS" => enter(ctx, stack, logical, "UPDATE_COMPLETE", None),
-            "DELETE_IN_PROGRESS" if resource.deleted => {
-                enter(ctx, stack, logical, "DELETE_COMPLETE", None)
-            }
+            "DELETE_IN_PROGRESS" if resource.deleted => enter(ctx, stack, logical, "DELETE_COMPLETE", None),
             "DELETE_IN_PROGRESS" => try_delete(ctx, stack, logical),
             _ => return,
         }
@@ -103,54 +93,29 @@ pub fn with_stack(ctx: &mut Ctx<'_>, id: &str, act: impl FnOnce(&mut Ctx<'_>, &m
 pub(super) fn create_ms(ctx: &Ctx<'_>, stack: &str, logical: &str, kind: &str) -> u64 {
     let name = format!("{stack}/{logical}");
     let own = ctx.draw(resources::create_span(kind), &name);
-    if kind == "AWS::EC2::NatGateway" {
-        own + ctx.draw(duration::NAT_CREATE, &name)
-    } else {
-        own
-    }
+    if kind == "AWS::EC2::NatGateway" { own + ctx.draw(duration::NAT_CREATE, &name) } else { own }
 }
 
 /// The critical path of creating `stack`: the longest chain of its resources, with the stack's own overhead.
 #[must_use]
 pub fn predicted_ms(ctx: &Ctx<'_>, stack: &Stack) -> u64 {
-    fn chain(
-        ctx: &Ctx<'_>,
-        stack: &Stack,
-        logical: &str,
-        known: &mut BTreeMap<String, u64>,
-    ) -> u64 {
+    fn chain(ctx: &Ctx<'_>, stack: &Stack, logical: &str, known: &mut BTreeMap<String, u64>) -> u64 {
         if let Some(ms) = known.get(logical) {
             return *ms;
         }
         let resource = &stack.resources[logical];
-        let before = resource
-            .needs
-            .iter()
-            .map(|n| chain(ctx, stack, n, known))
-            .max()
-            .unwrap_or(0);
+        let before = resource.needs.iter().map(|n| chain(ctx, stack, n, known)).max().unwrap_or(0);
         let ms = before + create_ms(ctx, &stack.name, logical, &resource.kind);
         known.insert(logical.to_owned(), ms);
         ms
     }
     let mut known = BTreeMap::new();
-    let longest = stack
-        .resources
-        .keys()
-        .map(|l| chain(ctx, stack, l, &mut known))
-        .max()
-        .unwrap_or(0);
+    let longest = stack.resources.keys().map(|l| chain(ctx, stack, l, &mut known)).max().unwrap_or(0);
     longest + ctx.draw(duration::STACK_OVERHEAD, &stack.name)
 }
 
 /// Enters a resource's status, with its event.
-pub fn enter(
-    ctx: &mut Ctx<'_>,
-    stack: &mut Stack,
-    logical: &str,
-    status: &str,
-    reason: Option<String>,
-) {
+pub fn enter(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, status: &str, reason: Option<String>) {
     let now = ctx.now;
     let set = if stack.resources.contains_key(logical)
         && !(stack.leaving.contains_key(logical) && status.starts_with("DELETE"))
@@ -165,10 +130,7 @@ pub fn enter(
     status.clone_into(&mut resource.status);
     resource.reason.clone_from(&reason);
     resource.changed_us = now;
-    let (physical, kind) = (
-        resource.physical.clone().unwrap_or_default(),
-        resource.kind.clone(),
-    );
+    let (physical, kind) = (resource.physical.clone().unwrap_or_default(), resource.kind.clone());
     let event = StackEvent {
         id: format!("{logical}-{}", ctx.world.uuid()),
         at_us: now,
@@ -202,38 +164,18 @@ pub fn enter_stack(ctx: &mut Ctx<'_>, stack: &mut Stack, status: &str, reason: O
 ///
 /// # Errors
 /// A reference that cannot be resolved.
-pub fn outputs(
-    ctx: &Ctx<'_>,
-    stack: &Stack,
-) -> Result<Vec<(String, String, String, String)>, AwsError> {
+pub fn outputs(ctx: &Ctx<'_>, stack: &Stack) -> Result<Vec<(String, String, String, String)>, AwsError> {
     let lookup = lookup(ctx, stack);
     let mut found = Vec::new();
-    for (key, output) in lookup
-        .template
-        .get("Outputs")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let holds = output
-            .get("Condition")
-            .and_then(Value::as_str)
-            .map_or(Ok(true), |c| lookup.condition(c))?;
+    for (key, output) in lookup.template.get("Outputs").and_then(Value::as_object).into_iter().flatten() {
+        let holds = output.get("Condition").and_then(Value::as_str).map_or(Ok(true), |c| lookup.condition(c))?;
         if !holds {
             continue;
         }
         let value = scalar(&lookup.resolve(output.get("Value").unwrap_or(&Value::Null))?);
         let description = output.get("Description").map(scalar).unwrap_or_default();
-        let export = output
-            .pointer("/Export/Name")
-            .map(|n| lookup.resolve(n))
-            .transpose()?;
-        found.push((
-            key.clone(),
-            value,
-            description,
-            export.map(|e| scalar(&e)).unwrap_or_default(),
-        ));
+        let export = output.pointer("/Export/Name").map(|n| lookup.resolve(n)).transpose()?;
+        found.push((key.clone(), value, description, export.map(|e| scalar(&e)).unwrap_or_default()));
     }
     Ok(found)
 }
@@ -242,19 +184,10 @@ pub fn outputs(
 #[must_use]
 pub fn tags_of(stack: &Stack, logical: &str, properties: &Value) -> Tags {
     let mut tags = stack.tags.clone();
-    for tag in properties
-        .get("Tags")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for tag in properties.get("Tags").and_then(Value::as_array).into_iter().flatten() {
         tags.insert(scalar(&tag["Key"]), scalar(&tag["Value"]));
     }
-    for (key, value) in [
-        ("stack-name", stack.name.as_str()),
-        ("stack-id", &stack.id),
-        ("logical-id", logical),
-    ] {
+    for (key, value) in [("stack-name", stack.name.as_str()), ("stack-id", &stack.id), ("logical-id", logical)] {
         tags.insert(format!("aws:cloudformation:{key}"), value.to_owned());
     }
     tags

@@ -23,31 +23,12 @@ pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     match o.kind {
         "AWS::IAM::Role" => {
             let name = o.name_or_default("RoleName");
-            let trust = o
-                .properties
-                .get("AssumeRolePolicyDocument")
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            let arn = iam::create_role(
-                ctx,
-                &name,
-                &trust,
-                o.tags.clone(),
-                &o.texts("ManagedPolicyArns"),
-            )?;
-            let inline = o
-                .properties
-                .get("Policies")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
+            let trust = o.properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default();
+            let arn = iam::create_role(ctx, &name, &trust, o.tags.clone(), &o.texts("ManagedPolicyArns"))?;
+            let inline = o.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
             let inline: Vec<String> = inline.map(|p| scalar(&p["PolicyName"])).collect();
             ctx.adjust(&arn, |r| r.set("inline_policies", inline));
-            let role_id = ctx
-                .scope()
-                .live(&arn)
-                .map(|r| r.text("role_id").to_owned())
-                .unwrap_or_default();
+            let role_id = ctx.scope().live(&arn).map(|r| r.text("role_id").to_owned()).unwrap_or_default();
             Ok(made(name, &[("Arn", arn), ("RoleId", role_id)]))
         }
         "AWS::IAM::InstanceProfile" => {
@@ -66,9 +47,7 @@ pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             let name = o.name_or_default("ManagedPolicyName");
             let arn = ctx.arn("iam", &format!("policy/{name}"));
             if ctx.scope().live(&arn).is_some() {
-                let message = format!(
-                    "A policy called {name} already exists. Duplicate names are not allowed."
-                );
+                let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
                 return Err(AwsError::new("EntityAlreadyExists", message).status(409));
             }
             let mut policy = Object::new(Kind::ManagedPolicy, &arn, arn.clone(), ctx.now);
@@ -111,33 +90,19 @@ fn change_inline(ctx: &mut Ctx<'_>, roles: &[String], policy: &str, add: bool) -
 /// As IAM words them; DeleteConflict if others attached something.
 pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource, physical: &str) -> Result<()> {
     let texts = |key: &str| -> Vec<String> {
-        r.properties
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(scalar)
-            .collect()
+        r.properties.get(key).and_then(Value::as_array).into_iter().flatten().map(scalar).collect()
     };
     match r.kind.as_str() {
         "AWS::IAM::Role" => {
             // The handler detaches what the template attached; anything attached by others is a DeleteConflict.
             let own = texts("ManagedPolicyArns");
-            let inline = r
-                .properties
-                .get("Policies")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten();
+            let inline = r.properties.get("Policies").and_then(Value::as_array).into_iter().flatten();
             let inline: Vec<String> = inline.map(|p| scalar(&p["PolicyName"])).collect();
             let Some(role) = ctx.scope().named(Kind::Role, physical).cloned() else {
                 return Ok(());
             };
             let left = |key: &str, own: &[String]| -> Vec<String> {
-                role.texts(key)
-                    .filter(|p| !own.iter().any(|o| o == p))
-                    .map(str::to_owned)
-                    .collect()
+                role.texts(key).filter(|p| !own.iter().any(|o| o == p)).map(str::to_owned).collect()
             };
             let (policies, inline) = (left("policies", &own), left("inline_policies", &inline));
             if policies.is_empty() && inline.is_empty() {
@@ -149,10 +114,7 @@ pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource, physical: &str) -> Result<()
             iam::delete_role(ctx, physical)
         }
         "AWS::IAM::InstanceProfile" => {
-            let id = ctx
-                .scope()
-                .named(Kind::InstanceProfile, physical)
-                .map(|p| p.id.clone());
+            let id = ctx.scope().named(Kind::InstanceProfile, physical).map(|p| p.id.clone());
             if let Some(id) = id {
                 ctx.delete(&id);
             }

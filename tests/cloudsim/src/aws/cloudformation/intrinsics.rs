@@ -30,33 +30,21 @@ impl Lookup {
     pub fn condition(&self, name: &str) -> Result<bool> {
         let conditions = self.template.get("Conditions");
         let body = conditions.and_then(|c| c.get(name)).ok_or_else(|| {
-            invalid(format!(
-                "Template format error: Unresolved condition dependency {name} in the template"
-            ))
+            invalid(format!("Template format error: Unresolved condition dependency {name} in the template"))
         })?;
         self.truth(body)
     }
 
     fn truth(&self, body: &Value) -> Result<bool> {
-        let bad =
-            || invalid("Template error: every condition must be an intrinsic condition function");
-        let (function, argument) = body
-            .as_object()
-            .and_then(|o| o.iter().next())
-            .ok_or_else(bad)?;
+        let bad = || invalid("Template error: every condition must be an intrinsic condition function");
+        let (function, argument) = body.as_object().and_then(|o| o.iter().next()).ok_or_else(bad)?;
         let list = argument.as_array().cloned().unwrap_or_default();
         match function.as_str() {
             "Condition" => self.condition(&scalar(argument)),
-            "Fn::Equals" if list.len() == 2 => {
-                Ok(self.resolve(&list[0])? == self.resolve(&list[1])?)
-            }
+            "Fn::Equals" if list.len() == 2 => Ok(self.resolve(&list[0])? == self.resolve(&list[1])?),
             "Fn::Not" if list.len() == 1 => Ok(!self.truth(&list[0])?),
-            "Fn::And" => list
-                .iter()
-                .try_fold(true, |all, c| Ok(all && self.truth(c)?)),
-            "Fn::Or" => list
-                .iter()
-                .try_fold(false, |any, c| Ok(any || self.truth(c)?)),
+            "Fn::And" => list.iter().try_fold(true, |all, c| Ok(all && self.truth(c)?)),
+            "Fn::Or" => list.iter().try_fold(false, |any, c| Ok(any || self.truth(c)?)),
             _ => Err(bad()),
         }
     }
@@ -69,17 +57,11 @@ impl Lookup {
                 for (key, inner) in fields {
                     match (key.as_str(), inner) {
                         ("Ref", Value::String(name)) => self.note(name, found),
-                        ("Fn::GetAtt", Value::String(path)) => {
-                            self.note(path.split('.').next().unwrap_or(path), found)
-                        }
+                        ("Fn::GetAtt", Value::String(path)) => self.note(path.split('.').next().unwrap_or(path), found),
                         ("Fn::GetAtt", Value::Array(parts)) => self.note(&scalar(&parts[0]), found),
                         ("Fn::Sub", Value::String(text)) => self.note_sub(text, &Map::new(), found),
                         ("Fn::Sub", Value::Array(parts)) => {
-                            let own = parts
-                                .get(1)
-                                .and_then(Value::as_object)
-                                .cloned()
-                                .unwrap_or_default();
+                            let own = parts.get(1).and_then(Value::as_object).cloned().unwrap_or_default();
                             self.note_sub(&scalar(&parts[0]), &own, found);
                             own.values().for_each(|v| self.references(v, found));
                         }
@@ -113,9 +95,7 @@ impl Lookup {
         match value {
             Value::Array(items) => {
                 let all: Result<Vec<Value>> = items.iter().map(|i| self.resolve(i)).collect();
-                Ok(Value::Array(
-                    all?.into_iter().filter(|v| !v.is_null()).collect(),
-                ))
+                Ok(Value::Array(all?.into_iter().filter(|v| !v.is_null()).collect()))
             }
             Value::Object(fields) => {
                 if let (1, Some((function, argument))) = (fields.len(), fields.iter().next())
@@ -137,37 +117,23 @@ impl Lookup {
     }
 
     fn call(&self, function: &str, argument: &Value) -> Result<Value> {
-        let bad = || {
-            invalid(format!(
-                "Template error: {function} has wrong arguments: {argument}"
-            ))
-        };
+        let bad = || invalid(format!("Template error: {function} has wrong arguments: {argument}"));
         match function {
             "Ref" => self.reference(&scalar(argument)),
             "Fn::GetAtt" => {
                 let (name, attribute) = match argument {
-                    Value::Array(parts) if parts.len() == 2 => {
-                        (scalar(&parts[0]), scalar(&self.resolve(&parts[1])?))
+                    Value::Array(parts) if parts.len() == 2 => (scalar(&parts[0]), scalar(&self.resolve(&parts[1])?)),
+                    Value::String(path) => {
+                        path.split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).ok_or_else(bad)?
                     }
-                    Value::String(path) => path
-                        .split_once('.')
-                        .map(|(a, b)| (a.to_owned(), b.to_owned()))
-                        .ok_or_else(bad)?,
                     _ => return Err(bad()),
                 };
                 self.attribute(&name, &attribute)
             }
             "Fn::Sub" => self.substitute(argument),
             "Fn::If" => {
-                let parts = argument
-                    .as_array()
-                    .filter(|p| p.len() == 3)
-                    .ok_or_else(bad)?;
-                self.resolve(if self.condition(&scalar(&parts[0]))? {
-                    &parts[1]
-                } else {
-                    &parts[2]
-                })
+                let parts = argument.as_array().filter(|p| p.len() == 3).ok_or_else(bad)?;
+                self.resolve(if self.condition(&scalar(&parts[0]))? { &parts[1] } else { &parts[2] })
             }
             "Fn::GetAZs" => Ok(Value::from(self.zones.clone())),
             "Fn::Join" | "Fn::Select" | "Fn::Split" | "Fn::Cidr" | "Fn::FindInMap" => {
@@ -178,16 +144,12 @@ impl Lookup {
             "Fn::Base64" => {
                 use base64::Engine;
                 let text = scalar(&self.resolve(argument)?);
-                Ok(base64::engine::general_purpose::STANDARD
-                    .encode(text)
-                    .into())
+                Ok(base64::engine::general_purpose::STANDARD.encode(text).into())
             }
-            "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => Ok(self
-                .truth(&serde_json::json!({ function: argument }))?
-                .into()),
-            _ => Err(invalid(format!(
-                "Template error: {function} is not supported"
-            ))),
+            "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => {
+                Ok(self.truth(&serde_json::json!({ function: argument }))?.into())
+            }
+            _ => Err(invalid(format!("Template error: {function} is not supported"))),
         }
     }
 
@@ -215,17 +177,8 @@ impl Lookup {
                 subnets_of(parts.first()?.as_str()?, count, bits).map(Value::from)
             }
             _ => {
-                let [map, first, second] = [
-                    scalar(parts.first()?),
-                    scalar(parts.get(1)?),
-                    scalar(parts.get(2)?),
-                ];
-                self.template
-                    .get("Mappings")?
-                    .get(map)?
-                    .get(first)?
-                    .get(second)
-                    .cloned()
+                let [map, first, second] = [scalar(parts.first()?), scalar(parts.get(1)?), scalar(parts.get(2)?)];
+                self.template.get("Mappings")?.get(map)?.get(first)?.get(second).cloned()
             }
         }
     }
@@ -235,48 +188,31 @@ impl Lookup {
             return Ok(Value::Null);
         }
         if let Some(value) = self.parameters.get(name) {
-            let kind = self
-                .template
-                .pointer(&format!("/Parameters/{name}/Type"))
-                .and_then(Value::as_str);
+            let kind = self.template.pointer(&format!("/Parameters/{name}/Type")).and_then(Value::as_str);
             let listed = kind.is_some_and(|k| k.starts_with("List<") || k == "CommaDelimitedList");
             return Ok(if listed {
-                value
-                    .split(',')
-                    .map(|v| v.trim().to_owned())
-                    .collect::<Vec<_>>()
-                    .into()
+                value.split(',').map(|v| v.trim().to_owned()).collect::<Vec<_>>().into()
             } else {
                 value.clone().into()
             });
         }
         let found = self.physical.get(name).cloned().map(Value::from);
-        found.ok_or_else(|| {
-            invalid(format!(
-                "Template format error: Unresolved reference {name}"
-            ))
-        })
+        found.ok_or_else(|| invalid(format!("Template format error: Unresolved reference {name}")))
     }
 
     fn attribute(&self, name: &str, attribute: &str) -> Result<Value> {
-        let found = self
-            .attributes
-            .get(name)
-            .and_then(|a| a.get(attribute))
-            .cloned();
+        let found = self.attributes.get(name).and_then(|a| a.get(attribute)).cloned();
         found.map(Value::from).ok_or_else(|| {
-            invalid(format!("Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"))
+            invalid(format!(
+                "Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
+            ))
         })
     }
 
     fn substitute(&self, argument: &Value) -> Result<Value> {
         let (text, own) = match argument {
             Value::Array(parts) => {
-                let own = parts
-                    .get(1)
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default();
+                let own = parts.get(1).and_then(Value::as_object).cloned().unwrap_or_default();
                 (scalar(parts.first().unwrap_or(&Value::Null)), own)
             }
             other => (scalar(other), Map::new()),
@@ -323,17 +259,7 @@ fn subnets_of(block: &str, count: u32, bits: u32) -> Option<Vec<String>> {
     if u64::from(count) > room || bits > 31 {
         return None;
     }
-    Some(
-        (0..count)
-            .map(|n| {
-                format!(
-                    "{}/{}",
-                    std::net::Ipv4Addr::from(base + (n << bits)),
-                    32 - bits
-                )
-            })
-            .collect(),
-    )
+    Some((0..count).map(|n| format!("{}/{}", std::net::Ipv4Addr::from(base + (n << bits)), 32 - bits)).collect())
 }
 
 #[cfg(test)]
@@ -357,11 +283,7 @@ mod tests {
                 .into(),
             zones: vec!["ra".to_owned(), "rb".to_owned()],
             physical: [("A".to_owned(), "a-1".to_owned())].into(),
-            attributes: [(
-                "A".to_owned(),
-                [("Arn".to_owned(), "arn:a".to_owned())].into(),
-            )]
-            .into(),
+            attributes: [("A".to_owned(), [("Arn".to_owned(), "arn:a".to_owned())].into())].into(),
         }
     }
 
@@ -371,31 +293,13 @@ mod tests {
             (json!({"Ref": "A"}), json!("a-1")),
             (json!({"Ref": "Zones"}), json!(["x", "y"])),
             (json!({"Fn::GetAtt": ["A", "Arn"]}), json!("arn:a")),
-            (
-                json!({"Fn::Sub": "${A}/${A.Arn}/${!kept}"}),
-                json!("a-1/arn:a/${kept}"),
-            ),
-            (
-                json!({"Fn::Sub": ["${v}", {"v": {"Ref": "A"}}]}),
-                json!("a-1"),
-            ),
-            (
-                json!({"Fn::Select": ["1", {"Fn::GetAZs": ""}]}),
-                json!("rb"),
-            ),
-            (
-                json!({"Fn::Join": ["-", ["p", {"Ref": "A"}]]}),
-                json!("p-a-1"),
-            ),
+            (json!({"Fn::Sub": "${A}/${A.Arn}/${!kept}"}), json!("a-1/arn:a/${kept}")),
+            (json!({"Fn::Sub": ["${v}", {"v": {"Ref": "A"}}]}), json!("a-1")),
+            (json!({"Fn::Select": ["1", {"Fn::GetAZs": ""}]}), json!("rb")),
+            (json!({"Fn::Join": ["-", ["p", {"Ref": "A"}]]}), json!("p-a-1")),
             (json!({"Fn::If": ["Two", 1, 2]}), json!(1)),
-            (
-                json!({"a": {"Ref": "AWS::NoValue"}, "b": 1}),
-                json!({"b": 1}),
-            ),
-            (
-                json!({"Fn::Select": [1, {"Fn::Cidr": ["10.0.0.0/16", 4, 12]}]}),
-                json!("10.0.16.0/20"),
-            ),
+            (json!({"a": {"Ref": "AWS::NoValue"}, "b": 1}), json!({"b": 1})),
+            (json!({"Fn::Select": [1, {"Fn::Cidr": ["10.0.0.0/16", 4, 12]}]}), json!("10.0.16.0/20")),
         ] {
             assert_eq!(lookup().resolve(&input).unwrap(), expected, "{input}");
         }
@@ -406,26 +310,16 @@ mod tests {
         let needs = graph(&lookup()).unwrap();
         assert!(needs["B"].contains("A") && needs["C"].contains("B"));
         let mut without = lookup();
-        without
-            .parameters
-            .insert("Count".to_owned(), "1".to_owned());
+        without.parameters.insert("Count".to_owned(), "1".to_owned());
         assert!(!graph(&without).unwrap().contains_key("C"));
         let mut circular = lookup();
         circular.template["Resources"]["A"]["DependsOn"] = json!("C");
-        assert!(
-            graph(&circular)
-                .unwrap_err()
-                .message
-                .starts_with("Circular dependency")
-        );
+        assert!(graph(&circular).unwrap_err().message.starts_with("Circular dependency"));
     }
 
     #[test]
     fn cidr_blocks_have_room_or_not() {
-        assert_eq!(
-            subnets_of("10.0.0.0/24", 2, 7).unwrap(),
-            ["10.0.0.0/25", "10.0.0.128/25"]
-        );
+        assert_eq!(subnets_of("10.0.0.0/24", 2, 7).unwrap(), ["10.0.0.0/25", "10.0.0.128/25"]);
         assert!(subnets_of("10.0.0.0/24", 3, 7).is_none());
     }
 }

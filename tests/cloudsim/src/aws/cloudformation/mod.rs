@@ -65,16 +65,9 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 pub fn existing(ctx: &mut Ctx<'_>, name: &str) -> Result<String> {
     let horizon = ctx.horizon;
     let scope = ctx.scope();
-    let id = scope
-        .named(Kind::Stack, name)
-        .map_or_else(|| name.to_owned(), |o| o.id.clone());
-    let found = scope
-        .stacks
-        .get(&id)
-        .filter(|s| horizon.is_none_or(|h| s.created_us <= h));
-    found
-        .map(|s| s.id.clone())
-        .ok_or_else(|| invalid(format!("Stack with id {name} does not exist")))
+    let id = scope.named(Kind::Stack, name).map_or_else(|| name.to_owned(), |o| o.id.clone());
+    let found = scope.stacks.get(&id).filter(|s| horizon.is_none_or(|h| s.created_us <= h));
+    found.map(|s| s.id.clone()).ok_or_else(|| invalid(format!("Stack with id {name} does not exist")))
 }
 
 fn given_parameters(call: &Call, before: Option<&Stack>) -> BTreeMap<String, String> {
@@ -84,10 +77,7 @@ fn given_parameters(call: &Call, before: Option<&Stack>) -> BTreeMap<String, Str
         .filter_map(|p| {
             let key = p.text("ParameterKey").to_owned();
             if p.text("UsePreviousValue") == "true" {
-                return before?
-                    .parameters
-                    .get(&key)
-                    .map(|v| (key.clone(), v.clone()));
+                return before?.parameters.get(&key).map(|v| (key.clone(), v.clone()));
             }
             Some((key, p.text("ParameterValue").to_owned()))
         })
@@ -95,54 +85,30 @@ fn given_parameters(call: &Call, before: Option<&Stack>) -> BTreeMap<String, Str
 }
 
 fn check_types(template: &Value, capabilities: &[String]) -> Result<()> {
-    let resources: Vec<&Value> = template["Resources"]
-        .as_object()
-        .into_iter()
-        .flat_map(|r| r.values())
-        .collect();
-    let kinds: BTreeSet<&str> = resources
-        .iter()
-        .filter_map(|r| r["Type"].as_str())
-        .collect();
-    let unknown: Vec<&str> = kinds
-        .iter()
-        .copied()
-        .filter(|k| !resources::known(k))
-        .collect();
+    let resources: Vec<&Value> = template["Resources"].as_object().into_iter().flat_map(|r| r.values()).collect();
+    let kinds: BTreeSet<&str> = resources.iter().filter_map(|r| r["Type"].as_str()).collect();
+    let unknown: Vec<&str> = kinds.iter().copied().filter(|k| !resources::known(k)).collect();
     if !unknown.is_empty() {
-        return Err(invalid(format!(
-            "Template format error: Unrecognized resource types: [{}]",
-            unknown.join(", ")
-        )));
+        return Err(invalid(format!("Template format error: Unrecognized resource types: [{}]", unknown.join(", "))));
     }
     let named = resources.iter().any(|r| {
-        ["RoleName", "ManagedPolicyName", "InstanceProfileName"]
-            .iter()
-            .any(|k| r["Properties"].get(*k).is_some())
+        ["RoleName", "ManagedPolicyName", "InstanceProfileName"].iter().any(|k| r["Properties"].get(*k).is_some())
     });
     let needed = match (kinds.iter().any(|k| k.starts_with("AWS::IAM::")), named) {
         (false, _) => return Ok(()),
         (true, true) => "CAPABILITY_NAMED_IAM",
         (true, false) => "CAPABILITY_IAM",
     };
-    if capabilities
-        .iter()
-        .any(|c| c == needed || c == "CAPABILITY_NAMED_IAM")
-    {
+    if capabilities.iter().any(|c| c == needed || c == "CAPABILITY_NAMED_IAM") {
         return Ok(());
     }
-    Err(AwsError::new(
-        "InsufficientCapabilitiesException",
-        format!("Requires capabilities : [{needed}]"),
-    ))
+    Err(AwsError::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
 }
 
 fn body_of(call: &Call) -> Result<String> {
     let body = call.params.text("TemplateBody");
     if body.is_empty() {
-        return Err(invalid(
-            "Either Template URL or Template Body must be specified.",
-        ));
+        return Err(invalid("Either Template URL or Template Body must be specified."));
     }
     if body.len() > MAX_BODY_BYTES {
         let message = "1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to 51200";
@@ -173,24 +139,14 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         )));
     }
     if let Some(object) = ctx.scope().named(Kind::Stack, name).cloned() {
-        let same = ctx
-            .scope()
-            .stacks
-            .get(&object.id)
-            .is_some_and(|s| !token.is_empty() && s.token == token);
+        let same = ctx.scope().stacks.get(&object.id).is_some_and(|s| !token.is_empty() && s.token == token);
         if same {
             return Ok(object.id);
         }
-        return Err(AwsError::new(
-            "AlreadyExistsException",
-            format!("Stack [{name}] already exists"),
-        ));
+        return Err(AwsError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
     if !token.is_empty() && ctx.scope().stacks.values().any(|s| s.token == token) {
-        return Err(AwsError::new(
-            "TokenAlreadyExistsException",
-            "A client request token already exists.",
-        ));
+        return Err(AwsError::new("TokenAlreadyExistsException", "A client request token already exists."));
     }
     let body = body_of(call)?;
     let parsed = template::parse(&body)?;
@@ -231,23 +187,12 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
     };
     let needs = template::graph(&engine::lookup(ctx, &stack))?;
     for (logical, wants) in needs {
-        let kind = parsed
-            .pointer(&format!("/Resources/{logical}/Type"))
-            .map(template::scalar)
-            .unwrap_or_default();
-        stack.resources.insert(
-            logical.clone(),
-            update::planned(&logical, &kind, wants, ctx.now),
-        );
+        let kind = parsed.pointer(&format!("/Resources/{logical}/Type")).map(template::scalar).unwrap_or_default();
+        stack.resources.insert(logical.clone(), update::planned(&logical, &kind, wants, ctx.now));
     }
     "CREATE_IN_PROGRESS".clone_into(&mut stack.status);
     engine::announce(ctx, &stack);
-    engine::enter_stack(
-        ctx,
-        &mut stack,
-        "CREATE_IN_PROGRESS",
-        Some("User Initiated".to_owned()),
-    );
+    engine::enter_stack(ctx, &mut stack, "CREATE_IN_PROGRESS", Some("User Initiated".to_owned()));
     let predicted = engine::predicted_ms(ctx, &stack);
     ctx.begin_work("create", &id, predicted);
     let overhead = ctx.draw(duration::STACK_OVERHEAD, name);
@@ -261,16 +206,9 @@ fn update_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
     let Some(mut stack) = ctx.scope().stacks.get(&id).cloned() else {
         return Err(invalid("no such stack"));
     };
-    let updatable = [
-        "CREATE_COMPLETE",
-        "UPDATE_COMPLETE",
-        "UPDATE_ROLLBACK_COMPLETE",
-    ];
+    let updatable = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"];
     if !updatable.contains(&stack.status.as_str()) {
-        return Err(invalid(format!(
-            "Stack:{id} is in {} state and can not be updated.",
-            stack.status
-        )));
+        return Err(invalid(format!("Stack:{id} is in {} state and can not be updated.", stack.status)));
     }
     let mut next = stack.clone();
     if call.params.text("UsePreviousTemplate") != "true" {
@@ -298,11 +236,7 @@ fn delete_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<()> {
     let Some(stack) = ctx.scope().stacks.get(&id).cloned() else {
         return Ok(());
     };
-    let retain: BTreeSet<String> = call
-        .params
-        .values("RetainResources.member")
-        .into_iter()
-        .collect();
+    let retain: BTreeSet<String> = call.params.values("RetainResources.member").into_iter().collect();
     if stack.termination_protection {
         return Err(invalid(format!(
             "Stack [{}] cannot be deleted while TerminationProtection is enabled",

@@ -21,11 +21,7 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     Ok(match o.kind {
         "AWS::EC2::VPC" => {
             let id = network::create_vpc(ctx, &o.text("CidrBlock"), tags)?;
-            let group = ctx
-                .scope()
-                .in_vpc(&id)
-                .find(|g| g.kind == Kind::SecurityGroup)
-                .map(|g| g.id.clone());
+            let group = ctx.scope().in_vpc(&id).find(|g| g.kind == Kind::SecurityGroup).map(|g| g.id.clone());
             made(
                 &id,
                 &[
@@ -37,13 +33,8 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         }
         "AWS::EC2::Subnet" => {
             let zone = o.text("AvailabilityZone");
-            let zone = if zone.is_empty() {
-                format!("{}a", ctx.key.region)
-            } else {
-                zone
-            };
-            let id =
-                network::create_subnet(ctx, &o.text("VpcId"), &o.text("CidrBlock"), &zone, tags)?;
+            let zone = if zone.is_empty() { format!("{}a", ctx.key.region) } else { zone };
+            let id = network::create_subnet(ctx, &o.text("VpcId"), &o.text("CidrBlock"), &zone, tags)?;
             let public = o.text("MapPublicIpOnLaunch") == "true";
             ctx.adjust(&id, |s| s.set("map_public", public));
             made(
@@ -63,32 +54,15 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         "AWS::EC2::VPCGatewayAttachment" => {
             let (gateway, vpc) = (o.text("InternetGatewayId"), o.text("VpcId"));
             network::attach_gateway(ctx, &gateway, &vpc)?;
-            made(
-                format!("IGW|{vpc}"),
-                &[
-                    ("AttachmentType", "IGW".to_owned()),
-                    ("gateway", gateway),
-                    ("vpc", vpc),
-                ],
-            )
+            made(format!("IGW|{vpc}"), &[("AttachmentType", "IGW".to_owned()), ("gateway", gateway), ("vpc", vpc)])
         }
         "AWS::EC2::EIP" => {
             let id = network::allocate_address(ctx, tags)?;
-            let ip = ctx
-                .scope()
-                .live(&id)
-                .map(|a| a.text("public_ip").to_owned())
-                .unwrap_or_default();
+            let ip = ctx.scope().live(&id).map(|a| a.text("public_ip").to_owned()).unwrap_or_default();
             made(&ip, &[("AllocationId", id), ("PublicIp", ip.clone())])
         }
         "AWS::EC2::NatGateway" => {
-            let (id, _) = nat::create_nat(
-                ctx,
-                &o.text("SubnetId"),
-                &o.text("AllocationId"),
-                &o.name,
-                tags,
-            )?;
+            let (id, _) = nat::create_nat(ctx, &o.text("SubnetId"), &o.text("AllocationId"), &o.name, tags)?;
             made(&id, &[("NatGatewayId", id.clone())])
         }
         "AWS::EC2::LaunchTemplate" => create_launch_template(ctx, o)?,
@@ -104,10 +78,7 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             made(&id, &[("Id", id.clone())])
         }
         other => {
-            return Err(AwsError::new(
-                "InvalidRequest",
-                format!("{other} is not simulated"),
-            ));
+            return Err(AwsError::new("InvalidRequest", format!("{other} is not simulated")));
         }
     })
 }
@@ -122,10 +93,7 @@ fn create_launch_template(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     }
     let present = ctx.scope().count(Kind::LaunchTemplate);
     ctx.within_quota("launch-templates", present).map_err(|_| {
-        AwsError::new(
-            "LaunchTemplateLimitExceeded",
-            "The maximum number of launch templates has been reached.",
-        )
+        AwsError::new("LaunchTemplateLimitExceeded", "The maximum number of launch templates has been reached.")
     })?;
     let id = format!("lt-{}", ctx.world.hex(17));
     let arn = ctx.arn("ec2", &format!("launch-template/{id}"));
@@ -135,11 +103,7 @@ fn create_launch_template(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     for (key, value) in specified_tags(o.properties, "launch-template") {
         template.tags.insert(key, value);
     }
-    let data = o
-        .properties
-        .get("LaunchTemplateData")
-        .cloned()
-        .unwrap_or_default();
+    let data = o.properties.get("LaunchTemplateData").cloned().unwrap_or_default();
     ctx.create(template.with("version", 1).with("data", data));
     let attributes = [
         ("LaunchTemplateId", id.clone()),
@@ -170,13 +134,9 @@ pub(super) fn create_routing(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         if !nat.is_empty() {
             network::existing(ctx, Kind::NatGateway, &nat)?;
         }
-        let entry =
-            json!({ "destination": destination, "gateway": some(&gateway), "nat": some(&nat) });
+        let entry = json!({ "destination": destination, "gateway": some(&gateway), "nat": some(&nat) });
         push(ctx, "routes", entry);
-        return Ok(made(
-            format!("{table}|{destination}"),
-            &[("CidrBlock", destination)],
-        ));
+        return Ok(made(format!("{table}|{destination}"), &[("CidrBlock", destination)]));
     }
     let subnet = o.text("SubnetId");
     network::existing(ctx, Kind::Subnet, &subnet)?;
@@ -192,13 +152,7 @@ fn some(text: &str) -> Option<&str> {
 /// A permission as CloudFormation writes it.
 pub(super) fn permission(rule: &Value) -> security::Permission {
     let port = |key: &str| rule.get(key).and_then(|v| scalar(v).parse().ok());
-    let list = |keys: &[&str]| {
-        keys.iter()
-            .filter_map(|k| rule.get(*k))
-            .map(scalar)
-            .filter(|v| !v.is_empty())
-            .collect()
-    };
+    let list = |keys: &[&str]| keys.iter().filter_map(|k| rule.get(*k)).map(scalar).filter(|v| !v.is_empty()).collect();
     security::Permission {
         protocol: rule.get("IpProtocol").map(scalar).unwrap_or_default(),
         from: port("FromPort"),
@@ -212,24 +166,9 @@ pub(super) fn permission(rule: &Value) -> security::Permission {
 pub(super) fn create_security(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     if o.kind == "AWS::EC2::SecurityGroup" {
         let name = o.name_or_default("GroupName");
-        let id = security::create_group(
-            ctx,
-            &o.text("VpcId"),
-            &name,
-            &o.text("GroupDescription"),
-            o.tags.clone(),
-        )?;
-        for (key, direction) in [
-            ("SecurityGroupIngress", "ingress"),
-            ("SecurityGroupEgress", "egress"),
-        ] {
-            for rule in o
-                .properties
-                .get(key)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
+        let id = security::create_group(ctx, &o.text("VpcId"), &name, &o.text("GroupDescription"), o.tags.clone())?;
+        for (key, direction) in [("SecurityGroupIngress", "ingress"), ("SecurityGroupEgress", "egress")] {
+            for rule in o.properties.get(key).and_then(Value::as_array).into_iter().flatten() {
                 let rule = permission(rule);
                 ctx.adjust(&id, |g| {
                     let mut rules = security::rules(g, direction);
@@ -240,19 +179,10 @@ pub(super) fn create_security(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> 
         }
         return Ok(made(
             &id,
-            &[
-                ("GroupId", id.clone()),
-                ("Id", id.clone()),
-                ("VpcId", o.text("VpcId")),
-                ("GroupName", name),
-            ],
+            &[("GroupId", id.clone()), ("Id", id.clone()), ("VpcId", o.text("VpcId")), ("GroupName", name)],
         ));
     }
-    let direction = if o.kind.ends_with("Ingress") {
-        "ingress"
-    } else {
-        "egress"
-    };
+    let direction = if o.kind.ends_with("Ingress") { "ingress" } else { "egress" };
     security::add_rule(ctx, &o.text("GroupId"), direction, permission(o.properties))?;
     let id = format!("sgr-{}", ctx.world.hex(17));
     Ok(made(&id, &[("Id", id.clone())]))
@@ -260,17 +190,12 @@ pub(super) fn create_security(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> 
 
 /// Takes a route or an association out of its table.
 pub(super) fn delete_routing(ctx: &mut Ctx<'_>, r: &StackResource, physical: &str) {
-    let table = r
-        .properties
-        .get("RouteTableId")
-        .map(scalar)
-        .unwrap_or_default();
+    let table = r.properties.get("RouteTableId").map(scalar).unwrap_or_default();
     let destination = r.properties.get("DestinationCidrBlock").map(scalar);
     ctx.change(&table, |t| {
-        for (key, field, value) in [
-            ("routes", "destination", destination.as_deref()),
-            ("associations", "id", Some(physical)),
-        ] {
+        for (key, field, value) in
+            [("routes", "destination", destination.as_deref()), ("associations", "id", Some(physical))]
+        {
             if let Some(list) = t.props.get_mut(key).and_then(Value::as_array_mut) {
                 list.retain(|e| value.is_none() || e[field].as_str() != value);
             }

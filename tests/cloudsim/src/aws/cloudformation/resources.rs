@@ -75,9 +75,7 @@ const TYPES: [&str; 18] = [
 pub fn create_span(kind: &str) -> Span {
     match kind {
         k if k.starts_with("AWS::IAM::") => duration::STACK_IAM,
-        "AWS::EC2::VPC" | "AWS::EC2::InternetGateway" | "AWS::EC2::EIP" => {
-            duration::STACK_SLOW_RESOURCE
-        }
+        "AWS::EC2::VPC" | "AWS::EC2::InternetGateway" | "AWS::EC2::EIP" => duration::STACK_SLOW_RESOURCE,
         _ => duration::STACK_RESOURCE,
     }
 }
@@ -90,33 +88,20 @@ impl Order<'_> {
 
     /// A list property as texts.
     pub(super) fn texts(&self, key: &str) -> Vec<String> {
-        self.properties
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(scalar)
-            .collect()
+        self.properties.get(key).and_then(Value::as_array).into_iter().flatten().map(scalar).collect()
     }
 
     /// The name given, or CloudFormation's own.
     pub(super) fn name_or_default(&self, key: &str) -> String {
         let given = self.text(key);
-        if given.is_empty() {
-            self.default_name.chars().take(64).collect()
-        } else {
-            given
-        }
+        if given.is_empty() { self.default_name.chars().take(64).collect() } else { given }
     }
 }
 
 pub(super) fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -> Made {
     Made {
         physical: physical.into(),
-        attributes: attributes
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), v.clone()))
-            .collect(),
+        attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
     }
 }
 
@@ -127,12 +112,10 @@ pub(super) fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -
 pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     match o.kind {
         k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| identity::create(ctx, o)),
-        "AWS::EC2::SecurityGroup"
-        | "AWS::EC2::SecurityGroupIngress"
-        | "AWS::EC2::SecurityGroupEgress" => create_security(ctx, o),
-        "AWS::EC2::RouteTable" | "AWS::EC2::Route" | "AWS::EC2::SubnetRouteTableAssociation" => {
-            create_routing(ctx, o)
+        "AWS::EC2::SecurityGroup" | "AWS::EC2::SecurityGroupIngress" | "AWS::EC2::SecurityGroupEgress" => {
+            create_security(ctx, o)
         }
+        "AWS::EC2::RouteTable" | "AWS::EC2::Route" | "AWS::EC2::SubnetRouteTableAssociation" => create_routing(ctx, o),
         _ => create_network(ctx, o),
     }
 }
@@ -140,17 +123,9 @@ pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
 /// The tags that a `TagSpecifications` list gives to a kind of resource.
 #[must_use]
 pub fn specified_tags(holder: &Value, kind: &str) -> Tags {
-    let lists = holder
-        .get("TagSpecifications")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    let tags = lists
-        .filter(|l| l["ResourceType"] == kind)
-        .filter_map(|l| l["Tags"].as_array())
-        .flatten();
-    tags.map(|t| (scalar(&t["Key"]), scalar(&t["Value"])))
-        .collect()
+    let lists = holder.get("TagSpecifications").and_then(Value::as_array).into_iter().flatten();
+    let tags = lists.filter(|l| l["ResourceType"] == kind).filter_map(|l| l["Tags"].as_array()).flatten();
+    tags.map(|t| (scalar(&t["Key"]), scalar(&t["Value"]))).collect()
 }
 
 /// Deletes a resource and gives the time that its own lifecycle takes; what is gone already is no error.
@@ -160,9 +135,7 @@ pub fn specified_tags(holder: &Value, kind: &str) -> Tags {
 pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource) -> Result<u64> {
     let physical = r.physical.clone().unwrap_or_default();
     let result = match r.kind.as_str() {
-        k if k.starts_with("AWS::IAM::") => ctx
-            .global(|ctx| identity::delete(ctx, r, &physical))
-            .map(|()| 0),
+        k if k.starts_with("AWS::IAM::") => ctx.global(|ctx| identity::delete(ctx, r, &physical)).map(|()| 0),
         "AWS::EC2::VPC" => network::delete_vpc(ctx, &physical).map(|()| 0),
         "AWS::EC2::Subnet" => network::delete_subnet(ctx, &physical).map(|()| 0),
         "AWS::EC2::InternetGateway" => network::delete_internet_gateway(ctx, &physical).map(|()| 0),
@@ -171,21 +144,13 @@ pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource) -> Result<u64> {
             network::detach_gateway(ctx, &part("gateway"), &part("vpc")).map(|()| 0)
         }
         "AWS::EC2::EIP" => {
-            let id = r
-                .attributes
-                .get("AllocationId")
-                .cloned()
-                .unwrap_or_default();
+            let id = r.attributes.get("AllocationId").cloned().unwrap_or_default();
             network::release_address(ctx, &id).map(|()| 0)
         }
         "AWS::EC2::NatGateway" => nat::delete_nat(ctx, &physical),
         "AWS::EC2::SecurityGroup" => security::delete_group(ctx, &physical).map(|()| 0),
         "AWS::EC2::SecurityGroupIngress" | "AWS::EC2::SecurityGroupEgress" => {
-            let direction = if r.kind.ends_with("Ingress") {
-                "ingress"
-            } else {
-                "egress"
-            };
+            let direction = if r.kind.ends_with("Ingress") { "ingress" } else { "egress" };
             let group = r.properties.get("GroupId").map(scalar).unwrap_or_default();
             security::remove_rule(ctx, &group, direction, &permission(&r.properties));
             Ok(0)
@@ -218,11 +183,7 @@ pub fn delete(ctx: &mut Ctx<'_>, r: &StackResource) -> Result<u64> {
 pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()> {
     let physical = match r.kind.as_str() {
         "AWS::EC2::EIP" => r.attributes.get("AllocationId").cloned(),
-        k if k.starts_with("AWS::IAM::") => r
-            .attributes
-            .get("Arn")
-            .cloned()
-            .or_else(|| r.physical.clone()),
+        k if k.starts_with("AWS::IAM::") => r.attributes.get("Arn").cloned().or_else(|| r.physical.clone()),
         _ => r.physical.clone(),
     }
     .unwrap_or_default();
@@ -250,10 +211,7 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
     ]) {
         return Err(AwsError::new(
             "NotUpdatable",
-            format!(
-                "{} would need a replacement, which is not simulated",
-                r.logical
-            ),
+            format!("{} would need a replacement, which is not simulated", r.logical),
         ));
     }
     let (tags, properties) = (o.tags.clone(), o.properties.clone());
@@ -263,42 +221,23 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
             object.tags = tags;
             match object.kind {
                 Kind::SecurityGroup => {
-                    let rules = properties
-                        .get("SecurityGroupIngress")
-                        .and_then(Value::as_array);
+                    let rules = properties.get("SecurityGroupIngress").and_then(Value::as_array);
                     let rules: Vec<_> = rules.into_iter().flatten().map(permission).collect();
                     security::set_rules(object, "ingress", &rules);
                 }
                 Kind::LaunchTemplate => {
-                    let version = object
-                        .props
-                        .get("version")
-                        .and_then(Value::as_u64)
-                        .unwrap_or(1);
-                    if r.properties.get("LaunchTemplateData")
-                        != properties.get("LaunchTemplateData")
-                    {
+                    let version = object.props.get("version").and_then(Value::as_u64).unwrap_or(1);
+                    if r.properties.get("LaunchTemplateData") != properties.get("LaunchTemplateData") {
                         object.set("version", version + 1);
-                        object.set(
-                            "data",
-                            properties
-                                .get("LaunchTemplateData")
-                                .cloned()
-                                .unwrap_or_default(),
-                        );
+                        object.set("data", properties.get("LaunchTemplateData").cloned().unwrap_or_default());
                     }
-                    object
-                        .tags
-                        .extend(specified_tags(&properties, "launch-template"));
+                    object.tags.extend(specified_tags(&properties, "launch-template"));
                 }
                 Kind::Role => {
                     object.set("policies", policies);
                     object.set(
                         "assume_role_policy",
-                        properties
-                            .get("AssumeRolePolicyDocument")
-                            .map(ToString::to_string)
-                            .unwrap_or_default(),
+                        properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default(),
                     );
                 }
                 _ => {}
@@ -317,13 +256,7 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
 #[must_use]
 pub fn attributes_after_update(ctx: &mut Ctx<'_>, r: &StackResource) -> BTreeMap<String, String> {
     let id = r.physical.as_deref().unwrap_or_default();
-    let version = ctx
-        .scope()
-        .live(id)
-        .filter(|o| o.kind == Kind::LaunchTemplate)
-        .and_then(|o| o.props.get("version").cloned());
-    version
-        .map(|v| ("LatestVersionNumber".to_owned(), v.to_string()))
-        .into_iter()
-        .collect()
+    let version =
+        ctx.scope().live(id).filter(|o| o.kind == Kind::LaunchTemplate).and_then(|o| o.props.get("version").cloned());
+    version.map(|v| ("LatestVersionNumber".to_owned(), v.to_string())).into_iter().collect()
 }

@@ -18,13 +18,11 @@ pub fn invalid(message: impl Into<String>) -> AwsError {
 /// # Errors
 /// Not JSON, or without resources.
 pub fn parse(body: &str) -> Result<Value> {
-    let template: Value = serde_json::from_str(body)
-        .map_err(|_| invalid("Template format error: JSON not well-formed."))?;
+    let template: Value =
+        serde_json::from_str(body).map_err(|_| invalid("Template format error: JSON not well-formed."))?;
     let resources = template.get("Resources").and_then(Value::as_object);
     if resources.is_none_or(Map::is_empty) {
-        return Err(invalid(
-            "Template format error: At least one Resources member must be defined.",
-        ));
+        return Err(invalid("Template format error: At least one Resources member must be defined."));
     }
     Ok(template)
 }
@@ -33,25 +31,12 @@ pub fn parse(body: &str) -> Result<Value> {
 ///
 /// # Errors
 /// Missing, unknown, or not allowed values.
-pub fn parameters(
-    template: &Value,
-    given: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>> {
+pub fn parameters(template: &Value, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
     let none = Map::new();
-    let declared = template
-        .get("Parameters")
-        .and_then(Value::as_object)
-        .unwrap_or(&none);
-    let unknown: Vec<&str> = given
-        .keys()
-        .filter(|k| !declared.contains_key(*k))
-        .map(String::as_str)
-        .collect();
+    let declared = template.get("Parameters").and_then(Value::as_object).unwrap_or(&none);
+    let unknown: Vec<&str> = given.keys().filter(|k| !declared.contains_key(*k)).map(String::as_str).collect();
     if !unknown.is_empty() {
-        return Err(invalid(format!(
-            "Parameters: [{}] do not exist in the template",
-            unknown.join(", ")
-        )));
+        return Err(invalid(format!("Parameters: [{}] do not exist in the template", unknown.join(", "))));
     }
     let mut all = BTreeMap::new();
     let mut missing = Vec::new();
@@ -63,17 +48,12 @@ pub fn parameters(
         };
         let allowed = declaration.get("AllowedValues").and_then(Value::as_array);
         if allowed.is_some_and(|a| !a.iter().any(|v| scalar(v) == value)) {
-            return Err(invalid(format!(
-                "Parameter '{name}' must be one of AllowedValues"
-            )));
+            return Err(invalid(format!("Parameter '{name}' must be one of AllowedValues")));
         }
         all.insert(name.clone(), value);
     }
     if !missing.is_empty() {
-        return Err(invalid(format!(
-            "Parameters: [{}] must have values",
-            missing.join(", ")
-        )));
+        return Err(invalid(format!("Parameters: [{}] must have values", missing.join(", "))));
     }
     Ok(all)
 }
@@ -94,11 +74,7 @@ pub fn scalar(value: &Value) -> String {
 /// Unresolved or circular dependencies, bad conditions.
 pub fn graph(lookup: &Lookup) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let none = Map::new();
-    let declared = lookup
-        .template
-        .get("Resources")
-        .and_then(Value::as_object)
-        .unwrap_or(&none);
+    let declared = lookup.template.get("Resources").and_then(Value::as_object).unwrap_or(&none);
     let mut included = BTreeSet::new();
     for (name, resource) in declared {
         let holds = match resource.get("Condition").and_then(Value::as_str) {
@@ -114,10 +90,7 @@ pub fn graph(lookup: &Lookup) -> Result<BTreeMap<String, BTreeSet<String>>> {
     for name in &included {
         let mut found = BTreeSet::new();
         let resource = &declared[name];
-        lookup.references(
-            resource.get("Properties").unwrap_or(&Value::Null),
-            &mut found,
-        );
+        lookup.references(resource.get("Properties").unwrap_or(&Value::Null), &mut found);
         match resource.get("DependsOn") {
             Some(Value::String(one)) => drop(found.insert(one.clone())),
             Some(Value::Array(many)) => found.extend(many.iter().map(scalar)),
@@ -143,21 +116,12 @@ fn refuse_cycles(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<()> {
     while done.len() < needs.len() {
         let ready: Vec<&str> = needs
             .iter()
-            .filter(|(name, wants)| {
-                !done.contains(name.as_str()) && wants.iter().all(|w| done.contains(w.as_str()))
-            })
+            .filter(|(name, wants)| !done.contains(name.as_str()) && wants.iter().all(|w| done.contains(w.as_str())))
             .map(|(name, _)| name.as_str())
             .collect();
         if ready.is_empty() {
-            let rest: Vec<&str> = needs
-                .keys()
-                .map(String::as_str)
-                .filter(|n| !done.contains(n))
-                .collect();
-            return Err(invalid(format!(
-                "Circular dependency between resources: [{}]",
-                rest.join(", ")
-            )));
+            let rest: Vec<&str> = needs.keys().map(String::as_str).filter(|n| !done.contains(n)).collect();
+            return Err(invalid(format!("Circular dependency between resources: [{}]", rest.join(", "))));
         }
         done.extend(ready);
     }

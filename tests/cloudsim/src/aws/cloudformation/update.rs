@@ -41,37 +41,25 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
     let needs = template::graph(&found)?;
     let mut changed = Vec::new();
     for (logical, wants) in &needs {
-        let kind = found
-            .template
-            .pointer(&format!("/Resources/{logical}/Type"))
-            .map(template::scalar)
-            .unwrap_or_default();
+        let kind =
+            found.template.pointer(&format!("/Resources/{logical}/Type")).map(template::scalar).unwrap_or_default();
         match next.resources.get_mut(logical) {
             Some(present) if present.kind == kind => {
                 present.needs.clone_from(wants);
                 changed.push(logical.clone());
             }
-            _ => drop(next.resources.insert(
-                logical.clone(),
-                planned(logical, &kind, wants.clone(), ctx.now),
-            )),
+            _ => drop(next.resources.insert(logical.clone(), planned(logical, &kind, wants.clone(), ctx.now))),
         }
     }
-    let leaving: Vec<String> = next
-        .resources
-        .keys()
-        .filter(|l| !needs.contains_key(*l))
-        .cloned()
-        .collect();
+    let leaving: Vec<String> = next.resources.keys().filter(|l| !needs.contains_key(*l)).cloned().collect();
     for logical in &leaving {
         if let Some(resource) = next.resources.remove(logical) {
             next.leaving.insert(logical.clone(), resource);
         }
     }
     let same_resources = leaving.is_empty() && next.resources.len() == stack.resources.len();
-    let same_text = next.template() == stack.template()
-        && next.parameters == stack.parameters
-        && next.tags == stack.tags;
+    let same_text =
+        next.template() == stack.template() && next.parameters == stack.parameters && next.tags == stack.tags;
     if same_resources && same_text {
         return Err(template::invalid("No updates are to be performed."));
     }
@@ -81,12 +69,7 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
     stack.operation += 1;
     stack.phase = Phase::Updating;
     stack.updated_us = Some(ctx.now);
-    enter_stack(
-        ctx,
-        stack,
-        "UPDATE_IN_PROGRESS",
-        Some("User Initiated".to_owned()),
-    );
+    enter_stack(ctx, stack, "UPDATE_IN_PROGRESS", Some("User Initiated".to_owned()));
     let tags = stack.tags.clone();
     ctx.change(&stack.id.clone(), |o| o.tags = tags);
     for logical in changed {
@@ -96,17 +79,9 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
             return Ok(());
         }
     }
-    let ms = ctx.draw(
-        duration::STACK_OVERHEAD,
-        &format!("{}/update{}", stack.name, stack.operation),
-    );
+    let ms = ctx.draw(duration::STACK_OVERHEAD, &format!("{}/update{}", stack.name, stack.operation));
     ctx.begin_work("update", &stack.id.clone(), ms);
-    ctx.after(
-        ms,
-        Step::StackTick {
-            stack: stack.id.clone(),
-        },
-    );
+    ctx.after(ms, Step::StackTick { stack: stack.id.clone() });
     Ok(())
 }
 
@@ -114,11 +89,7 @@ pub fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Result<()
 fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Option<String> {
     let resource = stack.resources.get(logical).cloned()?;
     let found = lookup(ctx, stack);
-    let raw = found
-        .template
-        .pointer(&format!("/Resources/{logical}/Properties"))
-        .cloned()
-        .unwrap_or_default();
+    let raw = found.template.pointer(&format!("/Resources/{logical}/Properties")).cloned().unwrap_or_default();
     // What refers to a resource that is yet to be made cannot be resolved now and counts as unchanged.
     let Ok(properties) = found.resolve(&raw) else {
         return None;
@@ -154,12 +125,7 @@ pub fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
         .leaving
         .values()
         .filter(|r| r.exists() && r.delete_since_us.is_none())
-        .filter(|r| {
-            !stack
-                .leaving
-                .values()
-                .any(|other| other.exists() && other.needs.contains(&r.logical))
-        })
+        .filter(|r| !stack.leaving.values().any(|other| other.exists() && other.needs.contains(&r.logical)))
         .map(|r| r.logical.clone())
         .collect();
     for logical in &waiting {
@@ -169,11 +135,7 @@ pub fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
         }
         try_delete(ctx, stack, logical);
     }
-    if stack
-        .leaving
-        .values()
-        .any(|r| r.exists() && r.status != "DELETE_FAILED")
-    {
+    if stack.leaving.values().any(|r| r.exists() && r.status != "DELETE_FAILED") {
         return;
     }
     stack.leaving.clear();
@@ -188,12 +150,8 @@ pub fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
 
 /// A resource of the update could not be made or changed: what the update made goes again, what was stays.
 pub fn fail(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, before: Stack) {
-    let new: Vec<StackResource> = stack
-        .resources
-        .values()
-        .filter(|r| !before.resources.contains_key(&r.logical))
-        .cloned()
-        .collect();
+    let new: Vec<StackResource> =
+        stack.resources.values().filter(|r| !before.resources.contains_key(&r.logical)).cloned().collect();
     for resource in new.iter().rev().filter(|r| r.exists()) {
         // Whatever refuses to go stays, as in a rollback that AWS calls complete with leftovers.
         let _ = resources::delete(ctx, resource);

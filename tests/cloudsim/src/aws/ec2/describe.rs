@@ -23,20 +23,12 @@ fn listing(action: &str) -> Option<Listing> {
     let (kind, set, ids) = match action {
         "DescribeVpcs" => (Kind::Vpc, "vpcSet", "VpcId"),
         "DescribeSubnets" => (Kind::Subnet, "subnetSet", "SubnetId"),
-        "DescribeNetworkInterfaces" => (
-            Kind::NetworkInterface,
-            "networkInterfaceSet",
-            "NetworkInterfaceId",
-        ),
+        "DescribeNetworkInterfaces" => (Kind::NetworkInterface, "networkInterfaceSet", "NetworkInterfaceId"),
         "DescribeSecurityGroups" => (Kind::SecurityGroup, "securityGroupInfo", "GroupId"),
         "DescribeVolumes" => (Kind::Volume, "volumeSet", "VolumeId"),
         "DescribeAddresses" => (Kind::Eip, "addressesSet", "AllocationId"),
         "DescribeNatGateways" => (Kind::NatGateway, "natGatewaySet", "NatGatewayId"),
-        "DescribeInternetGateways" => (
-            Kind::InternetGateway,
-            "internetGatewaySet",
-            "InternetGatewayId",
-        ),
+        "DescribeInternetGateways" => (Kind::InternetGateway, "internetGatewaySet", "InternetGatewayId"),
         "DescribeRouteTables" => (Kind::RouteTable, "routeTableSet", "RouteTableId"),
         "DescribeInstances" => (Kind::Instance, "reservationSet", "InstanceId"),
         "DescribeLaunchTemplates" => (Kind::LaunchTemplate, "launchTemplates", "LaunchTemplateId"),
@@ -74,19 +66,11 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 }
 
 fn availability_zones(x: &mut Xml, region: &str) {
-    x.list(
-        "availabilityZoneInfo",
-        "item",
-        zones(region).iter().enumerate(),
-        |x, (i, zone)| {
-            x.leaf("zoneName", zone)
-                .leaf("zoneState", "available")
-                .leaf("regionName", region);
-            x.leaf("zoneId", format!("{}-az{}", short_region(region), i + 1))
-                .leaf("zoneType", "availability-zone");
-            x.leaf("optInStatus", "opt-in-not-required");
-        },
-    );
+    x.list("availabilityZoneInfo", "item", zones(region).iter().enumerate(), |x, (i, zone)| {
+        x.leaf("zoneName", zone).leaf("zoneState", "available").leaf("regionName", region);
+        x.leaf("zoneId", format!("{}-az{}", short_region(region), i + 1)).leaf("zoneType", "availability-zone");
+        x.leaf("optInStatus", "opt-in-not-required");
+    });
 }
 
 /// `eu-west-1` → `euw1`, `ap-southeast-2` → `apse2`: how zone ids begin.
@@ -105,17 +89,10 @@ fn short_region(region: &str) -> String {
 type Filters = BTreeMap<String, Vec<String>>;
 
 fn filters(p: &Params) -> Filters {
-    p.items("Filter")
-        .iter()
-        .map(|f| (f.text("Name").to_owned(), f.values("Value")))
-        .collect()
+    p.items("Filter").iter().map(|f| (f.text("Name").to_owned(), f.values("Value"))).collect()
 }
 
-fn select(
-    ctx: &mut Ctx<'_>,
-    p: &Params,
-    listing: &Listing,
-) -> Result<(Vec<Object>, Option<String>)> {
+fn select(ctx: &mut Ctx<'_>, p: &Params, listing: &Listing) -> Result<(Vec<Object>, Option<String>)> {
     let ids = p.values(listing.ids);
     let filters = filters(p);
     for id in &ids {
@@ -125,11 +102,7 @@ fn select(
         }
     }
     let after = p.text("NextToken").to_owned();
-    let limit = p
-        .get("MaxResults")
-        .and_then(|m| m.parse().ok())
-        .unwrap_or(usize::MAX)
-        .clamp(1, 1_000);
+    let limit = p.get("MaxResults").and_then(|m| m.parse().ok()).unwrap_or(usize::MAX).clamp(1, 1_000);
     let horizon = ctx.horizon;
     let mut found = Vec::new();
     for object in candidates(ctx, listing.kind, &ids, &filters) {
@@ -152,24 +125,10 @@ fn candidates(ctx: &mut Ctx<'_>, kind: Kind, ids: &[String], filters: &Filters) 
     let exact = |values: &Vec<String>| values.len() == 1 && !values[0].contains(['*', '?']);
     let mut found: Vec<Object> = if !ids.is_empty() {
         ids.iter().filter_map(|id| scope.get(id)).cloned().collect()
-    } else if let Some(vpc) = filters
-        .get("vpc-id")
-        .filter(|v| exact(v) && kind != Kind::NatGateway)
-    {
-        scope
-            .in_vpc(&vpc[0])
-            .filter(|o| o.kind == kind)
-            .cloned()
-            .collect()
-    } else if let Some((key, values)) = filters
-        .iter()
-        .find(|(k, v)| k.starts_with("tag:") && exact(v))
-    {
-        scope
-            .tagged(&key[4..], &values[0])
-            .filter(|o| o.kind == kind)
-            .cloned()
-            .collect()
+    } else if let Some(vpc) = filters.get("vpc-id").filter(|v| exact(v) && kind != Kind::NatGateway) {
+        scope.in_vpc(&vpc[0]).filter(|o| o.kind == kind).cloned().collect()
+    } else if let Some((key, values)) = filters.iter().find(|(k, v)| k.starts_with("tag:") && exact(v)) {
+        scope.tagged(&key[4..], &values[0]).filter(|o| o.kind == kind).cloned().collect()
     } else {
         scope.of_kind(kind).cloned().collect()
     };
@@ -179,12 +138,8 @@ fn candidates(ctx: &mut Ctx<'_>, kind: Kind, ids: &[String], filters: &Filters) 
 
 fn matches_all(object: &Object, filters: &Filters) -> Result<bool> {
     for (name, wanted) in filters {
-        let values = values_of(object, name).ok_or_else(|| {
-            AwsError::new(
-                "InvalidParameterValue",
-                format!("The filter '{name}' is invalid"),
-            )
-        })?;
+        let values = values_of(object, name)
+            .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?;
         if !wanted.iter().any(|w| values.iter().any(|v| glob(w, v))) {
             return Ok(false);
         }
@@ -202,9 +157,7 @@ fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
         "tag-key" => Some(o.tags.keys().cloned().collect()),
         "tag-value" => Some(o.tags.values().cloned().collect()),
         "vpc-id" | "attachment.vpc-id" => Some(o.vpc.clone().into_iter().collect()),
-        "state" | "status" | "instance-state-name" | "vpc-endpoint-state" => {
-            Some(vec![o.state.clone()])
-        }
+        "state" | "status" | "instance-state-name" | "vpc-endpoint-state" => Some(vec![o.state.clone()]),
         "subnet-id" if o.kind == Kind::Subnet => Some(vec![o.id.clone()]),
         "subnet-id" => text("subnet"),
         "availability-zone" => text("zone"),
@@ -218,17 +171,10 @@ fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
         "private-ip-address" => text("ip"),
         "attachment.instance-id" => text("attached_to"),
         "attachment.attachment-id" => text("attachment"),
-        "attachment.status" => Some(vec![
-            if o.text("attachment").is_empty() {
-                "detached"
-            } else {
-                "attached"
-            }
-            .to_owned(),
-        ]),
-        "requester-managed" => Some(vec![
-            (o.owner != crate::object::Owner::Customer).to_string(),
-        ]),
+        "attachment.status" => {
+            Some(vec![if o.text("attachment").is_empty() { "detached" } else { "attached" }.to_owned()])
+        }
+        "requester-managed" => Some(vec![(o.owner != crate::object::Owner::Customer).to_string()]),
         "public-ip" => text("public_ip"),
         "allocation-id"
         | "network-interface-id"
@@ -239,12 +185,7 @@ fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
         | "instance-id" => Some(vec![o.id.clone()]),
         "instance-type" => text("instance_type"),
         "private-dns-name" => text("private_dns"),
-        "size" => Some(vec![
-            o.props
-                .get("size")
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        ]),
+        "size" => Some(vec![o.props.get("size").map(ToString::to_string).unwrap_or_default()]),
         "is-default" | "isDefault" | "default-for-az" => Some(vec!["false".to_owned()]),
         _ => None,
     }

@@ -26,11 +26,7 @@ pub fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
 
 fn remove_interfaces_of(ctx: &mut Ctx<'_>, id: &str) {
     let prefix = format!("{id}/");
-    let of_it: Vec<String> = ctx
-        .scope()
-        .named_under(Kind::NetworkInterface, &prefix)
-        .map(|o| o.id.clone())
-        .collect();
+    let of_it: Vec<String> = ctx.scope().named_under(Kind::NetworkInterface, &prefix).map(|o| o.id.clone()).collect();
     for interface in of_it {
         ctx.delete(&interface);
     }
@@ -57,20 +53,9 @@ pub struct NewInterface {
 ///
 /// # Errors
 /// No such subnet.
-pub fn create_interface(
-    ctx: &mut Ctx<'_>,
-    subnet: &str,
-    request: NewInterface,
-    tags: Tags,
-) -> Result<String> {
+pub fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, tags: Tags) -> Result<String> {
     let place = existing(ctx, Kind::Subnet, subnet)?;
-    let mut interface = new_object(
-        ctx,
-        Kind::NetworkInterface,
-        "eni",
-        "network-interface",
-        tags,
-    );
+    let mut interface = new_object(ctx, Kind::NetworkInterface, "eni", "network-interface", tags);
     let id = interface.id.clone();
     interface.vpc.clone_from(&place.vpc);
     if !request.attached_to.is_empty() {
@@ -78,18 +63,10 @@ pub fn create_interface(
         interface.name = Some(format!("{}/{id}", request.attached_to));
     }
     interface.owner = request.owner.unwrap_or(Owner::Customer);
-    interface.state = if request.attached_to.is_empty() {
-        "available"
-    } else {
-        "in-use"
-    }
-    .to_owned();
+    interface.state = if request.attached_to.is_empty() { "available" } else { "in-use" }.to_owned();
     let address = private_ip(place.text("cidr"), ctx.world.ids);
-    let attachment = if request.attached_to.is_empty() {
-        String::new()
-    } else {
-        format!("eni-attach-{}", ctx.world.hex(17))
-    };
+    let attachment =
+        if request.attached_to.is_empty() { String::new() } else { format!("eni-attach-{}", ctx.world.hex(17)) };
     let groups = if request.groups.is_empty() && request.interface_type != "nat_gateway" {
         let vpc = place.vpc.clone().unwrap_or_default();
         ctx.scope()
@@ -100,11 +77,7 @@ pub fn create_interface(
     } else {
         request.groups
     };
-    let kind = if request.interface_type.is_empty() {
-        "interface"
-    } else {
-        &request.interface_type
-    };
+    let kind = if request.interface_type.is_empty() { "interface" } else { &request.interface_type };
     let interface = interface
         .with("subnet", subnet)
         .with("zone", place.text("zone"))
@@ -149,18 +122,12 @@ pub fn delete_interface(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
 /// # Errors
 /// Not found, or not permitted.
 pub fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()> {
-    let found = ctx
-        .scope()
-        .of_kind(Kind::NetworkInterface)
-        .find(|o| o.text("attachment") == attachment)
-        .cloned();
+    let found = ctx.scope().of_kind(Kind::NetworkInterface).find(|o| o.text("attachment") == attachment).cloned();
     let Some(interface) = found else {
         let message = format!("The attachment '{attachment}' does not exist");
         return Err(AwsError::new("InvalidAttachmentID.NotFound", message));
     };
-    if matches!(interface.owner, Owner::Service | Owner::Eks)
-        && !interface.text("attached_to").starts_with("i-")
-    {
+    if matches!(interface.owner, Owner::Service | Owner::Eks) && !interface.text("attached_to").starts_with("i-") {
         let message = "You do not have permission to access the specified resource.";
         return Err(AwsError::new("AuthFailure", message));
     }

@@ -39,24 +39,16 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "DeleteVpc" => network::delete_vpc(ctx, p.text("VpcId"))?,
         "DeleteSubnet" => network::delete_subnet(ctx, p.text("SubnetId"))?,
         "DeleteSecurityGroup" => security::delete_group(ctx, p.text("GroupId"))?,
-        "DeleteInternetGateway" => {
-            network::delete_internet_gateway(ctx, p.text("InternetGatewayId"))?
-        }
-        "AttachInternetGateway" => {
-            network::attach_gateway(ctx, p.text("InternetGatewayId"), p.text("VpcId"))?
-        }
-        "DetachInternetGateway" => {
-            network::detach_gateway(ctx, p.text("InternetGatewayId"), p.text("VpcId"))?
-        }
+        "DeleteInternetGateway" => network::delete_internet_gateway(ctx, p.text("InternetGatewayId"))?,
+        "AttachInternetGateway" => network::attach_gateway(ctx, p.text("InternetGatewayId"), p.text("VpcId"))?,
+        "DetachInternetGateway" => network::detach_gateway(ctx, p.text("InternetGatewayId"), p.text("VpcId"))?,
         "ReleaseAddress" => network::release_address(ctx, p.text("AllocationId"))?,
         "DeleteNatGateway" => {
             nat::delete_nat(ctx, p.text("NatGatewayId"))?;
             x.leaf("natGatewayId", p.text("NatGatewayId"));
             return Ok(Reply::Query(x.finish()));
         }
-        "DeleteNetworkInterface" => {
-            interfaces::delete_interface(ctx, p.text("NetworkInterfaceId"))?
-        }
+        "DeleteNetworkInterface" => interfaces::delete_interface(ctx, p.text("NetworkInterfaceId"))?,
         "DetachNetworkInterface" => interfaces::detach_interface(ctx, p.text("AttachmentId"))?,
         "DeleteVolume" => network::delete_volume(ctx, p.text("VolumeId"))?,
         "AuthorizeSecurityGroupIngress" => security::change_rules(ctx, p, "ingress", true)?,
@@ -74,10 +66,7 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 
 /// Tags given with `TagSpecification.N`.
 fn specified_tags(p: &Params) -> Tags {
-    p.items("TagSpecification")
-        .iter()
-        .flat_map(|s| s.tags("Tag"))
-        .collect()
+    p.items("TagSpecification").iter().flat_map(|s| s.tags("Tag")).collect()
 }
 
 fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
@@ -86,27 +75,14 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let (id, wrapper) = match call.action.as_str() {
         "CreateVpc" => (network::create_vpc(ctx, p.text("CidrBlock"), tags)?, "vpc"),
         "CreateSubnet" => {
-            let zone = p
-                .get("AvailabilityZone")
-                .map_or_else(|| format!("{}a", call.region), str::to_owned);
-            (
-                network::create_subnet(ctx, p.text("VpcId"), p.text("CidrBlock"), &zone, tags)?,
-                "subnet",
-            )
+            let zone = p.get("AvailabilityZone").map_or_else(|| format!("{}a", call.region), str::to_owned);
+            (network::create_subnet(ctx, p.text("VpcId"), p.text("CidrBlock"), &zone, tags)?, "subnet")
         }
-        "CreateInternetGateway" => (
-            network::create_internet_gateway(ctx, tags)?,
-            "internetGateway",
-        ),
+        "CreateInternetGateway" => (network::create_internet_gateway(ctx, tags)?, "internetGateway"),
         "CreateVolume" => {
             let size = p.get("Size").and_then(|s| s.parse().ok()).unwrap_or(8_u64);
-            let id = network::create_volume(
-                ctx,
-                size,
-                p.text("AvailabilityZone"),
-                tags,
-                crate::object::Owner::Customer,
-            );
+            let id =
+                network::create_volume(ctx, size, p.text("AvailabilityZone"), tags, crate::object::Owner::Customer);
             let mut x = Xml::new();
             if let Some(volume) = ctx.seen(&id) {
                 render::volume(&mut x, &volume);
@@ -120,31 +96,18 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
                 description: p.text("Description").to_owned(),
                 ..Default::default()
             };
-            (
-                interfaces::create_interface(ctx, p.text("SubnetId"), request, tags)?,
-                "networkInterface",
-            )
+            (interfaces::create_interface(ctx, p.text("SubnetId"), request, tags)?, "networkInterface")
         }
         "AllocateAddress" => {
             let id = network::allocate_address(ctx, tags)?;
-            let ip = ctx
-                .seen(&id)
-                .map(|o| o.text("public_ip").to_owned())
-                .unwrap_or_default();
+            let ip = ctx.seen(&id).map(|o| o.text("public_ip").to_owned()).unwrap_or_default();
             let mut x = Xml::new();
-            x.leaf("publicIp", ip)
-                .leaf("domain", "vpc")
-                .leaf("allocationId", id);
+            x.leaf("publicIp", ip).leaf("domain", "vpc").leaf("allocationId", id);
             return Ok(Reply::Query(x.finish()));
         }
         _ => {
-            let id = security::create_group(
-                ctx,
-                p.text("VpcId"),
-                p.text("GroupName"),
-                p.text("GroupDescription"),
-                tags,
-            )?;
+            let id =
+                security::create_group(ctx, p.text("VpcId"), p.text("GroupName"), p.text("GroupDescription"), tags)?;
             let mut x = Xml::new();
             x.leaf("groupId", id).leaf("return", true);
             return Ok(Reply::Query(x.finish()));
@@ -161,10 +124,7 @@ fn change_tags(ctx: &mut Ctx<'_>, p: &Params, add: bool) -> Result<()> {
     let tags = p.tags("Tag");
     let ids = p.values("ResourceId");
     if let Some(missing) = ids.iter().find(|id| ctx.scope().live(id).is_none()) {
-        return Err(AwsError::new(
-            "InvalidID",
-            format!("The ID '{missing}' is not valid"),
-        ));
+        return Err(AwsError::new("InvalidID", format!("The ID '{missing}' is not valid")));
     }
     for id in ids {
         ctx.change(&id, |o| {
@@ -183,10 +143,7 @@ fn change_tags(ctx: &mut Ctx<'_>, p: &Params, add: bool) -> Result<()> {
 /// The zones of a Region: three, as most have.
 #[must_use]
 pub fn zones(region: &str) -> Vec<String> {
-    ["a", "b", "c"]
-        .iter()
-        .map(|z| format!("{region}{z}"))
-        .collect()
+    ["a", "b", "c"].iter().map(|z| format!("{region}{z}")).collect()
 }
 
 /// The error for an id that does not exist.

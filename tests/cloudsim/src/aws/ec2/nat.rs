@@ -18,13 +18,7 @@ use crate::{
 ///
 /// # Errors
 /// No such subnet or address, address in use, quota.
-pub fn create_nat(
-    ctx: &mut Ctx<'_>,
-    subnet: &str,
-    allocation: &str,
-    name: &str,
-    tags: Tags,
-) -> Result<(String, u64)> {
+pub fn create_nat(ctx: &mut Ctx<'_>, subnet: &str, allocation: &str, name: &str, tags: Tags) -> Result<(String, u64)> {
     let place = existing(ctx, Kind::Subnet, subnet)?;
     let address = existing(ctx, Kind::Eip, allocation)?;
     if !address.text("interface").is_empty() {
@@ -32,17 +26,9 @@ pub fn create_nat(
         return Err(AwsError::new("Resource.AlreadyAssociated", message));
     }
     let zone = place.text("zone").to_owned();
-    let present = ctx
-        .scope()
-        .of_kind(Kind::NatGateway)
-        .filter(|o| o.is_live() && o.text("zone") == zone)
-        .count();
-    if ctx
-        .within_quota("nat-gateways-per-az", present as u64)
-        .is_err()
-    {
-        let message =
-            format!("Performing this operation would exceed the limit of NAT gateways in {zone}");
+    let present = ctx.scope().of_kind(Kind::NatGateway).filter(|o| o.is_live() && o.text("zone") == zone).count();
+    if ctx.within_quota("nat-gateways-per-az", present as u64).is_err() {
+        let message = format!("Performing this operation would exceed the limit of NAT gateways in {zone}");
         return Err(AwsError::new("NatGatewayLimitExceeded", message));
     }
     let mut nat = new_object(ctx, Kind::NatGateway, "nat", "natgateway", tags);
@@ -60,20 +46,11 @@ pub fn create_nat(
     ctx.adjust(allocation, |o| o.set("interface", interface.clone()));
     nat.vpc = place.vpc;
     nat.state = "pending".to_owned();
-    let nat = nat
-        .with("subnet", subnet)
-        .with("zone", zone)
-        .with("allocation", allocation);
+    let nat = nat.with("subnet", subnet).with("zone", zone).with("allocation", allocation);
     ctx.create(nat.with("interface", interface));
     let ms = ctx.draw(duration::NAT_CREATE, name);
     ctx.begin_work("create", &id, ms);
-    ctx.after(
-        ms,
-        Step::SetState {
-            id: id.clone(),
-            state: "available".to_owned(),
-        },
-    );
+    ctx.after(ms, Step::SetState { id: id.clone(), state: "available".to_owned() });
     Ok((id, ms))
 }
 

@@ -21,20 +21,11 @@ pub fn existing(ctx: &mut Ctx<'_>, kind: Kind, id: &str) -> Result<Object> {
 }
 
 fn dependency(what: &str, id: &str) -> AwsError {
-    AwsError::new(
-        "DependencyViolation",
-        format!("The {what} '{id}' has dependencies and cannot be deleted."),
-    )
+    AwsError::new("DependencyViolation", format!("The {what} '{id}' has dependencies and cannot be deleted."))
 }
 
 /// A new object of EC2 with an id of its own, not yet in the world.
-pub fn new_object(
-    ctx: &mut Ctx<'_>,
-    kind: Kind,
-    prefix: &str,
-    resource: &str,
-    tags: Tags,
-) -> Object {
+pub fn new_object(ctx: &mut Ctx<'_>, kind: Kind, prefix: &str, resource: &str, tags: Tags) -> Object {
     let id = format!("{prefix}-{}", ctx.world.hex(17));
     let arn = ctx.arn("ec2", &format!("{resource}/{id}"));
     let mut object = Object::new(kind, &id, arn, ctx.now);
@@ -47,22 +38,13 @@ pub fn new_object(
 /// # Errors
 /// Bad CIDR block, or the quota.
 pub fn create_vpc(ctx: &mut Ctx<'_>, cidr: &str, tags: Tags) -> Result<String> {
-    let bits = cidr
-        .split_once('/')
-        .and_then(|(_, bits)| bits.parse::<u8>().ok());
+    let bits = cidr.split_once('/').and_then(|(_, bits)| bits.parse::<u8>().ok());
     if bits.is_none_or(|b| !(16..=28).contains(&b)) {
-        return Err(AwsError::new(
-            "InvalidVpc.Range",
-            format!("The CIDR '{cidr}' is invalid."),
-        ));
+        return Err(AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid.")));
     }
     let present = ctx.scope().count(Kind::Vpc);
-    ctx.within_quota("vpcs", present).map_err(|_| {
-        AwsError::new(
-            "VpcLimitExceeded",
-            "The maximum number of VPCs has been reached.",
-        )
-    })?;
+    ctx.within_quota("vpcs", present)
+        .map_err(|_| AwsError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))?;
     let mut vpc = new_object(ctx, Kind::Vpc, "vpc", "vpc", tags).with("cidr", cidr);
     vpc.vpc = Some(vpc.id.clone());
     let id = vpc.id.clone();
@@ -72,13 +54,7 @@ pub fn create_vpc(ctx: &mut Ctx<'_>, cidr: &str, tags: Tags) -> Result<String> {
         o.owner = Owner::Default;
         o.set("main", true);
     });
-    let group = security::create_group(
-        ctx,
-        &id,
-        "default",
-        "default VPC security group",
-        Tags::new(),
-    )?;
+    let group = security::create_group(ctx, &id, "default", "default VPC security group", Tags::new())?;
     ctx.adjust(&group, |o| o.owner = Owner::Default);
     Ok(id)
 }
@@ -89,12 +65,8 @@ pub fn create_vpc(ctx: &mut Ctx<'_>, cidr: &str, tags: Tags) -> Result<String> {
 /// Not found, or DependencyViolation.
 pub fn delete_vpc(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     existing(ctx, Kind::Vpc, id)?;
-    let inside: Vec<(String, Owner)> = ctx
-        .scope()
-        .in_vpc(id)
-        .filter(|o| o.id != id)
-        .map(|o| (o.id.clone(), o.owner))
-        .collect();
+    let inside: Vec<(String, Owner)> =
+        ctx.scope().in_vpc(id).filter(|o| o.id != id).map(|o| (o.id.clone(), o.owner)).collect();
     if let Some((blocker, _)) = inside.iter().find(|(_, owner)| *owner != Owner::Default) {
         ctx.remark(format!("{id} is held by {blocker}"));
         return Err(dependency("vpc", id));
@@ -110,42 +82,24 @@ pub fn delete_vpc(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
 ///
 /// # Errors
 /// No such VPC, block taken or outside, quota.
-pub fn create_subnet(
-    ctx: &mut Ctx<'_>,
-    vpc: &str,
-    cidr: &str,
-    zone: &str,
-    tags: Tags,
-) -> Result<String> {
+pub fn create_subnet(ctx: &mut Ctx<'_>, vpc: &str, cidr: &str, zone: &str, tags: Tags) -> Result<String> {
     existing(ctx, Kind::Vpc, vpc)?;
     if !super::zones(&ctx.key.region).iter().any(|z| z == zone) {
         let message = format!("Value ({zone}) for parameter availabilityZone is invalid.");
         return Err(AwsError::new("InvalidParameterValue", message));
     }
-    let taken: Vec<String> = ctx
-        .scope()
-        .in_vpc(vpc)
-        .filter(|o| o.kind == Kind::Subnet)
-        .map(|o| o.text("cidr").to_owned())
-        .collect();
+    let taken: Vec<String> =
+        ctx.scope().in_vpc(vpc).filter(|o| o.kind == Kind::Subnet).map(|o| o.text("cidr").to_owned()).collect();
     if taken.iter().any(|t| t == cidr) {
         return Err(AwsError::new(
             "InvalidSubnet.Conflict",
             format!("The CIDR '{cidr}' conflicts with another subnet"),
         ));
     }
-    if ctx
-        .within_quota("subnets-per-vpc", taken.len() as u64)
-        .is_err()
-    {
-        return Err(AwsError::new(
-            "SubnetLimitExceeded",
-            "The maximum number of subnets has been reached.",
-        ));
+    if ctx.within_quota("subnets-per-vpc", taken.len() as u64).is_err() {
+        return Err(AwsError::new("SubnetLimitExceeded", "The maximum number of subnets has been reached."));
     }
-    let mut subnet = new_object(ctx, Kind::Subnet, "subnet", "subnet", tags)
-        .with("cidr", cidr)
-        .with("zone", zone);
+    let mut subnet = new_object(ctx, Kind::Subnet, "subnet", "subnet", tags).with("cidr", cidr).with("zone", zone);
     subnet.vpc = Some(vpc.to_owned());
     let id = subnet.id.clone();
     ctx.create(subnet);
@@ -162,9 +116,7 @@ pub fn delete_subnet(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let blocker = ctx
         .scope()
         .in_vpc(&vpc)
-        .find(|o| {
-            matches!(o.kind, Kind::NetworkInterface | Kind::NatGateway) && o.text("subnet") == id
-        })
+        .find(|o| matches!(o.kind, Kind::NetworkInterface | Kind::NatGateway) && o.text("subnet") == id)
         .map(|o| o.id.clone());
     if let Some(blocker) = blocker {
         ctx.remark(format!("{id} is held by {blocker}"));
@@ -180,13 +132,9 @@ pub fn delete_subnet(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
 /// The quota.
 pub fn create_internet_gateway(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
     let present = ctx.scope().count(Kind::InternetGateway);
-    ctx.within_quota("internet-gateways", present)
-        .map_err(|_| {
-            AwsError::new(
-                "InternetGatewayLimitExceeded",
-                "The maximum number of internet gateways has been reached.",
-            )
-        })?;
+    ctx.within_quota("internet-gateways", present).map_err(|_| {
+        AwsError::new("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
+    })?;
     let gateway = new_object(ctx, Kind::InternetGateway, "igw", "internet-gateway", tags);
     let id = gateway.id.clone();
     ctx.create(gateway);
@@ -225,16 +173,9 @@ pub fn attach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
 /// Not found, not attached, or DependencyViolation.
 pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
     if existing(ctx, Kind::InternetGateway, id)?.vpc.as_deref() != Some(vpc) {
-        return Err(AwsError::new(
-            "Gateway.NotAttached",
-            format!("resource {id} is not attached to network {vpc}"),
-        ));
+        return Err(AwsError::new("Gateway.NotAttached", format!("resource {id} is not attached to network {vpc}")));
     }
-    let mapped = ctx
-        .scope()
-        .in_vpc(vpc)
-        .find(|o| !o.text("public_ip").is_empty())
-        .map(|o| o.id.clone());
+    let mapped = ctx.scope().in_vpc(vpc).find(|o| !o.text("public_ip").is_empty()).map(|o| o.id.clone());
     if let Some(blocker) = mapped {
         ctx.remark(format!("{vpc} is held by {blocker}"));
         let message = format!(
@@ -252,12 +193,8 @@ pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
 /// The quota.
 pub fn allocate_address(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
     let present = ctx.scope().count(Kind::Eip);
-    ctx.within_quota("eips", present).map_err(|_| {
-        AwsError::new(
-            "AddressLimitExceeded",
-            "The maximum number of addresses has been reached.",
-        )
-    })?;
+    ctx.within_quota("eips", present)
+        .map_err(|_| AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached."))?;
     let ip = public_ip(ctx);
     let address = new_object(ctx, Kind::Eip, "eipalloc", "elastic-ip", tags).with("public_ip", ip);
     let id = address.id.clone();
@@ -294,22 +231,12 @@ pub fn create_route_table(ctx: &mut Ctx<'_>, vpc: &str, tags: Tags) -> Result<St
     let mut table = new_object(ctx, Kind::RouteTable, "rtb", "route-table", tags);
     table.vpc = Some(vpc.to_owned());
     let id = table.id.clone();
-    ctx.create(
-        table
-            .with("routes", Vec::<String>::new())
-            .with("associations", Vec::<String>::new()),
-    );
+    ctx.create(table.with("routes", Vec::<String>::new()).with("associations", Vec::<String>::new()));
     Ok(id)
 }
 
 /// Makes a disk.
-pub fn create_volume(
-    ctx: &mut Ctx<'_>,
-    size_gib: u64,
-    zone: &str,
-    tags: Tags,
-    owner: Owner,
-) -> String {
+pub fn create_volume(ctx: &mut Ctx<'_>, size_gib: u64, zone: &str, tags: Tags, owner: Owner) -> String {
     let mut volume = new_object(ctx, Kind::Volume, "vol", "volume", tags);
     volume.owner = owner;
     let id = volume.id.clone();
@@ -324,10 +251,7 @@ pub fn create_volume(
 pub fn delete_volume(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let volume = existing(ctx, Kind::Volume, id)?;
     if volume.state == "in-use" {
-        let message = format!(
-            "Volume {id} is currently attached to {}",
-            volume.text("attached_to")
-        );
+        let message = format!("Volume {id} is currently attached to {}", volume.text("attached_to"));
         return Err(AwsError::new("VolumeInUse", message));
     }
     ctx.delete(id);

@@ -31,13 +31,7 @@ pub struct Permission {
 ///
 /// # Errors
 /// No such VPC, name taken, quota.
-pub fn create_group(
-    ctx: &mut Ctx<'_>,
-    vpc: &str,
-    name: &str,
-    description: &str,
-    tags: Tags,
-) -> Result<String> {
+pub fn create_group(ctx: &mut Ctx<'_>, vpc: &str, name: &str, description: &str, tags: Tags) -> Result<String> {
     existing(ctx, Kind::Vpc, vpc)?;
     let unique = format!("{vpc}/{name}");
     if ctx.scope().named(Kind::SecurityGroup, &unique).is_some() {
@@ -46,10 +40,7 @@ pub fn create_group(
     }
     let present = ctx.scope().count(Kind::SecurityGroup);
     ctx.within_quota("security-groups", present).map_err(|_| {
-        AwsError::new(
-            "SecurityGroupLimitExceeded",
-            "The maximum number of security groups has been reached.",
-        )
+        AwsError::new("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
     })?;
     let id = format!("sg-{}", ctx.world.hex(17));
     let arn = ctx.arn("ec2", &format!("security-group/{id}"));
@@ -66,30 +57,19 @@ pub fn create_group(
     };
     set_rules(&mut group, "egress", &[everywhere]);
     set_rules(&mut group, "ingress", &[]);
-    ctx.create(
-        group
-            .with("group_name", name)
-            .with("description", description),
-    );
+    ctx.create(group.with("group_name", name).with("description", description));
     Ok(id)
 }
 
 /// The rules of one direction.
 #[must_use]
 pub fn rules(group: &Object, direction: &str) -> Vec<Permission> {
-    group
-        .props
-        .get(direction)
-        .and_then(|v| serde_json::from_value(v.clone()).ok())
-        .unwrap_or_default()
+    group.props.get(direction).and_then(|v| serde_json::from_value(v.clone()).ok()).unwrap_or_default()
 }
 
 /// Replaces the rules of one direction.
 pub fn set_rules(group: &mut Object, direction: &str, rules: &[Permission]) {
-    group.set(
-        direction,
-        serde_json::to_value(rules).unwrap_or(Value::Null),
-    );
+    group.set(direction, serde_json::to_value(rules).unwrap_or(Value::Null));
 }
 
 /// Removes a group that nothing uses.
@@ -99,16 +79,12 @@ pub fn set_rules(group: &mut Object, direction: &str, rules: &[Permission]) {
 pub fn delete_group(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let group = existing(ctx, Kind::SecurityGroup, id)?;
     if group.text("group_name") == "default" {
-        let message =
-            format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
+        let message = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
         return Err(AwsError::new("CannotDelete", message));
     }
     if let Some(blocker) = user_of(ctx, &group) {
         ctx.remark(format!("{id} is held by {blocker}"));
-        return Err(AwsError::new(
-            "DependencyViolation",
-            format!("resource {id} has a dependent object"),
-        ));
+        return Err(AwsError::new("DependencyViolation", format!("resource {id} has a dependent object")));
     }
     ctx.delete(id);
     Ok(())
@@ -121,9 +97,7 @@ pub fn user_of(ctx: &mut Ctx<'_>, group: &Object) -> Option<String> {
         Kind::NetworkInterface => o.texts("groups").any(|g| g == group.id),
         Kind::SecurityGroup => {
             o.id != group.id
-                && ["ingress", "egress"]
-                    .iter()
-                    .any(|d| rules(o, d).iter().any(|r| r.groups.contains(&group.id)))
+                && ["ingress", "egress"].iter().any(|d| rules(o, d).iter().any(|r| r.groups.contains(&group.id)))
         }
         _ => false,
     };
@@ -137,16 +111,8 @@ fn permissions(p: &Params) -> Vec<Permission> {
             protocol: i.text("IpProtocol").to_owned(),
             from: i.get("FromPort").and_then(|v| v.parse().ok()),
             to: i.get("ToPort").and_then(|v| v.parse().ok()),
-            cidrs: i
-                .items("IpRanges")
-                .iter()
-                .map(|r| r.text("CidrIp").to_owned())
-                .collect(),
-            groups: i
-                .items("Groups")
-                .iter()
-                .map(|g| g.text("GroupId").to_owned())
-                .collect(),
+            cidrs: i.items("IpRanges").iter().map(|r| r.text("CidrIp").to_owned()).collect(),
+            groups: i.items("Groups").iter().map(|g| g.text("GroupId").to_owned()).collect(),
         })
         .collect()
 }

@@ -3,9 +3,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html>,
 //! <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html>.
 
-use super::{
-    amend, cluster, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags,
-};
+use super::{amend, cluster, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags};
 use crate::{
     aws::unknown_action,
     call::{AwsError, Call, Reply, Result},
@@ -16,8 +14,7 @@ use crate::{
 use serde_json::{Value, json};
 
 /// The policy that makes a principal administrator.
-pub const CLUSTER_ADMIN_POLICY: &str =
-    "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
+pub const CLUSTER_ADMIN_POLICY: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy";
 
 /// Answers a call about access entries or pod identities.
 ///
@@ -44,11 +41,7 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "AssociateAccessPolicy" | "DisassociateAccessPolicy" => change_policy(ctx, call)?,
         "ListAssociatedAccessPolicies" => {
             let entry = existing(ctx, name, call.var(1))?;
-            let policies = entry
-                .props
-                .get("policies")
-                .cloned()
-                .unwrap_or_else(|| json!([]));
+            let policies = entry.props.get("policies").cloned().unwrap_or_else(|| json!([]));
             json!({ "clusterName": name, "principalArn": call.var(1), "associatedAccessPolicies": policies })
         }
         "CreatePodIdentityAssociation" => create_association(ctx, call)?,
@@ -79,18 +72,13 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 }
 
 fn children(ctx: &mut Ctx<'_>, kind: Kind, cluster_name: &str) -> Vec<Object> {
-    ctx.scope()
-        .named_under(kind, &format!("{cluster_name}/"))
-        .cloned()
-        .collect()
+    ctx.scope().named_under(kind, &format!("{cluster_name}/")).cloned().collect()
 }
 
 /// The IAM principal behind a caller: an assumed role's session is the role.
 #[must_use]
 pub fn principal_of(caller: &str) -> String {
-    let Some((account, rest)) = caller
-        .strip_prefix("arn:aws:sts::")
-        .and_then(|r| r.split_once(":assumed-role/"))
+    let Some((account, rest)) = caller.strip_prefix("arn:aws:sts::").and_then(|r| r.split_once(":assumed-role/"))
     else {
         return caller.to_owned();
     };
@@ -105,11 +93,7 @@ pub fn principal_of(caller: &str) -> String {
 pub fn existing(ctx: &mut Ctx<'_>, cluster_name: &str, principal: &str) -> Result<Object> {
     cluster(ctx, cluster_name)?;
     ctx.named(Kind::AccessEntry, &format!("{cluster_name}/{principal}"))
-        .ok_or_else(|| {
-            not_found(format!(
-                "The specified principalArn could not be found: {principal}"
-            ))
-        })
+        .ok_or_else(|| not_found(format!("The specified principalArn could not be found: {principal}")))
 }
 
 /// A new access entry, not yet in the world.
@@ -148,17 +132,11 @@ pub fn new_entry(
 fn create_entry(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let (name, principal) = (call.var(0), call.field("principalArn"));
     cluster(ctx, name)?;
-    if let Some(present) = ctx
-        .scope()
-        .named(Kind::AccessEntry, &format!("{name}/{principal}"))
-        .cloned()
-    {
+    if let Some(present) = ctx.scope().named(Kind::AccessEntry, &format!("{name}/{principal}")).cloned() {
         if is_replay(&present, call) {
             return Ok(json!({ "accessEntry": document(&present) }));
         }
-        return Err(in_use(
-            "The specified access entry resource is already in use on this cluster.",
-        ));
+        return Err(in_use("The specified access entry resource is already in use on this cluster."));
     }
     if !principal.starts_with("arn:aws:iam::") {
         return Err(invalid("The principalArn parameter format is not valid"));
@@ -171,19 +149,12 @@ fn create_entry(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         .flatten()
         .filter_map(|g| g.as_str().map(str::to_owned))
         .collect();
-    if let Some(bad) = groups
-        .iter()
-        .find(|g| g.starts_with("system:") || g.starts_with("eks:"))
-    {
+    if let Some(bad) = groups.iter().find(|g| g.starts_with("system:") || g.starts_with("eks:")) {
         return Err(invalid(format!(
             "The kubernetes group name {bad} is invalid, it cannot start with system: or eks:"
         )));
     }
-    let kind = call
-        .json
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or("STANDARD");
+    let kind = call.json.get("type").and_then(Value::as_str).unwrap_or("STANDARD");
     let entry = new_entry(ctx, name, principal, kind, &groups, request_tags(call))
         .with("token", call.client_token().unwrap_or_default())
         .with("request", fingerprint(call));
@@ -214,40 +185,23 @@ pub fn policy_document(arn: &str, scope: &Value, now: Micros) -> Value {
 fn change_policy(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let entry = existing(ctx, call.var(0), call.var(1))?;
     let associate = call.action == "AssociateAccessPolicy";
-    let arn = if associate {
-        call.field("policyArn")
-    } else {
-        call.var(2)
-    };
+    let arn = if associate { call.field("policyArn") } else { call.var(2) };
     if !arn.starts_with("arn:aws:eks::aws:cluster-access-policy/") {
-        return Err(invalid(format!(
-            "The policyArn parameter format is not valid: {arn}"
-        )));
+        return Err(invalid(format!("The policyArn parameter format is not valid: {arn}")));
     }
-    let mut policies = entry
-        .props
-        .get("policies")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let mut policies = entry.props.get("policies").and_then(Value::as_array).cloned().unwrap_or_default();
     let before = policies.len();
     policies.retain(|p| p["policyArn"] != arn);
     if !associate && policies.len() == before {
         return Err(not_found(format!("The policy {arn} is not associated")));
     }
-    let scope = call
-        .json
-        .get("accessScope")
-        .cloned()
-        .unwrap_or_else(|| json!({"type": "cluster"}));
+    let scope = call.json.get("accessScope").cloned().unwrap_or_else(|| json!({"type": "cluster"}));
     let document = policy_document(arn, &scope, ctx.now);
     if associate {
         policies.push(document.clone());
     }
     ctx.change(&entry.id, |o| o.set("policies", policies));
-    Ok(
-        json!({ "clusterName": call.var(0), "principalArn": call.var(1), "associatedAccessPolicy": document }),
-    )
+    Ok(json!({ "clusterName": call.var(0), "principalArn": call.var(1), "associatedAccessPolicy": document }))
 }
 
 fn association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Object> {
@@ -256,24 +210,14 @@ fn association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Object> {
     let found = children(ctx, Kind::PodIdentityAssociation, call.var(0))
         .into_iter()
         .find(|o| super::doc_text(o, "/associationId") == id);
-    found
-        .filter(|o| ctx.sees(o.created_us))
-        .ok_or_else(|| not_found(format!("No association found with id: {id}")))
+    found.filter(|o| ctx.sees(o.created_us)).ok_or_else(|| not_found(format!("No association found with id: {id}")))
 }
 
 fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let name = call.var(0);
     cluster(ctx, name)?;
-    let unique = format!(
-        "{name}/{}/{}",
-        call.field("namespace"),
-        call.field("serviceAccount")
-    );
-    if let Some(present) = ctx
-        .scope()
-        .named(Kind::PodIdentityAssociation, &unique)
-        .cloned()
-    {
+    let unique = format!("{name}/{}/{}", call.field("namespace"), call.field("serviceAccount"));
+    if let Some(present) = ctx.scope().named(Kind::PodIdentityAssociation, &unique).cloned() {
         if is_replay(&present, call) {
             return Ok(json!({ "association": document(&present) }));
         }
@@ -285,41 +229,23 @@ fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     }
     super::cluster::check_role(ctx, call.field("roleArn"))?;
     let present = children(ctx, Kind::PodIdentityAssociation, name).len() as u64;
-    if ctx
-        .within_quota("pod-identity-associations-per-cluster", present)
-        .is_err()
-    {
+    if ctx.within_quota("pod-identity-associations-per-cluster", present).is_err() {
         let message = "Pod identity association limit exceeded for the cluster";
         return Err(AwsError::new("ResourceLimitExceededException", message));
     }
     let account = (call.field("namespace"), call.field("serviceAccount"));
-    let object = new_association(
-        ctx,
-        name,
-        account,
-        call.field("roleArn"),
-        request_tags(call),
-    )
-    .with("token", call.client_token().unwrap_or_default())
-    .with("request", fingerprint(call));
+    let object = new_association(ctx, name, account, call.field("roleArn"), request_tags(call))
+        .with("token", call.client_token().unwrap_or_default())
+        .with("request", fingerprint(call));
     let answer = document(&object);
     ctx.create(object);
     Ok(json!({ "association": answer }))
 }
 
 /// A new association of the service account (namespace, name), not yet in the world.
-pub fn new_association(
-    ctx: &mut Ctx<'_>,
-    cluster_name: &str,
-    account: (&str, &str),
-    role: &str,
-    tags: Tags,
-) -> Object {
+pub fn new_association(ctx: &mut Ctx<'_>, cluster_name: &str, account: (&str, &str), role: &str, tags: Tags) -> Object {
     let id = format!("a-{}", ctx.world.hex(17));
-    let arn = ctx.arn(
-        "eks",
-        &format!("podidentityassociation/{cluster_name}/{id}"),
-    );
+    let arn = ctx.arn("eks", &format!("podidentityassociation/{cluster_name}/{id}"));
     let doc = json!({
         "clusterName": cluster_name, "namespace": account.0, "serviceAccount": account.1,
         "roleArn": role, "associationArn": arn, "associationId": id,
@@ -334,11 +260,8 @@ pub fn new_association(
 
 fn list_associations(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     cluster(ctx, call.var(0))?;
-    let wanted = |o: &Object, key: &str, pointer: &str| {
-        call.params
-            .get(key)
-            .is_none_or(|v| v == super::doc_text(o, pointer))
-    };
+    let wanted =
+        |o: &Object, key: &str, pointer: &str| call.params.get(key).is_none_or(|v| v == super::doc_text(o, pointer));
     let all: Vec<Value> = children(ctx, Kind::PodIdentityAssociation, call.var(0))
         .iter()
         .filter(|o| wanted(o, "namespace", "/namespace") && wanted(o, "serviceAccount", "/serviceAccount"))

@@ -4,8 +4,8 @@
 //! needs nodes: without them it becomes DEGRADED with `InsufficientNumberOfReplicas`, and ACTIVE once they join.
 
 use super::{
-    access, active_cluster, amend, cluster, config, document, fingerprint, in_use, invalid,
-    is_replay, not_found, request_tags,
+    access, active_cluster, amend, cluster, config, document, fingerprint, in_use, invalid, is_replay, not_found,
+    request_tags,
 };
 use crate::{
     call::{Call, Result},
@@ -63,20 +63,12 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         if is_replay(&present, call) {
             return Ok(json!({ "addon": document(&present) }));
         }
-        return Err(in_use("Addon already exists.")
-            .field("clusterName", cluster_name)
-            .field("addonName", name));
+        return Err(in_use("Addon already exists.").field("clusterName", cluster_name).field("addonName", name));
     }
     let Some((_, default_version, _)) = ADDONS.iter().find(|a| a.0 == name) else {
-        return Err(
-            invalid(format!("Addon {name} specified is not supported")).field("addonName", name)
-        );
+        return Err(invalid(format!("Addon {name} specified is not supported")).field("addonName", name));
     };
-    let version = call
-        .json
-        .get("addonVersion")
-        .and_then(Value::as_str)
-        .unwrap_or(default_version);
+    let version = call.json.get("addonVersion").and_then(Value::as_str).unwrap_or(default_version);
     if !version.starts_with('v') {
         return Err(invalid("Addon version specified is not supported").field("addonName", name));
     }
@@ -105,25 +97,14 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     ctx.create(object);
     let ms = ctx.draw(duration::ADDON_CREATE, &unique);
     ctx.begin_work("create", &arn, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: arn,
-            step: EksStep::AddonSettled,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: arn, step: EksStep::AddonSettled });
     Ok(json!({ "addon": answer }))
 }
 
 /// Makes the pod identities that an add-on asks for, which go with it:
 /// <https://docs.aws.amazon.com/eks/latest/userguide/add-ons-iam.html>. They carry no tags of the request.
 fn associate(ctx: &mut Ctx<'_>, call: &Call, cluster_name: &str) -> Result<Vec<String>> {
-    let wanted = call
-        .json
-        .get("podIdentityAssociations")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let wanted = call.json.get("podIdentityAssociations").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
     for one in &wanted {
         super::cluster::check_role(ctx, &text(one, "roleArn"))?;
@@ -132,15 +113,10 @@ fn associate(ctx: &mut Ctx<'_>, call: &Call, cluster_name: &str) -> Result<Vec<S
     for one in wanted {
         let (account, role) = (text(&one, "serviceAccount"), text(&one, "roleArn"));
         let unique = format!("{cluster_name}/{NAMESPACE}/{account}");
-        if ctx
-            .scope()
-            .named(Kind::PodIdentityAssociation, &unique)
-            .is_some()
-        {
+        if ctx.scope().named(Kind::PodIdentityAssociation, &unique).is_some() {
             return Err(in_use(format!("Association already exists for {account}")));
         }
-        let made =
-            access::new_association(ctx, cluster_name, (NAMESPACE, &account), &role, Tags::new());
+        let made = access::new_association(ctx, cluster_name, (NAMESPACE, &account), &role, Tags::new());
         arns.push(made.arn.clone());
         ctx.create(made);
     }
@@ -155,18 +131,9 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let object = existing(ctx, call.var(0), call.var(1))?;
     if object.state != "DELETING" {
         ctx.change(&object.id, |o| o.state = "DELETING".to_owned());
-        let ms = ctx.draw(
-            duration::ADDON_DELETE,
-            object.name.as_deref().unwrap_or_default(),
-        );
+        let ms = ctx.draw(duration::ADDON_DELETE, object.name.as_deref().unwrap_or_default());
         ctx.begin_work("delete", &object.id, ms);
-        ctx.after(
-            ms,
-            Step::Eks {
-                id: object.id.clone(),
-                step: EksStep::AddonGone,
-            },
-        );
+        ctx.after(ms, Step::Eks { id: object.id.clone(), step: EksStep::AddonGone });
     }
     Ok(json!({ "addon": document(&existing(ctx, call.var(0), call.var(1))?) }))
 }
@@ -177,21 +144,14 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
 /// Not found, or busy.
 pub fn update(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let object = existing(ctx, call.var(0), call.var(1))?;
-    if !matches!(
-        object.state.as_str(),
-        "ACTIVE" | "DEGRADED" | "CREATE_FAILED" | "UPDATE_FAILED"
-    ) {
+    if !matches!(object.state.as_str(), "ACTIVE" | "DEGRADED" | "CREATE_FAILED" | "UPDATE_FAILED") {
         return Err(in_use(format!("Addon {} is {}", call.var(1), object.state)));
     }
     let request = call.json.clone();
     ctx.change(&object.id, |o| {
         o.state = "UPDATING".to_owned();
         amend(o, |doc| {
-            for key in [
-                "addonVersion",
-                "configurationValues",
-                "serviceAccountRoleArn",
-            ] {
+            for key in ["addonVersion", "configurationValues", "serviceAccountRoleArn"] {
                 if let Some(value) = request.get(key).filter(|v| !v.is_null()) {
                     doc.insert(key.to_owned(), value.clone());
                 }
@@ -199,18 +159,9 @@ pub fn update(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         });
     });
     let update = config::new_update(ctx, &object.id, "AddonUpdate", &request);
-    let ms = ctx.draw(
-        duration::ADDON_CREATE,
-        update["id"].as_str().unwrap_or_default(),
-    );
+    let ms = ctx.draw(duration::ADDON_CREATE, update["id"].as_str().unwrap_or_default());
     ctx.begin_work("update", &object.id, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: object.id,
-            step: EksStep::AddonSettled,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: object.id, step: EksStep::AddonSettled });
     Ok(json!({ "update": update }))
 }
 

@@ -5,9 +5,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html> and
 //! <https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html>.
 
-use super::{
-    access, amend, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags,
-};
+use super::{access, amend, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags};
 use crate::{
     aws::ec2::{interfaces, security},
     call::{AwsError, Call, Result},
@@ -71,36 +69,18 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         interfaces::create_interface(ctx, &subnet, request, Tags::new())?;
     }
     if ctx.world.kubernetes_capacity.is_some() {
-        let spec = ClusterSpec {
-            arn: arn.clone(),
-            name: name.to_owned(),
-            version,
-            folder,
-        };
+        let spec = ClusterSpec { arn: arn.clone(), name: name.to_owned(), version, folder };
         ctx.world.outbox.push(RuntimeCommand::Start(spec));
     }
     bootstrap_access(ctx, call, &arn, name);
     ctx.begin_work("create", &arn, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: arn,
-            step: EksStep::ClusterReady,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: arn, step: EksStep::ClusterReady });
     Ok(json!({ "cluster": answer }))
 }
 
 fn subnets(call: &Call) -> Vec<String> {
-    let list = call
-        .json
-        .pointer("/resourcesVpcConfig/subnetIds")
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    let list = call.json.pointer("/resourcesVpcConfig/subnetIds").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Checks the request and gives the VPC.
@@ -108,37 +88,24 @@ fn check(ctx: &mut Ctx<'_>, call: &Call, name: &str) -> Result<String> {
     let good = !name.is_empty()
         && name.len() <= 100
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if !good {
-        return Err(invalid(format!(
-            "The cluster name {name:?} must match ^[0-9A-Za-z][A-Za-z0-9-_]*$"
-        )));
+        return Err(invalid(format!("The cluster name {name:?} must match ^[0-9A-Za-z][A-Za-z0-9-_]*$")));
     }
-    let version = call
-        .json
-        .get("version")
-        .and_then(Value::as_str)
-        .unwrap_or(DEFAULT_VERSION);
+    let version = call.json.get("version").and_then(Value::as_str).unwrap_or(DEFAULT_VERSION);
     if !VERSIONS.contains(&version) {
         return Err(invalid(format!("unsupported Kubernetes version {version}")));
     }
     check_role(ctx, call.field("roleArn"))?;
     let (mut zones, mut vpcs) = (BTreeSet::new(), BTreeSet::new());
     for id in subnets(call) {
-        let subnet = ctx
-            .seen(&id)
-            .filter(|o| o.kind == Kind::Subnet && o.is_live());
-        let subnet =
-            subnet.ok_or_else(|| invalid(format!("The subnet ID '{id}' does not exist")))?;
+        let subnet = ctx.seen(&id).filter(|o| o.kind == Kind::Subnet && o.is_live());
+        let subnet = subnet.ok_or_else(|| invalid(format!("The subnet ID '{id}' does not exist")))?;
         zones.insert(subnet.text("zone").to_owned());
         vpcs.extend(subnet.vpc);
     }
     if zones.len() < 2 {
-        return Err(invalid(
-            "Subnets specified must be in at least two different AZs",
-        ));
+        return Err(invalid("Subnets specified must be in at least two different AZs"));
     }
     let [vpc] = &vpcs.into_iter().collect::<Vec<_>>()[..] else {
         return Err(invalid("Subnets provided must belong to the same VPC"));
@@ -158,12 +125,7 @@ fn check_capacity(ctx: &mut Ctx<'_>, name: &str, zones: &BTreeSet<String>) -> Re
     let Some(capacity) = ctx.world.kubernetes_capacity else {
         return Ok(());
     };
-    let running: u64 = ctx
-        .world
-        .scopes
-        .values()
-        .map(|s| s.count(Kind::Cluster))
-        .sum();
+    let running: u64 = ctx.world.scopes.values().map(|s| s.count(Kind::Cluster)).sum();
     if running < capacity as u64 {
         return Ok(());
     }
@@ -171,10 +133,7 @@ fn check_capacity(ctx: &mut Ctx<'_>, name: &str, zones: &BTreeSet<String>) -> Re
     let message = format!(
         "Cannot create cluster '{name}' because {zone}, the targeted Availability Zone, does not currently have sufficient capacity to support the cluster."
     );
-    Err(
-        AwsError::new("UnsupportedAvailabilityZoneException", message)
-            .field("validZones", json!([])),
-    )
+    Err(AwsError::new("UnsupportedAvailabilityZoneException", message).field("validZones", json!([])))
 }
 
 /// Refuses a role that does not exist in this account's IAM.
@@ -252,17 +211,12 @@ fn describe(ctx: &mut Ctx<'_>, call: &Call, arn: &str, vpc: &str, group: &str) -
 /// The creator becomes administrator unless the request says otherwise:
 /// <https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html>.
 fn bootstrap_access(ctx: &mut Ctx<'_>, call: &Call, arn: &str, name: &str) {
-    let wanted = call
-        .json
-        .pointer("/accessConfig/bootstrapClusterCreatorAdminPermissions");
+    let wanted = call.json.pointer("/accessConfig/bootstrapClusterCreatorAdminPermissions");
     if wanted.and_then(Value::as_bool).unwrap_or(true) {
         let principal = access::principal_of(&call.caller.arn);
         let entry = access::new_entry(ctx, name, &principal, "STANDARD", &[], Tags::new());
-        let policies = json!([access::policy_document(
-            access::CLUSTER_ADMIN_POLICY,
-            &json!({"type": "cluster"}),
-            ctx.now
-        )]);
+        let policies =
+            json!([access::policy_document(access::CLUSTER_ADMIN_POLICY, &json!({"type": "cluster"}), ctx.now)]);
         ctx.create(entry.with("policies", policies));
     }
     tracing::debug!(cluster = arn, "cluster creation begins");
@@ -275,30 +229,19 @@ fn bootstrap_access(ctx: &mut Ctx<'_>, call: &Call, arn: &str, name: &str) {
 pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let name = call.var(0);
     let object = cluster(ctx, name)?;
-    let attached = ctx
-        .scope()
-        .named_under(Kind::Nodegroup, &format!("{name}/"))
-        .next()
-        .is_some();
+    let attached = ctx.scope().named_under(Kind::Nodegroup, &format!("{name}/")).next().is_some();
     if attached {
         return Err(in_use("Cluster has nodegroups attached").field("clusterName", name));
     }
     match object.state.as_str() {
         "CREATING" | "UPDATING" | "PENDING" => {
-            let message = format!(
-                "Cannot delete because cluster {name} currently has an operation in progress"
-            );
+            let message = format!("Cannot delete because cluster {name} currently has an operation in progress");
             return Err(in_use(message).field("clusterName", name));
         }
         "DELETING" => return Ok(json!({ "cluster": document(&object) })),
         _ => {}
     }
-    if object
-        .props
-        .get("doc")
-        .and_then(|d| d.get("deletionProtection"))
-        == Some(&json!(true))
-    {
+    if object.props.get("doc").and_then(|d| d.get("deletionProtection")) == Some(&json!(true)) {
         let message = format!("Cluster {name} has deletion protection enabled");
         return Err(AwsError::new("InvalidRequestException", message));
     }
@@ -310,13 +253,7 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     });
     let ms = ctx.draw(duration::CLUSTER_DELETE, name);
     ctx.begin_work("delete", &object.id, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: object.id.clone(),
-            step: EksStep::ClusterGone,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: object.id.clone(), step: EksStep::ClusterGone });
     Ok(json!({ "cluster": document(&cluster(ctx, name)?) }))
 }
 

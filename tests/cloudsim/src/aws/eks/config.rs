@@ -20,10 +20,7 @@ use serde_json::{Value, json};
 pub fn update_cluster(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let object = cluster(ctx, call.var(0))?;
     if object.state != "ACTIVE" {
-        let message = format!(
-            "Cannot update: cluster {} currently has an operation in progress",
-            call.var(0)
-        );
+        let message = format!("Cannot update: cluster {} currently has an operation in progress", call.var(0));
         return Err(in_use(message));
     }
     let kind = if call.action == "UpdateClusterVersion" {
@@ -41,13 +38,7 @@ pub fn update_cluster(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     ctx.begin_work("update", &object.id, ms);
     let update = new_update(ctx, &object.id, kind, &call.json);
     let id = update["id"].as_str().unwrap_or_default().to_owned();
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: object.id,
-            step: EksStep::UpdateDone { update: id },
-        },
-    );
+    ctx.after(ms, Step::Eks { id: object.id, step: EksStep::UpdateDone { update: id } });
     Ok(json!({ "update": update }))
 }
 
@@ -58,9 +49,7 @@ fn check_version(object: &Object, wanted: &str) -> Result<()> {
     if next {
         return Ok(());
     }
-    Err(invalid(format!(
-        "Unsupported Kubernetes minor version update from {present} to {wanted}"
-    )))
+    Err(invalid(format!("Unsupported Kubernetes minor version update from {present} to {wanted}")))
 }
 
 fn kind_of_change(object: &Object, request: &Value) -> Result<&'static str> {
@@ -88,9 +77,9 @@ fn kind_of_change(object: &Object, request: &Value) -> Result<&'static str> {
 /// Whether every leaf of `wanted` is already so in `present`.
 fn is_part(wanted: &Value, present: &Value) -> bool {
     match (wanted, present) {
-        (Value::Object(w), Value::Object(p)) => w
-            .iter()
-            .all(|(k, v)| v.is_null() || is_part(v, p.get(k).unwrap_or(&Value::Null))),
+        (Value::Object(w), Value::Object(p)) => {
+            w.iter().all(|(k, v)| v.is_null() || is_part(v, p.get(k).unwrap_or(&Value::Null)))
+        }
         _ => wanted == present,
     }
 }
@@ -134,13 +123,7 @@ pub fn new_update(ctx: &mut Ctx<'_>, object: &str, kind: &str, request: &Value) 
 
 /// Marks an update as done.
 pub fn finish_update(object: &mut Object, update: &str) {
-    for entry in object
-        .props
-        .get_mut("updates")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for entry in object.props.get_mut("updates").and_then(Value::as_array_mut).into_iter().flatten() {
         if entry["id"] == update {
             entry["status"] = json!("Successful");
         }
@@ -160,12 +143,7 @@ pub fn updates(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     } else {
         cluster(ctx, name)?
     };
-    let all = owner
-        .props
-        .get("updates")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let all = owner.props.get("updates").and_then(Value::as_array).cloned().unwrap_or_default();
     if call.action == "ListUpdates" {
         let ids: Vec<&Value> = all.iter().map(|u| &u["id"]).collect();
         return Ok(json!({ "updateIds": ids, "nextToken": null }));

@@ -80,10 +80,7 @@ fn cluster_due(ctx: &mut Ctx<'_>, object: &Object) {
     if ctx.world.kubernetes_capacity.is_none() {
         ctx.adjust(&object.id, |o| {
             o.set("endpoint", DEAD_ENDPOINT);
-            o.set(
-                "ca",
-                "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-            );
+            o.set("ca", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
         });
     }
     ctx.adjust(&object.id, |o| o.set("time_is_over", true));
@@ -115,10 +112,7 @@ pub fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem
             // A restart may move an ACTIVE cluster's endpoint to another port.
             if doc.contains_key("endpoint") {
                 doc.insert("endpoint".to_owned(), endpoint.into());
-                doc.insert(
-                    "certificateAuthority".to_owned(),
-                    json!({ "data": STANDARD.encode(ca_pem) }),
-                );
+                doc.insert("certificateAuthority".to_owned(), json!({ "data": STANDARD.encode(ca_pem) }));
             }
         });
     });
@@ -127,12 +121,7 @@ pub fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem
 
 /// The control plane cannot be run.
 pub fn control_plane_failed(ctx: &mut Ctx<'_>, id: &str, reason: &str) {
-    if let Some(object) = ctx
-        .scope()
-        .live(id)
-        .filter(|o| o.state == "CREATING")
-        .cloned()
-    {
+    if let Some(object) = ctx.scope().live(id).filter(|o| o.state == "CREATING").cloned() {
         fail(ctx, &object, "FAILED", "InternalFailure", reason);
     }
 }
@@ -141,18 +130,11 @@ fn activate(ctx: &mut Ctx<'_>, id: &str) {
     let Some(object) = ctx.scope().live(id).cloned() else {
         return;
     };
-    let over = object
-        .props
-        .get("time_is_over")
-        .and_then(Value::as_bool)
-        .unwrap_or(false);
+    let over = object.props.get("time_is_over").and_then(Value::as_bool).unwrap_or(false);
     if object.state != "CREATING" || !over || object.text("endpoint").is_empty() {
         return;
     }
-    let (endpoint, ca) = (
-        object.text("endpoint").to_owned(),
-        STANDARD.encode(object.text("ca")),
-    );
+    let (endpoint, ca) = (object.text("endpoint").to_owned(), STANDARD.encode(object.text("ca")));
     ctx.change(id, |o| {
         o.state = "ACTIVE".to_owned();
         amend(o, |doc| {
@@ -166,11 +148,7 @@ fn activate(ctx: &mut Ctx<'_>, id: &str) {
 fn cluster_gone(ctx: &mut Ctx<'_>, object: &Object) {
     let name = object.name.clone().unwrap_or_default();
     for kind in [Kind::Addon, Kind::AccessEntry, Kind::PodIdentityAssociation] {
-        let children: Vec<String> = ctx
-            .scope()
-            .named_under(kind, &format!("{name}/"))
-            .map(|o| o.id.clone())
-            .collect();
+        let children: Vec<String> = ctx.scope().named_under(kind, &format!("{name}/")).map(|o| o.id.clone()).collect();
         for child in children {
             ctx.delete(&child);
         }
@@ -184,9 +162,7 @@ fn cluster_gone(ctx: &mut Ctx<'_>, object: &Object) {
     }
     ctx.delete(&object.id);
     if ctx.world.kubernetes_capacity.is_some() {
-        ctx.world.outbox.push(RuntimeCommand::Stop {
-            arn: object.id.clone(),
-        });
+        ctx.world.outbox.push(RuntimeCommand::Stop { arn: object.id.clone() });
     }
 }
 
@@ -199,23 +175,10 @@ fn nodegroup_ready(ctx: &mut Ctx<'_>, object: &Object) {
         return;
     }
     let desired = desired_size(object);
-    let present = ctx
-        .scope()
-        .of_kind(Kind::Instance)
-        .filter(|o| o.is_live())
-        .count() as u64;
-    if ctx
-        .within_quota("instances", present + desired.saturating_sub(1))
-        .is_err()
-    {
+    let present = ctx.scope().of_kind(Kind::Instance).filter(|o| o.is_live()).count() as u64;
+    if ctx.within_quota("instances", present + desired.saturating_sub(1)).is_err() {
         let message = "Could not launch On-Demand Instances. VcpuLimitExceeded - You have requested more vCPU capacity than your current vCPU limit allows.";
-        fail(
-            ctx,
-            object,
-            "CREATE_FAILED",
-            "AsgInstanceLaunchFailures",
-            message,
-        );
+        fail(ctx, object, "CREATE_FAILED", "AsgInstanceLaunchFailures", message);
         return;
     }
     launch(ctx, object, desired);
@@ -234,29 +197,17 @@ fn resettle_addons(ctx: &mut Ctx<'_>, nodegroup: &Object) {
         .cloned()
         .collect();
     for object in waiting {
-        let ms = ctx.draw(
-            duration::ADDON_CREATE,
-            &format!("{}/nodes", object.name.as_deref().unwrap_or_default()),
-        );
+        let ms = ctx.draw(duration::ADDON_CREATE, &format!("{}/nodes", object.name.as_deref().unwrap_or_default()));
         ctx.adjust(&object.id, |o| {
             o.props.remove("waits_for_nodes");
         });
         ctx.begin_work("settle", &object.id, ms);
-        ctx.after(
-            ms,
-            Step::Eks {
-                id: object.id,
-                step: EksStep::AddonSettled,
-            },
-        );
+        ctx.after(ms, Step::Eks { id: object.id, step: EksStep::AddonSettled });
     }
 }
 
 fn desired_size(object: &Object) -> u64 {
-    let desired = object
-        .props
-        .get("doc")
-        .and_then(|d| d.pointer("/scalingConfig/desiredSize"));
+    let desired = object.props.get("doc").and_then(|d| d.pointer("/scalingConfig/desiredSize"));
     desired.and_then(Value::as_u64).unwrap_or(0)
 }
 

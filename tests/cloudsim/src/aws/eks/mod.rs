@@ -73,8 +73,7 @@ pub fn invalid(message: impl Into<String>) -> AwsError {
 /// # Errors
 /// ResourceNotFoundException.
 pub fn cluster(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
-    ctx.named(Kind::Cluster, name)
-        .ok_or_else(|| not_found(format!("No cluster found for name: {name}.")))
+    ctx.named(Kind::Cluster, name).ok_or_else(|| not_found(format!("No cluster found for name: {name}.")))
 }
 
 /// The cluster called `name` if it is ACTIVE.
@@ -93,12 +92,7 @@ pub fn active_cluster(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
 /// The API document of an object, with its present status and tags.
 #[must_use]
 pub fn document(object: &Object) -> Value {
-    let mut doc = object
-        .props
-        .get("doc")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let mut doc = object.props.get("doc").and_then(Value::as_object).cloned().unwrap_or_default();
     if doc.contains_key("status") {
         doc.insert("status".to_owned(), object.state.clone().into());
     }
@@ -116,37 +110,21 @@ pub fn amend(object: &mut Object, act: impl FnOnce(&mut Map<String, Value>)) {
 /// A text of an object's document.
 #[must_use]
 pub fn doc_text<'a>(object: &'a Object, pointer: &str) -> &'a str {
-    object
-        .props
-        .get("doc")
-        .and_then(|d| d.pointer(pointer))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    object.props.get("doc").and_then(|d| d.pointer(pointer)).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The texts of a list in an object's document.
 #[must_use]
 pub fn doc_texts(object: &Object, pointer: &str) -> Vec<String> {
-    let list = object
-        .props
-        .get("doc")
-        .and_then(|d| d.pointer(pointer))
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    let list = object.props.get("doc").and_then(|d| d.pointer(pointer)).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Tags in a request.
 #[must_use]
 pub fn request_tags(call: &Call) -> Tags {
     let tags = call.json.get("tags").and_then(Value::as_object);
-    tags.into_iter()
-        .flatten()
-        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-        .collect()
+    tags.into_iter().flatten().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
 /// A request without its token: what must be equal for a replay to be one.
@@ -163,20 +141,13 @@ pub fn fingerprint(call: &Call) -> String {
 #[must_use]
 pub fn is_replay(object: &Object, call: &Call) -> bool {
     let token = call.client_token().unwrap_or_default();
-    !token.is_empty()
-        && object.text("token") == token
-        && object.text("request") == fingerprint(call)
+    !token.is_empty() && object.text("token") == token && object.text("request") == fingerprint(call)
 }
 
 /// One page of names.
 fn list(ctx: &mut Ctx<'_>, call: &Call, kind: Kind, prefix: &str, key: &str) -> Value {
     let after = call.params.text("nextToken").to_owned();
-    let limit: usize = call
-        .params
-        .get("maxResults")
-        .and_then(|m| m.parse().ok())
-        .unwrap_or(100)
-        .clamp(1, 100);
+    let limit: usize = call.params.get("maxResults").and_then(|m| m.parse().ok()).unwrap_or(100).clamp(1, 100);
     let horizon = ctx.horizon;
     let mut names: Vec<String> = ctx
         .scope()
@@ -188,11 +159,7 @@ fn list(ctx: &mut Ctx<'_>, call: &Call, kind: Kind, prefix: &str, key: &str) -> 
         .collect();
     let more = names.len() > limit;
     names.truncate(limit);
-    let next = if more {
-        json!(names.last())
-    } else {
-        Value::Null
-    };
+    let next = if more { json!(names.last()) } else { Value::Null };
     json!({ key: names, "nextToken": next })
 }
 
@@ -204,13 +171,9 @@ fn children(ctx: &mut Ctx<'_>, call: &Call, kind: Kind, key: &str) -> Result<Val
 
 fn tags(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let arn = call.var(0);
-    let object = ctx.seen(arn).ok_or_else(|| {
-        AwsError::new(
-            "NotFoundException",
-            format!("No resource found for ARN: {arn}"),
-        )
-        .status(404)
-    })?;
+    let object = ctx
+        .seen(arn)
+        .ok_or_else(|| AwsError::new("NotFoundException", format!("No resource found for ARN: {arn}")).status(404))?;
     match call.action.as_str() {
         "ListTagsForResource" => return Ok(json!({ "tags": object.tags })),
         "TagResource" => ctx.tag(arn, request_tags(call)),

@@ -4,8 +4,8 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html>.
 
 use super::{
-    access, active_cluster, amend, cluster, cluster::check_role, config, document, fingerprint,
-    in_use, invalid, is_replay, not_found, request_tags,
+    access, active_cluster, amend, cluster, cluster::check_role, config, document, fingerprint, in_use, invalid,
+    is_replay, not_found, request_tags,
 };
 use crate::{
     call::{AwsError, Call, Result},
@@ -39,11 +39,8 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         if is_replay(&present, call) {
             return Ok(json!({ "nodegroup": document(&present) }));
         }
-        let message =
-            format!("NodeGroup already exists with name {name} and cluster name {cluster_name}");
-        return Err(in_use(message)
-            .field("clusterName", cluster_name)
-            .field("nodegroupName", name));
+        let message = format!("NodeGroup already exists with name {name} and cluster name {cluster_name}");
+        return Err(in_use(message).field("clusterName", cluster_name).field("nodegroupName", name));
     }
     check(ctx, call, &parent, name)?;
     let uuid = ctx.world.uuid();
@@ -63,13 +60,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     node_role_entry(ctx, cluster_name, call.field("nodeRole"));
     let ms = ctx.draw(duration::NODEGROUP_CREATE, &unique);
     ctx.begin_work("create", &arn, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: arn,
-            step: EksStep::NodegroupReady,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: arn, step: EksStep::NodegroupReady });
     Ok(json!({ "nodegroup": answer }))
 }
 
@@ -77,91 +68,46 @@ fn check(ctx: &mut Ctx<'_>, call: &Call, parent: &Object, name: &str) -> Result<
     let good = !name.is_empty()
         && name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
     if !good {
-        return Err(invalid(format!(
-            "The node group name {name:?} is not valid"
-        )));
+        return Err(invalid(format!("The node group name {name:?} is not valid")));
     }
     check_role(ctx, call.field("nodeRole"))?;
-    let subnets = call
-        .json
-        .get("subnets")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let subnets = call.json.get("subnets").and_then(Value::as_array).cloned().unwrap_or_default();
     if subnets.is_empty() {
         return Err(invalid("Subnets must be given"));
     }
     for id in subnets.iter().filter_map(Value::as_str) {
-        let in_vpc = ctx
-            .scope()
-            .live(id)
-            .is_some_and(|s| s.vpc.as_deref() == Some(parent.text("vpc")));
+        let in_vpc = ctx.scope().live(id).is_some_and(|s| s.vpc.as_deref() == Some(parent.text("vpc")));
         if !in_vpc {
-            return Err(invalid(format!(
-                "Subnet {id} is not in the VPC of the cluster"
-            )));
+            return Err(invalid(format!("Subnet {id} is not in the VPC of the cluster")));
         }
     }
-    let groups = ctx
-        .scope()
-        .named_under(Kind::Nodegroup, &format!("{}/", call.var(0)))
-        .count();
-    if ctx
-        .within_quota("nodegroups-per-cluster", groups as u64)
-        .is_err()
-    {
-        return Err(AwsError::new(
-            "ResourceLimitExceededException",
-            "Nodegroup limit exceeded for the cluster",
-        ));
+    let groups = ctx.scope().named_under(Kind::Nodegroup, &format!("{}/", call.var(0))).count();
+    if ctx.within_quota("nodegroups-per-cluster", groups as u64).is_err() {
+        return Err(AwsError::new("ResourceLimitExceededException", "Nodegroup limit exceeded for the cluster"));
     }
     let scaling = scaling(&call.json);
     if scaling.0 > scaling.1 || scaling.1 > scaling.2 {
-        return Err(invalid(
-            "Minimum capacity cannot be greater than desired size, nor desired size than maximum",
-        ));
+        return Err(invalid("Minimum capacity cannot be greater than desired size, nor desired size than maximum"));
     }
-    if ctx
-        .within_quota("nodes-per-nodegroup", scaling.1.saturating_sub(1))
-        .is_err()
-    {
-        return Err(AwsError::new(
-            "ResourceLimitExceededException",
-            "Nodes per node group limit exceeded",
-        ));
+    if ctx.within_quota("nodes-per-nodegroup", scaling.1.saturating_sub(1)).is_err() {
+        return Err(AwsError::new("ResourceLimitExceededException", "Nodes per node group limit exceeded"));
     }
     Ok(())
 }
 
 /// Minimum, desired and maximum size.
 fn scaling(request: &Value) -> (u64, u64, u64) {
-    let of = |key: &str| {
-        request
-            .pointer(&format!("/scalingConfig/{key}"))
-            .and_then(Value::as_u64)
-    };
+    let of = |key: &str| request.pointer(&format!("/scalingConfig/{key}")).and_then(Value::as_u64);
     let desired = of("desiredSize").or(of("minSize")).unwrap_or(2);
-    (
-        of("minSize").unwrap_or(desired.min(1)),
-        desired,
-        of("maxSize").unwrap_or(desired.max(2)),
-    )
+    (of("minSize").unwrap_or(desired.min(1)), desired, of("maxSize").unwrap_or(desired.max(2)))
 }
 
 fn describe(ctx: &mut Ctx<'_>, call: &Call, parent: &Object, arn: &str, uuid: &str) -> Value {
     let request = &call.json;
     let name = call.field("nodegroupName");
-    let of = |key: &str, default: Value| {
-        request
-            .get(key)
-            .filter(|v| !v.is_null())
-            .cloned()
-            .unwrap_or(default)
-    };
+    let of = |key: &str, default: Value| request.get(key).filter(|v| !v.is_null()).cloned().unwrap_or(default);
     let (min, desired, max) = scaling(request);
     let version = super::doc_text(parent, "/version");
     json!({
@@ -193,14 +139,7 @@ fn describe(ctx: &mut Ctx<'_>, call: &Call, parent: &Object, arn: &str, uuid: &s
 /// EKS itself adds the access entry of a managed node group's role.
 fn node_role_entry(ctx: &mut Ctx<'_>, cluster_name: &str, role: &str) {
     if access::existing(ctx, cluster_name, role).is_err() {
-        let entry = access::new_entry(
-            ctx,
-            cluster_name,
-            role,
-            "EC2_LINUX",
-            &["system:nodes".to_owned()],
-            Tags::new(),
-        );
+        let entry = access::new_entry(ctx, cluster_name, role, "EC2_LINUX", &["system:nodes".to_owned()], Tags::new());
         ctx.create(entry);
     }
 }
@@ -214,30 +153,15 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     match object.state.as_str() {
         "DELETING" => return Ok(json!({ "nodegroup": document(&object) })),
         "CREATING" | "UPDATING" => {
-            let message = format!(
-                "Nodegroup {} cannot be deleted while it is {}",
-                call.var(1),
-                object.state
-            );
-            return Err(in_use(message)
-                .field("clusterName", call.var(0))
-                .field("nodegroupName", call.var(1)));
+            let message = format!("Nodegroup {} cannot be deleted while it is {}", call.var(1), object.state);
+            return Err(in_use(message).field("clusterName", call.var(0)).field("nodegroupName", call.var(1)));
         }
         _ => {}
     }
     ctx.change(&object.id, |o| o.state = "DELETING".to_owned());
-    let ms = ctx.draw(
-        duration::NODEGROUP_DELETE,
-        object.name.as_deref().unwrap_or_default(),
-    );
+    let ms = ctx.draw(duration::NODEGROUP_DELETE, object.name.as_deref().unwrap_or_default());
     ctx.begin_work("delete", &object.id, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: object.id.clone(),
-            step: EksStep::NodegroupGone,
-        },
-    );
+    ctx.after(ms, Step::Eks { id: object.id.clone(), step: EksStep::NodegroupGone });
     Ok(json!({ "nodegroup": document(&existing(ctx, call.var(0), call.var(1))?) }))
 }
 
@@ -248,70 +172,37 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
 pub fn update(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let object = existing(ctx, call.var(0), call.var(1))?;
     if object.state != "ACTIVE" && object.state != "DEGRADED" {
-        return Err(in_use(format!(
-            "Nodegroup {} is {}",
-            call.var(1),
-            object.state
-        )));
+        return Err(in_use(format!("Nodegroup {} is {}", call.var(1), object.state)));
     }
     let request = call.json.clone();
     let mut merged = object.props.get("doc").cloned().unwrap_or_default();
     merge(&mut merged, &request);
     let (min, desired, max) = scaling(&merged);
     if min > desired || desired > max {
-        return Err(invalid(
-            "Minimum capacity cannot be greater than desired size, nor desired size than maximum",
-        ));
+        return Err(invalid("Minimum capacity cannot be greater than desired size, nor desired size than maximum"));
     }
     merged["modifiedAt"] = json!(epoch_seconds(ctx.now));
     ctx.change(&object.id, |o| {
         o.state = "UPDATING".to_owned();
-        amend(o, |doc| {
-            doc.clone_from(merged.as_object().unwrap_or(&serde_json::Map::new()))
-        });
+        amend(o, |doc| doc.clone_from(merged.as_object().unwrap_or(&serde_json::Map::new())));
     });
-    let kind = if call.action == "UpdateNodegroupVersion" {
-        "VersionUpdate"
-    } else {
-        "ConfigUpdate"
-    };
+    let kind = if call.action == "UpdateNodegroupVersion" { "VersionUpdate" } else { "ConfigUpdate" };
     let update = config::new_update(ctx, &object.id, kind, &request);
     let id = update["id"].as_str().unwrap_or_default().to_owned();
     let ms = ctx.draw(duration::NODEGROUP_UPDATE, &id);
     ctx.begin_work("update", &object.id, ms);
-    ctx.after(
-        ms,
-        Step::Eks {
-            id: object.id,
-            step: EksStep::NodegroupScaled { update: id },
-        },
-    );
+    ctx.after(ms, Step::Eks { id: object.id, step: EksStep::NodegroupScaled { update: id } });
     Ok(json!({ "update": update }))
 }
 
 fn merge(doc: &mut Value, request: &Value) {
-    for (key, value) in request
-        .pointer("/scalingConfig")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (key, value) in request.pointer("/scalingConfig").and_then(Value::as_object).into_iter().flatten() {
         doc["scalingConfig"][key] = value.clone();
     }
-    for (key, value) in request
-        .pointer("/labels/addOrUpdateLabels")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (key, value) in request.pointer("/labels/addOrUpdateLabels").and_then(Value::as_object).into_iter().flatten() {
         doc["labels"][key] = value.clone();
     }
-    for key in request
-        .pointer("/labels/removeLabels")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for key in request.pointer("/labels/removeLabels").and_then(Value::as_array).into_iter().flatten() {
         if let (Some(labels), Some(key)) = (doc["labels"].as_object_mut(), key.as_str()) {
             labels.remove(key);
         }
@@ -319,12 +210,7 @@ fn merge(doc: &mut Value, request: &Value) {
     let same = |a: &Value, b: &Value| a["key"] == b["key"] && a["effect"] == b["effect"];
     let mut taints = doc["taints"].as_array().cloned().unwrap_or_default();
     for field in ["removeTaints", "addOrUpdateTaints"] {
-        for taint in request
-            .pointer(&format!("/taints/{field}"))
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for taint in request.pointer(&format!("/taints/{field}")).and_then(Value::as_array).into_iter().flatten() {
             taints.retain(|t| !same(t, taint));
             if field == "addOrUpdateTaints" {
                 taints.push(taint.clone());

@@ -28,22 +28,15 @@ pub fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
     let template = launch_template(ctx, object);
     let mut nodes = Vec::new();
     for n in 0..count {
-        let Some(subnet) = subnets.get(usize::try_from(n).unwrap_or(0) % subnets.len().max(1))
-        else {
+        let Some(subnet) = subnets.get(usize::try_from(n).unwrap_or(0) % subnets.len().max(1)) else {
             return;
         };
         let id = format!("i-{}", ctx.world.hex(17));
         let mut tags = specified(&template, "instance");
         tags.extend([
             ("eks:cluster-name".to_owned(), cluster_name.clone()),
-            (
-                "eks:nodegroup-name".to_owned(),
-                doc_text(object, "/nodegroupName").to_owned(),
-            ),
-            (
-                format!("kubernetes.io/cluster/{cluster_name}"),
-                "owned".to_owned(),
-            ),
+            ("eks:nodegroup-name".to_owned(), doc_text(object, "/nodegroupName").to_owned()),
+            (format!("kubernetes.io/cluster/{cluster_name}"), "owned".to_owned()),
         ]);
         let request = interfaces::NewInterface {
             groups: vec![group.clone()],
@@ -51,27 +44,17 @@ pub fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
             attached_to: id.clone(),
             ..interfaces::NewInterface::default()
         };
-        let Ok(interface) = interfaces::create_interface(
-            ctx,
-            subnet,
-            request,
-            specified(&template, "network-interface"),
-        ) else {
+        let Ok(interface) =
+            interfaces::create_interface(ctx, subnet, request, specified(&template, "network-interface"))
+        else {
             continue;
         };
         let Some(interface) = ctx.scope().live(&interface).cloned() else {
             continue;
         };
         let address = interface.text("ip").to_owned();
-        let private_dns = format!(
-            "ip-{}.{}.compute.internal",
-            address.replace('.', "-"),
-            ctx.key.region
-        );
-        let instance_type = doc_texts(object, "/instanceTypes")
-            .first()
-            .cloned()
-            .unwrap_or_default();
+        let private_dns = format!("ip-{}.{}.compute.internal", address.replace('.', "-"), ctx.key.region);
+        let instance_type = doc_texts(object, "/instanceTypes").first().cloned().unwrap_or_default();
         let arn = ctx.arn("ec2", &format!("instance/{id}"));
         let mut instance = Object::new(Kind::Instance, &id, arn, ctx.now);
         instance.state = "running".to_owned();
@@ -91,10 +74,7 @@ pub fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
         ctx.create(instance);
     }
     if ctx.world.kubernetes_capacity.is_some() && !nodes.is_empty() {
-        ctx.world.outbox.push(RuntimeCommand::AddNodes {
-            arn: cluster_arn,
-            nodes,
-        });
+        ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster_arn, nodes });
     }
 }
 
@@ -102,9 +82,7 @@ pub fn launch(ctx: &mut Ctx<'_>, object: &Object, count: u64) {
 fn launch_template(ctx: &mut Ctx<'_>, object: &Object) -> Value {
     let id = doc_text(object, "/launchTemplate/id").to_owned();
     let template = ctx.scope().live(&id).cloned();
-    template
-        .and_then(|t| t.props.get("data").cloned())
-        .unwrap_or_default()
+    template.and_then(|t| t.props.get("data").cloned()).unwrap_or_default()
 }
 
 fn specified(template: &Value, kind: &str) -> Tags {
@@ -113,9 +91,7 @@ fn specified(template: &Value, kind: &str) -> Tags {
 
 /// A node's own disk, which goes with its instance.
 fn node_disk(ctx: &mut Ctx<'_>, object: &Object, instance: &Object, template: &Value) {
-    let own = template
-        .pointer("/BlockDeviceMappings/0/Ebs/VolumeSize")
-        .and_then(Value::as_u64);
+    let own = template.pointer("/BlockDeviceMappings/0/Ebs/VolumeSize").and_then(Value::as_u64);
     let of_group = object.props.get("doc").and_then(|d| d["diskSize"].as_u64());
     let size_gib = own.or(of_group).unwrap_or(20);
     let tags = specified(template, "volume");
@@ -133,18 +109,11 @@ fn node(nodegroup: &Object, instance: &Object, region: &str) -> NodeSpec {
     let instance_type = instance.text("instance_type").to_owned();
     let doc = nodegroup.props.get("doc").cloned().unwrap_or_default();
     let own = doc["labels"].as_object().into_iter().flatten();
-    let mut labels: BTreeMap<String, String> = own
-        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-        .collect();
+    let mut labels: BTreeMap<String, String> =
+        own.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
     for (key, value) in [
-        (
-            "eks.amazonaws.com/nodegroup",
-            doc_text(nodegroup, "/nodegroupName"),
-        ),
-        (
-            "eks.amazonaws.com/capacityType",
-            doc_text(nodegroup, "/capacityType"),
-        ),
+        ("eks.amazonaws.com/nodegroup", doc_text(nodegroup, "/nodegroupName")),
+        ("eks.amazonaws.com/capacityType", doc_text(nodegroup, "/capacityType")),
         ("topology.kubernetes.io/zone", &zone),
         ("topology.kubernetes.io/region", region),
         ("failure-domain.beta.kubernetes.io/zone", &zone),
@@ -157,15 +126,7 @@ fn node(nodegroup: &Object, instance: &Object, region: &str) -> NodeSpec {
     }
     let taints = doc["taints"].as_array().into_iter().flatten();
     let text = |t: &Value, key: &str| t[key].as_str().unwrap_or_default().to_owned();
-    let taints = taints
-        .map(|t| {
-            (
-                text(t, "key"),
-                text(t, "value"),
-                kubernetes_effect(&text(t, "effect")),
-            )
-        })
-        .collect();
+    let taints = taints.map(|t| (text(t, "key"), text(t, "value"), kubernetes_effect(&text(t, "effect")))).collect();
     let (cpu, memory_mib) = capacity(&instance_type);
     NodeSpec {
         name: instance.text("private_dns").to_owned(),
@@ -196,10 +157,7 @@ fn capacity(instance_type: &str) -> (u32, u64) {
     let cpu = match size {
         "nano" | "micro" | "small" | "medium" | "large" => 2,
         "xlarge" => 4,
-        other => other
-            .trim_end_matches("xlarge")
-            .parse::<u32>()
-            .map_or(2, |n| 4 * n),
+        other => other.trim_end_matches("xlarge").parse::<u32>().map_or(2, |n| 4 * n),
     };
     let gib_per_cpu = match (family.chars().next(), size) {
         (Some('t'), "medium") | (Some('c'), _) => 2,
@@ -220,18 +178,11 @@ pub fn instances_of(ctx: &mut Ctx<'_>, nodegroup: &str, cluster_name: &str) -> V
 
 /// Ends instances, with their interfaces and nodes; disks attached to them come loose.
 pub fn terminate(ctx: &mut Ctx<'_>, cluster_arn: &str, instances: &[Object]) {
-    let names = instances
-        .iter()
-        .map(|i| i.text("private_dns").to_owned())
-        .collect();
+    let names = instances.iter().map(|i| i.text("private_dns").to_owned()).collect();
     for instance in instances {
         interfaces::service_object_gone(ctx, &instance.id);
         let prefix = format!("{}/", instance.id);
-        let attached: Vec<Object> = ctx
-            .scope()
-            .named_under(Kind::Volume, &prefix)
-            .cloned()
-            .collect();
+        let attached: Vec<Object> = ctx.scope().named_under(Kind::Volume, &prefix).cloned().collect();
         for volume in attached {
             if volume.owner == Owner::Eks {
                 ctx.delete(&volume.id);
@@ -246,9 +197,6 @@ pub fn terminate(ctx: &mut Ctx<'_>, cluster_arn: &str, instances: &[Object]) {
         ctx.retire(&instance.id, "terminated");
     }
     if ctx.world.kubernetes_capacity.is_some() {
-        ctx.world.outbox.push(RuntimeCommand::RemoveNodes {
-            arn: cluster_arn.to_owned(),
-            names,
-        });
+        ctx.world.outbox.push(RuntimeCommand::RemoveNodes { arn: cluster_arn.to_owned(), names });
     }
 }

@@ -47,17 +47,13 @@ pub fn route(call: &mut Call) -> bool {
 }
 
 fn parse<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
-    quick_xml::de::from_str(&call.body)
-        .map_err(|e| AwsError::new("InvalidInput", format!("Invalid XML ; {e}")))
+    quick_xml::de::from_str(&call.body).map_err(|e| AwsError::new("InvalidInput", format!("Invalid XML ; {e}")))
 }
 
 fn document(root: &str, status: u16, fill: impl FnOnce(&mut Xml)) -> Reply {
     let mut x = Xml::new();
     fill(&mut x);
-    let body = format!(
-        "<?xml version=\"1.0\"?>\n<{root} xmlns=\"{XMLNS}\">{}</{root}>",
-        x.finish()
-    );
+    let body = format!("<?xml version=\"1.0\"?>\n<{root} xmlns=\"{XMLNS}\">{}</{root}>", x.finish());
     Reply::Xml(status, body, Vec::new())
 }
 
@@ -87,17 +83,14 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "ListResourceRecordSets" => list_records(ctx, call),
         "GetChange" => {
             let change = change_status(ctx, call.var(0))?;
-            Ok(document("GetChangeResponse", 200, |x| {
-                change_info(x, &change)
-            }))
+            Ok(document("GetChangeResponse", 200, |x| change_info(x, &change)))
         }
         "ChangeTagsForResource" => change_tags(ctx, call),
         "ListTagsForResource" => {
             let zone = zone(ctx, call.var(1))?;
             Ok(document("ListTagsForResourceResponse", 200, |x| {
                 x.node("ResourceTagSet", |x| {
-                    x.leaf("ResourceType", "hostedzone")
-                        .leaf("ResourceId", &zone.id);
+                    x.leaf("ResourceType", "hostedzone").leaf("ResourceId", &zone.id);
                     x.tags("Tags", "Tag", ("Key", "Value"), &zone.tags);
                 });
             }))
@@ -117,58 +110,28 @@ fn submit(ctx: &mut Ctx<'_>) -> Submitted {
     let hash = ctx.world.hex(6).to_uppercase();
     let ms = ctx.draw(duration::DNS_INSYNC, &hash);
     let insync = ctx.now + ctx.world.clock.wall_us(ms);
-    Submitted {
-        id: format!("C{hash}{insync:X}"),
-        status: "PENDING",
-        at: iso8601(ctx.now),
-    }
+    Submitted { id: format!("C{hash}{insync:X}"), status: "PENDING", at: iso8601(ctx.now) }
 }
 
 fn change_status(ctx: &Ctx<'_>, id: &str) -> Result<Submitted> {
-    let insync = id
-        .get(7..)
-        .and_then(|hex| i64::from_str_radix(hex, 16).ok());
-    let insync = insync.ok_or_else(|| {
-        AwsError::new(
-            "NoSuchChange",
-            format!("Could not find resource with ID: {id}"),
-        )
-        .status(404)
-    })?;
-    let status = if ctx.now >= insync {
-        "INSYNC"
-    } else {
-        "PENDING"
-    };
-    Ok(Submitted {
-        id: id.to_owned(),
-        status,
-        at: iso8601(insync.min(ctx.now)),
-    })
+    let insync = id.get(7..).and_then(|hex| i64::from_str_radix(hex, 16).ok());
+    let insync = insync
+        .ok_or_else(|| AwsError::new("NoSuchChange", format!("Could not find resource with ID: {id}")).status(404))?;
+    let status = if ctx.now >= insync { "INSYNC" } else { "PENDING" };
+    Ok(Submitted { id: id.to_owned(), status, at: iso8601(insync.min(ctx.now)) })
 }
 
 fn change_info(x: &mut Xml, change: &Submitted) {
     x.node("ChangeInfo", |x| {
-        x.leaf("Id", format!("/change/{}", change.id))
-            .leaf("Status", change.status)
-            .leaf("SubmittedAt", &change.at);
+        x.leaf("Id", format!("/change/{}", change.id)).leaf("Status", change.status).leaf("SubmittedAt", &change.at);
     });
 }
 
 fn change_tags(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let zone = zone(ctx, call.var(1))?;
     let request: TagChange = parse(call)?;
-    let added: Tags = request
-        .add_tags
-        .into_iter()
-        .flat_map(|l| l.tags)
-        .map(|t| (t.key, t.value))
-        .collect();
-    let removed: Vec<String> = request
-        .remove_tag_keys
-        .into_iter()
-        .flat_map(|l| l.keys)
-        .collect();
+    let added: Tags = request.add_tags.into_iter().flat_map(|l| l.tags).map(|t| (t.key, t.value)).collect();
+    let removed: Vec<String> = request.remove_tag_keys.into_iter().flat_map(|l| l.keys).collect();
     ctx.change(&zone.id, |o| {
         o.tags.extend(added);
         o.tags.retain(|k, _| !removed.contains(k));

@@ -18,10 +18,7 @@ use serde_json::json;
 
 /// The records of a zone.
 pub(super) fn records(zone: &Object) -> Vec<RecordSet> {
-    zone.props
-        .get("records")
-        .and_then(|r| serde_json::from_value(r.clone()).ok())
-        .unwrap_or_default()
+    zone.props.get("records").and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default()
 }
 
 /// ChangeResourceRecordSets.
@@ -36,15 +33,10 @@ pub(super) fn change_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         set.name = absolute(&set.name);
         let kind = set.r#type.clone();
         if set.name != apex && !set.name.ends_with(&format!(".{apex}")) {
-            problems.push(format!(
-                "RRSet with DNS name {} is not permitted in zone {apex}",
-                set.name
-            ));
+            problems.push(format!("RRSet with DNS name {} is not permitted in zone {apex}", set.name));
             continue;
         }
-        let same = |r: &RecordSet| {
-            r.name == set.name && r.r#type == kind && r.set_identifier == set.set_identifier
-        };
+        let same = |r: &RecordSet| r.name == set.name && r.r#type == kind && r.set_identifier == set.set_identifier;
         let at = present.iter().position(same);
         match (change.action.as_str(), at) {
             ("CREATE", Some(_)) => problems.push(format!(
@@ -67,43 +59,20 @@ pub(super) fn change_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     if !problems.is_empty() {
         return Err(AwsError::new("InvalidChangeBatch", problems.join("\n")));
     }
-    if ctx
-        .within_quota("records-per-zone", (present.len() as u64).saturating_sub(1))
-        .is_err()
-    {
-        return Err(AwsError::new(
-            "InvalidChangeBatch",
-            "The zone would have too many resource record sets",
-        ));
+    if ctx.within_quota("records-per-zone", (present.len() as u64).saturating_sub(1)).is_err() {
+        return Err(AwsError::new("InvalidChangeBatch", "The zone would have too many resource record sets"));
     }
-    present.sort_by_cached_key(|r| {
-        (
-            reversed(&r.name),
-            r.r#type.clone(),
-            r.set_identifier.clone(),
-        )
-    });
+    present.sort_by_cached_key(|r| (reversed(&r.name), r.r#type.clone(), r.set_identifier.clone()));
     ctx.change(&zone.id, |o| o.set("records", json!(present)));
     let change = submit(ctx);
-    Ok(document("ChangeResourceRecordSetsResponse", 200, |x| {
-        change_info(x, &change)
-    }))
+    Ok(document("ChangeResourceRecordSetsResponse", 200, |x| change_info(x, &change)))
 }
 
 /// ListResourceRecordSets.
 pub(super) fn list_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let zone = zone(ctx, call.var(0))?;
-    let limit: usize = call
-        .params
-        .get("maxitems")
-        .and_then(|m| m.parse().ok())
-        .unwrap_or(300)
-        .clamp(1, 300);
-    let start_name = call
-        .params
-        .get("name")
-        .map(|n| reversed(&absolute(n)))
-        .unwrap_or_default();
+    let limit: usize = call.params.get("maxitems").and_then(|m| m.parse().ok()).unwrap_or(300).clamp(1, 300);
+    let start_name = call.params.get("name").map(|n| reversed(&absolute(n))).unwrap_or_default();
     let start_type = call.params.text("type").to_owned();
     let start = (start_name, start_type);
     let mut sets = records(&zone);
@@ -111,40 +80,25 @@ pub(super) fn list_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let next = sets.get(limit).cloned();
     sets.truncate(limit);
     Ok(document("ListResourceRecordSetsResponse", 200, |x| {
-        x.list(
-            "ResourceRecordSets",
-            "ResourceRecordSet",
-            &sets,
-            render_record,
-        );
-        x.leaf("IsTruncated", next.is_some())
-            .leaf("MaxItems", limit);
+        x.list("ResourceRecordSets", "ResourceRecordSet", &sets, render_record);
+        x.leaf("IsTruncated", next.is_some()).leaf("MaxItems", limit);
         if let Some(next) = &next {
-            x.leaf("NextRecordName", &next.name)
-                .leaf("NextRecordType", &next.r#type);
+            x.leaf("NextRecordName", &next.name).leaf("NextRecordType", &next.r#type);
         }
     }))
 }
 
 fn render_record(x: &mut Xml, r: &RecordSet) {
-    x.leaf("Name", &r.name)
-        .leaf("Type", &r.r#type)
-        .leaf_opt("SetIdentifier", r.set_identifier.as_ref());
+    x.leaf("Name", &r.name).leaf("Type", &r.r#type).leaf_opt("SetIdentifier", r.set_identifier.as_ref());
     x.leaf_opt("TTL", r.ttl);
     if let Some(records) = &r.resource_records {
-        x.list(
-            "ResourceRecords",
-            "ResourceRecord",
-            &records.records,
-            |x, record| {
-                x.leaf("Value", &record.value);
-            },
-        );
+        x.list("ResourceRecords", "ResourceRecord", &records.records, |x, record| {
+            x.leaf("Value", &record.value);
+        });
     }
     if let Some(alias) = &r.alias_target {
         x.node("AliasTarget", |x| {
-            x.leaf("HostedZoneId", &alias.zone)
-                .leaf("DNSName", &alias.name);
+            x.leaf("HostedZoneId", &alias.zone).leaf("DNSName", &alias.name);
             x.leaf("EvaluateTargetHealth", alias.evaluate);
         });
     }
