@@ -33,10 +33,7 @@ type Report = Result<CallReport, Failure>;
 /// Calls a stage once.
 pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
     let tenant = &work.tenant;
-    let key = ProviderKey {
-        provider: tenant.offer.provider.clone(),
-        credentials: tenant.offer.credentials.clone(),
-    };
+    let key = ProviderKey { provider: tenant.offer.provider.clone(), credentials: tenant.offer.credentials.clone() };
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
     let Some(method) = timing::method(stage, tenant.direction) else {
@@ -241,10 +238,8 @@ impl Call<'_> {
         let mut left = Vec::new();
         let mut page_token = String::new();
         for _ in 0..PAGES_MAX {
-            let page = self
-                .provider
-                .list_owned(v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token })
-                .await?;
+            let page =
+                self.provider.list_owned(v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token }).await?;
             left.extend(page.objects);
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -271,14 +266,8 @@ impl Call<'_> {
     }
 
     async fn in_cluster(&self) -> Report {
-        if *self.stage == Stage::Teardown
-            && record_in(self.work, Direction::Present, &Stage::Base).is_none()
-        {
-            return Ok(CallReport {
-                done: true,
-                detail: "nothing was deployed".into(),
-                ..CallReport::default()
-            });
+        if *self.stage == Stage::Teardown && record_in(self.work, Direction::Present, &Stage::Base).is_none() {
+            return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         let (deployer, target) = self.deploy().await?;
         match self.stage {
@@ -311,16 +300,19 @@ impl Call<'_> {
     }
 
     async fn deploy(&self) -> Result<(Arc<dyn Deployer>, DeployTarget), Failure> {
-        let deployer = self.shared.ports.deployer.clone().ok_or_else(|| {
-            Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage")
-        })?;
+        let deployer = self
+            .shared
+            .ports
+            .deployer
+            .clone()
+            .ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))?;
         let access = v1::KubeAccessRequest {
             scope: Some(self.scope.clone()),
             cluster: Some(request::status(self.work, &Stage::Cluster)),
         };
         let kube = self.shared.access.get(self.work.tenant.uid, &*self.provider, access).await?;
-        let target = request::target(&self.shared.options.installation, self.work, kube)
-            .ok_or_else(|| misplaced(self.stage))?;
+        let target =
+            request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
         Ok((deployer, target))
     }
 }
@@ -336,9 +328,7 @@ fn object(object: v1::OwnedObject) -> RemovedObject {
 fn stage_progress(progress: StageProgress) -> CallReport {
     match progress {
         StageProgress::Done => CallReport { done: true, ..CallReport::default() },
-        StageProgress::Pending { poll_after, detail } => {
-            CallReport { poll_after, detail, ..CallReport::default() }
-        }
+        StageProgress::Pending { poll_after, detail } => CallReport { poll_after, detail, ..CallReport::default() },
     }
 }
 
@@ -349,20 +339,13 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
     let removed = progress.removed.into_iter().map(object).collect();
     let status = status.map(Message::encode_to_vec);
     Ok(match progress.outcome.ok_or_else(silent)? {
-        Outcome::Ready(ready) => CallReport {
-            done: true,
-            checkpoint: Some(ready.checkpoint),
-            status,
-            removed,
-            ..CallReport::default()
-        },
+        Outcome::Ready(ready) => {
+            CallReport { done: true, checkpoint: Some(ready.checkpoint), status, removed, ..CallReport::default() }
+        }
         Outcome::Gone(_) => CallReport { done: true, removed, ..CallReport::default() },
         Outcome::Pending(pending) => CallReport {
             done: false,
-            poll_after: pending
-                .poll_after
-                .and_then(|wait| Duration::try_from(wait).ok())
-                .unwrap_or_default(),
+            poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
             detail: pending.detail,
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
             status: None,

@@ -71,12 +71,7 @@ pub(crate) type Costs = Vec<(String, f64)>;
 
 impl Limits {
     /// Makes the buckets of an account known; keeps those that exist.
-    pub(crate) fn learn(
-        &self,
-        key: &LimitKey,
-        description: &DescribeResponse,
-        options: &ProviderOptions,
-    ) {
+    pub(crate) fn learn(&self, key: &LimitKey, description: &DescribeResponse, options: &ProviderOptions) {
         let mut buckets = self.buckets.lock();
         for described in &description.rate_buckets {
             let entry = (key.clone(), described.name.clone());
@@ -138,13 +133,7 @@ impl Limits {
     }
 
     /// A call was throttled; `bucket` names the exhausted one, empty: all of the call's.
-    pub(crate) fn throttled(
-        &self,
-        key: &LimitKey,
-        costs: &Costs,
-        bucket: &str,
-        retry_after: Option<Duration>,
-    ) {
+    pub(crate) fn throttled(&self, key: &LimitKey, costs: &Costs, bucket: &str, retry_after: Option<Duration>) {
         let now = Instant::now();
         let mut buckets = self.buckets.lock();
         for (name, _) in costs.iter().filter(|(name, _)| bucket.is_empty() || name == bucket) {

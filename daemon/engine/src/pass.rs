@@ -78,10 +78,7 @@ impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
         let work = shared.ports.store.load(claim).await?;
         let offer = &work.tenant.offer;
-        let key = ProviderKey {
-            provider: offer.provider.clone(),
-            credentials: offer.credentials.clone(),
-        };
+        let key = ProviderKey { provider: offer.provider.clone(), credentials: offer.credentials.clone() };
         let releases = match (&offer.stack, &shared.ports.deployer) {
             (Some(stack), Some(deployer)) => deployer.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.
@@ -112,10 +109,7 @@ impl<'a> Pass<'a> {
         self.loaded = Instant::now();
     }
 
-    async fn step(
-        &mut self,
-        calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>,
-    ) -> Result<Next, StoreError> {
+    async fn step(&mut self, calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>) -> Result<Next, StoreError> {
         match plan::plan(&self.work, &self.releases) {
             Plan::Turn(turn) if calls.is_empty() => self.turn(turn).await.map(|()| Next::Over),
             Plan::Settle(settle) if calls.is_empty() => self.settle(settle).await.map(|()| Next::Over),
@@ -130,8 +124,7 @@ impl<'a> Pass<'a> {
         calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>,
     ) -> Result<Next, StoreError> {
         let direction = self.work.tenant.direction;
-        let intents: Vec<StageRecord> =
-            planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
+        let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
         if !intents.is_empty() {
             let status = report::working(&self.work);
             let commit = Commit {
@@ -172,21 +165,13 @@ impl<'a> Pass<'a> {
     }
 
     fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
-        let expected = timing::expected(
-            stage,
-            direction,
-            self.description.as_ref(),
-            &self.releases,
-            self.time_scale,
-        );
+        let expected = timing::expected(stage, direction, self.description.as_ref(), &self.releases, self.time_scale);
         let earlier = plan::record_in(&self.work, direction, stage);
         journal::intend(stage, direction, self.work.tenant.generation, expected, earlier, self.work.now)
     }
 
     fn put(&mut self, record: StageRecord) {
-        self.work
-            .stages
-            .retain(|old| old.direction != record.direction || old.stage != record.stage);
+        self.work.stages.retain(|old| old.direction != record.direction || old.stage != record.stage);
         self.work.stages.push(record);
     }
 
@@ -234,9 +219,7 @@ impl<'a> Pass<'a> {
         tracing::info!(tenant.uid = %self.claim.uid, "cancelled; unwinding");
         let tenant = match turn {
             Turn::Unwind => TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() },
-            Turn::Revert(spec, offer) => {
-                TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() }
-            }
+            Turn::Revert(spec, offer) => TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() },
         };
         let commit = Commit { tenant, release_after: Some(Duration::ZERO), ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
@@ -248,9 +231,7 @@ impl<'a> Pass<'a> {
         let outcome = plan::operation_outcome(&self.work, &settle);
         let told = changed || outcome.is_some() || settle == Settle::Gone;
         let release_after = match &settle {
-            Settle::Ready { wake_time } => {
-                wake_time.map_or(Duration::MAX, |time| time.since(self.work.now))
-            }
+            Settle::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
             Settle::Failed { .. } | Settle::Paused | Settle::Gone => Duration::MAX,
         };
         let ready = matches!(settle, Settle::Ready { .. });
@@ -262,8 +243,7 @@ impl<'a> Pass<'a> {
                 clear_cancel: ready && self.work.tenant.cancel_requested,
                 ..TenantPatch::default()
             },
-            operation: outcome
-                .map(|outcome| OperationEnd { id: self.work.tenant.operation, outcome }),
+            operation: outcome.map(|outcome| OperationEnd { id: self.work.tenant.operation, outcome }),
             events: told.then(|| report::settled_event(&self.work, &settle)).into_iter().collect(),
             release_after: Some(release_after),
             remove: settle == Settle::Gone,

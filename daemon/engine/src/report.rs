@@ -31,9 +31,7 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
         (_, StageState::Failed) => {
             Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))
         }
-        (_, StageState::Skipped) => {
-            Some(stage_event(after, "StageSkipped", format!("{stage} {}", after.detail)))
-        }
+        (_, StageState::Skipped) => Some(stage_event(after, "StageSkipped", format!("{stage} {}", after.detail))),
         _ if after.failure.is_some() && after.failure != before.failure => {
             Some(stage_event(after, "StageRetrying", format!("{stage}: {}", failure(after))))
         }
@@ -46,11 +44,7 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
 
 fn failure(record: &StageRecord) -> String {
     let Some(failure) = &record.failure else { return String::new() };
-    if failure.remedy.is_empty() {
-        failure.to_string()
-    } else {
-        format!("{failure} (remedy: {})", failure.remedy)
-    }
+    if failure.remedy.is_empty() { failure.to_string() } else { format!("{failure} (remedy: {})", failure.remedy) }
 }
 
 /// The tenant's status while it is worked on.
@@ -81,10 +75,7 @@ pub(crate) fn settled(work: &Work, settle: &Settle) -> TenantStatus {
             if let Some(endpoints) = endpoints(work) {
                 status.endpoints = endpoints;
             }
-            let trouble = work
-                .stages
-                .iter()
-                .find(|r| r.direction == Direction::Present && r.failure.is_some());
+            let trouble = work.stages.iter().find(|r| r.direction == Direction::Present && r.failure.is_some());
             match trouble {
                 None => set(&mut status, "Ready", true, "AsOrdered", "as ordered, and answering", work.now),
                 Some(record) => {

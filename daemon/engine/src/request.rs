@@ -82,12 +82,9 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         Stage::DnsRecords => v1::ResourceKind::DnsRecords,
         Stage::Identity => v1::ResourceKind::Identity,
         Stage::Leftovers => v1::ResourceKind::Leftovers,
-        Stage::Preflight
-        | Stage::Base
-        | Stage::App(_)
-        | Stage::Verify
-        | Stage::Teardown
-        | Stage::Inventory => return None,
+        Stage::Preflight | Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown | Stage::Inventory => {
+            return None;
+        }
     };
     Some(v1::DeleteRequest {
         scope: Some(scope),
@@ -99,11 +96,7 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
 }
 
 /// What the deploy stage works on; `None` without a stack.
-pub(crate) fn target(
-    installation: &str,
-    work: &Work,
-    kube: KubeCredentials,
-) -> Option<DeployTarget> {
+pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
     let tenant = &work.tenant;
     Some(DeployTarget {
         kube,

@@ -50,9 +50,7 @@ pub(crate) fn expected(
         _ => {
             let typical = method(stage, direction)
                 .zip(description)
-                .and_then(|(method, description)| {
-                    description.expected_durations.iter().find(|e| e.method == method)
-                })
+                .and_then(|(method, description)| description.expected_durations.iter().find(|e| e.method == method))
                 .and_then(|expected| Duration::try_from(expected.typical?).ok());
             typical.unwrap_or(UNKNOWN).mul_f64(time_scale)
         }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageRecord, StageState, State,
-    ports::{Commit, EventKind, EventQuery, TenantPatch},
+    ports::{Commit, EventKind, EventQuery, StoreError, TenantPatch},
     stage::RemovedObject,
 };
 
-use crate::fixtures::*;
+use crate::{assert_refused, fixtures::*};
 
 pub(crate) async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
@@ -145,6 +145,21 @@ pub(crate) async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>
     let outcome = OperationOutcome::Failed { failure: failure() };
     store.commit(&claim, settle(&work, State::Failed, outcome)).await.unwrap();
     assert_eq!(store.operation(made.operation.id).await.unwrap(), ended);
+}
+
+pub(crate) async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let claim = claim_one(&*store).await;
+    let before = store.load(&claim).await.unwrap();
+    let events = store.newest_event().await.unwrap();
+    // The last of its parts fails: there is no such operation.
+    let mut commit = settle(&before, State::Ready, OperationOutcome::Ready);
+    commit.operation.as_mut().unwrap().id = landlord_core::OperationId(uuid::Uuid::nil());
+    commit.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    assert_refused!(store.commit(&claim, commit).await, StoreError::NotFound(_));
+    let after = store.load(&claim).await.unwrap();
+    assert_eq!((after.tenant, after.stages), (before.tenant, before.stages));
+    assert_eq!(store.newest_event().await.unwrap(), events);
 }
 
 pub(crate) async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<S>) {

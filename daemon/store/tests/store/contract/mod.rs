@@ -59,6 +59,7 @@ macro_rules! contract_suite {
             committing: a_revert_is_a_new_generation;
             committing: an_unwinding_turns_the_tenant;
             committing: an_ended_operation_stays_as_it_ended;
+            committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
         }
     };
