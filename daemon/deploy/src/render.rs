@@ -75,7 +75,7 @@ pub(crate) fn check_wishes(target: &DeployTarget, manifest: &Manifest) -> Result
 
 /// `wish` may set only what the release leaves to tenants.
 fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
-    let covered = release.tenant_values.iter().any(|allowed| *allowed == path);
+    let covered = release.tenant_values.contains(&path);
     if covered {
         return Ok(());
     }

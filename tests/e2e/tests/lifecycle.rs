@@ -1,6 +1,6 @@
 //! Create, fail, retry and delete on the simulated cloud, judged by its journal.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
