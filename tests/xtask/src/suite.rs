@@ -42,8 +42,7 @@ pub(crate) fn run() -> Result<bool> {
 fn rust(totals: &mut Totals) -> Result<bool> {
     say("==> cargo test --workspace");
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--quiet", "--", "--show-output"])
-        .args(["--format=pretty"])
+        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
         .stdout(Stdio::piped())
         .spawn()
         .context("can't run cargo; install Rust with rustup (https://rustup.rs)")?;
@@ -102,6 +101,7 @@ fn pytest(venv: &Venv, totals: &mut Totals) -> Result<bool> {
         .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"])
         .arg(&venv.suite)
         .env("CLOUDSIM_BIN", binary)
+        .env("CLOUDSIM_KUBERNETES", "1")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stderr(Stdio::inherit())
         .output()
