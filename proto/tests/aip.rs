@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use landlord_proto::FILE_DESCRIPTOR_SET;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor, Value,
+    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value,
 };
 
 const PACKAGE: &str = "landlord.v1";
@@ -240,7 +239,8 @@ fn changes_are_idempotent_checked_and_long_running() {
                 Some(Value::Message(info)) => info.get_field_by_name(part).and_then(|v| v.as_str().map(str::to_owned)),
                 _ => None,
             };
-            let known = name.as_ref().is_some_and(|n| api.pool.get_message_by_name(&format!("{PACKAGE}.{n}")).is_some());
+            let known =
+                name.as_ref().is_some_and(|n| api.pool.get_message_by_name(&format!("{PACKAGE}.{n}")).is_some());
             api.expect(known, 151, || format!("{}: {part} is {name:?}", method.full_name()));
         }
     }
@@ -321,9 +321,7 @@ fn fields_say_what_they_are() {
         let answer = message.name().ends_with("Response");
         for field in message.fields() {
             let behavior = api.behavior(&field);
-            api.expect(answer || !behavior.is_empty(), 203, || {
-                format!("{} has no field_behavior", field.full_name())
-            });
+            api.expect(answer || !behavior.is_empty(), 203, || format!("{} has no field_behavior", field.full_name()));
             let asked = message.name().ends_with("Request");
             api.expect(!asked || !behavior.contains(&OUTPUT_ONLY), 203, || {
                 format!("{} is OUTPUT_ONLY in a request", field.full_name())
@@ -340,7 +338,8 @@ fn fields_say_what_they_are() {
         }
         if let Some(resource) = resources.iter().find(|r| message.full_name() == r.full_name()) {
             let state = resource.get_field_by_name("state");
-            let nested = state.is_none_or(|s| matches!(s.kind(), Kind::Enum(e) if e.parent_message().as_ref() == Some(resource)));
+            let nested = state
+                .is_none_or(|s| matches!(s.kind(), Kind::Enum(e) if e.parent_message().as_ref() == Some(resource)));
             api.expect(nested, 216, || format!("{}.state is not its own enum", resource.full_name()));
         }
     }

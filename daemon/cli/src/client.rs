@@ -5,9 +5,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
-    v1::{
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
-    },
+    v1::{provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient},
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -62,10 +60,8 @@ impl Client {
             endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await.map_err(unreachable)?
         };
         Ok(Self {
-            tenants: TenantServiceClient::new(channel.clone())
-                .max_decoding_message_size(ANSWER_BYTES_MAX),
-            operations: OperationsClient::new(channel.clone())
-                .max_decoding_message_size(ANSWER_BYTES_MAX),
+            tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
         })
     }

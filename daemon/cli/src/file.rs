@@ -16,8 +16,15 @@ const FILE_BYTES_MAX: u64 = 10 << 20;
 const NEAREST_DISTANCE_MAX: usize = 4;
 /// Fields of the resource that stand in `spec`.
 const SPEC: [&str; 9] = [
-    "displayName", "class", "region", "domain", "storageGib", "nodeCount", "stackValues",
-    "deletionProtection", "paused",
+    "displayName",
+    "class",
+    "region",
+    "domain",
+    "storageGib",
+    "nodeCount",
+    "stackValues",
+    "deletionProtection",
+    "paused",
 ];
 
 /// A tenant as a file describes it.
@@ -45,8 +52,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<TenantFile>, Error> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(broken(format!("has more than {FILE_BYTES_MAX} bytes")));
     }
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
-        .map_err(|error| broken(format!("is not valid YAML: {error}")))?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|error| broken(format!("is not valid YAML: {error}")))?;
     let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
     if documents.is_empty() {
         return Err(broken("holds no tenant".into()));
@@ -94,8 +101,8 @@ fn message(fields: Map<String, Value>) -> Result<v1::Tenant, String> {
     if !problems.is_empty() {
         return Err(problems.join("; "));
     }
-    let dynamic = DynamicMessage::deserialize(descriptor, Value::Object(fields))
-        .map_err(|error| format!("spec: {error}"))?;
+    let dynamic =
+        DynamicMessage::deserialize(descriptor, Value::Object(fields)).map_err(|error| format!("spec: {error}"))?;
     v1::Tenant::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
 }
 
@@ -181,7 +188,10 @@ mod tests {
             (GOOD.replace("metadata:", "metadat:"), "did you mean metadata?"),
             (GOOD.replace("100", "100Gi"), "spec.storageGib must be a whole number, not \"100Gi\""),
             (GOOD.replace("tier: gold", "tier: [1]"), "metadata.labels must be a map of texts"),
-            (GOOD.replace("100", "x").replace("class: small", "class: {}"), "spec.class must be a text, not {}; spec.storageGib"),
+            (
+                GOOD.replace("100", "x").replace("class: small", "class: {}"),
+                "spec.class must be a text, not {}; spec.storageGib",
+            ),
             (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
             (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),
             ("a: [".into(), "not valid YAML"),

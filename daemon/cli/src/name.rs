@@ -14,9 +14,7 @@ pub(crate) fn tenant(text: &str, customer: Option<&str>) -> Result<String, Error
         ([customer, tenant], _) if !customer.is_empty() && !tenant.is_empty() => {
             Ok(format!("customers/{customer}/tenants/{tenant}"))
         }
-        ([tenant], Some(customer)) if !tenant.is_empty() => {
-            Ok(format!("{}/tenants/{tenant}", parent(Some(customer))))
-        }
+        ([tenant], Some(customer)) if !tenant.is_empty() => Ok(format!("{}/tenants/{tenant}", parent(Some(customer)))),
         _ => Err(Error::Usage(format!(
             "{text:?} names no tenant; write CUSTOMER/TENANT, customers/CUSTOMER/tenants/TENANT, or \
              TENANT with --customer"
@@ -38,9 +36,13 @@ mod tests {
     fn names_are_understood_in_every_form() {
         let prod = "customers/acme/tenants/prod";
         let cases = [
-            ("customers/acme/tenants/prod", None), ("acme/prod", None), ("tenant/acme/prod", None),
-            ("tenants/acme/prod", Some("globex")), ("prod", Some("acme")),
-            ("tenant/prod", Some("customers/acme")), ("acme/prod", Some("globex")),
+            ("customers/acme/tenants/prod", None),
+            ("acme/prod", None),
+            ("tenant/acme/prod", None),
+            ("tenants/acme/prod", Some("globex")),
+            ("prod", Some("acme")),
+            ("tenant/prod", Some("customers/acme")),
+            ("acme/prod", Some("globex")),
         ];
         for (text, customer) in cases {
             assert_eq!(tenant(text, customer).unwrap(), prod, "{text} {customer:?}");

@@ -21,20 +21,17 @@ pub(crate) fn json<M: Message + Name>(message: &M) -> Result<Value, Error> {
     let pool = pool()?;
     let name = M::full_name();
     let descriptor = pool.get_message_by_name(&name).ok_or_else(|| unknown(&name))?;
-    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())
-        .map_err(|error| unknown(&error))?;
+    let dynamic =
+        DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).map_err(|error| unknown(&error))?;
     let options = SerializeOptions::new().skip_default_fields(false).stringify_64_bit_integers(false);
-    dynamic
-        .serialize_with_options(serde_json::value::Serializer, &options)
-        .map_err(|error| unknown(&error))
+    dynamic.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| unknown(&error))
 }
 
 /// Writes text to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
-    });
+    let written =
+        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     match written {
         // `landlord get … | head` is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -46,12 +43,7 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 pub(crate) type Column<'a> = (&'a str, bool, fn(&Value) -> String);
 
 /// Writes items in a form. `single`: one object, not a list.
-pub(crate) fn items(
-    output: Output,
-    items: &[Value],
-    columns: &[Column<'_>],
-    single: bool,
-) -> Result<(), Error> {
+pub(crate) fn items(output: Output, items: &[Value], columns: &[Column<'_>], single: bool) -> Result<(), Error> {
     let broken = |error: &dyn std::fmt::Display| Error::Answer(error.to_string());
     let whole = || match items {
         [one] if single => one.clone(),

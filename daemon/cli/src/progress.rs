@@ -186,10 +186,7 @@ fn expected(stage: &StageStatus) -> Duration {
 pub(crate) fn elapsed(stage: &StageStatus) -> Duration {
     let millis = |time: &prost_types::Timestamp| time.seconds * 1_000 + i64::from(time.nanos / 1_000_000);
     let Some(start) = stage.start_time.as_ref().map(millis) else { return Duration::ZERO };
-    let end = stage
-        .end_time
-        .as_ref()
-        .map_or_else(|| jiff::Timestamp::now().as_millisecond(), millis);
+    let end = stage.end_time.as_ref().map_or_else(|| jiff::Timestamp::now().as_millisecond(), millis);
     Duration::from_millis(u64::try_from(end - start).unwrap_or(0))
 }
 

@@ -76,7 +76,8 @@ async fn apply_creates_then_changes_then_leaves_alone() {
     let (_, error) = apply(&daemon, 2, FILE, &[]).await;
     assert!(error.contains("tenant.storage_gib: can only grow"), "{error}");
     // Several documents; a class that the rules chose may be named.
-    let two = format!("{}---\n{}", grown.replace("prod", "a").replace("class: small, ", ""), grown.replace("prod", "b"));
+    let two =
+        format!("{}---\n{}", grown.replace("prod", "a").replace("class: small, ", ""), grown.replace("prod", "b"));
     let (told, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
     assert_eq!(told, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
     let (told, _) = apply(&daemon, 0, &grown.replace("prod", "a"), &[]).await;
@@ -100,8 +101,14 @@ async fn mistakes_are_told_without_a_daemon() {
     let daemon = Daemon::start().await;
     let (_, error) = apply(&daemon, 2, &FILE.replace("storageGib", "storageGB"), &[]).await;
     assert!(error.contains("did you mean spec.storageGib?"), "{error}");
-    for arguments in [&["get", "nonsense"][..], &["describe", "prod"], &["wait", "acme/prod", "--for=rain"], &["--bad"],
-        &["apply", "-f", "/nowhere/at/all"], &["wait", "acme/prod", "--timeout=soon"]] {
+    for arguments in [
+        &["get", "nonsense"][..],
+        &["describe", "prod"],
+        &["wait", "acme/prod", "--for=rain"],
+        &["--bad"],
+        &["apply", "-f", "/nowhere/at/all"],
+        &["wait", "acme/prod", "--timeout=soon"],
+    ] {
         expect(&daemon, 2, arguments).await;
     }
     let nobody = command(Path::new("/nowhere/landlord.sock"), &["get", "tenants"]).output().await.unwrap();
@@ -135,8 +142,13 @@ async fn every_form_of_output_shows_the_same() {
     assert_eq!(get(&["--customer", "acme", "-A", "-o", "name"]).await.lines().count(), 2);
     assert_eq!(get(&["--filter", "customer = globex", "-o", "name"]).await.lines().count(), 1);
     // kubectl's ways to name one.
-    for arguments in [&["get", "acme/prod"][..], &["get", "tenant", "acme/prod"], &["get", "tenant/prod", "--customer=acme"],
-        &["get", "tenant", "prod", "--customer=acme"], &["get", PROD]] {
+    for arguments in [
+        &["get", "acme/prod"][..],
+        &["get", "tenant", "acme/prod"],
+        &["get", "tenant/prod", "--customer=acme"],
+        &["get", "tenant", "prod", "--customer=acme"],
+        &["get", PROD],
+    ] {
         let arguments = [arguments, &["-o", "json"]].concat();
         assert_eq!(json(&expect(&daemon, 0, &arguments).await.0)["name"], PROD, "{arguments:?}");
     }
@@ -182,7 +194,8 @@ async fn a_cancelled_create_ends_its_wait_with_a_code_of_its_own() {
     let operation = json(&expect(&daemon, 0, &["get", "operations", "-o", "json"]).await.0)[0]["name"].clone();
     let operation = operation.as_str().unwrap();
     let wait = ["wait", operation, "--timeout=60s"];
-    let (answer, ()) = tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Deleting, OperationOutcome::Cancelled));
+    let (answer, ()) =
+        tokio::join!(landlord(&daemon, &wait), daemon.settle(State::Deleting, OperationOutcome::Cancelled));
     assert_eq!(answer.code, 9, "{}", answer.stderr);
 }
 
@@ -225,7 +238,8 @@ async fn line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> String {
 async fn watches_go_on_over_a_restart_and_miss_nothing() {
     let daemon = Daemon::start().await;
     let socket = daemon.socket.clone();
-    let mut events = command(&socket, &["watch", "-o", "jsonl", "--resume-token=0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut events =
+        command(&socket, &["watch", "-o", "jsonl", "--resume-token=0"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(events.stdout.take().unwrap());
     let mut table = command(&socket, &["get", "tenants", "-w"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut rows = BufReader::new(table.stdout.take().unwrap());

@@ -1,9 +1,6 @@
 //! Domain values as messages of the API, and specs from them.
 
-use landlord_core::{
-    Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan,
-    tenant::SpecInput,
-};
+use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan, tenant::SpecInput};
 use landlord_core::{Operation, OperationOutcome, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
@@ -47,10 +44,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         Level::Node => v1::placement::Level::Node,
         Level::Namespace => v1::placement::Level::Namespace,
     };
-    let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint {
-        name: e.name.clone(),
-        url: e.url.clone(),
-    };
+    let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
     v1::Tenant {
         name: tenant.name.to_string(),
         uid: tenant.uid.to_string(),
@@ -130,9 +124,7 @@ fn number(value: f64) -> serde_json::Value {
 }
 
 fn to_struct(map: &serde_json::Map<String, serde_json::Value>) -> prost_types::Struct {
-    prost_types::Struct {
-        fields: map.iter().map(|(key, value)| (key.clone(), to_value(value))).collect(),
-    }
+    prost_types::Struct { fields: map.iter().map(|(key, value)| (key.clone(), to_value(value))).collect() }
 }
 
 fn to_value(value: &serde_json::Value) -> prost_types::Value {
@@ -142,9 +134,9 @@ fn to_value(value: &serde_json::Value) -> prost_types::Value {
         serde_json::Value::Bool(value) => Kind::BoolValue(*value),
         serde_json::Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
         serde_json::Value::String(value) => Kind::StringValue(value.clone()),
-        serde_json::Value::Array(values) => Kind::ListValue(prost_types::ListValue {
-            values: values.iter().map(to_value).collect(),
-        }),
+        serde_json::Value::Array(values) => {
+            Kind::ListValue(prost_types::ListValue { values: values.iter().map(to_value).collect() })
+        }
         serde_json::Value::Object(map) => Kind::StructValue(to_struct(map)),
     };
     prost_types::Value { kind: Some(kind) }

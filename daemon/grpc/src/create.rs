@@ -10,19 +10,14 @@ use landlord_proto::v1;
 use crate::{convert, request};
 
 /// The key of a request, and its tenant or what is wrong with it.
-pub(crate) fn check(
-    catalog: &Catalog,
-    asked: &v1::CreateTenantRequest,
-) -> (RequestKey, Result<NewTenant, Violations>) {
+pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (RequestKey, Result<NewTenant, Violations>) {
     let mut violations = Vec::new();
     let key = request::key("CreateTenant", &asked.request_id, asked, &mut violations);
     let mut add = |field: &str, description: String| {
         violations.push(Violation { field: field.into(), description });
     };
     let customer = asked.parent.strip_prefix("customers/").unwrap_or_default().parse();
-    let customer = customer
-        .map_err(|error| add("parent", format!("must be customers/{{customer}}: {error}")))
-        .ok();
+    let customer = customer.map_err(|error| add("parent", format!("must be customers/{{customer}}: {error}"))).ok();
     let tenant = asked.tenant_id.parse::<TenantId>();
     let tenant = tenant.map_err(|error| add("tenant_id", error.to_string())).ok();
     let Some(resource) = asked.tenant.clone() else {

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn understands_what_is_documented() {
-        let cases: [(&str, &[(&str, &[&str])]); 4] = [
+        type Fields = &'static [(&'static str, &'static [&'static str])];
+        let cases: [(&str, Fields); 4] = [
             ("", &[]),
             ("state = READY", &[("state", &["READY"])]),
             (r#"state=READY AND class = "small""#, &[("class", &["small"]), ("state", &["READY"])]),
@@ -146,8 +147,18 @@ mod tests {
 
     #[test]
     fn refuses_the_rest_with_a_reason() {
-        for text in ["size = 3", "state", "state = ", "state > READY", "state = A state = B",
-            "(state = A OR class = b)", "(state = A", "state = \"A", "state = A OR state = B", "state = A AND"] {
+        for text in [
+            "size = 3",
+            "state",
+            "state = ",
+            "state > READY",
+            "state = A state = B",
+            "(state = A OR class = b)",
+            "(state = A",
+            "state = \"A",
+            "state = A OR state = B",
+            "state = A AND",
+        ] {
             let status = parse(text, &["state", "class"]).unwrap_err();
             assert!(status.message().contains("filter"), "{text}: {}", status.message());
         }

@@ -15,9 +15,7 @@ pub(crate) fn scope(asked: &v1::ListTenantsRequest) -> String {
 pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Status> {
     let parent = request::customer_or_all(&asked.parent)?;
     let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "class"])?;
-    let name = |field: &str, error: &InvalidName| {
-        status::invalid_field("filter", format!("{field}: {error}"))
-    };
+    let name = |field: &str, error: &InvalidName| status::invalid_field("filter", format!("{field}: {error}"));
     let customer = match filter::one(&mut filter, "customer")? {
         None => parent,
         Some(id) => {
@@ -39,20 +37,15 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Statu
             .map(|id| id.parse::<ProviderName>())
             .transpose()
             .map_err(|error| name("provider", &error))?,
-        class: class
-            .map(|id| id.parse::<ClassName>())
-            .transpose()
-            .map_err(|error| name("class", &error))?,
+        class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| name("class", &error))?,
         after: page::position(&scope(asked), &asked.page_token)?,
         limit: page::size(asked.page_size)?,
     })
 }
 
 fn state(word: &str) -> Result<State, Status> {
-    const STATES: [State; 6] = [
-        State::Pending, State::Provisioning, State::Ready, State::Updating, State::Deleting,
-        State::Failed,
-    ];
+    const STATES: [State; 6] =
+        [State::Pending, State::Provisioning, State::Ready, State::Updating, State::Deleting, State::Failed];
     STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
         let known = STATES.map(State::as_str).join(", ");
         status::invalid_field("filter", format!("{word:?} is no state; the states are: {known}"))

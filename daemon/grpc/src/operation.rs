@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use landlord_core::{OperationId, ports::OperationQuery};
 use landlord_proto::google::longrunning::{
-    CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest,
-    ListOperationsResponse, Operation, WaitOperationRequest, operations_server::Operations,
+    CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, ListOperationsResponse,
+    Operation, WaitOperationRequest, operations_server::Operations,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -49,10 +49,7 @@ impl Operations for LongRunning {
         self.read(id(&asked.into_inner().name)?).await.map(Response::new)
     }
 
-    async fn list_operations(
-        &self,
-        asked: Request<ListOperationsRequest>,
-    ) -> Answer<ListOperationsResponse> {
+    async fn list_operations(&self, asked: Request<ListOperationsRequest>) -> Answer<ListOperationsResponse> {
         let asked = asked.into_inner();
         let mut filter = filter::parse(&asked.filter, &["tenant", "done"])?;
         if !["", "operations"].contains(&asked.name.as_str()) {
@@ -66,9 +63,8 @@ impl Operations for LongRunning {
                 return Err(status::invalid_field("filter", format!("done = {other:?}: must be true or false")));
             }
         };
-        let tenant = filter::one(&mut filter, "tenant")?
-            .map(|name| request::tenant_name("filter", &name))
-            .transpose()?;
+        let tenant =
+            filter::one(&mut filter, "tenant")?.map(|name| request::tenant_name("filter", &name)).transpose()?;
         let scope = format!("operations {}", asked.filter);
         let query = OperationQuery {
             tenant,
@@ -76,8 +72,7 @@ impl Operations for LongRunning {
             after: page::position(&scope, &asked.page_token)?,
             limit: page::size(asked.page_size)?,
         };
-        let found =
-            self.ports.store.operations(&query).await.map_err(|error| status::store(&error))?;
+        let found = self.ports.store.operations(&query).await.map_err(|error| status::store(&error))?;
         Ok(Response::new(ListOperationsResponse {
             operations: found.items.iter().map(|o| convert::operation(o, None)).collect(),
             next_page_token: page::token(&scope, found.next.as_deref()),

@@ -29,9 +29,7 @@ pub(crate) fn position(scope: &str, token: &str) -> Result<Option<String>, Statu
     if token.is_empty() {
         return Ok(None);
     }
-    let refuse = || {
-        invalid_field("page_token", "is not a token of this list; repeat the list from its first page")
-    };
+    let refuse = || invalid_field("page_token", "is not a token of this list; repeat the list from its first page");
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| refuse())?;
     let text = String::from_utf8(bytes).map_err(|_| refuse())?;
     let (of, position) = text.rsplit_once('\n').ok_or_else(refuse)?;

@@ -37,10 +37,7 @@ impl v1::provider_service_server::ProviderService for ProviderList {
         Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
     }
 
-    async fn get_provider(
-        &self,
-        asked: Request<v1::GetProviderRequest>,
-    ) -> Result<Response<v1::Provider>, Status> {
+    async fn get_provider(&self, asked: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
         let name = asked.into_inner().name;
         let mut providers = self.ports.providers.health().into_iter().map(provider);
         let found = providers.find(|provider| provider.name == name);

@@ -12,9 +12,7 @@ use futures::{Stream, StreamExt as _, stream::BoxStream};
 use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
-    v1::{
-        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
-    },
+    v1::{provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer},
 };
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -22,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
     codegen::http::Response,
-    transport::{Server, server::{Connected, Router}},
+    transport::{
+        Server,
+        server::{Connected, Router},
+    },
 };
 use tower::{
     layer::util::{Identity, Stack},
@@ -118,9 +119,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let unix = bind(&listen.socket).await?;
     let tcp = match listen.tcp {
-        Some(address) => Some(
-            TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?,
-        ),
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?),
         None => None,
     };
     let router = router(&ports, &stop).await?;
@@ -161,8 +160,8 @@ async fn router(
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let providers =
+        ProviderServiceServer::new(ProviderList { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;

@@ -19,8 +19,7 @@ fn status(code: Code, reason: &str, message: impl Into<String>, metadata: &[(&st
 
 /// All violations of a request at once.
 pub(crate) fn invalid(violations: &Violations) -> Status {
-    let mut details =
-        ErrorDetails::with_error_info("FIELD_VIOLATIONS", DOMAIN, HashMap::<String, String>::new());
+    let mut details = ErrorDetails::with_error_info("FIELD_VIOLATIONS", DOMAIN, HashMap::<String, String>::new());
     for violation in &violations.0 {
         details.add_bad_request_violation(&violation.field, &violation.description);
     }
@@ -86,21 +85,15 @@ pub(crate) fn store(error: &StoreError) -> Status {
         StoreError::AlreadyExists(name) => {
             status(Code::AlreadyExists, "ALREADY_EXISTS", message, &[("resource", name)])
         }
-        StoreError::EtagMismatch { name } => {
-            status(Code::Aborted, "ETAG_MISMATCH", message, &[("resource", name)])
-        }
+        StoreError::EtagMismatch { name } => status(Code::Aborted, "ETAG_MISMATCH", message, &[("resource", name)]),
         StoreError::RequestIdReused(id) => {
             status(Code::InvalidArgument, "REQUEST_ID_REUSED", message, &[("request_id", id)])
         }
         StoreError::DeletionProtected(name) => {
             status(Code::FailedPrecondition, "DELETION_PROTECTED", message, &[("resource", name)])
         }
-        StoreError::FailedPrecondition(_) => {
-            status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[])
-        }
-        StoreError::InvalidArgument(_) => {
-            status(Code::OutOfRange, "TOKEN_OUT_OF_RANGE", message, &[])
-        }
+        StoreError::FailedPrecondition(_) => status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[]),
+        StoreError::InvalidArgument(_) => status(Code::OutOfRange, "TOKEN_OUT_OF_RANGE", message, &[]),
         StoreError::FenceLost(_) | StoreError::Corrupt { .. } => {
             tracing::error!(error = message, "the store gave an answer that can't be used");
             status(Code::Internal, "INTERNAL", "the daemon can't read its store; see its log", &[])

@@ -97,10 +97,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         Ok(Response::new(convert::tenant(&tenant)))
     }
 
-    async fn list_tenants(
-        &self,
-        asked: Request<v1::ListTenantsRequest>,
-    ) -> Answer<v1::ListTenantsResponse> {
+    async fn list_tenants(&self, asked: Request<v1::ListTenantsRequest>) -> Answer<v1::ListTenantsResponse> {
         let asked = asked.into_inner();
         let query = list::query(&asked)?;
         let found = self.ports.store.list(&query).await.map_err(|error| status::store(&error))?;
@@ -163,8 +160,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         }
         let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
         let delete = DeleteRequest { force: asked.force, etag, request: key };
-        let accepted =
-            self.ports.store.delete(&name, delete).await.map_err(|error| status::store(&error))?;
+        let accepted = self.ports.store.delete(&name, delete).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }
 
@@ -180,13 +176,9 @@ impl v1::tenant_service_server::TenantService for Tenants {
         Ok(self.accepted(&accepted))
     }
 
-    type WatchTenantsStream =
-        Pin<Box<dyn Stream<Item = Result<v1::WatchTenantsResponse, Status>> + Send>>;
+    type WatchTenantsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchTenantsResponse, Status>> + Send>>;
 
-    async fn watch_tenants(
-        &self,
-        asked: Request<v1::WatchTenantsRequest>,
-    ) -> Answer<Self::WatchTenantsStream> {
+    async fn watch_tenants(&self, asked: Request<v1::WatchTenantsRequest>) -> Answer<Self::WatchTenantsStream> {
         let stream = watch::stream(self.ports.store.clone(), asked.into_inner(), self.stop.clone());
         Ok(Response::new(Box::pin(stream.await?)))
     }
@@ -220,8 +212,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
     ) -> Answer<v1::GenerateKubeconfigResponse> {
         let name = request::tenant_name("name", &asked.into_inner().name)?;
         let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        let access =
-            self.ports.kube_access.access(&tenant).await.map_err(|failure| status::failure(&failure))?;
+        let access = self.ports.kube_access.access(&tenant).await.map_err(|failure| status::failure(&failure))?;
         let kubeconfig = kubeconfig(&name, &access);
         Ok(Response::new(v1::GenerateKubeconfigResponse {
             kubeconfig,

@@ -7,10 +7,8 @@ use landlord_proto::v1;
 use crate::convert;
 
 /// Fields that an update may change.
-const CHANGEABLE: [&str; 7] = [
-    "display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection",
-    "paused",
-];
+const CHANGEABLE: [&str; 7] =
+    ["display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection", "paused"];
 
 /// The change that a request asks for.
 pub(crate) fn check(
@@ -30,10 +28,7 @@ pub(crate) fn check(
             });
         }
     }
-    let of_tenant = |violation: Violation| Violation {
-        field: format!("tenant.{}", violation.field),
-        ..violation
-    };
+    let of_tenant = |violation: Violation| Violation { field: format!("tenant.{}", violation.field), ..violation };
     let spec = match TenantSpec::parse(convert::spec_input(merged)) {
         Ok(spec) => spec,
         Err(more) => {

@@ -53,7 +53,7 @@ pub(crate) async fn stream(
     store.events(&probe).await.map_err(|error| status::store(&error))?;
     let first = v1::WatchTenantsResponse { event: None, resume_token: after_seq.to_string() };
     let watch = Watch { store, query, waiting: [first].into(), last_sent: Instant::now(), stop };
-    Ok(stream::unfold(watch, |watch| next(watch)))
+    Ok(stream::unfold(watch, next))
 }
 
 async fn next(mut watch: Watch) -> Option<(Result<v1::WatchTenantsResponse, Status>, Watch)> {
@@ -78,10 +78,9 @@ async fn next(mut watch: Watch) -> Option<(Result<v1::WatchTenantsResponse, Stat
             continue;
         }
         if watch.last_sent.elapsed() >= HEARTBEAT_INTERVAL {
-            watch.waiting.push_back(v1::WatchTenantsResponse {
-                event: None,
-                resume_token: watch.query.after_seq.to_string(),
-            });
+            watch
+                .waiting
+                .push_back(v1::WatchTenantsResponse { event: None, resume_token: watch.query.after_seq.to_string() });
             continue;
         }
         tokio::select! {

@@ -1,5 +1,7 @@
 //! Operations, watches, limits, and the socket.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
@@ -9,8 +11,8 @@ use landlord_core::{ErrorKind, Failure, OperationOutcome, State};
 use landlord_grpc::ServeError;
 use landlord_proto::{
     google::longrunning::{
-        CancelOperationRequest, DeleteOperationRequest, GetOperationRequest,
-        ListOperationsRequest, Operation, WaitOperationRequest, operation::Result as Outcome,
+        CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, Operation,
+        WaitOperationRequest, operation::Result as Outcome,
     },
     v1,
 };
@@ -48,7 +50,7 @@ async fn a_failed_operation_says_why_and_what_would_mend_it() {
     let name = created(&daemon, "prod").await.name;
     let failure = Failure::new(ErrorKind::Quota, "no network is left").with_remedy("raise the VPC quota");
     daemon.settle(State::Failed, OperationOutcome::Failed { failure }).await;
-    let get = GetOperationRequest { name, ..Default::default() };
+    let get = GetOperationRequest { name };
     let ended = daemon.operations().await.get_operation(get).await.unwrap().into_inner();
     let Some(Outcome::Error(error)) = ended.result else { panic!("{ended:?}") };
     assert_eq!(error.code, Code::ResourceExhausted as i32);
@@ -62,7 +64,7 @@ async fn a_later_change_takes_an_operation_over() {
     let first = created(&daemon, "prod").await.name;
     let grow = update(&["storage_gib"], v1::Tenant { storage_gib: 200, ..tenant() });
     let second = daemon.tenants().await.update_tenant(grow).await.unwrap().into_inner().name;
-    let get = GetOperationRequest { name: first, ..Default::default() };
+    let get = GetOperationRequest { name: first };
     let ended = daemon.operations().await.get_operation(get).await.unwrap().into_inner();
     assert_eq!(metadata(&ended).superseded_by, second);
     let Some(Outcome::Error(error)) = ended.result else { panic!("{ended:?}") };
@@ -85,7 +87,7 @@ async fn operations_are_listed_and_cancelled_but_never_deleted() {
         assert_eq!(fields(&client.list_operations(list(bad)).await.unwrap_err()), ["filter"], "{bad}");
     }
     client.cancel_operation(CancelOperationRequest { name: name.clone() }).await.unwrap();
-    let get = GetOperationRequest { name: name.clone(), ..Default::default() };
+    let get = GetOperationRequest { name: name.clone() };
     assert!(metadata(&client.get_operation(get).await.unwrap().into_inner()).cancel_requested);
     let status = client.delete_operation(DeleteOperationRequest { name }).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unimplemented, "UNIMPLEMENTED"));
@@ -94,12 +96,16 @@ async fn operations_are_listed_and_cancelled_but_never_deleted() {
     let status = client.cancel_operation(CancelOperationRequest { name: delete.name }).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
     for bad in ["", "operations/", "operations/1", "tenants/x"] {
-        let get = GetOperationRequest { name: bad.into(), ..Default::default() };
+        let get = GetOperationRequest { name: bad.into() };
         assert_eq!(fields(&client.get_operation(get).await.unwrap_err()), ["name"], "{bad}");
     }
 }
 
-async fn watch(daemon: &Daemon, parent: &str, token: &str) -> Result<Streaming<v1::WatchTenantsResponse>, tonic::Status> {
+async fn watch(
+    daemon: &Daemon,
+    parent: &str,
+    token: &str,
+) -> Result<Streaming<v1::WatchTenantsResponse>, tonic::Status> {
     let request = v1::WatchTenantsRequest { parent: parent.into(), resume_token: token.into() };
     daemon.tenants().await.watch_tenants(request).await.map(tonic::Response::into_inner)
 }
@@ -266,10 +272,7 @@ impl landlord_core::ports::Providers for NoPlugins {
 struct NoClusters;
 #[async_trait::async_trait]
 impl landlord_core::ports::KubeAccess for NoClusters {
-    async fn access(
-        &self,
-        _: &landlord_core::Tenant,
-    ) -> Result<landlord_core::ports::KubeCredentials, Failure> {
+    async fn access(&self, _: &landlord_core::Tenant) -> Result<landlord_core::ports::KubeCredentials, Failure> {
         Err(Failure::new(ErrorKind::Conflict, "none"))
     }
 }

@@ -1,5 +1,7 @@
 //! TenantService as a client sees it.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::sync::atomic::Ordering;
@@ -58,8 +60,15 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     };
     let status = client.create_tenant(bad).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "FIELD_VIOLATIONS"));
-    let expected = ["parent", "request_id", "tenant.class", "tenant.domain", "tenant.node_count",
-        "tenant.storage_gib", "tenant_id"];
+    let expected = [
+        "parent",
+        "request_id",
+        "tenant.class",
+        "tenant.domain",
+        "tenant.node_count",
+        "tenant.storage_gib",
+        "tenant_id",
+    ];
     assert_eq!(fields(&status), expected, "{}", status.message());
     // Of those that only placing can find.
     let mut many = order("acme", "prod");
@@ -142,9 +151,8 @@ async fn etags_guard_against_lost_updates() {
     let mut client = daemon.tenants().await;
     client.create_tenant(order("acme", "prod")).await.unwrap();
     let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
-    let with_etag = |etag: &str| {
-        update(&["display_name"], v1::Tenant { display_name: "x".into(), etag: etag.into(), ..tenant() })
-    };
+    let with_etag =
+        |etag: &str| update(&["display_name"], v1::Tenant { display_name: "x".into(), etag: etag.into(), ..tenant() });
     client.update_tenant(with_etag(&seen.etag)).await.unwrap();
     let mut stale = with_etag(&seen.etag);
     for validate_only in [true, false] {
@@ -229,7 +237,7 @@ async fn deletion_is_guarded_repeatable_and_tells_what_it_removed() {
     let object = RemovedObject { r#type: "AWS::EKS::Cluster".into(), id: "c-1".into(), name: String::new() };
     daemon.settle(State::Deleting, OperationOutcome::Deleted { removed: vec![object] }).await;
     let name = first.name;
-    let get = landlord_proto::google::longrunning::GetOperationRequest { name, ..Default::default() };
+    let get = landlord_proto::google::longrunning::GetOperationRequest { name };
     let ended = daemon.operations().await.get_operation(get).await.unwrap().into_inner();
     let Some(Outcome::Response(response)) = ended.result else { panic!("{ended:?}") };
     let response: v1::DeleteTenantResponse = response.to_msg().unwrap();
@@ -280,8 +288,11 @@ async fn lists_are_paged_filtered_and_bound_to_their_tokens() {
     let expected = ["acme/tenants/a", "acme/tenants/b", "acme/tenants/c", "globex/tenants/a"];
     assert_eq!(names, expected.map(|name| format!("customers/{name}")));
     let cases = [
-        (r#"customer = "globex""#, 1), (r"provider = sky AND class = small", 4), ("state = READY", 0),
-        ("(state = READY OR state = PENDING) AND customer = acme", 3), ("class = large", 0),
+        (r#"customer = "globex""#, 1),
+        (r"provider = sky AND class = small", 4),
+        ("state = READY", 0),
+        ("(state = READY OR state = PENDING) AND customer = acme", 3),
+        ("class = large", 0),
     ];
     for (filter, count) in cases {
         let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };

@@ -33,12 +33,7 @@ pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
     Ok(())
 }
 
-async fn show(
-    client: &mut Client,
-    wanted: v1::Tenant,
-    verb: &str,
-    apply: &Apply,
-) -> Result<(), Error> {
+async fn show(client: &mut Client, wanted: v1::Tenant, verb: &str, apply: &Apply) -> Result<(), Error> {
     if matches!(apply.output, Output::Table | Output::Wide) {
         let dry = if apply.dry_run { " (dry run)" } else { "" };
         return output::print(&format!("{} {verb}{dry}", wanted.name));
@@ -52,11 +47,7 @@ async fn show(
 }
 
 /// Applies one tenant: what was done, and the name of the operation that may still be at work.
-async fn one(
-    client: &mut Client,
-    wanted: TenantFile,
-    apply: &Apply,
-) -> Result<(&'static str, Option<String>), Error> {
+async fn one(client: &mut Client, wanted: TenantFile, apply: &Apply) -> Result<(&'static str, Option<String>), Error> {
     let request_id = apply.request_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let get = v1::GetTenantRequest { name: wanted.tenant.name.clone() };
     let current = match client.tenants.get_tenant(get).await {

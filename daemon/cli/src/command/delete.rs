@@ -35,8 +35,7 @@ pub(crate) async fn run(server: &str, delete: Delete, customer: Option<&str>) ->
     let ended = wait::operation(&mut client, &operation.name, delete.timeout).await?;
     let Some(Ended::Response(any)) = ended.result else { return Ok(()) };
     let response: v1::DeleteTenantResponse = any.to_msg().unwrap_or_default();
-    let removed: Vec<Value> =
-        response.removed.iter().map(output::json).collect::<Result<_, _>>()?;
+    let removed: Vec<Value> = response.removed.iter().map(output::json).collect::<Result<_, _>>()?;
     super::remark(&format!("{name} is gone; {} objects were removed:", removed.len()));
     output::items(delete.output, &removed, REMOVED, false)
 }

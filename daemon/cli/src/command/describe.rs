@@ -42,7 +42,11 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     if !tenant.display_name.is_empty() {
         let _ = writeln!(text, "Display:     {}", tenant.display_name);
     }
-    let _ = writeln!(text, "State:       {state} (generation {}, READY at {})", tenant.generation, tenant.observed_generation);
+    let _ = writeln!(
+        text,
+        "State:       {state} (generation {}, READY at {})",
+        tenant.generation, tenant.observed_generation
+    );
     let _ = writeln!(
         text,
         "Placement:   class {} ({because}), {} {} {}, level {}",

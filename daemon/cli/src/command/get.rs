@@ -30,9 +30,7 @@ const TENANT: &[Column<'_>] = &[
     ("REGION", false, |tenant| text(&tenant["placement"], "region")),
     ("DOMAIN", true, |tenant| text(tenant, "domain")),
     ("STORAGE", true, |tenant| format!("{}Gi", text(tenant, "storageGib"))),
-    ("GENERATION", true, |tenant| {
-        format!("{}/{}", text(tenant, "observedGeneration"), text(tenant, "generation"))
-    }),
+    ("GENERATION", true, |tenant| format!("{}/{}", text(tenant, "observedGeneration"), text(tenant, "generation"))),
     ("UID", true, |tenant| text(tenant, "uid")),
     ("AGE", false, |tenant| age(tenant, "createTime")),
 ];
@@ -88,9 +86,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
             let name = name.strip_prefix("operations/").unwrap_or(name);
             operation(client, &format!("operations/{name}"), get.output).await
         }
-        (what, None) if what.starts_with("operations/") => {
-            operation(client, what, get.output).await
-        }
+        (what, None) if what.starts_with("operations/") => operation(client, what, get.output).await,
         (what, None) if what.starts_with("providers/") => provider(client, what, get.output).await,
         (what, None) if what.contains('/') => tenant(client, what, customer, get.output).await,
         (what, _) => Err(Error::Usage(format!(
@@ -99,12 +95,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
     }
 }
 
-async fn tenant(
-    client: &mut Client,
-    text: &str,
-    customer: Option<&str>,
-    form: Output,
-) -> Result<(), Error> {
+async fn tenant(client: &mut Client, text: &str, customer: Option<&str>, form: Output) -> Result<(), Error> {
     let request = v1::GetTenantRequest { name: name::tenant(text, customer)? };
     let tenant = client.tenants.get_tenant(request).await?.into_inner();
     output::items(form, &[output::json(&tenant)?], TENANT, true)
@@ -244,8 +235,7 @@ async fn provider(client: &mut Client, text: &str, form: Output) -> Result<(), E
 
 pub(crate) async fn providers(client: &mut Client, form: Output) -> Result<(), Error> {
     let page = client.providers.list_providers(v1::ListProvidersRequest::default()).await?;
-    let items =
-        page.into_inner().providers.iter().map(output::json).collect::<Result<Vec<_>, _>>()?;
+    let items = page.into_inner().providers.iter().map(output::json).collect::<Result<Vec<_>, _>>()?;
     output::items(form, &items, PROVIDER, false)
 }
 
@@ -253,11 +243,7 @@ pub(crate) async fn events(client: &mut Client, name: &str, form: Output) -> Res
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = v1::ListTenantEventsRequest {
-            parent: name.to_owned(),
-            page_size: PAGE,
-            page_token,
-        };
+        let request = v1::ListTenantEventsRequest { parent: name.to_owned(), page_size: PAGE, page_token };
         let page = client.tenants.list_tenant_events(request).await?.into_inner();
         for event in &page.events {
             items.push(output::json(event)?);

@@ -42,9 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             describe::run(&mut Client::connect(&server).await?, &name).await
         }
         Command::Delete(delete) => delete::run(&server, delete, customer).await,
-        Command::Watch(watch) => {
-            watch::run(&mut Client::connect(&server).await?, watch, customer).await
-        },
+        Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(&server, wait, customer).await,
         Command::Events { name, output } => {
             let name = name::tenant(&name, customer)?;
@@ -68,9 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
             output::print(&answer.kubeconfig)
         }
-        Command::Plugins { output } => {
-            get::providers(&mut Client::connect(&server).await?, output).await
-        }
+        Command::Plugins { output } => get::providers(&mut Client::connect(&server).await?, output).await,
     }
 }
 

@@ -10,7 +10,13 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::metadata;
-use crate::{arguments::Wait, client::Client, error::{Error, is_outage}, name, progress::Progress};
+use crate::{
+    arguments::Wait,
+    client::Client,
+    error::{Error, is_outage},
+    name,
+    progress::Progress,
+};
 
 /// The daemon is asked this often: often enough for a live view.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -68,12 +74,7 @@ async fn look(client: &mut Client, name: &str) -> Result<(v1::Tenant, Operation)
 
 /// The end of a wait for a tenant that does not exist (any more): the operation that was last
 /// seen at work tells how that came to be.
-async fn gone(
-    client: &mut Client,
-    goal: &Goal,
-    name: &str,
-    seen: Option<String>,
-) -> Result<(), Error> {
+async fn gone(client: &mut Client, goal: &Goal, name: &str, seen: Option<String>) -> Result<(), Error> {
     if matches!(goal, Goal::Deleted) {
         return Ok(());
     }
@@ -121,9 +122,7 @@ impl Goal {
             "done" | "operation" => Ok(Self::Done),
             other => match other.strip_prefix("condition=") {
                 Some(condition) => Ok(Self::Condition(condition.to_owned())),
-                None => Err(Error::Usage(format!(
-                    "--for {other:?}: must be ready, deleted, done or condition=TYPE"
-                ))),
+                None => Err(Error::Usage(format!("--for {other:?}: must be ready, deleted, done or condition=TYPE"))),
             },
         }
     }
@@ -150,7 +149,13 @@ impl Goal {
             Self::Done => operation.done.then(|| ended(operation.clone()).map(|_| ())),
             Self::Condition(wanted) => {
                 let holds = tenant.conditions.iter().any(|c| c.r#type == *wanted && c.status);
-                if holds { Some(Ok(())) } else if state == State::Failed { failed() } else { None }
+                if holds {
+                    Some(Ok(()))
+                } else if state == State::Failed {
+                    failed()
+                } else {
+                    None
+                }
             }
             Self::Deleted if state != State::Deleting && state != State::Failed => None,
             _ if state == State::Failed => failed(),
@@ -160,11 +165,7 @@ impl Goal {
 }
 
 /// Waits for an operation, showing its progress.
-pub(crate) async fn operation(
-    client: &mut Client,
-    name: &str,
-    timeout: Duration,
-) -> Result<Operation, Error> {
+pub(crate) async fn operation(client: &mut Client, name: &str, timeout: Duration) -> Result<Operation, Error> {
     let deadline = Instant::now() + timeout;
     let mut progress = Progress::default();
     let mut outage = Outage::default();

@@ -17,11 +17,7 @@ const RECONNECT_WAIT: Duration = Duration::from_secs(1);
 /// Tries in a row; a daemon that is away for longer is not coming back by itself.
 const RECONNECTS_MAX: u32 = 60;
 
-pub(crate) async fn run(
-    client: &mut Client,
-    watch: Watch,
-    customer: Option<&str>,
-) -> Result<(), Error> {
+pub(crate) async fn run(client: &mut Client, watch: Watch, customer: Option<&str>) -> Result<(), Error> {
     let parent = match &watch.name {
         Some(text) => name::tenant(text, customer)?,
         None => name::parent(customer.filter(|_| !watch.all_customers)),
@@ -60,10 +56,7 @@ pub(crate) async fn events(
 ) -> Result<(), Error> {
     let mut tries = 0;
     loop {
-        let request = v1::WatchTenantsRequest {
-            parent: parent.clone(),
-            resume_token: resume_token.clone(),
-        };
+        let request = v1::WatchTenantsRequest { parent: parent.clone(), resume_token: resume_token.clone() };
         match follow(client, request, &mut resume_token, &mut tries, &mut each).await {
             Ok(()) => {}
             Err(Error::Refused(status)) if is_outage(&status) && tries < RECONNECTS_MAX => {}

@@ -5,32 +5,34 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant,
-    Timestamp,
+    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant, Timestamp,
     ports::{
-        Commit, KubeAccess, KubeCredentials, NewEvent, OperationEnd, ProviderHealth, ProviderKey,
-        Providers, TenantPatch, Wake, WorkStore,
+        Commit, KubeAccess, KubeCredentials, NewEvent, OperationEnd, ProviderHealth, ProviderKey, Providers,
+        TenantPatch, Wake, WorkStore,
     },
     tenant::TenantStatus,
 };
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
-    v1::{
-        self, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
-    },
+    v1::{self, provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient},
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, transport::{Channel, Endpoint, Uri}};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint, Uri},
+};
 use tonic_types::StatusExt as _;
 
 pub struct Daemon {
@@ -54,10 +56,7 @@ impl Wake for Wakes {
 struct Plugins;
 
 impl Providers for Plugins {
-    fn provider(
-        &self,
-        _: &ProviderKey,
-    ) -> Result<Arc<dyn landlord_provider_api::Provider>, Failure> {
+    fn provider(&self, _: &ProviderKey) -> Result<Arc<dyn landlord_provider_api::Provider>, Failure> {
         panic!("the API never calls a provider")
     }
 
@@ -125,11 +124,8 @@ pub fn catalog() -> Catalog {
         class: class.parse().unwrap(),
     };
     Catalog {
-        classes: [
-            ("small".parse().unwrap(), class(&["here", "there"])),
-            ("large".parse().unwrap(), class(&["there"])),
-        ]
-        .into(),
+        classes: [("small".parse().unwrap(), class(&["here", "there"])), ("large".parse().unwrap(), class(&["there"]))]
+            .into(),
         rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
     }
@@ -276,8 +272,7 @@ pub fn reason(status: &Status) -> String {
 /// Fields that an error complains about, sorted.
 pub fn fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|request| request.field_violations);
-    let mut fields: Vec<String> =
-        violations.into_iter().flatten().map(|violation| violation.field).collect();
+    let mut fields: Vec<String> = violations.into_iter().flatten().map(|violation| violation.field).collect();
     fields.sort();
     fields
 }
