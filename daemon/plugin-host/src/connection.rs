@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     PluginFile, PluginOptions,
-    frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, encode},
+    frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, Loaded, encode},
     spawn::{log_output, pass_library, spawn},
 };
 
@@ -128,18 +128,17 @@ impl Connection {
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();
-        let loaded = tokio::time::timeout(LOAD_PATIENCE, read_frame(&mut reader)).await;
-        match loaded {
-            Ok(Ok(Some(Frame { body: Some(Body::Loaded(loaded)) }))) if loaded.error.is_empty() => {
+        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(key, &mut reader)).await {
+            Ok(Ok(Some(loaded))) if loaded.error.is_empty() => {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
-            Ok(Ok(Some(Frame { body: Some(Body::Loaded(loaded)) }))) => return Err(loaded.error),
-            Ok(Ok(_)) => {
+            Ok(Ok(Some(loaded))) => return Err(loaded.error),
+            Ok(Ok(None)) => {
                 let status = tokio::time::timeout(REAP_PATIENCE, child.wait()).await;
                 let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
-                let how = how.unwrap_or_else(|| "no answer".into());
-                return Err(format!("its process ended while it was loaded ({how})"));
+                let how = how.unwrap_or_else(|| "it closed its socket".into());
+                return Err(format!("its process ended while it was loaded: {how}"));
             }
             Ok(Err(problem)) => return Err(problem),
             Err(_) => return Err(format!("it was not loaded within {LOAD_PATIENCE:?}")),
@@ -245,6 +244,21 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
     }
     let frame = Frame::decode(bytes.as_slice());
     frame.map(Some).map_err(|error| format!("it sent garbage: {error}"))
+}
+
+/// The child's first words, after what the plugin logs while it is loaded.
+async fn read_loaded(
+    key: &ProviderKey,
+    reader: &mut OwnedReadHalf,
+) -> Result<Option<Loaded>, String> {
+    loop {
+        match read_frame(reader).await? {
+            Some(Frame { body: Some(Body::Loaded(loaded)) }) => return Ok(Some(loaded)),
+            Some(Frame { body: Some(Body::Log(log)) }) => log_line(key, log.level, &log.json),
+            Some(_) => return Err("it sent something else before it was loaded".into()),
+            None => return Ok(None),
+        }
+    }
 }
 
 async fn receive(key: &ProviderKey, mut reader: OwnedReadHalf, shared: &Shared) {

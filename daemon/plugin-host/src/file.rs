@@ -123,7 +123,9 @@ impl PluginFile {
 }
 
 fn open(path: &Path) -> Result<File, FileError> {
-    let flags = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    // A pipe without a writer would be waited for.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
     OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|source| {
         if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
             FileError::Link { path: path.into() }

@@ -56,8 +56,7 @@ impl Cloud {
         self.change(&scope.tenant_uid, |objects, journal| {
             let now = now_ms();
             let ready_ms = now + ms(wanted.duration);
-            let found =
-                objects.iter_mut().find(|o| o.kind == wanted.kind && o.role == wanted.role);
+            let found = objects.iter_mut().find(|o| o.kind == wanted.kind && o.role == wanted.role);
             let object = match found {
                 Some(object) if object.installation != scope.installation => {
                     let name = object.name();
@@ -103,15 +102,12 @@ impl Cloud {
         role: &str,
     ) -> Result<(Stage, Vec<v1::OwnedObject>), ProviderError> {
         self.change(&scope.tenant_uid, |objects, _journal| {
-            let ours: Vec<_> =
-                objects.iter().filter(|object| is_meant(object, scope, kind, role)).collect();
+            let ours: Vec<_> = objects.iter().filter(|object| is_meant(object, scope, kind, role)).collect();
             let now = now_ms();
             let mut overall = Stage::Gone;
             for object in &ours {
                 overall = match (overall, stage(object, now)) {
-                    (Stage::Pending(detail), _) | (_, Stage::Pending(detail)) => {
-                        Stage::Pending(detail)
-                    }
+                    (Stage::Pending(detail), _) | (_, Stage::Pending(detail)) => Stage::Pending(detail),
                     _ => Stage::Ready,
                 };
             }
@@ -129,8 +125,7 @@ impl Cloud {
     ) -> Result<(Stage, Vec<v1::OwnedObject>), ProviderError> {
         self.change(&scope.tenant_uid, |objects, journal| {
             let is_ours = |object: &&Object| object.installation == scope.installation;
-            let blocking =
-                objects.iter().filter(is_ours).find(|o| kind.dependents().contains(&o.kind));
+            let blocking = objects.iter().filter(is_ours).find(|o| kind.dependents().contains(&o.kind));
             let is_there = objects.iter().any(|object| is_meant(object, scope, kind, role));
             if let Some(blocking) = blocking.filter(|_| is_there) {
                 let problem = format!("the {} is in use by {}", kind.word(), blocking.name());
@@ -152,16 +147,8 @@ impl Cloud {
     }
 
     /// A page of what carries the installation's marker.
-    pub(crate) fn list(
-        &self,
-        scope: &v1::Scope,
-        page_token: &str,
-    ) -> Result<v1::ListOwnedResponse, ProviderError> {
-        let mut uids = if scope.tenant_uid.is_empty() {
-            self.tenants()?
-        } else {
-            vec![scope.tenant_uid.clone()]
-        };
+    pub(crate) fn list(&self, scope: &v1::Scope, page_token: &str) -> Result<v1::ListOwnedResponse, ProviderError> {
+        let mut uids = if scope.tenant_uid.is_empty() { self.tenants()? } else { vec![scope.tenant_uid.clone()] };
         uids.sort();
         uids.retain(|uid| uid.as_str() > page_token);
         let more = uids.len() > PAGE_TENANTS;
@@ -187,10 +174,7 @@ impl Cloud {
     fn change<T>(
         &self,
         uid: &str,
-        work: impl FnOnce(
-            &mut Vec<Object>,
-            &mut Vec<(&'static str, v1::OwnedObject)>,
-        ) -> Result<T, ProviderError>,
+        work: impl FnOnce(&mut Vec<Object>, &mut Vec<(&'static str, v1::OwnedObject)>) -> Result<T, ProviderError>,
     ) -> Result<T, ProviderError> {
         if uid.is_empty() || !uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             let problem = format!("the tenant's uid {uid:?} is none");
@@ -211,9 +195,7 @@ impl Cloud {
 }
 
 fn is_meant(object: &Object, scope: &v1::Scope, kind: Kind, role: &str) -> bool {
-    object.installation == scope.installation
-        && object.kind == kind
-        && (role.is_empty() || object.role == role)
+    object.installation == scope.installation && object.kind == kind && (role.is_empty() || object.role == role)
 }
 
 fn stage(object: &Object, now: u64) -> Stage {

@@ -77,9 +77,8 @@ fn poll_after_ms() -> u64 {
 
 impl Config {
     pub(crate) fn parse(json: &str) -> Result<Self, ProviderError> {
-        serde_json::from_str(json).map_err(|error| {
-            ProviderError::new(ErrorKind::Invalid, format!("settings of the fake provider: {error}"))
-        })
+        serde_json::from_str(json)
+            .map_err(|error| ProviderError::new(ErrorKind::Invalid, format!("settings of the fake provider: {error}")))
     }
 
     pub(crate) fn duration(&self, method: &str) -> Duration {

@@ -24,8 +24,7 @@ pub struct Fault {
     /// Method, with deletes by kind (`DeleteCluster`); `Delete` is any of them, `*` any method
     /// but Describe and Configure.
     pub method: String,
-    /// What goes wrong.
-    #[serde(flatten)]
+    /// What goes wrong: `"abort"`, `{"slow": {"delay_ms": 50}}`, ….
     pub action: Action,
     /// How often, also across restarts of the plugin's process; missing: always.
     #[serde(default)]
@@ -43,7 +42,7 @@ pub struct Fault {
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// The process aborts.
     Abort,
@@ -124,14 +123,12 @@ impl Action {
 }
 
 fn kind_of(name: &str) -> Result<ErrorKind, ProviderError> {
-    use ErrorKind::{
-        Auth, Capacity, Conflict, Internal, Invalid, NameTaken, Quota, Throttled, Transient,
-    };
-    let kinds =
-        [Throttled, Quota, Auth, Invalid, Conflict, Capacity, Transient, NameTaken, Internal];
-    kinds.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-        ProviderError::new(Invalid, format!("a scripted fault names the unknown kind {name}"))
-    })
+    use ErrorKind::{Auth, Capacity, Conflict, Internal, Invalid, NameTaken, Quota, Throttled, Transient};
+    let kinds = [Throttled, Quota, Auth, Invalid, Conflict, Capacity, Transient, NameTaken, Internal];
+    kinds
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+        .ok_or_else(|| ProviderError::new(Invalid, format!("a scripted fault names the unknown kind {name}")))
 }
 
 #[expect(unsafe_code, reason = "the point is to do what must never be done")]
@@ -176,11 +173,17 @@ impl Faults {
 
     /// The fault of a call at the C table, if there is one.
     pub(crate) fn take_raw(&self, method: &str) -> Option<Action> {
-        self.take(|fault| fault.action.is_raw() && matches(&fault.method, method))
+        // A script that can't be read is reported by the call itself.
+        self.take(|fault| fault.action.is_raw() && matches(&fault.method, method)).ok()?
     }
 
     /// The fault of a call, before or after its effect.
-    pub(crate) fn take_for(&self, method: &str, tenant_uid: &str, after: bool) -> Option<Action> {
+    pub(crate) fn take_for(
+        &self,
+        method: &str,
+        tenant_uid: &str,
+        after: bool,
+    ) -> Result<Option<Action>, ProviderError> {
         self.take(|fault| {
             !fault.action.is_raw()
                 && fault.after == after
@@ -189,10 +192,10 @@ impl Faults {
         })
     }
 
-    fn take(&self, fits: impl Fn(&Fault) -> bool) -> Option<Action> {
-        let scripted = self.file.as_deref().map(read_script).unwrap_or_default();
+    fn take(&self, fits: impl Fn(&Fault) -> bool) -> Result<Option<Action>, ProviderError> {
+        let scripted = self.file.as_deref().map_or(Ok(Vec::new()), read_script)?;
         let mut fitting = self.fixed.iter().chain(&scripted).filter(|fault| fits(fault));
-        fitting.find(|fault| self.count(fault)).map(|fault| fault.action.clone())
+        Ok(fitting.find(|fault| self.count(fault)).map(|fault| fault.action.clone()))
     }
 
     /// Whether the fault still happens; counts it before it does.
@@ -221,7 +224,11 @@ fn matches(pattern: &str, method: &str) -> bool {
     }
 }
 
-/// A script that is missing or half written holds no faults.
-fn read_script(path: &Path) -> Vec<Fault> {
-    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+/// A missing script holds no faults; replace one by renaming, so that it is never half there.
+fn read_script(path: &Path) -> Result<Vec<Fault>, ProviderError> {
+    let Ok(text) = fs::read(path) else { return Ok(Vec::new()) };
+    serde_json::from_slice(&text).map_err(|error| {
+        let problem = format!("the script {} can't be understood: {error}", path.display());
+        ProviderError::new(ErrorKind::Invalid, problem)
+    })
 }

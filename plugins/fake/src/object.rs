@@ -38,9 +38,7 @@ impl Kind {
             Self::Network => &[Self::Cluster, Self::NodePool, Self::Leftovers],
             Self::Cluster => &[Self::NodePool],
             Self::DnsZone => &[Self::DnsRecords],
-            Self::Addons | Self::NodePool | Self::DnsRecords | Self::Identity | Self::Leftovers => {
-                &[]
-            }
+            Self::Addons | Self::NodePool | Self::DnsRecords | Self::Identity | Self::Leftovers => &[],
         }
     }
 

@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError,
-    ProviderPlugin, v1,
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
 
 use crate::{
@@ -39,11 +38,11 @@ impl Fake {
     ) -> Result<T> {
         let missing = || ProviderError::new(ErrorKind::Invalid, format!("{method} without a scope"));
         let scope = scope.ok_or_else(missing)?;
-        if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, false) {
+        if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, false)? {
             action.strike().await?;
         }
         let result = work(scope)?;
-        if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, true) {
+        if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, true)? {
             action.strike().await?;
         }
         Ok(result)
@@ -90,10 +89,7 @@ fn uid(scope: Option<&v1::Scope>) -> &str {
 
 #[async_trait]
 impl Network for Fake {
-    async fn ensure_network(
-        &self,
-        request: v1::EnsureNetworkRequest,
-    ) -> Result<v1::EnsureNetworkResponse> {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Result<v1::EnsureNetworkResponse> {
         let scope = request.scope.as_ref();
         let spec = request.parameters_json;
         let progress = self.ensure("EnsureNetwork", scope, Kind::Network, "", spec).await?;
@@ -110,18 +106,14 @@ impl Network for Fake {
 
 #[async_trait]
 impl Cluster for Fake {
-    async fn ensure_cluster(
-        &self,
-        request: v1::EnsureClusterRequest,
-    ) -> Result<v1::EnsureClusterResponse> {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Result<v1::EnsureClusterResponse> {
         let scope = request.scope.as_ref();
         let spec = request.parameters_json;
         let progress = self.ensure("EnsureCluster", scope, Kind::Cluster, "", spec).await?;
         let name = format!("landlord-{}-cluster", uid(scope));
         let kube = self.config.kube.as_ref();
         let status = is_ready(&progress).then(|| v1::ClusterStatus {
-            endpoint: kube
-                .map_or_else(|| format!("https://{name}.fake.invalid"), |kube| kube.endpoint.clone()),
+            endpoint: kube.map_or_else(|| format!("https://{name}.fake.invalid"), |kube| kube.endpoint.clone()),
             ca_pem: kube.map(|kube| kube.ca_pem.clone()).unwrap_or_default(),
             kubernetes_version: "1.37".into(),
             name,
@@ -130,10 +122,7 @@ impl Cluster for Fake {
         Ok(v1::EnsureClusterResponse { progress: Some(progress), status })
     }
 
-    async fn ensure_addons(
-        &self,
-        request: v1::EnsureAddonsRequest,
-    ) -> Result<v1::EnsureAddonsResponse> {
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
         let scope = request.scope.as_ref();
         let spec = request.parameters_json;
         let progress = self.ensure("EnsureAddons", scope, Kind::Addons, "", spec).await?;
@@ -159,15 +148,11 @@ impl Cluster for Fake {
 
 #[async_trait]
 impl NodePool for Fake {
-    async fn ensure_node_pool(
-        &self,
-        request: v1::EnsureNodePoolRequest,
-    ) -> Result<v1::EnsureNodePoolResponse> {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Result<v1::EnsureNodePoolResponse> {
         let scope = request.scope.as_ref();
         let pool = request.spec.unwrap_or_default();
         let wanted = format!("{} × {}", pool.node_count, pool.machine_type);
-        let progress =
-            self.ensure("EnsureNodePool", scope, Kind::NodePool, &pool.role, wanted).await?;
+        let progress = self.ensure("EnsureNodePool", scope, Kind::NodePool, &pool.role, wanted).await?;
         let status = is_ready(&progress).then(|| v1::NodePoolStatus {
             name: format!("landlord-{}-{}", uid(scope), pool.role),
             node_count: pool.node_count,
@@ -178,14 +163,10 @@ impl NodePool for Fake {
 
 #[async_trait]
 impl Dns for Fake {
-    async fn ensure_dns_zone(
-        &self,
-        request: v1::EnsureDnsZoneRequest,
-    ) -> Result<v1::EnsureDnsZoneResponse> {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Result<v1::EnsureDnsZoneResponse> {
         let scope = request.scope.as_ref();
         let domain = request.spec.unwrap_or_default().domain;
-        let progress =
-            self.ensure("EnsureDnsZone", scope, Kind::DnsZone, &domain, String::new()).await?;
+        let progress = self.ensure("EnsureDnsZone", scope, Kind::DnsZone, &domain, String::new()).await?;
         let status = is_ready(&progress).then(|| v1::DnsZoneStatus {
             zone_id: format!("zone-{}", uid(scope)),
             name_servers: vec!["ns1.fake.invalid".into(), "ns2.fake.invalid".into()],
@@ -193,24 +174,17 @@ impl Dns for Fake {
         Ok(v1::EnsureDnsZoneResponse { progress: Some(progress), status })
     }
 
-    async fn ensure_dns_records(
-        &self,
-        request: v1::EnsureDnsRecordsRequest,
-    ) -> Result<v1::EnsureDnsRecordsResponse> {
+    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Result<v1::EnsureDnsRecordsResponse> {
         let scope = request.scope.as_ref();
         let wanted = format!("{:?}", request.records);
-        let progress =
-            self.ensure("EnsureDnsRecords", scope, Kind::DnsRecords, "", wanted).await?;
+        let progress = self.ensure("EnsureDnsRecords", scope, Kind::DnsRecords, "", wanted).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: Some(progress) })
     }
 }
 
 #[async_trait]
 impl Identity for Fake {
-    async fn ensure_identity(
-        &self,
-        request: v1::EnsureIdentityRequest,
-    ) -> Result<v1::EnsureIdentityResponse> {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
         let scope = request.scope.as_ref();
         let spec = request.parameters_json;
         let progress = self.ensure("EnsureIdentity", scope, Kind::Identity, "", spec).await?;
@@ -253,10 +227,7 @@ impl Inventory for Fake {
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
-        self.act("ListOwned", request.scope.as_ref(), |scope| {
-            self.cloud.list(scope, &request.page_token)
-        })
-        .await
+        self.act("ListOwned", request.scope.as_ref(), |scope| self.cloud.list(scope, &request.page_token)).await
     }
 }
 
@@ -305,7 +276,7 @@ impl ProviderPlugin for Fake {
         let cloud = Cloud::open(&config.state_dir)?;
         let faults = Arc::new(Faults::new(&config));
         entry::publish(&faults);
-        if let Some(action) = faults.take_for("Configure", "", false) {
+        if let Some(action) = faults.take_for("Configure", "", false)? {
             action.strike().await?;
         }
         Ok(Self { config, cloud, faults })
