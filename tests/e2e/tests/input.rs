@@ -30,7 +30,7 @@ fn a_bad_tenant_is_refused_with_all_that_is_wrong() {
         (good.replace("storageGib", "storageGB"), &["did you mean spec.storageGib?"]),
         (good.replace("customer: acme", "customer: ../etc"), &["parent", "a-z"]),
         (good.replace("name: prod", "name: Prod"), &["tenant_id"]),
-        (good.replace("kind: Tenant", "kind: Pod"), &["kind"]),
+        (good.replace("kind: Tenant", "kind: Pod"), &["\"Pod\"", "\"Tenant\""]),
         (
             good.replace("storageGib: 10", "storageGib: -3").replace("prod.acme.example.com", "x"),
             &["tenant.domain", "tenant.storage_gib"],
