@@ -132,8 +132,6 @@ async fn delete_record(client: &Client, namespace: &str, name: &str) -> Result<(
     match secrets.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => {
-            Err(Error::Kube { action: format!("removing {namespace}/{name}"), source: Box::new(source) })
-        }
+        Err(source) => Err(Error::Kube { action: format!("removing {namespace}/{name}"), source: Box::new(source) }),
     }
 }

@@ -84,13 +84,9 @@ pub(crate) async fn ensure(
 
 /// Labels of every object of ours.
 fn labels(target: &DeployTarget, role: &str) -> BTreeMap<String, String> {
-    [
-        (INSTALLATION, target.installation.clone()),
-        (TENANT_UID, target.uid.to_string()),
-        (ROLE, role.to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    [(INSTALLATION, target.installation.clone()), (TENANT_UID, target.uid.to_string()), (ROLE, role.to_owned())]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
 }
 
 /// Whether an object carries this tenant's marker.
@@ -232,7 +228,8 @@ async fn ensure_crds(client: &Client, crds: &Crds) -> Result<()> {
 /// Whether the cluster knows HTTPRoutes.
 pub(crate) async fn gateway_api(client: &Client) -> Result<bool> {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let found = crds.get_opt("httproutes.gateway.networking.k8s.io").await.doing(|| "reading the Gateway API's CRDs".into())?;
+    let found =
+        crds.get_opt("httproutes.gateway.networking.k8s.io").await.doing(|| "reading the Gateway API's CRDs".into())?;
     let conditions = found.and_then(|found| found.status).and_then(|status| status.conditions).unwrap_or_default();
     Ok(conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True"))
 }

@@ -74,10 +74,7 @@ fn connect(access: &KubeCredentials) -> Result<Client> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    config.auth_info = AuthInfo {
-        token: Some(access.token.expose_secret().to_owned().into()),
-        ..AuthInfo::default()
-    };
+    config.auth_info = AuthInfo { token: Some(access.token.expose_secret().to_owned().into()), ..AuthInfo::default() };
     Client::try_from(config).map_err(|error| unusable(error.to_string()))
 }
 

@@ -56,12 +56,7 @@ pub(crate) struct Place<'a> {
 
 impl Helm {
     /// Checks the binary and makes its folder; what an earlier daemon left there goes.
-    pub(crate) async fn open(
-        path: &Path,
-        requirement: &str,
-        state_dir: &Path,
-        processes_max: u32,
-    ) -> Result<Self> {
+    pub(crate) async fn open(path: &Path, requirement: &str, state_dir: &Path, processes_max: u32) -> Result<Self> {
         let unfit = |problem: String| Error::HelmUnfit { path: path.to_owned(), problem };
         let required = semver::VersionReq::parse(requirement)
             .map_err(|error| unfit(format!("deploy.helm_version {requirement:?} is no requirement: {error}")))?;
@@ -83,7 +78,9 @@ impl Helm {
         if !required.matches(&version) {
             return Err(Error::HelmUnfit {
                 path: helm.path,
-                problem: format!("is version {version}, but {requirement} is needed; install one or set deploy.helm_path"),
+                problem: format!(
+                    "is version {version}, but {requirement} is needed; install one or set deploy.helm_path"
+                ),
             });
         }
         tracing::info!(path = %helm.path.display(), %version, "helm is fit");
@@ -114,12 +111,27 @@ impl Helm {
         let values_file = values_file.display().to_string();
         let label = format!("{DIGEST_LABEL}={digest}");
         let mut arguments = vec![
-            "upgrade", place.release, chart.location.as_str(), "--install",
-            "--namespace", place.namespace, "--kubeconfig", kubeconfig.as_str(),
-            "--values", values_file.as_str(), "--reset-values", "--labels", label.as_str(),
-            "--history-max", HISTORY_MAX, "--timeout", OPERATION_TIMEOUT, "--hide-notes",
+            "upgrade",
+            place.release,
+            chart.location.as_str(),
+            "--install",
+            "--namespace",
+            place.namespace,
+            "--kubeconfig",
+            kubeconfig.as_str(),
+            "--values",
+            values_file.as_str(),
+            "--reset-values",
+            "--labels",
+            label.as_str(),
+            "--history-max",
+            HISTORY_MAX,
+            "--timeout",
+            OPERATION_TIMEOUT,
+            "--hide-notes",
             // What somebody else changed becomes again as the chart says.
-            "--server-side=true", "--force-conflicts",
+            "--server-side=true",
+            "--force-conflicts",
         ];
         if let Some(version) = &chart.version {
             arguments.extend(["--version", version.as_str()]);
@@ -132,15 +144,26 @@ impl Helm {
         let folder = self.folder()?;
         let kubeconfig = self.kubeconfig(&folder, place.access)?;
         let arguments = [
-            "uninstall", place.release, "--namespace", place.namespace, "--kubeconfig", kubeconfig.as_str(),
-            "--ignore-not-found", "--no-hooks", "--timeout", OPERATION_TIMEOUT,
+            "uninstall",
+            place.release,
+            "--namespace",
+            place.namespace,
+            "--kubeconfig",
+            kubeconfig.as_str(),
+            "--ignore-not-found",
+            "--no-hooks",
+            "--timeout",
+            OPERATION_TIMEOUT,
         ];
         self.run(&folder, &format!("uninstall {}", place.release), &arguments, DEADLINE).await.map(drop)
     }
 
     /// A folder of mode 0700 that goes with the run.
     fn folder(&self) -> Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix("run-").tempdir_in(&self.runs).map_err(Error::file("make a folder in", &self.runs))
+        tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&self.runs)
+            .map_err(Error::file("make a folder in", &self.runs))
     }
 
     fn kubeconfig(&self, folder: &tempfile::TempDir, access: &KubeCredentials) -> Result<String> {
@@ -149,7 +172,13 @@ impl Helm {
         Ok(path.display().to_string())
     }
 
-    async fn run(&self, folder: &tempfile::TempDir, what: &str, arguments: &[&str], deadline: Duration) -> Result<String> {
+    async fn run(
+        &self,
+        folder: &tempfile::TempDir,
+        what: &str,
+        arguments: &[&str],
+        deadline: Duration,
+    ) -> Result<String> {
         let home = folder.path();
         let mut command = Command::new(&self.path);
         command
@@ -269,7 +298,10 @@ mod tests {
     #[tokio::test]
     async fn the_environment_is_empty_and_output_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
-        let path = program(folder.path(), "if [ \"$1\" = version ]; then echo v4.3.1; else env >&2; head -c 300000 /dev/zero >&2; exit 1; fi");
+        let path = program(
+            folder.path(),
+            "if [ \"$1\" = version ]; then echo v4.3.1; else env >&2; head -c 300000 /dev/zero >&2; exit 1; fi",
+        );
         let helm = Helm::open(&path, "*", &folder.path().join("state"), 1).await.unwrap();
         let run = helm.folder().unwrap();
         let Err(Error::Helm { .. }) = helm.run(&run, "x", &["x"], DEADLINE).await else { panic!() };
@@ -278,7 +310,9 @@ mod tests {
         let said = helm.run(&run, "x", &["x"], DEADLINE).await.unwrap();
         let foreign: Vec<&str> = said
             .lines()
-            .filter(|line| !["HOME=", "HELM_", "PWD=", "_=", "SHLVL=", "OLDPWD="].iter().any(|own| line.starts_with(own)))
+            .filter(|line| {
+                !["HOME=", "HELM_", "PWD=", "_=", "SHLVL=", "OLDPWD="].iter().any(|own| line.starts_with(own))
+            })
             .collect();
         assert!(foreign.is_empty(), "{foreign:?}");
     }

@@ -18,8 +18,15 @@ const REASON_CHARS_MAX: usize = 240;
 
 /// Kinds that are looked at: namespaced for certain, and made to stay.
 const KINDS: [&str; 9] = [
-    "Deployment", "StatefulSet", "DaemonSet", "PersistentVolumeClaim", "Service", "NetworkPolicy",
-    "HTTPRoute", "ConfigMap", "ServiceAccount",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "PersistentVolumeClaim",
+    "Service",
+    "NetworkPolicy",
+    "HTTPRoute",
+    "ConfigMap",
+    "ServiceAccount",
 ];
 
 /// What was found of an object.
@@ -141,9 +148,11 @@ async fn blocking_pod(client: &Client, object: &ObjectRef, found: &Value) -> Res
 fn pod_reason(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let status = pod.status.as_ref()?;
-    let unschedulable = status.conditions.iter().flatten().find(|condition| {
-        condition.type_ == "PodScheduled" && condition.status == "False"
-    });
+    let unschedulable = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unschedulable {
         let why = condition.message.as_deref().or(condition.reason.as_deref()).unwrap_or("no node fits");
         return Some(format!("pod {name} can't be scheduled: {}", shorten(why)));
@@ -157,9 +166,15 @@ fn pod_reason(pod: &Pod) -> Option<String> {
                 continue;
             }
             let message = waiting.message.as_deref().map(|text| format!(": {}", shorten(text)));
-            return Some(format!("container {} of pod {name} has {reason}{}", container.name, message.unwrap_or_default()));
+            return Some(format!(
+                "container {} of pod {name} has {reason}{}",
+                container.name,
+                message.unwrap_or_default()
+            ));
         }
-        if let Some(ended) = &state.terminated && ended.exit_code != 0 {
+        if let Some(ended) = &state.terminated
+            && ended.exit_code != 0
+        {
             return Some(format!("container {} of pod {name} ended with code {}", container.name, ended.exit_code));
         }
     }
@@ -186,12 +201,36 @@ mod tests {
     #[test]
     fn workloads_and_claims_are_judged() {
         let cases = [
-            ("Deployment", json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 } }), None),
-            ("Deployment", json!({ "metadata": { "generation": 2 }, "status": { "observedGeneration": 1 } }), Some("has not seen")),
-            ("Deployment", json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 } }), Some("available")),
-            ("Deployment", json!({ "metadata": { "generation": 1 }, "status": { "observedGeneration": 1, "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] } }), Some("exceeded quota")),
-            ("StatefulSet", json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "a" } }), None),
-            ("StatefulSet", json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "b" } }), Some("ready")),
+            (
+                "Deployment",
+                json!({ "metadata": { "generation": 2 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1 } }),
+                None,
+            ),
+            (
+                "Deployment",
+                json!({ "metadata": { "generation": 2 }, "status": { "observedGeneration": 1 } }),
+                Some("has not seen"),
+            ),
+            (
+                "Deployment",
+                json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 } }),
+                Some("available"),
+            ),
+            (
+                "Deployment",
+                json!({ "metadata": { "generation": 1 }, "status": { "observedGeneration": 1, "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] } }),
+                Some("exceeded quota"),
+            ),
+            (
+                "StatefulSet",
+                json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "a" } }),
+                None,
+            ),
+            (
+                "StatefulSet",
+                json!({ "metadata": { "generation": 1 }, "spec": { "replicas": 1 }, "status": { "observedGeneration": 1, "readyReplicas": 1, "currentRevision": "a", "updateRevision": "b" } }),
+                Some("ready"),
+            ),
             ("PersistentVolumeClaim", json!({ "status": { "phase": "Bound" } }), None),
             ("PersistentVolumeClaim", json!({}), Some("not bound")),
             ("Service", json!({}), None),
@@ -207,7 +246,9 @@ mod tests {
 
     #[test]
     fn pods_tell_what_stands_in_their_way() {
-        let pod = |status: Value| -> Pod { serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).unwrap() };
+        let pod = |status: Value| -> Pod {
+            serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).unwrap()
+        };
         let waiting = |reason: &str| json!({ "containerStatuses": [{ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": { "waiting": { "reason": reason, "message": "no such tag" } } }] });
         assert!(pod_reason(&pod(waiting("ImagePullBackOff"))).unwrap().contains("ImagePullBackOff: no such tag"));
         assert!(pod_reason(&pod(waiting("CrashLoopBackOff"))).unwrap().contains("container c of pod p"));

@@ -122,9 +122,13 @@ mod tests {
 
     #[test]
     fn revisions_are_read_in_order() {
-        let all = vec![secret("10", "pending-upgrade", b""), secret("9", "deployed", b""), secret("x", "deployed", b"")];
+        let all =
+            vec![secret("10", "pending-upgrade", b""), secret("9", "deployed", b""), secret("x", "deployed", b"")];
         let found = revisions(all);
-        assert_eq!(found.iter().map(|r| (r.number, r.status)).collect::<Vec<_>>(), [(9, Status::Deployed), (10, Status::Pending)]);
+        assert_eq!(
+            found.iter().map(|r| (r.number, r.status)).collect::<Vec<_>>(),
+            [(9, Status::Deployed), (10, Status::Pending)]
+        );
         assert_eq!(found[0].digest, "d");
         assert_eq!(found[0].objects("n"), None, "an unreadable record is told");
     }

@@ -38,8 +38,13 @@ pub(crate) fn release(
             "storage": { "size": storage_size(target) },
         });
     }
-    if release.gateway && let Some(gateway) = &manifest.gateway {
-        merge(&mut values, &json!({ "gateway": { "enabled": gateway_api, "name": gateway.name, "namespace": gateway.namespace } }));
+    if release.gateway
+        && let Some(gateway) = &manifest.gateway
+    {
+        merge(
+            &mut values,
+            &json!({ "gateway": { "enabled": gateway_api, "name": gateway.name, "namespace": gateway.namespace } }),
+        );
     }
     let own = replace_all(&Value::Object(release.values.clone()), target);
     merge(&mut values, &own);
@@ -183,7 +188,8 @@ mod tests {
     }
 
     fn stack() -> Stack {
-        Stack::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver")).unwrap()
+        Stack::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver"))
+            .unwrap()
     }
 
     fn rendered(app: &str, stack_values: Value, gateway_api: bool) -> Result<Rendered> {
@@ -194,7 +200,9 @@ mod tests {
 
     #[test]
     fn the_contract_the_stack_and_the_tenant_in_this_order() {
-        let values = rendered("sftpgo", json!({ "sftpgo": { "sftp": { "sourceRanges": ["203.0.113.0/24"] } } }), true).unwrap().values;
+        let values = rendered("sftpgo", json!({ "sftpgo": { "sftp": { "sourceRanges": ["203.0.113.0/24"] } } }), true)
+            .unwrap()
+            .values;
         assert_eq!(
             values,
             json!({

@@ -173,7 +173,8 @@ impl Stack {
         let mut chart_digests = BTreeMap::new();
         for release in &manifest.releases {
             if !is_reference(&release.chart) {
-                let digest = chart_digest(&folder.join(&release.chart)).map_err(|p| problem(format!("{}: {p}", release.name)))?;
+                let digest = chart_digest(&folder.join(&release.chart))
+                    .map_err(|p| problem(format!("{}: {p}", release.name)))?;
                 chart_digests.insert(release.name.clone(), digest);
             }
         }
@@ -343,7 +344,16 @@ mod tests {
                     entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
         let told = Stack::load(folder.path()).unwrap_err().to_string();
-        for part in ["kube-", "depends on b", "twice", "needs a version", "beside the manifest", "names none", "s.k", "either a service"] {
+        for part in [
+            "kube-",
+            "depends on b",
+            "twice",
+            "needs a version",
+            "beside the manifest",
+            "names none",
+            "s.k",
+            "either a service",
+        ] {
             assert!(told.contains(part), "{part} is missing in: {told}");
         }
     }
@@ -351,7 +361,11 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(MANIFEST), "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: a\nreleases: []\nnope: 1\n").unwrap();
+        std::fs::write(
+            folder.path().join(MANIFEST),
+            "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: a\nreleases: []\nnope: 1\n",
+        )
+        .unwrap();
         assert!(Stack::load(folder.path()).unwrap_err().to_string().contains("nope"));
     }
 }

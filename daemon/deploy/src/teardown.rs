@@ -89,7 +89,8 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let api: Api<K> = Api::all(client.clone());
-    let found = api.list(&ListParams::default()).await.doing(|| format!("listing all objects of kind {}", K::kind(&())))?;
+    let found =
+        api.list(&ListParams::default()).await.doing(|| format!("listing all objects of kind {}", K::kind(&())))?;
     Ok(found.items)
 }
 
@@ -235,7 +236,8 @@ impl Sweep {
     async fn claims(&mut self, client: &Client) -> Result<()> {
         let volumes: Api<PersistentVolume> = Api::all(client.clone());
         for volume in list::<PersistentVolume>(client).await? {
-            let retained = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Retain");
+            let retained = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref())
+                == Some("Retain");
             if retained && volume.annotations().contains_key(PROVISIONED_BY) {
                 let change = json!({ "spec": { "persistentVolumeReclaimPolicy": "Delete" } });
                 let patched = volumes.patch(&volume.name_any(), &PatchParams::default(), &Patch::Merge(change)).await;
@@ -293,11 +295,7 @@ async fn remove_apps(
             continue;
         }
         helm.uninstall(Place { access: &target.kube, namespace: name, release: app }).await?;
-        removed.push(RemovedObject {
-            r#type: "HelmRelease".into(),
-            id: format!("{name}/{app}"),
-            name: app.to_owned(),
-        });
+        removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {
         gone_is_fine(namespaces.delete(name, &DeleteParams::background()).await)

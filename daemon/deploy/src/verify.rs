@@ -122,7 +122,9 @@ async fn service_without_endpoints(client: &Client, namespace: &str) -> Result<O
 
 fn has_endpoint(slices: &Value, service: &str) -> bool {
     let slices = slices.as_array().into_iter().flatten();
-    let own = slices.filter(|slice| slice.pointer("/metadata/labels/kubernetes.io~1service-name").and_then(Value::as_str) == Some(service));
+    let own = slices.filter(|slice| {
+        slice.pointer("/metadata/labels/kubernetes.io~1service-name").and_then(Value::as_str) == Some(service)
+    });
     own.flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten())
         // An unset condition means ready.
         .any(|endpoint| endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false))

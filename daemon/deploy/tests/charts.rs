@@ -63,11 +63,19 @@ fn charts_are_clean() -> Result<()> {
 fn every_way_of_rendering_is_restricted() -> Result<()> {
     let placed = json!({ "nodeSelector": { "landlord.dev/tenant": "x" }, "tolerations": [{ "key": "landlord.dev/tenant", "operator": "Exists" }] });
     let cases = [
-        ("sftpgo", json!({ "gateway": { "enabled": true }, "sftp": { "annotations": { "a": "b" }, "sourceRanges": ["203.0.113.0/24"] } }), "HTTPRoute"),
+        (
+            "sftpgo",
+            json!({ "gateway": { "enabled": true }, "sftp": { "annotations": { "a": "b" }, "sourceRanges": ["203.0.113.0/24"] } }),
+            "HTTPRoute",
+        ),
         ("qdrant", placed.clone(), "landlord.dev/tenant: x"),
         ("ollama", placed, "operator: Exists"),
         ("open-webui", json!({ "gateway": { "enabled": true } }), "chat.acme.example.com"),
-        ("open-webui", json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }), "OPENAI_API_KEY"),
+        (
+            "open-webui",
+            json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }),
+            "OPENAI_API_KEY",
+        ),
         ("sftpgo", json!({ "image": { "digest": format!("sha256:{}", "a".repeat(64)) } }), "@sha256:"),
     ];
     for (chart, change, expected) in cases {
@@ -75,12 +83,22 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(output.status.success(), "{chart} {change}: {}", String::from_utf8_lossy(&output.stderr));
         ensure!(text.contains(expected), "{chart} {change}: no {expected} in {text}");
-        for needed in ["runAsNonRoot: true", "RuntimeDefault", "allowPrivilegeEscalation: false", "drop: [ALL]", "automountServiceAccountToken: false", "kind: NetworkPolicy"] {
+        for needed in [
+            "runAsNonRoot: true",
+            "RuntimeDefault",
+            "allowPrivilegeEscalation: false",
+            "drop: [ALL]",
+            "automountServiceAccountToken: false",
+            "kind: NetworkPolicy",
+        ] {
             ensure!(text.contains(needed), "{chart} {change}: no {needed}");
         }
     }
     let output = helm(&["template", "ollama"], "ollama", &merged(&json!({ "mode": "external" })))?;
-    ensure!(output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"), "external: nothing is made");
+    ensure!(
+        output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"),
+        "external: nothing is made"
+    );
     Ok(())
 }
 

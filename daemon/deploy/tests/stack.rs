@@ -1,6 +1,8 @@
 //! The shipped stack on a real control plane, from nothing to ready to nothing. Pods don't run on
 //! simulated nodes, they only become Ready: what is tested is what Kubernetes objects tell.
 
+#![expect(clippy::unwrap_used, clippy::large_futures, reason = "a test fails by panicking, and runs once")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -57,7 +59,15 @@ async fn base_is_made_once(scene: &Scene) -> Result<()> {
     let target = scene.target(25, &json!({}));
     done("base", async || Ok(scene.deployer.ensure_base(&target).await?)).await?;
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), NAMESPACE);
-    let data = async || -> Result<_> { Ok(secrets.list(&ListParams::default()).await?.items.into_iter().map(|s| (s.name_any(), s.data)).collect::<Vec<_>>()) };
+    let data = async || -> Result<_> {
+        Ok(secrets
+            .list(&ListParams::default())
+            .await?
+            .items
+            .into_iter()
+            .map(|s| (s.name_any(), s.data))
+            .collect::<Vec<_>>())
+    };
     let first = data().await?;
     ensure!(first.len() == 3, "{} secrets", first.len());
     ensure!(scene.deployer.ensure_base(&target).await? == StageProgress::Done, "a second time");
@@ -88,7 +98,11 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
     let app = "qdrant".parse()?;
     eventually("a pod that can't be scheduled is named", async || {
         Ok(match scene.deployer.ensure_release(&target, &app).await? {
-            StageProgress::Pending { detail, .. } if detail.contains("can't be scheduled") && detail.contains("qdrant") => Ok(()),
+            StageProgress::Pending { detail, .. }
+                if detail.contains("can't be scheduled") && detail.contains("qdrant") =>
+            {
+                Ok(())
+            }
             other => Err(format!("{other:?}")),
         })
     })
@@ -107,7 +121,10 @@ async fn apps_become_ready(scene: &Scene) -> Result<()> {
     let names: Vec<&str> = verified.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
     ensure!(names == ["sftp://acme@sftp.acme.example.com"], "without a Gateway there is SFTP only: {names:?}");
     let records = scene.deployer.entry_points(&target).await?.context("entry points")?;
-    ensure!(records == [("sftp.acme.example.com".to_owned(), "sftpgo-sftp.lb.example.com".to_owned())].into(), "{records:?}");
+    ensure!(
+        records == [("sftp.acme.example.com".to_owned(), "sftpgo-sftp.lb.example.com".to_owned())].into(),
+        "{records:?}"
+    );
     Ok(())
 }
 
@@ -118,7 +135,8 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
     ensure!(labels.contains_key("landlord-tenant-uid") && labels["landlord-installation"] == "test", "{labels:?}");
 
     let policies: Api<NetworkPolicy> = Api::namespaced(scene.client.clone(), NAMESPACE);
-    let policies: Vec<String> = policies.list(&ListParams::default()).await?.iter().map(|policy| policy.name_any()).collect();
+    let policies: Vec<String> =
+        policies.list(&ListParams::default()).await?.iter().map(|policy| policy.name_any()).collect();
     ensure!(policies == ["default-deny", "ollama", "open-webui", "qdrant", "sftpgo"], "{policies:?}");
 
     let pods: Api<Pod> = Api::namespaced(scene.client.clone(), NAMESPACE);
@@ -128,7 +146,11 @@ async fn the_namespace_is_guarded(scene: &Scene) -> Result<()> {
         let spec = pod.spec.context("spec")?;
         ensure!(spec.automount_service_account_token == Some(false), "a token is mounted");
         for container in spec.containers {
-            ensure!(container.resources.is_some() && container.image.is_some_and(|image| !image.ends_with(":latest")), "{}", container.name);
+            ensure!(
+                container.resources.is_some() && container.image.is_some_and(|image| !image.ends_with(":latest")),
+                "{}",
+                container.name
+            );
         }
     }
     let privileged = json!({ "metadata": { "name": "bad" }, "spec": { "containers": [{ "name": "c", "image": "i", "securityContext": { "privileged": true } }] } });
@@ -177,7 +199,8 @@ async fn growing_changes_one_release(scene: &Scene) -> Result<()> {
     ensure!(after["sftpgo"].0 == before["sftpgo"].0 + 1, "{before:?} {after:?}");
     ensure!(after["qdrant"] == before["qdrant"] && after["open-webui"] == before["open-webui"], "{before:?} {after:?}");
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(scene.client.clone(), NAMESPACE);
-    let requests = claims.get("sftpgo").await?.spec.and_then(|spec| spec.resources).and_then(|r| r.requests).unwrap_or_default();
+    let requests =
+        claims.get("sftpgo").await?.spec.and_then(|spec| spec.resources).and_then(|r| r.requests).unwrap_or_default();
     ensure!(requests["storage"].0 == "30Gi", "{requests:?}");
     Ok(())
 }
@@ -187,7 +210,10 @@ async fn what_is_missing_is_made_again(scene: &Scene) -> Result<()> {
     services.delete("qdrant", &DeleteParams::default()).await?;
     let target = scene.target(30, &json!({}));
     let verified = scene.deployer.verify(&target).await?;
-    ensure!(matches!(&verified.progress, StageProgress::Pending { detail, .. } if detail.contains("Service qdrant is missing")), "{verified:?}");
+    ensure!(
+        matches!(&verified.progress, StageProgress::Pending { detail, .. } if detail.contains("Service qdrant is missing")),
+        "{verified:?}"
+    );
     scene.releases_ready(&target).await?;
     services.get("qdrant").await?;
     Ok(())
@@ -245,9 +271,14 @@ async fn calls_may_be_dropped_anywhere(scene: &Scene) -> Result<()> {
     for (number, delay_ms) in [50_u64, 200, 350, 500, 700, 900, 1_200].into_iter().enumerate() {
         let wish = json!({ "open-webui": { "files": { "intervalSeconds": 60 + number } } });
         let target = scene.target(30, &wish);
-        let _ = tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.ensure_release(&target, &app)).await;
-        done(&format!("after a call dropped at {delay_ms} ms"), async || Ok(scene.deployer.ensure_release(&target, &app).await?)).await?;
-        let values: Value = serde_json::from_str(&scene.helm_says(&["get", "values", "open-webui", "-n", NAMESPACE, "-o", "json"])?)?;
+        let _ =
+            tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.ensure_release(&target, &app)).await;
+        done(&format!("after a call dropped at {delay_ms} ms"), async || {
+            Ok(scene.deployer.ensure_release(&target, &app).await?)
+        })
+        .await?;
+        let values: Value =
+            serde_json::from_str(&scene.helm_says(&["get", "values", "open-webui", "-n", NAMESPACE, "-o", "json"])?)?;
         ensure!(values["files"]["intervalSeconds"] == json!(60 + number), "{values}");
         ensure!(scene.records().await?["open-webui"].1 == "deployed", "{delay_ms} ms");
     }
@@ -270,11 +301,20 @@ async fn an_unreachable_server_is_transient(scene: &Scene) -> Result<()> {
 /// Also what the customer made in a namespace of its own, held by a pod, on a volume to be retained.
 async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     let objects: [(&str, Value); 3] = [
-        ("services", json!({ "metadata": { "name": "shop" }, "spec": { "type": "LoadBalancer", "selector": { "app": "shop" }, "ports": [{ "port": 80 }] } })),
-        ("claims", json!({ "metadata": { "name": "shop" }, "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } })),
-        ("pods", json!({ "metadata": { "name": "shop", "labels": { "app": "shop" } }, "spec": {
+        (
+            "services",
+            json!({ "metadata": { "name": "shop" }, "spec": { "type": "LoadBalancer", "selector": { "app": "shop" }, "ports": [{ "port": 80 }] } }),
+        ),
+        (
+            "claims",
+            json!({ "metadata": { "name": "shop" }, "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } }),
+        ),
+        (
+            "pods",
+            json!({ "metadata": { "name": "shop", "labels": { "app": "shop" } }, "spec": {
             "containers": [{ "name": "c", "image": "example.com/shop:1", "volumeMounts": [{ "name": "data", "mountPath": "/data" }] }],
-            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "shop" } }] } })),
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "shop" } }] } }),
+        ),
     ];
     let namespaces: Api<Namespace> = Api::all(scene.client.clone());
     let post = PostParams::default();
@@ -286,9 +326,21 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     .await?;
     for (kind, object) in objects {
         match kind {
-            "services" => drop(Api::<Service>::namespaced(scene.client.clone(), "shop").create(&post, &serde_json::from_value(object)?).await?),
-            "claims" => drop(Api::<PersistentVolumeClaim>::namespaced(scene.client.clone(), "shop").create(&post, &serde_json::from_value(object)?).await?),
-            _ => drop(Api::<Pod>::namespaced(scene.client.clone(), "shop").create(&post, &serde_json::from_value(object)?).await?),
+            "services" => drop(
+                Api::<Service>::namespaced(scene.client.clone(), "shop")
+                    .create(&post, &serde_json::from_value(object)?)
+                    .await?,
+            ),
+            "claims" => drop(
+                Api::<PersistentVolumeClaim>::namespaced(scene.client.clone(), "shop")
+                    .create(&post, &serde_json::from_value(object)?)
+                    .await?,
+            ),
+            _ => drop(
+                Api::<Pod>::namespaced(scene.client.clone(), "shop")
+                    .create(&post, &serde_json::from_value(object)?)
+                    .await?,
+            ),
         }
     }
     eventually("the customer's own load balancer and volume", async || {
@@ -300,7 +352,9 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     let retain = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
     eventually("a volume to be retained", async || {
         let all = volumes.list(&ListParams::default()).await?.items;
-        let own = all.iter().find(|volume| volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref()).and_then(|c| c.namespace.as_deref()) == Some("shop"));
+        let own = all.iter().find(|volume| {
+            volume.spec.as_ref().and_then(|s| s.claim_ref.as_ref()).and_then(|c| c.namespace.as_deref()) == Some("shop")
+        });
         let Some(own) = own else { return Ok(Err("no volume".into())) };
         volumes.patch(&own.name_any(), &PatchParams::default(), &Patch::Merge(&retain)).await?;
         Ok(Ok(()))
@@ -317,8 +371,17 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     .await?;
     ensure!(scene.cloud.left().is_empty(), "left in the cloud: {:?}", scene.cloud.left());
     ensure!(volumes.list(&ListParams::default()).await?.items.is_empty(), "volumes are left");
-    for (kind, name) in [("Service", "shop/shop"), ("Service", "ai-fileserver/sftpgo-sftp"), ("PersistentVolumeClaim", "shop/shop"), ("HelmRelease", "open-webui"), ("Namespace", NAMESPACE)] {
-        ensure!(removed.iter().any(|object| object.r#type == kind && object.name == name), "{kind} {name} is not in {removed:?}");
+    for (kind, name) in [
+        ("Service", "shop/shop"),
+        ("Service", "ai-fileserver/sftpgo-sftp"),
+        ("PersistentVolumeClaim", "shop/shop"),
+        ("HelmRelease", "open-webui"),
+        ("Namespace", NAMESPACE),
+    ] {
+        ensure!(
+            removed.iter().any(|object| object.r#type == kind && object.name == name),
+            "{kind} {name} is not in {removed:?}"
+        );
     }
     eventually("the namespace is gone", async || {
         Ok(match namespaces.get_opt(NAMESPACE).await? {

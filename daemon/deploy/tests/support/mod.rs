@@ -138,10 +138,7 @@ impl Scene {
     /// All releases in order, each until it is ready.
     pub(crate) async fn releases_ready(&self, target: &DeployTarget) -> Result<()> {
         for release in self.deployer.releases(&target.stack)? {
-            done(release.app.as_str(), async || {
-                Ok(self.deployer.ensure_release(target, &release.app).await?)
-            })
-            .await?;
+            done(release.app.as_str(), async || Ok(self.deployer.ensure_release(target, &release.app).await?)).await?;
         }
         Ok(())
     }
