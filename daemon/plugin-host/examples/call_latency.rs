@@ -18,8 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut arguments = std::env::args().skip(1);
     let library: PathBuf = arguments.next().ok_or("usage: call_latency PLUGIN.so [JSON]")?.into();
-    let key =
-        ProviderKey { provider: "measured".parse()?, credentials: "default".into() };
+    let key = ProviderKey { provider: "measured".parse()?, credentials: "default".into() };
     let configure = v1::ConfigureRequest {
         installation: "bench".into(),
         config_json: arguments.next().unwrap_or_else(|| "{}".into()),

@@ -6,7 +6,7 @@
 //! no child outlives its daemon. (The kernel's parent-death signal would also come when only the
 //! daemon's *thread* that started the child ends, and runtimes end threads.)
 //!
-//! Not yet here: landlock and seccomp. They belong between [`limit`] and the loading.
+//! Not yet here: landlock and seccomp. They belong between `limit` and the loading.
 
 use std::{
     fs::File,
@@ -25,10 +25,7 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
-    process::{
-        DumpableBehavior, Resource, Rlimit, Signal, getpid, kill_process, set_dumpable_behavior,
-        setrlimit,
-    },
+    process::{DumpableBehavior, Resource, Rlimit, Signal, getpid, kill_process, set_dumpable_behavior, setrlimit},
 };
 
 use crate::{

@@ -110,11 +110,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why it did not come up, in words for the operator.
-    pub(crate) async fn start(
-        key: &ProviderKey,
-        file: &PluginFile,
-        options: &PluginOptions,
-    ) -> Result<Self, String> {
+    pub(crate) async fn start(key: &ProviderKey, file: &PluginFile, options: &PluginOptions) -> Result<Self, String> {
         let (ours, theirs) = StdStream::pair().map_err(|error| error.to_string())?;
         let mut child = spawn(options, theirs)?;
         let pid = child.id().unwrap_or_default();
@@ -168,16 +164,10 @@ impl Connection {
     }
 
     /// Carries a call. Dropping the future forgets the answer.
-    pub(crate) async fn call(
-        &self,
-        method: u32,
-        request: Vec<u8>,
-        deadline: Duration,
-    ) -> Result<Answer, CallError> {
+    pub(crate) async fn call(&self, method: u32, request: Vec<u8>, deadline: Duration) -> Result<Answer, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        let frame = encode(Body::Call(Call { id, method, deadline_ms, request }))
-            .ok_or(CallError::TooLong)?;
+        let frame = encode(Body::Call(Call { id, method, deadline_ms, request })).ok_or(CallError::TooLong)?;
         let (answer, mut wait) = oneshot::channel();
         self.shared.waiting.lock().insert(id, answer);
         let _forget = Forget { shared: &self.shared, id };
@@ -247,10 +237,7 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
 }
 
 /// The child's first words, after what the plugin logs while it is loaded.
-async fn read_loaded(
-    key: &ProviderKey,
-    reader: &mut OwnedReadHalf,
-) -> Result<Option<Loaded>, String> {
+async fn read_loaded(key: &ProviderKey, reader: &mut OwnedReadHalf) -> Result<Option<Loaded>, String> {
     loop {
         match read_frame(reader).await? {
             Some(Frame { body: Some(Body::Loaded(loaded)) }) => return Ok(Some(loaded)),

@@ -51,7 +51,9 @@ pub enum FileError {
         problem: String,
     },
     /// Its hash is not the configured one.
-    #[error("plugin {path} has the SHA-256 {found}, not {expected}; if you replaced it on purpose, put the new hash into the configuration")]
+    #[error(
+        "plugin {path} has the SHA-256 {found}, not {expected}; if you replaced it on purpose, put the new hash into the configuration"
+    )]
     Hash {
         /// File.
         path: PathBuf,
@@ -88,8 +90,7 @@ impl PluginFile {
         let mut file = open(path)?;
         trust(path, &file)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|source| FileError::Open { path: path.into(), source })?;
+        file.read_to_end(&mut bytes).map_err(|source| FileError::Open { path: path.into(), source })?;
         let found = hex::encode(Sha256::digest(&bytes));
         if let Some(expected) = sha256
             && !expected.eq_ignore_ascii_case(&found)
@@ -136,8 +137,7 @@ fn open(path: &Path) -> Result<File, FileError> {
 }
 
 fn trust(path: &Path, file: &File) -> Result<(), FileError> {
-    let metadata =
-        file.metadata().map_err(|source| FileError::Open { path: path.into(), source })?;
+    let metadata = file.metadata().map_err(|source| FileError::Open { path: path.into(), source })?;
     let not_a_plugin = |problem: String| FileError::NotAPlugin { path: path.into(), problem };
     if !metadata.is_file() {
         return Err(not_a_plugin("it is no regular file".into()));
@@ -158,10 +158,7 @@ fn trust(path: &Path, file: &File) -> Result<(), FileError> {
 }
 
 fn seal(bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    let memory = rustix::fs::memfd_create(
-        "landlord-plugin",
-        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-    )?;
+    let memory = rustix::fs::memfd_create("landlord-plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(memory);
     file.write_all(bytes)?;
     let memory = OwnedFd::from(file);

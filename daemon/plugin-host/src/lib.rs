@@ -1,6 +1,6 @@
 //! Runs provider plugins in child processes and speaks to them.
 //!
-//! - [`file`] checks a plugin's file and keeps the checked bytes.
+//! - [`mod@file`] checks a plugin's file and keeps the checked bytes.
 //! - [`child`] is the process that loads them: it knows no tokio and no configuration.
 //! - [`plugin`] is the daemon's end: starts the child, carries calls with a deadline, restarts
 //!   it after a crash or a hang.

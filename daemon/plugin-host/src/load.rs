@@ -10,9 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use landlord_provider_api::abi::{
-    ABI_MAJOR, Buffer, Entry, HostTable, MAGIC, PluginTable, SYMBOL, Slice,
-};
+use landlord_provider_api::abi::{ABI_MAJOR, Buffer, Entry, HostTable, MAGIC, PluginTable, SYMBOL, Slice};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 /// Takes the answers and log lines of a plugin, from any thread.
@@ -71,11 +69,8 @@ impl Loaded {
         // Never unloaded.
         std::mem::forget(library);
         let context: *mut Arc<dyn Sink> = Box::into_raw(Box::new(Arc::clone(&sink)));
-        let host: &'static HostTable = Box::leak(Box::new(HostTable {
-            struct_size: size_of::<HostTable>(),
-            context: context.cast(),
-            log,
-        }));
+        let host: &'static HostTable =
+            Box::leak(Box::new(HostTable { struct_size: size_of::<HostTable>(), context: context.cast(), log }));
         let instance = (table.create)(host);
         if instance.is_null() {
             return Err("it could not make an instance".into());

@@ -12,8 +12,7 @@ use landlord_core::{
     ports::{ProviderHealth, ProviderKey},
 };
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Method, Network, NodePool, Provider,
-    ProviderError,
+    Cluster, Dns, ErrorKind, Identity, Inventory, Method, Network, NodePool, Provider, ProviderError,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
@@ -78,12 +77,7 @@ struct State {
 impl Plugin {
     /// A plugin that is not started yet.
     #[must_use]
-    pub fn new(
-        key: ProviderKey,
-        file: PluginFile,
-        configure: v1::ConfigureRequest,
-        options: PluginOptions,
-    ) -> Self {
+    pub fn new(key: ProviderKey, file: PluginFile, configure: v1::ConfigureRequest, options: PluginOptions) -> Self {
         let slots = Semaphore::new(options.calls_max.max(1) as usize);
         Self {
             key,
@@ -180,8 +174,7 @@ impl Plugin {
         };
         let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
         state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
-        state.last_problem =
-            format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
+        state.last_problem = format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
         state.not_before = Some(Instant::now() + restart_wait(state.crashes));
     }
 
@@ -196,22 +189,16 @@ impl Plugin {
             let problem = format!("plugin {}: {problem}", self.file.path().display());
             ProviderError::new(ErrorKind::Transient, problem)
         };
-        let connection =
-            Connection::start(&self.key, &self.file, &self.options).await.map_err(refused)?;
+        let connection = Connection::start(&self.key, &self.file, &self.options).await.map_err(refused)?;
         let connection = Arc::new(connection);
         let description: v1::DescribeResponse =
             self.carry(&connection, Method::Describe, &v1::DescribeRequest {}).await?;
-        let _: v1::ConfigureResponse =
-            self.carry(&connection, Method::Configure, &self.configure).await?;
+        let _: v1::ConfigureResponse = self.carry(&connection, Method::Configure, &self.configure).await?;
         let _ = self.description.set(description);
         Ok(connection)
     }
 
-    async fn call<Q: Message, A: Message + Default>(
-        &self,
-        method: Method,
-        request: &Q,
-    ) -> Result<A, ProviderError> {
+    async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method, "shut down"))?;
         let connection = self.connection().await?;
@@ -257,8 +244,7 @@ impl Plugin {
             _ => {
                 let panic = String::from_utf8_lossy(payload);
                 let problem = format!("{name} panicked in the plugin: {panic}");
-                Err(ProviderError::new(ErrorKind::Internal, problem)
-                    .with_remedy("report it to the plugin's authors"))
+                Err(ProviderError::new(ErrorKind::Internal, problem).with_remedy("report it to the plugin's authors"))
             }
         }
     }

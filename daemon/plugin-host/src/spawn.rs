@@ -41,17 +41,11 @@ pub(crate) fn spawn(options: &PluginOptions, socket: UnixStream) -> Result<Child
             command.env(name, value);
         }
     }
-    command.spawn().map_err(|error| {
-        format!("its process can't be started ({}): {error}", options.program.display())
-    })
+    command.spawn().map_err(|error| format!("its process can't be started ({}): {error}", options.program.display()))
 }
 
 /// Sends the first message: the memory limit, and the library's descriptor beside it.
-pub(crate) fn pass_library(
-    socket: &UnixStream,
-    file: &PluginFile,
-    memory_mib: u64,
-) -> Result<(), String> {
+pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, memory_mib: u64) -> Result<(), String> {
     let header: [u8; HEADER_BYTES] = memory_mib.to_be_bytes();
     let descriptors = [file.memory().as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -27,8 +27,7 @@ async fn secrets_and_environment_stay_outside() {
     match fs::read(format!("{process}/environ")) {
         Ok(environment) => {
             let environment = String::from_utf8_lossy(&environment);
-            let names: Vec<_> =
-                environment.split('\0').filter_map(|entry| Some(entry.split_once('=')?.0)).collect();
+            let names: Vec<_> = environment.split('\0').filter_map(|entry| Some(entry.split_once('=')?.0)).collect();
             assert_eq!(names, ["PATH"]);
         }
         // The process shut itself to its own user; only root can look.

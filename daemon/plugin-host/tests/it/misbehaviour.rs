@@ -161,8 +161,7 @@ async fn settings_that_are_refused() {
     let world = World::new();
     let settings = json!({"state_dir": world.path("cloud"), "colour": "red"});
     let file = landlord_plugin_host::PluginFile::check(&crate::world::fake_library(), None).unwrap();
-    let plugin =
-        Plugin::new(crate::world::key("default"), file, crate::world::configure(&settings), options());
+    let plugin = Plugin::new(crate::world::key("default"), file, crate::world::configure(&settings), options());
     let error = plugin.start().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
     assert!(error.message.contains("colour"), "{error}");
@@ -190,8 +189,7 @@ async fn a_request_longer_than_a_frame_is_not_sent() {
     let world = World::new();
     let plugin = world.fake("default", json!([]));
     plugin.start().await.unwrap();
-    let request =
-        v1::EnsureNetworkRequest { parameters_json: "x".repeat(17 << 20), ..network("t1") };
+    let request = v1::EnsureNetworkRequest { parameters_json: "x".repeat(17 << 20), ..network("t1") };
     let error = plugin.ensure_network(request).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     call(&plugin).await.unwrap();
@@ -204,8 +202,7 @@ async fn calls_that_are_given_up_tear_no_frame() {
     let plugin = world.fake("default", json!([]));
     plugin.start().await.unwrap();
     for _ in 0..5 {
-        let request =
-            v1::EnsureNetworkRequest { parameters_json: "x".repeat(8 << 20), ..network("t2") };
+        let request = v1::EnsureNetworkRequest { parameters_json: "x".repeat(8 << 20), ..network("t2") };
         let mut call = Box::pin(plugin.ensure_network(request));
         // Polled once: more than a socket's buffer is on its way, and most of it is not sent.
         assert!(futures::poll!(&mut call).is_pending());

@@ -39,12 +39,7 @@ impl World {
         self.fake_with(scope, faults, options())
     }
 
-    pub(crate) fn fake_with(
-        &self,
-        scope: &str,
-        faults: Value,
-        options: PluginOptions,
-    ) -> Arc<Plugin> {
+    pub(crate) fn fake_with(&self, scope: &str, faults: Value, options: PluginOptions) -> Arc<Plugin> {
         self.script(scope, faults);
         let settings = json!({
             "state_dir": self.path(scope),
@@ -99,12 +94,7 @@ pub(crate) fn fake_library() -> PathBuf {
 }
 
 pub(crate) fn scope(uid: &str) -> v1::Scope {
-    v1::Scope {
-        installation: "test".into(),
-        tenant_uid: uid.into(),
-        region: "here".into(),
-        ..v1::Scope::default()
-    }
+    v1::Scope { installation: "test".into(), tenant_uid: uid.into(), region: "here".into(), ..v1::Scope::default() }
 }
 
 pub(crate) fn network(uid: &str) -> v1::EnsureNetworkRequest {
