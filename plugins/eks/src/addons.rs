@@ -32,9 +32,11 @@ fn setup(name: &str) -> Setup {
     match name {
         // Without network policy support in the CNI a NetworkPolicy is accepted and ignored.
         "vpc-cni" => Setup { configuration: Some(r#"{"enableNetworkPolicy":"true"}"#), identity: None },
-        "aws-ebs-csi-driver" => {
-            Setup { configuration: None, identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")) }
-        }
+        // A new EKS cluster has no default StorageClass: claims that name none would wait for ever.
+        "aws-ebs-csi-driver" => Setup {
+            configuration: Some(r#"{"defaultStorageClass":{"enabled":true}}"#),
+            identity: Some(("ebs-csi-controller-sa", "ebs_csi_role_arn")),
+        },
         _ => Setup::default(),
     }
 }

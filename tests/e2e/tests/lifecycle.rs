@@ -9,7 +9,8 @@ use landlord_e2e::{FAST, bare_world};
 use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far above what it takes (seconds): a busy machine is no failure.
+const PATIENCE: Duration = Duration::from_secs(180);
 const CLASS: &str = "eks-cluster-bare";
 
 fn created_and_deleted(world: &World, tenant: &TenantFile) -> Result<()> {
