@@ -27,6 +27,17 @@ const PAGES_MAX: usize = 50;
 const RECORD_TTL_SECONDS: i32 = 60;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
+/// In which a sweep asks: dependents first.
+const SWEEP_ORDER: [Stage; 8] = [
+    Stage::NodePool,
+    Stage::Addons,
+    Stage::Identity,
+    Stage::Cluster,
+    Stage::Leftovers,
+    Stage::Network,
+    Stage::DnsRecords,
+    Stage::DnsZone,
+];
 
 type Report = Result<CallReport, Failure>;
 
@@ -232,8 +243,7 @@ impl Call<'_> {
         progress(answer.progress, None::<&v1::Gone>)
     }
 
-    /// Empty, or what is still listed; what is listed is asked to go once more, since a network
-    /// that was emptied late could not go earlier.
+    /// Empty, or what is still listed, which is asked to go once more.
     async fn inventory(&self) -> Report {
         let mut left = Vec::new();
         let mut page_token = String::new();
@@ -249,13 +259,7 @@ impl Call<'_> {
         if left.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let mut removed = Vec::new();
-        for stage in [Stage::Leftovers, Stage::Network, Stage::DnsZone] {
-            if let Some(delete) = request::delete(self.work, self.scope.clone(), &stage) {
-                let answer = self.provider.delete(delete).await?;
-                removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object));
-            }
-        }
+        let removed = self.sweep().await?;
         let names: Vec<&str> = left.iter().take(NAMED_MAX).map(|object| object.id.as_str()).collect();
         Ok(CallReport {
             poll_after: INVENTORY_HINT,
@@ -263,6 +267,21 @@ impl Call<'_> {
             removed,
             ..CallReport::default()
         })
+    }
+
+    /// Asks everything to go once more: a create whose answer was lost may take effect after its
+    /// delete found nothing. What is still in use goes in a later round.
+    async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
+        let mut removed = Vec::new();
+        for stage in SWEEP_ORDER {
+            let Some(delete) = request::delete(self.work, self.scope.clone(), &stage) else { continue };
+            match self.provider.delete(delete).await {
+                Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
+                Err(error) if error.kind == ErrorKind::Conflict => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(removed)
     }
 
     async fn in_cluster(&self) -> Report {

@@ -32,7 +32,8 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
             Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))
         }
         (_, StageState::Skipped) => Some(stage_event(after, "StageSkipped", format!("{stage} {}", after.detail))),
-        _ if after.failure.is_some() && after.failure != before.failure => {
+        // A wait of another length is no news.
+        _ if after.failure.is_some() && failure(after) != failure(before) => {
             Some(stage_event(after, "StageRetrying", format!("{stage}: {}", failure(after))))
         }
         _ if after.detail != before.detail && after.failure.is_none() => {

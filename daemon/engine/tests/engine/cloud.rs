@@ -1,0 +1,303 @@
+//! A cloud in memory that judges its callers: nothing without an intent, nothing twice, nothing
+//! side by side for the same object, nothing in the wrong order.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Failure,
+    ports::{ProviderHealth, ProviderKey, Providers},
+};
+use landlord_provider_api::{
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, v1,
+};
+use parking_lot::Mutex;
+
+use crate::world::Life;
+
+/// Long enough for calls side by side to meet, short for a test.
+const CALL_TIME: Duration = Duration::from_millis(1);
+
+type Result<T> = std::result::Result<T, ProviderError>;
+type Key = (String, v1::ResourceKind);
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fault {
+    /// Refused.
+    Fails(ErrorKind),
+    /// It took effect, but the answer is lost.
+    Lost,
+    /// A bug.
+    Panics,
+}
+
+/// The script: method and number of the call in, fault out.
+pub(crate) type Faults = Arc<dyn Fn(&str, u64) -> Option<Fault> + Send + Sync>;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether it is being deleted, and how many looks it still takes.
+    objects: BTreeMap<Key, (bool, u32)>,
+    /// Who is calling. The last call of a daemon that was killed may still be under way.
+    busy: BTreeMap<Key, Arc<Life>>,
+    created: BTreeMap<Key, u32>,
+    intents: BTreeSet<(String, String)>,
+    violations: Vec<String>,
+    calls: u64,
+}
+
+/// The cloud, which outlives every daemon.
+#[derive(Debug, Default)]
+pub(crate) struct Cloud {
+    state: Mutex<State>,
+}
+
+impl Cloud {
+    /// An intent became durable.
+    pub(crate) fn intended(&self, uid: &str, stage: &str) {
+        self.state.lock().intents.insert((uid.into(), stage.into()));
+    }
+
+    /// Puts an object there behind everybody's back: a create that took effect late.
+    pub(crate) fn appear(&self, uid: &str, kind: v1::ResourceKind) {
+        self.state.lock().objects.insert((uid.into(), kind), (false, 0));
+    }
+
+    /// Objects of a tenant.
+    pub(crate) fn objects(&self, uid: &str) -> Vec<v1::ResourceKind> {
+        self.state.lock().objects.keys().filter(|key| key.0 == uid).map(|key| key.1).collect()
+    }
+
+    /// What was done wrong so far; each kind made at most once for each tenant.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let state = self.state.lock();
+        let twice = state.created.iter().filter(|(_, times)| **times > 1);
+        state
+            .violations
+            .iter()
+            .cloned()
+            .chain(twice.map(|(key, times)| format!("{key:?} made {times} times")))
+            .collect()
+    }
+
+    fn ensure(&self, key: Key, stage: &str) -> Result<Option<bool>> {
+        let mut state = self.state.lock();
+        if !state.intents.contains(&(key.0.clone(), stage.to_owned())) {
+            state.violations.push(format!("{stage} was called without a durable intent"));
+        }
+        match state.objects.get_mut(&key) {
+            Some((true, _)) => Err(ProviderError::new(ErrorKind::Conflict, format!("{stage} is being deleted"))),
+            Some((false, looks)) => {
+                let ready = *looks == 0;
+                *looks = looks.saturating_sub(1);
+                Ok(Some(ready))
+            }
+            None => {
+                state.objects.insert(key.clone(), (false, 1));
+                *state.created.entry(key).or_default() += 1;
+                Ok(Some(false))
+            }
+        }
+    }
+
+    fn delete(&self, key: &Key) -> Result<(Option<bool>, bool)> {
+        use v1::ResourceKind as Kind;
+        let blockers: &[Kind] = match key.1 {
+            Kind::Network => &[Kind::Cluster, Kind::NodePool, Kind::Leftovers],
+            Kind::Cluster => &[Kind::NodePool],
+            _ => &[],
+        };
+        let mut state = self.state.lock();
+        if !state.objects.contains_key(key) {
+            return Ok((None, false));
+        }
+        if let Some(blocker) = blockers.iter().find(|kind| state.objects.contains_key(&(key.0.clone(), **kind))) {
+            return Err(ProviderError::new(ErrorKind::Conflict, format!("in use by {blocker:?}")));
+        }
+        match state.objects.get_mut(key) {
+            Some((true, 0)) => {
+                state.objects.remove(key);
+                Ok((None, true))
+            }
+            Some(object) => {
+                *object = if object.0 { (true, object.1 - 1) } else { (true, 1) };
+                Ok((Some(false), true))
+            }
+            None => Ok((None, false)),
+        }
+    }
+}
+
+/// A provider on the cloud, for one life of a daemon.
+pub(crate) struct Scripted {
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) life: Arc<Life>,
+    pub(crate) faults: Faults,
+}
+
+impl Scripted {
+    async fn act<T>(&self, method: &str, key: &Key, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.life.boundary().await;
+        let fault = {
+            let mut state = self.cloud.state.lock();
+            state.calls += 1;
+            let other = state.busy.insert(key.clone(), Arc::clone(&self.life));
+            if other.is_some_and(|life| !life.is_over()) {
+                state.violations.push(format!("two calls side by side for {key:?}"));
+            }
+            (self.faults)(method, state.calls)
+        };
+        tokio::time::sleep(CALL_TIME).await;
+        let result = match fault {
+            Some(Fault::Fails(kind)) => Err(ProviderError::new(kind, "scripted")),
+            Some(Fault::Lost) => {
+                work().and_then(|_| Err(ProviderError::new(ErrorKind::Transient, "the answer is lost")))
+            }
+            Some(Fault::Panics) | None => work(),
+        };
+        self.leave(key);
+        assert!(fault != Some(Fault::Panics), "scripted panic");
+        self.life.boundary().await;
+        result
+    }
+
+    fn leave(&self, key: &Key) {
+        let mut state = self.cloud.state.lock();
+        if state.busy.get(key).is_some_and(|life| Arc::ptr_eq(life, &self.life)) {
+            state.busy.remove(key);
+        }
+    }
+
+    async fn ensure(&self, scope: Option<v1::Scope>, kind: v1::ResourceKind, stage: &str) -> Result<v1::Progress> {
+        let key = (scope.unwrap_or_default().tenant_uid, kind);
+        let state = self.act(stage, &key, || self.cloud.ensure(key.clone(), stage)).await?;
+        Ok(progress(state, Vec::new()))
+    }
+}
+
+fn progress(state: Option<bool>, removed: Vec<v1::OwnedObject>) -> v1::Progress {
+    use v1::progress::Outcome;
+    let outcome = match state {
+        None => Outcome::Gone(v1::Gone {}),
+        Some(true) => Outcome::Ready(v1::Ready::default()),
+        Some(false) => Outcome::Pending(v1::Pending { detail: "scripted".into(), ..v1::Pending::default() }),
+    };
+    v1::Progress { outcome: Some(outcome), removed }
+}
+
+fn owned(key: &Key) -> v1::OwnedObject {
+    v1::OwnedObject { r#type: format!("{:?}", key.1), id: format!("{:?}-{}", key.1, key.0), ..Default::default() }
+}
+
+#[async_trait]
+impl Network for Scripted {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Result<v1::EnsureNetworkResponse> {
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::Network, "network").await?);
+        let status = Some(v1::NetworkStatus { network_id: "net".into(), ..Default::default() });
+        Ok(v1::EnsureNetworkResponse { progress, status })
+    }
+}
+
+#[async_trait]
+impl Cluster for Scripted {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Result<v1::EnsureClusterResponse> {
+        if request.network.unwrap_or_default().network_id != "net" {
+            return Err(ProviderError::new(ErrorKind::Invalid, "the network's status did not arrive"));
+        }
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::Cluster, "cluster").await?);
+        Ok(v1::EnsureClusterResponse { progress, status: Some(v1::ClusterStatus::default()) })
+    }
+
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::Addons, "addons").await?);
+        Ok(v1::EnsureAddonsResponse { progress })
+    }
+
+    async fn kube_access(&self, _: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
+        Err(ProviderError::new(ErrorKind::Internal, "no class here has a stack"))
+    }
+}
+
+#[async_trait]
+impl NodePool for Scripted {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Result<v1::EnsureNodePoolResponse> {
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::NodePool, "node-pool").await?);
+        Ok(v1::EnsureNodePoolResponse { progress, status: Some(v1::NodePoolStatus::default()) })
+    }
+}
+
+#[async_trait]
+impl Dns for Scripted {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Result<v1::EnsureDnsZoneResponse> {
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::DnsZone, "dns-zone").await?);
+        Ok(v1::EnsureDnsZoneResponse { progress, status: Some(v1::DnsZoneStatus::default()) })
+    }
+
+    async fn ensure_dns_records(&self, _: v1::EnsureDnsRecordsRequest) -> Result<v1::EnsureDnsRecordsResponse> {
+        Err(ProviderError::new(ErrorKind::Internal, "no class here has a stack"))
+    }
+}
+
+#[async_trait]
+impl Identity for Scripted {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
+        let progress = Some(self.ensure(request.scope, v1::ResourceKind::Identity, "identity").await?);
+        Ok(v1::EnsureIdentityResponse { progress })
+    }
+}
+
+#[async_trait]
+impl Inventory for Scripted {
+    async fn observe(&self, _: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
+        Ok(v1::ObserveResponse::default())
+    }
+
+    async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
+        let kind = request.kind();
+        let key = (request.scope.unwrap_or_default().tenant_uid, kind);
+        let (state, was_there) = self.act("delete", &key, || self.cloud.delete(&key)).await?;
+        let removed = if was_there { vec![owned(&key)] } else { Vec::new() };
+        Ok(v1::DeleteResponse { progress: Some(progress(state, removed)) })
+    }
+
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
+        let key = (request.scope.unwrap_or_default().tenant_uid, v1::ResourceKind::Unspecified);
+        let kinds = self.act("list", &key, || Ok(self.cloud.objects(&key.0))).await?;
+        let objects = kinds.into_iter().map(|kind| owned(&(key.0.clone(), kind))).collect();
+        Ok(v1::ListOwnedResponse { objects, next_page_token: String::new() })
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn describe(&self, _: v1::DescribeRequest) -> Result<v1::DescribeResponse> {
+        Ok(v1::DescribeResponse::default())
+    }
+
+    async fn validate(&self, _: v1::ValidateRequest) -> Result<v1::ValidateResponse> {
+        Ok(v1::ValidateResponse::default())
+    }
+}
+
+/// One provider for all keys.
+pub(crate) struct Only(pub(crate) Arc<Scripted>);
+
+impl Providers for Only {
+    fn provider(&self, _: &ProviderKey) -> std::result::Result<Arc<dyn Provider>, Failure> {
+        let provider: Arc<dyn Provider> = Arc::clone(&self.0) as _;
+        Ok(provider)
+    }
+
+    fn description(&self, _: &ProviderKey) -> Option<v1::DescribeResponse> {
+        None
+    }
+
+    fn health(&self) -> Vec<ProviderHealth> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,220 @@
+//! The engine on a real store, against a cloud that judges it: killed at every boundary, refused,
+//! throttled, panicking, overtaken by its users, and beside a second engine.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cloud;
+mod world;
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream};
+use landlord_core::{OperationOutcome, State, TenantName, ports::TenantStore as _};
+use landlord_provider_api::{ErrorKind, v1::ResourceKind};
+
+use crate::{
+    cloud::{Fault, Faults},
+    world::{Life, World},
+};
+
+/// Lifecycles side by side: each mostly waits.
+const WORLDS: usize = 12;
+/// Random lifecycles of one run.
+const SEEDS: u64 = 100;
+
+fn name(tenant: &str) -> TenantName {
+    format!("customers/a/tenants/{tenant}").parse().unwrap()
+}
+
+fn no_faults() -> Faults {
+    Arc::new(|_, _| None)
+}
+
+/// Create, READY, delete, gone, with a restart if the first life ends; says how many boundaries
+/// the first life passed.
+async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
+    let mut world = World::new(false).await;
+    world.start(Arc::clone(&life), Arc::clone(&faults));
+    let tenant = name("one");
+    let created = world.create(&tenant).await;
+    let mut restarted = false;
+    for step in 0..2 {
+        let wanted = if step == 0 { Some(State::Ready) } else { None };
+        if step == 1 {
+            world.delete(&tenant).await;
+        }
+        let over = tokio::select! {
+            () = world.wait_for(&tenant, wanted) => false,
+            () = life.ended(), if !restarted => true,
+        };
+        if over {
+            restarted = true;
+            world.start(Life::until(None), Arc::clone(&faults));
+            world.wait_for(&tenant, wanted).await;
+        }
+    }
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    assert_eq!(world.cloud.objects(&created.tenant_uid.to_string()), Vec::new());
+    life.steps()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_boundary_changes_nothing_in_the_end() {
+    let boundaries = lifecycle(Life::until(None), no_faults()).await;
+    assert!(boundaries > 50, "{boundaries} boundaries are too few to be the whole life");
+    stream::iter(0..boundaries)
+        .for_each_concurrent(WORLDS, |boundary| async move {
+            lifecycle(Life::until(Some(boundary)), no_faults()).await;
+        })
+        .await;
+}
+
+/// A third of all calls goes wrong in some way that passes.
+fn random_faults(seed: u64) -> Faults {
+    Arc::new(move |method, call| {
+        let mut hasher = DefaultHasher::new();
+        (seed, method, call).hash(&mut hasher);
+        match hasher.finish() % 15 {
+            0 => Some(Fault::Fails(ErrorKind::Throttled)),
+            1 => Some(Fault::Fails(ErrorKind::Transient)),
+            2 => Some(Fault::Fails(ErrorKind::Conflict)),
+            3 | 4 => Some(Fault::Lost),
+            _ => None,
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_faults_and_a_kill_only_delay() {
+    stream::iter(0..SEEDS)
+        .for_each_concurrent(WORLDS, |seed| async move {
+            lifecycle(Life::until(Some(seed)), random_faults(seed)).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throttling_of_every_other_call_fails_nothing() {
+    let faults: Faults = Arc::new(|_, call| (call % 2 == 0).then_some(Fault::Fails(ErrorKind::Throttled)));
+    lifecycle(Life::until(None), faults).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_costs_one_attempt() {
+    let faults: Faults = Arc::new(|_, call| (call == 5).then_some(Fault::Panics));
+    lifecycle(Life::until(None), faults).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_engines_share_the_work_and_never_a_tenant() {
+    let mut world = World::new(true).await;
+    world.start(Life::until(None), random_faults(1));
+    world.start(Life::until(None), random_faults(2));
+    let names: Vec<TenantName> = (0..12).map(|index| name(&format!("t{index}"))).collect();
+    let mut uids = Vec::new();
+    for name in &names {
+        uids.push(world.create(name).await.tenant_uid);
+    }
+    for name in &names {
+        world.wait_for(name, Some(State::Ready)).await;
+        world.delete(name).await;
+    }
+    for name in &names {
+        world.wait_for(name, None).await;
+    }
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    assert!(uids.iter().all(|uid| world.cloud.objects(&uid.to_string()).is_empty()));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exhausted_quota_fails_and_a_retry_goes_on_from_there() {
+    let exhausted = Arc::new(AtomicBool::new(true));
+    let script = Arc::clone(&exhausted);
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "node-pool" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Quota))
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let create = world.create(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let operation = world.store.operation(create.id).await.unwrap();
+    let Some(OperationOutcome::Failed { failure }) = operation.outcome else { panic!("{:?}", operation.outcome) };
+    assert_eq!(failure.kind, ErrorKind::Quota);
+    exhausted.store(false, Ordering::SeqCst);
+    world.retry(&tenant).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+/// Starts a create whose cluster never gets ready, and waits until it is at that.
+async fn stuck_create() -> (World, TenantName, landlord_core::Operation) {
+    let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Lost));
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let create = world.create(&tenant).await;
+    let uid = create.tenant_uid.to_string();
+    while !world.cloud.objects(&uid).contains(&ResourceKind::Cluster) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (world, tenant, create)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_amid_a_create_leaves_nothing_and_names_what_went() {
+    let (world, tenant, create) = stuck_create().await;
+    let delete = world.delete(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&create.tenant_uid.to_string()), Vec::new());
+    let outcome = world.store.operation(delete.id).await.unwrap().outcome;
+    let Some(OperationOutcome::Deleted { removed }) = outcome else { panic!("{outcome:?}") };
+    let types: Vec<&str> = removed.iter().map(|object| object.r#type.as_str()).collect();
+    assert_eq!(types, ["Cluster", "DnsZone", "Network"]);
+    let outcome = world.store.operation(create.id).await.unwrap().outcome;
+    assert_eq!(outcome, Some(OperationOutcome::Superseded { by: delete.id }));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_create_unwinds() {
+    let (world, tenant, create) = stuck_create().await;
+    world.cancel(create.id).await;
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&create.tenant_uid.to_string()), Vec::new());
+    let outcome = world.store.operation(create.id).await.unwrap().outcome;
+    assert_eq!(outcome, Some(OperationOutcome::Cancelled));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_appears_late_goes_too() {
+    let faults: Faults = Arc::new(|method, _| (method == "list").then_some(Fault::Fails(ErrorKind::Transient)));
+    let mut world = World::new(false).await;
+    let life = Life::until(None);
+    world.start(Arc::clone(&life), faults);
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    world.delete(&tenant).await;
+    while !world.cloud.objects(&uid).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Only the inventory is left to do, and it can't be done yet.
+    world.cloud.appear(&uid, ResourceKind::Network);
+    world.cloud.appear(&uid, ResourceKind::Cluster);
+    world.cloud.appear(&uid, ResourceKind::NodePool);
+    world.start(Life::until(None), no_faults());
+    life.end();
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&uid), Vec::new());
+}

@@ -1,0 +1,267 @@
+//! A real store, the judging cloud, and daemons' lives that can end at any boundary.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Direction, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    ports::{
+        Change, Claim, Commit, DeleteRequest, NewTenant, RequestKey, StoreError, TenantStore, Wake, Work, WorkStore,
+    },
+    tenant::SpecInput,
+};
+use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_store::{SqliteOptions, SqliteStore};
+use tempfile::TempDir;
+use tokio::{sync::Notify, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::{Cloud, Faults, Only, Scripted};
+
+/// Between two looks of a test at the store.
+const LOOK: Duration = Duration::from_millis(10);
+/// A lifecycle takes well under a second; a machine may be busy with other things.
+const LOOKS_MAX: u32 = 6_000;
+/// A hundred times faster than a cloud.
+const TIME_SCALE: f64 = 0.01;
+
+/// One life of a daemon. When it is over, nothing that it began goes on.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    steps: AtomicU64,
+    ends_at: Option<u64>,
+    over: AtomicBool,
+    ended: Notify,
+}
+
+impl Life {
+    /// A life that ends at a boundary; `None`: never.
+    pub(crate) fn until(ends_at: Option<u64>) -> Arc<Self> {
+        Arc::new(Self { ends_at, ..Self::default() })
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Boundaries passed.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::SeqCst)
+    }
+
+    /// A moment at which a kill makes a difference.
+    pub(crate) async fn boundary(&self) {
+        if self.is_over() {
+            pending::<()>().await;
+        }
+        if Some(self.steps.fetch_add(1, Ordering::SeqCst)) == self.ends_at {
+            self.over.store(true, Ordering::SeqCst);
+            self.ended.notify_one();
+            pending::<()>().await;
+        }
+    }
+
+    /// Ends it now.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+}
+
+/// The store as one life sees it.
+struct Mortal {
+    store: SqliteStore,
+    life: Arc<Life>,
+    cloud: Arc<Cloud>,
+    /// Whether other daemons live: then only time ends leases.
+    shared: bool,
+}
+
+#[async_trait]
+impl WorkStore for Mortal {
+    async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
+        if self.life.is_over() {
+            pending::<()>().await;
+        }
+        self.store.claim(owner, limit, lease_ttl).await
+    }
+
+    async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
+        self.store.load(claim).await
+    }
+
+    async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
+        self.store.renew(claim, lease_ttl).await
+    }
+
+    async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError> {
+        self.life.boundary().await;
+        let present = commit.stages.iter().filter(|record| record.direction == Direction::Present);
+        let stages: Vec<String> = present.map(|record| record.stage.to_string()).collect();
+        self.store.commit(claim, commit).await?;
+        for stage in stages {
+            self.cloud.intended(&claim.uid.to_string(), &stage);
+        }
+        self.life.boundary().await;
+        Ok(())
+    }
+
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        self.store.next_due().await
+    }
+
+    async fn recover_leases(&self) -> Result<u64, StoreError> {
+        if self.shared { Ok(0) } else { self.store.recover_leases().await }
+    }
+}
+
+/// Everything.
+pub(crate) struct World {
+    _folder: TempDir,
+    pub(crate) store: SqliteStore,
+    pub(crate) cloud: Arc<Cloud>,
+    shared: bool,
+    engines: JoinSet<()>,
+    stops: Vec<CancellationToken>,
+    handles: Vec<EngineHandle>,
+}
+
+impl World {
+    /// A new one. `shared`: several daemons live at once.
+    pub(crate) async fn new(shared: bool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db"), SqliteOptions::default()).await.unwrap();
+        Self {
+            _folder: folder,
+            store,
+            cloud: Arc::default(),
+            shared,
+            engines: JoinSet::new(),
+            stops: Vec::new(),
+            handles: Vec::new(),
+        }
+    }
+
+    /// Starts a daemon.
+    pub(crate) fn start(&mut self, life: Arc<Life>, faults: Faults) {
+        let options = EngineOptions {
+            installation: "test".into(),
+            owner: format!("owner-{}", self.stops.len()),
+            passes_max: 64,
+            lease_ttl: Duration::from_secs(30),
+            resync_interval: Duration::from_secs(1_800),
+            teardown_patience: Duration::from_secs(600),
+            retry_patience: Duration::from_secs(3_600),
+            drain_deadline: Duration::from_secs(5),
+            providers: [(
+                "cloud".parse().unwrap(),
+                ProviderOptions { time_scale: TIME_SCALE, buckets: BTreeMap::new() },
+            )]
+            .into(),
+        };
+        let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
+        let mortal = Mortal { store, life: Arc::clone(&life), cloud: Arc::clone(&cloud), shared: self.shared };
+        let providers = Only(Arc::new(Scripted { cloud, life, faults }));
+        let ports = EnginePorts { store: Arc::new(mortal), providers: Arc::new(providers), deployer: None };
+        let (engine, handle) = Engine::new(options, ports);
+        let stop = CancellationToken::new();
+        self.engines.spawn(engine.run(stop.clone()));
+        self.stops.push(stop);
+        self.handles.push(handle);
+    }
+
+    /// Stops all daemons in order.
+    pub(crate) async fn stop(mut self) {
+        for stop in &self.stops {
+            stop.cancel();
+        }
+        while let Some(ended) = self.engines.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    fn wake(&self) {
+        self.handles.iter().for_each(Wake::wake);
+    }
+
+    /// Orders a tenant.
+    pub(crate) async fn create(&self, name: &TenantName) -> Operation {
+        let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+        let spec = TenantSpec::parse(input).unwrap();
+        let new = NewTenant { name: name.clone(), spec, offer: offer(), request: request() };
+        let accepted = self.store.create(new).await.unwrap();
+        self.wake();
+        accepted.operation
+    }
+
+    /// Has a failed tenant retried.
+    pub(crate) async fn retry(&self, name: &TenantName) {
+        self.store.change(name, None, Change::Retry, request()).await.unwrap();
+        self.wake();
+    }
+
+    /// Cancels an operation.
+    pub(crate) async fn cancel(&self, id: OperationId) {
+        self.store.cancel(id).await.unwrap();
+        self.wake();
+    }
+
+    /// Orders a tenant's end.
+    pub(crate) async fn delete(&self, name: &TenantName) -> Operation {
+        let delete = DeleteRequest { force: false, etag: None, request: request() };
+        let accepted = self.store.delete(name, delete).await.unwrap();
+        self.wake();
+        accepted.operation
+    }
+
+    /// Waits for a state; `None`: for its end.
+    pub(crate) async fn wait_for(&self, name: &TenantName, wanted: Option<State>) {
+        let mut state = None;
+        for _ in 0..LOOKS_MAX {
+            state = match self.store.get(name).await {
+                Ok(tenant) => Some(tenant.status.state),
+                Err(StoreError::NotFound(_)) => None,
+                Err(error) => panic!("{error}"),
+            };
+            if state == wanted {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
+    }
+}
+
+fn request() -> RequestKey {
+    RequestKey { request_id: None, request_hash: String::new() }
+}
+
+fn offer() -> Offer {
+    Offer {
+        class: "small".parse().unwrap(),
+        rule: String::new(),
+        level: Level::Cluster,
+        provider: "cloud".parse().unwrap(),
+        credentials: "default".into(),
+        account: String::new(),
+        region: "here".into(),
+        stack: None,
+        machine_type: "m".into(),
+        node_count: 1,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+    }
+}
