@@ -17,6 +17,9 @@ use prost::Message;
 
 use crate::{Shared, limits::LimitKey, request, timing};
 
+/// Longest call of the deploy stage, which never waits for workloads: a Helm run on a slow API
+/// server takes a minute. A call that hangs must not hold its tenant's lease for ever.
+const DEPLOY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Hint for what the API server or a load balancer shows within seconds.
 const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
 /// An inventory that is not empty is usually one that lags behind.
@@ -48,7 +51,10 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
     let Some(method) = timing::method(stage, tenant.direction) else {
-        return call.in_cluster().await;
+        return tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster()).await.unwrap_or_else(|_| {
+            let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
+            Err(Failure::new(ErrorKind::Transient, problem).with_remedy("see whether the tenant's API server answers"))
+        });
     };
     let description = shared.ports.providers.description(&key);
     let limit_key = LimitKey {
