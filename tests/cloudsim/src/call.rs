@@ -137,7 +137,7 @@ pub enum Reply {
 /// An error as the service words it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
-pub struct AwsError {
+pub struct ApiError {
     /// The error code.
     pub code: String,
     /// The HTTP status.
@@ -148,7 +148,7 @@ pub struct AwsError {
     pub fields: serde_json::Map<String, Value>,
 }
 
-impl AwsError {
+impl ApiError {
     /// An error with status 400.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), status: 400, message: message.into(), fields: serde_json::Map::new() }
@@ -181,7 +181,7 @@ impl AwsError {
 }
 
 /// What a services' handler gives back.
-pub type Result<T = Reply> = std::result::Result<T, AwsError>;
+pub type Result<T = Reply> = std::result::Result<T, ApiError>;
 
 /// The instant before which an object must have been made to be visible, for eventually consistent reads.
 pub type Horizon = Option<Micros>;

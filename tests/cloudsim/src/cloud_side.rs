@@ -3,7 +3,7 @@
 //! The runtime hands it to whatever watches the cluster. Every call takes the world's lock for a moment and never waits.
 
 use crate::{
-    aws::kubernetes,
+    cloud::Cloud,
     object::Object,
     runtime::{ServiceSeen, VolumeSeen},
     sim::Shared,
@@ -24,34 +24,40 @@ impl CloudSide {
         Self { shared, arn: arn.to_owned() }
     }
 
+    /// The cloud that the cluster is in.
+    #[must_use]
+    pub fn cloud(&self) -> Cloud {
+        Cloud::of_cluster(&self.arn)
+    }
+
     /// Makes a Service's load balancer; gives its address once it is active.
     #[must_use]
     pub fn ensure_load_balancer(&self, service: &ServiceSeen) -> Option<String> {
-        self.act(|ctx, cluster| kubernetes::ensure_load_balancer(ctx, cluster, service)).flatten()
+        self.act(|ctx, cluster| self.cloud().ensure_load_balancer(ctx, cluster, service)).flatten()
     }
 
     /// Deletes the load balancer of the Service `uid`; true once nothing of it is left.
     #[must_use]
     pub fn delete_load_balancer(&self, uid: &str) -> bool {
-        self.act(|ctx, cluster| kubernetes::delete_load_balancer(ctx, cluster, uid)).unwrap_or(false)
+        self.act(|ctx, cluster| self.cloud().delete_load_balancer(ctx, cluster, uid)).unwrap_or(false)
     }
 
     /// Makes a claim's disk; gives its id once the driver runs.
     #[must_use]
     pub fn ensure_volume(&self, volume: &VolumeSeen) -> Option<String> {
-        self.act(|ctx, cluster| kubernetes::ensure_volume(ctx, cluster, volume)).flatten()
+        self.act(|ctx, cluster| self.cloud().ensure_volume(ctx, cluster, volume)).flatten()
     }
 
     /// Makes a disk larger; true once it is.
     #[must_use]
     pub fn resize_volume(&self, id: &str, size_gib: u64) -> bool {
-        self.act(|ctx, _| kubernetes::resize_volume(ctx, id, size_gib)).unwrap_or(false)
+        self.act(|ctx, _| self.cloud().resize_volume(ctx, id, size_gib)).unwrap_or(false)
     }
 
     /// Deletes a disk; true once it is gone.
     #[must_use]
     pub fn delete_volume(&self, id: &str) -> bool {
-        self.act(|ctx, _| kubernetes::delete_volume(ctx, id)).is_some()
+        self.act(|ctx, _| self.cloud().delete_volume(ctx, id)).is_some()
     }
 
     /// Acts if the cluster is in service; what controllers of a cluster under deletion made stays.
@@ -59,7 +65,7 @@ impl CloudSide {
         let mut result = None;
         self.shared.in_cluster(&self.arn, "kubernetes", "CloudControllers", |ctx| {
             let cluster = ctx.scope().live(&self.arn).cloned();
-            if let Some(cluster) = cluster.filter(|c| matches!(c.state.as_str(), "ACTIVE" | "UPDATING")) {
+            if let Some(cluster) = cluster.filter(|c| self.cloud().in_service(c)) {
                 result = Some(act(ctx, &cluster));
             }
         });

@@ -1,10 +1,10 @@
 //! The control API under `/_sim/`: what tests ask and set. Never part of the simulated cloud.
 
 use crate::{
-    aws::{token, wire::HttpResponse},
+    cloud::Cloud,
     faults::{Rule, Verdict},
     object::Kind,
-    server::Raw,
+    server::{HttpResponse, Raw},
     sim::Shared,
     world::World,
 };
@@ -34,7 +34,7 @@ pub async fn handle(shared: &Shared, raw: &Raw) -> HttpResponse {
     if let ("POST", ["webhook", ..]) = (method, &path[..]) {
         let arn = raw.path.trim_start_matches("/_sim/webhook/").to_owned();
         let request: Value = serde_json::from_slice(&raw.body).unwrap_or_default();
-        return json_response(200, &token::review(&mut shared.world.lock(), &arn, &request));
+        return json_response(200, &Cloud::of_cluster(&arn).review(&mut shared.world.lock(), &arn, &request));
     }
     if let ("GET", ["holds"]) = (method, &path[..]) {
         return holds(shared, &query).await;

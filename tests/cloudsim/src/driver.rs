@@ -4,7 +4,7 @@
 //! its trait only.
 
 use crate::{
-    aws::eks::{doc_text, lifecycle},
+    cloud::Cloud,
     cloud_side::CloudSide,
     object::Kind,
     runtime::{ClusterRuntime, ClusterSpec, RuntimeCommand, RuntimeEvent},
@@ -23,7 +23,7 @@ pub fn resume(shared: &Shared) {
             let spec = ClusterSpec {
                 arn: cluster.id.clone(),
                 name: cluster.name.clone().unwrap_or_default(),
-                version: doc_text(cluster, "/version").to_owned(),
+                version: Cloud::of_cluster(&cluster.id).version_of(cluster),
                 folder: cluster.text("folder").to_owned(),
             };
             commands.push(RuntimeCommand::Start(spec));
@@ -123,8 +123,9 @@ async fn obey(runtime: &dyn ClusterRuntime, command: RuntimeCommand) -> anyhow::
 /// Tells the world what became of a cluster.
 fn report(shared: &Shared, event: &RuntimeEvent) {
     let (RuntimeEvent::Started { arn, .. } | RuntimeEvent::Failed { arn, .. }) = event;
-    shared.in_cluster(arn, "eks", "ClusterReady", |ctx| match event {
-        RuntimeEvent::Started { endpoint, ca_pem, .. } => lifecycle::control_plane_started(ctx, arn, endpoint, ca_pem),
-        RuntimeEvent::Failed { reason, .. } => lifecycle::control_plane_failed(ctx, arn, reason),
+    let cloud = Cloud::of_cluster(arn);
+    shared.in_cluster(arn, cloud.cluster_service(), "ClusterReady", |ctx| match event {
+        RuntimeEvent::Started { endpoint, ca_pem, .. } => cloud.control_plane_started(ctx, arn, endpoint, ca_pem),
+        RuntimeEvent::Failed { reason, .. } => cloud.control_plane_failed(ctx, arn, reason),
     });
 }

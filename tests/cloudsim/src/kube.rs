@@ -1,11 +1,11 @@
 //! Real control planes for simulated clusters, by the crate `landlord-test-kube`.
 //!
-//! Knows nothing of AWS but the names of its storage classes: what the cluster's controllers want of the account goes
+//! Knows no cloud: what the cluster's controllers want of the account goes
 //! through [`CloudSide`]. Whatever version a cluster was ordered in, its control plane is the one that was built.
 
 use crate::{
     cloud_side::CloudSide,
-    runtime::{ClusterRuntime, ClusterSpec, NodeSpec, ServiceSeen, VolumeSeen},
+    runtime::{ClusterRuntime, ClusterSpec, NodeSpec, ServiceSeen, StorageClassSeen, VolumeSeen},
 };
 use anyhow::Context;
 use landlord_test_kube::{
@@ -28,8 +28,6 @@ const GIB: u64 = 1 << 30;
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// As many pods as EKS lets on most instance types.
 const PODS_MAX: u32 = 110;
-/// An annotation by which a Service asks for an internal load balancer.
-const SCHEME: &str = "service.beta.kubernetes.io/aws-load-balancer-scheme";
 
 struct Running {
     control_plane: ControlPlane,
@@ -83,7 +81,7 @@ impl CloudBackend for Backend {
             name: service.name.clone(),
             uid: service.uid.clone(),
             ports: service.ports.iter().map(|p| p.node_port.unwrap_or(p.port)).collect(),
-            internal: service.annotations.get(SCHEME).is_some_and(|s| s == "internal"),
+            internal: self.0.cloud().wants_internal(&|name| service.annotations.get(name).cloned()),
         };
         Ok(self.0.ensure_load_balancer(&seen))
     }
@@ -112,14 +110,12 @@ impl CloudBackend for Backend {
     }
 }
 
-/// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when asked to.
-fn storage_classes() -> Vec<StorageClassSpec> {
-    let mut gp2 = StorageClassSpec::new("gp2", "kubernetes.io/aws-ebs");
-    gp2.is_default = false;
-    gp2.expandable = false;
-    gp2.parameters = [("type", "gp2"), ("fsType", "ext4")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    let default = StorageClassSpec::new("ebs-csi-default-sc", "ebs.csi.aws.com");
-    vec![gp2, default]
+fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
+    let mut spec = StorageClassSpec::new(class.name, class.provisioner);
+    spec.is_default = class.is_default;
+    spec.expandable = class.expandable;
+    spec.parameters = class.parameters.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    spec
 }
 
 async fn start_both(
@@ -128,7 +124,8 @@ async fn start_both(
 ) -> anyhow::Result<(ControlPlane, CloudControllers)> {
     let control_plane = ControlPlane::start(options).await?;
     let client = control_plane.kube_client()?;
-    let options = CloudOptions::new(storage_classes());
+    let classes = cloud.cloud().storage_classes();
+    let options = CloudOptions::new(classes.iter().map(storage_class).collect());
     let controllers = CloudControllers::start(client, Arc::new(Backend(cloud)), options).await?;
     Ok((control_plane, controllers))
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// A control plane to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterSpec {
-    /// The cluster's ARN, its identity.
+    /// The cluster's identity: an ARN, a resource name or a resource id.
     pub arn: String,
     /// Its name.
     pub name: String,
@@ -24,7 +24,7 @@ pub struct ClusterSpec {
 pub struct NodeSpec {
     /// Host name.
     pub name: String,
-    /// `aws:///zone/i-…`.
+    /// `aws:///zone/i-…` and the like.
     pub provider_id: String,
     /// Labels, those of the cloud included.
     pub labels: BTreeMap<String, String>,
@@ -81,6 +81,21 @@ pub struct ServiceSeen {
     pub ports: Vec<i32>,
     /// Internal or internet-facing.
     pub internal: bool,
+}
+
+/// A StorageClass that a cluster comes with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageClassSeen {
+    /// Its name.
+    pub name: &'static str,
+    /// Its provisioner.
+    pub provisioner: &'static str,
+    /// Its parameters.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// Whether claims without a class use it.
+    pub is_default: bool,
+    /// Whether its volumes can grow.
+    pub expandable: bool,
 }
 
 /// A claim that wants a volume.

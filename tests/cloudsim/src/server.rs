@@ -1,16 +1,15 @@
 //! HTTP: one listener for every simulated service and for control.
 //!
 //! Uses hyper directly because a lost answer must end the connection without a response, which frameworks prevent.
-//! Knows no service: `aws` identifies, handles and encodes.
+//! Knows no service: the clouds identify, handle and encode.
 
 use crate::{
-    aws,
-    call::{AwsError, Call, Reply},
+    call::{ApiError, Call, Reply},
+    cloud::Cloud,
     control,
     ctx::Ctx,
     faults::{HoldInfo, Phase, Plan, Verdict},
     journal::{Entry, Origin},
-    sigv4,
     sim::Shared,
     world::ScopeKey,
 };
@@ -29,6 +28,9 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is dropped as a fault rule demands")]
 pub struct Dropped;
+
+/// The finished HTTP response.
+pub type HttpResponse = Response<Full<Bytes>>;
 
 /// Accepts connections until cancelled.
 pub async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
@@ -76,7 +78,7 @@ pub struct Raw {
     pub body: Bytes,
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<HttpResponse, Dropped> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Dropped)?.to_bytes();
     let headers = parts
@@ -96,7 +98,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
     }
     // A task of its own: a request that has arrived is processed even if its caller is gone by then. Ends at shutdown.
     let tasks = shared.tasks.clone();
-    let call = async move { shared.stop.clone().run_until_cancelled(cloud(&shared, &raw)).await };
+    let call = async move { shared.stop.clone().run_until_cancelled(call_cloud(&shared, &raw)).await };
     match tasks.spawn(call).await {
         Ok(Some(answer)) => answer,
         Ok(None) | Err(_) => Err(Dropped),
@@ -104,18 +106,16 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 }
 
 /// One call to the simulated cloud: identify, suffer faults, apply, journal, answer.
-async fn cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<Response<Full<Bytes>>, Dropped> {
-    let identified = {
-        let mut world = shared.world.lock();
-        aws::identify(&mut world, raw)
-    };
+async fn call_cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<HttpResponse, Dropped> {
+    let cloud = Cloud::of_request(raw);
+    let identified = cloud.identify(&mut shared.world.lock(), raw);
     let (call, signature_error) = match identified {
         Ok(found) => found,
         Err((call, error)) => {
             let mut world = shared.world.lock();
             let now = world.advance();
             record(&mut world, &call, now, &error.code, Some(error.message.clone()));
-            return Ok(aws::wire::encode_error(&call, &error));
+            return Ok(cloud.encode_error(&call, &error));
         }
     };
     let plan = shared.world.lock().faults.plan(&call.service, &call.action, &call.caller.account);
@@ -131,7 +131,7 @@ async fn cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<Response<Full<Bytes>>,
         record(&mut world, &call, now, "lost_request", None);
         return Err(Dropped);
     }
-    let result = apply(shared, &call, &plan, signature_error);
+    let result = apply(cloud, shared, &call, &plan, signature_error);
     shared.after_change();
     if plan.hold_after && hold(shared, &call, Phase::After).await == Verdict::Drop {
         return Err(Dropped);
@@ -140,25 +140,31 @@ async fn cloud(shared: &Arc<Shared>, raw: &Raw) -> Result<Response<Full<Bytes>>,
         return Err(Dropped);
     }
     Ok(match result {
-        Ok(reply) => aws::wire::encode(&call, reply),
-        Err(error) => aws::wire::encode_error(&call, &error),
+        Ok(reply) => cloud.encode(&call, reply),
+        Err(error) => cloud.encode_error(&call, &error),
     })
 }
 
 /// Applies a call under the lock and journals it.
-fn apply(shared: &Shared, call: &Call, plan: &Plan, refused: Option<AwsError>) -> Result<Reply, AwsError> {
+fn apply(
+    cloud: Cloud,
+    shared: &Shared,
+    call: &Call,
+    plan: &Plan,
+    refused: Option<ApiError>,
+) -> Result<Reply, ApiError> {
     let mut world = shared.world.lock();
     let now = world.advance();
     let account = &call.caller.account;
     let refusal = if let Some(error) = refused {
         Some(error)
     } else if let Some(spec) = &plan.error {
-        Some(AwsError::new(&spec.code, &spec.message).status(spec.status))
+        Some(ApiError::new(&spec.code, &spec.message).status(spec.status))
     } else if plan.throttle || {
         let world = &mut *world;
         !world.throttle.admit(&world.clock, now, account, &call.region, &call.service, &call.action)
     } {
-        Some(AwsError::throttled(&call.service))
+        Some(cloud.throttled(call))
     } else {
         None
     };
@@ -169,7 +175,7 @@ fn apply(shared: &Shared, call: &Call, plan: &Plan, refused: Option<AwsError>) -
     let stale_us = plan.stale_ms.map(|ms| world.clock.wall_us(ms));
     let mut ctx = Ctx::new(&mut world, ScopeKey::new(account, &call.region), now);
     ctx.horizon = stale_us.map(|us| now - us);
-    let result = aws::handle(&mut ctx, call);
+    let result = cloud.handle(&mut ctx, call);
     let entry = ctx.entry(Origin::Call, &call.service, &call.action);
     let mut entry = Entry {
         request_id: call.request_id.clone(),
@@ -213,23 +219,4 @@ async fn hold(shared: &Shared, call: &Call, phase: Phase) -> Verdict {
     });
     shared.holds_changed.notify_waiters();
     receiver.await.unwrap_or(Verdict::Drop)
-}
-
-/// Body hash as signed.
-#[must_use]
-pub fn payload_sha256(raw: &Raw) -> String {
-    use sha2::Digest;
-    raw.headers.get("x-amz-content-sha256").cloned().unwrap_or_else(|| hex::encode(sha2::Sha256::digest(&raw.body)))
-}
-
-/// The request as SigV4 sees it.
-#[must_use]
-pub fn signed(raw: &Raw) -> sigv4::Signed<'_> {
-    sigv4::Signed {
-        method: &raw.method,
-        path: &raw.path,
-        query: &raw.query,
-        headers: &raw.headers,
-        payload_sha256: payload_sha256(raw),
-    }
 }

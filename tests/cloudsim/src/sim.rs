@@ -2,13 +2,14 @@
 
 use crate::{
     clock::Clock,
+    cloud::Cloud,
     ctx::Ctx,
     driver,
     journal::Journal,
     persist,
     runtime::{ClusterRuntime, RuntimeCommand},
     server,
-    world::{ScopeKey, World},
+    world::World,
 };
 use parking_lot::Mutex;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -105,16 +106,15 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Changes the scope of the cluster `arn`, journalled as the work of `service`.
+    /// Changes the scope of the cluster with the identity `arn`, journalled as the work of `service`.
     pub fn in_cluster(&self, arn: &str, service: &str, action: &str, act: impl FnOnce(&mut Ctx<'_>)) {
-        let parts: Vec<&str> = arn.split(':').collect();
-        let [_, _, _, region, account, _] = parts[..] else {
+        let Some(scope) = Cloud::of_cluster(arn).cluster_scope(arn) else {
             return;
         };
         {
             let mut world = self.world.lock();
             let now = world.advance();
-            let mut ctx = Ctx::new(&mut world, ScopeKey::new(account, region), now);
+            let mut ctx = Ctx::new(&mut world, scope, now);
             act(&mut ctx);
             ctx.flush_cloud(service, action);
         }

@@ -3,8 +3,8 @@
 //! Holds and advances it; how objects come, change and go is `ctx`, what they mean is the services' business.
 
 use crate::{
-    aws,
     clock::{Clock, Micros},
+    cloud,
     ctx::Ctx,
     faults::Faults,
     journal::Journal,
@@ -177,7 +177,7 @@ impl World {
         let now = self.clock.now();
         while let Some((at, key, step)) = self.schedule.pop(now) {
             let mut ctx = Ctx::new(self, key, at);
-            let (service, action) = aws::step(&mut ctx, &step);
+            let (service, action) = cloud::step(&mut ctx, &step);
             ctx.flush_cloud(service, action);
         }
         now

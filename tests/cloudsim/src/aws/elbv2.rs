@@ -5,7 +5,7 @@
 
 use super::{ec2::interfaces, unknown_action};
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     clock::iso8601,
     ctx::Ctx,
     duration,
@@ -53,10 +53,10 @@ fn classic(call: &Call) -> Result<Reply> {
     Ok(Reply::Query(x.finish()))
 }
 
-fn not_found(kind: Kind) -> AwsError {
+fn not_found(kind: Kind) -> ApiError {
     match kind {
-        Kind::LoadBalancer => AwsError::new("LoadBalancerNotFound", "One or more load balancers not found"),
-        _ => AwsError::new("TargetGroupNotFound", "One or more target groups not found"),
+        Kind::LoadBalancer => ApiError::new("LoadBalancerNotFound", "One or more load balancers not found"),
+        _ => ApiError::new("TargetGroupNotFound", "One or more target groups not found"),
     }
 }
 
@@ -150,7 +150,7 @@ fn delete_target_group(ctx: &mut Ctx<'_>, arn: &str) -> Result<()> {
     let group = ctx.scope().live(arn).cloned();
     if group.is_some_and(|g| !g.text("load_balancer").is_empty()) {
         let message = format!("Target group '{arn}' is currently in use by a listener or a rule");
-        return Err(AwsError::new("ResourceInUse", message));
+        return Err(ApiError::new("ResourceInUse", message));
     }
     ctx.delete(arn);
     Ok(())
@@ -180,7 +180,7 @@ pub struct NewBalancer {
 pub fn create(ctx: &mut Ctx<'_>, new: NewBalancer) -> Result<(String, String)> {
     let present = ctx.scope().count(Kind::LoadBalancer);
     ctx.within_quota("load-balancers", present).map_err(|_| {
-        AwsError::new("TooManyLoadBalancers", "You've reached the limit on the number of load balancers")
+        ApiError::new("TooManyLoadBalancers", "You've reached the limit on the number of load balancers")
     })?;
     let hash = ctx.world.hex(16);
     let arn = ctx.arn("elasticloadbalancing", &format!("loadbalancer/net/{}/{hash}", new.name));

@@ -5,7 +5,7 @@
 
 use super::unknown_action;
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     clock::iso8601,
     ctx::Ctx,
     object::{Kind, Object, Tags},
@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The error for what does not exist.
-pub fn no_such_entity(what: &str, name: &str) -> AwsError {
-    AwsError::new("NoSuchEntity", format!("The {what} with name {name} cannot be found.")).status(404)
+pub fn no_such_entity(what: &str, name: &str) -> ApiError {
+    ApiError::new("NoSuchEntity", format!("The {what} with name {name} cannot be found.")).status(404)
 }
 
 fn role(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
@@ -109,21 +109,21 @@ fn list_roles(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) {
 /// Name taken, bad trust policy, quota.
 pub fn create_role(ctx: &mut Ctx<'_>, name: &str, trust: &str, tags: Tags, policies: &[String]) -> Result<String> {
     if name.is_empty() || name.len() > 64 || name.contains(['/', ' ', ':']) {
-        return Err(AwsError::new(
+        return Err(ApiError::new(
             "ValidationError",
             format!("1 validation error detected: Value '{name}' at 'roleName' failed to satisfy constraint"),
         ));
     }
     if serde_json::from_str::<serde_json::Value>(trust).is_err() {
-        return Err(AwsError::new("MalformedPolicyDocument", "This policy contains invalid Json"));
+        return Err(ApiError::new("MalformedPolicyDocument", "This policy contains invalid Json"));
     }
     if ctx.scope().named(Kind::Role, name).is_some() {
-        return Err(AwsError::new("EntityAlreadyExists", format!("Role with name {name} already exists.")).status(409));
+        return Err(ApiError::new("EntityAlreadyExists", format!("Role with name {name} already exists.")).status(409));
     }
     let present = ctx.scope().count(Kind::Role);
     if let Err(limit) = ctx.within_quota("roles", present) {
         let message = format!("Cannot exceed quota for RolesPerAccount: {limit}");
-        return Err(AwsError::new("LimitExceeded", message).status(409));
+        return Err(ApiError::new("LimitExceeded", message).status(409));
     }
     let arn = ctx.arn("iam", &format!("role/{name}"));
     let mut role = Object::new(Kind::Role, &arn, arn.clone(), ctx.now);
@@ -142,12 +142,12 @@ pub fn delete_role(ctx: &mut Ctx<'_>, name: &str) -> Result<()> {
     let role = role(ctx, name)?;
     if role.texts("policies").next().is_some() || role.texts("inline_policies").next().is_some() {
         let message = "Cannot delete entity, must detach all policies first.";
-        return Err(AwsError::new("DeleteConflict", message).status(409));
+        return Err(ApiError::new("DeleteConflict", message).status(409));
     }
     let profiled = ctx.scope().of_kind(Kind::InstanceProfile).any(|p| p.texts("roles").any(|r| r == name));
     if profiled {
         let message = "Cannot delete entity, must remove roles from instance profile first.";
-        return Err(AwsError::new("DeleteConflict", message).status(409));
+        return Err(ApiError::new("DeleteConflict", message).status(409));
     }
     ctx.delete(&role.id);
     Ok(())
@@ -166,7 +166,7 @@ pub fn change_policies(ctx: &mut Ctx<'_>, name: &str, arn: &str, attach: bool) -
         (true, false) => policies.push(arn.to_owned()),
         (false, true) => policies.retain(|p| p != arn),
         (false, false) => {
-            return Err(AwsError::new("NoSuchEntity", format!("Policy {arn} was not found.")).status(404));
+            return Err(ApiError::new("NoSuchEntity", format!("Policy {arn} was not found.")).status(404));
         }
     }
     ctx.change(&role.id, |o| o.set("policies", policies));

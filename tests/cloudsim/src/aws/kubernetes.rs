@@ -14,12 +14,35 @@ use super::{
 use crate::{
     ctx::Ctx,
     object::{Kind, Object, Owner, Tags},
-    runtime::{ServiceSeen, VolumeSeen},
+    runtime::{ServiceSeen, StorageClassSeen, VolumeSeen},
 };
 use sha2::{Digest, Sha256};
 
 /// The add-on without which claims stay pending.
 const DISK_DRIVER: &str = "aws-ebs-csi-driver";
+
+/// An annotation by which a Service asks for an internal load balancer.
+pub const SCHEME: &str = "service.beta.kubernetes.io/aws-load-balancer-scheme";
+
+/// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when asked to.
+#[must_use]
+pub fn storage_classes() -> Vec<StorageClassSeen> {
+    let default = StorageClassSeen {
+        name: "ebs-csi-default-sc",
+        provisioner: "ebs.csi.aws.com",
+        parameters: &[],
+        is_default: true,
+        expandable: true,
+    };
+    let gp2 = StorageClassSeen {
+        name: "gp2",
+        provisioner: "kubernetes.io/aws-ebs",
+        parameters: &[("type", "gp2"), ("fsType", "ext4")],
+        is_default: false,
+        expandable: false,
+    };
+    vec![gp2, default]
+}
 
 fn name_of(cluster: &Object) -> String {
     cluster.name.clone().unwrap_or_default()

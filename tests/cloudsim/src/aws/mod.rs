@@ -15,13 +15,13 @@ pub mod token;
 pub mod wire;
 
 use crate::{
-    call::{AwsError, Call, Caller, Params, Reply, Result},
+    call::{ApiError, Call, Caller, Params, Reply, Result},
     clock::Micros,
     ctx::Ctx,
     schedule::Step,
-    server::{Raw, signed},
+    server::Raw,
     sigv4::{self, Signature},
-    world::{GLOBAL, World},
+    world::{GLOBAL, ScopeKey, World},
 };
 
 /// The account of access keys that do not encode one.
@@ -35,7 +35,7 @@ const MAX_SKEW_US: Micros = 15 * 60 * 1_000_000;
 /// # Errors
 /// If the request is not signed, or for no operation known here; the call is as far as it was read.
 #[expect(clippy::result_large_err, reason = "made once a request")]
-pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Option<AwsError>), (Call, AwsError)> {
+pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Option<ApiError>), (Call, ApiError)> {
     let mut call = Call {
         request_id: world.uuid(),
         method: raw.method.clone(),
@@ -47,7 +47,7 @@ pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Opti
         ..Call::default()
     };
     let Some(signature) = sigv4::from_header(&raw.headers).or_else(|| sigv4::from_query(&raw.query)) else {
-        let error = AwsError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
+        let error = ApiError::new("MissingAuthenticationToken", "Missing Authentication Token").status(403);
         return Err((call, error));
     };
     call.service.clone_from(&signature.service);
@@ -75,13 +75,13 @@ pub fn identify(world: &mut World, raw: &Raw) -> std::result::Result<(Call, Opti
         match serde_json::from_str(&call.body) {
             Ok(json) => call.json = json,
             Err(error) => {
-                return Err((call, AwsError::new("SerializationException", error.to_string())));
+                return Err((call, ApiError::new("SerializationException", error.to_string())));
             }
         }
     }
     if !routed {
         let error =
-            AwsError::new("UnknownOperationException", "The simulator does not know this operation").status(404);
+            ApiError::new("UnknownOperationException", "The simulator does not know this operation").status(404);
         return Err((call, error));
     }
     let refused = authenticate(world, raw, &signature);
@@ -110,9 +110,9 @@ fn caller(world: &World, signature: &Signature) -> Caller {
 }
 
 /// Why the credentials are refused, if they are.
-fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<AwsError> {
+fn authenticate(world: &mut World, raw: &Raw, signature: &Signature) -> Option<ApiError> {
     let now = world.clock.now();
-    let refuse = |code: &str, message: &str| Some(AwsError::new(code, message).status(403));
+    let refuse = |code: &str, message: &str| Some(ApiError::new(code, message).status(403));
     let expired = sigv4::signed_at_us(signature).is_none_or(|at| (now - at).abs() > MAX_SKEW_US);
     if expired {
         return refuse("SignatureDoesNotMatch", "Signature expired or its time is not now");
@@ -156,6 +156,32 @@ fn decode(segment: &str) -> String {
         .next()
         .map(|(_, v)| v.into_owned())
         .unwrap_or_default()
+}
+
+/// The scope of a cluster's ARN.
+#[must_use]
+pub fn cluster_scope(arn: &str) -> Option<ScopeKey> {
+    match arn.split(':').collect::<Vec<_>>()[..] {
+        [_, _, _, region, account, _] => Some(ScopeKey::new(account, region)),
+        _ => None,
+    }
+}
+
+/// Body hash as signed.
+fn payload_sha256(raw: &Raw) -> String {
+    use sha2::Digest;
+    raw.headers.get("x-amz-content-sha256").cloned().unwrap_or_else(|| hex::encode(sha2::Sha256::digest(&raw.body)))
+}
+
+/// The request as SigV4 sees it.
+fn signed(raw: &Raw) -> sigv4::Signed<'_> {
+    sigv4::Signed {
+        method: &raw.method,
+        path: &raw.path,
+        query: &raw.query,
+        headers: &raw.headers,
+        payload_sha256: payload_sha256(raw),
+    }
 }
 
 /// Answers a call.
@@ -207,6 +233,6 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
 }
 
 /// The error for an operation that a service does not offer here.
-pub fn unknown_action(call: &Call) -> AwsError {
-    AwsError::new("InvalidAction", format!("The action {} is not valid for this web service.", call.action))
+pub fn unknown_action(call: &Call) -> ApiError {
+    ApiError::new("InvalidAction", format!("The action {} is not valid for this web service.", call.action))
 }

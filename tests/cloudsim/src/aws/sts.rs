@@ -6,7 +6,7 @@
 
 use super::unknown_action;
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     clock::iso8601,
     ctx::Ctx,
     object::Kind,
@@ -36,12 +36,12 @@ fn assume(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) -> Result<()> {
     let parts: Vec<&str> = role_arn.splitn(6, ':').collect();
     let role = parts.get(5).and_then(|r| r.strip_prefix("role/")).unwrap_or_default();
     if parts.len() != 6 || role.is_empty() || session_name.len() < 2 {
-        return Err(AwsError::new("ValidationError", format!("{role_arn} is invalid or the session name is missing")));
+        return Err(ApiError::new("ValidationError", format!("{role_arn} is invalid or the session name is missing")));
     }
     let account = parts[4];
     let role_name = role.rsplit('/').next().unwrap_or(role);
     let denied = || {
-        AwsError::new(
+        ApiError::new(
             "AccessDenied",
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}", call.caller.arn),
         )
@@ -55,7 +55,7 @@ fn assume(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) -> Result<()> {
     }
     let seconds: i64 = call.params.get("DurationSeconds").and_then(|d| d.parse().ok()).unwrap_or(3_600);
     if !(900..=43_200).contains(&seconds) {
-        return Err(AwsError::new("ValidationError", "DurationSeconds must be between 900 and 43200"));
+        return Err(ApiError::new("ValidationError", "DurationSeconds must be between 900 and 43200"));
     }
     let access_key = format!("ASIA{account}{}", ctx.world.capitals(12));
     let role_id = format!("AROA{}", ctx.world.capitals(17));

@@ -6,7 +6,7 @@
 
 use super::unknown_action;
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     duration,
     object::{Kind, Object, Tags},
@@ -76,7 +76,7 @@ fn tag_filters(request: &Value) -> Result<Vec<(String, Vec<String>)>> {
     let filters: Vec<(String, Vec<String>)> =
         filters.map(|f| (f["Key"].as_str().unwrap_or_default().to_owned(), texts(&f["Values"]))).collect();
     if filters.iter().any(|(key, _)| key.is_empty()) {
-        return Err(AwsError::new("InvalidParameterException", "A tag filter must have a key"));
+        return Err(ApiError::new("InvalidParameterException", "A tag filter must have a key"));
     }
     Ok(filters)
 }

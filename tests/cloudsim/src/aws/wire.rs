@@ -6,15 +6,13 @@
 //! <https://smithy.io/2.0/aws/protocols/aws-restxml-protocol.html>.
 
 use crate::{
-    call::{AwsError, Call, Reply},
+    call::{ApiError, Call, Reply},
+    server::HttpResponse,
     xml::Xml,
 };
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-
-/// The finished HTTP response.
-pub type HttpResponse = Response<Full<Bytes>>;
 
 fn namespace(service: &str) -> &'static str {
     match service {
@@ -71,7 +69,7 @@ pub fn encode(call: &Call, reply: Reply) -> HttpResponse {
 
 /// Encodes an error.
 #[must_use]
-pub fn encode_error(call: &Call, error: &AwsError) -> HttpResponse {
+pub fn encode_error(call: &Call, error: &ApiError) -> HttpResponse {
     match call.service.as_str() {
         "ec2" => {
             let mut x = Xml::new();
@@ -100,7 +98,7 @@ pub fn encode_error(call: &Call, error: &AwsError) -> HttpResponse {
     }
 }
 
-fn query_error(call: &Call, error: &AwsError) -> HttpResponse {
+fn query_error(call: &Call, error: &ApiError) -> HttpResponse {
     let xmlns = namespace(&call.service);
     let mut x = Xml::new();
     if error.code == "InvalidChangeBatch" {

@@ -7,7 +7,7 @@ use super::{
     resources,
     stack::{OnFailure, Phase, Stack, StackResource},
 };
-use crate::{call::AwsError, ctx::Ctx, duration, schedule::Step};
+use crate::{call::ApiError, ctx::Ctx, duration, schedule::Step};
 
 /// Begins whatever is ready to be made; ends the operation when all is there.
 pub(super) fn go_on_creating(ctx: &mut Ctx<'_>, stack: &mut Stack) {
@@ -55,7 +55,7 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
     let properties = found.resolve(&raw).map_err(|e| e.message)?;
     enter(ctx, stack, logical, "CREATE_IN_PROGRESS", None);
     if let Some(error) = planned {
-        return Err(failure_text(ctx, &resource.kind, &AwsError::new(error.code, error.message).status(error.status)));
+        return Err(failure_text(ctx, &resource.kind, &ApiError::new(error.code, error.message).status(error.status)));
     }
     let order = resources::Order {
         kind: &resource.kind,
@@ -81,7 +81,7 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
 }
 
 /// How a resource handler words the error of another service.
-pub(super) fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &AwsError) -> String {
+pub(super) fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &ApiError) -> String {
     let service = match kind.split("::").nth(1) {
         Some("IAM") => "Iam",
         _ => "Ec2",

@@ -8,7 +8,7 @@ use super::{
     resources,
     stack::{Phase, Stack, StackResource},
 };
-use crate::{call::AwsError, clock::Micros, ctx::Ctx, duration, schedule::Step};
+use crate::{call::ApiError, clock::Micros, ctx::Ctx, duration, schedule::Step};
 
 /// How long CloudFormation retries a deletion that a dependency blocks.
 const DELETE_RETRY_FOR_MS: u64 = 5 * 60_000;
@@ -88,7 +88,7 @@ pub fn try_delete(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
     let account = ctx.key.account.clone();
     let planned = ctx.world.faults.plan("cloudformation", &format!("DeleteResource:{}", snapshot.kind), &account).error;
     let result = match planned {
-        Some(error) => Err(AwsError::new(error.code, error.message).status(error.status)),
+        Some(error) => Err(ApiError::new(error.code, error.message).status(error.status)),
         None => resources::delete(ctx, &snapshot),
     };
     let step = Step::StackResource { stack: stack.id.clone(), logical: logical.to_owned(), operation: stack.operation };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     aws::ec2,
-    call::AwsError,
+    call::ApiError,
     ctx::Ctx,
     duration,
     object::{Kind, Tags},
@@ -164,7 +164,7 @@ pub fn enter_stack(ctx: &mut Ctx<'_>, stack: &mut Stack, status: &str, reason: O
 ///
 /// # Errors
 /// A reference that cannot be resolved.
-pub fn outputs(ctx: &Ctx<'_>, stack: &Stack) -> Result<Vec<(String, String, String, String)>, AwsError> {
+pub fn outputs(ctx: &Ctx<'_>, stack: &Stack) -> Result<Vec<(String, String, String, String)>, ApiError> {
     let lookup = lookup(ctx, stack);
     let mut found = Vec::new();
     for (key, output) in lookup.template.get("Outputs").and_then(Value::as_object).into_iter().flatten() {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     aws::iam,
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     object::{Kind, Object},
 };
@@ -36,7 +36,7 @@ pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             let arn = ctx.arn("iam", &format!("instance-profile/{name}"));
             if ctx.scope().named(Kind::InstanceProfile, &name).is_some() {
                 let message = format!("Instance Profile {name} already exists.");
-                return Err(AwsError::new("EntityAlreadyExists", message).status(409));
+                return Err(ApiError::new("EntityAlreadyExists", message).status(409));
             }
             let mut profile = Object::new(Kind::InstanceProfile, &arn, arn.clone(), ctx.now);
             profile.name = Some(name.clone());
@@ -48,7 +48,7 @@ pub fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             let arn = ctx.arn("iam", &format!("policy/{name}"));
             if ctx.scope().live(&arn).is_some() {
                 let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
-                return Err(AwsError::new("EntityAlreadyExists", message).status(409));
+                return Err(ApiError::new("EntityAlreadyExists", message).status(409));
             }
             let mut policy = Object::new(Kind::ManagedPolicy, &arn, arn.clone(), ctx.now);
             policy.name = Some(name);

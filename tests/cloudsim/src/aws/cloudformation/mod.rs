@@ -16,7 +16,7 @@ pub mod template;
 pub mod update;
 
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     duration,
     object::Kind,
@@ -102,7 +102,7 @@ fn check_types(template: &Value, capabilities: &[String]) -> Result<()> {
     if capabilities.iter().any(|c| c == needed || c == "CAPABILITY_NAMED_IAM") {
         return Ok(());
     }
-    Err(AwsError::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
+    Err(ApiError::new("InsufficientCapabilitiesException", format!("Requires capabilities : [{needed}]")))
 }
 
 fn body_of(call: &Call) -> Result<String> {
@@ -143,10 +143,10 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         if same {
             return Ok(object.id);
         }
-        return Err(AwsError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
+        return Err(ApiError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
     if !token.is_empty() && ctx.scope().stacks.values().any(|s| s.token == token) {
-        return Err(AwsError::new("TokenAlreadyExistsException", "A client request token already exists."));
+        return Err(ApiError::new("TokenAlreadyExistsException", "A client request token already exists."));
     }
     let body = body_of(call)?;
     let parsed = template::parse(&body)?;
@@ -156,7 +156,7 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
     let present = ctx.scope().count(Kind::Stack);
     if let Err(limit) = ctx.within_quota("stacks", present) {
         let message = format!("Limit for stack has been exceeded ({limit})");
-        return Err(AwsError::new("LimitExceededException", message));
+        return Err(ApiError::new("LimitExceededException", message));
     }
     let uuid = ctx.world.uuid();
     let id = ctx.arn("cloudformation", &format!("stack/{name}/{uuid}"));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     aws::ec2::{nat, network, security},
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     object::{Kind, Object},
 };
@@ -78,7 +78,7 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
             made(&id, &[("Id", id.clone())])
         }
         other => {
-            return Err(AwsError::new("InvalidRequest", format!("{other} is not simulated")));
+            return Err(ApiError::new("InvalidRequest", format!("{other} is not simulated")));
         }
     })
 }
@@ -86,14 +86,14 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
 fn create_launch_template(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     let name = o.name_or_default("LaunchTemplateName");
     if ctx.scope().named(Kind::LaunchTemplate, &name).is_some() {
-        return Err(AwsError::new(
+        return Err(ApiError::new(
             "InvalidLaunchTemplateName.AlreadyExistsException",
             "Launch template name already in use.",
         ));
     }
     let present = ctx.scope().count(Kind::LaunchTemplate);
     ctx.within_quota("launch-templates", present).map_err(|_| {
-        AwsError::new("LaunchTemplateLimitExceeded", "The maximum number of launch templates has been reached.")
+        ApiError::new("LaunchTemplateLimitExceeded", "The maximum number of launch templates has been reached.")
     })?;
     let id = format!("lt-{}", ctx.world.hex(17));
     let arn = ctx.arn("ec2", &format!("launch-template/{id}"));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     aws::ec2::{nat, network, security},
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     duration::{self, Span},
     object::{Kind, Tags},
@@ -209,7 +209,7 @@ pub fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Result<()>
         "LaunchTemplateData",
         "TagSpecifications",
     ]) {
-        return Err(AwsError::new(
+        return Err(ApiError::new(
             "NotUpdatable",
             format!("{} would need a replacement, which is not simulated", r.logical),
         ));

@@ -4,13 +4,13 @@
 //! only; YAML is refused as AWS refuses what it cannot parse.
 
 use super::intrinsics::Lookup;
-use crate::call::{AwsError, Result};
+use crate::call::{ApiError, Result};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// ValidationError.
-pub fn invalid(message: impl Into<String>) -> AwsError {
-    AwsError::new("ValidationError", message)
+pub fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new("ValidationError", message)
 }
 
 /// Parses a template.

@@ -5,7 +5,7 @@
 use super::{not_found, render, zones};
 use crate::{
     aws::unknown_action,
-    call::{AwsError, Call, Params, Reply, Result},
+    call::{ApiError, Call, Params, Reply, Result},
     ctx::Ctx,
     faults::glob,
     object::{Kind, Object},
@@ -139,7 +139,7 @@ fn candidates(ctx: &mut Ctx<'_>, kind: Kind, ids: &[String], filters: &Filters) 
 fn matches_all(object: &Object, filters: &Filters) -> Result<bool> {
     for (name, wanted) in filters {
         let values = values_of(object, name)
-            .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?;
+            .ok_or_else(|| ApiError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?;
         if !wanted.iter().any(|w| values.iter().any(|v| glob(w, v))) {
             return Ok(false);
         }

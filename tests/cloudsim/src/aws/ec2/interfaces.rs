@@ -5,7 +5,7 @@
 
 use super::network::{existing, new_object};
 use crate::{
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     object::{Kind, Owner, Tags},
 };
@@ -111,7 +111,7 @@ pub fn delete_interface(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let interface = existing(ctx, Kind::NetworkInterface, id)?;
     if interface.state == "in-use" {
         let message = format!("Network interface '{id}' is currently in use.");
-        return Err(AwsError::new("InvalidParameterValue", message));
+        return Err(ApiError::new("InvalidParameterValue", message));
     }
     ctx.delete(id);
     Ok(())
@@ -125,11 +125,11 @@ pub fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()> {
     let found = ctx.scope().of_kind(Kind::NetworkInterface).find(|o| o.text("attachment") == attachment).cloned();
     let Some(interface) = found else {
         let message = format!("The attachment '{attachment}' does not exist");
-        return Err(AwsError::new("InvalidAttachmentID.NotFound", message));
+        return Err(ApiError::new("InvalidAttachmentID.NotFound", message));
     };
     if matches!(interface.owner, Owner::Service | Owner::Eks) && !interface.text("attached_to").starts_with("i-") {
         let message = "You do not have permission to access the specified resource.";
-        return Err(AwsError::new("AuthFailure", message));
+        return Err(ApiError::new("AuthFailure", message));
     }
     ctx.change(&interface.id, |o| {
         o.state = "available".to_owned();

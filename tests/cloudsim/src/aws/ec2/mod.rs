@@ -12,7 +12,7 @@ pub mod security;
 
 use super::unknown_action;
 use crate::{
-    call::{AwsError, Call, Params, Reply, Result},
+    call::{ApiError, Call, Params, Reply, Result},
     ctx::Ctx,
     object::{Kind, Tags},
     xml::Xml,
@@ -124,7 +124,7 @@ fn change_tags(ctx: &mut Ctx<'_>, p: &Params, add: bool) -> Result<()> {
     let tags = p.tags("Tag");
     let ids = p.values("ResourceId");
     if let Some(missing) = ids.iter().find(|id| ctx.scope().live(id).is_none()) {
-        return Err(AwsError::new("InvalidID", format!("The ID '{missing}' is not valid")));
+        return Err(ApiError::new("InvalidID", format!("The ID '{missing}' is not valid")));
     }
     for id in ids {
         ctx.change(&id, |o| {
@@ -147,7 +147,7 @@ pub fn zones(region: &str) -> Vec<String> {
 }
 
 /// The error for an id that does not exist.
-pub fn not_found(kind: Kind, id: &str) -> AwsError {
+pub fn not_found(kind: Kind, id: &str) -> ApiError {
     let (code, what) = match kind {
         Kind::Vpc => ("InvalidVpcID.NotFound", "vpc ID"),
         Kind::Subnet => ("InvalidSubnetID.NotFound", "subnet ID"),
@@ -162,5 +162,5 @@ pub fn not_found(kind: Kind, id: &str) -> AwsError {
         Kind::LaunchTemplate => ("InvalidLaunchTemplateId.NotFound", "launch template ID"),
         _ => ("InvalidID", "ID"),
     };
-    AwsError::new(code, format!("The {what} '{id}' does not exist"))
+    ApiError::new(code, format!("The {what} '{id}' does not exist"))
 }

@@ -7,7 +7,7 @@ use super::{
     network::{existing, new_object},
 };
 use crate::{
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     duration,
     object::{Kind, Owner, Tags},
@@ -23,13 +23,13 @@ pub fn create_nat(ctx: &mut Ctx<'_>, subnet: &str, allocation: &str, name: &str,
     let address = existing(ctx, Kind::Eip, allocation)?;
     if !address.text("interface").is_empty() {
         let message = format!("Elastic IP address [{allocation}] is already associated");
-        return Err(AwsError::new("Resource.AlreadyAssociated", message));
+        return Err(ApiError::new("Resource.AlreadyAssociated", message));
     }
     let zone = place.text("zone").to_owned();
     let present = ctx.scope().of_kind(Kind::NatGateway).filter(|o| o.is_live() && o.text("zone") == zone).count();
     if ctx.within_quota("nat-gateways-per-az", present as u64).is_err() {
         let message = format!("Performing this operation would exceed the limit of NAT gateways in {zone}");
-        return Err(AwsError::new("NatGatewayLimitExceeded", message));
+        return Err(ApiError::new("NatGatewayLimitExceeded", message));
     }
     let mut nat = new_object(ctx, Kind::NatGateway, "nat", "natgateway", tags);
     let id = nat.id.clone();

@@ -6,7 +6,7 @@
 
 use super::{not_found, security};
 use crate::{
-    call::{AwsError, Result},
+    call::{ApiError, Result},
     ctx::Ctx,
     object::{Kind, Object, Owner, Tags},
 };
@@ -20,8 +20,8 @@ pub fn existing(ctx: &mut Ctx<'_>, kind: Kind, id: &str) -> Result<Object> {
     object.ok_or_else(|| not_found(kind, id))
 }
 
-fn dependency(what: &str, id: &str) -> AwsError {
-    AwsError::new("DependencyViolation", format!("The {what} '{id}' has dependencies and cannot be deleted."))
+fn dependency(what: &str, id: &str) -> ApiError {
+    ApiError::new("DependencyViolation", format!("The {what} '{id}' has dependencies and cannot be deleted."))
 }
 
 /// A new object of EC2 with an id of its own, not yet in the world.
@@ -40,11 +40,11 @@ pub fn new_object(ctx: &mut Ctx<'_>, kind: Kind, prefix: &str, resource: &str, t
 pub fn create_vpc(ctx: &mut Ctx<'_>, cidr: &str, tags: Tags) -> Result<String> {
     let bits = cidr.split_once('/').and_then(|(_, bits)| bits.parse::<u8>().ok());
     if bits.is_none_or(|b| !(16..=28).contains(&b)) {
-        return Err(AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid.")));
+        return Err(ApiError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid.")));
     }
     let present = ctx.scope().count(Kind::Vpc);
     ctx.within_quota("vpcs", present)
-        .map_err(|_| AwsError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))?;
+        .map_err(|_| ApiError::new("VpcLimitExceeded", "The maximum number of VPCs has been reached."))?;
     let mut vpc = new_object(ctx, Kind::Vpc, "vpc", "vpc", tags).with("cidr", cidr);
     vpc.vpc = Some(vpc.id.clone());
     let id = vpc.id.clone();
@@ -86,18 +86,18 @@ pub fn create_subnet(ctx: &mut Ctx<'_>, vpc: &str, cidr: &str, zone: &str, tags:
     existing(ctx, Kind::Vpc, vpc)?;
     if !super::zones(&ctx.key.region).iter().any(|z| z == zone) {
         let message = format!("Value ({zone}) for parameter availabilityZone is invalid.");
-        return Err(AwsError::new("InvalidParameterValue", message));
+        return Err(ApiError::new("InvalidParameterValue", message));
     }
     let taken: Vec<String> =
         ctx.scope().in_vpc(vpc).filter(|o| o.kind == Kind::Subnet).map(|o| o.text("cidr").to_owned()).collect();
     if taken.iter().any(|t| t == cidr) {
-        return Err(AwsError::new(
+        return Err(ApiError::new(
             "InvalidSubnet.Conflict",
             format!("The CIDR '{cidr}' conflicts with another subnet"),
         ));
     }
     if ctx.within_quota("subnets-per-vpc", taken.len() as u64).is_err() {
-        return Err(AwsError::new("SubnetLimitExceeded", "The maximum number of subnets has been reached."));
+        return Err(ApiError::new("SubnetLimitExceeded", "The maximum number of subnets has been reached."));
     }
     let mut subnet = new_object(ctx, Kind::Subnet, "subnet", "subnet", tags).with("cidr", cidr).with("zone", zone);
     subnet.vpc = Some(vpc.to_owned());
@@ -133,7 +133,7 @@ pub fn delete_subnet(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
 pub fn create_internet_gateway(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
     let present = ctx.scope().count(Kind::InternetGateway);
     ctx.within_quota("internet-gateways", present).map_err(|_| {
-        AwsError::new("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
+        ApiError::new("InternetGatewayLimitExceeded", "The maximum number of internet gateways has been reached.")
     })?;
     let gateway = new_object(ctx, Kind::InternetGateway, "igw", "internet-gateway", tags);
     let id = gateway.id.clone();
@@ -161,7 +161,7 @@ pub fn attach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
     existing(ctx, Kind::Vpc, vpc)?;
     if existing(ctx, Kind::InternetGateway, id)?.vpc.is_some() {
         let message = format!("resource {id} is already attached to network {vpc}");
-        return Err(AwsError::new("Resource.AlreadyAssociated", message));
+        return Err(ApiError::new("Resource.AlreadyAssociated", message));
     }
     ctx.change(id, |o| o.vpc = Some(vpc.to_owned()));
     Ok(())
@@ -173,7 +173,7 @@ pub fn attach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
 /// Not found, not attached, or DependencyViolation.
 pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
     if existing(ctx, Kind::InternetGateway, id)?.vpc.as_deref() != Some(vpc) {
-        return Err(AwsError::new("Gateway.NotAttached", format!("resource {id} is not attached to network {vpc}")));
+        return Err(ApiError::new("Gateway.NotAttached", format!("resource {id} is not attached to network {vpc}")));
     }
     let mapped = ctx.scope().in_vpc(vpc).find(|o| !o.text("public_ip").is_empty()).map(|o| o.id.clone());
     if let Some(blocker) = mapped {
@@ -181,7 +181,7 @@ pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
         let message = format!(
             "Network {vpc} has some mapped public address(es). Please unmap those public address(es) before detaching the gateway."
         );
-        return Err(AwsError::new("DependencyViolation", message));
+        return Err(ApiError::new("DependencyViolation", message));
     }
     ctx.change(id, |o| o.vpc = None);
     Ok(())
@@ -194,7 +194,7 @@ pub fn detach_gateway(ctx: &mut Ctx<'_>, id: &str, vpc: &str) -> Result<()> {
 pub fn allocate_address(ctx: &mut Ctx<'_>, tags: Tags) -> Result<String> {
     let present = ctx.scope().count(Kind::Eip);
     ctx.within_quota("eips", present)
-        .map_err(|_| AwsError::new("AddressLimitExceeded", "The maximum number of addresses has been reached."))?;
+        .map_err(|_| ApiError::new("AddressLimitExceeded", "The maximum number of addresses has been reached."))?;
     let ip = public_ip(ctx);
     let address = new_object(ctx, Kind::Eip, "eipalloc", "elastic-ip", tags).with("public_ip", ip);
     let id = address.id.clone();
@@ -216,7 +216,7 @@ pub fn release_address(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let address = existing(ctx, Kind::Eip, id)?;
     if !address.text("interface").is_empty() {
         let message = format!("Address {} is in use.", address.text("public_ip"));
-        return Err(AwsError::new("InvalidIPAddress.InUse", message));
+        return Err(ApiError::new("InvalidIPAddress.InUse", message));
     }
     ctx.delete(id);
     Ok(())
@@ -252,7 +252,7 @@ pub fn delete_volume(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let volume = existing(ctx, Kind::Volume, id)?;
     if volume.state == "in-use" {
         let message = format!("Volume {id} is currently attached to {}", volume.text("attached_to"));
-        return Err(AwsError::new("VolumeInUse", message));
+        return Err(ApiError::new("VolumeInUse", message));
     }
     ctx.delete(id);
     Ok(())

@@ -5,7 +5,7 @@
 
 use super::network::existing;
 use crate::{
-    call::{AwsError, Params, Result},
+    call::{ApiError, Params, Result},
     ctx::Ctx,
     object::{Kind, Object, Tags},
 };
@@ -36,11 +36,11 @@ pub fn create_group(ctx: &mut Ctx<'_>, vpc: &str, name: &str, description: &str,
     let unique = format!("{vpc}/{name}");
     if ctx.scope().named(Kind::SecurityGroup, &unique).is_some() {
         let message = format!("The security group '{name}' already exists for VPC '{vpc}'");
-        return Err(AwsError::new("InvalidGroup.Duplicate", message));
+        return Err(ApiError::new("InvalidGroup.Duplicate", message));
     }
     let present = ctx.scope().count(Kind::SecurityGroup);
     ctx.within_quota("security-groups", present).map_err(|_| {
-        AwsError::new("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
+        ApiError::new("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
     })?;
     let id = format!("sg-{}", ctx.world.hex(17));
     let arn = ctx.arn("ec2", &format!("security-group/{id}"));
@@ -80,11 +80,11 @@ pub fn delete_group(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     let group = existing(ctx, Kind::SecurityGroup, id)?;
     if group.text("group_name") == "default" {
         let message = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
-        return Err(AwsError::new("CannotDelete", message));
+        return Err(ApiError::new("CannotDelete", message));
     }
     if let Some(blocker) = user_of(ctx, &group) {
         ctx.remark(format!("{id} is held by {blocker}"));
-        return Err(AwsError::new("DependencyViolation", format!("resource {id} has a dependent object")));
+        return Err(ApiError::new("DependencyViolation", format!("resource {id} has a dependent object")));
     }
     ctx.delete(id);
     Ok(())
@@ -140,7 +140,7 @@ pub fn change_rules(ctx: &mut Ctx<'_>, p: &Params, direction: &str, add: bool) -
         present.retain(|r| !fits(r));
         if present.len() == before {
             let message = "The specified rule does not exist in this security group.";
-            return Err(AwsError::new("InvalidPermission.NotFound", message));
+            return Err(ApiError::new("InvalidPermission.NotFound", message));
         }
         let now = present.clone();
         ctx.change(id, |o| set_rules(o, direction, &now));
@@ -156,7 +156,7 @@ pub fn add_rule(ctx: &mut Ctx<'_>, id: &str, direction: &str, rule: Permission) 
     let mut present = rules(&existing(ctx, Kind::SecurityGroup, id)?, direction);
     if present.contains(&rule) {
         let message = "the specified rule already exists";
-        return Err(AwsError::new("InvalidPermission.Duplicate", message));
+        return Err(ApiError::new("InvalidPermission.Duplicate", message));
     }
     present.push(rule);
     ctx.change(id, |o| set_rules(o, direction, &present));

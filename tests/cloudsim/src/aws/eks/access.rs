@@ -6,7 +6,7 @@
 use super::{amend, cluster, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags};
 use crate::{
     aws::unknown_action,
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     clock::{Micros, epoch_seconds},
     ctx::Ctx,
     object::{Kind, Object, Tags},
@@ -231,7 +231,7 @@ fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let present = children(ctx, Kind::PodIdentityAssociation, name).len() as u64;
     if ctx.within_quota("pod-identity-associations-per-cluster", present).is_err() {
         let message = "Pod identity association limit exceeded for the cluster";
-        return Err(AwsError::new("ResourceLimitExceededException", message));
+        return Err(ApiError::new("ResourceLimitExceededException", message));
     }
     let account = (call.field("namespace"), call.field("serviceAccount"));
     let object = new_association(ctx, name, account, call.field("roleArn"), request_tags(call))

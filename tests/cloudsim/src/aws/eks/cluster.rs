@@ -8,7 +8,7 @@
 use super::{access, amend, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags};
 use crate::{
     aws::ec2::{interfaces, security},
-    call::{AwsError, Call, Result},
+    call::{ApiError, Call, Result},
     clock::epoch_seconds,
     ctx::Ctx,
     duration,
@@ -113,7 +113,7 @@ fn check(ctx: &mut Ctx<'_>, call: &Call, name: &str) -> Result<String> {
     let present = ctx.scope().count(Kind::Cluster);
     if let Err(limit) = ctx.within_quota("clusters", present) {
         let message = format!("Cluster limit exceeded for account ({limit})");
-        return Err(AwsError::new("ResourceLimitExceededException", message));
+        return Err(ApiError::new("ResourceLimitExceededException", message));
     }
     check_capacity(ctx, name, &zones)?;
     Ok(vpc.clone())
@@ -133,7 +133,7 @@ fn check_capacity(ctx: &mut Ctx<'_>, name: &str, zones: &BTreeSet<String>) -> Re
     let message = format!(
         "Cannot create cluster '{name}' because {zone}, the targeted Availability Zone, does not currently have sufficient capacity to support the cluster."
     );
-    Err(AwsError::new("UnsupportedAvailabilityZoneException", message).field("validZones", json!([])))
+    Err(ApiError::new("UnsupportedAvailabilityZoneException", message).field("validZones", json!([])))
 }
 
 /// Refuses a role that does not exist in this account's IAM.
@@ -243,7 +243,7 @@ pub fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     }
     if object.props.get("doc").and_then(|d| d.get("deletionProtection")) == Some(&json!(true)) {
         let message = format!("Cluster {name} has deletion protection enabled");
-        return Err(AwsError::new("InvalidRequestException", message));
+        return Err(ApiError::new("InvalidRequestException", message));
     }
     ctx.change(&object.id, |o| {
         o.state = "DELETING".to_owned();

@@ -4,7 +4,7 @@
 
 use super::{amend, cluster, cluster::VERSIONS, in_use, invalid, not_found};
 use crate::{
-    call::{AwsError, Call, Result},
+    call::{ApiError, Call, Result},
     clock::epoch_seconds,
     ctx::Ctx,
     duration,
@@ -152,5 +152,5 @@ pub fn updates(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let update = all.into_iter().find(|u| u["id"] == wanted);
     update
         .map(|u| json!({ "update": u }))
-        .ok_or_else(|| -> AwsError { not_found(format!("No update found for ID: {wanted}")) })
+        .ok_or_else(|| -> ApiError { not_found(format!("No update found for ID: {wanted}")) })
 }

@@ -13,7 +13,7 @@ pub mod nodes;
 pub mod route;
 
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     object::{Kind, Object, Tags},
 };
@@ -54,18 +54,18 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 }
 
 /// The error for what does not exist.
-pub fn not_found(message: impl Into<String>) -> AwsError {
-    AwsError::new("ResourceNotFoundException", message).status(404)
+pub fn not_found(message: impl Into<String>) -> ApiError {
+    ApiError::new("ResourceNotFoundException", message).status(404)
 }
 
 /// The error for what is taken or busy.
-pub fn in_use(message: impl Into<String>) -> AwsError {
-    AwsError::new("ResourceInUseException", message).status(409)
+pub fn in_use(message: impl Into<String>) -> ApiError {
+    ApiError::new("ResourceInUseException", message).status(409)
 }
 
 /// The error for a bad parameter.
-pub fn invalid(message: impl Into<String>) -> AwsError {
-    AwsError::new("InvalidParameterException", message)
+pub fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new("InvalidParameterException", message)
 }
 
 /// The cluster called `name`, if this call sees it.
@@ -84,7 +84,7 @@ pub fn active_cluster(ctx: &mut Ctx<'_>, name: &str) -> Result<Object> {
     let cluster = cluster(ctx, name)?;
     if !matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING") {
         let message = format!("Cluster '{name}' is not in ACTIVE status");
-        return Err(AwsError::new("InvalidRequestException", message));
+        return Err(ApiError::new("InvalidRequestException", message));
     }
     Ok(cluster)
 }
@@ -173,7 +173,7 @@ fn tags(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let arn = call.var(0);
     let object = ctx
         .seen(arn)
-        .ok_or_else(|| AwsError::new("NotFoundException", format!("No resource found for ARN: {arn}")).status(404))?;
+        .ok_or_else(|| ApiError::new("NotFoundException", format!("No resource found for ARN: {arn}")).status(404))?;
     match call.action.as_str() {
         "ListTagsForResource" => return Ok(json!({ "tags": object.tags })),
         "TagResource" => ctx.tag(arn, request_tags(call)),

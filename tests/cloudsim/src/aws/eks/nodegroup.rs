@@ -8,7 +8,7 @@ use super::{
     is_replay, not_found, request_tags,
 };
 use crate::{
-    call::{AwsError, Call, Result},
+    call::{ApiError, Call, Result},
     clock::epoch_seconds,
     ctx::Ctx,
     duration,
@@ -85,14 +85,14 @@ fn check(ctx: &mut Ctx<'_>, call: &Call, parent: &Object, name: &str) -> Result<
     }
     let groups = ctx.scope().named_under(Kind::Nodegroup, &format!("{}/", call.var(0))).count();
     if ctx.within_quota("nodegroups-per-cluster", groups as u64).is_err() {
-        return Err(AwsError::new("ResourceLimitExceededException", "Nodegroup limit exceeded for the cluster"));
+        return Err(ApiError::new("ResourceLimitExceededException", "Nodegroup limit exceeded for the cluster"));
     }
     let scaling = scaling(&call.json);
     if scaling.0 > scaling.1 || scaling.1 > scaling.2 {
         return Err(invalid("Minimum capacity cannot be greater than desired size, nor desired size than maximum"));
     }
     if ctx.within_quota("nodes-per-nodegroup", scaling.1.saturating_sub(1)).is_err() {
-        return Err(AwsError::new("ResourceLimitExceededException", "Nodes per node group limit exceeded"));
+        return Err(ApiError::new("ResourceLimitExceededException", "Nodes per node group limit exceeded"));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod zones;
 
 use super::unknown_action;
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     clock::iso8601,
     ctx::Ctx,
     duration,
@@ -47,7 +47,7 @@ pub fn route(call: &mut Call) -> bool {
 }
 
 fn parse<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T> {
-    quick_xml::de::from_str(&call.body).map_err(|e| AwsError::new("InvalidInput", format!("Invalid XML ; {e}")))
+    quick_xml::de::from_str(&call.body).map_err(|e| ApiError::new("InvalidInput", format!("Invalid XML ; {e}")))
 }
 
 fn document(root: &str, status: u16, fill: impl FnOnce(&mut Xml)) -> Reply {
@@ -116,7 +116,7 @@ fn submit(ctx: &mut Ctx<'_>) -> Submitted {
 fn change_status(ctx: &Ctx<'_>, id: &str) -> Result<Submitted> {
     let insync = id.get(7..).and_then(|hex| i64::from_str_radix(hex, 16).ok());
     let insync = insync
-        .ok_or_else(|| AwsError::new("NoSuchChange", format!("Could not find resource with ID: {id}")).status(404))?;
+        .ok_or_else(|| ApiError::new("NoSuchChange", format!("Could not find resource with ID: {id}")).status(404))?;
     let status = if ctx.now >= insync { "INSYNC" } else { "PENDING" };
     Ok(Submitted { id: id.to_owned(), status, at: iso8601(insync.min(ctx.now)) })
 }

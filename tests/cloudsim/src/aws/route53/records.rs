@@ -9,7 +9,7 @@ use super::{
     zones::{absolute, reversed, zone},
 };
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     object::Object,
     xml::Xml,
@@ -57,10 +57,10 @@ pub(super) fn change_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         }
     }
     if !problems.is_empty() {
-        return Err(AwsError::new("InvalidChangeBatch", problems.join("\n")));
+        return Err(ApiError::new("InvalidChangeBatch", problems.join("\n")));
     }
     if ctx.within_quota("records-per-zone", (present.len() as u64).saturating_sub(1)).is_err() {
-        return Err(AwsError::new("InvalidChangeBatch", "The zone would have too many resource record sets"));
+        return Err(ApiError::new("InvalidChangeBatch", "The zone would have too many resource record sets"));
     }
     present.sort_by_cached_key(|r| (reversed(&r.name), r.r#type.clone(), r.set_identifier.clone()));
     ctx.change(&zone.id, |o| o.set("records", json!(present)));

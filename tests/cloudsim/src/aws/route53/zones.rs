@@ -10,7 +10,7 @@ use super::{
     submit,
 };
 use crate::{
-    call::{AwsError, Call, Reply, Result},
+    call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     object::{Kind, Object},
     xml::Xml,
@@ -23,7 +23,7 @@ const NAME_SERVERS: [&str; 4] =
 /// The zone `id`, if this call sees it.
 pub(super) fn zone(ctx: &mut Ctx<'_>, id: &str) -> Result<Object> {
     let found = ctx.seen(id).filter(|o| o.kind == Kind::HostedZone && o.is_live());
-    found.ok_or_else(|| AwsError::new("NoSuchHostedZone", format!("No hosted zone found with ID: {id}")).status(404))
+    found.ok_or_else(|| ApiError::new("NoSuchHostedZone", format!("No hosted zone found with ID: {id}")).status(404))
 }
 
 /// A name in lower case with its final dot.
@@ -56,7 +56,7 @@ pub(super) fn create_zone(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let request: NewZone = parse(call)?;
     let name = absolute(&request.name);
     if name.len() < 3 || !name.contains('.') || name.contains("..") || name.contains(char::is_whitespace) {
-        return Err(AwsError::new("InvalidDomainName", format!("{name} is not a valid domain name")));
+        return Err(ApiError::new("InvalidDomainName", format!("{name} is not a valid domain name")));
     }
     let taken = ctx.scope().named(Kind::HostedZone, &request.caller_reference).map(|o| o.text("name").to_owned());
     if taken.is_some() {
@@ -64,11 +64,11 @@ pub(super) fn create_zone(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
             "A hosted zone has already been created with the specified caller reference: {}",
             request.caller_reference
         );
-        return Err(AwsError::new("HostedZoneAlreadyExists", message).status(409));
+        return Err(ApiError::new("HostedZoneAlreadyExists", message).status(409));
     }
     let present = ctx.scope().count(Kind::HostedZone);
     ctx.within_quota("hosted-zones", present).map_err(|limit| {
-        AwsError::new("TooManyHostedZones", format!("Limits Exceeded: MAX_HOSTED_ZONES_BY_ACCOUNT - {limit}"))
+        ApiError::new("TooManyHostedZones", format!("Limits Exceeded: MAX_HOSTED_ZONES_BY_ACCOUNT - {limit}"))
     })?;
     let id = format!("Z{}", ctx.world.capitals(20));
     let arn = format!("arn:aws:route53:::hostedzone/{id}");
@@ -153,7 +153,7 @@ pub(super) fn delete_zone(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let own = |r: &RecordSet| r.name == apex && matches!(r.r#type.as_str(), "NS" | "SOA");
     if records(&zone).iter().any(|r| !own(r)) {
         let message = "The specified hosted zone contains non-required resource record sets and so cannot be deleted.";
-        return Err(AwsError::new("HostedZoneNotEmpty", message));
+        return Err(ApiError::new("HostedZoneNotEmpty", message));
     }
     ctx.delete(&zone.id);
     let change = submit(ctx);
