@@ -3,5 +3,6 @@
 
 pub mod config;
 mod kube_access;
+mod metrics;
 pub mod startup;
 pub mod telemetry;

@@ -6,15 +6,17 @@ use anyhow::{Context as _, Result, bail};
 use landlord_core::ports::{Deployer, ProviderKey, Providers};
 use landlord_engine::{BucketFigures, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{Listen, Ports};
-use landlord_plugin_host::{Plugin, PluginFile, PluginHost, PluginOptions};
+use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::{SqliteOptions, SqliteStore};
+use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
     kube_access::OperatorAccess,
+    metrics,
 };
 
 /// Runs the daemon until cancelled.
@@ -23,12 +25,19 @@ use crate::{
 /// What can't be started, with what to do about it.
 pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> Result<()> {
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
-    let plugins = plugins(&checked)?;
+    let measurements = Measurements::default();
+    let plugins = plugins(&checked, &measurements)?;
     let deployer = deployer(config, &checked).await?;
     let options = SqliteOptions { events_max: config.store.events_max };
     let store = SqliteStore::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
     let tasks = TaskTracker::new();
+    if !config.server.metrics_listen.is_empty() {
+        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
+        let mut registry = Registry::default();
+        measurements.register(&mut registry);
+        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
+    }
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
     let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
@@ -70,12 +79,12 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
 /// # Errors
 /// Every file that would be refused.
 pub fn check_plugins(checked: &Checked) -> Result<()> {
-    plugins(checked).map(|_| ())
+    plugins(checked, &Measurements::default()).map(|_| ())
 }
 
 type Plugins = BTreeMap<ProviderKey, Arc<Plugin>>;
 
-fn plugins(checked: &Checked) -> Result<Plugins> {
+fn plugins(checked: &Checked, measurements: &Measurements) -> Result<Plugins> {
     let program = own_program()?;
     let mut plugins = Plugins::new();
     let mut problems = Vec::new();
@@ -83,7 +92,7 @@ fn plugins(checked: &Checked) -> Result<Plugins> {
         let sha256 = (!setup.provider.sha256.is_empty()).then_some(setup.provider.sha256.as_str());
         match PluginFile::check(&setup.provider.plugin, sha256) {
             Ok(file) => {
-                let plugin = plugin(&checked.installation, setup, file, program.clone());
+                let plugin = plugin(&checked.installation, setup, file, program.clone()).measured(measurements.clone());
                 plugins.insert(setup.key.clone(), Arc::new(plugin));
             }
             Err(error) => problems.push(format!("providers.{}: {error}", setup.key.provider)),

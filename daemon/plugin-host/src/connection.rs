@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    PluginFile, PluginOptions,
+    Measurements, PluginFile, PluginOptions,
     frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, Loaded, encode},
     spawn::{log_output, pass_library, spawn},
 };
@@ -110,7 +110,12 @@ impl Connection {
     ///
     /// # Errors
     /// Why it did not come up, in words for the operator.
-    pub(crate) async fn start(key: &ProviderKey, file: &PluginFile, options: &PluginOptions) -> Result<Self, String> {
+    pub(crate) async fn start(
+        key: &ProviderKey,
+        file: &PluginFile,
+        options: &PluginOptions,
+        measurements: &Measurements,
+    ) -> Result<Self, String> {
         let (ours, theirs) = StdStream::pair().map_err(|error| error.to_string())?;
         let mut child = spawn(options, theirs)?;
         let pid = child.id().unwrap_or_default();
@@ -124,7 +129,7 @@ impl Connection {
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();
-        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(key, &mut reader)).await {
+        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(key, measurements, &mut reader)).await {
             Ok(Ok(Some(loaded))) if loaded.error.is_empty() => {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
@@ -142,7 +147,8 @@ impl Connection {
         let shared = Arc::new(Shared::default());
         let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
         let (owner, name) = (key.clone(), key.clone());
-        tasks.spawn(async move { receive(&owner, reader, &reading).await });
+        let figures = measurements.clone();
+        tasks.spawn(async move { receive(&owner, &figures, reader, &reading).await });
         tasks.spawn(async move { reap(&name, child, &waiting).await });
         let outbox = AsyncMutex::new(Outbox { writer, unsent: Vec::new(), sent: 0 });
         Ok(Self { shared, outbox, next_id: AtomicU64::new(1), pid, _tasks: tasks })
@@ -237,18 +243,22 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
 }
 
 /// The child's first words, after what the plugin logs while it is loaded.
-async fn read_loaded(key: &ProviderKey, reader: &mut OwnedReadHalf) -> Result<Option<Loaded>, String> {
+async fn read_loaded(
+    key: &ProviderKey,
+    measurements: &Measurements,
+    reader: &mut OwnedReadHalf,
+) -> Result<Option<Loaded>, String> {
     loop {
         match read_frame(reader).await? {
             Some(Frame { body: Some(Body::Loaded(loaded)) }) => return Ok(Some(loaded)),
-            Some(Frame { body: Some(Body::Log(log)) }) => log_line(key, log.level, &log.json),
+            Some(Frame { body: Some(Body::Log(log)) }) => log_line(key, measurements, log.level, &log.json),
             Some(_) => return Err("it sent something else before it was loaded".into()),
             None => return Ok(None),
         }
     }
 }
 
-async fn receive(key: &ProviderKey, mut reader: OwnedReadHalf, shared: &Shared) {
+async fn receive(key: &ProviderKey, measurements: &Measurements, mut reader: OwnedReadHalf, shared: &Shared) {
     loop {
         match read_frame(&mut reader).await {
             Ok(Some(Frame { body: Some(Body::Answer(answer)) })) => {
@@ -258,7 +268,7 @@ async fn receive(key: &ProviderKey, mut reader: OwnedReadHalf, shared: &Shared) 
                     let _ = waiting.send(answer);
                 }
             }
-            Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_line(key, log.level, &log.json),
+            Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_line(key, measurements, log.level, &log.json),
             Ok(Some(_)) => return shared.bury("it sent a frame that is not its to send"),
             Ok(None) => {
                 let _ = tokio::time::timeout(REAP_PATIENCE, shared.dead.cancelled()).await;
@@ -282,8 +292,14 @@ async fn reap(key: &ProviderKey, mut child: Child, shared: &Shared) {
     tracing::warn!(plugin = %key, status, cause = shared.ending(), "the plugin's process ended");
 }
 
-fn log_line(key: &ProviderKey, level: u32, json: &str) {
+fn log_line(key: &ProviderKey, measurements: &Measurements, level: u32, json: &str) {
     let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    if let (Some(metric), Some(value)) = (fields["metric"].as_str(), fields["value"].as_f64())
+        && measurements.own(key, metric, value)
+    {
+        // The figure says it all; at its rate a log line would drown the others.
+        return;
+    }
     let message = fields["message"].as_str().unwrap_or_default();
     match level {
         1 => tracing::error!(plugin = %key, fields = json, "{message}"),

@@ -4,6 +4,7 @@
 //! - [`child`] is the process that loads them: it knows no tokio and no configuration.
 //! - [`plugin`] is the daemon's end: starts the child, carries calls with a deadline, restarts
 //!   it after a crash or a hang.
+//! - [`measure`] keeps the figures of all plugins, their own measurements too.
 //! - [`host`] holds all plugins, as the core's `Providers` port.
 //!
 //! A crash, a hang or a flood of memory in a plugin costs the calls in flight, which the engine
@@ -16,10 +17,12 @@ mod frame;
 pub mod host;
 #[expect(unsafe_code, reason = "the plugin boundary: dlopen and calls through a C table")]
 mod load;
+pub mod measure;
 pub mod plugin;
 mod spawn;
 
 pub use child::run_child;
 pub use file::{FileError, PluginFile};
 pub use host::PluginHost;
+pub use measure::Measurements;
 pub use plugin::{Plugin, PluginOptions};

@@ -21,7 +21,7 @@ use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::{
-    PluginFile,
+    Measurements, PluginFile,
     connection::{CallError, Connection},
 };
 
@@ -61,6 +61,7 @@ pub struct Plugin {
     /// Held while a child is started, so that one is.
     starting: AsyncMutex<()>,
     state: Mutex<State>,
+    measurements: Measurements,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +89,15 @@ impl Plugin {
             description: OnceLock::new(),
             starting: AsyncMutex::new(()),
             state: Mutex::new(State::default()),
+            measurements: Measurements::default(),
         }
+    }
+
+    /// With figures that others read.
+    #[must_use]
+    pub fn measured(mut self, measurements: Measurements) -> Self {
+        self.measurements = measurements;
+        self
     }
 
     /// Starts the process, configures the plugin and reads its description.
@@ -145,6 +154,7 @@ impl Plugin {
                 .with_remedy("see the daemon's log for why its process keeps ending"));
         }
         self.state.lock().starts += 1;
+        self.measurements.started(&self.key);
         match self.bring_up().await {
             Ok(connection) => {
                 let mut state = self.state.lock();
@@ -189,7 +199,8 @@ impl Plugin {
             let problem = format!("plugin {}: {problem}", self.file.path().display());
             ProviderError::new(ErrorKind::Transient, problem)
         };
-        let connection = Connection::start(&self.key, &self.file, &self.options).await.map_err(refused)?;
+        let connection =
+            Connection::start(&self.key, &self.file, &self.options, &self.measurements).await.map_err(refused)?;
         let connection = Arc::new(connection);
         let description: v1::DescribeResponse =
             self.carry(&connection, Method::Describe, &v1::DescribeRequest {}).await?;
@@ -202,7 +213,11 @@ impl Plugin {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method, "shut down"))?;
         let connection = self.connection().await?;
-        self.carry(&connection, method, request).await
+        let began = Instant::now();
+        let answer = self.carry(&connection, method, request).await;
+        let outcome = answer.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
+        self.measurements.called(&self.key, method, outcome, began.elapsed());
+        answer
     }
 
     async fn carry<Q: Message, A: Message + Default>(

@@ -15,7 +15,7 @@ use aws_smithy_async::{rt::sleep::TokioSleep, time::SystemTimeSource};
 use aws_smithy_http_client::{Builder as HttpBuilder, tls};
 use landlord_provider_api::{ErrorKind, ProviderError};
 
-use crate::{config::Config, credentials, query::Query};
+use crate::{config::Config, credentials, measure::CallCount, query::Query};
 
 /// Repetitions beyond this are the daemon's, which sees all tenants of the account.
 const ATTEMPTS: u32 = 2;
@@ -36,6 +36,7 @@ pub(crate) struct Aws {
     partition: RetryPartition,
     http: reqwest::Client,
     endpoint: Option<String>,
+    calls: CallCount,
     regions: Mutex<HashMap<String, Arc<Clients>>>,
 }
 
@@ -97,7 +98,15 @@ impl Aws {
             .build()
             .map_err(|e| ProviderError::new(ErrorKind::Internal, format!("the HTTP client cannot be built: {e}")))?;
         let partition = RetryPartition::custom("landlord-eks").build();
-        Ok(Self { base, credentials, partition, http, endpoint, regions: Mutex::default() })
+        Ok(Self {
+            base,
+            credentials,
+            partition,
+            http,
+            endpoint,
+            calls: CallCount::default(),
+            regions: Mutex::default(),
+        })
     }
 
     /// The clients for a Region.
@@ -119,7 +128,10 @@ impl Aws {
         macro_rules! client {
             ($sdk:ident, $config:expr) => {
                 $sdk::Client::from_conf(
-                    $sdk::config::Builder::from($config).retry_partition(self.partition.clone()).build(),
+                    $sdk::config::Builder::from($config)
+                        .retry_partition(self.partition.clone())
+                        .interceptor(self.calls.clone())
+                        .build(),
                 )
             };
         }

@@ -22,6 +22,7 @@ mod identity;
 mod inventory;
 mod kube_access;
 mod leftovers;
+mod measure;
 mod names;
 mod network;
 mod node_pool;

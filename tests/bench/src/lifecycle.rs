@@ -19,18 +19,29 @@ use crate::requests::create;
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// The account's quotas that many tenants would meet; what is measured is the daemon.
+const QUOTAS: [&str; 12] = [
+    "vpcs",
+    "eips",
+    "internet-gateways",
+    "nat-gateways-per-az",
+    "security-groups",
+    "clusters",
+    "launch-templates",
+    "instances",
+    "hosted-zones",
+    "stacks",
+    "roles",
+    "load-balancers",
+];
+
 type Client = TenantServiceClient<Channel>;
 
 /// One line of the table.
 pub(crate) fn row(world: &mut World, runtime: &tokio::runtime::Runtime, tenants: usize) -> Result<String> {
-    let limits: serde_json::Map<String, serde_json::Value> = ["vpcs", "eips", "clusters", "nat_gateways"]
-        .into_iter()
-        .map(|quota| (quota.to_owned(), json!(10_000)))
-        .collect();
-    for (quota, value) in limits {
-        // A simulator that does not know a quota has none to raise.
-        let _ = world.simulator().control().post("quotas", &json!({"account": ACCOUNT, "limits": {quota: value}}));
-    }
+    let limits: serde_json::Map<String, serde_json::Value> =
+        QUOTAS.into_iter().map(|quota| (quota.to_owned(), json!(1_000_000))).collect();
+    world.simulator().control().post("quotas", &json!({"account": ACCOUNT, "limits": limits}))?;
     let daemon = world.daemon().context("no daemon")?.pid();
     let (ready, daemon_kib, plugin_kib) = runtime.block_on(run(world, daemon, tenants))?;
     let paths = world.simulator().control().get(&format!("critical-path?account={ACCOUNT}&tag=landlord-tenant-uid"))?;

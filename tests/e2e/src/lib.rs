@@ -36,6 +36,20 @@ pub fn bare_world(time_scale: f64) -> Result<World> {
 /// # Errors
 /// What does not build or start.
 pub fn kubernetes_world(time_scale: f64) -> Result<World> {
+    kubernetes_world_with(time_scale, "")
+}
+
+/// The same with more configuration for the daemon, as TOML.
+///
+/// # Errors
+/// What does not build or start.
+pub fn kubernetes_world_with(time_scale: f64, extra_config: &str) -> Result<World> {
     let artifacts = Artifacts::ensure(&mut |_| {})?;
-    World::temporary(binaries()?, &WorldOptions { time_scale, kubernetes: Some(artifacts), ..WorldOptions::default() })
+    let options = WorldOptions {
+        time_scale,
+        kubernetes: Some(artifacts),
+        extra_config: extra_config.to_owned(),
+        ..WorldOptions::default()
+    };
+    World::temporary(binaries()?, &options)
 }

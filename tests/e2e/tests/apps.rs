@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_e2e::kubernetes_world;
+use landlord_e2e::{kubernetes_world, kubernetes_world_with};
 use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
 use landlord_test_kube::Artifacts;
 
@@ -72,10 +72,10 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete() {
     let tenant = TenantFile::new("acme", "prod", CLASS);
     let name = tenant.name();
     cli.apply(&tenant).unwrap();
-    // A crash while the apps are deployed: whatever Helm was doing is taken up again.
-    wait_for_stage(&world, &name, "app/");
-    world.crash_daemon().unwrap();
-    world.start_daemon().unwrap();
+    // Crashes all over the deploy stage: whatever Helm was doing is taken up again.
+    for stage in ["base", "app/qdrant", "app/sftpgo", "app/open-webui", "dns-records", "verify"] {
+        crash_in_stage(&mut world, &name, stage);
+    }
     if let Err(error) = cli.wait_for(&name, "READY", PATIENCE) {
         panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
     }
@@ -98,6 +98,9 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete() {
         std::thread::sleep(Duration::from_millis(200));
     }
     cli.ok(&["delete", &name]).unwrap();
+    for stage in ["teardown", "leftovers"] {
+        crash_in_stage(&mut world, &name, stage);
+    }
     if let Err(error) = cli.wait_for(&name, "GONE", PATIENCE) {
         panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
     }
@@ -111,13 +114,55 @@ fn count(world: &World, kind: &str) -> usize {
     objects.iter().filter(|object| judge::text(object, "type").ends_with(kind)).count()
 }
 
-fn wait_for_stage(world: &World, name: &str, stage: &str) {
-    for _ in 0..1_200 {
-        let events = world.cli().run(&["events", name, "-o", "jsonl"]).unwrap();
-        if events.stdout.lines().any(|line| line.contains("StageStarted") && line.contains(stage)) {
+/// kill -9 of the daemon just after it recorded that a stage begins.
+fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
+    let started = |event: &serde_json::Value| {
+        judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage
+    };
+    for _ in 0..3_000 {
+        if world.cli().events(name).unwrap().iter().any(started) {
+            world.crash_daemon().unwrap();
+            world.start_daemon().unwrap();
             return;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(20));
     }
     panic!("stage {stage} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
+}
+
+/// The API servers that the simulated cloud runs.
+fn api_servers(simulator: u32) -> Vec<rustix::process::Pid> {
+    let threads = std::fs::read_dir(format!("/proc/{simulator}/task")).unwrap();
+    let children = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let is_api_server = |pid: &String| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).split('\0').any(|word| word.ends_with("kube-apiserver")))
+    };
+    children.filter(is_api_server).filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+#[test]
+fn a_delete_goes_on_without_an_api_server_that_does_not_answer() {
+    let patience = "[engine]\nteardown_patience = \"10s\"\n";
+    let world = kubernetes_world_with(SCALE, patience).unwrap();
+    let cli = world.cli();
+    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let name = tenant.name();
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&name, "READY", PATIENCE).unwrap();
+    let balancers = count(&world, "LoadBalancer");
+    assert!(balancers >= 1, "no load balancer was made, so none could be left over");
+    // Stopped, not ended: connections are taken and never answered, the worst that a network does.
+    let servers = api_servers(world.simulator().pid());
+    assert_eq!(servers.len(), 1, "one cluster has one API server");
+    rustix::process::kill_process(servers[0], rustix::process::Signal::STOP).unwrap();
+    let removed = cli.ok(&["delete", &name, "--wait", "--timeout", "10m", "-o", "jsonl"]).unwrap();
+    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    let events = cli.events(&name).unwrap();
+    let skipped = events.iter().find(|event| judge::text(event, "reason") == "StageSkipped");
+    assert!(skipped.is_some_and(|event| judge::text(event, "stage") == "teardown"), "{events:#?}");
+    // What the cluster had left in the account is told as removed.
+    assert!(removed.contains("LoadBalancer") && removed.contains("AWS::EC2::Volume"), "{removed}");
 }

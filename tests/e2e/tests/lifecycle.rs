@@ -30,6 +30,15 @@ fn a_tenant_is_built_once_and_removed_whole() {
     let journal = world.simulator().control().journal(0).unwrap();
     judge::nothing_made_twice(&journal, 1).unwrap();
     judge::everything_is_marked(&journal, ACCOUNT).unwrap();
+    let figures = world.metrics().unwrap();
+    for figure in [
+        r#"landlord_plugin_starts_total{plugin="eks/default"} 1"#,
+        r#"method="EnsureCluster",outcome="ok""#,
+        "landlord_plugin_call_duration_seconds_bucket",
+        r#"landlord_plugin_measurement{plugin="eks/default",metric="aws_calls"}"#,
+    ] {
+        assert!(figures.contains(figure), "no {figure} in\n{figures}");
+    }
 }
 
 #[test]
@@ -195,4 +204,56 @@ fn two_tenants_side_by_side_share_nothing() {
     assert_eq!(of(&second), before, "deleting one tenant changed the other");
     assert!(of(&first).is_empty());
     assert!(!before.is_empty());
+}
+
+/// A client of the simulated cloud that is not landlord.
+async fn stranger(world: &World) -> aws_sdk_cloudformation::Client {
+    let key = format!("AKIA{ACCOUNT}STRN");
+    let credentials = aws_credential_types::Credentials::new(key, "cloudsim", None, None, "test");
+    let config = aws_sdk_cloudformation::Config::builder()
+        .behavior_version(aws_sdk_cloudformation::config::BehaviorVersion::latest())
+        .credentials_provider(credentials)
+        .region(aws_sdk_cloudformation::config::Region::new("eu-central-1"))
+        .endpoint_url(&world.simulator().endpoint)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_cloudformation::Client::from_conf(config)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_object_with_our_name_is_never_touched() {
+    let world = bare_world(FAST).unwrap();
+    let cli = world.cli();
+    let mut tenant = TenantFile::new("acme", "prod", CLASS);
+    tenant.more = "  paused: true\n".into();
+    cli.apply(&tenant).unwrap();
+    let uid = cli.tenant(&tenant.name()).unwrap().unwrap()["uid"].as_str().unwrap().replace('-', "");
+    let name = format!("landlord-{uid}");
+    let template = r#"{"Resources":{"Network":{"Type":"AWS::EC2::VPC","Properties":{"CidrBlock":"10.9.0.0/16"}}}}"#;
+    stranger(&world).await.create_stack().stack_name(&name).template_body(template).send().await.unwrap();
+    let control = world.simulator().control();
+    let theirs = || {
+        let mut all = control.objects(ACCOUNT).unwrap();
+        // Work that the stranger's own stack still does is not ours.
+        all.retain(|object| object["tags"]["landlord-tenant-uid"].is_null());
+        all.iter().map(|object| judge::text(object, "id").to_owned()).collect::<Vec<_>>()
+    };
+    for _ in 0..100 {
+        if theirs().len() >= 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let before = theirs();
+    assert!(before.len() >= 2, "the stranger's stack and network: {before:?}");
+    let planted = control.journal(0).unwrap().last().and_then(|entry| entry["seq"].as_i64()).unwrap();
+    tenant.more = "  paused: false\n".into();
+    cli.apply(&tenant).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    let told = cli.ok(&["describe", &tenant.name()]).unwrap();
+    assert!(told.contains("NAME_TAKEN") && told.contains(&name), "{told}");
+    cli.ok(&["delete", &tenant.name()]).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    assert_eq!(theirs(), before, "the stranger's objects were touched");
+    judge::only_ours_is_touched(&control.journal(planted).unwrap()).unwrap();
 }

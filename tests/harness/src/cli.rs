@@ -98,6 +98,15 @@ impl Cli {
         }
     }
 
+    /// A tenant's events, oldest first.
+    ///
+    /// # Errors
+    /// As [`Cli::ok`], or lines that are no JSON.
+    pub fn events(&self, name: &str) -> Result<Vec<Value>> {
+        let text = self.ok(&["events", name, "-o", "jsonl"])?;
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
     /// Waits until a tenant is in `state` (`READY`, `FAILED`, …) or gone (`GONE`). A daemon that is
     /// not there yet is waited for.
     ///

@@ -61,6 +61,71 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
     bail!("made more than {tenants} times:\n{}", excess.join("\n"));
 }
 
+/// Types and the stage whose intent must be durable before one is made.
+const STAGE_OF: [(&str, &str); 7] = [
+    ("AWS::CloudFormation::Stack", "network"),
+    ("AWS::EC2::VPC", "network"),
+    ("AWS::EKS::Cluster", "cluster"),
+    ("AWS::EKS::Nodegroup", "node-pool"),
+    ("AWS::EKS::Addon", "addons"),
+    ("AWS::EKS::PodIdentityAssociation", "identity"),
+    ("AWS::Route53::HostedZone", "dns-zone"),
+];
+
+/// I1: every object was made after the intent of its stage was recorded. `events` are the tenant's; both clocks are
+/// this machine's.
+///
+/// # Errors
+/// Names the first object that is older than its intent, or has none.
+pub fn intents_are_older(journal: &[Value], events: &[Value]) -> Result<()> {
+    for entry in journal.iter().filter(|entry| entry["effect"] == "created") {
+        for object in entry["objects"].as_array().into_iter().flatten() {
+            let kind = text(object, "type");
+            let Some((_, stage)) = STAGE_OF.iter().find(|(of, _)| *of == kind) else { continue };
+            let started = events
+                .iter()
+                .filter(|event| text(event, "stage") == *stage && text(event, "reason") == "StageStarted")
+                .filter_map(|event| text(event, "eventTime").parse::<jiff::Timestamp>().ok())
+                .min();
+            let Some(started) = started else {
+                bail!("{kind} {} was made without an intent of {stage}", text(object, "id"));
+            };
+            let made = entry["time_ms"].as_i64().unwrap_or_default();
+            if made < started.as_millisecond() {
+                bail!("{kind} {} is older than the intent of {stage}: {made} < {started}", text(object, "id"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I7: calls changed and deleted nothing but what carries an owner marker or was made within these entries.
+///
+/// # Errors
+/// Names the first foreign object that was touched.
+pub fn only_ours_is_touched(journal: &[Value]) -> Result<()> {
+    let mut made = std::collections::BTreeSet::new();
+    for entry in journal {
+        let effect = text(entry, "effect");
+        for object in entry["objects"].as_array().into_iter().flatten() {
+            let id = text(object, "id");
+            if effect == "created" {
+                made.insert(id);
+            }
+            let ours = made.contains(id) || object["tags"]["landlord-tenant-uid"].is_string();
+            if entry["origin"] == "call" && matches!(effect, "changed" | "deleted") && !ours {
+                bail!(
+                    "{} {effect} {} {id}, which is not ours (seq {})",
+                    text(entry, "action"),
+                    text(object, "type"),
+                    entry["seq"]
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Every object that a call of ours made carries the markers from the call on.
 ///
 /// # Errors

@@ -65,6 +65,12 @@ impl Simulator {
         &self.control
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.service.pid()
+    }
+
     /// Stops it and the Kubernetes control planes that it runs.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_test_kube::Artifacts;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Binaries, Cli, Service, Simulator, binaries::checkout};
+use crate::{Binaries, Cli, Service, Simulator, binaries::checkout, simulator::free_port};
 
 /// Account of the simulated cloud that the daemon works in.
 pub const ACCOUNT: &str = "111122223333";
@@ -50,6 +51,8 @@ impl Default for WorldOptions {
 #[derive(Debug)]
 pub struct World {
     folder: PathBuf,
+    /// Address of the daemon's figures.
+    metrics: SocketAddr,
     binaries: Binaries,
     simulator: Simulator,
     daemon: Option<Service>,
@@ -77,7 +80,8 @@ impl World {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let folder = fs::canonicalize(folder)?;
         let simulator = Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
-        let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
+        let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let mut world = Self { folder, metrics, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
         world.write_config(options)?;
         world.start_daemon()?;
         Ok(world)
@@ -99,6 +103,15 @@ impl World {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.folder.join("landlord.sock")
+    }
+
+    /// The daemon's figures in OpenMetrics form.
+    ///
+    /// # Errors
+    /// No answer.
+    pub fn metrics(&self) -> Result<String> {
+        let url = format!("http://{}/metrics", self.metrics);
+        Ok(ureq::get(&url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
     }
 
     /// The daemon's configuration file.
@@ -184,10 +197,11 @@ impl World {
         let folder = self.folder.display();
         let mut text = format!(
             "installation = 'quickstart'\n\
-             [server]\nsocket = '{}'\n\
+             [server]\nsocket = '{}'\nmetrics_listen = '{}'\n\
              [store]\npath = '{folder}/landlord.db'\n\
              [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
+            self.metrics,
             checkout().display(),
         );
         if let Some(kubernetes) = &options.kubernetes {

@@ -57,17 +57,17 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
 }
 
 fn check_server(config: &Config, problems: &mut Vec<String>) {
-    let listen = &config.server.tcp_listen;
-    if listen.is_empty() {
-        return;
-    }
-    match listen.parse::<std::net::SocketAddr>() {
-        Ok(address) if address.ip().is_loopback() => {}
-        Ok(_) => problems.push(format!(
-            "server.tcp_listen: {listen:?} is not a loopback address; TCP clients are not \
-             authenticated, so put a proxy that authenticates in front of the unix socket"
-        )),
-        Err(_) => problems.push(format!("server.tcp_listen: {listen:?} is not an address such as 127.0.0.1:7443")),
+    let unguarded = "TCP clients are not authenticated, so put a proxy that authenticates in front of it";
+    for (key, listen) in [("tcp_listen", &config.server.tcp_listen), ("metrics_listen", &config.server.metrics_listen)]
+    {
+        if listen.is_empty() {
+            continue;
+        }
+        match listen.parse::<std::net::SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => {}
+            Ok(_) => problems.push(format!("server.{key}: {listen:?} is not a loopback address; {unguarded}")),
+            Err(_) => problems.push(format!("server.{key}: {listen:?} is not an address such as 127.0.0.1:7443")),
+        }
     }
 }
 

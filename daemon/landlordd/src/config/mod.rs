@@ -67,11 +67,13 @@ pub struct Server {
     pub socket: PathBuf,
     /// TCP address on the loopback interface; empty: none.
     pub tcp_listen: String,
+    /// Loopback address of the page `/metrics` (OpenMetrics); empty: none.
+    pub metrics_listen: String,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { socket: "/run/landlord/landlord.sock".into(), tcp_listen: String::new() }
+        Self { socket: "/run/landlord/landlord.sock".into(), tcp_listen: String::new(), metrics_listen: String::new() }
     }
 }
 

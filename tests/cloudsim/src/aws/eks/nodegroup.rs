@@ -221,4 +221,8 @@ fn merge(doc: &mut Value, request: &Value) {
     if let Some(version) = request.get("version").filter(|v| !v.is_null()) {
         doc["version"] = version.clone();
     }
+    // Another version of the same template: <https://docs.aws.amazon.com/eks/latest/APIReference/API_UpdateNodegroupVersion.html>.
+    for (key, value) in request.pointer("/launchTemplate").and_then(Value::as_object).into_iter().flatten() {
+        doc["launchTemplate"][key] = value.clone();
+    }
 }

@@ -1,0 +1,37 @@
+//! The daemon's figures over HTTP, for Prometheus and its like. Serves one page and nothing else; knows no figure itself.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// <https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md#overall-structure>
+const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Binds the address, so that a bad one is told at start.
+///
+/// # Errors
+/// The address is taken or not this machine's.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let taken = || format!("server.metrics_listen: cannot listen on {address}; another program may use it");
+    TcpListener::bind(address).await.with_context(taken)
+}
+
+/// Serves `/metrics` until cancelled.
+pub(crate) async fn serve(listener: TcpListener, registry: Registry, stop: CancellationToken) {
+    let router = Router::new().route("/metrics", get(page)).with_state(Arc::new(registry));
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the metrics page is no longer served");
+    }
+}
+
+async fn page(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = encode(&mut text, &registry);
+    ([(CONTENT_TYPE, CONTENT)], text)
+}
