@@ -37,6 +37,7 @@ async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
     let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
 
     base_is_made_once(&scene).await.context("base")?;
+    scene.charts_pass_a_server_side_dry_run().context("dry run")?;
     what_blocks_is_named(&scene).await.context("blocking object")?;
     apps_become_ready(&scene).await.context("apps")?;
     the_namespace_is_guarded(&scene).await.context("guards")?;

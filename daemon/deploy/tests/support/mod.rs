@@ -1,5 +1,7 @@
 //! A cluster with a cloud kept in memory, and a deployer whose Helm writes down how it is called.
 
+mod dry_run;
+
 use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt as _,
