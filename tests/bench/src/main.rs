@@ -1,13 +1,14 @@
 //! Benchmarks that anybody can rerun: `cargo run --release -p landlord-bench`. They print
 //! figures and judge nothing: machines are shared and noisy, so compare within one run.
 
+mod flow;
 mod lifecycle;
 mod requests;
 
 use std::io::Write as _;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use landlord_test_harness::{Binaries, World, WorldOptions};
 
 /// Measures create→READY over the cloud's critical path, memory, and requests per second.
@@ -22,6 +23,18 @@ struct Arguments {
     /// Requests of each kind.
     #[arg(long, default_value_t = 2_000)]
     requests: usize,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// The AWS flow against ministack, beside bare boto3, Ansible and CDK.
+    AwsFlow {
+        /// Tenants at once, one run each.
+        #[arg(long, value_delimiter = ',', default_value = "1,10")]
+        tenants: Vec<usize>,
+    },
 }
 
 pub(crate) fn say(line: &str) {
@@ -32,6 +45,9 @@ pub(crate) fn say(line: &str) {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let binaries = Binaries::ensure(&mut |_| {})?;
+    if let Some(Other::AwsFlow { tenants }) = &arguments.other {
+        return flow::compare(&binaries, tenants);
+    }
     let options = WorldOptions { time_scale: arguments.time_scale, ..WorldOptions::default() };
     let runtime = tokio::runtime::Runtime::new()?;
     say("| tenants in flight | ratio p50 | ratio max | critical path p50 | daemon RSS | plugin RSS |");
