@@ -5,7 +5,7 @@
 use std::{error::Error, io::Write as _, path::PathBuf, time::Instant};
 
 use landlord_core::ports::ProviderKey;
-use landlord_plugin_host::{Plugin, PluginFile, PluginOptions};
+use landlord_plugin_host::{Plugin, PluginFile, PluginOptions, Sandbox};
 use landlord_provider_api::{Provider as _, v1};
 
 const WARM_UP_CALLS: usize = 200;
@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         call_deadline: std::time::Duration::from_secs(10),
         calls_max: 1,
         memory_max_mib: 0,
+        sandbox: Sandbox { write_paths: vec![std::env::temp_dir()], ..Sandbox::default() },
         environment: Vec::new(),
     };
     let plugin = Plugin::new(key, PluginFile::check(&library, None)?, configure, options);

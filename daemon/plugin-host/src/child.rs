@@ -6,15 +6,16 @@
 //! no child outlives its daemon. (The kernel's parent-death signal would also come when only the
 //! daemon's *thread* that started the child ends, and runtimes end threads.)
 //!
-//! Not yet here: landlock and seccomp. They belong between `limit` and the loading.
+//! Limits and sandbox come before everything that the plugin could use: before a second thread, before the library.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStrExt as _, net::UnixStream},
     },
     sync::Arc,
 };
@@ -29,15 +30,16 @@ use rustix::{
 };
 
 use crate::{
-    frame::{Answer, Body, FRAME_BYTES_MAX, Frame, Loaded as LoadedFrame, Log, encode},
+    frame::{Answer, Body, FRAME_BYTES_MAX, Frame, Loaded as LoadedFrame, Log, Setup, encode},
     load::{Loaded, Sink},
+    sandbox::{self, Sandbox},
 };
 
 /// Argument that makes the daemon's binary run as a plugin child.
 pub const CHILD_ARGUMENT: &str = "plugin-child";
 /// Room for the one descriptor that is passed.
 const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(1));
-/// The header before the first frame: address space in MiB, big endian.
+/// What the library's descriptor travels beside: a socket carries none alone.
 pub(crate) const HEADER_BYTES: usize = 8;
 
 struct Socket(Mutex<UnixStream>);
@@ -91,12 +93,17 @@ fn serve() -> Result<(), String> {
         .map_err(|error| format!("standard input is no socket: {error}"))?;
     let mut socket = UnixStream::from(socket);
     hide_socket().map_err(|error| format!("standard input can't be replaced: {error}"))?;
+    let library = receive_library(&socket)?;
+    let Some(Frame { body: Some(Body::Setup(setup)) }) = read_frame(&mut socket)? else {
+        return Err("the daemon went away".into());
+    };
+    limit(setup.memory_max_mib);
+    let entered = sandbox::enter(&sandbox_of(&setup));
+    // A thread of an unsandboxed process would stay so: the watcher comes after.
     watch(&socket)?;
-    let (library, memory_mib) = receive_library(&socket)?;
-    limit(memory_mib);
     let writer = socket.try_clone().map_err(|error| error.to_string())?;
     let sink = Arc::new(Socket(Mutex::new(writer)));
-    let loaded = match Loaded::open(&library, Arc::clone(&sink) as Arc<dyn Sink>) {
+    let loaded = match entered.and_then(|()| Loaded::open(&library, Arc::clone(&sink) as Arc<dyn Sink>)) {
         Ok(loaded) => loaded,
         Err(error) => {
             sink.send(Body::Loaded(LoadedFrame { error, ..LoadedFrame::default() }));
@@ -142,8 +149,18 @@ fn watch(socket: &UnixStream) -> Result<(), String> {
     thread.spawn(wait).map(drop).map_err(|error| error.to_string())
 }
 
+fn sandbox_of(setup: &Setup) -> Sandbox {
+    let paths = |paths: &[Vec<u8>]| paths.iter().map(|path| OsStr::from_bytes(path).into()).collect();
+    Sandbox {
+        enabled: setup.sandboxed,
+        best_effort: setup.best_effort,
+        read_paths: paths(&setup.read_paths),
+        write_paths: paths(&setup.write_paths),
+    }
+}
+
 /// The first message: the header, and the library's descriptor beside it.
-fn receive_library(socket: &UnixStream) -> Result<(OwnedFd, u64), String> {
+fn receive_library(socket: &UnixStream) -> Result<OwnedFd, String> {
     let mut header = [0_u8; HEADER_BYTES];
     let mut space = [MaybeUninit::uninit(); ANCILLARY_BYTES];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -161,7 +178,7 @@ fn receive_library(socket: &UnixStream) -> Result<(OwnedFd, u64), String> {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,
     });
-    library.map(|library| (library, u64::from_be_bytes(header))).ok_or_else(|| "no library came".into())
+    library.ok_or_else(|| "no library came".into())
 }
 
 /// Bounds what a plugin can take from the machine. Where a limit can't be set the plugin runs

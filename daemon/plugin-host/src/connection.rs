@@ -125,7 +125,7 @@ impl Connection {
             tasks.spawn(async move { log_output(&out, "stdout", stdout).await });
             tasks.spawn(async move { log_output(&error, "stderr", stderr).await });
         }
-        pass_library(&ours, file, options.memory_max_mib)?;
+        pass_library(&ours, file, options)?;
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();

@@ -9,7 +9,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 /// One frame.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Frame {
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6")]
     pub(crate) body: Option<Body>,
 }
 
@@ -31,6 +31,26 @@ pub(crate) enum Body {
     /// Child → daemon: a log line of the plugin.
     #[prost(message, tag = "5")]
     Log(Log),
+    /// Daemon → child, first, right after the library's descriptor.
+    #[prost(message, tag = "6")]
+    Setup(Setup),
+}
+
+/// How the child is to live.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Setup {
+    /// Address space in MiB; 0: no limit.
+    #[prost(uint64, tag = "1")]
+    pub(crate) memory_max_mib: u64,
+    #[prost(bool, tag = "2")]
+    pub(crate) sandboxed: bool,
+    #[prost(bool, tag = "3")]
+    pub(crate) best_effort: bool,
+    /// Paths as bytes: Linux asks for no encoding.
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    pub(crate) read_paths: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub(crate) write_paths: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]

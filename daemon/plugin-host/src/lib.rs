@@ -4,6 +4,7 @@
 //! - [`child`] is the process that loads them: it knows no tokio and no configuration.
 //! - [`plugin`] is the daemon's end: starts the child, carries calls with a deadline, restarts
 //!   it after a crash or a hang.
+//! - [`mod@sandbox`] is what the child may reach; it is entered before the library is loaded.
 //! - [`measure`] keeps the figures of all plugins, their own measurements too.
 //! - [`host`] holds all plugins, as the core's `Providers` port.
 //!
@@ -19,6 +20,7 @@ pub mod host;
 mod load;
 pub mod measure;
 pub mod plugin;
+pub mod sandbox;
 mod spawn;
 
 pub use child::run_child;
@@ -26,3 +28,4 @@ pub use file::{FileError, PluginFile};
 pub use host::PluginHost;
 pub use measure::Measurements;
 pub use plugin::{Plugin, PluginOptions};
+pub use sandbox::Sandbox;

@@ -21,7 +21,7 @@ use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::{
-    Measurements, PluginFile,
+    Measurements, PluginFile, Sandbox,
     connection::{CallError, Connection},
 };
 
@@ -47,6 +47,8 @@ pub struct PluginOptions {
     pub memory_max_mib: u64,
     /// Environment variables that the process keeps.
     pub environment: Vec<String>,
+    /// What the process may reach.
+    pub sandbox: Sandbox,
 }
 
 /// A plugin with its credential scope.

@@ -1,12 +1,13 @@
 //! Starting a child process: what it is given, and what becomes of what it writes.
 
 use std::{
-    io::IoSlice,
+    io::{IoSlice, Write as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
+        unix::{ffi::OsStrExt as _, net::UnixStream},
     },
+    path::PathBuf,
     process::Stdio,
 };
 
@@ -20,6 +21,7 @@ use tokio::{
 use crate::{
     PluginFile, PluginOptions,
     child::{CHILD_ARGUMENT, HEADER_BYTES},
+    frame::{Body, Setup, encode},
 };
 
 /// Longest piece of a plugin's own output that is logged as one line; the rest of a longer line
@@ -44,16 +46,26 @@ pub(crate) fn spawn(options: &PluginOptions, socket: UnixStream) -> Result<Child
     command.spawn().map_err(|error| format!("its process can't be started ({}): {error}", options.program.display()))
 }
 
-/// Sends the first message: the memory limit, and the library's descriptor beside it.
-pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, memory_mib: u64) -> Result<(), String> {
-    let header: [u8; HEADER_BYTES] = memory_mib.to_be_bytes();
+/// Sends the first messages: the library's descriptor, then how the child is to live.
+pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, options: &PluginOptions) -> Result<(), String> {
+    let header = [0_u8; HEADER_BYTES];
     let descriptors = [file.memory().as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
     sendmsg(socket, &[IoSlice::new(&header)], &mut ancillary, SendFlags::NOSIGNAL)
-        .map(|_| ())
-        .map_err(|error| format!("its library can't be handed over: {error}"))
+        .map_err(|error| format!("its library can't be handed over: {error}"))?;
+    let paths = |paths: &[PathBuf]| paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+    let setup = Body::Setup(Setup {
+        memory_max_mib: options.memory_max_mib,
+        sandboxed: options.sandbox.enabled,
+        best_effort: options.sandbox.best_effort,
+        read_paths: paths(&options.sandbox.read_paths),
+        write_paths: paths(&options.sandbox.write_paths),
+    });
+    let bytes = encode(setup).ok_or("its sandbox names too many paths")?;
+    let mut socket = socket;
+    socket.write_all(&bytes).map_err(|error| format!("its setup can't be handed over: {error}"))
 }
 
 /// Logs what a plugin writes to its standard output or error, until it closes it.

@@ -6,4 +6,5 @@ mod c_plugin;
 mod file;
 mod isolation;
 mod misbehaviour;
+mod sandbox;
 mod world;

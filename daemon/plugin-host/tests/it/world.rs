@@ -8,7 +8,7 @@ use std::{
 };
 
 use landlord_core::ports::ProviderKey;
-use landlord_plugin_host::{Plugin, PluginFile, PluginOptions};
+use landlord_plugin_host::{Plugin, PluginFile, PluginOptions, Sandbox};
 use landlord_provider_api::{Network as _, ProviderError, v1};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -78,6 +78,8 @@ pub(crate) fn options() -> PluginOptions {
         calls_max: 64,
         memory_max_mib: 0,
         environment: vec!["PATH".into()],
+        // The fake cloud lives in files of the tests' folders.
+        sandbox: Sandbox { write_paths: vec![std::env::temp_dir()], ..Sandbox::default() },
     }
 }
 

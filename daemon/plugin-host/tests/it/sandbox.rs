@@ -1,0 +1,94 @@
+//! A plugin that tries to leave its sandbox, and is told no by the kernel.
+
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
+
+use landlord_plugin_host::{Plugin, PluginFile, PluginOptions, Sandbox};
+use landlord_provider_api::{ErrorKind, Network as _};
+use serde_json::json;
+
+use crate::world::{World, configure, key, network, options};
+
+/// How each attempt ended: `done`, or the name of the error.
+async fn attempts(world: &World, sandbox: Sandbox) -> BTreeMap<String, String> {
+    let library = world.path("escape.so");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
+        .arg(here.join("../../plugins/api/include"))
+        .arg(format!("-DFOLDER=\"{}\"", world.dir.path().display()))
+        .arg("-o")
+        .arg(&library)
+        .arg(here.join("tests/it/escape.c"))
+        .output()
+        .expect("a C compiler named cc is needed: install gcc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::write(world.path("secret"), "s").unwrap();
+    fs::write(world.path("token"), "t").unwrap();
+    fs::create_dir_all(world.path("granted")).unwrap();
+    let file = PluginFile::check(&library, None).unwrap();
+    let options = PluginOptions { sandbox, ..options() };
+    let plugin = Plugin::new(key("escape"), file, configure(&json!({})), options);
+    let error = plugin.ensure_network(network("t1")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+    let told = error.message.split(';').filter_map(|part| part.split_once('='));
+    told.map(|(what, how)| (what.to_owned(), how.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn what_is_forbidden_is_refused_and_what_is_granted_works() {
+    let world = World::new();
+    let sandbox = Sandbox {
+        read_paths: vec![world.path("token")],
+        write_paths: vec![world.path("granted")],
+        ..Sandbox::default()
+    };
+    // Granted paths must exist when the process starts.
+    fs::write(world.path("token"), "t").unwrap();
+    fs::create_dir_all(world.path("granted")).unwrap();
+    let ended = attempts(&world, sandbox).await;
+    let expected = [
+        ("read-password-file", "EACCES"),
+        ("read-proc-of-parent", "EACCES"),
+        ("read-secret", "EACCES"),
+        ("write", "EACCES"),
+        ("write-granted", "done"),
+        ("read-granted", "done"),
+        ("write-read-only", "EACCES"),
+        ("resolver", "done"),
+        ("exec", "EPERM"),
+        ("listen", "EACCES"),
+        ("ptrace", "EPERM"),
+        ("mount", "EPERM"),
+        ("namespace", "EPERM"),
+        ("bpf", "EPERM"),
+        ("keyring", "EPERM"),
+        ("kill-parent", "EPERM"),
+        ("core-dump", "EPERM"),
+    ];
+    for (what, how) in expected {
+        assert_eq!(ended.get(what).map(String::as_str), Some(how), "{what}: {ended:#?}");
+    }
+    assert_eq!(ended.len(), expected.len(), "{ended:#?}");
+}
+
+/// The same plugin without a sandbox gets further, or the test above would prove nothing.
+#[tokio::test]
+async fn without_a_sandbox_the_same_attempts_succeed() {
+    let world = World::new();
+    let ended = attempts(&world, Sandbox { enabled: false, ..Sandbox::default() }).await;
+    for what in ["read-password-file", "read-secret", "write", "exec", "listen", "ptrace"] {
+        assert_eq!(ended[what], "done", "{what}: {ended:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_granted_path_that_is_missing_is_told() {
+    let world = World::new();
+    let options = PluginOptions {
+        sandbox: Sandbox { read_paths: vec!["/no/such/token".into()], ..Sandbox::default() },
+        ..options()
+    };
+    let plugin = world.fake_with("default", json!([]), options);
+    let error = plugin.start().await.unwrap_err();
+    assert!(error.message.contains("/no/such/token") && error.message.contains("sandbox"), "{error}");
+}
