@@ -26,6 +26,20 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed
 6 conflict, 7 auth, 8 unavailable, 9 cancelled.\n\
 A TENANT is customers/CUSTOMER/tenants/TENANT, CUSTOMER/TENANT, or with --customer: TENANT or tenant/TENANT.";
 
+/// `explain`.
+#[derive(Debug, Subcommand)]
+pub enum Explain {
+    /// Where the tenants of a file would be placed: which rule chooses, and why the others do not.
+    Placement {
+        /// File with tenants; `-` is standard input.
+        #[arg(short = 'f', long = "file")]
+        file: PathBuf,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -71,6 +85,12 @@ pub enum Command {
         /// Tenant.
         #[arg(value_name = "TENANT")]
         name: String,
+    },
+    /// Tells why something is as it is.
+    Explain {
+        /// What.
+        #[command(subcommand)]
+        what: Explain,
     },
     /// Shows the provider plugins.
     Plugins {

@@ -258,3 +258,23 @@ async fn watches_go_on_over_a_restart_and_miss_nothing() {
     table.kill().await.unwrap();
     drop(folder);
 }
+
+#[tokio::test]
+async fn explain_tells_which_rule_chooses() {
+    let daemon = Daemon::start().await;
+    let file = daemon.folder.path().join("unnamed.yaml");
+    std::fs::write(&file, FILE.replace("class: small, ", "")).unwrap();
+    let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(told.stdout.contains("class small, since rule \"rest\" chooses it"), "{}", told.stdout);
+    assert!(told.stdout.contains("it asks for the label tier=gold, which is missing"), "{}", told.stdout);
+    std::fs::write(&file, FILE.replace("class: small, ", "region: nowhere, ")).unwrap();
+    let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
+    assert_eq!(told.code, 2, "{}", told.stdout);
+    assert!(
+        told.stdout.contains("nowhere") && told.stderr.contains("can't be built"),
+        "{}{}",
+        told.stdout,
+        told.stderr
+    );
+}

@@ -112,12 +112,44 @@ pub struct Catalog {
     pub accounts: BTreeMap<(ProviderName, String), String>,
 }
 
+/// What a placement rule says of a spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleVerdict {
+    /// The rule's name.
+    pub rule: String,
+    /// The class that it chooses.
+    pub class: ClassName,
+    /// The parts that do not match, in words; empty if all do.
+    pub mismatches: Vec<String>,
+}
+
 impl PlacementRule {
-    fn matches(&self, name: &TenantName, spec: &TenantSpec) -> bool {
+    /// Which parts do not match, and what they ask for.
+    fn mismatches(&self, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
+        let mut mismatches = Vec::new();
         let customer = name.customer.as_str();
-        (self.customers.is_empty() || self.customers.iter().any(|c| c == customer))
-            && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
-            && (self.regions.is_empty() || spec.region.as_ref().is_some_and(|region| self.regions.contains(region)))
+        if !self.customers.is_empty() && !self.customers.iter().any(|c| c == customer) {
+            mismatches.push(format!("it is for the customers {}, not for {customer}", self.customers.join(", ")));
+        }
+        for (key, value) in &self.labels {
+            match spec.labels.get(key) {
+                Some(has) if has == value => {}
+                Some(has) => mismatches.push(format!("it asks for the label {key}={value}, not {key}={has}")),
+                None => mismatches.push(format!("it asks for the label {key}={value}, which is missing")),
+            }
+        }
+        if !self.regions.is_empty() {
+            match &spec.region {
+                Some(region) if self.regions.contains(region) => {}
+                Some(region) => mismatches.push(format!("it is for {}, not for {region}", self.regions.join(", "))),
+                None => mismatches.push(format!("it is for {}, and no region is wished for", self.regions.join(", "))),
+            }
+        }
+        mismatches
+    }
+
+    fn matches(&self, name: &TenantName, spec: &TenantSpec) -> bool {
+        self.mismatches(name, spec).is_empty()
     }
 }
 
@@ -185,6 +217,18 @@ impl Catalog {
 }
 
 impl Catalog {
+    /// What every rule says of a spec, in the rules' order. The first without a mismatch chooses, unless the spec names
+    /// its class.
+    #[must_use]
+    pub fn verdicts(&self, name: &TenantName, spec: &TenantSpec) -> Vec<RuleVerdict> {
+        let verdict = |rule: &PlacementRule| RuleVerdict {
+            rule: rule.name.clone(),
+            class: rule.class.clone(),
+            mismatches: rule.mismatches(name, spec),
+        };
+        self.rules.iter().map(verdict).collect()
+    }
+
     /// What is wrong with a class that is not on offer; `None` if it is.
     #[must_use]
     pub fn unknown_class(&self, class: &ClassName) -> Option<Violation> {

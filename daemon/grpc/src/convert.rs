@@ -1,7 +1,7 @@
 //! Domain values as messages of the API, and specs from them.
 
 use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan, tenant::SpecInput};
-use landlord_core::{Operation, OperationOutcome, StageRecord, StageState, ports::Event};
+use landlord_core::{Offer, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
     v1,
@@ -39,11 +39,6 @@ fn condition(condition: &Condition) -> v1::Condition {
 /// A tenant as clients see it.
 pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
     let (spec, offer, status) = (&tenant.spec, &tenant.offer, &tenant.status);
-    let level = match offer.level {
-        Level::Cluster => v1::placement::Level::Cluster,
-        Level::Node => v1::placement::Level::Node,
-        Level::Namespace => v1::placement::Level::Namespace,
-    };
     let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
     v1::Tenant {
         name: tenant.name.to_string(),
@@ -61,15 +56,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         state: state(status.state).into(),
         conditions: status.conditions.iter().map(condition).collect(),
         endpoints: status.endpoints.iter().map(endpoint).collect(),
-        placement: Some(v1::Placement {
-            class: offer.class.to_string(),
-            rule: offer.rule.clone(),
-            provider: offer.provider.to_string(),
-            account: offer.account.clone(),
-            region: offer.region.clone(),
-            level: level.into(),
-            stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
-        }),
+        placement: Some(placement(offer)),
         generation: tenant.generation,
         observed_generation: status.observed_generation,
         reconciling: !matches!(status.state, State::Ready | State::Failed),
@@ -78,6 +65,24 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         update_time: Some(timestamp(tenant.update_time)),
         delete_time: tenant.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", tenant.operation),
+    }
+}
+
+/// Where a tenant is, or would be, placed.
+pub(crate) fn placement(offer: &Offer) -> v1::Placement {
+    let level = match offer.level {
+        Level::Cluster => v1::placement::Level::Cluster,
+        Level::Node => v1::placement::Level::Node,
+        Level::Namespace => v1::placement::Level::Namespace,
+    };
+    v1::Placement {
+        class: offer.class.to_string(),
+        rule: offer.rule.clone(),
+        provider: offer.provider.to_string(),
+        account: offer.account.clone(),
+        region: offer.region.clone(),
+        level: level.into(),
+        stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

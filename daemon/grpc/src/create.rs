@@ -13,16 +13,39 @@ use crate::{convert, request};
 pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (RequestKey, Result<NewTenant, Violations>) {
     let mut violations = Vec::new();
     let key = request::key("CreateTenant", &asked.request_id, asked, &mut violations);
+    let wanted = wanted(catalog, &asked.parent, &asked.tenant_id, asked.tenant.clone(), &mut violations);
+    let Some((name, spec)) = wanted else {
+        return (key, Err(Violations(violations)));
+    };
+    let offer = catalog.place(&name, &spec);
+    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
+    match offer {
+        Some(offer) if violations.is_empty() => {
+            let request = key.clone();
+            (key, Ok(NewTenant { name, spec, offer, request }))
+        }
+        _ => (key, Err(Violations(violations))),
+    }
+}
+
+/// Name and spec of what is asked for, before any placement. `None`: `violations` say why.
+pub(crate) fn wanted(
+    catalog: &Catalog,
+    parent: &str,
+    tenant_id: &str,
+    tenant: Option<v1::Tenant>,
+    violations: &mut Vec<Violation>,
+) -> Option<(TenantName, TenantSpec)> {
     let mut add = |field: &str, description: String| {
         violations.push(Violation { field: field.into(), description });
     };
-    let customer = asked.parent.strip_prefix("customers/").unwrap_or_default().parse();
+    let customer = parent.strip_prefix("customers/").unwrap_or_default().parse();
     let customer = customer.map_err(|error| add("parent", format!("must be customers/{{customer}}: {error}"))).ok();
-    let tenant = asked.tenant_id.parse::<TenantId>();
-    let tenant = tenant.map_err(|error| add("tenant_id", error.to_string())).ok();
-    let Some(resource) = asked.tenant.clone() else {
+    let id = tenant_id.parse::<TenantId>();
+    let id = id.map_err(|error| add("tenant_id", error.to_string())).ok();
+    let Some(resource) = tenant else {
         add("tenant", "is missing; it says what is ordered".into());
-        return (key, Err(Violations(violations)));
+        return None;
     };
     let class = resource.class.parse::<ClassName>().ok();
     let spec = TenantSpec::parse(convert::spec_input(resource));
@@ -33,19 +56,7 @@ pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (Requ
             violations.extend(more.0.into_iter().chain(class).map(of_tenant));
         })
         .ok();
-    let (Some(customer), Some(tenant), Some(spec)) = (customer, tenant, spec) else {
-        return (key, Err(Violations(violations)));
-    };
-    let name = TenantName { customer, tenant };
-    let offer = catalog.place(&name, &spec);
-    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
-    match offer {
-        Some(offer) if violations.is_empty() => {
-            let request = key.clone();
-            (key, Ok(NewTenant { name, spec, offer, request }))
-        }
-        _ => (key, Err(Violations(violations))),
-    }
+    Some((TenantName { customer: customer?, tenant: id? }, spec?))
 }
 
 fn of_tenant(violation: Violation) -> Violation {

@@ -7,6 +7,7 @@ mod filter;
 mod list;
 mod operation;
 mod page;
+mod place;
 mod provider;
 mod request;
 mod serve;

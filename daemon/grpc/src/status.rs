@@ -48,6 +48,11 @@ pub(crate) fn stopping() -> Status {
     status(Code::Unavailable, "DAEMON_STOPPING", message, &[])
 }
 
+/// The plugin that would build it is not up.
+pub(crate) fn provider_down(message: &str) -> Status {
+    status(Code::FailedPrecondition, "PROVIDER_DOWN", message, &[])
+}
+
 /// How a cancelled operation ends.
 pub(crate) fn cancelled() -> Status {
     status(Code::Cancelled, "CANCELLED", "cancelled, and unwound", &[])

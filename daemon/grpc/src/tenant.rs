@@ -11,7 +11,7 @@ use landlord_proto::{google::longrunning::Operation, v1};
 use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, create, list, page, request, status, update, watch};
+use crate::{Ports, convert, create, list, page, place, request, status, update, watch};
 
 /// An update without an etag is merged again into what another change made meanwhile this often;
 /// the engine writes a tenant's record a few times a second at most.
@@ -84,11 +84,24 @@ impl v1::tenant_service_server::TenantService for Tenants {
                 return Err(status::invalid(&violations));
             }
         };
+        // Told now rather than by a tenant that hangs; what was accepted before is answered as it was.
+        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+            && self.replayed(&new.name.customer, &key).await?.is_none()
+        {
+            return Err(status::provider_down(&down));
+        }
         if asked.validate_only {
             return self.validate_create(&new.name).await;
         }
         let accepted = self.ports.store.create(new).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
+    }
+
+    async fn explain_placement(
+        &self,
+        asked: Request<v1::ExplainPlacementRequest>,
+    ) -> Answer<v1::ExplainPlacementResponse> {
+        Ok(Response::new(place::explain(&self.ports, asked.into_inner())?))
     }
 
     async fn get_tenant(&self, asked: Request<v1::GetTenantRequest>) -> Answer<v1::Tenant> {

@@ -1,6 +1,6 @@
 //! Wires the parts and runs them until told to stop.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use landlord_core::ports::{Deployer, ProviderKey, Providers};
@@ -82,6 +82,9 @@ pub fn check_plugins(checked: &Checked) -> Result<()> {
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 
+/// A plugin that does not start is a mistake in its configuration, or a cloud that is away: neither is gone in a moment.
+const START_AGAIN: Duration = Duration::from_secs(15);
+
 type Plugins = BTreeMap<ProviderKey, Arc<Plugin>>;
 
 fn plugins(checked: &Checked, measurements: &Measurements) -> Result<Plugins> {
@@ -135,18 +138,21 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
     Plugin::new(setup.key.clone(), file, configure, options)
 }
 
-/// Starts every plugin in the background; one that does not start is tried again at its first
-/// call, and its tenants say so.
+/// Starts every plugin in the background; one that does not start is tried again and again.
 fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToken) {
     for (key, plugin) in plugins {
         let (key, plugin, stop) = (key.clone(), Arc::clone(plugin), stop.clone());
         tasks.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                started = plugin.start() => match started {
-                    Ok(()) => tracing::info!(plugin = %key, "plugin is ready"),
-                    Err(error) => tracing::error!(plugin = %key, %error, "plugin does not start"),
-                },
+            // Until it came up once: a class whose plugin never did takes no tenants, so no call would start it.
+            while let Some(started) = stop.run_until_cancelled(plugin.start()).await {
+                let Err(error) = started else {
+                    tracing::info!(plugin = %key, "plugin is ready");
+                    return;
+                };
+                tracing::error!(plugin = %key, %error, "plugin does not start");
+                if stop.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
+                    return;
+                }
             }
         });
     }

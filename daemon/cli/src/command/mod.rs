@@ -3,6 +3,7 @@
 mod apply;
 mod delete;
 mod describe;
+mod explain;
 mod get;
 mod wait;
 mod watch;
@@ -17,7 +18,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, Explain},
     client::Client,
     error::Error,
     name, output,
@@ -65,6 +66,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             let mut client = Client::connect(&server).await?;
             let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
             output::print(&answer.kubeconfig)
+        }
+        Command::Explain { what: Explain::Placement { file, output } } => {
+            explain::placement(&server, &file, output).await
         }
         Command::Plugins { output } => get::providers(&mut Client::connect(&server).await?, output).await,
     }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -39,6 +39,7 @@ pub struct Daemon {
     pub socket: PathBuf,
     pub store: SqliteStore,
     pub woken: Arc<AtomicUsize>,
+    pub up: Arc<AtomicBool>,
     pub stop: CancellationToken,
     pub served: JoinHandle<Result<(), ServeError>>,
     pub folder: Arc<tempfile::TempDir>,
@@ -53,7 +54,8 @@ impl Wake for Wakes {
     }
 }
 
-struct Plugins;
+#[derive(Clone)]
+struct Plugins(Arc<AtomicBool>);
 
 impl Providers for Plugins {
     fn provider(&self, _: &ProviderKey) -> Result<Arc<dyn landlord_provider_api::Provider>, Failure> {
@@ -67,7 +69,7 @@ impl Providers for Plugins {
     fn health(&self) -> Vec<ProviderHealth> {
         vec![ProviderHealth {
             key: ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() },
-            healthy: true,
+            healthy: self.0.load(Ordering::SeqCst),
             detail: "runs".into(),
             path: "/plugins/sky.so".into(),
             sha256: "ab".into(),
@@ -146,6 +148,12 @@ impl Daemon {
         Self::serve(self.folder.clone(), self.store.clone(), socket, catalog).await
     }
 
+    /// Whether the only plugin is up from now on.
+    #[allow(dead_code, reason = "shared by several test binaries")]
+    pub fn plugin_is_up(&self, up: bool) {
+        self.up.store(up, Ordering::SeqCst);
+    }
+
     /// A daemon in the place of one that has ended.
     pub async fn on(socket: &Path, store: SqliteStore) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -155,10 +163,11 @@ impl Daemon {
     async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, socket: PathBuf, catalog: Catalog) -> Self {
         let wakes = Wakes::default();
         let woken = wakes.0.clone();
+        let up = Arc::new(AtomicBool::new(true));
         let ports = Ports {
             store: Arc::new(store.clone()),
             catalog: Arc::new(catalog),
-            providers: Arc::new(Plugins),
+            providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             wake: Arc::new(wakes),
         };
@@ -174,7 +183,7 @@ impl Daemon {
             .await
         });
         is_ready.await.unwrap();
-        Self { socket, store, woken, stop, served, folder }
+        Self { socket, store, woken, up, stop, served, folder }
     }
 
     pub async fn channel(&self) -> Channel {
