@@ -15,7 +15,8 @@ pub(crate) fn down(providers: &dyn Providers, offer: &Offer) -> Option<String> {
         |health: &ProviderHealth| health.key.provider == offer.provider && health.key.credentials == offer.credentials;
     let health = providers.health().into_iter().find(is_its);
     match health {
-        Some(health) if health.healthy || health.description.is_some() => None,
+        // One that is just being started takes orders: they wait for it.
+        Some(health) if !health.start_failed => None,
         Some(health) => Some(format!(
             "class {} needs the plugin {}, which is not up: {}; see `landlord plugins` and the daemon's log",
             offer.class, health.key, health.detail

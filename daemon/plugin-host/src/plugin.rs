@@ -125,6 +125,7 @@ impl Plugin {
         ProviderHealth {
             key: self.key.clone(),
             healthy: alive.is_some(),
+            start_failed: self.description.get().is_none() && !state.last_problem.is_empty(),
             detail: match alive {
                 Some(_) => "running".into(),
                 None if state.last_problem.is_empty() => "not started".into(),

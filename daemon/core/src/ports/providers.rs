@@ -28,6 +28,8 @@ pub struct ProviderHealth {
     pub key: ProviderKey,
     /// Whether calls are let through.
     pub healthy: bool,
+    /// It never came up, and not for want of time: a start has failed.
+    pub start_failed: bool,
     /// Sentence for humans: why not, or how it runs.
     pub detail: String,
     /// Plugin file.

@@ -70,6 +70,7 @@ impl Providers for Plugins {
         vec![ProviderHealth {
             key: ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() },
             healthy: self.0.load(Ordering::SeqCst),
+            start_failed: !self.0.load(Ordering::SeqCst),
             detail: "runs".into(),
             path: "/plugins/sky.so".into(),
             sha256: "ab".into(),
