@@ -17,7 +17,10 @@ const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 /// The address is taken or not this machine's.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
     let taken = || format!("server.metrics_listen: cannot listen on {address}; another program may use it");
-    TcpListener::bind(address).await.with_context(taken)
+    let listener = TcpListener::bind(address).await.with_context(taken)?;
+    // Told, since port 0 is whichever was free.
+    tracing::info!(url = %format_args!("http://{}/metrics", listener.local_addr()?), "figures are served");
+    Ok(listener)
 }
 
 /// Serves `/metrics` until cancelled.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_proto::v1::{
     GetTenantRequest, ListTenantsRequest, Tenant, tenant::State, tenant_service_client::TenantServiceClient,
 };
-use landlord_test_harness::{World, client, world::ACCOUNT};
+use landlord_test_harness::{World, client, process::children, world::ACCOUNT};
 use serde_json::json;
 use tonic::transport::Channel;
 
@@ -113,12 +113,4 @@ fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
-}
-
-fn children(parent: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
-    threads
-        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
-        .flat_map(|line| line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect()
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use landlord_e2e::{kubernetes_world, kubernetes_world_with};
-use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
+use landlord_test_harness::{TenantFile, World, judge, process::children, world::ACCOUNT};
 use landlord_test_kube::Artifacts;
 
 /// 60 times faster than real time: about 15 s for the cloud's part.
@@ -132,15 +132,12 @@ fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 
 /// The API servers that the simulated cloud runs.
 fn api_servers(simulator: u32) -> Vec<rustix::process::Pid> {
-    let threads = std::fs::read_dir(format!("/proc/{simulator}/task")).unwrap();
-    let children = threads
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
-        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    let is_api_server = |pid: &String| {
+    let is_api_server = |pid: &u32| {
         std::fs::read(format!("/proc/{pid}/cmdline"))
             .is_ok_and(|line| String::from_utf8_lossy(&line).split('\0').any(|word| word.ends_with("kube-apiserver")))
     };
-    children.filter(is_api_server).filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?)).collect()
+    let servers = children(simulator).into_iter().filter(is_api_server);
+    servers.filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)).collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use landlord_e2e::{FAST, bare_world};
-use landlord_test_harness::{TenantFile, World, judge, simulator::Control, world::ACCOUNT};
+use landlord_test_harness::{TenantFile, World, judge, process::children, simulator::Control, world::ACCOUNT};
 use serde_json::{Value, json};
 
 /// Far above what it takes (seconds): a busy machine is no failure.
@@ -117,7 +117,7 @@ fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<
 fn kill_plugins(world: &mut World) -> Result<()> {
     let daemon = world.daemon().context("no daemon")?.pid();
     for child in children(daemon) {
-        let pid = rustix::process::Pid::from_raw(child).context("no process has the id 0")?;
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child)?).context("no process has the id 0")?;
         // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
@@ -137,6 +137,10 @@ fn lifecycle_with_crashes(world: &mut World, victim: Victim, tenant: &TenantFile
     cli.ok(&["delete", &tenant.name()])?;
     crashes += u32::from(crash_at(world, victim, &tenant.name(), "GONE")?);
     cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    let daemon = world.daemon().context("no daemon")?;
+    if let Some(status) = daemon.ended()? {
+        bail!("the daemon ended with {status} beside what was killed");
+    }
     let control = world.simulator().control();
     judge::account_is_empty(control, ACCOUNT)?;
     let journal = control.journal(since)?;
@@ -232,14 +236,4 @@ fn killed_again_and_again_it_still_ends() {
     let control = world.simulator().control();
     judge::account_is_empty(control, ACCOUNT).unwrap();
     judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
-}
-
-/// Children of all threads of a process: the plugins' processes.
-fn children(parent: u32) -> Vec<i32> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
-    threads
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
-        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
 }

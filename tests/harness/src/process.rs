@@ -14,6 +14,16 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How often a stopping process is looked at.
 const STOP_POLL: Duration = Duration::from_millis(20);
 
+/// Processes that any thread of `parent` started and that still run; none if it has ended.
+#[must_use]
+pub fn children(parent: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else { return Vec::new() };
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .flat_map(|line| line.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
 /// A running program. Dropping it kills it.
 #[derive(Debug)]
 pub struct Service {

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_test_kube::Artifacts;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Binaries, Cli, Service, Simulator, binaries::checkout, simulator::free_port};
+use crate::{Binaries, Cli, Service, Simulator, binaries::checkout};
 
 /// Account of the simulated cloud that the daemon works in.
 pub const ACCOUNT: &str = "111122223333";
@@ -51,8 +50,6 @@ impl Default for WorldOptions {
 #[derive(Debug)]
 pub struct World {
     folder: PathBuf,
-    /// Address of the daemon's figures.
-    metrics: SocketAddr,
     binaries: Binaries,
     simulator: Simulator,
     daemon: Option<Service>,
@@ -80,8 +77,7 @@ impl World {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let folder = fs::canonicalize(folder)?;
         let simulator = Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
-        let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()?));
-        let mut world = Self { folder, metrics, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
+        let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
         world.write_config(options)?;
         world.start_daemon()?;
         Ok(world)
@@ -108,10 +104,17 @@ impl World {
     /// The daemon's figures in OpenMetrics form.
     ///
     /// # Errors
-    /// No answer.
+    /// No answer, or a log that does not tell the address.
     pub fn metrics(&self) -> Result<String> {
-        let url = format!("http://{}/metrics", self.metrics);
-        Ok(ureq::get(&url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
+        // The kernel chose the port: one chosen here could be taken before a restarted daemon asks for it again.
+        let log = fs::read_to_string(self.log())?;
+        let told = log.lines().rfind(|line| line.contains("figures are served"));
+        let url = told.and_then(|line| line.split_once("url=")).context("the log tells no address of the figures")?.1;
+        Ok(ureq::get(url).call().with_context(|| format!("GET {url}"))?.body_mut().read_to_string()?)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("landlordd.log")
     }
 
     /// The daemon's configuration file.
@@ -143,8 +146,7 @@ impl World {
     /// A daemon that ends or does not listen, with the end of its log.
     pub fn start_daemon(&mut self) -> Result<()> {
         let arguments = ["--config".to_owned(), self.config().display().to_string()];
-        let log = self.folder.join("landlordd.log");
-        let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &log)?;
+        let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &self.log())?;
         let deadline = Instant::now() + START_PATIENCE;
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
             if let Some(status) = daemon.ended()? {
@@ -197,11 +199,10 @@ impl World {
         let folder = self.folder.display();
         let mut text = format!(
             "installation = 'quickstart'\n\
-             [server]\nsocket = '{}'\nmetrics_listen = '{}'\n\
+             [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
              [store]\npath = '{folder}/landlord.db'\n\
              [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
-            self.metrics,
             checkout().display(),
         );
         if let Some(kubernetes) = &options.kubernetes {
