@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, ProviderName, StackName, TenantName, TenantSpec,
+    ports::ProviderKey,
     tenant::{Violation, Violations},
 };
 
@@ -99,6 +100,14 @@ pub struct Offer {
     pub disk_size_gib: u32,
     /// The provider's own parameters.
     pub parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Offer {
+    /// The plugin, with its credential scope, that builds it.
+    #[must_use]
+    pub fn provider_key(&self) -> ProviderKey {
+        ProviderKey { provider: self.provider.clone(), credentials: self.credentials.clone() }
+    }
 }
 
 /// Everything on offer. Built from a checked configuration.

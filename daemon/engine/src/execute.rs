@@ -9,7 +9,7 @@ use landlord_core::{
     AppName, Direction, ErrorKind, Failure, Stage,
     journal::CallReport,
     plan::record_in,
-    ports::{DeployTarget, Deployer, ProviderKey, StageProgress, Work},
+    ports::{DeployTarget, Deployer, StageProgress, Work},
     stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
@@ -47,7 +47,7 @@ type Report = Result<CallReport, Failure>;
 /// Calls a stage once.
 pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
     let tenant = &work.tenant;
-    let key = ProviderKey { provider: tenant.offer.provider.clone(), credentials: tenant.offer.credentials.clone() };
+    let key = tenant.offer.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
     let Some(method) = timing::method(stage, tenant.direction) else {

@@ -11,7 +11,7 @@ use landlord_core::{
     Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
     plan::{self, Calls, Plan, Settle, Turn},
-    ports::{Claim, Commit, OperationEnd, ProviderKey, ReleasePlan, StoreError, TenantPatch, Work},
+    ports::{Claim, Commit, OperationEnd, ReleasePlan, StoreError, TenantPatch, Work},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
@@ -78,7 +78,7 @@ impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
         let work = shared.ports.store.load(claim).await?;
         let offer = &work.tenant.offer;
-        let key = ProviderKey { provider: offer.provider.clone(), credentials: offer.credentials.clone() };
+        let key = offer.provider_key();
         let releases = match (&offer.stack, &shared.ports.deployer) {
             (Some(stack), Some(deployer)) => deployer.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.

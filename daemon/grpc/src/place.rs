@@ -1,31 +1,19 @@
 //! ExplainPlacement, and whether the plugin that a placement needs is up. Changes nothing.
 
-use landlord_core::{
-    Offer,
-    ports::{ProviderHealth, Providers},
-};
+use landlord_core::{Offer, ports::Providers};
 use landlord_proto::v1;
 use tonic::Status;
 
 use crate::{Ports, convert, create, status};
 
-/// Why nothing can be built there: the plugin never came up. One that crashed since is started again by the next call.
+/// Why nothing can be built there: the plugin never came up.
 pub(crate) fn down(providers: &dyn Providers, offer: &Offer) -> Option<String> {
-    let is_its =
-        |health: &ProviderHealth| health.key.provider == offer.provider && health.key.credentials == offer.credentials;
-    let health = providers.health().into_iter().find(is_its);
-    match health {
-        // One that is just being started takes orders: they wait for it.
-        Some(health) if !health.start_failed => None,
-        Some(health) => Some(format!(
-            "class {} needs the plugin {}, which is not up: {}; see `landlord plugins` and the daemon's log",
-            offer.class, health.key, health.detail
-        )),
-        None => Some(format!(
-            "class {} needs the plugin {} with the credentials {}, which the daemon does not have",
-            offer.class, offer.provider, offer.credentials
-        )),
-    }
+    let key = offer.provider_key();
+    let why = providers.start_failure(&key)?;
+    let class = &offer.class;
+    Some(format!(
+        "class {class} needs the plugin {key}, which is not up: {why}; see `landlord plugins` and the daemon's log"
+    ))
 }
 
 /// Where a specification would be placed, and why there.

@@ -264,6 +264,9 @@ impl landlord_core::ports::Providers for NoPlugins {
     ) -> Option<landlord_provider_api::v1::DescribeResponse> {
         None
     }
+    fn start_failure(&self, _: &landlord_core::ports::ProviderKey) -> Option<String> {
+        None
+    }
     fn health(&self) -> Vec<landlord_core::ports::ProviderHealth> {
         Vec::new()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use landlord_core::{
     ErrorKind, Failure, Stage, StageState, Tenant, Timestamp,
-    ports::{KubeAccess, KubeCredentials, ProviderKey, Providers, TenantStore},
+    ports::{KubeAccess, KubeCredentials, Providers, TenantStore},
 };
 use landlord_provider_api::v1;
 
@@ -32,8 +32,7 @@ impl KubeAccess for OperatorAccess {
         if cluster.is_some_and(|record| record.state != StageState::Done) {
             return Err(too_early());
         }
-        let key =
-            ProviderKey { provider: tenant.offer.provider.clone(), credentials: tenant.offer.credentials.clone() };
+        let key = tenant.offer.provider_key();
         let scope = v1::Scope {
             installation: self.installation.clone(),
             tenant_uid: tenant.uid.to_string(),

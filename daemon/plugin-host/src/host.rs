@@ -37,6 +37,10 @@ impl Providers for PluginHost {
         self.plugins.get(key)?.description().cloned()
     }
 
+    fn start_failure(&self, key: &ProviderKey) -> Option<String> {
+        self.plugins.get(key).map_or_else(|| Some("it is not configured".into()), |plugin| plugin.start_failure())
+    }
+
     fn health(&self) -> Vec<ProviderHealth> {
         self.plugins.values().map(|plugin| plugin.health()).collect()
     }

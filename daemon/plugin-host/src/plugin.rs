@@ -116,6 +116,12 @@ impl Plugin {
         self.description.get()
     }
 
+    /// Why it never came up; `None` if it once did, or if no start has failed yet.
+    pub(crate) fn start_failure(&self) -> Option<String> {
+        let problem = self.state.lock().last_problem.clone();
+        (self.description.get().is_none() && !problem.is_empty()).then_some(problem)
+    }
+
     /// How it is doing.
     #[must_use]
     pub fn health(&self) -> ProviderHealth {
@@ -125,7 +131,6 @@ impl Plugin {
         ProviderHealth {
             key: self.key.clone(),
             healthy: alive.is_some(),
-            start_failed: self.description.get().is_none() && !state.last_problem.is_empty(),
             detail: match alive {
                 Some(_) => "running".into(),
                 None if state.last_problem.is_empty() => "not started".into(),

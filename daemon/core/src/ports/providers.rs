@@ -28,8 +28,6 @@ pub struct ProviderHealth {
     pub key: ProviderKey,
     /// Whether calls are let through.
     pub healthy: bool,
-    /// It never came up, and not for want of time: a start has failed.
-    pub start_failed: bool,
     /// Sentence for humans: why not, or how it runs.
     pub detail: String,
     /// Plugin file.
@@ -56,6 +54,10 @@ pub trait Providers: Send + Sync + 'static {
 
     /// The plugin's description, as read when it first became ready.
     fn description(&self, key: &ProviderKey) -> Option<v1::DescribeResponse>;
+
+    /// Why a provider takes no new work: it is not configured, or it never came up and a start has failed. `None`: it is
+    /// up, was up (the next call starts it again), or is being started for the first time.
+    fn start_failure(&self, key: &ProviderKey) -> Option<String>;
 
     /// Health of all.
     fn health(&self) -> Vec<ProviderHealth>;

@@ -297,6 +297,10 @@ impl Providers for Only {
         None
     }
 
+    fn start_failure(&self, _: &ProviderKey) -> Option<String> {
+        None
+    }
+
     fn health(&self) -> Vec<ProviderHealth> {
         Vec::new()
     }

@@ -66,11 +66,14 @@ impl Providers for Plugins {
         None
     }
 
+    fn start_failure(&self, _: &ProviderKey) -> Option<String> {
+        (!self.0.load(Ordering::SeqCst)).then(|| "its start failed".into())
+    }
+
     fn health(&self) -> Vec<ProviderHealth> {
         vec![ProviderHealth {
             key: ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() },
             healthy: self.0.load(Ordering::SeqCst),
-            start_failed: !self.0.load(Ordering::SeqCst),
             detail: "runs".into(),
             path: "/plugins/sky.so".into(),
             sha256: "ab".into(),
