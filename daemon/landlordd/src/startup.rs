@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_core::ports::{Deployer, ProviderKey, Providers};
 use landlord_engine::{BucketFigures, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{Listen, Ports};
-use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions, Sandbox};
+use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::{SqliteOptions, SqliteStore};
 use prometheus_client::registry::Registry;
@@ -128,12 +128,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         calls_max: provider.calls_max,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
-        sandbox: Sandbox {
-            enabled: provider.sandbox.enabled,
-            best_effort: provider.sandbox.best_effort,
-            read_paths: provider.sandbox.read_paths.clone(),
-            write_paths: provider.sandbox.write_paths.clone(),
-        },
+        sandbox: provider.sandbox.clone(),
     };
     Plugin::new(setup.key.clone(), file, configure, options)
 }

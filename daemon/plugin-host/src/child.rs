@@ -40,7 +40,7 @@ pub const CHILD_ARGUMENT: &str = "plugin-child";
 /// Room for the one descriptor that is passed.
 const ANCILLARY_BYTES: usize = rustix::cmsg_space!(ScmRights(1));
 /// What the library's descriptor travels beside: a socket carries none alone.
-pub(crate) const HEADER_BYTES: usize = 8;
+pub(crate) const HEADER_BYTES: usize = 1;
 
 struct Socket(Mutex<UnixStream>);
 

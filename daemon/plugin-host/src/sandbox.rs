@@ -4,8 +4,8 @@
 //! - Files by Landlock (<https://docs.kernel.org/userspace-api/landlock.html>): what TLS, name resolution, time zones and
 //!   the dynamic loader read, and what the configuration adds. Nothing can be written but what it names.
 //! - System calls by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>): no other program, no look into
-//!   other processes, no mounts, no namespaces, no kernel interfaces that a client of a cloud never needs. They answer
-//!   EPERM.
+//!   other processes, no mounts, no entering of namespaces (`unshare`, `setns`; the flags of `clone` are not looked at),
+//!   no kernel interfaces that a client of a cloud never needs. They answer EPERM.
 //! - No listening TCP socket and no signal to other processes, where the kernel's Landlock knows them.
 
 use std::{
@@ -18,6 +18,7 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use serde::{Deserialize, Serialize};
 
 /// The newest Landlock that this code knows the rights of; an older kernel enforces those that it has.
 const NEWEST: ABI = ABI::V6;
@@ -52,12 +53,13 @@ const READABLE: [&str; 22] = [
     "/dev/random",
 ];
 
-/// What a plugin's process may do beyond computing and talking to the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a plugin's process may do beyond computing and talking to the network. The form is the configuration's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sandbox {
     /// Whether there is one. Without it the process may do whatever the daemon's user may.
     pub enabled: bool,
-    /// Go on with what the kernel can enforce, if that is less than all of it.
+    /// Go on where the kernel enforces no Landlock or refuses the filter of system calls.
     pub best_effort: bool,
     /// Further files and folders that may be read, such as a token that the platform rotates.
     pub read_paths: Vec<PathBuf>,
@@ -80,7 +82,7 @@ pub(crate) fn enter(sandbox: &Sandbox) -> Result<(), String> {
         return Ok(());
     }
     let weaker = "set providers.NAME.sandbox.best_effort = true to go on with less, or sandbox.enabled = false";
-    let status = files(sandbox).map_err(|error| format!("the sandbox's files can't be set up: {error}; {weaker}"))?;
+    let status = files(sandbox).map_err(|error| format!("the sandbox's files can't be set up: {error}"))?;
     if status == RulesetStatus::NotEnforced && !sandbox.best_effort {
         return Err(format!("this kernel enforces no Landlock (Linux 5.13 or newer with it switched on); {weaker}"));
     }
@@ -126,7 +128,10 @@ fn allow(
     let opened = match PathFd::new(path) {
         Ok(opened) => opened,
         Err(_) if may_be_absent => return Ok(ruleset),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+        Err(error) => {
+            let remedy = "make it exist, or take it out of providers.NAME.sandbox";
+            return Err(format!("{}: {error}; {remedy}", path.display()));
+        }
     };
     // Rights of folders mean nothing on a file, and strict kernels refuse them there.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };

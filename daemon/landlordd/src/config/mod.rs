@@ -17,6 +17,7 @@ pub use print::print;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use landlord_core::{Class, PlacementRule};
+use landlord_plugin_host::Sandbox;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured.
@@ -213,7 +214,7 @@ pub struct Provider {
     pub environment: Vec<String>,
     /// What the plugin's process may reach.
     #[serde(default)]
-    pub sandbox: SandboxConfig,
+    pub sandbox: Sandbox,
     /// Other figures for the plugin's rate buckets, by bucket name.
     #[serde(default)]
     pub rate_buckets: BTreeMap<String, RateBucket>,
@@ -222,26 +223,6 @@ pub struct Provider {
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// Credential scopes by name; each runs in a process of its own.
     pub credentials: BTreeMap<String, Credentials>,
-}
-
-/// What a plugin's process may reach beyond what every client of a cloud reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SandboxConfig {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// Go on with what the kernel can enforce.
-    pub best_effort: bool,
-    /// Further files and folders that may be read.
-    pub read_paths: Vec<PathBuf>,
-    /// Files and folders that may be written.
-    pub write_paths: Vec<PathBuf>,
-}
-
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self { enabled: true, best_effort: false, read_paths: Vec::new(), write_paths: Vec::new() }
-    }
 }
 
 /// A rate limit that replaces the plugin's figure.

@@ -1,30 +1,17 @@
 //! Plugins in C: the contract does not lean on Rust, and what does not keep it is refused.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use landlord_plugin_host::{Plugin, PluginFile};
 use landlord_provider_api::{ErrorKind, Network as _, v1};
 use serde_json::json;
 
-use crate::world::{World, configure, key, network, options};
+use crate::world::{World, compile, configure, key, network, options};
 
 fn library(world: &World, defines: &[&str]) -> PathBuf {
     let path = world.path("c.so");
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
-        .arg(here.join("../../plugins/api/include"))
-        .args(defines.iter().map(|define| format!("-D{define}")))
-        .arg("-o")
-        .arg(&path)
-        .arg(here.join("tests/it/plugin.c"))
-        .output()
-        .expect("a C compiler named cc is needed: install gcc");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let defines = defines.iter().map(|define| format!("-D{define}"));
+    compile("plugin.c", &path, &["-std=c11".to_owned()].into_iter().chain(defines).collect::<Vec<_>>());
     path
 }
 

@@ -1,27 +1,19 @@
 //! A plugin that tries to leave its sandbox, and is told no by the kernel.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
-use landlord_plugin_host::{Plugin, PluginFile, PluginOptions, Sandbox};
+use landlord_core::ports::Providers as _;
+use landlord_plugin_host::{Plugin, PluginFile, PluginHost, PluginOptions, Sandbox};
 use landlord_provider_api::{ErrorKind, Network as _};
 use serde_json::json;
 
-use crate::world::{World, configure, key, network, options};
+use crate::world::{World, compile, configure, key, network, options};
 
 /// How each attempt ended: `done`, or the name of the error.
 async fn attempts(world: &World, sandbox: Sandbox) -> BTreeMap<String, String> {
     let library = world.path("escape.so");
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new("cc")
-        .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
-        .arg(here.join("../../plugins/api/include"))
-        .arg(format!("-DFOLDER=\"{}\"", world.dir.path().display()))
-        .arg("-o")
-        .arg(&library)
-        .arg(here.join("tests/it/escape.c"))
-        .output()
-        .expect("a C compiler named cc is needed: install gcc");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let folder = format!("-DFOLDER=\"{}\"", world.dir.path().display());
+    compile("escape.c", &library, &["-std=gnu11".to_owned(), folder]);
     fs::write(world.path("secret"), "s").unwrap();
     fs::write(world.path("token"), "t").unwrap();
     fs::create_dir_all(world.path("granted")).unwrap();
@@ -89,6 +81,11 @@ async fn a_granted_path_that_is_missing_is_told() {
         ..options()
     };
     let plugin = world.fake_with("default", json!([]), options);
+    let host = PluginHost::new([(key("default"), Arc::clone(&plugin))].into());
+    assert_eq!(host.start_failure(&key("default")), None, "no start has failed yet");
     let error = plugin.start().await.unwrap_err();
     assert!(error.message.contains("/no/such/token") && error.message.contains("sandbox"), "{error}");
+    assert!(error.message.contains("make it exist"), "no remedy that helps: {error}");
+    assert!(host.start_failure(&key("default")).is_some_and(|why| why.contains("/no/such/token")));
+    assert!(host.start_failure(&key("other")).is_some_and(|why| why.contains("not configured")));
 }

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -85,6 +86,21 @@ pub(crate) fn options() -> PluginOptions {
 
 pub(crate) fn short() -> PluginOptions {
     PluginOptions { call_deadline: SHORT_DEADLINE, ..options() }
+}
+
+/// Compiles a plugin in C from `source` beside these tests.
+pub(crate) fn compile(source: &str, library: &Path, flags: &[String]) {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new("cc")
+        .args(["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-I"])
+        .arg(here.join("../../plugins/api/include"))
+        .args(flags)
+        .arg("-o")
+        .arg(library)
+        .arg(here.join("tests/it").join(source))
+        .output()
+        .expect("a C compiler named cc is needed: install gcc");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// The fake plugin's library, which cargo puts beside this program.
