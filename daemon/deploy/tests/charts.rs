@@ -1,41 +1,12 @@
 //! The shipped charts by themselves: lint, every way of rendering them, and what their schemas
 //! refuse. No cluster.
 
-use std::{
-    path::Path,
-    process::{Command, Output},
-};
+#[path = "support/shipped.rs"]
+mod shipped;
 
 use anyhow::{Result, ensure};
-use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
-
-const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
-
-fn contract() -> Value {
-    json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
-}
-
-fn helm(arguments: &[&str], chart: &str, values: &Value) -> Result<Output> {
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("values.json");
-    std::fs::write(&file, values.to_string())?;
-    let charts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver/charts");
-    let chart = charts.join(chart);
-    // The first run on a machine builds it, which takes minutes: say so.
-    let artifacts = Artifacts::ensure(&mut |line| {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "{line}");
-    })?;
-    let output = Command::new(&artifacts.helm)
-        .args(arguments)
-        .arg(chart)
-        .arg("--values")
-        .arg(file)
-        .env("HOME", folder.path())
-        .output()?;
-    Ok(output)
-}
+use shipped::{CHARTS, contract, helm};
 
 fn merged(change: &Value) -> Value {
     let mut values = contract();

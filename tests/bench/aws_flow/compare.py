@@ -26,7 +26,8 @@ import boto3
 
 HERE = pathlib.Path(__file__).parent
 REGION = "eu-central-1"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION}
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION}
 ACCOUNT = "000000000000"
 ADDONS = ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent"]
 START_SECONDS = 60
@@ -231,7 +232,7 @@ def by_ansible(url, tenants, folder, _modules):
     hosts = {tenant["name"]: {} for tenant in tenants}
     inventory = {"tenants": {"hosts": hosts}}
     pathlib.Path(folder, "inventory.yml").write_text(json.dumps(inventory))
-    values = {"endpoint": url, "region": REGION, "ansible_python_interpreter": sys.executable,
+    values = {"ansible_python_interpreter": sys.executable,
               "specs": {tenant["name"]: tenant for tenant in tenants}}
     pathlib.Path(folder, "values.json").write_text(json.dumps(values))
     command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), "-i", "inventory.yml", "--forks",
@@ -247,8 +248,8 @@ def by_cdk(url, tenants, folder, modules):
                str(len(tenants)), "--method", "direct", "--progress", "events", "--app",
                f"{sys.executable} {HERE / 'cdk_app.py'}", "--output", os.path.join(folder, "out")]
     env = {"AWS_ENDPOINT_URL": url, "FLOW_SPECS": str(file), "HOME": folder, "CDK_DISABLE_VERSION_CHECK": "1",
-           "CI": "true", "AWS_REGION": REGION, "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
-           "CDK_CLI_DISABLE_TELEMETRY": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
+           "CI": "true", "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+           "CDK_DISABLE_CLI_TELEMETRY": "true"}
     return timed(command, env, folder)
 
 

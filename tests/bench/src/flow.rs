@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use landlord_test_harness::Binaries;
+use landlord_test_kube::cache_folder;
 use sha2::{Digest as _, Sha256};
 
 use crate::say;
@@ -18,10 +19,8 @@ fn sources() -> PathBuf {
 
 /// A folder in the cache for what `content` asks for; made anew if a run before did not finish it.
 fn environment(content: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let home = || std::env::home_dir().map(|home| home.join(".cache/landlord"));
-    let cache = std::env::var_os("LANDLORD_CACHE_DIR").map(PathBuf::from).or_else(home).context("HOME is not set")?;
     let key = hex::encode(&Sha256::digest(content)[..8]);
-    let folder = cache.join("bench").join(key);
+    let folder = cache_folder()?.join("bench").join(key);
     let done = folder.join("installed");
     if !done.is_file() {
         // What an interrupted run left is of no use; there may be nothing.

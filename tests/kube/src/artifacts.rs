@@ -110,10 +110,17 @@ impl Artifacts {
 
 /// `…/landlord/kube/<key>`, whether or not it exists.
 fn folder() -> Result<PathBuf> {
-    Ok(cache_root(|name| std::env::var_os(name))?.join("kube").join(key(&go_version()?)))
+    Ok(cache_folder()?.join("kube").join(key(&go_version()?)))
 }
 
-/// The project's cache folder by the environment `variable`.
+/// The project's cache folder, for everything that outlives a clone: `LANDLORD_CACHE_DIR`, or `landlord` in the user's.
+///
+/// # Errors
+/// No variable of the environment names one.
+pub fn cache_folder() -> Result<PathBuf> {
+    cache_root(|name| std::env::var_os(name))
+}
+
 fn cache_root(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("LANDLORD_CACHE_DIR")

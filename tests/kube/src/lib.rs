@@ -47,7 +47,7 @@ mod process;
 #[cfg(feature = "cluster")]
 mod ready;
 
-pub use artifacts::Artifacts;
+pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
 pub use error::{Error, Result};
 

@@ -7,12 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use landlord_test_kube::cache_folder;
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    report::{checkout, run, say},
-    setup::cache_folder,
-};
+use crate::report::{checkout, run, say};
 
 const MISSING: &str = "install Python 3.11 or newer (Debian: python3 python3-venv)";
 

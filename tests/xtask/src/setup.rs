@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
-use landlord_test_kube::Artifacts;
+use anyhow::{Result, bail};
+use landlord_test_kube::{Artifacts, cache_folder};
 
 use crate::{
     python,
@@ -30,18 +30,6 @@ const TOOLS: [(&str, &str, &str); 5] = [
 pub(crate) struct Setup {
     /// Python environments by name.
     pub(crate) venvs: Vec<python::Venv>,
-}
-
-/// Folder for everything that outlives a clone.
-pub(crate) fn cache_folder() -> Result<PathBuf> {
-    if let Some(folder) = std::env::var_os("LANDLORD_CACHE_DIR") {
-        return Ok(folder.into());
-    }
-    if let Some(folder) = std::env::var_os("XDG_CACHE_HOME") {
-        return Ok(PathBuf::from(folder).join("landlord"));
-    }
-    let home = std::env::var_os("HOME").context("HOME is not set; set LANDLORD_CACHE_DIR")?;
-    Ok(PathBuf::from(home).join(".cache/landlord"))
 }
 
 /// Checks the toolchains and makes what is missing.

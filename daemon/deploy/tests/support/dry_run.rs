@@ -1,24 +1,22 @@
 //! The shipped charts as the API server would take them, without taking them.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
 
-use super::{NAMESPACE, Scene, stacks};
-
-const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
+use super::{
+    NAMESPACE, Scene,
+    shipped::{CHARTS, contract, helm},
+};
 
 impl Scene {
     /// Renders every chart and applies it with `--dry-run=server`: schemas, defaulting and admission (Pod Security
     /// `restricted` of the stack's namespace) are the real API server's.
     pub(crate) fn charts_pass_a_server_side_dry_run(&self) -> Result<()> {
         for chart in CHARTS {
-            let manifest = self.rendered(chart)?;
-            let told = self.dry_run(&manifest).with_context(|| chart.to_owned())?;
+            let rendered = helm(&["template", "--namespace", NAMESPACE, chart], chart, &contract())?;
+            ensure!(rendered.status.success(), "{chart}: {}", String::from_utf8_lossy(&rendered.stderr));
+            let told = self.dry_run(&String::from_utf8(rendered.stdout)?).with_context(|| chart.to_owned())?;
             ensure!(told.contains("server dry run"), "{chart}: {told}");
             ensure!(!told.contains("would violate PodSecurity"), "{chart}: {told}");
         }
@@ -27,24 +25,6 @@ impl Scene {
         let refused = self.dry_run(privileged).err().context("a privileged pod was not refused")?;
         ensure!(refused.to_string().contains("violates PodSecurity"), "{refused}");
         Ok(())
-    }
-
-    fn rendered(&self, chart: &str) -> Result<String> {
-        let values = self.folder.path().join("dry-run.json");
-        let contract = json!({
-            "customer": { "id": "acme", "domain": "acme.example.com" },
-            "storage": { "size": "10Gi" },
-        });
-        std::fs::write(&values, contract.to_string())?;
-        let folder: PathBuf = stacks().join("ai-fileserver/charts").join(chart);
-        let output = Command::new(&self.artifacts.helm)
-            .args(["template", chart, "--namespace", NAMESPACE, "--values"])
-            .arg(values)
-            .arg(folder)
-            .env("HOME", self.folder.path())
-            .output()?;
-        ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
     }
 
     fn dry_run(&self, manifest: &str) -> Result<String> {

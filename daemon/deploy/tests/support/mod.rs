@@ -1,6 +1,7 @@
 //! A cluster with a cloud kept in memory, and a deployer whose Helm writes down how it is called.
 
 mod dry_run;
+mod shipped;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +27,8 @@ use landlord_test_kube::{
 };
 use parking_lot::Mutex;
 use serde_json::Value;
+use shipped::artifacts;
+pub(crate) use shipped::stacks;
 
 /// Namespace of the stack.
 pub(crate) const NAMESPACE: &str = "ai-fileserver";
@@ -81,18 +84,6 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
     pub(crate) deployer: HelmDeployer,
     pub(crate) cloud: Arc<MemoryCloud>,
-}
-
-pub(crate) fn artifacts() -> Result<Artifacts> {
-    // The first run on a machine builds them, which takes minutes: say so.
-    Ok(Artifacts::ensure(&mut |line| {
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "{line}");
-    })?)
-}
-
-pub(crate) fn stacks() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks")
 }
 
 impl Scene {

@@ -1,0 +1,44 @@
+//! The charts as they are shipped, and the real Helm to ask about them. Knows no cluster.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use anyhow::Result;
+use landlord_test_kube::Artifacts;
+use serde_json::{Value, json};
+
+pub(crate) const CHARTS: [&str; 4] = ["sftpgo", "qdrant", "ollama", "open-webui"];
+
+/// The least values that a chart takes.
+pub(crate) fn contract() -> Value {
+    json!({ "customer": { "id": "acme", "domain": "acme.example.com" }, "storage": { "size": "10Gi" } })
+}
+
+pub(crate) fn artifacts() -> Result<Artifacts> {
+    // The first run on a machine builds them, which takes minutes: say so.
+    Ok(Artifacts::ensure(&mut |line| {
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "{line}");
+    })?)
+}
+
+pub(crate) fn stacks() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks")
+}
+
+/// Runs Helm on a chart, in a home folder of its own.
+pub(crate) fn helm(arguments: &[&str], chart: &str, values: &Value) -> Result<Output> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("values.json");
+    std::fs::write(&file, values.to_string())?;
+    let output = Command::new(artifacts()?.helm)
+        .args(arguments)
+        .arg(stacks().join("ai-fileserver/charts").join(chart))
+        .arg("--values")
+        .arg(file)
+        .env("HOME", folder.path())
+        .output()?;
+    Ok(output)
+}
