@@ -11,6 +11,10 @@ use landlord_core::{Stage, TenantUid};
 
 use super::{Costs, bucket::Bucket};
 
+/// Tenants whose last grant is remembered. Past it all start anew, which costs one round of
+/// fairness and bounds the memory.
+const REMEMBERED_MAX: usize = 20_000;
+
 /// What a call is for; the first comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
@@ -81,8 +85,7 @@ impl Queue {
         let wait = self.serve(buckets, asker, step, now);
         if wait.is_zero() {
             self.places.retain(|place| !place.is_of(asker));
-            if self.places.is_empty() {
-                // Nobody waits: who was served when is no matter of fairness any more.
+            if self.tenants.len() > REMEMBERED_MAX {
                 self.customers.clear();
                 self.tenants.clear();
             }
