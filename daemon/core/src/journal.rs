@@ -59,8 +59,6 @@ pub struct CallReport {
     pub status: Option<Vec<u8>>,
     /// What a delete removed.
     pub removed: Vec<RemovedObject>,
-    /// Calls by the provider's rate bucket that it really took; empty: not told.
-    pub used: Vec<(String, u32)>,
 }
 
 /// The intent of a stage, to be durable before its first call. `earlier` is the record of an
@@ -175,9 +173,8 @@ fn failed(
     now: Timestamp,
 ) -> StageRecord {
     let mut after = before.clone();
+    after.failing_since = before.failing_since.or(Some(now));
     if failure.kind != ErrorKind::Throttled {
-        // Throttling delays and never fails: the time that it takes is not trouble.
-        after.failing_since = before.failing_since.or(Some(now));
         after.failures = before.failures.saturating_add(1);
         after.attempt = before.attempt.saturating_add(1);
     }

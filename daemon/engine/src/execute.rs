@@ -6,7 +6,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    AppName, Direction, ErrorKind, Failure, Stage, StageState,
+    AppName, Direction, ErrorKind, Failure, Stage,
     journal::CallReport,
     plan::record_in,
     ports::{DeployTarget, Deployer, StageProgress, Work},
@@ -15,11 +15,7 @@ use landlord_core::{
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
 
-use crate::{
-    Shared,
-    limits::{Asker, LimitKey, Urgency},
-    request, timing,
-};
+use crate::{Shared, limits::LimitKey, request, timing};
 
 /// Longest call of the deploy stage, which never waits for workloads: a Helm run on a slow API
 /// server takes a minute. A call that hangs must not hold its tenant's lease for ever.
@@ -71,7 +67,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         shared.limits.learn(&limit_key, description, &options);
     }
     let costs = timing::costs(method, description.as_ref());
-    if let Err(wait) = shared.limits.acquire(&limit_key, &asker(work, stage), &costs).await {
+    if let Err(wait) = shared.limits.acquire(&limit_key, &costs).await {
         let mut failure = Failure::new(ErrorKind::Throttled, "waiting for the account's rate limit");
         failure.retry_after_ms = u64::try_from(wait.as_millis()).ok();
         return Err(failure);
@@ -81,24 +77,9 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         Err(failure) if failure.kind == ErrorKind::Throttled => {
             shared.limits.throttled(&limit_key, &costs, &failure.bucket, failure.retry_after());
         }
-        Err(_) => shared.limits.succeeded(&limit_key, &costs, &[]),
-        Ok(report) => shared.limits.succeeded(&limit_key, &costs, &report.used),
+        _ => shared.limits.succeeded(&limit_key, &costs),
     }
     report
-}
-
-fn asker(work: &Work, stage: &Stage) -> Asker {
-    let tenant = &work.tenant;
-    let record = record_in(work, tenant.direction, stage);
-    let looked = record.is_some_and(|record| record.poll_time > record.start_time);
-    let urgency = match record {
-        Some(record) if record.state == StageState::Done => Urgency::Drift,
-        Some(record) if record.failure.as_ref().is_some_and(|f| f.kind != ErrorKind::Throttled) => Urgency::Repair,
-        _ if looked => Urgency::Poll,
-        _ if tenant.direction == Direction::Absent => Urgency::Repair,
-        _ => Urgency::Change,
-    };
-    Asker { customer: tenant.name.customer.to_string(), tenant: tenant.uid, stage: stage.clone(), urgency }
 }
 
 struct Call<'a> {
@@ -381,18 +362,12 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
     let silent = || ProviderError::new(ErrorKind::Internal, "the plugin answered without an outcome");
     let progress = progress.ok_or_else(silent)?;
     let removed = progress.removed.into_iter().map(object).collect();
-    let used = progress.used.into_iter().map(|used| (used.bucket, used.calls)).collect();
     let status = status.map(Message::encode_to_vec);
     Ok(match progress.outcome.ok_or_else(silent)? {
-        Outcome::Ready(ready) => CallReport {
-            done: true,
-            checkpoint: Some(ready.checkpoint),
-            status,
-            removed,
-            used,
-            ..CallReport::default()
-        },
-        Outcome::Gone(_) => CallReport { done: true, removed, used, ..CallReport::default() },
+        Outcome::Ready(ready) => {
+            CallReport { done: true, checkpoint: Some(ready.checkpoint), status, removed, ..CallReport::default() }
+        }
+        Outcome::Gone(_) => CallReport { done: true, removed, ..CallReport::default() },
         Outcome::Pending(pending) => CallReport {
             done: false,
             poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
@@ -400,7 +375,6 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
             status: None,
             removed,
-            used,
         },
     })
 }

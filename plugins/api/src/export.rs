@@ -18,7 +18,7 @@ use crate::{
         ABI_MAJOR, ABI_MINOR, Buffer, Completion, HostTable, MAGIC, PluginTable, STATUS_ERROR, STATUS_OK, STATUS_PANIC,
         Slice,
     },
-    log, usage, v1,
+    log, v1,
 };
 
 /// Threads of a plugin's runtime: cloud calls wait for the network, one core is plenty.
@@ -214,7 +214,7 @@ async fn handle<P: ProviderPlugin>(
         let problem = format!("{} before Configure", method.name());
         return Err(ProviderError::new(ErrorKind::Internal, problem));
     };
-    usage::counted(dispatch(provider, method, request)).await
+    dispatch(provider, method, request).await
 }
 
 fn decode<M: Message + Default>(method: Method, request: &[u8]) -> Result<M, ProviderError> {
@@ -230,29 +230,19 @@ async fn dispatch<P: ProviderPlugin>(provider: &P, method: Method, request: &[u8
             provider.$function(decode(method, request)?).await?.encode_to_vec()
         };
     }
-    // Answers with progress also say what the call took from the rate buckets.
-    macro_rules! progress {
-        ($function:ident) => {{
-            let mut answer = provider.$function(decode(method, request)?).await?;
-            if let Some(progress) = answer.progress.as_mut().filter(|progress| progress.used.is_empty()) {
-                progress.used = usage::used();
-            }
-            answer.encode_to_vec()
-        }};
-    }
     Ok(match method {
         Method::Describe | Method::Configure => Vec::new(),
         Method::Validate => run!(validate),
-        Method::EnsureNetwork => progress!(ensure_network),
-        Method::EnsureCluster => progress!(ensure_cluster),
-        Method::EnsureAddons => progress!(ensure_addons),
+        Method::EnsureNetwork => run!(ensure_network),
+        Method::EnsureCluster => run!(ensure_cluster),
+        Method::EnsureAddons => run!(ensure_addons),
         Method::KubeAccess => run!(kube_access),
-        Method::EnsureNodePool => progress!(ensure_node_pool),
-        Method::EnsureDnsZone => progress!(ensure_dns_zone),
-        Method::EnsureDnsRecords => progress!(ensure_dns_records),
-        Method::EnsureIdentity => progress!(ensure_identity),
-        Method::Observe => progress!(observe),
-        Method::Delete => progress!(delete),
+        Method::EnsureNodePool => run!(ensure_node_pool),
+        Method::EnsureDnsZone => run!(ensure_dns_zone),
+        Method::EnsureDnsRecords => run!(ensure_dns_records),
+        Method::EnsureIdentity => run!(ensure_identity),
+        Method::Observe => run!(observe),
+        Method::Delete => run!(delete),
         Method::ListOwned => run!(list_owned),
     })
 }

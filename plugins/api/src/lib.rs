@@ -9,7 +9,6 @@ pub mod export;
 mod log;
 pub mod method;
 pub mod provider;
-pub mod usage;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

@@ -13,27 +13,22 @@ pub(crate) struct Action {
     pub(crate) permission: &'static str,
 }
 
-/// The rate bucket that a call of a service (by its signing name) is taken from.
-pub(crate) fn bucket(service: &str, action: &str) -> &'static str {
-    let read = ["Describe", "List", "Get"].iter().any(|p| action.starts_with(p));
-    match (service, read) {
-        ("eks", true) => "eks/read",
-        ("eks", false) => "eks/write",
-        ("cloudformation", true) => "cloudformation/read",
-        ("cloudformation", false) => "cloudformation/write",
-        ("route53", _) => "route53/all",
-        ("ec2", true) => "ec2/read",
-        ("ec2", false) => "ec2/write",
-        ("elasticloadbalancing", _) => "elasticloadbalancing/all",
-        ("tagging", _) => "tagging/read",
-        (_, _) => "sts/all",
-    }
-}
-
 impl Action {
     /// The rate bucket that a call is taken from.
     pub(crate) fn bucket(self) -> &'static str {
-        bucket(self.service, self.name)
+        let read = ["Describe", "List", "Get"].iter().any(|p| self.name.starts_with(p));
+        match (self.service, read) {
+            ("eks", true) => "eks/read",
+            ("eks", false) => "eks/write",
+            ("cloudformation", true) => "cloudformation/read",
+            ("cloudformation", false) => "cloudformation/write",
+            ("route53", _) => "route53/all",
+            ("ec2", true) => "ec2/read",
+            ("ec2", false) => "ec2/write",
+            ("elasticloadbalancing", _) => "elasticloadbalancing/all",
+            ("tagging", _) => "tagging/read",
+            (_, _) => "sts/all",
+        }
     }
 
     #[cfg(test)]

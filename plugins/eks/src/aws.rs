@@ -126,28 +126,27 @@ impl Aws {
         };
         let (here, global) = (config(region), config(GLOBAL_REGION));
         macro_rules! client {
-            ($sdk:ident, $service:literal, $config:expr) => {
+            ($sdk:ident, $config:expr) => {
                 $sdk::Client::from_conf(
                     $sdk::config::Builder::from($config)
                         .retry_partition(self.partition.clone())
-                        .interceptor(self.calls.of($service))
+                        .interceptor(self.calls.clone())
                         .build(),
                 )
             };
         }
         Clients {
-            eks: client!(aws_sdk_eks, "eks", &here),
-            stacks: client!(aws_sdk_cloudformation, "cloudformation", &here),
-            balancers: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing", &here),
-            tagging: client!(aws_sdk_resourcegroupstagging, "tagging", &here),
-            zones: client!(aws_sdk_route53, "route53", &global),
+            eks: client!(aws_sdk_eks, &here),
+            stacks: client!(aws_sdk_cloudformation, &here),
+            balancers: client!(aws_sdk_elasticloadbalancingv2, &here),
+            tagging: client!(aws_sdk_resourcegroupstagging, &here),
+            zones: client!(aws_sdk_route53, &global),
             query: Query {
                 http: self.http.clone(),
                 credentials: self.credentials.clone(),
                 region: region.to_owned(),
                 suffix: dns_suffix(region),
                 endpoint: self.endpoint.clone(),
-                calls: self.calls.clone(),
             },
             region: region.to_owned(),
             credentials: self.credentials.clone(),

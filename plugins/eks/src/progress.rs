@@ -22,7 +22,7 @@ impl Outcome {
             Self::Pending(pending) => Message::Pending(pending),
             Self::Gone => Message::Gone(v1::Gone {}),
         };
-        v1::Progress { outcome: Some(outcome), removed, used: Vec::new() }
+        v1::Progress { outcome: Some(outcome), removed }
     }
 
     /// Whether it is under way.

@@ -13,7 +13,6 @@ use aws_sigv4::{
 use crate::{
     action::Action,
     error::{self, Error, Result, ServiceError},
-    measure::CallCount,
     xml::Element,
 };
 
@@ -39,7 +38,6 @@ pub(crate) struct Query {
     pub(crate) region: String,
     pub(crate) suffix: &'static str,
     pub(crate) endpoint: Option<String>,
-    pub(crate) calls: CallCount,
 }
 
 impl Query {
@@ -104,7 +102,6 @@ impl Query {
             .await
             .map_err(|e| fail("CredentialsUnavailable", error::chain(&e), 0))?;
         let request = self.signed(action, body, credentials).map_err(|e| fail("", e, 400))?;
-        self.calls.count(action.bucket());
         let response = self.http.execute(request).await.map_err(|e| fail("", error::chain(&e), 0))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());

@@ -75,7 +75,7 @@ impl Fake {
                 checkpoint: Vec::new(),
             }),
         };
-        v1::Progress { outcome: Some(outcome), removed, used: Vec::new() }
+        v1::Progress { outcome: Some(outcome), removed }
     }
 }
 

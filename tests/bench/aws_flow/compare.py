@@ -150,7 +150,7 @@ state_dir = "{folder}/deploy"
 plugin = "{plugin}"
 sha256 = "{hashlib.sha256(plugin.read_bytes()).hexdigest()}"
 endpoint_override = "{url}"
-time_scale = 0.0001
+time_scale = 0.002
 [providers.eks.credentials.default]
 account = "{ACCOUNT}"
 kind = "static"

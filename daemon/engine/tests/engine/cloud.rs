@@ -187,7 +187,7 @@ fn progress(state: Option<bool>, removed: Vec<v1::OwnedObject>) -> v1::Progress 
         Some(true) => Outcome::Ready(v1::Ready::default()),
         Some(false) => Outcome::Pending(v1::Pending { detail: "scripted".into(), ..v1::Pending::default() }),
     };
-    v1::Progress { outcome: Some(outcome), removed, used: Vec::new() }
+    v1::Progress { outcome: Some(outcome), removed }
 }
 
 fn owned(key: &Key) -> v1::OwnedObject {
