@@ -173,8 +173,9 @@ fn failed(
     now: Timestamp,
 ) -> StageRecord {
     let mut after = before.clone();
-    after.failing_since = before.failing_since.or(Some(now));
+    // Being throttled is waiting, not failing: it must not use up the patience for what fails after it.
     if failure.kind != ErrorKind::Throttled {
+        after.failing_since = before.failing_since.or(Some(now));
         after.failures = before.failures.saturating_add(1);
         after.attempt = before.attempt.saturating_add(1);
     }

@@ -258,3 +258,17 @@ fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
     paused.tenant.spec.paused = true;
     assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Settle::Paused);
 }
+
+#[test]
+fn being_throttled_uses_up_no_patience_for_what_fails_after_it() {
+    let rules = rules();
+    let before = journal::intend(&Stage::Network, Direction::Present, 1, Duration::from_secs(60), None, Timestamp(0));
+    let answered = |record, kind, at| {
+        journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
+    };
+    let throttled = answered(&before, ErrorKind::Throttled, Duration::from_secs(1));
+    let failed_once = answered(&throttled, ErrorKind::Transient, rules.patience * 2);
+    assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
+    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.patience * 4);
+    assert_eq!(failed_long.state, StageState::Failed);
+}

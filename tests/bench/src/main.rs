@@ -55,7 +55,7 @@ fn main() -> Result<()> {
     for tenants in &arguments.tenants {
         // Started from this thread, which lives as long as the world does.
         let mut world = World::temporary(&binaries, &options)?;
-        say(&lifecycle::row(&mut world, &runtime, *tenants)?);
+        say(&lifecycle::row(&mut world, &runtime, *tenants, arguments.time_scale)?);
         world.stop()?;
     }
     let world = World::temporary(&binaries, &options)?;
