@@ -46,8 +46,7 @@ async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Asker, &'stati
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     while tasks.join_next().await.is_some() {}
-    let order = order.lock().clone();
-    order
+    order.lock().clone()
 }
 
 #[tokio::test(start_paused = true)]
