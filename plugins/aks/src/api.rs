@@ -4,7 +4,7 @@
 //!
 //! The versions are generally available ones, those that Microsoft's own clients of November
 //! 2026 send (azure-mgmt-containerservice 41.8, -network 33.1, -dns 9.0, -msi 7.1,
-//! -authorization 4.0, -compute 39.0, -resource 26.0).
+//! -authorization 4.0, -resource 26.0).
 
 /// What is done to a resource. ARM names permissions by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ macro_rules! kinds {
 }
 
 const AUTHORIZATION: &str = "2022-04-01";
-const DISKS: &str = "2026-03-02";
+const DISKS: &str = "2025-01-02";
 
 kinds! {
     /// A resource group.
