@@ -119,7 +119,10 @@ impl Arm {
         id: &str,
     ) -> Result<Option<Object<P>>> {
         let url = self.url(kind, id);
-        match self.call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always }).await {
+        match self
+            .call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always })
+            .await
+        {
             Ok(answer) => answer.object(kind).map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
@@ -276,7 +279,7 @@ fn header(answer: &RawResponse, name: &'static str) -> Option<String> {
 
 fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
     let status = u16::from(answer.status());
-    let retry_after = header(answer, "retry-after").and_then(|v| parse_retry_after(&v));
+    let retry_after = retry_after(answer);
     let mut document = serde_json::from_slice(answer.body().as_ref()).unwrap_or(Value::Null);
     prune(&mut document);
     if (200..300).contains(&status) {
@@ -284,7 +287,8 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
         return Ok(Answer { status, operation, retry_after, document });
     }
     let Said { code, message } = error::read(&document);
-    let by_arm = code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
+    let by_arm =
+        code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
     let message = if message.is_empty() { format!("HTTP status {status}") } else { message };
     let subject = call.subject.to_owned();
     Err(Error::Service(Box::new(ServiceError {
@@ -297,6 +301,13 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
         retry_after,
         by_arm,
     })))
+}
+
+/// A demand to wait: some services say it in milliseconds too, which is then meant.
+fn retry_after(answer: &RawResponse) -> Option<Duration> {
+    let millis = header(answer, "x-ms-retry-after-ms").or_else(|| header(answer, "retry-after-ms"));
+    let millis = millis.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
+    millis.or_else(|| header(answer, "retry-after").and_then(|v| parse_retry_after(&v))).map(|w| w.min(RETRY_AFTER_MAX))
 }
 
 /// Seconds; ARM sends no dates.
@@ -330,7 +341,7 @@ fn no_answer(kind: &'static Kind, verb: Verb, subject: &str, error: &azure_core:
                     if !said.code.is_empty() {
                         code = said.code;
                     }
-                    retry_after = header(raw, "retry-after").and_then(|v| parse_retry_after(&v));
+                    retry_after = self::retry_after(raw);
                 }
             }
             // Entra was not reached: that is no reason to doubt the credentials.

@@ -134,7 +134,11 @@ impl Scope {
     ///
     /// # Errors
     /// INVALID for a tenant or certificate that cannot be one.
-    pub(crate) fn credential(&self, wire: &Arc<Wire>, cloud: &Cloud) -> Result<Arc<dyn TokenCredential>, ProviderError> {
+    pub(crate) fn credential(
+        &self,
+        wire: &Arc<Wire>,
+        cloud: &Cloud,
+    ) -> Result<Arc<dyn TokenCredential>, ProviderError> {
         let client_options =
             || ClientOptions { cloud: Some(Arc::new(CloudConfiguration::from(*cloud))), ..wire.options() };
         let refused = |e: azure_core::Error| invalid(chain(&e));
@@ -144,7 +148,8 @@ impl Scope {
             }
             Self::ManagedIdentity { client_id } => {
                 let id = (!client_id.is_empty()).then(|| UserAssignedId::ClientId(client_id.clone()));
-                let options = ManagedIdentityCredentialOptions { user_assigned_id: id, client_options: client_options() };
+                let options =
+                    ManagedIdentityCredentialOptions { user_assigned_id: id, client_options: client_options() };
                 ManagedIdentityCredential::new(Some(options)).map_err(refused)?
             }
             Self::ClientSecret { tenant_id, client_id, client_secret } => {
