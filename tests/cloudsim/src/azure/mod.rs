@@ -32,9 +32,11 @@ pub mod wire;
 use crate::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
+    object::Object,
     server::Raw,
-    world::{GLOBAL, ScopeKey},
+    world::{GLOBAL, ScopeKey, Work},
 };
+use kind::AzureKind;
 
 /// Whether a request is for Azure: its paths begin as no other cloud's do.
 #[must_use]
@@ -65,6 +67,33 @@ pub fn is_subscription(account: &str) -> bool {
 #[must_use]
 pub fn cluster_scope(id: &str) -> Option<ScopeKey> {
     id::subscription_of(id).map(|subscription| ScopeKey::new(&subscription, GLOBAL))
+}
+
+/// Which part of the critical path a piece of work is.
+#[must_use]
+pub fn part_of(work: &Work) -> Option<&'static str> {
+    // What a cluster's controllers make comes after everything that a tenant waits for.
+    if work.object.tags.contains_key("k8s-azure-service") {
+        return None;
+    }
+    let kind = kind::KINDS.iter().find(|k| k.kind.type_name() == work.object.kind)?.kind;
+    match (work.operation.as_str(), kind) {
+        ("create", AzureKind::PublicIpAddress) => Some("address"),
+        ("create", AzureKind::NatGateway) => Some("nat_gateway"),
+        ("create", AzureKind::VirtualNetwork) => Some("network"),
+        ("create", AzureKind::Subnet) => Some("subnet"),
+        ("create", AzureKind::ManagedCluster) => Some("cluster"),
+        ("create", AzureKind::AgentPool) => Some("nodegroup"),
+        ("delete", AzureKind::ManagedCluster) => Some("cluster_delete"),
+        ("delete", AzureKind::AgentPool) => Some("nodegroup_delete"),
+        _ => None,
+    }
+}
+
+/// The location of an Azure resource, which its scope does not say.
+#[must_use]
+pub fn region_of(object: &Object) -> Option<String> {
+    resource::kind_of(object).map(|_| resource::location(object))
 }
 
 /// Answers a call; how much of the request rate is left goes with every answer.

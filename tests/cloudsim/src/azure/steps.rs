@@ -59,6 +59,11 @@ pub fn apply(ctx: &mut Ctx<'_>, step: &AzureStep) -> (&'static str, &'static str
 pub(crate) fn fail(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, failure: Failure) {
     ctx.remark(format!("{}: {}", failure.code, failure.message));
     ctx.change(&object.id, |o| "Failed".clone_into(&mut o.state));
+    match resource::kind_of(object) {
+        Some(AzureKind::ManagedCluster) => aks::lifecycle::cluster_failed(ctx, object),
+        Some(AzureKind::AgentPool) => aks::lifecycle::pool_failed(ctx, object),
+        _ => {}
+    }
     lro::end(ctx, &operation.id, Some(failure));
 }
 
