@@ -209,15 +209,17 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
     let fits = |key: &str, value: &str| query.get(key).is_none_or(|wanted| wanted == value);
     let mut found = Vec::new();
     for scope in world.scopes.values() {
-        let in_region = fits("region", &scope.key.region) || scope.key.region == crate::world::GLOBAL;
-        if !fits("account", &scope.key.account) || !in_region {
+        if !fits("account", &scope.key.account) {
             continue;
         }
         for object in scope.all().filter(|o| o.is_live() && o.owner != crate::object::Owner::Default) {
-            if fits("type", object.kind.type_name()) {
+            // A cloud that keeps a whole account in one scope says itself where an object is.
+            let region = object.props.get("location").and_then(Value::as_str).unwrap_or(&scope.key.region);
+            let in_region = fits("region", region) || region == crate::world::GLOBAL;
+            if in_region && fits("type", object.kind.type_name()) {
                 let mut value = json!(object.summary());
                 value["account"] = json!(scope.key.account);
-                value["region"] = json!(crate::azure::region_of(object).unwrap_or_else(|| scope.key.region.clone()));
+                value["region"] = json!(region);
                 value["vpc"] = json!(object.vpc);
                 found.push(value);
             }

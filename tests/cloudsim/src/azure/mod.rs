@@ -32,7 +32,6 @@ pub mod wire;
 use crate::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
-    object::Object,
     server::Raw,
     world::{GLOBAL, ScopeKey, Work},
 };
@@ -54,7 +53,8 @@ pub fn is_request(raw: &Raw) -> bool {
 /// Whether this identity is that of an Azure cluster.
 #[must_use]
 pub fn is_cluster(id: &str) -> bool {
-    id.to_lowercase().starts_with("/subscriptions/")
+    // The webhook's address may have lost the first of two slashes on its way through an API server's configuration.
+    id.trim_start_matches('/').to_lowercase().starts_with("subscriptions/")
 }
 
 /// Whether an account is a subscription (or, for Entra's calls, a tenant): those are GUIDs.
@@ -88,12 +88,6 @@ pub fn part_of(work: &Work) -> Option<&'static str> {
         ("delete", AzureKind::AgentPool) => Some("nodegroup_delete"),
         _ => None,
     }
-}
-
-/// The location of an Azure resource, which its scope does not say.
-#[must_use]
-pub fn region_of(object: &Object) -> Option<String> {
-    resource::kind_of(object).map(|_| resource::location(object))
 }
 
 /// Answers a call; how much of the request rate is left goes with every answer.

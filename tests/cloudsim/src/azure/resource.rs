@@ -124,6 +124,7 @@ pub(crate) fn put_body(ctx: &mut Ctx<'_>, object: &mut Object, body: &Value) {
         }
     }
     if let Some(location) = doc.get("location").and_then(Value::as_str).map(normal) {
+        object.set("location", location.clone());
         doc.insert("location".to_owned(), location.into());
     }
     object.set("doc", Value::Object(doc));

@@ -28,6 +28,7 @@ pub enum AzureStep {
 
 /// Applies one step; gives service and action for the journal.
 pub fn apply(ctx: &mut Ctx<'_>, step: &AzureStep) -> (&'static str, &'static str) {
+    ctx.domain = "azure.com";
     let (AzureStep::Done { operation: id } | AzureStep::GroupTick { operation: id, .. }) = step;
     let Some(operation) = ctx.world.azure.operations.get(id).cloned().filter(|o| o.status == Status::InProgress) else {
         return ("resources", "Stale");
