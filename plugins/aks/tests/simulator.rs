@@ -24,7 +24,11 @@ struct Cloud {
 
 impl Cloud {
     async fn start() -> Self {
-        let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
+        Self::start_at(SCALE).await
+    }
+
+    async fn start_at(time_scale: f64) -> Self {
+        let options = Options { time_scale, seed: 7, no_throttle: true, ..Options::default() };
         Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
     }
 
@@ -679,4 +683,110 @@ async fn another_subscription_is_an_auth_error() {
     let error = flow.network().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert!(error.remedy.contains("Microsoft.Resources"), "{}", error.remedy);
+}
+
+/// Entra's several ways to a token, each as far as a zone.
+#[tokio::test]
+async fn every_kind_of_credential_gets_a_token() {
+    let cloud = Cloud::start_at(1.0).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("h.{}.s", base64(r#"{"sub":"system:serviceaccount:landlord:landlord"}"#))).unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["landlord".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
+    let (tenant, client) = ("00000000-0000-0000-0000-00000000c10d", "22222222-2222-4333-8444-555555555555");
+    for credential in [
+        json!({ "kind": "client_secret", "tenant_id": tenant, "client_id": client, "client_secret": "test" }),
+        json!({ "kind": "client_certificate", "tenant_id": tenant, "client_id": client, "certificate_pem": pem }),
+        json!({ "kind": "workload_identity", "tenant_id": tenant, "client_id": client, "token_file": file }),
+        json!({ "kind": "managed_identity" }),
+        json!({ "kind": "managed_identity", "client_id": client }),
+    ] {
+        let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+        let zone = flow.zone().await;
+        assert!(zone.is_ok(), "{}: {zone:?}", credential["kind"]);
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_an_auth_error_without_the_secret() {
+    let cloud = Cloud::start().await;
+    let credential = json!({ "kind": "client_secret", "tenant_id": "00000000-0000-0000-0000-00000000c10d",
+        "client_id": "22222222-2222-4333-8444-555555555555", "client_secret": "wrong-hunter2" });
+    let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Auth, "AADSTS7000215"), "{error}");
+    assert!(error.remedy.contains("client secret") && !error.to_string().contains("hunter2"), "{error}");
+}
+
+/// Stands between the provider and the simulator, and sends whoever follows an operation to a
+/// host of its own.
+async fn liar(target: String) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use axum::{body::Bytes, http};
+    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trapped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let elsewhere = format!("http://{}/operations/x", trap.local_addr().unwrap());
+    let counter = std::sync::Arc::clone(&trapped);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while trap.accept().await.is_ok() {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let http = reqwest::Client::new();
+    let app = axum::Router::new().fallback(move |request: http::Request<axum::body::Body>| {
+        let (http, target, elsewhere) = (http.clone(), target.clone(), elsewhere.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let path = parts.uri.path_and_query().unwrap();
+            let mut forward = http.request(parts.method, format!("{target}{path}"));
+            for (name, value) in parts.headers.iter().filter(|(n, _)| !["host", "content-length"].contains(&n.as_str()))
+            {
+                forward = forward.header(name, value);
+            }
+            let answer = forward.body(body).send().await.unwrap();
+            let mut response = http::Response::builder().status(answer.status());
+            for (name, value) in answer.headers() {
+                response = match name.as_str() {
+                    "azure-asyncoperation" | "location" => response.header(name, &elsewhere),
+                    "content-length" | "transfer-encoding" => response,
+                    _ => response.header(name, value),
+                };
+            }
+            response.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    // Both end with the test's runtime.
+    tasks.detach_all();
+    (url, trapped)
+}
+
+#[tokio::test]
+async fn an_operation_at_a_foreign_host_is_never_followed() {
+    let cloud = Cloud::start().await;
+    let (url, trapped) = liar(cloud.sim.url()).await;
+    let flow = Flow::new(&url, &token(SUBSCRIPTION)).await;
+    let made = flow.create().await.unwrap();
+    // Nor is one that a checkpoint brings.
+    let request = v1::EnsureClusterRequest {
+        scope: Some(flow.scope.clone()),
+        parameters_json: flow.parameters.clone(),
+        network: Some(made.network),
+        checkpoint: json!({ "operation": "https://management.azure.com.evil.example/x" }).to_string().into_bytes(),
+        node_pool: Some(flow.pool.clone()),
+    };
+    flow.aks.ensure_cluster(request).await.unwrap();
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+    assert_eq!(trapped.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went to a foreign host");
 }
