@@ -25,6 +25,9 @@ use crate::{
 const ATTEMPTS: u32 = 2;
 /// Before the repetition: enough for a broken connection to be made anew.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Throttled for no longer than this, a call is repeated here: a stage makes several calls, and
+/// with half of them refused it would hardly ever get through. A longer wait is the daemon's.
+const THROTTLED_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pages of one listing; past it the listing is broken, not long.
 const PAGES_MAX: usize = 100;
 /// A demand to wait is believed up to this: ARM's longest is its bucket's hour.
@@ -239,10 +242,13 @@ impl Arm {
         let mut attempt = 1;
         loop {
             match self.once(&call).await {
-                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
-                    attempt += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(Error::Service(e)) if attempt < ATTEMPTS => match pause(&e) {
+                    Some(pause) => {
+                        attempt += 1;
+                        tokio::time::sleep(pause).await;
+                    }
+                    None => return Err(Error::Service(e)),
+                },
                 result => return result,
             }
         }
@@ -315,14 +321,15 @@ fn parse_retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 
-/// A connection that broke, or a passing fault without a demand to wait.
-fn is_worth_repeating(error: &ServiceError) -> bool {
-    let passing = match error.status {
-        0 => error.code.is_empty(),
-        408 | 500 | 502..=504 => true,
-        _ => false,
-    };
-    passing && error.retry_after.is_none()
+/// How long to wait before a repetition: after a broken connection, a passing fault, or a
+/// throttle that is over in a moment. `None`: not to be repeated here.
+fn pause(error: &ServiceError) -> Option<Duration> {
+    match (error.status, error.retry_after) {
+        (429, Some(wait)) if wait <= THROTTLED_PAUSE_MAX => Some(wait),
+        (0, None) if error.code.is_empty() => Some(PAUSE),
+        (408 | 500 | 502..=504, None) => Some(PAUSE),
+        _ => None,
+    }
 }
 
 /// An error of the SDK: no answer, or no token to ask with.

@@ -37,7 +37,10 @@ pub(crate) enum Scope {
         tenant_id: String,
         /// Application.
         client_id: String,
-        /// File that the token is read from, each time.
+        /// File that the token is read from, each time. The daemon replaces keys that end in
+        /// `_file` by what the file holds, once, and takes no key that speaks of a token; this
+        /// one must stay a path, so it has a second name for the daemon's configuration.
+        #[serde(alias = "assertion_path")]
         token_file: PathBuf,
     },
     /// The identity of the machine.
@@ -251,6 +254,7 @@ mod tests {
             r#"{"kind":"managed_identity"}"#,
             r#"{"kind":"managed_identity","client_id":"c"}"#,
             r#"{"kind":"workload_identity","tenant_id":"t","client_id":"c","token_file":"/does/not/exist"}"#,
+            r#"{"kind":"workload_identity","tenant_id":"t","client_id":"c","assertion_path":"/does/not/exist"}"#,
             r#"{"kind":"client_secret","tenant_id":"t","client_id":"c","client_secret":"s"}"#,
             r#"{"kind":"access_token","token":"t"}"#,
         ] {
