@@ -221,9 +221,3 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
         _ => aws::step(ctx, step),
     }
 }
-
-/// Who the journal says did the work of `service` in `account` by itself.
-#[must_use]
-pub fn worker(account: &str, service: &str) -> String {
-    if azure::is_subscription(account) { format!("azure/{service}") } else { format!("{service}.amazonaws.com") }
-}

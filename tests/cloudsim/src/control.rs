@@ -209,15 +209,17 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
     let fits = |key: &str, value: &str| query.get(key).is_none_or(|wanted| wanted == value);
     let mut found = Vec::new();
     for scope in world.scopes.values() {
-        let in_region = fits("region", &scope.key.region) || scope.key.region == crate::world::GLOBAL;
-        if !fits("account", &scope.key.account) || !in_region {
+        if !fits("account", &scope.key.account) {
             continue;
         }
         for object in scope.all().filter(|o| o.is_live() && o.owner != crate::object::Owner::Default) {
-            if fits("type", object.kind.type_name()) {
+            // A cloud that keeps a whole account in one scope says itself where an object is.
+            let region = object.props.get("location").and_then(Value::as_str).unwrap_or(&scope.key.region);
+            let in_region = fits("region", region) || region == crate::world::GLOBAL;
+            if in_region && fits("type", object.kind.type_name()) {
                 let mut value = json!(object.summary());
                 value["account"] = json!(scope.key.account);
-                value["region"] = json!(scope.key.region);
+                value["region"] = json!(region);
                 value["vpc"] = json!(object.vpc);
                 found.push(value);
             }
@@ -247,7 +249,10 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
             "settle" if is(Kind::Addon) => "addon_after_nodes",
             "delete" if is(Kind::Nodegroup) => "nodegroup_delete",
             "delete" if is(Kind::Cluster) => "cluster_delete",
-            _ => continue,
+            _ => match crate::azure::part_of(work) {
+                Some(part) => part,
+                None => continue,
+            },
         };
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
         *slot = (*slot).max(work.end_us - work.start_us);
@@ -256,7 +261,9 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     for (group, parts) in groups {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
         // Add-ons may be made beside the node group; those that need nodes settle after it.
-        let create_us = of("stack") + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
+        let network_us = of("address") + of("nat_gateway") + of("network") + of("subnet");
+        let create_us =
+            of("stack") + network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
         answer.insert(
