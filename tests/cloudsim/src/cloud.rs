@@ -65,12 +65,13 @@ impl Cloud {
         }
     }
 
-    /// How the service of `call` says that it throttles.
+    /// How the service of `call` says that it throttles. `scale` is real seconds per simulated one, for waits that are
+    /// told in real time.
     #[must_use]
-    pub fn throttled(self, call: &Call) -> ApiError {
+    pub fn throttled(self, call: &Call, scale: f64) -> ApiError {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
-            Self::Azure => azure::throttle::throttled(call),
+            Self::Azure => azure::throttle::throttled(call, scale),
         }
     }
 
