@@ -9,7 +9,7 @@ use super::{
     auth::{Principal, knows, roles},
     error::{exists, forbidden, invalid, not_found},
     kinds::GcpKind,
-    names::{instant, is_name, numeric, project_number},
+    names::{fingerprint, instant, is_name, numeric, project_number},
     oauth,
 };
 use crate::{
@@ -82,11 +82,17 @@ fn this_project(ctx: &mut Ctx<'_>, project: &str) -> Object {
     object
 }
 
-fn policy(object: &Object) -> Value {
+/// The policy of an object.
+#[must_use]
+pub fn policy(object: &Object) -> Value {
     object.props.get("policy").cloned().unwrap_or_else(|| json!({ "etag": "ACAB" }))
 }
 
-fn set_policy(ctx: &mut Ctx<'_>, call: &Call, id: &str) -> Result<Value> {
+/// Replaces the policy of the object `id`.
+///
+/// # Errors
+/// No policy given, or an etag that is not the present one.
+pub fn set_policy(ctx: &mut Ctx<'_>, call: &Call, id: &str) -> Result<Value> {
     let mut wanted = call.json.get("policy").cloned().ok_or_else(|| invalid("The policy is missing"))?;
     let present = ctx.scope().live(id).map(policy).unwrap_or_default();
     let etag = wanted["etag"].as_str().unwrap_or_default();
@@ -95,7 +101,7 @@ fn set_policy(ctx: &mut Ctx<'_>, call: &Call, id: &str) -> Result<Value> {
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff.";
         return Err(ApiError::new("aborted", message).status(409));
     }
-    wanted["etag"] = json!(format!("Bw{}=", ctx.world.hex(9)));
+    wanted["etag"] = json!(fingerprint(&ctx.world.hex(16)));
     wanted["version"] = json!(wanted["version"].as_i64().unwrap_or(1).max(1));
     let stored = wanted.clone();
     ctx.change(id, |o| o.set("policy", stored));

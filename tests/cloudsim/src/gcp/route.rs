@@ -69,9 +69,17 @@ fn method_collection(scope: &str, collection: &str) -> String {
     match (scope.split('/').next().unwrap_or_default(), collection) {
         ("global", "addresses" | "forwardingRules" | "operations" | "networkEndpointGroups") => with("global"),
         ("regions", "operations") => with("region"),
-        ("regions", "disks" | "backendServices" | "healthChecks" | "networkEndpointGroups" | "instanceGroups") => {
-            with("region")
-        }
+        (
+            "regions",
+            "disks"
+            | "backendServices"
+            | "healthChecks"
+            | "networkEndpointGroups"
+            | "instanceGroups"
+            | "urlMaps"
+            | "targetHttpProxies"
+            | "targetHttpsProxies",
+        ) => with("region"),
         ("zones", "operations") => with("zone"),
         _ => collection.to_owned(),
     }
@@ -85,6 +93,11 @@ fn dns(call: &mut Call, project: &str, rest: &[&str]) -> bool {
         ("POST", ["managedZones"]) => ("managedZones.create", vec![]),
         ("GET", ["managedZones"]) => ("managedZones.list", vec![]),
         ("GET", ["managedZones", zone]) => ("managedZones.get", vec![zone]),
+        ("POST", ["managedZones", zone]) => match zone.split_once(':') {
+            Some((zone, "getIamPolicy")) => ("managedZones.getIamPolicy", vec![zone]),
+            Some((zone, "setIamPolicy")) => ("managedZones.setIamPolicy", vec![zone]),
+            _ => return false,
+        },
         ("DELETE", ["managedZones", zone]) => ("managedZones.delete", vec![zone]),
         ("PATCH", ["managedZones", zone]) => ("managedZones.patch", vec![zone]),
         ("PUT", ["managedZones", zone]) => ("managedZones.update", vec![zone]),

@@ -93,6 +93,9 @@ pub const ALL: &[Collection] = &[
         "network_endpoint_group",
         &["global", "regions", "zones"],
     ),
+    collection("targetHttpProxies", GcpKind::TargetHttpProxy, "compute#targetHttpProxy", "target_http_proxy", BOTH),
+    collection("targetHttpsProxies", GcpKind::TargetHttpsProxy, "compute#targetHttpsProxy", "target_https_proxy", BOTH),
+    collection("urlMaps", GcpKind::UrlMap, "compute#urlMap", "url_map", BOTH),
     collection(
         "instanceGroups",
         GcpKind::InstanceGroup,

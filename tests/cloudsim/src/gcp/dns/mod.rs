@@ -7,7 +7,7 @@ pub mod changes;
 mod records;
 mod zones;
 
-use super::{error::not_found, kinds::GcpKind, names::numeric};
+use super::{error::not_found, iam, kinds::GcpKind, names::numeric};
 use crate::{
     call::{Call, Reply, Result},
     ctx::Ctx,
@@ -25,6 +25,11 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "managedZones.create" => zones::create(ctx, call)?,
         "managedZones.list" => zones::list(ctx, call),
         "managedZones.get" => zones::render(&zone(ctx, call)?),
+        "managedZones.getIamPolicy" => iam::policy(&zone(ctx, call)?),
+        "managedZones.setIamPolicy" => {
+            let object = zone(ctx, call)?;
+            iam::set_policy(ctx, call, &object.id)?
+        }
         "managedZones.delete" => zones::delete(ctx, call)?,
         "managedZones.patch" | "managedZones.update" => zones::update(ctx, call)?,
         "changes.create" => changes::create(ctx, call)?,
