@@ -76,9 +76,47 @@ pub fn authorize(world: &mut World, raw: &Raw, call: &mut Call) -> Option<ApiErr
     if call.action == "GenerateAccessToken" || may(world, &principal, &project, &call.service) {
         return None;
     }
-    let message =
-        format!("Required '{}.{}' permission for 'projects/{}'", call.service, call.action, call.vars.join("/"));
-    Some(forbidden(message))
+    Some(denied(call))
+}
+
+/// The refusal, in the words of each service.
+fn denied(call: &Call) -> ApiError {
+    let (permission, resource) = (permission(call), format!("projects/{}", call.vars.join("/")));
+    let resource = resource.trim_end_matches('/');
+    match call.service.as_str() {
+        "compute" => forbidden(format!("Required '{permission}' permission for '{resource}'")),
+        "container" => {
+            let place = resource.replacen(&format!("/{}", call.var(1)), &format!("/locations/{}", call.var(1)), 1);
+            forbidden(format!("Required \"{permission}\" permission(s) for \"{place}\"."))
+        }
+        "iam" => forbidden(format!("Permission '{permission}' denied on resource '{resource}' (or it may not exist).")),
+        _ => forbidden(format!("The caller does not have permission '{permission}' on '{resource}'.")),
+    }
+}
+
+/// The permission that a call needs: `container.clusters.create` for CreateCluster, `compute.networks.create` for
+/// `networks.insert` (<https://cloud.google.com/iam/docs/permissions-reference>).
+fn permission(call: &Call) -> String {
+    let service = call.service.as_str();
+    if let Some((collection, verb)) = call.action.split_once('.') {
+        let verb = match verb {
+            "insert" => "create",
+            "aggregatedList" => "list",
+            "patch" => "update",
+            other => other,
+        };
+        return format!("{service}.{collection}.{verb}");
+    }
+    let noun = match service {
+        "iam" => "serviceAccounts",
+        _ if call.action.contains("Operation") => "operations",
+        _ => "clusters",
+    };
+    let verbs = [("Create", "create"), ("Get", "get"), ("List", "list"), ("Delete", "delete")];
+    let verb = verbs.iter().find(|(start, _)| call.action.starts_with(start)).map_or("update", |(_, verb)| *verb);
+    // Node pools are part of their cluster.
+    let verb = if call.action.contains("NodePool") && !matches!(verb, "get" | "list") { "update" } else { verb };
+    format!("{service}.{noun}.{verb}")
 }
 
 fn caller(principal: &Principal, project: &str) -> Caller {

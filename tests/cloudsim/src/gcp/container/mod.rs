@@ -104,7 +104,8 @@ pub fn idle(cluster: &Object) -> Result<()> {
     }
     let name = super::names::last(running);
     let message = format!("Cluster is running incompatible operation {name}.");
-    let details = error_info("CLUSTER_ALREADY_HAS_OPERATION", "container", json!({ "operation": name }));
+    let mut details = error_info("CLUSTER_ALREADY_HAS_OPERATION", "container", json!({ "operation": name }));
+    details[0]["domain"] = json!("container.googleapis.com");
     Err(precondition(message).field("details", details))
 }
 
