@@ -99,7 +99,7 @@ fn make(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str, 
     let network = format!("{COMPUTE}{}", cluster.text("network"));
     let scheme = if service.internal { "INTERNAL" } else { "EXTERNAL" };
     let uid = service.uid.as_str();
-    let ports: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+    let ports: Vec<String> = service.front_ports.iter().map(ToString::to_string).collect();
     let reserved = json!({ "name": name, "address": address, "addressType": scheme, "description": description });
     let reserved = put(ctx, cluster, "addresses", &here, uid, reserved);
     let allowed = json!([{ "IPProtocol": "tcp", "ports": ports }]);

@@ -113,6 +113,7 @@ def test_a_cluster_is_a_real_one(tmp_path):
     address = wait_for("an address", address)[0]["ip"]
     rules = list(cloud.compute("ForwardingRules").list(project=PROJECT, region=REGION))
     assert [r.I_p_address for r in rules] == [address] and "default/web" in rules[0].description
+    assert rules[0].port_range == "80-80"
     firewalls = {f.name for f in cloud.compute("Firewalls").list(project=PROJECT)}
     assert f"k8s-fw-{rules[0].name}" in firewalls and any(f.startswith("gke-tenant-a-") for f in firewalls)
     query = {"project": PROJECT, "filter": "labels.goog-gke-volume:*"}
