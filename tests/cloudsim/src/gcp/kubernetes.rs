@@ -8,7 +8,11 @@
 //! The address is kept for as long as the load balancer, where the real controller releases it once the rule holds it.
 
 use super::{
-    compute::{READY, checks::external_address, collections, resource},
+    compute::{
+        READY,
+        checks::{address_free, external_address},
+        collections, resource,
+    },
     durations,
     kinds::GcpKind,
     names::{COMPUTE, amend, doc_text, last, region_of},
@@ -80,6 +84,12 @@ pub fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &Servi
     if let Some(present) = ctx.scope().live(&rule).cloned() {
         let active = present.props.get("active_us").and_then(Value::as_i64).unwrap_or(0);
         return (ctx.now >= active).then(|| doc_text(&present, "/IPAddress").to_owned());
+    }
+    if !service.internal
+        && let Err(error) = address_free(ctx, &region)
+    {
+        ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
+        return None;
     }
     let ms = ctx.draw(durations::LOAD_BALANCER, &rule);
     make(ctx, cluster, service, &name, &region);
