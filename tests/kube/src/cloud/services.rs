@@ -60,7 +60,7 @@ async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::E
         }
     };
     if shown_address(service) != Some(address.as_str()) {
-        // Some clouds' load balancers have names, others addresses.
+        // Some clouds give a load balancer a name, others an address: the API server takes each in its own field.
         let field = if address.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "hostname" };
         set_ingress(context, service, &json!([{ field: address }])).await?;
     }
