@@ -147,6 +147,7 @@ impl Call<'_> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 checkpoint: request::checkpoint(self.work, self.stage),
+                node_pool: Some(request::node_pool(self.work)),
             })
             .await?;
         progress(answer.progress, answer.status.as_ref())
