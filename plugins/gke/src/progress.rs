@@ -25,10 +25,6 @@ impl Outcome {
         v1::Progress { outcome: Some(outcome), removed }
     }
 
-    /// Whether it is under way.
-    pub(crate) fn is_pending(&self) -> bool {
-        matches!(self, Self::Pending(_))
-    }
 }
 
 /// Ready, without a checkpoint: names and markers find everything again.

@@ -203,11 +203,10 @@ impl Tokens {
         let header = Box::pin(source.header()).await?;
         let request = self.0.http.post(url).header(http::header::AUTHORIZATION, header).json(&body);
         let granted: Granted = send(action::GENERATE_ACCESS_TOKEN, email, request).await?;
-        let expires: jiff::Timestamp = granted
-            .expire_time
-            .parse()
-            .map_err(|_| ProviderError::from(incomplete(action::GENERATE_ACCESS_TOKEN, "a readable end of the token")))?;
-        Ok(Token { value: granted.access_token, expires: expires.into() })
+        let unreadable = || ProviderError::from(incomplete(action::GENERATE_ACCESS_TOKEN, "a readable end of the token"));
+        let expires: jiff::Timestamp = granted.expire_time.parse().map_err(|_| unreadable())?;
+        let seconds = u64::try_from(expires.as_second()).map_err(|_| unreadable())?;
+        Ok(Token { value: granted.access_token, expires: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) })
     }
 }
 
