@@ -8,6 +8,7 @@ use crate::{
     aws,
     call::{ApiError, Call, Reply},
     ctx::Ctx,
+    gcp,
     object::Object,
     runtime::{ServiceSeen, StorageClassSeen, VolumeSeen},
     schedule::Step,
@@ -21,6 +22,8 @@ use serde_json::Value;
 pub enum Cloud {
     /// Amazon Web Services.
     Aws,
+    /// Google Cloud.
+    Gcp,
 }
 
 /// A request as read: the call, and why its credentials are refused, if they are. The error comes after faults and
@@ -30,13 +33,19 @@ pub type Identified = Result<(Call, Option<ApiError>), (Call, ApiError)>;
 impl Cloud {
     /// The cloud that a request is for.
     #[must_use]
-    pub fn of_request(_raw: &Raw) -> Self {
+    pub fn of_request(raw: &Raw) -> Self {
+        if gcp::is_for(raw) {
+            return Self::Gcp;
+        }
         Self::Aws
     }
 
     /// The cloud of the cluster with this identity.
     #[must_use]
-    pub fn of_cluster(_id: &str) -> Self {
+    pub fn of_cluster(id: &str) -> Self {
+        if id.starts_with("projects/") {
+            return Self::Gcp;
+        }
         Self::Aws
     }
 
@@ -48,6 +57,7 @@ impl Cloud {
     pub fn identify(self, world: &mut World, raw: &Raw) -> Identified {
         match self {
             Self::Aws => aws::identify(world, raw),
+            Self::Gcp => gcp::identify(world, raw),
         }
     }
 
@@ -58,6 +68,7 @@ impl Cloud {
     pub fn handle(self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         match self {
             Self::Aws => aws::handle(ctx, call),
+            Self::Gcp => gcp::handle(ctx, call),
         }
     }
 
@@ -66,6 +77,7 @@ impl Cloud {
     pub fn throttled(self, call: &Call) -> ApiError {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
+            Self::Gcp => gcp::throttled(call),
         }
     }
 
@@ -74,6 +86,7 @@ impl Cloud {
     pub fn encode(self, call: &Call, reply: Reply) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode(call, reply),
+            Self::Gcp => gcp::wire::encode(call, reply),
         }
     }
 
@@ -82,6 +95,7 @@ impl Cloud {
     pub fn encode_error(self, call: &Call, error: &ApiError) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode_error(call, error),
+            Self::Gcp => gcp::wire::encode_error(call, error),
         }
     }
 
@@ -90,6 +104,7 @@ impl Cloud {
     pub fn review(self, world: &mut World, id: &str, request: &Value) -> Value {
         match self {
             Self::Aws => aws::token::review(world, id, request),
+            Self::Gcp => gcp::auth::review(world, id, request),
         }
     }
 
@@ -98,6 +113,7 @@ impl Cloud {
     pub fn cluster_scope(self, id: &str) -> Option<ScopeKey> {
         match self {
             Self::Aws => aws::cluster_scope(id),
+            Self::Gcp => gcp::cluster_scope(id),
         }
     }
 
@@ -106,6 +122,7 @@ impl Cloud {
     pub fn cluster_service(self) -> &'static str {
         match self {
             Self::Aws => "eks",
+            Self::Gcp => "container",
         }
     }
 
@@ -114,6 +131,7 @@ impl Cloud {
     pub fn in_service(self, cluster: &Object) -> bool {
         match self {
             Self::Aws => matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING"),
+            Self::Gcp => matches!(cluster.state.as_str(), "RUNNING" | "RECONCILING" | "DEGRADED"),
         }
     }
 
@@ -121,6 +139,7 @@ impl Cloud {
     pub fn control_plane_started(self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
+            Self::Gcp => gcp::container::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
         }
     }
 
@@ -128,6 +147,7 @@ impl Cloud {
     pub fn control_plane_failed(self, ctx: &mut Ctx<'_>, id: &str, reason: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_failed(ctx, id, reason),
+            Self::Gcp => gcp::container::lifecycle::control_plane_failed(ctx, id, reason),
         }
     }
 
@@ -136,6 +156,7 @@ impl Cloud {
     pub fn version_of(self, cluster: &Object) -> String {
         match self {
             Self::Aws => aws::eks::doc_text(cluster, "/version").to_owned(),
+            Self::Gcp => gcp::names::doc_text(cluster, "/currentMasterVersion").to_owned(),
         }
     }
 
@@ -144,6 +165,7 @@ impl Cloud {
     pub fn storage_classes(self) -> Vec<StorageClassSeen> {
         match self {
             Self::Aws => aws::kubernetes::storage_classes(),
+            Self::Gcp => gcp::kubernetes::storage_classes(),
         }
     }
 
@@ -152,6 +174,7 @@ impl Cloud {
     pub fn wants_internal(self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
         match self {
             Self::Aws => annotation(aws::kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal"),
+            Self::Gcp => gcp::kubernetes::wants_internal(annotation),
         }
     }
 
@@ -159,6 +182,7 @@ impl Cloud {
     pub fn ensure_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_load_balancer(ctx, cluster, service),
+            Self::Gcp => gcp::kubernetes::ensure_load_balancer(ctx, cluster, service),
         }
     }
 
@@ -166,6 +190,7 @@ impl Cloud {
     pub fn delete_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
         match self {
             Self::Aws => aws::kubernetes::delete_load_balancer(ctx, cluster, uid),
+            Self::Gcp => gcp::kubernetes::delete_load_balancer(ctx, cluster, uid),
         }
     }
 
@@ -173,6 +198,7 @@ impl Cloud {
     pub fn ensure_volume(self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_volume(ctx, cluster, volume),
+            Self::Gcp => gcp::kubernetes::ensure_volume(ctx, cluster, volume),
         }
     }
 
@@ -180,6 +206,7 @@ impl Cloud {
     pub fn resize_volume(self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
         match self {
             Self::Aws => aws::kubernetes::resize_volume(ctx, id, size_gib),
+            Self::Gcp => gcp::kubernetes::resize_volume(ctx, id, size_gib),
         }
     }
 
@@ -189,11 +216,15 @@ impl Cloud {
             Self::Aws => {
                 aws::kubernetes::delete_volume(ctx, id);
             }
+            Self::Gcp => gcp::kubernetes::delete_volume(ctx, id),
         }
     }
 }
 
 /// Applies a step of whichever cloud it belongs to; the answer names service and action for the journal.
 pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
-    aws::step(ctx, step)
+    match step {
+        Step::Gcp(step) => gcp::step(ctx, step),
+        _ => aws::step(ctx, step),
+    }
 }

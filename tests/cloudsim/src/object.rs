@@ -3,7 +3,7 @@
 //! Services keep their own fields in `props`; this module knows only what the journal, the tagging API and the
 //! dependency checks need: kind, identity, tags, the VPC and who made it.
 
-use crate::clock::Micros;
+use crate::{clock::Micros, gcp::GcpKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Tags of one object.
 pub type Tags = BTreeMap<String, String>;
 
-/// Every kind of object; names are CloudFormation's.
+/// Every kind of object; AWS's names are CloudFormation's, other clouds have their own kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is the resource type of that name")]
 pub enum Kind {
@@ -39,9 +39,13 @@ pub enum Kind {
     Addon,
     AccessEntry,
     PodIdentityAssociation,
+    Gcp(GcpKind),
 }
 
 impl Kind {
+    /// The kinds that have a control plane, in every cloud.
+    pub const CLUSTERS: &[Self] = &[Self::Cluster, Self::Gcp(GcpKind::Cluster)];
+
     /// `AWS::EC2::VPC` and so on.
     #[must_use]
     pub fn type_name(self) -> &'static str {
@@ -70,6 +74,7 @@ impl Kind {
             Self::Addon => "AWS::EKS::Addon",
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
+            Self::Gcp(kind) => kind.type_name(),
         }
     }
 
@@ -101,6 +106,7 @@ impl Kind {
             Self::Addon => "eks:addon",
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
+            Self::Gcp(kind) => kind.type_name(),
         }
     }
 
@@ -108,7 +114,7 @@ impl Kind {
     /// of IAM are seen in no Region but us-east-1.
     #[must_use]
     pub fn in_tagging_api(self) -> bool {
-        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile)
+        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile | Self::Gcp(_))
     }
 }
 

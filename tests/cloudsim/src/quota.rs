@@ -4,7 +4,9 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
 //! <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>,
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>,
-//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>. GCP's are those that its pages show for a
+//! new project: <https://cloud.google.com/compute/resource-usage>, <https://cloud.google.com/kubernetes-engine/quotas>,
+//! <https://cloud.google.com/dns/quotas>, <https://cloud.google.com/iam/quotas>.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +31,23 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("stacks", 2_000),
     ("roles", 1_000),
     ("load-balancers", 50),
+    // GCP, by its metrics' names where it has them.
+    ("NETWORKS", 5),
+    ("SUBNETWORKS", 100),
+    ("ROUTERS", 10),
+    ("FIREWALLS", 100),
+    ("FORWARDING_RULES", 15),
+    ("TARGET_POOLS", 50),
+    ("BACKEND_SERVICES", 9),
+    ("HEALTH_CHECKS", 75),
+    ("STATIC_ADDRESSES", 8),
+    ("IN_USE_ADDRESSES", 8),
+    ("CPUS", 24),
+    ("gke-clusters-per-region", 100),
+    ("gke-node-pools-per-cluster", 1_000),
+    ("dns-managed-zones", 10_000),
+    ("dns-records-per-zone", 10_000),
+    ("service-accounts", 100),
 ];
 
 /// Quotas in force: defaults, then per-account changes (`*` is every account).

@@ -8,7 +8,7 @@ use crate::{
     ctx::Ctx,
     faults::Faults,
     journal::Journal,
-    object::ObjectRef,
+    object::{Kind, ObjectRef},
     quota::Quotas,
     runtime::RuntimeCommand,
     schedule::Schedule,
@@ -151,6 +151,12 @@ impl World {
         }
         // The entry API would clone the key on every access.
         self.scopes.get_mut(key).unwrap_or_else(|| unreachable!("the scope was just inserted"))
+    }
+
+    /// How many clusters there are, in all accounts of all clouds.
+    #[must_use]
+    pub fn clusters(&self) -> u64 {
+        self.scopes.values().flat_map(|s| Kind::CLUSTERS.iter().map(|kind| s.count(*kind))).sum()
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.

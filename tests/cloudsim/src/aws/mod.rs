@@ -229,6 +229,7 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
             ("ec2", "Forget")
         }
         Step::Eks { id, step } => ("eks", eks::lifecycle::step(ctx, id, step)),
+        Step::Gcp(_) => ("cloudsim", "Stale"),
     }
 }
 
