@@ -111,8 +111,7 @@ mod tests {
 
     #[test]
     fn the_longest_parent_delegates() {
-        let text =
-            r#"{"parent_zones": {"example.com.": {"zone": "one"}, "eu.example.com": {"project": "dns", "zone": "two"}}}"#;
+        let text = r#"{"parent_zones": {"example.com.": {"zone": "one"}, "eu.example.com": {"project": "dns", "zone": "two"}}}"#;
         let config = Config::parse(text).expect("valid");
         let of = |domain: &str| config.parent_of(domain).map(|p| p.zone.as_str());
         assert_eq!(of("acme.eu.example.com"), Some("two"));

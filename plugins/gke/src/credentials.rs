@@ -18,7 +18,8 @@ pub(crate) enum Scope {
     Adc {},
     /// A service account's key, as the JSON that Google gives out.
     ServiceAccountKey {
-        /// The key.
+        /// The key; as text too, which is how the daemon hands over the content of a `key_file`.
+        #[serde(deserialize_with = "read_in")]
         key: Value,
     },
     /// A service account, impersonated with other credentials.
@@ -57,8 +58,9 @@ impl Scope {
     /// INVALID. The message never holds a value, only the parser's view of the form.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
         let invalid = |why: String| {
-            ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}"))
-                .with_remedy("its kind is adc, service_account_key, impersonate or access_token; see the plugin's README")
+            ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}")).with_remedy(
+                "its kind is adc, service_account_key, impersonate or access_token; see the plugin's README",
+            )
         };
         if bytes.is_empty() {
             return Ok(Self::Adc {});
@@ -108,6 +110,14 @@ impl Scope {
     }
 }
 
+/// An object, or the text of one.
+fn read_in<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => serde_json::from_str(&text).map_err(|_| serde::de::Error::custom("not JSON")),
+        value => Ok(value),
+    }
+}
+
 fn check_key(key: &Value) -> Result<(), String> {
     for name in ["client_email", "private_key", "token_uri"] {
         if key[name].as_str().unwrap_or_default().is_empty() {
@@ -140,9 +150,11 @@ mod tests {
         let nested = format!(
             r#"{{"kind":"impersonate","service_account":"landlord@acme-test.iam.gserviceaccount.com","delegates":["d@hub.iam.gserviceaccount.com"],"source":{key}}}"#
         );
+        let from_file = serde_json::json!({ "kind": "service_account_key", "key": KEY }).to_string();
         for (text, project) in [
             (r#"{"kind":"access_token","token":"t"}"#, None),
             (key.as_str(), Some("acme-prod")),
+            (from_file.as_str(), Some("acme-prod")),
             (nested.as_str(), Some("acme-test")),
         ] {
             let scope = Scope::parse(text.as_bytes()).expect(text);

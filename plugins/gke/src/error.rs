@@ -42,7 +42,10 @@ pub(crate) struct ServiceError {
 }
 
 /// Turns an SDK error into ours: `.map_err(failed(action::CREATE_CLUSTER, name))`.
-pub(crate) fn failed(action: Action, subject: impl Into<String>) -> impl FnOnce(google_cloud_gax::error::Error) -> Error {
+pub(crate) fn failed(
+    action: Action,
+    subject: impl Into<String>,
+) -> impl FnOnce(google_cloud_gax::error::Error) -> Error {
     let subject = subject.into();
     move |error| {
         if let Some(stated) = token::stated_in(&error) {
@@ -399,7 +402,8 @@ mod tests {
 
     #[test]
     fn an_oauth_refusal_is_an_auth_error() {
-        let error = stated(action::TOKEN, 400, r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#);
+        let error =
+            stated(action::TOKEN, 400, r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#);
         assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Auth, "invalid_grant"), "{error}");
     }
 }

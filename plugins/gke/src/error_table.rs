@@ -96,7 +96,12 @@ pub(crate) const TABLE: &[Row] = &[
     ("dns", "cnameResourceRecordSetConflict", Invalid, "remove the other records of this name or choose another name"),
     ("dns", "invalid", Invalid, "correct the record or domain that the message names"),
     ("dns", "invalidFieldValue", Invalid, "correct the record or domain that the message names"),
-    ("dns", "managedZoneDnsNameNotAvailable", Invalid, "Google has no name servers left for a zone of this domain: choose another domain"),
+    (
+        "dns",
+        "managedZoneDnsNameNotAvailable",
+        Invalid,
+        "Google has no name servers left for a zone of this domain: choose another domain",
+    ),
     (
         "dns",
         "verifyManagedZoneDnsNameOwnership",
@@ -161,8 +166,7 @@ const ALLOW: &str =
 const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const ENABLE: &str = "enable the API that the message names in the project, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
-const QUOTA: &str =
-    "ask for a higher quota at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry";
+const QUOTA: &str = "ask for a higher quota at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry";
 
 /// Kind and remedy of a code; `None`: not documented, the HTTP status decides.
 pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {

@@ -12,12 +12,7 @@ use google_cloud_dns_v1::client::{Changes, ManagedZones, Projects, ResourceRecor
 use google_cloud_gax::retry_policy::NeverRetry;
 use landlord_provider_api::{ErrorKind, ProviderError};
 
-use crate::{
-    compute::Compute,
-    credentials::Scope,
-    error::chain,
-    token::Tokens,
-};
+use crate::{compute::Compute, credentials::Scope, error::chain, token::Tokens};
 
 /// A connection that takes longer will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

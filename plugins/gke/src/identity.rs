@@ -38,7 +38,8 @@ fn resource(scope: &v1::Scope, zone: &str) -> String {
 /// <https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#principal-id-examples>
 fn principal(scope: &v1::Scope, names: &Names, project_number: u64) -> String {
     let pool = cluster::workload_pool(scope);
-    let cluster = format!("https://container.googleapis.com/v1/{}/clusters/{}", operation::parent(scope), names.cluster());
+    let cluster =
+        format!("https://container.googleapis.com/v1/{}/clusters/{}", operation::parent(scope), names.cluster());
     format!(
         "principalSet://iam.googleapis.com/projects/{project_number}/locations/global/workloadIdentityPools/{pool}/kubernetes.cluster/{cluster}"
     )
@@ -46,13 +47,17 @@ fn principal(scope: &v1::Scope, names: &Names, project_number: u64) -> String {
 
 /// Whether a member is this cluster, whatever the project's number.
 fn is_cluster(scope: &v1::Scope, names: &Names, member: &str) -> bool {
-    let suffix = format!("/kubernetes.cluster/https://container.googleapis.com/v1/{}/clusters/{}", operation::parent(scope), names.cluster());
+    let suffix = format!(
+        "/kubernetes.cluster/https://container.googleapis.com/v1/{}/clusters/{}",
+        operation::parent(scope),
+        names.cluster()
+    );
     member.starts_with("principalSet://") && member.ends_with(&suffix)
 }
 
 async fn read(google: &Google, scope: &v1::Scope, zone: &str) -> Result<Option<Policy>> {
-    let options = google_cloud_dns_v1::model::GoogleIamV1GetPolicyOptions::new()
-        .set_requested_policy_version(POLICY_VERSION);
+    let options =
+        google_cloud_dns_v1::model::GoogleIamV1GetPolicyOptions::new().set_requested_policy_version(POLICY_VERSION);
     let body = GoogleIamV1GetIamPolicyRequest::new().set_options(options);
     let answer = google.zones.get_iam_policy().set_resource(resource(scope, zone)).set_body(body).send().await;
     answer.map_err(failed(action::GET_ZONE_POLICY, zone)).or_absent()
@@ -76,7 +81,8 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope, zone: &v1::DnsZon
     let Some(mut policy) = read(google, scope, zone).await? else {
         return Ok(progress::pending(5, format!("managed zone {zone} is not there yet")));
     };
-    let has = policy.bindings.iter().filter(|b| grants(b)).flat_map(|b| &b.members).any(|m| is_cluster(scope, &names, m));
+    let has =
+        policy.bindings.iter().filter(|b| grants(b)).flat_map(|b| &b.members).any(|m| is_cluster(scope, &names, m));
     if has {
         return Ok(progress::ready());
     }

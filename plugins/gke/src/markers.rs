@@ -133,10 +133,7 @@ mod tests {
     fn a_description_holds_the_markers_and_prose_holds_none() {
         let scope = scope();
         let text = description(&scope, "network");
-        assert_eq!(
-            text,
-            r#"{"landlord-installation":"prod","landlord-role":"network","landlord-tenant-uid":"u"}"#
-        );
+        assert_eq!(text, r#"{"landlord-installation":"prod","landlord-role":"network","landlord-tenant-uid":"u"}"#);
         assert!(is_ours(&scope, &of_description(&text)));
         for other in ["", "the network of u", r#"{"landlord-installation":"prod"}"#, "[1]"] {
             assert!(!is_ours(&scope, &of_description(other)), "{other}");

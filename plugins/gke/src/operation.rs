@@ -88,9 +88,12 @@ pub(crate) fn by_conditions(
     let message = messages.join("; ");
     let mut codes = condition_codes(&conditions);
     codes.extend(words(&message));
-    codes.extend(conditions.iter().filter(|c| c.canonical_code.value() != Some(0)).filter_map(|c| {
-        c.canonical_code.name().map(str::to_owned)
-    }));
+    codes.extend(
+        conditions
+            .iter()
+            .filter(|c| c.canonical_code.value() != Some(0))
+            .filter_map(|c| c.canonical_code.name().map(str::to_owned)),
+    );
     let answer = Answer { codes, message, retry_after: None };
     Some(answer.into_error(action, subject.to_owned(), 0).into())
 }
@@ -133,8 +136,14 @@ mod tests {
             serde_json::from_value(text).expect("an operation")
         };
         let cases = [
-            (status(8, "Google Compute Engine: the zone does not have enough resources available"), ErrorKind::Capacity),
-            (status(8, "Instance 'x' creation failed: Quota 'CPUS' exceeded.  Limit: 24.0 in region europe-west1."), ErrorKind::Quota),
+            (
+                status(8, "Google Compute Engine: the zone does not have enough resources available"),
+                ErrorKind::Capacity,
+            ),
+            (
+                status(8, "Instance 'x' creation failed: Quota 'CPUS' exceeded.  Limit: 24.0 in region europe-west1."),
+                ErrorKind::Quota,
+            ),
             (status(13, "internal error"), ErrorKind::Transient),
             (status(7, "Required 'compute.networks.use' permission"), ErrorKind::Auth),
         ];

@@ -24,7 +24,6 @@ impl Outcome {
         };
         v1::Progress { outcome: Some(outcome), removed }
     }
-
 }
 
 /// Ready, without a checkpoint: names and markers find everything again.

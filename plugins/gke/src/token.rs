@@ -151,9 +151,7 @@ impl Tokens {
 
     async fn fetch(&self) -> Answered<Token> {
         match &self.0.source {
-            Source::Fixed(value) => {
-                Ok(Token { value: value.clone(), expires: SystemTime::now() + UNKNOWN_LIFETIME })
-            }
+            Source::Fixed(value) => Ok(Token { value: value.clone(), expires: SystemTime::now() + UNKNOWN_LIFETIME }),
             Source::Key(key) => self.exchange(key).await,
             Source::Adc(cell) => match cell.get_or_try_init(adc).await? {
                 Resolved::Key(key) => self.exchange(key).await,
@@ -203,7 +201,8 @@ impl Tokens {
         let header = Box::pin(source.header()).await?;
         let request = self.0.http.post(url).header(http::header::AUTHORIZATION, header).json(&body);
         let granted: Granted = send(action::GENERATE_ACCESS_TOKEN, email, request).await?;
-        let unreadable = || ProviderError::from(incomplete(action::GENERATE_ACCESS_TOKEN, "a readable end of the token"));
+        let unreadable =
+            || ProviderError::from(incomplete(action::GENERATE_ACCESS_TOKEN, "a readable end of the token"));
         let expires: jiff::Timestamp = granted.expire_time.parse().map_err(|_| unreadable())?;
         let seconds = u64::try_from(expires.as_second()).map_err(|_| unreadable())?;
         Ok(Token { value: granted.access_token, expires: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) })
@@ -235,12 +234,7 @@ impl Key {
         let signer = service_account::Builder::new(key.clone())
             .build_signer()
             .map_err(|e| unusable("the service account's key cannot be used", &e))?;
-        Ok(Self {
-            email: text("client_email"),
-            key_id: text("private_key_id"),
-            token_uri: text("token_uri"),
-            signer,
-        })
+        Ok(Self { email: text("client_email"), key_id: text("private_key_id"), token_uri: text("token_uri"), signer })
     }
 
     async fn assertion(&self) -> Answered<String> {
@@ -277,10 +271,7 @@ fn sdk_failed(error: &CredentialsError) -> ProviderError {
 }
 
 impl CredentialsProvider for Tokens {
-    async fn headers(
-        &self,
-        _extensions: http::Extensions,
-    ) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
+    async fn headers(&self, _extensions: http::Extensions) -> Result<CacheableResource<HeaderMap>, CredentialsError> {
         // Retried by the daemon, not here.
         let header = self.header().await.map_err(|e| CredentialsError::from_source(false, e))?;
         let data = HeaderMap::from_iter([(http::header::AUTHORIZATION, header)]);

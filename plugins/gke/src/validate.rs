@@ -86,9 +86,8 @@ pub(crate) fn is_project(text: &str) -> bool {
 fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
     let is_minor = version.is_empty() || (minor(version).is_some() && version.matches('.').count() == 1);
-    findings.check(is_minor, "parameters.kubernetes_version", || {
-        format!("{version:?} is not a minor version like 1.34")
-    });
+    findings
+        .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.34"));
     check_network(parameters, region, findings);
     check_access(parameters, findings);
     let key = &parameters.secrets_kms_key;
@@ -281,6 +280,26 @@ mod tests {
     fn an_unknown_parameter_is_named() {
         let found = validate(&request(r#"{"public_access_cidr":[]}"#), None);
         assert!(found.iter().any(|v| v.description.contains("public_access_cidr")), "{found:?}");
+    }
+
+    #[test]
+    fn the_example_class_is_valid() {
+        let text = include_str!("../../../config/examples/gke.toml");
+        let example: toml::Value = toml::from_str(text).expect("TOML");
+        let class = &example["classes"]["gke-cluster-small"];
+        let json = |value: &toml::Value| serde_json::to_string(value).expect("JSON");
+        let mut request = request(&json(&class["parameters"]));
+        let pool = request.node_pool.as_mut().expect("a pool");
+        class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
+        for region in class["regions"].as_array().expect("a list") {
+            region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
+            assert_eq!(validate(&request, None), []);
+        }
+        let provider = &example["providers"]["gke"];
+        crate::config::Config::parse(&json(&provider["settings"])).expect("valid settings");
+        let mut scope = provider["credentials"]["acme"].clone();
+        scope.as_table_mut().expect("a table").remove("account");
+        crate::credentials::Scope::parse(json(&scope).as_bytes()).expect("a valid credential scope");
     }
 
     #[test]

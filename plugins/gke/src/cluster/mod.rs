@@ -83,10 +83,13 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             let running = operation::of_checkpoint(google, scope, wanted.checkpoint).await?;
             let known = running.as_ref().map_or("", |o| o.name.as_str());
             let detail = running.as_ref().map(operation::detail).filter(|d| !d.is_empty());
-            let detail = detail.map_or_else(|| under_way("being created"), |d| format!("{} ({d})", under_way("being created")));
+            let detail =
+                detail.map_or_else(|| under_way("being created"), |d| format!("{} ({d})", under_way("being created")));
             return Ok((operation::pending(POLL_S, detail, known), None));
         }
-        Status::Stopping => return Ok((progress::pending(POLL_S, under_way("being deleted before it is made anew")), None)),
+        Status::Stopping => {
+            return Ok((progress::pending(POLL_S, under_way("being deleted before it is made anew")), None));
+        }
         Status::Reconciling => return Ok((progress::pending(POLL_S, under_way("being changed")), None)),
         other => {
             let text = format!("in the state {}", other.name().unwrap_or("unknown"));
@@ -115,9 +118,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names) -> R
     let cluster = build(wanted, names)?;
     let request = google.clusters.create_cluster().set_parent(operation::parent(wanted.scope)).set_cluster(cluster);
     match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
-        Ok(begun) => {
-            Ok(operation::pending(POLL_S, format!("GKE cluster {name} is being created"), &begun.name))
-        }
+        Ok(begun) => Ok(operation::pending(POLL_S, format!("GKE cluster {name} is being created"), &begun.name)),
         // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
         Err(error) if error.is_taken() || error.is_busy() => {
             find(google, wanted.scope, names).await?;

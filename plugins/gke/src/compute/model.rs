@@ -195,8 +195,7 @@ mod tests {
 
     #[test]
     fn markers_come_from_labels_or_the_description() {
-        let by_description =
-            Object { description: r#"{"landlord-role":"network"}"#.to_owned(), ..Object::default() };
+        let by_description = Object { description: r#"{"landlord-role":"network"}"#.to_owned(), ..Object::default() };
         assert_eq!(by_description.markers()["landlord-role"], "network");
         assert_eq!(by_description.place(), "global");
     }

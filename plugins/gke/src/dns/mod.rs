@@ -153,9 +153,8 @@ pub(crate) async fn delete(
         let place = Place { project: &scope.account, zone: name };
         if let Some(parent) = config.parent_of(&domain) {
             let servers: Vec<String> = zone.name_servers.iter().map(|s| normal(s)).collect();
-            removed.extend(
-                delegation::delete(google, scope, Place::of_parent(scope, parent), &domain, &servers).await?,
-            );
+            removed
+                .extend(delegation::delete(google, scope, Place::of_parent(scope, parent), &domain, &servers).await?);
         }
         removed.extend(records::clear(google, place, &domain).await?.iter().map(|r| records::owned(scope, r)));
         let answer = google.zones.delete().set_project(&scope.account).set_managed_zone(name).send().await;

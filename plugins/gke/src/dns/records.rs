@@ -27,12 +27,7 @@ const CHANGE_MAX: usize = 500;
 const TYPE_NAME: &str = "dns.googleapis.com/ResourceRecordSet";
 
 /// A record set.
-pub(crate) fn build(
-    name: &str,
-    kind: &str,
-    ttl_s: i32,
-    values: impl IntoIterator<Item = String>,
-) -> ResourceRecordSet {
+pub(crate) fn build(name: &str, kind: &str, ttl_s: i32, values: impl IntoIterator<Item = String>) -> ResourceRecordSet {
     ResourceRecordSet::new().set_name(format!("{name}.")).set_type(kind).set_ttl(ttl_s).set_rrdatas(values)
 }
 
@@ -291,7 +286,10 @@ mod tests {
         let apex = build(DOMAIN, "A", 60, [a]);
         let both = [apex.clone(), files.clone()];
         let (additions, deletions) = plan(&[], &both, DOMAIN);
-        assert_eq!(entries(&additions), ["A acme.example.com", "A files.acme.example.com", "TXT _landlord.acme.example.com"]);
+        assert_eq!(
+            entries(&additions),
+            ["A acme.example.com", "A files.acme.example.com", "TXT _landlord.acme.example.com"]
+        );
         assert!(deletions.is_empty());
         let others = build("other.acme.example.com", "A", 60, ["192.0.2.9".to_owned()]);
         let list = registry(DOMAIN, &both.iter().map(entry).collect());

@@ -102,9 +102,9 @@ impl Matcher {
 /// Whether a name is one that GKE or a controller gives: `gke-…`, `k8s-…`, `k8s1-…`, `gkegw1-…`,
 /// or `a` and a Service's uid.
 fn by_controller(name: &str) -> bool {
-    let uid = name.strip_prefix('a').is_some_and(|rest| {
-        rest.len() >= 20 && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
-    });
+    let uid = name
+        .strip_prefix('a')
+        .is_some_and(|rest| rest.len() >= 20 && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')));
     uid || name.starts_with("k8s") || name.starts_with("gke")
 }
 
@@ -135,7 +135,8 @@ mod tests {
         value["selfLink"] =
             json!(format!("https://www.googleapis.com/compute/v1/projects/acme-prod/{place}/{collection}/{name}"));
         if let Some(region) = place.strip_prefix("regions/") {
-            value["region"] = json!(format!("https://www.googleapis.com/compute/v1/projects/acme-prod/regions/{region}"));
+            value["region"] =
+                json!(format!("https://www.googleapis.com/compute/v1/projects/acme-prod/regions/{region}"));
         }
         let object: Object = serde_json::from_value(value).expect("an object");
         let kind = KINDS.iter().find(|k| k.collection == collection).expect("a known collection");
@@ -166,7 +167,11 @@ mod tests {
         let here = "regions/europe-west1";
         let all = vec![
             candidate("forwardingRules", here, json!({ "name": BALANCER })),
-            candidate("targetPools", here, json!({ "name": BALANCER, "healthChecks": ["projects/acme-prod/global/httpHealthChecks/k8s-1234-node"] })),
+            candidate(
+                "targetPools",
+                here,
+                json!({ "name": BALANCER, "healthChecks": ["projects/acme-prod/global/httpHealthChecks/k8s-1234-node"] }),
+            ),
             candidate("httpHealthChecks", "global", json!({ "name": "k8s-1234-node" })),
             candidate("addresses", here, json!({ "name": BALANCER })),
             candidate("firewalls", "global", json!({ "name": format!("k8s-fw-{BALANCER}"), "network": ours })),
@@ -181,14 +186,31 @@ mod tests {
 
     #[test]
     fn a_gateways_parts_are_followed_from_a_description_and_an_endpoint_group() {
-        let cluster = r#"{"k8sCluster":"/projects/1/locations/europe-west1/clusters/landlord-0192f0c12d3ea4b8c5d6e7f80910a1b"}"#;
+        let cluster =
+            r#"{"k8sCluster":"/projects/1/locations/europe-west1/clusters/landlord-0192f0c12d3ea4b8c5d6e7f80910a1b"}"#;
         let link = |rest: &str| format!("https://www.googleapis.com/compute/v1/projects/acme-prod/{rest}");
         let all = vec![
-            candidate("forwardingRules", "global", json!({ "name": "gkegw1-x-fr", "target": link("global/targetHttpProxies/gkegw1-x-proxy") })),
-            candidate("targetHttpProxies", "global", json!({ "name": "gkegw1-x-proxy", "urlMap": link("global/urlMaps/gkegw1-x-map") })),
-            candidate("urlMaps", "global", json!({ "name": "gkegw1-x-map", "defaultService": link("global/backendServices/gkegw1-x-be") })),
-            candidate("backendServices", "global", json!({ "name": "gkegw1-x-be", "description": cluster,
-                "healthChecks": [link("global/healthChecks/gkegw1-x-hc")] })),
+            candidate(
+                "forwardingRules",
+                "global",
+                json!({ "name": "gkegw1-x-fr", "target": link("global/targetHttpProxies/gkegw1-x-proxy") }),
+            ),
+            candidate(
+                "targetHttpProxies",
+                "global",
+                json!({ "name": "gkegw1-x-proxy", "urlMap": link("global/urlMaps/gkegw1-x-map") }),
+            ),
+            candidate(
+                "urlMaps",
+                "global",
+                json!({ "name": "gkegw1-x-map", "defaultService": link("global/backendServices/gkegw1-x-be") }),
+            ),
+            candidate(
+                "backendServices",
+                "global",
+                json!({ "name": "gkegw1-x-be", "description": cluster,
+                "healthChecks": [link("global/healthChecks/gkegw1-x-hc")] }),
+            ),
             candidate("healthChecks", "global", json!({ "name": "gkegw1-x-hc" })),
             candidate("backendServices", "global", json!({ "name": "gkegw1-y-be" })),
         ];
@@ -201,9 +223,17 @@ mod tests {
         let label = |cluster: &str| json!({ "name": "pvc-1", "labels": { "goog-k8s-cluster-name": cluster } });
         let all = vec![
             candidate("disks", "zones/europe-west1-b", label("landlord-0192f0c12d3ea4b8c5d6e7f80910a1c")),
-            candidate("firewalls", "global", json!({ "name": format!("k8s-fw-{BALANCER}"), "network": network("0192f0c12d3e7a4b8c5d6e7f80910a1c") })),
+            candidate(
+                "firewalls",
+                "global",
+                json!({ "name": format!("k8s-fw-{BALANCER}"), "network": network("0192f0c12d3e7a4b8c5d6e7f80910a1c") }),
+            ),
             candidate("forwardingRules", "regions/europe-west1", json!({ "name": BALANCER })),
-            candidate("backendServices", "global", json!({ "name": "k8s-x", "description": "/clusters/landlord-0192f0c12d3ea4b8c5d6e7f80910a1bb" })),
+            candidate(
+                "backendServices",
+                "global",
+                json!({ "name": "k8s-x", "description": "/clusters/landlord-0192f0c12d3ea4b8c5d6e7f80910a1bb" }),
+            ),
         ];
         assert_eq!(selected(all), Vec::<String>::new());
         let mut elsewhere = label("landlord-0192f0c12d3ea4b8c5d6e7f80910a1b");

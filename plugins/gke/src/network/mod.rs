@@ -110,15 +110,14 @@ async fn zones(google: &Google, scope: &v1::Scope, parameters: &Parameters) -> R
     };
     let region = format!("regions/{}", scope.region);
     let found = google.compute.get(action::GET_REGION, &scope.account, &region).await;
-    let found = found.map_err(|e| not_chosen_well(e, "region", "choose a region that Google Cloud has for the class"))?;
+    let found =
+        found.map_err(|e| not_chosen_well(e, "region", "choose a region that Google Cloud has for the class"))?;
     let mut zones: Vec<String> = found.zones.iter().map(|z| last_part(z).to_owned()).collect();
     zones.sort();
     zones.truncate(count);
     match zones.len() {
         0 => Err(incomplete(action::GET_REGION, "the zones")),
-        n if n < count => {
-            Err(invalid(format!("parameters.zones: {} has {n} zones only, not {count}", scope.region)))
-        }
+        n if n < count => Err(invalid(format!("parameters.zones: {} has {n} zones only, not {count}", scope.region))),
         _ => Ok(zones),
     }
 }

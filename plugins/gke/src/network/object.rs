@@ -172,7 +172,8 @@ pub(crate) async fn ensure(
         if !markers::is_ours(scope, &object.markers()) {
             return Err(markers::name_taken(kind.what(), kind.name(names)).into());
         }
-        return Ok(State::Present(Box::new(object)));
+        // It shows before its operation has ended, and may yet be taken back.
+        return Ok(if flight.has(kind) { State::Begun } else { State::Present(Box::new(object)) });
     }
     if !flight.has(kind) {
         insert(google, scope, names, kind, &body, flight).await?;

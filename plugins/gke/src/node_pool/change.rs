@@ -158,7 +158,10 @@ mod tests {
         v1::{ClusterStatus, NetworkStatus, NodePoolSpec, Scope, Taint},
     };
 
-    fn check(change: impl FnOnce(&mut NodePoolSpec), expected: impl FnOnce(Result<Option<Due>, ProviderError>) -> bool) {
+    fn check(
+        change: impl FnOnce(&mut NodePoolSpec),
+        expected: impl FnOnce(Result<Option<Due>, ProviderError>) -> bool,
+    ) {
         let zones: Vec<String> = ["b", "c", "d"].map(|z| format!("europe-west1-{z}")).to_vec();
         let scope = Scope { installation: "test".to_owned(), tenant_uid: "u".to_owned(), ..Scope::default() };
         let parameters = Parameters::default();

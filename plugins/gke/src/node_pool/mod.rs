@@ -157,8 +157,6 @@ pub(crate) fn owned(pool: &NodePool, region: &str) -> v1::OwnedObject {
 
 /// The pools of a cluster that are in scope.
 pub(crate) fn all_owned(scope: &v1::Scope, cluster: &Cluster) -> Vec<v1::OwnedObject> {
-    let marked = |pool: &&NodePool| {
-        pool.config.as_ref().is_some_and(|c| markers::in_scope(scope, &c.resource_labels))
-    };
+    let marked = |pool: &&NodePool| pool.config.as_ref().is_some_and(|c| markers::in_scope(scope, &c.resource_labels));
     cluster.node_pools.iter().filter(marked).map(|p| owned(p, &cluster.location)).collect()
 }

@@ -26,11 +26,7 @@ async fn list(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> 
 }
 
 /// Makes the pool of `role` be absent.
-pub(crate) async fn delete(
-    google: &Google,
-    scope: &v1::Scope,
-    role: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn delete(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let pools = list(google, scope, &names, role).await?;
     if pools.is_empty() {
@@ -56,11 +52,7 @@ pub(crate) async fn delete(
 }
 
 /// Looks.
-pub(crate) async fn observe(
-    google: &Google,
-    scope: &v1::Scope,
-    role: &str,
-) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+pub(crate) async fn observe(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let pools = list(google, scope, &names, role).await?;
     let objects = pools.iter().map(|p| owned(p, &scope.region)).collect();

@@ -160,7 +160,8 @@ mod tests {
         assert!(config.shielded_instance_config.expect("set").enable_secure_boot);
         assert_eq!(config.resource_labels["landlord-role"], "node-pool");
         assert!(!config.oauth_scopes.iter().any(|s| s.ends_with("/cloud-platform")), "{:?}", config.oauth_scopes);
-        let parameters = Parameters { node_service_account: "n@p.iam.gserviceaccount.com".to_owned(), ..Parameters::default() };
+        let parameters =
+            Parameters { node_service_account: "n@p.iam.gserviceaccount.com".to_owned(), ..Parameters::default() };
         let config = build(&scope, &parameters, &spec(1, 1), &zones()).expect("valid").config.expect("a config");
         assert_eq!(config.service_account, "n@p.iam.gserviceaccount.com");
     }
