@@ -71,7 +71,8 @@ impl Compute {
     }
 
     /// All objects of a collection: `global/networks`, or `aggregated/disks` for those of every
-    /// region and zone at once.
+    /// region and zone at once. A zone that does not answer fails the whole list, since what is
+    /// in it must not be taken for absent.
     pub(crate) async fn list(
         &self,
         action: Action,
@@ -83,10 +84,6 @@ impl Compute {
         let mut token = String::new();
         for _ in 0..PAGES_MAX {
             let mut query = vec![("maxResults", PAGE)];
-            if collection.starts_with("aggregated/") {
-                // A zone that does not answer must not hide that there is something in the others.
-                query.push(("returnPartialSuccess", "true"));
-            }
             if !filter.is_empty() {
                 query.push(("filter", filter));
             }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
 
 use crate::{
     action::{self, Action},
@@ -53,6 +53,10 @@ async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObj
     let parent = format!("projects/{}/locations/-", scope.account);
     let answer = google.clusters.list_clusters().set_parent(&parent).send().await;
     let answer = answer.map_err(failed(action::LIST_CLUSTERS, &parent))?;
+    if !answer.missing_zones.is_empty() {
+        let message = format!("GKE cannot tell of the clusters in {}", answer.missing_zones.join(", "));
+        return Err(ProviderError::new(ErrorKind::Transient, message).into());
+    }
     let mut found = Vec::new();
     for cluster in answer.clusters {
         if markers::in_scope(scope, &cluster.resource_labels) {
