@@ -42,10 +42,10 @@ pub enum Kind {
     Gcp(GcpKind),
 }
 
-impl Kind {
-    /// The kinds that have a control plane, in every cloud.
-    pub const CLUSTERS: &[Self] = &[Self::Cluster, Self::Gcp(GcpKind::Cluster)];
+/// The kinds that are Kubernetes clusters, over all clouds.
+pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Gcp(GcpKind::Cluster)];
 
+impl Kind {
     /// `AWS::EC2::VPC` and so on.
     #[must_use]
     pub fn type_name(self) -> &'static str {

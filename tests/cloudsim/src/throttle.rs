@@ -110,4 +110,16 @@ mod tests {
         assert!(!call(0));
         assert!(call(clock.wall_us(1_000)), "a simulated second later there are tokens again");
     }
+
+    #[test]
+    fn rates_by_the_minute_come_back_at_its_start() {
+        let clock = Clock::new(0.01);
+        let start = clock.now() - clock.wall_us(u64::try_from(clock.sim_ms_at(clock.now())).expect("positive"));
+        let mut throttle = Throttle::default();
+        let mut call =
+            |sim_ms| throttle.admit(&clock, start + clock.wall_us(sim_ms), "p", "global", "compute", "networks.get");
+        assert!((0..1_500).all(|_| call(30_500)));
+        assert!(!call(59_000), "nothing trickles in");
+        assert!((0..1_500).all(|_| call(60_500)) && !call(60_500));
+    }
 }

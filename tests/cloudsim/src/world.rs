@@ -8,7 +8,7 @@ use crate::{
     ctx::Ctx,
     faults::Faults,
     journal::Journal,
-    object::{Kind, ObjectRef},
+    object::{CLUSTERS, ObjectRef},
     quota::Quotas,
     runtime::RuntimeCommand,
     schedule::Schedule,
@@ -156,7 +156,7 @@ impl World {
     /// How many clusters there are, in all accounts of all clouds.
     #[must_use]
     pub fn clusters(&self) -> u64 {
-        self.scopes.values().flat_map(|s| Kind::CLUSTERS.iter().map(|kind| s.count(*kind))).sum()
+        self.scopes.values().flat_map(|s| CLUSTERS.iter().map(|kind| s.count(*kind))).sum()
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.

@@ -8,7 +8,11 @@
 //! The address is kept for as long as the load balancer, where the real controller releases it once the rule holds it.
 
 use super::{
-    compute::{READY, checks::external_address, collections, resource},
+    compute::{
+        READY,
+        checks::{address_free, external_address},
+        collections, resource,
+    },
     durations,
     kinds::GcpKind,
     names::{COMPUTE, amend, doc_text, last, region_of},
@@ -81,6 +85,12 @@ pub fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &Servi
         let active = present.props.get("active_us").and_then(Value::as_i64).unwrap_or(0);
         return (ctx.now >= active).then(|| doc_text(&present, "/IPAddress").to_owned());
     }
+    if !service.internal
+        && let Err(error) = address_free(ctx, &region)
+    {
+        ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
+        return None;
+    }
     let ms = ctx.draw(durations::LOAD_BALANCER, &rule);
     make(ctx, cluster, service, &name, &region);
     let active = ctx.now + ctx.world.clock.wall_us(ms);
@@ -99,7 +109,7 @@ fn make(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str, 
     let network = format!("{COMPUTE}{}", cluster.text("network"));
     let scheme = if service.internal { "INTERNAL" } else { "EXTERNAL" };
     let uid = service.uid.as_str();
-    let ports: Vec<String> = service.ports.iter().map(ToString::to_string).collect();
+    let ports: Vec<String> = service.front_ports.iter().map(ToString::to_string).collect();
     let reserved = json!({ "name": name, "address": address, "addressType": scheme, "description": description });
     let reserved = put(ctx, cluster, "addresses", &here, uid, reserved);
     let allowed = json!([{ "IPProtocol": "tcp", "ports": ports }]);

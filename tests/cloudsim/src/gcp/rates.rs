@@ -1,9 +1,10 @@
 //! Rate quotas and how each service refuses beyond them.
 //!
 //! Compute: per project (and region) and group, counted in whole minutes and refilled at the start of the next one, 403
-//! `rateLimitExceeded`: <https://cloud.google.com/compute/api-quota>. Cloud DNS likewise:
-//! <https://cloud.google.com/dns/quotas>. GKE: <https://cloud.google.com/kubernetes-engine/quotas>, 429
-//! `RESOURCE_EXHAUSTED` (<https://cloud.google.com/apis/design/errors>).
+//! `rateLimitExceeded`; 1,500 a minute for each group: <https://cloud.google.com/compute/api-quota>. Cloud DNS likewise;
+//! its page names the quotas without figures (<https://cloud.google.com/dns/quotas>), as do those of GKE, which answers 429
+//! `RESOURCE_EXHAUSTED` (<https://cloud.google.com/kubernetes-engine/quotas>), and IAM
+//! (<https://cloud.google.com/iam/quotas>): these figures are assumptions.
 
 use super::{error::error_info, names::project_number};
 use crate::call::{ApiError, Call};

@@ -61,6 +61,10 @@ pub fn check(ctx: &mut Ctx<'_>, collection: &Collection, id: &str, doc: &mut Doc
         }
         GcpKind::ForwardingRule => {
             fill(doc, "loadBalancingScheme", json!("EXTERNAL"));
+            if text(doc, "loadBalancingScheme") == "EXTERNAL" {
+                let scope = scope_of(id);
+                address_free(ctx, region_of(last(&scope)))?;
+            }
             fill(doc, "IPProtocol", json!("TCP"));
             fill(doc, "networkTier", json!("PREMIUM"));
             let address = external_address(ctx);
@@ -232,6 +236,16 @@ fn address(ctx: &mut Ctx<'_>, doc: &mut Doc, id: &str) {
     if scope_of(id) == "global" {
         fill(doc, "ipVersion", json!("IPV4"));
     }
+}
+
+/// Refuses an external address in use beyond the region's quota.
+///
+/// # Errors
+/// quotaExceeded.
+pub fn address_free(ctx: &mut Ctx<'_>, region: &str) -> Result<()> {
+    let used = places::in_use(ctx, "IN_USE_ADDRESSES", region);
+    let place = format!("in region {region}");
+    ctx.within_quota("IN_USE_ADDRESSES", used).map_err(|limit| quota("IN_USE_ADDRESSES", limit, &place))
 }
 
 /// A free external address: none is given twice.

@@ -25,13 +25,11 @@ pub(super) fn list(ctx: &mut Ctx<'_>, call: &Call, collection: &Collection) -> R
     Ok(page(&format!("{}List", collection.doc_kind), place, "items", items, next))
 }
 
+/// Documents by id, and the token of the next page.
+type Found = (Vec<(String, Value)>, Option<String>);
+
 /// The objects of a collection under `start` that fit the call's filter, and the token of the next page.
-fn find(
-    ctx: &mut Ctx<'_>,
-    call: &Call,
-    collection: &Collection,
-    start: &str,
-) -> Result<(Vec<(String, Value)>, Option<String>)> {
+fn find(ctx: &mut Ctx<'_>, call: &Call, collection: &Collection, start: &str) -> Result<Found> {
     let filter = Filter::parse(call.params.text("filter"))?;
     let limit = call.params.get("maxResults").and_then(|m| m.parse().ok()).unwrap_or(PAGE).clamp(1, PAGE);
     let token = call.params.text("pageToken").to_owned();

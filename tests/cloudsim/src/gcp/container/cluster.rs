@@ -57,7 +57,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let version = versions::resolve(request["initialClusterVersion"].as_str().unwrap_or_default())?;
     let place = place(ctx, call, &request)?;
     let pools = first_pools(&request)?;
-    limits(ctx, call, &place, &pools)?;
+    limits(ctx, call, &request, &place, &pools)?;
     let folder = format!("{}-{name}", ctx.world.hex(10));
     let doc = config::describe(ctx, call, &id, &request, version, &place);
     let mut object = Object::new(Kind::Gcp(GcpKind::Cluster), &id, format!("//container.googleapis.com/{id}"), ctx.now);
@@ -68,6 +68,8 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         .with("doc", doc)
         .with("folder", folder.clone())
         .with("location", call.var(1))
+        // What it uses cannot be deleted.
+        .with("refs", json!([place.network, place.subnetwork]))
         .with("network", place.network)
         .with("subnetwork", place.subnetwork)
         .with("hash", ctx.world.hex(8));
@@ -163,7 +165,7 @@ fn ranges(request: &Value, subnet: &Object) -> Result<()> {
 }
 
 /// Quotas, and what the machine can carry.
-fn limits(ctx: &mut Ctx<'_>, call: &Call, place: &Place, pools: &[Value]) -> Result<()> {
+fn limits(ctx: &mut Ctx<'_>, call: &Call, request: &Value, place: &Place, pools: &[Value]) -> Result<()> {
     let region = region_of(call.var(1)).to_owned();
     let here = |o: &&Object| region_of(o.text("location")) == region;
     let present = ctx.scope().of_kind(Kind::Gcp(GcpKind::Cluster)).filter(here).count() as u64;
@@ -171,8 +173,10 @@ fn limits(ctx: &mut Ctx<'_>, call: &Call, place: &Place, pools: &[Value]) -> Res
         let message = format!("Exceeded maximum number of clusters in region {region} ({limit}).");
         return Err(ApiError::new("RESOURCE_EXHAUSTED", message).status(429));
     }
-    let wanted: u64 = pools.iter().map(|p| nodepool::cpus(p) * place.zones.len() as u64).sum();
-    check_cpus(ctx, &region, wanted)?;
+    let zones = place.zones.len() as u64;
+    let nodes: u64 = pools.iter().map(|p| nodepool::initial(p) * zones).sum();
+    let cpus = pools.iter().map(nodepool::cpus).max().unwrap_or(0);
+    check_room(ctx, &region, nodes, cpus, config::wants_private(request))?;
     let running = ctx.world.clusters();
     if ctx.world.kubernetes_capacity.is_some_and(|capacity| running >= capacity as u64) {
         // Google's words for a location without room: <https://cloud.google.com/kubernetes-engine/docs/troubleshooting/error-messages>.
@@ -182,23 +186,27 @@ fn limits(ctx: &mut Ctx<'_>, call: &Call, place: &Place, pools: &[Value]) -> Res
     Ok(())
 }
 
-/// Refuses nodes beyond the region's quota of processors.
+/// Refuses `nodes` further nodes beyond the region's quotas: of processors and, unless the nodes are private, of external
+/// addresses in use.
 ///
 /// # Errors
 /// forbidden, in GKE's words.
-pub fn check_cpus(ctx: &mut Ctx<'_>, region: &str, wanted: u64) -> Result<()> {
-    let limit = ctx.world.quotas.limit(&ctx.key.account, "CPUS");
-    let free = limit.saturating_sub(places::in_use(ctx, "CPUS", region));
-    if wanted <= free {
-        return Ok(());
+pub fn check_room(ctx: &mut Ctx<'_>, region: &str, nodes: u64, cpus: u64, private: bool) -> Result<()> {
+    for (metric, wanted) in [("CPUS", nodes * cpus), ("IN_USE_ADDRESSES", if private { 0 } else { nodes })] {
+        let limit = ctx.world.quotas.limit(&ctx.key.account, metric);
+        let free = limit.saturating_sub(places::in_use(ctx, metric, region));
+        if wanted <= free {
+            continue;
+        }
+        let project = ctx.key.account.clone();
+        return Err(forbidden(format!(
+            "Insufficient regional quota to satisfy request: resource \"{metric}\": request requires '{wanted}.0' and is \
+             short '{}.0'. project has a quota of '{limit}.0' with '{free}.0' available. View and manage quotas at \
+             https://console.cloud.google.com/iam-admin/quotas?usage=USED&project={project}.",
+            wanted - free
+        )));
     }
-    let project = ctx.key.account.clone();
-    Err(forbidden(format!(
-        "Insufficient regional quota to satisfy request: resource \"CPUS\": request requires '{wanted}.0' and is short \
-         '{}.0'. project has a quota of '{limit}.0' with '{free}.0' available. View and manage quotas at \
-         https://console.cloud.google.com/iam-admin/quotas?usage=USED&project={project}.",
-        wanted - free
-    )))
+    Ok(())
 }
 
 /// Begins to delete a cluster with its node pools.

@@ -19,9 +19,7 @@ pub fn describe(ctx: &mut Ctx<'_>, call: &Call, id: &str, request: &Value, versi
     }
     let pods = doc["ipAllocationPolicy"]["clusterIpv4CidrBlock"].clone();
     let services = doc["ipAllocationPolicy"]["servicesIpv4CidrBlock"].clone();
-    let private = request.pointer("/privateClusterConfig/enablePrivateNodes") == Some(&json!(true))
-        || request.pointer("/networkConfig/defaultEnablePrivateNodes") == Some(&json!(true));
-    if private {
+    if wants_private(request) {
         doc["networkConfig"]["defaultEnablePrivateNodes"] = json!(true);
         doc["privateClusterConfig"]["enablePrivateNodes"] = json!(true);
     }
@@ -31,6 +29,15 @@ pub fn describe(ctx: &mut Ctx<'_>, call: &Call, id: &str, request: &Value, versi
     doc["location"] = json!(call.var(1));
     doc["zone"] = json!(call.var(1));
     doc
+}
+
+/// Whether a request or a cluster's document says that nodes have no external address:
+/// <https://cloud.google.com/kubernetes-engine/docs/concepts/network-isolation>.
+#[must_use]
+pub fn wants_private(doc: &Value) -> bool {
+    ["/privateClusterConfig/enablePrivateNodes", "/networkConfig/defaultEnablePrivateNodes"]
+        .iter()
+        .any(|p| doc.pointer(p) == Some(&json!(true)))
 }
 
 fn defaults(ctx: &mut Ctx<'_>, id: &str, version: &str, place: &Place) -> Value {

@@ -5,7 +5,7 @@
 //! (<https://cloud.google.com/kubernetes-engine/docs/how-to/update-existing-nodepools>).
 
 use super::{
-    changeable, cluster::check_cpus, cluster_id, config::lay_over, enums, existing as existing_cluster, nodes,
+    changeable, cluster::check_room, cluster_id, config::lay_over, enums, existing as existing_cluster, nodes,
     operation, pools, spoken, versions,
 };
 use crate::{
@@ -47,14 +47,15 @@ pub fn size(pool: &Object) -> u64 {
     pool.props.get("size").and_then(Value::as_u64).unwrap_or(0)
 }
 
-/// Processors that one zone's nodes of a pool take.
+/// Processors of one node of a pool.
 #[must_use]
 pub fn cpus(pool: &Value) -> u64 {
-    let machine = pool["config"]["machineType"].as_str().unwrap_or(nodes::DEFAULT_MACHINE);
-    u64::from(nodes::capacity(machine).0) * initial(pool)
+    u64::from(nodes::capacity(pool["config"]["machineType"].as_str().unwrap_or(nodes::DEFAULT_MACHINE)).0)
 }
 
-fn initial(pool: &Value) -> u64 {
+/// Nodes that a pool is to begin with in each zone.
+#[must_use]
+pub fn initial(pool: &Value) -> u64 {
     pool["initialNodeCount"].as_u64().unwrap_or(0)
 }
 
@@ -137,7 +138,9 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     }
     let zones = request["locations"].as_array().map(Vec::len);
     let zones = zones.or(doc(&cluster, "/locations").and_then(Value::as_array).map(Vec::len)).unwrap_or(1);
-    check_cpus(ctx, region_of(cluster.text("location")), cpus(&request) * zones as u64)?;
+    let nodes = initial(&request) * zones as u64;
+    let private = nodes::is_private(&cluster);
+    check_room(ctx, region_of(cluster.text("location")), nodes, cpus(&request), private)?;
     let master = doc_text(&cluster, "/currentMasterVersion").to_owned();
     let version = match request["version"].as_str().unwrap_or_default() {
         "" | "-" => master.clone(),
@@ -223,11 +226,12 @@ fn apply(doc: &mut serde_json::Map<String, Value>, request: &Value, version: Opt
         ("tags", "/tags/tags"),
     ] {
         if request.get(key).is_some_and(|v| !v.is_null()) {
-            config.insert(key.to_owned(), request.pointer(pointer).cloned().unwrap_or_else(|| json!(null)));
+            config.insert(key.to_owned(), request.pointer(pointer).cloned().unwrap_or(Value::Null));
         }
     }
     for key in ["machineType", "diskType", "diskSizeGb", "imageType", "workloadMetadataConfig"] {
-        if let Some(value) = request.get(key).filter(|v| !v.is_null() && **v != json!("")) {
+        let said = |v: &&Value| !v.is_null() && ![json!(""), json!("0"), json!(0)].contains(v);
+        if let Some(value) = request.get(key).filter(said) {
             config.insert(key.to_owned(), value.clone());
         }
     }
@@ -244,9 +248,9 @@ pub fn set(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     if call.action == "SetNodePoolSize" {
         let wanted = call.json["nodeCount"].as_u64().unwrap_or(0);
         let zones = doc(&pool, "/locations").and_then(Value::as_array).map_or(1, Vec::len) as u64;
-        let machine = nodes::capacity(doc_text(&pool, "/config/machineType")).0;
-        let more = wanted.saturating_sub(size(&pool)) * zones * u64::from(machine);
-        check_cpus(ctx, region_of(cluster.text("location")), more)?;
+        let more = wanted.saturating_sub(size(&pool)) * zones;
+        let private = nodes::is_private(&cluster);
+        check_room(ctx, region_of(cluster.text("location")), more, cpus(&render(&pool)), private)?;
         ctx.change(&pool.id, |o| {
             "RECONCILING".clone_into(&mut o.state);
             o.set("size", wanted);

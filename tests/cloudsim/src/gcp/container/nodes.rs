@@ -146,10 +146,10 @@ fn start(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) -> Node
     node(&project, pool, &name, zone, &address)
 }
 
-fn is_private(cluster: &Object) -> bool {
-    ["/privateClusterConfig/enablePrivateNodes", "/networkConfig/defaultEnablePrivateNodes"]
-        .iter()
-        .any(|p| doc(cluster, p) == Some(&json!(true)))
+/// Whether the nodes of a cluster have no external address.
+#[must_use]
+pub fn is_private(cluster: &Object) -> bool {
+    cluster.props.get("doc").is_some_and(super::config::wants_private)
 }
 
 fn node_address(ctx: &mut Ctx<'_>, subnetwork: &str) -> String {

@@ -22,7 +22,7 @@ pub(super) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         "resourceRecordSets.get" => present.ok_or_else(missing),
         "resourceRecordSets.create" => {
             let wanted = call.json.clone();
-            changes::apply(ctx, &object, &[wanted.clone()], &[], "entity.resourceRecordSet")?;
+            changes::apply(ctx, &object, std::slice::from_ref(&wanted), &[], "entity.resourceRecordSet")?;
             Ok(changes::normal(&wanted))
         }
         "resourceRecordSets.patch" => {
