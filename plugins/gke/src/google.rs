@@ -12,7 +12,7 @@ use google_cloud_dns_v1::client::{Changes, ManagedZones, Projects, ResourceRecor
 use google_cloud_gax::retry_policy::NeverRetry;
 use landlord_provider_api::{ErrorKind, ProviderError};
 
-use crate::{compute::Compute, credentials::Scope, error::chain, token::Tokens};
+use crate::{compute::Compute, credentials::Scope, error::chain, rest::Rest, token::Tokens};
 
 /// A connection that takes longer will not come.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Failed operations whose failure was told; the oldest are forgotten first and told again.
 const TOLD_MAX: usize = 1_024;
+/// Cloud DNS's own address.
+const DNS: &str = "https://dns.googleapis.com";
 
 /// All clients of one credential scope.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(crate) struct Google {
     pub(crate) projects: Projects,
     /// Compute Engine.
     pub(crate) compute: Compute,
+    /// Cloud DNS: policies of zones.
+    pub(crate) policies: Rest,
     /// Access tokens.
     pub(crate) tokens: Tokens,
     told: Mutex<VecDeque<String>>,
@@ -74,7 +78,8 @@ impl Google {
             records: client!(ResourceRecordSets),
             changes: client!(Changes),
             projects: client!(Projects),
-            compute: Compute::new(http, endpoint, tokens.clone()),
+            compute: Compute::new(&http, endpoint.as_deref(), &tokens),
+            policies: Rest::new(&http, DNS, endpoint.as_deref(), &tokens),
             tokens,
             told: Mutex::default(),
         })

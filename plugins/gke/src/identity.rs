@@ -8,19 +8,20 @@
 //! cluster is the same principal as that of another's.
 //! <https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#identity_sameness>
 
-use google_cloud_dns_v1::model::{
-    GoogleIamV1Binding as Binding, GoogleIamV1GetIamPolicyRequest, GoogleIamV1Policy as Policy,
-    GoogleIamV1SetIamPolicyRequest,
-};
+use http::Method;
 use landlord_provider_api::v1;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    action, cluster, dns,
+    action::{self, Action},
+    cluster, dns,
     error::{Absent as _, Result, failed, incomplete},
     google::Google,
     names::Names,
     operation,
     progress::{self, Outcome},
+    rest::Ask,
 };
 
 /// Changes record sets and lists them; granted on the zone alone.
@@ -29,6 +30,26 @@ const ROLE: &str = "roles/dns.admin";
 const TYPE_NAME: &str = "dns.googleapis.com/ManagedZone.IamBinding";
 /// Of the policy's format: 3 keeps conditions that others set.
 const POLICY_VERSION: i32 = 3;
+
+/// A policy, as far as it is looked at; the rest is handed back as it was read. The SDK's type
+/// reads the etag as base64 of one alphabet, and services use both: it is kept as it is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Policy {
+    #[serde(default)]
+    bindings: Vec<Binding>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Binding {
+    #[serde(default)]
+    role: String,
+    #[serde(default)]
+    members: Vec<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
 
 fn resource(scope: &v1::Scope, zone: &str) -> String {
     format!("projects/{}/managedZones/{zone}", scope.account)
@@ -55,23 +76,33 @@ fn is_cluster(scope: &v1::Scope, names: &Names, member: &str) -> bool {
     member.starts_with("principalSet://") && member.ends_with(&suffix)
 }
 
+async fn call(
+    google: &Google,
+    scope: &v1::Scope,
+    zone: &str,
+    action: Action,
+    verb: &str,
+    body: &Value,
+) -> Result<Policy> {
+    let path = format!("/dns/v1/{}:{verb}", resource(scope, zone));
+    let body = Some(body);
+    google.policies.call(Ask { action, method: Method::POST, path, query: &[], body, subject: zone }).await
+}
+
 async fn read(google: &Google, scope: &v1::Scope, zone: &str) -> Result<Option<Policy>> {
-    let options =
-        google_cloud_dns_v1::model::GoogleIamV1GetPolicyOptions::new().set_requested_policy_version(POLICY_VERSION);
-    let body = GoogleIamV1GetIamPolicyRequest::new().set_options(options);
-    let answer = google.zones.get_iam_policy().set_resource(resource(scope, zone)).set_body(body).send().await;
-    answer.map_err(failed(action::GET_ZONE_POLICY, zone)).or_absent()
+    let body = json!({ "options": { "requestedPolicyVersion": POLICY_VERSION } });
+    call(google, scope, zone, action::GET_ZONE_POLICY, "getIamPolicy", &body).await.or_absent()
 }
 
 /// Replaces the policy; the etag it was read with keeps a change of others from being lost.
-async fn write(google: &Google, scope: &v1::Scope, zone: &str, policy: Policy) -> Result<()> {
-    let body = GoogleIamV1SetIamPolicyRequest::new().set_policy(policy);
-    let answer = google.zones.set_iam_policy().set_resource(resource(scope, zone)).set_body(body).send().await;
-    answer.map(drop).map_err(failed(action::SET_ZONE_POLICY, zone))
+async fn write(google: &Google, scope: &v1::Scope, zone: &str, policy: &Policy) -> Result<()> {
+    let body = json!({ "policy": policy });
+    call(google, scope, zone, action::SET_ZONE_POLICY, "setIamPolicy", &body).await.map(drop)
 }
 
+/// Whether it is the role's own binding, without a condition that others set.
 fn grants(binding: &Binding) -> bool {
-    binding.role.as_deref() == Some(ROLE) && binding.condition.is_none()
+    binding.role == ROLE && !binding.rest.contains_key("condition")
 }
 
 /// Makes the cluster be able to change the tenant's zone.
@@ -92,10 +123,13 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope, zone: &v1::DnsZon
     let member = principal(scope, &names, number);
     match policy.bindings.iter_mut().find(|b| grants(b)) {
         Some(binding) => binding.members.push(member),
-        None => policy.bindings.push(Binding::new().set_role(ROLE).set_members([member])),
+        None => {
+            let binding = Binding { role: ROLE.to_owned(), members: vec![member], rest: Map::new() };
+            policy.bindings.push(binding);
+        }
     }
-    policy.version = Some(POLICY_VERSION);
-    write(google, scope, zone, policy).await?;
+    policy.rest.insert("version".to_owned(), POLICY_VERSION.into());
+    write(google, scope, zone, &policy).await?;
     Ok(progress::ready())
 }
 
@@ -134,7 +168,7 @@ pub(crate) async fn delete(google: &Google, scope: &v1::Scope) -> Result<(Outcom
             binding.members.retain(|m| !is_cluster(scope, &names, m));
         }
         policy.bindings.retain(|b| !b.members.is_empty());
-        write(google, scope, &zone, policy).await.or_absent()?;
+        write(google, scope, &zone, &policy).await.or_absent()?;
         removed.extend(members.iter().map(|m| owned(scope, &zone, m)));
     }
     Ok((Outcome::Gone, removed))

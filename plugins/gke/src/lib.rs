@@ -29,6 +29,7 @@ mod operation;
 mod parameters;
 mod progress;
 mod provider;
+mod rest;
 mod token;
 mod validate;
 

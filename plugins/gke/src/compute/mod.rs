@@ -13,14 +13,13 @@ use serde_json::Value;
 
 use crate::{
     action::{self, Action},
-    error::{Answer, Error, Result, chain, incomplete, parse_retry_after},
+    error::{Result, incomplete},
+    rest::{Ask, Rest},
     token::Tokens,
 };
 
 /// The service's own address.
 const ENDPOINT: &str = "https://compute.googleapis.com";
-/// A read is repeated once when nobody answered; a change never is, the next look decides.
-const READ_ATTEMPTS: u32 = 2;
 /// Objects of one page, the most that Compute Engine gives.
 const PAGE: &str = "500";
 /// Pages of one listing; past it the listing is broken, not long.
@@ -28,18 +27,14 @@ const PAGES_MAX: usize = 200;
 
 /// A client for all projects of a credential scope.
 #[derive(Debug, Clone)]
-pub(crate) struct Compute {
-    http: reqwest::Client,
-    base: String,
-    tokens: Tokens,
-}
+pub(crate) struct Compute(Rest);
 
 /// Query parameters.
 type Query<'a> = &'a [(&'a str, &'a str)];
 
 impl Compute {
-    pub(crate) fn new(http: reqwest::Client, endpoint: Option<String>, tokens: Tokens) -> Self {
-        Self { http, base: endpoint.unwrap_or_else(|| ENDPOINT.to_owned()), tokens }
+    pub(crate) fn new(http: &reqwest::Client, endpoint: Option<&str>, tokens: &Tokens) -> Self {
+        Self(Rest::new(http, ENDPOINT, endpoint, tokens))
     }
 
     /// Reads one object: `global/networks/NAME`, `regions/REGION/subnetworks/NAME`, ….
@@ -110,46 +105,7 @@ impl Compute {
         query: Query<'_>,
         body: Option<&Value>,
     ) -> Result<T> {
-        let attempts = if method == Method::GET { READ_ATTEMPTS } else { 1 };
-        let mut attempt = 1;
-        loop {
-            match self.once(action, method.clone(), project, path, query, body).await {
-                Err(Error::Service(e)) if attempt < attempts && e.status == 0 => attempt += 1,
-                result => return result,
-            }
-        }
-    }
-
-    async fn once<T: DeserializeOwned>(
-        &self,
-        action: Action,
-        method: Method,
-        project: &str,
-        path: &str,
-        query: Query<'_>,
-        body: Option<&Value>,
-    ) -> Result<T> {
-        let subject = || path.to_owned();
-        let silent = |e: reqwest::Error| {
-            Answer { message: chain(&e.without_url()), ..Answer::default() }.into_error(action, subject(), 0)
-        };
-        let header = self.tokens.header().await?;
-        let url = format!("{}/compute/v1/projects/{project}/{path}", self.base);
-        let url = reqwest::Url::parse_with_params(&url, query)
-            .map_err(|e| Answer { message: chain(&e), ..Answer::default() }.into_error(action, subject(), 400))?;
-        let mut request = self.http.request(method, url).header(http::header::AUTHORIZATION, header);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(silent)?;
-        let status = response.status();
-        let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(parse_retry_after);
-        let body = response.bytes().await.map_err(silent)?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|e| incomplete(action, &format!("a readable body ({e})")));
-        }
-        let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
-        answer.read_body(&body);
-        Err(answer.into_error(action, subject(), status.as_u16()))
+        let full = format!("/compute/v1/projects/{project}/{path}");
+        self.0.call(Ask { action, method, path: full, query, body, subject: path }).await
     }
 }

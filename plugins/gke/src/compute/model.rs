@@ -21,7 +21,6 @@ pub(crate) struct Object {
     pub(crate) self_link: String,
     pub(crate) description: String,
     pub(crate) labels: HashMap<String, String>,
-    pub(crate) status: String,
     /// URL of its region; empty for global and zonal ones.
     pub(crate) region: String,
     /// URL of its zone.
@@ -42,10 +41,8 @@ pub(crate) struct Object {
     /// Backend services.
     pub(crate) backends: Vec<Backend>,
     pub(crate) health_checks: Vec<String>,
-    /// Target pools.
-    pub(crate) instances: Vec<String>,
-    /// Disks, addresses: what uses them.
-    pub(crate) users: Vec<String>,
+    /// Managed instance groups: machines wanted.
+    pub(crate) target_size: i32,
 }
 
 /// A backend of a backend service.

@@ -53,9 +53,10 @@ pub(super) async fn begin(
     wanted: Wanted<'_>,
     names: &Names,
     pool: &NodePool,
+    size: i32,
 ) -> Result<Option<String>> {
     let zones = cluster::zones(wanted.network)?;
-    let Some(due) = due(wanted, pool, &zones)? else {
+    let Some(due) = due(wanted, pool, size, &zones)? else {
         return Ok(None);
     };
     let (name, detail) = (path(wanted.scope, names, &pool.name), due.detail());
@@ -84,7 +85,7 @@ fn waits(name: &str, error: &Error) -> String {
     format!("node pool {name} waits for the cluster's other operation: {error}")
 }
 
-fn due(wanted: Wanted<'_>, pool: &NodePool, zones: &[String]) -> Result<Option<Due>> {
+fn due(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> Result<Option<Due>> {
     let spec = wanted.spec;
     let config = pool.config.clone().unwrap_or_default();
     let machine = &spec.machine_type;
@@ -112,7 +113,7 @@ fn due(wanted: Wanted<'_>, pool: &NodePool, zones: &[String]) -> Result<Option<D
     if !same_bounds {
         return Ok(Some(Due::Autoscaling));
     }
-    if let Some(resize) = resize(wanted, pool, zones) {
+    if let Some(resize) = resize(wanted, pool, size, zones) {
         return Ok(Some(resize));
     }
     let older = minor(&pool.version)
@@ -123,8 +124,8 @@ fn due(wanted: Wanted<'_>, pool: &NodePool, zones: &[String]) -> Result<Option<D
 
 /// Another size. The zones follow first, where the new size does not fit the present ones; the
 /// autoscaler's pool is the autoscaler's.
-fn resize(wanted: Wanted<'_>, pool: &NodePool, zones: &[String]) -> Option<Due> {
-    if spec::is_autoscaled(wanted.spec) || spec::size(pool) == wanted.spec.node_count.max(1) {
+fn resize(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> Option<Due> {
+    if spec::is_autoscaled(wanted.spec) || size == wanted.spec.node_count.max(1) {
         return None;
     }
     let count = wanted.spec.node_count.max(1);
@@ -185,7 +186,7 @@ mod tests {
             spec: &spec,
             checkpoint: &[],
         };
-        assert!(expected(due(wanted, &pool, &zones).map_err(ProviderError::from)));
+        assert!(expected(due(wanted, &pool, 3, &zones).map_err(ProviderError::from)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1};
 
 use crate::{
     action, cluster,
-    error::{Absent as _, Error, Result, failed},
+    error::{Absent as _, Error, Result, failed, incomplete},
     google::Google,
     markers,
     names::{self, Names},
@@ -71,11 +71,17 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             begin_delete(google, scope, &names, &name).await?;
             Err(error)
         }
-        Status::Running | Status::RunningWithError => match change::begin(google, wanted, &names, &pool).await? {
-            Some(detail) => pending(detail),
-            None if pool.status == Status::RunningWithError => Err(why(google, scope, &names, &pool).await?),
-            None => Ok((progress::ready(), Some(status(&pool)))),
-        },
+        Status::Running | Status::RunningWithError => {
+            let size = size(google, scope, &pool).await?;
+            match change::begin(google, wanted, &names, &pool, size).await? {
+                Some(detail) => pending(detail),
+                None if pool.status == Status::RunningWithError => Err(why(google, scope, &names, &pool).await?),
+                None => {
+                    let status = v1::NodePoolStatus { name: pool.name.clone(), node_count: size };
+                    Ok((progress::ready(), Some(status)))
+                }
+            }
+        }
         Status::Stopping => pending(format!("node pool {name} is being deleted before it is made anew")),
         status => {
             let why = reason(&pool).map(|e| format!(" ({})", e.message)).unwrap_or_default();
@@ -84,8 +90,18 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     }
 }
 
-fn status(pool: &NodePool) -> v1::NodePoolStatus {
-    v1::NodePoolStatus { name: pool.name.clone(), node_count: spec::size(pool) }
+/// Nodes that the pool asks for, from its managed instance groups, one a zone: GKE itself tells
+/// the size only that the pool was made with.
+async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32> {
+    let mut size = 0;
+    for link in &pool.instance_group_urls {
+        let Some((_, path)) = link.split_once(&format!("/projects/{}/", scope.account)) else {
+            return Err(incomplete(action::GET_NODE_POOL, "instance groups of its project"));
+        };
+        let group = google.compute.get(action::GET_NODE_GROUP, &scope.account, path).await.or_absent()?;
+        size += group.map_or(0, |g| g.target_size);
+    }
+    Ok(size)
 }
 
 /// Why a pool is in a bad state, as far as it tells itself.

@@ -1,4 +1,4 @@
-//! From a pool as wanted to GKE's message, and its size back. Pure.
+//! From a pool as wanted to GKE's message. Pure.
 
 use google_cloud_container_v1::model::{
     NodeConfig, NodeManagement, NodePool, NodePoolAutoscaling, NodeTaint, ShieldedInstanceConfig,
@@ -49,11 +49,6 @@ pub(super) fn spread(spec: &v1::NodePoolSpec, zones: &[String]) -> Spread {
 
 pub(super) fn is_autoscaled(spec: &v1::NodePoolSpec) -> bool {
     spec.node_count_max > spec.node_count.max(1)
-}
-
-/// Nodes that the pool asks for.
-pub(super) fn size(pool: &NodePool) -> i32 {
-    pool.initial_node_count * i32::try_from(pool.locations.len()).unwrap_or(1).max(1)
 }
 
 /// An autoscaler's bounds, over all zones; `None`: the size is fixed.
@@ -120,7 +115,7 @@ pub(crate) fn build(
 
 #[cfg(test)]
 mod tests {
-    use super::{build, size, spread};
+    use super::{build, spread};
     use crate::parameters::Parameters;
     use google_cloud_container_v1::model::workload_metadata_config::Mode;
     use landlord_provider_api::v1::{NodePoolSpec, Scope};
@@ -154,7 +149,7 @@ mod tests {
         let scope = Scope { installation: "test".to_owned(), tenant_uid: "u".to_owned(), ..Scope::default() };
         let pool = build(&scope, &Parameters::default(), &spec(4, 8), &zones()).expect("valid");
         assert!(pool.autoscaling.as_ref().is_some_and(|a| a.enabled && a.total_max_node_count == 8));
-        assert_eq!(size(&pool), 6);
+        assert_eq!((pool.initial_node_count, pool.locations.len()), (2, 3));
         let config = pool.config.expect("a config");
         assert_eq!(config.workload_metadata_config.expect("set").mode, Mode::GkeMetadata);
         assert!(config.shielded_instance_config.expect("set").enable_secure_boot);
