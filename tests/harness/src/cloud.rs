@@ -74,8 +74,25 @@ pub const AKS: Cloud = Cloud {
     secret: "cloudsim",
 };
 
+/// Google Kubernetes Engine on the simulated GCP.
+pub const GKE: Cloud = Cloud {
+    provider: "gke",
+    title: "Google Cloud",
+    account: "landlord-sim",
+    regions: ["europe-west3", "asia-northeast1"],
+    machine_types: ["e2-standard-2", "e2-standard-4"],
+    balancer_type: "ForwardingRule",
+    disk_type: "Disk",
+    network_quota: ("NETWORKS", "NETWORKS"),
+    machine_object: "compute.googleapis.com/Instance",
+    parameters: "public_access_cidrs = ['203.0.113.0/24']",
+    credentials: "kind = 'access_token'\ntoken_file = '{secret}'",
+    // The simulator takes the project from the token.
+    secret: "ya29.sim-landlord-sim.landlordd",
+};
+
 /// All of them.
-pub const ALL: [&Cloud; 2] = [&EKS, &AKS];
+pub const ALL: [&Cloud; 3] = [&EKS, &GKE, &AKS];
 
 impl Cloud {
     /// The cloud of a provider.

@@ -9,7 +9,7 @@ use crate::{
     gcp::{
         compute::{READY, checks::external_address, cidr::Range, collections, resource},
         kinds::GcpKind,
-        names::{COMPUTE, doc, doc_text, labels, last, region_of},
+        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of},
     },
     object::{Kind, Object, Owner, Tags},
     runtime::{NodeSpec, RuntimeCommand},
@@ -60,7 +60,7 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
     let zones = doc(pool, "/locations").and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut started, mut ended) = (Vec::new(), Vec::new());
     for zone in zones.iter().filter_map(Value::as_str) {
-        group(ctx, cluster, pool, zone);
+        group(ctx, cluster, pool, zone, size);
         let present = machines(ctx, &pool.id, Some(zone));
         for _ in present.len() as u64..size {
             started.push(start(ctx, cluster, pool, zone));
@@ -76,7 +76,7 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
 }
 
 /// The managed group of a pool in a zone, and the group that it manages.
-fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) {
+fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str, size: u64) {
     let base = base_name(cluster, last(&pool.id));
     for collection in ["instanceGroupManagers", "instanceGroups"] {
         let id = format!("projects/{}/zones/{zone}/{collection}/{base}-grp", ctx.key.account);
@@ -84,6 +84,12 @@ fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) {
             put(ctx, collection, &id, json!({ "name": format!("{base}-grp"), "baseInstanceName": base }), Tags::new());
             ctx.adjust(&id, |o| o.set("pool", pool.id.clone()));
         }
+        let field = if collection == "instanceGroups" { "size" } else { "targetSize" };
+        ctx.adjust(&id, |o| {
+            amend(o, |doc| {
+                doc.insert(field.to_owned(), json!(size));
+            });
+        });
     }
 }
 
