@@ -8,7 +8,7 @@ pub mod store;
 pub use deploy::{DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan, StageProgress, Verified};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant, OperationEnd,
+    Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationEnd,
     OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work, WorkStore,
 };
 
