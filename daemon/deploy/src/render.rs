@@ -159,7 +159,11 @@ pub(crate) fn secret(
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::{TenantSpec, Timestamp, ports::KubeCredentials, tenant::SpecInput};
+    use landlord_core::{
+        TenantSpec, Timestamp,
+        ports::{KubeCredentials, TargetPlace},
+        tenant::SpecInput,
+    };
 
     use super::*;
     use crate::stack::Stack;
@@ -178,6 +182,7 @@ mod tests {
                 token: "secret".to_owned().into(),
                 expire_time: Timestamp(0),
             },
+            place: TargetPlace::OwnCluster,
             installation: "test".into(),
             uid: landlord_core::TenantUid(uuid::Uuid::nil()),
             name: "customers/acme/tenants/prod".parse().unwrap(),

@@ -5,7 +5,10 @@ pub mod deploy;
 pub mod providers;
 pub mod store;
 
-pub use deploy::{DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan, StageProgress, Verified};
+pub use deploy::{
+    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan,
+    StageProgress, TargetPlace, Verified,
+};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationEnd,
