@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, ProviderName, StackName, TenantName, TenantSpec,
-    guardrails::Guardrails,
+    guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},
     host::{Growth, HostRule, HostSelector, Hosting},
     ports::ProviderKey,
     tenant::{Violation, Violations},
@@ -220,7 +220,9 @@ impl Catalog {
         let Some(class) = self.classes.get(class_name) else {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
-        self.offer(class_name, class, rule, spec)
+        let offer = self.offer(class_name, class, rule, spec)?;
+        let guardrails = offer.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
+        Ok(Offer { guardrails, ..offer })
     }
 
     fn offer(
@@ -231,7 +233,8 @@ impl Catalog {
         spec: &TenantSpec,
     ) -> Result<Offer, Violations> {
         let mut violations = Vec::new();
-        let mut add = |field: &str, description: String| violations.push(Violation { field: field.into(), description });
+        let mut add =
+            |field: &str, description: String| violations.push(Violation { field: field.into(), description });
         let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
         if !class.regions.contains(&region) {
             let offered = class.regions.join(", ");
@@ -354,6 +357,21 @@ impl Catalog {
         }
         Ok(Offer { node_count, ..current.clone() })
     }
+}
+
+/// In a class's `guardrails.customer_group`, stands for the tenant's customer: without it one group
+/// would have rights in every customer's namespace.
+pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
+
+/// A class's guardrails for one of its customers.
+fn of_customer(guardrails: Guardrails, name: &TenantName) -> Result<Guardrails, Violations> {
+    let wrong = |error: InvalidGuardrail| one("class", format!("its guardrails don't fit this customer: {error}"));
+    let mut input = GuardrailsInput::from(guardrails);
+    if let Some(group) = &input.customer_group {
+        let own = group.as_str().replace(CUSTOMER_PLACEHOLDER, name.customer.as_str());
+        input.customer_group = Some(own.parse().map_err(wrong)?);
+    }
+    Guardrails::try_from(input).map_err(wrong)
 }
 
 fn one(field: &str, description: impl Into<String>) -> Violations {

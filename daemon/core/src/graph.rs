@@ -69,12 +69,8 @@ fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], befor
 /// In a host cluster: a fenced namespace, at level NODE with nodes of its own beside it.
 fn shared(level: Level, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Base, DnsZone, Guardrails, Host, NodePool, Preflight};
-    let mut nodes = vec![
-        node(Preflight, []),
-        node(Host, [Preflight]),
-        node(Guardrails, [Host]),
-        node(DnsZone, [Preflight]),
-    ];
+    let mut nodes =
+        vec![node(Preflight, []), node(Host, [Preflight]), node(Guardrails, [Host]), node(DnsZone, [Preflight])];
     let mut before = vec![Base];
     if level == Level::Node {
         nodes.push(node(NodePool, [Host]));

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, CustomerId, HostClusterId, Offer, ProviderName, State, TenantName, TenantSpec, TenantUid, Violation,
-    Violations,
-    tenant::SpecInput,
+    Violations, tenant::SpecInput,
 };
 
 /// Most tenants of one host cluster: what Kubernetes is tested with is 10,000 namespaces a cluster
@@ -241,12 +240,10 @@ fn full(matching: &[&Candidate], wanted: &HostSelector, growth: Option<&Growth>)
     }
     let mut closed: Vec<&Candidate> = matching.to_vec();
     closed.sort_by_key(|candidate| Reverse(candidate.max_tenants));
-    let named: Vec<String> = closed
-        .iter()
-        .take(NAMED_MAX)
-        .map(|c| format!("{}: {}", c.host.id, c.closed().unwrap_or_default()))
-        .collect();
-    let more = if closed.len() > NAMED_MAX { format!("; and {} more", closed.len() - NAMED_MAX) } else { String::new() };
+    let named: Vec<String> =
+        closed.iter().take(NAMED_MAX).map(|c| format!("{}: {}", c.host.id, c.closed().unwrap_or_default())).collect();
+    let more =
+        if closed.len() > NAMED_MAX { format!("; and {} more", closed.len() - NAMED_MAX) } else { String::new() };
     format!("no {what} has room ({}{more}){grown}", named.join("; "))
 }
 
@@ -341,7 +338,8 @@ fn check_adoption(adoption: &Adoption, add: &mut impl FnMut(&str, String)) {
 /// # Errors
 /// A provider's name that can't be one.
 pub fn adopted_offer(provider: &str, credentials: &str, account: &str, region: &str) -> Result<Offer, Violations> {
-    let wrong = |field: &str, problem: String| Violations(vec![Violation { field: field.into(), description: problem }]);
+    let wrong =
+        |field: &str, problem: String| Violations(vec![Violation { field: field.into(), description: problem }]);
     let name = provider.parse().map_err(|error: crate::ids::InvalidName| wrong("provider", error.to_string()))?;
     let class = ADOPTED_CLASS.parse().map_err(|error: crate::ids::InvalidName| wrong("class", error.to_string()))?;
     if credentials.is_empty() {

@@ -22,7 +22,8 @@ pub use catalog::{Catalog, Class, Level, Offer, PlacementRule};
 pub use failure::{ErrorKind, Failure};
 pub use host::{Candidate, HostRef, HostSelector, HostView, Hosting};
 pub use ids::{
-    AppName, ClassName, CustomerId, HostClusterId, OperationId, ProviderName, StackName, TenantId, TenantName, TenantUid,
+    AppName, ClassName, CustomerId, HostClusterId, OperationId, ProviderName, StackName, TenantId, TenantName,
+    TenantUid,
 };
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use stage::{Direction, Stage, StageRecord, StageState};

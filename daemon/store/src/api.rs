@@ -6,8 +6,8 @@ use landlord_core::{
     Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
     OperationOutcome, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
     ports::{
-        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery, Page,
-        RequestKey, StoreError, TenantQuery, TenantStore,
+        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
+        Page, RequestKey, StoreError, TenantQuery, TenantStore,
     },
     tenant::TenantStatus,
 };

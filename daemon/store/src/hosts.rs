@@ -184,10 +184,7 @@ pub(crate) async fn drain(
 }
 
 /// A tenant's host cluster as it is now.
-pub(crate) async fn view(
-    connection: &mut SqliteConnection,
-    tenant: &Tenant,
-) -> Result<Option<HostView>, StoreError> {
+pub(crate) async fn view(connection: &mut SqliteConnection, tenant: &Tenant) -> Result<Option<HostView>, StoreError> {
     let uid = match (&tenant.host, &tenant.hosting) {
         (Some(host), _) => host.uid,
         (None, Some(_)) => tenant.uid,

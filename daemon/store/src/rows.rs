@@ -4,7 +4,8 @@
 use std::str::FromStr;
 
 use landlord_core::{
-    Direction, HostRef, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
+    Direction, HostRef, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName,
+    Timestamp,
     ports::{Page, StoreError},
 };
 use serde::de::DeserializeOwned;

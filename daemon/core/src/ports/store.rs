@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation, OperationId, OperationKind, OperationOutcome, ProviderName,
-    StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, tenant::TenantStatus,
+    Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
+    OperationId, OperationKind, OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
+    TenantUid, Timestamp, tenant::TenantStatus,
 };
 
 /// What can go wrong in a store.
