@@ -201,7 +201,7 @@ impl World {
     pub(crate) async fn create(&self, name: &TenantName) -> Operation {
         let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
         let spec = TenantSpec::parse(input).unwrap();
-        let new = NewTenant { name: name.clone(), spec, offer: offer(), request: request() };
+        let new = NewTenant { name: name.clone(), spec, offer: offer(), hosts: None, request: request() };
         let accepted = self.store.create(new).await.unwrap();
         self.wake();
         accepted.operation
@@ -263,5 +263,6 @@ fn offer() -> Offer {
         node_count: 1,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        guardrails: None,
     }
 }
