@@ -4,7 +4,9 @@
 mod convert;
 mod create;
 mod filter;
+mod host;
 mod list;
+mod moving;
 mod operation;
 mod page;
 mod place;
