@@ -159,7 +159,11 @@ pub(crate) fn secret(
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::{TenantSpec, Timestamp, ports::KubeCredentials, tenant::SpecInput};
+    use landlord_core::{
+        TenantSpec,
+        ports::{KubeCredentials, KubeIdentity},
+        tenant::SpecInput,
+    };
 
     use super::*;
     use crate::stack::Stack;
@@ -175,8 +179,8 @@ mod tests {
             kube: KubeCredentials {
                 endpoint: "https://127.0.0.1:1".into(),
                 ca_pem: String::new(),
-                token: "secret".to_owned().into(),
-                expire_time: Timestamp(0),
+                identity: KubeIdentity::Token("secret".to_owned().into()),
+                expire_time: None,
             },
             installation: "test".into(),
             uid: landlord_core::TenantUid(uuid::Uuid::nil()),

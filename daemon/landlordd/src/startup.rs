@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    kube_access::OperatorAccess,
+    kube_access::ClusterAccess,
     metrics,
 };
 
@@ -40,6 +40,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
+    let api_deployer = deployer.clone();
     let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
@@ -47,10 +48,11 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
         providers: host.clone(),
-        kube_access: Arc::new(OperatorAccess {
+        kube_access: Arc::new(ClusterAccess {
             installation: checked.installation,
             store: store_port,
             providers: host as Arc<dyn Providers>,
+            deployer: api_deployer,
         }),
         wake: Arc::new(handle),
     };

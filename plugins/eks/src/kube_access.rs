@@ -59,7 +59,13 @@ pub(crate) async fn access(
         end = end.min(expiry);
     }
     let token = token(names.cluster(), &aws.region, credentials, now)?;
-    Ok(v1::KubeAccess { endpoint: status.endpoint, ca_pem: status.ca_pem, token, expire_time: Some(end.into()) })
+    Ok(v1::KubeAccess {
+        endpoint: status.endpoint,
+        ca_pem: status.ca_pem,
+        token,
+        expire_time: Some(end.into()),
+        ..v1::KubeAccess::default()
+    })
 }
 
 /// Signs. Pure but for its inputs.

@@ -4,24 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::{
-    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, Timestamp, stage::RemovedObject, tenant::Endpoint,
+    AppName, ErrorKind, Failure, StackName, TenantName, TenantSpec, TenantUid,
+    ports::{CustomerAccess, KubeCredentials},
+    stage::RemovedObject,
+    tenant::Endpoint,
 };
-
-/// Short-lived access to a tenant's Kubernetes API.
-#[derive(Debug, Clone)]
-pub struct KubeCredentials {
-    /// URL of the API server.
-    pub endpoint: String,
-    /// PEM of its certificate authority.
-    pub ca_pem: String,
-    /// Bearer token.
-    pub token: SecretString,
-    /// When the token stops working.
-    pub expire_time: Timestamp,
-}
 
 /// What the deploy stage works on.
 #[derive(Debug, Clone)]
@@ -118,14 +107,15 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// TRANSIENT when the API server can't be reached.
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
-}
 
-/// Issues short-lived access to tenants' API servers. Changes nothing anywhere.
-#[async_trait]
-pub trait KubeAccess: Send + Sync + 'static {
-    /// Access for an operator.
+    /// A token of the service account that the tenant's customer has in its namespace, valid for `duration`. Changes
+    /// nothing.
     ///
     /// # Errors
-    /// CONFLICT while the tenant has no cluster yet; else as [`Failure::kind`] says.
-    async fn access(&self, tenant: &crate::Tenant) -> Result<KubeCredentials, Failure>;
+    /// CONFLICT: there is no such account; else as [`Failure::kind`] says.
+    async fn customer_access(&self, target: &DeployTarget, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let _ = duration;
+        let problem = format!("{} has no service account for its customer", target.name);
+        Err(Failure::new(ErrorKind::Conflict, problem))
+    }
 }

@@ -2,10 +2,12 @@
 //! `landlordd` wires them.
 
 pub mod deploy;
+pub mod kube;
 pub mod providers;
 pub mod store;
 
-pub use deploy::{DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan, StageProgress, Verified};
+pub use deploy::{DeployTarget, Deployer, ReleasePlan, StageProgress, Verified};
+pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant, OperationEnd,
