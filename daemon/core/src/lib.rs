@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod failure;
 pub mod graph;
+pub mod guardrails;
 pub mod ids;
 pub mod journal;
 pub mod operation;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
     AppName, ErrorKind, Failure, StackName,
-    ports::{DeployTarget, Deployer, ReleasePlan, StageProgress, Verified},
+    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 
@@ -110,6 +110,24 @@ pub(crate) fn pending(detail: impl Into<String>) -> StageProgress {
 impl Deployer for HelmDeployer {
     fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(self.stack(stack)?.plan())
+    }
+
+    async fn ensure_guardrails(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        match target.place.shared() {
+            None => Ok(StageProgress::Done),
+            Some(_) => Err(Failure::new(ErrorKind::Internal, "shared clusters are not built yet")),
+        }
+    }
+
+    async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        match target.place.shared() {
+            None => Ok((StageProgress::Done, Vec::new())),
+            Some(_) => Err(Failure::new(ErrorKind::Internal, "shared clusters are not built yet")),
+        }
+    }
+
+    async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
+        Err(Failure::new(ErrorKind::Invalid, "the tenant has a cluster of its own; ask for its operator's access"))
     }
 
     async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {

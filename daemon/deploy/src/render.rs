@@ -161,7 +161,7 @@ pub(crate) fn secret(
 mod tests {
     use landlord_core::{
         TenantSpec,
-        ports::{KubeCredentials, KubeIdentity},
+        ports::{KubeCredentials, KubeIdentity, TargetPlace},
         tenant::SpecInput,
     };
 
@@ -182,6 +182,7 @@ mod tests {
                 identity: KubeIdentity::Token("secret".to_owned().into()),
                 expire_time: None,
             },
+            place: TargetPlace::OwnCluster,
             installation: "test".into(),
             uid: landlord_core::TenantUid(uuid::Uuid::nil()),
             name: "customers/acme/tenants/prod".parse().unwrap(),

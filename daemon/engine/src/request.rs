@@ -3,7 +3,7 @@
 use landlord_core::{
     Direction, Stage,
     plan::record_in,
-    ports::{DeployTarget, KubeCredentials, Work},
+    ports::{DeployTarget, KubeCredentials, TargetPlace, Work},
 };
 use landlord_provider_api::v1;
 use prost::Message;
@@ -100,6 +100,7 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
     let tenant = &work.tenant;
     Some(DeployTarget {
         kube,
+        place: TargetPlace::OwnCluster,
         installation: installation.to_owned(),
         uid: tenant.uid,
         name: tenant.name.clone(),

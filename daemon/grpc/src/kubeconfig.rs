@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::{
     TenantName,
-    ports::{KubeCredentials, KubeIdentity},
+    ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials, KubeIdentity},
 };
 use landlord_proto::v1::{self, generate_kubeconfig_request::Subject};
 use secrecy::ExposeSecret as _;
@@ -15,11 +15,7 @@ use tonic::Status;
 
 use crate::{Ports, convert, request, status};
 
-/// The API server grants no shorter tokens,
-/// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
-const CUSTOMER_MIN: Duration = Duration::from_secs(10 * 60);
-/// A token can't be taken back: a lost one is of use for this long at most.
-const CUSTOMER_MAX: Duration = Duration::from_secs(60 * 60);
+/// Half of the longest: a token can't be taken back.
 const CUSTOMER_DEFAULT: Duration = Duration::from_secs(30 * 60);
 
 /// Whom it is for.
@@ -34,19 +30,19 @@ impl For {
         let subject = Subject::try_from(asked.subject).map_err(|_| {
             status::invalid_field("subject", format!("{} is no subject; use OPERATOR or CUSTOMER", asked.subject))
         })?;
-        let duration = asked.duration.map(Duration::try_from).transpose();
-        let duration = duration.map_err(|_| status::invalid_field("duration", "must not be negative"))?;
+        let duration = asked.valid_duration.map(Duration::try_from).transpose();
+        let duration = duration.map_err(|_| status::invalid_field("valid_duration", "must not be negative"))?;
         match (subject, duration) {
             (Subject::Unspecified | Subject::Operator, None) => Ok(Self::Operator),
             (Subject::Unspecified | Subject::Operator, Some(_)) => Err(status::invalid_field(
-                "duration",
+                "valid_duration",
                 "must be absent for an operator, whose access lasts as long as the provider grants",
             )),
             (Subject::Customer, None) => Ok(Self::Customer(CUSTOMER_DEFAULT)),
-            (Subject::Customer, Some(duration)) if (CUSTOMER_MIN..=CUSTOMER_MAX).contains(&duration) => {
+            (Subject::Customer, Some(duration)) if (CUSTOMER_ACCESS_MIN..=CUSTOMER_ACCESS_MAX).contains(&duration) => {
                 Ok(Self::Customer(duration))
             }
-            (Subject::Customer, Some(_)) => Err(status::invalid_field("duration", "must be 10 to 60 minutes")),
+            (Subject::Customer, Some(_)) => Err(status::invalid_field("valid_duration", "must be 10 to 60 minutes")),
         }
     }
 }
@@ -121,17 +117,17 @@ mod tests {
         let cases = [
             (Subject::Unspecified as i32, None, Ok(For::Operator)),
             (Subject::Operator as i32, None, Ok(For::Operator)),
-            (Subject::Operator as i32, minutes(30), Err("duration")),
+            (Subject::Operator as i32, minutes(30), Err("valid_duration")),
             (Subject::Customer as i32, None, customer(CUSTOMER_DEFAULT)),
-            (Subject::Customer as i32, minutes(10), customer(CUSTOMER_MIN)),
-            (Subject::Customer as i32, minutes(60), customer(CUSTOMER_MAX)),
-            (Subject::Customer as i32, minutes(9), Err("duration")),
-            (Subject::Customer as i32, minutes(61), Err("duration")),
+            (Subject::Customer as i32, minutes(10), customer(CUSTOMER_ACCESS_MIN)),
+            (Subject::Customer as i32, minutes(60), customer(CUSTOMER_ACCESS_MAX)),
+            (Subject::Customer as i32, minutes(9), Err("valid_duration")),
+            (Subject::Customer as i32, minutes(61), Err("valid_duration")),
             (7, None, Err("subject")),
         ];
         for (subject, duration, expected) in cases {
             let duration = duration.map(|duration| prost_types::Duration::try_from(duration).unwrap());
-            let asked = v1::GenerateKubeconfigRequest { name: String::new(), subject, duration };
+            let asked = v1::GenerateKubeconfigRequest { name: String::new(), subject, valid_duration: duration };
             match (For::parse(&asked), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),
                 (Err(status), Err(field)) => assert!(status.message().contains(field), "{status:?}"),
@@ -141,7 +137,7 @@ mod tests {
         let negative = prost_types::Duration { seconds: -1, nanos: 0 };
         let asked = v1::GenerateKubeconfigRequest {
             subject: Subject::Customer as i32,
-            duration: Some(negative),
+            valid_duration: Some(negative),
             ..Default::default()
         };
         assert!(For::parse(&asked).is_err());

@@ -343,13 +343,13 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
     // The customer's: another identity, its own namespace, and the time that was asked for.
     let minutes = |minutes: i64| Some(prost_types::Duration { seconds: minutes * 60, nanos: 0 });
     let subject = v1::generate_kubeconfig_request::Subject::Customer.into();
-    let request = v1::GenerateKubeconfigRequest { subject, duration: minutes(20), ..request };
+    let request = v1::GenerateKubeconfigRequest { subject, valid_duration: minutes(20), ..request };
     let answer = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
     let config: serde_json::Value = serde_json::from_str(&answer.kubeconfig).unwrap();
     assert_eq!(config["current-context"], "acme-prod-customer");
     assert_eq!(config["contexts"][0]["context"]["namespace"], "tenant-prod");
     assert_eq!(config["users"][0]["user"]["token"], "token-of-a-customer");
     assert_eq!(answer.expire_time.unwrap().seconds, 20 * 60);
-    let request = v1::GenerateKubeconfigRequest { duration: minutes(61), ..request };
-    assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["duration"]);
+    let request = v1::GenerateKubeconfigRequest { valid_duration: minutes(61), ..request };
+    assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["valid_duration"]);
 }

@@ -9,7 +9,8 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     ErrorKind, Failure, Level, Stage, StageState, Tenant, Timestamp,
-    ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TenantStore},
+    guardrails::{Guardrails, Place},
+    ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
 use landlord_provider_api::v1;
 
@@ -69,20 +70,24 @@ impl KubeAccess for ClusterAccess {
             let problem = format!("{} has no kubeconfig for its customer: {problem}", tenant.name);
             Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy))
         };
-        match tenant.offer.level {
+        // Which namespace it is, its uid alone says; what fences it does not matter here.
+        let place = match tenant.offer.level {
             Level::Cluster => {
                 return refused(
                     "its class gives it a cluster of its own, in which no account is fenced off for a customer",
                     "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
                 );
             }
-            Level::Node | Level::Namespace => {}
-        }
+            Level::Node => Place::node(tenant.uid, Guardrails::default()),
+            Level::Namespace => Place::namespace(tenant.uid, Guardrails::default()),
+        };
         let (Some(deployer), Some(stack)) = (&self.deployer, &tenant.offer.stack) else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
+        let namespace = place.namespace.to_string();
         let target = DeployTarget {
             kube: self.own(tenant).await?,
+            place: TargetPlace::Shared(Box::new(place)),
             installation: self.installation.clone(),
             uid: tenant.uid,
             name: tenant.name.clone(),
@@ -90,7 +95,8 @@ impl KubeAccess for ClusterAccess {
             generation: tenant.generation,
             stack: stack.clone(),
         };
-        deployer.customer_access(&target, duration).await
+        let kube = deployer.customer_kubeconfig(&target, duration).await?;
+        Ok(CustomerAccess { kube, namespace })
     }
 }
 

@@ -86,7 +86,9 @@ pub(crate) async fn ensure(
 /// # Errors
 /// As the API server's answer says.
 pub(crate) async fn observe(session: &Session, uid: &str) -> Result<Option<v1::Progress>, ProviderError> {
-    let given = given(session, &selector(&labels(uid, &v1::NodePoolSpec::default()))).await?;
+    // The daemon writes the uid into labels with or without its dashes.
+    let selector = format!("{TENANT_LABEL} in ({uid},{})", uid.replace('-', ""));
+    let given = given(session, &selector).await?;
     Ok(if given.is_empty() { progress::gone() } else { progress::ready() })
 }
 

@@ -81,7 +81,7 @@ async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) ->
         name: name::tenant(&asked.name, customer)?,
         subject: subject.into(),
         // One that protobuf can't hold is beyond what the daemon grants, which says so.
-        duration: asked.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
+        valid_duration: asked.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
     };
     let mut client = Client::connect(server).await?;
     let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();

@@ -6,7 +6,9 @@ pub mod kube;
 pub mod providers;
 pub mod store;
 
-pub use deploy::{DeployTarget, Deployer, ReleasePlan, StageProgress, Verified};
+pub use deploy::{
+    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, ReleasePlan, StageProgress, TargetPlace, Verified,
+};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{

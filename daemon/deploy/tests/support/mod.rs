@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
     TenantSpec, TenantUid,
-    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress},
+    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     tenant::SpecInput,
 };
 use landlord_deploy::{DeployOptions, HelmDeployer};
@@ -119,6 +119,7 @@ impl Scene {
                 identity: KubeIdentity::Token(self.control_plane.admin_token().to_owned().into()),
                 expire_time: None,
             },
+            place: TargetPlace::OwnCluster,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             name: "customers/acme/tenants/prod".parse().unwrap(),
