@@ -80,12 +80,8 @@ pub enum Command {
         #[arg(value_name = "TENANT|OPERATION")]
         name: String,
     },
-    /// Prints a short-lived kubeconfig for a tenant's cluster.
-    Kubeconfig {
-        /// Tenant.
-        #[arg(value_name = "TENANT")]
-        name: String,
-    },
+    /// Prints a short-lived kubeconfig for the cluster that a tenant lives in.
+    Kubeconfig(Kubeconfig),
     /// Tells why something is as it is.
     Explain {
         /// What.
@@ -167,6 +163,30 @@ pub struct Get {
     /// Form of the output.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// `kubeconfig`.
+#[derive(Debug, Args)]
+pub struct Kubeconfig {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Whom it is for: an operator has landlord's own rights, a customer those of its namespace.
+    #[arg(long = "for", value_enum, default_value_t)]
+    pub subject: Subject,
+    /// How long a customer's works: 10m to 60m, by default 30m.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+/// Whom a kubeconfig is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// An operator.
+    #[default]
+    Operator,
+    /// The customer.
+    Customer,
 }
 
 /// `delete`.

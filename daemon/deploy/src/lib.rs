@@ -10,7 +10,7 @@
 //! Calls take no lock: the engine's fence proves that nobody else works on the tenant. Each is
 //! idempotent and may be killed anywhere; the next one finds out what is there.
 //!
-//! The crate knows no provider: it gets an endpoint, a certificate authority and a token.
+//! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
 mod apply;
 mod base;

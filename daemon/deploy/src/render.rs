@@ -160,8 +160,8 @@ pub(crate) fn secret(
 #[cfg(test)]
 mod tests {
     use landlord_core::{
-        TenantSpec, Timestamp,
-        ports::{KubeCredentials, TargetPlace},
+        TenantSpec,
+        ports::{KubeCredentials, KubeIdentity, TargetPlace},
         tenant::SpecInput,
     };
 
@@ -179,8 +179,8 @@ mod tests {
             kube: KubeCredentials {
                 endpoint: "https://127.0.0.1:1".into(),
                 ca_pem: String::new(),
-                token: "secret".to_owned().into(),
-                expire_time: Timestamp(0),
+                identity: KubeIdentity::Token("secret".to_owned().into()),
+                expire_time: None,
             },
             place: TargetPlace::OwnCluster,
             installation: "test".into(),

@@ -293,7 +293,7 @@ async fn an_unreachable_server_is_transient(scene: &Scene) -> Result<()> {
     let failure = scene.deployer.teardown(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Transient, "{failure:?}");
     let mut target = scene.target(30, &json!({}));
-    target.kube.token = "wrong".to_owned().into();
+    target.kube.identity = landlord_core::ports::KubeIdentity::Token("wrong".to_owned().into());
     let failure = scene.deployer.verify(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Auth, "{failure:?}");
     Ok(())

@@ -4,15 +4,14 @@ use std::pin::Pin;
 
 use futures::Stream;
 use landlord_core::{
-    CustomerId, Direction, Tenant, TenantName, Violation, Violations,
+    CustomerId, Direction, Tenant, Violation, Violations,
     host::{Choice, choose},
-    ports::{Accepted, Change, DeleteRequest, EventQuery, KubeCredentials, NewTenant, RequestKey, StoreError},
+    ports::{Accepted, Change, DeleteRequest, EventQuery, NewTenant, RequestKey, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
-use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, create, list, moving, page, place, request, status, update, watch};
+use crate::{Ports, convert, create, kubeconfig, list, moving, page, place, request, status, update, watch};
 
 /// An update without an etag is merged again into what another change made meanwhile this often;
 /// the engine writes a tenant's record a few times a second at most.
@@ -240,32 +239,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         asked: Request<v1::GenerateKubeconfigRequest>,
     ) -> Answer<v1::GenerateKubeconfigResponse> {
-        let name = request::tenant_name("name", &asked.into_inner().name)?;
-        let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        let access = self.ports.kube_access.access(&tenant).await.map_err(|failure| status::failure(&failure))?;
-        let kubeconfig = kubeconfig(&name, &access);
-        Ok(Response::new(v1::GenerateKubeconfigResponse {
-            kubeconfig,
-            expire_time: Some(convert::timestamp(access.expire_time)),
-        }))
+        let answer = kubeconfig::generate(&self.ports, &asked.into_inner()).await?;
+        Ok(Response::new(answer))
     }
-}
-
-/// Named after the tenant throughout, so that kubeconfigs of several tenants can be merged.
-fn kubeconfig(name: &TenantName, access: &KubeCredentials) -> String {
-    let context = format!("{}-{}", name.customer, name.tenant);
-    let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &access.ca_pem);
-    let config = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
-        "clusters": [{"name": context, "cluster": {
-            "server": access.endpoint,
-            "certificate-authority-data": ca,
-        }}],
-        "users": [{"name": context, "user": {"token": access.token.expose_secret()}}],
-    });
-    // JSON is YAML.
-    format!("{config:#}")
 }

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    kube_access::OperatorAccess,
+    kube_access::ClusterAccess,
     metrics,
 };
 
@@ -40,6 +40,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
+    let api_deployer = deployer.clone();
     let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
@@ -47,10 +48,11 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
         providers: host.clone(),
-        kube_access: Arc::new(OperatorAccess {
+        kube_access: Arc::new(ClusterAccess {
             installation: checked.installation,
             store: store_port,
             providers: host as Arc<dyn Providers>,
+            deployer: api_deployer,
         }),
         wake: Arc::new(handle),
     };
@@ -154,7 +156,9 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
 }
 
 async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn Deployer>>> {
-    if checked.catalog.classes.values().all(|class| class.stack.is_none()) {
+    // Fencing a namespace is its work too.
+    let needed = |class: &landlord_core::Class| class.stack.is_some() || class.level.is_shared();
+    if !checked.catalog.classes.values().any(needed) {
         return Ok(None);
     }
     let deploy = &config.deploy;

@@ -16,6 +16,7 @@ const POOL_ROLE_LEN_MAX: usize = 40;
 pub(crate) struct Names {
     base: String,
     uid: String,
+    host: Option<String>,
 }
 
 impl Names {
@@ -35,7 +36,8 @@ impl Names {
                 format!("the tenant uid {uid:?} is not a UUID in lower case"),
             ));
         }
-        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone() })
+        let host = Some(scope.host_cluster.clone()).filter(|name| !name.is_empty());
+        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone(), host })
     }
 
     /// The CloudFormation stack of network and roles.
@@ -43,9 +45,20 @@ impl Names {
         &self.base
     }
 
-    /// The cluster.
+    /// The tenant's own cluster.
     pub(crate) fn cluster(&self) -> &str {
         &self.base
+    }
+
+    /// The cluster that the tenant's nodes are in: its own, or a shared one. Only node groups and
+    /// access are looked for in a shared one; whatever is named by [`Names::cluster`] can't be it.
+    pub(crate) fn home(&self) -> &str {
+        self.host.as_deref().unwrap_or(&self.base)
+    }
+
+    /// Whether the tenant lives in a shared cluster.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.host.is_some()
     }
 
     /// An IAM role, in the account's global name space, hence with the whole uid.

@@ -44,7 +44,7 @@ fn show(path: &Path) -> String {
 }
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 10] = [
+const MAY_DEPEND: [(&str, &[&str]); 11] = [
     ("landlord-provider-api", &[]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
@@ -55,6 +55,7 @@ const MAY_DEPEND: [(&str, &[&str]); 10] = [
     ("landlord-grpc", &["landlord-core", "landlord-proto"]),
     ("landlord-cli", &["landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api"]),
+    ("landlord-plugin-kubernetes", &["landlord-provider-api"]),
 ];
 
 #[test]

@@ -18,11 +18,13 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain},
+    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
     client::Client,
     error::Error,
     name, output,
 };
+
+const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
 
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
@@ -61,17 +63,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             output::print(&format!("{name} retrying ({})", operation.name))
         }
         Command::Cancel { name } => cancel(&server, &name, customer).await,
-        Command::Kubeconfig { name } => {
-            let request = v1::GenerateKubeconfigRequest { name: name::tenant(&name, customer)? };
-            let mut client = Client::connect(&server).await?;
-            let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
-            output::print(&answer.kubeconfig)
-        }
+        Command::Kubeconfig(asked) => kubeconfig(&server, &asked, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(&server, &file, output).await
         }
         Command::Plugins { output } => get::providers(&mut Client::connect(&server).await?, output).await,
     }
+}
+
+async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
+    use v1::generate_kubeconfig_request::Subject as Wanted;
+    let subject = match asked.subject {
+        Subject::Operator => Wanted::Operator,
+        Subject::Customer => Wanted::Customer,
+    };
+    let request = v1::GenerateKubeconfigRequest {
+        name: name::tenant(&asked.name, customer)?,
+        subject: subject.into(),
+        // One that protobuf can't hold is beyond what the daemon grants, which says so.
+        valid_duration: asked.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
+    };
+    let mut client = Client::connect(server).await?;
+    let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
+    output::print(&answer.kubeconfig)
 }
 
 async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {

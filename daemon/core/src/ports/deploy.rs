@@ -4,25 +4,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::{
-    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, Timestamp, guardrails::Place, stage::RemovedObject,
-    tenant::Endpoint,
+    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place, ports::KubeCredentials,
+    stage::RemovedObject, tenant::Endpoint,
 };
-
-/// Short-lived access to a tenant's Kubernetes API.
-#[derive(Debug, Clone)]
-pub struct KubeCredentials {
-    /// URL of the API server.
-    pub endpoint: String,
-    /// PEM of its certificate authority.
-    pub ca_pem: String,
-    /// Bearer token.
-    pub token: SecretString,
-    /// When the token stops working.
-    pub expire_time: Timestamp,
-}
 
 /// Shortest life of a customer's access; the API server issues no shorter token.
 pub const CUSTOMER_ACCESS_MIN: Duration = Duration::from_secs(10 * 60);
@@ -173,14 +159,4 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// TRANSIENT when the API server can't be reached.
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
-}
-
-/// Issues short-lived access to tenants' API servers. Changes nothing anywhere.
-#[async_trait]
-pub trait KubeAccess: Send + Sync + 'static {
-    /// Access for an operator.
-    ///
-    /// # Errors
-    /// CONFLICT while the tenant has no cluster yet; else as [`Failure::kind`] says.
-    async fn access(&self, tenant: &crate::Tenant) -> Result<KubeCredentials, Failure>;
 }

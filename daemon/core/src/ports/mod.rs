@@ -2,13 +2,14 @@
 //! `landlordd` wires them.
 
 pub mod deploy;
+pub mod kube;
 pub mod providers;
 pub mod store;
 
 pub use deploy::{
-    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan,
-    StageProgress, TargetPlace, Verified,
+    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, ReleasePlan, StageProgress, TargetPlace, Verified,
 };
+pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant,

@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
-    TenantSpec, TenantUid, Timestamp,
-    ports::{DeployTarget, Deployer as _, KubeCredentials, StageProgress, TargetPlace},
+    TenantSpec, TenantUid,
+    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     tenant::SpecInput,
 };
 use landlord_deploy::{DeployOptions, HelmDeployer};
@@ -116,8 +116,8 @@ impl Scene {
             kube: KubeCredentials {
                 endpoint: self.control_plane.endpoint().into(),
                 ca_pem: self.control_plane.ca_pem().into(),
-                token: self.control_plane.admin_token().to_owned().into(),
-                expire_time: Timestamp(0),
+                identity: KubeIdentity::Token(self.control_plane.admin_token().to_owned().into()),
+                expire_time: None,
             },
             place: TargetPlace::OwnCluster,
             installation: "test".into(),

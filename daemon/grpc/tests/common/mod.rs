@@ -16,8 +16,8 @@ use hyper_util::rt::TokioIo;
 use landlord_core::{
     Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant, Timestamp,
     ports::{
-        Commit, KubeAccess, KubeCredentials, NewEvent, OperationEnd, ProviderHealth, ProviderKey, Providers,
-        TenantPatch, Wake, WorkStore,
+        Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
+        ProviderKey, Providers, TenantPatch, Wake, WorkStore,
     },
     tenant::TenantStatus,
 };
@@ -98,9 +98,16 @@ impl KubeAccess for Clusters {
         Ok(KubeCredentials {
             endpoint: "https://kube.example.com".into(),
             ca_pem: "PEM".into(),
-            token: "token-of-an-operator".into(),
-            expire_time: Timestamp(60_000),
+            identity: KubeIdentity::Token("token-of-an-operator".to_owned().into()),
+            expire_time: Some(Timestamp(60_000)),
         })
+    }
+
+    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let access = self.access(tenant).await?;
+        let identity = KubeIdentity::Token("token-of-a-customer".to_owned().into());
+        let kube = KubeCredentials { identity, expire_time: Some(Timestamp(0).after(duration)), ..access };
+        Ok(CustomerAccess { kube, namespace: format!("tenant-{}", tenant.name.tenant) })
     }
 }
 
@@ -117,6 +124,8 @@ pub fn class(regions: &[&str]) -> Class {
         node_count_max: 5,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        hosts: None,
+        guardrails: None,
     }
 }
 
