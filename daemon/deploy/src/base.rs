@@ -77,16 +77,24 @@ pub(crate) async fn ensure(
         ensure_secret(&clients.apps, target, namespace, secret).await?;
     }
     check_storage_class(&clients.own).await?;
-    if let Some(crds) = crds {
-        // On a cluster for many, whoever brought the Gateway API along keeps it.
-        if target.place.shared().is_none() || may_bring(&clients.own, crds).await? {
-            ensure_crds(&clients.own, crds).await?;
-        }
-        if !gateway_api(&clients.own).await? {
-            return Ok(pending("the API server is learning the Gateway API"));
-        }
+    Ok(match bring_gateway_api(&clients.own, target, crds).await? {
+        Some(detail) => pending(detail),
+        None => StageProgress::Done,
+    })
+}
+
+/// Applies the Gateway API's CRDs, if there are any to apply; says what is being waited for.
+pub(crate) async fn bring_gateway_api(
+    client: &Client,
+    target: &DeployTarget,
+    crds: Option<&Crds>,
+) -> Result<Option<String>> {
+    let Some(crds) = crds else { return Ok(None) };
+    // On a cluster for many, whoever brought the Gateway API along keeps it.
+    if target.place.shared().is_none() || may_bring(client, crds).await? {
+        ensure_crds(client, crds).await?;
     }
-    Ok(StageProgress::Done)
+    Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
 
 /// Whether the Gateway API is absent, or was brought by us.

@@ -127,7 +127,7 @@ impl Deployer for HelmDeployer {
             let client = self.clients.get(&target.kube)?;
             let gateway = self.stack(&target.stack)?.manifest.gateway.as_ref();
             let gateway = gateway.map(|gateway| gateway.namespace.as_str());
-            enforce::ensure(&client, target, place, gateway).await
+            enforce::ensure(&client, target, place, gateway, self.crds.as_ref()).await
         };
         let result = work.await;
         self.report(target, result)

@@ -1,6 +1,6 @@
 //! Makes the guardrails exist and stay, and looks whether the API server refuses what it shall refuse.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::{
@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     scheduling::v1::PriorityClass,
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
@@ -21,13 +21,18 @@ use super::{
     POOL_KEY, Wanted,
     admission::{self, Host},
     drift::differs,
-    namespace, network, rights,
+    namespace::{self, ROUTES_QUOTA},
+    network, rights, since,
 };
 use crate::{
-    base::{self, FIELD_MANAGER},
+    base::{self, Crds, FIELD_MANAGER},
     deployer::pending,
     error::{Doing as _, Error, Result},
+    teardown::gone_is_fine,
 };
+
+/// A quota is counted within a second or two of its making, if at all.
+const RECOUNT_AFTER: Duration = Duration::from_secs(5);
 
 /// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, then a look.
 pub(crate) async fn ensure(
@@ -35,13 +40,19 @@ pub(crate) async fn ensure(
     target: &DeployTarget,
     place: &Place,
     gateway: Option<&str>,
+    crds: Option<&Crds>,
 ) -> Result<StageProgress> {
+    // First, since the quota counts routes only where they are known.
+    if let Some(detail) = base::bring_gateway_api(client, target, crds).await? {
+        return Ok(pending(detail));
+    }
+    let routes = base::gateway_api(client).await?;
     let host = host(client, &target.installation).await?;
     apply_all(client, &admission::policies(host), &format!("landlord-installation={}", target.installation)).await?;
     if let Some(ending) = ensure_namespace(client, target, place).await? {
         return Ok(pending(ending));
     }
-    apply_all(client, &objects(target, place, gateway), &selector(target)).await?;
+    apply_all(client, &objects(target, place, gateway, routes), &selector(target)).await?;
     Ok(match not_yet_enforced(client, target, place).await? {
         Some(detail) => pending(detail),
         None => StageProgress::Done,
@@ -49,8 +60,9 @@ pub(crate) async fn ensure(
 }
 
 /// What stands in the namespace.
-fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>) -> Vec<Wanted> {
+fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
     let mut all = vec![namespace::quota(target, place), namespace::limits(target, place)];
+    all.extend(routes.then(|| namespace::routes_quota(target, place)));
     all.extend(network::policies(target, place, gateway));
     all.extend(namespace::accounts(target, place));
     all.extend(rights::roles(target, place));
@@ -179,14 +191,12 @@ async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) ->
 /// written. Asked by pods that are never made.
 async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Place) -> Result<Option<String>> {
     let name = place.namespace.as_str();
-    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), name);
-    let quotas = quotas.list(&ListParams::default()).await.doing(|| format!("reading the quota of {name}"))?;
-    let counted = |quota: &ResourceQuota| {
-        let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
-        quota.status.as_ref().is_some_and(|status| status.hard.as_ref() == hard && status.used.is_some())
-    };
-    if !quotas.items.iter().all(counted) {
-        return Ok(Some(format!("the quota of {name} is being counted")));
+    let api: Api<ResourceQuota> = Api::namespaced(client.clone(), name);
+    let quotas = api.list(&ListParams::default()).await.doing(|| format!("reading the quota of {name}"))?;
+    for quota in &quotas.items {
+        let Some(missing) = uncounted(quota) else { continue };
+        count_again(&api, quota).await?;
+        return Ok(Some(format!("the quota of {name} is being counted: {missing}")));
     }
     let elsewhere = json!({ POOL_KEY: "somebody-elses" });
     let policy = admission::pods_policy(&target.installation);
@@ -197,6 +207,27 @@ async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Place)
         return Ok(Some(format!("the API server is learning the Pod Security level of {name}")));
     }
     Ok(None)
+}
+
+/// What of a quota has no figure yet; what has none is refused.
+fn uncounted(quota: &ResourceQuota) -> Option<String> {
+    let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
+    let status = quota.status.as_ref();
+    let taken = status.is_some_and(|status| status.hard.as_ref() == hard);
+    let used = status.and_then(|status| status.used.as_ref());
+    let missing = |key: &&String| !taken || used.is_none_or(|used| !used.contains_key(*key));
+    hard.into_iter().flatten().map(|(key, _)| key).find(missing).cloned()
+}
+
+/// The quota of routes is made anew if it is not counted: Kubernetes looks every 30 seconds which kinds there are, and
+/// afterwards counts a quota that it saw earlier only every 5 minutes.
+async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Result<()> {
+    let name = quota.name_any();
+    let made = quota.metadata.creation_timestamp.as_ref().map(since).unwrap_or_default();
+    if name != ROUTES_QUOTA || made < RECOUNT_AFTER {
+        return Ok(());
+    }
+    gone_is_fine(quotas.delete(&name, &DeleteParams::default()).await).doing(|| format!("making quota {name} anew"))
 }
 
 /// A pod that is fine but for `what`.

@@ -16,6 +16,9 @@ pub(crate) mod remove;
 mod rights;
 
 use kube::api::{ApiResource, GroupVersionKind};
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub use remove::REMOVAL_PATIENCE;
 use serde_json::Value;
 
@@ -29,6 +32,12 @@ pub(crate) const DEPLOYER: &str = "landlord-deployer";
 pub(crate) const CUSTOMER: &str = "landlord-customer";
 /// What the accounts above begin with; no pod may run as one of them.
 const RESERVED_PREFIX: &str = "landlord-";
+
+/// How long ago it was by our clock; zero for what is still to come.
+fn since(time: &Time) -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_secs(u64::try_from(time.0.as_second()).unwrap_or_default()))
+}
 
 /// One object as it shall be.
 #[derive(Debug, Clone)]

@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 use super::{CUSTOMER, DEPLOYER, LEVEL_LABEL, POOL_KEY, Wanted, rights};
 use crate::base;
 
-/// Name of the only quota and the only limit range.
+/// Name of the quota and of the limit range.
 const LIMITS: &str = "landlord";
+/// Name of the quota of routes.
+pub(super) const ROUTES_QUOTA: &str = "landlord-routes";
 /// What a container gets that says nothing: a small helper's needs. The stack's own charts say what they need.
 const DEFAULT_CPU_REQUEST: &str = "50m";
 const DEFAULT_MEMORY_REQUEST: &str = "64Mi";
@@ -55,10 +57,21 @@ pub(super) fn metadata(target: &DeployTarget, place: &Place, name: &str, role: &
 
 /// What bounds the namespace as a whole.
 pub(super) fn quota(target: &DeployTarget, place: &Place) -> Wanted {
+    let hard = hard(place.guardrails.quota(), place.guardrails.load_balancers());
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
         "metadata": metadata(target, place, LIMITS, "quota"),
-        "spec": { "hard": hard(place.guardrails.quota(), place.guardrails.load_balancers()) },
+        "spec": { "hard": hard },
+    }))
+}
+
+/// What bounds routes, which the cluster counts only once it has noticed that it knows them.
+pub(super) fn routes_quota(target: &DeployTarget, place: &Place) -> Wanted {
+    let objects = count(place.guardrails.quota().objects);
+    Wanted::new(json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": metadata(target, place, ROUTES_QUOTA, "quota"),
+        "spec": { "hard": { "count/httproutes.gateway.networking.k8s.io": objects } },
     }))
 }
 

@@ -11,12 +11,9 @@
 //!
 //! Waiting is measured by the namespace's own deletion time, so a restart of the daemon changes nothing.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use k8s_openapi::{
-    api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret, Service},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret, Service};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, Preconditions},
@@ -28,6 +25,7 @@ use landlord_core::{
 };
 use serde_json::{Value, json};
 
+use super::since;
 use crate::{
     base,
     deployer::pending,
@@ -67,22 +65,17 @@ pub(crate) async fn remove(
         };
         return Ok((progress, Vec::new()));
     };
-    let Some(since) = found.metadata.deletion_timestamp.clone() else {
+    let Some(ending) = found.metadata.deletion_timestamp.clone() else {
         let removed = begin(client, &namespaces, &found, name).await?;
         return Ok((pending(format!("namespace {name} is ending")), removed));
     };
-    let waited = since_then(&since);
+    let waited = since(&ending);
     let said = blocking(&found);
     if waited <= patience {
         return Ok((pending(format!("namespace {name} is ending{said}")), Vec::new()));
     }
     let detail = unblock(client, &found, name).await?;
     Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{said}", waited.as_secs())), Vec::new()))
-}
-
-fn since_then(since: &Time) -> Duration {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(Duration::from_secs(u64::try_from(since.0.as_second()).unwrap_or_default()))
 }
 
 /// Notes what goes, lets volumes go with their claims, and asks for the end of exactly this namespace.
@@ -165,7 +158,7 @@ async fn volume_left(client: &Client, name: &str, patience: Duration) -> Result<
     let left = volumes(client, name).await?;
     let Some(first) = left.first() else { return Ok(None) };
     let status = first.status.clone().unwrap_or_default();
-    let waited = status.last_phase_transition_time.as_ref().map(since_then).unwrap_or_default();
+    let waited = status.last_phase_transition_time.as_ref().map(since).unwrap_or_default();
     if waited > patience {
         let why = status.message.unwrap_or_else(|| "its provisioner does not delete it".into());
         let what = format!(

@@ -59,7 +59,7 @@ impl Kind {
 
     /// Whether the quota has no figure of its own for it.
     pub(crate) fn counted_as_object(&self) -> bool {
-        !["ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "Pod"].contains(&self.kind)
+        !["ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "Pod", "HTTPRoute"].contains(&self.kind)
     }
 }
 

@@ -17,6 +17,10 @@ async fn tenants_share_a_cluster() -> Result<()> {
     let world = World::start().await?;
     world.tenants_are_fenced().await.context("guardrails")?;
     world.applying_again_writes_nothing().await.context("no-op")?;
+    world.policies_are_understood().await.context("policies")?;
+    for tenant in &world.tenants {
+        world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
+    }
     world.stop().await;
     Ok(())
 }

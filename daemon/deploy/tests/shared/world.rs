@@ -84,6 +84,33 @@ impl World {
         Ok(())
     }
 
+    /// The stack as the tenant's own deployer, until it answers.
+    pub(crate) async fn apps_run(&self, tenant: &DeployTarget) -> Result<()> {
+        let deployer = &self.scene.deployer;
+        done("base", async || Ok(deployer.ensure_base(tenant).await?)).await?;
+        self.scene.releases_ready(tenant).await?;
+        done("verified", async || Ok(deployer.verify(tenant).await?.progress)).await
+    }
+
+    /// Every policy was understood by the API server's type checker, which only warns.
+    pub(crate) async fn policies_are_understood(&self) -> Result<()> {
+        let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy");
+        let api: Api<DynamicObject> = Api::all_with(self.scene.client.clone(), &ApiResource::from_gvk(&kind));
+        let ours = ListParams::default().labels("landlord-installation=test");
+        eventually("the policies are checked", async || {
+            let all = api.list(&ours).await?.items;
+            ensure!(all.len() == 6, "{} policies", all.len());
+            let unchecked = all.iter().find(|policy| policy.data.pointer("/status/typeChecking").is_none());
+            Ok(unchecked.map_or(Ok(()), |policy| Err(format!("{:?}", policy.metadata.name))))
+        })
+        .await?;
+        for policy in api.list(&ours).await? {
+            let warnings = &policy.data["status"]["typeChecking"]["expressionWarnings"];
+            ensure!(warnings.is_null(), "{:?}: {warnings}", policy.metadata.name);
+        }
+        Ok(())
+    }
+
     /// Versions of everything that the guardrails consist of.
     pub(crate) async fn versions(&self) -> Result<BTreeMap<String, String>> {
         let mut all = BTreeMap::new();
