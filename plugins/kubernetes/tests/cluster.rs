@@ -104,7 +104,7 @@ async fn an_accounts_token_is_let_in_and_read_anew(scene: &Scene) {
     assert!(ensure_cluster(&provider).await.unwrap().status.is_some());
     let access = kube_access(&provider, None).await.unwrap();
     assert_eq!(access.token, token);
-    let end = SystemTime::try_from(access.expire_time.clone().unwrap()).unwrap();
+    let end = SystemTime::try_from(access.expire_time.unwrap()).unwrap();
     assert!(end < SystemTime::now() + Duration::from_secs(3_700), "a token of an hour ends within it");
     assert_eq!(user_of(&access).await.unwrap(), "system:serviceaccount:default:landlord");
 
