@@ -5,6 +5,7 @@ mod delete;
 mod describe;
 mod explain;
 mod get;
+mod host;
 mod wait;
 mod watch;
 
@@ -21,7 +22,8 @@ use crate::{
     arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
     client::Client,
     error::Error,
-    name, output,
+    name::{self, Target},
+    output,
 };
 
 const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
@@ -40,10 +42,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(&server, apply).await,
         Command::Get(get) => get::run(&mut Client::connect(&server).await?, get, customer).await,
-        Command::Describe { name } => {
-            let name = name::tenant(&name, customer)?;
-            describe::run(&mut Client::connect(&server).await?, &name).await
+        Command::Describe { name } => match name::target(&name, customer)? {
+            Target::Tenant(name) => describe::run(&mut Client::connect(&server).await?, &name).await,
+            Target::Host(name) => host::describe(&mut Client::connect(&server).await?, &name).await,
+        },
+        Command::Drain { name, resume, etag } => {
+            let name = name::host(&name)?;
+            host::drain(&mut Client::connect(&server).await?, name, resume, etag).await
         }
+        Command::Move(of) => describe::movement(&server, of, customer).await,
         Command::Delete(delete) => delete::run(&server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(&server, wait, customer).await,
@@ -51,17 +58,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             let name = name::tenant(&name, customer)?;
             get::events(&mut Client::connect(&server).await?, &name, output).await
         }
-        Command::Retry { name } => {
-            let name = name::tenant(&name, customer)?;
-            let request = v1::RetryTenantRequest {
-                name: name.clone(),
-                request_id: uuid::Uuid::new_v4().to_string(),
-                ..Default::default()
-            };
-            let mut client = Client::connect(&server).await?;
-            let operation = client.tenants.retry_tenant(request).await?.into_inner();
-            output::print(&format!("{name} retrying ({})", operation.name))
-        }
+        Command::Retry { name } => retry(&server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(&server, &name, customer).await,
         Command::Kubeconfig(asked) => kubeconfig(&server, &asked, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
@@ -88,15 +85,32 @@ async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) ->
     output::print(&answer.kubeconfig)
 }
 
+async fn retry(server: &str, target: Target) -> Result<(), Error> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let mut client = Client::connect(server).await?;
+    let (name, operation) = match target {
+        Target::Tenant(name) => {
+            let request = v1::RetryTenantRequest { name: name.clone(), request_id, ..Default::default() };
+            (name, client.tenants.retry_tenant(request).await?)
+        }
+        Target::Host(name) => {
+            let request = v1::RetryHostClusterRequest { name: name.clone(), request_id, ..Default::default() };
+            (name, client.hosts.retry_host_cluster(request).await?)
+        }
+    };
+    output::print(&format!("{name} retrying ({})", operation.into_inner().name))
+}
+
 async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {
-    let tenant = match text.starts_with("operations/") {
+    let target = match text.starts_with("operations/") {
         true => None,
-        false => Some(name::tenant(text, customer)?),
+        false => Some(name::target(&[text.to_owned()], customer)?),
     };
     let mut client = Client::connect(server).await?;
-    let operation = match tenant {
+    let operation = match target {
         None => text.to_owned(),
-        Some(tenant) => latest_operation(&mut client, &tenant).await?,
+        Some(Target::Tenant(tenant)) => latest_operation(&mut client, &tenant).await?,
+        Some(Target::Host(name)) => host::get(&mut client, &name).await?.latest_operation,
     };
     client.operations.cancel_operation(CancelOperationRequest { name: operation.clone() }).await?;
     output::print(&format!("{operation} cancelling"))
