@@ -13,7 +13,7 @@ pub mod simulator;
 pub mod world;
 
 pub use binaries::Binaries;
-pub use cli::{Answer, Cli, TenantFile};
+pub use cli::{Answer, Cli, HostFile, TenantFile};
 pub use process::Service;
 pub use simulator::Simulator;
 pub use world::{World, WorldOptions};

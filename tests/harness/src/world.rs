@@ -227,6 +227,7 @@ impl World {
         text.push_str(CLASS_BARE);
         if options.kubernetes.is_some() {
             text.push_str(CLASS_SMALL);
+            text.push_str(CLASSES_SHARED);
         }
         text.push_str(&options.extra_config);
         fs::write(self.config(), text)?;
@@ -248,6 +249,31 @@ node_count = 2
 node_count_max = 10
 [classes.eks-cluster-small.parameters]
 public_access_cidrs = ["203.0.113.0/24"]
+"#;
+
+/// In host clusters with the label `tier=shared`.
+const CLASSES_SHARED: &str = r#"
+[classes.eks-namespace]
+description = "A fenced namespace in a shared EKS cluster, all apps"
+level = "NAMESPACE"
+provider = "eks"
+credentials = "default"
+regions = ["eu-central-1", "us-east-1"]
+stack = "ai-fileserver"
+[classes.eks-namespace.hosts]
+labels = { tier = "shared" }
+[classes.eks-node]
+description = "Nodes of its own in a shared EKS cluster, all apps"
+level = "NODE"
+provider = "eks"
+credentials = "default"
+regions = ["eu-central-1", "us-east-1"]
+stack = "ai-fileserver"
+machine_type = "m7i.xlarge"
+node_count = 2
+node_count_max = 10
+[classes.eks-node.hosts]
+labels = { tier = "shared" }
 "#;
 
 /// Infrastructure only.
