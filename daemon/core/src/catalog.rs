@@ -221,6 +221,7 @@ impl Catalog {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
         let offer = self.offer(class_name, class, rule, spec)?;
+        fits(&offer, spec)?;
         let guardrails = offer.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
         Ok(Offer { guardrails, ..offer })
     }
@@ -355,7 +356,20 @@ impl Catalog {
             let class = &current.class;
             return Err(one("node_count", format!("class {class} allows at most {most} nodes, not {node_count}")));
         }
+        fits(current, spec)?;
         Ok(Offer { node_count, ..current.clone() })
+    }
+}
+
+/// In a shared cluster the files must fit the quota, or the apps would wait for a volume for ever.
+fn fits(offer: &Offer, spec: &TenantSpec) -> Result<(), Violations> {
+    let most = offer.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
+    match most.filter(|most| spec.storage.gib() > *most) {
+        None => Ok(()),
+        Some(most) => {
+            let (class, asked) = (&offer.class, spec.storage.gib());
+            Err(one("storage_gib", format!("class {class} allows at most {most} GiB of volumes together, not {asked}")))
+        }
     }
 }
 

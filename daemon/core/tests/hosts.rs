@@ -174,6 +174,16 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =
         Some(serde_json::from_value(input).unwrap());
     let offer = offer(&catalog);
+    let large = landlord_core::tenant::SpecInput {
+        class: "shared".into(),
+        domain: "a.example.com".into(),
+        storage_gib: 501,
+        ..Default::default()
+    };
+    let large = landlord_core::TenantSpec::parse(large).unwrap();
+    let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
+    assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
+    assert!(catalog.place_again(&large, &offer).is_err());
     assert_eq!(offer.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
     let (spec, _) = parse(HostInput { class: "own".into(), ..HostInput::default() }).unwrap();
     assert_eq!(catalog.place_host(&spec).unwrap().guardrails, None);

@@ -15,6 +15,7 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_core::{
     Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant, Timestamp,
+    host::HostRule,
     ports::{
         Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
         ProviderKey, Providers, TenantPatch, Wake, WorkStore,
@@ -24,7 +25,10 @@ use landlord_core::{
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
-    v1::{self, provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient},
+    v1::{
+        self, host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
+    },
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinHandle;
@@ -146,7 +150,31 @@ pub fn catalog() -> Catalog {
     }
 }
 
+/// The same with classes of the shared levels: `space` for namespaces in host clusters with the label
+/// `tier=shared`, `pool` for nodes in any.
+pub fn shared_catalog() -> Catalog {
+    let mut catalog = catalog();
+    let labels = [("tier".to_owned(), "shared".to_owned())].into();
+    let space = Class {
+        level: Level::Namespace,
+        credentials: String::new(),
+        machine_type: String::new(),
+        node_count: 0,
+        node_count_max: 0,
+        hosts: Some(HostRule { labels, grow: None }),
+        ..class(&["here"])
+    };
+    catalog.classes.insert("space".parse().unwrap(), space);
+    catalog.classes.insert("pool".parse().unwrap(), Class { level: Level::Node, ..class(&["here"]) });
+    catalog
+}
+
 impl Daemon {
+    /// A daemon that also offers shared levels.
+    pub async fn shared() -> Self {
+        Self::start().await.again(shared_catalog()).await
+    }
+
     pub async fn start() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let path = folder.path().join("landlord.db");
@@ -205,6 +233,10 @@ impl Daemon {
 
     pub async fn tenants(&self) -> TenantServiceClient<Channel> {
         TenantServiceClient::new(self.channel().await).max_encoding_message_size(64 << 20)
+    }
+
+    pub async fn hosts(&self) -> HostClusterServiceClient<Channel> {
+        HostClusterServiceClient::new(self.channel().await)
     }
 
     pub async fn operations(&self) -> OperationsClient<Channel> {
