@@ -4,12 +4,17 @@
 
 #![expect(clippy::unwrap_used, clippy::large_futures, reason = "a test fails by panicking, and runs once")]
 
+mod asking;
+mod attempts;
+mod drift;
+mod network;
+mod refused;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "the other test's half of it")]
 mod support;
 mod world;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,6 +26,15 @@ async fn tenants_share_a_cluster() -> Result<()> {
     for tenant in &world.tenants {
         world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
     }
+    world.nothing_foreign_is_reached().await.context("attempts")?;
+    world.strangers_are_nobody().await.context("strangers")?;
+    world.operators_keep_off_tenants_nodes().await.context("operators")?;
+    world.workloads_are_judged_by_their_pods().await.context("workloads")?;
+    world.floods_end_at_the_quota().await.context("floods")?;
+    world.customers_can_work().await.context("positive control")?;
+    world.networks_are_apart().await.context("networks")?;
+    world.drift_is_repaired().await.context("drift")?;
+    world.strangers_namespaces_are_left_alone().await.context("name taken")?;
     world.stop().await;
     Ok(())
 }

@@ -1,20 +1,19 @@
 //! The cluster, its tenants, and clients with their rights.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use kube::{
-    Api, Client,
+    Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
 use landlord_core::{
     TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Deployer as _, KubeCredentials, StageProgress, TargetPlace},
+    ports::{DeployTarget, Deployer as _, StageProgress, TargetPlace},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
-use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{Scene, done, eventually, node};
 
@@ -29,7 +28,7 @@ pub(crate) struct World {
 fn guardrails(group: &str) -> Guardrails {
     serde_json::from_value(json!({
         "customer_group": group,
-        "quota": { "services": 12 },
+        "quota": { "services": 12, "config_maps": 12, "objects": 12 },
         "blocked_cidrs": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"],
     }))
     .unwrap()
