@@ -124,7 +124,10 @@ impl World {
                 "/apis/autoscaling/v2/namespaces/NS/horizontalpodautoscalers",
                 json!({ "spec": { "scaleTargetRef": target, "maxReplicas": 1 } }),
             ),
-            ("/apis/gateway.networking.k8s.io/v1/namespaces/NS/httproutes", json!({ "spec": {} })),
+            (
+                "/apis/gateway.networking.k8s.io/v1/namespaces/NS/httproutes",
+                json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": {} }),
+            ),
             ("/api/v1/namespaces/NS/serviceaccounts", json!({})),
         ];
         for (path, object) in kinds {
@@ -230,7 +233,7 @@ fn workday(own: &str, a_pod: &str) -> Vec<(&'static str, Ask)> {
     let claim =
         json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
     let service = json!({ "spec": { "selector": { "app": "shop" }, "ports": [{ "port": 80 }] } });
-    let route = json!({ "spec": { "rules": [{ "backendRefs": [{ "name": "shop", "port": 80 }] }] } });
+    let route = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": { "rules": [{ "backendRefs": [{ "name": "shop", "port": 80 }] }] } });
     let review = json!({ "spec": { "resourceAttributes": { "namespace": own, "verb": "list", "resource": "pods" } } });
     let put_away = |path: String| Ask { method: Method::DELETE, ..get(path) };
     vec![
