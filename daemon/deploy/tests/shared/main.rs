@@ -6,9 +6,11 @@
 
 mod asking;
 mod attempts;
+mod charts;
 mod drift;
 mod network;
 mod refused;
+mod removal;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "the other test's half of it")]
 mod support;
@@ -35,6 +37,10 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.networks_are_apart().await.context("networks")?;
     world.drift_is_repaired().await.context("drift")?;
     world.strangers_namespaces_are_left_alone().await.context("name taken")?;
+    world.charts_that_want_more_are_refused().await.context("charts")?;
+    world.helm_never_saw_our_token().context("tokens")?;
+    world.one_tenant_goes().await.context("removal")?;
+    world.a_stuck_load_balancer_is_named().await.context("stuck")?;
     world.stop().await;
     Ok(())
 }

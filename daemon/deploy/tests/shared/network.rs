@@ -29,6 +29,8 @@ struct End {
     name: String,
     peer: Value,
     ports: Vec<i32>,
+    /// Whether its tenant may have load balancers, which the internet comes through.
+    balanced: bool,
 }
 
 fn outside(address: &str) -> Value {
@@ -73,6 +75,7 @@ impl World {
         let mut ends = Vec::new();
         for tenant in &self.tenants {
             let namespace = place(tenant).namespace.as_str();
+            let balanced = place(tenant).guardrails.load_balancers() > 0;
             let labels = namespaces.get(namespace).await?.metadata.labels;
             let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), namespace);
             for pod in pods.list(&ListParams::default()).await? {
@@ -81,7 +84,7 @@ impl World {
                 let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).context("no address")?;
                 let peer = json!({ "IP": address, "Internal": {
                     "Namespace": namespace, "NamespaceLabels": labels, "PodLabels": pod.labels() } });
-                ends.push(End { namespace: namespace.to_owned(), name: pod.name_any(), peer, ports });
+                ends.push(End { namespace: namespace.to_owned(), name: pod.name_any(), peer, ports, balanced });
             }
         }
         Ok(ends)
@@ -193,7 +196,7 @@ fn around(end: &End) -> Vec<Question> {
         ("the Gateway", gateway, true),
         ("a pod of nobody", stranger, false),
         ("the cluster's DNS", dns, false),
-        ("the internet", outside("203.0.113.7"), false),
+        ("the internet", outside("203.0.113.7"), end.balanced),
         ("a node", outside("10.0.3.4"), false),
     ];
     let name = format!("{}/{}", end.namespace, end.name);
