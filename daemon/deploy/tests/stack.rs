@@ -26,7 +26,7 @@ use support::{NAMESPACE, Scene, done, eventually, node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::start(landlord_deploy::REMOVAL_PATIENCE).await?;
     let target = scene.target(25, &json!({}));
 
     let lacking = scene.deployer.ensure_base(&target).await.unwrap_err();

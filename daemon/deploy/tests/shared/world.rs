@@ -2,34 +2,37 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use kube::{
-    Api, Client,
+    Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
 };
 use landlord_core::{
     TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Deployer as _, KubeCredentials, StageProgress, TargetPlace},
+    ports::{DeployTarget, Deployer as _, StageProgress, TargetPlace},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
-use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{Scene, done, eventually, node};
 
 pub(crate) struct World {
     pub(crate) scene: Scene,
     controllers: CloudControllers,
-    /// Two at the level NODE, one at NAMESPACE.
+    /// Two at the level NODE, one at NAMESPACE, which may have a load balancer.
     pub(crate) tenants: [DeployTarget; 3],
 }
 
+/// What nobody serves is given up after this; long enough for what the cluster's own controllers do.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What a class could say: the customer's people, and what the cluster is made of.
-fn guardrails(group: &str) -> Guardrails {
+fn guardrails(group: &str, load_balancers: u32) -> Guardrails {
     serde_json::from_value(json!({
         "customer_group": group,
-        "quota": { "services": 12 },
+        "load_balancers": load_balancers,
+        "quota": { "services": 12, "config_maps": 12, "objects": 12 },
         "blocked_cidrs": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"],
     }))
     .unwrap()
@@ -37,13 +40,13 @@ fn guardrails(group: &str) -> Guardrails {
 
 impl World {
     pub(crate) async fn start() -> Result<Self> {
-        let scene = Scene::start().await?;
+        let scene = Scene::start(REMOVAL_PATIENCE).await?;
         let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
         let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
         let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
         let tenants = ["acme", "globex", "initech"].map(|customer| (customer, TenantUid(uuid::Uuid::new_v4())));
         let tenants = tenants.map(|(customer, uid)| {
-            let guardrails = guardrails(&format!("oidc:{customer}"));
+            let guardrails = guardrails(&format!("oidc:{customer}"), u32::from(customer == "initech"));
             let place =
                 if customer == "initech" { Place::namespace(uid, guardrails) } else { Place::node(uid, guardrails) };
             let mut target = scene.target(10, &json!({}));
