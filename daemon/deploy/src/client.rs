@@ -4,11 +4,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use kube::{Client, Config, config::AuthInfo};
-use landlord_core::{
-    TenantUid,
-    ports::{KubeCredentials, KubeIdentity},
-};
+use http::{HeaderName, HeaderValue, Request};
+use kube::{Client, Config, client::Body, config::AuthInfo};
+use landlord_core::ports::{KubeCredentials, KubeIdentity};
 use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
@@ -23,20 +21,29 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(65);
 /// Clients kept for their open connection, about 100 KB each. Past it all are made anew.
 const CLIENTS_MAX: usize = 512;
+/// <https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>
+const IMPERSONATE: HeaderName = HeaderName::from_static("impersonate-user");
 
-/// Clients by tenant, each for one endpoint and identity.
+/// How a tenant's cluster is talked to.
+#[derive(Clone)]
+pub(crate) struct Both {
+    /// With the daemon's own rights: for what is not the tenant's.
+    pub(crate) own: Client,
+    /// For everything of the apps: on a shared cluster with the rights of the tenant's deployer, else the same.
+    pub(crate) apps: Client,
+}
+
+/// Clients by what they connect with: tenants of one host cluster share one, and its connections.
 #[derive(Default)]
 pub(crate) struct Clients {
-    known: Mutex<HashMap<TenantUid, ([u8; 32], Client)>>,
+    known: Mutex<HashMap<[u8; 32], Client>>,
 }
 
 impl Clients {
-    /// A client for a tenant's cluster; connects when first used.
-    pub(crate) fn get(&self, uid: TenantUid, access: &KubeCredentials) -> Result<Client> {
+    /// A client for a cluster; connects when first used.
+    pub(crate) fn get(&self, access: &KubeCredentials) -> Result<Client> {
         let key = digest(access);
-        if let Some((known, client)) = self.known.lock().get(&uid)
-            && *known == key
-        {
+        if let Some(client) = self.known.lock().get(&key) {
             return Ok(client.clone());
         }
         let client = connect(access)?;
@@ -44,12 +51,12 @@ impl Clients {
         if known.len() >= CLIENTS_MAX {
             known.clear();
         }
-        known.insert(uid, (key, client.clone()));
+        known.insert(key, client.clone());
         Ok(client)
     }
 
-    pub(crate) fn forget(&self, uid: TenantUid) {
-        self.known.lock().remove(&uid);
+    pub(crate) fn forget(&self, access: &KubeCredentials) {
+        self.known.lock().remove(&digest(access));
     }
 }
 
@@ -67,6 +74,19 @@ fn digest(access: &KubeCredentials) -> [u8; 32] {
         digest.update(part);
     }
     digest.finalize().into()
+}
+
+/// A client that asks for everything as somebody else, with that one's rights only, over the connections of `client`.
+/// The API server adds the groups of a service account by itself.
+pub(crate) fn acting_as(client: &Client, user: &str) -> Result<Client> {
+    let user = HeaderValue::from_str(user).map_err(|_| Error::Access { problem: "the account has no name".into() })?;
+    let client = client.clone();
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        request.headers_mut().insert(IMPERSONATE, user.clone());
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Ok(Client::new(service, "default"))
 }
 
 fn connect(access: &KubeCredentials) -> Result<Client> {

@@ -17,6 +17,7 @@ mod base;
 mod client;
 mod deployer;
 mod error;
+mod guardrails;
 mod helm;
 mod ready;
 mod release;
@@ -27,3 +28,4 @@ mod verify;
 
 pub use deployer::{DeployOptions, HelmDeployer};
 pub use error::{Error, Result};
+pub use guardrails::REMOVAL_PATIENCE;

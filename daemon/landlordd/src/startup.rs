@@ -167,6 +167,7 @@ async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn D
         state_dir: deploy.state_dir.clone(),
         helm_processes_max: deploy.helm_processes_max,
         gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty()).then(|| deploy.gateway_api_crds.clone()),
+        removal_patience: landlord_deploy::REMOVAL_PATIENCE,
     })
     .await?;
     Ok(Some(Arc::new(deployer)))

@@ -100,6 +100,7 @@ impl Scene {
             state_dir: folder.path().join("state"),
             helm_processes_max: 2,
             gateway_api_crds: Some(artifacts.gateway_crds.clone()),
+            removal_patience: landlord_deploy::REMOVAL_PATIENCE,
         })
         .await?;
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
