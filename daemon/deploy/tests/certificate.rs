@@ -1,27 +1,35 @@
 //! A cluster that knows the daemon by a client certificate: our own client and Helm are let in with it, and neither
-//! arguments nor environment of Helm hold it.
+//! arguments nor environment of Helm hold it. What a customer gets is a token all the same.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use k8s_openapi::api::{core::v1::Secret, storage::v1::StorageClass};
+use k8s_openapi::api::{
+    core::v1::{Namespace, Pod, Secret},
+    storage::v1::StorageClass,
+};
 use kube::{
-    Api,
+    Api, Client, Config,
     api::{ListParams, PostParams},
 };
 use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
-    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
+    guardrails::{Guardrails, Place},
+    ports::{
+        CUSTOMER_ACCESS_MIN, DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace,
+    },
     tenant::SpecInput,
 };
 use landlord_deploy::{DeployOptions, HelmDeployer};
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 const NAMESPACE: &str = "ai-fileserver";
@@ -79,6 +87,46 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
     }
 }
 
+/// Whatever the daemon's own identity is, a customer's is a token of its account, good for its namespace and a while.
+async fn a_customer_gets_a_token_of_its_own(deployer: &HelmDeployer, own: &DeployTarget) {
+    let uid = TenantUid(uuid::Uuid::from_u128(8));
+    let place = Place::namespace(uid, Guardrails::default());
+    let namespace = place.namespace.to_string();
+    let target = DeployTarget { uid, place: TargetPlace::Shared(Box::new(place)), ..own.clone() };
+    let asked = CUSTOMER_ACCESS_MIN;
+    let early = deployer.customer_kubeconfig(&target, asked).await.unwrap_err();
+    assert_eq!(early.kind, ErrorKind::Conflict, "{early:?}");
+    let since = Instant::now();
+    loop {
+        match deployer.ensure_guardrails(&target).await.unwrap() {
+            StageProgress::Done => break,
+            StageProgress::Pending { detail, .. } => assert!(since.elapsed() < PATIENCE, "{detail}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let access = deployer.customer_kubeconfig(&target, asked).await.unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let left = access.expire_time.unwrap().0 - i64::try_from(now.as_millis()).unwrap();
+    assert!((540_000..=600_000).contains(&left), "{left} ms");
+    let KubeIdentity::Token(token) = &access.identity else { panic!("{access:?}") };
+
+    let mut config = Config::new(access.endpoint.parse().unwrap());
+    let ca = CertificateDer::from_pem_slice(access.ca_pem.as_bytes()).unwrap();
+    config.root_cert = Some(vec![ca.to_vec()]);
+    config.auth_info.token = Some(token.expose_secret().to_owned().into());
+    let customer = Client::try_from(config).unwrap();
+    let pods: Api<Pod> = Api::namespaced(customer.clone(), &namespace);
+    assert!(pods.list(&ListParams::default()).await.is_ok());
+    let foreign: Api<Pod> = Api::namespaced(customer.clone(), NAMESPACE);
+    let all: Api<Namespace> = Api::all(customer);
+    for refused in [
+        foreign.list(&ListParams::default()).await.map(drop).unwrap_err(),
+        all.list(&ListParams::default()).await.map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(&refused, kube::Error::Api(status) if status.code == 403), "{refused:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_certificate_lets_client_and_helm_in() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,6 +156,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
         state_dir: folder.path().join("state"),
         helm_processes_max: 1,
         gateway_api_crds: None,
+        removal_patience: PATIENCE,
     })
     .await
     .unwrap();
@@ -130,6 +179,8 @@ async fn a_client_certificate_lets_client_and_helm_in() {
     let secrets: Api<Secret> = Api::namespaced(admin, NAMESPACE);
     let records = secrets.list(&ListParams::default().labels("owner=helm,name=qdrant,status=deployed")).await.unwrap();
     assert_eq!(records.items.len(), 1);
+
+    a_customer_gets_a_token_of_its_own(&deployer, &target).await;
 
     let recorded = std::fs::read_to_string(folder.path().join("recorded")).unwrap();
     assert!(recorded.contains("--kubeconfig") && recorded.contains("mode 600"), "{recorded}");

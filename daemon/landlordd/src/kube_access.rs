@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantUid, Timestamp,
+    ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
     guardrails::{Guardrails, Place},
     ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
@@ -84,7 +84,7 @@ impl ClusterAccess {
 impl KubeAccess for ClusterAccess {
     async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
         let access = self.own(tenant).await?;
-        refuse_standing(tenant, &access, wall_clock())?;
+        refuse_standing(&tenant.name, &access, wall_clock())?;
         Ok(access)
     }
 
@@ -124,14 +124,13 @@ impl KubeAccess for ClusterAccess {
 }
 
 /// Access that does not end soon is the daemon's alone.
-fn refuse_standing(tenant: &Tenant, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
+fn refuse_standing(name: &TenantName, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
     let how_long = match access.expire_time {
         Some(end) if end <= now.after(SHORT_LIVED_MAX) => return Ok(()),
         Some(end) => format!("only ends at {end}"),
         None => "has no known end".to_owned(),
     };
-    let problem =
-        format!("the daemon's own access to the cluster of {} {how_long}, so it is not handed out", tenant.name);
+    let problem = format!("the daemon's own access to the cluster of {name} {how_long}, so it is not handed out");
     Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(
         "use the kubeconfig that you adopted the cluster with, or a short-lived token in its credential scope",
     ))
@@ -141,4 +140,38 @@ fn refuse_standing(tenant: &Tenant, access: &KubeCredentials, now: Timestamp) ->
 fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::ports::KubeIdentity;
+
+    use super::*;
+
+    #[test]
+    fn only_access_that_ends_soon_is_handed_out() {
+        let (now, hour) = (Timestamp(1_000_000), Duration::from_secs(3_600));
+        let cases = [
+            (Some(now.after(hour)), true),
+            (Some(now.after(28 * hour)), true),
+            (Some(now.after(29 * hour)), false),
+            (Some(now.after(365 * 24 * hour)), false),
+            (None, false),
+        ];
+        for (expire_time, fine) in cases {
+            let access = KubeCredentials {
+                endpoint: "https://kube.example.com".into(),
+                ca_pem: String::new(),
+                identity: KubeIdentity::Token("t".to_owned().into()),
+                expire_time,
+            };
+            let name = "customers/acme/tenants/prod".parse().unwrap();
+            let refused = refuse_standing(&name, &access, now).err();
+            assert_eq!(refused.is_none(), fine, "{expire_time:?}: {refused:?}");
+            if let Some(refused) = refused {
+                assert_eq!(refused.kind, ErrorKind::Conflict);
+                assert!(!refused.remedy.is_empty());
+            }
+        }
+    }
 }

@@ -146,7 +146,7 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
                     tracing::info!(plugin = %key, "plugin is ready");
                     return;
                 };
-                tracing::error!(plugin = %key, %error, "plugin does not start");
+                tracing::error!(plugin = %key, %error, remedy = error.remedy, "plugin does not start");
                 if stop.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
                     return;
                 }

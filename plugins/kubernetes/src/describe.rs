@@ -15,7 +15,7 @@ const SOURCE: &str = "an assumption, below what priority and fairness grant to a
 /// Method, calls that one call typically makes.
 const COSTS: &[(&str, f64)] = &[
     ("EnsureNetwork", 2.0),
-    ("EnsureCluster", 10.0),
+    ("EnsureCluster", 12.0),
     ("EnsureNodePool", 2.0),
     ("KubeAccess", 0.1),
     ("Observe", 2.0),

@@ -12,13 +12,16 @@ use crate::{
     session::Session,
 };
 
-/// What a tenant takes at the least: its namespace, fenced off, with its workloads. Group, resource, subresource, verb.
-const RIGHTS: [(&str, &str, &str, &str); 8] = [
+/// What a tenant takes at the least: its namespace, fenced off, with its workloads under an account of its own. Group,
+/// resource, subresource, verb.
+const RIGHTS: [(&str, &str, &str, &str); 10] = [
     ("", "namespaces", "", "create"),
     ("", "namespaces", "", "delete"),
     ("", "resourcequotas", "", "create"),
     ("", "secrets", "", "create"),
     ("", "serviceaccounts", "token", "create"),
+    ("", "serviceaccounts", "", "impersonate"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies", "", "create"),
     ("networking.k8s.io", "networkpolicies", "", "create"),
     ("rbac.authorization.k8s.io", "rolebindings", "", "create"),
     ("apps", "deployments", "", "create"),

@@ -60,10 +60,7 @@ fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
 /// What a provider without this capability answers.
 fn lacking(what: &str, capability: &str) -> ProviderError {
     let problem = format!("this provider has no {what}: it adopts clusters and knows no cloud");
-    let remedy = format!(
-        "use a class whose provider has the capability `{capability}`, or one that does not need it; a daemon that asks all \
-         the same does not look at the plugin's capabilities"
-    );
+    let remedy = format!("use a class whose provider has the capability `{capability}`, or one that does not need it");
     invalid(problem, remedy)
 }
 

@@ -157,8 +157,9 @@ async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) ->
     let doing = || format!("applying {}", object.what());
     if !known && object.namespace.is_none() {
         // In the tenant's namespace all such names are ours; in the cluster at large they are only if marked so.
+        // One that is marked was made after the list, for another tenant at the same moment.
         let found = api.get_metadata_opt(&object.name).await.doing(doing)?;
-        if found.is_some() {
+        if found.is_some_and(|found| !carries(found.metadata.labels.as_ref(), selector)) {
             tracing::warn!(object = object.what(), selector, "exists without our marker");
             return Err(Error::NameTaken { what: object.what() });
         }
@@ -185,6 +186,15 @@ async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) ->
         api.replace(&object.name, &PostParams::default(), &body).await.doing(doing)?;
     }
     Ok(())
+}
+
+/// Whether labels are those of a selector of the form `key=value,key=value`.
+fn carries(labels: Option<&BTreeMap<String, String>>, selector: &str) -> bool {
+    let has = |pair: &str| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        labels.and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
+    };
+    selector.split(',').all(has)
 }
 
 /// What the API server does not refuse or count yet: it learns of policies, labels and quotas a moment after they are
