@@ -2,8 +2,9 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "landlord/v1/tenant.proto",
+    "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
     "landlord/v1/provider.proto",
     "google/longrunning/operations.proto",

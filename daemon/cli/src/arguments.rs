@@ -24,7 +24,8 @@ pub struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed out but running, 5 not found, \
 6 conflict, 7 auth, 8 unavailable, 9 cancelled.\n\
-A TENANT is customers/CUSTOMER/tenants/TENANT, CUSTOMER/TENANT, or with --customer: TENANT or tenant/TENANT.";
+A TENANT is customers/CUSTOMER/tenants/TENANT, CUSTOMER/TENANT, or with --customer: TENANT or tenant/TENANT. \
+Where hostcluster NAME is taken, hostcluster/NAME is too.";
 
 /// `explain`.
 #[derive(Debug, Subcommand)]
@@ -43,17 +44,32 @@ pub enum Explain {
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Creates tenants from a file, or changes those that exist.
+    /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, operations or providers.
+    /// Shows tenants, host clusters, operations or providers.
     Get(Get),
-    /// Tells all about a tenant: conditions, stages, what blocks and what would mend it.
+    /// Tells all about a tenant (conditions, stages, what blocks and what would mend it) or a host cluster (who lives
+    /// there, what is free).
     Describe {
-        /// Tenant.
-        #[arg(value_name = "TENANT")]
-        name: String,
+        /// Tenant or host cluster.
+        #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+        name: Vec<String>,
     },
-    /// Removes a tenant and everything of it.
+    /// Has a host cluster take no new tenants; those that live there stay.
+    Drain {
+        /// Host cluster.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Take new tenants again.
+        #[arg(long)]
+        resume: bool,
+        /// Only if it still has this etag.
+        #[arg(long, default_value = "")]
+        etag: String,
+    },
+    /// Tells what moving a tenant to another class would take.
+    Move(Move),
+    /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
@@ -68,24 +84,20 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Starts the failed stages of a tenant again.
+    /// Starts the failed stages of a tenant or host cluster again.
     Retry {
-        /// Tenant.
-        #[arg(value_name = "TENANT")]
-        name: String,
+        /// Tenant or host cluster.
+        #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+        name: Vec<String>,
     },
     /// Cancels a running create or update: stops at the next safe point, then unwinds.
     Cancel {
-        /// Tenant, or operations/ID.
+        /// Tenant, hostcluster/NAME, or operations/ID.
         #[arg(value_name = "TENANT|OPERATION")]
         name: String,
     },
-    /// Prints a short-lived kubeconfig for a tenant's cluster.
-    Kubeconfig {
-        /// Tenant.
-        #[arg(value_name = "TENANT")]
-        name: String,
-    },
+    /// Prints a short-lived kubeconfig for the cluster that a tenant lives in.
+    Kubeconfig(Kubeconfig),
     /// Tells why something is as it is.
     Explain {
         /// What.
@@ -128,13 +140,13 @@ pub enum Output {
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// File with one or more tenants (YAML or JSON); `-`: standard input.
+    /// File with one or more tenants and host clusters (YAML or JSON); `-`: standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: PathBuf,
     /// Check everything, change nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Wait until the tenants are READY.
+    /// Wait until they are READY.
     #[arg(long)]
     pub wait: bool,
     /// Longest wait.
@@ -151,9 +163,9 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `operations`, `providers`, or the name of a tenant or operation.
+    /// `tenants`, `hostclusters`, `operations`, `providers`, or the name of a tenant, host cluster or operation.
     pub what: String,
-    /// Name, after `tenant` or `operation`.
+    /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
     #[arg(short = 'A', long)]
@@ -169,12 +181,36 @@ pub struct Get {
     pub output: Output,
 }
 
-/// `delete`.
+/// `kubeconfig`.
 #[derive(Debug, Args)]
-pub struct Delete {
+pub struct Kubeconfig {
     /// Tenant.
     #[arg(value_name = "TENANT")]
     pub name: String,
+    /// Whom it is for: an operator has landlord's own rights, a customer those of its namespace.
+    #[arg(long = "for", value_enum, default_value_t)]
+    pub subject: Subject,
+    /// How long a customer's works: 10m to 60m, by default 30m.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+}
+
+/// Whom a kubeconfig is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// An operator.
+    #[default]
+    Operator,
+    /// The customer.
+    Customer,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// Tenant or host cluster.
+    #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+    pub name: Vec<String>,
     /// Do not wait for an API server that can't be reached.
     #[arg(long)]
     pub force: bool,
@@ -190,6 +226,20 @@ pub struct Delete {
     /// Form of the output of --wait.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// `move`.
+#[derive(Debug, Args)]
+pub struct Move {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Class to move to.
+    #[arg(long)]
+    pub class: String,
+    /// Only tell the plan.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `watch`.
@@ -212,7 +262,7 @@ pub struct Watch {
 /// `wait`.
 #[derive(Debug, Args)]
 pub struct Wait {
-    /// Tenant, or operations/ID.
+    /// Tenant, hostcluster/NAME, or operations/ID.
     #[arg(value_name = "TENANT|OPERATION")]
     pub name: String,
     /// `ready`, `deleted`, `done` (an operation), or `condition=TYPE`.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
-    v1::{provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient},
+    v1::{
+        host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
+    },
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -21,6 +24,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub struct Client {
     /// Tenants.
     pub tenants: TenantServiceClient<Channel>,
+    /// Host clusters.
+    pub hosts: HostClusterServiceClient<Channel>,
     /// Operations.
     pub operations: OperationsClient<Channel>,
     /// Providers.
@@ -61,6 +66,7 @@ impl Client {
         };
         Ok(Self {
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
         })

@@ -1,9 +1,9 @@
-//! Tenant files: one or more YAML documents of `kind: Tenant`.
+//! Files: one or more YAML documents of `kind: Tenant` or `kind: HostCluster`.
 
 use std::{io::Read as _, path::Path};
 
 use landlord_proto::v1;
-use prost::{Message as _, Name as _};
+use prost::{Message, Name};
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ const API_VERSION: &str = "landlord.dev/v1";
 const FILE_BYTES_MAX: u64 = 10 << 20;
 /// Names further apart than this are no typing mistake.
 const NEAREST_DISTANCE_MAX: usize = 4;
-/// Fields of the resource that stand in `spec`.
+/// Fields of a tenant that stand in `spec`.
 const SPEC: [&str; 9] = [
     "displayName",
     "class",
@@ -27,6 +27,27 @@ const SPEC: [&str; 9] = [
     "paused",
 ];
 
+/// Fields of a host cluster that stand in `spec`.
+const HOST_SPEC: [&str; 6] = ["class", "region", "nodeCount", "maxTenants", "deletionProtection", "adoption"];
+
+/// A document of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Document {
+    /// `kind: Tenant`.
+    Tenant(Box<TenantFile>),
+    /// `kind: HostCluster`.
+    Host(Box<HostFile>),
+}
+
+/// A host cluster as a file describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HostFile {
+    /// Id.
+    pub(crate) id: String,
+    /// The resource, its name set.
+    pub(crate) host_cluster: v1::HostCluster,
+}
+
 /// A tenant as a file describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TenantFile {
@@ -38,8 +59,20 @@ pub(crate) struct TenantFile {
     pub(crate) tenant: v1::Tenant,
 }
 
-/// Reads the tenants of a file; `-` is standard input.
-pub(crate) fn read(path: &Path) -> Result<Vec<TenantFile>, Error> {
+/// Reads a file that holds nothing but tenants.
+pub(crate) fn tenants(path: &Path) -> Result<Vec<TenantFile>, Error> {
+    let of = |document| match document {
+        Document::Tenant(tenant) => Ok(*tenant),
+        Document::Host(host) => {
+            let problem = format!("{}: {} is no tenant", path.display(), host.host_cluster.name);
+            Err(Error::Usage(problem))
+        }
+    };
+    read(path)?.into_iter().map(of).collect()
+}
+
+/// Reads the documents of a file; `-` is standard input.
+pub(crate) fn read(path: &Path) -> Result<Vec<Document>, Error> {
     let shown = path.display();
     let broken = |problem: String| Error::Usage(format!("{shown}: {problem}"));
     let mut text = String::new();
@@ -56,7 +89,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<TenantFile>, Error> {
         serde_saphyr::from_multiple(&text).map_err(|error| broken(format!("is not valid YAML: {error}")))?;
     let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
     if documents.is_empty() {
-        return Err(broken("holds no tenant".into()));
+        return Err(broken("holds no tenant and no host cluster".into()));
     }
     let count = documents.len();
     documents
@@ -69,14 +102,32 @@ pub(crate) fn read(path: &Path) -> Result<Vec<TenantFile>, Error> {
         .collect()
 }
 
-fn parse(document: Value) -> Result<TenantFile, String> {
-    let Value::Object(mut top) = document else { return Err("is not a tenant".into()) };
+fn parse(document: Value) -> Result<Document, String> {
+    let Value::Object(mut top) = document else { return Err("is neither a tenant nor a host cluster".into()) };
     known(&top, &["apiVersion", "kind", "metadata", "spec"], "")?;
     let version = take_text(&mut top, "apiVersion", "")?;
     let kind = take_text(&mut top, "kind", "")?;
-    if version != API_VERSION || kind != "Tenant" {
-        return Err(format!("is {version:?} {kind:?}, not {API_VERSION:?} \"Tenant\""));
+    match (version.as_str(), kind.as_str()) {
+        (API_VERSION, "Tenant") => parse_tenant(top).map(|tenant| Document::Tenant(Box::new(tenant))),
+        (API_VERSION, "HostCluster") => parse_host(top).map(|host| Document::Host(Box::new(host))),
+        _ => Err(format!("is {version:?} {kind:?}, not {API_VERSION:?} \"Tenant\" or \"HostCluster\"")),
     }
+}
+
+fn parse_host(mut top: Map<String, Value>) -> Result<HostFile, String> {
+    let mut metadata = take_map(&mut top, "metadata")?;
+    known(&metadata, &["name", "labels"], "metadata.")?;
+    let id = take_text(&mut metadata, "name", "metadata.")?;
+    let mut spec = take_map(&mut top, "spec")?;
+    known(&spec, &HOST_SPEC, "spec.")?;
+    if let Some(labels) = metadata.remove("labels") {
+        spec.insert("labels".into(), labels);
+    }
+    spec.insert("name".into(), format!("hostClusters/{id}").into());
+    Ok(HostFile { id, host_cluster: message(spec)? })
+}
+
+fn parse_tenant(mut top: Map<String, Value>) -> Result<TenantFile, String> {
     let mut metadata = take_map(&mut top, "metadata")?;
     known(&metadata, &["customer", "name", "labels"], "metadata.")?;
     let customer = take_text(&mut metadata, "customer", "metadata.")?;
@@ -92,10 +143,10 @@ fn parse(document: Value) -> Result<TenantFile, String> {
 }
 
 /// Through the descriptor, so that every field of the API is understood as the API says.
-fn message(fields: Map<String, Value>) -> Result<v1::Tenant, String> {
+fn message<M: Message + Name + Default>(fields: Map<String, Value>) -> Result<M, String> {
     let pool = output::pool().map_err(|error| error.to_string())?;
-    let descriptor: MessageDescriptor =
-        pool.get_message_by_name(&v1::Tenant::full_name()).ok_or("the API knows no tenant")?;
+    let unknown = || format!("the API knows no {}", M::full_name());
+    let descriptor: MessageDescriptor = pool.get_message_by_name(&M::full_name()).ok_or_else(unknown)?;
     let problems: Vec<String> =
         fields.iter().filter_map(|(name, value)| wrong_type(&descriptor, name, value)).collect();
     if !problems.is_empty() {
@@ -103,7 +154,7 @@ fn message(fields: Map<String, Value>) -> Result<v1::Tenant, String> {
     }
     let dynamic =
         DynamicMessage::deserialize(descriptor, Value::Object(fields)).map_err(|error| format!("spec: {error}"))?;
-    v1::Tenant::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
+    M::decode(dynamic.encode_to_vec().as_slice()).map_err(|error| error.to_string())
 }
 
 /// What is wrong with the type of one field.
@@ -160,10 +211,38 @@ fn known(map: &Map<String, Value>, fields: &[&str], at: &str) -> Result<(), Stri
 mod tests {
     use super::*;
 
-    fn from(text: &str) -> Result<Vec<TenantFile>, String> {
+    fn documents(text: &str) -> Result<Vec<Document>, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         read(file.path()).map_err(|error| error.to_string())
+    }
+
+    fn from(text: &str) -> Result<Vec<TenantFile>, String> {
+        documents(text)?;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        tenants(file.path()).map_err(|error| error.to_string())
+    }
+
+    const HOST: &str = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: shared-1, labels: {tier: a}}\n\
+        spec:\n  maxTenants: 5\n  region: here\n  adoption: {provider: kubernetes, credentials: k3s}\n";
+
+    #[test]
+    fn a_host_cluster_is_read_whole() {
+        let both = documents(&format!("{GOOD}---\n{HOST}")).unwrap();
+        let Document::Host(host) = &both[1] else { panic!("{both:?}") };
+        assert_eq!((host.id.as_str(), host.host_cluster.name.as_str()), ("shared-1", "hostClusters/shared-1"));
+        assert_eq!(host.host_cluster.adoption.as_ref().unwrap().credentials, "k3s");
+        assert_eq!((host.host_cluster.max_tenants, host.host_cluster.labels["tier"].as_str()), (5, "a"));
+        for (text, part) in [
+            (HOST.replace("maxTenants", "maxTenant"), "did you mean spec.maxTenants?"),
+            (HOST.replace("name: shared-1, ", ""), "metadata.name is missing"),
+            (HOST.replace("kubernetes", "[1]"), "adoption"),
+        ] {
+            let error = documents(&text).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(from(HOST).unwrap_err().contains("hostClusters/shared-1 is no tenant"));
     }
 
     const GOOD: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata:\n  customer: acme\n  name: prod\n  \

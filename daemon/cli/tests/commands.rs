@@ -181,6 +181,12 @@ async fn wait_ends_at_every_end() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let (kubeconfig, _) = expect(&daemon, 0, &["kubeconfig", "acme/prod"]).await;
     assert_eq!(json(&kubeconfig)["kind"], "Config");
+    let customers = ["kubeconfig", "acme/prod", "--for", "customer", "--duration", "45m"];
+    let (kubeconfig, _) = expect(&daemon, 0, &customers).await;
+    assert_eq!(json(&kubeconfig)["current-context"], "acme-prod-customer");
+    let (_, told) = expect(&daemon, 2, &["kubeconfig", "acme/prod", "--for", "customer", "--duration", "2h"]).await;
+    assert!(told.contains("10 to 60 minutes"), "{told}");
+    expect(&daemon, 2, &["kubeconfig", "acme/prod", "--duration", "30m"]).await;
     // READY already: apply --wait of the same file ends at once.
     let (told, _) = apply(&daemon, 0, FILE, &["--wait"]).await;
     assert!(told.contains("unchanged"), "{told}");

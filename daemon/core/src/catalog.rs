@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, ProviderName, Residencies, StackName, TenantName, TenantSpec,
+    guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},
+    host::{Growth, HostRule, HostSelector, Hosting},
     ports::ProviderKey,
     tenant::{Violation, Violations},
 };
@@ -22,6 +24,27 @@ pub enum Level {
     Namespace,
 }
 
+impl Level {
+    /// Whether tenants of this level live in a host cluster.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        match self {
+            Self::Cluster => false,
+            Self::Node | Self::Namespace => true,
+        }
+    }
+
+    /// Its name in configuration and API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "CLUSTER",
+            Self::Node => "NODE",
+            Self::Namespace => "NAMESPACE",
+        }
+    }
+}
+
 /// A named offer from the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,18 +56,23 @@ pub struct Class {
     pub level: Level,
     /// Provider.
     pub provider: ProviderName,
-    /// Name of the credential scope of that provider.
+    /// Name of the credential scope of that provider. Empty, for shared levels only: that of the
+    /// tenant's host cluster.
+    #[serde(default)]
     pub credentials: String,
     /// Regions on offer; the first is the default. At least one.
     pub regions: Vec<String>,
     /// Stack to deploy; `None`: infrastructure only.
     #[serde(default)]
     pub stack: Option<StackName>,
-    /// Machine size of the nodes.
+    /// Machine size of the nodes. Not for NAMESPACE.
+    #[serde(default)]
     pub machine_type: String,
-    /// Nodes when the spec names no number.
+    /// Nodes when the spec names no number. Not for NAMESPACE.
+    #[serde(default)]
     pub node_count: u32,
-    /// Most nodes that a spec may ask for.
+    /// Most nodes that a spec may ask for. Not for NAMESPACE.
+    #[serde(default)]
     pub node_count_max: u32,
     /// Root disk of a node in GiB; 0: the provider's default.
     #[serde(default)]
@@ -52,6 +80,12 @@ pub struct Class {
     /// The provider's own parameters, checked by the plugin.
     #[serde(default)]
     pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// Which host clusters to choose from. For shared levels only.
+    #[serde(default)]
+    pub hosts: Option<HostRule>,
+    /// What fences the tenant's namespace. For shared levels only; `None`: the defaults.
+    #[serde(default)]
+    pub guardrails: Option<Guardrails>,
 }
 
 /// A rule that picks a class for a tenant whose spec names none. All given parts must match.
@@ -100,6 +134,9 @@ pub struct Offer {
     pub disk_size_gib: u32,
     /// The provider's own parameters.
     pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// What fences the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
 }
 
 impl Offer {
@@ -181,29 +218,37 @@ impl Catalog {
         let Some(class) = self.classes.get(class_name) else {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
+        let offer = self.offer(name, class_name, class, rule, spec)?;
+        fits(&offer, spec)?;
+        let guardrails = offer.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
+        Ok(Offer { guardrails, ..offer })
+    }
+
+    fn offer(
+        &self,
+        name: &TenantName,
+        class_name: &ClassName,
+        class: &Class,
+        rule: String,
+        spec: &TenantSpec,
+    ) -> Result<Offer, Violations> {
         let mut violations = Vec::new();
+        let mut add =
+            |field: &str, description: String| violations.push(Violation { field: field.into(), description });
         let region = self.region(name, spec, class);
         if !class.regions.contains(&region) {
-            violations.push(Violation {
-                field: "region".into(),
-                description: format!(
-                    "class {class_name} is not offered in {region:?}; it is in: {}",
-                    class.regions.join(", ")
-                ),
-            });
+            let offered = class.regions.join(", ");
+            add("region", format!("class {class_name} is not offered in {region:?}; it is in: {offered}"));
         }
         if let Some(why) = self.residency.forbids(name, &spec.labels, &region) {
-            violations.push(Violation { field: "region".into(), description: why });
+            add("region", why);
         }
         let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
-        if node_count > class.node_count_max {
-            violations.push(Violation {
-                field: "node_count".into(),
-                description: format!(
-                    "class {class_name} allows at most {} nodes, not {node_count}",
-                    class.node_count_max
-                ),
-            });
+        if class.level == Level::Namespace && node_count > 0 {
+            add("node_count", format!("class {class_name} has no nodes of its own; leave it out"));
+        } else if node_count > class.node_count_max {
+            let most = class.node_count_max;
+            add("node_count", format!("class {class_name} allows at most {most} nodes, not {node_count}"));
         }
         if !violations.is_empty() {
             return Err(Violations(violations));
@@ -222,6 +267,53 @@ impl Catalog {
             node_count,
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
+            guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
+        })
+    }
+
+    /// The offer for a host cluster: that of its class, which must be one of level CLUSTER, without
+    /// apps.
+    ///
+    /// # Errors
+    /// All violations.
+    pub fn place_host(&self, spec: &TenantSpec) -> Result<Offer, Violations> {
+        let Some(name) = &spec.class else {
+            return Err(one("class", "is missing; name a class of level CLUSTER, which says how it is built"));
+        };
+        let Some(class) = self.classes.get(name) else {
+            return Err(Violations(self.unknown_class(name).into_iter().collect()));
+        };
+        if class.level.is_shared() {
+            let level = class.level.as_str();
+            return Err(one("class", format!("{name} is of level {level}; a host cluster needs one of level CLUSTER")));
+        }
+        Ok(Offer { stack: None, ..self.offer(name, class, String::new(), spec)? })
+    }
+
+    /// Which host cluster an offer needs; `None`: none. An offer of a class that is gone, or that
+    /// grows by one that is gone, needs what can still be told.
+    #[must_use]
+    pub fn host_selector(&self, offer: &Offer) -> Option<HostSelector> {
+        let class = self.classes.get(&offer.class).filter(|_| offer.level.is_shared())?;
+        let rule = class.hosts.clone().unwrap_or_default();
+        let growth = rule.grow.and_then(|grow| {
+            let input = crate::host::HostInput {
+                labels: rule.labels.clone(),
+                class: grow.class.to_string(),
+                region: offer.region.clone(),
+                max_tenants: grow.max_tenants.into(),
+                ..Default::default()
+            };
+            let (spec, hosting): (TenantSpec, Hosting) = crate::host::parse(input).ok()?;
+            let offer = self.place_host(&spec).ok()?;
+            Some(Growth { spec, offer, hosting, host_clusters_max: grow.host_clusters_max })
+        });
+        Some(HostSelector {
+            provider: offer.provider.clone(),
+            credentials: (!class.credentials.is_empty()).then(|| class.credentials.clone()),
+            region: offer.region.clone(),
+            labels: rule.labels,
+            growth,
         })
     }
 }
@@ -284,8 +376,36 @@ impl Catalog {
             let class = &current.class;
             return Err(one("node_count", format!("class {class} allows at most {most} nodes, not {node_count}")));
         }
+        fits(current, spec)?;
         Ok(Offer { node_count, ..current.clone() })
     }
+}
+
+/// In a shared cluster the files must fit the quota, or the apps would wait for a volume for ever.
+fn fits(offer: &Offer, spec: &TenantSpec) -> Result<(), Violations> {
+    let most = offer.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
+    match most.filter(|most| spec.storage.gib() > *most) {
+        None => Ok(()),
+        Some(most) => {
+            let (class, asked) = (&offer.class, spec.storage.gib());
+            Err(one("storage_gib", format!("class {class} allows at most {most} GiB of volumes together, not {asked}")))
+        }
+    }
+}
+
+/// In a class's `guardrails.customer_group`, stands for the tenant's customer: without it one group
+/// would have rights in every customer's namespace.
+pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
+
+/// A class's guardrails for one of its customers.
+fn of_customer(guardrails: Guardrails, name: &TenantName) -> Result<Guardrails, Violations> {
+    let wrong = |error: InvalidGuardrail| one("class", format!("its guardrails don't fit this customer: {error}"));
+    let mut input = GuardrailsInput::from(guardrails);
+    if let Some(group) = &input.customer_group {
+        let own = group.as_str().replace(CUSTOMER_PLACEHOLDER, name.customer.as_str());
+        input.customer_group = Some(own.parse().map_err(wrong)?);
+    }
+    Guardrails::try_from(input).map_err(wrong)
 }
 
 fn one(field: &str, description: impl Into<String>) -> Violations {

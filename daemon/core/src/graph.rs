@@ -3,7 +3,7 @@
 //! Wall time is the critical path of the cloud's own latencies, so a stage waits for what it
 //! really needs and for nothing else.
 
-use crate::{Direction, Offer, Stage, ports::ReleasePlan};
+use crate::{Direction, Level, Offer, Stage, ports::ReleasePlan, tenant::Kind};
 
 /// A stage and what must be done before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +20,22 @@ fn node(stage: Stage, after: impl IntoIterator<Item = Stage>) -> Node {
 
 /// The graph for an offer. `releases` are the stack's, empty without one.
 #[must_use]
-pub fn graph(direction: Direction, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
-    match direction {
-        Direction::Present => present(offer, releases),
-        Direction::Absent => absent(offer),
+pub fn graph(direction: Direction, kind: Kind, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+    match (direction, kind) {
+        (Direction::Present, Kind::Tenant(Level::Cluster)) => own_cluster(offer, releases),
+        (Direction::Present, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared(level, offer, releases),
+        (Direction::Present, Kind::Host) => host(),
+        (Direction::Present, Kind::AdoptedHost) => vec![node(Stage::Cluster, [])],
+        (Direction::Absent, Kind::Tenant(Level::Cluster)) => own_cluster_absent(offer),
+        (Direction::Absent, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
+        (Direction::Absent, Kind::Host) => host_absent(),
+        // What landlord did not make it does not remove.
+        (Direction::Absent, Kind::AdoptedHost) => Vec::new(),
     }
 }
 
-fn present(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
-    use Stage::{Addons, App, Base, Cluster, DnsRecords, DnsZone, Identity, Network, NodePool, Preflight, Verify};
+fn own_cluster(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+    use Stage::{Addons, Base, Cluster, DnsZone, Identity, Network, NodePool, Preflight};
     let mut nodes = vec![
         node(Preflight, []),
         node(Network, [Preflight]),
@@ -42,19 +49,55 @@ fn present(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
         return nodes;
     }
     nodes.push(node(Base, [Cluster]));
-    for release in releases {
-        // An app needs nodes to run on, and the add-ons for its network and volumes.
-        let mut after = vec![Base, NodePool, Addons];
-        after.extend(release.depends_on.iter().cloned().map(App));
-        nodes.push(node(App(release.app.clone()), after));
-    }
-    let apps: Vec<Stage> = releases.iter().map(|release| App(release.app.clone())).collect();
-    nodes.push(node(DnsRecords, apps.iter().cloned().chain([DnsZone])));
-    nodes.push(node(Verify, apps.into_iter().chain([DnsRecords, Identity])));
+    // An app needs nodes to run on, and the add-ons for its network and volumes.
+    apps(&mut nodes, releases, &[Base, NodePool, Addons], &[Identity]);
     nodes
 }
 
-fn absent(offer: &Offer) -> Vec<Node> {
+/// The releases, the records of their entry points, and the judgement over all.
+fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], before_verify: &[Stage]) {
+    use Stage::{App, DnsRecords, DnsZone, Verify};
+    for release in releases {
+        let needs = release.depends_on.iter().cloned().map(App);
+        nodes.push(node(App(release.app.clone()), before.iter().cloned().chain(needs)));
+    }
+    let apps: Vec<Stage> = releases.iter().map(|release| App(release.app.clone())).collect();
+    nodes.push(node(DnsRecords, apps.iter().cloned().chain([DnsZone])));
+    nodes.push(node(Verify, apps.into_iter().chain([DnsRecords]).chain(before_verify.iter().cloned())));
+}
+
+/// In a host cluster: a fenced namespace, at level NODE with nodes of its own beside it.
+fn shared(level: Level, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+    use Stage::{Base, DnsZone, Guardrails, Host, NodePool, Preflight};
+    let mut nodes =
+        vec![node(Preflight, []), node(Host, [Preflight]), node(Guardrails, [Host]), node(DnsZone, [Preflight])];
+    let mut before = vec![Base];
+    if level == Level::Node {
+        nodes.push(node(NodePool, [Host]));
+        before.push(NodePool);
+    }
+    if offer.stack.is_none() {
+        return nodes;
+    }
+    // Nothing is put into a namespace before it is fenced.
+    nodes.push(node(Base, [Guardrails]));
+    apps(&mut nodes, releases, &before, &[]);
+    nodes
+}
+
+/// A tenant's cluster without what is a tenant's: its domain and its apps.
+fn host() -> Vec<Node> {
+    use Stage::{Addons, Cluster, Network, NodePool, Preflight};
+    vec![
+        node(Preflight, []),
+        node(Network, [Preflight]),
+        node(Cluster, [Network]),
+        node(Addons, [Cluster]),
+        node(NodePool, [Cluster]),
+    ]
+}
+
+fn own_cluster_absent(offer: &Offer) -> Vec<Node> {
     use Stage::{Addons, Cluster, DnsRecords, DnsZone, Identity, Inventory, Leftovers, Network, NodePool, Teardown};
     // Load balancers and volumes go while the controllers that made them still run.
     let first: Vec<Stage> = offer.stack.iter().map(|_| Teardown).collect();
@@ -71,4 +114,33 @@ fn absent(offer: &Offer) -> Vec<Node> {
         node(Inventory, [Network, DnsZone]),
     ]);
     nodes
+}
+
+/// Only what is the tenant's. The namespace goes first, while its nodes and the host cluster's
+/// controllers still run; an unreachable host cluster delays that and is then passed over, so that
+/// nodes stop costing money. `Guardrails` asks once more, and holds the record until the namespace is
+/// known to be gone: what is in it is the customer's data.
+fn shared_absent(level: Level) -> Vec<Node> {
+    use Stage::{DnsRecords, DnsZone, Guardrails, Inventory, NodePool, Teardown};
+    let mut nodes = vec![node(Teardown, []), node(DnsRecords, [Teardown]), node(DnsZone, [DnsRecords])];
+    let mut last = vec![Teardown];
+    if level == Level::Node {
+        nodes.push(node(NodePool, [Teardown]));
+        last.push(NodePool);
+    }
+    nodes.push(node(Guardrails, last));
+    nodes.push(node(Inventory, [Guardrails, DnsZone]));
+    nodes
+}
+
+fn host_absent() -> Vec<Node> {
+    use Stage::{Addons, Cluster, Inventory, Leftovers, Network, NodePool};
+    vec![
+        node(Addons, []),
+        node(NodePool, []),
+        node(Cluster, [NodePool, Addons]),
+        node(Leftovers, [Cluster]),
+        node(Network, [Leftovers]),
+        node(Inventory, [Network]),
+    ]
 }

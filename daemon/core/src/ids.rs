@@ -92,6 +92,10 @@ label_type!(
     TenantId, "tenant id", ID_CHARS_MAX
 );
 label_type!(
+    /// Id of a host cluster.
+    HostClusterId, "host cluster id", ID_CHARS_MAX
+);
+label_type!(
     /// Name of a class.
     ClassName, "class", LABEL_CHARS_MAX
 );
@@ -109,6 +113,11 @@ label_type!(
 );
 
 /// Resource name of a tenant: `customers/{customer}/tenants/{tenant}`.
+///
+/// A host cluster is kept as a record of the same form, so that leases, fences, journal and removal
+/// are the same code; its name is `hostClusters/{host_cluster}`. It belongs to no customer: its
+/// customer is empty, which no customer id that was parsed can be. Text never becomes such a name
+/// by parsing, so no request about a tenant reaches a host cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TenantName {
     /// Who signed.
@@ -117,8 +126,25 @@ pub struct TenantName {
     pub tenant: TenantId,
 }
 
+impl TenantName {
+    /// The name under which a host cluster is kept.
+    #[must_use]
+    pub fn of_host_cluster(id: &HostClusterId) -> Self {
+        Self { customer: CustomerId(String::new()), tenant: TenantId(id.0.clone()) }
+    }
+
+    /// The host cluster of that name; `None`: it is a tenant's name.
+    #[must_use]
+    pub fn host_cluster(&self) -> Option<HostClusterId> {
+        self.customer.0.is_empty().then(|| HostClusterId(self.tenant.0.clone()))
+    }
+}
+
 impl fmt::Display for TenantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.customer.0.is_empty() {
+            return write!(f, "hostClusters/{}", self.tenant);
+        }
         write!(f, "customers/{}/tenants/{}", self.customer, self.tenant)
     }
 }
@@ -171,3 +197,21 @@ uuid_type!(
     /// Id of an operation; its resource name is `operations/{id}`.
     OperationId, "operation id"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_becomes_the_name_of_a_host_cluster() {
+        let id: HostClusterId = "shared-1".parse().unwrap();
+        let name = TenantName::of_host_cluster(&id);
+        assert_eq!(name.to_string(), "hostClusters/shared-1");
+        assert_eq!(name.host_cluster(), Some(id));
+        for text in ["hostClusters/shared-1", "customers//tenants/shared-1", "/tenants/shared-1"] {
+            assert!(text.parse::<TenantName>().is_err(), "{text}");
+        }
+        assert!("".parse::<CustomerId>().is_err());
+        assert_eq!("customers/a/tenants/b".parse::<TenantName>().unwrap().host_cluster(), None);
+    }
+}

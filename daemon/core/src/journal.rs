@@ -49,6 +49,8 @@ const REMOVED_MAX: usize = 1_000;
 pub struct CallReport {
     /// `true`: done in its direction.
     pub done: bool,
+    /// With `done`: there was nothing to do, for the reason in `detail` (a provider without DNS).
+    pub skipped: bool,
     /// The provider's hint when to ask again.
     pub poll_after: Duration,
     /// What is being waited for, or what was found.
@@ -130,7 +132,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         if before.state != StageState::Done {
             after.end_time = Some(now);
         }
-        after.state = StageState::Done;
+        after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
         after.poll_time = now.after(rules.resync_interval);
     } else {
         if before.state == StageState::Done {
@@ -210,11 +212,16 @@ enum Verdict {
 fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force: bool, rules: &RetryRules) -> Verdict {
     let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
     if record.stage == Stage::Teardown {
-        // What the API server can't release any more is swept by its tags later.
+        // What the API server can't release any more is swept by its tags later. In a shared cluster
+        // the stage `guardrails` still holds the record until the namespace is known to be gone.
         let skip = force || over(rules.teardown_patience);
         return if skip { Verdict::Skip } else { Verdict::Retry };
     }
     let deleting = record.direction == Direction::Absent;
+    if record.stage == Stage::Guardrails && deleting && force {
+        // The user knows that the namespace may still be there, and takes that upon them.
+        return Verdict::Skip;
+    }
     let fail = match failure.kind {
         ErrorKind::Throttled => false,
         ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.patience),

@@ -7,6 +7,8 @@
 pub mod catalog;
 pub mod failure;
 pub mod graph;
+pub mod guardrails;
+pub mod host;
 pub mod ids;
 pub mod journal;
 pub mod operation;
@@ -19,7 +21,11 @@ pub mod time;
 
 pub use catalog::{Catalog, Class, Level, Offer, PlacementRule};
 pub use failure::{ErrorKind, Failure};
-pub use ids::{AppName, ClassName, CustomerId, OperationId, ProviderName, StackName, TenantId, TenantName, TenantUid};
+pub use host::{Candidate, HostRef, HostSelector, HostView, Hosting};
+pub use ids::{
+    AppName, ClassName, CustomerId, HostClusterId, OperationId, ProviderName, StackName, TenantId, TenantName,
+    TenantUid,
+};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use residency::{Residencies, Residency};
 pub use stage::{Direction, Stage, StageRecord, StageState};

@@ -74,7 +74,7 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     if tenant.direction == Direction::Present && tenant.spec.paused {
         return Plan::Settle(Settle::Paused);
     }
-    let nodes = graph(tenant.direction, &tenant.offer, releases);
+    let nodes = graph(tenant.direction, tenant.kind(), &tenant.offer, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
         return Plan::Settle(Settle::Failed { stage, failure });
     }

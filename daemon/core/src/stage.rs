@@ -23,6 +23,8 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Stage {
+    /// The host cluster of a tenant in a shared cluster can take it. Present only; changes nothing.
+    Host,
     /// The provider agrees that the spec can be built. Present only; changes nothing.
     Preflight,
     /// Network and base identities.
@@ -37,6 +39,9 @@ pub enum Stage {
     DnsZone,
     /// Cloud identities of service accounts.
     Identity,
+    /// The fenced namespace in a shared cluster: made when present; when absent, the proof that it is
+    /// gone, without which the record stays.
+    Guardrails,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
     Base,
     /// One app release of the stack. Present only.
@@ -45,7 +50,8 @@ pub enum Stage {
     DnsRecords,
     /// The environment answers as the customer will use it. Present only.
     Verify,
-    /// Apps frozen, load balancers and volumes released, releases removed. Absent only.
+    /// Apps frozen, load balancers and volumes released, releases removed. In a shared cluster that is
+    /// the tenant's namespace and nothing else. Absent only.
     Teardown,
     /// What Kubernetes left behind in the cloud. Absent only.
     Leftovers,
@@ -56,6 +62,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Host => "host",
             Self::Preflight => "preflight",
             Self::Network => "network",
             Self::Cluster => "cluster",
@@ -63,6 +70,7 @@ impl fmt::Display for Stage {
             Self::NodePool => "node-pool",
             Self::DnsZone => "dns-zone",
             Self::Identity => "identity",
+            Self::Guardrails => "guardrails",
             Self::Base => "base",
             Self::App(app) => return write!(f, "app/{app}"),
             Self::DnsRecords => "dns-records",
@@ -83,6 +91,7 @@ impl FromStr for Stage {
     type Err = UnknownStage;
     fn from_str(text: &str) -> Result<Self, UnknownStage> {
         Ok(match text {
+            "host" => Self::Host,
             "preflight" => Self::Preflight,
             "network" => Self::Network,
             "cluster" => Self::Cluster,
@@ -90,6 +99,7 @@ impl FromStr for Stage {
             "node-pool" => Self::NodePool,
             "dns-zone" => Self::DnsZone,
             "identity" => Self::Identity,
+            "guardrails" => Self::Guardrails,
             "base" => Self::Base,
             "dns-records" => Self::DnsRecords,
             "verify" => Self::Verify,

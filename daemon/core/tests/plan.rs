@@ -6,13 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Level, Offer, OperationId, OperationKind, Stage, StageState, State, Tenant,
+    Direction, ErrorKind, Failure, Hosting, Level, Offer, OperationId, OperationKind, Stage, StageState, State, Tenant,
     TenantSpec, TenantUid, Timestamp,
     graph::graph,
+    host::Adoption,
     journal::{self, CallReport, RetryRules},
     plan::{self, Plan, Settle, Turn},
     ports::{ReleasePlan, Work},
-    tenant::{SpecInput, TenantStatus},
+    tenant::{Kind, SpecInput, TenantStatus},
 };
 use proptest::prelude::*;
 
@@ -42,6 +43,7 @@ fn offer(stack: bool) -> Offer {
         node_count: 1,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        guardrails: None,
     }
 }
 
@@ -63,6 +65,8 @@ fn work(stack: bool) -> Work {
             name: "customers/a/tenants/b".parse().unwrap(),
             spec: TenantSpec::parse(input).unwrap(),
             offer: offer(stack),
+            host: None,
+            hosting: None,
             generation: 1,
             direction: Direction::Present,
             force_delete: false,
@@ -83,9 +87,33 @@ fn work(stack: bool) -> Work {
         operation_kind: OperationKind::Create,
         operation_done: false,
         stages: Vec::new(),
+        host: None,
         now: Timestamp(0),
     }
 }
+
+/// A record of each kind.
+fn work_of(kind: Kind, stack: bool) -> Work {
+    let mut work = work(stack);
+    match kind {
+        Kind::Tenant(level) => work.tenant.offer.level = level,
+        Kind::Host | Kind::AdoptedHost => {
+            work.tenant.offer.stack = None;
+            let adoption = (kind == Kind::AdoptedHost).then(Adoption::default);
+            work.tenant.hosting = Some(Hosting { max_tenants: 3, drained: false, adoption });
+        }
+    }
+    assert_eq!(work.tenant.kind(), kind);
+    work
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::Tenant(Level::Cluster),
+    Kind::Tenant(Level::Node),
+    Kind::Tenant(Level::Namespace),
+    Kind::Host,
+    Kind::AdoptedHost,
+];
 
 /// What the cloud answers to one call.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +146,7 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
         };
         let direction = work.tenant.direction;
         for stage in &calls.begin {
-            let nodes = graph(direction, &work.tenant.offer, &all);
+            let nodes = graph(direction, work.tenant.kind(), &work.tenant.offer, &all);
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
                 let state = plan::record(work, before).map(|record| record.state);
@@ -159,8 +187,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn passing_trouble_only_delays(stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
-        let mut work = work(stack);
+    fn passing_trouble_only_delays(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
+        let mut work = work_of(kind, stack);
         let mut script = script.into_iter();
         let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
         let ready = matches!(settled, Settle::Ready { .. });
@@ -170,8 +198,8 @@ proptest! {
     }
 
     #[test]
-    fn a_delete_at_any_moment_ends_with_nothing(stack: bool, calls in 0_usize..30, script in proptest::collection::vec(answers(), 0..60)) {
-        let mut work = work(stack);
+    fn a_delete_at_any_moment_ends_with_nothing(kind in proptest::sample::select(&KINDS[..]), stack: bool, calls in 0_usize..30, script in proptest::collection::vec(answers(), 0..60)) {
+        let mut work = work_of(kind, stack);
         let mut made = 0;
         // The create is stopped by a fatal failure after some calls, then deleted.
         let _ = turn(&mut work, |_| {
@@ -245,6 +273,104 @@ fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
     assert!(waited >= Duration::from_secs(600) && waited < Duration::from_secs(900), "{waited:?}");
     let teardown = plan::record(&work, &Stage::Teardown).unwrap();
     assert_eq!(teardown.state, StageState::Skipped);
+}
+
+#[test]
+fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
+    for level in [Level::Node, Level::Namespace] {
+        let mut work = work_of(Kind::Tenant(level), true);
+        turn(&mut work, |_| Answer::Done);
+        work.tenant.direction = Direction::Absent;
+        let begun = work.now;
+        // The host cluster is away for a day: far longer than any patience.
+        let day = Duration::from_secs(24 * 3_600);
+        let clock = std::cell::Cell::new(begun);
+        let mut last = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let plan = plan::plan(&work, &releases());
+            let Plan::Work(calls) = plan else { panic!("{level:?} rests: {plan:?}") };
+            for stage in &calls.begin {
+                let earlier = Duration::from_secs(60);
+                work.stages.push(journal::intend(stage, Direction::Absent, 1, earlier, None, work.now));
+            }
+            for stage in calls.begin.into_iter().chain(calls.due) {
+                let answer = match stage {
+                    Stage::Teardown | Stage::Guardrails => Answer::Fails(ErrorKind::Transient),
+                    _ => Answer::Done,
+                };
+                let index = work.stages.iter().position(|r| r.stage == stage && r.direction == Direction::Absent);
+                let before = work.stages[index.unwrap()].clone();
+                work.stages[index.unwrap()] = journal::record(&before, report(answer), false, &rules(), 0.5, work.now);
+                last.push(stage);
+            }
+            work.now = calls.wake_time.unwrap_or(work.now).max(work.now.after(Duration::from_secs(30)));
+            clock.set(work.now);
+            if work.now.since(begun) > day {
+                break;
+            }
+        }
+        assert!(clock.get().since(begun) > day, "{level:?}");
+        let state = |stage: &Stage| plan::record(&work, stage).map(|record| record.state);
+        // What costs money is gone, what holds data is not forgotten.
+        assert_eq!(state(&Stage::Teardown), Some(StageState::Skipped), "{level:?}");
+        assert_eq!(state(&Stage::DnsZone), Some(StageState::Done), "{level:?}");
+        assert_eq!(state(&Stage::NodePool), (level == Level::Node).then_some(StageState::Done));
+        assert_eq!(state(&Stage::Guardrails), Some(StageState::Running), "{level:?}");
+        assert_eq!(state(&Stage::Inventory), None, "{level:?}");
+        // Once it is back, or the user takes it upon them.
+        let mut back = work.clone();
+        assert_eq!(turn(&mut back, |_| Answer::Done), Settle::Gone);
+        let before = plan::record(&work, &Stage::Guardrails).unwrap().clone();
+        let forced =
+            journal::record(&before, report(Answer::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
+        assert_eq!(forced.state, StageState::Skipped);
+    }
+}
+
+#[test]
+fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
+    use Stage::{Addons, Cluster, Identity, Leftovers, Network, NodePool};
+    let stages = |kind, direction| -> Vec<Stage> {
+        let work = work_of(kind, true);
+        graph(direction, kind, &work.tenant.offer, &releases()).into_iter().map(|node| node.stage).collect()
+    };
+    for direction in [Direction::Present, Direction::Absent] {
+        for level in [Level::Node, Level::Namespace] {
+            let all = stages(Kind::Tenant(level), direction);
+            for shared in [Network, Cluster, Addons, Identity, Leftovers] {
+                assert!(!all.contains(&shared), "{level:?} {direction:?} has {shared}");
+            }
+            assert_eq!(all.contains(&NodePool), level == Level::Node, "{direction:?}");
+            assert!(all.contains(&Stage::Guardrails));
+        }
+    }
+    assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster]);
+    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), []);
+    let host = stages(Kind::Host, Direction::Present);
+    assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
+    assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
+}
+
+#[test]
+fn nothing_is_deployed_before_its_fence_stands() {
+    let work = work_of(Kind::Tenant(Level::Namespace), true);
+    let nodes = graph(Direction::Present, work.tenant.kind(), &work.tenant.offer, &releases());
+    let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
+    assert_eq!(before(&Stage::Base), [Stage::Guardrails]);
+    for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
+        assert!(node.after.contains(&Stage::Base), "{node:?}");
+    }
+}
+
+#[test]
+fn a_stage_that_has_nothing_to_do_is_skipped_with_its_reason() {
+    let before = journal::intend(&Stage::DnsZone, Direction::Present, 1, Duration::ZERO, None, Timestamp(0));
+    let nothing = CallReport { done: true, skipped: true, detail: "no DNS".into(), ..CallReport::default() };
+    let after = journal::record(&before, Ok(nothing), false, &rules(), 0.5, Timestamp(5));
+    assert_eq!(
+        (after.state, after.end_time, after.detail.as_str()),
+        (StageState::Skipped, Some(Timestamp(5)), "no DNS")
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One release: brought to what is wanted, then judged. Finds out by itself what an earlier,
 //! killed call left behind.
 
+use std::borrow::Cow;
+
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -9,14 +11,16 @@ use kube::{
 };
 use landlord_core::{
     AppName,
-    ports::{DeployTarget, StageProgress},
+    ports::{DeployTarget, KubeCredentials, StageProgress},
 };
 use serde_json::json;
 
 use crate::{
     base,
+    client::Both,
     deployer::pending,
     error::{Doing as _, Error, Result},
+    guardrails::{access, charts},
     helm::{DIGEST_LABEL, Helm, Place},
     ready::{self, Found},
     release::{self, Revision, Status},
@@ -26,17 +30,19 @@ use crate::{
 
 /// Makes a release exist as rendered, and says whether it is ready.
 pub(crate) async fn ensure(
-    client: &Client,
+    clients: &Both,
     helm: &Helm,
     target: &DeployTarget,
     stack: &Stack,
     app: &AppName,
 ) -> Result<StageProgress> {
     let spec = stack.release(app)?;
-    let namespace = stack.manifest.namespace.as_str();
-    let place = Place { access: &target.kube, namespace, release: app.as_str() };
+    let client = &clients.apps;
+    let namespace = render::namespace(target, &stack.manifest);
+    let access = helm_access(clients, target).await?;
+    let place = Place { access: &access, namespace, release: app.as_str() };
     let chart = stack.chart(spec);
-    let gateway_api = spec.gateway && base::gateway_api(client).await?;
+    let gateway_api = spec.gateway && base::gateway_api(&clients.own).await?;
     let rendered = render::release(target, &stack.manifest, spec, &chart, gateway_api)?;
 
     let newest = recovered(client, helm, place).await?;
@@ -47,6 +53,10 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
         }
     }
+    if target.place.shared().is_some() {
+        let manifest = helm.template(place, &chart, &rendered.values).await?;
+        charts::check(&clients.own, app.as_str(), &manifest, namespace).await?;
+    }
     helm.upgrade(place, &chart, &rendered.values, &rendered.digest).await?;
     let newest = revisions(client, namespace, app.as_str()).await?.pop();
     let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
@@ -56,6 +66,14 @@ pub(crate) async fn ensure(
         Judged::Ready => StageProgress::Done,
         Judged::Waiting(detail) | Judged::Missing(detail) => pending(detail),
     })
+}
+
+/// What Helm gets: on a shared cluster a token of the tenant's deployer, so that the daemon's rights are in no file.
+async fn helm_access<'a>(clients: &Both, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
+    match target.place.shared() {
+        None => Ok(Cow::Borrowed(&target.kube)),
+        Some(place) => access::deployer(&clients.own, &target.kube, place).await.map(Cow::Owned),
+    }
 }
 
 /// How a release stands.

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    client::Both,
     deployer::pending,
     error::{Doing as _, Error, Result},
     render,
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Who we are in server-side apply.
-const FIELD_MANAGER: &str = "landlord";
+pub(crate) const FIELD_MANAGER: &str = "landlord";
 /// Which manifest a CRD was applied from.
 const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
 const DEFAULT_CLASS: [&str; 2] =
@@ -61,29 +62,57 @@ impl Crds {
 
 /// Makes everything exist; `Pending` while the API server is still learning the CRDs.
 pub(crate) async fn ensure(
-    client: &Client,
+    clients: &Both,
     target: &DeployTarget,
     manifest: &Manifest,
     crds: Option<&Crds>,
 ) -> Result<StageProgress> {
     render::check_wishes(target, manifest)?;
-    ensure_namespace(client, target, &manifest.namespace).await?;
-    ensure_default_deny(client, target, &manifest.namespace).await?;
-    for secret in &manifest.secrets {
-        ensure_secret(client, target, &manifest.namespace, secret).await?;
+    let namespace = render::namespace(target, manifest);
+    if target.place.shared().is_none() {
+        ensure_namespace(&clients.own, target, namespace).await?;
+        ensure_default_deny(&clients.own, target, namespace).await?;
     }
-    check_storage_class(client).await?;
-    if let Some(crds) = crds {
+    for secret in &manifest.secrets {
+        ensure_secret(&clients.apps, target, namespace, secret).await?;
+    }
+    check_storage_class(&clients.own).await?;
+    Ok(match bring_gateway_api(&clients.own, target, crds).await? {
+        Some(detail) => pending(detail),
+        None => StageProgress::Done,
+    })
+}
+
+/// Applies the Gateway API's CRDs, if there are any to apply; says what is being waited for.
+pub(crate) async fn bring_gateway_api(
+    client: &Client,
+    target: &DeployTarget,
+    crds: Option<&Crds>,
+) -> Result<Option<String>> {
+    let Some(crds) = crds else { return Ok(None) };
+    // On a cluster for many, whoever brought the Gateway API along keeps it.
+    if target.place.shared().is_none() || may_bring(client, crds).await? {
         ensure_crds(client, crds).await?;
-        if !gateway_api(client).await? {
-            return Ok(pending("the API server is learning the Gateway API"));
+    }
+    Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
+}
+
+/// Whether the Gateway API is absent, or was brought by us.
+async fn may_bring(client: &Client, crds: &Crds) -> Result<bool> {
+    let known: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for document in crds.documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
+        let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let found = known.get_metadata_opt(name).await.doing(|| format!("reading CustomResourceDefinition {name}"))?;
+        let ours = |annotations: BTreeMap<String, String>| annotations.contains_key(DIGEST_ANNOTATION);
+        if found.is_some_and(|found| !found.metadata.annotations.is_some_and(ours)) {
+            return Ok(false);
         }
     }
-    Ok(StageProgress::Done)
+    Ok(true)
 }
 
 /// Labels of every object of ours.
-fn labels(target: &DeployTarget, role: &str) -> BTreeMap<String, String> {
+pub(crate) fn labels(target: &DeployTarget, role: &str) -> BTreeMap<String, String> {
     [(INSTALLATION, target.installation.clone()), (TENANT_UID, target.uid.to_string()), (ROLE, role.to_owned())]
         .map(|(key, value)| (key.to_owned(), value))
         .into()

@@ -1,10 +1,12 @@
-//! Access to a tenant's API server: a client for us, a file for Helm. The token is in memory or
-//! in a file of mode 0600, never in arguments or environment.
+//! Access to a tenant's API server: a client for us, a file for Helm. Token or client key are in
+//! memory or in a file of mode 0600, never in arguments or environment.
 
 use std::{collections::HashMap, time::Duration};
 
-use kube::{Client, Config, config::AuthInfo};
-use landlord_core::{TenantUid, ports::KubeCredentials};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderName, HeaderValue, Request};
+use kube::{Client, Config, client::Body, config::AuthInfo};
+use landlord_core::ports::{KubeCredentials, KubeIdentity};
 use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
@@ -19,25 +21,29 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(65);
 /// Clients kept for their open connection, about 100 KB each. Past it all are made anew.
 const CLIENTS_MAX: usize = 512;
+/// <https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>
+const IMPERSONATE: HeaderName = HeaderName::from_static("impersonate-user");
 
-/// Clients by tenant, each for one endpoint and token.
+/// How a tenant's cluster is talked to.
+#[derive(Clone)]
+pub(crate) struct Both {
+    /// With the daemon's own rights: for what is not the tenant's.
+    pub(crate) own: Client,
+    /// For everything of the apps: on a shared cluster with the rights of the tenant's deployer, else the same.
+    pub(crate) apps: Client,
+}
+
+/// Clients by what they connect with: tenants of one host cluster share one, and its connections.
 #[derive(Default)]
 pub(crate) struct Clients {
-    known: Mutex<HashMap<TenantUid, ([u8; 32], Client)>>,
+    known: Mutex<HashMap<[u8; 32], Client>>,
 }
 
 impl Clients {
-    /// A client for a tenant's cluster; connects when first used.
-    pub(crate) fn get(&self, uid: TenantUid, access: &KubeCredentials) -> Result<Client> {
-        let mut digest = Sha256::new();
-        for part in [&access.endpoint, &access.ca_pem, access.token.expose_secret()] {
-            digest.update(part.len().to_le_bytes());
-            digest.update(part);
-        }
-        let key: [u8; 32] = digest.finalize().into();
-        if let Some((known, client)) = self.known.lock().get(&uid)
-            && *known == key
-        {
+    /// A client for a cluster; connects when first used.
+    pub(crate) fn get(&self, access: &KubeCredentials) -> Result<Client> {
+        let key = digest(access);
+        if let Some(client) = self.known.lock().get(&key) {
             return Ok(client.clone());
         }
         let client = connect(access)?;
@@ -45,13 +51,42 @@ impl Clients {
         if known.len() >= CLIENTS_MAX {
             known.clear();
         }
-        known.insert(uid, (key, client.clone()));
+        known.insert(key, client.clone());
         Ok(client)
     }
 
-    pub(crate) fn forget(&self, uid: TenantUid) {
-        self.known.lock().remove(&uid);
+    pub(crate) fn forget(&self, access: &KubeCredentials) {
+        self.known.lock().remove(&digest(access));
     }
+}
+
+/// Tells accesses apart without keeping their secrets.
+fn digest(access: &KubeCredentials) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let (kind, first, second) = match &access.identity {
+        KubeIdentity::Token(token) => ("token", token.expose_secret(), ""),
+        KubeIdentity::ClientCertificate { certificate_pem, key_pem } => {
+            ("certificate", certificate_pem.expose_secret(), key_pem.expose_secret())
+        }
+    };
+    for part in [&access.endpoint, &access.ca_pem, kind, first, second] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+/// A client that asks for everything as somebody else, with that one's rights only, over the connections of `client`.
+/// The API server adds the groups of a service account by itself.
+pub(crate) fn acting_as(client: &Client, user: &str) -> Result<Client> {
+    let user = HeaderValue::from_str(user).map_err(|_| Error::Access { problem: "the account has no name".into() })?;
+    let client = client.clone();
+    let service = tower::service_fn(move |mut request: Request<Body>| {
+        request.headers_mut().insert(IMPERSONATE, user.clone());
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Ok(Client::new(service, "default"))
 }
 
 fn connect(access: &KubeCredentials) -> Result<Client> {
@@ -59,7 +94,7 @@ fn connect(access: &KubeCredentials) -> Result<Client> {
     let endpoint: http::Uri =
         access.endpoint.parse().map_err(|_| unusable(format!("{:?} is no URL", access.endpoint)))?;
     if endpoint.scheme_str() != Some("https") {
-        // A token would be readable on the way.
+        // A token would be readable on the way, and a certificate would prove nothing.
         return Err(unusable(format!("{endpoint} is not https")));
     }
     let certificates: Result<Vec<_>, _> =
@@ -74,19 +109,38 @@ fn connect(access: &KubeCredentials) -> Result<Client> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     config.default_retry = false;
-    config.auth_info = AuthInfo { token: Some(access.token.expose_secret().to_owned().into()), ..AuthInfo::default() };
+    config.auth_info = auth_info(&access.identity);
     Client::try_from(config).map_err(|error| unusable(error.to_string()))
 }
 
-/// The same access as a kubeconfig (JSON is YAML). Holds the token: for a file of mode 0600.
+fn auth_info(identity: &KubeIdentity) -> AuthInfo {
+    match identity {
+        KubeIdentity::Token(token) => {
+            AuthInfo { token: Some(token.expose_secret().to_owned().into()), ..AuthInfo::default() }
+        }
+        KubeIdentity::ClientCertificate { certificate_pem, key_pem } => AuthInfo {
+            client_certificate_data: Some(BASE64_STANDARD.encode(certificate_pem.expose_secret())),
+            client_key_data: Some(BASE64_STANDARD.encode(key_pem.expose_secret()).into()),
+            ..AuthInfo::default()
+        },
+    }
+}
+
+/// The same access as a kubeconfig (JSON is YAML). Holds the secret: for a file of mode 0600.
 pub(crate) fn kubeconfig(access: &KubeCredentials) -> String {
-    use base64::Engine as _;
-    let ca = base64::engine::general_purpose::STANDARD.encode(&access.ca_pem);
+    let ca = BASE64_STANDARD.encode(&access.ca_pem);
+    let user = match &access.identity {
+        KubeIdentity::Token(token) => json!({ "token": token.expose_secret() }),
+        KubeIdentity::ClientCertificate { certificate_pem, key_pem } => json!({
+            "client-certificate-data": BASE64_STANDARD.encode(certificate_pem.expose_secret()),
+            "client-key-data": BASE64_STANDARD.encode(key_pem.expose_secret()),
+        }),
+    };
     json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{ "name": "tenant", "cluster": { "server": access.endpoint, "certificate-authority-data": ca } }],
-        "users": [{ "name": "landlord", "user": { "token": access.token.expose_secret() } }],
+        "users": [{ "name": "landlord", "user": user }],
         "contexts": [{ "name": "tenant", "context": { "cluster": "tenant", "user": "landlord" } }],
         "current-context": "tenant",
     })
@@ -95,21 +149,45 @@ pub(crate) fn kubeconfig(access: &KubeCredentials) -> String {
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::Timestamp;
-
     use super::*;
+
+    fn access(endpoint: &str, identity: KubeIdentity) -> KubeCredentials {
+        KubeCredentials { endpoint: endpoint.into(), ca_pem: String::new(), identity, expire_time: None }
+    }
+
+    fn token(token: &str) -> KubeIdentity {
+        KubeIdentity::Token(token.to_owned().into())
+    }
+
+    fn certificate(certificate: &str, key: &str) -> KubeIdentity {
+        let (certificate_pem, key_pem) = (certificate.to_owned().into(), key.to_owned().into());
+        KubeIdentity::ClientCertificate { certificate_pem, key_pem }
+    }
 
     #[test]
     fn unusable_access_is_refused() {
-        let access = |endpoint: &str, ca_pem: &str| KubeCredentials {
-            endpoint: endpoint.into(),
-            ca_pem: ca_pem.into(),
-            token: "t".to_owned().into(),
-            expire_time: Timestamp(0),
-        };
         for (endpoint, part) in [("http://x", "not https"), ("::", "no URL"), ("https://x", "no certificate")] {
-            let Err(error) = connect(&access(endpoint, "")) else { panic!("{endpoint}") };
+            let Err(error) = connect(&access(endpoint, token("t"))) else { panic!("{endpoint}") };
             assert!(error.to_string().contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn every_identity_has_a_client_of_its_own() {
+        let identities = [token("a"), token("ab"), certificate("a", "b"), certificate("ab", ""), certificate("a", "c")];
+        let digests = identities.map(|identity| digest(&access("https://x", identity)));
+        let different: std::collections::BTreeSet<_> = digests.iter().collect();
+        assert_eq!(different.len(), digests.len());
+    }
+
+    #[test]
+    fn a_kubeconfig_names_one_identity() {
+        let user = |identity| {
+            let text = kubeconfig(&access("https://x", identity));
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()["users"][0]["user"].clone()
+        };
+        assert_eq!(user(token("t")), json!({ "token": "t" }));
+        let expected = json!({ "client-certificate-data": "Yw==", "client-key-data": "aw==" });
+        assert_eq!(user(certificate("c", "k")), expected);
     }
 }

@@ -7,18 +7,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use kube::Client;
 use landlord_core::{
     AppName, ErrorKind, Failure, StackName,
-    ports::{DeployTarget, Deployer, ReleasePlan, StageProgress, Verified},
+    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 
 use crate::{
     apply,
     base::{self, Crds},
-    client::Clients,
+    client::{self, Both, Clients},
     error::{Error, Result},
+    guardrails::{access, enforce, remove},
     helm::Helm,
     stack::{self, Stack},
     teardown, verify,
@@ -42,8 +42,11 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
-    /// YAML file with the Gateway API's CRDs, applied to tenants' clusters.
+    /// YAML file with the Gateway API's CRDs, applied to tenants' clusters, and to host clusters that have none.
     pub gateway_api_crds: Option<PathBuf>,
+    /// How long an ending namespace on a shared cluster is left to Kubernetes: [`REMOVAL_PATIENCE`](crate::REMOVAL_PATIENCE),
+    /// but for tests.
+    pub removal_patience: Duration,
 }
 
 /// Deploys stacks with Helm, and judges them through the API server.
@@ -52,6 +55,7 @@ pub struct HelmDeployer {
     stacks: BTreeMap<StackName, Stack>,
     crds: Option<Crds>,
     clients: Clients,
+    removal_patience: Duration,
 }
 
 impl HelmDeployer {
@@ -65,7 +69,7 @@ impl HelmDeployer {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
-        Ok(Self { helm, stacks, crds, clients: Clients::default() })
+        Ok(Self { helm, stacks, crds, clients: Clients::default(), removal_patience: options.removal_patience })
     }
 
     fn stack(&self, name: &StackName) -> Result<&Stack> {
@@ -75,8 +79,13 @@ impl HelmDeployer {
         })
     }
 
-    fn prepare(&self, target: &DeployTarget) -> Result<(&Stack, Client)> {
-        Ok((self.stack(&target.stack)?, self.clients.get(target.uid, &target.kube)?))
+    fn prepare(&self, target: &DeployTarget) -> Result<(&Stack, Both)> {
+        let own = self.clients.get(&target.kube)?;
+        let apps = match target.place.shared() {
+            None => own.clone(),
+            Some(place) => client::acting_as(&own, &access::deployer_user(place))?,
+        };
+        Ok((self.stack(&target.stack)?, Both { own, apps }))
     }
 
     /// A client whose token was refused is not used again.
@@ -84,7 +93,7 @@ impl HelmDeployer {
         result.map_err(|error| {
             let failure = Failure::from(error);
             if failure.kind == ErrorKind::Auth {
-                self.clients.forget(target.uid);
+                self.clients.forget(&target.kube);
             }
             failure
         })
@@ -112,10 +121,43 @@ impl Deployer for HelmDeployer {
         Ok(self.stack(stack)?.plan())
     }
 
+    async fn ensure_guardrails(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let Some(place) = target.place.shared() else { return Ok(StageProgress::Done) };
+        let work = async {
+            let client = self.clients.get(&target.kube)?;
+            // A namespace is fenced also for a class without a stack; one that is unknown is told by the base.
+            let gateway = self.stacks.get(&target.stack).and_then(|stack| stack.manifest.gateway.as_ref());
+            let gateway = gateway.map(|gateway| gateway.namespace.as_str());
+            enforce::ensure(&client, target, place, gateway, self.crds.as_ref()).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let Some(place) = target.place.shared() else { return Ok((StageProgress::Done, Vec::new())) };
+        let work = async {
+            let client = self.clients.get(&target.kube)?;
+            remove::remove(&client, target, place, self.removal_patience).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
+    async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {
+        let work = async {
+            let place = target.place.shared().ok_or(Error::NotShared)?;
+            let client = self.clients.get(&target.kube)?;
+            access::customer(&client, &target.kube, place, lifetime).await
+        };
+        let result = work.await;
+        self.report(target, result)
+    }
+
     async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
         let work = async {
-            let (stack, client) = self.prepare(target)?;
-            base::ensure(&client, target, &stack.manifest, self.crds.as_ref()).await
+            let (stack, clients) = self.prepare(target)?;
+            base::ensure(&clients, target, &stack.manifest, self.crds.as_ref()).await
         };
         let result = work.await;
         self.report(target, result)
@@ -123,8 +165,8 @@ impl Deployer for HelmDeployer {
 
     async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure> {
         let work = async {
-            let (stack, client) = self.prepare(target)?;
-            apply::ensure(&client, &self.helm, target, stack, app).await
+            let (stack, clients) = self.prepare(target)?;
+            apply::ensure(&clients, &self.helm, target, stack, app).await
         };
         let result = work.await;
         self.report(target, result)
@@ -132,8 +174,8 @@ impl Deployer for HelmDeployer {
 
     async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
         let work = async {
-            let (stack, client) = self.prepare(target)?;
-            verify::entry_points(&client, target, stack).await
+            let (stack, clients) = self.prepare(target)?;
+            verify::entry_points(&clients, target, stack).await
         };
         let result = work.await;
         self.report(target, result)
@@ -141,17 +183,21 @@ impl Deployer for HelmDeployer {
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
         let work = async {
-            let (stack, client) = self.prepare(target)?;
-            verify::verify(&client, target, stack).await
+            let (stack, clients) = self.prepare(target)?;
+            verify::verify(&clients, target, stack).await
         };
         let result = work.await;
         self.report(target, result)
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        if target.place.shared().is_some() {
+            // The sweep of a whole cluster would be other tenants' end.
+            return self.remove_namespace(target).await;
+        }
         let work = async {
-            let (stack, client) = self.prepare(target)?;
-            teardown::teardown(&client, &self.helm, target, stack).await
+            let (stack, clients) = self.prepare(target)?;
+            teardown::teardown(&clients.own, &self.helm, target, stack).await
         };
         let result = work.await;
         self.report(target, result)

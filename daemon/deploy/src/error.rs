@@ -106,6 +106,25 @@ pub enum Error {
         /// The object, and for how long.
         what: String,
     },
+    /// An object of a chart that a tenant on a shared cluster can't have.
+    #[error("release {release} can't be deployed on a shared cluster: {object} {why}; nothing was applied")]
+    NotForShared {
+        /// Whose chart.
+        release: String,
+        /// Kind and name.
+        object: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// The tenant's guardrails do not stand yet.
+    #[error("{what}")]
+    Unfenced {
+        /// What is missing.
+        what: String,
+    },
+    /// Asked of a tenant with its own cluster.
+    #[error("the tenant has a cluster of its own, and no customer's account on it")]
+    NotShared,
     /// The cluster lacks what the stack needs.
     #[error("{what}")]
     Lacking {
@@ -137,11 +156,13 @@ impl Error {
             Self::Stack { .. }
             | Self::UnknownStack { .. }
             | Self::UnknownRelease { .. }
-            | Self::ForbiddenValue { .. } => ErrorKind::Invalid,
+            | Self::ForbiddenValue { .. }
+            | Self::NotForShared { .. }
+            | Self::NotShared => ErrorKind::Invalid,
             Self::HelmUnfit { .. } | Self::File { .. } => ErrorKind::Internal,
             Self::Helm { said, .. } => helm_kind(said),
             Self::HelmDeadline { .. } | Self::Lacking { .. } => ErrorKind::Transient,
-            Self::Stuck { .. } => ErrorKind::Conflict,
+            Self::Stuck { .. } | Self::Unfenced { .. } => ErrorKind::Conflict,
         }
     }
 
@@ -150,6 +171,11 @@ impl Error {
             Self::Lacking { remedy, .. } => remedy,
             Self::NameTaken { .. } => "remove or rename that object, then retry",
             Self::ForbiddenValue { .. } => "correct stack_values of the tenant",
+            Self::NotForShared { .. } => {
+                "leave that object out of the chart, or order a class with a cluster of its own"
+            }
+            Self::Unfenced { .. } => "wait until the tenant's guardrails are done",
+            Self::NotShared => "ask for the operator's access",
             Self::Stuck { .. } => "remove its finalizer if its controller is gone, or delete with force",
             Self::Helm { .. } | Self::Stack { .. } if self.kind() == ErrorKind::Invalid => {
                 "correct stack_values of the tenant, or the stack's values"
@@ -169,6 +195,11 @@ fn kube_kind(error: &kube::Error) -> ErrorKind {
     match error {
         kube::Error::Api(status) => match status.code {
             401 | 403 if status.message.contains("exceeded quota") => ErrorKind::Quota,
+            // The quota was just made; it is counted in a moment.
+            403 if status.message.contains("status unknown for quota") => ErrorKind::Transient,
+            403 if ["denied request", "violates PodSecurity"].iter().any(|word| status.message.contains(word)) => {
+                ErrorKind::Invalid
+            }
             // A namespace on its way out refuses new objects; it is gone in a while.
             403 if status.message.contains("being terminated") => ErrorKind::Conflict,
             401 | 403 => ErrorKind::Auth,
@@ -183,8 +214,11 @@ fn kube_kind(error: &kube::Error) -> ErrorKind {
 
 /// Helm says what went wrong in words only. What is not recognised is tried again.
 fn helm_kind(said: &str) -> ErrorKind {
-    const WORDS: [(&str, ErrorKind); 9] = [
+    const WORDS: [(&str, ErrorKind); 12] = [
         ("exceeded quota", ErrorKind::Quota),
+        ("status unknown for quota", ErrorKind::Transient),
+        ("denied request", ErrorKind::Invalid),
+        ("violates PodSecurity", ErrorKind::Invalid),
         ("values don't meet the specifications of the schema", ErrorKind::Invalid),
         ("execution error at", ErrorKind::Invalid),
         ("parse error", ErrorKind::Invalid),

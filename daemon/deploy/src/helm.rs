@@ -31,8 +31,10 @@ const DEADLINE: Duration = Duration::from_secs(180);
 const OPERATION_TIMEOUT: &str = "150s";
 /// `helm version` on a machine that swaps.
 const VERSION_DEADLINE: Duration = Duration::from_secs(30);
-/// Output kept of a run; what is more is read and dropped.
+/// Complaints kept of a run; what is more is read and dropped.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// Output kept of a run: what charts render to. A release is kept in one Secret, packed about 1:10 into at most 1 MiB.
+const RENDERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Revisions that Helm keeps: the present one, the last, and one more to look at.
 const HISTORY_MAX: &str = "3";
 /// Label of a release's record that holds the digest of chart and values.
@@ -139,6 +141,37 @@ impl Helm {
         self.run(&folder, &format!("upgrade {}", place.release), &arguments, DEADLINE).await.map(drop)
     }
 
+    /// What a release would consist of, hooks and custom resources included. Talks to no cluster.
+    pub(crate) async fn template(&self, place: Place<'_>, chart: &ChartRef, values: &Value) -> Result<String> {
+        let folder = self.folder()?;
+        let values_file = folder.path().join("values.json");
+        write_private(&values_file, &values.to_string())?;
+        let values_file = values_file.display().to_string();
+        let mut arguments = vec![
+            "template",
+            place.release,
+            chart.location.as_str(),
+            "--namespace",
+            place.namespace,
+            "--values",
+            values_file.as_str(),
+            "--include-crds",
+        ];
+        if let Some(version) = &chart.version {
+            arguments.extend(["--version", version.as_str()]);
+        }
+        let what = format!("template {}", place.release);
+        let rendered = self.run(&folder, &what, &arguments, DEADLINE).await?;
+        if rendered.len() >= RENDERED_BYTES_MAX {
+            // What was cut off could be anything.
+            return Err(Error::helm(
+                what,
+                &format!("execution error at its end: more than {RENDERED_BYTES_MAX} bytes"),
+            ));
+        }
+        Ok(rendered)
+    }
+
     /// Removes a release; one that is not there is no error.
     pub(crate) async fn uninstall(&self, place: Place<'_>) -> Result<()> {
         let folder = self.folder()?;
@@ -199,7 +232,8 @@ impl Helm {
         let mut child = command.spawn().map_err(Error::file("run", &self.path))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let all = async {
-            let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+            let (stdout, stderr, status) =
+                tokio::join!(bounded(stdout, RENDERED_BYTES_MAX), bounded(stderr, OUTPUT_BYTES_MAX), child.wait());
             (stdout, stderr, status)
         };
         let Ok((stdout, stderr, status)) = tokio::time::timeout(deadline, all).await else {
@@ -234,8 +268,8 @@ fn dies_with_parent(command: &mut Command) {
     }
 }
 
-/// The first [`OUTPUT_BYTES_MAX`] bytes; the rest is read so that the writer does not block.
-async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
+/// The first `most` bytes; the rest is read so that the writer does not block.
+async fn bounded(stream: Option<impl AsyncRead + Unpin>, most: usize) -> String {
     let mut kept = Vec::new();
     let Some(mut stream) = stream else { return String::new() };
     let mut buffer = [0; 8 * 1024];
@@ -243,7 +277,7 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> String {
         if count == 0 {
             break;
         }
-        let room = OUTPUT_BYTES_MAX.saturating_sub(kept.len()).min(count);
+        let room = most.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&buffer[..room]);
     }
     String::from_utf8_lossy(&kept).into_owned()

@@ -10,13 +10,14 @@
 //! Calls take no lock: the engine's fence proves that nobody else works on the tenant. Each is
 //! idempotent and may be killed anywhere; the next one finds out what is there.
 //!
-//! The crate knows no provider: it gets an endpoint, a certificate authority and a token.
+//! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
 mod apply;
 mod base;
 mod client;
 mod deployer;
 mod error;
+mod guardrails;
 mod helm;
 mod ready;
 mod release;
@@ -27,3 +28,4 @@ mod verify;
 
 pub use deployer::{DeployOptions, HelmDeployer};
 pub use error::{Error, Result};
+pub use guardrails::REMOVAL_PATIENCE;

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use landlord_core::ports::DeployTarget;
+use landlord_core::{guardrails::Place, ports::DeployTarget};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{Error, Result},
+    guardrails::POOL_KEY,
     stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
 };
 
@@ -23,7 +24,12 @@ pub(crate) struct Rendered {
     pub(crate) digest: String,
 }
 
-/// Values of a release: the contract, over it the stack's, over it the tenant's own.
+/// Where the stack's releases live: the tenant's own namespace on a shared cluster, else the stack's.
+pub(crate) fn namespace<'a>(target: &'a DeployTarget, manifest: &'a Manifest) -> &'a str {
+    target.place.shared().map_or(manifest.namespace.as_str(), |place| place.namespace.as_str())
+}
+
+/// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster asks.
 pub(crate) fn release(
     target: &DeployTarget,
     manifest: &Manifest,
@@ -52,6 +58,11 @@ pub(crate) fn release(
         allowed(release, wish, String::new())?;
         merge(&mut values, wish);
     }
+    if release.contract
+        && let Some(place) = target.place.shared()
+    {
+        merge(&mut values, &shared_values(place, release));
+    }
     let mut digest = Sha256::new();
     for part in [chart.digest.as_str(), &values.to_string()] {
         digest.update(part.len().to_le_bytes());
@@ -60,6 +71,21 @@ pub(crate) fn release(
     let mut digest = hex::encode(digest.finalize());
     digest.truncate(DIGEST_DIGITS);
     Ok(Rendered { values, digest })
+}
+
+/// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
+/// balancers are what the class allows, and pods go to the tenant's own nodes if it has any.
+fn shared_values(place: &Place, release: &Release) -> Value {
+    let mut values = json!({ "networkPolicy": { "enabled": false } });
+    if release.load_balancer && place.guardrails.load_balancers() == 0 {
+        values["loadBalancers"] = json!({ "enabled": false });
+    }
+    if let Some(pool) = place.pool() {
+        values["nodeSelector"] = json!({ POOL_KEY: pool });
+        values["tolerations"] =
+            json!([{ "key": POOL_KEY, "operator": "Equal", "value": pool, "effect": "NoSchedule" }]);
+    }
+    values
 }
 
 /// Refuses stack values for releases that don't exist.
@@ -159,7 +185,11 @@ pub(crate) fn secret(
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::{TenantSpec, Timestamp, ports::KubeCredentials, tenant::SpecInput};
+    use landlord_core::{
+        TenantSpec,
+        ports::{KubeCredentials, KubeIdentity, TargetPlace},
+        tenant::SpecInput,
+    };
 
     use super::*;
     use crate::stack::Stack;
@@ -175,9 +205,10 @@ mod tests {
             kube: KubeCredentials {
                 endpoint: "https://127.0.0.1:1".into(),
                 ca_pem: String::new(),
-                token: "secret".to_owned().into(),
-                expire_time: Timestamp(0),
+                identity: KubeIdentity::Token("secret".to_owned().into()),
+                expire_time: None,
             },
+            place: TargetPlace::OwnCluster,
             installation: "test".into(),
             uid: landlord_core::TenantUid(uuid::Uuid::nil()),
             name: "customers/acme/tenants/prod".parse().unwrap(),

@@ -92,6 +92,9 @@ pub struct Release {
     /// Whether the chart takes `gateway.*` values.
     #[serde(default)]
     pub gateway: bool,
+    /// Whether the chart takes `loadBalancers.*` values.
+    #[serde(default)]
+    pub load_balancer: bool,
     /// Whether the chart takes the values contract (ours do; foreign charts have other names).
     #[serde(default = "yes")]
     pub contract: bool,

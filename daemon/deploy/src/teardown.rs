@@ -43,7 +43,7 @@ const NAMED_MAX: usize = 3;
 /// Kubernetes' own namespaces: the controllers that release load balancers and volumes run there.
 const SYSTEM_PREFIX: &str = "kube-";
 /// Set by a dynamic provisioner: only its volumes are released by somebody.
-const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub(crate) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// What one call did and saw.
 #[derive(Default)]
@@ -152,7 +152,7 @@ where
         .doing(|| format!("deleting {} {namespace}/{name}", K::kind(&())))
 }
 
-fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
+pub(crate) fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
     match result {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other.map(drop),

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
+    client::Both,
     deployer::pending,
     error::{Doing as _, Result},
     ready,
@@ -22,9 +23,10 @@ use crate::{
 };
 
 /// Judges everything.
-pub(crate) async fn verify(client: &Client, target: &DeployTarget, stack: &Stack) -> Result<Verified> {
+pub(crate) async fn verify(clients: &Both, target: &DeployTarget, stack: &Stack) -> Result<Verified> {
     let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
-    let namespace = stack.manifest.namespace.as_str();
+    let namespace = render::namespace(target, &stack.manifest);
+    let client = &clients.apps;
     for release in &stack.manifest.releases {
         let newest = apply::revisions(client, namespace, release.name.as_str()).await?.pop();
         let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
@@ -39,12 +41,12 @@ pub(crate) async fn verify(client: &Client, target: &DeployTarget, stack: &Stack
     }
     let mut endpoints = Vec::new();
     for entry in &stack.manifest.entry_points {
-        match address(client, &stack.manifest, entry).await? {
+        match address(clients, target, &stack.manifest, entry).await? {
             Some(_) => endpoints.push(Endpoint {
                 name: entry.endpoint.name.clone(),
                 url: render::replace(&entry.endpoint.url, target),
             }),
-            None if required(entry) => {
+            None if required(target, entry) => {
                 return Ok(waiting(format!("the load balancer of {} has no address", entry.record)));
             }
             None => {}
@@ -55,32 +57,40 @@ pub(crate) async fn verify(client: &Client, target: &DeployTarget, stack: &Stack
 
 /// Names and addresses for DNS; `None` while a load balancer of our own has no address.
 pub(crate) async fn entry_points(
-    client: &Client,
+    clients: &Both,
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Option<BTreeMap<String, String>>> {
     let mut records = BTreeMap::new();
     for entry in &stack.manifest.entry_points {
-        match address(client, &stack.manifest, entry).await? {
+        match address(clients, target, &stack.manifest, entry).await? {
             Some(address) => {
                 records.insert(format!("{}.{}", entry.record, target.spec.domain.as_str()), address);
             }
-            None if required(entry) => return Ok(None),
+            None if required(target, entry) => return Ok(None),
             None => {}
         }
     }
     Ok(Some(records))
 }
 
-/// The Gateway is the operator's: without it the environment has no web addresses, but stands.
-fn required(entry: &EntryPoint) -> bool {
-    entry.service.is_some()
+/// The Gateway is the operator's: without it the environment has no web addresses, but stands. So it does without load
+/// balancers where the class allows none.
+fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
+    entry.service.is_some() && target.place.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
 }
 
-async fn address(client: &Client, manifest: &Manifest, entry: &EntryPoint) -> Result<Option<String>> {
+async fn address(
+    clients: &Both,
+    target: &DeployTarget,
+    manifest: &Manifest,
+    entry: &EntryPoint,
+) -> Result<Option<String>> {
+    // The shared Gateway is not the tenant's to read.
+    let client = if entry.service.is_some() { &clients.apps } else { &clients.own };
     let (object, pointer, fields) = match (&entry.service, &manifest.gateway) {
         (Some(service), _) => (
-            ("v1", "Service", service.as_str(), manifest.namespace.as_str()),
+            ("v1", "Service", service.as_str(), render::namespace(target, manifest)),
             "/status/loadBalancer/ingress/0",
             ["hostname", "ip"],
         ),

@@ -26,7 +26,7 @@ use support::{NAMESPACE, Scene, done, eventually, node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::start(landlord_deploy::REMOVAL_PATIENCE).await?;
     let target = scene.target(25, &json!({}));
 
     let lacking = scene.deployer.ensure_base(&target).await.unwrap_err();
@@ -293,7 +293,7 @@ async fn an_unreachable_server_is_transient(scene: &Scene) -> Result<()> {
     let failure = scene.deployer.teardown(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Transient, "{failure:?}");
     let mut target = scene.target(30, &json!({}));
-    target.kube.token = "wrong".to_owned().into();
+    target.kube.identity = landlord_core::ports::KubeIdentity::Token("wrong".to_owned().into());
     let failure = scene.deployer.verify(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Auth, "{failure:?}");
     Ok(())

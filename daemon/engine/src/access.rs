@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use landlord_core::{Failure, TenantUid, Timestamp, ports::KubeCredentials};
@@ -11,11 +11,28 @@ use parking_lot::Mutex;
 
 /// A token is renewed this long before it ends: longer than any one call with it.
 const RENEW_BEFORE: Duration = Duration::from_secs(90);
+/// Access that ends late (client certificates live for a year) is asked for anew after this long all the same, so that
+/// one that was replaced is out of use soon; asking costs one call of a plugin, most often without a call of its cloud.
+const KEEP_MAX: Duration = Duration::from_secs(10 * 60);
 
-/// Tokens by tenant.
+/// Access by tenant.
 #[derive(Debug, Default)]
 pub(crate) struct AccessCache {
-    tokens: Mutex<HashMap<TenantUid, KubeCredentials>>,
+    known: Mutex<HashMap<TenantUid, Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    credentials: KubeCredentials,
+    asked: Instant,
+}
+
+impl Known {
+    /// Whether it may be used once more. Without a known end it is not.
+    fn is_fresh(&self) -> bool {
+        self.asked.elapsed() < KEEP_MAX
+            && self.credentials.expire_time.is_some_and(|expire_time| expire_time > now().after(RENEW_BEFORE))
+    }
 }
 
 impl AccessCache {
@@ -27,34 +44,59 @@ impl AccessCache {
         request: v1::KubeAccessRequest,
     ) -> Result<KubeCredentials, Failure> {
         let endpoint = request.cluster.as_ref().map(|cluster| cluster.endpoint.clone());
-        if let Some(known) = self.tokens.lock().get(&uid)
-            && known.expire_time > now().after(RENEW_BEFORE)
-            && endpoint.is_none_or(|endpoint| endpoint.is_empty() || endpoint == known.endpoint)
+        if let Some(known) = self.known.lock().get(&uid)
+            && known.is_fresh()
+            && endpoint.is_none_or(|endpoint| endpoint.is_empty() || endpoint == known.credentials.endpoint)
         {
-            return Ok(known.clone());
+            return Ok(known.credentials.clone());
         }
-        let access = provider.kube_access(request).await?;
-        let expire_time = access.expire_time.map_or(Timestamp(0), |time| {
-            Timestamp(time.seconds.saturating_mul(1_000) + i64::from(time.nanos / 1_000_000))
-        });
-        let credentials = KubeCredentials {
-            endpoint: access.endpoint,
-            ca_pem: access.ca_pem,
-            token: access.token.into(),
-            expire_time,
-        };
-        self.tokens.lock().insert(uid, credentials.clone());
+        let asked = Instant::now();
+        let credentials = KubeCredentials::try_from(provider.kube_access(request).await?)?;
+        let known = Known { credentials: credentials.clone(), asked };
+        self.known.lock().insert(uid, known);
         Ok(credentials)
     }
 
-    /// Forgets a tenant's token: it is gone, or the token did not work.
+    /// Forgets a tenant's access: the tenant is gone, or the access did not work.
     pub(crate) fn forget(&self, uid: TenantUid) {
-        self.tokens.lock().remove(&uid);
+        self.known.lock().remove(&uid);
     }
 }
 
-/// The wall clock: tokens end by it, not by the database's clock.
+/// The wall clock: access ends by it, not by the database's clock.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::ports::KubeIdentity;
+
+    use super::*;
+
+    fn known(ends_in: Option<Duration>, asked_before: Duration) -> Known {
+        let credentials = KubeCredentials {
+            endpoint: "https://kube.example.com".into(),
+            ca_pem: String::new(),
+            identity: KubeIdentity::Token("t".to_owned().into()),
+            expire_time: ends_in.map(|ends_in| now().after(ends_in)),
+        };
+        Known { credentials, asked: Instant::now().checked_sub(asked_before).unwrap() }
+    }
+
+    #[test]
+    fn access_is_kept_until_shortly_before_its_end_and_never_long() {
+        let (minute, year) = (Duration::from_secs(60), Duration::from_secs(365 * 24 * 3_600));
+        let cases = [
+            (Some(minute * 15), Duration::ZERO, true),
+            (Some(minute), Duration::ZERO, false),
+            (Some(year), minute * 9, true),
+            (Some(year), KEEP_MAX, false),
+            (None, Duration::ZERO, false),
+        ];
+        for (ends_in, asked_before, fresh) in cases {
+            assert_eq!(known(ends_in, asked_before).is_fresh(), fresh, "{ends_in:?} {asked_before:?}");
+        }
+    }
 }

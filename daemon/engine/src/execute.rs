@@ -3,14 +3,12 @@
 //! Its intent is durable when it gets here. It waits for rate tokens, calls, and maps the
 //! answer; what to make of it is `journal::record`'s to decide.
 
+mod in_cluster;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    AppName, Direction, ErrorKind, Failure, Stage,
-    journal::CallReport,
-    plan::record_in,
-    ports::{DeployTarget, Deployer, StageProgress, Work},
-    stage::RemovedObject,
+    Direction, ErrorKind, Failure, Stage, host::Adoption, journal::CallReport, ports::Work, stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
@@ -45,6 +43,11 @@ const SWEEP_ORDER: [Stage; 8] = [
     Stage::DnsRecords,
     Stage::DnsZone,
 ];
+
+/// What a tenant in a shared cluster has in the cloud. The rest is the host cluster's.
+const SHARED_SWEEP: [Stage; 3] = [Stage::NodePool, Stage::DnsRecords, Stage::DnsZone];
+/// Capability of a provider that makes zones and records.
+const DNS: &str = "dns";
 
 type Report = Result<CallReport, Failure>;
 
@@ -107,10 +110,15 @@ struct Call<'a> {
 
 impl Call<'_> {
     async fn in_cloud(&self) -> Report {
+        if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
+            let detail = format!("provider {} serves no DNS", self.work.tenant.offer.provider);
+            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
+        }
         if self.work.tenant.direction == Direction::Absent {
             return self.absent().await;
         }
         match self.stage {
+            Stage::Cluster if self.adoption().is_some() => self.adopt().await,
             Stage::Preflight => self.preflight().await,
             Stage::Network => self.network().await,
             Stage::Cluster => self.cluster().await,
@@ -123,14 +131,41 @@ impl Call<'_> {
         }
     }
 
+    fn adoption(&self) -> Option<&Adoption> {
+        self.work.tenant.hosting.as_ref()?.adoption.as_ref()
+    }
+
+    /// Whether the provider makes zones and records. With a cluster of its own a tenant needs them;
+    /// in a shared one it can do without.
+    fn serves_dns(&self) -> bool {
+        let description = self.shared.ports.providers.description(&self.work.tenant.offer.provider_key());
+        self.work.host.is_none() || description.is_none_or(|d| d.capabilities.iter().any(|c| c == DNS))
+    }
+
+    /// A host cluster has no domain: its tenants have.
+    fn has_zone(&self) -> bool {
+        self.work.tenant.hosting.is_none() && self.serves_dns()
+    }
+
+    /// A cluster that was there before is reached, and left as it is.
+    async fn adopt(&self) -> Report {
+        let mut cluster = self.adoption().map(request::adopted).unwrap_or_default();
+        let request = v1::KubeAccessRequest { scope: Some(self.scope.clone()), cluster: Some(cluster.clone()) };
+        let access = self.provider.kube_access(request).await?;
+        cluster.endpoint = access.endpoint;
+        cluster.ca_pem = access.ca_pem;
+        let status = Some(cluster.encode_to_vec());
+        Ok(CallReport { done: true, status, ..CallReport::default() })
+    }
+
     async fn preflight(&self) -> Report {
         let answer = self
             .provider
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
-                node_pool: Some(request::node_pool(self.work)),
-                dns_zone: Some(request::dns_zone(self.work)),
+                node_pool: request::checked_pool(self.work),
+                dns_zone: self.has_zone().then(|| request::dns_zone(self.work)),
             })
             .await?;
         if answer.violations.is_empty() {
@@ -188,8 +223,8 @@ impl Call<'_> {
             .ensure_node_pool(v1::EnsureNodePoolRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
-                network: Some(request::status(self.work, &Stage::Network)),
-                cluster: Some(request::status(self.work, &Stage::Cluster)),
+                network: Some(request::network(self.work)),
+                cluster: Some(request::cluster(self.work)),
                 spec: Some(request::node_pool(self.work)),
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
@@ -295,8 +330,12 @@ impl Call<'_> {
     /// delete found nothing. What is still in use goes in a later round.
     async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
         let mut removed = Vec::new();
-        for stage in SWEEP_ORDER {
-            let Some(delete) = request::delete(self.work, self.scope.clone(), &stage) else { continue };
+        let all: &[Stage] = if self.work.host.is_some() { &SHARED_SWEEP } else { &SWEEP_ORDER };
+        for stage in all {
+            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
+                continue;
+            }
+            let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
             match self.provider.delete(delete).await {
                 Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
                 Err(error) if error.kind == ErrorKind::Conflict => {}
@@ -304,57 +343,6 @@ impl Call<'_> {
             }
         }
         Ok(removed)
-    }
-
-    async fn in_cluster(&self) -> Report {
-        if *self.stage == Stage::Teardown && record_in(self.work, Direction::Present, &Stage::Base).is_none() {
-            return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
-        }
-        let (deployer, target) = self.deploy().await?;
-        match self.stage {
-            Stage::Base => self.kube(deployer.ensure_base(&target).await).map(stage_progress),
-            Stage::App(app) => self.release(&*deployer, &target, app).await,
-            Stage::Verify => {
-                let verified = self.kube(deployer.verify(&target).await)?;
-                let mut report = stage_progress(verified.progress);
-                report.status = serde_json::to_vec(&verified.endpoints).ok();
-                Ok(report)
-            }
-            Stage::Teardown => {
-                let (progress, removed) = self.kube(deployer.teardown(&target).await)?;
-                Ok(CallReport { removed, ..stage_progress(progress) })
-            }
-            other => Err(misplaced(other)),
-        }
-    }
-
-    async fn release(&self, deployer: &dyn Deployer, target: &DeployTarget, app: &AppName) -> Report {
-        self.kube(deployer.ensure_release(target, app).await).map(stage_progress)
-    }
-
-    /// A token that is refused is not used again.
-    fn kube<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
-        if result.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Auth) {
-            self.shared.access.forget(self.work.tenant.uid);
-        }
-        result
-    }
-
-    async fn deploy(&self) -> Result<(Arc<dyn Deployer>, DeployTarget), Failure> {
-        let deployer = self
-            .shared
-            .ports
-            .deployer
-            .clone()
-            .ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))?;
-        let access = v1::KubeAccessRequest {
-            scope: Some(self.scope.clone()),
-            cluster: Some(request::status(self.work, &Stage::Cluster)),
-        };
-        let kube = self.shared.access.get(self.work.tenant.uid, &*self.provider, access).await?;
-        let target =
-            request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
-        Ok((deployer, target))
     }
 }
 
@@ -364,13 +352,6 @@ fn misplaced(stage: &Stage) -> Failure {
 
 fn object(object: v1::OwnedObject) -> RemovedObject {
     RemovedObject { r#type: object.r#type, id: object.id, name: object.name }
-}
-
-fn stage_progress(progress: StageProgress) -> CallReport {
-    match progress {
-        StageProgress::Done => CallReport { done: true, ..CallReport::default() },
-        StageProgress::Pending { poll_after, detail } => CallReport { poll_after, detail, ..CallReport::default() },
-    }
 }
 
 fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> Report {
@@ -391,6 +372,7 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
             status: None,
             removed,
+            skipped: false,
         },
     })
 }

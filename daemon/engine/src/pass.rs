@@ -165,7 +165,11 @@ impl<'a> Pass<'a> {
     }
 
     fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
-        let expected = timing::expected(stage, direction, self.description.as_ref(), &self.releases, self.time_scale);
+        let description = self.description.as_ref();
+        let expected = match &self.work.host {
+            Some(host) if *stage == Stage::Host && !host.usable => timing::host(description, self.time_scale),
+            _ => timing::expected(stage, direction, description, &self.releases, self.time_scale),
+        };
         let earlier = plan::record_in(&self.work, direction, stage);
         journal::intend(stage, direction, self.work.tenant.generation, expected, earlier, self.work.now)
     }
@@ -180,7 +184,9 @@ impl<'a> Pass<'a> {
         let Some(before) = plan::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
+        // A host cluster that is waited for is the cloud's work too.
         let cloud = timing::method(&finished.stage, self.work.tenant.direction).is_some();
+        let cloud = cloud || finished.stage == Stage::Host;
         let rules = self.shared.rules(if cloud { self.time_scale } else { 1.0 });
         let now = self.now();
         let force = self.work.tenant.force_delete;

@@ -1,21 +1,40 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    Direction, ErrorKind, Stage, StageRecord, StageState,
+    Direction, ErrorKind, HostView, Hosting, Level, Stage, StageRecord, StageState, TenantUid,
+    guardrails::{Place, PoolLabel},
+    host::Adoption,
     plan::record_in,
-    ports::{DeployTarget, KubeCredentials, Work},
+    ports::{DeployTarget, KubeCredentials, TargetPlace, Work},
+    tenant::Kind,
 };
 use landlord_provider_api::v1;
 use prost::Message;
 
 use crate::limits::{Asker, Urgency};
 
-/// Role of the only node pool of a tenant.
+/// Role of the only node pool of a tenant with a cluster of its own.
 const POOL_ROLE: &str = "default";
+/// Named as the stack where there is none: only guardrails are worked on then.
+const NO_STACK: &str = "none";
+/// Label and taint by which a tenant's nodes are known.
+const POOL_LABEL: &str = "landlord.dev/tenant";
+
+/// Role of a tenant's node pool, unique within its cluster.
+fn pool_role(work: &Work) -> String {
+    match work.host {
+        None => POOL_ROLE.into(),
+        Some(_) => format!("t-{}", work.tenant.uid.0.simple()),
+    }
+}
 
 /// Scope of a tenant's calls.
 pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
     let tenant = &work.tenant;
+    // A cluster that was adopted has a name of its own.
+    let adopted = tenant.hosting.iter().filter_map(|hosting| hosting.adoption.as_ref());
+    let adopted = adopted.map(|adoption| adoption.cluster_name.clone()).next();
+    let host_cluster = work.host.as_ref().map(|host| cluster_of(host).name).or(adopted);
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     v1::Scope {
         installation: installation.to_owned(),
@@ -28,6 +47,7 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
         ]
         .into(),
         generation: tenant.generation,
+        host_cluster: host_cluster.unwrap_or_default(),
     }
 }
 
@@ -54,9 +74,74 @@ fn urgency(record: &StageRecord) -> Urgency {
     }
 }
 
-/// The class's parameters.
+/// Scope of calls about a host cluster itself, on behalf of a tenant in it.
+fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
+    let adoption = host.hosting.adoption.as_ref();
+    v1::Scope {
+        installation: installation.to_owned(),
+        tenant_uid: host.host.uid.to_string(),
+        region: host.offer.region.clone(),
+        account: host.offer.account.clone(),
+        host_cluster: adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default(),
+        ..v1::Scope::default()
+    }
+}
+
+/// A host cluster's cluster as its provider told it.
+fn cluster_of(host: &HostView) -> v1::ClusterStatus {
+    v1::ClusterStatus::decode(host.cluster.as_slice()).unwrap_or_default()
+}
+
+/// The cluster that a tenant lives in, as far as it is known.
+pub(crate) fn cluster(work: &Work) -> v1::ClusterStatus {
+    work.host.as_ref().map_or_else(|| status(work, &Stage::Cluster), cluster_of)
+}
+
+/// The network of the cluster that a tenant lives in.
+pub(crate) fn network(work: &Work) -> v1::NetworkStatus {
+    match &work.host {
+        None => status(work, &Stage::Network),
+        Some(HostView { hosting: Hosting { adoption: Some(adoption), .. }, .. }) => v1::NetworkStatus {
+            network_id: adoption.network_id.clone(),
+            private_subnet_ids: adoption.private_subnet_ids.clone(),
+            public_subnet_ids: adoption.public_subnet_ids.clone(),
+            attributes: adoption.network_attributes.clone().into_iter().collect(),
+        },
+        Some(host) => v1::NetworkStatus::decode(host.network.as_slice()).unwrap_or_default(),
+    }
+}
+
+/// Whose token opens the cluster that a tenant lives in, and the question for one.
+pub(crate) fn access(installation: &str, work: &Work, scope: &v1::Scope) -> (TenantUid, v1::KubeAccessRequest) {
+    let cluster = Some(cluster(work));
+    match &work.host {
+        None => (work.tenant.uid, v1::KubeAccessRequest { scope: Some(scope.clone()), cluster }),
+        Some(host) => {
+            let scope = Some(host_scope(installation, host));
+            (host.host.uid, v1::KubeAccessRequest { scope, cluster })
+        }
+    }
+}
+
+/// What is known of a cluster that is adopted.
+pub(crate) fn adopted(adoption: &Adoption) -> v1::ClusterStatus {
+    let attributes = &adoption.cluster_attributes;
+    let named = |key: &str| attributes.get(key).cloned().unwrap_or_default();
+    v1::ClusterStatus {
+        name: adoption.cluster_name.clone(),
+        endpoint: named("endpoint"),
+        ca_pem: named("ca_pem"),
+        kubernetes_version: named("kubernetes_version"),
+        attributes: attributes.clone().into_iter().collect(),
+    }
+}
+
+/// The class's parameters; in a host cluster laid over those that it was built by, so that nodes fit
+/// their cluster.
 pub(crate) fn parameters(work: &Work) -> String {
-    serde_json::Value::Object(work.tenant.offer.parameters.clone()).to_string()
+    let mut parameters = work.host.as_ref().map(|host| host.offer.parameters.clone()).unwrap_or_default();
+    parameters.extend(work.tenant.offer.parameters.clone());
+    serde_json::Value::Object(parameters).to_string()
 }
 
 /// The status that a stage reached, as the provider gave it; empty if it never did.
@@ -80,15 +165,29 @@ pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
 pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
     let offer = &work.tenant.offer;
     let count = i32::try_from(offer.node_count).unwrap_or(i32::MAX);
+    // In a shared cluster nobody else may run there, and the guardrails let nobody else tolerate it.
+    let (label, taints) = match work.host {
+        None => (work.tenant.uid.to_string(), Vec::new()),
+        Some(_) => {
+            let label = PoolLabel::of(work.tenant.uid).to_string();
+            let taint = v1::Taint { key: POOL_LABEL.into(), value: label.clone(), effect: "NoSchedule".into() };
+            (label, vec![taint])
+        }
+    };
     v1::NodePoolSpec {
-        role: POOL_ROLE.into(),
+        role: pool_role(work),
         machine_type: offer.machine_type.clone(),
         node_count: count,
         node_count_max: count,
         disk_size_gib: i32::try_from(offer.disk_size_gib).unwrap_or(i32::MAX),
-        labels: [("landlord.dev/tenant".to_owned(), work.tenant.uid.to_string())].into(),
-        taints: Vec::new(),
+        labels: [(POOL_LABEL.to_owned(), label.clone())].into(),
+        taints,
     }
+}
+
+/// The node pool to be checked before anything is built; `None`: the tenant has none of its own.
+pub(crate) fn checked_pool(work: &Work) -> Option<v1::NodePoolSpec> {
+    (work.tenant.kind() != Kind::Tenant(Level::Namespace)).then(|| node_pool(work))
 }
 
 /// The zone wanted.
@@ -107,22 +206,36 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         Stage::DnsRecords => v1::ResourceKind::DnsRecords,
         Stage::Identity => v1::ResourceKind::Identity,
         Stage::Leftovers => v1::ResourceKind::Leftovers,
-        Stage::Preflight | Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown | Stage::Inventory => {
-            return None;
-        }
+        Stage::Host
+        | Stage::Preflight
+        | Stage::Guardrails
+        | Stage::Base
+        | Stage::App(_)
+        | Stage::Verify
+        | Stage::Teardown
+        | Stage::Inventory => return None,
     };
     Some(v1::DeleteRequest {
         scope: Some(scope),
         kind: kind.into(),
-        role: POOL_ROLE.into(),
+        role: pool_role(work),
         domain: work.tenant.spec.domain.as_str().to_owned(),
         checkpoint: checkpoint(work, stage),
     })
 }
 
-/// What the deploy stage works on; `None` without a stack.
+/// What the deploy stage works on; `None` without a stack in a cluster of its own.
 pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
     let tenant = &work.tenant;
+    let guardrails = || tenant.offer.guardrails.clone().unwrap_or_default();
+    let shared = |place| TargetPlace::Shared(Box::new(place));
+    let place = match (&work.host, tenant.offer.level) {
+        (None, _) | (Some(_), Level::Cluster) => TargetPlace::OwnCluster,
+        (Some(_), Level::Node) => shared(Place::node(tenant.uid, guardrails())),
+        (Some(_), Level::Namespace) => shared(Place::namespace(tenant.uid, guardrails())),
+    };
+    // A namespace is fenced and removed whatever is in it.
+    let unnamed = || place.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,
         installation: installation.to_owned(),
@@ -130,6 +243,7 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         name: tenant.name.clone(),
         spec: tenant.spec.clone(),
         generation: tenant.generation,
-        stack: tenant.offer.stack.clone()?,
+        stack: tenant.offer.stack.clone().or_else(unnamed)?,
+        place,
     })
 }

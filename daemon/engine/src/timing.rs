@@ -27,7 +27,9 @@ pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str
         Stage::DnsRecords => ("EnsureDnsRecords", "DeleteDnsRecords"),
         Stage::Leftovers => ("DeleteLeftovers", "DeleteLeftovers"),
         Stage::Inventory => ("ListOwned", "ListOwned"),
-        Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown => return None,
+        Stage::Host | Stage::Guardrails | Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown => {
+            return None;
+        }
     };
     Some(if direction == Direction::Present { ensure } else { delete })
 }
@@ -45,8 +47,10 @@ pub(crate) fn expected(
             let release = releases.iter().find(|release| release.app == *app);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Guardrails | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
+        // A look at the store.
+        Stage::Host => Duration::ZERO,
         _ => {
             let typical = method(stage, direction)
                 .zip(description)
@@ -55,6 +59,12 @@ pub(crate) fn expected(
             typical.unwrap_or(UNKNOWN).mul_f64(time_scale)
         }
     }
+}
+
+/// How long a host cluster that was just ordered takes.
+pub(crate) fn host(description: Option<&DescribeResponse>, time_scale: f64) -> Duration {
+    let present = |stage: Stage| expected(&stage, Direction::Present, description, &[], time_scale);
+    [Stage::Network, Stage::Cluster, Stage::NodePool].into_iter().map(present).sum()
 }
 
 /// What a method costs. `Delete…` methods without figures of their own cost what `Delete` does.

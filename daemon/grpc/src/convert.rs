@@ -26,7 +26,7 @@ fn state(state: State) -> v1::tenant::State {
     }
 }
 
-fn condition(condition: &Condition) -> v1::Condition {
+pub(crate) fn condition(condition: &Condition) -> v1::Condition {
     v1::Condition {
         r#type: condition.r#type.clone(),
         status: condition.status,
@@ -38,7 +38,7 @@ fn condition(condition: &Condition) -> v1::Condition {
 
 /// A tenant as clients see it.
 pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
-    let (spec, offer, status) = (&tenant.spec, &tenant.offer, &tenant.status);
+    let (spec, status) = (&tenant.spec, &tenant.status);
     let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
     v1::Tenant {
         name: tenant.name.to_string(),
@@ -56,7 +56,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         state: state(status.state).into(),
         conditions: status.conditions.iter().map(condition).collect(),
         endpoints: status.endpoints.iter().map(endpoint).collect(),
-        placement: Some(placement(offer)),
+        placement: Some(placement(tenant)),
         generation: tenant.generation,
         observed_generation: status.observed_generation,
         reconciling: !matches!(status.state, State::Ready | State::Failed),
@@ -68,8 +68,17 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
     }
 }
 
-/// Where a tenant is, or would be, placed.
-pub(crate) fn placement(offer: &Offer) -> v1::Placement {
+/// Where a tenant is placed.
+pub(crate) fn placement(tenant: &Tenant) -> v1::Placement {
+    v1::Placement {
+        host_cluster: tenant.host.as_ref().map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
+        guardrails: crate::host::convert::guardrails(tenant),
+        ..offered(&tenant.offer)
+    }
+}
+
+/// Where an offer places a tenant, as far as it says.
+pub(crate) fn offered(offer: &Offer) -> v1::Placement {
     let level = match offer.level {
         Level::Cluster => v1::placement::Level::Cluster,
         Level::Node => v1::placement::Level::Node,
@@ -83,6 +92,7 @@ pub(crate) fn placement(offer: &Offer) -> v1::Placement {
         region: offer.region.clone(),
         level: level.into(),
         stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ..v1::Placement::default()
     }
 }
 
@@ -194,8 +204,14 @@ pub(crate) fn operation(operation: &Operation, tenant: Option<&Tenant>) -> longr
         Some(OperationOutcome::Superseded { by }) => format!("operations/{by}"),
         _ => String::new(),
     };
+    let name = operation.tenant.to_string();
+    let (tenant_name, host_cluster) = match operation.tenant.host_cluster() {
+        None => (name, String::new()),
+        Some(_) => (String::new(), name),
+    };
     let metadata = v1::OperationMetadata {
-        tenant: operation.tenant.to_string(),
+        tenant: tenant_name,
+        host_cluster,
         tenant_uid: operation.tenant_uid.to_string(),
         kind: kind(operation.kind).into(),
         generation: operation.generation,
@@ -223,7 +239,13 @@ fn result(
         let details = rpc::Status::decode(status.details()).map(|s| s.details).unwrap_or_default();
         Error(rpc::Status { code: status.code() as i32, message: status.message().to_owned(), details })
     };
+    let of_host = operation.tenant.host_cluster().is_some();
     match outcome {
+        OperationOutcome::Ready if of_host => Response(any(&match current {
+            // Who lives there is told by the host cluster itself.
+            Some(current) => crate::host::convert::host_cluster(current, None),
+            None => v1::HostCluster { name: operation.tenant.to_string(), ..Default::default() },
+        })),
         OperationOutcome::Ready => match current {
             Some(current) => Response(any(&tenant(current))),
             // It was READY then, and is gone now.
@@ -235,6 +257,9 @@ fn result(
                 id: object.id.clone(),
                 display_name: object.name.clone(),
             });
+            if of_host {
+                return Response(any(&v1::DeleteHostClusterResponse { removed: removed.collect() }));
+            }
             Response(any(&v1::DeleteTenantResponse { removed: removed.collect() }))
         }
         OperationOutcome::Failed { failure } => error(status::failure(failure)),

@@ -21,8 +21,8 @@ pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (Requ
     let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
     match offer {
         Some(offer) if violations.is_empty() => {
-            let request = key.clone();
-            (key, Ok(NewTenant { name, spec, offer, request }))
+            let (hosts, request) = (catalog.host_selector(&offer), key.clone());
+            (key, Ok(NewTenant { name, spec, offer, hosts, request }))
         }
         _ => (key, Err(Violations(violations))),
     }

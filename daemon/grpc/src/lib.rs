@@ -4,7 +4,10 @@
 mod convert;
 mod create;
 mod filter;
+mod host;
+mod kubeconfig;
 mod list;
+mod moving;
 mod operation;
 mod page;
 mod place;
@@ -34,7 +37,7 @@ pub struct Ports {
     pub catalog: Arc<Catalog>,
     /// The plugins, to tell how they are doing.
     pub providers: Arc<dyn Providers>,
-    /// Kubeconfigs for operators.
+    /// Kubeconfigs for operators and customers.
     pub kube_access: Arc<dyn KubeAccess>,
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,

@@ -4,7 +4,7 @@ use landlord_core::{ClassName, ProviderName, State, ids::InvalidName, ports::Ten
 use landlord_proto::v1;
 use tonic::Status;
 
-use crate::{filter, page, request, status};
+use crate::{filter, host, page, request, status};
 
 /// The list that page tokens belong to.
 pub(crate) fn scope(asked: &v1::ListTenantsRequest) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn scope(asked: &v1::ListTenantsRequest) -> String {
 /// The query of a request.
 pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Status> {
     let parent = request::customer_or_all(&asked.parent)?;
-    let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "class"])?;
+    let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "class", "host_cluster"])?;
     let name = |field: &str, error: &InvalidName| status::invalid_field("filter", format!("{field}: {error}"));
     let customer = match filter::one(&mut filter, "customer")? {
         None => parent,
@@ -29,6 +29,7 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Statu
     };
     let provider = filter::one(&mut filter, "provider")?;
     let class = filter::one(&mut filter, "class")?;
+    let host_cluster = filter::one(&mut filter, "host_cluster")?;
     let states = filter.remove("state").unwrap_or_default();
     Ok(TenantQuery {
         customer,
@@ -38,6 +39,8 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Statu
             .transpose()
             .map_err(|error| name("provider", &error))?,
         class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| name("class", &error))?,
+        host_cluster: host_cluster.map(|name| host::id("filter", &name)).transpose()?,
+        host_clusters: false,
         after: page::position(&scope(asked), &asked.page_token)?,
         limit: page::size(asked.page_size)?,
     })

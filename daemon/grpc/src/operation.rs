@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landlord_core::{OperationId, ports::OperationQuery};
+use landlord_core::{OperationId, TenantName, ports::OperationQuery};
 use landlord_proto::google::longrunning::{
     CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, ListOperationsResponse,
     Operation, WaitOperationRequest, operations_server::Operations,
@@ -10,7 +10,7 @@ use landlord_proto::google::longrunning::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, filter, page, request, status};
+use crate::{Ports, convert, filter, host, page, request, status};
 
 /// The store is looked at this often while a client waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ impl Operations for LongRunning {
 
     async fn list_operations(&self, asked: Request<ListOperationsRequest>) -> Answer<ListOperationsResponse> {
         let asked = asked.into_inner();
-        let mut filter = filter::parse(&asked.filter, &["tenant", "done"])?;
+        let mut filter = filter::parse(&asked.filter, &["tenant", "host_cluster", "done"])?;
         if !["", "operations"].contains(&asked.name.as_str()) {
             return Err(status::invalid_field("name", format!("{:?} must be \"operations\"", asked.name)));
         }
@@ -65,6 +65,11 @@ impl Operations for LongRunning {
         };
         let tenant =
             filter::one(&mut filter, "tenant")?.map(|name| request::tenant_name("filter", &name)).transpose()?;
+        let host = filter::one(&mut filter, "host_cluster")?.map(|name| host::id("filter", &name)).transpose()?;
+        if tenant.is_some() && host.is_some() {
+            return Err(status::invalid_field("filter", "an operation is about a tenant or about a host cluster"));
+        }
+        let tenant = tenant.or_else(|| host.map(|id| TenantName::of_host_cluster(&id)));
         let scope = format!("operations {}", asked.filter);
         let query = OperationQuery {
             tenant,

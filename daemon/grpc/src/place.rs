@@ -1,13 +1,20 @@
 //! ExplainPlacement, and whether the plugin that a placement needs is up. Changes nothing.
 
-use landlord_core::{Offer, ports::Providers};
+use landlord_core::{
+    Offer,
+    ports::{Providers, StoreError},
+};
 use landlord_proto::v1;
 use tonic::Status;
 
-use crate::{Ports, convert, create, status};
+use crate::{Ports, convert, create, host, status};
 
 /// Why nothing can be built there: the plugin never came up.
 pub(crate) fn down(providers: &dyn Providers, offer: &Offer) -> Option<String> {
+    // Of a class that takes the credential scope of whatever host cluster is chosen nothing is known yet.
+    if offer.credentials.is_empty() {
+        return None;
+    }
     let key = offer.provider_key();
     let why = providers.start_failure(&key)?;
     let class = &offer.class;
@@ -17,7 +24,7 @@ pub(crate) fn down(providers: &dyn Providers, offer: &Offer) -> Option<String> {
 }
 
 /// Where a specification would be placed, and why there.
-pub(crate) fn explain(
+pub(crate) async fn explain(
     ports: &Ports,
     asked: v1::ExplainPlacementRequest,
 ) -> Result<v1::ExplainPlacementResponse, Status> {
@@ -36,11 +43,22 @@ pub(crate) fn explain(
         matched: verdict.mismatches.is_empty(),
         reason: verdict.mismatches.join("; "),
     });
-    let (placement, problems) = match ports.catalog.place(&name, &spec) {
-        Ok(offer) => {
-            (Some(convert::placement(&offer)), down(&*ports.providers, &offer).into_iter().collect::<Vec<_>>())
-        }
+    let mut host_clusters = Vec::new();
+    let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
+        Ok(offer) => (Some(offer.clone()), down(&*ports.providers, &offer).into_iter().collect::<Vec<_>>()),
         Err(wrong) => (None, wrong.0.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect()),
     };
-    Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect() })
+    if let Some(selector) = placement.as_ref().and_then(|offer| ports.catalog.host_selector(offer)) {
+        let candidates = ports.store.candidates(Some(&name.customer)).await.map_err(|error| status::store(&error))?;
+        let (said, full) = host::convert::verdicts(&candidates, &selector);
+        host_clusters = said;
+        if let Some(why) = full {
+            problems.push(StoreError::NoRoom(why).to_string());
+            placement = None;
+        }
+    }
+    let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
+    let placement =
+        placement.map(|offer| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&offer) });
+    Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
 }

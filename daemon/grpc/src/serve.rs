@@ -12,7 +12,10 @@ use futures::{Stream, StreamExt as _, stream::BoxStream};
 use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
-    v1::{provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer},
+    v1::{
+        host_cluster_service_server::HostClusterServiceServer, provider_service_server::ProviderServiceServer,
+        tenant_service_server::TenantServiceServer,
+    },
 };
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
@@ -32,6 +35,7 @@ use tower::{
 
 use crate::{
     Ports,
+    host::Hosts,
     operation::{LongRunning, WAIT_MAX},
     provider::ProviderList,
     status::explain,
@@ -157,12 +161,16 @@ async fn router(
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), stop: stop.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let hosts = HostClusterServiceServer::new(Hosts { ports: ports.clone() })
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let providers =
         ProviderServiceServer::new(ProviderList { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
+    health.set_serving::<HostClusterServiceServer<Hosts>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
     let reflection = || {
@@ -182,6 +190,7 @@ async fn router(
         // Older clients, many a grpcurl among them, ask for this one.
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(tenants)
+        .add_service(hosts)
         .add_service(operations)
         .add_service(providers))
 }

@@ -53,6 +53,11 @@ pub(crate) fn provider_down(message: &str) -> Status {
     status(Code::FailedPrecondition, "PROVIDER_DOWN", message, &[])
 }
 
+/// A move that was asked for.
+pub(crate) fn move_not_supported(message: &str) -> Status {
+    status(Code::FailedPrecondition, "MOVE_NOT_SUPPORTED", message, &[])
+}
+
 /// How a cancelled operation ends.
 pub(crate) fn cancelled() -> Status {
     status(Code::Cancelled, "CANCELLED", "cancelled, and unwound", &[])
@@ -96,6 +101,14 @@ pub(crate) fn store(error: &StoreError) -> Status {
         }
         StoreError::DeletionProtected(name) => {
             status(Code::FailedPrecondition, "DELETION_PROTECTED", message, &[("resource", name)])
+        }
+        StoreError::HostInUse { name, tenants } => {
+            let metadata = [("resource", name.as_str()), ("tenants", tenants.as_str())];
+            status(Code::FailedPrecondition, "HOST_CLUSTER_IN_USE", message, &metadata)
+        }
+        StoreError::NoRoom(why) => {
+            let metadata = [("why", why.as_str()), ("remedy", landlord_core::host::FULL_REMEDY)];
+            status(Code::ResourceExhausted, "CAPACITY", message, &metadata)
         }
         StoreError::FailedPrecondition(_) => status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[]),
         StoreError::InvalidArgument(_) => status(Code::OutOfRange, "TOKEN_OUT_OF_RANGE", message, &[]),

@@ -4,14 +4,14 @@ use std::pin::Pin;
 
 use futures::Stream;
 use landlord_core::{
-    CustomerId, Direction, Tenant, TenantName, Violation, Violations,
-    ports::{Accepted, Change, DeleteRequest, EventQuery, KubeCredentials, RequestKey, StoreError},
+    CustomerId, Direction, Tenant, Violation, Violations,
+    host::{Choice, choose},
+    ports::{Accepted, Change, DeleteRequest, EventQuery, NewTenant, RequestKey, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
-use secrecy::ExposeSecret as _;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, create, list, page, place, request, status, update, watch};
+use crate::{Ports, convert, create, kubeconfig, list, moving, page, place, request, status, update, watch};
 
 /// An update without an etag is merged again into what another change made meanwhile this often;
 /// the engine writes a tenant's record a few times a second at most.
@@ -42,17 +42,25 @@ impl Tenants {
     }
 
     /// Checks a create as far as it can be without doing it.
-    async fn validate_create(&self, name: &TenantName) -> Answer<Operation> {
-        match self.ports.store.get(name).await {
-            Ok(_) => Err(status::store(&StoreError::AlreadyExists(name.to_string()))),
-            Err(StoreError::NotFound(_)) => Ok(validated()),
-            Err(error) => Err(status::store(&error)),
+    async fn validate_create(&self, new: &NewTenant) -> Answer<Operation> {
+        let (store, failed) = (&self.ports.store, |error| status::store(&error));
+        match store.get(&new.name).await {
+            Ok(_) => return Err(failed(StoreError::AlreadyExists(new.name.to_string()))),
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(failed(error)),
         }
+        if let Some(selector) = &new.hosts {
+            let candidates = store.candidates(Some(&new.name.customer)).await.map_err(failed)?;
+            if let Choice::Full(why) = choose(&candidates, selector) {
+                return Err(failed(StoreError::NoRoom(why)));
+            }
+        }
+        Ok(validated())
     }
 }
 
 /// The answer to a request that was checked only.
-fn validated() -> Response<Operation> {
+pub(crate) fn validated() -> Response<Operation> {
     Response::new(Operation { done: true, ..Operation::default() })
 }
 
@@ -91,7 +99,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
             return Err(status::provider_down(&down));
         }
         if asked.validate_only {
-            return self.validate_create(&new.name).await;
+            return self.validate_create(&new).await;
         }
         let accepted = self.ports.store.create(new).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
@@ -101,7 +109,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         asked: Request<v1::ExplainPlacementRequest>,
     ) -> Answer<v1::ExplainPlacementResponse> {
-        Ok(Response::new(place::explain(&self.ports, asked.into_inner())?))
+        Ok(Response::new(place::explain(&self.ports, asked.into_inner()).await?))
     }
 
     async fn get_tenant(&self, asked: Request<v1::GetTenantRequest>) -> Answer<v1::Tenant> {
@@ -219,36 +227,19 @@ impl v1::tenant_service_server::TenantService for Tenants {
         }))
     }
 
+    async fn move_tenant(&self, asked: Request<v1::MoveTenantRequest>) -> Answer<v1::MoveTenantResponse> {
+        let asked = asked.into_inner();
+        let name = request::tenant_name("name", &asked.name)?;
+        let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
+        check_etag(&tenant, &asked.etag)?;
+        Ok(Response::new(moving::plan(&self.ports.catalog, &tenant, &asked)?))
+    }
+
     async fn generate_kubeconfig(
         &self,
         asked: Request<v1::GenerateKubeconfigRequest>,
     ) -> Answer<v1::GenerateKubeconfigResponse> {
-        let name = request::tenant_name("name", &asked.into_inner().name)?;
-        let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        let access = self.ports.kube_access.access(&tenant).await.map_err(|failure| status::failure(&failure))?;
-        let kubeconfig = kubeconfig(&name, &access);
-        Ok(Response::new(v1::GenerateKubeconfigResponse {
-            kubeconfig,
-            expire_time: Some(convert::timestamp(access.expire_time)),
-        }))
+        let answer = kubeconfig::generate(&self.ports, &asked.into_inner()).await?;
+        Ok(Response::new(answer))
     }
-}
-
-/// Named after the tenant throughout, so that kubeconfigs of several tenants can be merged.
-fn kubeconfig(name: &TenantName, access: &KubeCredentials) -> String {
-    let context = format!("{}-{}", name.customer, name.tenant);
-    let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &access.ca_pem);
-    let config = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
-        "clusters": [{"name": context, "cluster": {
-            "server": access.endpoint,
-            "certificate-authority-data": ca,
-        }}],
-        "users": [{"name": context, "user": {"token": access.token.expose_secret()}}],
-    });
-    // JSON is YAML.
-    format!("{config:#}")
 }

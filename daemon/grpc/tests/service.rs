@@ -278,6 +278,14 @@ impl landlord_core::ports::KubeAccess for NoClusters {
     async fn access(&self, _: &landlord_core::Tenant) -> Result<landlord_core::ports::KubeCredentials, Failure> {
         Err(Failure::new(ErrorKind::Conflict, "none"))
     }
+
+    async fn customer_access(
+        &self,
+        _: &landlord_core::Tenant,
+        _: std::time::Duration,
+    ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
+        Err(Failure::new(ErrorKind::Conflict, "none"))
+    }
 }
 
 struct NoEngine;

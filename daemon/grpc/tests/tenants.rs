@@ -327,16 +327,29 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     client.create_tenant(order("acme", "prod")).await.unwrap();
-    let request = v1::GenerateKubeconfigRequest { name: PROD.into() };
+    let request = v1::GenerateKubeconfigRequest { name: PROD.into(), ..Default::default() };
     let status = client.generate_kubeconfig(request.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("wait until it is READY"), "{}", status.message());
     daemon.settle(State::Ready, OperationOutcome::Ready).await;
-    let answer = client.generate_kubeconfig(request).await.unwrap().into_inner();
+    let answer = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
     let config: serde_json::Value = serde_json::from_str(&answer.kubeconfig).unwrap();
     assert_eq!(config["current-context"], "acme-prod");
     assert_eq!(config["clusters"][0]["cluster"]["server"], "https://kube.example.com");
     assert_eq!(config["clusters"][0]["cluster"]["certificate-authority-data"], "UEVN");
     assert_eq!(config["users"][0]["user"]["token"], "token-of-an-operator");
     assert_eq!(answer.expire_time.unwrap().seconds, 60);
+
+    // The customer's: another identity, its own namespace, and the time that was asked for.
+    let minutes = |minutes: i64| Some(prost_types::Duration { seconds: minutes * 60, nanos: 0 });
+    let subject = v1::generate_kubeconfig_request::Subject::Customer.into();
+    let request = v1::GenerateKubeconfigRequest { subject, valid_duration: minutes(20), ..request };
+    let answer = client.generate_kubeconfig(request.clone()).await.unwrap().into_inner();
+    let config: serde_json::Value = serde_json::from_str(&answer.kubeconfig).unwrap();
+    assert_eq!(config["current-context"], "acme-prod-customer");
+    assert_eq!(config["contexts"][0]["context"]["namespace"], "tenant-prod");
+    assert_eq!(config["users"][0]["user"]["token"], "token-of-a-customer");
+    assert_eq!(answer.expire_time.unwrap().seconds, 20 * 60);
+    let request = v1::GenerateKubeconfigRequest { valid_duration: minutes(61), ..request };
+    assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["valid_duration"]);
 }

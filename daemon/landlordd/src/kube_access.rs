@@ -1,24 +1,35 @@
-//! Kubeconfigs for operators: asks the tenant's provider for a token. Changes nothing.
+//! Kubeconfigs: for operators the provider's own access, for customers a token of their service
+//! account in the tenant's namespace. Changes nothing.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 use landlord_core::{
-    ErrorKind, Failure, Stage, StageState, Tenant, Timestamp,
-    ports::{KubeAccess, KubeCredentials, Providers, TenantStore},
+    ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    guardrails::{Guardrails, Place},
+    ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
 use landlord_provider_api::v1;
+use prost::Message as _;
 
-/// Over the store and the plugins.
-pub(crate) struct OperatorAccess {
+/// Clouds grant their tokens for 15 minutes to 28 hours. What lives longer is a standing credential of the daemon, which is
+/// not handed out.
+const SHORT_LIVED_MAX: Duration = Duration::from_secs(28 * 60 * 60);
+
+/// Over the store, the plugins and the deploy stage.
+pub(crate) struct ClusterAccess {
     pub(crate) installation: String,
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) deployer: Option<Arc<dyn Deployer>>,
 }
 
-#[async_trait]
-impl KubeAccess for OperatorAccess {
-    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
+impl ClusterAccess {
+    /// The daemon's own access to the cluster that a tenant lives in.
+    async fn own(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
         let too_early = || {
             Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name))
                 .with_remedy("wait until its stage `cluster` is done")
@@ -33,22 +44,134 @@ impl KubeAccess for OperatorAccess {
             return Err(too_early());
         }
         let key = tenant.offer.provider_key();
-        let scope = v1::Scope {
-            installation: self.installation.clone(),
-            tenant_uid: tenant.uid.to_string(),
-            region: tenant.offer.region.clone(),
-            account: tenant.offer.account.clone(),
-            labels: std::collections::HashMap::default(),
-            generation: tenant.generation,
+        let request = match &tenant.host {
+            // Without a status the provider looks the cluster up by its name.
+            None => v1::KubeAccessRequest { scope: Some(self.scope(tenant.uid, &tenant.offer)), cluster: None },
+            Some(_) => self.host_request(tenant).await?,
         };
-        // Without a status the provider looks the cluster up by its name.
-        let request = v1::KubeAccessRequest { scope: Some(scope), cluster: None };
-        let access = self.providers.provider(&key)?.kube_access(request).await?;
-        Ok(KubeCredentials {
-            endpoint: access.endpoint,
-            ca_pem: access.ca_pem,
-            token: access.token.into(),
-            expire_time: access.expire_time.map_or(Timestamp(0), |time| Timestamp(time.seconds.saturating_mul(1_000))),
-        })
+        self.providers.provider(&key)?.kube_access(request).await?.try_into()
+    }
+}
+
+impl ClusterAccess {
+    fn scope(&self, uid: TenantUid, offer: &Offer) -> v1::Scope {
+        v1::Scope {
+            installation: self.installation.clone(),
+            tenant_uid: uid.to_string(),
+            region: offer.region.clone(),
+            account: offer.account.clone(),
+            ..v1::Scope::default()
+        }
+    }
+
+    /// The cluster of a tenant in a shared one is its host cluster's.
+    async fn host_request(&self, tenant: &Tenant) -> Result<v1::KubeAccessRequest, Failure> {
+        let host = self.store.host_of(tenant).await;
+        let host = host.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+        let Some(host) = host.filter(|host| host.usable) else {
+            let problem = format!("the host cluster of {} is not READY yet", tenant.name);
+            return Err(Failure::new(ErrorKind::Conflict, problem).with_remedy("wait until it is"));
+        };
+        let adoption = host.hosting.adoption.as_ref();
+        let host_cluster = adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default();
+        let scope = v1::Scope { host_cluster, ..self.scope(host.host.uid, &host.offer) };
+        let cluster = v1::ClusterStatus::decode(host.cluster.as_slice()).ok();
+        Ok(v1::KubeAccessRequest { scope: Some(scope), cluster })
+    }
+}
+
+#[async_trait]
+impl KubeAccess for ClusterAccess {
+    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
+        let access = self.own(tenant).await?;
+        refuse_standing(&tenant.name, &access, wall_clock())?;
+        Ok(access)
+    }
+
+    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let refused = |problem: &str, remedy: &str| {
+            let problem = format!("{} has no kubeconfig for its customer: {problem}", tenant.name);
+            Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy))
+        };
+        // Which namespace it is, its uid alone says; what fences it does not matter here.
+        let place = match tenant.offer.level {
+            Level::Cluster => {
+                return refused(
+                    "its class gives it a cluster of its own, in which no account is fenced off for a customer",
+                    "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
+                );
+            }
+            Level::Node => Place::node(tenant.uid, Guardrails::default()),
+            Level::Namespace => Place::namespace(tenant.uid, Guardrails::default()),
+        };
+        let (Some(deployer), Some(stack)) = (&self.deployer, &tenant.offer.stack) else {
+            return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
+        };
+        let namespace = place.namespace.to_string();
+        let target = DeployTarget {
+            kube: self.own(tenant).await?,
+            place: TargetPlace::Shared(Box::new(place)),
+            installation: self.installation.clone(),
+            uid: tenant.uid,
+            name: tenant.name.clone(),
+            spec: tenant.spec.clone(),
+            generation: tenant.generation,
+            stack: stack.clone(),
+        };
+        let kube = deployer.customer_kubeconfig(&target, duration).await?;
+        Ok(CustomerAccess { kube, namespace })
+    }
+}
+
+/// Access that does not end soon is the daemon's alone.
+fn refuse_standing(name: &TenantName, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
+    let how_long = match access.expire_time {
+        Some(end) if end <= now.after(SHORT_LIVED_MAX) => return Ok(()),
+        Some(end) => format!("only ends at {end}"),
+        None => "has no known end".to_owned(),
+    };
+    let problem = format!("the daemon's own access to the cluster of {name} {how_long}, so it is not handed out");
+    Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(
+        "use the kubeconfig that you adopted the cluster with, or a short-lived token in its credential scope",
+    ))
+}
+
+/// Access ends by the wall clock.
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::ports::KubeIdentity;
+
+    use super::*;
+
+    #[test]
+    fn only_access_that_ends_soon_is_handed_out() {
+        let (now, hour) = (Timestamp(1_000_000), Duration::from_secs(3_600));
+        let cases = [
+            (Some(now.after(hour)), true),
+            (Some(now.after(28 * hour)), true),
+            (Some(now.after(29 * hour)), false),
+            (Some(now.after(365 * 24 * hour)), false),
+            (None, false),
+        ];
+        for (expire_time, fine) in cases {
+            let access = KubeCredentials {
+                endpoint: "https://kube.example.com".into(),
+                ca_pem: String::new(),
+                identity: KubeIdentity::Token("t".to_owned().into()),
+                expire_time,
+            };
+            let name = "customers/acme/tenants/prod".parse().unwrap();
+            let refused = refuse_standing(&name, &access, now).err();
+            assert_eq!(refused.is_none(), fine, "{expire_time:?}: {refused:?}");
+            if let Some(refused) = refused {
+                assert_eq!(refused.kind, ErrorKind::Conflict);
+                assert!(!refused.remedy.is_empty());
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    kube_access::OperatorAccess,
+    kube_access::ClusterAccess,
     metrics,
 };
 
@@ -40,6 +40,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
+    let api_deployer = deployer.clone();
     let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
@@ -47,10 +48,11 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
         providers: host.clone(),
-        kube_access: Arc::new(OperatorAccess {
+        kube_access: Arc::new(ClusterAccess {
             installation: checked.installation,
             store: store_port,
             providers: host as Arc<dyn Providers>,
+            deployer: api_deployer,
         }),
         wake: Arc::new(handle),
     };
@@ -144,7 +146,7 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
                     tracing::info!(plugin = %key, "plugin is ready");
                     return;
                 };
-                tracing::error!(plugin = %key, %error, "plugin does not start");
+                tracing::error!(plugin = %key, %error, remedy = error.remedy, "plugin does not start");
                 if stop.run_until_cancelled(tokio::time::sleep(START_AGAIN)).await.is_none() {
                     return;
                 }
@@ -154,7 +156,9 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
 }
 
 async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn Deployer>>> {
-    if checked.catalog.classes.values().all(|class| class.stack.is_none()) {
+    // Fencing a namespace is its work too.
+    let needed = |class: &landlord_core::Class| class.stack.is_some() || class.level.is_shared();
+    if !checked.catalog.classes.values().any(needed) {
         return Ok(None);
     }
     let deploy = &config.deploy;
@@ -165,6 +169,7 @@ async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn D
         state_dir: deploy.state_dir.clone(),
         helm_processes_max: deploy.helm_processes_max,
         gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty()).then(|| deploy.gateway_api_crds.clone()),
+        removal_patience: landlord_deploy::REMOVAL_PATIENCE,
     })
     .await?;
     Ok(Some(Arc::new(deployer)))

@@ -113,6 +113,94 @@ regions = ['atlantis']
     assert!(problems.contains("sha256sum"), "{problems}");
 }
 
+const SHARED: &str = "
+[classes.own]
+level = 'CLUSTER'
+provider = 'eks'
+credentials = 'default'
+regions = ['here']
+machine_type = 'm'
+node_count = 1
+node_count_max = 3
+[classes.space]
+level = 'NAMESPACE'
+provider = 'eks'
+regions = ['here']
+[classes.space.hosts]
+labels = { tier = 'shared' }
+[classes.space.hosts.grow]
+class = 'own'
+max_tenants = 50
+host_clusters_max = 2
+[classes.space.guardrails]
+customer_group = 'oidc:{customer}'
+[classes.space.guardrails.quota]
+pods = 7
+[classes.pool]
+level = 'NODE'
+provider = 'eks'
+credentials = 'default'
+regions = ['here']
+machine_type = 'm'
+node_count = 1
+node_count_max = 3
+";
+
+#[test]
+fn classes_of_shared_levels_say_where_and_how_fenced() {
+    let checked = check(&from_file(&format!("{PROVIDER}{SHARED}")).unwrap()).unwrap();
+    let class = |name: &str| checked.catalog.classes[&name.parse().unwrap()].clone();
+    let space = class("space");
+    assert_eq!(space.guardrails.unwrap().quota().pods, 7);
+    assert_eq!(space.hosts.unwrap().grow.unwrap().host_clusters_max, 2);
+    assert!(space.credentials.is_empty() && class("pool").hosts.is_none());
+}
+
+#[test]
+fn what_does_not_belong_to_a_level_is_named() {
+    let cases = [
+        (
+            "level = 'NAMESPACE'",
+            "level = 'NAMESPACE'\nmachine_type = 'm'\nnode_count = 2",
+            &["space.machine_type", "space.node_count"][..],
+        ),
+        ("level = 'NODE'", "level = 'NODE'\ndisk_size_gib = 1", &[]),
+        (
+            "level = 'CLUSTER'\nprovider = 'eks'\ncredentials = 'default'",
+            "level = 'CLUSTER'\nprovider = 'eks'",
+            &["own.credentials: is missing"],
+        ),
+        (
+            "node_count_max = 3\n[classes.space]",
+            "node_count_max = 3\n[classes.own.hosts]\n[classes.own.guardrails]\n[classes.space]",
+            &["own.hosts", "own.guardrails"],
+        ),
+        ("class = 'own'", "class = 'pool'", &["grow.class: classes.pool is of level NODE"]),
+        ("class = 'own'", "class = 'none'", &["grow.class: classes.none is not configured"]),
+        ("max_tenants = 50", "max_tenants = 0", &["grow.max_tenants: must be 1 to 10000"]),
+        ("host_clusters_max = 2", "host_clusters_max = 0", &["leave `grow` out"]),
+        ("oidc:{customer}", "oidc:everybody", &["every customer's namespace"]),
+        (
+            "regions = ['here']\n[classes.space.hosts]",
+            "regions = ['here', 'there']\n[classes.space.hosts]",
+            &["own is not offered in there"],
+        ),
+    ];
+    for (from, to, expected) in cases {
+        let text = format!("{PROVIDER}{SHARED}");
+        assert!(text.contains(from), "{from}");
+        let problems = check(&from_file(&text.replacen(from, to, 1)).unwrap()).err().unwrap_or_default();
+        assert_eq!(problems.len(), expected.len(), "{to}: {problems:?}");
+        for part in expected {
+            assert!(problems.iter().any(|problem| problem.contains(part)), "{part:?} is not in {problems:?}");
+        }
+    }
+    for (from, to, part) in [("pods = 7", "pod = 7", "pod"), ("labels = {", "label = {", "did you mean \"labels\"?")] {
+        let error = from_file(&format!("{PROVIDER}{SHARED}").replace(from, to)).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn secret_files_are_read_and_masked() {
     use secrecy::ExposeSecret as _;

@@ -7,7 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use landlord_core::ports::ProviderKey;
@@ -29,6 +29,7 @@ use crate::{
     Measurements, PluginFile, PluginOptions,
     frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, Loaded, encode},
     spawn::{log_output, pass_library, spawn},
+    words::{self, LINE_BYTES_MAX, Lines},
 };
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
@@ -37,6 +38,8 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(30);
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Between the socket's end and the news of how the process ended; it is usually there first.
 const REAP_PATIENCE: Duration = Duration::from_millis(200);
+/// Frames of callers that went away may wait for a child that does not read: a few of the longest, then it is taken for hung.
+const UNSENT_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
 /// How a call did not succeed.
 #[derive(Debug)]
@@ -94,12 +97,20 @@ struct Outbox {
 }
 
 impl Outbox {
+    /// Whether there is room for another frame behind those that wait.
+    fn takes(&self, frame: &[u8]) -> bool {
+        self.unsent.len() - self.sent + frame.len() <= UNSENT_BYTES_MAX
+    }
+
     async fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        self.unsent.drain(..self.sent);
+        self.sent = 0;
         self.unsent.extend_from_slice(frame);
         while self.sent < self.unsent.len() {
             self.sent += self.writer.write(&self.unsent[self.sent..]).await?;
         }
-        self.unsent.clear();
+        // Given back: the longest frame is a thousand times the usual one, and some hold secrets.
+        self.unsent = Vec::new();
         self.sent = 0;
         Ok(())
     }
@@ -120,21 +131,25 @@ impl Connection {
         let mut child = spawn(options, theirs)?;
         let pid = child.id().unwrap_or_default();
         let mut tasks = JoinSet::new();
+        let lines = Arc::new(Lines::new());
         if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
-            let (out, error) = (key.clone(), key.clone());
-            tasks.spawn(async move { log_output(&out, "stdout", stdout).await });
-            tasks.spawn(async move { log_output(&error, "stderr", stderr).await });
+            let (out, error) = ((key.clone(), Arc::clone(&lines)), (key.clone(), Arc::clone(&lines)));
+            tasks.spawn(async move { log_output(&out.0, &out.1, "stdout", stdout).await });
+            tasks.spawn(async move { log_output(&error.0, &error.1, "stderr", stderr).await });
         }
+        // The child reads at once, or never.
+        ours.set_write_timeout(Some(CANCEL_GRACE)).map_err(|error| error.to_string())?;
         pass_library(&ours, file, options)?;
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();
-        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(key, measurements, &mut reader)).await {
+        let heard = Heard { key: key.clone(), measurements: measurements.clone(), lines };
+        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(&heard, &mut reader)).await {
             Ok(Ok(Some(loaded))) if loaded.error.is_empty() => {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
-            Ok(Ok(Some(loaded))) => return Err(loaded.error),
+            Ok(Ok(Some(loaded))) => return Err(words::problem(loaded.error)),
             Ok(Ok(None)) => {
                 let status = tokio::time::timeout(REAP_PATIENCE, child.wait()).await;
                 let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
@@ -146,9 +161,8 @@ impl Connection {
         }
         let shared = Arc::new(Shared::default());
         let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
-        let (owner, name) = (key.clone(), key.clone());
-        let figures = measurements.clone();
-        tasks.spawn(async move { receive(&owner, &figures, reader, &reading).await });
+        let name = key.clone();
+        tasks.spawn(async move { receive(&heard, reader, &reading).await });
         tasks.spawn(async move { reap(&name, child, &waiting).await });
         let outbox = AsyncMutex::new(Outbox { writer, unsent: Vec::new(), sent: 0 });
         Ok(Self { shared, outbox, next_id: AtomicU64::new(1), pid, _tasks: tasks })
@@ -199,6 +213,10 @@ impl Connection {
 
     async fn send(&self, frame: &[u8]) -> Result<(), CallError> {
         let mut outbox = self.outbox.lock().await;
+        if !outbox.takes(frame) {
+            self.kill("it read nothing any more and was killed");
+            return Err(self.gone());
+        }
         // A child that does not read for this long has a full socket and a stuck reader.
         match tokio::time::timeout(CANCEL_GRACE, outbox.send(frame)).await {
             Ok(Ok(())) => return Ok(()),
@@ -242,23 +260,26 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
     frame.map(Some).map_err(|error| format!("it sent garbage: {error}"))
 }
 
+/// What becomes of what a plugin says by itself.
+struct Heard {
+    key: ProviderKey,
+    measurements: Measurements,
+    lines: Arc<Lines>,
+}
+
 /// The child's first words, after what the plugin logs while it is loaded.
-async fn read_loaded(
-    key: &ProviderKey,
-    measurements: &Measurements,
-    reader: &mut OwnedReadHalf,
-) -> Result<Option<Loaded>, String> {
+async fn read_loaded(heard: &Heard, reader: &mut OwnedReadHalf) -> Result<Option<Loaded>, String> {
     loop {
         match read_frame(reader).await? {
             Some(Frame { body: Some(Body::Loaded(loaded)) }) => return Ok(Some(loaded)),
-            Some(Frame { body: Some(Body::Log(log)) }) => log_line(key, measurements, log.level, &log.json),
+            Some(Frame { body: Some(Body::Log(log)) }) => heard.log_line(log.level, &log.json),
             Some(_) => return Err("it sent something else before it was loaded".into()),
             None => return Ok(None),
         }
     }
 }
 
-async fn receive(key: &ProviderKey, measurements: &Measurements, mut reader: OwnedReadHalf, shared: &Shared) {
+async fn receive(heard: &Heard, mut reader: OwnedReadHalf, shared: &Shared) {
     loop {
         match read_frame(&mut reader).await {
             Ok(Some(Frame { body: Some(Body::Answer(answer)) })) => {
@@ -268,7 +289,7 @@ async fn receive(key: &ProviderKey, measurements: &Measurements, mut reader: Own
                     let _ = waiting.send(answer);
                 }
             }
-            Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_line(key, measurements, log.level, &log.json),
+            Ok(Some(Frame { body: Some(Body::Log(log)) })) => heard.log_line(log.level, &log.json),
             Ok(Some(_)) => return shared.bury("it sent a frame that is not its to send"),
             Ok(None) => {
                 let _ = tokio::time::timeout(REAP_PATIENCE, shared.dead.cancelled()).await;
@@ -292,19 +313,25 @@ async fn reap(key: &ProviderKey, mut child: Child, shared: &Shared) {
     tracing::warn!(plugin = %key, status, cause = shared.ending(), "the plugin's process ended");
 }
 
-fn log_line(key: &ProviderKey, measurements: &Measurements, level: u32, json: &str) {
-    let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    if let (Some(metric), Some(value)) = (fields["metric"].as_str(), fields["value"].as_f64())
-        && measurements.own(key, metric, value)
-    {
-        // The figure says it all; at its rate a log line would drown the others.
-        return;
-    }
-    let message = fields["message"].as_str().unwrap_or_default();
-    match level {
-        1 => tracing::error!(plugin = %key, fields = json, "{message}"),
-        2 => tracing::warn!(plugin = %key, fields = json, "{message}"),
-        3 => tracing::info!(plugin = %key, fields = json, "{message}"),
-        _ => tracing::debug!(plugin = %key, fields = json, "{message}"),
+impl Heard {
+    fn log_line(&self, level: u32, json: &str) {
+        let key = &self.key;
+        // A line that is cut is no JSON any more; it is shown as it is.
+        let json = words::shorten(json, LINE_BYTES_MAX);
+        let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+        if let (Some(metric), Some(value)) = (fields["metric"].as_str(), fields["value"].as_f64())
+            && self.measurements.own(key, metric, value)
+        {
+            // The figure says it all; at its rate a log line would drown the others.
+            return;
+        }
+        let Some(left_out) = self.lines.admit(Instant::now()) else { return };
+        let message = fields["message"].as_str().unwrap_or_default();
+        match level {
+            1 => tracing::error!(plugin = %key, fields = json, left_out, "{message}"),
+            2 => tracing::warn!(plugin = %key, fields = json, left_out, "{message}"),
+            3 => tracing::info!(plugin = %key, fields = json, left_out, "{message}"),
+            _ => tracing::debug!(plugin = %key, fields = json, left_out, "{message}"),
+        }
     }
 }

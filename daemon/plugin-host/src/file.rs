@@ -87,10 +87,11 @@ impl PluginFile {
     /// # Errors
     /// What is wrong with the file, and what to do.
     pub fn check(path: &Path, sha256: Option<&str>) -> Result<Self, FileError> {
-        let mut file = open(path)?;
+        let file = open(path)?;
         trust(path, &file)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|source| FileError::Open { path: path.into(), source })?;
+        // Bounded, should it grow meanwhile.
+        file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(|source| FileError::Open { path: path.into(), source })?;
         let found = hex::encode(Sha256::digest(&bytes));
         if let Some(expected) = sha256
             && !expected.eq_ignore_ascii_case(&found)

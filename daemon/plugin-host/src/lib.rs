@@ -22,6 +22,7 @@ pub mod measure;
 pub mod plugin;
 pub mod sandbox;
 mod spawn;
+mod words;
 
 pub use child::run_child;
 pub use file::{FileError, PluginFile};

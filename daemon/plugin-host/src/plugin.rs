@@ -23,6 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use crate::{
     Measurements, PluginFile, Sandbox,
     connection::{CallError, Connection},
+    words,
 };
 
 /// Restarts that are not waited for: a single crash costs nothing but its calls.
@@ -173,7 +174,11 @@ impl Plugin {
             Err(error) => {
                 let mut state = self.state.lock();
                 state.crashes = state.crashes.saturating_add(1);
-                state.last_problem.clone_from(&error.message);
+                // What would mend it is told with it: this is all that an operator sees of a plugin that never came up.
+                state.last_problem = match error.remedy.as_str() {
+                    "" => error.message.clone(),
+                    remedy => format!("{}; {remedy}", error.message),
+                };
                 state.not_before = Some(Instant::now() + restart_wait(state.crashes));
                 Err(error)
             }
@@ -261,11 +266,11 @@ impl Plugin {
         match answer.status {
             STATUS_OK => A::decode(payload).map_err(|error| garbage(error.to_string())),
             STATUS_ERROR => match v1::Error::decode(payload) {
-                Ok(error) => Err(error.into()),
+                Ok(error) => Err(words::bounded(error.into())),
                 Err(error) => Err(garbage(error.to_string())),
             },
             _ => {
-                let panic = String::from_utf8_lossy(payload);
+                let panic = words::problem(String::from_utf8_lossy(payload).into_owned());
                 let problem = format!("{name} panicked in the plugin: {panic}");
                 Err(ProviderError::new(ErrorKind::Internal, problem).with_remedy("report it to the plugin's authors"))
             }

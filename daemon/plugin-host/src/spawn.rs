@@ -9,6 +9,7 @@ use std::{
     },
     path::PathBuf,
     process::Stdio,
+    time::Instant,
 };
 
 use landlord_core::ports::ProviderKey;
@@ -22,11 +23,8 @@ use crate::{
     PluginFile, PluginOptions,
     child::{CHILD_ARGUMENT, HEADER_BYTES},
     frame::{Body, Setup, encode},
+    words::{LINE_BYTES_MAX, Lines},
 };
-
-/// Longest piece of a plugin's own output that is logged as one line; the rest of a longer line
-/// follows as lines of its own, so that no line grows in the daemon's memory.
-const LINE_BYTES_MAX: usize = 4_096;
 
 /// Starts the process. Standard input is the socket; the environment is what the options name.
 pub(crate) fn spawn(options: &PluginOptions, socket: UnixStream) -> Result<Child, String> {
@@ -68,19 +66,23 @@ pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, options: &Plu
     socket.write_all(&bytes).map_err(|error| format!("its setup can't be handed over: {error}"))
 }
 
-/// Logs what a plugin writes to its standard output or error, until it closes it.
-pub(crate) async fn log_output(key: &ProviderKey, stream: &str, output: impl AsyncRead + Unpin) {
+/// Logs what a plugin writes to its standard output or error, until it closes it. What is too much is read all the same, so
+/// that the plugin does not block.
+pub(crate) async fn log_output(key: &ProviderKey, lines: &Lines, stream: &str, output: impl AsyncRead + Unpin) {
     let mut output = BufReader::with_capacity(LINE_BYTES_MAX, output);
     while let Some(line) = next_line(&mut output).await {
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
-        if !line.is_empty() {
-            tracing::warn!(plugin = %key, stream, "{line}");
+        if !line.is_empty()
+            && let Some(left_out) = lines.admit(Instant::now())
+        {
+            tracing::warn!(plugin = %key, stream, left_out, "{line}");
         }
     }
 }
 
-/// The next line, or the next piece of a long one.
+/// The next line, or the next piece of a long one: the rest of it follows as lines of its own, so that no line grows in the
+/// daemon's memory.
 async fn next_line(output: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     while line.len() < LINE_BYTES_MAX {

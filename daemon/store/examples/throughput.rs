@@ -37,9 +37,10 @@ fn order(name: TenantName) -> NewTenant {
         node_count: 2,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        guardrails: None,
     };
     let request = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
-    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), offer, request }
+    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), offer, hosts: None, request }
 }
 
 fn name(index: usize) -> TenantName {

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, State, Tenant, TenantName,
-    TenantUid,
+    Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
+    OperationOutcome, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
     ports::{
-        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant, OperationQuery, Page,
-        RequestKey, StoreError, TenantQuery, TenantStore,
+        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
+        Page, RequestKey, StoreError, TenantQuery, TenantStore,
     },
     tenant::TenantStatus,
 };
@@ -15,7 +15,7 @@ use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 use uuid::Uuid;
 
 use crate::{
-    SqliteStore, clock, events, operations,
+    SqliteStore, clock, events, hosts, operations,
     rows::{kind_word, unavailable},
     stages, tenants,
 };
@@ -25,6 +25,24 @@ impl TenantStore for SqliteStore {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let events_max = self.options.events_max;
         self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
+    }
+
+    async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError> {
+        let events_max = self.options.events_max;
+        self.writer.write(move |connection| create_host(connection, new, events_max).boxed()).await
+    }
+
+    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Tenant, StoreError> {
+        let (id, etag) = (id.clone(), etag.map(str::to_owned));
+        self.writer.write(move |connection| hosts::drain(connection, id, etag, drained).boxed()).await
+    }
+
+    async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
+        hosts::candidates(&mut *self.reader().await?, customer).await
+    }
+
+    async fn host_of(&self, tenant: &Tenant) -> Result<Option<HostView>, StoreError> {
+        hosts::view(&mut *self.snapshot().await?, tenant).await
     }
 
     async fn replayed(&self, customer: &CustomerId, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
@@ -119,11 +137,48 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
         return Err(StoreError::AlreadyExists(new.name.to_string()));
     }
     let now = clock::now(connection).await?;
-    let tenant = Tenant {
-        uid: TenantUid(Uuid::new_v4()),
-        name: new.name,
-        spec: new.spec,
-        offer: new.offer,
+    let mut tenant = pending(TenantUid(Uuid::new_v4()), new.name, new.spec, new.offer, now);
+    if let Some(selector) = &new.hosts {
+        hosts::place(connection, &mut tenant, selector, now, events_max).await?;
+    }
+    accept_new(connection, &tenant, &new.request, events_max).await
+}
+
+async fn create_host(connection: &mut SqliteConnection, new: NewHost, events_max: u64) -> Result<Accepted, StoreError> {
+    let name = TenantName::of_host_cluster(&new.id);
+    if let Some(earlier) = operations::replay(connection, &name.customer, &new.request).await? {
+        return Ok(earlier);
+    }
+    if tenants::maybe(connection, &name).await?.is_some() {
+        return Err(StoreError::AlreadyExists(name.to_string()));
+    }
+    let now = clock::now(connection).await?;
+    let (record, request) = hosts::record(TenantUid(Uuid::new_v4()), new, now);
+    accept_new(connection, &record, &request, events_max).await
+}
+
+/// Writes a new record with its operation and first event.
+async fn accept_new(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    request: &RequestKey,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    tenants::insert(connection, tenant).await?;
+    let accepted = operations::accept(connection, tenant, OperationKind::Create, request, tenant.create_time).await?;
+    tell_accepted(connection, &accepted.operation, events_max).await?;
+    Ok(accepted)
+}
+
+/// A record that was just accepted.
+pub(crate) fn pending(uid: TenantUid, name: TenantName, spec: TenantSpec, offer: Offer, now: Timestamp) -> Tenant {
+    Tenant {
+        uid,
+        name,
+        spec,
+        offer,
+        host: None,
+        hosting: None,
         generation: 1,
         direction: Direction::Present,
         force_delete: false,
@@ -140,12 +195,7 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
         create_time: now,
         update_time: now,
         delete_time: None,
-    };
-    tenants::insert(connection, &tenant).await?;
-    let kind = OperationKind::Create;
-    let accepted = operations::accept(connection, &tenant, kind, &new.request, now).await?;
-    tell_accepted(connection, &accepted.operation, events_max).await?;
-    Ok(accepted)
+    }
 }
 
 async fn update(
@@ -227,6 +277,7 @@ async fn delete(
     if tenant.spec.deletion_protection && present {
         return Err(StoreError::DeletionProtected(name.to_string()));
     }
+    hosts::refuse_if_in_use(connection, &tenant).await?;
     let now = clock::now(connection).await?;
     let running = operations::read(connection, tenant.operation).await?;
     if !present && running.outcome.is_none() && running.kind == OperationKind::Delete {
@@ -256,6 +307,11 @@ async fn delete(
 
 async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
     let operation = operations::read(connection, id).await?;
+    // An unwinding host cluster would take its tenants with it.
+    let record = tenants::maybe(connection, &operation.tenant).await?;
+    if let Some(record) = record.filter(|record| record.operation == id && operation.outcome.is_none()) {
+        hosts::refuse_if_in_use(connection, &record).await?;
+    }
     let now = clock::now(connection).await?;
     if !operations::request_cancel(connection, &operation, now).await? {
         return Ok(());
@@ -279,7 +335,7 @@ fn working_state(tenant: &Tenant) -> State {
     }
 }
 
-fn check_etag(tenant: &Tenant, etag: Option<&str>) -> Result<(), StoreError> {
+pub(crate) fn check_etag(tenant: &Tenant, etag: Option<&str>) -> Result<(), StoreError> {
     match etag {
         Some(etag) if etag != tenant.etag => Err(StoreError::EtagMismatch { name: tenant.name.to_string() }),
         _ => Ok(()),
@@ -290,7 +346,7 @@ fn told(reason: &str, message: String) -> NewEvent {
     NewEvent { kind: EventKind::Operation, stage: String::new(), reason: reason.into(), message }
 }
 
-async fn tell_accepted(
+pub(crate) async fn tell_accepted(
     connection: &mut SqliteConnection,
     operation: &Operation,
     events_max: u64,

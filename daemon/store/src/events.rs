@@ -10,7 +10,7 @@ use landlord_core::{
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
-use crate::rows::{page_limit, unavailable};
+use crate::rows::{self, page_limit, unavailable};
 
 /// The oldest are removed this often, in events written.
 const PURGE_EVERY: i64 = 1_000;
@@ -105,6 +105,9 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) 
     let of_tenant = query.tenant.as_ref().map(|name| &name.customer);
     if let Some(customer) = of_tenant.or(query.customer.as_ref()) {
         sql.push(" AND customer = ").push_bind(customer.as_str());
+    } else {
+        // Host clusters are told of only to who asks for one by its name.
+        sql.push(" AND customer <> ''");
     }
     if let Some(name) = &query.tenant {
         sql.push(" AND tenant = ").push_bind(name.tenant.as_str());
@@ -125,10 +128,7 @@ fn event(row: &sqlx::sqlite::SqliteRow) -> Result<Event, StoreError> {
         seq: row.try_get("seq").map_err(&failed)?,
         time: Timestamp(row.try_get("time").map_err(&failed)?),
         tenant_uid: name("tenant_uid")?.parse().map_err(bad)?,
-        tenant: TenantName {
-            customer: name("customer")?.parse().map_err(bad)?,
-            tenant: name("tenant")?.parse().map_err(bad)?,
-        },
+        tenant: rows::name(&name("customer")?, &name("tenant")?)?,
         event: NewEvent {
             kind: kind(&name("kind")?)?,
             stage: name("stage")?,

@@ -9,6 +9,7 @@
 mod api;
 mod clock;
 mod events;
+mod hosts;
 mod open;
 mod operations;
 mod rows;

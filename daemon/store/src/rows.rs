@@ -4,7 +4,8 @@
 use std::str::FromStr;
 
 use landlord_core::{
-    Direction, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
+    Direction, HostRef, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName,
+    Timestamp,
     ports::{Page, StoreError},
 };
 use serde::de::DeserializeOwned;
@@ -106,6 +107,25 @@ pub(crate) fn priority(direction: Direction, operation_done: bool) -> i64 {
     }
 }
 
+/// The name in a row's columns `customer` and `tenant`; a host cluster's has no customer.
+pub(crate) fn name(customer: &str, tenant: &str) -> Result<TenantName, StoreError> {
+    if customer.is_empty() {
+        return Ok(TenantName::of_host_cluster(&named("host cluster", tenant)?));
+    }
+    Ok(TenantName { customer: named("customer", customer)?, tenant: named("tenant", tenant)? })
+}
+
+fn name_in(row: &SqliteRow) -> Result<TenantName, StoreError> {
+    name(&column::<String>(row, "customer")?, &column::<String>(row, "tenant")?)
+}
+
+fn host_in(row: &SqliteRow) -> Result<Option<HostRef>, StoreError> {
+    let uid: Option<String> = column(row, "host_uid")?;
+    let id: Option<String> = column(row, "host_name")?;
+    let (Some(uid), Some(id)) = (uid, id) else { return Ok(None) };
+    Ok(Some(HostRef { uid: named("host cluster uid", &uid)?, id: named("host cluster", &id)? }))
+}
+
 /// The etag of a version of a tenant.
 pub(crate) fn etag(uid: &str, version: i64) -> String {
     format!("\"{}-{version}\"", uid.chars().take(8).collect::<String>())
@@ -115,13 +135,13 @@ pub(crate) fn tenant(row: &SqliteRow) -> Result<Tenant, StoreError> {
     let uid: String = column(row, "uid")?;
     let last_ready: Option<String> = column(row, "last_ready")?;
     let direction_text: String = column(row, "direction")?;
+    let hosting: Option<String> = column(row, "hosting")?;
     Ok(Tenant {
-        name: TenantName {
-            customer: named("customer", &column::<String>(row, "customer")?)?,
-            tenant: named("tenant", &column::<String>(row, "tenant")?)?,
-        },
+        name: name_in(row)?,
         spec: parse("spec", &column::<String>(row, "spec")?)?,
         offer: parse("offer", &column::<String>(row, "offer")?)?,
+        host: host_in(row)?,
+        hosting: hosting.map(|text| parse("hosting", &text)).transpose()?,
         generation: column(row, "generation")?,
         direction: direction(&direction_text)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,
@@ -145,10 +165,7 @@ pub(crate) fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
     Ok(Operation {
         id: named("operation id", &column::<String>(row, "id")?)?,
         tenant_uid: named("tenant uid", &column::<String>(row, "tenant_uid")?)?,
-        tenant: TenantName {
-            customer: named("customer", &column::<String>(row, "customer")?)?,
-            tenant: named("tenant", &column::<String>(row, "tenant")?)?,
-        },
+        tenant: name_in(row)?,
         kind: kind(&column::<String>(row, "kind")?)?,
         generation: column(row, "generation")?,
         create_time: Timestamp(column(row, "create_time")?),

@@ -1,7 +1,7 @@
 //! The journal's rows: one per tenant, direction and stage. Knows no retry rule: which record
 //! follows which is the domain's business.
 
-use landlord_core::{Direction, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError};
+use landlord_core::{Direction, Stage, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError};
 use sqlx::SqliteConnection;
 
 use crate::rows::{self, direction_word, stage_json, unavailable};
@@ -16,6 +16,24 @@ pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> R
         .iter()
         .map(rows::stage)
         .collect()
+}
+
+/// One record, if there is one.
+pub(crate) async fn one(
+    connection: &mut SqliteConnection,
+    uid: TenantUid,
+    direction: Direction,
+    stage: &Stage,
+) -> Result<Option<StageRecord>, StoreError> {
+    sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1 AND direction = $2 AND stage = $3")
+        .bind(uid.to_string())
+        .bind(direction_word(direction))
+        .bind(stage.to_string())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable("reading a stage"))?
+        .map(|row| rows::stage(&row))
+        .transpose()
 }
 
 /// Inserts or replaces a record.

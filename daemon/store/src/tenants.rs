@@ -49,8 +49,9 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, tenant: &Tenant) -
         "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
          create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
-         lease_until, next_due, priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
-         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14)",
+         lease_until, next_due, priority, hosting, host_uid, host_name) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
+         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17)",
     )
     .bind(tenant.uid.to_string())
     .bind(tenant.name.customer.as_str())
@@ -66,6 +67,9 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, tenant: &Tenant) -
     .bind(tenant.operation.to_string())
     .bind(tenant.create_time.0)
     .bind(priority(Direction::Present, false))
+    .bind(tenant.hosting.as_ref().map(|hosting| json("hosting", hosting)).transpose()?)
+    .bind(tenant.host.as_ref().map(|host| host.uid.to_string()))
+    .bind(tenant.host.as_ref().map(|host| host.id.to_string()))
     .execute(connection)
     .await
     .map_err(unavailable("writing a tenant"))?;
@@ -133,7 +137,14 @@ pub(crate) async fn request_cancel(
 /// A page, by customer and tenant.
 pub(crate) async fn list(connection: &mut SqliteConnection, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {
     let limit = page_limit(query.limit);
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM tenants WHERE 1 = 1");
+    // A host cluster is the row of no customer.
+    let mut sql = QueryBuilder::<Sqlite>::new(match query.host_clusters {
+        true => "SELECT * FROM tenants WHERE customer = ''",
+        false => "SELECT * FROM tenants WHERE customer <> ''",
+    });
+    if let Some(host) = &query.host_cluster {
+        sql.push(" AND host_name = ").push_bind(host.as_str());
+    }
     if let Some(customer) = &query.customer {
         sql.push(" AND customer = ").push_bind(customer.as_str());
     }
@@ -152,8 +163,11 @@ pub(crate) async fn list(connection: &mut SqliteConnection, query: &TenantQuery)
         sql.push(")");
     }
     if let Some(text) = query.after.as_deref() {
-        let after: TenantName =
-            text.parse().map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
+        let bad = |error: landlord_core::ids::InvalidName| StoreError::InvalidArgument(format!("page token: {error}"));
+        let after = match (query.host_clusters, text.strip_prefix("hostClusters/")) {
+            (true, Some(id)) => TenantName::of_host_cluster(&id.parse().map_err(bad)?),
+            _ => text.parse().map_err(bad)?,
+        };
         sql.push(" AND (customer, tenant) > (").push_bind(after.customer.as_str());
         sql.push(", ").push_bind(after.tenant.as_str()).push(")");
     }

@@ -11,7 +11,7 @@ use landlord_core::{
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{
-    SqliteStore, clock, events, operations,
+    SqliteStore, clock, events, hosts, operations,
     rows::{self, direction_word, json, priority, state_word, unavailable},
     stages,
 };
@@ -30,8 +30,10 @@ impl WorkStore for SqliteStore {
         let tenant = rows::tenant(&row)?;
         let operation = operations::read(connection, tenant.operation).await?;
         let stages = stages::read(connection, claim.uid).await?;
+        let host = if tenant.host.is_some() { hosts::view(connection, &tenant).await? } else { None };
         let now = clock::now(connection).await?;
-        Ok(Work { operation_kind: operation.kind, operation_done: operation.outcome.is_some(), tenant, stages, now })
+        let operation_done = operation.outcome.is_some();
+        Ok(Work { operation_kind: operation.kind, operation_done, tenant, stages, host, now })
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {

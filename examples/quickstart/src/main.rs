@@ -20,8 +20,38 @@ use clap::Parser;
 use landlord_test_harness::{Cloud, World, WorldOptions, binaries::checkout, cloud};
 use narrate::{say, say_block};
 
-/// Tenant that the example file describes.
-const TENANT: &str = "customers/acme/tenants/prod";
+/// Host cluster that its example file describes.
+const HOST: &str = "hostcluster/shared-1";
+
+/// Isolation level, with its example file and the tenant in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Level {
+    /// A network and a cluster for the tenant alone.
+    Cluster,
+    /// Nodes of its own in a shared cluster.
+    Node,
+    /// A fenced namespace in a shared cluster.
+    Namespace,
+}
+
+impl Level {
+    fn tenant(self) -> &'static str {
+        match self {
+            Self::Cluster => "customers/acme/tenants/prod",
+            Self::Node => "customers/initech/tenants/prod",
+            Self::Namespace => "customers/globex/tenants/prod",
+        }
+    }
+
+    fn file(self) -> &'static str {
+        match self {
+            Self::Cluster => "examples/tenants/acme.yaml",
+            Self::Node => "examples/tenants/initech-node.yaml",
+            Self::Namespace => "examples/tenants/globex-namespace.yaml",
+        }
+    }
+}
+
 /// How often a running world is looked after.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 /// Longest READY or deletion waited for, in simulated time: the slowest of the heavy tails.
@@ -32,6 +62,9 @@ const REAL_PATIENCE: Duration = Duration::from_secs(180);
 /// Brings up a customer's environment on a simulated cloud: no account, no Docker.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// How much the tenant shares with others. Below `cluster`, a host cluster is ordered first.
+    #[arg(long, value_enum, default_value_t = Level::Cluster)]
+    level: Level,
     /// Delete the tenant once it is READY, show what was removed, and end.
     #[arg(long)]
     once: bool,
@@ -105,32 +138,63 @@ fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn show(arguments: &Arguments, cloud: &Cloud, world: &World, interrupted: &AtomicBool) -> Result<()> {
-    let tenant_file = checkout().join("examples/tenants/acme.yaml").display().to_string();
+    let file = |name: &str| example(world, cloud, name);
+    let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
     let patience = REAL_PATIENCE + SIMULATED_PATIENCE.mul_f64(arguments.time_scale);
     let timeout = format!("--timeout={}s", patience.as_secs());
+    if arguments.level != Level::Cluster {
+        landlord(world, interrupted, &["apply", "-f", &file("examples/host-clusters/shared-1.yaml")?])?;
+        landlord(world, interrupted, &["wait", HOST, "--for=ready", &timeout])?;
+    }
     let started = std::time::Instant::now();
     landlord(world, interrupted, &["apply", "-f", &tenant_file])?;
-    if landlord(world, interrupted, &["wait", TENANT, "--for=ready", &timeout]).is_err() {
+    if landlord(world, interrupted, &["wait", tenant, "--for=ready", &timeout]).is_err() {
         if interrupted.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let _ = landlord(world, interrupted, &["describe", TENANT]);
+        let _ = landlord(world, interrupted, &["describe", tenant]);
         bail!("the tenant did not become READY; the description above says why");
     }
-    say(&format!("{TENANT} is READY after {:.1} s", started.elapsed().as_secs_f64()));
+    say(&format!("{tenant} is READY after {:.1} s", started.elapsed().as_secs_f64()));
     landlord(world, interrupted, &["get", "tenants", "-o", "wide"])?;
-    if arguments.once {
-        return take_down(world, cloud, interrupted, &timeout);
+    if arguments.level != Level::Cluster {
+        landlord(world, interrupted, &["describe", HOST])?;
     }
-    hints(world);
+    if arguments.once {
+        return take_down(world, cloud, interrupted, arguments.level, &timeout);
+    }
+    hints(world, tenant);
     while !interrupted.load(Ordering::Relaxed) {
         std::thread::sleep(WATCH_INTERVAL);
     }
     Ok(())
 }
 
-fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, timeout: &str) -> Result<()> {
-    landlord(world, interrupted, &["delete", TENANT, "--wait", timeout])?;
+/// An example file; for another provider than the example's, a copy of it that orders that provider's class.
+fn example(world: &World, cloud: &Cloud, name: &str) -> Result<String> {
+    let path = checkout().join(name);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
+    let own = format!("class: {}-", cloud.provider);
+    if text.contains(&own) {
+        return Ok(path.display().to_string());
+    }
+    let file = path.file_name().context("an example has a name")?;
+    let copy = world.folder().join(file);
+    std::fs::write(&copy, text.replace("class: eks-", &own))?;
+    Ok(copy.display().to_string())
+}
+
+fn take_down(
+    world: &World,
+    cloud: &Cloud,
+    interrupted: &AtomicBool,
+    level: Level,
+    timeout: &str,
+) -> Result<()> {
+    landlord(world, interrupted, &["delete", level.tenant(), "--wait", timeout])?;
+    if level != Level::Cluster {
+        landlord(world, interrupted, &["delete", HOST, "--wait", timeout])?;
+    }
     let left = world.simulator().control().objects(cloud.account)?;
     if left.is_empty() {
         say(&format!("the simulator says: account {} is empty", cloud.account));
@@ -163,16 +227,16 @@ fn landlord(world: &World, interrupted: &AtomicBool, arguments: &[&str]) -> Resu
     bail!("landlord {} ended with {status}", arguments.first().unwrap_or(&""));
 }
 
-fn hints(world: &World) {
+fn hints(world: &World, tenant: &str) {
     let client = world.binaries().landlord.display().to_string();
     say_block(&format!(
         "Try next, in another terminal:\n\
          \x20 export LANDLORD_SERVER=unix://{}\n\
          \x20 alias landlord={client}\n\
          \x20 landlord get tenants\n\
-         \x20 landlord describe {TENANT}\n\
-         \x20 landlord kubeconfig {TENANT} > kubeconfig && kubectl --kubeconfig kubeconfig get pods -A\n\
-         \x20 landlord delete {TENANT} --wait\n\
+         \x20 landlord describe {tenant}\n\
+         \x20 landlord kubeconfig {tenant} > kubeconfig && kubectl --kubeconfig kubeconfig get pods -A\n\
+         \x20 landlord delete {tenant} --wait\n\
          Ctrl-C stops everything; a second run continues from here.",
         world.socket().display()
     ));

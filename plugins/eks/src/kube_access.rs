@@ -7,6 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::{Credentials, provider::ProvideCredentials as _};
+use aws_sdk_eks::types::Cluster;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
     sign::v4,
@@ -37,13 +38,13 @@ pub(crate) async fn access(
     given: Option<v1::ClusterStatus>,
 ) -> Result<v1::KubeAccess> {
     let names = Names::new(scope)?;
-    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
+    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.home());
     let status = match known {
         Some(status) => status,
-        None => match cluster::find(aws, scope, &names).await? {
+        None => match find(aws, scope, &names).await? {
             Some(cluster) => cluster::status(&cluster)?,
             None => {
-                let message = format!("EKS cluster {} does not exist", names.cluster());
+                let message = format!("EKS cluster {} does not exist", names.home());
                 return Err(ProviderError::new(ErrorKind::Conflict, message).into());
             }
         },
@@ -58,8 +59,18 @@ pub(crate) async fn access(
     if let Some(expiry) = credentials.expiry() {
         end = end.min(expiry);
     }
-    let token = token(names.cluster(), &aws.region, credentials, now)?;
-    Ok(v1::KubeAccess { endpoint: status.endpoint, ca_pem: status.ca_pem, token, expire_time: Some(end.into()) })
+    let token = token(names.home(), &aws.region, credentials, now)?;
+    Ok(v1::KubeAccess {
+        endpoint: status.endpoint,
+        ca_pem: status.ca_pem,
+        token,
+        expire_time: Some(end.into()),
+        ..v1::KubeAccess::default()
+    })
+}
+
+async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+    if names.is_shared() { cluster::find_shared(aws, names).await } else { cluster::find(aws, scope, names).await }
 }
 
 /// Signs. Pure but for its inputs.

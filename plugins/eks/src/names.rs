@@ -16,6 +16,7 @@ const POOL_ROLE_LEN_MAX: usize = 40;
 pub(crate) struct Names {
     base: String,
     uid: String,
+    host: Option<String>,
 }
 
 impl Names {
@@ -35,7 +36,8 @@ impl Names {
                 format!("the tenant uid {uid:?} is not a UUID in lower case"),
             ));
         }
-        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone() })
+        let host = Some(scope.host_cluster.clone()).filter(|name| !name.is_empty());
+        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone(), host })
     }
 
     /// The CloudFormation stack of network and roles.
@@ -43,9 +45,25 @@ impl Names {
         &self.base
     }
 
-    /// The cluster.
+    /// The tenant's own cluster.
     pub(crate) fn cluster(&self) -> &str {
         &self.base
+    }
+
+    /// The cluster that the tenant's nodes are in: its own, or a shared one. Only node groups and
+    /// access are looked for in a shared one; whatever is named by [`Names::cluster`] can't be it.
+    pub(crate) fn home(&self) -> &str {
+        self.host.as_deref().unwrap_or(&self.base)
+    }
+
+    /// Whether the tenant lives in a shared cluster.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The role of the tenant's only node pool in a shared cluster, as the contract gives it.
+    pub(crate) fn shared_pool_role(&self) -> String {
+        format!("t-{}", self.base.trim_start_matches("landlord-"))
     }
 
     /// An IAM role, in the account's global name space, hence with the whole uid.
@@ -112,6 +130,20 @@ mod tests {
         assert_eq!(names.cluster_tag(), "kubernetes.io/cluster/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
         assert!(names.role("external-dns").len() <= 64, "IAM role names end at 64 characters");
         assert_eq!(node_group("default").expect("a label"), "landlord-default");
+    }
+
+    #[test]
+    fn in_a_shared_cluster_only_the_home_is_shared() {
+        let uid = "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b";
+        let shared = Scope { host_cluster: "landlord-host".into(), ..scope(uid) };
+        let (own, shared) = (Names::new(&scope(uid)).expect("good"), Names::new(&shared).expect("good"));
+        assert_eq!((own.home(), shared.home()), (own.cluster(), "landlord-host"));
+        assert_eq!((own.is_shared(), shared.is_shared()), (false, true));
+        // What is deleted by these names can't be the host's.
+        assert_eq!((own.cluster(), own.stack()), (shared.cluster(), shared.stack()));
+        assert_eq!(own.cluster_tag(), shared.cluster_tag());
+        let pool = node_group(&shared.shared_pool_role()).expect("a label");
+        assert_eq!(pool, "landlord-t-0192f0c12d3e7a4b8c5d6e7f80910a1b");
     }
 
     #[test]

@@ -33,6 +33,16 @@ fn missing(what: &str) -> ProviderError {
 }
 
 impl Eks {
+    /// The same for what a tenant in a shared cluster has none of.
+    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
+        let (scope, aws) = self.at(scope)?;
+        if !scope.host_cluster.is_empty() {
+            let message = format!("cluster {} is shared: only node groups are made in it", scope.host_cluster);
+            return Err(ProviderError::new(ErrorKind::Invalid, message));
+        }
+        Ok((scope, aws))
+    }
+
     /// The scope and the clients of its Region.
     fn at(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
         let scope = scope.ok_or_else(|| missing("the scope"))?;
@@ -55,7 +65,7 @@ fn done(outcome: Outcome) -> Option<v1::Progress> {
 #[async_trait]
 impl Network for Eks {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
-        let (scope, aws) = self.at(request.scope)?;
+        let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&aws, &scope, &parameters).await?;
         Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
@@ -65,7 +75,7 @@ impl Network for Eks {
 #[async_trait]
 impl Cluster for Eks {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
-        let (scope, aws) = self.at(request.scope)?;
+        let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let own_role = self.own_role.as_deref();
@@ -74,7 +84,7 @@ impl Cluster for Eks {
     }
 
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
-        let (scope, aws) = self.at(request.scope)?;
+        let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let outcome = addons::ensure(&aws, &scope, &parameters, &network).await?;
@@ -128,7 +138,7 @@ impl Dns for Eks {
 #[async_trait]
 impl Identity for Eks {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
-        let (scope, aws) = self.at(request.scope)?;
+        let (scope, aws) = self.at_own(request.scope)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = identity::ensure(&aws, &scope, &network, &zone).await?;
@@ -161,6 +171,12 @@ impl Inventory for Eks {
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
         let (outcome, removed) = match kind {
+            // The rest of a shared cluster is not the tenant's.
+            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
+                if !scope.host_cluster.is_empty() =>
+            {
+                (Outcome::Gone, Vec::new())
+            }
             Kind::Network => network::delete(&aws, &scope).await?,
             Kind::Cluster => cluster::delete(&aws, &scope).await?,
             Kind::Addons => addons::delete(&aws, &scope).await?,

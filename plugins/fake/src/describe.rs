@@ -25,7 +25,9 @@ pub(crate) fn description() -> v1::DescribeResponse {
     v1::DescribeResponse {
         name: Fake::NAME.into(),
         version: Fake::VERSION.into(),
-        capabilities: vec!["secrets-encryption".into()],
+        capabilities: ["networks", "clusters", "node-pools", "dns", "identity", "secrets-encryption"]
+            .map(str::to_owned)
+            .to_vec(),
         config_schema: SCHEMA.into(),
         parameters_schema: r#"{"type": "object"}"#.into(),
         expected_durations: names()

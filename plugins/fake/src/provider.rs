@@ -140,6 +140,7 @@ impl Cluster for Fake {
                 ca_pem: kube.ca_pem,
                 token: kube.token,
                 expire_time: std::time::SystemTime::now().checked_add(TOKEN_LIFE).map(Into::into),
+                ..v1::KubeAccess::default()
             })
         })
         .await

@@ -44,7 +44,7 @@ fn show(path: &Path) -> String {
 }
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 12] = [
+const MAY_DEPEND: [(&str, &[&str]); 13] = [
     ("landlord-provider-api", &[]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
@@ -57,6 +57,7 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
     ("landlord-plugin-eks", &["landlord-provider-api"]),
     ("landlord-plugin-aks", &["landlord-provider-api"]),
     ("landlord-plugin-gke", &["landlord-provider-api"]),
+    ("landlord-plugin-kubernetes", &["landlord-provider-api"]),
 ];
 
 #[test]

@@ -85,7 +85,17 @@ impl Cli {
         self.ok(&["apply", "-f", &file.path().display().to_string()])
     }
 
-    /// A tenant as JSON; `None` if it does not exist.
+    /// Orders or adopts a host cluster.
+    ///
+    /// # Errors
+    /// As [`Cli::ok`].
+    pub fn apply_host(&self, host: &HostFile) -> Result<String> {
+        let file = tempfile::Builder::new().suffix(".yaml").tempfile()?;
+        std::fs::write(file.path(), host.yaml())?;
+        self.ok(&["apply", "-f", &file.path().display().to_string()])
+    }
+
+    /// A tenant or host cluster as JSON; `None` if it does not exist.
     ///
     /// # Errors
     /// Another exit code than 0 and 5.
@@ -107,7 +117,7 @@ impl Cli {
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
-    /// Waits until a tenant is in `state` (`READY`, `FAILED`, …) or gone (`GONE`). A daemon that is
+    /// Waits until a tenant or host cluster is in `state` (`READY`, `FAILED`, …) or gone (`GONE`). A daemon that is
     /// not there yet is waited for.
     ///
     /// # Errors
@@ -171,6 +181,39 @@ impl TenantFile {
             "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata:\n  customer: {}\n  name: {}\nspec:\n  \
              class: {}\n  domain: {}\n  storageGib: 10\n{}",
             self.customer, self.tenant, self.class, self.domain, self.more
+        )
+    }
+}
+
+/// A host cluster file.
+#[derive(Debug, Clone)]
+pub struct HostFile {
+    /// Id.
+    pub id: String,
+    /// Lines of the spec, each indented by two.
+    pub spec: String,
+}
+
+impl HostFile {
+    /// One that is built by a class.
+    #[must_use]
+    pub fn new(id: &str, class: &str, node_count: u32, max_tenants: u32) -> Self {
+        let spec = format!("  class: {class}\n  nodeCount: {node_count}\n  maxTenants: {max_tenants}\n");
+        Self { id: id.into(), spec }
+    }
+
+    /// Resource name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("hostClusters/{}", self.id)
+    }
+
+    /// As YAML.
+    #[must_use]
+    pub fn yaml(&self) -> String {
+        format!(
+            "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata:\n  name: {}\n  labels: {{tier: shared}}\nspec:\n{}",
+            self.id, self.spec
         )
     }
 }

@@ -2,7 +2,6 @@
 //! configuration, the classes on offer. What is the same for all clouds is not here.
 
 use std::{
-    fmt::Write as _,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -149,27 +148,39 @@ impl Cloud {
         Ok(path)
     }
 
-    /// Its classes: one without apps, and one with them where clusters have a Kubernetes.
+    /// Its classes: one without apps, and where clusters have a Kubernetes one for each level with all apps.
     pub(crate) fn classes(&self, with_apps: bool) -> String {
-        let mut text = self.class(&self.bare_class(), "without apps", "", self.machine_types[0], 1);
+        let own = "level = 'CLUSTER'\n";
+        let parameters = self.parameters;
+        let [bare, small] = self.machine_types.map(|machine| format!("{own}machine_type = '{machine}'\n"));
+        let bare = format!("{bare}node_count = 1\nnode_count_max = 10\n");
+        let mut text = self.class(&self.bare_class(), "own cluster without apps", &bare)
+            + &format!("[classes.{}.parameters]\n{parameters}\n", self.bare_class());
         if with_apps {
-            let stack = "stack = 'ai-fileserver'\n";
-            text += &self.class(&self.small_class(), "2 nodes, all apps", stack, self.machine_types[1], 2);
+            let nodes = "node_count = 2\nnode_count_max = 10\nstack = 'ai-fileserver'\n";
+            text += &self.class(&self.small_class(), "own cluster, 2 nodes, all apps", &(small + nodes));
+            text += &format!("[classes.{}.parameters]\n{parameters}\n", self.small_class());
+            text += &self.shared("namespace", "a fenced namespace in a shared cluster, all apps", "level = 'NAMESPACE'\n");
+            let machine = self.machine_types[1];
+            let node = format!("level = 'NODE'\nmachine_type = '{machine}'\nnode_count = 2\nnode_count_max = 10\n");
+            text += &self.shared("node", "nodes of its own in a shared cluster, all apps", &node);
         }
         text
     }
 
-    fn class(&self, name: &str, what: &str, stack: &str, machine_type: &str, nodes: u32) -> String {
-        let mut text = String::new();
+    /// A class in host clusters with the label `tier=shared`.
+    fn shared(&self, level: &str, what: &str, keys: &str) -> String {
+        let name = format!("{}-{level}", self.provider);
+        self.class(&name, what, &format!("{keys}stack = 'ai-fileserver'\n"))
+            + &format!("[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n")
+    }
+
+    fn class(&self, name: &str, what: &str, keys: &str) -> String {
         let [first, second] = self.regions;
-        // Writing into a String cannot fail.
-        let _ = write!(
-            text,
-            "[classes.{name}]\ndescription = 'Own cluster on {}, {what}'\nlevel = 'CLUSTER'\nprovider = '{}'\n\
-             credentials = 'default'\nregions = ['{first}', '{second}']\n{stack}machine_type = '{machine_type}'\n\
-             node_count = {nodes}\nnode_count_max = 10\n[classes.{name}.parameters]\n{}\n",
-            self.title, self.provider, self.parameters
-        );
-        text
+        format!(
+            "[classes.{name}]\ndescription = '{}: {what}'\nprovider = '{}'\ncredentials = 'default'\n\
+             regions = ['{first}', '{second}']\n{keys}",
+            self.title, self.provider
+        )
     }
 }

@@ -14,7 +14,7 @@ pub mod simulator;
 pub mod world;
 
 pub use binaries::Binaries;
-pub use cli::{Answer, Cli, TenantFile};
+pub use cli::{Answer, Cli, HostFile, TenantFile};
 pub use cloud::Cloud;
 pub use process::Service;
 pub use simulator::Simulator;

@@ -129,7 +129,7 @@ fn cache_root(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf> {
         .ok_or(Error::NoCacheFolder)
 }
 
-fn go_version() -> Result<String> {
+pub(crate) fn go_version() -> Result<String> {
     let output = Command::new("go").arg("version").output().map_err(|source| Error::GoMissing { source })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -128,7 +128,12 @@ fn fill(target: &Path, module: &Path, progress: &mut dyn FnMut(&str)) -> Result<
 
 /// Runs `go`; `watch` hears every line of its standard error, and `None` when it has been silent for a while.
 /// Returns standard output.
-fn go(folder: &Path, command: &'static str, arguments: &[&str], watch: &mut dyn FnMut(Option<&str>)) -> Result<String> {
+pub(crate) fn go(
+    folder: &Path,
+    command: &'static str,
+    arguments: &[&str],
+    watch: &mut dyn FnMut(Option<&str>),
+) -> Result<String> {
     let mut child = Command::new("go")
         .arg(command)
         .args(arguments)

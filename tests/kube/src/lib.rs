@@ -28,6 +28,7 @@
 mod artifacts;
 mod build;
 mod capacity;
+mod cyclonus;
 mod error;
 
 #[cfg(feature = "cluster")]
@@ -49,6 +50,7 @@ mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
+pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
 
 #[cfg(feature = "cluster")]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use landlord_test_kube::{Artifacts, cache_folder};
+use landlord_test_kube::{Artifacts, cache_folder, cyclonus};
 
 use crate::{
     python,
@@ -36,13 +36,16 @@ pub(crate) struct Setup {
 pub(crate) fn all() -> Result<Setup> {
     toolchains()?;
     let mut told = Instant::now();
-    say("==> Kubernetes parts");
-    Artifacts::ensure(&mut |line: &str| {
+    let mut tell = |line: &str| {
         if told.elapsed() >= TELL_INTERVAL {
             told = Instant::now();
             say(&format!("    {line}"));
         }
-    })?;
+    };
+    say("==> Kubernetes parts");
+    Artifacts::ensure(&mut tell)?;
+    say("==> Cyclonus");
+    cyclonus(&mut tell)?;
     say("==> Python environments");
     Ok(Setup { venvs: python::all()? })
 }

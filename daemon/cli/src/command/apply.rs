@@ -3,26 +3,38 @@
 use landlord_proto::v1;
 use tonic::Code;
 
-use super::wait;
+use super::{host, wait};
 use crate::{
     arguments::{Apply, Output},
     client::Client,
     error::Error,
-    file::{self, TenantFile},
+    file::{self, Document, TenantFile},
     output,
 };
 
 pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
-    let tenants = file::read(&apply.file)?;
-    if apply.request_id.is_some() && tenants.len() > 1 {
-        return Err(Error::Usage("--request-id is for a file with one tenant".into()));
+    let documents = file::read(&apply.file)?;
+    if apply.request_id.is_some() && documents.len() > 1 {
+        return Err(Error::Usage("--request-id is for a file with one document".into()));
     }
     let mut client = Client::connect(server).await?;
     let mut running = Vec::new();
-    for tenant in tenants {
-        let wanted = tenant.tenant.clone();
-        let (verb, operation) = one(&mut client, tenant, &apply).await?;
-        show(&mut client, wanted, verb, &apply).await?;
+    for document in documents {
+        let operation = match document {
+            Document::Tenant(tenant) => {
+                let wanted = tenant.tenant.clone();
+                let (verb, operation) = one(&mut client, *tenant, &apply).await?;
+                show(&mut client, wanted, verb, &apply).await?;
+                operation
+            }
+            Document::Host(wanted) => {
+                let request_id = apply.request_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+                let shown = wanted.host_cluster.clone();
+                let (verb, operation) = host::apply(&mut client, *wanted, request_id, apply.dry_run).await?;
+                show_host(&mut client, shown, verb, &apply).await?;
+                operation
+            }
+        };
         running.extend(operation.filter(|_| !apply.dry_run));
     }
     if apply.wait {
@@ -31,6 +43,15 @@ pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+async fn show_host(client: &mut Client, wanted: v1::HostCluster, verb: &str, apply: &Apply) -> Result<(), Error> {
+    if matches!(apply.output, Output::Table | Output::Wide) {
+        let dry = if apply.dry_run { " (dry run)" } else { "" };
+        return output::print(&format!("{} {verb}{dry}", wanted.name));
+    }
+    let host = if apply.dry_run { wanted } else { host::get(client, &wanted.name).await? };
+    output::items(apply.output, &[output::json(&host)?], &[], true)
 }
 
 async fn show(client: &mut Client, wanted: v1::Tenant, verb: &str, apply: &Apply) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use crate::{
     arguments::Delete,
     client::Client,
     error::Error,
-    name,
+    name::{self, Target},
     output::{self, Column, text},
 };
 
@@ -19,23 +19,30 @@ const REMOVED: &[Column<'_>] = &[
 ];
 
 pub(crate) async fn run(server: &str, delete: Delete, customer: Option<&str>) -> Result<(), Error> {
-    let name = name::tenant(&delete.name, customer)?;
+    let target = name::target(&delete.name, customer)?;
     let mut client = Client::connect(server).await?;
-    let request = v1::DeleteTenantRequest {
-        name: name.clone(),
-        etag: delete.etag,
-        force: delete.force,
-        request_id: uuid::Uuid::new_v4().to_string(),
-        validate_only: false,
+    let (etag, force, request_id) = (delete.etag, delete.force, uuid::Uuid::new_v4().to_string());
+    let (name, operation) = match target {
+        Target::Tenant(name) => {
+            let request = v1::DeleteTenantRequest { name: name.clone(), etag, force, request_id, validate_only: false };
+            (name, client.tenants.delete_tenant(request).await?.into_inner())
+        }
+        Target::Host(name) => {
+            let request =
+                v1::DeleteHostClusterRequest { name: name.clone(), etag, force, request_id, validate_only: false };
+            (name, client.hosts.delete_host_cluster(request).await?.into_inner())
+        }
     };
-    let operation = client.tenants.delete_tenant(request).await?.into_inner();
     if !delete.wait {
         return output::print(&format!("{name} deleting ({})", operation.name));
     }
     let ended = wait::operation(&mut client, &operation.name, delete.timeout).await?;
     let Some(Ended::Response(any)) = ended.result else { return Ok(()) };
-    let response: v1::DeleteTenantResponse = any.to_msg().unwrap_or_default();
-    let removed: Vec<Value> = response.removed.iter().map(output::json).collect::<Result<_, _>>()?;
+    let objects = match name.starts_with("hostClusters/") {
+        true => any.to_msg::<v1::DeleteHostClusterResponse>().unwrap_or_default().removed,
+        false => any.to_msg::<v1::DeleteTenantResponse>().unwrap_or_default().removed,
+    };
+    let removed: Vec<Value> = objects.iter().map(output::json).collect::<Result<_, _>>()?;
     super::remark(&format!("{name} is gone; {} objects were removed:", removed.len()));
     output::items(delete.output, &removed, REMOVED, false)
 }

@@ -1,14 +1,14 @@
-//! `describe`: all about one tenant, for a human who wonders why it is not READY.
+//! `describe`: all about one tenant, for a human who wonders why it is not READY; `move`: its plan.
 
 use std::fmt::Write as _;
 
 use landlord_proto::{
-    google::longrunning::{GetOperationRequest, operation::Result as Ended},
+    google::longrunning::{GetOperationRequest, Operation, operation::Result as Ended},
     v1::{self, StageStatus, stage_status::State},
 };
 
 use super::metadata;
-use crate::{client::Client, error::Error, output, progress::elapsed};
+use crate::{arguments::Move, client::Client, error::Error, name, output, progress::elapsed};
 
 pub(crate) async fn run(client: &mut Client, name: &str) -> Result<(), Error> {
     let request = v1::GetTenantRequest { name: name.to_owned() };
@@ -17,14 +17,43 @@ pub(crate) async fn run(client: &mut Client, name: &str) -> Result<(), Error> {
     let operation = client.operations.get_operation(request).await?.into_inner();
     let mut text = String::new();
     about(&mut text, &tenant);
-    let meta = metadata(&operation);
+    about_operation(&mut text, &operation);
+    output::print(&text)
+}
+
+/// An operation with its stages.
+pub(super) fn about_operation(text: &mut String, operation: &Operation) {
+    let meta = metadata(operation);
     let done = if operation.done { "ended" } else { "running" };
     let _ = writeln!(text, "\nOperation:   {} ({}, {done})", operation.name, meta.kind);
     if let Some(Ended::Error(error)) = &operation.result {
         let _ = writeln!(text, "Error:       {}", error.message);
     }
     for stage in &meta.stages {
-        one_stage(&mut text, stage);
+        one_stage(text, stage);
+    }
+}
+
+/// What a move would take.
+pub(super) async fn movement(server: &str, asked: Move, customer: Option<&str>) -> Result<(), Error> {
+    let name = name::tenant(&asked.name, customer)?;
+    let request = v1::MoveTenantRequest {
+        name: name.clone(),
+        class: asked.class,
+        etag: String::new(),
+        validate_only: asked.dry_run,
+    };
+    let plan = Client::connect(server).await?.tenants.move_tenant(request).await?.into_inner();
+    let place = |placement: Option<v1::Placement>| {
+        let placement = placement.unwrap_or_default();
+        format!("class {}, level {}", placement.class, placement.level().as_str_name())
+    };
+    let mut text = format!("{name}: from {} to {}\n", place(plan.source), place(plan.destination));
+    for (index, step) in plan.steps.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {step}", index + 1);
+    }
+    for obstacle in &plan.obstacles {
+        let _ = writeln!(text, "  obstacle: {obstacle}");
     }
     output::print(&text)
 }
@@ -56,6 +85,12 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
         placement.region,
         placement.level().as_str_name()
     );
+    if !placement.host_cluster.is_empty() {
+        let _ = writeln!(text, "Lives in:    {}", placement.host_cluster);
+    }
+    if let Some(guardrails) = &placement.guardrails {
+        fence(text, guardrails);
+    }
     let _ = writeln!(text, "Domain:      {}", tenant.domain);
     let _ = writeln!(text, "Storage:     {} GiB", tenant.storage_gib);
     let mut guards = Vec::new();
@@ -71,7 +106,34 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     for endpoint in &tenant.endpoints {
         let _ = writeln!(text, "Endpoint:    {:<8} {}", endpoint.name, endpoint.url);
     }
-    for condition in &tenant.conditions {
+    about_conditions(text, &tenant.conditions);
+}
+
+/// What keeps a tenant apart in a shared cluster.
+fn fence(text: &mut String, guardrails: &v1::Guardrails) {
+    let reach = if guardrails.internet_egress { "the internet" } else { "nothing outside" };
+    let _ = writeln!(
+        text,
+        "Guardrails:  namespace {}, Pod Security restricted {}, reaches {reach}",
+        guardrails.namespace, guardrails.pod_security_version
+    );
+    let _ = writeln!(
+        text,
+        "             {}m CPU, {} to {} MiB memory, {} GiB storage, {} pods, {} load balancers",
+        guardrails.cpu_request_milli,
+        guardrails.memory_request_mib,
+        guardrails.memory_limit_mib,
+        guardrails.storage_gib,
+        guardrails.pods,
+        guardrails.load_balancers
+    );
+    if !guardrails.customer_group.is_empty() {
+        let _ = writeln!(text, "             people of group {}", guardrails.customer_group);
+    }
+}
+
+pub(super) fn about_conditions(text: &mut String, conditions: &[v1::Condition]) {
+    for condition in conditions {
         let _ = writeln!(
             text,
             "Condition:   {:<12} {:<6} {}{}",

@@ -8,7 +8,7 @@ use crate::{arguments::Output, client::Client, error::Error, file, output};
 
 /// Ends with an error if one of the tenants would be placed nowhere.
 pub(crate) async fn placement(server: &str, path: &Path, form: Output) -> Result<(), Error> {
-    let tenants = file::read(path)?;
+    let tenants = file::tenants(path)?;
     let mut client = Client::connect(server).await?;
     let mut nowhere = Vec::new();
     for wanted in tenants {
@@ -62,8 +62,32 @@ fn text(name: &str, answer: &v1::ExplainPlacementResponse) -> String {
         chosen |= verdict.matched;
         let _ = writeln!(text, "  rule {:?} → class {}: {said}", verdict.rule, verdict.class);
     }
+    hosts(&mut text, answer);
     for problem in &answer.problems {
         let _ = writeln!(text, "  problem: {problem}");
     }
     text
+}
+
+/// What is said of each host cluster; nothing at level CLUSTER.
+fn hosts(text: &mut String, answer: &v1::ExplainPlacementResponse) {
+    for host in &answer.host_clusters {
+        let said = match (host.chosen, host.reason.as_str()) {
+            (true, _) => "is chosen".to_owned(),
+            (false, "") => "would do, but another one is better".to_owned(),
+            (false, reason) => reason.to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "  host cluster {} ({} of {} tenants, {} of this customer): {said}",
+            host.host_cluster.trim_start_matches("hostClusters/"),
+            host.tenant_count,
+            host.max_tenants,
+            host.customer_tenant_count
+        );
+    }
+    let placed = answer.placement.as_ref().filter(|placement| placement.level() != v1::placement::Level::Cluster);
+    if placed.is_some_and(|placement| placement.host_cluster.is_empty()) {
+        let _ = writeln!(text, "  a new host cluster would be ordered, and waited for");
+    }
 }

@@ -9,12 +9,12 @@ use landlord_proto::{
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{metadata, watch};
+use super::{host, metadata, watch};
 use crate::{
     arguments::{Get, Output},
     client::Client,
     error::Error,
-    name,
+    name::{self, Target},
     output::{self, Column, age, text},
 };
 
@@ -28,6 +28,8 @@ const TENANT: &[Column<'_>] = &[
     ("CLASS", false, |tenant| text(&tenant["placement"], "class")),
     ("PROVIDER", false, |tenant| text(&tenant["placement"], "provider")),
     ("REGION", false, |tenant| text(&tenant["placement"], "region")),
+    ("LEVEL", true, |tenant| text(&tenant["placement"], "level")),
+    ("HOST", true, |tenant| text(&tenant["placement"], "hostCluster").replace("hostClusters/", "")),
     ("DOMAIN", true, |tenant| text(tenant, "domain")),
     ("STORAGE", true, |tenant| format!("{}Gi", text(tenant, "storageGib"))),
     ("GENERATION", true, |tenant| format!("{}/{}", text(tenant, "observedGeneration"), text(tenant, "generation"))),
@@ -38,7 +40,7 @@ const TENANT: &[Column<'_>] = &[
 const OPERATION: &[Column<'_>] = &[
     ("NAME", false, |operation| text(operation, "name")),
     ("KIND", false, |operation| text(&operation["metadata"], "kind")),
-    ("TENANT", false, |operation| text(&operation["metadata"], "tenant")),
+    ("OF", false, operation_of),
     ("STATE", false, operation_state),
     ("AGE", false, |operation| age(&operation["metadata"], "createTime")),
     ("MESSAGE", true, |operation| text(&operation["error"], "message")),
@@ -66,6 +68,12 @@ fn part(tenant: &Value, index: usize) -> String {
     text(tenant, "name").split('/').nth(index).unwrap_or_default().to_owned()
 }
 
+fn operation_of(operation: &Value) -> String {
+    let metadata = &operation["metadata"];
+    let tenant = text(metadata, "tenant");
+    if tenant.is_empty() { text(metadata, "hostCluster") } else { tenant }
+}
+
 fn operation_state(operation: &Value) -> String {
     match (operation["done"].as_bool(), operation["error"].is_object()) {
         (Some(true), true) => "FAILED".into(),
@@ -78,6 +86,8 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
     let customer = customer.filter(|_| !get.all_customers);
     match (get.what.as_str(), get.name.as_deref()) {
         ("tenants" | "tenant", None) => tenants(client, &get, customer).await,
+        ("hostclusters" | "hostcluster", None) => host::list(client, get.output).await,
+        ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
         ("operations" | "operation", None) => operations(client, &get).await,
         ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
         ("provider" | "providers", Some(name)) => provider(client, name, get.output).await,
@@ -88,9 +98,12 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
         }
         (what, None) if what.starts_with("operations/") => operation(client, what, get.output).await,
         (what, None) if what.starts_with("providers/") => provider(client, what, get.output).await,
-        (what, None) if what.contains('/') => tenant(client, what, customer, get.output).await,
+        (what, None) if what.contains('/') => match name::target(&[what.to_owned()], customer)? {
+            Target::Tenant(name) => tenant(client, &name, customer, get.output).await,
+            Target::Host(name) => host(client, &name, get.output).await,
+        },
         (what, _) => Err(Error::Usage(format!(
-            "{what:?} is nothing to get; get tenants, operations, providers, or a tenant by its name"
+            "{what:?} is nothing to get; get tenants, hostclusters, operations, providers, or a tenant by its name"
         ))),
     }
 }
@@ -99,6 +112,10 @@ async fn tenant(client: &mut Client, text: &str, customer: Option<&str>, form: O
     let request = v1::GetTenantRequest { name: name::tenant(text, customer)? };
     let tenant = client.tenants.get_tenant(request).await?.into_inner();
     output::items(form, &[output::json(&tenant)?], TENANT, true)
+}
+
+async fn host(client: &mut Client, name: &str, form: Output) -> Result<(), Error> {
+    output::items(form, &[output::json(&host::get(client, name).await?)?], host::HOST, true)
 }
 
 async fn tenants(client: &mut Client, get: &Get, customer: Option<&str>) -> Result<(), Error> {
@@ -153,7 +170,7 @@ async fn present(client: &mut Client, name: &str, filter: &str) -> Result<Option
     Ok(all.into_iter().find(|tenant| text(tenant, "name") == name))
 }
 
-async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
+pub(super) async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -187,10 +204,13 @@ pub(crate) fn operation_json(operation: &Operation) -> Result<Value, Error> {
             value["error"] = json!({"code": error.code, "message": error.message});
         }
         Some(Ended::Response(any)) => {
-            value["response"] = if any.type_url.ends_with("DeleteTenantResponse") {
-                output::json(&any.to_msg::<v1::DeleteTenantResponse>().unwrap_or_default())?
-            } else {
-                output::json(&any.to_msg::<v1::Tenant>().unwrap_or_default())?
+            value["response"] = match any.type_url.rsplit('.').next().unwrap_or_default() {
+                "DeleteTenantResponse" => output::json(&any.to_msg::<v1::DeleteTenantResponse>().unwrap_or_default())?,
+                "DeleteHostClusterResponse" => {
+                    output::json(&any.to_msg::<v1::DeleteHostClusterResponse>().unwrap_or_default())?
+                }
+                "HostCluster" => output::json(&any.to_msg::<v1::HostCluster>().unwrap_or_default())?,
+                _ => output::json(&any.to_msg::<v1::Tenant>().unwrap_or_default())?,
             };
         }
         None => {}

@@ -5,6 +5,7 @@ mod delete;
 mod describe;
 mod explain;
 mod get;
+mod host;
 mod wait;
 mod watch;
 
@@ -18,11 +19,14 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain},
+    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
     client::Client,
     error::Error,
-    name, output,
+    name::{self, Target},
+    output,
 };
+
+const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
 
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
@@ -38,10 +42,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(&server, apply).await,
         Command::Get(get) => get::run(&mut Client::connect(&server).await?, get, customer).await,
-        Command::Describe { name } => {
-            let name = name::tenant(&name, customer)?;
-            describe::run(&mut Client::connect(&server).await?, &name).await
+        Command::Describe { name } => match name::target(&name, customer)? {
+            Target::Tenant(name) => describe::run(&mut Client::connect(&server).await?, &name).await,
+            Target::Host(name) => host::describe(&mut Client::connect(&server).await?, &name).await,
+        },
+        Command::Drain { name, resume, etag } => {
+            let name = name::host(&name)?;
+            host::drain(&mut Client::connect(&server).await?, name, resume, etag).await
         }
+        Command::Move(of) => describe::movement(&server, of, customer).await,
         Command::Delete(delete) => delete::run(&server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(&server, wait, customer).await,
@@ -49,24 +58,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             let name = name::tenant(&name, customer)?;
             get::events(&mut Client::connect(&server).await?, &name, output).await
         }
-        Command::Retry { name } => {
-            let name = name::tenant(&name, customer)?;
-            let request = v1::RetryTenantRequest {
-                name: name.clone(),
-                request_id: uuid::Uuid::new_v4().to_string(),
-                ..Default::default()
-            };
-            let mut client = Client::connect(&server).await?;
-            let operation = client.tenants.retry_tenant(request).await?.into_inner();
-            output::print(&format!("{name} retrying ({})", operation.name))
-        }
+        Command::Retry { name } => retry(&server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(&server, &name, customer).await,
-        Command::Kubeconfig { name } => {
-            let request = v1::GenerateKubeconfigRequest { name: name::tenant(&name, customer)? };
-            let mut client = Client::connect(&server).await?;
-            let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
-            output::print(&answer.kubeconfig)
-        }
+        Command::Kubeconfig(asked) => kubeconfig(&server, &asked, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(&server, &file, output).await
         }
@@ -74,15 +68,49 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
 }
 
-async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {
-    let tenant = match text.starts_with("operations/") {
-        true => None,
-        false => Some(name::tenant(text, customer)?),
+async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
+    use v1::generate_kubeconfig_request::Subject as Wanted;
+    let subject = match asked.subject {
+        Subject::Operator => Wanted::Operator,
+        Subject::Customer => Wanted::Customer,
+    };
+    let request = v1::GenerateKubeconfigRequest {
+        name: name::tenant(&asked.name, customer)?,
+        subject: subject.into(),
+        // One that protobuf can't hold is beyond what the daemon grants, which says so.
+        valid_duration: asked.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
     };
     let mut client = Client::connect(server).await?;
-    let operation = match tenant {
+    let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
+    output::print(&answer.kubeconfig)
+}
+
+async fn retry(server: &str, target: Target) -> Result<(), Error> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let mut client = Client::connect(server).await?;
+    let (name, operation) = match target {
+        Target::Tenant(name) => {
+            let request = v1::RetryTenantRequest { name: name.clone(), request_id, ..Default::default() };
+            (name, client.tenants.retry_tenant(request).await?)
+        }
+        Target::Host(name) => {
+            let request = v1::RetryHostClusterRequest { name: name.clone(), request_id, ..Default::default() };
+            (name, client.hosts.retry_host_cluster(request).await?)
+        }
+    };
+    output::print(&format!("{name} retrying ({})", operation.into_inner().name))
+}
+
+async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {
+    let target = match text.starts_with("operations/") {
+        true => None,
+        false => Some(name::target(&[text.to_owned()], customer)?),
+    };
+    let mut client = Client::connect(server).await?;
+    let operation = match target {
         None => text.to_owned(),
-        Some(tenant) => latest_operation(&mut client, &tenant).await?,
+        Some(Target::Tenant(tenant)) => latest_operation(&mut client, &tenant).await?,
+        Some(Target::Host(name)) => host::get(&mut client, &name).await?.latest_operation,
     };
     client.operations.cancel_operation(CancelOperationRequest { name: operation.clone() }).await?;
     output::print(&format!("{operation} cancelling"))

@@ -14,7 +14,7 @@ use crate::{
     arguments::Wait,
     client::Client,
     error::{Error, is_outage},
-    name,
+    name::{self, Target},
     progress::Progress,
 };
 
@@ -26,7 +26,13 @@ const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
     let goal = Goal::parse(&wait.goal)?;
     let of_operation = wait.name.starts_with("operations/");
-    let name = if of_operation { wait.name.clone() } else { name::tenant(&wait.name, customer)? };
+    let (name, of_host) = match of_operation {
+        true => (wait.name.clone(), false),
+        false => match name::target(&[wait.name.clone()], customer)? {
+            Target::Tenant(name) => (name, false),
+            Target::Host(name) => (name, true),
+        },
+    };
     let mut client = Client::connect(server).await?;
     if of_operation {
         return operation(&mut client, &name, wait.timeout).await.map(|_| ());
@@ -36,7 +42,7 @@ pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Res
     let mut seen = None;
     let mut outage = Outage::default();
     loop {
-        let state = match look(&mut client, &name).await {
+        let state = match look(&mut client, &name, of_host).await {
             Ok((tenant, operation)) => {
                 outage.over();
                 progress.update(&metadata(&operation));
@@ -64,12 +70,28 @@ pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Res
     }
 }
 
-async fn look(client: &mut Client, name: &str) -> Result<(v1::Tenant, Operation), Status> {
-    let request = v1::GetTenantRequest { name: name.to_owned() };
-    let tenant = client.tenants.get_tenant(request).await?.into_inner();
+async fn look(client: &mut Client, name: &str, of_host: bool) -> Result<(v1::Tenant, Operation), Status> {
+    let tenant = if of_host {
+        let request = v1::GetHostClusterRequest { name: name.to_owned() };
+        as_waited(client.hosts.get_host_cluster(request).await?.into_inner())
+    } else {
+        let request = v1::GetTenantRequest { name: name.to_owned() };
+        client.tenants.get_tenant(request).await?.into_inner()
+    };
     let request = GetOperationRequest { name: tenant.latest_operation.clone() };
     let operation = client.operations.get_operation(request).await?.into_inner();
     Ok((tenant, operation))
+}
+
+/// What a wait looks at is the same for both: the states have the same numbers.
+fn as_waited(host: v1::HostCluster) -> v1::Tenant {
+    v1::Tenant {
+        name: host.name,
+        state: host.state,
+        conditions: host.conditions,
+        latest_operation: host.latest_operation,
+        ..v1::Tenant::default()
+    }
 }
 
 /// The end of a wait for a tenant that does not exist (any more): the operation that was last

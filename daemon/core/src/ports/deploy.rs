@@ -4,30 +4,44 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use secrecy::SecretString;
 
 use crate::{
-    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, Timestamp, stage::RemovedObject, tenant::Endpoint,
+    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place, ports::KubeCredentials,
+    stage::RemovedObject, tenant::Endpoint,
 };
 
-/// Short-lived access to a tenant's Kubernetes API.
-#[derive(Debug, Clone)]
-pub struct KubeCredentials {
-    /// URL of the API server.
-    pub endpoint: String,
-    /// PEM of its certificate authority.
-    pub ca_pem: String,
-    /// Bearer token.
-    pub token: SecretString,
-    /// When the token stops working.
-    pub expire_time: Timestamp,
+/// Shortest life of a customer's access; the API server issues no shorter token.
+pub const CUSTOMER_ACCESS_MIN: Duration = Duration::from_secs(10 * 60);
+/// Longest: what a tenant's end or a lost laptop leaves valid.
+pub const CUSTOMER_ACCESS_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Whose cluster a tenant lives on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPlace {
+    /// Its own: it has the whole cluster, and the stack's own namespace.
+    OwnCluster,
+    /// A host cluster's, with others: it has one fenced namespace.
+    Shared(Box<Place>),
+}
+
+impl TargetPlace {
+    /// The place on a host cluster; `None` on a cluster of its own.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Place> {
+        match self {
+            Self::OwnCluster => None,
+            Self::Shared(place) => Some(place),
+        }
+    }
 }
 
 /// What the deploy stage works on.
 #[derive(Debug, Clone)]
 pub struct DeployTarget {
-    /// Access to the cluster.
+    /// Access to the cluster, with the daemon's own rights.
     pub kube: KubeCredentials,
+    /// Whose cluster it is.
+    pub place: TargetPlace,
     /// Name of the landlord installation.
     pub installation: String,
     /// Tenant's identity.
@@ -85,6 +99,33 @@ pub trait Deployer: Send + Sync + 'static {
     /// INVALID: no such stack.
     fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure>;
 
+    /// Makes what fences a tenant on a shared cluster exist as its [`Place`] says: its namespace with limits, network
+    /// policies, accounts and rights, and what the host cluster needs once for all tenants. What was changed by others
+    /// is put right. Done only when the API server has been seen enforcing it, so nothing runs unfenced.
+    ///
+    /// Done at once on a tenant's own cluster.
+    ///
+    /// # Errors
+    /// NAME_TAKEN: the namespace exists and is not this tenant's; else as [`Failure::kind`] says.
+    async fn ensure_guardrails(&self, target: &DeployTarget) -> Result<StageProgress, Failure>;
+
+    /// Removes a tenant from a shared cluster: its namespace with everything in it, and what is kept for it elsewhere.
+    /// Nothing of any other tenant is touched. The objects removed so far are returned with each call; what is absent
+    /// is success, and so is a namespace that is not this tenant's.
+    ///
+    /// Done at once on a tenant's own cluster.
+    ///
+    /// # Errors
+    /// CONFLICT: an object that holds something in the cloud does not end; TRANSIENT when the API server can't be reached.
+    async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+
+    /// Access for the customer: the rights of the customer's role in the tenant's namespace, for `lifetime`, which is
+    /// brought into [`CUSTOMER_ACCESS_MIN`] to [`CUSTOMER_ACCESS_MAX`].
+    ///
+    /// # Errors
+    /// INVALID on a tenant's own cluster; CONFLICT before its guardrails stand; else as [`Failure::kind`] says.
+    async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
+
     /// Makes namespaces, service accounts and generated secrets exist.
     ///
     /// # Errors
@@ -118,14 +159,4 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// TRANSIENT when the API server can't be reached.
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
-}
-
-/// Issues short-lived access to tenants' API servers. Changes nothing anywhere.
-#[async_trait]
-pub trait KubeAccess: Send + Sync + 'static {
-    /// Access for an operator.
-    ///
-    /// # Errors
-    /// CONFLICT while the tenant has no cluster yet; else as [`Failure::kind`] says.
-    async fn access(&self, tenant: &crate::Tenant) -> Result<KubeCredentials, Failure>;
 }

@@ -2,14 +2,18 @@
 //! `landlordd` wires them.
 
 pub mod deploy;
+pub mod kube;
 pub mod providers;
 pub mod store;
 
-pub use deploy::{DeployTarget, Deployer, KubeAccess, KubeCredentials, ReleasePlan, StageProgress, Verified};
+pub use deploy::{
+    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, ReleasePlan, StageProgress, TargetPlace, Verified,
+};
+pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewTenant, OperationEnd,
-    OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work, WorkStore,
+    Accepted, Change, Claim, Commit, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant,
+    OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work, WorkStore,
 };
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ClassName, CustomerId, Direction, Offer, Operation, OperationId, OperationKind, OperationOutcome, ProviderName,
-    StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, tenant::TenantStatus,
+    Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
+    OperationId, OperationKind, OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
+    TenantUid, Timestamp, tenant::TenantStatus,
 };
 
 /// What can go wrong in a store.
@@ -36,6 +37,17 @@ pub enum StoreError {
     /// The change does not fit the state.
     #[error("{0}")]
     FailedPrecondition(String),
+    /// Tenants live there.
+    #[error("{name} can't be removed while tenants live in it: {tenants}; delete them first")]
+    HostInUse {
+        /// Host cluster.
+        name: String,
+        /// Who, in words.
+        tenants: String,
+    },
+    /// No host cluster has room.
+    #[error("{0}; {remedy}", remedy = crate::host::FULL_REMEDY)]
+    NoRoom(String),
     /// The claim was lost to another owner: stop and forget.
     #[error("the lease of tenant {0} was lost to another owner")]
     FenceLost(TenantUid),
@@ -77,9 +89,27 @@ pub struct NewTenant {
     pub name: TenantName,
     /// Spec.
     pub spec: TenantSpec,
-    /// Offer chosen.
+    /// Offer chosen. At a shared level, credential scope and account become the host cluster's.
     pub offer: Offer,
+    /// Which host cluster it needs; `None`: none. One is chosen in the transaction that accepts the
+    /// tenant, so that creates at the same moment can't overfill it.
+    pub hosts: Option<HostSelector>,
     /// Idempotency key, unique per customer.
+    pub request: RequestKey,
+}
+
+/// A checked CreateHostCluster or AdoptHostCluster.
+#[derive(Debug, Clone)]
+pub struct NewHost {
+    /// Id.
+    pub id: HostClusterId,
+    /// Spec.
+    pub spec: TenantSpec,
+    /// Offer.
+    pub offer: Offer,
+    /// Hosting.
+    pub hosting: Hosting,
+    /// Idempotency key, unique among host clusters.
     pub request: RequestKey,
 }
 
@@ -141,6 +171,10 @@ pub struct TenantQuery {
     pub provider: Option<ProviderName>,
     /// Of this class only.
     pub class: Option<ClassName>,
+    /// In this host cluster only.
+    pub host_cluster: Option<HostClusterId>,
+    /// Host clusters instead of tenants.
+    pub host_clusters: bool,
     /// After this resource name (order: customer, tenant).
     pub after: Option<String>,
     /// At most this many.
@@ -150,7 +184,7 @@ pub struct TenantQuery {
 /// Which operations; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct OperationQuery {
-    /// Of this tenant only.
+    /// Of this tenant or host cluster only.
     pub tenant: Option<TenantName>,
     /// Only those done or not done.
     pub done: Option<bool>,
@@ -207,7 +241,7 @@ pub struct Event {
 pub struct EventQuery {
     /// After this position.
     pub after_seq: i64,
-    /// Of this customer only.
+    /// Of this customer only. Without a customer and a name: of all tenants, not of host clusters.
     pub customer: Option<CustomerId>,
     /// Of this tenant name only (also of earlier tenants of that name).
     pub tenant: Option<TenantName>,
@@ -221,6 +255,20 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Tenant, operation and first event in one transaction. A replayed request id returns
     /// the operation that it made.
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError>;
+
+    /// The same for a host cluster.
+    async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError>;
+
+    /// Has a host cluster take no new tenants (`drained`), or take them again, if `etag` (when given)
+    /// still stands.
+    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Tenant, StoreError>;
+
+    /// All host clusters by name, with who lives in each at this moment.
+    async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError>;
+
+    /// The host cluster of a tenant as it is now; `None`: it has a cluster of its own. Of a host
+    /// cluster: itself.
+    async fn host_of(&self, tenant: &Tenant) -> Result<Option<HostView>, StoreError>;
 
     /// The answer to an earlier request of the customer with the same request id, if there was
     /// one. RequestIdReused if that asked for something else.
@@ -242,10 +290,11 @@ pub trait TenantStore: Send + Sync + 'static {
         request: RequestKey,
     ) -> Result<Accepted, StoreError>;
 
-    /// Accepts deletion. Deleting what is being deleted returns the running operation.
+    /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
     async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
-    /// Asks for cancellation of a running operation. FailedPrecondition for a delete.
+    /// Asks for cancellation of a running operation. FailedPrecondition for a delete, and for a
+    /// host cluster in which tenants wait.
     async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
 
     /// An operation by id, with its stages. Operations outlive their tenants.
@@ -283,6 +332,8 @@ pub struct Work {
     pub operation_done: bool,
     /// All stage records, both directions.
     pub stages: Vec<StageRecord>,
+    /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
+    pub host: Option<HostView>,
     /// The database's clock when this was read.
     pub now: Timestamp,
 }

@@ -9,7 +9,7 @@ pub use spec::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Direction, Offer, OperationId, TenantName, TenantUid, Timestamp};
+use crate::{Direction, HostRef, Hosting, Level, Offer, OperationId, TenantName, TenantUid, Timestamp};
 
 /// Where a tenant is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,7 +81,18 @@ pub struct TenantStatus {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// A tenant as stored.
+/// What kind of environment a record stands for; decides the graph of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A tenant of an isolation level.
+    Tenant(Level),
+    /// A host cluster that landlord makes.
+    Host,
+    /// A host cluster that was there before.
+    AdoptedHost,
+}
+
+/// A tenant as stored. A host cluster is a record of the same form, with `hosting` set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenant {
     /// Identity for life.
@@ -93,6 +104,11 @@ pub struct Tenant {
     /// The class as resolved when the spec was accepted; later changes of the configuration
     /// do not touch existing tenants, as with a Kubernetes StorageClass.
     pub offer: Offer,
+    /// The host cluster that it lives in; `None`: it has a cluster of its own. Chosen when it was
+    /// accepted, for life.
+    pub host: Option<HostRef>,
+    /// Set for host clusters.
+    pub hosting: Option<Hosting>,
     /// Raised by every change of the spec that needs work.
     pub generation: i64,
     /// Present, or absent once deletion was accepted.
@@ -116,4 +132,16 @@ pub struct Tenant {
     pub update_time: Timestamp,
     /// When deletion was accepted.
     pub delete_time: Option<Timestamp>,
+}
+
+impl Tenant {
+    /// What it stands for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match &self.hosting {
+            None => Kind::Tenant(self.offer.level),
+            Some(Hosting { adoption: None, .. }) => Kind::Host,
+            Some(Hosting { adoption: Some(_), .. }) => Kind::AdoptedHost,
+        }
+    }
 }

@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
-    TenantSpec, TenantUid, Timestamp,
-    ports::{DeployTarget, Deployer as _, KubeCredentials, StageProgress},
+    TenantSpec, TenantUid,
+    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     tenant::SpecInput,
 };
 use landlord_deploy::{DeployOptions, HelmDeployer};
@@ -87,7 +87,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(removal_patience: Duration) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
         let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
@@ -100,6 +100,7 @@ impl Scene {
             state_dir: folder.path().join("state"),
             helm_processes_max: 2,
             gateway_api_crds: Some(artifacts.gateway_crds.clone()),
+            removal_patience,
         })
         .await?;
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
@@ -116,9 +117,10 @@ impl Scene {
             kube: KubeCredentials {
                 endpoint: self.control_plane.endpoint().into(),
                 ca_pem: self.control_plane.ca_pem().into(),
-                token: self.control_plane.admin_token().to_owned().into(),
-                expire_time: Timestamp(0),
+                identity: KubeIdentity::Token(self.control_plane.admin_token().to_owned().into()),
+                expire_time: None,
             },
+            place: TargetPlace::OwnCluster,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             name: "customers/acme/tenants/prod".parse().unwrap(),
@@ -171,12 +173,14 @@ impl Scene {
     }
 }
 
-/// Helm behind a script that writes down arguments, environment and values.
+/// Helm behind a script that writes down arguments, environment and values, and apart from them the access it got.
 fn recorder(folder: &Path, helm: &Path) -> Result<PathBuf> {
     let path = folder.join("helm");
     let script = format!(
-        "#!/bin/sh\n{{ printf '%s\\n' \"$@\"; /usr/bin/env; [ -f values.json ] && /bin/cat values.json; }} >> '{}'\nexec '{}' \"$@\"\n",
+        "#!/bin/sh\n{{ printf '%s\\n' \"$@\"; /usr/bin/env; [ -f values.json ] && /bin/cat values.json; }} >> '{}'\n\
+         [ -f kubeconfig ] && /bin/cat kubeconfig >> '{}'\nexec '{}' \"$@\"\n",
         folder.join("recorded").display(),
+        folder.join("accesses").display(),
         helm.display()
     );
     std::fs::write(&path, script)?;

@@ -46,6 +46,8 @@ struct State {
     /// Who is calling. The last call of a daemon that was killed may still be under way.
     busy: BTreeMap<Key, Arc<Life>>,
     created: BTreeMap<Key, u32>,
+    /// Fenced namespaces by tenant, with the host cluster that each is in.
+    namespaces: BTreeMap<String, String>,
     intents: BTreeSet<(String, String)>,
     violations: Vec<String>,
     calls: u64,
@@ -71,6 +73,34 @@ impl Cloud {
     /// Objects of a tenant.
     pub(crate) fn objects(&self, uid: &str) -> Vec<v1::ResourceKind> {
         self.state.lock().objects.keys().filter(|key| key.0 == uid).map(|key| key.1).collect()
+    }
+
+    /// Fenced namespaces in a host cluster.
+    pub(crate) fn namespaces(&self, host: &str) -> Vec<String> {
+        let state = self.state.lock();
+        state.namespaces.iter().filter(|(_, of)| *of == host).map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Something went wrong.
+    pub(crate) fn violated(&self, what: String) {
+        self.state.lock().violations.push(what);
+    }
+
+    /// Makes a namespace in a host cluster.
+    pub(crate) fn fence(&self, uid: &str, host: &str) {
+        let mut state = self.state.lock();
+        if !state.intents.contains(&(uid.into(), "guardrails".into())) {
+            state.violations.push("guardrails without a durable intent".into());
+        }
+        if !state.objects.contains_key(&(host.into(), v1::ResourceKind::Cluster)) {
+            state.violations.push(format!("a namespace in {host}, which has no cluster"));
+        }
+        state.namespaces.insert(uid.into(), host.into());
+    }
+
+    /// Removes a namespace; says whether there was one.
+    pub(crate) fn unfence(&self, uid: &str) -> bool {
+        self.state.lock().namespaces.remove(uid).is_some()
     }
 
     /// What was done wrong so far; each kind made at most once for each tenant.
@@ -116,6 +146,9 @@ impl Cloud {
         if !state.objects.contains_key(key) {
             return Ok((None, false));
         }
+        if key.1 == Kind::Cluster && state.namespaces.values().any(|host| *host == key.0) {
+            state.violations.push("a host cluster was removed with tenants in it".into());
+        }
         if let Some(blocker) = blockers.iter().find(|kind| state.objects.contains_key(&(key.0.clone(), **kind))) {
             return Err(ProviderError::new(ErrorKind::Conflict, format!("in use by {blocker:?}")));
         }
@@ -141,7 +174,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    async fn act<T>(&self, method: &str, key: &Key, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) async fn act<T>(&self, method: &str, key: &Key, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.life.boundary().await;
         let fault = {
             let mut state = self.cloud.state.lock();
@@ -209,8 +242,9 @@ impl Cluster for Scripted {
         if request.network.unwrap_or_default().network_id != "net" {
             return Err(ProviderError::new(ErrorKind::Invalid, "the network's status did not arrive"));
         }
+        let name = format!("cluster of {}", request.scope.clone().unwrap_or_default().tenant_uid);
         let progress = Some(self.ensure(request.scope, v1::ResourceKind::Cluster, "cluster").await?);
-        Ok(v1::EnsureClusterResponse { progress, status: Some(v1::ClusterStatus::default()) })
+        Ok(v1::EnsureClusterResponse { progress, status: Some(v1::ClusterStatus { name, ..Default::default() }) })
     }
 
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
@@ -218,14 +252,30 @@ impl Cluster for Scripted {
         Ok(v1::EnsureAddonsResponse { progress })
     }
 
-    async fn kube_access(&self, _: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
-        Err(ProviderError::new(ErrorKind::Internal, "no class here has a stack"))
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
+        let uid = request.scope.unwrap_or_default().tenant_uid;
+        if !self.cloud.objects(&uid).contains(&v1::ResourceKind::Cluster) {
+            return Err(ProviderError::new(ErrorKind::Conflict, format!("{uid} has no cluster")));
+        }
+        let expire_time = std::time::SystemTime::now().checked_add(Duration::from_secs(600)).map(Into::into);
+        Ok(v1::KubeAccess { endpoint: uid, token: "token".into(), expire_time, ..Default::default() })
     }
 }
 
 #[async_trait]
 impl NodePool for Scripted {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Result<v1::EnsureNodePoolResponse> {
+        let (scope, spec) = (request.scope.clone().unwrap_or_default(), request.spec.unwrap_or_default());
+        let uid = scope.tenant_uid.replace('-', "");
+        let shared = !scope.host_cluster.is_empty();
+        let kept_apart = spec.role == format!("t-{uid}")
+            && spec.taints.iter().any(|taint| taint.key == "landlord.dev/tenant" && taint.value == uid);
+        if shared && !kept_apart {
+            self.cloud.violated(format!("a pool in a shared cluster is not kept apart: {spec:?}"));
+        }
+        if shared && request.cluster.unwrap_or_default().name != scope.host_cluster {
+            self.cloud.violated("the host cluster's status did not arrive".into());
+        }
         let progress = Some(self.ensure(request.scope, v1::ResourceKind::NodePool, "node-pool").await?);
         Ok(v1::EnsureNodePoolResponse { progress, status: Some(v1::NodePoolStatus::default()) })
     }

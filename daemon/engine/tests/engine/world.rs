@@ -12,9 +12,12 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    Direction, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    guardrails::Guardrails,
+    host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, NewTenant, RequestKey, StoreError, TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantStore, Wake,
+        Work, WorkStore,
     },
     tenant::SpecInput,
 };
@@ -24,7 +27,10 @@ use tempfile::TempDir;
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Cloud, Faults, Only, Scripted};
+use crate::{
+    cloud::{Cloud, Faults, Only, Scripted},
+    fences::Fences,
+};
 
 /// Between two looks of a test at the store.
 const LOOK: Duration = Duration::from_millis(10);
@@ -174,8 +180,10 @@ impl World {
         };
         let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
         let mortal = Mortal { store, life: Arc::clone(&life), cloud: Arc::clone(&cloud), shared: self.shared };
-        let providers = Only(Arc::new(Scripted { cloud, life, faults }));
-        let ports = EnginePorts { store: Arc::new(mortal), providers: Arc::new(providers), deployer: None };
+        let scripted = Arc::new(Scripted { cloud, life, faults });
+        let deployer: Arc<dyn Deployer> = Arc::new(Fences(Arc::clone(&scripted)));
+        let providers = Arc::new(Only(scripted));
+        let ports = EnginePorts { store: Arc::new(mortal), providers, deployer: Some(deployer) };
         let (engine, handle) = Engine::new(options, ports);
         let stop = CancellationToken::new();
         self.engines.spawn(engine.run(stop.clone()));
@@ -199,12 +207,44 @@ impl World {
 
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &TenantName) -> Operation {
-        let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
-        let spec = TenantSpec::parse(input).unwrap();
-        let new = NewTenant { name: name.clone(), spec, offer: offer(), request: request() };
+        self.order(NewTenant { name: name.clone(), spec: spec(), offer: offer(), hosts: None, request: request() })
+            .await
+    }
+
+    /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
+    pub(crate) async fn create_shared(&self, name: &TenantName, level: Level, grow: bool) -> Operation {
+        let growth = Growth { spec: spec(), offer: offer(), hosting: hosting(), host_clusters_max: 1 };
+        let hosts = HostSelector {
+            provider: "cloud".parse().unwrap(),
+            credentials: None,
+            region: "here".into(),
+            labels: BTreeMap::new(),
+            growth: grow.then_some(growth),
+        };
+        let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
+        self.order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() }).await
+    }
+
+    async fn order(&self, new: NewTenant) -> Operation {
         let accepted = self.store.create(new).await.unwrap();
         self.wake();
         accepted.operation
+    }
+
+    /// Orders a host cluster, or adopts one.
+    pub(crate) async fn create_host(&self, id: &str, adoption: Option<Adoption>) -> Operation {
+        let hosting = Hosting { adoption, ..hosting() };
+        let new = NewHost { id: id.parse().unwrap(), spec: spec(), offer: offer(), hosting, request: request() };
+        let accepted = self.store.create_host(new).await.unwrap();
+        self.wake();
+        accepted.operation
+    }
+
+    /// Has a delete go on without what can't be reached.
+    pub(crate) async fn force(&self, name: &TenantName) {
+        let delete = DeleteRequest { force: true, etag: None, request: request() };
+        self.store.delete(name, delete).await.unwrap();
+        self.wake();
     }
 
     /// Has a failed tenant retried.
@@ -245,6 +285,15 @@ impl World {
     }
 }
 
+fn spec() -> TenantSpec {
+    let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    TenantSpec::parse(input).unwrap()
+}
+
+fn hosting() -> Hosting {
+    Hosting { max_tenants: 5, drained: false, adoption: None }
+}
+
 fn request() -> RequestKey {
     RequestKey { request_id: None, request_hash: String::new() }
 }
@@ -263,5 +312,6 @@ fn offer() -> Offer {
         node_count: 1,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        guardrails: None,
     }
 }

@@ -16,16 +16,20 @@ use hyper_util::rt::TokioIo;
 use landlord_core::{
     Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, Residencies, Residency, State, Tenant,
     Timestamp,
+    host::HostRule,
     ports::{
-        Commit, KubeAccess, KubeCredentials, NewEvent, OperationEnd, ProviderHealth, ProviderKey, Providers,
-        TenantPatch, Wake, WorkStore,
+        Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
+        ProviderKey, Providers, TenantPatch, Wake, WorkStore,
     },
     tenant::TenantStatus,
 };
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
-    v1::{self, provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient},
+    v1::{
+        self, host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
+    },
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinHandle;
@@ -99,9 +103,16 @@ impl KubeAccess for Clusters {
         Ok(KubeCredentials {
             endpoint: "https://kube.example.com".into(),
             ca_pem: "PEM".into(),
-            token: "token-of-an-operator".into(),
-            expire_time: Timestamp(60_000),
+            identity: KubeIdentity::Token("token-of-an-operator".to_owned().into()),
+            expire_time: Some(Timestamp(60_000)),
         })
+    }
+
+    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let access = self.access(tenant).await?;
+        let identity = KubeIdentity::Token("token-of-a-customer".to_owned().into());
+        let kube = KubeCredentials { identity, expire_time: Some(Timestamp(0).after(duration)), ..access };
+        Ok(CustomerAccess { kube, namespace: format!("tenant-{}", tenant.name.tenant) })
     }
 }
 
@@ -118,6 +129,8 @@ pub fn class(regions: &[&str]) -> Class {
         node_count_max: 5,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        hosts: None,
+        guardrails: None,
     }
 }
 
@@ -148,7 +161,31 @@ fn over_there() -> Residency {
     }
 }
 
+/// The same with classes of the shared levels: `space` for namespaces in host clusters with the label
+/// `tier=shared`, `pool` for nodes in any.
+pub fn shared_catalog() -> Catalog {
+    let mut catalog = catalog();
+    let labels = [("tier".to_owned(), "shared".to_owned())].into();
+    let space = Class {
+        level: Level::Namespace,
+        credentials: String::new(),
+        machine_type: String::new(),
+        node_count: 0,
+        node_count_max: 0,
+        hosts: Some(HostRule { labels, grow: None }),
+        ..class(&["here"])
+    };
+    catalog.classes.insert("space".parse().unwrap(), space);
+    catalog.classes.insert("pool".parse().unwrap(), Class { level: Level::Node, ..class(&["here"]) });
+    catalog
+}
+
 impl Daemon {
+    /// A daemon that also offers shared levels.
+    pub async fn shared() -> Self {
+        Self::start().await.again(shared_catalog()).await
+    }
+
     pub async fn start() -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let path = folder.path().join("landlord.db");
@@ -207,6 +244,10 @@ impl Daemon {
 
     pub async fn tenants(&self) -> TenantServiceClient<Channel> {
         TenantServiceClient::new(self.channel().await).max_encoding_message_size(64 << 20)
+    }
+
+    pub async fn hosts(&self) -> HostClusterServiceClient<Channel> {
+        HostClusterServiceClient::new(self.channel().await)
     }
 
     pub async fn operations(&self) -> OperationsClient<Channel> {

@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use landlord_core::{Catalog, ClassName, ProviderName, ports::ProviderKey};
+use landlord_core::{
+    Catalog, Class, ClassName, Level, ProviderName,
+    catalog::CUSTOMER_PLACEHOLDER,
+    host::{GrowRule, TENANTS_MAX},
+    ports::ProviderKey,
+};
 use secrecy::SecretString;
 
 use super::{Config, Provider, print::is_secret};
@@ -168,22 +173,10 @@ fn check_classes(config: &Config, catalog: &mut Catalog, problems: &mut Vec<Stri
                 continue;
             }
         };
-        match config.providers.get(class.provider.as_str()) {
-            None => problems.push(format!("{at}.provider: providers.{} is not configured", class.provider)),
-            Some(provider) if !provider.credentials.contains_key(&class.credentials) => problems.push(format!(
-                "{at}.credentials: providers.{}.credentials.{} is not configured",
-                class.provider, class.credentials
-            )),
-            Some(_) => {}
-        }
-        if class.level != landlord_core::Level::Cluster {
-            problems.push(format!("{at}.level: only CLUSTER is served by this version"));
-        }
+        check_provider(config, &at, class, problems);
+        check_level(config, &at, class, problems);
         if class.regions.is_empty() {
             problems.push(format!("{at}.regions: name at least one region"));
-        }
-        if class.node_count == 0 || class.node_count > class.node_count_max {
-            problems.push(format!("{at}.node_count: must be 1 to node_count_max"));
         }
         if let Some(stack) = &class.stack
             && !config.deploy.stacks_dir.join(stack.as_str()).join("stack.yaml").is_file()
@@ -194,6 +187,93 @@ fn check_classes(config: &Config, catalog: &mut Catalog, problems: &mut Vec<Stri
             ));
         }
         catalog.classes.insert(class_name, class.clone());
+    }
+}
+
+fn check_provider(config: &Config, at: &str, class: &Class, problems: &mut Vec<String>) {
+    let (provider, scope) = (&class.provider, &class.credentials);
+    match config.providers.get(provider.as_str()) {
+        None => problems.push(format!("{at}.provider: providers.{provider} is not configured")),
+        // Of whatever host cluster is chosen.
+        Some(_) if scope.is_empty() && class.level.is_shared() => {}
+        Some(_) if scope.is_empty() => {
+            problems.push(format!("{at}.credentials: is missing; name a credential scope of providers.{provider}"));
+        }
+        Some(known) if !known.credentials.contains_key(scope) => {
+            problems.push(format!("{at}.credentials: providers.{provider}.credentials.{scope} is not configured"));
+        }
+        Some(_) => {}
+    }
+}
+
+/// What belongs to a level, and what does not.
+fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<String>) {
+    let level = class.level.as_str();
+    if class.level == Level::Namespace {
+        let sized = [
+            ("machine_type", !class.machine_type.is_empty()),
+            ("node_count", class.node_count > 0),
+            ("node_count_max", class.node_count_max > 0),
+            ("disk_size_gib", class.disk_size_gib > 0),
+        ];
+        for (key, _) in sized.iter().filter(|(_, set)| *set) {
+            problems.push(format!("{at}.{key}: a class of level {level} has no nodes of its own; leave it out"));
+        }
+    } else {
+        if class.machine_type.is_empty() {
+            problems.push(format!("{at}.machine_type: is missing; a class of level {level} needs one"));
+        }
+        if class.node_count == 0 || class.node_count > class.node_count_max {
+            problems.push(format!("{at}.node_count: must be 1 to node_count_max"));
+        }
+    }
+    if !class.level.is_shared() {
+        for (key, set) in [("hosts", class.hosts.is_some()), ("guardrails", class.guardrails.is_some())] {
+            if set {
+                problems.push(format!("{at}.{key}: is for the levels NODE and NAMESPACE; leave it out at {level}"));
+            }
+        }
+        return;
+    }
+    let group = class.guardrails.as_ref().and_then(|guardrails| guardrails.customer_group());
+    if let Some(group) = group.filter(|group| !group.as_str().contains(CUSTOMER_PLACEHOLDER)) {
+        problems.push(format!(
+            "{at}.guardrails.customer_group: {group:?} would get rights in every customer's namespace; write \
+             {CUSTOMER_PLACEHOLDER} where the customer's id belongs",
+            group = group.as_str()
+        ));
+    }
+    if let Some(grow) = class.hosts.as_ref().and_then(|hosts| hosts.grow.as_ref()) {
+        check_grow(config, &format!("{at}.hosts.grow"), class, grow, problems);
+    }
+}
+
+/// A host cluster that a class orders must be one that it can then choose.
+fn check_grow(config: &Config, at: &str, class: &Class, grow: &GrowRule, problems: &mut Vec<String>) {
+    if !(1..=TENANTS_MAX).contains(&grow.max_tenants) {
+        problems.push(format!("{at}.max_tenants: must be 1 to {TENANTS_MAX}, not {}", grow.max_tenants));
+    }
+    if grow.host_clusters_max == 0 {
+        problems
+            .push(format!("{at}.host_clusters_max: must be at least 1; leave `grow` out for a fleet of fixed size"));
+    }
+    let name = grow.class.as_str();
+    let Some(of) = config.classes.get(name) else {
+        return problems.push(format!("{at}.class: classes.{name} is not configured"));
+    };
+    if of.level.is_shared() {
+        let level = of.level.as_str();
+        problems
+            .push(format!("{at}.class: classes.{name} is of level {level}; a host cluster needs one of level CLUSTER"));
+    }
+    if of.provider != class.provider {
+        problems.push(format!("{at}.class: classes.{name} is of provider {}, not {}", of.provider, class.provider));
+    }
+    if !class.credentials.is_empty() && of.credentials != class.credentials {
+        problems.push(format!("{at}.class: classes.{name} has other credentials, so this class could not choose it"));
+    }
+    for region in class.regions.iter().filter(|region| !of.regions.contains(region)) {
+        problems.push(format!("{at}.class: classes.{name} is not offered in {region}"));
     }
 }
 

@@ -6,7 +6,7 @@ use super::Loaded;
 
 const MASK: &str = "\"********\"";
 /// Parts of key names whose values are never shown. Paths to secret files may be seen.
-const SECRET_WORDS: [&str; 5] = ["secret", "token", "password", "private_key", "access_key"];
+const SECRET_WORDS: [&str; 6] = ["secret", "token", "password", "private_key", "access_key", "kubeconfig"];
 
 /// One line for each value: `key = value  # origin`.
 #[must_use]

@@ -165,6 +165,7 @@ async fn settings_that_are_refused() {
     let error = plugin.start().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
     assert!(error.message.contains("colour"), "{error}");
+    assert!(plugin.health().detail.contains("colour"), "{:?}", plugin.health());
 }
 
 #[tokio::test]
@@ -210,4 +211,34 @@ async fn calls_that_are_given_up_tear_no_frame() {
     call(&plugin).await.unwrap();
     assert_eq!(plugin.describe(v1::DescribeRequest {}).await.unwrap().name, "fake");
     assert_eq!(plugin.health().restarts, 0);
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_do_not_pile_up_without_end() {
+    let world = World::new();
+    let plugin = world.fake("default", json!([]));
+    plugin.start().await.unwrap();
+    let long = || v1::EnsureNetworkRequest { parameters_json: "x".repeat(15 << 20), ..network("t2") };
+    for _ in 0..4 {
+        let mut call = Box::pin(plugin.ensure_network(long()));
+        assert!(futures::poll!(&mut call).is_pending());
+    }
+    let mut one_more = Box::pin(plugin.ensure_network(long()));
+    let std::task::Poll::Ready(Err(refused)) = futures::poll!(&mut one_more) else { panic!("more than 64 MiB wait") };
+    assert_eq!(refused.kind, ErrorKind::Transient);
+    assert!(plugin.health().detail.contains("read nothing any more"), "{:?}", plugin.health());
+    call(&plugin).await.unwrap();
+}
+
+#[tokio::test]
+async fn errors_without_end_are_cut() {
+    let world = World::new();
+    let texts = "é".repeat(100_000);
+    let error = json!({"kind": "INVALID", "message": texts, "code": texts, "remedy": texts});
+    let plugin = world.fake("default", json!([{"method": "EnsureNetwork", "action": {"error": error}}]));
+    let error = call(&plugin).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    for (text, bytes_max) in [(&error.message, 4_096), (&error.remedy, 4_096), (&error.code, 256)] {
+        assert!(text.len() == bytes_max && text.starts_with('é'), "{} bytes", text.len());
+    }
 }

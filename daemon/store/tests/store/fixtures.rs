@@ -55,6 +55,7 @@ pub(crate) fn offer() -> Offer {
         node_count: 2,
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
+        guardrails: None,
     }
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn keyed(hash: &str) -> RequestKey {
 }
 
 pub(crate) fn new(name: &TenantName, request: RequestKey) -> NewTenant {
-    NewTenant { name: name.clone(), spec: spec(), offer: offer(), request }
+    NewTenant { name: name.clone(), spec: spec(), offer: offer(), hosts: None, request }
 }
 
 pub(crate) fn update(spec: TenantSpec) -> Change {

@@ -44,6 +44,14 @@ pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Res
     Ok(Some(cluster))
 }
 
+/// Describes the shared cluster that the tenant lives in: not the tenant's, so its markers are not
+/// asked for, and nothing but node groups may be made in it.
+pub(crate) async fn find_shared(aws: &Clients, names: &Names) -> Result<Option<Cluster>> {
+    let name = names.home();
+    let answer = aws.eks.describe_cluster().name(name).send().await;
+    Ok(answer.map_err(failed(action::DESCRIBE_CLUSTER, name)).or_absent()?.and_then(|a| a.cluster))
+}
+
 /// Makes the control plane be as the parameters say.
 pub(crate) async fn ensure(
     aws: &Clients,

@@ -16,7 +16,7 @@ use crate::{
     error::{Result, failed},
     leftovers,
     names::Names,
-    network,
+    network, node_pool,
 };
 
 /// Resources of one page, the most that the tagging API gives.
@@ -51,6 +51,13 @@ async fn by_name(aws: &Clients, scope: &v1::Scope, found: &mut Found) -> Result<
     }
     if let Some(cluster) = cluster::find_own(aws, scope, &names).await? {
         add(cluster::owned(scope, &cluster));
+    }
+    if names.is_shared() {
+        // Its pool; the leftovers of a shared cluster are the host's.
+        for pool in node_pool::observe(aws, scope, &names.shared_pool_role()).await?.1 {
+            add(pool);
+        }
+        return Ok(());
     }
     for leftover in leftovers::observe(aws, scope).await?.1 {
         add(leftover);

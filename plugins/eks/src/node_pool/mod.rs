@@ -27,7 +27,7 @@ use crate::{
 const POLL_S: i64 = 10;
 
 async fn find(aws: &Clients, names: &Names, name: &str) -> Result<Option<Nodegroup>> {
-    let answer = aws.eks.describe_nodegroup().cluster_name(names.cluster()).nodegroup_name(name).send().await;
+    let answer = aws.eks.describe_nodegroup().cluster_name(names.home()).nodegroup_name(name).send().await;
     Ok(answer.map_err(failed(action::DESCRIBE_NODEGROUP, name)).or_absent()?.and_then(|a| a.nodegroup))
 }
 
@@ -46,7 +46,9 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
     let names = Names::new(wanted.scope)?;
     let name = names::node_group(&wanted.spec.role)?;
     let mut network = wanted.network.clone();
-    if let Some(outcome) = fit_disk(aws, wanted, &mut network).await? {
+    if names.is_shared() {
+        refuse_own_disk(wanted, &network)?;
+    } else if let Some(outcome) = fit_disk(aws, wanted, &mut network).await? {
         return Ok((outcome, None));
     }
     let pending = |detail: String| Ok((progress::pending(POLL_S, detail), None));
@@ -77,6 +79,18 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
         }
         None => Err(incomplete(action::DESCRIBE_NODEGROUP, "the status")),
     }
+}
+
+/// The launch template of a shared cluster is not the tenant's to change.
+fn refuse_own_disk(wanted: Wanted<'_>, network: &v1::NetworkStatus) -> Result<()> {
+    let asked = wanted.spec.disk_size_gib;
+    let present = network.attributes.get("node_disk_gib").map_or("its own size", String::as_str);
+    if asked == 0 || present == asked.to_string() {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "nodes in a shared cluster have its disks ({present} GiB), not {asked} GiB; leave disk_size_gib out of the class"
+    )))
 }
 
 /// A pool that asks for another disk than the launch template has changes the template first.
@@ -153,7 +167,7 @@ async fn create(
     let request = aws
         .eks
         .create_nodegroup()
-        .cluster_name(names.cluster())
+        .cluster_name(names.home())
         .nodegroup_name(name)
         .node_role(cluster::attribute(network, "node_role_arn")?)
         .set_subnets(Some(subnets(network)))
@@ -212,7 +226,7 @@ async fn change(
     let request = aws
         .eks
         .update_nodegroup_version()
-        .cluster_name(names.cluster())
+        .cluster_name(names.home())
         .nodegroup_name(name)
         .set_version(older.then(|| cluster_version.to_owned()))
         .client_request_token(names.token("node-pool-version", format_args!("{name}/{cluster_version}/{version}")))
@@ -242,7 +256,7 @@ async fn change_config(
     let request = aws
         .eks
         .update_nodegroup_config()
-        .cluster_name(names.cluster())
+        .cluster_name(names.home())
         .nodegroup_name(name)
         .scaling_config(size)
         .set_labels(labels)
@@ -284,7 +298,7 @@ fn taint_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateTai
 
 /// False if the group is gone already.
 async fn begin_delete(aws: &Clients, names: &Names, name: &str) -> Result<bool> {
-    let request = aws.eks.delete_nodegroup().cluster_name(names.cluster()).nodegroup_name(name);
+    let request = aws.eks.delete_nodegroup().cluster_name(names.home()).nodegroup_name(name);
     match request.send().await.map_err(failed(action::DELETE_NODEGROUP, name)) {
         Ok(_) => Ok(true),
         Err(error) if error.is_absent() => Ok(false),

@@ -29,14 +29,15 @@ fn owned(scope: &v1::Scope, group: &Nodegroup) -> v1::OwnedObject {
 /// absent or a stranger's.
 async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<Nodegroup>> {
     let mut found = Vec::new();
-    if cluster::find_own(aws, scope, names).await?.is_none() {
+    // A shared cluster is not the tenant's; its pools in there are, by their markers.
+    if !names.is_shared() && cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
     }
     let mut wanted = Vec::new();
     if role.is_empty() {
-        let mut pages = aws.eks.list_nodegroups().cluster_name(names.cluster()).into_paginator().items().send();
+        let mut pages = aws.eks.list_nodegroups().cluster_name(names.home()).into_paginator().items().send();
         while let Some(name) = pages.next().await {
-            let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.cluster())).or_absent()? else {
+            let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.home())).or_absent()? else {
                 break;
             };
             wanted.push(name);

@@ -4,6 +4,7 @@ pub(crate) mod accepting;
 pub(crate) mod claiming;
 pub(crate) mod committing;
 pub(crate) mod ending;
+pub(crate) mod hosting;
 pub(crate) mod reading;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
@@ -61,6 +62,17 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            hosting: a_host_cluster_is_work_like_a_tenant_and_no_tenant;
+            hosting: a_host_cluster_and_a_tenant_may_share_an_id;
+            hosting: host_clusters_in_pages_each_once;
+            hosting: creates_at_once_never_overfill;
+            hosting: a_customers_tenants_are_spread_and_take_their_hosts_account;
+            hosting: a_drained_host_cluster_takes_nobody;
+            hosting: a_host_cluster_in_use_stays;
+            hosting: a_host_cluster_that_is_leaving_takes_nobody;
+            hosting: a_tenant_that_goes_makes_room;
+            hosting: a_full_fleet_grows_once_for_those_who_wait;
+            hosting: a_tenants_work_shows_its_host_cluster;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

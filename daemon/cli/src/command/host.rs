@@ -1,0 +1,163 @@
+//! Host clusters: looked at, ordered and adopted from files, drained.
+
+use std::fmt::Write as _;
+
+use landlord_proto::{
+    google::longrunning::{GetOperationRequest, Operation},
+    v1,
+};
+use serde_json::Value;
+use tonic::Code;
+
+use super::{describe, get::all_tenants};
+use crate::{
+    arguments::Output,
+    client::Client,
+    error::Error,
+    file::HostFile,
+    output::{self, Column, age, text},
+};
+
+/// Items of a page.
+const PAGE: i32 = 500;
+
+pub(super) const HOST: &[Column<'_>] = &[
+    ("NAME", false, |host| text(host, "name").split('/').nth(1).unwrap_or_default().to_owned()),
+    ("STATE", false, |host| text(host, "state")),
+    ("TENANTS", false, |host| format!("{}/{}", text(host, "tenantCount"), text(host, "maxTenants"))),
+    ("FREE", false, |host| text(host, "freeCount")),
+    ("DRAINED", false, |host| text(host, "drained")),
+    ("PROVIDER", false, |host| text(host, "provider")),
+    ("REGION", false, |host| text(host, "region")),
+    ("CLASS", true, |host| if host["adoption"].is_object() { "(adopted)".into() } else { text(host, "class") }),
+    ("ACCOUNT", true, |host| text(host, "account")),
+    ("UID", true, |host| text(host, "uid")),
+    ("AGE", false, |host| age(host, "createTime")),
+];
+
+/// One host cluster.
+pub(super) async fn get(client: &mut Client, name: &str) -> Result<v1::HostCluster, Error> {
+    let request = v1::GetHostClusterRequest { name: name.to_owned() };
+    Ok(client.hosts.get_host_cluster(request).await?.into_inner())
+}
+
+pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
+    let (mut items, mut page_token) = (Vec::<Value>::new(), String::new());
+    loop {
+        let request = v1::ListHostClustersRequest { page_size: PAGE, page_token };
+        let page = client.hosts.list_host_clusters(request).await?.into_inner();
+        for host in &page.host_clusters {
+            items.push(output::json(host)?);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if items.is_empty() {
+        super::remark("no host clusters found");
+    }
+    output::items(form, &items, HOST, false)
+}
+
+pub(super) async fn drain(client: &mut Client, name: String, resume: bool, etag: String) -> Result<(), Error> {
+    let request = v1::DrainHostClusterRequest { name, etag, resume };
+    let host = client.hosts.drain_host_cluster(request).await?.into_inner();
+    let done = if host.drained { "drained" } else { "takes new tenants" };
+    output::print(&format!("{} {done}; {} tenants live there", host.name, host.tenant_count))
+}
+
+/// Who lives there, and what is free.
+pub(super) async fn describe(client: &mut Client, name: &str) -> Result<(), Error> {
+    let host = get(client, name).await?;
+    let request = GetOperationRequest { name: host.latest_operation.clone() };
+    let operation = client.operations.get_operation(request).await?.into_inner();
+    let tenants = all_tenants(client, "customers/-", &format!("host_cluster = \"{name}\"")).await?;
+    output::print(&told(&host, &operation, &tenants))
+}
+
+fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> String {
+    let mut told = String::new();
+    // Writing into a String cannot fail.
+    let _ = writeln!(told, "Name:        {}", host.name);
+    let _ = writeln!(told, "UID:         {}", host.uid);
+    let _ = writeln!(told, "State:       {}", host.state().as_str_name());
+    let origin = match &host.adoption {
+        Some(adoption) if adoption.cluster_name.is_empty() => "adopted".to_owned(),
+        Some(adoption) => format!("adopted, cluster {}", adoption.cluster_name),
+        None => format!("class {}", host.class),
+    };
+    let _ = writeln!(told, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
+    let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if !labels.is_empty() {
+        let _ = writeln!(told, "Labels:      {}", labels.join(", "));
+    }
+    let drained = if host.drained { ", drained" } else { "" };
+    let _ = writeln!(
+        told,
+        "Tenants:     {} of {}; takes {} more{drained}",
+        host.tenant_count, host.max_tenants, host.free_count
+    );
+    describe::about_conditions(&mut told, &host.conditions);
+    for tenant in tenants {
+        let placement = &tenant["placement"];
+        let _ = writeln!(
+            told,
+            "  {:<40} {:<10} {:<12} {}",
+            text(tenant, "name"),
+            text(placement, "level"),
+            text(tenant, "state"),
+            text(&placement["guardrails"], "namespace")
+        );
+    }
+    describe::about_operation(&mut told, operation);
+    told
+}
+
+/// Orders or adopts a host cluster that does not exist; one that exists as described is left alone.
+pub(super) async fn apply(
+    client: &mut Client,
+    wanted: HostFile,
+    request_id: String,
+    validate_only: bool,
+) -> Result<(&'static str, Option<String>), Error> {
+    let request = v1::GetHostClusterRequest { name: wanted.host_cluster.name.clone() };
+    match client.hosts.get_host_cluster(request).await {
+        Ok(answer) => {
+            let current = answer.into_inner();
+            return match changed(&current, &wanted.host_cluster) {
+                fields if fields.is_empty() => Ok(("unchanged", Some(current.latest_operation))),
+                fields => Err(Error::Usage(format!(
+                    "{} can't be changed ({} differ); order another one and drain this one",
+                    current.name,
+                    fields.join(", ")
+                ))),
+            };
+        }
+        // A name that the daemon refuses: create tells all that is wrong at once.
+        Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {}
+        Err(status) => return Err(status.into()),
+    }
+    let (host_cluster_id, host_cluster) = (wanted.id, Some(wanted.host_cluster));
+    if host_cluster.as_ref().is_some_and(|host| host.adoption.is_some()) {
+        let request = v1::AdoptHostClusterRequest { host_cluster_id, host_cluster, request_id, validate_only };
+        let operation = client.hosts.adopt_host_cluster(request).await?.into_inner();
+        return Ok(("adopted", Some(operation.name)));
+    }
+    let request = v1::CreateHostClusterRequest { host_cluster_id, host_cluster, request_id, validate_only };
+    Ok(("created", Some(client.hosts.create_host_cluster(request).await?.into_inner().name)))
+}
+
+fn changed(current: &v1::HostCluster, wanted: &v1::HostCluster) -> Vec<&'static str> {
+    // What the file leaves out has its default, which the daemon has filled in.
+    let differs = [
+        ("labels", current.labels != wanted.labels),
+        ("class", current.class != wanted.class),
+        ("region", !wanted.region.is_empty() && current.region != wanted.region),
+        ("nodeCount", current.node_count != wanted.node_count),
+        ("maxTenants", wanted.max_tenants != 0 && current.max_tenants != wanted.max_tenants),
+        ("deletionProtection", current.deletion_protection != wanted.deletion_protection),
+        ("adoption", current.adoption != wanted.adoption),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+}

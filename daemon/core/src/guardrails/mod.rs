@@ -1,0 +1,372 @@
+//! What fences a tenant that shares a cluster with others: limits, networks, identities, and its place there.
+//!
+//! Values only, checked when they are parsed. How they become Kubernetes objects is the deploy stage's; which host
+//! cluster a tenant lives on is the engine's.
+
+mod words;
+
+use serde::{Deserialize, Serialize};
+pub use words::{Cidr, CustomerGroup, InvalidGuardrail, PodSecurityVersion, PoolLabel, TenantNamespace};
+
+use crate::{TenantUid, guardrails::words::invalid};
+
+/// Largest figure of a quota that is counted in units; far above any offer, far below what a Kubernetes quantity holds.
+const COUNT_MAX: u32 = 1_000_000;
+/// Most CIDRs of one list: a NetworkPolicy peer with some hundred exceptions slows every data plane down.
+const CIDRS_MAX: usize = 64;
+
+/// How much a tenant may take of a shared cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quota {
+    /// Processor time that pods may request together, thousandths of a core.
+    pub cpu_request_milli: u32,
+    /// Processor time that pods may be limited to together, thousandths of a core; 0: no limit, pods take what is idle.
+    pub cpu_limit_milli: u32,
+    /// Memory that pods may request together, MiB.
+    pub memory_request_mib: u32,
+    /// Memory that pods may be limited to together, MiB. Every container has a limit.
+    pub memory_limit_mib: u32,
+    /// Volumes together, GiB.
+    pub storage_gib: u32,
+    /// Nodes' own disks (logs, scratch space, writable layers) together, GiB.
+    pub ephemeral_storage_gib: u32,
+    /// Volume claims.
+    pub claims: u32,
+    /// Pods that have not ended.
+    pub pods: u32,
+    /// Services.
+    pub services: u32,
+    /// Secrets, Helm's records among them.
+    pub secrets: u32,
+    /// ConfigMaps.
+    pub config_maps: u32,
+    /// Objects of each other kind that a tenant's accounts may make: workloads, jobs, routes, accounts.
+    pub objects: u32,
+}
+
+impl Default for Quota {
+    /// Room for the shipped stack, with what an upgrade needs on top.
+    fn default() -> Self {
+        Self {
+            cpu_request_milli: 4_000,
+            cpu_limit_milli: 0,
+            memory_request_mib: 12 * 1024,
+            memory_limit_mib: 24 * 1024,
+            storage_gib: 500,
+            ephemeral_storage_gib: 64,
+            claims: 20,
+            pods: 40,
+            services: 30,
+            secrets: 100,
+            config_maps: 60,
+            objects: 60,
+        }
+    }
+}
+
+/// What fences a tenant's namespace on a shared cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "GuardrailsInput", into = "GuardrailsInput")]
+pub struct Guardrails(GuardrailsInput);
+
+/// [`Guardrails`] as written in a configuration; becomes one by `TryFrom`, which checks them together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardrailsInput {
+    /// How much it may take.
+    pub quota: Quota,
+    /// Services of type `LoadBalancer`. 0: none, and the stack's own are not made.
+    pub load_balancers: u32,
+    /// Where load balancers' traffic and health checks come from besides the internet: their subnets.
+    pub load_balancer_cidrs: Vec<Cidr>,
+    /// Whether pods may open connections to the internet.
+    pub internet_egress: bool,
+    /// What they may not reach even so: pods, services, nodes and VPC of the host cluster, other private networks.
+    /// The clouds' metadata addresses are always added.
+    pub blocked_cidrs: Vec<Cidr>,
+    /// Where names are resolved besides the pods of `kube-system`: a node-local cache such as `169.254.20.10/32`.
+    pub dns_cidrs: Vec<Cidr>,
+    /// The customer's people; they get the rights of the customer's account.
+    pub customer_group: Option<CustomerGroup>,
+    /// Version of Pod Security `restricted`.
+    pub pod_security_version: PodSecurityVersion,
+}
+
+/// Private networks: RFC 1918, RFC 6598 (carriers and clouds' pods), RFC 4193.
+const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
+/// Where clouds serve machines' credentials. Not the whole link-local range: DNS caches and token agents live there.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>,
+/// <https://cloud.google.com/compute/docs/metadata/querying-metadata>,
+/// <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
+const METADATA: [&str; 4] = ["169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128", "168.63.129.16/32"];
+
+fn known(cidrs: &[&str]) -> Vec<Cidr> {
+    cidrs.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+impl Default for GuardrailsInput {
+    fn default() -> Self {
+        Self {
+            quota: Quota::default(),
+            load_balancers: 0,
+            load_balancer_cidrs: Vec::new(),
+            internet_egress: true,
+            blocked_cidrs: known(&PRIVATE),
+            dns_cidrs: Vec::new(),
+            customer_group: None,
+            pod_security_version: PodSecurityVersion::default(),
+        }
+    }
+}
+
+impl Default for Guardrails {
+    fn default() -> Self {
+        Self(GuardrailsInput::default()).with_metadata()
+    }
+}
+
+impl TryFrom<GuardrailsInput> for Guardrails {
+    type Error = InvalidGuardrail;
+
+    fn try_from(input: GuardrailsInput) -> Result<Self, InvalidGuardrail> {
+        let quota = &input.quota;
+        let needed = [
+            ("cpu_request_milli", quota.cpu_request_milli),
+            ("memory_request_mib", quota.memory_request_mib),
+            ("memory_limit_mib", quota.memory_limit_mib),
+            ("ephemeral_storage_gib", quota.ephemeral_storage_gib),
+            ("pods", quota.pods),
+        ];
+        for (what, value) in needed {
+            if value == 0 {
+                return Err(invalid(what, "0", "must be at least 1: nothing could run"));
+            }
+        }
+        let counts = [
+            ("claims", quota.claims),
+            ("pods", quota.pods),
+            ("services", quota.services),
+            ("secrets", quota.secrets),
+            ("config_maps", quota.config_maps),
+            ("objects", quota.objects),
+            ("storage_gib", quota.storage_gib),
+            ("ephemeral_storage_gib", quota.ephemeral_storage_gib),
+            ("load_balancers", input.load_balancers),
+        ];
+        for (what, value) in counts {
+            if value > COUNT_MAX {
+                return Err(invalid(what, &value.to_string(), "must be at most 1000000"));
+            }
+        }
+        if quota.memory_request_mib > quota.memory_limit_mib {
+            let value = quota.memory_request_mib.to_string();
+            return Err(invalid("memory_request_mib", &value, "must not be above memory_limit_mib"));
+        }
+        for (what, cidrs) in [
+            ("blocked_cidrs", &input.blocked_cidrs),
+            ("load_balancer_cidrs", &input.load_balancer_cidrs),
+            ("dns_cidrs", &input.dns_cidrs),
+        ] {
+            if cidrs.len() > CIDRS_MAX {
+                return Err(invalid(what, &cidrs.len().to_string(), "must be at most 64"));
+            }
+        }
+        if let Some(all) = input.blocked_cidrs.iter().find(|cidr| cidr.prefix() == 0) {
+            let problem = "blocks every address: set internet_egress to false instead";
+            return Err(invalid("blocked_cidrs", &all.to_string(), problem));
+        }
+        Ok(Self(input).with_metadata())
+    }
+}
+
+impl From<Guardrails> for GuardrailsInput {
+    fn from(guardrails: Guardrails) -> Self {
+        guardrails.0
+    }
+}
+
+impl Guardrails {
+    /// How much the tenant may take.
+    #[must_use]
+    pub fn quota(&self) -> &Quota {
+        &self.0.quota
+    }
+
+    /// Most Services of type `LoadBalancer`.
+    #[must_use]
+    pub fn load_balancers(&self) -> u32 {
+        self.0.load_balancers
+    }
+
+    /// Subnets of load balancers.
+    #[must_use]
+    pub fn load_balancer_cidrs(&self) -> &[Cidr] {
+        &self.0.load_balancer_cidrs
+    }
+
+    /// Whether pods may open connections to the internet.
+    #[must_use]
+    pub fn internet_egress(&self) -> bool {
+        self.0.internet_egress
+    }
+
+    /// What pods never reach, sorted, without blocks that lie in another one. Metadata addresses are among them.
+    #[must_use]
+    pub fn blocked_cidrs(&self) -> &[Cidr] {
+        &self.0.blocked_cidrs
+    }
+
+    /// Where names are resolved besides the pods of `kube-system`.
+    #[must_use]
+    pub fn dns_cidrs(&self) -> &[Cidr] {
+        &self.0.dns_cidrs
+    }
+
+    /// The customer's people.
+    #[must_use]
+    pub fn customer_group(&self) -> Option<&CustomerGroup> {
+        self.0.customer_group.as_ref()
+    }
+
+    /// Version of Pod Security `restricted`.
+    #[must_use]
+    pub fn pod_security_version(&self) -> PodSecurityVersion {
+        self.0.pod_security_version
+    }
+
+    /// Blocks more addresses: what is known of a host cluster's pods, services, nodes and VPC.
+    #[must_use]
+    pub fn blocking(mut self, cidrs: &[Cidr]) -> Self {
+        // A block of everything is no block of something; it would make the policy invalid.
+        self.0.blocked_cidrs.extend(cidrs.iter().filter(|cidr| cidr.prefix() > 0));
+        self.with_metadata()
+    }
+
+    fn with_metadata(mut self) -> Self {
+        let mut all = std::mem::take(&mut self.0.blocked_cidrs);
+        all.extend(known(&METADATA));
+        // The larger block comes first, so that what lies in it is dropped.
+        all.sort_by_key(|cidr| (cidr.address().is_ipv6(), cidr.prefix(), cidr.address()));
+        for cidr in all {
+            if !self.0.blocked_cidrs.iter().any(|larger| larger.contains(cidr)) {
+                self.0.blocked_cidrs.push(cidr);
+            }
+        }
+        self.0.blocked_cidrs.sort();
+        self
+    }
+}
+
+/// How a tenant is kept apart on a shared cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "level")]
+pub enum Isolation {
+    /// A fenced namespace; its pods share nodes with other tenants'.
+    Namespace,
+    /// The same, and nodes of its own.
+    Node {
+        /// Label and taint of those nodes.
+        pool: PoolLabel,
+    },
+}
+
+/// Where a tenant lives on a shared cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Its namespace, which holds everything of it.
+    pub namespace: TenantNamespace,
+    /// How it is kept apart.
+    pub isolation: Isolation,
+    /// What fences it.
+    #[serde(default)]
+    pub guardrails: Guardrails,
+}
+
+impl Place {
+    /// At the level NAMESPACE.
+    #[must_use]
+    pub fn namespace(uid: TenantUid, guardrails: Guardrails) -> Self {
+        Self { namespace: TenantNamespace::of(uid), isolation: Isolation::Namespace, guardrails }
+    }
+
+    /// At the level NODE, on the pool that is labelled with the tenant's uid.
+    #[must_use]
+    pub fn node(uid: TenantUid, guardrails: Guardrails) -> Self {
+        let isolation = Isolation::Node { pool: PoolLabel::of(uid) };
+        Self { namespace: TenantNamespace::of(uid), isolation, guardrails }
+    }
+
+    /// The label and taint of the tenant's own nodes, if it has any.
+    #[must_use]
+    pub fn pool(&self) -> Option<&PoolLabel> {
+        match &self.isolation {
+            Isolation::Namespace => None,
+            Isolation::Node { pool } => Some(pool),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(value: serde_json::Value) -> Result<Guardrails, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_said_is_the_default_and_survives_a_round_trip() {
+        let parsed = parse(json!({})).unwrap();
+        assert_eq!(parsed, Guardrails::default());
+        assert_eq!(parse(serde_json::to_value(&parsed).unwrap()).unwrap(), parsed);
+        assert_eq!((parsed.load_balancers(), parsed.internet_egress()), (0, true));
+    }
+
+    #[test]
+    fn metadata_is_always_blocked_once() {
+        let blocked =
+            |value| -> Vec<String> { parse(value).unwrap().blocked_cidrs().iter().map(ToString::to_string).collect() };
+        let default = blocked(json!({}));
+        assert!(default.contains(&"169.254.169.254/32".to_owned()), "{default:?}");
+        assert!(default.contains(&"fc00::/7".to_owned()) && !default.contains(&"fd00:ec2::254/128".to_owned()));
+        let none = blocked(json!({ "blocked_cidrs": [] }));
+        assert_eq!(none, ["168.63.129.16/32", "169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128"]);
+        let wider =
+            Guardrails::default().blocking(&["10.1.0.0/16".parse().unwrap(), "203.0.113.0/24".parse().unwrap()]);
+        let wider: Vec<String> = wider.blocked_cidrs().iter().map(ToString::to_string).collect();
+        assert!(wider.contains(&"203.0.113.0/24".to_owned()) && !wider.contains(&"10.1.0.0/16".to_owned()));
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        let cases = [
+            (json!({ "nope": 1 }), "nope"),
+            (json!({ "quota": { "nope": 1 } }), "nope"),
+            (json!({ "quota": { "pods": 0 } }), "nothing could run"),
+            (json!({ "quota": { "memory_request_mib": 9, "memory_limit_mib": 8 } }), "above memory_limit_mib"),
+            (json!({ "quota": { "claims": 1_000_001 } }), "at most 1000000"),
+            (json!({ "blocked_cidrs": ["0.0.0.0/0"] }), "internet_egress"),
+            (json!({ "blocked_cidrs": ["10.0.0.1/8"] }), "bits set"),
+            (json!({ "customer_group": "system:masters" }), "own groups"),
+            (json!({ "pod_security_version": "latest" }), "pinned"),
+        ];
+        for (case, part) in cases {
+            let told = parse(case.clone()).unwrap_err();
+            assert!(told.contains(part), "{case}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_stored_and_read() {
+        let uid = TenantUid(uuid::Uuid::from_u128(7));
+        let place = Place::node(uid, Guardrails::default());
+        let text = serde_json::to_value(&place).unwrap();
+        assert_eq!(text["isolation"], json!({ "level": "node", "pool": "00000000000000000000000000000007" }));
+        assert_eq!(serde_json::from_value::<Place>(text).unwrap(), place);
+        assert_eq!(Place::namespace(uid, Guardrails::default()).pool(), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! Orders of host clusters, and the choice of one for a tenant, as tables.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use landlord_core::{
+    Candidate, Catalog, Class, HostRef, HostSelector, Level, Offer, State, TenantUid,
+    host::{Choice, GrowRule, HostInput, HostRule, TENANTS_DEFAULT, choose, parse},
+};
+use proptest::prelude::*;
+
+fn labels(of: &[(&str, &str)]) -> BTreeMap<String, String> {
+    of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
+    Candidate {
+        host: HostRef { uid: TenantUid(uuid::Uuid::nil()), id: id.parse().unwrap() },
+        provider: "cloud".parse().unwrap(),
+        credentials: "main".into(),
+        account: "1".into(),
+        region: "here".into(),
+        labels: labels(&[("tier", "gold")]),
+        state: State::Ready,
+        leaving: false,
+        drained: false,
+        max_tenants: 10,
+        tenants,
+        of_customer,
+    }
+}
+
+fn wanted() -> HostSelector {
+    HostSelector {
+        provider: "cloud".parse().unwrap(),
+        credentials: None,
+        region: "here".into(),
+        labels: labels(&[("tier", "gold")]),
+        growth: None,
+    }
+}
+
+fn chosen(candidates: &[Candidate]) -> String {
+    match choose(candidates, &wanted()) {
+        Choice::Host(host) => host.host.id.to_string(),
+        Choice::Grow(_) => panic!("grows"),
+        Choice::Full(why) => why,
+    }
+}
+
+#[test]
+fn ready_ones_come_first_then_the_customers_spread_then_the_load() {
+    let pending = |id: &str| Candidate { state: State::Provisioning, ..host(id, 0, 0) };
+    let small = |id: &str, tenants| Candidate { max_tenants: 4, ..host(id, tenants, 0) };
+    let cases = [
+        (vec![host("a", 3, 0), host("b", 2, 0)], "b"),
+        (vec![host("a", 1, 1), host("b", 9, 0)], "b"),
+        (vec![host("a", 1, 1), host("b", 0, 1)], "b"),
+        (vec![pending("a"), host("b", 9, 5)], "b"),
+        (vec![pending("a"), host("b", 10, 0)], "a"),
+        // Load is a part of what fits, not a number.
+        (vec![small("a", 3), host("b", 5, 0)], "b"),
+        (vec![host("b", 2, 0), host("a", 2, 0)], "a"),
+    ];
+    for (candidates, expected) in cases {
+        assert_eq!(chosen(&candidates), expected, "{candidates:#?}");
+    }
+}
+
+#[test]
+fn what_does_not_match_or_takes_nobody_is_left_out_with_its_reason() {
+    let full = chosen(&[host("a", 10, 0)]);
+    assert!(full.contains("a: it is full with 10 tenants"), "{full}");
+    let drained = chosen(&[Candidate { drained: true, ..host("a", 0, 0) }]);
+    assert!(drained.contains("a: it is drained"), "{drained}");
+    let failed = chosen(&[Candidate { state: State::Failed, ..host("a", 0, 0) }]);
+    assert!(failed.contains("it is FAILED"), "{failed}");
+    let leaving = chosen(&[Candidate { leaving: true, ..host("a", 0, 0) }]);
+    assert!(leaving.contains("being removed"), "{leaving}");
+    let others = [
+        Candidate { provider: "sky".parse().unwrap(), ..host("a", 0, 0) },
+        Candidate { region: "there".into(), ..host("b", 0, 0) },
+        Candidate { labels: BTreeMap::new(), ..host("c", 0, 0) },
+    ];
+    assert_eq!(chosen(&others), "there is no host cluster of cloud in here with tier=gold");
+    let scoped = HostSelector { credentials: Some("other".into()), ..wanted() };
+    assert!(host("a", 0, 0).mismatch(&scoped).unwrap().contains("main, not other"));
+    assert_eq!(host("a", 0, 0).mismatch(&wanted()), None);
+}
+
+fn class(level: Level) -> Class {
+    Class {
+        description: String::new(),
+        level,
+        provider: "cloud".parse().unwrap(),
+        credentials: if level.is_shared() { String::new() } else { "main".into() },
+        regions: vec!["here".into()],
+        stack: Some("apps".parse().unwrap()),
+        machine_type: "m".into(),
+        node_count: u32::from(level != Level::Namespace),
+        node_count_max: 3,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+        hosts: None,
+        guardrails: None,
+    }
+}
+
+fn catalog(grow_to: Option<u32>) -> Catalog {
+    let grow =
+        grow_to.map(|host_clusters_max| GrowRule { class: "own".parse().unwrap(), max_tenants: 7, host_clusters_max });
+    let shared =
+        Class { hosts: Some(HostRule { labels: labels(&[("tier", "gold")]), grow }), ..class(Level::Namespace) };
+    let own = ("own".parse().unwrap(), class(Level::Cluster));
+    Catalog { classes: [own, ("shared".parse().unwrap(), shared)].into(), ..Catalog::default() }
+}
+
+fn offer(catalog: &Catalog) -> Offer {
+    let input = landlord_core::tenant::SpecInput {
+        class: "shared".into(),
+        domain: "a.example.com".into(),
+        storage_gib: 1,
+        ..Default::default()
+    };
+    let spec = landlord_core::TenantSpec::parse(input).unwrap();
+    catalog.place(&"customers/a/tenants/b".parse().unwrap(), &spec).unwrap()
+}
+
+#[test]
+fn a_fleet_grows_by_its_class_until_its_limit() {
+    let catalog = catalog(Some(2));
+    let offer = offer(&catalog);
+    let selector = catalog.host_selector(&offer).unwrap();
+    let full = |id| Candidate { tenants: 10, ..host(id, 10, 0) };
+    let Choice::Grow(growth) = choose(&[], &selector) else { panic!("does not grow") };
+    assert_eq!((growth.hosting.max_tenants, &growth.offer.stack), (7, &None));
+    assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
+    let one = [full("a")];
+    assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
+    let two = [full("a"), Candidate { drained: true, ..full("b") }];
+    let Choice::Full(why) = choose(&two, &selector) else { panic!("grows beyond its limit") };
+    assert!(why.contains("2 host clusters at most"), "{why}");
+    // One that is going makes room for another.
+    let going = [full("a"), Candidate { leaving: true, ..full("b") }];
+    assert!(matches!(choose(&going, &selector), Choice::Grow(_)));
+}
+
+#[test]
+fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
+    let catalog = catalog(None);
+    let order = |class: &str| {
+        let input = HostInput { class: class.into(), ..HostInput::default() };
+        let (spec, hosting) = parse(input).unwrap();
+        assert_eq!((hosting.max_tenants, hosting.drained), (TENANTS_DEFAULT, false));
+        catalog.place_host(&spec)
+    };
+    assert_eq!(order("own").unwrap().stack, None);
+    for (class, part) in [("", "is missing"), ("shared", "level NAMESPACE"), ("nope", "does not exist")] {
+        let violations = order(class).unwrap_err().to_string();
+        assert!(violations.contains(part), "{class}: {violations}");
+    }
+    let wrong = HostInput { max_tenants: -1, node_count: 1_000, region: "X".into(), ..HostInput::default() };
+    let violations = parse(wrong).unwrap_err();
+    let mut fields: Vec<&str> = violations.0.iter().map(|violation| violation.field.as_str()).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["max_tenants", "node_count", "region"]);
+}
+
+#[test]
+fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group() {
+    let mut catalog = catalog(None);
+    let input = serde_json::json!({ "customer_group": "oidc:{customer}" });
+    catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =
+        Some(serde_json::from_value(input).unwrap());
+    let offer = offer(&catalog);
+    let large = landlord_core::tenant::SpecInput {
+        class: "shared".into(),
+        domain: "a.example.com".into(),
+        storage_gib: 501,
+        ..Default::default()
+    };
+    let large = landlord_core::TenantSpec::parse(large).unwrap();
+    let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
+    assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
+    assert!(catalog.place_again(&large, &offer).is_err());
+    assert_eq!(offer.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
+    let (spec, _) = parse(HostInput { class: "own".into(), ..HostInput::default() }).unwrap();
+    assert_eq!(catalog.place_host(&spec).unwrap().guardrails, None);
+    assert_eq!(catalog.host_selector(&catalog.place_host(&spec).unwrap()), None);
+}
+
+proptest! {
+    /// Tenants placed one after another never overfill, fill everything, and lie as evenly as they can.
+    #[test]
+    fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), asked in 0_u32..40) {
+        let mut hosts: Vec<Candidate> = rooms.iter().enumerate()
+            .map(|(index, room)| Candidate { max_tenants: *room, ..host(&format!("h{index}"), 0, 0) })
+            .collect();
+        let mut refused = 0;
+        for _ in 0..asked {
+            let id = match choose(&hosts, &wanted()) {
+                Choice::Host(host) => host.host.id.clone(),
+                _ => { refused += 1; continue }
+            };
+            let host = hosts.iter_mut().find(|host| host.host.id == id).unwrap();
+            host.tenants += 1;
+            host.of_customer += 1;
+        }
+        let room: u32 = rooms.iter().sum();
+        prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), asked.min(room));
+        prop_assert_eq!(refused, asked.saturating_sub(room));
+        prop_assert!(hosts.iter().all(|host| host.tenants <= host.max_tenants));
+        let most = hosts.iter().map(|host| host.tenants).max().unwrap();
+        let least = hosts.iter().filter(|host| host.tenants < host.max_tenants).map(|host| host.tenants).min();
+        prop_assert!(least.is_none_or(|least| most - least <= 1), "one customer's tenants are not spread");
+    }
+}

@@ -1,0 +1,53 @@
+//! Whether an object is as it shall be. Pure.
+
+use serde_json::Value;
+
+/// What the API server writes itself.
+const NOT_OURS: [&str; 2] = ["status", "metadata"];
+
+/// Whether `found` differs from `wanted` in what is ours to say: our labels, and every other part in full. What somebody
+/// added inside such a part is a difference too: a second selector in a network policy's peer opens it.
+pub(super) fn differs(wanted: &Value, found: &Value) -> bool {
+    let labels = wanted.pointer("/metadata/labels").and_then(Value::as_object);
+    let label_differs = labels
+        .into_iter()
+        .flatten()
+        .any(|(key, value)| found.pointer("/metadata/labels").and_then(|l| l.get(key)) != Some(value));
+    let part_differs = wanted
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !NOT_OURS.contains(&key.as_str()))
+        .any(|(key, value)| found.get(key) != Some(value));
+    label_differs || part_differs
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_change_of_ours_is_seen() {
+        let wanted = json!({ "apiVersion": "v1", "kind": "K", "metadata": { "name": "n", "labels": { "a": "1" } },
+            "spec": { "from": [{ "podSelector": {} }] } });
+        let mut same = wanted.clone();
+        same["metadata"]["labels"]["b"] = json!("2");
+        same["metadata"]["resourceVersion"] = json!("7");
+        same["status"] = json!({ "x": 1 });
+        assert!(!differs(&wanted, &same));
+        let changes = [
+            ("/metadata/labels/a", json!("2")),
+            ("/metadata/labels", json!({})),
+            ("/spec/from/0", json!({ "podSelector": {}, "namespaceSelector": {} })),
+            ("/spec/from", json!([])),
+            ("/spec", json!(null)),
+        ];
+        for (path, value) in changes {
+            let mut changed = same.clone();
+            *changed.pointer_mut(path).unwrap() = value;
+            assert!(differs(&wanted, &changed), "{path}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Makes the guardrails exist and stay, and looks whether the API server refuses what it shall refuse.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::{
+    core::v1::{Namespace, Pod, ResourceQuota},
+    scheduling::v1::PriorityClass,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+};
+use landlord_core::{
+    guardrails::Place,
+    ports::{DeployTarget, StageProgress},
+};
+use serde_json::{Value, json};
+
+use super::{
+    POOL_KEY, Wanted,
+    admission::{self, Host},
+    drift::differs,
+    namespace::{self, ROUTES_QUOTA},
+    network, rights, since,
+};
+use crate::{
+    base::{self, Crds, FIELD_MANAGER},
+    deployer::pending,
+    error::{Doing as _, Error, Result},
+    teardown::gone_is_fine,
+};
+
+/// A quota is counted within a second or two of its making, if at all.
+const RECOUNT_AFTER: Duration = Duration::from_secs(5);
+
+/// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, then a look.
+pub(crate) async fn ensure(
+    client: &Client,
+    target: &DeployTarget,
+    place: &Place,
+    gateway: Option<&str>,
+    crds: Option<&Crds>,
+) -> Result<StageProgress> {
+    // First, since the quota counts routes only where they are known.
+    if let Some(detail) = base::bring_gateway_api(client, target, crds).await? {
+        return Ok(pending(detail));
+    }
+    let routes = base::gateway_api(client).await?;
+    let host = host(client, &target.installation).await?;
+    apply_all(client, &admission::policies(host), &format!("landlord-installation={}", target.installation)).await?;
+    if let Some(ending) = ensure_namespace(client, target, place).await? {
+        return Ok(pending(ending));
+    }
+    apply_all(client, &objects(target, place, gateway, routes), &selector(target)).await?;
+    Ok(match not_yet_enforced(client, target, place).await? {
+        Some(detail) => pending(detail),
+        None => StageProgress::Done,
+    })
+}
+
+/// What stands in the namespace.
+fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
+    let mut all = vec![namespace::quota(target, place), namespace::limits(target, place)];
+    all.extend(routes.then(|| namespace::routes_quota(target, place)));
+    all.extend(network::policies(target, place, gateway));
+    all.extend(namespace::accounts(target, place));
+    all.extend(rights::roles(target, place));
+    all
+}
+
+fn selector(target: &DeployTarget) -> String {
+    format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid)
+}
+
+async fn host<'a>(client: &Client, installation: &'a str) -> Result<Host<'a>> {
+    let classes: Api<PriorityClass> = Api::all(client.clone());
+    let classes = classes.list(&ListParams::default()).await.doing(|| "listing priority classes".into())?;
+    let default = classes.items.iter().find(|class| class.global_default == Some(true));
+    let group = "admissionregistration.k8s.io/v1";
+    let resources =
+        client.list_api_group_resources(group).await.doing(|| format!("asking for the resources of {group}"))?;
+    let known = |plural: &str| resources.resources.iter().any(|resource| resource.name == plural);
+    if !known("validatingadmissionpolicies") {
+        return Err(Error::Lacking {
+            what: "the host cluster knows no validating admission policies".into(),
+            remedy: "upgrade it to Kubernetes 1.30 or newer: without them tenants can't be kept apart",
+        });
+    }
+    let priority_max = default.and_then(|class| class.value).map_or(0, i64::from);
+    Ok(Host { installation, priority_max, mutating: known("mutatingadmissionpolicies") })
+}
+
+/// Names, markers and labels in one call. Says what is being waited for while an earlier namespace of that name ends.
+async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Place) -> Result<Option<String>> {
+    let wanted = namespace::namespace(target, place);
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let name = place.namespace.as_str();
+    let doing = || format!("making namespace {name}");
+    let Some(found) = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))? else {
+        let body = serde_json::from_value(wanted.body).unwrap_or_default();
+        return namespaces.create(&PostParams::default(), &body).await.map(|_| None).doing(doing);
+    };
+    if !base::is_ours(found.metadata.labels.as_ref(), target) {
+        return Err(Error::NameTaken { what: format!("namespace {name}") });
+    }
+    if found.metadata.deletion_timestamp.is_some() {
+        return Ok(Some(format!("namespace {name} is ending; it is made again when it is gone")));
+    }
+    if differs(&wanted.body, &serde_json::to_value(&found).unwrap_or_default()) {
+        tracing::info!(namespace = name, "the namespace's labels are put right");
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        namespaces.patch(name, &params, &Patch::Apply(&wanted.body)).await.doing(doing)?;
+    }
+    Ok(None)
+}
+
+/// Looks at what carries our marker, kind by kind, and writes what is missing or differs.
+pub(super) async fn apply_all(client: &Client, wanted: &[Wanted], selector: &str) -> Result<()> {
+    let mut kinds = BTreeMap::<(&str, Option<&str>), Vec<&Wanted>>::new();
+    for object in wanted {
+        kinds.entry((&object.resource.kind, object.namespace.as_deref())).or_default().push(object);
+    }
+    try_join_all(kinds.into_values().map(|of_kind| apply_kind(client, of_kind, selector))).await.map(drop)
+}
+
+async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str) -> Result<()> {
+    let Some(first) = wanted.first() else { return Ok(()) };
+    let api = api(client, first);
+    let found = api
+        .list(&ListParams::default().labels(selector))
+        .await
+        .doing(|| format!("listing objects of kind {}", first.resource.kind))?;
+    let found: BTreeMap<String, Value> = found
+        .items
+        .into_iter()
+        .filter_map(|object| Some((object.metadata.name.clone()?, serde_json::to_value(object).ok()?)))
+        .collect();
+    for object in wanted {
+        let known = found.get(&object.name);
+        if known.is_none_or(|known| differs(&object.body, known)) {
+            apply(client, object, known.is_some(), selector).await?;
+        }
+    }
+    Ok(())
+}
+
+fn api(client: &Client, object: &Wanted) -> Api<DynamicObject> {
+    match &object.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &object.resource),
+        None => Api::all_with(client.clone(), &object.resource),
+    }
+}
+
+async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) -> Result<()> {
+    let api = api(client, object);
+    let doing = || format!("applying {}", object.what());
+    if !known && object.namespace.is_none() {
+        // In the tenant's namespace all such names are ours; in the cluster at large they are only if marked so.
+        // One that is marked was made after the list, for another tenant at the same moment.
+        let found = api.get_metadata_opt(&object.name).await.doing(doing)?;
+        if found.is_some_and(|found| !carries(found.metadata.labels.as_ref(), selector)) {
+            tracing::warn!(object = object.what(), selector, "exists without our marker");
+            return Err(Error::NameTaken { what: object.what() });
+        }
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let patched = match api.patch(&object.name, &params, &Patch::Apply(&object.body)).await {
+        // What can't be changed (whose role a binding gives) is made anew.
+        Err(kube::Error::Api(status)) if known && status.code == 422 => {
+            api.delete(&object.name, &DeleteParams::default()).await.doing(doing)?;
+            api.patch(&object.name, &params, &Patch::Apply(&object.body)).await.doing(doing)?
+        }
+        other => other.doing(doing)?,
+    };
+    if known {
+        tracing::info!(object = object.what(), "put right");
+    }
+    // Server-side apply leaves what another manager added to a map; that goes too.
+    let version = patched.metadata.resource_version.clone();
+    if differs(&object.body, &serde_json::to_value(&patched).unwrap_or_default()) {
+        let mut body = object.body.clone();
+        body["metadata"]["resourceVersion"] = json!(version);
+        let body: DynamicObject = serde_json::from_value(body)
+            .map_err(|_| Error::Stuck { what: format!("{} can't be written", object.what()) })?;
+        api.replace(&object.name, &PostParams::default(), &body).await.doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Whether labels are those of a selector of the form `key=value,key=value`.
+fn carries(labels: Option<&BTreeMap<String, String>>, selector: &str) -> bool {
+    let has = |pair: &str| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        labels.and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
+    };
+    selector.split(',').all(has)
+}
+
+/// What the API server does not refuse or count yet: it learns of policies, labels and quotas a moment after they are
+/// written. Asked by pods that are never made.
+async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Place) -> Result<Option<String>> {
+    let name = place.namespace.as_str();
+    let api: Api<ResourceQuota> = Api::namespaced(client.clone(), name);
+    let quotas = api.list(&ListParams::default()).await.doing(|| format!("reading the quota of {name}"))?;
+    for quota in &quotas.items {
+        let Some(missing) = uncounted(quota) else { continue };
+        count_again(&api, quota).await?;
+        return Ok(Some(format!("the quota of {name} is being counted: {missing}")));
+    }
+    let elsewhere = json!({ POOL_KEY: "somebody-elses" });
+    let policy = admission::pods_policy(&target.installation);
+    if !refused(client, name, &probe(&json!({ "nodeSelector": elsewhere })), &policy).await? {
+        return Ok(Some(format!("the API server is learning the policy {policy}")));
+    }
+    if !refused(client, name, &probe(&json!({ "hostNetwork": true })), "PodSecurity").await? {
+        return Ok(Some(format!("the API server is learning the Pod Security level of {name}")));
+    }
+    Ok(None)
+}
+
+/// What of a quota has no figure yet; what has none is refused.
+fn uncounted(quota: &ResourceQuota) -> Option<String> {
+    let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
+    let status = quota.status.as_ref();
+    let taken = status.is_some_and(|status| status.hard.as_ref() == hard);
+    let used = status.and_then(|status| status.used.as_ref());
+    let missing = |key: &&String| !taken || used.is_none_or(|used| !used.contains_key(*key));
+    hard.into_iter().flatten().map(|(key, _)| key).find(missing).cloned()
+}
+
+/// The quota of routes is made anew if it is not counted: Kubernetes looks every 30 seconds which kinds there are, and
+/// afterwards counts a quota that it saw earlier only every 5 minutes.
+async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Result<()> {
+    let name = quota.name_any();
+    let made = quota.metadata.creation_timestamp.as_ref().map(since).unwrap_or_default();
+    if name != ROUTES_QUOTA || made < RECOUNT_AFTER {
+        return Ok(());
+    }
+    gone_is_fine(quotas.delete(&name, &DeleteParams::default()).await).doing(|| format!("making quota {name} anew"))
+}
+
+/// A pod that is fine but for `what`.
+fn probe(what: &Value) -> Value {
+    let mut spec = json!({
+        "automountServiceAccountToken": false,
+        "securityContext": { "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" } },
+        "containers": [{
+            "name": "probe", "image": "registry.k8s.io/pause:3.10",
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+        }],
+    });
+    for (key, value) in what.as_object().into_iter().flatten() {
+        spec[key.as_str()] = value.clone();
+    }
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "generateName": "landlord-probe-" }, "spec": spec })
+}
+
+async fn refused(client: &Client, namespace: &str, pod: &Value, by: &str) -> Result<bool> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pod: Pod = serde_json::from_value(pod.clone()).unwrap_or_default();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    match pods.create(&dry_run, &pod).await {
+        Ok(_) => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(status.message.contains(by)),
+        Err(source) => Err(source).doing(|| format!("asking whether {namespace} is fenced")),
+    }
+}

@@ -1,0 +1,170 @@
+//! What somebody else changed is put right, and only that.
+
+use anyhow::{Context as _, Result, ensure};
+use kube::{
+    Api,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+};
+use landlord_core::{
+    ErrorKind,
+    ports::{Deployer as _, StageProgress, TargetPlace},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    support::done,
+    world::{World, place},
+};
+
+/// A change, and the place where it shows; `None`: the object is deleted.
+struct Change {
+    group: &'static str,
+    kind: &'static str,
+    name: &'static str,
+    pointer: &'static str,
+    patch: Option<Value>,
+}
+
+fn change(group: &'static str, kind: &'static str, name: &'static str, pointer: &'static str, patch: Value) -> Change {
+    Change { group, kind, name, pointer, patch: Some(patch) }
+}
+
+fn changes() -> Vec<Change> {
+    let admission = "admissionregistration.k8s.io";
+    let rbac = "rbac.authorization.k8s.io";
+    let network = "networking.k8s.io";
+    let anywhere = json!({ "spec": { "ingress": [{ "from": [{ "podSelector": {}, "namespaceSelector": {} }] }] } });
+    let role = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]);
+    let everybody = json!([{ "apiGroup": rbac, "kind": "Group", "name": "system:authenticated" }]);
+    vec![
+        change(
+            "",
+            "Namespace",
+            "",
+            "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "privileged" } } }),
+        ),
+        change(
+            "",
+            "Namespace",
+            "",
+            "/metadata/labels/landlord.dev~1tenant",
+            json!({ "metadata": { "labels": { "landlord.dev/tenant": "another" } } }),
+        ),
+        change("", "ResourceQuota", "landlord", "/spec/hard/pods", json!({ "spec": { "hard": { "pods": "9k" } } })),
+        change(
+            "",
+            "ResourceQuota",
+            "landlord",
+            "/spec",
+            json!({ "spec": { "hard": { "count/widgets.example.com": "1" } } }),
+        ),
+        change("", "LimitRange", "landlord", "/spec", json!({ "spec": { "limits": [] } })),
+        change(
+            "",
+            "ServiceAccount",
+            "landlord-deployer",
+            "/automountServiceAccountToken",
+            json!({ "automountServiceAccountToken": true }),
+        ),
+        change(
+            "",
+            "ServiceAccount",
+            "default",
+            "/automountServiceAccountToken",
+            json!({ "automountServiceAccountToken": null }),
+        ),
+        change(network, "NetworkPolicy", "landlord-same-tenant", "/spec", anywhere),
+        change(network, "NetworkPolicy", "landlord-internet", "/spec", json!({ "spec": { "egress": [{}] } })),
+        Change { group: network, kind: "NetworkPolicy", name: "default-deny", pointer: "/spec", patch: None },
+        change(rbac, "Role", "landlord-customer", "/rules", json!({ "rules": role })),
+        change(rbac, "RoleBinding", "landlord-customer", "/subjects", json!({ "subjects": everybody })),
+        change(
+            rbac,
+            "RoleBinding",
+            "landlord-deployer",
+            "/metadata/labels/landlord-tenant-uid",
+            json!({ "metadata": { "labels": null } }),
+        ),
+        change(
+            admission,
+            "ValidatingAdmissionPolicy",
+            "landlord-test-tenant-services",
+            "/spec",
+            json!({ "spec": { "failurePolicy": "Ignore" } }),
+        ),
+        change(
+            admission,
+            "ValidatingAdmissionPolicyBinding",
+            "landlord-test-tenant-pods",
+            "/spec",
+            json!({ "spec": { "validationActions": ["Audit"] } }),
+        ),
+        Change {
+            group: admission,
+            kind: "ValidatingAdmissionPolicy",
+            name: "landlord-test-tenant-pods",
+            pointer: "/spec",
+            patch: None,
+        },
+        Change {
+            group: admission,
+            kind: "MutatingAdmissionPolicyBinding",
+            name: "landlord-test-tenant-placement",
+            pointer: "/spec",
+            patch: None,
+        },
+    ]
+}
+
+impl World {
+    pub(crate) async fn drift_is_repaired(&self) -> Result<()> {
+        let tenant = &self.tenants[0];
+        for change in changes() {
+            let what = format!("{} {} {}", change.kind, change.name, change.pointer);
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(change.group, "v1", change.kind));
+            let own = place(tenant).namespace.as_str();
+            let name = if change.kind == "Namespace" { own } else { change.name };
+            let cluster = change.group.starts_with("admission") || change.kind == "Namespace";
+            let client = self.scene.client.clone();
+            let api: Api<DynamicObject> =
+                if cluster { Api::all_with(client, &resource) } else { Api::namespaced_with(client, own, &resource) };
+            let read = async || -> Result<Option<Value>> {
+                let found = api.get_opt(name).await?.map(serde_json::to_value).transpose()?;
+                Ok(found.and_then(|found| found.pointer(change.pointer).cloned()))
+            };
+            let before = read().await?.with_context(|| what.clone())?;
+            match &change.patch {
+                Some(patch) => drop(api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?),
+                None => drop(api.delete(name, &DeleteParams::default()).await?),
+            }
+            ensure!(read().await?.as_ref() != Some(&before), "{what}: nothing was changed");
+            done(&what, async || Ok(self.scene.deployer.ensure_guardrails(tenant).await?)).await?;
+            let after = read().await?;
+            ensure!(after.as_ref() == Some(&before), "{what}: {before} became {after:?}");
+        }
+        self.applying_again_writes_nothing().await
+    }
+
+    /// A namespace of the tenant's name that somebody else made stays as it is.
+    pub(crate) async fn strangers_namespaces_are_left_alone(&self) -> Result<()> {
+        let mut target = self.tenants[2].clone();
+        let uid = landlord_core::TenantUid(uuid::Uuid::new_v4());
+        target.uid = uid;
+        target.place =
+            TargetPlace::Shared(Box::new(landlord_core::guardrails::Place::namespace(uid, Default::default())));
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.scene.client.clone());
+        let name = place(&target).namespace.to_string();
+        let made = namespaces
+            .create(&Default::default(), &serde_json::from_value(json!({ "metadata": { "name": name } }))?)
+            .await?;
+        let taken = self.scene.deployer.ensure_guardrails(&target).await.unwrap_err();
+        ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
+        let (progress, removed) = self.scene.deployer.remove_namespace(&target).await?;
+        ensure!(progress == StageProgress::Done && removed.is_empty(), "{progress:?} {removed:?}");
+        let found = namespaces.get(&name).await?;
+        ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");
+        namespaces.delete(&name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}

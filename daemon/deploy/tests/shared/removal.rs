@@ -1,0 +1,204 @@
+//! One tenant goes, with everything that can stand in its way; the others are compared object by object.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Service};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+};
+use landlord_core::{
+    ErrorKind,
+    ports::{DeployTarget, Deployer as _, StageProgress},
+    stage::RemovedObject,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    support::{done, eventually},
+    world::{World, place},
+};
+
+/// What changes by itself: news, heartbeats, and what nodes tell of themselves.
+const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
+
+impl World {
+    /// Every object of the cluster outside of one namespace, as it is.
+    async fn everything_but(&self, namespace: &str) -> Result<BTreeMap<String, Value>> {
+        let client = &self.scene.client;
+        let mut lists = vec![("v1".to_owned(), client.list_core_api_resources("v1").await?)];
+        for group in client.list_api_groups().await?.groups {
+            let version = group.preferred_version.context("no version")?.group_version;
+            if let Ok(list) = client.list_api_group_resources(&version).await {
+                lists.push((version, list));
+            }
+        }
+        let mut all = BTreeMap::new();
+        for (version, list) in lists {
+            for resource in list.resources {
+                let listed = !resource.name.contains('/') && resource.verbs.iter().any(|verb| verb == "list");
+                if !listed || RESTLESS.contains(&resource.kind.as_str()) {
+                    continue;
+                }
+                let (group, version) = version.split_once('/').unwrap_or(("", &version));
+                let kind = GroupVersionKind::gvk(group, version, &resource.kind);
+                let api: Api<DynamicObject> =
+                    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, &resource.name));
+                for object in api.list(&ListParams::default()).await? {
+                    let of_it = resource.kind == "PersistentVolume"
+                        && object.data["spec"]["claimRef"]["namespace"] == namespace;
+                    if object.namespace().as_deref() == Some(namespace) || object.name_any() == namespace || of_it {
+                        continue;
+                    }
+                    let name =
+                        format!("{} {}/{}", resource.kind, object.namespace().unwrap_or_default(), object.name_any());
+                    let mut object = serde_json::to_value(object)?;
+                    if resource.kind == "APIService" {
+                        // Looked at again and again.
+                        object["status"] = Value::Null;
+                        object["metadata"] = Value::Null;
+                    }
+                    all.insert(name, object);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Finalizers that nobody serves, a volume to be retained, and an aggregated API whose server is dead.
+    pub(crate) async fn one_tenant_goes(&self) -> Result<()> {
+        let tenant = &self.tenants[1];
+        let name = place(tenant).namespace.as_str();
+        self.obstacles(name).await?;
+        let dead = self.a_dead_api().await?;
+        let before = self.everything_but(name).await?;
+        ensure!(before.len() > 300, "{} objects", before.len());
+
+        let mut removed = Vec::new();
+        let mut said = Vec::new();
+        done("removed", async || {
+            let (progress, objects) = self.scene.deployer.remove_namespace(tenant).await?;
+            removed.extend(objects);
+            if let StageProgress::Pending { detail, .. } = &progress {
+                said.push(detail.clone());
+            }
+            Ok(progress)
+        })
+        .await?;
+
+        let told = said.join("\n");
+        for part in [
+            "finalizers that nobody serves",
+            "ConfigMap",
+            "ended without the APIs that do not answer: dead.example.com/v1",
+        ] {
+            ensure!(told.contains(part), "{part} was not told: {told}");
+        }
+        self.nothing_is_left(tenant, &removed, 4).await?;
+        let after = self.everything_but(name).await?;
+        let lost: Vec<&String> = before.keys().filter(|key| !after.contains_key(*key)).collect();
+        let made: Vec<&String> = after.keys().filter(|key| !before.contains_key(*key)).collect();
+        let changed: Vec<&String> = before
+            .iter()
+            .filter(|(key, object)| after.get(*key).is_some_and(|a| a != *object))
+            .map(|(key, _)| key)
+            .collect();
+        ensure!(
+            lost.is_empty() && made.is_empty() && changed.is_empty(),
+            "lost {lost:?}, made {made:?}, changed {changed:?}"
+        );
+        dead.0.delete(&dead.1, &DeleteParams::default()).await?;
+
+        let (progress, removed) = self.scene.deployer.remove_namespace(tenant).await?;
+        ensure!(progress == StageProgress::Done && removed.is_empty(), "a second time: {progress:?} {removed:?}");
+        for other in [&self.tenants[0], &self.tenants[2]] {
+            done("the others answer", async || Ok(self.scene.deployer.verify(other).await?.progress)).await?;
+        }
+        Ok(())
+    }
+
+    /// A load balancer that its controller does not release is named, and never given up.
+    pub(crate) async fn a_stuck_load_balancer_is_named(&self) -> Result<()> {
+        let tenant = &self.tenants[2];
+        let name = place(tenant).namespace.as_str();
+        let services: Api<Service> = Api::namespaced(self.scene.client.clone(), name);
+        let finalizers = services.get("sftpgo-sftp").await?.metadata.finalizers.unwrap_or_default();
+        let held: Vec<String> = finalizers.into_iter().chain(["example.com/hold".into()]).collect();
+        let hold = json!({ "metadata": { "finalizers": held } });
+        services.patch("sftpgo-sftp", &PatchParams::default(), &Patch::Merge(hold)).await?;
+        let mut removed = Vec::new();
+        eventually("it is named", async || match self.scene.deployer.remove_namespace(tenant).await {
+            Ok((progress, objects)) => {
+                removed.extend(objects);
+                Ok(Err(format!("{progress:?}")))
+            }
+            Err(failure) if failure.kind == ErrorKind::Conflict => {
+                let told = failure.message.contains("sftpgo-sftp") && failure.message.contains("example.com/hold");
+                ensure!(told && !failure.remedy.is_empty(), "{failure:?}");
+                Ok(Ok(()))
+            }
+            Err(failure) => bail!("{failure:?}"),
+        })
+        .await?;
+        services
+            .patch("sftpgo-sftp", &PatchParams::default(), &Patch::Merge(json!({ "metadata": { "finalizers": null } })))
+            .await?;
+        done("removed", async || {
+            let (progress, objects) = self.scene.deployer.remove_namespace(tenant).await?;
+            removed.extend(objects);
+            Ok(progress)
+        })
+        .await?;
+        ensure!(removed.iter().any(|object| object.r#type == "Service"), "{removed:?}");
+        self.nothing_is_left(tenant, &removed, 4).await
+    }
+
+    async fn obstacles(&self, name: &str) -> Result<()> {
+        let hold = json!({ "metadata": { "name": "held", "finalizers": ["example.com/hold"] } });
+        let configs: Api<ConfigMap> = Api::namespaced(self.scene.client.clone(), name);
+        configs.create(&PostParams::default(), &serde_json::from_value(hold)?).await?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.scene.client.clone(), name);
+        let held = json!({ "metadata": { "finalizers": ["kubernetes.io/pvc-protection", "example.com/hold"] } });
+        claims.patch("qdrant", &PatchParams::default(), &Patch::Merge(held)).await?;
+        let volume = claims.get("sftpgo").await?.spec.and_then(|spec| spec.volume_name).context("no volume")?;
+        let volumes: Api<PersistentVolume> = Api::all(self.scene.client.clone());
+        let retain = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
+        volumes.patch(&volume, &PatchParams::default(), &Patch::Merge(retain)).await?;
+        Ok(())
+    }
+
+    /// An aggregated API without a server: Kubernetes then ends no namespace at all.
+    async fn a_dead_api(&self) -> Result<(Api<DynamicObject>, String)> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apiregistration.k8s.io", "v1", "APIService"));
+        let api: Api<DynamicObject> = Api::all_with(self.scene.client.clone(), &kind);
+        let name = "v1.dead.example.com".to_owned();
+        let body = json!({
+            "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": { "name": name },
+            "spec": {
+                "group": "dead.example.com", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+                "insecureSkipTLSVerify": true, "service": { "name": "nobody", "namespace": "default", "port": 443 },
+            },
+        });
+        api.create(&PostParams::default(), &serde_json::from_value(body)?).await?;
+        Ok((api, name))
+    }
+
+    /// Neither in the cluster nor in the cloud, and the inventory says so.
+    async fn nothing_is_left(&self, tenant: &DeployTarget, removed: &[RemovedObject], claims: usize) -> Result<()> {
+        let name = place(tenant).namespace.as_str();
+        let namespaces: Api<Namespace> = Api::all(self.scene.client.clone());
+        ensure!(namespaces.get_opt(name).await?.is_none(), "the namespace is left");
+        let volumes: Api<PersistentVolume> = Api::all(self.scene.client.clone());
+        for volume in volumes.list(&ListParams::default()).await? {
+            let claim = volume.spec.and_then(|spec| spec.claim_ref).and_then(|claim| claim.namespace);
+            ensure!(claim.as_deref() != Some(name), "a volume is left");
+        }
+        let left = self.scene.cloud.left();
+        ensure!(!left.iter().any(|object| object.contains(name)), "left in the cloud: {left:?}");
+        let count = |kind: &str| removed.iter().filter(|object| object.r#type == kind).count();
+        ensure!(count("Namespace") == 1 && count("HelmRelease") == 4, "{removed:?}");
+        ensure!(count("PersistentVolumeClaim") == claims, "{removed:?}");
+        Ok(())
+    }
+}

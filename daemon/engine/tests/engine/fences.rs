@@ -1,0 +1,74 @@
+//! A deploy stage that only fences: namespaces in the cloud's host clusters, seen by the same judge.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use landlord_core::{
+    AppName, ErrorKind, Failure, StackName,
+    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    stage::RemovedObject,
+};
+use landlord_provider_api::v1::ResourceKind;
+
+use crate::cloud::Scripted;
+
+/// Over the cloud's own faults and boundaries.
+pub(crate) struct Fences(pub(crate) Arc<Scripted>);
+
+fn unexpected(what: &str) -> Failure {
+    Failure::new(ErrorKind::Internal, format!("{what}: no class here has a stack"))
+}
+
+#[async_trait]
+impl Deployer for Fences {
+    fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn ensure_guardrails(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
+        if target.place.shared().is_none() {
+            self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
+        }
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        self.0.act("guardrails", &key, || Ok(self.0.cloud.fence(&uid, &host))).await?;
+        Ok(StageProgress::Done)
+    }
+
+    async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let uid = target.uid.to_string();
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
+        let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
+        if was_there {
+            let progress = StageProgress::Pending { poll_after: Duration::ZERO, detail: "ends".into() };
+            return Ok((progress, vec![object]));
+        }
+        Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
+        Err(unexpected("a kubeconfig"))
+    }
+
+    async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
+        Err(unexpected("a base"))
+    }
+
+    async fn ensure_release(&self, _: &DeployTarget, _: &AppName) -> Result<StageProgress, Failure> {
+        Err(unexpected("a release"))
+    }
+
+    async fn entry_points(&self, _: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        Err(unexpected("entry points"))
+    }
+
+    async fn verify(&self, _: &DeployTarget) -> Result<Verified, Failure> {
+        Err(unexpected("a verification"))
+    }
+
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        self.0.cloud.violated(format!("a whole cluster was torn down for {}", target.name));
+        Err(unexpected("a teardown"))
+    }
+}

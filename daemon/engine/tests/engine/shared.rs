@@ -1,0 +1,202 @@
+//! Tenants in host clusters: built and removed whatever happens, and never at a neighbour's cost.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream};
+use landlord_core::{
+    HostClusterId, Level, OperationOutcome, Stage, StageState, State, TenantName,
+    host::Adoption,
+    ports::{StoreError, TenantStore as _},
+};
+use landlord_provider_api::{ErrorKind, v1::ResourceKind};
+
+use crate::{
+    WORLDS,
+    cloud::{Fault, Faults},
+    name, no_faults, random_faults,
+    world::{Life, World},
+};
+
+fn host(id: &str) -> TenantName {
+    TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
+}
+
+/// Waits for a state over the end of a daemon's life.
+async fn reach(world: &mut World, life: &Arc<Life>, faults: &Faults, name: &TenantName, wanted: Option<State>) {
+    let over = tokio::select! {
+        () = world.wait_for(name, wanted) => false,
+        () = life.ended(), if !life.is_over() => true,
+    };
+    if over {
+        world.start(Life::until(None), Arc::clone(faults));
+        world.wait_for(name, wanted).await;
+    }
+}
+
+/// A host cluster, a tenant of each shared level, and all of it gone; says how many boundaries the
+/// first life passed.
+async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
+    let mut world = World::new(false).await;
+    world.start(Arc::clone(&life), Arc::clone(&faults));
+    let shared = host("one");
+    let of_host = world.create_host("one", None).await;
+    let (space, pool) = (name("space"), name("pool"));
+    let of_space = world.create_shared(&space, Level::Namespace, false).await;
+    let of_pool = world.create_shared(&pool, Level::Node, false).await;
+    for name in [&shared, &space, &pool] {
+        reach(&mut world, &life, &faults, name, Some(State::Ready)).await;
+    }
+    let uids = [of_host, of_space, of_pool].map(|operation| operation.tenant_uid.to_string());
+    let [host_uid, space_uid, pool_uid] = &uids;
+    let mut inside = vec![space_uid.clone(), pool_uid.clone()];
+    inside.sort();
+    assert_eq!(world.cloud.namespaces(host_uid), inside);
+    let hosts = world.cloud.objects(host_uid);
+    assert!(world.cloud.objects(pool_uid).contains(&ResourceKind::NodePool));
+    assert!(!world.cloud.objects(space_uid).contains(&ResourceKind::NodePool));
+
+    world.delete(&pool).await;
+    reach(&mut world, &life, &faults, &pool, None).await;
+    assert_eq!(world.cloud.namespaces(host_uid), [space_uid.clone()]);
+    assert_eq!(world.cloud.objects(host_uid), hosts, "the host cluster was touched");
+    assert_eq!(world.cloud.objects(pool_uid), []);
+
+    world.delete(&space).await;
+    reach(&mut world, &life, &faults, &space, None).await;
+    world.delete(&shared).await;
+    reach(&mut world, &life, &faults, &shared, None).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    assert!(uids.iter().all(|uid| world.cloud.objects(uid).is_empty()));
+    assert!(world.cloud.namespaces(host_uid).is_empty());
+    life.steps()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_boundary_of_a_shared_life_changes_nothing_in_the_end() {
+    let boundaries = lifecycle(Life::until(None), no_faults()).await;
+    assert!(boundaries > 100, "{boundaries} boundaries are too few to be the whole life");
+    stream::iter(0..boundaries)
+        .for_each_concurrent(WORLDS, |boundary| async move {
+            lifecycle(Life::until(Some(boundary)), no_faults()).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_faults_and_a_kill_only_delay_a_shared_life() {
+    stream::iter(0..40)
+        .for_each_concurrent(WORLDS, |seed| async move {
+            lifecycle(Life::until(Some(seed * 3)), random_faults(seed)).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_fleet_grows_and_the_tenant_waits_for_it() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    world.create_shared(&tenant, Level::Namespace, true).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let host = world.store.get(&tenant).await.unwrap().host.unwrap();
+    let record = world.store.get(&TenantName::of_host_cluster(&host.id)).await.unwrap();
+    assert_eq!(record.status.state, State::Ready);
+    assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1);
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_host_cluster_is_told_to_those_who_wait_and_they_can_leave() {
+    let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Fails(ErrorKind::Quota)));
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    world.create_host("one", None).await;
+    let tenant = name("one");
+    let create = world.create_shared(&tenant, Level::Namespace, false).await;
+    world.wait_for(&host("one"), Some(State::Failed)).await;
+    let told = loop {
+        let operation = world.store.operation(create.id).await.unwrap();
+        let stage = operation.stages.into_iter().find(|record| record.stage == Stage::Host);
+        if let Some(failure) = stage.and_then(|record| record.failure) {
+            break failure;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(told.message.contains("one is FAILED") && told.remedy.contains("describe hostcluster one"), "{told:?}");
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    world.delete(&host("one")).await;
+    world.wait_for(&host("one"), None).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced() {
+    let away = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&away);
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "unfence" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let of_host = world.create_host("one", None).await;
+    let tenant = name("one");
+    world.create_shared(&tenant, Level::Namespace, false).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    away.store(true, Ordering::SeqCst);
+    let delete = world.delete(&tenant).await;
+    // The delete goes on trying, and the host cluster can't be removed under it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let operation = world.store.operation(delete.id).await.unwrap();
+    assert_eq!(operation.outcome, None);
+    let refused = world
+        .store
+        .delete(
+            &host("one"),
+            landlord_core::ports::DeleteRequest {
+                force: true,
+                etag: None,
+                request: landlord_core::ports::RequestKey { request_id: None, request_hash: String::new() },
+            },
+        )
+        .await;
+    assert!(matches!(refused, Err(StoreError::HostInUse { .. })), "{refused:?}");
+    world.force(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    let ended = world.store.operation(delete.id).await.unwrap();
+    assert!(matches!(ended.outcome, Some(OperationOutcome::Deleted { .. })), "{ended:?}");
+    let skipped = ended.stages.iter().find(|record| record.stage == Stage::Guardrails).unwrap();
+    assert_eq!(skipped.state, StageState::Skipped);
+    // What was forced is told, not undone.
+    assert_eq!(world.cloud.namespaces(&of_host.tenant_uid.to_string()).len(), 1);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adopted_cluster_is_never_made_nor_removed() {
+    let mut world = World::new(false).await;
+    let of_host = world.create_host("theirs", Some(Adoption::default())).await;
+    let uid = of_host.tenant_uid.to_string();
+    // It was there before.
+    world.cloud.appear(&uid, ResourceKind::Cluster);
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    world.create_shared(&tenant, Level::Namespace, false).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    assert_eq!(world.cloud.namespaces(&uid).len(), 1);
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    world.delete(&host("theirs")).await;
+    world.wait_for(&host("theirs"), None).await;
+    assert_eq!(world.cloud.objects(&uid), [ResourceKind::Cluster]);
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}

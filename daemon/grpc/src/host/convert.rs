@@ -1,0 +1,120 @@
+//! Host clusters as messages of the API.
+
+use landlord_core::{Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption};
+use landlord_proto::v1;
+
+use crate::convert;
+
+fn state(state: State) -> v1::host_cluster::State {
+    match state {
+        State::Pending => v1::host_cluster::State::Pending,
+        State::Provisioning => v1::host_cluster::State::Provisioning,
+        State::Ready => v1::host_cluster::State::Ready,
+        State::Updating => v1::host_cluster::State::Updating,
+        State::Deleting => v1::host_cluster::State::Deleting,
+        State::Failed => v1::host_cluster::State::Failed,
+    }
+}
+
+fn whole(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A host cluster as clients see it; `candidate` tells who lives there.
+pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1::HostCluster {
+    let (spec, offer, hosting) = (&record.spec, &record.offer, record.hosting.clone());
+    let adoption = hosting.as_ref().and_then(|hosting| hosting.adoption.clone());
+    let max_tenants = hosting.as_ref().map_or(0, |hosting| hosting.max_tenants);
+    let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.max_tenants.saturating_sub(c.tenants));
+    v1::HostCluster {
+        name: record.name.to_string(),
+        uid: record.uid.to_string(),
+        labels: spec.labels.clone().into_iter().collect(),
+        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        region: offer.region.clone(),
+        node_count: spec.node_count.map_or(0, |count| whole(count.get())),
+        max_tenants: whole(max_tenants),
+        deletion_protection: spec.deletion_protection,
+        adoption: adoption.map(|adoption| adoption_to(adoption, offer)),
+        state: state(record.status.state).into(),
+        conditions: record.status.conditions.iter().map(convert::condition).collect(),
+        drained: hosting.is_some_and(|hosting| hosting.drained),
+        tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
+        free_count: whole(free),
+        provider: offer.provider.to_string(),
+        credentials: offer.credentials.clone(),
+        account: offer.account.clone(),
+        reconciling: !matches!(record.status.state, State::Ready | State::Failed),
+        etag: record.etag.clone(),
+        create_time: Some(convert::timestamp(record.create_time)),
+        update_time: Some(convert::timestamp(record.update_time)),
+        delete_time: record.delete_time.map(convert::timestamp),
+        latest_operation: format!("operations/{}", record.operation),
+    }
+}
+
+/// From a request.
+pub(crate) fn adoption_of(adoption: v1::Adoption) -> Adoption {
+    Adoption {
+        cluster_name: adoption.cluster_name,
+        cluster_attributes: adoption.cluster_attributes.into_iter().collect(),
+        network_id: adoption.network_id,
+        private_subnet_ids: adoption.private_subnet_ids,
+        public_subnet_ids: adoption.public_subnet_ids,
+        network_attributes: adoption.network_attributes.into_iter().collect(),
+    }
+}
+
+fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
+    v1::Adoption {
+        provider: offer.provider.to_string(),
+        credentials: offer.credentials.clone(),
+        cluster_name: adoption.cluster_name,
+        cluster_attributes: adoption.cluster_attributes.into_iter().collect(),
+        network_id: adoption.network_id,
+        private_subnet_ids: adoption.private_subnet_ids,
+        public_subnet_ids: adoption.public_subnet_ids,
+        network_attributes: adoption.network_attributes.into_iter().collect(),
+    }
+}
+
+/// What fences a tenant.
+pub(crate) fn guardrails(tenant: &Tenant) -> Option<v1::Guardrails> {
+    let guardrails = tenant.offer.guardrails.clone().filter(|_| tenant.host.is_some())?;
+    let place = Place::namespace(tenant.uid, guardrails);
+    let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
+    Some(v1::Guardrails {
+        namespace: place.namespace.to_string(),
+        pod_security_version: guardrails.pod_security_version().to_string(),
+        cpu_request_milli: quota.cpu_request_milli.into(),
+        memory_request_mib: quota.memory_request_mib.into(),
+        memory_limit_mib: quota.memory_limit_mib.into(),
+        storage_gib: quota.storage_gib.into(),
+        pods: whole(quota.pods),
+        load_balancers: whole(guardrails.load_balancers()),
+        internet_egress: guardrails.internet_egress(),
+        customer_group: guardrails.customer_group().map(ToString::to_string).unwrap_or_default(),
+    })
+}
+
+/// What is said of each host cluster for a selector, and why none would do, if so.
+pub(crate) fn verdicts(
+    candidates: &[Candidate],
+    wanted: &HostSelector,
+) -> (Vec<v1::HostClusterVerdict>, Option<String>) {
+    use landlord_core::host::{Choice, choose};
+    let (chosen, full) = match choose(candidates, wanted) {
+        Choice::Host(host) => (Some(host.host.uid), None),
+        Choice::Grow(_) => (None, None),
+        Choice::Full(why) => (None, Some(why)),
+    };
+    let verdict = |candidate: &Candidate| v1::HostClusterVerdict {
+        host_cluster: format!("hostClusters/{}", candidate.host.id),
+        chosen: chosen == Some(candidate.host.uid),
+        reason: candidate.mismatch(wanted).or_else(|| candidate.closed()).unwrap_or_default(),
+        tenant_count: whole(candidate.tenants),
+        customer_tenant_count: whole(candidate.of_customer),
+        max_tenants: whole(candidate.max_tenants),
+    };
+    (candidates.iter().map(verdict).collect(), full)
+}

@@ -1,0 +1,194 @@
+//! HostClusterService over the store and the catalog.
+
+mod check;
+pub(crate) mod convert;
+
+use landlord_core::{
+    HostClusterId, Tenant, TenantName, Violations,
+    host::no_customer,
+    ports::{Accepted, Change, DeleteRequest, NewHost, RequestKey, StoreError, TenantQuery},
+};
+use landlord_proto::{google::longrunning::Operation, v1};
+use tonic::{Request, Response, Status};
+
+use crate::{Ports, convert as tenants, page, place, request, status};
+
+/// HostClusterService.
+pub(crate) struct Hosts {
+    pub(crate) ports: Ports,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// `hostClusters/{host_cluster}`.
+pub(crate) fn id(field: &str, name: &str) -> Result<HostClusterId, Status> {
+    let malformed =
+        || status::invalid_field(field, format!("{name:?} must have the form hostClusters/{{host_cluster}}"));
+    let id = name.strip_prefix("hostClusters/").ok_or_else(malformed)?;
+    id.parse().map_err(|error| status::invalid_name(field, &error))
+}
+
+fn refuse_unless_empty(violations: Vec<landlord_core::Violation>) -> Result<(), Status> {
+    if violations.is_empty() { Ok(()) } else { Err(status::invalid(&Violations(violations))) }
+}
+
+fn failed(error: StoreError) -> Status {
+    status::store(&error)
+}
+
+impl Hosts {
+    fn accepted(&self, accepted: &Accepted) -> Response<Operation> {
+        if !accepted.replayed {
+            self.ports.wake.wake();
+        }
+        Response::new(tenants::operation(&accepted.operation, accepted.tenant.as_ref()))
+    }
+
+    async fn find(&self, id: &HostClusterId) -> Result<Tenant, Status> {
+        self.ports.store.get(&TenantName::of_host_cluster(id)).await.map_err(failed)
+    }
+
+    /// A record as clients see it, with who lives there now.
+    async fn shown(&self, record: &Tenant) -> Result<v1::HostCluster, Status> {
+        let candidates = self.ports.store.candidates(None).await.map_err(failed)?;
+        Ok(convert::host_cluster(record, candidates.iter().find(|candidate| candidate.host.uid == record.uid)))
+    }
+
+    /// Accepts what was checked, or says that it could be accepted.
+    async fn create(
+        &self,
+        key: RequestKey,
+        checked: Result<NewHost, Violations>,
+        validate_only: bool,
+    ) -> Answer<Operation> {
+        let new = match checked {
+            Ok(new) => new,
+            Err(violations) => {
+                // What was accepted once is answered as it was, though the offer has changed.
+                if let Some(earlier) = self.replayed(&key).await? {
+                    return Ok(self.accepted(&earlier));
+                }
+                return Err(status::invalid(&violations));
+            }
+        };
+        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+            && self.replayed(&key).await?.is_none()
+        {
+            return Err(status::provider_down(&down));
+        }
+        if validate_only {
+            let name = TenantName::of_host_cluster(&new.id);
+            return match self.ports.store.get(&name).await {
+                Ok(_) => Err(failed(StoreError::AlreadyExists(name.to_string()))),
+                Err(StoreError::NotFound(_)) => Ok(crate::tenant::validated()),
+                Err(error) => Err(failed(error)),
+            };
+        }
+        Ok(self.accepted(&self.ports.store.create_host(new).await.map_err(failed)?))
+    }
+
+    async fn replayed(&self, key: &RequestKey) -> Result<Option<Accepted>, Status> {
+        if key.request_id.is_none() {
+            return Ok(None);
+        }
+        // Request ids of host clusters are kept under the customer that none of them has.
+        let Ok(any) = "any".parse() else { return Ok(None) };
+        self.ports.store.replayed(&no_customer(&any), key).await.map_err(failed)
+    }
+}
+
+#[tonic::async_trait]
+impl v1::host_cluster_service_server::HostClusterService for Hosts {
+    async fn create_host_cluster(&self, asked: Request<v1::CreateHostClusterRequest>) -> Answer<Operation> {
+        let asked = asked.into_inner();
+        let (key, checked) = check::create(&self.ports.catalog, &asked);
+        self.create(key, checked, asked.validate_only).await
+    }
+
+    async fn adopt_host_cluster(&self, asked: Request<v1::AdoptHostClusterRequest>) -> Answer<Operation> {
+        let asked = asked.into_inner();
+        let (key, checked) = check::adopt(&self.ports.catalog, &asked);
+        self.create(key, checked, asked.validate_only).await
+    }
+
+    async fn get_host_cluster(&self, asked: Request<v1::GetHostClusterRequest>) -> Answer<v1::HostCluster> {
+        let record = self.find(&id("name", &asked.into_inner().name)?).await?;
+        Ok(Response::new(self.shown(&record).await?))
+    }
+
+    async fn list_host_clusters(
+        &self,
+        asked: Request<v1::ListHostClustersRequest>,
+    ) -> Answer<v1::ListHostClustersResponse> {
+        let asked = asked.into_inner();
+        let scope = "host clusters";
+        let query = TenantQuery {
+            host_clusters: true,
+            after: page::position(scope, &asked.page_token)?,
+            limit: page::size(asked.page_size)?,
+            ..TenantQuery::default()
+        };
+        let found = self.ports.store.list(&query).await.map_err(failed)?;
+        let candidates = self.ports.store.candidates(None).await.map_err(failed)?;
+        let shown = |record: &Tenant| {
+            convert::host_cluster(record, candidates.iter().find(|candidate| candidate.host.uid == record.uid))
+        };
+        Ok(Response::new(v1::ListHostClustersResponse {
+            host_clusters: found.items.iter().map(shown).collect(),
+            next_page_token: page::token(scope, found.next.as_deref()),
+        }))
+    }
+
+    async fn drain_host_cluster(&self, asked: Request<v1::DrainHostClusterRequest>) -> Answer<v1::HostCluster> {
+        let asked = asked.into_inner();
+        let id = id("name", &asked.name)?;
+        let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
+        let record = self.ports.store.drain(&id, etag, !asked.resume).await.map_err(failed)?;
+        Ok(Response::new(self.shown(&record).await?))
+    }
+
+    async fn retry_host_cluster(&self, asked: Request<v1::RetryHostClusterRequest>) -> Answer<Operation> {
+        let asked = asked.into_inner();
+        let name = TenantName::of_host_cluster(&id("name", &asked.name)?);
+        let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
+        let mut violations = Vec::new();
+        let key = request::key("RetryHostCluster", &asked.request_id, &asked, &mut violations);
+        refuse_unless_empty(violations)?;
+        let changed = self.ports.store.change(&name, etag, Change::Retry, key).await.map_err(failed)?;
+        Ok(self.accepted(&changed))
+    }
+
+    async fn delete_host_cluster(&self, asked: Request<v1::DeleteHostClusterRequest>) -> Answer<Operation> {
+        let asked = asked.into_inner();
+        let id = id("name", &asked.name)?;
+        let mut violations = Vec::new();
+        let key = request::key("DeleteHostCluster", &asked.request_id, &asked, &mut violations);
+        refuse_unless_empty(violations)?;
+        if asked.validate_only {
+            return self.validate_delete(&id, &asked.etag).await;
+        }
+        let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
+        let delete = DeleteRequest { force: asked.force, etag, request: key };
+        let accepted = self.ports.store.delete(&TenantName::of_host_cluster(&id), delete).await.map_err(failed)?;
+        Ok(self.accepted(&accepted))
+    }
+}
+
+impl Hosts {
+    async fn validate_delete(&self, id: &HostClusterId, etag: &str) -> Answer<Operation> {
+        let record = self.find(id).await?;
+        let name = record.name.to_string();
+        if !etag.is_empty() && etag != record.etag {
+            return Err(failed(StoreError::EtagMismatch { name }));
+        }
+        if record.spec.deletion_protection {
+            return Err(failed(StoreError::DeletionProtected(name)));
+        }
+        let query = TenantQuery { host_cluster: Some(id.clone()), limit: 1, ..TenantQuery::default() };
+        let inside = self.ports.store.list(&query).await.map_err(failed)?;
+        match inside.items.first() {
+            Some(tenant) => Err(failed(StoreError::HostInUse { name, tenants: format!("{}, …", tenant.name) })),
+            None => Ok(crate::tenant::validated()),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Host clusters and shared levels, as a client sees them.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use common::{Daemon, fields, metadata, named, order, reason};
+use landlord_core::{OperationOutcome, State, stage::RemovedObject};
+use landlord_proto::{
+    google::longrunning::{CancelOperationRequest, GetOperationRequest, ListOperationsRequest, operation},
+    v1::{self, host_cluster, placement::Level},
+};
+use tonic::Code;
+
+const ONE: &str = "hostClusters/one";
+
+fn host() -> v1::HostCluster {
+    let labels = [("tier".to_owned(), "shared".to_owned())].into();
+    v1::HostCluster { class: "small".into(), labels, max_tenants: 2, ..Default::default() }
+}
+
+fn host_order(id: &str, host_cluster: v1::HostCluster) -> v1::CreateHostClusterRequest {
+    v1::CreateHostClusterRequest { host_cluster_id: id.into(), host_cluster: Some(host_cluster), ..Default::default() }
+}
+
+fn of_class(customer: &str, id: &str, class: &str) -> v1::CreateTenantRequest {
+    let mut order = order(customer, id);
+    order.tenant.as_mut().unwrap().class = class.into();
+    order
+}
+
+fn get(name: &str) -> v1::GetHostClusterRequest {
+    v1::GetHostClusterRequest { name: name.into() }
+}
+
+fn delete(name: &str) -> v1::DeleteHostClusterRequest {
+    v1::DeleteHostClusterRequest { name: name.into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_host_cluster_is_ordered_looked_at_and_removed() {
+    let daemon = Daemon::shared().await;
+    let mut client = daemon.hosts().await;
+    let request = v1::CreateHostClusterRequest {
+        request_id: "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4".into(),
+        ..host_order("one", host())
+    };
+    let checked = v1::CreateHostClusterRequest { validate_only: true, request_id: String::new(), ..request.clone() };
+    assert!(client.create_host_cluster(checked.clone()).await.unwrap().into_inner().name.is_empty());
+    assert_eq!(client.get_host_cluster(get(ONE)).await.unwrap_err().code(), Code::NotFound);
+    let operation = client.create_host_cluster(request.clone()).await.unwrap().into_inner();
+    let about = metadata(&operation);
+    assert_eq!((about.tenant.as_str(), about.host_cluster.as_str(), about.kind.as_str()), ("", ONE, "create"));
+    let again = client.create_host_cluster(request.clone()).await.unwrap().into_inner();
+    assert_eq!(again.name, operation.name);
+    let status = client.create_host_cluster(checked).await.unwrap_err();
+    assert_eq!(reason(&status), "ALREADY_EXISTS");
+
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let mut operations = daemon.operations().await;
+    let ended = operations.get_operation(GetOperationRequest { name: operation.name }).await.unwrap().into_inner();
+    let Some(operation::Result::Response(any)) = ended.result else { panic!("{ended:?}") };
+    assert_eq!(any.to_msg::<v1::HostCluster>().unwrap().state(), host_cluster::State::Ready);
+    let seen = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
+    assert_eq!((seen.state(), seen.free_count, seen.max_tenants), (host_cluster::State::Ready, 2, 2));
+    assert_eq!((seen.provider.as_str(), seen.account.as_str(), seen.region.as_str()), ("sky", "4711", "here"));
+    let all = client.list_host_clusters(v1::ListHostClustersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(all.host_clusters, [seen]);
+
+    // It is no tenant, under no spelling of its name.
+    let mut tenants = daemon.tenants().await;
+    for name in [ONE, "customers//tenants/one", "customers/-/tenants/one"] {
+        assert!(tenants.get_tenant(named(name)).await.is_err(), "{name}");
+    }
+    let list = v1::ListTenantsRequest { parent: "customers/-".into(), ..Default::default() };
+    assert!(tenants.list_tenants(list).await.unwrap().into_inner().tenants.is_empty());
+    let filter = format!("host_cluster = \"{ONE}\"");
+    let of_host = ListOperationsRequest { filter, ..Default::default() };
+    assert_eq!(operations.list_operations(of_host).await.unwrap().into_inner().operations.len(), 1);
+
+    let operation = client.delete_host_cluster(delete(ONE)).await.unwrap().into_inner();
+    let removed = vec![RemovedObject { r#type: "Net".into(), id: "n1".into(), name: String::new() }];
+    daemon.settle(State::Deleting, OperationOutcome::Deleted { removed }).await;
+    let ended = operations.get_operation(GetOperationRequest { name: operation.name }).await.unwrap().into_inner();
+    let Some(operation::Result::Response(any)) = ended.result else { panic!("{ended:?}") };
+    assert_eq!(any.to_msg::<v1::DeleteHostClusterResponse>().unwrap().removed[0].id, "n1");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_an_order_is_told_at_once() {
+    let daemon = Daemon::shared().await;
+    let mut client = daemon.hosts().await;
+    let wrong = v1::HostCluster { max_tenants: -1, node_count: 1_000, class: "space".into(), ..host() };
+    let status = client.create_host_cluster(host_order("One", wrong)).await.unwrap_err();
+    assert_eq!(fields(&status), ["host_cluster.max_tenants", "host_cluster.node_count", "host_cluster_id"]);
+    for (class, part) in [("space", "level NAMESPACE"), ("nope", "does not exist"), ("", "is missing")] {
+        let order = host_order("one", v1::HostCluster { class: class.into(), ..host() });
+        let status = client.create_host_cluster(order).await.unwrap_err();
+        assert_eq!(fields(&status), ["host_cluster.class"], "{class}");
+        assert!(status.message().contains(part), "{}", status.message());
+    }
+    let order = host_order("one", v1::HostCluster { node_count: 9, ..host() });
+    assert_eq!(fields(&client.create_host_cluster(order).await.unwrap_err()), ["host_cluster.node_count"]);
+    for name in ["one", "hostClusters/", "hostClusters/A", "customers/a/tenants/b"] {
+        assert_eq!(client.get_host_cluster(get(name)).await.unwrap_err().code(), Code::InvalidArgument, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_there_already_is_adopted() {
+    let daemon = Daemon::shared().await;
+    let mut client = daemon.hosts().await;
+    let adoption = v1::Adoption {
+        provider: "sky".into(),
+        credentials: "main".into(),
+        cluster_name: "theirs".into(),
+        ..Default::default()
+    };
+    let resource = v1::HostCluster { class: String::new(), region: "here".into(), adoption: Some(adoption), ..host() };
+    let adopt = |host_cluster: v1::HostCluster| v1::AdoptHostClusterRequest {
+        host_cluster_id: "one".into(),
+        host_cluster: Some(host_cluster),
+        ..Default::default()
+    };
+    let status = client.adopt_host_cluster(adopt(host())).await.unwrap_err();
+    assert_eq!(fields(&status), ["host_cluster.adoption", "host_cluster.class"]);
+    let nobody = v1::Adoption { provider: "SKY".into(), ..Default::default() };
+    let nobody = adopt(v1::HostCluster { adoption: Some(nobody), ..resource.clone() });
+    assert_eq!(fields(&client.adopt_host_cluster(nobody).await.unwrap_err()), ["host_cluster.adoption.provider"]);
+    let status = client.create_host_cluster(host_order("one", resource.clone())).await.unwrap_err();
+    assert!(fields(&status).contains(&"host_cluster.adoption".to_owned()), "{status:?}");
+
+    client.adopt_host_cluster(adopt(resource.clone())).await.unwrap();
+    let seen = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
+    assert_eq!((seen.adoption, seen.class.as_str(), seen.account.as_str()), (resource.adoption, "", "4711"));
+}
+
+#[tokio::test]
+async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
+    let daemon = Daemon::shared().await;
+    let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
+    let explain = |customer: &str| {
+        let order = of_class(customer, "prod", "space");
+        v1::ExplainPlacementRequest { parent: order.parent, tenant_id: order.tenant_id, tenant: order.tenant }
+    };
+    let told = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
+    assert!(told.placement.is_none() && told.problems[0].contains("there is no host cluster of sky in here"));
+    let status = tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CAPACITY"));
+    assert!(status.message().contains("hosts.grow"), "{}", status.message());
+
+    hosts.create_host_cluster(host_order("one", host())).await.unwrap();
+    let plain = v1::HostCluster { labels: Default::default(), ..host() };
+    hosts.create_host_cluster(host_order("plain", plain)).await.unwrap();
+    let told = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
+    assert_eq!(told.placement.unwrap().host_cluster, ONE);
+    let said: Vec<_> =
+        told.host_clusters.iter().map(|h| (h.host_cluster.as_str(), h.chosen, h.reason.as_str())).collect();
+    assert_eq!(said, [(ONE, true, ""), ("hostClusters/plain", false, "it lacks the label tier=shared")]);
+
+    for id in ["prod", "test"] {
+        tenants.create_tenant(of_class("acme", id, "space")).await.unwrap();
+    }
+    let placement = tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner().placement.unwrap();
+    assert_eq!((placement.level(), placement.host_cluster.as_str()), (Level::Namespace, ONE));
+    assert_eq!(placement.account, "4711", "that of its host cluster");
+    let guardrails = placement.guardrails.unwrap();
+    assert!(!guardrails.namespace.is_empty() && guardrails.pods > 0 && guardrails.load_balancers == 0);
+    let full = v1::CreateTenantRequest { validate_only: true, ..of_class("acme", "third", "space") };
+    assert_eq!(reason(&tenants.create_tenant(full).await.unwrap_err()), "CAPACITY");
+    let seen = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner();
+    assert_eq!((seen.tenant_count, seen.free_count), (2, 0));
+
+    let status = hosts.delete_host_cluster(delete(ONE)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "HOST_CLUSTER_IN_USE"));
+    assert!(status.message().contains("customers/acme/tenants/prod, customers/acme/tenants/test"));
+    let checked = v1::DeleteHostClusterRequest { validate_only: true, ..delete(ONE) };
+    assert_eq!(reason(&hosts.delete_host_cluster(checked).await.unwrap_err()), "HOST_CLUSTER_IN_USE");
+    let cancel = CancelOperationRequest { name: seen.latest_operation };
+    assert!(daemon.operations().await.cancel_operation(cancel).await.is_err());
+    let inside = v1::ListTenantsRequest {
+        parent: "customers/-".into(),
+        filter: format!("host_cluster = \"{ONE}\""),
+        ..Default::default()
+    };
+    assert_eq!(tenants.list_tenants(inside).await.unwrap().into_inner().tenants.len(), 2);
+}
+
+#[tokio::test]
+async fn a_drained_host_cluster_takes_nobody_until_it_is_resumed() {
+    let daemon = Daemon::shared().await;
+    let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
+    hosts.create_host_cluster(host_order("one", host())).await.unwrap();
+    let drain = v1::DrainHostClusterRequest { name: ONE.into(), ..Default::default() };
+    let drained = hosts.drain_host_cluster(drain.clone()).await.unwrap().into_inner();
+    assert!(drained.drained && drained.free_count == 0);
+    let status = tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap_err();
+    assert!(status.message().contains("one: it is drained"), "{}", status.message());
+    let stale = v1::DrainHostClusterRequest { etag: "\"old\"".into(), resume: true, ..drain.clone() };
+    assert_eq!(reason(&hosts.drain_host_cluster(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    hosts.drain_host_cluster(v1::DrainHostClusterRequest { resume: true, ..drain }).await.unwrap();
+    tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_move_is_told_and_not_done() {
+    let daemon = Daemon::shared().await;
+    let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
+    hosts.create_host_cluster(host_order("one", host())).await.unwrap();
+    tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap();
+    let before = tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner();
+    let request = v1::MoveTenantRequest {
+        name: common::PROD.into(),
+        class: "pool".into(),
+        validate_only: true,
+        ..Default::default()
+    };
+    let plan = tenants.move_tenant(request.clone()).await.unwrap().into_inner();
+    assert_eq!((plan.source.unwrap().level(), plan.destination.unwrap().level()), (Level::Namespace, Level::Node));
+    assert!(plan.steps.iter().any(|step| step.contains("2 nodes m1")), "{:?}", plan.steps);
+    assert_eq!(plan.steps.last().unwrap(), "remove the old namespace");
+    assert!(plan.obstacles[0].contains("backup"), "{:?}", plan.obstacles);
+    let done = v1::MoveTenantRequest { validate_only: false, ..request.clone() };
+    let status = tenants.move_tenant(done).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "MOVE_NOT_SUPPORTED"));
+    for class in ["space", "nope"] {
+        let status = tenants.move_tenant(v1::MoveTenantRequest { class: class.into(), ..request.clone() }).await;
+        assert_eq!(fields(&status.unwrap_err()), ["class"], "{class}");
+    }
+    assert_eq!(tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner(), before);
+}

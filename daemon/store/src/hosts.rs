@@ -1,0 +1,215 @@
+//! Host clusters: made, chosen, drained, looked at. A host cluster is a row among the tenants, so all
+//! that works on tenants works on it; here is what only it has.
+//!
+//! Choosing and writing are one transaction of the only writer, so that two creates can't both take
+//! the last place. (A store with several writers must lock the host cluster's row.)
+
+use landlord_core::{
+    Candidate, CustomerId, Direction, HostClusterId, HostRef, HostSelector, HostView, Hosting, OperationKind, Stage,
+    Tenant, TenantName, TenantUid, Timestamp,
+    host::{self, Choice, Growth},
+    ports::{NewHost, RequestKey, StoreError},
+};
+use sqlx::{Row as _, SqliteConnection};
+use uuid::Uuid;
+
+use crate::{api, clock, operations, rows, rows::unavailable, stages, tenants};
+
+/// Tenants named in a refusal.
+const NAMED_MAX: i64 = 5;
+/// Of a class's name in the name of a host cluster that it orders; with a dash and eight digits it
+/// fits an id.
+const CLASS_CHARS_MAX: usize = 31;
+
+/// Every host cluster, with its tenants counted.
+const CANDIDATES: &str = "SELECT hosts.*, \
+       (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid) AS held, \
+       (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid AND t.customer = $1) AS of_customer \
+     FROM tenants AS hosts WHERE hosts.customer = '' ORDER BY hosts.tenant";
+
+/// All host clusters by name, with who lives in each.
+pub(crate) async fn candidates(
+    connection: &mut SqliteConnection,
+    customer: Option<&CustomerId>,
+) -> Result<Vec<Candidate>, StoreError> {
+    let failed = unavailable("reading host clusters");
+    // An empty customer is nobody's: host clusters themselves live nowhere.
+    let rows = sqlx::query(CANDIDATES)
+        .bind(customer.map_or("", CustomerId::as_str))
+        .fetch_all(connection)
+        .await
+        .map_err(&failed)?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let count = |column: &str| -> Result<u32, StoreError> {
+            let count: i64 = row.try_get(column).map_err(&failed)?;
+            Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let (tenants, of_customer) = (count("held")?, count("of_customer")?);
+        found.extend(candidate(rows::tenant(&row)?, tenants, of_customer));
+    }
+    Ok(found)
+}
+
+fn candidate(record: Tenant, tenants: u32, of_customer: u32) -> Option<Candidate> {
+    let hosting = record.hosting?;
+    Some(Candidate {
+        host: HostRef { uid: record.uid, id: record.name.host_cluster()? },
+        provider: record.offer.provider,
+        credentials: record.offer.credentials,
+        account: record.offer.account,
+        region: record.offer.region,
+        labels: record.spec.labels,
+        state: record.status.state,
+        leaving: record.direction == Direction::Absent || record.cancel_requested,
+        drained: hosting.drained,
+        max_tenants: hosting.max_tenants,
+        tenants,
+        of_customer,
+    })
+}
+
+/// Gives a new tenant its host cluster, ordering one if its class grows.
+pub(crate) async fn place(
+    connection: &mut SqliteConnection,
+    tenant: &mut Tenant,
+    selector: &HostSelector,
+    now: Timestamp,
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let candidates = candidates(connection, Some(&tenant.name.customer)).await?;
+    let (host, credentials, account) = match host::choose(&candidates, selector) {
+        Choice::Host(host) => (host.host.clone(), host.credentials.clone(), host.account.clone()),
+        Choice::Full(why) => return Err(StoreError::NoRoom(why)),
+        Choice::Grow(growth) => {
+            let host = grow(connection, growth, now, events_max).await?;
+            (host, growth.offer.credentials.clone(), growth.offer.account.clone())
+        }
+    };
+    tenant.offer.credentials = credentials;
+    tenant.offer.account = account;
+    tenant.host = Some(host);
+    Ok(())
+}
+
+async fn grow(
+    connection: &mut SqliteConnection,
+    growth: &Growth,
+    now: Timestamp,
+    events_max: u64,
+) -> Result<HostRef, StoreError> {
+    let uid = TenantUid(Uuid::new_v4());
+    let class: String = growth.offer.class.as_str().chars().take(CLASS_CHARS_MAX).collect();
+    let digits: String = uid.to_string().chars().take(8).collect();
+    let id: HostClusterId = format!("{class}-{digits}").parse().map_err(|error: landlord_core::ids::InvalidName| {
+        StoreError::Corrupt { what: "host cluster id".into(), problem: error.to_string() }
+    })?;
+    let new = NewHost {
+        id: id.clone(),
+        spec: growth.spec.clone(),
+        offer: growth.offer.clone(),
+        hosting: growth.hosting.clone(),
+        request: RequestKey { request_id: None, request_hash: String::new() },
+    };
+    let record = record(uid, new, now).0;
+    tenants::insert(connection, &record).await?;
+    let request = RequestKey { request_id: None, request_hash: String::new() };
+    let accepted = operations::accept(connection, &record, OperationKind::Create, &request, now).await?;
+    api::tell_accepted(connection, &accepted.operation, events_max).await?;
+    Ok(HostRef { uid, id })
+}
+
+/// The row of a new host cluster.
+pub(crate) fn record(uid: TenantUid, new: NewHost, now: Timestamp) -> (Tenant, RequestKey) {
+    let name = TenantName::of_host_cluster(&new.id);
+    (Tenant { hosting: Some(new.hosting), ..api::pending(uid, name, new.spec, new.offer, now) }, new.request)
+}
+
+/// Refuses what must not happen to a host cluster in which tenants live.
+pub(crate) async fn refuse_if_in_use(connection: &mut SqliteConnection, record: &Tenant) -> Result<(), StoreError> {
+    if record.hosting.is_none() {
+        return Ok(());
+    }
+    let failed = unavailable("looking for tenants of a host cluster");
+    let uid = record.uid.to_string();
+    let all: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenants WHERE host_uid = $1")
+        .bind(&uid)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    if all == 0 {
+        return Ok(());
+    }
+    let rows = sqlx::query("SELECT * FROM tenants WHERE host_uid = $1 ORDER BY customer, tenant LIMIT $2")
+        .bind(&uid)
+        .bind(NAMED_MAX)
+        .fetch_all(connection)
+        .await
+        .map_err(&failed)?;
+    let mut named = Vec::with_capacity(rows.len());
+    for row in &rows {
+        named.push(rows::tenant(row)?.name.to_string());
+    }
+    let more = if all > NAMED_MAX { format!(" and {} more", all - NAMED_MAX) } else { String::new() };
+    Err(StoreError::HostInUse { name: record.name.to_string(), tenants: format!("{}{more}", named.join(", ")) })
+}
+
+/// Opens or closes a host cluster for new tenants.
+pub(crate) async fn drain(
+    connection: &mut SqliteConnection,
+    id: HostClusterId,
+    etag: Option<String>,
+    drained: bool,
+) -> Result<Tenant, StoreError> {
+    let name = TenantName::of_host_cluster(&id);
+    let record = tenants::find(connection, &name).await?;
+    api::check_etag(&record, etag.as_deref())?;
+    let Some(before) = record.hosting.clone() else { return Err(StoreError::NotFound(name.to_string())) };
+    if record.direction == Direction::Absent {
+        return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));
+    }
+    if before.drained == drained {
+        return Ok(record);
+    }
+    let now = clock::now(connection).await?;
+    // No revision: what the engine does with it is the same as before.
+    sqlx::query("UPDATE tenants SET hosting = $1, version = version + 1, update_time = $2 WHERE uid = $3")
+        .bind(rows::json("hosting", &Hosting { drained, ..before })?)
+        .bind(now.0)
+        .bind(record.uid.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable("draining a host cluster"))?;
+    tenants::find(connection, &name).await
+}
+
+/// A tenant's host cluster as it is now.
+pub(crate) async fn view(connection: &mut SqliteConnection, tenant: &Tenant) -> Result<Option<HostView>, StoreError> {
+    let uid = match (&tenant.host, &tenant.hosting) {
+        (Some(host), _) => host.uid,
+        (None, Some(_)) => tenant.uid,
+        (None, None) => return Ok(None),
+    };
+    let row = sqlx::query("SELECT * FROM tenants WHERE uid = $1")
+        .bind(uid.to_string())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable("reading a host cluster"))?;
+    // Its row can't go while a tenant names it.
+    let missing = || StoreError::Corrupt { what: "host cluster".into(), problem: format!("{uid} is gone") };
+    let record = rows::tenant(&row.ok_or_else(missing)?)?;
+    let (Some(hosting), Some(id)) = (record.hosting, record.name.host_cluster()) else { return Err(missing()) };
+    let mut status_of = async |stage: Stage| -> Result<Vec<u8>, StoreError> {
+        let found = stages::one(connection, uid, Direction::Present, &stage).await?;
+        Ok(found.map(|record| record.status).unwrap_or_default())
+    };
+    Ok(Some(HostView {
+        host: HostRef { uid, id },
+        state: record.status.state,
+        usable: record.last_ready.is_some() && record.direction == Direction::Present,
+        offer: record.offer,
+        hosting,
+        network: status_of(Stage::Network).await?,
+        cluster: status_of(Stage::Cluster).await?,
+    }))
+}

@@ -1,0 +1,243 @@
+//! Host clusters: what a store promises about room, and about who lives where.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use landlord_core::{
+    Direction, HostClusterId, HostSelector, Hosting, Level, Offer, OperationOutcome, Stage, StageState, State, Tenant,
+    TenantName,
+    host::Growth,
+    ports::{EventQuery, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
+};
+
+use crate::{assert_refused, fixtures::*};
+
+fn id(text: &str) -> HostClusterId {
+    text.parse().unwrap()
+}
+
+fn host_name(text: &str) -> TenantName {
+    TenantName::of_host_cluster(&id(text))
+}
+
+fn hosting(max_tenants: u32) -> Hosting {
+    Hosting { max_tenants, drained: false, adoption: None }
+}
+
+fn new_host(text: &str, max_tenants: u32, request: RequestKey) -> NewHost {
+    NewHost { id: id(text), spec: spec(), offer: offer(), hosting: hosting(max_tenants), request }
+}
+
+fn selector(growth: Option<Growth>) -> HostSelector {
+    HostSelector {
+        provider: "fake".parse().unwrap(),
+        credentials: None,
+        region: "eu-central-1".into(),
+        labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        growth,
+    }
+}
+
+fn shared(customer: &str, tenant: &str) -> NewTenant {
+    let offer = Offer { level: Level::Namespace, credentials: String::new(), account: String::new(), ..offer() };
+    NewTenant { offer, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
+}
+
+async fn host<S: Store>(store: &S, text: &str, max_tenants: u32) -> Tenant {
+    store.create_host(new_host(text, max_tenants, once())).await.unwrap().tenant.unwrap()
+}
+
+async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
+    store.get(&name(customer, tenant)).await.unwrap().host.unwrap().id.to_string()
+}
+
+pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store: Arc<S>) {
+    let request = keyed("host");
+    let first = store.create_host(new_host("one", 3, request.clone())).await.unwrap();
+    let record = first.tenant.clone().unwrap();
+    assert_eq!(record.name.to_string(), "hostClusters/one");
+    assert_eq!((record.hosting.clone(), record.host.clone()), (Some(hosting(3)), None));
+    let again = store.create_host(new_host("one", 3, request)).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.operation.id, first.operation.id);
+    assert_refused!(store.create_host(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
+
+    // Neither lists nor watches of tenants know it; it is asked for by its kind and name.
+    let all = TenantQuery { limit: 10, ..TenantQuery::default() };
+    assert!(store.list(&all).await.unwrap().items.is_empty());
+    let hosts = store.list(&TenantQuery { host_clusters: true, ..all.clone() }).await.unwrap();
+    assert_eq!(hosts.items, [record.clone()]);
+    let events = EventQuery { limit: 10, ..EventQuery::default() };
+    assert!(store.events(&events).await.unwrap().is_empty());
+    let own = EventQuery { tenant: Some(record.name.clone()), ..events };
+    assert_eq!(store.events(&own).await.unwrap().len(), 1);
+    let of_host = OperationQuery { tenant: Some(record.name.clone()), limit: 10, ..OperationQuery::default() };
+    assert_eq!(store.operations(&of_host).await.unwrap().items.len(), 1);
+
+    let claim = claim_one(&*store).await;
+    let work = store.load(&claim).await.unwrap();
+    assert_eq!((work.tenant.name, work.host), (record.name, None));
+}
+
+pub(crate) async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store: Arc<S>) {
+    let request = keyed("same");
+    store.create_host(new_host("prod", 3, request.clone())).await.unwrap();
+    // Request ids of customers are not those of host clusters.
+    let tenant = store.create(new(&name("prod", "prod"), request)).await.unwrap();
+    assert!(!tenant.replayed);
+    let hosts = TenantQuery { host_clusters: true, limit: 10, ..TenantQuery::default() };
+    assert_eq!(store.list(&hosts).await.unwrap().items.len(), 1);
+}
+
+pub(crate) async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
+    for index in 0..5 {
+        host(&*store, &format!("h{index}"), 1).await;
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let query = TenantQuery { host_clusters: true, after: after.clone(), limit: 2, ..TenantQuery::default() };
+        let page = store.list(&query).await.unwrap();
+        seen.extend(page.items.into_iter().map(|record| record.name.to_string()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..5).map(|index| format!("hostClusters/h{index}")).collect::<Vec<_>>());
+}
+
+pub(crate) async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
+    host(&*store, "one", 3).await;
+    host(&*store, "two", 4).await;
+    let names: Vec<String> = (0..40).map(|index| format!("t{index}")).collect();
+    let answers = join_all(names.iter().map(|tenant| store.create(shared("acme", tenant)))).await;
+    let (placed, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((placed.len(), refused.len()), (7, 33));
+    for refusal in refused {
+        let error = refusal.unwrap_err();
+        assert!(matches!(error, StoreError::NoRoom(_)), "{error:?}");
+        let told = error.to_string();
+        assert!(told.contains("it is full with") && told.contains("hosts.grow"), "{told}");
+    }
+    let candidates = store.candidates(None).await.unwrap();
+    let held: Vec<(u32, u32)> = candidates.iter().map(|c| (c.tenants, c.max_tenants)).collect();
+    assert_eq!(held, [(3, 3), (4, 4)]);
+}
+
+pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<S: Store>(store: Arc<S>) {
+    for text in ["one", "two", "three"] {
+        host(&*store, text, 10).await;
+    }
+    let mut places = Vec::new();
+    for tenant in ["a", "b", "c"] {
+        let accepted = store.create(shared("acme", tenant)).await.unwrap().tenant.unwrap();
+        assert_eq!((accepted.offer.credentials.as_str(), accepted.offer.account.as_str()), ("default", "111122223333"));
+        places.push(lives_in(&*store, "acme", tenant).await);
+    }
+    places.sort();
+    assert_eq!(places, ["one", "three", "two"]);
+    // Another customer's first is not pushed away by them.
+    store.create(shared("bolt", "a")).await.unwrap();
+    let of = |customer: &str| customer.parse().unwrap();
+    let counted = store.candidates(Some(&of("acme"))).await.unwrap();
+    assert_eq!(counted.iter().map(|c| c.of_customer).collect::<Vec<_>>(), [1, 1, 1]);
+    let inside = TenantQuery { host_cluster: Some(id("one")), limit: 10, ..TenantQuery::default() };
+    let inside = store.list(&inside).await.unwrap().items;
+    assert!(!inside.is_empty() && inside.iter().all(|tenant| tenant.host.as_ref().unwrap().id == id("one")));
+}
+
+pub(crate) async fn a_drained_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
+    let before = host(&*store, "one", 10).await;
+    let drained = store.drain(&id("one"), Some(&before.etag), true).await.unwrap();
+    assert!(drained.hosting.as_ref().unwrap().drained);
+    assert_ne!(drained.etag, before.etag);
+    assert_refused!(store.drain(&id("one"), Some(&before.etag), false).await, StoreError::EtagMismatch { .. });
+    assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoRoom(_));
+    assert_eq!(store.drain(&id("one"), None, true).await.unwrap().etag, drained.etag, "nothing was changed");
+    store.drain(&id("one"), None, false).await.unwrap();
+    store.create(shared("acme", "prod")).await.unwrap();
+    assert_refused!(store.drain(&id("none"), None, true).await, StoreError::NotFound(_));
+}
+
+pub(crate) async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
+    let record = host(&*store, "one", 10).await;
+    for index in 0..7 {
+        store.create(shared("acme", &format!("t{index}"))).await.unwrap();
+    }
+    let refused = store.delete(&record.name, delete()).await;
+    assert_refused!(&refused, StoreError::HostInUse { .. });
+    let told = refusal(refused);
+    assert!(told.contains("customers/acme/tenants/t0, ") && told.contains("and 2 more"), "{told}");
+    // A cancelled create would unwind it, which is a removal too.
+    assert_refused!(store.cancel(record.operation).await, StoreError::HostInUse { .. });
+    let unchanged = store.get(&record.name).await.unwrap();
+    assert_eq!((unchanged.direction, unchanged.cancel_requested), (Direction::Present, false));
+}
+
+pub(crate) async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
+    let one = host(&*store, "one", 10).await;
+    let two = host(&*store, "two", 10).await;
+    store.delete(&one.name, delete()).await.unwrap();
+    store.cancel(two.operation).await.unwrap();
+    let refused = store.create(shared("acme", "prod")).await;
+    assert_refused!(&refused, StoreError::NoRoom(_));
+    assert!(refusal(refused).contains("it is being removed"));
+}
+
+pub(crate) async fn a_tenant_that_goes_makes_room<S: Store>(store: Arc<S>) {
+    host(&*store, "one", 1).await;
+    let claim = claim_one(&*store).await;
+    store.create(shared("acme", "first")).await.unwrap();
+    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoRoom(_));
+    store.delete(&name("acme", "first"), delete()).await.unwrap();
+    // Until it is gone its namespace may still be there.
+    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoRoom(_));
+    assert_refused!(store.delete(&host_name("one"), delete()).await, StoreError::HostInUse { .. });
+    make_gone(&*store).await;
+    store.create(shared("acme", "second")).await.unwrap();
+    drop(claim);
+}
+
+fn growth(host_clusters_max: u32) -> Growth {
+    Growth { spec: spec(), offer: offer(), hosting: hosting(2), host_clusters_max }
+}
+
+pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {
+    let grown = |tenant: &str| NewTenant { hosts: Some(selector(Some(growth(2)))), ..shared("acme", tenant) };
+    let names: Vec<String> = (0..6).map(|index| format!("t{index}")).collect();
+    let answers = join_all(names.iter().map(|tenant| store.create(grown(tenant)))).await;
+    // Two host clusters of two, and not one more.
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
+    let candidates = store.candidates(None).await.unwrap();
+    assert_eq!(candidates.iter().map(|c| c.tenants).collect::<Vec<_>>(), [2, 2]);
+    for candidate in &candidates {
+        assert!(candidate.host.id.as_str().starts_with("standard-"), "{}", candidate.host.id);
+        let record = store.get(&TenantName::of_host_cluster(&candidate.host.id)).await.unwrap();
+        assert_eq!((record.uid, record.status.state), (candidate.host.uid, State::Pending));
+        let operation = store.operation(record.operation).await.unwrap();
+        assert_eq!(operation.outcome, None);
+    }
+    let refused = answers.into_iter().find_map(Result::err).unwrap().to_string();
+    assert!(refused.contains("2 host clusters at most"), "{refused}");
+}
+
+pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S>) {
+    let record = host(&*store, "one", 10).await;
+    let host_claim = claim_one(&*store).await;
+    let tenant = store.create(shared("acme", "prod")).await.unwrap().tenant.unwrap();
+    let claim = claim_one(&*store).await;
+    let seen = store.load(&claim).await.unwrap().host.unwrap();
+    assert_eq!((seen.host.uid, seen.usable, seen.cluster.len()), (record.uid, false, 0));
+
+    let work = store.load(&host_claim).await.unwrap();
+    let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
+    commit.stages = vec![self::record(Stage::Cluster, Direction::Present, StageState::Done)];
+    store.commit(&host_claim, commit).await.unwrap();
+    let seen = store.load(&claim).await.unwrap().host.unwrap();
+    assert_eq!((seen.usable, seen.state, seen.cluster), (true, State::Ready, vec![8, 1]));
+    assert_eq!(store.host_of(&tenant).await.unwrap().unwrap().host.uid, record.uid);
+    let itself = store.host_of(&store.get(&record.name).await.unwrap()).await.unwrap().unwrap();
+    assert_eq!(itself.host.uid, record.uid);
+    let own = created(&*store, "acme", "own").await.tenant.unwrap();
+    assert_eq!(store.host_of(&own).await.unwrap(), None);
+}

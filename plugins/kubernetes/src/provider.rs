@@ -1,0 +1,275 @@
+//! The contract's traits: which part answers which call, and what this provider does not do.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use landlord_provider_api::{
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+};
+
+use crate::{
+    config::{self, Config},
+    credentials::Scope,
+    describe,
+    error::invalid,
+    inventory,
+    look::{self, Look},
+    nodes, progress,
+    session::{Session, Sessions},
+};
+
+type Answer<T> = Result<T, ProviderError>;
+
+/// Attribute of statuses that holds the identity of the cluster.
+const CLUSTER_UID: &str = "cluster_uid";
+/// The API server says that it is not ready for seconds after its start, and for as long as etcd is away.
+const UNREADY_POLL_AFTER_S: i64 = 5;
+/// Longest name of a place, as of a label's value.
+const REGION_BYTES_MAX: usize = 63;
+
+/// The provider with one credential scope, which is one cluster.
+#[derive(Debug)]
+pub struct Kubernetes {
+    sessions: Sessions,
+    config: Config,
+}
+
+fn missing(what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
+}
+
+/// A value of a label: it goes into selectors as it is.
+fn is_label_value(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= REGION_BYTES_MAX && ends(bytes.first()) && ends(bytes.last()) && bytes.iter().copied().all(inner)
+}
+
+fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+    let scope = scope.ok_or_else(|| missing("the scope"))?;
+    if !is_label_value(&scope.installation) {
+        return Err(missing("an installation that can be the value of a label"));
+    }
+    if !scope.tenant_uid.is_empty() && !is_label_value(&scope.tenant_uid) {
+        return Err(missing("a tenant's uid that can be the value of a label"));
+    }
+    Ok(scope)
+}
+
+/// What a provider without this capability answers.
+fn lacking(what: &str, capability: &str) -> ProviderError {
+    let problem = format!("this provider has no {what}: it adopts clusters and knows no cloud");
+    let remedy = format!("use a class whose provider has the capability `{capability}`, or one that does not need it");
+    invalid(problem, remedy)
+}
+
+fn attributes(look: &Look) -> HashMap<String, String> {
+    [(CLUSTER_UID.to_owned(), look.uid.clone())].into()
+}
+
+impl Kubernetes {
+    async fn look(&self) -> Answer<(Session, Look)> {
+        let session = self.sessions.open()?;
+        let look = look::look(&session, self.config.minimum_version).await?;
+        Ok((session, look))
+    }
+}
+
+#[async_trait]
+impl Network for Kubernetes {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+        checked(request.scope)?;
+        config::check_parameters(&request.parameters_json)?;
+        let (_, look) = self.look().await?;
+        if let Some(unready) = look.unready {
+            return Ok(v1::EnsureNetworkResponse {
+                progress: progress::pending(UNREADY_POLL_AFTER_S, unready),
+                status: None,
+            });
+        }
+        let attributes = attributes(&look);
+        let status = v1::NetworkStatus { network_id: look.uid, attributes, ..v1::NetworkStatus::default() };
+        Ok(v1::EnsureNetworkResponse { progress: progress::ready(), status: Some(status) })
+    }
+}
+
+#[async_trait]
+impl Cluster for Kubernetes {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+        checked(request.scope)?;
+        config::check_parameters(&request.parameters_json)?;
+        let (session, look) = self.look().await?;
+        if let Some(unready) = look.unready {
+            return Ok(v1::EnsureClusterResponse {
+                progress: progress::pending(UNREADY_POLL_AFTER_S, unready),
+                status: None,
+            });
+        }
+        look::check_rights(&session).await?;
+        let attributes = attributes(&look);
+        let status = v1::ClusterStatus {
+            name: session.access.cluster_name,
+            endpoint: session.access.endpoint,
+            ca_pem: session.access.ca_pem,
+            kubernetes_version: look.version,
+            attributes,
+        };
+        Ok(v1::EnsureClusterResponse { progress: progress::ready(), status: Some(status) })
+    }
+
+    /// Whoever runs the cluster installs what it needs.
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+        checked(request.scope)?;
+        Ok(v1::EnsureAddonsResponse { progress: progress::ready() })
+    }
+
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+        checked(request.scope)?;
+        let session = self.sessions.open()?;
+        let known = request.cluster.and_then(|cluster| cluster.attributes.get(CLUSTER_UID).cloned());
+        if let Some(known) = known {
+            let found = session.cluster_uid().await?;
+            if found != known {
+                return Err(invalid(
+                    format!("the kubeconfig leads to the cluster {found}, and the tenant is in the cluster {known}"),
+                    "name the kubeconfig of the tenant's cluster in the credential scope again; another cluster is another \
+                     credential scope",
+                ));
+            }
+        }
+        Ok(session.access.message())
+    }
+}
+
+#[async_trait]
+impl NodePool for Kubernetes {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+        let scope = checked(request.scope)?;
+        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        if scope.tenant_uid.is_empty() {
+            return Err(missing("the tenant's uid"));
+        }
+        nodes::ensure(&self.sessions.open()?, &scope.tenant_uid, &spec).await
+    }
+}
+
+#[async_trait]
+impl Dns for Kubernetes {
+    async fn ensure_dns_zone(&self, _: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+        Err(lacking("DNS zones", "dns"))
+    }
+
+    async fn ensure_dns_records(&self, _: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+        Err(lacking("DNS records", "dns"))
+    }
+}
+
+#[async_trait]
+impl Identity for Kubernetes {
+    async fn ensure_identity(&self, _: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+        Err(lacking("identities of service accounts", "identity"))
+    }
+}
+
+#[async_trait]
+impl Inventory for Kubernetes {
+    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+        use v1::ResourceKind as Kind;
+        let kind = request.kind();
+        let scope = checked(request.scope)?;
+        let progress = match kind {
+            Kind::Network | Kind::Cluster | Kind::Addons => match self.look().await?.1.unready {
+                Some(unready) => progress::pending(UNREADY_POLL_AFTER_S, unready),
+                None => progress::ready(),
+            },
+            Kind::NodePool => nodes::observe(&self.sessions.open()?, &scope.tenant_uid).await?,
+            Kind::DnsZone | Kind::DnsRecords | Kind::Identity | Kind::Leftovers => progress::gone(),
+            Kind::Unspecified => return Err(missing("the kind")),
+        };
+        // Nothing of it carries our markers: it was there before us.
+        Ok(v1::ObserveResponse { progress, objects: Vec::new() })
+    }
+
+    /// Forgets. The cluster, its machines and what they carry are not ours to remove.
+    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+        let kind = request.kind();
+        checked(request.scope)?;
+        if kind == v1::ResourceKind::Unspecified {
+            return Err(missing("the kind"));
+        }
+        Ok(v1::DeleteResponse { progress: progress::gone() })
+    }
+
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+        let scope = checked(request.scope)?;
+        inventory::list(&self.sessions.open()?, &scope, &request.page_token).await
+    }
+}
+
+#[async_trait]
+impl Provider for Kubernetes {
+    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+        Ok(Self::description())
+    }
+
+    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+        let mut violations = Vec::new();
+        let mut violated = |field: &str, description: String| {
+            violations.push(v1::FieldViolation { field: field.to_owned(), description });
+        };
+        let region = request.scope.unwrap_or_default().region;
+        if !is_label_value(&region) {
+            violated(
+                "region",
+                format!("{region:?} must be a name of at most {REGION_BYTES_MAX} letters, digits, - _ ."),
+            );
+        }
+        if let Err(error) = config::check_parameters(&request.parameters_json) {
+            violated("parameters", format!("{}; {}", error.message, error.remedy));
+        }
+        if request.dns_zone.is_some() {
+            let error = lacking("DNS zones", "dns");
+            violated("domain", format!("{}; {}", error.message, error.remedy));
+        }
+        if request.node_pool.is_some_and(|pool| pool.node_count < 1) {
+            violated("node_pool.node_count", "must be at least 1".to_owned());
+        }
+        Ok(v1::ValidateResponse { violations })
+    }
+}
+
+#[async_trait]
+impl ProviderPlugin for Kubernetes {
+    const NAME: &'static str = "kubernetes";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn description() -> v1::DescribeResponse {
+        describe::describe(Self::NAME, Self::VERSION)
+    }
+
+    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+        let mut problems = Vec::new();
+        let mut keep = |error: ProviderError| problems.push(error);
+        if !request.endpoint_override.is_empty() {
+            let problem = "endpoint_override means nothing to this provider";
+            keep(invalid(problem, "remove it: the kubeconfig names the API server"));
+        }
+        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
+        let sessions = Scope::parse(&request.credential_json).map(Sessions::new).map_err(&mut keep).ok();
+        if let Some(sessions) = &sessions
+            && let Err(error) = sessions.open()
+        {
+            keep(error);
+        }
+        match (config, sessions) {
+            (Some(config), Some(sessions)) if problems.is_empty() => Ok(Self { sessions, config }),
+            _ => {
+                let all = |part: fn(&ProviderError) -> &str| {
+                    problems.iter().map(part).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+                };
+                Err(invalid(all(|error| &error.message), all(|error| &error.remedy)))
+            }
+        }
+    }
+}

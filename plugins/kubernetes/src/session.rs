@@ -1,0 +1,85 @@
+//! One client for the access as it is now, kept for its open connection; and the identity of the
+//! cluster behind it, asked once.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client};
+use landlord_provider_api::ProviderError;
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use crate::{access::Access, credentials::Scope, error};
+
+/// Every cluster has it from its first second, and its uid is what identifies a cluster by convention,
+/// <https://github.com/kubernetes/kubernetes/issues/77487>.
+const IDENTITY_NAMESPACE: &str = "kube-system";
+
+/// A credential scope with its client.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    scope: Scope,
+    known: Mutex<Option<Known>>,
+}
+
+struct Known {
+    digest: [u8; 32],
+    client: Client,
+    cluster_uid: Arc<OnceCell<String>>,
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Known")
+    }
+}
+
+/// What one call works with.
+pub(crate) struct Session {
+    pub(crate) access: Access,
+    pub(crate) client: Client,
+    cluster_uid: Arc<OnceCell<String>>,
+}
+
+impl Sessions {
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self { scope, known: Mutex::new(None) }
+    }
+
+    /// The access as it is now, with a client for it. Makes no call.
+    ///
+    /// # Errors
+    /// INVALID: the kubeconfig can't be read or used.
+    pub(crate) fn open(&self) -> Result<Session, ProviderError> {
+        let access = self.scope.access()?;
+        let digest = access.digest();
+        let mut known = self.known.lock();
+        let session = match known.as_ref().filter(|known| known.digest == digest) {
+            Some(known) => (known.client.clone(), Arc::clone(&known.cluster_uid)),
+            None => {
+                let (client, cluster_uid) = (access.client()?, Arc::default());
+                *known = Some(Known { digest, client: client.clone(), cluster_uid: Arc::clone(&cluster_uid) });
+                (client, cluster_uid)
+            }
+        };
+        Ok(Session { access, client: session.0, cluster_uid: session.1 })
+    }
+}
+
+impl Session {
+    /// What tells this cluster from every other, whatever its address is.
+    ///
+    /// # Errors
+    /// As the API server's answer says.
+    pub(crate) async fn cluster_uid(&self) -> Result<&str, ProviderError> {
+        let look = async || {
+            let namespaces: Api<Namespace> = Api::all(self.client.clone());
+            let action = "reading the namespace kube-system";
+            let found = namespaces.get_metadata(IDENTITY_NAMESPACE).await.map_err(error::during(action))?;
+            found.metadata.uid.ok_or_else(|| {
+                ProviderError::new(landlord_provider_api::ErrorKind::Internal, format!("{action}: it has no uid"))
+            })
+        };
+        self.cluster_uid.get_or_try_init(look).await.map(String::as_str)
+    }
+}
