@@ -23,7 +23,7 @@ pub(crate) async fn cut_answer(world: &World) -> Step<String> {
 }
 
 pub(crate) async fn crash(world: &World) -> Step<String> {
-    let mut account = swept(world, &[Fault::KillBefore, Fault::KillAfter], "times killed").await?;
+    let mut account = swept(world, &[Fault::KillBefore, Fault::KillAfter], "at which the process was killed").await?;
     if world.config.crash_every_call {
         for fault in [Fault::KillBefore, Fault::KillAfter] {
             let lifecycles = every(world, fault).await?;
