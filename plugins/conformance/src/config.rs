@@ -297,8 +297,7 @@ impl Config {
     /// What can't be read or does not fit, with the place.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
         Self::parse(&text).map_err(|problem| ConfigError::Form { path: name, problem })
     }
 
@@ -395,7 +394,9 @@ mod tests {
 
     #[test]
     fn secrets_are_what_is_not_public() {
-        let text = format!("public_credential_keys = [\"id\"]\n{LEAST}[credential]\nid = \"not a secret\"\nkey = \"a secret\"\nkind = \"key\"\n");
+        let text = format!(
+            "public_credential_keys = [\"id\"]\n{LEAST}[credential]\nid = \"not a secret\"\nkey = \"a secret\"\nkind = \"key\"\n"
+        );
         assert_eq!(Config::parse(&text).unwrap().secrets(), ["a secret"]);
     }
 

@@ -101,11 +101,9 @@ mod tests {
 
     #[test]
     fn dates_are_those_of_the_calendar() {
-        for (seconds, date, time) in [
-            (0, "19700101", "000000"),
-            (951_782_400, "20000229", "000000"),
-            (1_795_617_345, "20261125", "143545"),
-        ] {
+        for (seconds, date, time) in
+            [(0, "19700101", "000000"), (951_782_400, "20000229", "000000"), (1_795_617_345, "20261125", "143545")]
+        {
             assert_eq!(calendar(seconds), (date.to_owned(), time.to_owned()));
         }
     }

@@ -1,11 +1,7 @@
 //! `landlord-conformance PLUGIN.so --config FILE`: a plugin author's first command. Exit code 0: all cases passed or were
 //! skipped; 1: some failed; 2: the run could not begin.
 
-use std::{
-    io::Write as _,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use landlord_conformance::{CASES, Config, Options, run};

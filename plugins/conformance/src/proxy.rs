@@ -35,14 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Headers that belong to one connection, and the length, which each side sets itself.
 static HOP_HEADERS: LazyLock<[header::HeaderName; 6]> = LazyLock::new(|| {
-    [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::CONTENT_LENGTH,
-        header::UPGRADE,
-        header::EXPECT,
-        header::TE,
-    ]
+    [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::UPGRADE, header::EXPECT, header::TE]
 });
 
 type Body = BoxBody<Bytes, io::Error>;

@@ -53,7 +53,8 @@ impl CaseReport {
             Outcome::Failed => "FAIL",
             Outcome::Skipped => "skip",
         };
-        let mut line = format!("{word} {:<14} {:>7.1} s {:>5} outside calls", self.name, self.seconds, self.outside_calls);
+        let mut line =
+            format!("{word} {:<14} {:>7.1} s {:>5} outside calls", self.name, self.seconds, self.outside_calls);
         match self.outcome {
             Outcome::Passed if self.detail.is_empty() => {}
             Outcome::Passed => {

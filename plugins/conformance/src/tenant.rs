@@ -38,15 +38,8 @@ pub enum Stage {
 
 impl Stage {
     /// All, in an order in which each has what it needs.
-    pub const ALL: [Self; 7] = [
-        Self::Network,
-        Self::DnsZone,
-        Self::Cluster,
-        Self::NodePool,
-        Self::Addons,
-        Self::Identity,
-        Self::DnsRecords,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Network, Self::DnsZone, Self::Cluster, Self::NodePool, Self::Addons, Self::Identity, Self::DnsRecords];
 
     /// Stages that the daemon runs side by side, in order. Add-ons become ready only once there are nodes.
     pub const WAVES: [&'static [Self]; 4] = [
@@ -220,8 +213,7 @@ impl Tenant {
             }
             Stage::NodePool => {
                 let spec = Some(self.pool.clone());
-                let request =
-                    v1::EnsureNodePoolRequest { scope, parameters_json, network, cluster, spec, checkpoint };
+                let request = v1::EnsureNodePoolRequest { scope, parameters_json, network, cluster, spec, checkpoint };
                 let answer = plugin.ensure_node_pool(request).await?;
                 made.pool = answer.status;
                 answer.progress

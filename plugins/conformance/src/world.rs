@@ -105,11 +105,7 @@ pub struct World {
 pub(crate) fn is_retried(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::Throttled
-            | ErrorKind::Transient
-            | ErrorKind::Conflict
-            | ErrorKind::Capacity
-            | ErrorKind::Internal
+        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity | ErrorKind::Internal
     )
 }
 
@@ -195,7 +191,8 @@ impl World {
     /// Outside calls since a mark that may have changed something, in words.
     pub fn changes(&self, since: Mark) -> Vec<String> {
         let calls = self.proxy.as_ref().map(|proxy| proxy.since(since.calls)).unwrap_or_default();
-        let mut changes: Vec<String> = calls.iter().filter(|call| call.mutating).map(crate::outside::Call::name).collect();
+        let mut changes: Vec<String> =
+            calls.iter().filter(|call| call.mutating).map(crate::outside::Call::name).collect();
         let effects = self.effects().saturating_sub(since.effects);
         if effects > 0 {
             changes.push(format!("{effects} effects in the cloud's own file"));
@@ -416,7 +413,8 @@ impl World {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let names: Vec<String> = found.iter().map(|object| format!("{} {}", object.r#type, object.id)).collect();
+                let names: Vec<String> =
+                    found.iter().map(|object| format!("{} {}", object.r#type, object.id)).collect();
                 fail!("list_owned after everything was deleted still shows {}", names.join(", "));
             }
             tokio::time::sleep(SETTLE_PAUSE).await;

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
+use parking_lot::Mutex;
 
 use crate::{
     cloud::{Cloud, Stage, Wanted},

@@ -145,8 +145,7 @@ async fn put(
         }
         *count += 1;
         let id = objects.get(&key).map_or_else(|| format!("nim-{count:06}"), |object| object.id.clone());
-        let object =
-            Object { id, labels: body["labels"].clone(), spec: body["spec"].clone(), ready_ms, gone_ms: None };
+        let object = Object { id, labels: body["labels"].clone(), spec: body["spec"].clone(), ready_ms, gone_ms: None };
         let answer = Json(shown(&key, &object)).into_response();
         objects.insert(key, object);
         answer
@@ -222,7 +221,6 @@ async fn token(
 }
 
 async fn all(State(cloud): State<Arc<Cloud>>) -> Response {
-    let items: Vec<Value> =
-        cloud.with(|_, objects| objects.iter().map(|(key, object)| shown(key, object)).collect());
+    let items: Vec<Value> = cloud.with(|_, objects| objects.iter().map(|(key, object)| shown(key, object)).collect());
     Json(items).into_response()
 }

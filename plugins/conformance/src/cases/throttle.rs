@@ -88,7 +88,9 @@ fn judge(world: &World, proxy: &Proxy, mark: usize, what: &str, result: Result<(
 fn bucket(world: &World, what: &str, error: &ProviderError) -> Step {
     let plugin = world.plugin()?;
     let known = |name: &str| {
-        plugin.description().is_some_and(|description| description.rate_buckets.iter().any(|bucket| bucket.name == name))
+        plugin
+            .description()
+            .is_some_and(|description| description.rate_buckets.iter().any(|bucket| bucket.name == name))
     };
     if !error.bucket.is_empty() && !known(&error.bucket) {
         fail!("{what} names the exhausted bucket {:?}, which describe does not know", error.bucket);
@@ -153,5 +155,8 @@ async fn again(world: &World, plugin: &Plugin, tenant: &Tenant, what: &str) -> S
         }
         tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
-    fail!("{what} does not work after one that ended at its deadline: {}", last.map_or(String::new(), |e| e.to_string()))
+    fail!(
+        "{what} does not work after one that ended at its deadline: {}",
+        last.map_or(String::new(), |e| e.to_string())
+    )
 }
