@@ -112,6 +112,17 @@ impl Made {
         self.zone = other.zone.or(self.zone.take());
     }
 
+    /// What identifies the objects; further attributes may move.
+    #[must_use]
+    pub fn ids(&self) -> [Option<&str>; 4] {
+        [
+            self.network.as_ref().map(|network| network.network_id.as_str()),
+            self.cluster.as_ref().map(|cluster| cluster.name.as_str()),
+            self.pool.as_ref().map(|pool| pool.name.as_str()),
+            self.zone.as_ref().map(|zone| zone.zone_id.as_str()),
+        ]
+    }
+
     /// Whether a stage's status is there. Stages without one are always fine.
     #[must_use]
     pub fn tells(&self, stage: Stage) -> bool {

@@ -46,9 +46,9 @@ async fn all_ready(world: &World, plugins: &[Arc<Plugin>; 2], tenant: &mut Tenan
         let calls = tenants.iter_mut().enumerate().map(|(n, tenant)| world.ensure_with(&plugins[n % 2], tenant, stage));
         let looks = join_all(calls).await.into_iter().collect::<Step<Vec<Look>>>()?;
         if looks.iter().all(|look| matches!(look, Look::Done)) {
-            let ids: Vec<_> = tenants.iter().map(|tenant| &tenant.made).collect();
-            if ids.windows(2).any(|pair| pair[0] != pair[1]) {
-                fail!("{} calls at once of ensure {} give different objects: {ids:?}", AT_ONCE, stage.word());
+            if let Some(other) = tenants.iter().find(|other| other.made.ids() != tenants[0].made.ids()) {
+                let (one, two) = (tenants[0].made.ids(), other.made.ids());
+                fail!("{AT_ONCE} calls at once of ensure {} give different objects: {one:?}, {two:?}", stage.word());
             }
             *tenant = tenants.swap_remove(0);
             return Ok(());

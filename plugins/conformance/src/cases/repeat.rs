@@ -45,17 +45,8 @@ pub(crate) async fn idempotency(world: &World) -> Step<String> {
     Ok(format!("{} stages, {} deletes, {REPEATS} times each", Stage::ALL.len(), TEARDOWN.len()))
 }
 
-/// What identifies the objects; further attributes may move.
 fn same(before: &Made, after: &Made) -> Step {
-    let ids = |made: &Made| {
-        [
-            made.network.as_ref().map(|network| network.network_id.clone()),
-            made.cluster.as_ref().map(|cluster| cluster.name.clone()),
-            made.pool.as_ref().map(|pool| pool.name.clone()),
-            made.zone.as_ref().map(|zone| zone.zone_id.clone()),
-        ]
-    };
-    let (before, after) = (ids(before), ids(after));
+    let (before, after) = (before.ids(), after.ids());
     if before == after { Ok(()) } else { fail!("the same tenant has other objects: {before:?}, then {after:?}") }
 }
 
