@@ -7,7 +7,7 @@
 //!
 //! - [`config`]: what a run is told. [`suite`]: the cases and how they are run. [`report`]: what came out.
 //! - [`session`]: the plugin's process. [`tenant`]: stages and their requests. [`world`]: calls, repeated as the daemon
-//!   repeats them.
+//!   repeats them. [`owned`]: the inventory.
 //! - [`proxy`], [`fault`], [`outside`]: what happens between plugin and cloud.
 //!
 //! It knows no provider and no daemon beyond the plugin host.
@@ -18,6 +18,7 @@ pub mod config;
 pub mod fault;
 pub mod hook;
 pub mod outside;
+pub mod owned;
 pub mod proxy;
 pub mod report;
 mod schema;

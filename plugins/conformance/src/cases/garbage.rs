@@ -2,7 +2,7 @@
 
 use landlord_plugin_host::Plugin;
 use landlord_provider_api::{
-    ErrorKind, Method,
+    ErrorKind, Inventory as _, Method,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
@@ -21,6 +21,8 @@ const RANDOM_MESSAGES: usize = 8;
 const RANDOM_BYTES_MAX: usize = 512;
 /// Larger than any message of the contract, and small enough for a frame.
 const OVERSIZE_BYTES: usize = 8 << 20;
+/// Numbers that are no resource kind.
+const NO_KINDS: [i32; 3] = [0, 99, -1];
 /// Uids that are none, and that would do harm in a path, a filter or a name.
 const HOSTILE_UIDS: [&str; 7] = ["", " ", "../../etc", "a/b", "*", "x'; DROP TABLE tenants; --", "a\nb"];
 
@@ -39,6 +41,7 @@ pub(crate) async fn garbage(world: &World) -> Step<String> {
     }
     sent += oversized(world, &plugin).await?;
     sent += hostile(world, &plugin).await?;
+    sent += no_kinds(world, &plugin).await?;
     if plugin.health().pid != pid {
         fail!("the process did not survive it: {}", plugin.health().detail);
     }
@@ -130,4 +133,23 @@ async fn hostile(world: &World, plugin: &Plugin) -> Step<usize> {
         }
     }
     Ok(sent)
+}
+
+/// Kinds that the contract does not have, or not yet.
+async fn no_kinds(world: &World, plugin: &Plugin) -> Step<usize> {
+    let tenant = Tenant::new(&world.config);
+    for kind in NO_KINDS {
+        let (scope, role, domain) = (Some(tenant.scope.clone()), String::new(), tenant.domain.clone());
+        let request = v1::DeleteRequest { scope: scope.clone(), kind, role, domain, checkpoint: Vec::new() };
+        match plugin.delete(request).await {
+            Ok(_) => fail!("delete of the unknown kind {kind} is no error"),
+            Err(error) => refusal(&format!("delete of the unknown kind {kind}"), error.kind, &error.message)?,
+        }
+        let request = v1::ObserveRequest { scope, kind, ..v1::ObserveRequest::default() };
+        match plugin.observe(request).await {
+            Ok(_) => fail!("observe of the unknown kind {kind} is no error"),
+            Err(error) => refusal(&format!("observe of the unknown kind {kind}"), error.kind, &error.message)?,
+        }
+    }
+    Ok(2 * NO_KINDS.len())
 }

@@ -6,8 +6,9 @@ use landlord_plugin_host::Plugin;
 use landlord_provider_api::v1::{self, progress::Outcome};
 
 use crate::{
+    owned::{count, difference},
     tenant::{Stage, Tenant},
-    world::{Step, World, count, difference, fail, failed},
+    world::{Step, World, fail, failed},
 };
 
 pub(crate) async fn inventory(world: &World) -> Step<String> {

@@ -11,8 +11,9 @@ use landlord_provider_api::v1::{ResourceKind as Kind, progress::Outcome};
 
 use crate::{
     fault::{Fault, Rule},
+    owned::difference,
     tenant::{Stage, TEARDOWN, Tenant},
-    world::{Look, Step, World, difference, fail, failed, is_retried, word},
+    world::{Look, Step, World, fail, failed, is_retried, word},
 };
 
 /// Calls at once.
