@@ -1,5 +1,5 @@
 //! The template's provider with one thing wrong, so that tests can see which case of the suite finds it. What is wrong is
-//! the name of the configured project ([`Defect`]); any other project gets the template as it is.
+//! the name of the configured project (`Defect`); any other project gets the template as it is.
 //!
 //! The template's modules are compiled in, not linked: its library exports the symbol that this one exports.
 
