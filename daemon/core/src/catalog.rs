@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, ProviderName, StackName, TenantName, TenantSpec,
+    ClassName, ProviderName, Residencies, StackName, TenantName, TenantSpec,
     ports::ProviderKey,
     tenant::{Violation, Violations},
 };
@@ -117,6 +117,8 @@ pub struct Catalog {
     pub classes: BTreeMap<ClassName, Class>,
     /// Rules in order; the first match wins.
     pub rules: Vec<PlacementRule>,
+    /// Where data may lie.
+    pub residency: Residencies,
     /// Account by provider and credential scope, as configured.
     pub accounts: BTreeMap<(ProviderName, String), String>,
 }
@@ -156,10 +158,6 @@ impl PlacementRule {
         }
         mismatches
     }
-
-    fn matches(&self, name: &TenantName, spec: &TenantSpec) -> bool {
-        self.mismatches(name, spec).is_empty()
-    }
 }
 
 impl Catalog {
@@ -170,7 +168,7 @@ impl Catalog {
     pub fn place(&self, name: &TenantName, spec: &TenantSpec) -> Result<Offer, Violations> {
         let (class_name, rule) = match &spec.class {
             Some(class) => (class, String::new()),
-            None => match self.rules.iter().find(|rule| rule.matches(name, spec)) {
+            None => match self.rules.iter().find(|rule| self.mismatches(rule, name, spec).is_empty()) {
                 Some(rule) => (&rule.class, rule.name.clone()),
                 None => {
                     return Err(one(
@@ -184,7 +182,7 @@ impl Catalog {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
         let mut violations = Vec::new();
-        let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
+        let region = self.region(name, spec, class);
         if !class.regions.contains(&region) {
             violations.push(Violation {
                 field: "region".into(),
@@ -193,6 +191,9 @@ impl Catalog {
                     class.regions.join(", ")
                 ),
             });
+        }
+        if let Some(why) = self.residency.forbids(name, &spec.labels, &region) {
+            violations.push(Violation { field: "region".into(), description: why });
         }
         let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
         if node_count > class.node_count_max {
@@ -226,6 +227,24 @@ impl Catalog {
 }
 
 impl Catalog {
+    /// The region wished for, else the first of the class's where the tenant may lie.
+    fn region(&self, name: &TenantName, spec: &TenantSpec, class: &Class) -> String {
+        let allowed = self.residency.allowed(name, &spec.labels, &class.regions);
+        let default = allowed.first().copied().or(class.regions.first().map(String::as_str));
+        spec.region.as_deref().or(default).unwrap_or_default().to_owned()
+    }
+
+    /// Why a rule does not choose; a class that has no region where the tenant may lie is no choice.
+    fn mismatches(&self, rule: &PlacementRule, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
+        let mut mismatches = rule.mismatches(name, spec);
+        if let Some(class) = self.classes.get(&rule.class)
+            && let Some(why) = self.residency.forbids(name, &spec.labels, &self.region(name, spec, class))
+        {
+            mismatches.push(why);
+        }
+        mismatches
+    }
+
     /// What every rule says of a spec, in the rules' order. The first without a mismatch chooses, unless the spec names
     /// its class.
     #[must_use]
@@ -233,7 +252,7 @@ impl Catalog {
         let verdict = |rule: &PlacementRule| RuleVerdict {
             rule: rule.name.clone(),
             class: rule.class.clone(),
-            mismatches: rule.mismatches(name, spec),
+            mismatches: self.mismatches(rule, name, spec),
         };
         self.rules.iter().map(verdict).collect()
     }

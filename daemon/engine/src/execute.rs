@@ -15,7 +15,11 @@ use landlord_core::{
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
 
-use crate::{Shared, limits::LimitKey, request, timing};
+use crate::{
+    Shared,
+    limits::{Away, LimitKey},
+    request, timing,
+};
 
 /// Longest call of the deploy stage, which never waits for workloads: a Helm run on a slow API
 /// server takes a minute. A call that hangs must not hold its tenant's lease for ever.
@@ -57,29 +61,40 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         });
     };
     let description = shared.ports.providers.description(&key);
-    let limit_key = LimitKey {
-        provider: tenant.offer.provider.to_string(),
-        account: if tenant.offer.account.is_empty() { key.credentials.clone() } else { tenant.offer.account.clone() },
-        region: tenant.offer.region.clone(),
-    };
+    let limit_key = limit_key(work);
     if let Some(description) = &description {
         let options = shared.provider_options(&tenant.offer.provider);
         shared.limits.learn(&limit_key, description, &options);
     }
     let costs = timing::costs(method, description.as_ref());
-    if let Err(wait) = shared.limits.acquire(&limit_key, &costs).await {
-        let mut failure = Failure::new(ErrorKind::Throttled, "waiting for the account's rate limit");
-        failure.retry_after_ms = u64::try_from(wait.as_millis()).ok();
-        return Err(failure);
+    let asker = request::asker(work, stage);
+    if let Err(away) = shared.limits.acquire(&limit_key, asker.clone(), &costs).await {
+        return Err(stay_away(&away));
     }
     let report = call.in_cloud().await;
-    match &report {
-        Err(failure) if failure.kind == ErrorKind::Throttled => {
-            shared.limits.throttled(&limit_key, &costs, &failure.bucket, failure.retry_after());
-        }
-        _ => shared.limits.succeeded(&limit_key, &costs),
-    }
+    shared.limits.ended(&limit_key, &asker, &costs, report.as_ref().err());
     report
+}
+
+/// Waiting is no failure: it is told as throttling, which delays and never fails.
+fn stay_away(away: &Away) -> Failure {
+    let message = away.trouble.as_ref().map_or_else(
+        || "waiting for the account's rate limit".to_owned(),
+        |error| format!("the provider is out of order, so it is asked less often; it last said: {error}"),
+    );
+    let mut failure = Failure::new(ErrorKind::Throttled, message);
+    failure.retry_after_ms = u64::try_from(away.wait.as_millis()).ok();
+    failure
+}
+
+/// Whose limits the calls of a tenant count against.
+pub(crate) fn limit_key(work: &Work) -> LimitKey {
+    let offer = &work.tenant.offer;
+    LimitKey {
+        provider: offer.provider.to_string(),
+        account: if offer.account.is_empty() { offer.credentials.clone() } else { offer.account.clone() },
+        region: offer.region.clone(),
+    }
 }
 
 struct Call<'a> {
@@ -147,6 +162,7 @@ impl Call<'_> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 checkpoint: request::checkpoint(self.work, self.stage),
+                node_pool: Some(request::node_pool(self.work)),
             })
             .await?;
         progress(answer.progress, answer.status.as_ref())

@@ -192,8 +192,14 @@ impl<'a> Pass<'a> {
                 step = %after.stage, attempt = after.attempt, "{}", event.message
             );
         }
-        let commit = Commit { stages: vec![after.clone()], events, ..Commit::default() };
+        let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
+        let status = report::provider(&self.work, trouble.as_deref(), now);
+        let tenant = TenantPatch { status: status.clone(), ..TenantPatch::default() };
+        let commit = Commit { stages: vec![after.clone()], tenant, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
+        if let Some(status) = status {
+            self.work.tenant.status = status;
+        }
         self.put(after);
         Ok(())
     }

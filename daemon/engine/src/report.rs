@@ -7,6 +7,9 @@ use landlord_core::{
     tenant::{Endpoint, TenantStatus},
 };
 
+/// The provider does not answer, for this account.
+const PROVIDER_DEGRADED: &str = "ProviderDegraded";
+
 fn stage_event(record: &StageRecord, reason: &str, message: String) -> NewEvent {
     NewEvent { kind: EventKind::Stage, stage: record.stage.to_string(), reason: reason.into(), message }
 }
@@ -64,6 +67,24 @@ pub(crate) fn working(work: &Work) -> TenantStatus {
         set(&mut status, "Ready", false, "Working", "not ready yet", work.now);
     }
     status
+}
+
+/// The status with what is known of the provider, if that is news: the condition
+/// `ProviderDegraded` appears with the first trouble, and turns when it is over.
+pub(crate) fn provider(work: &Work, trouble: Option<&str>, now: Timestamp) -> Option<TenantStatus> {
+    let told = work.tenant.status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
+    if told.is_some_and(|condition| condition.status) == trouble.is_some() {
+        return None;
+    }
+    let mut status = work.tenant.status.clone();
+    match trouble {
+        Some(error) => {
+            let message = format!("calls are not answered; this delays and fails nothing; the last error: {error}");
+            set(&mut status, PROVIDER_DEGRADED, true, "NoAnswer", &message, now);
+        }
+        None => set(&mut status, PROVIDER_DEGRADED, false, "Answering", "", now),
+    }
+    Some(status)
 }
 
 /// The tenant's status when it comes to rest.

@@ -1,12 +1,14 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    Direction, Stage,
+    Direction, ErrorKind, Stage, StageRecord, StageState,
     plan::record_in,
     ports::{DeployTarget, KubeCredentials, TargetPlace, Work},
 };
 use landlord_provider_api::v1;
 use prost::Message;
+
+use crate::limits::{Asker, Urgency};
 
 /// Role of the only node pool of a tenant.
 const POOL_ROLE: &str = "default";
@@ -26,6 +28,29 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
         ]
         .into(),
         generation: tenant.generation,
+    }
+}
+
+/// Whose a call of a stage is, and how urgent.
+pub(crate) fn asker(work: &Work, stage: &Stage) -> Asker {
+    let tenant = &work.tenant;
+    let urgency = match (tenant.direction, record_in(work, tenant.direction, stage)) {
+        (Direction::Absent, _) => Urgency::Repair,
+        (Direction::Present, Some(record)) => urgency(record),
+        (Direction::Present, None) => Urgency::Change,
+    };
+    Asker { customer: tenant.name.customer.to_string(), tenant: tenant.uid, urgency }
+}
+
+fn urgency(record: &StageRecord) -> Urgency {
+    let throttled = record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::Throttled);
+    // A call that changes something has told nothing yet, or was only sent away.
+    let begun = record.checkpoint.is_empty() && (record.detail.is_empty() || throttled);
+    match record.state {
+        StageState::Done => Urgency::Drift,
+        _ if record.failures > 0 => Urgency::Repair,
+        _ if begun => Urgency::Change,
+        _ => Urgency::Poll,
     }
 }
 

@@ -37,6 +37,12 @@ pub(crate) fn check(
         }
     };
     violations.extend(current.spec.forbidden_changes(&spec).into_iter().map(of_tenant));
+    if spec.labels != current.spec.labels
+        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &current.offer.region)
+    {
+        let description = format!("{why}; a tenant does not move: order another one there");
+        violations.push(Violation { field: "tenant.labels".into(), description });
+    }
     let offer = if current.spec.needs_work(&spec) && violations.is_empty() {
         catalog.place_again(&spec, &current.offer)
     } else {

@@ -62,3 +62,61 @@ async fn a_class_whose_plugin_never_came_up_takes_no_orders() {
     let second = client.create_tenant(order("acme", "second")).await.unwrap().into_inner();
     assert_ne!(second.name, accepted.name);
 }
+
+/// Who is asked for, with what, and where it goes or which field is in the way.
+const RESIDENCY: [(&str, &str, &str, Result<&str, &str>); 6] = [
+    ("acme", "", "", Ok("here")),
+    ("bound", "", "", Ok("there")),
+    ("acme", "there", "", Ok("there")),
+    ("acme", "elsewhere", "here", Ok("here")),
+    ("bound", "", "here", Err("tenant.region")),
+    ("acme", "there", "here", Err("tenant.region")),
+];
+
+#[tokio::test]
+async fn residency_binds_by_customer_and_label_also_where_the_class_is_named() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    for (customer, residency, region, expected) in RESIDENCY {
+        let mut order = order(customer, "prod");
+        let tenant = order.tenant.as_mut().unwrap();
+        tenant.class = "small".into();
+        tenant.region = region.into();
+        if !residency.is_empty() {
+            tenant.labels.insert("residency".into(), residency.into());
+        }
+        order.validate_only = true;
+        let asked = format!("{customer} {residency:?} {region:?}");
+        let answer = client.create_tenant(order.clone()).await;
+        match expected {
+            Ok(place) => {
+                answer.unwrap_or_else(|status| panic!("{asked}: {status:?}"));
+                let ask = v1::ExplainPlacementRequest {
+                    parent: order.parent,
+                    tenant_id: order.tenant_id,
+                    tenant: order.tenant,
+                };
+                let told = client.explain_placement(ask).await.unwrap().into_inner();
+                assert_eq!(told.placement.unwrap().region, place, "{asked}");
+            }
+            Err(field) => {
+                let status = answer.expect_err(&asked);
+                let wrong = common::violations(&status);
+                assert_eq!(wrong.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), [field], "{asked}");
+                assert!(wrong[0].1.contains("over-there") && wrong[0].1.contains("there"), "{asked}: {wrong:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_label_that_would_bind_a_tenant_elsewhere_is_refused() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let labels = BTreeMap::from([("residency".into(), "there".into())]);
+    let update = common::update(&["labels"], v1::Tenant { labels, ..v1::Tenant::default() });
+    let status = client.update_tenant(update).await.unwrap_err();
+    let wrong = common::violations(&status);
+    assert_eq!(wrong[0].0, "tenant.labels", "{status:?}");
+}

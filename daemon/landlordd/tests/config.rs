@@ -92,6 +92,8 @@ node_count_max = 1
 [[placement]]
 name = 'all'
 class = 'large'
+[residency.nobody]
+regions = ['atlantis']
 "
     );
     let problems = check(&from_file(&text).unwrap()).unwrap_err().join("\n");
@@ -101,6 +103,8 @@ class = 'large'
         "classes.small.regions",
         "classes.small.node_count",
         "class \"large\" is not configured",
+        "residency.nobody: binds nobody",
+        "no class is offered in \"atlantis\"",
     ] {
         assert!(problems.contains(expected), "{expected:?} is not in:\n{problems}");
     }

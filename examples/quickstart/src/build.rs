@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, anyhow};
-use landlord_test_harness::Binaries;
+use landlord_test_harness::{Binaries, Cloud};
 use landlord_test_kube::Artifacts;
 
 use crate::narrate::say;
@@ -23,12 +23,12 @@ struct Progress {
 }
 
 /// The Kubernetes parts and the programs of this workspace.
-pub(crate) fn all() -> Result<(Artifacts, Binaries)> {
+pub(crate) fn all(cloud: &'static Cloud) -> Result<(Artifacts, Binaries)> {
     let started = Instant::now();
     let progress = Mutex::new(Progress::default());
     let result = std::thread::scope(|scope| {
         let go = scope.spawn(|| build_go(&progress, started));
-        let rust = scope.spawn(|| build_rust(&progress, started));
+        let rust = scope.spawn(|| build_rust(cloud, &progress, started));
         let mut told = Instant::now();
         while !(go.is_finished() && rust.is_finished()) {
             std::thread::sleep(Duration::from_millis(50));
@@ -56,8 +56,8 @@ fn build_go(progress: &Mutex<Progress>, started: Instant) -> Result<Artifacts> {
     Ok(artifacts)
 }
 
-fn build_rust(progress: &Mutex<Progress>, started: Instant) -> Result<Binaries> {
-    let binaries = Binaries::ensure(&mut |_| {
+fn build_rust(cloud: &Cloud, progress: &Mutex<Progress>, started: Instant) -> Result<Binaries> {
+    let binaries = Binaries::ensure(&[cloud], &mut |_| {
         if let Ok(mut progress) = progress.lock() {
             progress.crates += 1;
         }

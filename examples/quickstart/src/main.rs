@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use landlord_test_harness::{World, WorldOptions, binaries::checkout, world::ACCOUNT};
+use landlord_test_harness::{Cloud, World, WorldOptions, binaries::checkout, cloud};
 use narrate::{say, say_block};
 
 /// Tenant that the example file describes.
@@ -41,6 +41,9 @@ struct Arguments {
     /// Seed of the simulated durations.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Provider, on its simulated cloud.
+    #[arg(long, default_value = "eks", value_parser = cloud::ALL.map(|cloud| cloud.provider))]
+    provider: String,
     /// Where the store, the simulated cloud and the logs live; kept for the next run.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -63,6 +66,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     if !(0.0001..=1.0).contains(&arguments.time_scale) {
         bail!("--time-scale must be 0.0001 to 1.0, not {}", arguments.time_scale);
     }
+    let cloud = Cloud::of(&arguments.provider).context("the providers are checked")?;
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // A second signal ends at once: the kernel then ends the children.
@@ -71,24 +75,26 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     let folder = data_folder(arguments)?;
     say_block(&format!(
-        "landlord quickstart: one customer's environment on a simulated AWS.\n\
+        "landlord quickstart: one customer's environment on a simulated {}.\n\
          Simulated time runs {:.0} times faster than real time; Kubernetes and Helm are real.\n\
          Data, logs: {}",
+        cloud.title,
         1.0 / arguments.time_scale,
         folder.display()
     ));
-    let (artifacts, binaries) = build::all()?;
+    let (artifacts, binaries) = build::all(cloud)?;
     let options = WorldOptions {
         time_scale: arguments.time_scale,
         seed: arguments.seed,
         kubernetes: Some(artifacts),
         durable: true,
+        clouds: vec![cloud],
         ..WorldOptions::default()
     };
     let world = World::start(&folder, &binaries, &options)?;
-    say("simulated AWS and landlordd are up");
-    let result = show(arguments, &world, &interrupted);
-    say("stopping landlordd, the simulated AWS and its Kubernetes");
+    say(&format!("simulated {} and landlordd are up", cloud.title));
+    let result = show(arguments, cloud, &world, &interrupted);
+    say(&format!("stopping landlordd, the simulated {} and its Kubernetes", cloud.title));
     let clean = world.stop()?;
     result?;
     if !clean {
@@ -98,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn show(arguments: &Arguments, world: &World, interrupted: &AtomicBool) -> Result<()> {
+fn show(arguments: &Arguments, cloud: &Cloud, world: &World, interrupted: &AtomicBool) -> Result<()> {
     let tenant_file = checkout().join("examples/tenants/acme.yaml").display().to_string();
     let patience = REAL_PATIENCE + SIMULATED_PATIENCE.mul_f64(arguments.time_scale);
     let timeout = format!("--timeout={}s", patience.as_secs());
@@ -114,7 +120,7 @@ fn show(arguments: &Arguments, world: &World, interrupted: &AtomicBool) -> Resul
     say(&format!("{TENANT} is READY after {:.1} s", started.elapsed().as_secs_f64()));
     landlord(world, interrupted, &["get", "tenants", "-o", "wide"])?;
     if arguments.once {
-        return take_down(world, interrupted, &timeout);
+        return take_down(world, cloud, interrupted, &timeout);
     }
     hints(world);
     while !interrupted.load(Ordering::Relaxed) {
@@ -123,17 +129,17 @@ fn show(arguments: &Arguments, world: &World, interrupted: &AtomicBool) -> Resul
     Ok(())
 }
 
-fn take_down(world: &World, interrupted: &AtomicBool, timeout: &str) -> Result<()> {
+fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, timeout: &str) -> Result<()> {
     landlord(world, interrupted, &["delete", TENANT, "--wait", timeout])?;
-    let left = world.simulator().control().objects(ACCOUNT)?;
+    let left = world.simulator().control().objects(cloud.account)?;
     if left.is_empty() {
-        say(&format!("the simulator says: account {ACCOUNT} is empty"));
+        say(&format!("the simulator says: account {} is empty", cloud.account));
         return Ok(());
     }
     for object in &left {
         say(&format!("  left: {} {}", text(object, "type"), text(object, "id")));
     }
-    bail!("{} objects are left in account {ACCOUNT}", left.len());
+    bail!("{} objects are left in account {}", left.len(), cloud.account);
 }
 
 fn text<'a>(object: &'a serde_json::Value, key: &str) -> &'a str {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use landlord_proto::v1::{
     GetTenantRequest, ListTenantsRequest, Tenant, tenant::State, tenant_service_client::TenantServiceClient,
 };
-use landlord_test_harness::{World, client, process::children, world::ACCOUNT};
+use landlord_test_harness::{Cloud, World, client, process::children};
 use serde_json::json;
 use tonic::transport::Channel;
 
@@ -42,17 +42,19 @@ type Client = TenantServiceClient<Channel>;
 /// One line of the table.
 pub(crate) fn row(
     world: &mut World,
+    cloud: &Cloud,
     runtime: &tokio::runtime::Runtime,
     tenants: usize,
     time_scale: f64,
 ) -> Result<String> {
     let limits: serde_json::Map<String, serde_json::Value> =
         QUOTAS.into_iter().map(|quota| (quota.to_owned(), json!(1_000_000))).collect();
-    world.simulator().control().post("quotas", &json!({"account": ACCOUNT, "limits": limits}))?;
+    world.simulator().control().post("quotas", &json!({"account": cloud.account, "limits": limits}))?;
     let daemon = world.daemon().context("no daemon")?.pid();
     let (ready, daemon_kib, plugin_kib) =
-        runtime.block_on(run(world, daemon, tenants, PATIENCE.mul_f64(time_scale).max(PATIENCE_MIN)))?;
-    let paths = world.simulator().control().get(&format!("critical-path?account={ACCOUNT}&tag=landlord-tenant-uid"))?;
+        runtime.block_on(run(world, cloud, daemon, tenants, PATIENCE.mul_f64(time_scale).max(PATIENCE_MIN)))?;
+    let paths =
+        world.simulator().control().get(&format!("critical-path?account={}&tag=landlord-tenant-uid", cloud.account))?;
     let mut ratios = Vec::new();
     let mut critical = Vec::new();
     for (uid, took_ms) in ready {
@@ -73,10 +75,16 @@ pub(crate) fn row(
     ))
 }
 
-async fn run(world: &World, daemon: u32, tenants: usize, patience: Duration) -> Result<(Vec<(String, f64)>, u64, u64)> {
+async fn run(
+    world: &World,
+    cloud: &Cloud,
+    daemon: u32,
+    tenants: usize,
+    patience: Duration,
+) -> Result<(Vec<(String, f64)>, u64, u64)> {
     let mut client = Client::new(client::connect(&world.socket()).await?);
     for index in 0..tenants {
-        client.create_tenant(create(&format!("t{index}"), false)).await?;
+        client.create_tenant(create(cloud, &format!("t{index}"), false)).await?;
     }
     let deadline = Instant::now() + patience;
     let (mut daemon_kib, mut plugin_kib) = (0, 0);

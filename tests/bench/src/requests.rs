@@ -5,19 +5,19 @@ use std::time::Instant;
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
 use landlord_proto::v1::{CreateTenantRequest, GetTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
-use landlord_test_harness::{World, client};
+use landlord_test_harness::{Cloud, World, client};
 use tonic::transport::Channel;
 
 /// Requests in flight: as many portals at the same moment.
 const IN_FLIGHT: usize = 64;
 
 /// A request for an infrastructure-only tenant.
-pub(crate) fn create(id: &str, paused: bool) -> CreateTenantRequest {
+pub(crate) fn create(cloud: &Cloud, id: &str, paused: bool) -> CreateTenantRequest {
     CreateTenantRequest {
         parent: "customers/bench".into(),
         tenant_id: id.into(),
         tenant: Some(Tenant {
-            class: "eks-cluster-bare".into(),
+            class: cloud.bare_class(),
             domain: format!("{id}.example.com"),
             storage_gib: 10,
             paused,
@@ -29,11 +29,11 @@ pub(crate) fn create(id: &str, paused: bool) -> CreateTenantRequest {
 }
 
 /// Lines for durable creates and for gets.
-pub(crate) async fn rows(world: &World, requests: usize) -> Result<Vec<String>> {
+pub(crate) async fn rows(world: &World, cloud: &Cloud, requests: usize) -> Result<Vec<String>> {
     let channel = client::connect(&world.socket()).await?;
     let creates = per_second(requests, |index| {
         let mut client = TenantServiceClient::<Channel>::new(channel.clone());
-        async move { client.create_tenant(create(&format!("r{index}"), true)).await.map(|_| ()) }
+        async move { client.create_tenant(create(cloud, &format!("r{index}"), true)).await.map(|_| ()) }
     })
     .await?;
     let gets = per_second(requests * 5, |index| {

@@ -5,7 +5,7 @@
 //! a request's path and headers, a cluster's identity (an ARN, a resource name, a resource id).
 
 use crate::{
-    aws,
+    aws, azure,
     call::{ApiError, Call, Reply},
     ctx::Ctx,
     object::Object,
@@ -21,6 +21,8 @@ use serde_json::Value;
 pub enum Cloud {
     /// Amazon Web Services.
     Aws,
+    /// Microsoft Azure.
+    Azure,
 }
 
 /// A request as read: the call, and why its credentials are refused, if they are. The error comes after faults and
@@ -30,14 +32,14 @@ pub type Identified = Result<(Call, Option<ApiError>), (Call, ApiError)>;
 impl Cloud {
     /// The cloud that a request is for.
     #[must_use]
-    pub fn of_request(_raw: &Raw) -> Self {
-        Self::Aws
+    pub fn of_request(raw: &Raw) -> Self {
+        if azure::is_request(raw) { Self::Azure } else { Self::Aws }
     }
 
     /// The cloud of the cluster with this identity.
     #[must_use]
-    pub fn of_cluster(_id: &str) -> Self {
-        Self::Aws
+    pub fn of_cluster(id: &str) -> Self {
+        if azure::is_cluster(id) { Self::Azure } else { Self::Aws }
     }
 
     /// Reads a request: who calls what.
@@ -48,6 +50,7 @@ impl Cloud {
     pub fn identify(self, world: &mut World, raw: &Raw) -> Identified {
         match self {
             Self::Aws => aws::identify(world, raw),
+            Self::Azure => azure::identify::identify(world, raw),
         }
     }
 
@@ -58,6 +61,7 @@ impl Cloud {
     pub fn handle(self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         match self {
             Self::Aws => aws::handle(ctx, call),
+            Self::Azure => azure::handle(ctx, call),
         }
     }
 
@@ -66,6 +70,7 @@ impl Cloud {
     pub fn throttled(self, call: &Call) -> ApiError {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
+            Self::Azure => azure::throttle::throttled(call),
         }
     }
 
@@ -74,6 +79,7 @@ impl Cloud {
     pub fn encode(self, call: &Call, reply: Reply) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode(call, reply),
+            Self::Azure => azure::wire::encode(call, reply),
         }
     }
 
@@ -82,6 +88,7 @@ impl Cloud {
     pub fn encode_error(self, call: &Call, error: &ApiError) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode_error(call, error),
+            Self::Azure => azure::wire::encode_error(call, error),
         }
     }
 
@@ -90,6 +97,7 @@ impl Cloud {
     pub fn review(self, world: &mut World, id: &str, request: &Value) -> Value {
         match self {
             Self::Aws => aws::token::review(world, id, request),
+            Self::Azure => azure::review::review(world, id, request),
         }
     }
 
@@ -98,6 +106,7 @@ impl Cloud {
     pub fn cluster_scope(self, id: &str) -> Option<ScopeKey> {
         match self {
             Self::Aws => aws::cluster_scope(id),
+            Self::Azure => azure::cluster_scope(id),
         }
     }
 
@@ -106,6 +115,7 @@ impl Cloud {
     pub fn cluster_service(self) -> &'static str {
         match self {
             Self::Aws => "eks",
+            Self::Azure => "containerservice",
         }
     }
 
@@ -114,6 +124,7 @@ impl Cloud {
     pub fn in_service(self, cluster: &Object) -> bool {
         match self {
             Self::Aws => matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING"),
+            Self::Azure => azure::aks::in_service(cluster),
         }
     }
 
@@ -121,6 +132,7 @@ impl Cloud {
     pub fn control_plane_started(self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
+            Self::Azure => azure::aks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
         }
     }
 
@@ -128,6 +140,7 @@ impl Cloud {
     pub fn control_plane_failed(self, ctx: &mut Ctx<'_>, id: &str, reason: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_failed(ctx, id, reason),
+            Self::Azure => azure::aks::lifecycle::control_plane_failed(ctx, id, reason),
         }
     }
 
@@ -136,6 +149,7 @@ impl Cloud {
     pub fn version_of(self, cluster: &Object) -> String {
         match self {
             Self::Aws => aws::eks::doc_text(cluster, "/version").to_owned(),
+            Self::Azure => azure::aks::version_of(cluster),
         }
     }
 
@@ -144,6 +158,7 @@ impl Cloud {
     pub fn storage_classes(self) -> Vec<StorageClassSeen> {
         match self {
             Self::Aws => aws::kubernetes::storage_classes(),
+            Self::Azure => azure::kubernetes::storage_classes(),
         }
     }
 
@@ -152,6 +167,7 @@ impl Cloud {
     pub fn wants_internal(self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
         match self {
             Self::Aws => annotation(aws::kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal"),
+            Self::Azure => annotation(azure::kubernetes::INTERNAL).is_some_and(|internal| internal == "true"),
         }
     }
 
@@ -159,6 +175,7 @@ impl Cloud {
     pub fn ensure_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_load_balancer(ctx, cluster, service),
+            Self::Azure => azure::kubernetes::ensure_load_balancer(ctx, cluster, service),
         }
     }
 
@@ -166,6 +183,7 @@ impl Cloud {
     pub fn delete_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
         match self {
             Self::Aws => aws::kubernetes::delete_load_balancer(ctx, cluster, uid),
+            Self::Azure => azure::kubernetes::delete_load_balancer(ctx, cluster, uid),
         }
     }
 
@@ -173,6 +191,7 @@ impl Cloud {
     pub fn ensure_volume(self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_volume(ctx, cluster, volume),
+            Self::Azure => azure::kubernetes::ensure_volume(ctx, cluster, volume),
         }
     }
 
@@ -180,6 +199,7 @@ impl Cloud {
     pub fn resize_volume(self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
         match self {
             Self::Aws => aws::kubernetes::resize_volume(ctx, id, size_gib),
+            Self::Azure => azure::kubernetes::resize_volume(ctx, id, size_gib),
         }
     }
 
@@ -189,11 +209,21 @@ impl Cloud {
             Self::Aws => {
                 aws::kubernetes::delete_volume(ctx, id);
             }
+            Self::Azure => azure::kubernetes::delete_volume(ctx, id),
         }
     }
 }
 
 /// Applies a step of whichever cloud it belongs to; the answer names service and action for the journal.
 pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
-    aws::step(ctx, step)
+    match step {
+        Step::Azure(step) => azure::steps::apply(ctx, step),
+        _ => aws::step(ctx, step),
+    }
+}
+
+/// Who the journal says did the work of `service` in `account` by itself.
+#[must_use]
+pub fn worker(account: &str, service: &str) -> String {
+    if azure::is_subscription(account) { format!("azure/{service}") } else { format!("{service}.amazonaws.com") }
 }

@@ -196,6 +196,10 @@ fn plain(world: &mut World, method: &str, path: &[&str], query: &HashMap<String,
             world.external_ids.insert(role.arn, role.external_id);
             Ok(json!({}))
         }
+        ("POST", ["principals"]) => {
+            crate::azure::principal::declare(world, parse(body)?);
+            Ok(json!({}))
+        }
         _ => Err((404, format!("there is no {method} /_sim/{}", path.join("/")))),
     }
 }

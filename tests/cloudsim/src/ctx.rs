@@ -4,6 +4,7 @@
 
 use crate::{
     clock::Micros,
+    cloud,
     duration::{self, Span},
     journal::{Effect, Entry, Origin, millis},
     object::{Kind, Object, ObjectRef, Tags},
@@ -183,7 +184,8 @@ impl<'a> Ctx<'a> {
             return;
         }
         let entry = self.entry(Origin::Cloud, service, action);
-        self.flush(Entry { caller: format!("{service}.amazonaws.com"), ..entry });
+        let caller = cloud::worker(&self.key.account, service);
+        self.flush(Entry { caller, ..entry });
     }
 
     /// A blank entry for this context.

@@ -6,7 +6,7 @@
 use crate::{
     cloud::Cloud,
     cloud_side::CloudSide,
-    object::Kind,
+    object::CLUSTERS,
     runtime::{ClusterRuntime, ClusterSpec, RuntimeCommand, RuntimeEvent},
     sim::Shared,
 };
@@ -19,7 +19,7 @@ pub fn resume(shared: &Shared) {
     let mut world = shared.world.lock();
     let mut commands = Vec::new();
     for scope in world.scopes.values() {
-        for cluster in scope.of_kind(Kind::Cluster).filter(|c| c.is_live()) {
+        for cluster in CLUSTERS.iter().flat_map(|kind| scope.of_kind(*kind)).filter(|c| c.is_live()) {
             let spec = ClusterSpec {
                 arn: cluster.id.clone(),
                 name: cluster.name.clone().unwrap_or_default(),

@@ -5,6 +5,7 @@
 //! of steps applied at their own due times. See the README for the command, the control API and the conventions.
 
 pub mod aws;
+pub mod azure;
 pub mod call;
 pub mod clock;
 pub mod cloud;

@@ -3,7 +3,7 @@
 //! Services keep their own fields in `props`; this module knows only what the journal, the tagging API and the
 //! dependency checks need: kind, identity, tags, the VPC and who made it.
 
-use crate::clock::Micros;
+use crate::{azure::kind::AzureKind, clock::Micros};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub enum Kind {
     Addon,
     AccessEntry,
     PodIdentityAssociation,
+    Azure(AzureKind),
 }
 
 impl Kind {
@@ -70,6 +71,7 @@ impl Kind {
             Self::Addon => "AWS::EKS::Addon",
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 
@@ -101,6 +103,7 @@ impl Kind {
             Self::Addon => "eks:addon",
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 
@@ -111,6 +114,9 @@ impl Kind {
         !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile)
     }
 }
+
+/// The kinds that are Kubernetes clusters, over all clouds.
+pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Azure(AzureKind::ManagedCluster)];
 
 /// Who made an object, hence who may remove it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,9 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
 //! <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>,
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>,
-//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>, and Azure's of
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits> and
+//! <https://learn.microsoft.com/azure/aks/quotas-skus-regions>; vCPUs, of which a new subscription has few, as after asking.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +31,17 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("stacks", 2_000),
     ("roles", 1_000),
     ("load-balancers", 50),
+    // Azure.
+    ("resource-groups", 980),
+    ("virtual-networks", 1_000),
+    ("public-ip-addresses", 1_000),
+    ("nat-gateways", 1_000),
+    ("managed-clusters", 5_000),
+    ("agent-pools-per-cluster", 100),
+    ("regional-vcpus", 1_000),
+    ("vcpus-per-family", 1_000),
+    ("dns-zones", 250),
+    ("dns-record-sets-per-zone", 10_000),
 ];
 
 /// Quotas in force: defaults, then per-account changes (`*` is every account).

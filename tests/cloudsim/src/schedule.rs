@@ -3,7 +3,7 @@
 //! Steps are applied in order of their due time, each at that time, whenever the world is next looked at; so a chain of
 //! steps lasts exactly as long as its parts, however seldom anyone looks.
 
-use crate::{clock::Micros, world::ScopeKey};
+use crate::{azure::steps::AzureStep, clock::Micros, world::ScopeKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +48,8 @@ pub enum Step {
         /// Which.
         step: EksStep,
     },
+    /// A step of the simulated Azure.
+    Azure(AzureStep),
 }
 
 /// Steps of EKS lifecycles.

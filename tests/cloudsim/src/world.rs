@@ -3,12 +3,13 @@
 //! Holds and advances it; how objects come, change and go is `ctx`, what they mean is the services' business.
 
 use crate::{
+    azure::state::AzureState,
     clock::{Clock, Micros},
     cloud,
     ctx::Ctx,
     faults::Faults,
     journal::Journal,
-    object::ObjectRef,
+    object::{CLUSTERS, ObjectRef},
     quota::Quotas,
     runtime::RuntimeCommand,
     schedule::Schedule,
@@ -118,6 +119,8 @@ pub struct World {
     pub kubernetes_capacity: Option<usize>,
     /// Whether anything changed since the last snapshot.
     pub dirty: bool,
+    /// What Azure has beside objects: operations, principals, buckets.
+    pub azure: AzureState,
 }
 
 impl World {
@@ -141,6 +144,7 @@ impl World {
             outbox: Vec::new(),
             kubernetes_capacity: None,
             dirty: false,
+            azure: AzureState::default(),
         }
     }
 
@@ -151,6 +155,12 @@ impl World {
         }
         // The entry API would clone the key on every access.
         self.scopes.get_mut(key).unwrap_or_else(|| unreachable!("the scope was just inserted"))
+    }
+
+    /// How many clusters there are, over all clouds and accounts: they share this machine's memory.
+    #[must_use]
+    pub fn clusters(&self) -> u64 {
+        self.scopes.values().map(|scope| CLUSTERS.iter().map(|kind| scope.count(*kind)).sum::<u64>()).sum()
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use anyhow::Result;
-use landlord_test_harness::{Binaries, World, WorldOptions};
+use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
 use landlord_test_kube::Artifacts;
 
 /// A lifecycle of about 15 simulated minutes takes one to two seconds at this scale, and the
@@ -18,7 +18,7 @@ pub const FAST: f64 = 1.0 / 600.0;
 pub fn binaries() -> Result<&'static Binaries> {
     static BINARIES: OnceLock<Result<Binaries, String>> = OnceLock::new();
     BINARIES
-        .get_or_init(|| Binaries::ensure(&mut |_| {}).map_err(|error| format!("{error:#}")))
+        .get_or_init(|| Binaries::ensure(&cloud::ALL, &mut |_| {}).map_err(|error| format!("{error:#}")))
         .as_ref()
         .map_err(|error| anyhow::anyhow!("{error}"))
 }
@@ -27,27 +27,34 @@ pub fn binaries() -> Result<&'static Binaries> {
 ///
 /// # Errors
 /// What does not start.
-pub fn bare_world(time_scale: f64) -> Result<World> {
-    World::temporary(binaries()?, &WorldOptions { time_scale, ..WorldOptions::default() })
+pub fn bare_world(cloud: &'static Cloud, time_scale: f64) -> Result<World> {
+    World::temporary(binaries()?, &WorldOptions { time_scale, clouds: vec![cloud], ..WorldOptions::default() })
 }
 
-/// A world whose clusters have a real Kubernetes.
+/// The same test on every cloud: `on_every_cloud!(one, another)` makes a test of each function
+/// that takes a cloud, in a module for each cloud.
+#[macro_export]
+macro_rules! on_every_cloud {
+    ($($test:ident),+ $(,)?) => {
+        $crate::on_every_cloud!(@ eks EKS $($test),+);
+    };
+    (@ $module:ident $cloud:ident $($test:ident),+) => {
+        mod $module {
+            $(#[test] fn $test() { super::$test(&landlord_test_harness::cloud::$cloud); })+
+        }
+    };
+}
+
+/// A world whose clusters have a real Kubernetes, with more configuration for the daemon (TOML).
 ///
 /// # Errors
 /// What does not build or start.
-pub fn kubernetes_world(time_scale: f64) -> Result<World> {
-    kubernetes_world_with(time_scale, "")
-}
-
-/// The same with more configuration for the daemon, as TOML.
-///
-/// # Errors
-/// What does not build or start.
-pub fn kubernetes_world_with(time_scale: f64, extra_config: &str) -> Result<World> {
+pub fn kubernetes_world(cloud: &'static Cloud, time_scale: f64, extra_config: &str) -> Result<World> {
     let artifacts = Artifacts::ensure(&mut |_| {})?;
     let options = WorldOptions {
         time_scale,
         kubernetes: Some(artifacts),
+        clouds: vec![cloud],
         extra_config: extra_config.to_owned(),
         ..WorldOptions::default()
     };

@@ -8,15 +8,14 @@ use std::{
     time::Duration,
 };
 
-use landlord_e2e::{kubernetes_world, kubernetes_world_with};
-use landlord_test_harness::{TenantFile, World, judge, process::children, world::ACCOUNT};
+use landlord_e2e::{kubernetes_world, on_every_cloud};
+use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge, process::children};
 use landlord_test_kube::Artifacts;
 
 /// 60 times faster than real time: about 15 s for the cloud's part.
 const SCALE: f64 = 1.0 / 60.0;
 /// Far above what it takes (half a minute): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(600);
-const CLASS: &str = "eks-cluster-small";
 
 /// kubectl with the operator's kubeconfig, as `landlord kubeconfig` gives it.
 fn kubectl(world: &World, tenant: &str, arguments: &[&str], input: &str) -> String {
@@ -65,11 +64,12 @@ spec:
   volumes: [{name: v, persistentVolumeClaim: {claimName: extra}}]
 ";
 
-#[test]
-fn four_apps_become_ready_and_nothing_is_left_after_delete() {
-    let mut world = kubernetes_world(SCALE).unwrap();
+on_every_cloud!(four_apps_become_ready_and_nothing_is_left_after_delete);
+
+fn four_apps_become_ready_and_nothing_is_left_after_delete(cloud: &'static Cloud) {
+    let mut world = kubernetes_world(cloud, SCALE, "").unwrap();
     let cli = world.cli();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let tenant = TenantFile::new("acme", "prod", &cloud.small_class());
     let name = tenant.name();
     cli.apply(&tenant).unwrap();
     // Crashes all over the deploy stage: whatever Helm was doing is taken up again.
@@ -86,13 +86,13 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete() {
     let described = cli.ok(&["describe", &name]).unwrap();
     assert!(described.contains("sftp"), "no endpoint is shown:\n{described}");
     let control = world.simulator().control().clone();
-    assert!(count(&world, "LoadBalancer") >= 1, "no load balancer was made");
-    assert!(count(&world, "Volume") >= 4, "no volumes were made");
+    assert!(count(&world, cloud, cloud.balancer_type) >= 1, "no load balancer was made");
+    assert!(count(&world, cloud, cloud.disk_type) >= 4, "no volumes were made");
 
     kubectl(&world, &name, &["apply", "-f", "-"], CUSTOMERS_OWN);
-    let before = count(&world, "LoadBalancer");
+    let before = count(&world, cloud, cloud.balancer_type);
     for _ in 0..100 {
-        if count(&world, "LoadBalancer") > before {
+        if count(&world, cloud, cloud.balancer_type) > before {
             break;
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -104,13 +104,13 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete() {
     if let Err(error) = cli.wait_for(&name, "GONE", PATIENCE) {
         panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
     }
-    judge::account_is_empty(&control, ACCOUNT).unwrap();
+    judge::account_is_empty(&control, cloud.account).unwrap();
     judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
     assert!(world.stop().unwrap(), "a process had to be killed");
 }
 
-fn count(world: &World, kind: &str) -> usize {
-    let objects = world.simulator().control().objects(ACCOUNT).unwrap();
+fn count(world: &World, cloud: &Cloud, kind: &str) -> usize {
+    let objects = world.simulator().control().objects(cloud.account).unwrap();
     objects.iter().filter(|object| judge::text(object, "type").ends_with(kind)).count()
 }
 
@@ -143,20 +143,20 @@ fn api_servers(simulator: u32) -> Vec<rustix::process::Pid> {
 #[test]
 fn a_delete_goes_on_without_an_api_server_that_does_not_answer() {
     let patience = "[engine]\nteardown_patience = \"10s\"\n";
-    let world = kubernetes_world_with(SCALE, patience).unwrap();
+    let world = kubernetes_world(&EKS, SCALE, patience).unwrap();
     let cli = world.cli();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let tenant = TenantFile::new("acme", "prod", &EKS.small_class());
     let name = tenant.name();
     cli.apply(&tenant).unwrap();
     cli.wait_for(&name, "READY", PATIENCE).unwrap();
-    let balancers = count(&world, "LoadBalancer");
+    let balancers = count(&world, &EKS, EKS.balancer_type);
     assert!(balancers >= 1, "no load balancer was made, so none could be left over");
     // Stopped, not ended: connections are taken and never answered, the worst that a network does.
     let servers = api_servers(world.simulator().pid());
     assert_eq!(servers.len(), 1, "one cluster has one API server");
     rustix::process::kill_process(servers[0], rustix::process::Signal::STOP).unwrap();
     let removed = cli.ok(&["delete", &name, "--wait", "--timeout", "10m", "-o", "jsonl"]).unwrap();
-    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
     let events = cli.events(&name).unwrap();
     let skipped = events.iter().find(|event| judge::text(event, "reason") == "StageSkipped");
     assert!(skipped.is_some_and(|event| judge::text(event, "stage") == "teardown"), "{events:#?}");

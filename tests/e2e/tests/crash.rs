@@ -8,13 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_world};
-use landlord_test_harness::{TenantFile, World, judge, process::children, simulator::Control, world::ACCOUNT};
+use landlord_e2e::{FAST, bare_world, on_every_cloud};
+use landlord_test_harness::{Cloud, TenantFile, World, judge, process::children, simulator::Control};
 use serde_json::{Value, json};
 
 /// Far above what it takes (seconds): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(180);
-const CLASS: &str = "eks-cluster-bare";
 /// The first and the second call of a change are different boundaries; later ones are like the
 /// second. Of reads, which change nothing, the first is enough.
 const OCCURRENCES: u64 = 2;
@@ -39,7 +38,7 @@ fn boundaries(journal: &[Value], occurrences: u64) -> Vec<Boundary> {
     }
     let mut all = Vec::new();
     for ((service, action), count) in calls {
-        let reads = ["Describe", "List", "Get"].iter().any(|verb| action.starts_with(verb));
+        let reads = judge::is_read(&action);
         for skip in 0..count.min(if reads { 1 } else { occurrences }) {
             for phase in ["before", "after"] {
                 all.push(Boundary { service: service.clone(), action: action.clone(), skip, phase });
@@ -124,7 +123,13 @@ fn kill_plugins(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-fn lifecycle_with_crashes(world: &mut World, victim: Victim, tenant: &TenantFile, boundary: &Boundary) -> Result<u32> {
+fn lifecycle_with_crashes(
+    world: &mut World,
+    cloud: &Cloud,
+    victim: Victim,
+    tenant: &TenantFile,
+    boundary: &Boundary,
+) -> Result<u32> {
     let mut crashes = 0;
     let since = journal_end(world)?;
     let cli = world.cli();
@@ -142,7 +147,7 @@ fn lifecycle_with_crashes(world: &mut World, victim: Victim, tenant: &TenantFile
         bail!("the daemon ended with {status} beside what was killed");
     }
     let control = world.simulator().control();
-    judge::account_is_empty(control, ACCOUNT)?;
+    judge::account_is_empty(control, cloud.account)?;
     let journal = control.journal(since)?;
     judge::nothing_made_twice(&journal, 1)?;
     judge::intents_are_older(&journal, &events)?;
@@ -155,22 +160,26 @@ fn journal_end(world: &World) -> Result<i64> {
     Ok(journal.last().and_then(|entry| entry["seq"].as_i64()).unwrap_or(0))
 }
 
-#[test]
-fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice() {
-    sweep_all(Victim::Daemon, OCCURRENCES);
+on_every_cloud!(
+    killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice,
+    a_plugin_killed_before_and_after_every_call_costs_a_retry_and_nothing_else,
+    killed_again_and_again_it_still_ends,
+);
+
+fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice(cloud: &'static Cloud) {
+    sweep_all(cloud, Victim::Daemon, OCCURRENCES);
 }
 
-#[test]
-fn a_plugin_killed_before_and_after_every_call_costs_a_retry_and_nothing_else() {
+fn a_plugin_killed_before_and_after_every_call_costs_a_retry_and_nothing_else(cloud: &'static Cloud) {
     // The daemon's journal is untouched by it, so the first call of each kind tells what there is to tell.
-    sweep_all(Victim::Plugin, 1);
+    sweep_all(cloud, Victim::Plugin, 1);
 }
 
 /// A lifecycle for each boundary that an undisturbed lifecycle shows, with its victim killed there.
-fn sweep_all(victim: Victim, occurrences: u64) {
-    let world = bare_world(FAST).unwrap();
+fn sweep_all(cloud: &'static Cloud, victim: Victim, occurrences: u64) {
+    let world = bare_world(cloud, FAST).unwrap();
     let cli = world.cli();
-    let first = TenantFile::new("acme", "first", CLASS);
+    let first = TenantFile::new("acme", "first", &cloud.bare_class());
     cli.apply(&first).unwrap();
     cli.wait_for(&first.name(), "READY", PATIENCE).unwrap();
     cli.ok(&["delete", &first.name()]).unwrap();
@@ -183,7 +192,7 @@ fn sweep_all(victim: Victim, occurrences: u64) {
             .map(|worker| {
                 scope.spawn({
                     let all = &all;
-                    move || sweep(victim, all.iter().skip(worker).step_by(WORLDS))
+                    move || sweep(cloud, victim, all.iter().skip(worker).step_by(WORLDS))
                 })
             })
             .collect();
@@ -197,27 +206,30 @@ fn sweep_all(victim: Victim, occurrences: u64) {
 }
 
 /// Lifecycles with a crash at each of the boundaries, in a world of their own.
-fn sweep<'a>(victim: Victim, boundaries: impl Iterator<Item = &'a Boundary>) -> (u32, Vec<String>) {
-    let mut world = bare_world(FAST).unwrap();
+fn sweep<'a>(
+    cloud: &'static Cloud,
+    victim: Victim,
+    boundaries: impl Iterator<Item = &'a Boundary>,
+) -> (u32, Vec<String>) {
+    let mut world = bare_world(cloud, FAST).unwrap();
     let mut crashes = 0;
     let mut problems = Vec::new();
     for (index, boundary) in boundaries.enumerate() {
-        let tenant = TenantFile::new("acme", &format!("t{index}"), CLASS);
-        match lifecycle_with_crashes(&mut world, victim, &tenant, boundary) {
+        let tenant = TenantFile::new("acme", &format!("t{index}"), &cloud.bare_class());
+        match lifecycle_with_crashes(&mut world, cloud, victim, &tenant, boundary) {
             Ok(times) => crashes += times,
             Err(error) => {
                 problems.push(format!("{boundary:?}: {error:#}"));
-                world = bare_world(FAST).unwrap();
+                world = bare_world(cloud, FAST).unwrap();
             }
         }
     }
     (crashes, problems)
 }
 
-#[test]
-fn killed_again_and_again_it_still_ends() {
-    let mut world = bare_world(FAST).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+fn killed_again_and_again_it_still_ends(cloud: &'static Cloud) {
+    let mut world = bare_world(cloud, FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
     for step in 0..20_u64 {
@@ -234,6 +246,6 @@ fn killed_again_and_again_it_still_ends() {
     }
     cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
     let control = world.simulator().control();
-    judge::account_is_empty(control, ACCOUNT).unwrap();
+    judge::account_is_empty(control, cloud.account).unwrap();
     judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();
 }

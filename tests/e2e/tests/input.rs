@@ -5,7 +5,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use landlord_e2e::{FAST, bare_world, binaries};
-use landlord_test_harness::{TenantFile, judge, world::ACCOUNT};
+use landlord_test_harness::{TenantFile, cloud::EKS, judge};
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 5;
@@ -20,7 +20,7 @@ fn apply(cli: &landlord_test_harness::Cli, yaml: &str) -> landlord_test_harness:
 
 #[test]
 fn a_bad_tenant_is_refused_with_all_that_is_wrong() {
-    let world = bare_world(FAST).unwrap();
+    let world = bare_world(&EKS, FAST).unwrap();
     let cli = world.cli();
     let good = TenantFile::new("acme", "prod", "eks-cluster-bare").yaml();
     let cases: [(String, &[&str]); 8] = [
@@ -47,13 +47,13 @@ fn a_bad_tenant_is_refused_with_all_that_is_wrong() {
     let answer = apply(&cli, &huge);
     assert_eq!(answer.code, USAGE, "{}", answer.stderr);
     assert_eq!(cli.ok(&["get", "tenants", "-o", "name"]).unwrap(), "");
-    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
 }
 
 #[test]
 fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
     use landlord_proto::v1::{CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
-    let world = bare_world(FAST).unwrap();
+    let world = bare_world(&EKS, FAST).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let status = runtime.block_on(async {
         let channel = landlord_test_harness::client::connect(&world.socket()).await.unwrap();
@@ -74,7 +74,7 @@ fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
 #[test]
 fn the_same_request_fifty_times_at_once_makes_one_tenant() {
     use landlord_proto::v1::{CreateTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
-    let world = bare_world(FAST).unwrap();
+    let world = bare_world(&EKS, FAST).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let names = runtime.block_on(async {
         let channel = landlord_test_harness::client::connect(&world.socket()).await.unwrap();
@@ -110,7 +110,7 @@ fn the_same_request_fifty_times_at_once_makes_one_tenant() {
 
 #[test]
 fn names_states_and_absent_daemons_have_their_exit_codes() {
-    let world = bare_world(FAST).unwrap();
+    let world = bare_world(&EKS, FAST).unwrap();
     let cli = world.cli();
     assert_eq!(cli.run(&["get", "acme/none"]).unwrap().code, NOT_FOUND);
     assert_eq!(cli.run(&["delete", "acme/none"]).unwrap().code, NOT_FOUND);
@@ -140,7 +140,7 @@ fn names_states_and_absent_daemons_have_their_exit_codes() {
 
 #[test]
 fn a_second_daemon_on_the_same_store_refuses_to_start() {
-    let mut world = bare_world(FAST).unwrap();
+    let mut world = bare_world(&EKS, FAST).unwrap();
     let pid = world.daemon().unwrap().pid().to_string();
     let second = Command::new(&world.binaries().landlordd)
         .arg("--config")
@@ -182,7 +182,7 @@ fn start_with_plugin(plugin: &Path, sha256: &str) -> String {
 fn a_plugin_that_is_not_what_it_should_be_is_refused_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();
     let good = folder.path().join("good.so");
-    fs::copy(&binaries().unwrap().plugin_eks, &good).unwrap();
+    fs::copy(binaries().unwrap().plugin(EKS.provider).unwrap(), &good).unwrap();
     fs::set_permissions(&good, fs::Permissions::from_mode(0o755)).unwrap();
 
     let missing = folder.path().join("missing.so");

@@ -5,61 +5,71 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use landlord_e2e::{FAST, bare_world};
-use landlord_test_harness::{TenantFile, World, judge, world::ACCOUNT};
+use landlord_e2e::{FAST, bare_world, on_every_cloud};
+use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge};
 use serde_json::json;
 
 /// Far above what it takes (seconds): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(180);
-const CLASS: &str = "eks-cluster-bare";
 
-fn created_and_deleted(world: &World, tenant: &TenantFile) -> Result<()> {
+on_every_cloud!(
+    a_tenant_is_built_once_and_removed_whole,
+    a_name_can_be_used_again_after_its_tenant_is_gone,
+    throttling_half_of_all_calls_delays_and_never_fails,
+    an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised,
+    a_failed_tenant_can_be_deleted_and_leaves_nothing,
+    delete_in_the_middle_of_create_leaves_nothing,
+    cancelling_a_create_unwinds_it,
+    lost_answers_and_lost_requests_make_nothing_twice,
+    storage_and_node_count_can_be_raised,
+    two_tenants_side_by_side_share_nothing,
+);
+
+fn created_and_deleted(world: &World, cloud: &Cloud, tenant: &TenantFile) -> Result<()> {
     let cli = world.cli();
     cli.apply(tenant)?;
     cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
     cli.ok(&["delete", &tenant.name()])?;
     cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
-    judge::account_is_empty(world.simulator().control(), ACCOUNT)
+    judge::account_is_empty(world.simulator().control(), cloud.account)
 }
 
-#[test]
-fn a_tenant_is_built_once_and_removed_whole() {
-    let world = bare_world(FAST).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
-    created_and_deleted(&world, &tenant).unwrap();
+fn a_tenant_is_built_once_and_removed_whole(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
+    created_and_deleted(&world, cloud, &tenant).unwrap();
     let journal = world.simulator().control().journal(0).unwrap();
     judge::nothing_made_twice(&journal, 1).unwrap();
-    judge::everything_is_marked(&journal, ACCOUNT).unwrap();
+    judge::everything_is_marked(&journal, cloud.account).unwrap();
     let figures = world.metrics().unwrap();
+    let plugin = format!(r#"plugin="{}/default""#, cloud.provider);
     for figure in [
-        r#"landlord_plugin_starts_total{plugin="eks/default"} 1"#,
-        r#"method="EnsureCluster",outcome="ok""#,
-        "landlord_plugin_call_duration_seconds_bucket",
-        r#"landlord_plugin_measurement{plugin="eks/default",metric="aws_calls"}"#,
+        format!("landlord_plugin_starts_total{{{plugin}}} 1"),
+        r#"method="EnsureCluster",outcome="ok""#.into(),
+        "landlord_plugin_call_duration_seconds_bucket".into(),
+        format!("landlord_plugin_measurement{{{plugin},metric="),
     ] {
-        assert!(figures.contains(figure), "no {figure} in\n{figures}");
+        assert!(figures.contains(&figure), "no {figure} in\n{figures}");
     }
 }
 
-#[test]
-fn a_name_can_be_used_again_after_its_tenant_is_gone() {
-    let world = bare_world(FAST).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
-    created_and_deleted(&world, &tenant).unwrap();
-    created_and_deleted(&world, &tenant).unwrap();
+fn a_name_can_be_used_again_after_its_tenant_is_gone(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
+    created_and_deleted(&world, cloud, &tenant).unwrap();
+    created_and_deleted(&world, cloud, &tenant).unwrap();
 }
 
-#[test]
-fn throttling_half_of_all_calls_delays_and_never_fails() {
-    let world = bare_world(FAST).unwrap();
+fn throttling_half_of_all_calls_delays_and_never_fails(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
     world.simulator().control().post("faults", &json!({"kind": "throttle", "rate": 0.5})).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "READY", 2 * PATIENCE).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", 2 * PATIENCE).unwrap();
-    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
     let journal = world.simulator().control().journal(0).unwrap();
     judge::nothing_made_twice(&journal, 1).unwrap();
     let throttled = journal
@@ -72,49 +82,48 @@ fn throttling_half_of_all_calls_delays_and_never_fails() {
     assert!(throttled > 10, "only {throttled} calls were throttled");
 }
 
-#[test]
-fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised() {
-    let world = bare_world(FAST).unwrap();
+fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
     let control = world.simulator().control();
     let cli = world.cli();
-    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 0}})).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let (quota, told_as) = cloud.network_quota;
+    control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 0}})).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
     let told = cli.ok(&["describe", &tenant.name()]).unwrap();
     assert!(told.contains("QUOTA"), "{told}");
-    assert!(told.contains("VPC"), "the quota is not named:\n{told}");
+    assert!(told.contains(told_as), "the quota is not named:\n{told}");
     let waited = cli.run(&["wait", &tenant.name(), "--for=ready", "--timeout=10s"]).unwrap();
     assert_eq!(waited.code, 3, "wait must end with 'operation failed': {waited:?}");
 
-    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 5}})).unwrap();
+    control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 5}})).unwrap();
     cli.ok(&["retry", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
-    judge::account_is_empty(control, ACCOUNT).unwrap();
+    judge::account_is_empty(control, cloud.account).unwrap();
 }
 
-#[test]
-fn a_failed_tenant_can_be_deleted_and_leaves_nothing() {
-    let world = bare_world(FAST).unwrap();
+fn a_failed_tenant_can_be_deleted_and_leaves_nothing(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
     let control = world.simulator().control();
-    control.post("quotas", &json!({"account": ACCOUNT, "limits": {"vpcs": 0}})).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+    let (quota, _) = cloud.network_quota;
+    control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 0}})).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
-    judge::account_is_empty(control, ACCOUNT).unwrap();
+    judge::account_is_empty(control, cloud.account).unwrap();
 }
 
-#[test]
-fn delete_in_the_middle_of_create_leaves_nothing() {
+fn delete_in_the_middle_of_create_leaves_nothing(cloud: &'static Cloud) {
     // From before the first call to long after the cluster began.
     for delay_ms in [0, 50, 300, 700, 1_200, 1_800] {
-        let world = bare_world(FAST).unwrap();
-        let tenant = TenantFile::new("acme", "prod", CLASS);
+        let world = bare_world(cloud, FAST).unwrap();
+        let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
         let cli = world.cli();
         cli.apply(&tenant).unwrap();
         std::thread::sleep(Duration::from_millis(delay_ms));
@@ -123,39 +132,36 @@ fn delete_in_the_middle_of_create_leaves_nothing() {
         let again = cli.run(&["delete", &tenant.name()]).unwrap();
         assert!(again.code == 0 || again.code == 5, "{again:?}");
         cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
-        judge::account_is_empty(world.simulator().control(), ACCOUNT)
+        judge::account_is_empty(world.simulator().control(), cloud.account)
             .unwrap_or_else(|error| panic!("deleted after {delay_ms} ms: {error}"));
     }
 }
 
-#[test]
-fn cancelling_a_create_unwinds_it() {
-    let world = bare_world(FAST).unwrap();
-    let tenant = TenantFile::new("acme", "prod", CLASS);
+fn cancelling_a_create_unwinds_it(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
+    let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
     std::thread::sleep(Duration::from_millis(400));
     cli.ok(&["cancel", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
-    judge::account_is_empty(world.simulator().control(), ACCOUNT).unwrap();
+    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
 }
 
-#[test]
-fn lost_answers_and_lost_requests_make_nothing_twice() {
+fn lost_answers_and_lost_requests_make_nothing_twice(cloud: &'static Cloud) {
     for kind in ["lost_answer", "lost_request"] {
-        let world = bare_world(FAST).unwrap();
+        let world = bare_world(cloud, FAST).unwrap();
         let control = world.simulator().control();
         control.post("faults", &json!({"kind": kind, "rate": 0.3, "count": 60})).unwrap();
-        let tenant = TenantFile::new("acme", "prod", CLASS);
-        created_and_deleted(&world, &tenant).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
+        let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
+        created_and_deleted(&world, cloud, &tenant).unwrap_or_else(|error| panic!("{kind}: {error:#}"));
         judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
 }
 
-#[test]
-fn storage_and_node_count_can_be_raised() {
-    let world = bare_world(FAST).unwrap();
-    let mut tenant = TenantFile::new("acme", "prod", CLASS);
+fn storage_and_node_count_can_be_raised(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
+    let mut tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
@@ -165,19 +171,19 @@ fn storage_and_node_count_can_be_raised() {
     let nodes = world
         .simulator()
         .control()
-        .objects(ACCOUNT)
+        .objects(cloud.account)
         .unwrap()
         .iter()
-        .filter(|object| judge::text(object, "type") == "AWS::EC2::Instance")
+        .filter(|object| judge::text(object, "type").ends_with(cloud.machine_object))
         .count();
     assert_eq!(nodes, 3);
 }
 
-#[test]
-fn two_tenants_side_by_side_share_nothing() {
-    let world = bare_world(FAST).unwrap();
+fn two_tenants_side_by_side_share_nothing(cloud: &'static Cloud) {
+    let world = bare_world(cloud, FAST).unwrap();
     let cli = world.cli();
-    let tenants = [TenantFile::new("acme", "prod", CLASS), TenantFile::new("globex", "prod", CLASS)];
+    let tenants =
+        [TenantFile::new("acme", "prod", &cloud.bare_class()), TenantFile::new("globex", "prod", &cloud.bare_class())];
     for tenant in &tenants {
         cli.apply(tenant).unwrap();
     }
@@ -188,7 +194,7 @@ fn two_tenants_side_by_side_share_nothing() {
     let uid = |name: &str| cli.tenant(name).unwrap().unwrap()["uid"].as_str().unwrap().to_owned();
     let of = |uid: &str| {
         let mut ids: Vec<String> = control
-            .objects(ACCOUNT)
+            .objects(cloud.account)
             .unwrap()
             .iter()
             .filter(|object| object["tags"]["landlord-tenant-uid"] == uid)
@@ -208,7 +214,7 @@ fn two_tenants_side_by_side_share_nothing() {
 
 /// A client of the simulated cloud that is not landlord.
 async fn stranger(world: &World) -> aws_sdk_cloudformation::Client {
-    let key = format!("AKIA{ACCOUNT}STRN");
+    let key = format!("AKIA{}STRN", EKS.account);
     let credentials = aws_credential_types::Credentials::new(key, "cloudsim", None, None, "test");
     let config = aws_sdk_cloudformation::Config::builder()
         .behavior_version(aws_sdk_cloudformation::config::BehaviorVersion::latest())
@@ -222,9 +228,9 @@ async fn stranger(world: &World) -> aws_sdk_cloudformation::Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_object_with_our_name_is_never_touched() {
-    let world = bare_world(FAST).unwrap();
+    let world = bare_world(&EKS, FAST).unwrap();
     let cli = world.cli();
-    let mut tenant = TenantFile::new("acme", "prod", CLASS);
+    let mut tenant = TenantFile::new("acme", "prod", &EKS.bare_class());
     tenant.more = "  paused: true\n".into();
     cli.apply(&tenant).unwrap();
     let uid = cli.tenant(&tenant.name()).unwrap().unwrap()["uid"].as_str().unwrap().replace('-', "");
@@ -233,7 +239,7 @@ async fn a_strangers_object_with_our_name_is_never_touched() {
     stranger(&world).await.create_stack().stack_name(&name).template_body(template).send().await.unwrap();
     let control = world.simulator().control();
     let theirs = || {
-        let mut all = control.objects(ACCOUNT).unwrap();
+        let mut all = control.objects(EKS.account).unwrap();
         // Work that the stranger's own stack still does is not ours.
         all.retain(|object| object["tags"]["landlord-tenant-uid"].is_null());
         all.iter().map(|object| judge::text(object, "id").to_owned()).collect::<Vec<_>>()

@@ -1,12 +1,15 @@
 //! Builds the programs under test with cargo and finds them. Cargo decides what is stale.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::Cloud;
 
 /// The programs of this workspace that a world consists of.
 #[derive(Debug, Clone)]
@@ -17,13 +20,11 @@ pub struct Binaries {
     pub landlord: PathBuf,
     /// The simulated clouds.
     pub cloudsim: PathBuf,
-    /// The EKS plugin.
-    pub plugin_eks: PathBuf,
-    /// The in-memory plugin with scripted faults.
-    pub plugin_fake: PathBuf,
+    /// The plugins by provider.
+    pub plugins: BTreeMap<String, PathBuf>,
 }
 
-const PACKAGES: [&str; 5] = ["landlordd", "landlord-cli", "cloudsim", "landlord-plugin-eks", "landlord-plugin-fake"];
+const PACKAGES: [&str; 3] = ["landlordd", "landlord-cli", "cloudsim"];
 
 /// Root of the checkout that this crate was built from.
 #[must_use]
@@ -33,19 +34,20 @@ pub fn checkout() -> PathBuf {
 }
 
 impl Binaries {
-    /// Builds what is stale (nothing, on a second call) in the profile of this crate.
-    /// `progress` is told each crate that was compiled.
+    /// Builds what is stale (nothing, on a second call) in the profile of this crate, with the
+    /// plugins for `clouds`. `progress` is told each crate that was compiled.
     ///
     /// # Errors
     /// The compiler's messages, if it fails; a missing cargo.
-    pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<Self> {
+    pub fn ensure(clouds: &[&Cloud], progress: &mut dyn FnMut(&str)) -> Result<Self> {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(checkout()).args(["build", "--message-format=json-render-diagnostics"]);
         if !cfg!(debug_assertions) {
             command.arg("--release");
         }
-        for package in PACKAGES {
-            command.args(["--package", package]);
+        let plugins = clouds.iter().map(|cloud| cloud.package());
+        for package in PACKAGES.into_iter().map(str::to_owned).chain(plugins) {
+            command.args(["--package", &package]);
         }
         let mut child = command
             .stdin(Stdio::null())
@@ -78,10 +80,19 @@ impl Binaries {
         if !status.success() {
             bail!("cargo build failed:\n{errors}");
         }
-        Self::among(&files)
+        Self::among(&files, clouds)
     }
 
-    fn among(files: &[PathBuf]) -> Result<Self> {
+    /// The plugin of a provider.
+    ///
+    /// # Errors
+    /// If it was not asked to be built.
+    pub fn plugin(&self, provider: &str) -> Result<&Path> {
+        let plugin = self.plugins.get(provider);
+        plugin.map(PathBuf::as_path).with_context(|| format!("the plugin of {provider} was not built"))
+    }
+
+    fn among(files: &[PathBuf], clouds: &[&Cloud]) -> Result<Self> {
         let find = |name: &str| {
             files
                 .iter()
@@ -93,8 +104,10 @@ impl Binaries {
             landlordd: find("landlordd")?,
             landlord: find("landlord")?,
             cloudsim: find("cloudsim")?,
-            plugin_eks: find("liblandlord_plugin_eks.so")?,
-            plugin_fake: find("liblandlord_plugin_fake.so")?,
+            plugins: clouds
+                .iter()
+                .map(|cloud| Ok((cloud.provider.to_owned(), find(&cloud.library())?)))
+                .collect::<Result<_>>()?,
         })
     }
 }

@@ -152,6 +152,13 @@ pub fn everything_is_marked(journal: &[Value], caller_part: &str) -> Result<()> 
     Ok(())
 }
 
+/// Whether an action, in the words of its cloud, only reads.
+#[must_use]
+pub fn is_read(action: &str) -> bool {
+    let verb = action.rsplit('.').next().unwrap_or(action).to_lowercase();
+    ["describe", "list", "get", "aggregatedlist", "wait", "checkexistence"].iter().any(|read| verb.starts_with(read))
+}
+
 /// A text field, or `?`.
 #[must_use]
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {

@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod cloud;
 pub mod judge;
 pub mod process;
 pub mod simulator;
@@ -14,6 +15,7 @@ pub mod world;
 
 pub use binaries::Binaries;
 pub use cli::{Answer, Cli, TenantFile};
+pub use cloud::Cloud;
 pub use process::Service;
 pub use simulator::Simulator;
 pub use world::{World, WorldOptions};

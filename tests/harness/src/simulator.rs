@@ -1,6 +1,7 @@
 //! The simulated clouds as a process, and their control interface under `/_sim/`.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -12,6 +13,9 @@ use crate::Service;
 
 /// How long it may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+const START_POLL: Duration = Duration::from_millis(20);
+/// How its line with the address begins.
+const LISTENS: &str = "cloudsim listens on ";
 /// Longest answer waited for: the journal's long poll and some.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,22 +44,27 @@ impl Simulator {
     /// # Errors
     /// A simulator that does not come up, with the end of its log.
     pub fn start(program: &Path, folder: &Path, arguments: &[String]) -> Result<Self> {
-        let port = free_port()?;
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let mut all = vec!["--listen".to_owned(), format!("127.0.0.1:{port}")];
+        let log = folder.join("cloudsim.log");
+        let before = fs::read_to_string(&log).unwrap_or_default().len();
+        // The kernel chooses the port: one that was free a moment ago may be taken by now.
+        let mut all = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         all.extend_from_slice(arguments);
-        let mut service = Service::start("cloudsim", program, &all, &folder.join("cloudsim.log"))?;
-        let control = Control::new(&endpoint);
+        let mut service = Service::start("cloudsim", program, &all, &log)?;
         let deadline = Instant::now() + START_PATIENCE;
-        while !control.is_up() {
+        let endpoint = loop {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            if let Some(endpoint) = text.get(before..).and_then(told_endpoint) {
+                break endpoint;
+            }
             if let Some(status) = service.ended()? {
                 bail!("cloudsim ended with {status}:\n{}", service.log_tail(20));
             }
             if Instant::now() > deadline {
-                bail!("cloudsim does not answer:\n{}", service.log_tail(20));
+                bail!("cloudsim does not say where it listens:\n{}", service.log_tail(20));
             }
-            std::thread::sleep(Duration::from_millis(30));
-        }
+            std::thread::sleep(START_POLL);
+        };
+        let control = Control::new(&endpoint);
         Ok(Self { service, endpoint, control })
     }
 
@@ -114,12 +123,6 @@ impl Control {
             last = newest;
             entries.extend(page);
         }
-    }
-
-    /// Whether it answers.
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.get("health").is_ok()
     }
 
     /// Live objects of an account.
@@ -189,10 +192,8 @@ fn list(value: Value) -> Result<Vec<Value>> {
     }
 }
 
-/// A port that was free a moment ago.
-///
-/// # Errors
-/// The operating system's.
-pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// The address in the line that the simulator prints once it listens.
+fn told_endpoint(log: &str) -> Option<String> {
+    let (line, _) = log.split_once(LISTENS)?.1.split_once('\n')?;
+    Some(line.trim().to_owned())
 }

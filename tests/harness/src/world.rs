@@ -10,12 +10,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use landlord_test_kube::Artifacts;
-use sha2::{Digest as _, Sha256};
 
-use crate::{Binaries, Cli, Service, Simulator, binaries::checkout};
+use crate::{
+    Binaries, Cli, Service, Simulator,
+    binaries::checkout,
+    cloud::{self, Cloud},
+};
 
-/// Account of the simulated cloud that the daemon works in.
-pub const ACCOUNT: &str = "111122223333";
 /// How long the daemon may take to listen.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than the daemon's own drain deadline.
@@ -36,13 +37,22 @@ pub struct WorldOptions {
     pub kubernetes: Option<Artifacts>,
     /// Whether the simulator keeps its state over a restart.
     pub durable: bool,
+    /// Clouds that the daemon has a plugin and classes for.
+    pub clouds: Vec<&'static Cloud>,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { time_scale: 1.0 / 60.0, seed: 1, kubernetes: None, durable: false, extra_config: String::new() }
+        Self {
+            time_scale: 1.0 / 60.0,
+            seed: 1,
+            kubernetes: None,
+            durable: false,
+            clouds: vec![&cloud::EKS],
+            extra_config: String::new(),
+        }
     }
 }
 
@@ -191,11 +201,6 @@ impl World {
         if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             bail!("{} is too long for a unix socket; choose a shorter folder", socket.display());
         }
-        let secret = self.folder.join("secret-access-key");
-        // The simulator knows this secret, and so verifies every signature.
-        fs::write(&secret, "cloudsim\n")?;
-        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
-        let sha256 = hex::encode(Sha256::digest(fs::read(&self.binaries.plugin_eks)?));
         let folder = self.folder.display();
         let mut text = format!(
             "installation = 'quickstart'\n\
@@ -213,57 +218,18 @@ impl World {
                 kubernetes.gateway_crds.display()
             );
         }
-        let _ = write!(
-            text,
-            "[providers.eks]\nplugin = '{}'\nsha256 = '{sha256}'\n\
-             endpoint_override = '{}'\ntime_scale = {:.6}\n\
-             [providers.eks.credentials.default]\naccount = '{ACCOUNT}'\nkind = 'static'\n\
-             access_key_id = 'AKIA{ACCOUNT}SIM0'\nsecret_access_key_file = '{}'\n",
-            self.binaries.plugin_eks.display(),
-            self.simulator.endpoint,
-            options.time_scale,
-            secret.display(),
-        );
-        text.push_str(CLASS_BARE);
-        if options.kubernetes.is_some() {
-            text.push_str(CLASS_SMALL);
+        for cloud in &options.clouds {
+            let plugin = self.binaries.plugin(cloud.provider)?;
+            text += &cloud.config(&self.folder, plugin, &self.simulator.endpoint, options.time_scale)?;
+        }
+        for cloud in &options.clouds {
+            text += &cloud.classes(options.kubernetes.is_some());
         }
         text.push_str(&options.extra_config);
         fs::write(self.config(), text)?;
         Ok(())
     }
 }
-
-/// With the stack; needs Helm and clusters with a Kubernetes.
-const CLASS_SMALL: &str = r#"
-[classes.eks-cluster-small]
-description = "Own EKS cluster, 2 nodes, all apps"
-level = "CLUSTER"
-provider = "eks"
-credentials = "default"
-regions = ["eu-central-1", "us-east-1"]
-stack = "ai-fileserver"
-machine_type = "m7i.xlarge"
-node_count = 2
-node_count_max = 10
-[classes.eks-cluster-small.parameters]
-public_access_cidrs = ["203.0.113.0/24"]
-"#;
-
-/// Infrastructure only.
-const CLASS_BARE: &str = r#"
-[classes.eks-cluster-bare]
-description = "Own EKS cluster without apps"
-level = "CLUSTER"
-provider = "eks"
-credentials = "default"
-regions = ["eu-central-1", "us-east-1"]
-machine_type = "m7i.large"
-node_count = 1
-node_count_max = 10
-[classes.eks-cluster-bare.parameters]
-public_access_cidrs = ["203.0.113.0/24"]
-"#;
 
 fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
     let mut arguments = vec![

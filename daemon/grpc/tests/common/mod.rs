@@ -14,7 +14,8 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, State, Tenant, Timestamp,
+    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, Residencies, Residency, State, Tenant,
+    Timestamp,
     ports::{
         Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
         ProviderKey, Providers, TenantPatch, Wake, WorkStore,
@@ -141,6 +142,16 @@ pub fn catalog() -> Catalog {
             .into(),
         rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
+        residency: Residencies([("over-there".into(), over_there())].into()),
+    }
+}
+
+/// Keeps the customer `bound` and whoever carries `residency=there` where it says.
+fn over_there() -> Residency {
+    Residency {
+        regions: vec!["there".into()],
+        customers: vec!["bound".into()],
+        labels: [("residency".into(), "there".into())].into(),
     }
 }
 
@@ -289,10 +300,15 @@ pub fn reason(status: &Status) -> String {
     info.reason
 }
 
+/// What an error complains about: fields and descriptions, sorted.
+pub fn violations(status: &Status) -> Vec<(String, String)> {
+    let violations = status.get_details_bad_request().map(|request| request.field_violations);
+    let mut violations: Vec<_> = violations.into_iter().flatten().map(|v| (v.field, v.description)).collect();
+    violations.sort();
+    violations
+}
+
 /// Fields that an error complains about, sorted.
 pub fn fields(status: &Status) -> Vec<String> {
-    let violations = status.get_details_bad_request().map(|request| request.field_violations);
-    let mut fields: Vec<String> = violations.into_iter().flatten().map(|violation| violation.field).collect();
-    fields.sort();
-    fields
+    violations(status).into_iter().map(|(field, _)| field).collect()
 }

@@ -45,10 +45,12 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     check_server(config, &mut problems);
-    let mut catalog = Catalog { rules: config.placement.clone(), ..Catalog::default() };
+    let mut catalog =
+        Catalog { rules: config.placement.clone(), residency: config.residency.clone(), ..Catalog::default() };
     let providers = check_providers(config, &mut catalog, &mut problems);
     check_classes(config, &mut catalog, &mut problems);
     check_rules(config, &catalog, &mut problems);
+    check_residency(config, &mut problems);
     if problems.is_empty() {
         Ok(Checked { installation: config.installation.clone(), catalog, providers })
     } else {
@@ -204,6 +206,24 @@ fn check_rules(config: &Config, catalog: &Catalog, problems: &mut Vec<String>) {
         }
         if let Some(earlier) = seen.insert(rule.name.clone(), index) {
             problems.push(format!("{at}.name: placement[{earlier}] has the same name"));
+        }
+    }
+}
+
+/// A rule that binds nobody, or allows nothing, is a mistake that would be found too late.
+fn check_residency(config: &Config, problems: &mut Vec<String>) {
+    for (name, residency) in &config.residency.0 {
+        let at = format!("residency.{name}");
+        if residency.regions.is_empty() {
+            problems.push(format!("{at}.regions: name at least one region"));
+        }
+        if residency.customers.is_empty() && residency.labels.is_empty() {
+            problems.push(format!("{at}: binds nobody; name customers or labels"));
+        }
+        for region in &residency.regions {
+            if !config.classes.values().any(|class| class.regions.contains(region)) {
+                problems.push(format!("{at}.regions: no class is offered in {region:?}; is it misspelt?"));
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ pub use print::print;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use landlord_core::{Class, PlacementRule};
+use landlord_core::{Class, PlacementRule, Residencies};
 use landlord_plugin_host::Sandbox;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub classes: BTreeMap<String, Class>,
     /// Placement rules in order; the first match wins.
     pub placement: Vec<PlacementRule>,
+    /// Residency rules by name; all that bind a tenant must allow its region.
+    pub residency: Residencies,
 }
 
 impl Default for Config {
@@ -56,6 +58,7 @@ impl Default for Config {
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),
+            residency: Residencies::default(),
         }
     }
 }

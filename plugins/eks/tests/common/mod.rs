@@ -179,6 +179,7 @@ impl Flow {
                 parameters_json: self.parameters.clone(),
                 network: Some(network.clone()),
                 checkpoint,
+                node_pool: Some(self.pool.clone()),
             };
             let answer = self.times(|| self.eks.ensure_cluster(request.clone())).await?;
             Ok((outcome(&answer.progress), answer.status))

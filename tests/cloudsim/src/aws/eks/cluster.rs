@@ -125,7 +125,7 @@ fn check_capacity(ctx: &mut Ctx<'_>, name: &str, zones: &BTreeSet<String>) -> Re
     let Some(capacity) = ctx.world.kubernetes_capacity else {
         return Ok(());
     };
-    let running: u64 = ctx.world.scopes.values().map(|s| s.count(Kind::Cluster)).sum();
+    let running = ctx.world.clusters();
     if running < capacity as u64 {
         return Ok(());
     }

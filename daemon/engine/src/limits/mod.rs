@@ -1,0 +1,151 @@
+//! Limits of the clouds' APIs, kept across all tenants of an account: token buckets and breakers
+//! for each (provider, account, region), and one waiting room for them, fair by customer and
+//! tenant.
+//!
+//! A short wait is spent here, within the pass. Whoever would wait long is told when to come
+//! back and holds no pass meanwhile. Nothing here decides anything after a restart: losing it
+//! costs the order of a queue, never work.
+
+mod breaker;
+mod bucket;
+mod room;
+
+use std::{collections::HashMap, time::Duration};
+
+use landlord_core::{ErrorKind, Failure};
+use landlord_provider_api::v1::DescribeResponse;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+pub(crate) use self::room::{Asker, Away, Urgency};
+use self::{bucket::Bucket, room::Room};
+use crate::{BucketFigures, ProviderOptions};
+
+/// Longest that a call waits for tokens within its pass, before scaling.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Below this, coming back costs more than waiting, at any scale.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+
+/// Whose limits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct LimitKey {
+    pub(crate) provider: String,
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+/// What a method takes: bucket names and costs.
+pub(crate) type Costs = Vec<(String, f64)>;
+
+/// The limits of all accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    rooms: Mutex<HashMap<LimitKey, Room>>,
+}
+
+/// Gives the place up when the call is dropped.
+struct Place<'a> {
+    limits: &'a Limits,
+    key: &'a LimitKey,
+    ticket: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(room) = self.limits.rooms.lock().get_mut(self.key) {
+            room.leave(self.ticket);
+        }
+    }
+}
+
+impl Limits {
+    /// Makes the buckets of an account known; keeps those that exist.
+    pub(crate) fn learn(&self, key: &LimitKey, description: &DescribeResponse, options: &ProviderOptions) {
+        let mut rooms = self.rooms.lock();
+        let room = rooms.entry(key.clone()).or_default();
+        room.time_scale = options.time_scale;
+        for described in &description.rate_buckets {
+            if room.buckets.contains_key(&described.name) {
+                continue;
+            }
+            let own = BucketFigures { rate_per_second: described.rate_per_second, burst: described.burst };
+            let figures = options.buckets.get(&described.name).copied().unwrap_or(own);
+            room.buckets.insert(described.name.clone(), Bucket::new(figures, options.time_scale, Instant::now()));
+            room.breakers.insert(described.name.clone(), breaker::Breaker::default());
+        }
+    }
+
+    /// Waits for the tokens of a call.
+    ///
+    /// # Cancellation
+    /// Dropping it gives the place up.
+    ///
+    /// # Errors
+    /// When to come back, if that is later than a pass may wait; nothing was taken then.
+    pub(crate) async fn acquire(&self, key: &LimitKey, asker: Asker, costs: &Costs) -> Result<(), Away> {
+        let entered = Instant::now();
+        let (ticket, mut word, wait_max) = {
+            let mut rooms = self.rooms.lock();
+            let Some(room) = rooms.get_mut(key) else { return Ok(()) };
+            let (ticket, word) = room.enter(asker, costs.clone(), entered);
+            (ticket, word, WAIT_MAX.mul_f64(room.time_scale).max(WAIT_MIN))
+        };
+        let _place = Place { limits: self, key, ticket };
+        loop {
+            let wait = self.look(key, ticket, entered + wait_max);
+            tokio::select! {
+                // A room that is gone limits nothing.
+                word = &mut word => return word.unwrap_or(Ok(())),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Serves the room; dismisses a call whose time in it is over. Says when to look again.
+    fn look(&self, key: &LimitKey, ticket: u64, deadline: Instant) -> Duration {
+        let now = Instant::now();
+        let left = deadline.saturating_duration_since(now);
+        let mut rooms = self.rooms.lock();
+        let Some(room) = rooms.get_mut(key) else { return left };
+        let next = room.serve(now);
+        // Waiting for longer than the pass may is no use.
+        if left.is_zero() || next.is_some_and(|next| next > left) {
+            room.dismiss(ticket, now);
+        }
+        next.unwrap_or(left).min(left)
+    }
+
+    /// What came of a call: slows and speeds the buckets, opens and closes the breakers.
+    pub(crate) fn ended(&self, key: &LimitKey, asker: &Asker, costs: &Costs, failure: Option<&Failure>) {
+        let now = Instant::now();
+        let mut rooms = self.rooms.lock();
+        let Some(room) = rooms.get_mut(key) else { return };
+        for (name, _) in costs {
+            if let Some(breaker) = room.breakers.get_mut(name) {
+                match failure {
+                    Some(failure) if failure.kind == ErrorKind::Transient => {
+                        breaker.failed(asker.tenant, &failure.message, room.time_scale, now);
+                    }
+                    _ => breaker.answered(),
+                }
+            }
+            let Some(bucket) = room.buckets.get_mut(name) else { continue };
+            match failure {
+                Some(failure) if failure.kind == ErrorKind::Throttled => {
+                    if failure.bucket.is_empty() || failure.bucket == *name {
+                        bucket.throttled(failure.retry_after(), now);
+                    }
+                }
+                _ => bucket.succeeded(),
+            }
+        }
+    }
+
+    /// What the provider last said, while it is out of order for this account.
+    pub(crate) fn trouble(&self, key: &LimitKey) -> Option<String> {
+        self.rooms.lock().get(key).and_then(Room::trouble)
+    }
+}
+
+#[cfg(test)]
+mod tests;

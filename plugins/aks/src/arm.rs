@@ -1,0 +1,410 @@
+//! The client of Azure Resource Manager: one call is one request, at most one repetition, a
+//! typed answer. It knows paths, conditions, errors, paging, and which hosts may see a token;
+//! what is asked is the caller's affair.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use azure_core::{
+    credentials::{AccessToken, TokenCredential},
+    http::{
+        Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, Url,
+        headers::{CONTENT_TYPE, HeaderName},
+        policies::{Policy, auth::BearerTokenAuthorizationPolicy},
+    },
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    api::{Kind, Verb},
+    error::{self, Error, Result, Said, ServiceError},
+    object::{Object, prune},
+};
+
+/// Repetitions beyond this are the daemon's, which sees all tenants of the subscription.
+const ATTEMPTS: u32 = 2;
+/// Before the repetition: enough for a broken connection to be made anew.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Pages of one listing; past it the listing is broken, not long.
+const PAGES_MAX: usize = 100;
+/// A demand to wait is believed up to this: ARM's longest is its bucket's hour.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+
+/// The client of one credential scope.
+pub(crate) struct Arm {
+    base: Url,
+    /// Origin of a simulator, whose own links may name it.
+    simulator: Option<Url>,
+    pipeline: Pipeline,
+    credential: Arc<dyn TokenCredential>,
+}
+
+impl fmt::Debug for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arm").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// What must hold for a write to happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum If<'a> {
+    /// Nothing: a look came before.
+    Always,
+    /// There is no such object (`If-None-Match: *`).
+    Absent,
+    /// The object is as it was read (`If-Match`).
+    Unchanged(&'a str),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// HTTP status, a success.
+    pub(crate) status: u16,
+    /// `Azure-AsyncOperation` or `Location`, as it came.
+    pub(crate) operation: Option<String>,
+    /// `Retry-After`.
+    pub(crate) retry_after: Option<Duration>,
+    /// Body without nulls; `Null` if there was none.
+    pub(crate) document: Value,
+}
+
+impl Answer {
+    /// The object in it.
+    pub(crate) fn object<P: DeserializeOwned + Default>(self, kind: &Kind) -> Result<Object<P>> {
+        Object::read(self.document).map_err(|e| error::incomplete(kind, &format!("a readable form: {e}")))
+    }
+}
+
+struct Call<'a> {
+    kind: &'static Kind,
+    verb: Verb,
+    url: &'a Url,
+    subject: &'a str,
+    body: Option<&'a Value>,
+    condition: If<'a>,
+}
+
+impl Arm {
+    /// Builds the client. Makes no outside call.
+    pub(crate) fn new(
+        base: Url,
+        simulator: Option<Url>,
+        credential: Arc<dyn TokenCredential>,
+        options: azure_core::http::ClientOptions,
+    ) -> Self {
+        let scope = format!("{}.default", base.as_str());
+        let auth: Arc<dyn Policy> = Arc::new(BearerTokenAuthorizationPolicy::new(Arc::clone(&credential), [scope]));
+        let pipeline = Pipeline::new(
+            option_env!("CARGO_PKG_NAME"),
+            option_env!("CARGO_PKG_VERSION"),
+            options,
+            Vec::new(),
+            vec![auth],
+            None,
+        );
+        Self { base, simulator, pipeline, credential }
+    }
+
+    /// A token for something else than ARM.
+    pub(crate) async fn token(&self, scope: &str) -> Result<AccessToken> {
+        let failed = |e: &azure_core::Error| no_answer(&crate::api::CLUSTER, Verb::Read, "an access token", e);
+        self.credential.get_token(&[scope], None).await.map_err(|e| failed(&e))
+    }
+
+    /// Looks at an object; `None` if it does not exist.
+    pub(crate) async fn get<P: DeserializeOwned + Default>(
+        &self,
+        kind: &'static Kind,
+        id: &str,
+    ) -> Result<Option<Object<P>>> {
+        let url = self.url(kind, id);
+        match self.call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always }).await {
+            Ok(answer) => answer.object(kind).map(Some),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object as a whole.
+    pub(crate) async fn put(&self, kind: &'static Kind, id: &str, body: &Value, condition: If<'_>) -> Result<Answer> {
+        let url = self.url(kind, id);
+        self.call(Call { kind, verb: Verb::Write, url: &url, subject: id, body: Some(body), condition }).await
+    }
+
+    /// Asks for the deletion of an object; `None` if it does not exist.
+    pub(crate) async fn delete(&self, kind: &'static Kind, id: &str) -> Result<Option<Answer>> {
+        let url = self.url(kind, id);
+        let call = Call { kind, verb: Verb::Delete, url: &url, subject: id, body: None, condition: If::Always };
+        match self.call(call).await {
+            // 204: there was nothing to delete.
+            Ok(answer) => Ok((answer.status != 204).then_some(answer)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The type's POST action.
+    pub(crate) async fn act(&self, kind: &'static Kind, id: &str) -> Result<Value> {
+        let url = self.url(kind, &format!("{id}/{}", kind.action));
+        let call = Call { kind, verb: Verb::Act, url: &url, subject: id, body: None, condition: If::Always };
+        Ok(self.call(call).await?.document)
+    }
+
+    /// All pages of a listing; empty if what holds the list does not exist.
+    pub(crate) async fn list<P: DeserializeOwned + Default>(
+        &self,
+        kind: &'static Kind,
+        path: &str,
+        filter: Option<&str>,
+    ) -> Result<Vec<Object<P>>> {
+        let mut found = Vec::new();
+        let mut token = String::new();
+        for _ in 0..PAGES_MAX {
+            let (page, next) = self.page(kind, path, filter, &token).await?;
+            found.extend(page);
+            if next.is_empty() {
+                return Ok(found);
+            }
+            token = next;
+        }
+        Err(error::incomplete(kind, "a last page"))
+    }
+
+    /// One page of a listing, and the token of the next one; empty at the end. Of the link to
+    /// the next page only its token is taken, so that no foreign URL is ever followed.
+    pub(crate) async fn page<P: DeserializeOwned + Default>(
+        &self,
+        kind: &'static Kind,
+        path: &str,
+        filter: Option<&str>,
+        token: &str,
+    ) -> Result<(Vec<Object<P>>, String)> {
+        let mut url = self.url(kind, path);
+        if let Some(filter) = filter {
+            url.query_pairs_mut().append_pair("$filter", filter);
+        }
+        if !token.is_empty() {
+            url.query_pairs_mut().append_pair("$skiptoken", token);
+        }
+        let call = Call { kind, verb: Verb::Read, url: &url, subject: path, body: None, condition: If::Always };
+        let document = match self.call(call).await {
+            Ok(answer) => answer.document,
+            Err(error) if error.is_absent() => return Ok((Vec::new(), String::new())),
+            Err(error) => return Err(error),
+        };
+        let mut objects = Vec::new();
+        for item in document["value"].as_array().into_iter().flatten() {
+            let object = Object::read(item.clone());
+            objects.push(object.map_err(|e| error::incomplete(kind, &format!("a readable list: {e}")))?);
+        }
+        Ok((objects, next_token(document["nextLink"].as_str().unwrap_or_default())))
+    }
+
+    /// Asks a URL that ARM gave for the state of an operation.
+    pub(crate) async fn ask(&self, kind: &'static Kind, url: &Url) -> Result<Answer> {
+        self.call(Call { kind, verb: Verb::Read, url, subject: url.path(), body: None, condition: If::Always }).await
+    }
+
+    /// The URL if it is ARM's own: it will be asked with our token. `None` for every other host.
+    pub(crate) fn own(&self, text: &str) -> Option<Url> {
+        let url: Url = text.parse().ok()?;
+        let (host, own) = (url.host_str()?, self.base.host_str()?);
+        let inside = host.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        if url.scheme() == "https" && inside && url.port().is_none() && url.username().is_empty() {
+            return Some(url);
+        }
+        let simulator = self.simulator.as_ref()?;
+        if url.origin() != simulator.origin() {
+            return None;
+        }
+        let mut moved = self.base.clone();
+        moved.set_path(url.path());
+        moved.set_query(url.query());
+        Some(moved)
+    }
+
+    fn url(&self, kind: &Kind, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        url.query_pairs_mut().append_pair("api-version", kind.version);
+        url
+    }
+
+    async fn call(&self, call: Call<'_>) -> Result<Answer> {
+        debug_assert!(call.kind.verbs.contains(&call.verb), "{:?} is not listed for {}", call.verb, call.kind.name);
+        let mut attempt = 1;
+        loop {
+            match self.once(&call).await {
+                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
+                    attempt += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<Answer> {
+        let method = match call.verb {
+            Verb::Read => Method::Get,
+            Verb::Write => Method::Put,
+            Verb::Delete => Method::Delete,
+            Verb::Act => Method::Post,
+        };
+        let mut request = Request::new(call.url.clone(), method);
+        request.insert_header("accept", "application/json");
+        match call.condition {
+            If::Always => {}
+            If::Absent => request.insert_header("if-none-match", "*"),
+            If::Unchanged(etag) => request.insert_header("if-match", etag.to_owned()),
+        }
+        if let Some(body) = call.body {
+            request.insert_header(CONTENT_TYPE, "application/json");
+            request.set_body(body.to_string().into_bytes());
+        }
+        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
+        let answer = self.pipeline.send(&Context::new(), &mut request, Some(options)).await;
+        let answer = answer.map_err(|e| no_answer(call.kind, call.verb, call.subject, &e))?;
+        read(call, &answer)
+    }
+}
+
+fn header(answer: &RawResponse, name: &'static str) -> Option<String> {
+    answer.headers().get_optional_str(&HeaderName::from_static(name)).map(str::to_owned)
+}
+
+fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
+    let status = u16::from(answer.status());
+    let retry_after = header(answer, "retry-after").and_then(|v| parse_retry_after(&v));
+    let mut document = serde_json::from_slice(answer.body().as_ref()).unwrap_or(Value::Null);
+    prune(&mut document);
+    if (200..300).contains(&status) {
+        let operation = header(answer, "azure-asyncoperation").or_else(|| header(answer, "location"));
+        return Ok(Answer { status, operation, retry_after, document });
+    }
+    let Said { code, message } = error::read(&document);
+    let by_arm = code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
+    let message = if message.is_empty() { format!("HTTP status {status}") } else { message };
+    let subject = call.subject.to_owned();
+    Err(Error::Service(Box::new(ServiceError {
+        kind: call.kind,
+        verb: call.verb,
+        subject,
+        code,
+        message,
+        status,
+        retry_after,
+        by_arm,
+    })))
+}
+
+/// Seconds; ARM sends no dates.
+fn parse_retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX))
+}
+
+/// A connection that broke, or a passing fault without a demand to wait.
+fn is_worth_repeating(error: &ServiceError) -> bool {
+    let passing = match error.status {
+        0 => error.code.is_empty(),
+        408 | 500 | 502..=504 => true,
+        _ => false,
+    };
+    passing && error.retry_after.is_none()
+}
+
+/// An error of the SDK: no answer, or no token to ask with.
+fn no_answer(kind: &'static Kind, verb: Verb, subject: &str, error: &azure_core::Error) -> Error {
+    use azure_core::error::ErrorKind as Sdk;
+    let (mut code, mut status, mut retry_after) = (String::new(), 0, None);
+    let mut cause = Some(error);
+    while let Some(e) = cause {
+        match e.kind() {
+            // Kept unless an inner error tells more.
+            Sdk::Credential if code.is_empty() => "CredentialsUnavailable".clone_into(&mut code),
+            Sdk::HttpResponse { status: of, raw_response, .. } => {
+                status = u16::from(*of);
+                if let Some(raw) = raw_response {
+                    let said = error::read(&serde_json::from_slice(raw.body().as_ref()).unwrap_or(Value::Null));
+                    if !said.code.is_empty() {
+                        code = said.code;
+                    }
+                    retry_after = header(raw, "retry-after").and_then(|v| parse_retry_after(&v));
+                }
+            }
+            // Entra was not reached: that is no reason to doubt the credentials.
+            Sdk::Io | Sdk::Connection => code.clear(),
+            _ => {}
+        }
+        cause = std::error::Error::source(e).and_then(|s| s.downcast_ref::<azure_core::Error>());
+    }
+    if status >= 500 || status == 429 {
+        code.clear();
+    }
+    let message = error::chain(error);
+    let subject = subject.to_owned();
+    Error::Service(Box::new(ServiceError { kind, verb, subject, code, message, status, retry_after, by_arm: false }))
+}
+
+fn next_token(link: &str) -> String {
+    let Ok(url) = link.parse::<Url>() else { return String::new() };
+    let mut pairs = url.query_pairs();
+    pairs.find(|(k, _)| k.eq_ignore_ascii_case("$skiptoken")).map(|(_, v)| v.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arm, next_token, parse_retry_after};
+    use crate::{credentials, transport::Wire};
+    use std::time::Duration;
+
+    fn arm(simulator: Option<&str>) -> Arm {
+        let wire = Wire::new(None).expect("a client");
+        let scope = credentials::Scope::parse(br#"{"kind":"access_token","token":"t"}"#).expect("a scope");
+        let credential = scope.credential(&wire, &crate::config::Cloud::Public).expect("a credential");
+        let simulator = simulator.map(|s| s.parse().expect("a URL"));
+        Arm::new("https://management.azure.com".parse().expect("a URL"), simulator, credential, wire.options())
+    }
+
+    #[test]
+    fn only_arms_own_hosts_are_followed() {
+        let real = arm(None);
+        for good in ["https://management.azure.com/x?y=z", "https://westeurope.management.azure.com/x"] {
+            assert_eq!(real.own(good).map(|u| u.to_string()).as_deref(), Some(good));
+        }
+        for bad in [
+            "http://management.azure.com/x",
+            "https://management.azure.com.evil.example/x",
+            "https://evilmanagement.azure.com/x",
+            "https://user@management.azure.com/x",
+            "https://management.azure.com:8443/x",
+            "http://127.0.0.1:4566/x",
+            "/relative",
+            "",
+        ] {
+            assert_eq!(real.own(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_simulators_own_links_are_brought_home() {
+        let simulated = arm(Some("http://127.0.0.1:4566"));
+        let moved = simulated.own("http://127.0.0.1:4566/a/b?c=d").expect("followed");
+        assert_eq!(moved.as_str(), "https://management.azure.com/a/b?c=d");
+        assert_eq!(simulated.own("http://127.0.0.1:4567/a"), None);
+    }
+
+    #[test]
+    fn only_the_token_of_a_next_link_is_taken() {
+        assert_eq!(next_token("https://evil.example/x?%24skipToken=a%3Db&other=1"), "a=b");
+        assert_eq!(next_token(""), "");
+    }
+
+    #[test]
+    fn waits_are_bounded() {
+        assert_eq!(parse_retry_after("17"), Some(Duration::from_secs(17)));
+        assert_eq!(parse_retry_after("999999"), Some(Duration::from_secs(3_600)));
+        assert_eq!(parse_retry_after("soon"), None);
+    }
+}

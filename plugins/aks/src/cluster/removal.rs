@@ -1,0 +1,97 @@
+//! Deleting and observing the tenant's cluster, from the scope alone. AKS removes the nodes'
+//! resource group with it; what is left of that group afterwards is removed here.
+
+use landlord_provider_api::v1;
+
+use super::{Cluster, POLL_S, Properties};
+use crate::{
+    api,
+    error::Result,
+    group::{self, Group},
+    names::Call,
+    object::{Plain, State},
+    operation::{self, Followed},
+    progress::{Outcome, pending, ready},
+};
+
+/// `None` for absent and for a stranger's, which a deletion leaves alone.
+pub(crate) async fn find_own(call: &Call<'_>) -> Result<Option<Cluster>> {
+    let found = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await?;
+    Ok(found.filter(|c| c.is_ours(call.scope)))
+}
+
+/// The nodes' resource group: `None` if there is none, `Some(None)` if it is a stranger's. AKS
+/// names the cluster in it as its manager, and hands the cluster's tags on.
+pub(crate) async fn nodes_group(call: &Call<'_>) -> Result<Option<Option<Group>>> {
+    let id = call.names.group_id(&call.names.nodes_group());
+    let found = call.arm.get::<Plain>(&api::GROUP, &id).await?;
+    let is_ours = |g: &Group| g.is_ours(call.scope) || g.managed_by().eq_ignore_ascii_case(&call.names.cluster_id());
+    Ok(found.map(|g| is_ours(&g).then_some(g)))
+}
+
+/// Makes the cluster be absent, its nodes' resource group with it.
+pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let Some(cluster) = find_own(call).await? else {
+        return delete_nodes_group(call).await;
+    };
+    let name = cluster.name();
+    let detail = format!("AKS cluster {name} is being deleted");
+    let last = operation::follow(call.arm, checkpoint).await?;
+    if cluster.state() == State::Deleting {
+        let after = if let Followed::Running(after) = last { after } else { None };
+        return Ok((operation::keep(operation::waiting(after, POLL_S, detail), checkpoint), Vec::new()));
+    }
+    let answer = match call.arm.delete(&api::CLUSTER, cluster.id()).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_busy() => {
+            let detail = format!("AKS cluster {name} is {} and can be deleted after that", cluster.state().as_str());
+            return Ok((pending(POLL_S, detail), Vec::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    let failed = cluster.state() == State::Failed;
+    if let (true, Followed::Failed(said)) = (failed, last) {
+        // Asked for again already; what the last attempt said may have to be mended.
+        let said = cluster.properties.status.said().unwrap_or(said);
+        return Err(group::removal_failed(&api::CLUSTER, name, &said).into());
+    }
+    let mut removed: Vec<_> = cluster.properties.agent_pool_profiles.iter().map(|p| pool(call, &p.name)).collect();
+    removed.push(cluster.owned(call.scope));
+    let outcome = match answer {
+        Some(answer) => operation::begun(call.arm, &answer, POLL_S, detail),
+        None => pending(1, detail),
+    };
+    Ok((outcome, removed))
+}
+
+fn pool(call: &Call<'_>, name: &str) -> v1::OwnedObject {
+    v1::OwnedObject {
+        r#type: api::POOL.name.to_owned(),
+        id: call.names.pool_id(name),
+        name: name.to_owned(),
+        role: "node-pool".to_owned(),
+        tenant_uid: call.scope.tenant_uid.clone(),
+        region: call.scope.region.clone(),
+    }
+}
+
+/// What AKS should have removed and did not.
+async fn delete_nodes_group(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let Some(Some(found)) = nodes_group(call).await? else {
+        return Ok((Outcome::Gone, Vec::new()));
+    };
+    let removed = if found.state() == State::Deleting { Vec::new() } else { vec![found.owned(call.scope)] };
+    Ok((group::drop_whole(call, &found).await?.unwrap_or(Outcome::Gone), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let Some(cluster) = find_own(call).await? else {
+        return Ok((Outcome::Gone, Vec::new()));
+    };
+    let outcome = match cluster.state() {
+        State::Succeeded => ready(),
+        state => pending(POLL_S, format!("AKS cluster {} is {}", cluster.name(), state.as_str())),
+    };
+    Ok((outcome, vec![cluster.owned(call.scope)]))
+}

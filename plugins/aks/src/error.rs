@@ -1,0 +1,370 @@
+//! From an answer of ARM or Entra to the contract's typed error. The table says what a code
+//! means; this module reads codes out of the several shapes that ARM has for an error, and
+//! keeps secrets and repetition out of messages.
+
+use std::time::Duration;
+
+use landlord_provider_api::{ErrorKind, ProviderError};
+use serde_json::Value;
+
+use crate::{
+    api::{self, Kind, Verb},
+    error_table,
+};
+
+/// How deep `details` and `innererror` are followed; ARM nests two or three.
+const DEPTH_MAX: usize = 5;
+/// A message is cut here: some carry whole documents.
+const MESSAGE_LEN_MAX: usize = 1_000;
+
+/// A call that failed, before it is decided what that means for the daemon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The service answered with an error, or did not answer.
+    #[error("{0}")]
+    Service(Box<ServiceError>),
+    /// Already in the contract's words.
+    #[error(transparent)]
+    Stated(#[from] ProviderError),
+}
+
+/// Result of everything inside the plugin.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// What a service said.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of {} {subject} failed: {message}", verb_name(*verb), kind.name)]
+pub(crate) struct ServiceError {
+    /// What was called.
+    pub(crate) kind: &'static Kind,
+    /// What was done.
+    pub(crate) verb: Verb,
+    /// To what.
+    pub(crate) subject: String,
+    /// The service's code; empty when there was no answer or none in it.
+    pub(crate) code: String,
+    /// The service's words.
+    pub(crate) message: String,
+    /// HTTP status; 0 when there was no answer.
+    pub(crate) status: u16,
+    /// Retry-After.
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether ARM itself, not the resource provider, throttled.
+    pub(crate) by_arm: bool,
+}
+
+fn verb_name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Read => "a read",
+        Verb::Write => "a write",
+        Verb::Delete => "the deletion",
+        Verb::Act => "an action",
+    }
+}
+
+/// Code and words in an error document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The most telling code.
+    pub(crate) code: String,
+    /// All words, each once.
+    pub(crate) message: String,
+}
+
+/// Reads `{"error": {…}}`, a bare `{"code", "message"}`, and Entra's `{"error": "…",
+/// "error_description": "…"}`.
+pub(crate) fn read(document: &Value) -> Said {
+    if let Some(text) = document["error"].as_str() {
+        let description = document["error_description"].as_str().unwrap_or_default();
+        return Said { code: aad_code(description).unwrap_or(text).to_owned(), message: cut(description) };
+    }
+    let root = if document["error"].is_object() { &document["error"] } else { document };
+    let (mut codes, mut words) = (Vec::new(), Vec::new());
+    collect(root, 0, &mut codes, &mut words);
+    // The outermost code is often a mere frame ("the deployment failed"): the first one that
+    // the table knows, from the inside out, tells most.
+    let known = codes.iter().rev().find(|c| error_table::is_known(c)).or(codes.first());
+    let mut message = String::new();
+    for word in words {
+        if !message.contains(&word) {
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&word);
+        }
+    }
+    Said { code: known.cloned().unwrap_or_default(), message: cut(&message) }
+}
+
+fn collect(part: &Value, depth: usize, codes: &mut Vec<String>, words: &mut Vec<String>) {
+    if depth >= DEPTH_MAX {
+        return;
+    }
+    let text = |key: &str| part[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+    codes.extend(text("code"));
+    words.extend(text("message"));
+    for inner in ["innererror", "innerError"] {
+        if part[inner].is_object() {
+            collect(&part[inner], depth + 1, codes, words);
+        }
+    }
+    for detail in part["details"].as_array().into_iter().flatten() {
+        collect(detail, depth + 1, codes, words);
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_LEN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `AADSTS7000215` of Entra's description.
+fn aad_code(description: &str) -> Option<&str> {
+    let start = description.find("AADSTS")?;
+    let rest = &description[start..];
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+/// An error and its causes, each said once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        let cause = e.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = e.source();
+    }
+    cut(&text)
+}
+
+impl Error {
+    /// The service's code; empty for what is already stated.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Service(e) => &e.code,
+            Self::Stated(e) => &e.code,
+        }
+    }
+
+    /// HTTP status; 0 without an answer.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Service(e) => e.status,
+            Self::Stated(_) => 0,
+        }
+    }
+
+    /// Whether the object does not exist. A 404 without a code is not of ARM's making.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Service(e) if e.status == 404 && !e.code.is_empty() && !e.code.starts_with("Subscription"))
+    }
+
+    /// Whether a condition of the request (`If-None-Match`, `If-Match`) did not hold.
+    pub(crate) fn is_precondition(&self) -> bool {
+        self.status() == 412
+    }
+
+    /// Whether something still uses the object or works on it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        e.status == 409
+            || e.code.starts_with("InUse")
+            || e.code.ends_with("InUse")
+            || e.code.contains("CannotBeDeleted")
+            || error_table::look_up(e.kind.service, &e.code).is_some_and(|f| f.0 == ErrorKind::Conflict)
+    }
+}
+
+impl From<Error> for ProviderError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Stated(stated) => stated,
+            Error::Service(error) => state(&error),
+        }
+    }
+}
+
+fn state(error: &ServiceError) -> ProviderError {
+    let (kind, remedy) = meaning(error.kind.service, &error.code, &error.message, error.status);
+    let mut remedy = remedy.to_owned();
+    if kind == ErrorKind::Auth
+        && let Some(action) = missing_permission(&error.message)
+    {
+        remedy = format!("allow {action} in the role of landlord's principal (see role-definition.json), then retry");
+    }
+    let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
+    stated.retry_after = error.retry_after;
+    if kind == ErrorKind::Throttled {
+        let bucket = if error.by_arm { api::arm_bucket(error.verb) } else { error.kind.bucket(error.verb) };
+        stated = stated.with_bucket(bucket);
+    }
+    stated
+}
+
+/// Kind and remedy of what was said, at whatever time it was said: as an answer, or as the end
+/// of an operation (status 0 then).
+pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> (ErrorKind, &'static str) {
+    // ARM's own 429 has no code of its own in some providers.
+    if status == 429 {
+        return (ErrorKind::Throttled, "");
+    }
+    if let Some(found) = error_table::by_words(code, message) {
+        return found;
+    }
+    match error_table::look_up(service, code) {
+        Some(found) => found,
+        None if code.is_empty() && matches!(status, 400 | 404 | 405) => {
+            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call")
+        }
+        None => (by_status(status), ""),
+    }
+}
+
+/// The contract's error for an operation, or an object, that ended badly.
+pub(crate) fn late(kind: &'static Kind, subject: &str, said: &Said) -> ProviderError {
+    let (mut meant, remedy) = meaning(kind.service, &said.code, &said.message, 0);
+    // Nothing was ever asked that only needs to be asked again.
+    if meant == ErrorKind::Conflict && said.code.is_empty() {
+        meant = ErrorKind::Transient;
+    }
+    let why = if said.message.is_empty() { "Azure does not say why" } else { &said.message };
+    ProviderError::new(meant, format!("{} {subject} failed: {why}", kind.name)).with_code(&said.code).with_remedy(remedy)
+}
+
+/// The action in "… does not have authorization to perform action 'Microsoft.X/y/write' over scope …".
+pub(crate) fn missing_permission(message: &str) -> Option<&str> {
+    let rest = message.split("to perform action '").nth(1)?;
+    let action = rest.split('\'').next()?;
+    action.contains('/').then_some(action)
+}
+
+/// What an undocumented code means, by its HTTP status.
+pub(crate) fn by_status(status: u16) -> ErrorKind {
+    match status {
+        0 | 408 | 500..=599 => ErrorKind::Transient,
+        401 | 403 => ErrorKind::Auth,
+        429 => ErrorKind::Throttled,
+        404 | 409 | 412 | 423 => ErrorKind::Conflict,
+        400..=499 => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// INVALID, for what the caller asked.
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    ProviderError::new(ErrorKind::Invalid, message).into()
+}
+
+/// CONFLICT, for what another stage or a person must do first.
+pub(crate) fn conflict(message: impl Into<String>, remedy: impl Into<String>) -> Error {
+    ProviderError::new(ErrorKind::Conflict, message).with_remedy(remedy).into()
+}
+
+/// INTERNAL, for an answer that lacks what its documentation promises.
+pub(crate) fn incomplete(kind: &Kind, what: &str) -> Error {
+    ProviderError::new(ErrorKind::Internal, format!("the answer about a {} lacks {what}", kind.name)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Said, ServiceError, by_status, late, missing_permission, read};
+    use crate::api::{self, Kind, Verb};
+    use landlord_provider_api::{ErrorKind, ProviderError};
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn stated(kind: &'static Kind, verb: Verb, code: &str, message: &str, status: u16) -> ProviderError {
+        let error = ServiceError {
+            kind,
+            verb,
+            subject: "x".to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            status,
+            retry_after: (status == 429).then_some(Duration::from_secs(7)),
+            by_arm: code == "SubscriptionRequestsThrottled",
+        };
+        Error::Service(Box::new(error)).into()
+    }
+
+    #[test]
+    fn every_shape_of_an_error_is_read() {
+        let cases = [
+            (json!({ "error": { "code": "ResourceNotFound", "message": "m" } }), "ResourceNotFound", "m"),
+            (json!({ "code": "BadRequest", "message": "m" }), "BadRequest", "m"),
+            (
+                json!({ "error": { "code": "DeploymentFailed", "message": "outer", "details": [{ "code": "SkuNotAvailable", "message": "inner" }] } }),
+                "SkuNotAvailable",
+                "outer: inner",
+            ),
+            (
+                json!({ "error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret." }),
+                "AADSTS7000215",
+                "AADSTS7000215: Invalid client secret.",
+            ),
+            (json!("nonsense"), "", ""),
+        ];
+        for (document, code, message) in cases {
+            assert_eq!(read(&document), Said { code: code.to_owned(), message: message.to_owned() }, "{document}");
+        }
+    }
+
+    #[test]
+    fn the_missing_permission_is_named() {
+        let message = "The client 'x' does not have authorization to perform action 'Microsoft.Network/natGateways/write' over scope '/subscriptions/s'";
+        assert_eq!(missing_permission(message), Some("Microsoft.Network/natGateways/write"));
+        assert_eq!(missing_permission("no"), None);
+        let error = stated(&api::NAT, Verb::Write, "AuthorizationFailed", message, 403);
+        assert_eq!(error.kind, ErrorKind::Auth);
+        assert!(error.remedy.contains("Microsoft.Network/natGateways/write"), "{}", error.remedy);
+    }
+
+    #[test]
+    fn unknown_codes_follow_the_status() {
+        for (status, kind) in [
+            (500, ErrorKind::Transient),
+            (429, ErrorKind::Throttled),
+            (403, ErrorKind::Auth),
+            (409, ErrorKind::Conflict),
+            (0, ErrorKind::Transient),
+            (418, ErrorKind::Invalid),
+            (302, ErrorKind::Internal),
+        ] {
+            assert_eq!(by_status(status), kind, "{status}");
+            assert_eq!(stated(&api::CLUSTER, Verb::Read, "Novelty", "m", status).kind, kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn throttling_names_the_bucket_of_whoever_throttled() {
+        for (code, bucket) in
+            [("TooManyRequests", "aks/put-cluster"), ("SubscriptionRequestsThrottled", "arm/write"), ("", "aks/put-cluster")]
+        {
+            let error = stated(&api::CLUSTER, Verb::Write, code, "slow down", 429);
+            assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, bucket), "{code}");
+            assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_does_not_know_a_call_is_said_so() {
+        let error = stated(&api::CLUSTER, Verb::Read, "", "not found", 404);
+        assert_eq!(error.kind, ErrorKind::Internal);
+        assert!(error.remedy.contains("endpoint_override"));
+    }
+
+    #[test]
+    fn a_late_failure_says_what_and_why() {
+        let said = Said { code: "QuotaExceeded".to_owned(), message: "Family DSv5 vCPUs".to_owned() };
+        let error = late(&api::CLUSTER, "c", &said);
+        assert_eq!(error.kind, ErrorKind::Quota);
+        assert!(error.message.contains("managedClusters c failed: Family DSv5 vCPUs"), "{error}");
+        assert_eq!(late(&api::CLUSTER, "c", &Said::default()).kind, ErrorKind::Transient);
+    }
+}

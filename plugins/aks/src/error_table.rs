@@ -1,0 +1,303 @@
+//! What each documented error code of ARM and its resource providers means for landlord: kind,
+//! and with it the retry rule, and the remedy. One row a code; a snapshot test shows every
+//! change of the table.
+//!
+//! Sources: <https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors>,
+//! <https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/error-codes/error-codes-overview>,
+//! <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>, and the error
+//! lists of Microsoft.Network and Microsoft.Authorization, read 2026-11.
+
+use landlord_provider_api::ErrorKind::{self, *};
+
+/// Service (`*`: every one), code, kind, remedy.
+pub(crate) type Row = (&'static str, &'static str, ErrorKind, &'static str);
+
+/// The table. A row of the service comes before one of `*`.
+pub(crate) const TABLE: &[Row] = &[
+    // AKS
+    ("aks", "AddContainerServiceAgentPoolNotAllowed", Conflict, ""),
+    ("aks", "AgentPoolK8sVersionNotSupported", Invalid, "choose a kubernetes_version that the region offers"),
+    ("aks", "AgentPoolUpgradeVersionNotAllowed", Invalid, "raise kubernetes_version one minor version at a time"),
+    ("aks", "ControlPlaneAddOnsNotReady", Transient, ""),
+    ("aks", "CreateVMSSAgentPoolFailed", Transient, ""),
+    ("aks", "CustomRouteTableMissingPermission", Auth, ALLOW),
+    ("aks", "DnsPrefixInUse", Conflict, "another cluster of the region has this DNS prefix: wait until its deletion has ended, then retry"),
+    ("aks", "EtagMismatch", Conflict, ""),
+    ("aks", "InsufficientAgentPoolCapacity", Capacity, CAPACITY),
+    ("aks", "InsufficientSubnetSize", Invalid, "choose a larger vnet_cidr for new tenants or fewer nodes"),
+    ("aks", "InsufficientVCPUQuota", Quota, QUOTA_VCPUS),
+    ("aks", "ErrCode_InsufficientVCPUQuota", Quota, QUOTA_VCPUS),
+    ("aks", "InvalidLoadBalancerProfile", Internal, ""),
+    ("aks", "K8sVersionNotSupported", Invalid, "choose a kubernetes_version that the region offers"),
+    ("aks", "ManagedClusterCountExceedsQuotaLimit", Quota, QUOTA_CLUSTERS),
+    ("aks", "MaxClusterCountExceeded", Quota, QUOTA_CLUSTERS),
+    ("aks", "NodesNotReady", Transient, ""),
+    ("aks", "OperationNotAllowed", Conflict, ""),
+    ("aks", "OutboundConnFailVMExtensionError", Transient, "nodes start and cannot reach out: check the NAT gateway of the tenant's network"),
+    ("aks", "PodDrainFailure", Conflict, "a PodDisruptionBudget keeps pods from leaving: loosen it"),
+    ("aks", "PropertyChangeNotAllowed", Invalid, "put the class parameter that the message names back, or make a new tenant"),
+    ("aks", "PublicIPCountLimitReached", Quota, QUOTA_ADDRESSES),
+    ("aks", "ReconcileVMSSAgentPoolFailed", Transient, ""),
+    ("aks", "RequestDisallowedByPolicy", Auth, POLICY),
+    ("aks", "SubnetIsFull", Capacity, "the nodes' subnet is full: use a larger vnet_cidr for new tenants or fewer nodes"),
+    ("aks", "SubscriptionRequestsThrottled", Throttled, ""),
+    ("aks", "UpgradeFailed", Transient, ""),
+    ("aks", "VMExtensionProvisioningError", Transient, ""),
+    ("aks", "VMExtensionProvisioningTimeout", Transient, ""),
+    ("aks", "VMSizeNotSupported", Invalid, SKU),
+    ("aks", "InvalidVMSize", Invalid, SKU),
+    ("aks", "LinkedAuthorizationFailed", Auth, ALLOW),
+    ("aks", "LinkedInvalidPropertyId", Conflict, ""),
+    ("aks", "NodeResourceGroupAlreadyExists", NameTaken, "remove the resource group that the message names, then retry"),
+    // Network
+    ("network", "AnotherOperationInProgress", Conflict, ""),
+    ("network", "CanceledAndSupersededDueToAnotherOperation", Conflict, ""),
+    ("network", "InUseSubnetCannotBeDeleted", Conflict, ""),
+    ("network", "InUseSubnetCannotBeUpdated", Conflict, ""),
+    ("network", "NatGatewayInUseBySubnet", Conflict, ""),
+    ("network", "NatGatewayLimitExceeded", Quota, "ask for a higher quota of NAT gateways in Azure's Quotas page, provider Microsoft.Network, then retry"),
+    ("network", "NetcfgInvalidSubnet", Invalid, "correct the class parameter vnet_cidr"),
+    ("network", "NetcfgSubnetRangesOverlap", Invalid, "correct the class parameter vnet_cidr"),
+    ("network", "PublicIPAddressCannotBeDeleted", Conflict, ""),
+    ("network", "PublicIPAddressInUse", Conflict, ""),
+    ("network", "PublicIPCountLimitReached", Quota, QUOTA_ADDRESSES),
+    ("network", "PublicIpAddressCountLimitReached", Quota, QUOTA_ADDRESSES),
+    ("network", "StandardSkuPublicIPCountLimitReached", Quota, QUOTA_ADDRESSES),
+    ("network", "ReferencedResourceNotProvisioned", Conflict, ""),
+    ("network", "ResourceCountExceedsLimitDueToTemplate", Quota, QUOTA_NETWORKS),
+    ("network", "RetryableError", Transient, ""),
+    ("network", "RetryableErrorDueToAnotherOperation", Conflict, ""),
+    ("network", "VirtualNetworkLimitReached", Quota, QUOTA_NETWORKS),
+    ("network", "VnetCountLimitReached", Quota, QUOTA_NETWORKS),
+    // DNS
+    ("dns", "CannotDeleteLockedResource", Auth, LOCK),
+    ("dns", "PreconditionFailed", Conflict, ""),
+    ("dns", "ZoneQuotaExceeded", Quota, QUOTA_ZONES),
+    ("dns", "MaxZonesPerSubscription", Quota, QUOTA_ZONES),
+    ("dns", "RecordSetQuotaExceeded", Quota, "the zone has as many record sets as its quota allows: remove some, or ask Azure support for a higher quota, then retry"),
+    ("dns", "NameNotAvailable", Quota, "Azure has no name servers left for another zone of this domain name: choose another domain or ask Azure support for a higher quota"),
+    // Identities and roles
+    ("identity", "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity", Conflict, ""),
+    ("identity", "FederatedIdentityCredentialsLimitExceeded", Quota, "an identity takes a quota of 20 federated credentials: remove some, then retry"),
+    ("authorization", "PrincipalNotFound", Transient, "a new identity has not spread through Entra yet"),
+    ("authorization", "RoleAssignmentExists", Conflict, ""),
+    ("authorization", "RoleAssignmentLimitExceeded", Quota, "remove role assignments that are no longer needed (the quota is 4,000 a subscription), then retry"),
+    ("authorization", "RoleAssignmentUpdateNotPermitted", Conflict, ""),
+    ("authorization", "RoleDefinitionDoesNotExist", Internal, ""),
+    // Compute
+    ("compute", "AttachDiskWhileBeingDetached", Conflict, ""),
+    ("compute", "OperationNotAllowed", Conflict, ""),
+    // Resources
+    ("resources", "ResourceGroupBeingDeleted", Conflict, ""),
+    ("resources", "ResourceGroupDeletionBlocked", Conflict, ""),
+    ("resources", "ResourceGroupDeletionTimeout", Conflict, ""),
+    ("resources", "ResourceGroupQuotaExceeded", Quota, "delete resource groups that are no longer needed (the quota is 980 a subscription) or spread tenants over more subscriptions, then retry"),
+    ("resources", "InvalidResourceGroupLocation", NameTaken, "the resource group exists in another region: remove it, then retry"),
+    // Entra
+    ("*", "AADSTS50034", Auth, RENEW),
+    ("*", "AADSTS700016", Auth, "register the client id in the tenant, or correct it in this credential scope, then retry"),
+    ("*", "AADSTS700024", Auth, "set the clock of this machine, or renew the token file, then retry"),
+    ("*", "AADSTS700027", Auth, "upload the certificate to the app registration, then retry"),
+    ("*", "AADSTS7000112", Auth, "enable the application in the tenant, then retry"),
+    ("*", "AADSTS7000215", Auth, "renew the client secret of this credential scope, then retry"),
+    ("*", "AADSTS7000222", Auth, "renew the client secret of this credential scope, then retry"),
+    ("*", "AADSTS70021", Auth, "add a federated credential for the token's issuer and subject to the application, then retry"),
+    ("*", "AADSTS90002", Auth, "correct the tenant id of this credential scope, then retry"),
+    ("*", "AADSTS90033", Transient, ""),
+    ("*", "CredentialsUnavailable", Auth, RENEW),
+    ("*", "invalid_client", Auth, RENEW),
+    ("*", "invalid_request", Auth, RENEW),
+    ("*", "unauthorized_client", Auth, RENEW),
+    ("*", "temporarily_unavailable", Transient, ""),
+    // ARM, for all resource providers
+    ("*", "AccountIsDisabled", Auth, SUBSCRIPTION),
+    ("*", "AllocationFailed", Capacity, CAPACITY),
+    ("*", "AnotherOperationInProgress", Conflict, ""),
+    ("*", "AuthenticationFailed", Auth, RENEW),
+    ("*", "AuthenticationFailedInvalidHeader", Auth, RENEW),
+    ("*", "AuthorizationFailed", Auth, ALLOW),
+    ("*", "AuthorizationPermissionMismatch", Auth, ALLOW),
+    ("*", "BadRequest", Invalid, ""),
+    ("*", "CanceledAndSupersededDueToAnotherOperation", Conflict, ""),
+    ("*", "Conflict", Conflict, ""),
+    ("*", "CannotDeleteLockedResource", Auth, LOCK),
+    ("*", "ScopeLocked", Auth, LOCK),
+    ("*", "DisallowedOperation", Auth, SUBSCRIPTION),
+    ("*", "ExpiredAuthenticationToken", Auth, RENEW),
+    ("*", "GatewayTimeout", Transient, ""),
+    ("*", "InternalServerError", Transient, ""),
+    ("*", "InternalOperationError", Transient, ""),
+    ("*", "InternalError", Transient, ""),
+    ("*", "InvalidApiVersionParameter", Internal, ""),
+    ("*", "InvalidAuthenticationToken", Auth, RENEW),
+    ("*", "InvalidAuthenticationTokenAudience", Auth, RENEW),
+    ("*", "InvalidAuthenticationTokenTenant", Auth, "use credentials of the tenant that the subscription belongs to, then retry"),
+    ("*", "InvalidParameter", Invalid, ""),
+    ("*", "InvalidRequestContent", Internal, ""),
+    ("*", "InvalidRequestFormat", Internal, ""),
+    ("*", "InvalidResourceLocation", NameTaken, "an object of this name exists in another region: remove it, then retry"),
+    ("*", "InvalidResourceReference", Conflict, ""),
+    ("*", "InvalidResourceType", Internal, ""),
+    ("*", "InvalidSubscriptionId", Invalid, "correct the subscription of the class's account"),
+    ("*", "InvalidTemplate", Internal, ""),
+    ("*", "LinkedAuthorizationFailed", Auth, ALLOW),
+    ("*", "LocationNotAvailableForResourceType", Invalid, "choose a region that offers the service"),
+    ("*", "LocationNotAvailableForResourceGroup", Invalid, "choose a region of Azure"),
+    ("*", "MissingSubscriptionRegistration", Auth, REGISTER),
+    ("*", "NoRegisteredProviderFound", Auth, REGISTER),
+    ("*", "NotFound", Conflict, ""),
+    ("*", "OperationNotAllowed", Conflict, ""),
+    ("*", "OperationPreempted", Conflict, ""),
+    ("*", "OverconstrainedAllocationRequest", Capacity, CAPACITY),
+    ("*", "OverconstrainedZonalAllocationRequest", Capacity, CAPACITY),
+    ("*", "ParentResourceNotFound", Conflict, ""),
+    ("*", "PreconditionFailed", Conflict, ""),
+    ("*", "QuotaExceeded", Quota, QUOTA),
+    ("*", "ReadOnlyDisabledSubscription", Auth, SUBSCRIPTION),
+    ("*", "RequestConflict", Conflict, ""),
+    ("*", "RequestDisallowedByAzure", Auth, "the subscription may not use this region: choose another region, or ask Azure support"),
+    ("*", "RequestDisallowedByPolicy", Auth, POLICY),
+    ("*", "ResourceGroupBeingDeleted", Conflict, ""),
+    ("*", "ResourceGroupNotFound", Conflict, ""),
+    ("*", "ResourceNotFound", Conflict, ""),
+    ("*", "ResourceQuotaExceeded", Quota, QUOTA),
+    ("*", "ServerTimeout", Transient, ""),
+    ("*", "ServiceUnavailable", Transient, ""),
+    ("*", "SkuNotAvailable", Invalid, SKU),
+    ("*", "SubscriptionNotFound", Auth, "correct the subscription of the class's account, or give landlord's principal a role in it, then retry"),
+    ("*", "SubscriptionNotRegistered", Auth, REGISTER),
+    ("*", "SubscriptionRequestsThrottled", Throttled, ""),
+    ("*", "ResourceRequestsThrottled", Throttled, ""),
+    ("*", "TooManyRequests", Throttled, ""),
+    ("*", "OperationThrottled", Throttled, ""),
+    ("*", "ZonalAllocationFailed", Capacity, CAPACITY),
+    ("*", "ZoneNotAllowed", Invalid, SKU),
+];
+
+const ALLOW: &str = "allow the action in the role of landlord's principal (see role-definition.json), then retry";
+const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
+const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
+const SKU: &str = "choose a machine type that the subscription may use in this region and its zones";
+const LOCK: &str = "remove the lock from the resource or its group, then retry";
+const POLICY: &str = "exempt landlord's resource groups from the Azure Policy that the message names, or change the class to satisfy it, then retry";
+const REGISTER: &str = "register the resource providers Microsoft.ContainerService, Microsoft.Network, Microsoft.Compute and Microsoft.ManagedIdentity in the subscription, then retry";
+const SUBSCRIPTION: &str = "enable the subscription again, then retry";
+const QUOTA: &str = "ask for a higher quota (the message names it) in Azure's Quotas page, then retry";
+const QUOTA_VCPUS: &str = "ask for a higher quota of vCPUs of the machine family (\"Standard … Family vCPUs\") and \"Total Regional vCPUs\" in Azure's Quotas page, provider Microsoft.Compute, then retry";
+const QUOTA_CLUSTERS: &str = "ask for a higher quota \"Managed clusters\" in Azure's Quotas page, provider Microsoft.ContainerService, or delete clusters that are no longer needed, then retry";
+const QUOTA_ADDRESSES: &str = "ask for a higher quota \"Public IPv4 Addresses - Standard\" in Azure's Quotas page, provider Microsoft.Network, or delete addresses that are no longer needed, then retry";
+const QUOTA_NETWORKS: &str = "ask for a higher quota \"Virtual Networks\" in Azure's Quotas page, provider Microsoft.Network, then retry";
+const QUOTA_ZONES: &str = "delete zones that are no longer needed or ask Azure support for a higher quota of public DNS zones a subscription, then retry";
+
+/// Words of a message that tell more than its code, in lower case.
+const WORDS: &[(&str, ErrorKind, &str)] = &[
+    ("vcpu quota", Quota, QUOTA_VCPUS),
+    ("family cores quota", Quota, QUOTA_VCPUS),
+    ("regional cores quota", Quota, QUOTA_VCPUS),
+    ("exceeding approved", Quota, QUOTA_VCPUS),
+    ("exceeding quota", Quota, QUOTA),
+    ("quota exceeded", Quota, QUOTA),
+    ("maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
+    ("cannot create more than", Quota, QUOTA),
+    ("zonalallocationfailed", Capacity, CAPACITY),
+    ("overconstrained", Capacity, CAPACITY),
+    ("allocationfailed", Capacity, CAPACITY),
+    ("do not have sufficient capacity", Capacity, CAPACITY),
+    ("skunotavailable", Invalid, SKU),
+];
+
+/// Codes that only frame what the message says; a code of its own comes before words.
+const FRAMES: &[&str] = &[
+    "",
+    "BadRequest",
+    "Conflict",
+    "CreateVMSSAgentPoolFailed",
+    "InternalOperationError",
+    "InvalidParameter",
+    "OperationNotAllowed",
+    "ReconcileVMSSAgentPoolFailed",
+    "UpgradeFailed",
+];
+
+/// What the message's words mean, where the code is a mere frame.
+pub(crate) fn by_words(code: &str, message: &str) -> Option<(ErrorKind, &'static str)> {
+    if !FRAMES.contains(&code) {
+        return None;
+    }
+    let message = message.to_lowercase();
+    WORDS.iter().find(|(words, ..)| message.contains(words)).map(|(_, kind, remedy)| (*kind, *remedy))
+}
+
+/// Whether any service has the code.
+pub(crate) fn is_known(code: &str) -> bool {
+    TABLE.iter().any(|row| row.1 == code) || by_form(code).is_some()
+}
+
+/// Kind and remedy of a code; `None`: not documented, the HTTP status decides.
+pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
+    let row = |of: &str| TABLE.iter().find(|row| row.0 == of && row.1 == code);
+    row(service).or_else(|| row("*")).map(|row| (row.2, row.3)).or_else(|| by_form(code))
+}
+
+/// Codes that come in families.
+fn by_form(code: &str) -> Option<(ErrorKind, &'static str)> {
+    let ends = |list: &[&str]| list.iter().any(|end| code.ends_with(end));
+    if ends(&["QuotaExceeded", "LimitReached", "LimitExceeded", "QuotaLimit"]) {
+        return Some((Quota, QUOTA));
+    }
+    if code.starts_with("AADSTS") {
+        return Some((Auth, RENEW));
+    }
+    if code.starts_with("InUse") || ends(&["InUse", "CannotBeDeleted", "BeingDeleted"]) {
+        return Some((Conflict, ""));
+    }
+    ends(&["NotFound"]).then_some((Conflict, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRAMES, TABLE, by_words, look_up};
+    use landlord_provider_api::ErrorKind;
+
+    #[test]
+    fn the_whole_table() {
+        let rows: Vec<String> = TABLE
+            .iter()
+            .map(|(service, code, kind, remedy)| format!("{service} {code} {} {remedy}", kind.as_str()))
+            .collect();
+        insta::assert_json_snapshot!(rows);
+    }
+
+    #[test]
+    fn no_code_has_two_rows() {
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(TABLE.iter().all(|row| seen.insert((row.0, row.1))));
+    }
+
+    #[test]
+    fn whatever_fails_a_stage_says_what_mends_it() {
+        for (service, code, kind, remedy) in TABLE {
+            let fails = matches!(kind, ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity);
+            assert!(!fails || !remedy.is_empty(), "{service} {code}");
+            let names_quota = *kind != ErrorKind::Quota || remedy.contains("quota");
+            assert!(names_quota, "{service} {code}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_services_own_row_comes_first_and_families_follow() {
+        assert_eq!(look_up("authorization", "PrincipalNotFound").map(|f| f.0), Some(ErrorKind::Transient));
+        assert_eq!(look_up("network", "InUseNetworkSecurityGroupCannotBeDeleted").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("network", "RouteTableCountLimitReached").map(|f| f.0), Some(ErrorKind::Quota));
+        assert_eq!(look_up("aks", "AADSTS500011").map(|f| f.0), Some(ErrorKind::Auth));
+        assert_eq!(look_up("aks", "Novelty"), None);
+    }
+
+    #[test]
+    fn words_decide_only_where_the_code_is_a_frame() {
+        let message = "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota.";
+        assert_eq!(by_words("OperationNotAllowed", message).map(|f| f.0), Some(ErrorKind::Quota));
+        assert_eq!(by_words("AuthorizationFailed", message), None);
+        assert!(FRAMES.iter().all(|code| code.is_empty() || super::is_known(code)), "{FRAMES:?}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Azure Kubernetes Service provider for landlord: a tenant's network, cluster, nodes, zone and
+//! identities, built and taken down by idempotent calls that never wait.
+//!
+//! The names of all objects come from the tenant's uid and every object carries the owner
+//! markers, so each call finds its work again without any memory. Azure Resource Manager
+//! overwrites silently, so each write is preceded by a look and a comparison. This crate knows
+//! Azure and the provider contract; it knows nothing of the daemon.
+
+mod addons;
+mod api;
+mod arm;
+mod birth;
+mod certificate;
+mod cidr;
+mod cluster;
+mod config;
+mod credentials;
+mod describe;
+mod dns;
+mod error;
+mod error_table;
+mod group;
+mod identity;
+mod inventory;
+mod kube_access;
+mod leftovers;
+mod names;
+mod network;
+mod node_pool;
+mod object;
+mod operation;
+mod parameters;
+mod progress;
+mod provider;
+mod roles;
+mod tags;
+mod transport;
+mod validate;
+
+pub use provider::Aks;
+
+landlord_provider_api::export_provider!(Aks);

@@ -1,0 +1,77 @@
+//! One part of a network: looked at, made if absent, made again if it failed.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::POLL_S;
+use crate::{
+    api::Kind,
+    arm::If,
+    error::{Result, late},
+    names::Call,
+    object::{Object, State, short},
+    operation::{self, Followed},
+    progress::{Outcome, pending},
+    tags,
+};
+
+/// How far a part is.
+pub(super) enum Part<P> {
+    /// As asked for.
+    Ready(Object<P>),
+    /// Under way.
+    Waiting(Outcome),
+}
+
+/// Makes the part exist. One that exists is compared by its markers only; what of it may change
+/// is the caller's affair.
+pub(super) async fn ensure<P: DeserializeOwned + Default>(
+    call: &Call<'_>,
+    kind: &'static Kind,
+    id: &str,
+    body: &Value,
+    checkpoint: &[u8],
+) -> Result<Part<P>> {
+    let name = short(id);
+    let Some(present) = call.arm.get::<P>(kind, id).await? else {
+        return write(call, kind, id, body).await;
+    };
+    if !present.is_ours(call.scope) {
+        return Err(tags::name_taken(kind.name, name).into());
+    }
+    match present.state() {
+        State::Succeeded => Ok(Part::Ready(present)),
+        State::Failed => {
+            let last = operation::follow(call.arm, checkpoint).await?;
+            // Sent back as it was read: what others put into it stays.
+            let again = write(call, kind, id, &present.document).await?;
+            match last {
+                Followed::Failed(said) => Err(late(kind, name, &said).into()),
+                _ => Ok(again),
+            }
+        }
+        State::Deleting => {
+            Ok(Part::Waiting(pending(POLL_S, format!("{} {name} is being deleted before it is made anew", kind.name))))
+        }
+        State::Busy(state) => {
+            let outcome = pending(POLL_S, format!("{} {name} is {state}", kind.name));
+            Ok(Part::Waiting(operation::keep(outcome, checkpoint)))
+        }
+    }
+}
+
+async fn write<P: DeserializeOwned + Default>(
+    call: &Call<'_>,
+    kind: &'static Kind,
+    id: &str,
+    body: &Value,
+) -> Result<Part<P>> {
+    let answer = call.arm.put(kind, id, body, If::Always).await?;
+    let detail = format!("{} {} is being created", kind.name, short(id));
+    let outcome = operation::begun(call.arm, &answer, POLL_S, detail);
+    if answer.status == 202 || answer.document.get("id").is_none() {
+        return Ok(Part::Waiting(outcome));
+    }
+    let made = answer.object::<P>(kind)?;
+    Ok(if made.state() == State::Succeeded { Part::Ready(made) } else { Part::Waiting(outcome) })
+}

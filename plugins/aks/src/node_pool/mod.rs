@@ -1,0 +1,197 @@
+//! Agent pools: machine scale sets that AKS keeps. The tenant's first pool is made with the
+//! cluster; this stage finds it and keeps it as wanted, and makes every further one.
+
+mod change;
+mod removal;
+
+pub(crate) use removal::{delete, observe};
+
+use std::collections::BTreeMap;
+
+use landlord_provider_api::{ProviderError, v1};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    api,
+    arm::If,
+    birth,
+    cluster::Status,
+    error::{Result, late},
+    names::{self, Call},
+    object::{Object, State},
+    operation::{self, Followed},
+    parameters::{Capacity, Parameters},
+    progress::{Outcome, pending, ready},
+    tags,
+};
+
+/// Seconds between looks, where Azure names no other time.
+const POLL_S: i64 = 10;
+/// What a spot machine's owner bids: -1 is up to the price on demand.
+const SPOT_PRICE: i32 = -1;
+/// AKS puts this taint and label on spot nodes itself, and wants both back on every write.
+const SPOT_KEY: &str = "kubernetes.azure.com/scalesetpriority";
+
+/// What a pool is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Also runs what the cluster itself needs; each cluster has one at least.
+    System,
+    /// Runs the tenant's work.
+    User,
+}
+
+/// What is read of a pool.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Properties {
+    pub(crate) count: i32,
+    pub(crate) vm_size: String,
+    #[serde(rename = "osDiskSizeGB")]
+    pub(crate) os_disk_size_gib: i32,
+    pub(crate) mode: String,
+    pub(crate) enable_auto_scaling: bool,
+    pub(crate) min_count: i32,
+    pub(crate) max_count: i32,
+    pub(crate) node_labels: BTreeMap<String, String>,
+    pub(crate) node_taints: Vec<String>,
+    pub(crate) orchestrator_version: String,
+    pub(crate) current_orchestrator_version: String,
+    pub(crate) scale_set_priority: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) status: Status,
+}
+
+/// A pool as found.
+pub(crate) type Pool = Object<Properties>;
+
+/// What [`birth`] calls a pool.
+fn birth_of(name: &str) -> String {
+    format!("pool-{name}")
+}
+
+/// A pool's tags are among its properties.
+fn is_ours(call: &Call<'_>, pool: &Pool) -> bool {
+    tags::is_ours(call.scope, &pool.properties.tags)
+}
+
+/// `key=value:Effect`, as AKS writes taints.
+fn taints(spec: &v1::NodePoolSpec) -> Vec<String> {
+    spec.taints.iter().map(|t| format!("{}={}:{}", t.key, t.value, t.effect)).collect()
+}
+
+/// Least and most nodes.
+fn bounds(spec: &v1::NodePoolSpec) -> (i32, i32) {
+    let least = spec.node_count.max(1);
+    (least, spec.node_count_max.max(least))
+}
+
+/// The properties of a new pool.
+pub(crate) fn body(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpec, mode: Mode) -> Value {
+    let (least, most) = bounds(spec);
+    let disk = if spec.disk_size_gib == 0 { parameters.node_disk_gib } else { spec.disk_size_gib };
+    let mut body = json!({
+        "mode": if mode == Mode::System { "System" } else { "User" },
+        "type": "VirtualMachineScaleSets",
+        "osType": "Linux",
+        "osSKU": parameters.os_sku,
+        "vmSize": spec.machine_type,
+        "osDiskSizeGB": disk,
+        "count": least,
+        "enableAutoScaling": most > least,
+        "vnetSubnetID": call.names.subnet_id(),
+        "nodeLabels": spec.labels,
+        "nodeTaints": taints(spec),
+        "tags": tags::all(call.scope, "node-pool"),
+    });
+    if most > least {
+        body["minCount"] = json!(least);
+        body["maxCount"] = json!(most);
+    }
+    if !parameters.availability_zones.is_empty() {
+        body["availabilityZones"] = json!(parameters.availability_zones);
+    }
+    if mode == Mode::User && parameters.capacity_type == Capacity::Spot {
+        body["scaleSetPriority"] = json!("Spot");
+        body["scaleSetEvictionPolicy"] = json!("Delete");
+        body["spotMaxPrice"] = json!(SPOT_PRICE);
+        body["nodeLabels"][SPOT_KEY] = json!("spot");
+        if let Some(taints) = body["nodeTaints"].as_array_mut() {
+            taints.push(json!(format!("{SPOT_KEY}=spot:NoSchedule")));
+        }
+    }
+    body
+}
+
+/// Makes the pool be as wanted.
+pub(crate) async fn ensure(
+    call: &Call<'_>,
+    parameters: &Parameters,
+    cluster: &v1::ClusterStatus,
+    spec: &v1::NodePoolSpec,
+    checkpoint: &[u8],
+) -> Result<(Outcome, Option<v1::NodePoolStatus>)> {
+    let name = names::pool(&spec.role)?;
+    let id = call.names.pool_id(&name);
+    let last = operation::follow(call.arm, checkpoint).await?;
+    if let Followed::Running(after) = last {
+        let outcome = operation::waiting(after, POLL_S, format!("agent pool {name} is being changed"));
+        return Ok((operation::keep(outcome, checkpoint), None));
+    }
+    let Some(pool) = call.arm.get::<Properties>(&api::POOL, &id).await? else {
+        return create(call, parameters, spec, &name).await.map(|outcome| (outcome, None));
+    };
+    if !is_ours(call, &pool) {
+        return Err(tags::name_taken("agent pool", &name).into());
+    }
+    match pool.state() {
+        State::Succeeded => {}
+        State::Failed => return Err(failed(call, &pool, last).await?.into()),
+        State::Deleting => {
+            return Ok((pending(POLL_S, format!("agent pool {name} is being deleted before it is made anew")), None));
+        }
+        State::Busy(state) => {
+            let outcome = pending(POLL_S, format!("agent pool {name} is {state}"));
+            return Ok((operation::keep(outcome, checkpoint), None));
+        }
+    }
+    birth::end(call, &birth_of(&name)).await?;
+    if let Some(outcome) = change::begin(call, cluster, spec, &pool).await? {
+        return Ok((outcome, None));
+    }
+    Ok((ready(), Some(v1::NodePoolStatus { name, node_count: pool.properties.count })))
+}
+
+async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpec, name: &str) -> Result<Outcome> {
+    let Some(cluster) = crate::cluster::find(call).await? else {
+        return Err(crate::cluster::absent(call).into());
+    };
+    let mut properties = body(call, parameters, spec, Mode::User);
+    properties["orchestratorVersion"] = json!(cluster.properties.kubernetes_version);
+    birth::begin(call, &birth_of(name)).await?;
+    let body = json!({ "properties": properties });
+    match call.arm.put(&api::POOL, &call.names.pool_id(name), &body, If::Absent).await {
+        Ok(answer) => Ok(operation::begun(call.arm, &answer, POLL_S, format!("agent pool {name} is being created"))),
+        // Made in the meantime: the next look decides whether it is ours.
+        Err(error) if error.is_precondition() => {
+            Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Why a pool failed; begins what leads out of it, as for clusters.
+async fn failed(call: &Call<'_>, pool: &Pool, last: Followed) -> Result<ProviderError> {
+    let mut said = pool.properties.status.said();
+    if let Followed::Failed(late) = last {
+        said = said.or(Some(late));
+    }
+    let error = late(&api::POOL, pool.name(), &said.unwrap_or_default());
+    if birth::is_first(call, &birth_of(pool.name())).await? {
+        call.arm.delete(&api::POOL, pool.id()).await?;
+    } else {
+        call.arm.put(&api::POOL, pool.id(), &pool.document, If::Always).await?;
+    }
+    Ok(error)
+}

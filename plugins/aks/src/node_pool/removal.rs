@@ -1,0 +1,92 @@
+//! Finding, deleting and observing the tenant's pools, from the scope alone. A cluster keeps a
+//! system pool as long as it exists: the last one is no object of its own, it goes with the
+//! cluster.
+
+use landlord_provider_api::{MARKER_ROLE, v1};
+
+use super::{POLL_S, Pool, Properties, is_ours};
+use crate::{
+    api, cluster,
+    error::Result,
+    group,
+    names::{self, Call},
+    object::State,
+    operation::{self, Followed},
+    progress::{Outcome, pending, ready},
+};
+
+fn owned(call: &Call<'_>, pool: &Pool) -> v1::OwnedObject {
+    let mut object = pool.owned(call.scope);
+    let role = pool.properties.tags.get(MARKER_ROLE).cloned();
+    api::POOL.name.clone_into(&mut object.r#type);
+    object.role = role.unwrap_or_default();
+    object.tenant_uid.clone_from(&call.scope.tenant_uid);
+    object
+}
+
+/// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
+/// absent or a stranger's.
+async fn list(call: &Call<'_>, role: &str) -> Result<Vec<Pool>> {
+    if cluster::find_own(call).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut pools = call.arm.list::<Properties>(&api::POOL, &format!("{}/agentPools", call.names.cluster_id()), None).await?;
+    pools.retain(|pool| is_ours(call, pool));
+    if !role.is_empty() {
+        let name = names::pool(role)?;
+        pools.retain(|pool| pool.name() == name);
+    }
+    Ok(pools)
+}
+
+fn is_system(pool: &Pool) -> bool {
+    pool.properties.mode.eq_ignore_ascii_case("system")
+}
+
+/// Makes the pools of a role be absent.
+pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let pools = list(call, role).await?;
+    let (mut removed, mut outcome) = (Vec::new(), Outcome::Gone);
+    let last = operation::follow(call.arm, checkpoint).await?;
+    for pool in pools.iter().filter(|pool| !is_system(pool)) {
+        let name = pool.name();
+        let detail = format!("agent pool {name} is being deleted");
+        if pool.state() == State::Deleting {
+            outcome = operation::keep(pending(POLL_S, detail), checkpoint);
+            continue;
+        }
+        match call.arm.delete(&api::POOL, pool.id()).await {
+            Ok(Some(answer)) => {
+                removed.push(owned(call, pool));
+                outcome = operation::begun(call.arm, &answer, POLL_S, detail);
+            }
+            Ok(None) => {}
+            Err(error) if error.is_busy() => {
+                let detail = format!("agent pool {name} is {} and can be deleted after that", pool.state().as_str());
+                outcome = pending(POLL_S, detail);
+            }
+            Err(error) => return Err(error),
+        }
+        if let (State::Failed, Followed::Failed(said)) = (pool.state(), &last) {
+            return Err(group::removal_failed(&api::POOL, name, said).into());
+        }
+    }
+    Ok((outcome, removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(call: &Call<'_>, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let pools = list(call, role).await?;
+    let objects = pools.iter().map(|pool| owned(call, pool)).collect();
+    let unready: Vec<String> = pools
+        .iter()
+        .filter(|pool| pool.state() != State::Succeeded)
+        .map(|pool| format!("agent pool {} is {}", pool.name(), pool.state().as_str()))
+        .collect();
+    let outcome = match (pools.is_empty(), unready.is_empty()) {
+        (true, _) => Outcome::Gone,
+        (false, true) => ready(),
+        (false, false) => pending(POLL_S, unready.join("; ")),
+    };
+    Ok((outcome, objects))
+}

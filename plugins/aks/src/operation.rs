@@ -1,0 +1,130 @@
+//! Long-running operations. The resource's own provisioningState is the truth; an operation's
+//! URL, kept in the checkpoint, only tells sooner when to look again and more of why it failed.
+//!
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{self, Kind},
+    arm::{Answer, Arm},
+    error::{self, Result, Said},
+    progress::{self, Outcome},
+};
+
+/// A longer URL is not kept; a checkpoint ends at 16 KiB.
+const URL_LEN_MAX: usize = 8 * 1024;
+/// Looking more often than this tells nothing new, seconds.
+const POLL_MIN_S: i64 = 1;
+
+/// What a checkpoint holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Checkpoint {
+    operation: String,
+}
+
+/// What an operation came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// There is none to follow, or it is no longer known: the resource tells.
+    Unknown,
+    /// Under way; ask again after.
+    Running(Option<Duration>),
+    /// It ended well.
+    Done,
+    /// It ended badly, and says why.
+    Failed(Said),
+}
+
+/// Pending, with what the answer says of when and where to ask.
+pub(crate) fn begun(arm: &Arm, answer: &Answer, poll_s: i64, detail: impl Into<String>) -> Outcome {
+    let mut outcome = waiting(answer.retry_after, poll_s, detail);
+    let Some(url) = &answer.operation else { return outcome };
+    if arm.own(url).is_none() || url.len() > URL_LEN_MAX {
+        tracing::warn!(host = host(url), "an operation's URL is not Azure Resource Manager's and is not followed");
+        return outcome;
+    }
+    let kept = serde_json::to_vec(&Checkpoint { operation: url.clone() }).unwrap_or_default();
+    if let Outcome::Pending(pending) = &mut outcome {
+        pending.checkpoint = kept;
+    }
+    outcome
+}
+
+/// Pending, to be asked again when Azure said, or else after `poll_s`.
+pub(crate) fn waiting(retry_after: Option<Duration>, poll_s: i64, detail: impl Into<String>) -> Outcome {
+    let asked = retry_after.and_then(|wait| i64::try_from(wait.as_secs()).ok());
+    progress::pending(asked.unwrap_or(poll_s).max(POLL_MIN_S), detail)
+}
+
+/// Keeps the checkpoint of the last call.
+pub(crate) fn keep(mut outcome: Outcome, checkpoint: &[u8]) -> Outcome {
+    if let Outcome::Pending(pending) = &mut outcome
+        && pending.checkpoint.is_empty()
+    {
+        pending.checkpoint = checkpoint.to_vec();
+    }
+    outcome
+}
+
+fn host(url: &str) -> String {
+    url.parse::<url::Url>().ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Follows the operation of a checkpoint.
+pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
+    let kept: Checkpoint = serde_json::from_slice(checkpoint).unwrap_or_default();
+    if kept.operation.is_empty() {
+        return Ok(Followed::Unknown);
+    }
+    // The checkpoint comes from outside: its URL is checked as if it were new.
+    let Some(url) = arm.own(&kept.operation) else {
+        tracing::warn!(host = host(&kept.operation), "an operation's URL is not Azure Resource Manager's and is not followed");
+        return Ok(Followed::Unknown);
+    };
+    match arm.ask(kind_of(url.path()), &url).await {
+        Ok(answer) => Ok(read(&answer)),
+        Err(error) if error.status() == 429 || error.status() == 0 => Err(error),
+        Err(_) => Ok(Followed::Unknown),
+    }
+}
+
+fn kind_of(path: &str) -> &'static Kind {
+    if path.to_ascii_lowercase().contains("microsoft.network") { &api::NETWORK_OPERATION } else { &api::OPERATION }
+}
+
+/// Both styles: a document with a status, and a bare 202 until it is done.
+fn read(answer: &Answer) -> Followed {
+    let status = answer.document["status"].as_str().unwrap_or_default().to_ascii_lowercase();
+    match status.as_str() {
+        "succeeded" => Followed::Done,
+        "failed" | "canceled" | "cancelled" => Followed::Failed(error::read(&answer.document["error"])),
+        "" if answer.status != 202 => Followed::Done,
+        _ => Followed::Running(answer.retry_after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Followed, read};
+    use crate::{arm::Answer, error::Said};
+    use serde_json::{Value, json};
+
+    fn answer(status: u16, document: Value) -> Answer {
+        Answer { status, operation: None, retry_after: None, document }
+    }
+
+    #[test]
+    fn both_styles_of_operations_are_read() {
+        assert_eq!(read(&answer(202, Value::Null)), Followed::Running(None));
+        assert_eq!(read(&answer(200, json!({ "status": "InProgress" }))), Followed::Running(None));
+        assert_eq!(read(&answer(200, json!({ "status": "Succeeded" }))), Followed::Done);
+        assert_eq!(read(&answer(204, Value::Null)), Followed::Done);
+        let failed = json!({ "status": "Failed", "error": { "code": "AllocationFailed", "message": "m" } });
+        let said = Said { code: "AllocationFailed".to_owned(), message: "m".to_owned() };
+        assert_eq!(read(&answer(200, failed)), Followed::Failed(said));
+    }
+}

@@ -1,0 +1,217 @@
+//! The contract's traits: which part answers which call. Holds no logic of its own.
+
+use async_trait::async_trait;
+use landlord_provider_api::{
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+};
+
+use crate::{
+    addons,
+    arm::Arm,
+    cluster,
+    config::{self, Config},
+    credentials, describe, dns, identity, inventory, kube_access, leftovers,
+    names::Call,
+    network, node_pool,
+    parameters::Parameters,
+    progress::Outcome,
+    transport::Wire,
+    validate,
+};
+
+type Answer<T> = Result<T, ProviderError>;
+
+/// AKS with one credential scope.
+#[derive(Debug)]
+pub struct Aks {
+    arm: Arm,
+    config: Config,
+}
+
+fn missing(what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
+}
+
+/// The scope of a request, if it says whom and where.
+fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+    let scope = scope.ok_or_else(|| missing("the scope"))?;
+    if scope.installation.is_empty() {
+        return Err(missing("the installation"));
+    }
+    if !validate::is_region(&scope.region) {
+        let message = format!("{:?} is not a region of Azure, like westeurope", scope.region);
+        return Err(ProviderError::new(ErrorKind::Invalid, message));
+    }
+    Ok(scope)
+}
+
+impl Aks {
+    fn call<'a>(&'a self, scope: &'a v1::Scope) -> Answer<Call<'a>> {
+        Ok(Call::new(&self.arm, &self.config, scope)?)
+    }
+}
+
+fn done(outcome: Outcome) -> Option<v1::Progress> {
+    Some(outcome.progress(Vec::new()))
+}
+
+#[async_trait]
+impl Network for Aks {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+        let scope = checked(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let (outcome, status) = network::ensure(&self.call(&scope)?, &parameters, &request.checkpoint).await?;
+        Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
+    }
+}
+
+#[async_trait]
+impl Cluster for Aks {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+        let scope = checked(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let (call, pool) = (self.call(&scope)?, request.node_pool.as_ref());
+        let (outcome, status) = cluster::ensure(&call, &parameters, &network, pool, &request.checkpoint).await?;
+        Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
+    }
+
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+        let scope = checked(request.scope)?;
+        Ok(v1::EnsureAddonsResponse { progress: done(addons::ensure(&self.call(&scope)?).await?) })
+    }
+
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+        let scope = checked(request.scope)?;
+        Ok(kube_access::access(&self.call(&scope)?, request.cluster).await?)
+    }
+}
+
+#[async_trait]
+impl NodePool for Aks {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+        let scope = checked(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
+        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let call = self.call(&scope)?;
+        let (outcome, status) = node_pool::ensure(&call, &parameters, &cluster, &spec, &request.checkpoint).await?;
+        Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
+    }
+}
+
+#[async_trait]
+impl Dns for Aks {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+        let scope = checked(request.scope)?;
+        let spec = request.spec.ok_or_else(|| missing("the zone"))?;
+        let (outcome, status) = dns::ensure(&self.call(&scope)?, &spec.domain).await?;
+        Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
+    }
+
+    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+        let scope = checked(request.scope)?;
+        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let outcome = dns::records::ensure(&self.call(&scope)?, &zone, &request.records).await?;
+        Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
+    }
+}
+
+#[async_trait]
+impl Identity for Aks {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+        let scope = checked(request.scope)?;
+        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let outcome = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+    }
+}
+
+#[async_trait]
+impl Inventory for Aks {
+    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+        use v1::ResourceKind as Kind;
+        let kind = request.kind();
+        let scope = checked(request.scope)?;
+        let call = self.call(&scope)?;
+        let (outcome, objects) = match kind {
+            Kind::Network => network::observe(&call).await?,
+            Kind::Cluster => cluster::observe(&call).await?,
+            Kind::Addons => addons::observe(&call).await?,
+            Kind::NodePool => node_pool::observe(&call, &request.role).await?,
+            Kind::DnsZone => dns::observe(&call, &request.domain).await?,
+            Kind::DnsRecords => dns::records::observe(&call, &request.domain).await?,
+            Kind::Identity => identity::observe(&call).await?,
+            Kind::Leftovers => leftovers::observe(&call).await?,
+            Kind::Unspecified => return Err(missing("the kind")),
+        };
+        Ok(v1::ObserveResponse { progress: done(outcome), objects })
+    }
+
+    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+        use v1::ResourceKind as Kind;
+        let kind = request.kind();
+        let scope = checked(request.scope)?;
+        let call = self.call(&scope)?;
+        let checkpoint = &request.checkpoint;
+        let (outcome, removed) = match kind {
+            Kind::Network => network::delete(&call, checkpoint).await?,
+            Kind::Cluster => cluster::delete(&call, checkpoint).await?,
+            // They go with the cluster.
+            Kind::Addons => (Outcome::Gone, Vec::new()),
+            Kind::NodePool => node_pool::delete(&call, &request.role, checkpoint).await?,
+            Kind::DnsZone => dns::delete(&call, &request.domain, checkpoint).await?,
+            Kind::DnsRecords => dns::records::delete(&call, &request.domain).await?,
+            Kind::Identity => identity::delete(&call).await?,
+            Kind::Leftovers => leftovers::delete(&call).await?,
+            Kind::Unspecified => return Err(missing("the kind")),
+        };
+        Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
+    }
+
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+        let scope = checked(request.scope)?;
+        Ok(inventory::list(&self.arm, &self.config, &scope, &request.page_token).await?)
+    }
+}
+
+#[async_trait]
+impl Provider for Aks {
+    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+        Ok(Self::description())
+    }
+
+    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+        Ok(v1::ValidateResponse { violations: validate::validate(&request) })
+    }
+}
+
+#[async_trait]
+impl ProviderPlugin for Aks {
+    const NAME: &'static str = "aks";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn description() -> v1::DescribeResponse {
+        describe::describe(Self::NAME, Self::VERSION)
+    }
+
+    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+        let mut problems = Vec::new();
+        let mut keep = |error: ProviderError| problems.push(error.message);
+        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
+        let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
+        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
+        let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
+            return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
+        };
+        let wire = Wire::new(endpoint.clone())?;
+        let credential = scope.credential(&wire, &config.cloud)?;
+        let manager = config.cloud.manager();
+        let base = manager.parse().map_err(|e| {
+            ProviderError::new(ErrorKind::Internal, format!("{manager} is not a URL: {e}"))
+        })?;
+        let arm = Arm::new(base, endpoint, credential, wire.options());
+        Ok(Self { arm, config })
+    }
+}

@@ -1,0 +1,279 @@
+//! Whether a tenant could be built as described: every violation at once, nothing asked of
+//! Azure. What only Azure knows (whether a region offers a machine type) shows when it is built.
+
+use landlord_provider_api::v1;
+
+use crate::{
+    cidr::Cidr,
+    cluster::minor,
+    names::{Names, is_label, pool},
+    parameters::{CHANNELS, OS_SKUS, Parameters, TIERS},
+};
+
+/// A virtual network may be this large and this small; its first quarter holds the nodes.
+const VNET_PREFIX: std::ops::RangeInclusive<u8> = 12..=22;
+/// AKS takes services' networks up to this size.
+const SERVICE_PREFIX: std::ops::RangeInclusive<u8> = 12..=24;
+/// A pods' network; each node takes a /24 of it.
+const POD_PREFIX: std::ops::RangeInclusive<u8> = 8..=20;
+/// Networks that AKS keeps to itself: <https://learn.microsoft.com/azure/aks/azure-cni-overlay>.
+const RESERVED: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16", "192.0.2.0/24"];
+/// AKS takes at most this many networks for the API server.
+const ACCESS_CIDRS_MAX: usize = 200;
+/// Bounds of a pool: <https://learn.microsoft.com/azure/aks/quotas-skus-regions>.
+const NODES_MAX: i32 = 1_000;
+const DISK_GIB: std::ops::RangeInclusive<i32> = 30..=2_048;
+
+struct Findings(Vec<v1::FieldViolation>);
+
+impl Findings {
+    fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.0.push(v1::FieldViolation { field: field.to_owned(), description: description.into() });
+    }
+
+    fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
+        if !good {
+            self.add(field, description());
+        }
+    }
+
+    fn one_of(&mut self, value: &str, known: &[&str], field: &str) {
+        self.check(known.contains(&value), field, || format!("{value:?} is none of {}", known.join(", ")));
+    }
+}
+
+/// All violations.
+pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation> {
+    let mut findings = Findings(Vec::new());
+    let scope = request.scope.clone().unwrap_or_default();
+    findings.check(is_region(&scope.region), "region", || {
+        format!("{:?} is not a region of Azure, like westeurope", scope.region)
+    });
+    if let Err(error) = crate::names::subscription(&scope) {
+        findings.add("account", error.message);
+    }
+    let named = v1::Scope { account: "x".to_owned(), ..scope };
+    if let Err(error) = Names::new(&named) {
+        findings.add("uid", error.message);
+    }
+    match Parameters::parse(&request.parameters_json) {
+        Ok(parameters) => check_parameters(&parameters, &mut findings),
+        Err(error) => findings.add("parameters", error.to_string()),
+    }
+    if let Some(pool) = &request.node_pool {
+        check_pool(pool, &mut findings);
+    }
+    if let Some(zone) = &request.dns_zone {
+        check_domain(&zone.domain, &mut findings);
+    }
+    findings.0
+}
+
+/// `westeurope`, `eastus2`, `usgovvirginia`.
+pub(crate) fn is_region(text: &str) -> bool {
+    (4..=30).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+fn check_parameters(parameters: &Parameters, findings: &mut Findings) {
+    let version = &parameters.kubernetes_version;
+    let is_minor = minor(version).is_some() && version.matches('.').count() == 1;
+    findings.check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.35"));
+    findings.one_of(&parameters.upgrade_channel, &CHANNELS, "parameters.upgrade_channel");
+    findings.one_of(&parameters.tier, &TIERS, "parameters.tier");
+    findings.one_of(&parameters.os_sku, &OS_SKUS, "parameters.os_sku");
+    check_networks(parameters, findings);
+    check_access(parameters, findings);
+    let zones = &parameters.availability_zones;
+    for zone in zones {
+        findings.one_of(zone, &["1", "2", "3"], "parameters.availability_zones");
+    }
+    let distinct: std::collections::BTreeSet<_> = zones.iter().collect();
+    findings.check(distinct.len() == zones.len(), "parameters.availability_zones", || "names a zone twice".to_owned());
+    findings.check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", disk_bounds);
+    findings.check(is_machine_type(&parameters.system_machine_type), "parameters.system_machine_type", || {
+        format!("{:?} is not a machine size of Azure, like Standard_D2s_v5", parameters.system_machine_type)
+    });
+    findings.check((1..=100).contains(&parameters.system_node_count), "parameters.system_node_count", || {
+        "must be between 1 and 100".to_owned()
+    });
+}
+
+fn check_networks(parameters: &Parameters, findings: &mut Findings) {
+    let all = [
+        ("parameters.vnet_cidr", &parameters.vnet_cidr, VNET_PREFIX),
+        ("parameters.pod_cidr", &parameters.pod_cidr, POD_PREFIX),
+        ("parameters.service_cidr", &parameters.service_cidr, SERVICE_PREFIX),
+    ];
+    let mut parsed: Vec<(&str, Cidr)> = Vec::new();
+    for (field, text, bounds) in all {
+        let cidr = match text.parse::<Cidr>() {
+            Ok(cidr) => cidr,
+            Err(why) => {
+                findings.add(field, why);
+                continue;
+            }
+        };
+        findings.check(bounds.contains(&cidr.prefix()), field, || {
+            format!("{cidr} must be between /{} and /{}", bounds.start(), bounds.end())
+        });
+        findings.check(cidr.is_private(), field, || format!("{cidr} is not a network for private use"));
+        for reserved in RESERVED {
+            let meets = reserved.parse().is_ok_and(|r: Cidr| r.overlaps(cidr));
+            findings.check(!meets, field, || format!("{cidr} overlaps {reserved}, which AKS keeps to itself"));
+        }
+        for (other, earlier) in &parsed {
+            findings.check(!earlier.overlaps(cidr), field, || format!("{cidr} overlaps {other}"));
+        }
+        parsed.push((field, cidr));
+    }
+}
+
+fn check_access(parameters: &Parameters, findings: &mut Findings) {
+    let field = "parameters.public_access_cidrs";
+    match &parameters.public_access_cidrs {
+        None => findings.add(
+            field,
+            "must be given: the networks that may reach the API server, [] for a private cluster, [\"0.0.0.0/0\"] for everybody",
+        ),
+        Some(cidrs) => {
+            findings.check(cidrs.len() <= ACCESS_CIDRS_MAX, field, || format!("must be at most {ACCESS_CIDRS_MAX} networks"));
+            for cidr in cidrs {
+                if let Err(why) = cidr.parse::<Cidr>() {
+                    findings.add(field, why);
+                }
+            }
+        }
+    }
+    for id in &parameters.admin_group_object_ids {
+        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
+        let hex = id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+        findings.check(hex && lengths == [8, 4, 4, 4, 12], "parameters.admin_group_object_ids", || {
+            format!("{id:?} is not the object id of an Entra group")
+        });
+    }
+}
+
+fn disk_bounds() -> String {
+    format!("must be between {} and {} GiB", DISK_GIB.start(), DISK_GIB.end())
+}
+
+fn check_pool(spec: &v1::NodePoolSpec, findings: &mut Findings) {
+    if let Err(error) = pool(&spec.role) {
+        findings.add("node_pool.role", error.message);
+    }
+    findings.check(is_machine_type(&spec.machine_type), "machine_type", || {
+        format!("{:?} is not a machine size of Azure, like Standard_D4s_v5", spec.machine_type)
+    });
+    findings.check((1..=NODES_MAX).contains(&spec.node_count), "node_count", || {
+        format!("must be between 1 and {NODES_MAX}")
+    });
+    let most = spec.node_count_max;
+    findings.check(most == 0 || (spec.node_count..=NODES_MAX).contains(&most), "node_count_max", || {
+        format!("must be between node_count and {NODES_MAX}")
+    });
+    findings.check(spec.disk_size_gib == 0 || DISK_GIB.contains(&spec.disk_size_gib), "disk_size_gib", disk_bounds);
+    for taint in &spec.taints {
+        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
+        findings.check(known && !taint.key.is_empty(), "node_pool.taints", || {
+            format!(
+                "{}={}:{} needs a key and the effect NoSchedule, PreferNoSchedule or NoExecute",
+                taint.key, taint.value, taint.effect
+            )
+        });
+    }
+    for key in spec.labels.keys() {
+        findings.check(!key.is_empty() && !key.starts_with("kubernetes.azure.com"), "node_pool.labels", || {
+            format!("{key:?} is empty or in the prefix that AKS keeps to itself")
+        });
+    }
+}
+
+/// `Standard_D4s_v5`, `Standard_NC24ads_A100_v4`, `Standard_B2ms`.
+fn is_machine_type(text: &str) -> bool {
+    text.strip_prefix("Standard_").is_some_and(|rest| {
+        (2..=40).contains(&rest.len())
+            && rest.starts_with(|c: char| c.is_ascii_uppercase())
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            && rest.bytes().any(|b| b.is_ascii_digit())
+    })
+}
+
+fn check_domain(domain: &str, findings: &mut Findings) {
+    let labels: Vec<&str> = domain.split('.').collect();
+    let good = labels.len() >= 2 && domain.len() <= 253 && labels.iter().all(|l| is_label(l));
+    findings.check(good, "domain", || format!("{domain:?} is not a domain in lower case, like acme.example.com"));
+    let numeric = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    findings.check(!good || !numeric, "domain", || format!("{domain:?} ends in a number"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_machine_type, is_region, validate};
+    use landlord_provider_api::v1::{DnsZoneSpec, NodePoolSpec, Scope, ValidateRequest};
+
+    fn request(parameters: &str) -> ValidateRequest {
+        ValidateRequest {
+            scope: Some(Scope {
+                region: "westeurope".to_owned(),
+                account: "11112222-3333-4444-5555-666677778888".to_owned(),
+                tenant_uid: "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b".to_owned(),
+                ..Scope::default()
+            }),
+            parameters_json: parameters.to_owned(),
+            node_pool: Some(NodePoolSpec {
+                role: "default".to_owned(),
+                machine_type: "Standard_D4s_v5".to_owned(),
+                node_count: 2,
+                ..NodePoolSpec::default()
+            }),
+            dns_zone: Some(DnsZoneSpec { domain: "acme.example.com".to_owned() }),
+        }
+    }
+
+    #[test]
+    fn a_good_request_has_no_violation() {
+        assert_eq!(validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)), []);
+        assert_eq!(validate(&request(r#"{"public_access_cidrs":[]}"#)), []);
+    }
+
+    #[test]
+    fn all_violations_come_at_once() {
+        let mut bad = request(
+            r#"{"kubernetes_version":"1.35.2","upgrade_channel":"x","tier":"x","vnet_cidr":"8.8.0.0/8","pod_cidr":"10.96.0.0/16",
+                "service_cidr":"10.96.0.0/16","availability_zones":["1","1","9"],"admin_group_object_ids":["x"],"os_sku":"x",
+                "node_disk_gib":1,"system_machine_type":"x","system_node_count":0}"#,
+        );
+        if let Some(pool) = &mut bad.node_pool {
+            *pool =
+                NodePoolSpec { role: "X".to_owned(), node_count_max: -1, disk_size_gib: -1, ..NodePoolSpec::default() };
+        }
+        bad.dns_zone = Some(DnsZoneSpec { domain: "Bad_Domain".to_owned() });
+        bad.scope = Some(Scope::default());
+        let fields: Vec<String> = validate(&bad).into_iter().map(|v| v.field).collect();
+        insta::assert_json_snapshot!(fields);
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named() {
+        let found = validate(&request(r#"{"public_access_cidr":[]}"#));
+        assert!(found.iter().any(|v| v.description.contains("public_access_cidr")), "{found:?}");
+    }
+
+    #[test]
+    fn forms_of_regions_and_machines() {
+        for good in ["westeurope", "eastus2", "usgovvirginia", "southafricanorth"] {
+            assert!(is_region(good), "{good}");
+        }
+        for bad in ["", "eu", "europe-west3", "West Europe", "eu-central-1"] {
+            assert!(!is_region(bad), "{bad}");
+        }
+        for good in ["Standard_D4s_v5", "Standard_NC24ads_A100_v4", "Standard_B2ms", "Standard_D4-2s_v5"] {
+            assert!(is_machine_type(good), "{good}");
+        }
+        for bad in ["", "m7i.xlarge", "Standard_", "standard_D4s_v5", "Standard_D4s v5", "e2-standard-4"] {
+            assert!(!is_machine_type(bad), "{bad}");
+        }
+    }
+}

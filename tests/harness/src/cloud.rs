@@ -1,0 +1,141 @@
+//! The simulated clouds as a world uses them: the account, the provider's section of the daemon's
+//! configuration, the classes on offer. What is the same for all clouds is not here.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+/// A simulated cloud and the provider that works on it.
+#[derive(Debug)]
+pub struct Cloud {
+    /// Provider, as the daemon's configuration names it.
+    pub provider: &'static str,
+    /// What users call it.
+    pub title: &'static str,
+    /// Account, project or subscription that the daemon works in.
+    pub account: &'static str,
+    /// Regions on offer; the first is the default.
+    pub regions: [&'static str; 2],
+    /// Machine sizes: for a bare cluster, and for the apps.
+    pub machine_types: [&'static str; 2],
+    /// How the simulator's types of what Kubernetes makes end: load balancers, disks.
+    pub balancer_type: &'static str,
+    /// As `balancer_type`, for disks.
+    pub disk_type: &'static str,
+    /// The quota of networks: its name in the simulator, and how a user is told of it.
+    pub network_quota: (&'static str, &'static str),
+    /// How the simulator's type of a node's machine ends.
+    pub machine_object: &'static str,
+    /// Class parameters, TOML.
+    parameters: &'static str,
+    /// Credential scope, TOML; `{account}` and `{secret}` (a file) are filled in.
+    credentials: &'static str,
+    /// What the credential's secret file holds.
+    secret: &'static str,
+}
+
+/// Amazon EKS on the simulated AWS.
+pub const EKS: Cloud = Cloud {
+    provider: "eks",
+    title: "AWS",
+    account: "111122223333",
+    regions: ["eu-central-1", "us-east-1"],
+    machine_types: ["m7i.large", "m7i.xlarge"],
+    balancer_type: "LoadBalancer",
+    disk_type: "Volume",
+    network_quota: ("vpcs", "VPC"),
+    machine_object: "AWS::EC2::Instance",
+    parameters: "public_access_cidrs = ['203.0.113.0/24']",
+    credentials: "kind = 'static'\naccess_key_id = 'AKIA{account}SIM0'\nsecret_access_key_file = '{secret}'",
+    // The simulator knows this secret, and so verifies every signature.
+    secret: "cloudsim",
+};
+
+/// All of them.
+pub const ALL: [&Cloud; 1] = [&EKS];
+
+impl Cloud {
+    /// The cloud of a provider.
+    #[must_use]
+    pub fn of(provider: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|cloud| cloud.provider == provider)
+    }
+
+    /// The class of infrastructure only.
+    #[must_use]
+    pub fn bare_class(&self) -> String {
+        format!("{}-cluster-bare", self.provider)
+    }
+
+    /// The class with all apps.
+    #[must_use]
+    pub fn small_class(&self) -> String {
+        format!("{}-cluster-small", self.provider)
+    }
+
+    /// The package of its plugin.
+    #[must_use]
+    pub fn package(&self) -> String {
+        format!("landlord-plugin-{}", self.provider)
+    }
+
+    /// The file of its plugin.
+    #[must_use]
+    pub fn library(&self) -> String {
+        format!("liblandlord_plugin_{}.so", self.provider)
+    }
+
+    /// Its part of the daemon's configuration; the secret is written into `folder`.
+    pub(crate) fn config(&self, folder: &Path, plugin: &Path, endpoint: &str, time_scale: f64) -> Result<String> {
+        let secret = self.write_secret(folder)?;
+        let library = fs::read(plugin).with_context(|| format!("can't read {}", plugin.display()))?;
+        let credentials =
+            self.credentials.replace("{account}", self.account).replace("{secret}", &secret.display().to_string());
+        Ok(format!(
+            "[providers.{provider}]\nplugin = '{}'\nsha256 = '{}'\nendpoint_override = '{endpoint}'\n\
+             time_scale = {time_scale:.6}\n\
+             [providers.{provider}.credentials.default]\naccount = '{}'\n{credentials}\n",
+            plugin.display(),
+            hex::encode(Sha256::digest(library)),
+            self.account,
+            provider = self.provider,
+        ))
+    }
+
+    fn write_secret(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join(format!("{}-secret", self.provider));
+        fs::write(&path, format!("{}\n", self.secret))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(path)
+    }
+
+    /// Its classes: one without apps, and one with them where clusters have a Kubernetes.
+    pub(crate) fn classes(&self, with_apps: bool) -> String {
+        let mut text = self.class(&self.bare_class(), "without apps", "", self.machine_types[0], 1);
+        if with_apps {
+            let stack = "stack = 'ai-fileserver'\n";
+            text += &self.class(&self.small_class(), "2 nodes, all apps", stack, self.machine_types[1], 2);
+        }
+        text
+    }
+
+    fn class(&self, name: &str, what: &str, stack: &str, machine_type: &str, nodes: u32) -> String {
+        let mut text = String::new();
+        let [first, second] = self.regions;
+        // Writing into a String cannot fail.
+        let _ = write!(
+            text,
+            "[classes.{name}]\ndescription = 'Own cluster on {}, {what}'\nlevel = 'CLUSTER'\nprovider = '{}'\n\
+             credentials = 'default'\nregions = ['{first}', '{second}']\n{stack}machine_type = '{machine_type}'\n\
+             node_count = {nodes}\nnode_count_max = 10\n[classes.{name}.parameters]\n{}\n",
+            self.title, self.provider, self.parameters
+        );
+        text
+    }
+}
