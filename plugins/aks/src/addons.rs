@@ -29,7 +29,7 @@ fn missing(document: &serde_json::Value) -> Vec<&'static str> {
     let differs = |pointer: &str, wanted: &str| {
         document.pointer(pointer).is_some_and(|found| match found.as_str() {
             Some(text) => !text.eq_ignore_ascii_case(wanted),
-            None => found.to_string() != wanted,
+            None => found.as_bool().is_none_or(|on| on != (wanted == "true")),
         })
     };
     BUILT_IN.iter().filter(|(pointer, wanted, _)| differs(pointer, wanted)).map(|(.., name)| *name).collect()

@@ -92,6 +92,10 @@ kinds! {
     POOL = "Microsoft.ContainerService/managedClusters/agentPools" AKS "aks" [Read, Write, Delete] "";
     /// The state of a long-running operation of a network's parts.
     NETWORK_OPERATION = "Microsoft.Network/locations/operations" NETWORK "network" [Read] "";
+    /// The same of a zone.
+    ZONE_OPERATION = "Microsoft.Network/dnsOperationStatuses" NETWORK "dns" [Read] "";
+    /// The same of a resource group.
+    GROUP_OPERATION = "Microsoft.Resources/subscriptions/operationresults" RESOURCES "resources" [Read] "";
     /// The state of a long-running operation of a cluster's parts.
     OPERATION = "Microsoft.ContainerService/locations/operations" AKS "aks" [Read] "";
     /// A DNS zone.
@@ -120,6 +124,7 @@ impl Kind {
     pub(crate) fn bucket(&self, verb: Verb) -> &'static str {
         match (self.service, self.name, verb) {
             ("aks", "Microsoft.ContainerService/managedClusters", Write) => "aks/put-cluster",
+            ("aks", "Microsoft.ContainerService/managedClusters", Read) => "aks/get-cluster",
             ("aks", "Microsoft.ContainerService/managedClusters/agentPools", Write) => "aks/put-pool",
             ("aks", "Microsoft.ContainerService/locations/operations", _) => "aks/operations",
             ("aks", ..) => "aks/other",
@@ -176,8 +181,7 @@ mod tests {
     #[test]
     fn the_role_definition_allows_every_call_and_nothing_else() {
         let allowed = allowed("actions");
-        let wanted: BTreeSet<String> =
-            ALL.iter().flat_map(|k| k.permissions()).map(|p| p.to_lowercase()).collect();
+        let wanted: BTreeSet<String> = ALL.iter().flat_map(|k| k.permissions()).map(|p| p.to_lowercase()).collect();
         let missing: Vec<_> = wanted.difference(&allowed).collect();
         let surplus: Vec<_> = allowed.difference(&wanted).collect();
         assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, surplus {surplus:?}");

@@ -25,6 +25,9 @@ use crate::{
 const ATTEMPTS: u32 = 2;
 /// Before the repetition: enough for a broken connection to be made anew.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Throttled for no longer than this, a call is repeated here: a stage makes several calls, and
+/// with half of them refused it would hardly ever get through. A longer wait is the daemon's.
+const THROTTLED_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pages of one listing; past it the listing is broken, not long.
 const PAGES_MAX: usize = 100;
 /// A demand to wait is believed up to this: ARM's longest is its bucket's hour.
@@ -119,7 +122,10 @@ impl Arm {
         id: &str,
     ) -> Result<Option<Object<P>>> {
         let url = self.url(kind, id);
-        match self.call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always }).await {
+        match self
+            .call(Call { kind, verb: Verb::Read, url: &url, subject: id, body: None, condition: If::Always })
+            .await
+        {
             Ok(answer) => answer.object(kind).map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
@@ -236,10 +242,13 @@ impl Arm {
         let mut attempt = 1;
         loop {
             match self.once(&call).await {
-                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
-                    attempt += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Err(Error::Service(e)) if attempt < ATTEMPTS => match pause(&e) {
+                    Some(pause) => {
+                        attempt += 1;
+                        tokio::time::sleep(pause).await;
+                    }
+                    None => return Err(Error::Service(e)),
+                },
                 result => return result,
             }
         }
@@ -276,7 +285,7 @@ fn header(answer: &RawResponse, name: &'static str) -> Option<String> {
 
 fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
     let status = u16::from(answer.status());
-    let retry_after = header(answer, "retry-after").and_then(|v| parse_retry_after(&v));
+    let retry_after = retry_after(answer);
     let mut document = serde_json::from_slice(answer.body().as_ref()).unwrap_or(Value::Null);
     prune(&mut document);
     if (200..300).contains(&status) {
@@ -284,7 +293,8 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
         return Ok(Answer { status, operation, retry_after, document });
     }
     let Said { code, message } = error::read(&document);
-    let by_arm = code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
+    let by_arm =
+        code == "SubscriptionRequestsThrottled" || header(answer, "x-ms-failure-cause").as_deref() == Some("gateway");
     let message = if message.is_empty() { format!("HTTP status {status}") } else { message };
     let subject = call.subject.to_owned();
     Err(Error::Service(Box::new(ServiceError {
@@ -299,19 +309,27 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
     })))
 }
 
+/// A demand to wait: some services say it in milliseconds too, which is then meant.
+fn retry_after(answer: &RawResponse) -> Option<Duration> {
+    let millis = header(answer, "x-ms-retry-after-ms").or_else(|| header(answer, "retry-after-ms"));
+    let millis = millis.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
+    millis.or_else(|| header(answer, "retry-after").and_then(|v| parse_retry_after(&v))).map(|w| w.min(RETRY_AFTER_MAX))
+}
+
 /// Seconds; ARM sends no dates.
 fn parse_retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX))
 }
 
-/// A connection that broke, or a passing fault without a demand to wait.
-fn is_worth_repeating(error: &ServiceError) -> bool {
-    let passing = match error.status {
-        0 => error.code.is_empty(),
-        408 | 500 | 502..=504 => true,
-        _ => false,
-    };
-    passing && error.retry_after.is_none()
+/// How long to wait before a repetition: after a broken connection, a passing fault, or a
+/// throttle that is over in a moment. `None`: not to be repeated here.
+fn pause(error: &ServiceError) -> Option<Duration> {
+    match (error.status, error.retry_after) {
+        (429, Some(wait)) if wait <= THROTTLED_PAUSE_MAX => Some(wait),
+        (0, None) if error.code.is_empty() => Some(PAUSE),
+        (408 | 500 | 502..=504, None) => Some(PAUSE),
+        _ => None,
+    }
 }
 
 /// An error of the SDK: no answer, or no token to ask with.
@@ -330,7 +348,7 @@ fn no_answer(kind: &'static Kind, verb: Verb, subject: &str, error: &azure_core:
                     if !said.code.is_empty() {
                         code = said.code;
                     }
-                    retry_after = header(raw, "retry-after").and_then(|v| parse_retry_after(&v));
+                    retry_after = self::retry_after(raw);
                 }
             }
             // Entra was not reached: that is no reason to doubt the credentials.

@@ -92,14 +92,17 @@ mod tests {
 
     fn pem() -> String {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("an RSA key");
-        let certificate =
-            rcgen::CertificateParams::new(vec!["landlord".to_owned()]).expect("names").self_signed(&key).expect("signed");
+        let certificate = rcgen::CertificateParams::new(vec!["landlord".to_owned()])
+            .expect("names")
+            .self_signed(&key)
+            .expect("signed");
         format!("{}{}", key.serialize_pem(), certificate.pem())
     }
 
     #[test]
     fn an_assertion_is_signed_by_the_certificates_key() {
-        let certificate = Certificate::parse(&pem(), "client", "https://login/t/token".to_owned()).expect("a certificate");
+        let certificate =
+            Certificate::parse(&pem(), "client", "https://login/t/token".to_owned()).expect("a certificate");
         let assertion = certificate.assertion(1_764_000_000).expect("signed");
         let (signed, signature) = assertion.rsplit_once('.').expect("three parts");
         let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, certificate.key.public_key().as_ref());

@@ -37,7 +37,10 @@ pub(crate) enum Scope {
         tenant_id: String,
         /// Application.
         client_id: String,
-        /// File that the token is read from, each time.
+        /// File that the token is read from, each time. The daemon replaces keys that end in
+        /// `_file` by what the file holds, once, and takes no key that speaks of a token; this
+        /// one must stay a path, so it has a second name for the daemon's configuration.
+        #[serde(alias = "assertion_path")]
         token_file: PathBuf,
     },
     /// The identity of the machine.
@@ -134,7 +137,11 @@ impl Scope {
     ///
     /// # Errors
     /// INVALID for a tenant or certificate that cannot be one.
-    pub(crate) fn credential(&self, wire: &Arc<Wire>, cloud: &Cloud) -> Result<Arc<dyn TokenCredential>, ProviderError> {
+    pub(crate) fn credential(
+        &self,
+        wire: &Arc<Wire>,
+        cloud: &Cloud,
+    ) -> Result<Arc<dyn TokenCredential>, ProviderError> {
         let client_options =
             || ClientOptions { cloud: Some(Arc::new(CloudConfiguration::from(*cloud))), ..wire.options() };
         let refused = |e: azure_core::Error| invalid(chain(&e));
@@ -144,7 +151,8 @@ impl Scope {
             }
             Self::ManagedIdentity { client_id } => {
                 let id = (!client_id.is_empty()).then(|| UserAssignedId::ClientId(client_id.clone()));
-                let options = ManagedIdentityCredentialOptions { user_assigned_id: id, client_options: client_options() };
+                let options =
+                    ManagedIdentityCredentialOptions { user_assigned_id: id, client_options: client_options() };
                 ManagedIdentityCredential::new(Some(options)).map_err(refused)?
             }
             Self::ClientSecret { tenant_id, client_id, client_secret } => {
@@ -246,6 +254,7 @@ mod tests {
             r#"{"kind":"managed_identity"}"#,
             r#"{"kind":"managed_identity","client_id":"c"}"#,
             r#"{"kind":"workload_identity","tenant_id":"t","client_id":"c","token_file":"/does/not/exist"}"#,
+            r#"{"kind":"workload_identity","tenant_id":"t","client_id":"c","assertion_path":"/does/not/exist"}"#,
             r#"{"kind":"client_secret","tenant_id":"t","client_id":"c","client_secret":"s"}"#,
             r#"{"kind":"access_token","token":"t"}"#,
         ] {

@@ -5,6 +5,8 @@ use landlord_provider_api::v1;
 use crate::{config::Config, parameters::Parameters};
 
 const ARM: &str = "bucket 250, refill 25 a second for reads; 200 and 10 for writes and for deletes; each a subscription, principal and region. https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling (2026-11)";
+/// A tenant has one cluster and writes it a few times: what holds the account is ARM's limit.
+const EACH: &str = "20 at once and 1 a minute for writes, 60 and 1 a second for reads, but of each cluster by itself; of a subscription as a whole Resource Manager's own rates hold. https://learn.microsoft.com/azure/aks/quotas-skus-regions#throttling-limits-on-aks-resource-provider-apis (2026-11)";
 const AKS: &str = "bucket and refill by kind of request. https://learn.microsoft.com/azure/aks/quotas-skus-regions#throttling-limits-on-aks-resource-provider-apis (2026-11)";
 const NETWORK: &str = "10,000 reads and 1,000 writes or deletes in five minutes, a subscription and region. https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling#network-throttling (2026-11)";
 const DNS: &str = "500 reads in five minutes; writes are not published, 1 a second is an assumption. https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling#network-throttling (2026-11)";
@@ -14,8 +16,9 @@ const BUCKETS: &[(&str, f64, f64, &str)] = &[
     ("arm/read", 25.0, 250.0, ARM),
     ("arm/write", 10.0, 200.0, ARM),
     ("arm/delete", 10.0, 200.0, ARM),
-    ("aks/put-cluster", 1.0 / 60.0, 20.0, AKS),
-    ("aks/put-pool", 1.0 / 60.0, 20.0, AKS),
+    ("aks/put-cluster", 10.0, 200.0, EACH),
+    ("aks/put-pool", 10.0, 200.0, EACH),
+    ("aks/get-cluster", 25.0, 250.0, EACH),
     ("aks/operations", 2.0, 200.0, AKS),
     ("aks/other", 1.0, 60.0, AKS),
     ("network/read", 33.0, 10_000.0, NETWORK),
@@ -32,13 +35,14 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("EnsureNetwork", "network/write", 1.0),
     ("EnsureCluster", "arm/read", 2.0),
     ("EnsureCluster", "arm/write", 0.2),
-    ("EnsureCluster", "aks/put-cluster", 0.05),
+    ("EnsureCluster", "aks/put-cluster", 0.1),
+    ("EnsureCluster", "aks/get-cluster", 0.3),
     ("EnsureCluster", "aks/operations", 1.0),
-    ("EnsureCluster", "aks/other", 0.3),
+    ("EnsureCluster", "aks/other", 0.1),
     ("EnsureAddons", "arm/read", 1.0),
-    ("EnsureAddons", "aks/other", 1.0),
+    ("EnsureAddons", "aks/get-cluster", 1.0),
     ("EnsureNodePool", "arm/read", 2.0),
-    ("EnsureNodePool", "aks/put-pool", 0.05),
+    ("EnsureNodePool", "aks/put-pool", 0.1),
     ("EnsureNodePool", "aks/operations", 0.5),
     ("EnsureNodePool", "aks/other", 1.0),
     ("EnsureDnsZone", "arm/read", 2.0),
@@ -52,16 +56,18 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("EnsureIdentity", "arm/write", 2.0),
     ("KubeAccess", "aks/other", 0.1),
     ("Observe", "arm/read", 3.0),
-    ("Observe", "aks/other", 1.0),
+    ("Observe", "aks/get-cluster", 1.0),
     ("DeleteNetwork", "arm/read", 3.0),
     ("DeleteNetwork", "arm/delete", 0.2),
     ("DeleteCluster", "arm/read", 2.0),
     ("DeleteCluster", "arm/delete", 0.2),
-    ("DeleteCluster", "aks/other", 1.2),
+    ("DeleteCluster", "aks/get-cluster", 1.0),
+    ("DeleteCluster", "aks/other", 0.1),
     ("DeleteCluster", "aks/operations", 1.0),
     ("DeleteAddons", "arm/read", 0.1),
     ("DeleteNodePool", "arm/read", 2.0),
-    ("DeleteNodePool", "aks/other", 2.0),
+    ("DeleteNodePool", "aks/get-cluster", 1.0),
+    ("DeleteNodePool", "aks/other", 1.0),
     ("DeleteDnsZone", "arm/read", 3.0),
     ("DeleteDnsZone", "arm/delete", 1.0),
     ("DeleteDnsZone", "dns/read", 2.0),
@@ -74,7 +80,7 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("DeleteLeftovers", "arm/delete", 0.5),
     ("DeleteLeftovers", "network/write", 0.5),
     ("ListOwned", "arm/read", 10.0),
-    ("ListOwned", "aks/other", 1.0),
+    ("ListOwned", "aks/get-cluster", 1.0),
     ("ListOwned", "dns/read", 1.0),
 ];
 

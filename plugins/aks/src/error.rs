@@ -234,7 +234,9 @@ pub(crate) fn late(kind: &'static Kind, subject: &str, said: &Said) -> ProviderE
         meant = ErrorKind::Transient;
     }
     let why = if said.message.is_empty() { "Azure does not say why" } else { &said.message };
-    ProviderError::new(meant, format!("{} {subject} failed: {why}", kind.name)).with_code(&said.code).with_remedy(remedy)
+    ProviderError::new(meant, format!("{} {subject} failed: {why}", kind.name))
+        .with_code(&said.code)
+        .with_remedy(remedy)
 }
 
 /// The action in "… does not have authorization to perform action 'Microsoft.X/y/write' over scope …".
@@ -343,9 +345,11 @@ mod tests {
 
     #[test]
     fn throttling_names_the_bucket_of_whoever_throttled() {
-        for (code, bucket) in
-            [("TooManyRequests", "aks/put-cluster"), ("SubscriptionRequestsThrottled", "arm/write"), ("", "aks/put-cluster")]
-        {
+        for (code, bucket) in [
+            ("TooManyRequests", "aks/put-cluster"),
+            ("SubscriptionRequestsThrottled", "arm/write"),
+            ("", "aks/put-cluster"),
+        ] {
             let error = stated(&api::CLUSTER, Verb::Write, code, "slow down", 429);
             assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, bucket), "{code}");
             assert_eq!(error.retry_after, Some(Duration::from_secs(7)));

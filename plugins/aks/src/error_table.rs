@@ -15,13 +15,21 @@ pub(crate) type Row = (&'static str, &'static str, ErrorKind, &'static str);
 /// The table. A row of the service comes before one of `*`.
 pub(crate) const TABLE: &[Row] = &[
     // AKS
+    ("aks", "AKSCapacityHeavyUsage", Capacity, CAPACITY),
+    ("aks", "VnetSubnetNotFound", Conflict, "the nodes' subnet is gone: retry from the network stage"),
+    ("aks", "QuotaExceeded", Quota, QUOTA_CLUSTERS),
     ("aks", "AddContainerServiceAgentPoolNotAllowed", Conflict, ""),
     ("aks", "AgentPoolK8sVersionNotSupported", Invalid, "choose a kubernetes_version that the region offers"),
     ("aks", "AgentPoolUpgradeVersionNotAllowed", Invalid, "raise kubernetes_version one minor version at a time"),
     ("aks", "ControlPlaneAddOnsNotReady", Transient, ""),
     ("aks", "CreateVMSSAgentPoolFailed", Transient, ""),
     ("aks", "CustomRouteTableMissingPermission", Auth, ALLOW),
-    ("aks", "DnsPrefixInUse", Conflict, "another cluster of the region has this DNS prefix: wait until its deletion has ended, then retry"),
+    (
+        "aks",
+        "DnsPrefixInUse",
+        Conflict,
+        "another cluster of the region has this DNS prefix: wait until its deletion has ended, then retry",
+    ),
     ("aks", "EtagMismatch", Conflict, ""),
     ("aks", "InsufficientAgentPoolCapacity", Capacity, CAPACITY),
     ("aks", "InsufficientSubnetSize", Invalid, "choose a larger vnet_cidr for new tenants or fewer nodes"),
@@ -33,13 +41,28 @@ pub(crate) const TABLE: &[Row] = &[
     ("aks", "MaxClusterCountExceeded", Quota, QUOTA_CLUSTERS),
     ("aks", "NodesNotReady", Transient, ""),
     ("aks", "OperationNotAllowed", Conflict, ""),
-    ("aks", "OutboundConnFailVMExtensionError", Transient, "nodes start and cannot reach out: check the NAT gateway of the tenant's network"),
+    (
+        "aks",
+        "OutboundConnFailVMExtensionError",
+        Transient,
+        "nodes start and cannot reach out: check the NAT gateway of the tenant's network",
+    ),
     ("aks", "PodDrainFailure", Conflict, "a PodDisruptionBudget keeps pods from leaving: loosen it"),
-    ("aks", "PropertyChangeNotAllowed", Invalid, "put the class parameter that the message names back, or make a new tenant"),
+    (
+        "aks",
+        "PropertyChangeNotAllowed",
+        Invalid,
+        "put the class parameter that the message names back, or make a new tenant",
+    ),
     ("aks", "PublicIPCountLimitReached", Quota, QUOTA_ADDRESSES),
     ("aks", "ReconcileVMSSAgentPoolFailed", Transient, ""),
     ("aks", "RequestDisallowedByPolicy", Auth, POLICY),
-    ("aks", "SubnetIsFull", Capacity, "the nodes' subnet is full: use a larger vnet_cidr for new tenants or fewer nodes"),
+    (
+        "aks",
+        "SubnetIsFull",
+        Capacity,
+        "the nodes' subnet is full: use a larger vnet_cidr for new tenants or fewer nodes",
+    ),
     ("aks", "SubscriptionRequestsThrottled", Throttled, ""),
     ("aks", "UpgradeFailed", Transient, ""),
     ("aks", "VMExtensionProvisioningError", Transient, ""),
@@ -48,14 +71,26 @@ pub(crate) const TABLE: &[Row] = &[
     ("aks", "InvalidVMSize", Invalid, SKU),
     ("aks", "LinkedAuthorizationFailed", Auth, ALLOW),
     ("aks", "LinkedInvalidPropertyId", Conflict, ""),
-    ("aks", "NodeResourceGroupAlreadyExists", NameTaken, "remove the resource group that the message names, then retry"),
+    (
+        "aks",
+        "NodeResourceGroupAlreadyExists",
+        NameTaken,
+        "remove the resource group that the message names, then retry",
+    ),
     // Network
+    ("network", "CannotDeleteNatGatewayAssociatedToSubnet", Conflict, ""),
+    ("network", "InvalidAddressPrefixFormat", Invalid, "correct the class parameter vnet_cidr"),
     ("network", "AnotherOperationInProgress", Conflict, ""),
     ("network", "CanceledAndSupersededDueToAnotherOperation", Conflict, ""),
     ("network", "InUseSubnetCannotBeDeleted", Conflict, ""),
     ("network", "InUseSubnetCannotBeUpdated", Conflict, ""),
     ("network", "NatGatewayInUseBySubnet", Conflict, ""),
-    ("network", "NatGatewayLimitExceeded", Quota, "ask for a higher quota of NAT gateways in Azure's Quotas page, provider Microsoft.Network, then retry"),
+    (
+        "network",
+        "NatGatewayLimitExceeded",
+        Quota,
+        "ask for a higher quota of NAT gateways in Azure's Quotas page, provider Microsoft.Network, then retry",
+    ),
     ("network", "NetcfgInvalidSubnet", Invalid, "correct the class parameter vnet_cidr"),
     ("network", "NetcfgSubnetRangesOverlap", Invalid, "correct the class parameter vnet_cidr"),
     ("network", "PublicIPAddressCannotBeDeleted", Conflict, ""),
@@ -72,36 +107,81 @@ pub(crate) const TABLE: &[Row] = &[
     // DNS
     ("dns", "CannotDeleteLockedResource", Auth, LOCK),
     ("dns", "PreconditionFailed", Conflict, ""),
+    ("dns", "QuotaExceeded", Quota, QUOTA_ZONES),
     ("dns", "ZoneQuotaExceeded", Quota, QUOTA_ZONES),
     ("dns", "MaxZonesPerSubscription", Quota, QUOTA_ZONES),
-    ("dns", "RecordSetQuotaExceeded", Quota, "the zone has as many record sets as its quota allows: remove some, or ask Azure support for a higher quota, then retry"),
-    ("dns", "NameNotAvailable", Quota, "Azure has no name servers left for another zone of this domain name: choose another domain or ask Azure support for a higher quota"),
+    (
+        "dns",
+        "RecordSetQuotaExceeded",
+        Quota,
+        "the zone has as many record sets as its quota allows: remove some, or ask Azure support for a higher quota, then retry",
+    ),
+    (
+        "dns",
+        "NameNotAvailable",
+        Quota,
+        "Azure has no name servers left for another zone of this domain name: choose another domain or ask Azure support for a higher quota",
+    ),
     // Identities and roles
     ("identity", "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity", Conflict, ""),
-    ("identity", "FederatedIdentityCredentialsLimitExceeded", Quota, "an identity takes a quota of 20 federated credentials: remove some, then retry"),
+    (
+        "identity",
+        "FederatedIdentityCredentialsLimitExceeded",
+        Quota,
+        "an identity takes a quota of 20 federated credentials: remove some, then retry",
+    ),
+    ("authorization", "InvalidCreateRoleAssignmentRequest", Internal, ""),
+    ("authorization", "InvalidRoleAssignmentId", Internal, ""),
     ("authorization", "PrincipalNotFound", Transient, "a new identity has not spread through Entra yet"),
     ("authorization", "RoleAssignmentExists", Conflict, ""),
-    ("authorization", "RoleAssignmentLimitExceeded", Quota, "remove role assignments that are no longer needed (the quota is 4,000 a subscription), then retry"),
+    (
+        "authorization",
+        "RoleAssignmentLimitExceeded",
+        Quota,
+        "remove role assignments that are no longer needed (the quota is 4,000 a subscription), then retry",
+    ),
     ("authorization", "RoleAssignmentUpdateNotPermitted", Conflict, ""),
     ("authorization", "RoleDefinitionDoesNotExist", Internal, ""),
     // Compute
     ("compute", "AttachDiskWhileBeingDetached", Conflict, ""),
     ("compute", "OperationNotAllowed", Conflict, ""),
     // Resources
+    ("resources", "InvalidFilterInQueryString", Internal, ""),
+    ("resources", "InvalidResourceGroup", Internal, ""),
     ("resources", "ResourceGroupBeingDeleted", Conflict, ""),
     ("resources", "ResourceGroupDeletionBlocked", Conflict, ""),
     ("resources", "ResourceGroupDeletionTimeout", Conflict, ""),
-    ("resources", "ResourceGroupQuotaExceeded", Quota, "delete resource groups that are no longer needed (the quota is 980 a subscription) or spread tenants over more subscriptions, then retry"),
-    ("resources", "InvalidResourceGroupLocation", NameTaken, "the resource group exists in another region: remove it, then retry"),
+    (
+        "resources",
+        "ResourceGroupQuotaExceeded",
+        Quota,
+        "delete resource groups that are no longer needed (the quota is 980 a subscription) or spread tenants over more subscriptions, then retry",
+    ),
+    (
+        "resources",
+        "InvalidResourceGroupLocation",
+        NameTaken,
+        "the resource group exists in another region: remove it, then retry",
+    ),
     // Entra
     ("*", "AADSTS50034", Auth, RENEW),
-    ("*", "AADSTS700016", Auth, "register the client id in the tenant, or correct it in this credential scope, then retry"),
+    (
+        "*",
+        "AADSTS700016",
+        Auth,
+        "register the client id in the tenant, or correct it in this credential scope, then retry",
+    ),
     ("*", "AADSTS700024", Auth, "set the clock of this machine, or renew the token file, then retry"),
     ("*", "AADSTS700027", Auth, "upload the certificate to the app registration, then retry"),
     ("*", "AADSTS7000112", Auth, "enable the application in the tenant, then retry"),
     ("*", "AADSTS7000215", Auth, "renew the client secret of this credential scope, then retry"),
     ("*", "AADSTS7000222", Auth, "renew the client secret of this credential scope, then retry"),
-    ("*", "AADSTS70021", Auth, "add a federated credential for the token's issuer and subject to the application, then retry"),
+    (
+        "*",
+        "AADSTS70021",
+        Auth,
+        "add a federated credential for the token's issuer and subject to the application, then retry",
+    ),
     ("*", "AADSTS90002", Auth, "correct the tenant id of this credential scope, then retry"),
     ("*", "AADSTS90033", Transient, ""),
     ("*", "CredentialsUnavailable", Auth, RENEW),
@@ -131,16 +211,29 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "InvalidApiVersionParameter", Internal, ""),
     ("*", "InvalidAuthenticationToken", Auth, RENEW),
     ("*", "InvalidAuthenticationTokenAudience", Auth, RENEW),
-    ("*", "InvalidAuthenticationTokenTenant", Auth, "use credentials of the tenant that the subscription belongs to, then retry"),
+    (
+        "*",
+        "InvalidAuthenticationTokenTenant",
+        Auth,
+        "use credentials of the tenant that the subscription belongs to, then retry",
+    ),
     ("*", "InvalidParameter", Invalid, ""),
     ("*", "InvalidRequestContent", Internal, ""),
     ("*", "InvalidRequestFormat", Internal, ""),
-    ("*", "InvalidResourceLocation", NameTaken, "an object of this name exists in another region: remove it, then retry"),
+    (
+        "*",
+        "InvalidResourceLocation",
+        NameTaken,
+        "an object of this name exists in another region: remove it, then retry",
+    ),
     ("*", "InvalidResourceReference", Conflict, ""),
     ("*", "InvalidResourceType", Internal, ""),
     ("*", "InvalidSubscriptionId", Invalid, "correct the subscription of the class's account"),
     ("*", "InvalidTemplate", Internal, ""),
     ("*", "LinkedAuthorizationFailed", Auth, ALLOW),
+    ("*", "LocationRequired", Internal, ""),
+    ("*", "MethodNotAllowed", Internal, ""),
+    ("*", "MissingApiVersionParameter", Internal, ""),
     ("*", "LocationNotAvailableForResourceType", Invalid, "choose a region that offers the service"),
     ("*", "LocationNotAvailableForResourceGroup", Invalid, "choose a region of Azure"),
     ("*", "MissingSubscriptionRegistration", Auth, REGISTER),
@@ -155,7 +248,12 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "QuotaExceeded", Quota, QUOTA),
     ("*", "ReadOnlyDisabledSubscription", Auth, SUBSCRIPTION),
     ("*", "RequestConflict", Conflict, ""),
-    ("*", "RequestDisallowedByAzure", Auth, "the subscription may not use this region: choose another region, or ask Azure support"),
+    (
+        "*",
+        "RequestDisallowedByAzure",
+        Auth,
+        "the subscription may not use this region: choose another region, or ask Azure support",
+    ),
     ("*", "RequestDisallowedByPolicy", Auth, POLICY),
     ("*", "ResourceGroupBeingDeleted", Conflict, ""),
     ("*", "ResourceGroupNotFound", Conflict, ""),
@@ -164,7 +262,12 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "ServerTimeout", Transient, ""),
     ("*", "ServiceUnavailable", Transient, ""),
     ("*", "SkuNotAvailable", Invalid, SKU),
-    ("*", "SubscriptionNotFound", Auth, "correct the subscription of the class's account, or give landlord's principal a role in it, then retry"),
+    (
+        "*",
+        "SubscriptionNotFound",
+        Auth,
+        "correct the subscription of the class's account, or give landlord's principal a role in it, then retry",
+    ),
     ("*", "SubscriptionNotRegistered", Auth, REGISTER),
     ("*", "SubscriptionRequestsThrottled", Throttled, ""),
     ("*", "ResourceRequestsThrottled", Throttled, ""),
@@ -186,7 +289,8 @@ const QUOTA: &str = "ask for a higher quota (the message names it) in Azure's Qu
 const QUOTA_VCPUS: &str = "ask for a higher quota of vCPUs of the machine family (\"Standard … Family vCPUs\") and \"Total Regional vCPUs\" in Azure's Quotas page, provider Microsoft.Compute, then retry";
 const QUOTA_CLUSTERS: &str = "ask for a higher quota \"Managed clusters\" in Azure's Quotas page, provider Microsoft.ContainerService, or delete clusters that are no longer needed, then retry";
 const QUOTA_ADDRESSES: &str = "ask for a higher quota \"Public IPv4 Addresses - Standard\" in Azure's Quotas page, provider Microsoft.Network, or delete addresses that are no longer needed, then retry";
-const QUOTA_NETWORKS: &str = "ask for a higher quota \"Virtual Networks\" in Azure's Quotas page, provider Microsoft.Network, then retry";
+const QUOTA_NETWORKS: &str =
+    "ask for a higher quota \"Virtual Networks\" in Azure's Quotas page, provider Microsoft.Network, then retry";
 const QUOTA_ZONES: &str = "delete zones that are no longer needed or ask Azure support for a higher quota of public DNS zones a subscription, then retry";
 
 /// Words of a message that tell more than its code, in lower case.
@@ -195,6 +299,8 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("family cores quota", Quota, QUOTA_VCPUS),
     ("regional cores quota", Quota, QUOTA_VCPUS),
     ("exceeding approved", Quota, QUOTA_VCPUS),
+    ("resource type 'managedclusters'", Quota, QUOTA_CLUSTERS),
+    ("dns zones", Quota, QUOTA_ZONES),
     ("exceeding quota", Quota, QUOTA),
     ("quota exceeded", Quota, QUOTA),
     ("maximum number of managed clusters", Quota, QUOTA_CLUSTERS),
@@ -215,6 +321,7 @@ const FRAMES: &[&str] = &[
     "InternalOperationError",
     "InvalidParameter",
     "OperationNotAllowed",
+    "QuotaExceeded",
     "ReconcileVMSSAgentPoolFailed",
     "UpgradeFailed",
 ];
@@ -287,7 +394,10 @@ mod tests {
     #[test]
     fn a_services_own_row_comes_first_and_families_follow() {
         assert_eq!(look_up("authorization", "PrincipalNotFound").map(|f| f.0), Some(ErrorKind::Transient));
-        assert_eq!(look_up("network", "InUseNetworkSecurityGroupCannotBeDeleted").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(
+            look_up("network", "InUseNetworkSecurityGroupCannotBeDeleted").map(|f| f.0),
+            Some(ErrorKind::Conflict)
+        );
         assert_eq!(look_up("network", "RouteTableCountLimitReached").map(|f| f.0), Some(ErrorKind::Quota));
         assert_eq!(look_up("aks", "AADSTS500011").map(|f| f.0), Some(ErrorKind::Auth));
         assert_eq!(look_up("aks", "Novelty"), None);
@@ -295,7 +405,8 @@ mod tests {
 
     #[test]
     fn words_decide_only_where_the_code_is_a_frame() {
-        let message = "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota.";
+        let message =
+            "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota.";
         assert_eq!(by_words("OperationNotAllowed", message).map(|f| f.0), Some(ErrorKind::Quota));
         assert_eq!(by_words("AuthorizationFailed", message), None);
         assert!(FRAMES.iter().all(|code| code.is_empty() || super::is_known(code)), "{FRAMES:?}");

@@ -35,7 +35,8 @@ pub(crate) async fn list(
         if !scope.tenant_uid.is_empty() {
             by_name(&Call::new(arm, config, scope)?, &mut found).await?;
         }
-        let groups = arm.list::<Plain>(&api::GROUP, &format!("{subscription}/resourcegroups"), Some(&filter(scope))).await?;
+        let groups =
+            arm.list::<Plain>(&api::GROUP, &format!("{subscription}/resourcegroups"), Some(&filter(scope))).await?;
         for group in groups.iter().filter(|g| is_ours(scope, g)) {
             add(&mut found, group.owned(scope));
         }

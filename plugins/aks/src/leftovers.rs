@@ -24,15 +24,8 @@ use crate::{
 /// Seconds between rounds.
 const POLL_S: i64 = 5;
 /// The types that are removed, in this order: what hangs on another thing comes after it.
-static TYPES: [&Kind; 7] = [
-    &api::BALANCER,
-    &api::ENDPOINT,
-    &api::INTERFACE,
-    &api::ADDRESS,
-    &api::SECURITY_GROUP,
-    &api::SNAPSHOT,
-    &api::DISK,
-];
+static TYPES: [&Kind; 7] =
+    [&api::BALANCER, &api::ENDPOINT, &api::INTERFACE, &api::ADDRESS, &api::SECURITY_GROUP, &api::SNAPSHOT, &api::DISK];
 /// Beginnings of the tags that Kubernetes' controllers for Azure write.
 const TAGS: [&str; 4] = ["k8s-azure-", "kubernetes.io-created-for-", "kubernetes-dns-label-service", "aks-managed-"];
 /// The cluster that an object was made for, when its name is the tenant's.
@@ -84,7 +77,8 @@ async fn find(call: &Call<'_>) -> Result<Vec<Leftover>> {
         let id = object.id();
         let group = group_of(id).unwrap_or_default();
         let elsewhere = !group.eq_ignore_ascii_case(&nodes) && !group.eq_ignore_ascii_case(&dns);
-        let is_own = own.iter().any(|o| o.eq_ignore_ascii_case(id)) || id.eq_ignore_ascii_case(&call.names.cluster_id());
+        let is_own =
+            own.iter().any(|o| o.eq_ignore_ascii_case(id)) || id.eq_ignore_ascii_case(&call.names.cluster_id());
         elsewhere && !is_own
     };
     let of = |object: &Object<Plain>| TYPES.iter().copied().find(|k| k.name.eq_ignore_ascii_case(object.kind()));

@@ -216,7 +216,11 @@ mod tests {
     use landlord_provider_api::v1::Scope;
 
     fn scope(uid: &str) -> Scope {
-        Scope { tenant_uid: uid.to_owned(), account: "11112222-3333-4444-5555-666677778888".to_owned(), ..Scope::default() }
+        Scope {
+            tenant_uid: uid.to_owned(),
+            account: "11112222-3333-4444-5555-666677778888".to_owned(),
+            ..Scope::default()
+        }
     }
 
     #[test]
@@ -225,7 +229,9 @@ mod tests {
         assert_eq!(names.group(), "landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
         // The DNS prefix of a cluster ends at 54 characters, a node resource group at 80.
         assert!(names.group().len() <= 54 && names.nodes_group().len() <= 80);
-        assert!(names.subnet_id().ends_with("/virtualNetworks/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b/subnets/nodes"));
+        assert!(
+            names.subnet_id().ends_with("/virtualNetworks/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b/subnets/nodes")
+        );
         assert!(names.own_ids().iter().all(|id| id.starts_with(&names.group_id(names.group()))));
     }
 

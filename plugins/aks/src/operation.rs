@@ -82,7 +82,10 @@ pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
     }
     // The checkpoint comes from outside: its URL is checked as if it were new.
     let Some(url) = arm.own(&kept.operation) else {
-        tracing::warn!(host = host(&kept.operation), "an operation's URL is not Azure Resource Manager's and is not followed");
+        tracing::warn!(
+            host = host(&kept.operation),
+            "an operation's URL is not Azure Resource Manager's and is not followed"
+        );
         return Ok(Followed::Unknown);
     };
     match arm.ask(kind_of(url.path()), &url).await {
@@ -93,7 +96,13 @@ pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
 }
 
 fn kind_of(path: &str) -> &'static Kind {
-    if path.to_ascii_lowercase().contains("microsoft.network") { &api::NETWORK_OPERATION } else { &api::OPERATION }
+    let path = path.to_ascii_lowercase();
+    let kinds: [(&str, &'static Kind); 3] = [
+        ("/microsoft.network/dns", &api::ZONE_OPERATION),
+        ("/microsoft.network/", &api::NETWORK_OPERATION),
+        ("/microsoft.containerservice/", &api::OPERATION),
+    ];
+    kinds.iter().find(|(part, _)| path.contains(part)).map_or(&api::GROUP_OPERATION, |(_, kind)| *kind)
 }
 
 /// Both styles: a document with a status, and a bare 202 until it is done.

@@ -208,9 +208,9 @@ impl ProviderPlugin for Aks {
         let wire = Wire::new(endpoint.clone())?;
         let credential = scope.credential(&wire, &config.cloud)?;
         let manager = config.cloud.manager();
-        let base = manager.parse().map_err(|e| {
-            ProviderError::new(ErrorKind::Internal, format!("{manager} is not a URL: {e}"))
-        })?;
+        let base = manager
+            .parse()
+            .map_err(|e| ProviderError::new(ErrorKind::Internal, format!("{manager} is not a URL: {e}")))?;
         let arm = Arm::new(base, endpoint, credential, wire.options());
         Ok(Self { arm, config })
     }

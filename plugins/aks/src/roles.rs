@@ -35,10 +35,8 @@ fn id(scope: &str, role: &str, principal: &str) -> String {
 /// Makes the assignment exist.
 pub(crate) async fn ensure(call: &Call<'_>, scope: &str, role: &str, principal: &str) -> Result<()> {
     let id = id(scope, role, principal);
-    let definition = format!(
-        "{}/providers/Microsoft.Authorization/roleDefinitions/{role}",
-        call.names.subscription_id()
-    );
+    let definition =
+        format!("{}/providers/Microsoft.Authorization/roleDefinitions/{role}", call.names.subscription_id());
     if let Some(present) = call.arm.get::<Assignment>(&api::ASSIGNMENT, &id).await? {
         if !tags::line_is_ours(call.scope, &present.properties.description) {
             return Err(tags::name_taken("role assignment", &id).into());
@@ -65,13 +63,23 @@ pub(crate) async fn ensure(call: &Call<'_>, scope: &str, role: &str, principal: 
 }
 
 /// Whether the assignment is there and ours.
-pub(crate) async fn find(call: &Call<'_>, scope: &str, role: &str, principal: &str) -> Result<Option<Object<Assignment>>> {
+pub(crate) async fn find(
+    call: &Call<'_>,
+    scope: &str,
+    role: &str,
+    principal: &str,
+) -> Result<Option<Object<Assignment>>> {
     let found = call.arm.get::<Assignment>(&api::ASSIGNMENT, &id(scope, role, principal)).await?;
     Ok(found.filter(|a| tags::line_is_ours(call.scope, &a.properties.description)))
 }
 
 /// Takes the assignment away; gives it if it was there and ours.
-pub(crate) async fn remove(call: &Call<'_>, scope: &str, role: &str, principal: &str) -> Result<Option<Object<Assignment>>> {
+pub(crate) async fn remove(
+    call: &Call<'_>,
+    scope: &str,
+    role: &str,
+    principal: &str,
+) -> Result<Option<Object<Assignment>>> {
     let Some(found) = find(call, scope, role, principal).await? else { return Ok(None) };
     call.arm.delete(&api::ASSIGNMENT, &id(scope, role, principal)).await?;
     Ok(Some(found))

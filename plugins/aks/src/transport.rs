@@ -61,7 +61,8 @@ impl Wire {
 }
 
 fn redirected(request: &Request, target: &Url) -> azure_core::Result<Request> {
-    let refused = || azure_core::Error::with_message(azure_core::error::ErrorKind::Other, "the URL cannot be redirected");
+    let refused =
+        || azure_core::Error::with_message(azure_core::error::ErrorKind::Other, "the URL cannot be redirected");
     let mut request = request.clone();
     let url = request.url_mut();
     url.set_scheme(target.scheme()).map_err(|()| refused())?;

@@ -79,7 +79,8 @@ pub(crate) fn is_region(text: &str) -> bool {
 fn check_parameters(parameters: &Parameters, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
     let is_minor = minor(version).is_some() && version.matches('.').count() == 1;
-    findings.check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.35"));
+    findings
+        .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.35"));
     findings.one_of(&parameters.upgrade_channel, &CHANNELS, "parameters.upgrade_channel");
     findings.one_of(&parameters.tier, &TIERS, "parameters.tier");
     findings.one_of(&parameters.os_sku, &OS_SKUS, "parameters.os_sku");

@@ -24,7 +24,11 @@ struct Cloud {
 
 impl Cloud {
     async fn start() -> Self {
-        let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
+        Self::start_at(SCALE).await
+    }
+
+    async fn start_at(time_scale: f64) -> Self {
+        let options = Options { time_scale, seed: 7, no_throttle: true, ..Options::default() };
         Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
     }
 
@@ -134,8 +138,15 @@ async fn creates_everything_and_removes_everything() {
     assert_eq!(made.pool.node_count, 2);
     assert!(made.zone.name_servers.len() >= 2, "{:?}", made.zone);
     let owned = flow.owned().await.unwrap();
-    for kind in ["Microsoft.Network/virtualNetworks", "Microsoft.ContainerService/managedClusters", "Microsoft.Network/dnsZones"] {
-        assert!(owned.iter().any(|o| o.r#type.eq_ignore_ascii_case(kind)), "{kind} is not in the inventory: {owned:#?}");
+    for kind in [
+        "Microsoft.Network/virtualNetworks",
+        "Microsoft.ContainerService/managedClusters",
+        "Microsoft.Network/dnsZones",
+    ] {
+        assert!(
+            owned.iter().any(|o| o.r#type.eq_ignore_ascii_case(kind)),
+            "{kind} is not in the inventory: {owned:#?}"
+        );
     }
     for object in cloud.objects().await {
         let kind = object["type"].as_str().unwrap().to_lowercase();
@@ -150,4 +161,632 @@ async fn creates_everything_and_removes_everything() {
     }
     flow.owned_is_empty().await;
     cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn repeating_every_call_changes_nothing_more() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.repeats = 3;
+    let first = flow.create().await.unwrap();
+    let again = flow.create().await.unwrap();
+    assert_eq!(first.network, again.network);
+    assert_eq!(first.zone, again.zone);
+    // The tenant's group, the zone's, and the one that AKS makes for the nodes.
+    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
+        assert_eq!(cloud.created(kind).await, number, "{kind}");
+    }
+    flow.delete().await.unwrap();
+    let second = flow.delete().await.unwrap();
+    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_adopted() {
+    let cloud = Cloud::start().await;
+    for (service, action) in [
+        ("resources", "resourceGroups.CreateOrUpdate"),
+        ("network", "publicIPAddresses.CreateOrUpdate"),
+        ("network", "natGateways.CreateOrUpdate"),
+        ("network", "virtualNetworks.CreateOrUpdate"),
+        ("managedidentity", "userAssignedIdentities.CreateOrUpdate"),
+        ("authorization", "roleAssignments.CreateOrUpdate"),
+        ("containerservice", "managedClusters.CreateOrUpdate"),
+        ("dns", "dnsZones.CreateOrUpdate"),
+        ("dns", "recordSets.CreateOrUpdate"),
+        ("containerservice", "managedClusters.Delete"),
+        ("resources", "resourceGroups.Delete"),
+        ("dns", "dnsZones.Delete"),
+    ] {
+        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
+    }
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
+        assert_eq!(cloud.created(kind).await, number, "{kind}");
+    }
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn without_any_checkpoint_the_result_is_the_same() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.forgets = true;
+    flow.create().await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn two_daemons_at_once_make_one_of_each() {
+    let cloud = Cloud::start().await;
+    let (one, two) = (cloud.flow().await, cloud.flow().await);
+    let (a, b) = tokio::join!(one.create(), two.create());
+    assert_eq!(a.unwrap().network, b.unwrap().network);
+    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
+        assert_eq!(cloud.created(kind).await, number, "{kind}");
+    }
+    let (a, b) = tokio::join!(one.delete(), two.delete());
+    a.unwrap();
+    b.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn half_of_all_calls_throttled_only_delays() {
+    let cloud = Cloud::start().await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.clear_faults().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_throttled_call_names_its_bucket_and_its_wait() {
+    let cloud = Cloud::start().await;
+    cloud.fault(json!({ "service": "containerservice", "kind": "throttle" })).await;
+    let flow = cloud.flow().await;
+    let request = v1::ObserveRequest {
+        scope: Some(flow.scope.clone()),
+        kind: v1::ResourceKind::Cluster.into(),
+        ..v1::ObserveRequest::default()
+    };
+    let error = flow.aks.observe(request).await.unwrap_err();
+    assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "arm/read"), "{error}");
+    assert!(error.retry_after.is_some());
+}
+
+#[tokio::test]
+async fn a_strangers_resource_groups_are_never_touched() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for suffix in ["", "-dns", "-nodes"] {
+        cloud
+            .stranger(
+                "PUT",
+                &group(suffix),
+                RESOURCES,
+                json!({ "location": "westeurope", "tags": { "owner": "other" } }),
+            )
+            .await;
+    }
+    let before = cloud.objects().await;
+    for error in [flow.network().await.unwrap_err(), flow.zone().await.unwrap_err()] {
+        assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+        assert!(!error.remedy.is_empty());
+    }
+    let removed = flow.delete().await.unwrap();
+    assert!(removed.is_empty(), "{removed:?}");
+    assert!(flow.owned().await.unwrap().is_empty());
+    assert_eq!(cloud.objects().await, before);
+}
+
+#[tokio::test]
+async fn a_strangers_group_for_the_nodes_stops_the_cluster_and_stays() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    cloud.stranger("PUT", &group("-nodes"), RESOURCES, json!({ "location": "westeurope" })).await;
+    let network = flow.network().await.unwrap();
+    let error = flow.cluster(&network).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    flow.delete().await.unwrap();
+    let left = cloud.objects().await;
+    assert!(left.len() == 1 && left[0]["name"] == format!("{}-nodes", name()), "{left:#?}");
+}
+
+#[tokio::test]
+async fn a_strangers_parts_in_our_group_are_never_touched() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    let id = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}", group(""), name());
+    let body = json!({ "location": "westeurope", "identity": { "type": "SystemAssigned" }, "properties": {
+        "dnsPrefix": "other", "agentPoolProfiles": [{ "name": "system", "mode": "System", "count": 1,
+            "vmSize": "Standard_D2s_v5", "vnetSubnetID": network.private_subnet_ids[0] }] } });
+    cloud.stranger("PUT", &id, AKS, body).await;
+    let error = flow.cluster(&network).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    assert!(flow.delete_kind(v1::ResourceKind::Cluster).await.unwrap().is_empty());
+    // The group holds what is not ours: it stays, and the error says what and whose.
+    let request = v1::DeleteRequest {
+        scope: Some(flow.scope.clone()),
+        kind: v1::ResourceKind::Network.into(),
+        ..v1::DeleteRequest::default()
+    };
+    let error = flow.aks.delete(request).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+    assert_eq!(cloud.of_type("Microsoft.ContainerService/managedClusters").await.len(), 1);
+    assert_eq!(cloud.of_type("Microsoft.Network/virtualNetworks").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_pool_and_zone_are_never_touched() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    let made = Made { network, cluster, ..Made::default() };
+    let pool = format!("{}/agentPools/extra", made.cluster.attributes["id"]);
+    cloud
+        .stranger(
+            "PUT",
+            &pool,
+            AKS,
+            json!({ "properties": { "count": 1, "vmSize": "Standard_D2s_v5", "mode": "User" } }),
+        )
+        .await;
+    cloud.settled(&pool, AKS).await;
+    flow.pool.role = "extra".to_owned();
+    let error = flow.node_pool(&made).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    // Ours is the group, the zone in it is not.
+    let zone = format!("{}/providers/Microsoft.Network/dnsZones/{DOMAIN}", group("-dns"));
+    cloud
+        .fault(json!({ "service": "dns", "action": "dnsZones.CreateOrUpdate", "kind": "lost_request", "count": 2 }))
+        .await;
+    let request = v1::EnsureDnsZoneRequest {
+        scope: Some(flow.scope.clone()),
+        spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
+        checkpoint: Vec::new(),
+    };
+    assert_eq!(flow.aks.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
+    cloud.stranger("PUT", &zone, DNS, json!({ "location": "global" })).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    let request = v1::DeleteRequest {
+        scope: Some(flow.scope.clone()),
+        kind: v1::ResourceKind::DnsZone.into(),
+        domain: DOMAIN.to_owned(),
+        ..v1::DeleteRequest::default()
+    };
+    assert_eq!(flow.aks.delete(request).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(cloud.of_type("Microsoft.Network/dnsZones").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for (quota, words) in [("public-ip-addresses", "Public IPv4 Addresses"), ("virtual-networks", "Virtual Networks")] {
+        cloud.quota(quota, 0).await;
+        let error = flow.network().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Quota, "{error}");
+        assert!(error.remedy.contains(words), "{}", error.remedy);
+        cloud.quota(quota, 50).await;
+    }
+    let network = flow.network().await.unwrap();
+    for (quota, words) in [("managed-clusters", "Managed clusters"), ("regional-vcpus", "Total Regional vCPUs")] {
+        cloud.quota(quota, 0).await;
+        let error = flow.cluster(&network).await.unwrap_err();
+        assert!(error.kind == ErrorKind::Quota && error.remedy.contains(words), "{error}: {}", error.remedy);
+        cloud.quota(quota, 500).await;
+    }
+    flow.cluster(&network).await.unwrap();
+    cloud.quota("dns-zones", 0).await;
+    let error = flow.zone().await.unwrap_err();
+    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("DNS zones"), "{error}: {}", error.remedy);
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
+    let cloud = Cloud::start().await;
+    for looks in [0, 1, 3, 8, 20, 40] {
+        let flow = cloud.flow().await;
+        let patience = async {
+            for _ in 0..looks {
+                tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+            }
+        };
+        tokio::select! {
+            made = flow.create() => { made.unwrap(); }
+            () = patience => {}
+        }
+        flow.delete().await.unwrap();
+        flow.owned_is_empty().await;
+        cloud.is_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_fails_late_says_why_and_is_made_anew() {
+    let cloud = Cloud::start().await;
+    let late = |code: &str, message: &str| {
+        json!({ "service": "containerservice", "action": "managedClusters.Ready", "kind": "error", "count": 1,
+            "error": { "code": code, "status": 409, "message": message } })
+    };
+    let flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    cloud.fault(late("QuotaExceeded", "Operation results in exceeding approved standardDSv5Family Cores quota")).await;
+    let error = flow.cluster(&network).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("vCPUs"), "{error}: {}", error.remedy);
+    cloud.fault(late("AllocationFailed", "no room")).await;
+    // CAPACITY is retried, and what failed while it was first made does not stay.
+    flow.cluster(&network).await.unwrap();
+    assert_eq!(cloud.created("Microsoft.ContainerService/managedClusters").await, 3);
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_up_is_never_removed_for_a_failed_change() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    cloud
+        .fault(json!({ "service": "containerservice", "action": "managedClusters.Ready", "kind": "error", "count": 1,
+            "error": { "code": "InternalOperationError", "status": 500, "message": "bad day" } }))
+        .await;
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.cluster(&made.network).await.unwrap();
+    assert_eq!(cloud.created("Microsoft.ContainerService/managedClusters").await, 1);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn leftovers_of_kubernetes_go_and_others_stay() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let ours =
+        json!({ "landlord-installation": "test", "landlord-tenant-uid": common::UID, "landlord-role": "cluster" });
+    let mut by_disk = ours.clone();
+    by_disk["kubernetes.io-created-for-pvc-name"] = json!("data");
+    cloud
+        .stranger(
+            "PUT",
+            &format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared"),
+            RESOURCES,
+            json!({ "location": "westeurope" }),
+        )
+        .await;
+    let shared = |path: &str| format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared/providers/{path}");
+    let disk = |tags: &Value| {
+        json!({ "location": "westeurope", "tags": tags, "sku": { "name": "StandardSSD_LRS" },
+            "properties": { "diskSizeGB": 8, "creationData": { "createOption": "Empty" } } })
+    };
+    let address = |tags: &Value| {
+        json!({ "location": "westeurope", "tags": tags, "sku": { "name": "Standard" },
+            "properties": { "publicIPAllocationMethod": "Static" } })
+    };
+    let by_cluster = json!({ "k8s-azure-cluster-name": name(), "k8s-azure-service": "files/web" });
+    let mut another = ours.clone();
+    another["landlord-tenant-uid"] = json!("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
+    for (path, version, body) in [
+        (shared("Microsoft.Compute/disks/pvc-ours"), "2025-01-02", disk(&by_disk)),
+        (
+            shared("Microsoft.Compute/disks/pvc-other"),
+            "2025-01-02",
+            disk(&json!({ "k8s-azure-created-by": "kubernetes-azure-dd" })),
+        ),
+        (shared("Microsoft.Compute/disks/pvc-another"), "2025-01-02", disk(&another)),
+        (shared("Microsoft.Network/publicIPAddresses/kubernetes-a1"), NETWORK, address(&by_cluster)),
+        (
+            format!("{}/providers/Microsoft.Network/publicIPAddresses/kubernetes-a2", group("")),
+            NETWORK,
+            address(&json!({ "k8s-azure-cluster-name": "kubernetes", "k8s-azure-service": "files/web" })),
+        ),
+    ] {
+        cloud.stranger("PUT", &path, version, body).await;
+        cloud.settled(&path, version).await;
+    }
+    // The list that finds them lags behind.
+    loop {
+        let request = v1::ObserveRequest {
+            scope: Some(flow.scope.clone()),
+            kind: v1::ResourceKind::Leftovers.into(),
+            ..v1::ObserveRequest::default()
+        };
+        if flow.aks.observe(request).await.unwrap().objects.len() >= 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let removed = flow.delete().await.unwrap();
+    for kind in ["Microsoft.Compute/disks", "Microsoft.Network/publicIPAddresses"] {
+        assert!(
+            removed.iter().any(|o| o.r#type.eq_ignore_ascii_case(kind) && o.role == "leftover"),
+            "{kind}: {removed:#?}"
+        );
+    }
+    flow.owned_is_empty().await;
+    let mut left: Vec<String> = cloud.objects().await.iter().map(|o| o["name"].as_str().unwrap().to_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["pvc-another", "pvc-other", "shared"]);
+}
+
+#[tokio::test]
+async fn a_pool_grows_and_its_labels_follow() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    flow.pool.node_count = 3;
+    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
+    let pool = flow.node_pool(&made).await.unwrap();
+    assert_eq!(pool.node_count, 3);
+    let shown =
+        cloud.stranger("GET", &format!("{}/agentPools/default", made.cluster.attributes["id"]), AKS, Value::Null).await;
+    assert_eq!(shown["properties"]["nodeLabels"], json!({ "tenant": "changed" }));
+    flow.pool.machine_type = "Standard_E4s_v5".to_owned();
+    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_pool_with_taints_comes_beside_the_systems_own() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.pool.taints =
+        vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
+    flow.pool.node_count_max = 5;
+    flow.pool.disk_size_gib = 200;
+    let made = flow.create().await.unwrap();
+    let shown = cloud.stranger("GET", &format!("{}/agentPools", made.cluster.attributes["id"]), AKS, Value::Null).await;
+    let pools = shown["value"].as_array().unwrap();
+    let of = |name: &str| pools.iter().find(|p| p["name"] == name).unwrap()["properties"].clone();
+    assert_eq!((pools.len(), of("system")["mode"].as_str()), (2, Some("System")));
+    let own = of("default");
+    assert_eq!(own["nodeTaints"], json!(["only=acme:NoSchedule"]));
+    assert_eq!(
+        (own["maxCount"].as_i64(), own["osDiskSizeGB"].as_i64(), own["mode"].as_str()),
+        (Some(5), Some(200), Some("User"))
+    );
+    let removed = flow.delete_kind(v1::ResourceKind::NodePool).await.unwrap();
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_cluster_is_upgraded_minor_by_minor_and_never_downgraded() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    assert!(cluster.kubernetes_version.starts_with("1.34"), "{}", cluster.kubernetes_version);
+    flow.parameters = PARAMETERS.replace("1.34", "1.35").replace("203.0.113.0/24", "198.51.100.0/24");
+    let cluster = flow.cluster(&network).await.unwrap();
+    assert!(cluster.kubernetes_version.starts_with("1.35"), "{}", cluster.kubernetes_version);
+    flow.parameters = PARAMETERS.replace("1.34", "1.33");
+    assert_eq!(flow.cluster(&network).await.unwrap_err().kind, ErrorKind::Invalid);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn records_of_others_in_the_zone_are_left_alone() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let zone = flow.zone().await.unwrap();
+    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
+    let other = format!("{}/A/other", zone.zone_id);
+    let body = json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } });
+    cloud.stranger("PUT", &other, DNS, body).await;
+    flow.records(&zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
+    let names = || async {
+        let listed = cloud.stranger("GET", &format!("{}/recordsets", zone.zone_id), DNS, Value::Null).await;
+        let sets = listed["value"].as_array().unwrap().clone();
+        let mut names: Vec<String> = sets
+            .iter()
+            .filter(|s| !s["type"].as_str().unwrap().ends_with("/NS") && !s["type"].as_str().unwrap().ends_with("/SOA"))
+            .map(|s| s["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names().await, ["files", "other"]);
+    let taken = vec![v1::DnsRecord { name: format!("other.{DOMAIN}"), ..common::records(DOMAIN)[1].clone() }];
+    assert_eq!(flow.records(&zone, taken).await.unwrap_err().kind, ErrorKind::NameTaken);
+    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
+    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
+    assert_eq!(removed.len(), 2, "{removed:?}");
+    assert_eq!(names().await, ["other"]);
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
+    let cloud = Cloud::start().await;
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/dns");
+    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    let parent = format!("{group}/providers/Microsoft.Network/dnsZones/example.com");
+    cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
+    flow.aks = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
+    let zone = flow.zone().await.unwrap();
+    let record = cloud.stranger("GET", &format!("{parent}/NS/acme"), DNS, Value::Null).await;
+    assert_eq!(record["properties"]["NSRecords"].as_array().unwrap().len(), zone.name_servers.len());
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    let listed = cloud.stranger("GET", &format!("{parent}/recordsets"), DNS, Value::Null).await;
+    assert!(!listed.to_string().contains("\"acme\""), "{listed}");
+    assert_eq!(cloud.of_type("Microsoft.Network/dnsZones").await.len(), 1);
+}
+
+#[tokio::test]
+async fn access_needs_a_cluster_and_gives_a_token() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
+    assert_eq!(flow.aks.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    for given in [Some(cluster.clone()), None] {
+        let access = flow.aks.kube_access(request(given)).await.unwrap();
+        assert_eq!((&access.endpoint, &access.ca_pem), (&cluster.endpoint, &cluster.ca_pem));
+        assert!(!access.token.is_empty() && access.expire_time.is_some());
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn one_tenants_delete_leaves_the_other_alone() {
+    let cloud = Cloud::start().await;
+    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
+    two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
+    let (a, b) = tokio::join!(one.create(), two.create());
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
+    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
+    let answer =
+        one.aks.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
+    assert!(!answer.objects.is_empty());
+    one.delete().await.unwrap();
+    one.owned_is_empty().await;
+    let again = two.create().await.unwrap();
+    assert_eq!((again.network, again.zone), (b.network, b.zone));
+    two.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn another_subscription_is_an_auth_error() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.scope.account = "99999999-2222-4333-8444-555555555555".to_owned();
+    let error = flow.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains("Microsoft.Resources"), "{}", error.remedy);
+}
+
+/// Entra's several ways to a token, each as far as a zone.
+#[tokio::test]
+async fn every_kind_of_credential_gets_a_token() {
+    let cloud = Cloud::start_at(1.0).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, format!("h.{}.s", base64(r#"{"sub":"system:serviceaccount:landlord:landlord"}"#))).unwrap();
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["landlord".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
+    let (tenant, client) = ("00000000-0000-0000-0000-00000000c10d", "22222222-2222-4333-8444-555555555555");
+    for credential in [
+        json!({ "kind": "client_secret", "tenant_id": tenant, "client_id": client, "client_secret": "test" }),
+        json!({ "kind": "client_certificate", "tenant_id": tenant, "client_id": client, "certificate_pem": pem }),
+        json!({ "kind": "workload_identity", "tenant_id": tenant, "client_id": client, "token_file": file }),
+        json!({ "kind": "managed_identity" }),
+        json!({ "kind": "managed_identity", "client_id": client }),
+    ] {
+        let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+        let zone = flow.zone().await;
+        assert!(zone.is_ok(), "{}: {zone:?}", credential["kind"]);
+    }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_an_auth_error_without_the_secret() {
+    let cloud = Cloud::start().await;
+    let credential = json!({ "kind": "client_secret", "tenant_id": "00000000-0000-0000-0000-00000000c10d",
+        "client_id": "22222222-2222-4333-8444-555555555555", "client_secret": "wrong-hunter2" });
+    let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Auth, "AADSTS7000215"), "{error}");
+    assert!(error.remedy.contains("client secret") && !error.to_string().contains("hunter2"), "{error}");
+}
+
+/// Stands between the provider and the simulator, and sends whoever follows an operation to a
+/// host of its own.
+async fn liar(target: String) -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use axum::{body::Bytes, http};
+    let trap = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trapped = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let elsewhere = format!("http://{}/operations/x", trap.local_addr().unwrap());
+    let counter = std::sync::Arc::clone(&trapped);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while trap.accept().await.is_ok() {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    });
+    let http = reqwest::Client::new();
+    let app = axum::Router::new().fallback(move |request: http::Request<axum::body::Body>| {
+        let (http, target, elsewhere) = (http.clone(), target.clone(), elsewhere.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let path = parts.uri.path_and_query().unwrap();
+            let mut forward = http.request(parts.method, format!("{target}{path}"));
+            for (name, value) in parts.headers.iter().filter(|(n, _)| !["host", "content-length"].contains(&n.as_str()))
+            {
+                forward = forward.header(name, value);
+            }
+            let answer = forward.body(body).send().await.unwrap();
+            let mut response = http::Response::builder().status(answer.status());
+            for (name, value) in answer.headers() {
+                response = match name.as_str() {
+                    "azure-asyncoperation" | "location" => response.header(name, &elsewhere),
+                    "content-length" | "transfer-encoding" => response,
+                    _ => response.header(name, value),
+                };
+            }
+            response.body(axum::body::Body::from(answer.bytes().await.unwrap())).unwrap()
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    // Both end with the test's runtime.
+    tasks.detach_all();
+    (url, trapped)
+}
+
+#[tokio::test]
+async fn an_operation_at_a_foreign_host_is_never_followed() {
+    let cloud = Cloud::start().await;
+    let (url, trapped) = liar(cloud.sim.url()).await;
+    let flow = Flow::new(&url, &token(SUBSCRIPTION)).await;
+    let made = flow.create().await.unwrap();
+    // Nor is one that a checkpoint brings.
+    let request = v1::EnsureClusterRequest {
+        scope: Some(flow.scope.clone()),
+        parameters_json: flow.parameters.clone(),
+        network: Some(made.network),
+        checkpoint: json!({ "operation": "https://management.azure.com.evil.example/x" }).to_string().into_bytes(),
+        node_pool: Some(flow.pool.clone()),
+    };
+    flow.aks.ensure_cluster(request).await.unwrap();
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+    assert_eq!(trapped.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went to a foreign host");
 }

@@ -114,7 +114,7 @@ impl Call {
     #[must_use]
     pub fn client_token(&self) -> Option<String> {
         let json = ["clientRequestToken", "ClientToken"].iter().find_map(|k| self.json.get(*k)?.as_str());
-        let form = ["ClientRequestToken", "ClientToken"].iter().find_map(|k| self.params.get(k));
+        let form = ["ClientRequestToken", "ClientToken", "requestId"].iter().find_map(|k| self.params.get(k));
         json.or(form).map(str::to_owned)
     }
 

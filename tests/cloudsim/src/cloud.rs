@@ -8,6 +8,7 @@ use crate::{
     aws, azure,
     call::{ApiError, Call, Reply},
     ctx::Ctx,
+    gcp,
     object::Object,
     runtime::{ServiceSeen, StorageClassSeen, VolumeSeen},
     schedule::Step,
@@ -23,6 +24,8 @@ pub enum Cloud {
     Aws,
     /// Microsoft Azure.
     Azure,
+    /// Google Cloud.
+    Gcp,
 }
 
 /// A request as read: the call, and why its credentials are refused, if they are. The error comes after faults and
@@ -33,12 +36,18 @@ impl Cloud {
     /// The cloud that a request is for.
     #[must_use]
     pub fn of_request(raw: &Raw) -> Self {
+        if gcp::is_for(raw) {
+            return Self::Gcp;
+        }
         if azure::is_request(raw) { Self::Azure } else { Self::Aws }
     }
 
     /// The cloud of the cluster with this identity.
     #[must_use]
     pub fn of_cluster(id: &str) -> Self {
+        if id.starts_with("projects/") {
+            return Self::Gcp;
+        }
         if azure::is_cluster(id) { Self::Azure } else { Self::Aws }
     }
 
@@ -51,6 +60,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::identify(world, raw),
             Self::Azure => azure::identify::identify(world, raw),
+            Self::Gcp => gcp::identify(world, raw),
         }
     }
 
@@ -62,15 +72,18 @@ impl Cloud {
         match self {
             Self::Aws => aws::handle(ctx, call),
             Self::Azure => azure::handle(ctx, call),
+            Self::Gcp => gcp::handle(ctx, call),
         }
     }
 
-    /// How the service of `call` says that it throttles.
+    /// How the service of `call` says that it throttles. `scale` is real seconds per simulated one, for waits that are
+    /// told in real time.
     #[must_use]
-    pub fn throttled(self, call: &Call) -> ApiError {
+    pub fn throttled(self, call: &Call, scale: f64) -> ApiError {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
-            Self::Azure => azure::throttle::throttled(call),
+            Self::Azure => azure::throttle::throttled(call, scale),
+            Self::Gcp => gcp::throttled(call),
         }
     }
 
@@ -80,6 +93,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::wire::encode(call, reply),
             Self::Azure => azure::wire::encode(call, reply),
+            Self::Gcp => gcp::wire::encode(call, reply),
         }
     }
 
@@ -89,6 +103,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::wire::encode_error(call, error),
             Self::Azure => azure::wire::encode_error(call, error),
+            Self::Gcp => gcp::wire::encode_error(call, error),
         }
     }
 
@@ -98,6 +113,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::token::review(world, id, request),
             Self::Azure => azure::review::review(world, id, request),
+            Self::Gcp => gcp::auth::review(world, id, request),
         }
     }
 
@@ -107,6 +123,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::cluster_scope(id),
             Self::Azure => azure::cluster_scope(id),
+            Self::Gcp => gcp::cluster_scope(id),
         }
     }
 
@@ -116,6 +133,7 @@ impl Cloud {
         match self {
             Self::Aws => "eks",
             Self::Azure => "containerservice",
+            Self::Gcp => "container",
         }
     }
 
@@ -125,6 +143,7 @@ impl Cloud {
         match self {
             Self::Aws => matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING"),
             Self::Azure => azure::aks::in_service(cluster),
+            Self::Gcp => matches!(cluster.state.as_str(), "RUNNING" | "RECONCILING" | "DEGRADED"),
         }
     }
 
@@ -133,6 +152,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
             Self::Azure => azure::aks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
+            Self::Gcp => gcp::container::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
         }
     }
 
@@ -141,6 +161,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_failed(ctx, id, reason),
             Self::Azure => azure::aks::lifecycle::control_plane_failed(ctx, id, reason),
+            Self::Gcp => gcp::container::lifecycle::control_plane_failed(ctx, id, reason),
         }
     }
 
@@ -150,6 +171,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::doc_text(cluster, "/version").to_owned(),
             Self::Azure => azure::aks::version_of(cluster),
+            Self::Gcp => gcp::names::doc_text(cluster, "/currentMasterVersion").to_owned(),
         }
     }
 
@@ -159,6 +181,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::storage_classes(),
             Self::Azure => azure::kubernetes::storage_classes(),
+            Self::Gcp => gcp::kubernetes::storage_classes(),
         }
     }
 
@@ -168,6 +191,7 @@ impl Cloud {
         match self {
             Self::Aws => annotation(aws::kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal"),
             Self::Azure => annotation(azure::kubernetes::INTERNAL).is_some_and(|internal| internal == "true"),
+            Self::Gcp => gcp::kubernetes::wants_internal(annotation),
         }
     }
 
@@ -176,6 +200,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::ensure_load_balancer(ctx, cluster, service),
             Self::Azure => azure::kubernetes::ensure_load_balancer(ctx, cluster, service),
+            Self::Gcp => gcp::kubernetes::ensure_load_balancer(ctx, cluster, service),
         }
     }
 
@@ -184,6 +209,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::delete_load_balancer(ctx, cluster, uid),
             Self::Azure => azure::kubernetes::delete_load_balancer(ctx, cluster, uid),
+            Self::Gcp => gcp::kubernetes::delete_load_balancer(ctx, cluster, uid),
         }
     }
 
@@ -192,6 +218,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::ensure_volume(ctx, cluster, volume),
             Self::Azure => azure::kubernetes::ensure_volume(ctx, cluster, volume),
+            Self::Gcp => gcp::kubernetes::ensure_volume(ctx, cluster, volume),
         }
     }
 
@@ -200,6 +227,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::resize_volume(ctx, id, size_gib),
             Self::Azure => azure::kubernetes::resize_volume(ctx, id, size_gib),
+            Self::Gcp => gcp::kubernetes::resize_volume(ctx, id, size_gib),
         }
     }
 
@@ -210,6 +238,7 @@ impl Cloud {
                 aws::kubernetes::delete_volume(ctx, id);
             }
             Self::Azure => azure::kubernetes::delete_volume(ctx, id),
+            Self::Gcp => gcp::kubernetes::delete_volume(ctx, id),
         }
     }
 }
@@ -218,12 +247,7 @@ impl Cloud {
 pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
     match step {
         Step::Azure(step) => azure::steps::apply(ctx, step),
+        Step::Gcp(step) => gcp::step(ctx, step),
         _ => aws::step(ctx, step),
     }
-}
-
-/// Who the journal says did the work of `service` in `account` by itself.
-#[must_use]
-pub fn worker(account: &str, service: &str) -> String {
-    if azure::is_subscription(account) { format!("azure/{service}") } else { format!("{service}.amazonaws.com") }
 }

@@ -3,7 +3,8 @@
 use crate::{
     cloud::Cloud,
     faults::{Rule, Verdict},
-    object::Kind,
+    gcp::GcpKind,
+    object::{CLUSTERS, Kind},
     server::{HttpResponse, Raw},
     sim::Shared,
     world::World,
@@ -209,15 +210,17 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
     let fits = |key: &str, value: &str| query.get(key).is_none_or(|wanted| wanted == value);
     let mut found = Vec::new();
     for scope in world.scopes.values() {
-        let in_region = fits("region", &scope.key.region) || scope.key.region == crate::world::GLOBAL;
-        if !fits("account", &scope.key.account) || !in_region {
+        if !fits("account", &scope.key.account) {
             continue;
         }
         for object in scope.all().filter(|o| o.is_live() && o.owner != crate::object::Owner::Default) {
-            if fits("type", object.kind.type_name()) {
+            // A cloud that keeps a whole account in one scope says itself where an object is.
+            let region = object.props.get("location").and_then(Value::as_str).unwrap_or(&scope.key.region);
+            let in_region = fits("region", region) || region == crate::world::GLOBAL;
+            if in_region && fits("type", object.kind.type_name()) {
                 let mut value = json!(object.summary());
                 value["account"] = json!(scope.key.account);
-                value["region"] = json!(scope.key.region);
+                value["region"] = json!(region);
                 value["vpc"] = json!(object.vpc);
                 found.push(value);
             }
@@ -228,7 +231,7 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
 }
 
 /// `GET /_sim/critical-path?account=&tag=KEY`: what the cloud alone needed, in simulated and in real milliseconds, in
-/// total or by value of a tag: stack, then cluster, then node group, then what waited for nodes.
+/// total or by value of a tag: network (a stack, or its parts), then cluster, then node group, then what waited for nodes.
 fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     let mut groups: BTreeMap<String, BTreeMap<&str, i64>> = BTreeMap::new();
     for ((_, operation), work) in &world.work {
@@ -238,16 +241,12 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         let group = query.get("tag").map_or_else(String::new, |key| {
             work.object.tags.get(key).cloned().unwrap_or_else(|| "(untagged)".to_owned())
         });
-        let is = |kind: Kind| work.object.kind == kind.type_name();
-        let part = match operation.as_str() {
-            "create" if is(Kind::Stack) => "stack",
-            "create" if is(Kind::Cluster) => "cluster",
-            "create" if is(Kind::Nodegroup) => "nodegroup",
-            "create" if is(Kind::Addon) => "addon",
-            "settle" if is(Kind::Addon) => "addon_after_nodes",
-            "delete" if is(Kind::Nodegroup) => "nodegroup_delete",
-            "delete" if is(Kind::Cluster) => "cluster_delete",
-            _ => continue,
+        let part = match part_of(&work.object.kind, operation) {
+            Some(part) => part,
+            None => match crate::azure::part_of(work) {
+                Some(part) => part,
+                None => continue,
+            },
         };
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
         *slot = (*slot).max(work.end_us - work.start_us);
@@ -255,8 +254,11 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     let mut answer = serde_json::Map::new();
     for (group, parts) in groups {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
-        // Add-ons may be made beside the node group; those that need nodes settle after it.
-        let create_us = of("stack") + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
+        // What is made beside one another counts once. Add-ons may be made beside the node group; those that need nodes
+        // settle after it.
+        let of_network = of("network") + of("subnet") + of("subnetwork").max(of("router"));
+        let network_us = of("stack") + of("address") + of("nat_gateway") + of_network;
+        let create_us = network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
         answer.insert(
@@ -265,4 +267,23 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         );
     }
     Value::Object(answer)
+}
+
+/// What a piece of work is to the critical path, if anything.
+fn part_of(kind: &str, operation: &str) -> Option<&'static str> {
+    let is = |kinds: &[Kind]| kinds.iter().any(|k| k.type_name() == kind);
+    let gcp = Kind::Gcp;
+    Some(match operation {
+        "create" if is(&[Kind::Stack]) => "stack",
+        "create" if is(&[gcp(GcpKind::Network)]) => "network",
+        "create" if is(&[gcp(GcpKind::Subnetwork)]) => "subnetwork",
+        "create" if is(&[gcp(GcpKind::Router)]) => "router",
+        "create" if is(CLUSTERS) => "cluster",
+        "create" if is(&[Kind::Nodegroup, gcp(GcpKind::NodePool)]) => "nodegroup",
+        "create" if is(&[Kind::Addon]) => "addon",
+        "settle" if is(&[Kind::Addon]) => "addon_after_nodes",
+        "delete" if is(&[Kind::Nodegroup, gcp(GcpKind::NodePool)]) => "nodegroup_delete",
+        "delete" if is(CLUSTERS) => "cluster_delete",
+        _ => return None,
+    })
 }

@@ -4,7 +4,6 @@
 
 use crate::{
     clock::Micros,
-    cloud,
     duration::{self, Span},
     journal::{Effect, Entry, Origin, millis},
     object::{Kind, Object, ObjectRef, Tags},
@@ -24,6 +23,8 @@ pub struct Ctx<'a> {
     pub now: Micros,
     /// Objects younger than this are not visible to this call.
     pub horizon: Option<Micros>,
+    /// Domain of the service that acts by itself, for the journal.
+    pub domain: &'static str,
     changes: Vec<(Effect, ObjectRef)>,
     ready_in_ms: Option<u64>,
     detail: Option<String>,
@@ -32,7 +33,16 @@ pub struct Ctx<'a> {
 impl<'a> Ctx<'a> {
     /// A context at `now`.
     pub fn new(world: &'a mut World, key: ScopeKey, now: Micros) -> Self {
-        Self { world, key, now, horizon: None, changes: Vec::new(), ready_in_ms: None, detail: None }
+        Self {
+            world,
+            key,
+            now,
+            horizon: None,
+            domain: "amazonaws.com",
+            changes: Vec::new(),
+            ready_in_ms: None,
+            detail: None,
+        }
     }
 
     /// This context's scope.
@@ -184,8 +194,7 @@ impl<'a> Ctx<'a> {
             return;
         }
         let entry = self.entry(Origin::Cloud, service, action);
-        let caller = cloud::worker(&self.key.account, service);
-        self.flush(Entry { caller, ..entry });
+        self.flush(Entry { caller: format!("{service}.{}", self.domain), ..entry });
     }
 
     /// A blank entry for this context.

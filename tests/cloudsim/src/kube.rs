@@ -81,6 +81,7 @@ impl CloudBackend for Backend {
             name: service.name.clone(),
             uid: service.uid.clone(),
             ports: service.ports.iter().map(|p| p.node_port.unwrap_or(p.port)).collect(),
+            front_ports: service.ports.iter().map(|p| p.port).collect(),
             internal: self.0.cloud().wants_internal(&|name| service.annotations.get(name).cloned()),
         };
         Ok(self.0.ensure_load_balancer(&seen))

@@ -3,7 +3,7 @@
 //! Services keep their own fields in `props`; this module knows only what the journal, the tagging API and the
 //! dependency checks need: kind, identity, tags, the VPC and who made it.
 
-use crate::{azure::kind::AzureKind, clock::Micros};
+use crate::{azure::kind::AzureKind, clock::Micros, gcp::GcpKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// Tags of one object.
 pub type Tags = BTreeMap<String, String>;
 
-/// Every kind of object; names are CloudFormation's.
+/// Every kind of object; AWS's names are CloudFormation's, other clouds have their own kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each variant is the resource type of that name")]
 pub enum Kind {
@@ -40,7 +40,11 @@ pub enum Kind {
     AccessEntry,
     PodIdentityAssociation,
     Azure(AzureKind),
+    Gcp(GcpKind),
 }
+
+/// The kinds that are Kubernetes clusters, over all clouds.
+pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Gcp(GcpKind::Cluster), Kind::Azure(AzureKind::ManagedCluster)];
 
 impl Kind {
     /// `AWS::EC2::VPC` and so on.
@@ -72,6 +76,7 @@ impl Kind {
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
             Self::Azure(kind) => kind.type_name(),
+            Self::Gcp(kind) => kind.type_name(),
         }
     }
 
@@ -104,6 +109,7 @@ impl Kind {
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
             Self::Azure(kind) => kind.type_name(),
+            Self::Gcp(kind) => kind.type_name(),
         }
     }
 
@@ -111,12 +117,9 @@ impl Kind {
     /// of IAM are seen in no Region but us-east-1.
     #[must_use]
     pub fn in_tagging_api(self) -> bool {
-        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile)
+        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile | Self::Gcp(_) | Self::Azure(_))
     }
 }
-
-/// The kinds that are Kubernetes clusters, over all clouds.
-pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Azure(AzureKind::ManagedCluster)];
 
 /// Who made an object, hence who may remove it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

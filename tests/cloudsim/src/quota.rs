@@ -4,7 +4,9 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
 //! <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>,
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>,
-//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>, and Azure's of
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>. GCP's are those that its pages show for a
+//! new project: <https://cloud.google.com/compute/resource-usage>, <https://cloud.google.com/kubernetes-engine/quotas>,
+//! <https://cloud.google.com/dns/quotas>, <https://cloud.google.com/iam/quotas>. Azure's are of
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits> and
 //! <https://learn.microsoft.com/azure/aks/quotas-skus-regions>; vCPUs, of which a new subscription has few, as after asking.
 
@@ -42,6 +44,23 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("vcpus-per-family", 1_000),
     ("dns-zones", 250),
     ("dns-record-sets-per-zone", 10_000),
+    // GCP, by its metrics' names where it has them.
+    ("NETWORKS", 5),
+    ("SUBNETWORKS", 100),
+    ("ROUTERS", 10),
+    ("FIREWALLS", 100),
+    ("FORWARDING_RULES", 15),
+    ("TARGET_POOLS", 50),
+    ("BACKEND_SERVICES", 9),
+    ("HEALTH_CHECKS", 75),
+    ("STATIC_ADDRESSES", 8),
+    ("IN_USE_ADDRESSES", 8),
+    ("CPUS", 24),
+    ("gke-clusters-per-region", 100),
+    ("gke-node-pools-per-cluster", 1_000),
+    ("dns-managed-zones", 10_000),
+    ("dns-records-per-zone", 10_000),
+    ("service-accounts", 100),
 ];
 
 /// Quotas in force: defaults, then per-account changes (`*` is every account).

@@ -77,8 +77,10 @@ pub struct ServiceSeen {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// Its ports.
+    /// Its ports on the nodes.
     pub ports: Vec<i32>,
+    /// Its own ports, on which the load balancer listens.
+    pub front_ports: Vec<i32>,
     /// Internal or internet-facing.
     pub internal: bool,
 }

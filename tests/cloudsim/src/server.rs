@@ -164,7 +164,7 @@ fn apply(
         let world = &mut *world;
         !world.throttle.admit(&world.clock, now, account, &call.region, &call.service, &call.action)
     } {
-        Some(cloud.throttled(call))
+        Some(cloud.throttled(call, world.clock.scale()))
     } else {
         None
     };

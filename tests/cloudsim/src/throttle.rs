@@ -7,9 +7,12 @@
 //! Route 53 <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html> (5 a second per account),
 //! STS <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html> (600 a second),
 //! tagging <https://docs.aws.amazon.com/general/latest/gr/arg.html> (15 a second).
-//! CloudFormation, EKS and IAM publish none; theirs are assumptions.
+//! CloudFormation, EKS and IAM publish none; theirs are assumptions. GCP's are in `gcp::rates`.
 
-use crate::clock::{Clock, Micros};
+use crate::{
+    clock::{Clock, Micros},
+    gcp,
+};
 use std::collections::HashMap;
 
 /// Size and refill per simulated second.
@@ -17,14 +20,19 @@ use std::collections::HashMap;
 struct Rate {
     burst: f64,
     per_second: f64,
+    /// Refilled at once at the start of each minute instead.
+    by_minute: bool,
 }
 
 const fn rate(burst: f64, per_second: f64) -> Rate {
-    Rate { burst, per_second }
+    Rate { burst, per_second, by_minute: false }
 }
 
 /// The bucket that a call draws from, and its rate.
 fn bucket(service: &str, action: &str) -> (String, Rate) {
+    if let Some((group, per_minute)) = gcp::rates::group(service, action) {
+        return (group.to_owned(), Rate { burst: per_minute, per_second: 0.0, by_minute: true });
+    }
     let reads = ["Describe", "List", "Get"].iter().any(|p| action.starts_with(p));
     match service {
         "ec2" if reads => (action.to_owned(), rate(100.0, 20.0)),
@@ -74,6 +82,10 @@ impl Throttle {
         let (class, rate) = bucket(service, action);
         let key = (account.to_owned(), region.to_owned(), service.to_owned(), class);
         let tokens = self.buckets.entry(key).or_insert(Tokens { left: rate.burst, at: now });
+        let minute = |at| clock.sim_ms_at(at).div_euclid(60_000);
+        if rate.by_minute && minute(now) != minute(tokens.at) {
+            tokens.left = rate.burst;
+        }
         let elapsed_s = clock.sim_ms_between(tokens.at, now).max(0) as f64 / 1_000.0;
         tokens.left = (tokens.left + elapsed_s * rate.per_second).min(rate.burst);
         tokens.at = now;
@@ -98,5 +110,17 @@ mod tests {
         assert!((0..5).all(|_| call(0)));
         assert!(!call(0));
         assert!(call(clock.wall_us(1_000)), "a simulated second later there are tokens again");
+    }
+
+    #[test]
+    fn rates_by_the_minute_come_back_at_its_start() {
+        let clock = Clock::new(0.01);
+        let start = clock.now() - clock.wall_us(u64::try_from(clock.sim_ms_at(clock.now())).expect("positive"));
+        let mut throttle = Throttle::default();
+        let mut call =
+            |sim_ms| throttle.admit(&clock, start + clock.wall_us(sim_ms), "p", "global", "compute", "networks.get");
+        assert!((0..1_500).all(|_| call(30_500)));
+        assert!(!call(59_000), "nothing trickles in");
+        assert!((0..1_500).all(|_| call(60_500)) && !call(60_500));
     }
 }

@@ -37,6 +37,8 @@ pub fn bare_world(cloud: &'static Cloud, time_scale: f64) -> Result<World> {
 macro_rules! on_every_cloud {
     ($($test:ident),+ $(,)?) => {
         $crate::on_every_cloud!(@ eks EKS $($test),+);
+        $crate::on_every_cloud!(@ gke GKE $($test),+);
+        $crate::on_every_cloud!(@ aks AKS $($test),+);
     };
     (@ $module:ident $cloud:ident $($test:ident),+) => {
         mod $module {

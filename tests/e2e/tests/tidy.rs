@@ -44,7 +44,7 @@ fn show(path: &Path) -> String {
 }
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 11] = [
+const MAY_DEPEND: [(&str, &[&str]); 13] = [
     ("landlord-provider-api", &[]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
@@ -56,6 +56,8 @@ const MAY_DEPEND: [(&str, &[&str]); 11] = [
     ("landlord-cli", &["landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api"]),
     ("landlord-plugin-kubernetes", &["landlord-provider-api"]),
+    ("landlord-plugin-aks", &["landlord-provider-api"]),
+    ("landlord-plugin-gke", &["landlord-provider-api"]),
 ];
 
 #[test]

@@ -57,8 +57,42 @@ pub const EKS: Cloud = Cloud {
     secret: "cloudsim",
 };
 
+/// Azure Kubernetes Service on the simulated Azure.
+pub const AKS: Cloud = Cloud {
+    provider: "aks",
+    title: "Azure",
+    account: "11111111-2222-4333-8444-555555555555",
+    regions: ["germanywestcentral", "japaneast"],
+    machine_types: ["Standard_D2s_v5", "Standard_D4s_v5"],
+    balancer_type: "loadBalancers",
+    disk_type: "disks",
+    network_quota: ("virtual-networks", "virtual network"),
+    machine_object: "virtualMachineScaleSets/virtualMachines",
+    parameters: "public_access_cidrs = ['203.0.113.0/24']",
+    credentials: "kind = 'client_secret'\ntenant_id = '99999999-8888-4777-8666-555555555555'\n\
+                  client_id = '12121212-3434-4565-8787-909090909090'\nclient_secret_file = '{secret}'",
+    secret: "cloudsim",
+};
+
+/// Google Kubernetes Engine on the simulated GCP.
+pub const GKE: Cloud = Cloud {
+    provider: "gke",
+    title: "Google Cloud",
+    account: "landlord-sim",
+    regions: ["europe-west3", "asia-northeast1"],
+    machine_types: ["e2-standard-2", "e2-standard-4"],
+    balancer_type: "ForwardingRule",
+    disk_type: "Disk",
+    network_quota: ("NETWORKS", "NETWORKS"),
+    machine_object: "compute.googleapis.com/Instance",
+    parameters: "public_access_cidrs = ['203.0.113.0/24']",
+    credentials: "kind = 'access_token'\ntoken_file = '{secret}'",
+    // The simulator takes the project from the token.
+    secret: "ya29.sim-landlord-sim.landlordd",
+};
+
 /// All of them.
-pub const ALL: [&Cloud; 1] = [&EKS];
+pub const ALL: [&Cloud; 3] = [&EKS, &GKE, &AKS];
 
 impl Cloud {
     /// The cloud of a provider.

@@ -10,12 +10,22 @@ use crate::simulator::Control;
 
 /// Types of which a tenant has exactly one, and for which creating a second, even one that is
 /// removed again, is a broken promise.
-const SINGLE: [&str; 5] = [
+const SINGLE: [&str; 15] = [
     "AWS::CloudFormation::Stack",
     "AWS::EC2::VPC",
     "AWS::EKS::Cluster",
     "AWS::EKS::Nodegroup",
     "AWS::Route53::HostedZone",
+    "compute.googleapis.com/Network",
+    "compute.googleapis.com/Subnetwork",
+    "compute.googleapis.com/Router",
+    "container.googleapis.com/Cluster",
+    "container.googleapis.com/NodePool",
+    "dns.googleapis.com/ManagedZone",
+    "Microsoft.Network/virtualNetworks",
+    "Microsoft.ContainerService/managedClusters",
+    "Microsoft.ContainerService/managedClusters/agentPools",
+    "Microsoft.Network/dnsZones",
 ];
 
 /// I6: nothing is left in an account, apart from what a stranger had there before.
@@ -62,7 +72,7 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
 }
 
 /// Types and the stage whose intent must be durable before one is made.
-const STAGE_OF: [(&str, &str); 7] = [
+const STAGE_OF: [(&str, &str); 15] = [
     ("AWS::CloudFormation::Stack", "network"),
     ("AWS::EC2::VPC", "network"),
     ("AWS::EKS::Cluster", "cluster"),
@@ -70,6 +80,14 @@ const STAGE_OF: [(&str, &str); 7] = [
     ("AWS::EKS::Addon", "addons"),
     ("AWS::EKS::PodIdentityAssociation", "identity"),
     ("AWS::Route53::HostedZone", "dns-zone"),
+    ("compute.googleapis.com/Network", "network"),
+    ("container.googleapis.com/Cluster", "cluster"),
+    ("dns.googleapis.com/ManagedZone", "dns-zone"),
+    ("Microsoft.Network/virtualNetworks", "network"),
+    ("Microsoft.Network/natGateways", "network"),
+    ("Microsoft.ContainerService/managedClusters", "cluster"),
+    ("Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials", "identity"),
+    ("Microsoft.Network/dnsZones", "dns-zone"),
 ];
 
 /// I1: every object was made after the intent of its stage was recorded. `events` are the tenant's; both clocks are

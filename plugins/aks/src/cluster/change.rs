@@ -112,7 +112,11 @@ mod tests {
     use serde_json::json;
 
     fn parameters(version: &str, channel: &str) -> Parameters {
-        Parameters { kubernetes_version: version.to_owned(), upgrade_channel: channel.to_owned(), ..Parameters::default() }
+        Parameters {
+            kubernetes_version: version.to_owned(),
+            upgrade_channel: channel.to_owned(),
+            ..Parameters::default()
+        }
     }
 
     #[test]
@@ -131,10 +135,8 @@ mod tests {
         let same = json!({ "sku": { "tier": "Standard" }, "properties": {
             "apiServerAccessProfile": { "authorizedIPRanges": ["203.0.113.0/24"] },
             "autoUpgradeProfile": { "upgradeChannel": "patch" }, "foreign": { "x": 1 } } });
-        let wanted = Parameters {
-            public_access_cidrs: Some(vec!["203.0.113.0/24".to_owned()]),
-            ..Parameters::default()
-        };
+        let wanted =
+            Parameters { public_access_cidrs: Some(vec!["203.0.113.0/24".to_owned()]), ..Parameters::default() };
         let network = NetworkStatus::default();
         let mut document = same.clone();
         assert!(!settings(&mut document, &wanted, &network).expect("comparable"));

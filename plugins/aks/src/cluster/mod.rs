@@ -142,7 +142,9 @@ async fn create(
     let nodes = call.names.nodes_group();
     if let Some(left) = removal::nodes_group(call).await? {
         return match left {
-            Some(found) => group::drop_whole(call, &found).await.map(|o| o.unwrap_or_else(|| pending(POLL_S, "the nodes' resource group went"))),
+            Some(found) => group::drop_whole(call, &found)
+                .await
+                .map(|o| o.unwrap_or_else(|| pending(POLL_S, "the nodes' resource group went"))),
             None => Err(tags::name_taken("resource group", &nodes).into()),
         };
     }
@@ -185,7 +187,8 @@ pub(crate) async fn status(call: &Call<'_>, cluster: &Cluster) -> Result<v1::Clu
     if issuer.is_empty() {
         return Err(incomplete(&api::CLUSTER, "the issuer's URL"));
     }
-    let attributes = [("id", cluster.id()), ("oidc_issuer_url", issuer), ("node_resource_group", &call.names.nodes_group())];
+    let attributes =
+        [("id", cluster.id()), ("oidc_issuer_url", issuer), ("node_resource_group", &call.names.nodes_group())];
     Ok(v1::ClusterStatus {
         name: cluster.name().to_owned(),
         endpoint: reach.endpoint,

@@ -5,14 +5,7 @@ use landlord_provider_api::v1;
 use serde_json::{Value, json};
 
 use super::records::{self, Record};
-use crate::{
-    api,
-    arm::If,
-    error::Result,
-    names::Call,
-    object::Object,
-    tags,
-};
+use crate::{api, arm::If, error::Result, names::Call, object::Object, tags};
 
 /// How long a resolver may keep the delegation, seconds.
 const TTL_S: i64 = 300;

@@ -16,7 +16,7 @@ use crate::{
     group,
     names::Call,
     object::{Object, State},
-    operation,
+    operation::{self, Followed},
     progress::{Outcome, pending, ready},
     tags,
 };
@@ -129,6 +129,11 @@ pub(crate) async fn delete(
     let Some(group) = group::find_own(call, &call.names.dns_group()).await? else {
         return Ok((Outcome::Gone, Vec::new()));
     };
+    // A zone that is going looks like any other.
+    if let Followed::Running(after) = operation::follow(call.arm, checkpoint).await? {
+        let outcome = operation::waiting(after, POLL_S, "the DNS zone is being deleted");
+        return Ok((operation::keep(outcome, checkpoint), Vec::new()));
+    }
     let mut removed = Vec::new();
     let mut waiting = None;
     for zone in chosen(call, domain).await? {

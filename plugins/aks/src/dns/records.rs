@@ -221,7 +221,9 @@ mod tests {
 
     #[test]
     fn order_and_final_dots_make_no_difference() {
-        let set: Set = Object::read(json!({ "properties": { "TTL": 60, "CNAMERecord": { "cname": "lb.example.net." } } })).expect("readable");
+        let set: Set =
+            Object::read(json!({ "properties": { "TTL": 60, "CNAMERecord": { "cname": "lb.example.net." } } }))
+                .expect("readable");
         let wanted = |ttl| Wanted {
             id: String::new(),
             kind: &api::RECORD_CNAME,

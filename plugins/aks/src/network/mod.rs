@@ -71,7 +71,8 @@ pub(crate) async fn ensure(
     if let Err(outcome) = group::ensure(call, call.names.group(), "network").await? {
         return Ok((outcome, None));
     }
-    let address = part::ensure::<Address>(call, &api::ADDRESS, &call.names.address_id(), &address(call), checkpoint).await?;
+    let address =
+        part::ensure::<Address>(call, &api::ADDRESS, &call.names.address_id(), &address(call), checkpoint).await?;
     let mut identities = Vec::new();
     for role in [CLUSTER_IDENTITY, ACCOUNTS[0], ACCOUNTS[1]] {
         let body = json!({ "location": call.scope.region, "tags": tags::all(call.scope, &format!("{role}-identity")) });

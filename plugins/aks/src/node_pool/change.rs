@@ -67,9 +67,7 @@ fn set(document: &mut Value, spec: &v1::NodePoolSpec, present: &Properties) -> b
     let mut changed = false;
     let (least, most) = bounds(spec);
     let scaled = most > least;
-    if present.enable_auto_scaling != scaled
-        || (scaled && (present.min_count, present.max_count) != (least, most))
-    {
+    if present.enable_auto_scaling != scaled || (scaled && (present.min_count, present.max_count) != (least, most)) {
         document["enableAutoScaling"] = json!(scaled);
         document["minCount"] = if scaled { json!(least) } else { Value::Null };
         document["maxCount"] = if scaled { json!(most) } else { Value::Null };

@@ -30,7 +30,8 @@ async fn list(call: &Call<'_>, role: &str) -> Result<Vec<Pool>> {
     if cluster::find_own(call).await?.is_none() {
         return Ok(Vec::new());
     }
-    let mut pools = call.arm.list::<Properties>(&api::POOL, &format!("{}/agentPools", call.names.cluster_id()), None).await?;
+    let mut pools =
+        call.arm.list::<Properties>(&api::POOL, &format!("{}/agentPools", call.names.cluster_id()), None).await?;
     pools.retain(|pool| is_ours(call, pool));
     if !role.is_empty() {
         let name = names::pool(role)?;

@@ -34,8 +34,8 @@ pub struct Flow {
     pub pause: Duration,
     /// How often each call is made.
     pub repeats: usize,
-    /// Stages that this cloud does not offer.
-    pub skip: Vec<&'static str>,
+    /// Whether every checkpoint is lost.
+    pub forgets: bool,
 }
 
 /// What a create came to.
@@ -70,7 +70,6 @@ pub fn scope(uid: &str) -> v1::Scope {
         account: SUBSCRIPTION.to_owned(),
         generation: 1,
         labels: [("landlord-customer".to_owned(), "acme".to_owned())].into_iter().collect(),
-        ..v1::Scope::default()
     }
 }
 
@@ -110,7 +109,7 @@ fn outcome(progress: &Option<v1::Progress>) -> Outcome {
 }
 
 /// Asks until the answer is there; a checkpoint is handed back as the daemon does.
-pub async fn until<T, F>(what: &str, pause: Duration, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
+pub async fn until<T, F>(what: &str, flow: &Flow, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
 where
     F: Future<Output = Result<(Outcome, T), ProviderError>>,
 {
@@ -121,14 +120,16 @@ where
             Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
             Ok((Outcome::Pending(pending), _)) => {
                 assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");
-                checkpoint = pending.checkpoint;
+                if !flow.forgets {
+                    checkpoint = pending.checkpoint;
+                }
                 pending.detail
             }
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => return Err(error),
         };
         assert!(start.elapsed() < PATIENCE, "{what} takes too long; last heard: {said}");
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(flow.pause).await;
     }
 }
 
@@ -141,12 +142,8 @@ impl Flow {
             pool: pool(),
             pause: Duration::from_millis(15),
             repeats: 1,
-            skip: Vec::new(),
+            forgets: false,
         }
-    }
-
-    fn skips(&self, stage: &str) -> bool {
-        self.skip.contains(&stage)
     }
 
     async fn times<T, F: Future<Output = Result<T, ProviderError>>>(
@@ -161,7 +158,7 @@ impl Flow {
     }
 
     pub async fn network(&self) -> Result<v1::NetworkStatus, ProviderError> {
-        until("network", self.pause, |checkpoint| async move {
+        until("network", self, |checkpoint| async move {
             let request = v1::EnsureNetworkRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: self.parameters.clone(),
@@ -175,7 +172,7 @@ impl Flow {
     }
 
     pub async fn cluster(&self, network: &v1::NetworkStatus) -> Result<v1::ClusterStatus, ProviderError> {
-        until("cluster", self.pause, |checkpoint| async move {
+        until("cluster", self, |checkpoint| async move {
             let request = v1::EnsureClusterRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: self.parameters.clone(),
@@ -191,7 +188,7 @@ impl Flow {
     }
 
     pub async fn node_pool(&self, made: &Made) -> Result<v1::NodePoolStatus, ProviderError> {
-        until("node pool", self.pause, |checkpoint| async move {
+        until("node pool", self, |checkpoint| async move {
             let request = v1::EnsureNodePoolRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: self.parameters.clone(),
@@ -208,7 +205,7 @@ impl Flow {
     }
 
     pub async fn addons(&self, made: &Made) -> Result<(), ProviderError> {
-        until("add-ons", self.pause, |checkpoint| async move {
+        until("add-ons", self, |checkpoint| async move {
             let request = v1::EnsureAddonsRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: self.parameters.clone(),
@@ -223,7 +220,7 @@ impl Flow {
     }
 
     pub async fn zone(&self) -> Result<v1::DnsZoneStatus, ProviderError> {
-        until("zone", self.pause, |checkpoint| async move {
+        until("zone", self, |checkpoint| async move {
             let request = v1::EnsureDnsZoneRequest {
                 scope: Some(self.scope.clone()),
                 spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
@@ -237,7 +234,7 @@ impl Flow {
     }
 
     pub async fn records(&self, zone: &v1::DnsZoneStatus, records: Vec<v1::DnsRecord>) -> Result<(), ProviderError> {
-        until("records", self.pause, |_| {
+        until("records", self, |_| {
             let request = v1::EnsureDnsRecordsRequest {
                 scope: Some(self.scope.clone()),
                 zone: Some(zone.clone()),
@@ -252,7 +249,7 @@ impl Flow {
     }
 
     pub async fn identity(&self, made: &Made) -> Result<(), ProviderError> {
-        until("identity", self.pause, |_| async move {
+        until("identity", self, |_| async move {
             let request = v1::EnsureIdentityRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: self.parameters.clone(),
@@ -271,13 +268,10 @@ impl Flow {
         let network = self.network().await?;
         let cluster = self.cluster(&network).await?;
         let mut made = Made { network, cluster, ..Made::default() };
-        let addons = async { if self.skips("addons") { Ok(()) } else { self.addons(&made).await } };
-        let (pool, addons, zone) = tokio::join!(self.node_pool(&made), addons, self.zone());
+        let (pool, addons, zone) = tokio::join!(self.node_pool(&made), self.addons(&made), self.zone());
         addons?;
         (made.pool, made.zone) = (pool?, zone?);
-        if !self.skips("identity") {
-            self.identity(&made).await?;
-        }
+        self.identity(&made).await?;
         self.records(&made.zone, records(DOMAIN)).await?;
         Ok(made)
     }
@@ -285,7 +279,7 @@ impl Flow {
     pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
         let removed = std::sync::Mutex::new(Vec::new());
         let collected = &removed;
-        until(kind.as_str_name(), self.pause, |checkpoint| async move {
+        until(kind.as_str_name(), self, |checkpoint| async move {
             let request = v1::DeleteRequest {
                 scope: Some(self.scope.clone()),
                 kind: kind.into(),
@@ -316,14 +310,7 @@ impl Flow {
             Kind::Network,
             Kind::DnsZone,
         ] {
-            let skipped = match kind {
-                Kind::Identity => self.skips("identity"),
-                Kind::Addons => self.skips("addons"),
-                _ => false,
-            };
-            if !skipped {
-                removed.extend(self.delete_kind(kind).await?);
-            }
+            removed.extend(self.delete_kind(kind).await?);
         }
         Ok(removed)
     }

@@ -230,7 +230,7 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
         }
         Step::Eks { id, step } => ("eks", eks::lifecycle::step(ctx, id, step)),
         // Another cloud's; `cloud::step` gives it to that cloud.
-        Step::Azure(_) => ("none", "Stale"),
+        Step::Azure(_) | Step::Gcp(_) => ("none", "Stale"),
     }
 }
 

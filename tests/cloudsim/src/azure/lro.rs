@@ -44,8 +44,22 @@ impl Verb {
 pub(crate) fn begin(ctx: &mut Ctx<'_>, service: &str, key: &str, verb: Verb, sim_ms: u64) -> String {
     let id = open(ctx, service, key, verb);
     ctx.begin_work(verb.word(), key, sim_ms);
+    for_parent(ctx, key, verb);
     ctx.after(sim_ms, Step::Azure(AzureStep::Done { operation: id.clone() }));
     id
+}
+
+/// Counts work on a subnet, which has no tags, for the network that it lies in.
+fn for_parent(ctx: &mut Ctx<'_>, key: &str, verb: Verb) {
+    let parent = key.rsplitn(3, '/').last().unwrap_or_default();
+    let Some(tags) = ctx.scope().live(parent).map(|o| o.tags.clone()) else {
+        return;
+    };
+    if let Some(work) = ctx.world.work.get_mut(&(key.to_owned(), verb.word().to_owned()))
+        && work.object.tags.is_empty()
+    {
+        work.object.tags = tags;
+    }
 }
 
 /// Begins an operation that something else ends.

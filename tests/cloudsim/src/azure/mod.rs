@@ -33,8 +33,9 @@ use crate::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     server::Raw,
-    world::{GLOBAL, ScopeKey},
+    world::{GLOBAL, ScopeKey, Work},
 };
+use kind::AzureKind;
 
 /// Whether a request is for Azure: its paths begin as no other cloud's do.
 #[must_use]
@@ -52,7 +53,8 @@ pub fn is_request(raw: &Raw) -> bool {
 /// Whether this identity is that of an Azure cluster.
 #[must_use]
 pub fn is_cluster(id: &str) -> bool {
-    id.to_lowercase().starts_with("/subscriptions/")
+    // The webhook's address may have lost the first of two slashes on its way through an API server's configuration.
+    id.trim_start_matches('/').to_lowercase().starts_with("subscriptions/")
 }
 
 /// Whether an account is a subscription (or, for Entra's calls, a tenant): those are GUIDs.
@@ -65,6 +67,27 @@ pub fn is_subscription(account: &str) -> bool {
 #[must_use]
 pub fn cluster_scope(id: &str) -> Option<ScopeKey> {
     id::subscription_of(id).map(|subscription| ScopeKey::new(&subscription, GLOBAL))
+}
+
+/// Which part of the critical path a piece of work is.
+#[must_use]
+pub fn part_of(work: &Work) -> Option<&'static str> {
+    // What a cluster's controllers make comes after everything that a tenant waits for.
+    if work.object.tags.contains_key("k8s-azure-service") {
+        return None;
+    }
+    let kind = kind::KINDS.iter().find(|k| k.kind.type_name() == work.object.kind)?.kind;
+    match (work.operation.as_str(), kind) {
+        ("create", AzureKind::PublicIpAddress) => Some("address"),
+        ("create", AzureKind::NatGateway) => Some("nat_gateway"),
+        ("create", AzureKind::VirtualNetwork) => Some("network"),
+        ("create", AzureKind::Subnet) => Some("subnet"),
+        ("create", AzureKind::ManagedCluster) => Some("cluster"),
+        ("create", AzureKind::AgentPool) => Some("nodegroup"),
+        ("delete", AzureKind::ManagedCluster) => Some("cluster_delete"),
+        ("delete", AzureKind::AgentPool) => Some("nodegroup_delete"),
+        _ => None,
+    }
 }
 
 /// Answers a call; how much of the request rate is left goes with every answer.

@@ -118,8 +118,13 @@ pub(crate) fn put_body(ctx: &mut Ctx<'_>, object: &mut Object, body: &Value) {
     }
     if let Some(properties) = doc.get_mut("properties").and_then(Value::as_object_mut) {
         properties.remove("provisioningState");
+        if kind_of(object) == Some(AzureKind::AgentPool) {
+            // A pool's tags are among its properties; its machines get them.
+            object.tags = tags_of(properties.get("tags"));
+        }
     }
     if let Some(location) = doc.get("location").and_then(Value::as_str).map(normal) {
+        object.set("location", location.clone());
         doc.insert("location".to_owned(), location.into());
     }
     object.set("doc", Value::Object(doc));

@@ -33,7 +33,8 @@ fn identify(world: &mut World, id: &str, token: &str) -> Result<String, String> 
     let now = world.clock.now();
     let cluster = {
         let mut ctx = Ctx::new(world, scope.clone(), now);
-        ctx.scope().live(&id.to_lowercase()).cloned().ok_or("no such cluster")?
+        let key = format!("/{}", id.trim_start_matches('/').to_lowercase());
+        ctx.scope().live(&key).cloned().ok_or("no such cluster")?
     };
     if let Some(audience) = &who.audience {
         if audience != AKS_SERVER_APP {

@@ -28,6 +28,7 @@ pub enum AzureStep {
 
 /// Applies one step; gives service and action for the journal.
 pub fn apply(ctx: &mut Ctx<'_>, step: &AzureStep) -> (&'static str, &'static str) {
+    ctx.domain = "azure.com";
     let (AzureStep::Done { operation: id } | AzureStep::GroupTick { operation: id, .. }) = step;
     let Some(operation) = ctx.world.azure.operations.get(id).cloned().filter(|o| o.status == Status::InProgress) else {
         return ("resources", "Stale");
@@ -59,6 +60,11 @@ pub fn apply(ctx: &mut Ctx<'_>, step: &AzureStep) -> (&'static str, &'static str
 pub(crate) fn fail(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, failure: Failure) {
     ctx.remark(format!("{}: {}", failure.code, failure.message));
     ctx.change(&object.id, |o| "Failed".clone_into(&mut o.state));
+    match resource::kind_of(object) {
+        Some(AzureKind::ManagedCluster) => aks::lifecycle::cluster_failed(ctx, object),
+        Some(AzureKind::AgentPool) => aks::lifecycle::pool_failed(ctx, object),
+        _ => {}
+    }
     lro::end(ctx, &operation.id, Some(failure));
 }
 

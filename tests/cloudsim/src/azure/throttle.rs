@@ -125,9 +125,13 @@ fn remaining(call: &Call, levels: &[f64]) -> wire::Headers {
 /// `Retry-After` in real whole seconds, and where time is compressed also in milliseconds, which no whole second can say.
 #[must_use]
 pub(crate) fn retry_after(ctx: &Ctx<'_>, sim_s: f64) -> wire::Headers {
-    let real_s = sim_s * ctx.world.clock.scale();
+    waits(sim_s, ctx.world.clock.scale())
+}
+
+fn waits(sim_s: f64, scale: f64) -> wire::Headers {
+    let real_s = sim_s * scale;
     let mut headers = vec![("retry-after", format!("{:.0}", real_s.ceil().max(1.0)))];
-    if ctx.world.clock.scale() < 1.0 {
+    if scale < 1.0 {
         headers.push(("x-ms-retry-after-ms", format!("{:.0}", (real_s * 1_000.0).ceil().max(1.0))));
     }
     headers
@@ -154,8 +158,7 @@ fn of_provider(call: &Call) -> ApiError {
 
 /// How a throttle rule refuses a call: as Resource Manager does.
 #[must_use]
-pub fn throttled(call: &Call) -> ApiError {
+pub fn throttled(call: &Call, scale: f64) -> ApiError {
     // A rule knows no bucket; a second is the shortest wait that the header can say.
-    let headers = vec![("retry-after", "1".to_owned())];
-    wire::error_with_headers(refusal(call, 250.0, 1.0), headers)
+    wire::error_with_headers(refusal(call, 250.0, 1.0), waits(1.0, scale))
 }

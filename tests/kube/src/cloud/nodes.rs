@@ -52,7 +52,7 @@ pub struct NodeSpec {
     pub pods_max: u32,
 }
 
-/// Lets machines join. They are Ready a moment later. What is there already is left as it is.
+/// Lets machines join. They are Ready a moment later. What is there already gets the labels and taints given here.
 ///
 /// # Errors
 /// The API server's.
@@ -65,11 +65,31 @@ pub async fn add_nodes(client: &Client, nodes: &[NodeSpec]) -> Result<()> {
             Err(error) => Err(error),
         };
         match made {
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => align(&api, spec).await?,
             other => other.map_err(Error::kubernetes(format!("adding the node {}", spec.name)))?,
         }
     }
     Ok(())
+}
+
+/// Brings labels and taints of a node that is there in line; taints of Kubernetes' own stay.
+async fn align(api: &Api<Node>, spec: &NodeSpec) -> Result<()> {
+    let doing = || Error::kubernetes(format!("changing the node {}", spec.name));
+    let present = api.get(&spec.name).await.map_err(doing())?;
+    let wanted = body(spec);
+    let mut labels = wanted["metadata"]["labels"].clone();
+    for key in present.metadata.labels.unwrap_or_default().keys() {
+        if labels.get(key).is_none() {
+            // In a merge patch null removes.
+            labels[key] = serde_json::Value::Null;
+        }
+    }
+    let mut taints = wanted["spec"]["taints"].as_array().cloned().unwrap_or_default();
+    let own = present.spec.and_then(|s| s.taints).unwrap_or_default();
+    taints.extend(own.iter().filter(|t| t.key.starts_with("node.kubernetes.io/")).map(|t| json!(t)));
+    let patch = Patch::Merge(json!({ "metadata": { "labels": labels }, "spec": { "taints": taints } }));
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    api.patch(&spec.name, &parameters, &patch).await.map(drop).map_err(doing())
 }
 
 /// Lets machines leave: no new pods, the pods that are there end at once, and the node goes. What is gone already is no error.

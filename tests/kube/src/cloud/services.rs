@@ -51,16 +51,18 @@ async fn treat(context: &Context, service: &Service) -> Result<Waiting, kube::Er
 }
 
 async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::Error> {
-    let hostname = match context.backend.ensure_load_balancer(&request(service)).await {
-        Ok(Some(hostname)) => hostname,
+    let address = match context.backend.ensure_load_balancer(&request(service)).await {
+        Ok(Some(address)) => address,
         Ok(None) => return Ok(true),
         Err(problem) => {
             event::warn(&context.client, service, "SyncLoadBalancerFailed", &problem).await;
             return Ok(true);
         }
     };
-    if shown_hostname(service) != Some(hostname.as_str()) {
-        set_ingress(context, service, &json!([{ "hostname": hostname }])).await?;
+    if shown_address(service) != Some(address.as_str()) {
+        // Some clouds give a load balancer a name, others an address: the API server takes each in its own field.
+        let field = if address.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "hostname" };
+        set_ingress(context, service, &json!([{ field: address }])).await?;
     }
     Ok(false)
 }
@@ -74,7 +76,7 @@ async fn delete(context: &Context, service: &Service) -> Result<Waiting, kube::E
             return Ok(true);
         }
     }
-    if service.metadata.deletion_timestamp.is_none() && shown_hostname(service).is_some() {
+    if service.metadata.deletion_timestamp.is_none() && shown_address(service).is_some() {
         // The Service stays, with another type.
         set_ingress(context, service, &json!(null)).await?;
         return Ok(true);
@@ -103,9 +105,9 @@ fn request(service: &Service) -> LoadBalancerRequest {
     }
 }
 
-fn shown_hostname(service: &Service) -> Option<&str> {
-    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?;
-    ingress.first()?.hostname.as_deref()
+fn shown_address(service: &Service) -> Option<&str> {
+    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
+    ingress.hostname.as_deref().or(ingress.ip.as_deref())
 }
 
 async fn set_ingress(context: &Context, service: &Service, ingress: &serde_json::Value) -> Result<(), kube::Error> {

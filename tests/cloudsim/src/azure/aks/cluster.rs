@@ -106,7 +106,7 @@ fn check_new(ctx: &mut Ctx<'_>, call: &Call, target: &Target, profiles: &[Value]
         let message = format!(
             "Operation results in exceeding quota limits of resource type 'managedclusters'. Maximum allowed: {limit}, Current in use: {present}, Additional requested: 1."
         );
-        return Err(refuse("QuotaExceeded", message));
+        return Err(refuse("ManagedClusterCountExceedsQuotaLimit", message));
     }
     // This machine's memory: <https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/error-codes/akscapacityheavyusage-error>.
     if ctx.world.kubernetes_capacity.is_some_and(|most| ctx.world.clusters() >= most as u64) {
@@ -194,6 +194,8 @@ fn update(ctx: &mut Ctx<'_>, call: &Call, cluster: Object, profiles: &[Value]) -
     let mut next = cluster.clone();
     resource::put_body(ctx, &mut next, &body);
     "Updating".clone_into(&mut next.state);
+    next.set("time_is_over", false);
+    restart(ctx, &mut next);
     ctx.change(&cluster.id, |o| *o = next.clone());
     for profile in profiles {
         pool::from_cluster(ctx, &next, profile);
@@ -202,6 +204,20 @@ fn update(ctx: &mut Ctx<'_>, call: &Call, cluster: Object, profiles: &[Value]) -
     let sim_ms = ctx.draw(durations::CLUSTER_UPDATE, &format!("{}{}", cluster.id, next.text("etag")));
     let operation = lro::begin(ctx, "containerservice", &cluster.id, Verb::Update, sim_ms);
     answer(ctx, call, 200, &operation, &next)
+}
+
+/// Starts the control plane of a cluster whose first start failed.
+fn restart(ctx: &mut Ctx<'_>, cluster: &mut Object) {
+    if cluster.props.remove("control_plane_failed").is_none() {
+        return;
+    }
+    let spec = ClusterSpec {
+        arn: cluster.id.clone(),
+        name: cluster.name.clone().unwrap_or_default(),
+        version: super::version_of(cluster),
+        folder: cluster.text("folder").to_owned(),
+    };
+    ctx.world.outbox.push(RuntimeCommand::Start(spec));
 }
 
 /// Replaces tags.

@@ -20,7 +20,8 @@ const NO_CA: &str = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
 
 /// The time of a cluster's creation or change is over.
 pub(crate) fn cluster_due(ctx: &mut Ctx<'_>, operation: &Operation, cluster: &Object) {
-    if operation.verb == Verb::Update {
+    // A change of a cluster whose creation failed goes on with the creation.
+    if operation.verb == Verb::Update && !cluster.text("endpoint").is_empty() {
         finish(ctx, cluster, &operation.id);
         return;
     }
@@ -45,9 +46,11 @@ pub fn control_plane_started(ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem
 
 /// The control plane cannot be run.
 pub fn control_plane_failed(ctx: &mut Ctx<'_>, id: &str, reason: &str) {
-    let Some(cluster) = ctx.scope().live(id).filter(|o| o.state == "Creating").cloned() else {
+    let starting = |o: &&Object| matches!(o.state.as_str(), "Creating" | "Updating");
+    let Some(cluster) = ctx.scope().live(id).filter(starting).cloned() else {
         return;
     };
+    ctx.adjust(id, |o| o.set("control_plane_failed", true));
     let operation = ctx.world.azure.operations.get(cluster.text("operation")).cloned();
     if let Some(operation) = operation {
         let failure = Failure { code: "InternalOperationError".to_owned(), message: reason.to_owned(), status: 500 };
@@ -60,7 +63,7 @@ fn activate(ctx: &mut Ctx<'_>, id: &str) {
         return;
     };
     let over = cluster.props.get("time_is_over").and_then(Value::as_bool).unwrap_or(false);
-    if cluster.state == "Creating" && over && !cluster.text("endpoint").is_empty() {
+    if matches!(cluster.state.as_str(), "Creating" | "Updating") && over && !cluster.text("endpoint").is_empty() {
         let operation = cluster.text("operation").to_owned();
         finish(ctx, &cluster, &operation);
     }
@@ -76,6 +79,28 @@ fn finish(ctx: &mut Ctx<'_>, cluster: &Object, operation: &str) {
         }
     }
     lro::end(ctx, operation, None);
+}
+
+/// With a cluster, what it was changing fails.
+pub(crate) fn cluster_failed(ctx: &mut Ctx<'_>, cluster: &Object) {
+    for pool in resource::children_of(ctx, cluster, AzureKind::AgentPool) {
+        if pool.state != "Succeeded" {
+            ctx.adjust(&pool.id, |o| "Failed".clone_into(&mut o.state));
+            pool_failed(ctx, &pool);
+        }
+    }
+}
+
+/// With a pool, its scale set fails.
+pub(crate) fn pool_failed(ctx: &mut Ctx<'_>, pool: &Object) {
+    if let Some(cluster) = parent(ctx, pool) {
+        let set = nodes::scale_set_id(&cluster, pool).to_lowercase();
+        ctx.adjust(&set, |o| {
+            if o.state == "Creating" {
+                "Failed".clone_into(&mut o.state);
+            }
+        });
+    }
 }
 
 /// A cluster goes, with its node resource group and all that is in it.

@@ -127,6 +127,7 @@ pub(super) fn make_scale_set(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object)
     };
     let subnets: Vec<Value> = subnet.iter().map(|s| json!({ "id": s })).collect();
     let mut tags = cluster.tags.clone();
+    tags.extend(pool.tags.clone());
     tags.insert("aks-managed-poolName".to_owned(), pool.name.clone().unwrap_or_default());
     let body = json!({ "location": resource::location(cluster), "tags": tags,
         "sku": { "name": resource::doc_text(pool, "/properties/vmSize"), "tier": "Standard",

@@ -56,8 +56,8 @@ pub(super) fn settle(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
         next += 1;
     }
     let stopped = machines.split_off(wanted.min(machines.len()));
-    let started: Vec<u64> = machines.iter().filter(|n| !running.contains(n)).copied().collect();
     let capacity = machines.len();
+    let present = machines.clone();
     ctx.change(&set.id, |o| {
         "Succeeded".clone_into(&mut o.state);
         o.set("machines", machines);
@@ -67,7 +67,8 @@ pub(super) fn settle(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
         return;
     }
     let set_name = set.name.clone().unwrap_or_default();
-    let nodes: Vec<NodeSpec> = started.iter().map(|n| node(cluster, pool, &set, *n)).collect();
+    // Those that are there already get the labels and taints that the pool has now.
+    let nodes: Vec<NodeSpec> = present.iter().map(|n| node(cluster, pool, &set, *n)).collect();
     if !nodes.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster.id.clone(), nodes });
     }

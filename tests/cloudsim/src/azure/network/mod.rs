@@ -139,7 +139,6 @@ fn check_quota(ctx: &mut Ctx<'_>, kind: AzureKind) -> Result<()> {
     let (quota, code, what) = match kind {
         AzureKind::VirtualNetwork => ("virtual-networks", "VnetCountLimitReached", "virtual networks"),
         AzureKind::PublicIpAddress => ("public-ip-addresses", "PublicIPCountLimitReached", "public IP addresses"),
-        AzureKind::NatGateway => ("nat-gateways", "NatGatewayCountLimitReached", "NAT gateways"),
         _ => return Ok(()),
     };
     let present = ctx.scope().count(Kind::Azure(kind));

@@ -1,0 +1,146 @@
+//! What the plugin is and can do, as constants with their sources.
+
+use landlord_provider_api::v1;
+
+use crate::{config::Config, parameters::Parameters};
+
+const COMPUTE: &str = "1,500 requests a minute a project in each group of methods, refilled on the minute; a burst of a third leaves room for other users. https://cloud.google.com/compute/api-quota (2026-11)";
+const CONTAINER: &str = "3,000 requests a minute a project, reads and changes together; divided here five to one. https://cloud.google.com/kubernetes-engine/quotas (2026-11)";
+const DNS: &str = "assumption, below the project's default as the console shows it: Cloud DNS publishes no rates (https://cloud.google.com/dns/quotas, 2026-11)";
+const AUTH: &str = "assumption: tokens are kept for an hour, so hardly any are asked for (https://cloud.google.com/iam/quotas, 2026-11)";
+
+/// Name, calls per second, burst, source.
+const BUCKETS: &[(&str, f64, f64, &str)] = &[
+    ("compute/read", 25.0, 500.0, COMPUTE),
+    ("compute/list", 25.0, 500.0, COMPUTE),
+    ("compute/mutate", 25.0, 500.0, COMPUTE),
+    ("container/read", 40.0, 400.0, CONTAINER),
+    ("container/mutate", 8.0, 80.0, CONTAINER),
+    ("dns/all", 10.0, 100.0, DNS),
+    ("auth/all", 10.0, 50.0, AUTH),
+];
+
+/// Method, bucket, calls that one call typically makes.
+const COSTS: &[(&str, &str, f64)] = &[
+    ("EnsureNetwork", "compute/read", 4.0),
+    ("EnsureNetwork", "compute/mutate", 0.6),
+    ("EnsureCluster", "container/read", 1.5),
+    ("EnsureCluster", "container/mutate", 0.1),
+    ("EnsureAddons", "container/read", 1.0),
+    ("EnsureNodePool", "container/read", 1.0),
+    ("EnsureNodePool", "container/mutate", 0.1),
+    ("EnsureDnsZone", "dns/all", 2.0),
+    ("EnsureDnsRecords", "dns/all", 3.0),
+    ("EnsureIdentity", "dns/all", 3.0),
+    ("Observe", "container/read", 1.0),
+    ("Observe", "compute/read", 1.0),
+    ("DeleteNetwork", "compute/read", 4.0),
+    ("DeleteNetwork", "compute/mutate", 0.6),
+    ("DeleteCluster", "container/read", 1.0),
+    ("DeleteCluster", "container/mutate", 0.1),
+    ("DeleteAddons", "container/read", 0.1),
+    ("DeleteNodePool", "container/read", 2.0),
+    ("DeleteNodePool", "container/mutate", 0.1),
+    ("DeleteDnsZone", "dns/all", 4.0),
+    ("DeleteDnsRecords", "dns/all", 3.0),
+    ("DeleteIdentity", "dns/all", 3.0),
+    ("DeleteLeftovers", "compute/list", 12.0),
+    ("DeleteLeftovers", "compute/mutate", 2.0),
+    ("ListOwned", "container/read", 1.0),
+    ("ListOwned", "compute/list", 15.0),
+    ("ListOwned", "dns/all", 2.0),
+];
+
+/// Method, typical, slow (seconds). A regional cluster with its pool takes 3.5 to 9.5 minutes with
+/// a long tail; that figure and the others are from experience, 2026-11. Google promises no times:
+/// its service level (<https://cloud.google.com/kubernetes-engine/sla>) is about clusters that are up.
+const DURATIONS: &[(&str, i64, i64)] = &[
+    ("EnsureNetwork", 45, 150),
+    ("EnsureCluster", 360, 720),
+    ("EnsureAddons", 2, 30),
+    ("EnsureNodePool", 10, 300),
+    ("EnsureDnsZone", 3, 30),
+    ("EnsureDnsRecords", 2, 60),
+    ("EnsureIdentity", 3, 30),
+    ("DeleteNetwork", 70, 240),
+    ("DeleteCluster", 240, 600),
+    ("DeleteAddons", 1, 10),
+    ("DeleteNodePool", 150, 480),
+    ("DeleteDnsZone", 3, 30),
+    ("DeleteDnsRecords", 2, 30),
+    ("DeleteIdentity", 3, 30),
+    ("DeleteLeftovers", 40, 300),
+];
+
+/// The description.
+pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let capabilities = [
+        "networks",
+        "clusters",
+        "node-pools",
+        "dns",
+        "identity",
+        "secrets-encryption",
+        "network-policy",
+        "workload-identity",
+        "delegation",
+        "leftovers",
+    ];
+    v1::DescribeResponse {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        capabilities: capabilities.map(str::to_owned).to_vec(),
+        config_schema: Config::schema().to_string(),
+        parameters_schema: Parameters::schema().to_string(),
+        expected_durations: DURATIONS
+            .iter()
+            .map(|(method, typical, slow)| v1::ExpectedDuration {
+                method: (*method).to_owned(),
+                typical: seconds(*typical),
+                slow: seconds(*slow),
+            })
+            .collect(),
+        rate_buckets: BUCKETS
+            .iter()
+            .map(|(name, rate, burst, source)| v1::RateBucket {
+                name: (*name).to_owned(),
+                rate_per_second: *rate,
+                burst: *burst,
+                source: (*source).to_owned(),
+            })
+            .collect(),
+        method_costs: COSTS
+            .iter()
+            .map(|(method, bucket, cost)| v1::MethodCost {
+                method: (*method).to_owned(),
+                bucket: (*bucket).to_owned(),
+                cost: *cost,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUCKETS, COSTS, DURATIONS, describe};
+    use crate::action;
+
+    #[test]
+    fn every_cost_and_every_action_has_a_bucket() {
+        let known = |name: &str| BUCKETS.iter().any(|b| b.0 == name);
+        assert!(COSTS.iter().all(|c| known(c.1)));
+        let unknown: Vec<_> = action::ALL.iter().filter(|a| !known(a.bucket())).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+        assert!(DURATIONS.iter().all(|d| COSTS.iter().any(|c| c.0 == d.0) && d.1 < d.2));
+    }
+
+    #[test]
+    fn schemas_are_json_and_refuse_unknown_keys() {
+        let description = describe("gke", "0.0.0");
+        for schema in [&description.config_schema, &description.parameters_schema] {
+            let value: serde_json::Value = serde_json::from_str(schema).expect("JSON");
+            assert_eq!(value["additionalProperties"], false);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! From an answer of Google Cloud to the contract's typed error. The table says what a code means;
+//! this module reads codes out of the SDK's errors, our own REST answers and failed operations,
+//! and keeps messages free of what their source already says.
+
+use std::time::Duration;
+
+use landlord_provider_api::{ErrorKind, ProviderError};
+use serde_json::Value;
+
+use crate::{action::Action, error_table, token};
+
+/// A call that failed, before it is decided what that means for the daemon.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The service answered with an error, or did not answer.
+    #[error("{0}")]
+    Service(Box<ServiceError>),
+    /// Already in the contract's words.
+    #[error(transparent)]
+    Stated(#[from] ProviderError),
+}
+
+/// Result of everything inside the plugin.
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// What a service said.
+#[derive(Debug, thiserror::Error)]
+#[error("{} {} of {subject} failed: {message}", action.service, action.name)]
+pub(crate) struct ServiceError {
+    /// Which call.
+    pub(crate) action: Action,
+    /// Of what.
+    pub(crate) subject: String,
+    /// The service's codes, the most telling first: reasons, then the canonical code.
+    pub(crate) codes: Vec<String>,
+    /// The service's words.
+    pub(crate) message: String,
+    /// HTTP status; 0 when there was no answer.
+    pub(crate) status: u16,
+    /// Retry-After, or the answer's own RetryInfo.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Turns an SDK error into ours: `.map_err(failed(action::CREATE_CLUSTER, name))`.
+pub(crate) fn failed(
+    action: Action,
+    subject: impl Into<String>,
+) -> impl FnOnce(google_cloud_gax::error::Error) -> Error {
+    let subject = subject.into();
+    move |error| {
+        if let Some(stated) = token::stated_in(&error) {
+            return stated;
+        }
+        let status = error.http_status_code().unwrap_or(0);
+        let header = error.http_headers().and_then(|h| h.get("retry-after")).and_then(|v| v.to_str().ok());
+        let mut answer = Answer { retry_after: header.and_then(parse_retry_after), ..Answer::default() };
+        if let Some(said) = error.status() {
+            answer.message.clone_from(&said.message);
+            for detail in &said.details {
+                answer.read_detail(&serde_json::to_value(detail).unwrap_or_default());
+            }
+            if said.code != google_cloud_gax::error::rpc::Code::Unknown {
+                answer.codes.push(said.code.name().to_owned());
+            }
+        } else if let Some(payload) = error.http_payload() {
+            answer.read_body(payload);
+        }
+        if answer.message.is_empty() {
+            answer.message = chain(&error);
+        }
+        answer.into_error(action, subject, status)
+    }
+}
+
+/// What an answer tells.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) codes: Vec<String>,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// Reads `{"error": {…}}` as all Google APIs send it, or OAuth's `{"error": "…"}`.
+    pub(crate) fn read_body(&mut self, body: &[u8]) {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error = &body["error"];
+        if let Some(code) = error.as_str() {
+            self.codes.push(code.to_owned());
+            self.message = body["error_description"].as_str().unwrap_or(code).to_owned();
+            return;
+        }
+        for detail in ["details", "errors"].iter().flat_map(|k| error[k].as_array()).flatten() {
+            self.read_detail(detail);
+        }
+        if let Some(status) = error["status"].as_str() {
+            self.codes.push(status.to_owned());
+        }
+        if let Some(message) = error["message"].as_str() {
+            message.clone_into(&mut self.message);
+        }
+    }
+
+    fn read_detail(&mut self, detail: &Value) {
+        let reason = detail["reason"].as_str().filter(|r| !r.is_empty());
+        // Compute Engine sends "forbidden" beside reasons that tell more.
+        match reason {
+            Some("forbidden") | None => {}
+            Some(reason) => self.codes.push(reason.to_owned()),
+        }
+        if let Some(delay) = detail["retryDelay"].as_str().and_then(|d| d.strip_suffix('s')?.parse().ok()) {
+            self.retry_after = Duration::try_from_secs_f64(delay).ok();
+        }
+    }
+
+    pub(crate) fn into_error(self, action: Action, subject: String, status: u16) -> Error {
+        let Self { codes, message, retry_after } = self;
+        Error::Service(Box::new(ServiceError { action, subject, codes, message, status, retry_after }))
+    }
+}
+
+/// Retry-After in seconds; Google sends no dates.
+pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// An error and its causes, each said once.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        let cause = e.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = e.source();
+    }
+    text
+}
+
+impl ServiceError {
+    fn has(&self, codes: &[&str]) -> bool {
+        self.codes.iter().any(|c| codes.contains(&c.as_str()))
+    }
+}
+
+impl Error {
+    /// Whether the object does not exist.
+    pub(crate) fn is_absent(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        // An endpoint that does not know the call answers 404 as well, but without Google's words.
+        (e.status == 404 && !e.codes.is_empty()) || e.has(&["NOT_FOUND", "notFound", "RESOURCE_NOT_FOUND"])
+    }
+
+    /// Whether the object exists already.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        e.has(&["ALREADY_EXISTS", "alreadyExists", "RESOURCE_ALREADY_EXISTS"])
+    }
+
+    /// Whether something still uses the object or works on it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Service(e) = self else { return false };
+        e.has(&[
+            "resourceInUseByAnotherResource",
+            "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+            "resourceNotReady",
+            "RESOURCE_NOT_READY",
+            "resourceIsBeingUsed",
+            "operationInProgress",
+            "containerNotEmpty",
+            "CLUSTER_ALREADY_HAS_OPERATION",
+        ]) || (e.has(&["FAILED_PRECONDITION", "ABORTED"]) && e.message.contains("operation"))
+    }
+}
+
+/// `Ok(None)` for what does not exist.
+pub(crate) trait Absent<T> {
+    /// `Ok(None)` for what does not exist.
+    fn or_absent(self) -> Result<Option<T>>;
+}
+
+impl<T> Absent<T> for Result<T> {
+    fn or_absent(self) -> Result<Option<T>> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<Error> for ProviderError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Stated(stated) => stated,
+            Error::Service(error) => state(&error),
+        }
+    }
+}
+
+fn state(error: &ServiceError) -> ProviderError {
+    let service = error.action.service;
+    let found = error.codes.iter().find_map(|code| Some((code, error_table::look_up(service, code)?)));
+    let (code, (mut kind, remedy)) = match found {
+        Some((code, row)) => (code.clone(), row),
+        None if error.codes.is_empty() && matches!(error.status, 404 | 405) => (
+            String::new(),
+            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call"),
+        ),
+        None => (error.codes.first().cloned().unwrap_or_default(), (by_status(error.status), "")),
+    };
+    let mut remedy = remedy.to_owned();
+    // GKE and Compute Engine answer a lack of quota with the codes of a lack of permission or
+    // patience; only the words tell.
+    if kind != ErrorKind::Quota && is_about_quota(&error.message) {
+        kind = ErrorKind::Quota;
+    }
+    if kind == ErrorKind::Quota {
+        remedy = quota_remedy(&error.message);
+    }
+    // A cluster takes one change at a time: "incompatible operation".
+    if kind == ErrorKind::Invalid && error.message.contains("incompatible operation") {
+        kind = ErrorKind::Conflict;
+    }
+    if kind == ErrorKind::Auth
+        && let Some(permission) = missing_permission(&error.message)
+    {
+        remedy = format!(
+            "grant {permission} to landlord's identity in the project (custom role, see iam-role.yaml), then retry"
+        );
+    }
+    let mut stated = ProviderError::new(kind, error.to_string()).with_code(code).with_remedy(remedy);
+    stated.retry_after = error.retry_after;
+    if kind == ErrorKind::Throttled {
+        stated = stated.with_bucket(error.action.bucket());
+    }
+    stated
+}
+
+/// `Insufficient regional quota to satisfy request: resource "CPUS": …`, `Quota 'NETWORKS'
+/// exceeded. Limit: 5.0 globally.`; not `Quota exceeded for quota metric 'Queries' and limit
+/// 'Queries per minute'`, which is a rate.
+fn is_about_quota(message: &str) -> bool {
+    let lower = message.to_ascii_lowercase();
+    let lacks = lower.contains("insufficient regional quota")
+        || lower.contains("insufficient project quota")
+        || (lower.contains("quota '") && lower.contains("exceeded"));
+    lacks && !lower.contains("per minute")
+}
+
+/// The quota's name in a message, as the console lists it.
+fn quota_name(message: &str) -> Option<&str> {
+    let after = |mark: &str, end: char| message.split(mark).nth(1).and_then(|rest| rest.split(end).next());
+    after("Quota '", '\'').or_else(|| after("resource \"", '"')).or_else(|| after("quota metric '", '\''))
+}
+
+fn quota_remedy(message: &str) -> String {
+    match quota_name(message) {
+        Some(name) => format!(
+            "ask for a higher quota {name} at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry"
+        ),
+        None => "ask for a higher quota (the message says of what) at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry".to_owned(),
+    }
+}
+
+/// The permission in `Required 'compute.networks.create' permission for …` (Compute Engine) or
+/// `Required "container.clusters.create" permission(s) for …` (GKE).
+fn missing_permission(message: &str) -> Option<&str> {
+    let rest = message.split("Required ").nth(1)?;
+    let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let name = rest.split(quote).nth(1)?;
+    name.contains('.').then_some(name)
+}
+
+/// What an undocumented code means, by its HTTP status.
+pub(crate) fn by_status(status: u16) -> ErrorKind {
+    match status {
+        0 | 408 | 500..=599 => ErrorKind::Transient,
+        401 | 403 => ErrorKind::Auth,
+        429 => ErrorKind::Throttled,
+        404 | 409 | 412 => ErrorKind::Conflict,
+        400..=499 => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    }
+}
+
+/// INVALID, for what the caller asked.
+pub(crate) fn invalid(message: impl Into<String>) -> Error {
+    ProviderError::new(ErrorKind::Invalid, message).into()
+}
+
+/// INVALID with a remedy, if `error` says that what was chosen does not exist.
+pub(crate) fn not_chosen_well(error: Error, what: &str, remedy: &str) -> Error {
+    if !error.is_absent() {
+        return error;
+    }
+    ProviderError::new(ErrorKind::Invalid, format!("{what}: {error}")).with_remedy(remedy).into()
+}
+
+/// INTERNAL, for an answer that lacks what its documentation promises.
+pub(crate) fn incomplete(action: Action, what: &str) -> Error {
+    let message = format!("the answer to {} {} lacks {what}", action.service, action.name);
+    ProviderError::new(ErrorKind::Internal, message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Error, by_status};
+    use crate::action::{self, Action};
+    use landlord_provider_api::{ErrorKind, ProviderError};
+    use std::time::Duration;
+
+    fn stated(action: Action, status: u16, body: &str) -> ProviderError {
+        let mut answer = Answer::default();
+        answer.read_body(body.as_bytes());
+        answer.into_error(action, "x".to_owned(), status).into()
+    }
+
+    #[test]
+    fn throttling_comes_in_two_forms_and_names_its_bucket() {
+        let old = r#"{"error":{"code":403,"message":"Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'compute.googleapis.com'","errors":[{"domain":"usageLimits","reason":"rateLimitExceeded"}]}}"#;
+        let error = stated(action::GET_NETWORK, 403, old);
+        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "compute/read"), "{error}");
+        let new = r#"{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED"},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"30s"}]}}"#;
+        let error = stated(action::CREATE_CLUSTER, 429, new);
+        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "container/mutate"), "{error}");
+        assert_eq!(error.retry_after, Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_quota_is_named_whatever_its_code() {
+        let compute = r#"{"error":{"code":403,"message":"Quota 'NETWORKS' exceeded.  Limit: 5.0 globally.","errors":[{"reason":"quotaExceeded"}]}}"#;
+        let gke = r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"Insufficient regional quota to satisfy request: resource \"CPUS\": request requires '12.0' and is short '4.0'."}}"#;
+        for (action, body, name) in
+            [(action::INSERT_NETWORK, compute, "NETWORKS"), (action::CREATE_CLUSTER, gke, "CPUS")]
+        {
+            let error = stated(action, 403, body);
+            assert_eq!(error.kind, ErrorKind::Quota, "{error}");
+            assert!(error.remedy.contains(&format!("quota {name} ")), "{}", error.remedy);
+        }
+    }
+
+    #[test]
+    fn the_missing_permission_is_named() {
+        let compute = r#"{"error":{"code":403,"message":"Required 'compute.networks.create' permission for 'projects/p/global/networks/n'","errors":[{"reason":"forbidden"}]}}"#;
+        let gke = r#"{"error":{"code":403,"status":"PERMISSION_DENIED","message":"Required \"container.clusters.create\" permission(s) for \"projects/p\"."}}"#;
+        for (action, body, name) in [
+            (action::INSERT_NETWORK, compute, "compute.networks.create"),
+            (action::CREATE_CLUSTER, gke, "container.clusters.create"),
+        ] {
+            let error = stated(action, 403, body);
+            assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+            assert!(error.remedy.contains(name), "{}", error.remedy);
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_works_on_something_else_is_a_conflict() {
+        for (status, code) in [(400, "FAILED_PRECONDITION"), (400, "INVALID_ARGUMENT"), (409, "ABORTED")] {
+            let body = format!(
+                r#"{{"error":{{"code":{status},"status":"{code}","message":"Cluster is running incompatible operation operation-1."}}}}"#
+            );
+            assert_eq!(stated(action::UPDATE_CLUSTER, status, &body).kind, ErrorKind::Conflict, "{code}");
+        }
+    }
+
+    #[test]
+    fn unknown_codes_follow_the_status() {
+        let cases = [
+            (500, ErrorKind::Transient),
+            (429, ErrorKind::Throttled),
+            (403, ErrorKind::Auth),
+            (409, ErrorKind::Conflict),
+            (0, ErrorKind::Transient),
+            (418, ErrorKind::Invalid),
+            (302, ErrorKind::Internal),
+        ];
+        for (status, kind) in cases {
+            assert_eq!(by_status(status), kind, "{status}");
+            let body = r#"{"error":{"message":"m","errors":[{"reason":"novelty"}]}}"#;
+            assert_eq!(stated(action::GET_NETWORK, status, body).kind, kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn absent_needs_googles_own_words() {
+        let error = |body: &str| {
+            let mut answer = Answer::default();
+            answer.read_body(body.as_bytes());
+            answer.into_error(action::GET_NETWORK, "x".to_owned(), 404)
+        };
+        assert!(error(r#"{"error":{"code":404,"message":"m","errors":[{"reason":"notFound"}]}}"#).is_absent());
+        let stranger = error("<html>not here</html>");
+        assert!(!stranger.is_absent());
+        assert_eq!(ProviderError::from(stranger).kind, ErrorKind::Internal);
+        assert!(matches!(error("{}"), Error::Service(_)));
+    }
+
+    #[test]
+    fn an_oauth_refusal_is_an_auth_error() {
+        let error =
+            stated(action::TOKEN, 400, r#"{"error":"invalid_grant","error_description":"Invalid JWT Signature."}"#);
+        assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Auth, "invalid_grant"), "{error}");
+    }
+}

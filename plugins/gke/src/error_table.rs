@@ -1,0 +1,222 @@
+//! What each documented error of Google Cloud means for landlord: kind, and with it the retry
+//! rule, and the remedy. One row a code; a snapshot test shows every change of the table.
+//!
+//! Sources: the canonical codes (<https://cloud.google.com/apis/design/errors>), Compute Engine's
+//! reasons and operation errors
+//! (<https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-using-apis>,
+//! <https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-resource-availability>),
+//! GKE's conditions (`StatusCondition.Code` of the API) and Cloud DNS's reasons
+//! (<https://cloud.google.com/dns/docs/troubleshooting>), read 2026-11.
+
+use landlord_provider_api::ErrorKind::{self, *};
+
+/// Service (`*`: every one), code, kind, remedy.
+pub(crate) type Row = (&'static str, &'static str, ErrorKind, &'static str);
+
+/// The table. A row of the service comes before one of `*`.
+pub(crate) const TABLE: &[Row] = &[
+    // Compute Engine: reasons of answers.
+    ("compute", "notFound", Conflict, ""),
+    ("compute", "alreadyExists", Conflict, ""),
+    ("compute", "conflict", Conflict, ""),
+    ("compute", "resourceInUseByAnotherResource", Conflict, ""),
+    ("compute", "resourceNotReady", Conflict, ""),
+    ("compute", "resourceIsBeingUsed", Conflict, ""),
+    ("compute", "conditionNotMet", Conflict, ""),
+    ("compute", "operationInProgress", Conflict, ""),
+    ("compute", "rateLimitExceeded", Throttled, ""),
+    ("compute", "userRateLimitExceeded", Throttled, ""),
+    ("compute", "concurrentOperationLimitExceeded", Throttled, ""),
+    ("compute", "quotaExceeded", Quota, QUOTA),
+    ("compute", "limitExceeded", Quota, QUOTA),
+    ("compute", "accessNotConfigured", Auth, ENABLE),
+    ("compute", "forbidden", Auth, ALLOW),
+    ("compute", "required", Internal, ""),
+    ("compute", "invalid", Invalid, "correct the class parameter that the message names"),
+    ("compute", "invalidUsage", Invalid, ""),
+    ("compute", "badRequest", Invalid, ""),
+    ("compute", "resourceNotStandalone", Conflict, ""),
+    ("compute", "backendError", Transient, ""),
+    ("compute", "internalError", Transient, ""),
+    // Compute Engine: errors of operations.
+    ("compute", "QUOTA_EXCEEDED", Quota, QUOTA),
+    ("compute", "QUOTA_LIMIT_EXCEEDED", Quota, QUOTA),
+    ("compute", "LIMIT_EXCEEDED", Quota, QUOTA),
+    ("compute", "RATE_LIMIT_EXCEEDED", Throttled, ""),
+    ("compute", "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", Throttled, ""),
+    ("compute", "RESOURCE_OPERATION_RATE_EXCEEDED", Throttled, ""),
+    ("compute", "ZONE_RESOURCE_POOL_EXHAUSTED", Capacity, CAPACITY),
+    ("compute", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", Capacity, CAPACITY),
+    ("compute", "RESOURCE_POOL_EXHAUSTED", Capacity, CAPACITY),
+    ("compute", "IP_SPACE_EXHAUSTED", Capacity, "the subnetwork is full: choose a larger network_cidr for new tenants"),
+    (
+        "compute",
+        "IP_SPACE_EXHAUSTED_WITH_DETAILS",
+        Capacity,
+        "the subnetwork is full: choose a larger network_cidr for new tenants",
+    ),
+    ("compute", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", Conflict, ""),
+    ("compute", "RESOURCE_ALREADY_EXISTS", Conflict, ""),
+    ("compute", "RESOURCE_NOT_FOUND", Conflict, ""),
+    ("compute", "RESOURCE_NOT_READY", Conflict, ""),
+    ("compute", "RESOURCE_IS_BEING_USED", Conflict, ""),
+    ("compute", "CONDITION_NOT_MET", Conflict, ""),
+    ("compute", "OPERATION_CANCELED_BY_USER", Conflict, ""),
+    ("compute", "PERMISSIONS_ERROR", Auth, ALLOW),
+    ("compute", "UNSUPPORTED_OPERATION", Invalid, ""),
+    ("compute", "INVALID_USAGE", Invalid, ""),
+    ("compute", "INVALID_FIELD", Invalid, ""),
+    ("compute", "INTERNAL_ERROR", Transient, ""),
+    // GKE: conditions of clusters, pools and operations.
+    ("container", "GCE_STOCKOUT", Capacity, CAPACITY),
+    ("container", "GCE_QUOTA_EXCEEDED", Quota, QUOTA),
+    (
+        "container",
+        "GKE_SERVICE_ACCOUNT_DELETED",
+        Auth,
+        "restore GKE's service agent: disable and enable the Kubernetes Engine API in the project, then retry",
+    ),
+    ("container", "SET_BY_OPERATOR", Conflict, "Google set the cluster's state by hand: open a case with support"),
+    ("container", "CLOUD_KMS_KEY_ERROR", Auth, "let GKE's service agent use the key of secrets_kms_key, then retry"),
+    ("container", "CLOUD_KMS_KEY_DESTROYED", Auth, "restore the version of the key of secrets_kms_key, then retry"),
+    ("container", "CA_EXPIRING", Conflict, "rotate the cluster's credentials"),
+    (
+        "container",
+        "NODE_SERVICE_ACCOUNT_MISSING_PERMISSIONS",
+        Auth,
+        "grant roles/container.defaultNodeServiceAccount to the nodes' service account, then retry",
+    ),
+    ("container", "CLUSTER_ALREADY_HAS_OPERATION", Conflict, ""),
+    ("container", "RATE_LIMIT_EXCEEDED", Throttled, ""),
+    // Cloud DNS: reasons.
+    ("dns", "alreadyExists", Conflict, ""),
+    ("dns", "notFound", Conflict, ""),
+    ("dns", "containerNotEmpty", Conflict, ""),
+    ("dns", "preconditionFailed", Conflict, ""),
+    ("dns", "cnameResourceRecordSetConflict", Invalid, "remove the other records of this name or choose another name"),
+    ("dns", "invalid", Invalid, "correct the record or domain that the message names"),
+    ("dns", "invalidFieldValue", Invalid, "correct the record or domain that the message names"),
+    (
+        "dns",
+        "managedZoneDnsNameNotAvailable",
+        Invalid,
+        "Google has no name servers left for a zone of this domain: choose another domain",
+    ),
+    (
+        "dns",
+        "verifyManagedZoneDnsNameOwnership",
+        Invalid,
+        "verify the ownership of the domain at Search Console with the account that landlord works as, then retry",
+    ),
+    ("dns", "quotaExceeded", Quota, QUOTA),
+    ("dns", "rateLimitExceeded", Throttled, ""),
+    ("dns", "userRateLimitExceeded", Throttled, ""),
+    ("dns", "accessNotConfigured", Auth, ENABLE),
+    ("dns", "forbidden", Auth, ALLOW),
+    ("dns", "backendError", Transient, ""),
+    // OAuth 2.0 (RFC 6749) and its JWT grant (RFC 7523).
+    ("oauth2", "invalid_grant", Auth, RENEW),
+    ("oauth2", "invalid_client", Auth, RENEW),
+    ("oauth2", "unauthorized_client", Auth, RENEW),
+    ("oauth2", "invalid_scope", Internal, ""),
+    ("oauth2", "rate_limit_exceeded", Throttled, ""),
+    ("oauth2", "internal_failure", Transient, ""),
+    (
+        "iamcredentials",
+        "PERMISSION_DENIED",
+        Auth,
+        "grant roles/iam.serviceAccountTokenCreator on the service account to the identity that landlord runs as, then retry",
+    ),
+    ("iamcredentials", "NOT_FOUND", Auth, "name a service account that exists in the credential scope, then retry"),
+    // Reasons of google.rpc.ErrorInfo, all services.
+    ("*", "SERVICE_DISABLED", Auth, ENABLE),
+    ("*", "BILLING_DISABLED", Auth, "enable billing for the project, then retry"),
+    ("*", "CONSUMER_INVALID", Auth, "name a project that exists in the class's account, then retry"),
+    ("*", "CONSUMER_SUSPENDED", Auth, "the project is suspended: open a case with Google Cloud support"),
+    ("*", "API_KEY_INVALID", Auth, RENEW),
+    ("*", "ACCESS_TOKEN_EXPIRED", Auth, RENEW),
+    ("*", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", Auth, "give the credential the scope cloud-platform, then retry"),
+    ("*", "CREDENTIALS_MISSING", Auth, RENEW),
+    ("*", "IAM_PERMISSION_DENIED", Auth, ALLOW),
+    ("*", "RATE_LIMIT_EXCEEDED", Throttled, ""),
+    ("*", "RESOURCE_QUOTA_EXCEEDED", Quota, QUOTA),
+    ("*", "authError", Auth, RENEW),
+    ("*", "CredentialsUnavailable", Auth, RENEW),
+    // Canonical codes, all services.
+    ("*", "CANCELLED", Transient, ""),
+    ("*", "UNKNOWN", Transient, ""),
+    ("*", "INVALID_ARGUMENT", Invalid, "correct the class parameter that the message names"),
+    ("*", "DEADLINE_EXCEEDED", Transient, ""),
+    ("*", "NOT_FOUND", Conflict, ""),
+    ("*", "ALREADY_EXISTS", Conflict, ""),
+    ("*", "PERMISSION_DENIED", Auth, ALLOW),
+    ("*", "UNAUTHENTICATED", Auth, RENEW),
+    ("*", "RESOURCE_EXHAUSTED", Throttled, ""),
+    ("*", "FAILED_PRECONDITION", Conflict, ""),
+    ("*", "ABORTED", Conflict, ""),
+    ("*", "OUT_OF_RANGE", Invalid, ""),
+    ("*", "UNIMPLEMENTED", Internal, ""),
+    ("*", "INTERNAL", Transient, ""),
+    ("*", "UNAVAILABLE", Transient, ""),
+    ("*", "DATA_LOSS", Internal, ""),
+];
+
+const ALLOW: &str =
+    "grant the permission to landlord's identity in the project (custom role, see iam-role.yaml), then retry";
+const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
+const ENABLE: &str = "enable the API that the message names in the project, then retry";
+const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
+const QUOTA: &str = "ask for a higher quota at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry";
+
+/// Kind and remedy of a code; `None`: not documented, the HTTP status decides.
+pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
+    let row = |of: &str| TABLE.iter().find(|row| row.0 == of && row.1 == code);
+    row(service).or_else(|| row("*")).map(|row| (row.2, row.3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, look_up};
+    use landlord_provider_api::ErrorKind;
+
+    #[test]
+    fn the_whole_table() {
+        let rows: Vec<String> = TABLE
+            .iter()
+            .map(|(service, code, kind, remedy)| format!("{service} {code} {} {remedy}", kind.as_str()))
+            .collect();
+        insta::assert_json_snapshot!(rows);
+    }
+
+    #[test]
+    fn no_code_has_two_rows() {
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(TABLE.iter().all(|row| seen.insert((row.0, row.1))));
+    }
+
+    #[test]
+    fn whatever_fails_a_stage_says_what_mends_it() {
+        for (service, code, kind, remedy) in TABLE {
+            let fails = matches!(kind, ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken | ErrorKind::Capacity);
+            assert!(!fails || !remedy.is_empty(), "{service} {code}");
+            assert!(*kind != ErrorKind::Quota || remedy.contains("quota"), "{service} {code}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn a_services_own_row_comes_first() {
+        assert_eq!(look_up("iamcredentials", "NOT_FOUND").map(|f| f.0), Some(ErrorKind::Auth));
+        assert_eq!(look_up("container", "NOT_FOUND").map(|f| f.0), Some(ErrorKind::Conflict));
+        assert_eq!(look_up("compute", "quotaExceeded").map(|f| f.0), Some(ErrorKind::Quota));
+        assert_eq!(look_up("compute", "Novelty"), None);
+    }
+
+    #[test]
+    fn every_canonical_code_has_a_row() {
+        use google_cloud_gax::error::rpc::Code;
+        for number in 1..=16 {
+            let code = Code::from(number);
+            assert!(look_up("container", code.name()).is_some(), "{}", code.name());
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Names and request ids. Everything comes from the tenant's uid, so that a call repeated by
+//! another process, without any memory, arrives at the same object.
+
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use sha2::{Digest as _, Sha256};
+
+/// A UUID without its dashes.
+const UID_HEX_LEN: usize = 32;
+/// The digit of a UUID that tells its version and nothing else.
+const VERSION_DIGIT: usize = 12;
+/// `landlord-` + role must fit GKE's 40 characters of a pool's name.
+const POOL_ROLE_LEN_MAX: usize = 31;
+/// Hex digits of a domain's hash in a zone's name: a tenant has one zone at a time, two while its
+/// domain changes.
+const DOMAIN_HASH_LEN: usize = 8;
+
+/// The names of one tenant's objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    base: String,
+    cluster: String,
+    uid: String,
+}
+
+impl Names {
+    /// Names for the tenant of `scope`.
+    ///
+    /// # Errors
+    /// INVALID if the uid is not a UUID in lower case.
+    pub(crate) fn new(scope: &v1::Scope) -> Result<Self, ProviderError> {
+        let uid = &scope.tenant_uid;
+        let hex: String = uid.chars().filter(|c| *c != '-').collect();
+        let well_formed = hex.len() == UID_HEX_LEN
+            && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+            && matches!(uid.len(), 32 | 36);
+        if !well_formed {
+            return Err(ProviderError::new(
+                ErrorKind::Invalid,
+                format!("the tenant uid {uid:?} is not a UUID in lower case"),
+            ));
+        }
+        // A cluster's name ends at 40 characters, one short of prefix and uid. The version digit
+        // is the same in all uids of an installation, so leaving it out keeps names apart.
+        let cluster = format!("landlord-{}{}", &hex[..VERSION_DIGIT], &hex[VERSION_DIGIT + 1..]);
+        Ok(Self { base: format!("landlord-{hex}"), cluster, uid: uid.clone() })
+    }
+
+    /// The VPC network, and the subnetwork in it.
+    pub(crate) fn network(&self) -> &str {
+        &self.base
+    }
+
+    /// The Cloud Router.
+    pub(crate) fn router(&self) -> &str {
+        &self.base
+    }
+
+    /// The cluster: 40 characters, the most that GKE takes.
+    pub(crate) fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The managed zone of a domain.
+    pub(crate) fn zone(&self, domain: &str) -> String {
+        let mut hash = hex::encode(Sha256::digest(domain));
+        hash.truncate(DOMAIN_HASH_LEN);
+        format!("{}-{hash}", self.base)
+    }
+
+    /// A request id, in the form of a UUID as Compute Engine asks: the same for the same tenant,
+    /// role and salt. Google answers a repeated id with the operation that it began the first time.
+    pub(crate) fn request_id(&self, role: &str, salt: &str) -> String {
+        let mut bytes = [0_u8; 16];
+        bytes.copy_from_slice(&Sha256::digest(format!("{}/{role}/{salt}", self.uid))[..16]);
+        // RFC 9562: version 8, made up by the application; variant 10.
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let text = hex::encode(bytes);
+        format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    }
+}
+
+/// The name of a node pool: unique within its cluster, which carries the uid.
+///
+/// # Errors
+/// INVALID if the role is not a short DNS label.
+pub(crate) fn node_pool(role: &str) -> Result<String, ProviderError> {
+    if is_label(role) && role.len() <= POOL_ROLE_LEN_MAX {
+        return Ok(format!("landlord-{role}"));
+    }
+    Err(ProviderError::new(
+        ErrorKind::Invalid,
+        format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
+    ))
+}
+
+/// Whether `text` is a DNS label.
+pub(crate) fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.first() != Some(&b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+/// A domain as this plugin compares it.
+pub(crate) fn normal(domain: &str) -> String {
+    domain.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// What follows the last slash of a URL or path.
+pub(crate) fn last_part(link: &str) -> &str {
+    link.rsplit('/').next().unwrap_or(link)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, node_pool};
+    use landlord_provider_api::v1::Scope;
+
+    fn names(uid: &str) -> Names {
+        Names::new(&Scope { tenant_uid: uid.to_owned(), ..Scope::default() }).expect("a good uid")
+    }
+
+    #[test]
+    fn names_come_from_the_uid_and_fit_the_shortest_limits() {
+        let names = names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b");
+        assert_eq!(names.network(), "landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b");
+        assert_eq!(names.cluster(), "landlord-0192f0c12d3ea4b8c5d6e7f80910a1b");
+        assert_eq!(names.cluster().len(), 40, "GKE takes no longer names");
+        assert!(names.zone("acme.example.com").len() <= 63);
+        assert_eq!(node_pool("default").expect("a label"), "landlord-default");
+    }
+
+    #[test]
+    fn neighbours_have_different_names() {
+        let (one, two) = (names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b"), names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c"));
+        assert_ne!(one.cluster(), two.cluster());
+        assert_ne!(one.request_id("network", ""), two.request_id("network", ""));
+        assert_ne!(one.zone("a.example.com"), one.zone("b.example.com"));
+    }
+
+    #[test]
+    fn request_ids_are_uuids_and_depend_on_role_and_salt_only() {
+        let names = names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b");
+        let id = names.request_id("network", "");
+        assert_eq!(id, names.request_id("network", ""));
+        assert_ne!(id, names.request_id("network", "operation-1"));
+        assert_ne!(id, names.request_id("router", ""));
+        assert_eq!((id.len(), &id[14..15]), (36, "8"), "{id}");
+        assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"), "{id}");
+    }
+
+    #[test]
+    fn bad_uids_and_roles_are_refused() {
+        for uid in ["", "acme", "0192F0C1-2d3e-7a4b-8c5d-6e7f80910a1b", "0192f0c1/2d3e/7a4b/8c5d/6e7f80910a1b"] {
+            assert!(Names::new(&Scope { tenant_uid: uid.to_owned(), ..Scope::default() }).is_err(), "{uid}");
+        }
+        for role in ["", "-a", "A", "a_b", &"a".repeat(32)] {
+            assert!(node_pool(role).is_err(), "{role}");
+        }
+    }
+}

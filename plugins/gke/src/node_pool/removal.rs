@@ -1,0 +1,70 @@
+//! Finding, deleting and observing the tenant's node pools, from the scope alone.
+
+use google_cloud_container_v1::model::{NodePool, node_pool::Status};
+use landlord_provider_api::v1;
+
+use super::{POLL_S, begin_delete, find, is_ours, owned};
+use crate::{
+    cluster,
+    error::Result,
+    google::Google,
+    names::{self, Names},
+    progress::{self, Outcome},
+};
+
+/// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
+/// absent or a stranger's.
+async fn list(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<NodePool>> {
+    let Some(cluster) = cluster::find_own(google, scope, names).await? else {
+        return Ok(Vec::new());
+    };
+    if role.is_empty() {
+        return Ok(cluster.node_pools.into_iter().filter(|p| is_ours(scope, p)).collect());
+    }
+    let found = find(google, scope, names, &names::node_pool(role)?).await?;
+    Ok(found.filter(|p| is_ours(scope, p)).into_iter().collect())
+}
+
+/// Makes the pool of `role` be absent.
+pub(crate) async fn delete(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let pools = list(google, scope, &names, role).await?;
+    if pools.is_empty() {
+        return Ok((Outcome::Gone, Vec::new()));
+    }
+    let (mut removed, mut waiting) = (Vec::new(), Vec::new());
+    for pool in &pools {
+        let name = &pool.name;
+        match &pool.status {
+            Status::Stopping => waiting.push(format!("node pool {name} is being deleted")),
+            status @ (Status::Provisioning | Status::Reconciling) => {
+                let status = status.name().unwrap_or("busy");
+                waiting.push(format!("node pool {name} is {status} and can be deleted after that"));
+            }
+            _ if begin_delete(google, scope, &names, name).await? => {
+                removed.push(owned(pool, &scope.region));
+                waiting.push(format!("node pool {name} is being deleted"));
+            }
+            _ => waiting.push(format!("node pool {name} waits for the cluster's other operation")),
+        }
+    }
+    Ok((progress::pending(POLL_S, waiting.join("; ")), removed))
+}
+
+/// Looks.
+pub(crate) async fn observe(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let names = Names::new(scope)?;
+    let pools = list(google, scope, &names, role).await?;
+    let objects = pools.iter().map(|p| owned(p, &scope.region)).collect();
+    let unready: Vec<String> = pools
+        .iter()
+        .filter(|p| p.status != Status::Running)
+        .map(|p| format!("node pool {} is {}", p.name, p.status.name().unwrap_or("of unknown state")))
+        .collect();
+    let outcome = match (pools.is_empty(), unready.is_empty()) {
+        (true, _) => Outcome::Gone,
+        (false, true) => progress::ready(),
+        (false, false) => progress::pending(POLL_S, unready.join("; ")),
+    };
+    Ok((outcome, objects))
+}

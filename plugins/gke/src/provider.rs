@@ -1,0 +1,224 @@
+//! The contract's traits: which part answers which call. Holds no logic of its own.
+
+use async_trait::async_trait;
+use landlord_provider_api::{
+    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+};
+
+use crate::{
+    addons, cluster,
+    config::{self, Config},
+    credentials, describe, dns,
+    google::Google,
+    identity, inventory, kube_access, leftovers, network, node_pool,
+    parameters::Parameters,
+    progress::Outcome,
+    validate,
+};
+
+type Answer<T> = Result<T, ProviderError>;
+
+/// GKE with one credential scope.
+#[derive(Debug)]
+pub struct Gke {
+    google: Google,
+    config: Config,
+    own_project: Option<String>,
+}
+
+fn missing(what: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
+}
+
+impl Gke {
+    /// The scope, with the project that is meant.
+    fn at(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+        let mut scope = scope.ok_or_else(|| missing("the scope"))?;
+        if scope.installation.is_empty() {
+            return Err(missing("the installation"));
+        }
+        if !validate::is_region(&scope.region) {
+            let message = format!("{:?} is not a region of Google Cloud, like europe-west1", scope.region);
+            return Err(ProviderError::new(ErrorKind::Invalid, message));
+        }
+        if scope.account.is_empty() {
+            scope.account = self.own_project.clone().unwrap_or_default();
+        }
+        if !validate::is_project(&scope.account) {
+            let message = format!("{:?} is not the id of a project", scope.account);
+            return Err(ProviderError::new(ErrorKind::Invalid, message)
+                .with_remedy("name the project as the class's account: the credentials name none"));
+        }
+        Ok(scope)
+    }
+}
+
+fn done(outcome: Outcome) -> Option<v1::Progress> {
+    Some(outcome.progress(Vec::new()))
+}
+
+#[async_trait]
+impl Network for Gke {
+    async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
+        let scope = self.at(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let (outcome, status) = network::ensure(&self.google, &scope, &parameters, &request.checkpoint).await?;
+        Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
+    }
+}
+
+#[async_trait]
+impl Cluster for Gke {
+    async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
+        let scope = self.at(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let wanted = cluster::Wanted {
+            scope: &scope,
+            parameters: &parameters,
+            network: &network,
+            node_pool: request.node_pool.as_ref(),
+            checkpoint: &request.checkpoint,
+        };
+        let (outcome, status) = cluster::ensure(&self.google, wanted).await?;
+        Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
+    }
+
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
+        let scope = self.at(request.scope)?;
+        let outcome = addons::ensure(&self.google, &scope).await?;
+        Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
+    }
+
+    async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
+        let scope = self.at(request.scope)?;
+        Ok(kube_access::access(&self.google, &scope, request.cluster).await?)
+    }
+}
+
+#[async_trait]
+impl NodePool for Gke {
+    async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
+        let scope = self.at(request.scope)?;
+        let parameters = Parameters::parse(&request.parameters_json)?;
+        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
+        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let wanted = node_pool::Wanted {
+            scope: &scope,
+            parameters: &parameters,
+            network: &network,
+            cluster: &cluster,
+            spec: &spec,
+            checkpoint: &request.checkpoint,
+        };
+        let (outcome, status) = node_pool::ensure(&self.google, wanted).await?;
+        Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
+    }
+}
+
+#[async_trait]
+impl Dns for Gke {
+    async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
+        let scope = self.at(request.scope)?;
+        let spec = request.spec.ok_or_else(|| missing("the zone"))?;
+        let (outcome, status) = dns::ensure(&self.google, &self.config, &scope, &spec.domain).await?;
+        Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
+    }
+
+    async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
+        let scope = self.at(request.scope)?;
+        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let outcome = dns::records::ensure(&self.google, &scope, &zone, &request.records).await?;
+        Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
+    }
+}
+
+#[async_trait]
+impl Identity for Gke {
+    async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
+        let scope = self.at(request.scope)?;
+        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let outcome = identity::ensure(&self.google, &scope, &zone).await?;
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+    }
+}
+
+#[async_trait]
+impl Inventory for Gke {
+    async fn observe(&self, request: v1::ObserveRequest) -> Answer<v1::ObserveResponse> {
+        use v1::ResourceKind as Kind;
+        let kind = request.kind();
+        let (google, scope) = (&self.google, self.at(request.scope)?);
+        let (outcome, objects) = match kind {
+            Kind::Network => network::observe(google, &scope).await?,
+            Kind::Cluster => cluster::observe(google, &scope).await?,
+            Kind::Addons => addons::observe(google, &scope).await?,
+            Kind::NodePool => node_pool::observe(google, &scope, &request.role).await?,
+            Kind::DnsZone => dns::observe(google, &scope, &request.domain).await?,
+            Kind::DnsRecords => dns::records::observe(google, &scope, &request.domain).await?,
+            Kind::Identity => identity::observe(google, &scope).await?,
+            Kind::Leftovers => leftovers::observe(google, &scope).await?,
+            Kind::Unspecified => return Err(missing("the kind")),
+        };
+        Ok(v1::ObserveResponse { progress: done(outcome), objects })
+    }
+
+    async fn delete(&self, request: v1::DeleteRequest) -> Answer<v1::DeleteResponse> {
+        use v1::ResourceKind as Kind;
+        let kind = request.kind();
+        let (google, scope) = (&self.google, self.at(request.scope)?);
+        let (outcome, removed) = match kind {
+            Kind::Network => network::delete(google, &scope, &request.checkpoint).await?,
+            Kind::Cluster => cluster::delete(google, &scope, &request.checkpoint).await?,
+            // They are part of the cluster and go with it.
+            Kind::Addons => (Outcome::Gone, Vec::new()),
+            Kind::NodePool => node_pool::delete(google, &scope, &request.role).await?,
+            Kind::DnsZone => dns::delete(google, &self.config, &scope, &request.domain).await?,
+            Kind::DnsRecords => dns::records::delete(google, &scope, &request.domain).await?,
+            Kind::Identity => identity::delete(google, &scope).await?,
+            Kind::Leftovers => leftovers::delete(google, &scope).await?,
+            Kind::Unspecified => return Err(missing("the kind")),
+        };
+        Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
+    }
+
+    async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
+        let scope = self.at(request.scope)?;
+        Ok(inventory::list(&self.google, &scope).await?)
+    }
+}
+
+#[async_trait]
+impl Provider for Gke {
+    async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
+        Ok(Self::description())
+    }
+
+    async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
+        Ok(v1::ValidateResponse { violations: validate::validate(&request, self.own_project.as_deref()) })
+    }
+}
+
+#[async_trait]
+impl ProviderPlugin for Gke {
+    const NAME: &'static str = "gke";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    fn description() -> v1::DescribeResponse {
+        describe::describe(Self::NAME, Self::VERSION)
+    }
+
+    async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
+        let mut problems = Vec::new();
+        let mut keep = |error: ProviderError| problems.push(error.message);
+        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
+        let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
+        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
+        let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
+            return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
+        };
+        let google = Google::new(&scope, endpoint).await?;
+        Ok(Self { google, config, own_project: scope.project() })
+    }
+}

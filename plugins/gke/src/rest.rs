@@ -1,0 +1,80 @@
+//! Calls of Google's REST APIs, for what the SDK's crates do not do well: all of Compute Engine,
+//! and the policies of zones. Knows tokens, attempts and errors; what is asked is the caller's
+//! affair.
+
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    action::Action,
+    error::{Answer, Error, Result, chain, incomplete, parse_retry_after},
+    token::Tokens,
+};
+
+/// A read is repeated once when nobody answered; a change never is, the next look decides.
+const READ_ATTEMPTS: u32 = 2;
+
+/// A client of one service.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest {
+    http: reqwest::Client,
+    base: String,
+    tokens: Tokens,
+}
+
+/// One call.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask<'a> {
+    pub(crate) action: Action,
+    pub(crate) method: Method,
+    /// Below the service's address.
+    pub(crate) path: String,
+    /// Query parameters.
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<&'a Value>,
+    /// What errors call the object.
+    pub(crate) subject: &'a str,
+}
+
+impl Rest {
+    /// A client of the service at `base`, or of whatever stands in for all services.
+    pub(crate) fn new(http: &reqwest::Client, base: &str, endpoint: Option<&str>, tokens: &Tokens) -> Self {
+        Self { http: http.clone(), base: endpoint.unwrap_or(base).to_owned(), tokens: tokens.clone() }
+    }
+
+    /// Makes a call and reads its answer.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T> {
+        let attempts = if ask.method == Method::GET { READ_ATTEMPTS } else { 1 };
+        let mut attempt = 1;
+        loop {
+            match self.once(&ask).await {
+                Err(Error::Service(e)) if attempt < attempts && e.status == 0 => attempt += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn once<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T> {
+        let fail = |answer: Answer, status: u16| answer.into_error(ask.action, ask.subject.to_owned(), status);
+        let silent = |e: reqwest::Error| fail(Answer { message: chain(&e.without_url()), ..Answer::default() }, 0);
+        let header = self.tokens.header().await?;
+        let url = reqwest::Url::parse_with_params(&format!("{}{}", self.base, ask.path), ask.query)
+            .map_err(|e| fail(Answer { message: chain(&e), ..Answer::default() }, 400))?;
+        let mut request = self.http.request(ask.method.clone(), url).header(http::header::AUTHORIZATION, header);
+        if let Some(body) = ask.body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(silent)?;
+        let status = response.status();
+        let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(parse_retry_after);
+        let body = response.bytes().await.map_err(silent)?;
+        if status.is_success() {
+            let unreadable = |e| incomplete(ask.action, &format!("a readable body ({e})"));
+            return serde_json::from_slice(&body).map_err(unreadable);
+        }
+        let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
+        answer.read_body(&body);
+        Err(fail(answer, status.as_u16()))
+    }
+}

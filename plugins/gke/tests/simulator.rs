@@ -1,0 +1,683 @@
+//! The provider against the simulated GCP. The simulator's own list of objects and journal are the
+//! judge, not what the provider says.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use cloudsim::{Handle, Options, Simulator};
+use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, token};
+use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, Network as _, v1};
+use serde_json::{Value, json};
+
+/// A lifecycle takes about a second.
+const SCALE: f64 = 0.0005;
+const NETWORK: &str = "landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b";
+const CLUSTER: &str = "landlord-0192f0c12d3ea4b8c5d6e7f80910a1b";
+/// Types of which a tenant has exactly one.
+const SINGLE: [&str; 6] = [
+    "compute.googleapis.com/Network",
+    "compute.googleapis.com/Subnetwork",
+    "compute.googleapis.com/Router",
+    "container.googleapis.com/Cluster",
+    "container.googleapis.com/NodePool",
+    "dns.googleapis.com/ManagedZone",
+];
+
+struct Cloud {
+    sim: Handle,
+    http: reqwest::Client,
+}
+
+impl Cloud {
+    async fn start() -> Self {
+        let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
+        Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.sim.url())).send().await.unwrap().text().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+    }
+
+    async fn fault(&self, rule: Value) {
+        self.post("/_sim/faults", rule).await;
+    }
+
+    async fn clear_faults(&self) {
+        self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
+    }
+
+    async fn quota(&self, name: &str, limit: u64) {
+        self.post("/_sim/quotas", json!({ "account": PROJECT, "limits": { name: limit } })).await;
+    }
+
+    /// Live objects of the project.
+    async fn objects(&self) -> Vec<Value> {
+        let text = self.get(&format!("/_sim/objects?account={PROJECT}")).await;
+        let value: Value = serde_json::from_str(&text).unwrap();
+        value.as_array().or_else(|| value["objects"].as_array()).cloned().unwrap()
+    }
+
+    async fn of_type(&self, kind: &str) -> Vec<Value> {
+        self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
+    }
+
+    async fn created(&self, kind: &str) -> usize {
+        let text = self.get("/_sim/journal?since=0").await;
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let created = lines.filter(|l| l["effect"] == "created");
+        created.flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default()).filter(|o| o["type"] == kind).count()
+    }
+
+    async fn flow(&self) -> Flow {
+        Flow::new(&self.sim.url(), &token(PROJECT)).await
+    }
+
+    async fn is_empty(&self) {
+        let left = self.objects().await;
+        assert!(left.is_empty(), "left over: {left:#?}");
+    }
+
+    /// A call by somebody else in the project.
+    async fn stranger(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.sim.url()));
+        let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other"));
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{method} {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// A Compute Engine object by somebody else; waits until it is made.
+    async fn foreign(&self, collection: &str, body: Value) {
+        let path = format!("/compute/v1/projects/{PROJECT}/{collection}");
+        let operation = self.stranger("POST", &path, body).await;
+        let place = collection.rsplit_once('/').unwrap().0;
+        let path = format!("/compute/v1/projects/{PROJECT}/{place}/operations/{}", operation["name"].as_str().unwrap());
+        for _ in 0..400 {
+            if self.stranger("GET", &path, Value::Null).await["status"] == "DONE" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{path} does not end");
+    }
+}
+
+fn dns_path(rest: &str) -> String {
+    format!("/dns/v1/projects/{PROJECT}/managedZones{rest}")
+}
+
+#[tokio::test]
+async fn creates_everything_and_removes_everything() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    assert_eq!(made.cluster.name, CLUSTER);
+    assert!(made.cluster.ca_pem.contains("BEGIN CERTIFICATE"), "{}", made.cluster.ca_pem);
+    assert!(made.cluster.kubernetes_version.starts_with("1.35."), "{}", made.cluster.kubernetes_version);
+    assert_eq!((made.pool.name.as_str(), made.pool.node_count), ("landlord-default", 2));
+    assert_eq!(made.zone.name_servers.len(), 4);
+    for kind in SINGLE {
+        let found = cloud.of_type(kind).await;
+        assert_eq!(found.len(), 1, "{kind}");
+        let marked = found[0].to_string().contains(UID);
+        assert!(marked, "{kind} carries no marker: {}", found[0]);
+    }
+    let instances = cloud.of_type("compute.googleapis.com/Instance").await;
+    assert_eq!(instances.len(), 2, "{instances:?}");
+    let owned = flow.owned().await.unwrap();
+    for kind in SINGLE {
+        let object =
+            owned.iter().find(|o| o.r#type == kind).unwrap_or_else(|| panic!("{kind} is not in the inventory"));
+        assert!(object.tenant_uid == UID && !object.role.is_empty(), "{object:?}");
+    }
+    let removed = flow.delete().await.unwrap();
+    for kind in SINGLE {
+        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported as removed");
+    }
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn the_cluster_is_private_and_hardened() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    flow.cluster(&network).await.unwrap();
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
+    let cluster = cloud.stranger("GET", &path, Value::Null).await;
+    for (pointer, value) in [
+        ("/networkConfig/datapathProvider", json!("ADVANCED_DATAPATH")),
+        ("/networkConfig/defaultEnablePrivateNodes", json!(true)),
+        ("/workloadIdentityConfig/workloadPool", json!(format!("{PROJECT}.svc.id.goog"))),
+        ("/shieldedNodes/enabled", json!(true)),
+        ("/controlPlaneEndpointsConfig/ipEndpointsConfig/authorizedNetworksConfig/enabled", json!(true)),
+        ("/releaseChannel/channel", json!("REGULAR")),
+        ("/nodePools/0/config/workloadMetadataConfig/mode", json!("GKE_METADATA")),
+        ("/nodePools/0/config/shieldedInstanceConfig/enableSecureBoot", json!(true)),
+        ("/nodePools/0/config/metadata/disable-legacy-endpoints", json!("true")),
+    ] {
+        assert_eq!(cluster.pointer(pointer), Some(&value), "{pointer}: {cluster}");
+    }
+    let path = format!("/compute/v1/projects/{PROJECT}/regions/{REGION}/subnetworks/{NETWORK}");
+    let subnetwork = cloud.stranger("GET", &path, Value::Null).await;
+    assert_eq!(subnetwork["privateIpGoogleAccess"], true);
+    assert_eq!(subnetwork["secondaryIpRanges"].as_array().map(Vec::len), Some(2), "{subnetwork}");
+    let path = format!("/compute/v1/projects/{PROJECT}/regions/{REGION}/routers/{NETWORK}");
+    let router = cloud.stranger("GET", &path, Value::Null).await;
+    assert_eq!(router["nats"][0]["natIpAllocateOption"], "AUTO_ONLY", "{router}");
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn repeating_every_call_changes_nothing_more() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.repeats = 3;
+    let first = flow.create().await.unwrap();
+    let again = flow.create().await.unwrap();
+    assert_eq!((first.network, first.zone), (again.network, again.zone));
+    for kind in SINGLE {
+        assert_eq!(cloud.created(kind).await, 1, "{kind}");
+    }
+    flow.delete().await.unwrap();
+    let second = flow.delete().await.unwrap();
+    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_adopted() {
+    let cloud = Cloud::start().await;
+    for (service, action) in [
+        ("compute", "networks.insert"),
+        ("compute", "subnetworks.insert"),
+        ("compute", "routers.insert"),
+        ("container", "CreateCluster"),
+        ("dns", "managedZones.create"),
+        ("dns", "changes.create"),
+        ("dns", "managedZones.setIamPolicy"),
+        ("compute", "routers.delete"),
+        ("compute", "subnetworks.delete"),
+        ("compute", "networks.delete"),
+        ("container", "DeleteNodePool"),
+        ("container", "DeleteCluster"),
+        ("dns", "managedZones.delete"),
+    ] {
+        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
+    }
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    for kind in SINGLE {
+        assert_eq!(cloud.created(kind).await, 1, "{kind}");
+    }
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn two_daemons_at_once_make_one_of_each() {
+    let cloud = Cloud::start().await;
+    let (one, two) = (cloud.flow().await, cloud.flow().await);
+    let (a, b) = tokio::join!(one.create(), two.create());
+    assert_eq!(a.unwrap().network, b.unwrap().network);
+    for kind in SINGLE {
+        assert_eq!(cloud.of_type(kind).await.len(), 1, "{kind}");
+    }
+    let (a, b) = tokio::join!(one.delete(), two.delete());
+    a.unwrap();
+    b.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn half_of_all_calls_throttled_only_delays() {
+    let cloud = Cloud::start().await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    // Fifteen lists at once would hardly ever pass together.
+    cloud.clear_faults().await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.1 })).await;
+    flow.delete().await.unwrap();
+    cloud.clear_faults().await;
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_throttled_call_names_its_bucket() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for (service, kind, bucket) in [
+        ("compute", v1::ResourceKind::Network, "compute/read"),
+        ("container", v1::ResourceKind::Cluster, "container/read"),
+        ("dns", v1::ResourceKind::DnsZone, "dns/all"),
+    ] {
+        cloud.fault(json!({ "service": service, "kind": "throttle" })).await;
+        let request = v1::ObserveRequest {
+            scope: Some(flow.scope.clone()),
+            kind: kind.into(),
+            domain: DOMAIN.to_owned(),
+            ..v1::ObserveRequest::default()
+        };
+        let error = flow.gke.observe(request).await.unwrap_err();
+        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, bucket), "{error}");
+        cloud.clear_faults().await;
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_network_is_never_touched() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    cloud.foreign("global/networks", json!({ "name": NETWORK, "autoCreateSubnetworks": false })).await;
+    let error = flow.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    assert!(!error.remedy.is_empty());
+    let removed = flow.delete().await.unwrap();
+    assert!(removed.is_empty(), "{removed:?}");
+    assert_eq!(cloud.of_type("compute.googleapis.com/Network").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_cluster_and_zone_are_never_touched() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters");
+    let body = json!({ "cluster": { "name": CLUSTER, "initialNodeCount": 1, "network": network.network_id,
+        "subnetwork": network.attributes["subnetwork"] } });
+    cloud.stranger("POST", &path, body).await;
+    let error = flow.cluster(&network).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    let removed = flow.delete_kind(v1::ResourceKind::Cluster).await.unwrap();
+    assert!(removed.is_empty());
+    assert_eq!(cloud.of_type("container.googleapis.com/Cluster").await.len(), 1);
+    let zone = flow.zone().await.unwrap();
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    let body = json!({ "name": zone.zone_id, "dnsName": "elsewhere.example.com.", "description": "mine" });
+    cloud.stranger("POST", &dns_path(""), body).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    let made = Made { network, cluster, ..Made::default() };
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
+    cloud.stranger("POST", &path, json!({ "nodePool": { "name": "landlord-more", "initialNodeCount": 1 } })).await;
+    flow.pool.role = "more".to_owned();
+    let error = flow.node_pool(&made).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    let request = v1::DeleteRequest {
+        scope: Some(flow.scope.clone()),
+        kind: v1::ResourceKind::NodePool.into(),
+        role: "more".to_owned(),
+        ..v1::DeleteRequest::default()
+    };
+    let answer = flow.gke.delete(request).await.unwrap();
+    assert!(answer.progress.unwrap().removed.is_empty());
+    assert_eq!(cloud.of_type("container.googleapis.com/NodePool").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
+    let cloud = Cloud::start().await;
+    cloud.quota("NETWORKS", 0).await;
+    let flow = cloud.flow().await;
+    let error = flow.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Quota, "{error}");
+    assert!(error.remedy.contains("NETWORKS"), "{}", error.remedy);
+    cloud.quota("NETWORKS", 5).await;
+    let network = flow.network().await.unwrap();
+    cloud.quota("CPUS", 4).await;
+    let error = flow.cluster(&network).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("CPUS"), "{error}: {}", error.remedy);
+    cloud.quota("CPUS", 24).await;
+    flow.cluster(&network).await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for (action, code, message, kind) in [
+        (
+            "Operation:networks.insert",
+            "QUOTA_EXCEEDED",
+            "Quota 'NETWORKS' exceeded.  Limit: 5.0 globally.",
+            ErrorKind::Quota,
+        ),
+        ("Operation:subnetworks.insert", "INVALID_USAGE", "Invalid IPCidrRange: overlaps.", ErrorKind::Invalid),
+    ] {
+        cloud
+            .fault(json!({ "service": "compute", "action": action, "kind": "error", "count": 1,
+                "error": { "code": code, "status": 403, "message": message } }))
+            .await;
+        let error = flow.network().await.unwrap_err();
+        assert_eq!(error.kind, kind, "{action}: {error}");
+    }
+    let network = flow.network().await.unwrap();
+    for (code, message, kind) in [
+        (
+            "RESOURCE_EXHAUSTED",
+            "ZONE_RESOURCE_POOL_EXHAUSTED: no room for e2-standard-4 in europe-west1-b",
+            ErrorKind::Capacity,
+        ),
+        ("PERMISSION_DENIED", "Required 'compute.instances.create' permission for 'projects/p'", ErrorKind::Auth),
+    ] {
+        cloud
+            .fault(json!({ "service": "container", "action": "ClusterReady", "kind": "error", "count": 1,
+                "error": { "code": code, "status": 429, "message": message } }))
+            .await;
+        let error = first_failure(&flow, &network).await;
+        assert_eq!(error.kind, kind, "{code}: {error}");
+    }
+    flow.cluster(&network).await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+/// The first error of the cluster's stage, also one that would be retried.
+async fn first_failure(flow: &Flow, network: &v1::NetworkStatus) -> landlord_provider_api::ProviderError {
+    let mut checkpoint = Vec::new();
+    for _ in 0..2_000 {
+        let request = v1::EnsureClusterRequest {
+            scope: Some(flow.scope.clone()),
+            parameters_json: flow.parameters.clone(),
+            network: Some(network.clone()),
+            checkpoint: checkpoint.clone(),
+            node_pool: Some(flow.pool.clone()),
+        };
+        match flow.gke.ensure_cluster(request).await {
+            Err(error) if error.kind != ErrorKind::Conflict => return error,
+            Err(_) => {}
+            Ok(answer) => {
+                if let Some(v1::progress::Outcome::Pending(pending)) = answer.progress.and_then(|p| p.outcome) {
+                    checkpoint = pending.checkpoint;
+                }
+            }
+        }
+        tokio::time::sleep(flow.pause).await;
+    }
+    panic!("the cluster does not fail");
+}
+
+#[tokio::test]
+async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
+    let cloud = Cloud::start().await;
+    for looks in [0, 1, 3, 8, 20, 40] {
+        let flow = cloud.flow().await;
+        tokio::select! {
+            made = flow.create() => { made.unwrap(); }
+            () = tokio::time::sleep(std::time::Duration::from_millis(looks * 20)) => {}
+        }
+        flow.delete().await.unwrap();
+        flow.owned_is_empty().await;
+        cloud.is_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn leftovers_of_kubernetes_go_and_others_stay() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let link = |rest: &str| format!("https://www.googleapis.com/compute/v1/projects/{PROJECT}/{rest}");
+    let (network, region) = (link(&format!("global/networks/{NETWORK}")), format!("regions/{REGION}"));
+    let balancer = "a0f1e2d3c4b5a69788776655443322110";
+    let firewall = |name: &str, network: &str| json!({ "name": name, "network": network, "allowed": [{ "IPProtocol": "tcp", "ports": ["80"] }], "sourceRanges": ["0.0.0.0/0"] });
+    cloud.foreign("global/httpHealthChecks", json!({ "name": "k8s-1234-node", "port": 10256 })).await;
+    let pool = json!({ "name": balancer, "healthChecks": [link("global/httpHealthChecks/k8s-1234-node")] });
+    cloud.foreign(&format!("{region}/targetPools"), pool).await;
+    cloud.foreign(&format!("{region}/addresses"), json!({ "name": balancer })).await;
+    let rule = json!({ "name": balancer, "target": link(&format!("{region}/targetPools/{balancer}")), "portRange": "80", "IPProtocol": "TCP" });
+    cloud.foreign(&format!("{region}/forwardingRules"), rule).await;
+    cloud.foreign("global/firewalls", firewall(&format!("k8s-fw-{balancer}"), &network)).await;
+    let disk = |name: &str, cluster: &str| json!({ "name": name, "sizeGb": "8", "labels": { "goog-k8s-cluster-name": cluster } });
+    let zone = format!("zones/{REGION}-b/disks");
+    cloud.foreign(&zone, disk("pvc-ours", CLUSTER)).await;
+    cloud.foreign(&zone, disk("pvc-theirs", "somebody-else")).await;
+    cloud.foreign(&format!("{region}/addresses"), json!({ "name": "reserved-by-hand" })).await;
+    let removed = flow.delete().await.unwrap();
+    for kind in ["ForwardingRule", "TargetPool", "HttpHealthCheck", "Address", "Firewall", "Disk"] {
+        let kind = format!("compute.googleapis.com/{kind}");
+        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported: {removed:#?}");
+    }
+    flow.owned_is_empty().await;
+    let mut left: Vec<String> = cloud
+        .objects()
+        .await
+        .iter()
+        .map(|o| o["id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["pvc-theirs", "reserved-by-hand"]);
+}
+
+#[tokio::test]
+async fn a_pool_grows_and_its_labels_and_taints_follow() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    flow.pool.node_count = 4;
+    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
+    flow.pool.taints =
+        vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 4);
+    assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 4);
+    flow.pool.node_count = 3;
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 3, "over other zones");
+    flow.pool.machine_type = "c3-standard-8".to_owned();
+    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_further_pool_is_made_and_removed_by_its_role() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    flow.pool = v1::NodePoolSpec {
+        role: "more".to_owned(),
+        node_count: 1,
+        node_count_max: 3,
+        disk_size_gib: 50,
+        ..common::pool()
+    };
+    let pool = flow.node_pool(&made).await.unwrap();
+    assert_eq!(pool.name, "landlord-more");
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools/landlord-more");
+    let found = cloud.stranger("GET", &path, Value::Null).await;
+    assert_eq!(found["autoscaling"]["totalMaxNodeCount"], 3, "{found}");
+    assert_eq!(found["config"]["diskSizeGb"], 50, "{found}");
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_cluster_is_upgraded_minor_by_minor_and_its_access_follows() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    flow.cluster(&network).await.unwrap();
+    flow.parameters = PARAMETERS.replace("1.35", "1.37").replace("203.0.113.0/24", "198.51.100.0/24");
+    let cluster = flow.cluster(&network).await.unwrap();
+    assert!(cluster.kubernetes_version.starts_with("1.37."), "{}", cluster.kubernetes_version);
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
+    let text = cloud.stranger("GET", &path, Value::Null).await.to_string();
+    assert!(text.contains("198.51.100.0/24") && !text.contains("203.0.113.0/24"), "{text}");
+    flow.parameters = PARAMETERS.replace("1.35", "1.34");
+    let cluster = flow.cluster(&network).await.unwrap();
+    assert!(cluster.kubernetes_version.starts_with("1.37."), "never lowered: {}", cluster.kubernetes_version);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn records_of_others_in_the_zone_are_left_alone() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let zone = flow.zone().await.unwrap();
+    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
+    let other = json!({ "additions": [{ "name": format!("other.{DOMAIN}."), "type": "A", "ttl": 60, "rrdatas": ["192.0.2.9"] }] });
+    cloud.stranger("POST", &dns_path(&format!("/{}/changes", zone.zone_id)), other).await;
+    let first = common::records(DOMAIN)[..1].to_vec();
+    flow.records(&zone, first).await.unwrap();
+    let path = dns_path(&format!("/{}/rrsets", zone.zone_id));
+    let listed = cloud.stranger("GET", &path, Value::Null).await.to_string();
+    assert!(
+        listed.contains("other.acme") && listed.contains("files.acme") && !listed.contains("\"192.0.2.1\""),
+        "{listed}"
+    );
+    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
+    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
+    let cloud = Cloud::start().await;
+    cloud
+        .stranger("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
+        .await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
+    flow.gke = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
+    let zone = flow.zone().await.unwrap();
+    let listed = || async { cloud.stranger("GET", &dns_path("/parent/rrsets"), Value::Null).await.to_string() };
+    let before = listed().await;
+    assert!(before.contains(&format!("\"{DOMAIN}.\"")) && before.contains(&zone.name_servers[0]), "{before}");
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    assert!(!listed().await.contains(DOMAIN));
+    assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_identity_is_the_clusters_right_on_its_own_zone() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let path = dns_path(&format!("/{}:getIamPolicy", made.zone.zone_id));
+    let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
+    assert!(policy.contains("roles/dns.admin") && policy.contains(&format!("/clusters/{CLUSTER}")), "{policy}");
+    let removed = flow.delete_kind(v1::ResourceKind::Identity).await.unwrap();
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
+    assert!(!policy.contains(CLUSTER), "{policy}");
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn access_needs_a_cluster_and_gives_an_oauth_token() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
+    assert_eq!(flow.gke.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    for known in [Some(cluster.clone()), None] {
+        let access = flow.gke.kube_access(request(known)).await.unwrap();
+        assert!(access.token.starts_with("ya29."));
+        assert!(access.endpoint.starts_with("https://") && access.endpoint == cluster.endpoint, "{}", access.endpoint);
+        assert!(access.expire_time.is_some());
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn impersonation_gives_a_token_and_another_project_is_refused() {
+    let cloud = Cloud::start().await;
+    let email = format!("landlord@{PROJECT}.iam.gserviceaccount.com");
+    let credential = json!({ "kind": "impersonate", "service_account": email,
+        "source": { "kind": "access_token", "token": format!("ya29.sim-{PROJECT}.test") } });
+    let mut flow = cloud.flow().await;
+    flow.gke = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    flow.scope.account.clear();
+    let network = flow.network().await.unwrap();
+    assert!(network.network_id.contains(PROJECT), "the project is the account's own: {}", network.network_id);
+    flow.delete_kind(v1::ResourceKind::Network).await.unwrap();
+    let mut other = cloud.flow().await;
+    other.gke = common::provider(&cloud.sim.url(), &token("someone-else-1"), "").await;
+    let error = other.network().await.unwrap_err();
+    assert!(error.kind == ErrorKind::Auth && !error.remedy.is_empty(), "{error}: {}", error.remedy);
+    assert!(!format!("{error:?}").contains("ya29."), "{error:?}");
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn another_endpoint_or_a_bad_configuration_is_told_at_once() {
+    use landlord_provider_api::ProviderPlugin as _;
+    let request = v1::ConfigureRequest {
+        installation: "test".to_owned(),
+        config_json: r#"{"parent_zone":{}}"#.to_owned(),
+        credential_json: br#"{"kind":"hunter2"}"#.to_vec(),
+        endpoint_override: "http://gcp.internal".to_owned(),
+    };
+    let error = landlord_plugin_gke::Gke::configure(request).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    for part in ["parent_zone", "credential scope", "endpoint_override"] {
+        assert!(error.message.contains(part), "{error}");
+    }
+    assert!(!error.message.contains("hunter2"), "{error}");
+    let nobody = common::provider("http://127.0.0.1:9", &token(PROJECT), "").await;
+    let request = v1::EnsureNetworkRequest {
+        scope: Some(common::scope(UID)),
+        parameters_json: PARAMETERS.to_owned(),
+        checkpoint: Vec::new(),
+    };
+    assert_eq!(nobody.ensure_network(request).await.unwrap_err().kind, ErrorKind::Transient);
+    let request = v1::EnsureDnsZoneRequest {
+        scope: Some(common::scope(UID)),
+        spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
+        checkpoint: Vec::new(),
+    };
+    assert_eq!(nobody.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn one_tenants_delete_leaves_the_other_alone() {
+    let cloud = Cloud::start().await;
+    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
+    two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
+    let (a, b) = tokio::join!(one.create(), two.create());
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same domain stand side by side");
+    assert_ne!(a.cluster.name, b.cluster.name);
+    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
+    let answer =
+        one.gke.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
+    assert!(answer.objects.len() >= 12, "{:#?}", answer.objects);
+    one.delete().await.unwrap();
+    one.owned_is_empty().await;
+    let again = two.create().await.unwrap();
+    assert_eq!((again.network, again.zone), (b.network, b.zone));
+    two.delete().await.unwrap();
+    cloud.is_empty().await;
+}
