@@ -107,7 +107,18 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 /// The description.
 pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-    let capabilities = ["network-policy", "pod-identity", "delegation", "leftovers", "first-pool-with-cluster"];
+    let capabilities = [
+        "networks",
+        "clusters",
+        "node-pools",
+        "dns",
+        "identity",
+        "network-policy",
+        "pod-identity",
+        "delegation",
+        "leftovers",
+        "first-pool-with-cluster",
+    ];
     v1::DescribeResponse {
         name: name.to_owned(),
         version: version.to_owned(),

@@ -87,6 +87,7 @@ pub(crate) async fn access(call: &Call<'_>, given: Option<v1::ClusterStatus>) ->
         ca_pem: reach.ca_pem,
         token: token.token.secret().to_owned(),
         expire_time: Some(end.into()),
+        ..v1::KubeAccess::default()
     })
 }
 

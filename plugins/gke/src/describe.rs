@@ -75,7 +75,18 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 /// The description.
 pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-    let capabilities = ["secrets-encryption", "network-policy", "workload-identity", "delegation", "leftovers"];
+    let capabilities = [
+        "networks",
+        "clusters",
+        "node-pools",
+        "dns",
+        "identity",
+        "secrets-encryption",
+        "network-policy",
+        "workload-identity",
+        "delegation",
+        "leftovers",
+    ];
     v1::DescribeResponse {
         name: name.to_owned(),
         version: version.to_owned(),

@@ -32,5 +32,6 @@ pub(crate) async fn access(
         ca_pem: status.ca_pem,
         token: token.value.expose_secret().to_owned(),
         expire_time: Some(token.expires.into()),
+        ..v1::KubeAccess::default()
     })
 }
