@@ -67,6 +67,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     object.name = Some(name.clone());
     "PROVISIONING".clone_into(&mut object.state);
     object.tags = tags;
+    object.vpc = Some(place.network.clone());
     let object = object
         .with("doc", doc)
         .with("folder", folder.clone())
