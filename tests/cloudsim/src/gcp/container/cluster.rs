@@ -4,7 +4,7 @@
 //! cluster has its nodes in three zones, `initialNodeCount` in each
 //! (<https://cloud.google.com/kubernetes-engine/docs/concepts/regional-clusters>). Deleting a cluster deletes its node
 //! pools; load balancers and disks that its controllers made stay
-//! (<https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster#overview>).
+//! (<https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/delete>).
 
 use super::{cluster_id, config, enums, existing, idle, nodepool, operation, spoken, versions};
 use crate::{
