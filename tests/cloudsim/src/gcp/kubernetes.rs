@@ -69,7 +69,6 @@ fn put(ctx: &mut Ctx<'_>, cluster: &Object, collection: &str, path: &str, uid: &
         let new =
             resource::New { collection, id: &id, doc, owner: Owner::Kubernetes, state: READY, labels: Tags::new() };
         resource::create(ctx, new);
-        ctx.end_work("create", &id);
         ctx.adjust(&id, |o| {
             o.set("service_uid", uid);
             o.set("cluster", cluster.id.clone());
