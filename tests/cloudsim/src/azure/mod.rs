@@ -83,9 +83,7 @@ pub fn part_of(work: &Work) -> Option<&'static str> {
         ("create", AzureKind::NatGateway) => Some("nat_gateway"),
         ("create", AzureKind::VirtualNetwork) => Some("network"),
         ("create", AzureKind::Subnet) => Some("subnet"),
-        ("create", AzureKind::ManagedCluster) => Some("cluster"),
         ("create", AzureKind::AgentPool) => Some("nodegroup"),
-        ("delete", AzureKind::ManagedCluster) => Some("cluster_delete"),
         ("delete", AzureKind::AgentPool) => Some("nodegroup_delete"),
         _ => None,
     }
