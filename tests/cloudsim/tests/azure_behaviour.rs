@@ -195,6 +195,57 @@ async fn one_change_at_a_time() {
 }
 
 #[tokio::test]
+async fn what_is_referred_to_must_be_ready_and_free() {
+    let azure = Azure::start(0.01, false).await;
+    azure.put(&of_group("rg"), here()).await;
+    let address = azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), here()).await;
+    let nat = json!({ "location": LOCATION, "properties": {
+        "publicIpAddresses": [{ "id": id_of_network("rg", "publicIPAddresses/a") }] } });
+    let early = azure.call("PUT", &of_network("rg", "natGateways/one"), nat.clone()).await;
+    assert_eq!((early.status, early.code()), (429, "RetryableError"));
+    let detail = &early.body["error"]["details"][0];
+    assert_eq!(detail["code"], "ReferencedResourceNotProvisioned");
+    assert!(detail["message"].as_str().unwrap().contains("is not in Succeeded state. Resource is in Updating state"));
+    azure.finish(&address).await;
+    azure.put(&of_network("rg", "natGateways/one"), nat.clone()).await;
+    let taken = azure.call("PUT", &of_network("rg", "natGateways/two"), nat).await;
+    assert_eq!((taken.status, taken.code()), (400, "PublicIPAddressInUse"));
+    azure.handle.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_clusters_in_flight() {
+    const CLUSTERS: usize = 300;
+    // Slow enough that all are in flight at once.
+    let azure = std::sync::Arc::new(Azure::start(0.02, false).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..CLUSTERS {
+        let azure = azure.clone();
+        tasks.spawn(async move {
+            let name = format!("rg{i}");
+            azure.put(&of_group(&name), here()).await;
+            let network = json!({ "location": LOCATION, "properties": {
+                "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
+                "subnets": [{ "name": "nodes", "properties": { "addressPrefix": "10.0.0.0/20" } }] } });
+            azure.put(&of_network(&name, "virtualNetworks/net"), network).await;
+            let mut body = cluster(&id_of_network(&name, "virtualNetworks/net/subnets/nodes"));
+            body["properties"]["nodeResourceGroup"] = format!("{name}-nodes").into();
+            let answer = azure.call("PUT", &of_cluster(&name, "c"), body).await;
+            assert_eq!(answer.status, 201, "{}", answer.body);
+            assert_eq!(azure.get(&of_cluster(&name, "c")).await.status, 200);
+        });
+    }
+    tasks.join_all().await;
+    let made =
+        azure.objects().await.iter().filter(|o| o["type"] == "Microsoft.ContainerService/ManagedClusters").count();
+    assert_eq!(made, CLUSTERS);
+    let created = azure.journal().await;
+    let created =
+        created.iter().filter(|e| e["action"] == "managedClusters.CreateOrUpdate" && e["effect"] == "created");
+    assert_eq!(created.count(), CLUSTERS);
+}
+
+#[tokio::test]
 async fn work_fails_late_where_a_rule_says_so() {
     let azure = Azure::start(FAST, false).await;
     azure.network("rg").await;
