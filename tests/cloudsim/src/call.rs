@@ -99,6 +99,8 @@ pub struct Call {
     pub body: String,
     /// `X-Amz-Target`.
     pub target: String,
+    /// Headers by lower-case name, where the protocol looks at more than the signature.
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Call {
@@ -132,6 +134,8 @@ pub enum Reply {
     Query(String),
     /// A whole XML document with status and extra headers.
     Xml(u16, String, Vec<(&'static str, String)>),
+    /// JSON with status and extra headers; `null` is an empty body.
+    Headed(u16, Value, Vec<(&'static str, String)>),
 }
 
 /// An error as the service words it.

@@ -5,7 +5,7 @@
 //! a request's path and headers, a cluster's identity (an ARN, a resource name, a resource id).
 
 use crate::{
-    aws,
+    aws, azure,
     call::{ApiError, Call, Reply},
     ctx::Ctx,
     gcp,
@@ -24,6 +24,8 @@ pub enum Cloud {
     Aws,
     /// Google Cloud.
     Gcp,
+    /// Microsoft Azure.
+    Azure,
 }
 
 /// A request as read: the call, and why its credentials are refused, if they are. The error comes after faults and
@@ -37,7 +39,7 @@ impl Cloud {
         if gcp::is_for(raw) {
             return Self::Gcp;
         }
-        Self::Aws
+        if azure::is_request(raw) { Self::Azure } else { Self::Aws }
     }
 
     /// The cloud of the cluster with this identity.
@@ -46,7 +48,7 @@ impl Cloud {
         if id.starts_with("projects/") {
             return Self::Gcp;
         }
-        Self::Aws
+        if azure::is_cluster(id) { Self::Azure } else { Self::Aws }
     }
 
     /// Reads a request: who calls what.
@@ -58,6 +60,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::identify(world, raw),
             Self::Gcp => gcp::identify(world, raw),
+            Self::Azure => azure::identify::identify(world, raw),
         }
     }
 
@@ -69,6 +72,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::handle(ctx, call),
             Self::Gcp => gcp::handle(ctx, call),
+            Self::Azure => azure::handle(ctx, call),
         }
     }
 
@@ -78,6 +82,7 @@ impl Cloud {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
             Self::Gcp => gcp::throttled(call),
+            Self::Azure => azure::throttle::throttled(call),
         }
     }
 
@@ -87,6 +92,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::wire::encode(call, reply),
             Self::Gcp => gcp::wire::encode(call, reply),
+            Self::Azure => azure::wire::encode(call, reply),
         }
     }
 
@@ -96,6 +102,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::wire::encode_error(call, error),
             Self::Gcp => gcp::wire::encode_error(call, error),
+            Self::Azure => azure::wire::encode_error(call, error),
         }
     }
 
@@ -105,6 +112,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::token::review(world, id, request),
             Self::Gcp => gcp::auth::review(world, id, request),
+            Self::Azure => azure::review::review(world, id, request),
         }
     }
 
@@ -114,6 +122,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::cluster_scope(id),
             Self::Gcp => gcp::cluster_scope(id),
+            Self::Azure => azure::cluster_scope(id),
         }
     }
 
@@ -123,6 +132,7 @@ impl Cloud {
         match self {
             Self::Aws => "eks",
             Self::Gcp => "container",
+            Self::Azure => "containerservice",
         }
     }
 
@@ -132,6 +142,7 @@ impl Cloud {
         match self {
             Self::Aws => matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING"),
             Self::Gcp => matches!(cluster.state.as_str(), "RUNNING" | "RECONCILING" | "DEGRADED"),
+            Self::Azure => azure::aks::in_service(cluster),
         }
     }
 
@@ -140,6 +151,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
             Self::Gcp => gcp::container::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
+            Self::Azure => azure::aks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
         }
     }
 
@@ -148,6 +160,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_failed(ctx, id, reason),
             Self::Gcp => gcp::container::lifecycle::control_plane_failed(ctx, id, reason),
+            Self::Azure => azure::aks::lifecycle::control_plane_failed(ctx, id, reason),
         }
     }
 
@@ -157,6 +170,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::eks::doc_text(cluster, "/version").to_owned(),
             Self::Gcp => gcp::names::doc_text(cluster, "/currentMasterVersion").to_owned(),
+            Self::Azure => azure::aks::version_of(cluster),
         }
     }
 
@@ -166,6 +180,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::storage_classes(),
             Self::Gcp => gcp::kubernetes::storage_classes(),
+            Self::Azure => azure::kubernetes::storage_classes(),
         }
     }
 
@@ -175,6 +190,7 @@ impl Cloud {
         match self {
             Self::Aws => annotation(aws::kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal"),
             Self::Gcp => gcp::kubernetes::wants_internal(annotation),
+            Self::Azure => annotation(azure::kubernetes::INTERNAL).is_some_and(|internal| internal == "true"),
         }
     }
 
@@ -183,6 +199,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::ensure_load_balancer(ctx, cluster, service),
             Self::Gcp => gcp::kubernetes::ensure_load_balancer(ctx, cluster, service),
+            Self::Azure => azure::kubernetes::ensure_load_balancer(ctx, cluster, service),
         }
     }
 
@@ -191,6 +208,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::delete_load_balancer(ctx, cluster, uid),
             Self::Gcp => gcp::kubernetes::delete_load_balancer(ctx, cluster, uid),
+            Self::Azure => azure::kubernetes::delete_load_balancer(ctx, cluster, uid),
         }
     }
 
@@ -199,6 +217,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::ensure_volume(ctx, cluster, volume),
             Self::Gcp => gcp::kubernetes::ensure_volume(ctx, cluster, volume),
+            Self::Azure => azure::kubernetes::ensure_volume(ctx, cluster, volume),
         }
     }
 
@@ -207,6 +226,7 @@ impl Cloud {
         match self {
             Self::Aws => aws::kubernetes::resize_volume(ctx, id, size_gib),
             Self::Gcp => gcp::kubernetes::resize_volume(ctx, id, size_gib),
+            Self::Azure => azure::kubernetes::resize_volume(ctx, id, size_gib),
         }
     }
 
@@ -217,6 +237,7 @@ impl Cloud {
                 aws::kubernetes::delete_volume(ctx, id);
             }
             Self::Gcp => gcp::kubernetes::delete_volume(ctx, id),
+            Self::Azure => azure::kubernetes::delete_volume(ctx, id),
         }
     }
 }
@@ -225,6 +246,7 @@ impl Cloud {
 pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
     match step {
         Step::Gcp(step) => gcp::step(ctx, step),
+        Step::Azure(step) => azure::steps::apply(ctx, step),
         _ => aws::step(ctx, step),
     }
 }

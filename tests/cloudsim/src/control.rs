@@ -197,6 +197,10 @@ fn plain(world: &mut World, method: &str, path: &[&str], query: &HashMap<String,
             world.external_ids.insert(role.arn, role.external_id);
             Ok(json!({}))
         }
+        ("POST", ["principals"]) => {
+            crate::azure::principal::declare(world, parse(body)?);
+            Ok(json!({}))
+        }
         _ => Err((404, format!("there is no {method} /_sim/{}", path.join("/")))),
     }
 }
@@ -237,7 +241,7 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         let group = query.get("tag").map_or_else(String::new, |key| {
             work.object.tags.get(key).cloned().unwrap_or_else(|| "(untagged)".to_owned())
         });
-        let Some(part) = part_of(&work.object.kind, operation) else {
+        let Some(part) = part_of(&work.object.kind, operation).or_else(|| crate::azure::part_of(work)) else {
             continue;
         };
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
@@ -248,8 +252,10 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
         // A subnetwork and a router need the network only. Add-ons may be made beside the node group; those that need
         // nodes settle after it.
-        let network_us = of("stack") + of("network") + of("subnetwork").max(of("router"));
-        let create_us = network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
+        let network_us =
+            of("address") + of("nat_gateway") + of("network") + of("subnet") + of("subnetwork").max(of("router"));
+        let create_us =
+            of("stack") + network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
         answer.insert(

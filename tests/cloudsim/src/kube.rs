@@ -98,6 +98,7 @@ impl CloudBackend for Backend {
             claim: claim.claim.clone(),
             size_gib: claim.size_bytes.div_ceil(GIB),
             zone: claim.zone.clone(),
+            parameters: claim.parameters.clone(),
         };
         Ok(self.0.ensure_volume(&seen))
     }

@@ -3,7 +3,7 @@
 //! Services keep their own fields in `props`; this module knows only what the journal, the tagging API and the
 //! dependency checks need: kind, identity, tags, the VPC and who made it.
 
-use crate::{clock::Micros, gcp::GcpKind};
+use crate::{azure::kind::AzureKind, clock::Micros, gcp::GcpKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -40,10 +40,11 @@ pub enum Kind {
     AccessEntry,
     PodIdentityAssociation,
     Gcp(GcpKind),
+    Azure(AzureKind),
 }
 
 /// The kinds that are Kubernetes clusters, over all clouds.
-pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Gcp(GcpKind::Cluster)];
+pub const CLUSTERS: &[Kind] = &[Kind::Cluster, Kind::Gcp(GcpKind::Cluster), Kind::Azure(AzureKind::ManagedCluster)];
 
 impl Kind {
     /// `AWS::EC2::VPC` and so on.
@@ -75,6 +76,7 @@ impl Kind {
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
             Self::Gcp(kind) => kind.type_name(),
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Kind {
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
             Self::Gcp(kind) => kind.type_name(),
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 

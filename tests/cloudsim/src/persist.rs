@@ -3,6 +3,7 @@
 //! Instants are wall-clock, so what fell due while it was down happens at once on loading.
 
 use crate::{
+    azure::state::AzureState,
     clock::Micros,
     quota::Quotas,
     schedule::Step,
@@ -27,6 +28,7 @@ struct Snapshot<'a> {
     secrets: &'a HashMap<String, String>,
     external_ids: &'a HashMap<String, String>,
     work: Vec<&'a Work>,
+    azure: &'a AzureState,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +43,8 @@ struct Loaded {
     secrets: HashMap<String, String>,
     external_ids: HashMap<String, String>,
     work: Vec<Work>,
+    #[serde(default)]
+    azure: AzureState,
 }
 
 /// The state as it is written.
@@ -59,6 +63,7 @@ pub fn snapshot(world: &World) -> std::io::Result<Vec<u8>> {
         secrets: &world.secrets,
         external_ids: &world.external_ids,
         work: world.work.values().collect(),
+        azure: &world.azure,
     };
     Ok(serde_json::to_vec(&snapshot)?)
 }
@@ -101,5 +106,6 @@ pub fn load(folder: &Path, world: &mut World) -> Result<u64, Error> {
     world.secrets = loaded.secrets;
     world.external_ids = loaded.external_ids;
     world.work = loaded.work.into_iter().map(|w| ((w.object.id.clone(), w.operation.clone()), w)).collect();
+    world.azure = loaded.azure;
     Ok(loaded.journal_seq)
 }

@@ -113,6 +113,8 @@ pub struct VolumeSeen {
     pub size_gib: u64,
     /// Zone of the node that needs it.
     pub zone: Option<String>,
+    /// Parameters of its StorageClass.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What the runtime reports.

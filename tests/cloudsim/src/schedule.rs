@@ -3,7 +3,7 @@
 //! Steps are applied in order of their due time, each at that time, whenever the world is next looked at; so a chain of
 //! steps lasts exactly as long as its parts, however seldom anyone looks.
 
-use crate::{clock::Micros, gcp::GcpStep, world::ScopeKey};
+use crate::{azure::steps::AzureStep, clock::Micros, gcp::GcpStep, world::ScopeKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,6 +50,8 @@ pub enum Step {
     },
     /// A step of the simulated GCP.
     Gcp(GcpStep),
+    /// A step of the simulated Azure.
+    Azure(AzureStep),
 }
 
 /// Steps of EKS lifecycles.

@@ -154,7 +154,9 @@ pub fn encode(text: &str) -> String {
     out
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+/// HMAC-SHA256.
+#[must_use]
+pub fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0_u8; BLOCK];
     if key.len() > BLOCK {
         block[..32].copy_from_slice(&Sha256::digest(key));

@@ -3,6 +3,7 @@
 //! Holds and advances it; how objects come, change and go is `ctx`, what they mean is the services' business.
 
 use crate::{
+    azure::state::AzureState,
     clock::{Clock, Micros},
     cloud,
     ctx::Ctx,
@@ -118,6 +119,8 @@ pub struct World {
     pub kubernetes_capacity: Option<usize>,
     /// Whether anything changed since the last snapshot.
     pub dirty: bool,
+    /// What Azure has beside objects: operations, principals, buckets.
+    pub azure: AzureState,
 }
 
 impl World {
@@ -141,6 +144,7 @@ impl World {
             outbox: Vec::new(),
             kubernetes_capacity: None,
             dirty: false,
+            azure: AzureState::default(),
         }
     }
 

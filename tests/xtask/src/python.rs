@@ -23,7 +23,8 @@ pub(crate) struct Venv {
 }
 
 /// Folders whose requirements file is for a pytest suite.
-const SUITES: [&str; 2] = ["tests/cloudsim/tests/boto3", "tests/cloudsim/tests/google"];
+const SUITES: [&str; 3] =
+    ["tests/cloudsim/tests/boto3", "tests/cloudsim/tests/google", "tests/cloudsim/tests/microsoft"];
 
 /// Makes what is missing.
 pub(crate) fn all() -> Result<Vec<Venv>> {

@@ -229,7 +229,8 @@ pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
             ("ec2", "Forget")
         }
         Step::Eks { id, step } => ("eks", eks::lifecycle::step(ctx, id, step)),
-        Step::Gcp(_) => ("cloudsim", "Stale"),
+        // Another cloud's; `cloud::step` gives it to that cloud.
+        Step::Azure(_) | Step::Gcp(_) => ("none", "Stale"),
     }
 }
 

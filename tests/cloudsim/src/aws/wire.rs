@@ -43,6 +43,8 @@ pub fn encode(call: &Call, reply: Reply) -> HttpResponse {
                 if call.service == "tagging" { "application/x-amz-json-1.1" } else { "application/json" };
             response(call, status, content_type, value.to_string())
         }
+        // No service of AWS answers so.
+        Reply::Headed(status, value, _) => response(call, status, "application/json", value.to_string()),
         Reply::Query(inner) => {
             let (action, xmlns, id) = (&call.action, namespace(&call.service), &call.request_id);
             let body = if call.service == "ec2" {

@@ -1,0 +1,40 @@
+//! Subscriptions, resource providers and what is used of quotas.
+//!
+//! <https://learn.microsoft.com/rest/api/resources/providers/get>, <https://learn.microsoft.com/rest/api/compute/usage/list>. Every
+//! provider is registered from the start.
+
+use super::{id::Target, kind, unknown};
+use crate::{
+    call::{Call, Reply, Result},
+    ctx::Ctx,
+};
+use serde_json::{Value, json};
+
+/// Answers a call.
+///
+/// # Errors
+/// What is not offered here.
+pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+    let subscription = &target.subscription;
+    match call.action.as_str() {
+        "subscriptions.Get" => Ok(Reply::Json(
+            200,
+            json!({ "id": format!("/subscriptions/{subscription}"), "subscriptionId": subscription,
+                "displayName": "cloudsim", "state": "Enabled", "tenantId": call.caller.access_key,
+                "subscriptionPolicies": { "quotaId": "PayAsYouGo_2014-09-01", "spendingLimit": "Off" } }),
+        )),
+        "providers.Get" | "providers.Register" => Ok(Reply::Json(200, provider(ctx, target))),
+        _ => Err(unknown(call)),
+    }
+}
+
+fn provider(ctx: &Ctx<'_>, target: &Target) -> Value {
+    let types: Vec<Value> = kind::KINDS
+        .iter()
+        .filter(|k| k.namespace.eq_ignore_ascii_case(&target.namespace))
+        .map(|k| json!({ "resourceType": k.types, "locations": [], "apiVersions": kind::versions(k.service) }))
+        .collect();
+    json!({ "id": format!("/subscriptions/{}/providers/{}", ctx.key.account, target.namespace),
+        "namespace": target.namespace, "registrationPolicy": "RegistrationRequired",
+        "registrationState": "Registered", "resourceTypes": types })
+}
