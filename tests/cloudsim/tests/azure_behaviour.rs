@@ -330,6 +330,14 @@ async fn lists_by_tag_lag_behind() {
     assert_eq!(count("resourceGroups").await, 1, "groups are listed from the truth");
     azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), tagged).await;
     assert_eq!(count("resources").await, 0);
+    let known = azure.get(&format!("/subscriptions/{SUBSCRIPTION}/providers?api-version={RESOURCES}")).await;
+    assert!(known.body["value"].as_array().unwrap().iter().all(|p| p["registrationState"] == "Registered"));
+    azure
+        .control("POST", "faults", json!({ "kind": "stale", "lag_ms": 3_600_000, "action": "*.Get", "count": 1 }))
+        .await;
+    let address = of_network("rg", "publicIPAddresses/a");
+    assert_eq!(azure.get(&address).await.status, 404, "a stale read does not see what is young");
+    assert_eq!(azure.get(&address).await.status, 200);
     let listed = async |wanted: usize| {
         for _ in 0..1_000 {
             if count("resources").await == wanted {
