@@ -292,6 +292,18 @@ async fn a_group_whose_subnet_is_used_elsewhere_stays() {
 }
 
 #[tokio::test]
+async fn a_group_waits_for_what_is_being_made_in_it() {
+    let azure = Azure::start(FAST, false).await;
+    let subnet = azure.network("rg").await;
+    azure.put(&of_cluster("rg", "c"), cluster(&subnet)).await;
+    let pool = json!({ "properties": { "count": 1, "vmSize": "Standard_D4s_v5", "vnetSubnetID": subnet } });
+    assert_eq!(azure.call("PUT", &of_cluster("rg", "c/agentPools/main"), pool).await.status, 201);
+    azure.delete(&of_group("rg")).await;
+    assert_eq!(azure.objects().await, Vec::<Value>::new());
+    azure.handle.stop().await;
+}
+
+#[tokio::test]
 async fn lost_answers_and_held_calls() {
     let azure = Azure::start(FAST, false).await;
     for (kind, made) in [("lost_answer", true), ("lost_request", false)] {
