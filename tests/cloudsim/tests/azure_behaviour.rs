@@ -176,7 +176,7 @@ async fn conditions_protect_where_azure_heeds_them() {
 
 #[tokio::test]
 async fn one_change_at_a_time() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.2, false).await;
     let subnet = azure.network("rg").await;
     let nat = of_network("rg", "natGateways/slow");
     assert_eq!(azure.call("PUT", &nat, here()).await.status, 201);
@@ -196,7 +196,7 @@ async fn one_change_at_a_time() {
 
 #[tokio::test]
 async fn what_is_referred_to_must_be_ready_and_free() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.2, false).await;
     azure.put(&of_group("rg"), here()).await;
     let address = azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), here()).await;
     let nat = json!({ "location": LOCATION, "properties": {
@@ -330,7 +330,7 @@ async fn lost_answers_and_held_calls() {
 
 #[tokio::test]
 async fn lists_by_tag_lag_behind() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.1, false).await;
     let tagged = json!({ "location": LOCATION, "tags": { "owner": "t 1" } });
     azure.put(&of_group("rg"), tagged.clone()).await;
     let query = |what: &str| {
@@ -360,8 +360,11 @@ async fn lists_by_tag_lag_behind() {
         panic!("never {wanted} in the list");
     };
     listed(1).await;
-    azure.delete(&of_network("rg", "publicIPAddresses/a")).await;
-    assert_eq!(count("resources").await, 1, "what was deleted lingers");
+    assert_eq!(azure.call("DELETE", &address, Value::Null).await.status, 202);
+    while azure.get(&address).await.status != 404 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(count("resources").await, 1, "what was deleted lingers, a simulated second at least");
     listed(0).await;
     azure.handle.stop().await;
 }
