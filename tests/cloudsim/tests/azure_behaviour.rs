@@ -176,7 +176,7 @@ async fn conditions_protect_where_azure_heeds_them() {
 
 #[tokio::test]
 async fn one_change_at_a_time() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.2, false).await;
     let subnet = azure.network("rg").await;
     let nat = of_network("rg", "natGateways/slow");
     assert_eq!(azure.call("PUT", &nat, here()).await.status, 201);
@@ -196,7 +196,7 @@ async fn one_change_at_a_time() {
 
 #[tokio::test]
 async fn what_is_referred_to_must_be_ready_and_free() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.2, false).await;
     azure.put(&of_group("rg"), here()).await;
     let address = azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), here()).await;
     let nat = json!({ "location": LOCATION, "properties": {
@@ -292,6 +292,18 @@ async fn a_group_whose_subnet_is_used_elsewhere_stays() {
 }
 
 #[tokio::test]
+async fn a_group_waits_for_what_is_being_made_in_it() {
+    let azure = Azure::start(FAST, false).await;
+    let subnet = azure.network("rg").await;
+    azure.put(&of_cluster("rg", "c"), cluster(&subnet)).await;
+    let pool = json!({ "properties": { "count": 1, "vmSize": "Standard_D4s_v5", "vnetSubnetID": subnet } });
+    assert_eq!(azure.call("PUT", &of_cluster("rg", "c/agentPools/main"), pool).await.status, 201);
+    azure.delete(&of_group("rg")).await;
+    assert_eq!(azure.objects().await, Vec::<Value>::new());
+    azure.handle.stop().await;
+}
+
+#[tokio::test]
 async fn lost_answers_and_held_calls() {
     let azure = Azure::start(FAST, false).await;
     for (kind, made) in [("lost_answer", true), ("lost_request", false)] {
@@ -318,7 +330,7 @@ async fn lost_answers_and_held_calls() {
 
 #[tokio::test]
 async fn lists_by_tag_lag_behind() {
-    let azure = Azure::start(0.01, false).await;
+    let azure = Azure::start(0.1, false).await;
     let tagged = json!({ "location": LOCATION, "tags": { "owner": "t 1" } });
     azure.put(&of_group("rg"), tagged.clone()).await;
     let query = |what: &str| {
@@ -330,6 +342,14 @@ async fn lists_by_tag_lag_behind() {
     assert_eq!(count("resourceGroups").await, 1, "groups are listed from the truth");
     azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), tagged).await;
     assert_eq!(count("resources").await, 0);
+    let known = azure.get(&format!("/subscriptions/{SUBSCRIPTION}/providers?api-version={RESOURCES}")).await;
+    assert!(known.body["value"].as_array().unwrap().iter().all(|p| p["registrationState"] == "Registered"));
+    azure
+        .control("POST", "faults", json!({ "kind": "stale", "lag_ms": 3_600_000, "action": "*.Get", "count": 1 }))
+        .await;
+    let address = of_network("rg", "publicIPAddresses/a");
+    assert_eq!(azure.get(&address).await.status, 404, "a stale read does not see what is young");
+    assert_eq!(azure.get(&address).await.status, 200);
     let listed = async |wanted: usize| {
         for _ in 0..1_000 {
             if count("resources").await == wanted {
@@ -340,8 +360,11 @@ async fn lists_by_tag_lag_behind() {
         panic!("never {wanted} in the list");
     };
     listed(1).await;
-    azure.delete(&of_network("rg", "publicIPAddresses/a")).await;
-    assert_eq!(count("resources").await, 1, "what was deleted lingers");
+    assert_eq!(azure.call("DELETE", &address, Value::Null).await.status, 202);
+    while azure.get(&address).await.status != 404 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(count("resources").await, 1, "what was deleted lingers, a simulated second at least");
     listed(0).await;
     azure.handle.stop().await;
 }
