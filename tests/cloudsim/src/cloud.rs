@@ -22,10 +22,10 @@ use serde_json::Value;
 pub enum Cloud {
     /// Amazon Web Services.
     Aws,
-    /// Microsoft Azure.
-    Azure,
     /// Google Cloud.
     Gcp,
+    /// Microsoft Azure.
+    Azure,
 }
 
 /// A request as read: the call, and why its credentials are refused, if they are. The error comes after faults and
@@ -59,8 +59,8 @@ impl Cloud {
     pub fn identify(self, world: &mut World, raw: &Raw) -> Identified {
         match self {
             Self::Aws => aws::identify(world, raw),
-            Self::Azure => azure::identify::identify(world, raw),
             Self::Gcp => gcp::identify(world, raw),
+            Self::Azure => azure::identify::identify(world, raw),
         }
     }
 
@@ -71,8 +71,8 @@ impl Cloud {
     pub fn handle(self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         match self {
             Self::Aws => aws::handle(ctx, call),
-            Self::Azure => azure::handle(ctx, call),
             Self::Gcp => gcp::handle(ctx, call),
+            Self::Azure => azure::handle(ctx, call),
         }
     }
 
@@ -82,8 +82,8 @@ impl Cloud {
     pub fn throttled(self, call: &Call, scale: f64) -> ApiError {
         match self {
             Self::Aws => ApiError::throttled(&call.service),
-            Self::Azure => azure::throttle::throttled(call, scale),
             Self::Gcp => gcp::throttled(call),
+            Self::Azure => azure::throttle::throttled(call, scale),
         }
     }
 
@@ -92,8 +92,8 @@ impl Cloud {
     pub fn encode(self, call: &Call, reply: Reply) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode(call, reply),
-            Self::Azure => azure::wire::encode(call, reply),
             Self::Gcp => gcp::wire::encode(call, reply),
+            Self::Azure => azure::wire::encode(call, reply),
         }
     }
 
@@ -102,8 +102,8 @@ impl Cloud {
     pub fn encode_error(self, call: &Call, error: &ApiError) -> HttpResponse {
         match self {
             Self::Aws => aws::wire::encode_error(call, error),
-            Self::Azure => azure::wire::encode_error(call, error),
             Self::Gcp => gcp::wire::encode_error(call, error),
+            Self::Azure => azure::wire::encode_error(call, error),
         }
     }
 
@@ -112,8 +112,8 @@ impl Cloud {
     pub fn review(self, world: &mut World, id: &str, request: &Value) -> Value {
         match self {
             Self::Aws => aws::token::review(world, id, request),
-            Self::Azure => azure::review::review(world, id, request),
             Self::Gcp => gcp::auth::review(world, id, request),
+            Self::Azure => azure::review::review(world, id, request),
         }
     }
 
@@ -122,8 +122,8 @@ impl Cloud {
     pub fn cluster_scope(self, id: &str) -> Option<ScopeKey> {
         match self {
             Self::Aws => aws::cluster_scope(id),
-            Self::Azure => azure::cluster_scope(id),
             Self::Gcp => gcp::cluster_scope(id),
+            Self::Azure => azure::cluster_scope(id),
         }
     }
 
@@ -132,8 +132,8 @@ impl Cloud {
     pub fn cluster_service(self) -> &'static str {
         match self {
             Self::Aws => "eks",
-            Self::Azure => "containerservice",
             Self::Gcp => "container",
+            Self::Azure => "containerservice",
         }
     }
 
@@ -142,8 +142,8 @@ impl Cloud {
     pub fn in_service(self, cluster: &Object) -> bool {
         match self {
             Self::Aws => matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING"),
-            Self::Azure => azure::aks::in_service(cluster),
             Self::Gcp => matches!(cluster.state.as_str(), "RUNNING" | "RECONCILING" | "DEGRADED"),
+            Self::Azure => azure::aks::in_service(cluster),
         }
     }
 
@@ -151,8 +151,8 @@ impl Cloud {
     pub fn control_plane_started(self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
-            Self::Azure => azure::aks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
             Self::Gcp => gcp::container::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
+            Self::Azure => azure::aks::lifecycle::control_plane_started(ctx, id, endpoint, ca_pem),
         }
     }
 
@@ -160,8 +160,8 @@ impl Cloud {
     pub fn control_plane_failed(self, ctx: &mut Ctx<'_>, id: &str, reason: &str) {
         match self {
             Self::Aws => aws::eks::lifecycle::control_plane_failed(ctx, id, reason),
-            Self::Azure => azure::aks::lifecycle::control_plane_failed(ctx, id, reason),
             Self::Gcp => gcp::container::lifecycle::control_plane_failed(ctx, id, reason),
+            Self::Azure => azure::aks::lifecycle::control_plane_failed(ctx, id, reason),
         }
     }
 
@@ -170,8 +170,8 @@ impl Cloud {
     pub fn version_of(self, cluster: &Object) -> String {
         match self {
             Self::Aws => aws::eks::doc_text(cluster, "/version").to_owned(),
-            Self::Azure => azure::aks::version_of(cluster),
             Self::Gcp => gcp::names::doc_text(cluster, "/currentMasterVersion").to_owned(),
+            Self::Azure => azure::aks::version_of(cluster),
         }
     }
 
@@ -180,8 +180,8 @@ impl Cloud {
     pub fn storage_classes(self) -> Vec<StorageClassSeen> {
         match self {
             Self::Aws => aws::kubernetes::storage_classes(),
-            Self::Azure => azure::kubernetes::storage_classes(),
             Self::Gcp => gcp::kubernetes::storage_classes(),
+            Self::Azure => azure::kubernetes::storage_classes(),
         }
     }
 
@@ -190,8 +190,8 @@ impl Cloud {
     pub fn wants_internal(self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
         match self {
             Self::Aws => annotation(aws::kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal"),
-            Self::Azure => annotation(azure::kubernetes::INTERNAL).is_some_and(|internal| internal == "true"),
             Self::Gcp => gcp::kubernetes::wants_internal(annotation),
+            Self::Azure => annotation(azure::kubernetes::INTERNAL).is_some_and(|internal| internal == "true"),
         }
     }
 
@@ -199,8 +199,8 @@ impl Cloud {
     pub fn ensure_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_load_balancer(ctx, cluster, service),
-            Self::Azure => azure::kubernetes::ensure_load_balancer(ctx, cluster, service),
             Self::Gcp => gcp::kubernetes::ensure_load_balancer(ctx, cluster, service),
+            Self::Azure => azure::kubernetes::ensure_load_balancer(ctx, cluster, service),
         }
     }
 
@@ -208,8 +208,8 @@ impl Cloud {
     pub fn delete_load_balancer(self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
         match self {
             Self::Aws => aws::kubernetes::delete_load_balancer(ctx, cluster, uid),
-            Self::Azure => azure::kubernetes::delete_load_balancer(ctx, cluster, uid),
             Self::Gcp => gcp::kubernetes::delete_load_balancer(ctx, cluster, uid),
+            Self::Azure => azure::kubernetes::delete_load_balancer(ctx, cluster, uid),
         }
     }
 
@@ -217,8 +217,8 @@ impl Cloud {
     pub fn ensure_volume(self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
         match self {
             Self::Aws => aws::kubernetes::ensure_volume(ctx, cluster, volume),
-            Self::Azure => azure::kubernetes::ensure_volume(ctx, cluster, volume),
             Self::Gcp => gcp::kubernetes::ensure_volume(ctx, cluster, volume),
+            Self::Azure => azure::kubernetes::ensure_volume(ctx, cluster, volume),
         }
     }
 
@@ -226,8 +226,8 @@ impl Cloud {
     pub fn resize_volume(self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
         match self {
             Self::Aws => aws::kubernetes::resize_volume(ctx, id, size_gib),
-            Self::Azure => azure::kubernetes::resize_volume(ctx, id, size_gib),
             Self::Gcp => gcp::kubernetes::resize_volume(ctx, id, size_gib),
+            Self::Azure => azure::kubernetes::resize_volume(ctx, id, size_gib),
         }
     }
 
@@ -237,8 +237,8 @@ impl Cloud {
             Self::Aws => {
                 aws::kubernetes::delete_volume(ctx, id);
             }
-            Self::Azure => azure::kubernetes::delete_volume(ctx, id),
             Self::Gcp => gcp::kubernetes::delete_volume(ctx, id),
+            Self::Azure => azure::kubernetes::delete_volume(ctx, id),
         }
     }
 }
@@ -246,8 +246,8 @@ impl Cloud {
 /// Applies a step of whichever cloud it belongs to; the answer names service and action for the journal.
 pub fn step(ctx: &mut Ctx<'_>, step: &Step) -> (&'static str, &'static str) {
     match step {
-        Step::Azure(step) => azure::steps::apply(ctx, step),
         Step::Gcp(step) => gcp::step(ctx, step),
+        Step::Azure(step) => azure::steps::apply(ctx, step),
         _ => aws::step(ctx, step),
     }
 }

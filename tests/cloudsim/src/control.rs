@@ -241,12 +241,8 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         let group = query.get("tag").map_or_else(String::new, |key| {
             work.object.tags.get(key).cloned().unwrap_or_else(|| "(untagged)".to_owned())
         });
-        let part = match part_of(&work.object.kind, operation) {
-            Some(part) => part,
-            None => match crate::azure::part_of(work) {
-                Some(part) => part,
-                None => continue,
-            },
+        let Some(part) = part_of(&work.object.kind, operation).or_else(|| crate::azure::part_of(work)) else {
+            continue;
         };
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
         *slot = (*slot).max(work.end_us - work.start_us);
@@ -254,11 +250,12 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     let mut answer = serde_json::Map::new();
     for (group, parts) in groups {
         let of = |part: &str| parts.get(part).copied().unwrap_or(0);
-        // What is made beside one another counts once. Add-ons may be made beside the node group; those that need nodes
-        // settle after it.
-        let of_network = of("network") + of("subnet") + of("subnetwork").max(of("router"));
-        let network_us = of("stack") + of("address") + of("nat_gateway") + of_network;
-        let create_us = network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
+        // A subnetwork and a router need the network only. Add-ons may be made beside the node group; those that need
+        // nodes settle after it.
+        let network_us =
+            of("address") + of("nat_gateway") + of("network") + of("subnet") + of("subnetwork").max(of("router"));
+        let create_us =
+            of("stack") + network_us + of("cluster") + of("nodegroup").max(of("addon")) + of("addon_after_nodes");
         let sim = |us: i64| world.clock.sim_ms_between(0, us);
         let shown: BTreeMap<&str, i64> = parts.iter().map(|(k, us)| (*k, sim(*us))).collect();
         answer.insert(

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// Simulated clouds (AWS, Azure, GCP) for tests and demonstrations. Point any SDK's endpoint at its address.
+/// Simulated clouds for tests and demonstrations. Point any SDK's endpoint at its address.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {

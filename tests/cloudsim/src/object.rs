@@ -39,8 +39,8 @@ pub enum Kind {
     Addon,
     AccessEntry,
     PodIdentityAssociation,
-    Azure(AzureKind),
     Gcp(GcpKind),
+    Azure(AzureKind),
 }
 
 /// The kinds that are Kubernetes clusters, over all clouds.
@@ -75,8 +75,8 @@ impl Kind {
             Self::Addon => "AWS::EKS::Addon",
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
-            Self::Azure(kind) => kind.type_name(),
             Self::Gcp(kind) => kind.type_name(),
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 
@@ -108,8 +108,8 @@ impl Kind {
             Self::Addon => "eks:addon",
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
-            Self::Azure(kind) => kind.type_name(),
             Self::Gcp(kind) => kind.type_name(),
+            Self::Azure(kind) => kind.type_name(),
         }
     }
 
@@ -117,7 +117,7 @@ impl Kind {
     /// of IAM are seen in no Region but us-east-1.
     #[must_use]
     pub fn in_tagging_api(self) -> bool {
-        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile | Self::Gcp(_) | Self::Azure(_))
+        !matches!(self, Self::Role | Self::ManagedPolicy | Self::InstanceProfile | Self::Gcp(_))
     }
 }
 

@@ -4,11 +4,12 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
 //! <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>,
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>,
-//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>. GCP's are those that its pages show for a
-//! new project: <https://cloud.google.com/compute/resource-usage>, <https://cloud.google.com/kubernetes-engine/quotas>,
-//! <https://cloud.google.com/dns/quotas>, <https://cloud.google.com/iam/quotas>. Azure's are of
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>, and Azure's of
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits> and
-//! <https://learn.microsoft.com/azure/aks/quotas-skus-regions>; vCPUs, of which a new subscription has few, as after asking.
+//! <https://learn.microsoft.com/azure/aks/quotas-skus-regions>; vCPUs, of which a new subscription has few, as after asking. GCP's
+//! are those that its pages show for a new project: <https://cloud.google.com/compute/resource-usage>,
+//! <https://cloud.google.com/kubernetes-engine/quotas>, <https://cloud.google.com/dns/quotas>,
+//! <https://cloud.google.com/iam/quotas>.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -33,17 +34,6 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("stacks", 2_000),
     ("roles", 1_000),
     ("load-balancers", 50),
-    // Azure.
-    ("resource-groups", 980),
-    ("virtual-networks", 1_000),
-    ("public-ip-addresses", 1_000),
-    ("nat-gateways", 1_000),
-    ("managed-clusters", 5_000),
-    ("agent-pools-per-cluster", 100),
-    ("regional-vcpus", 1_000),
-    ("vcpus-per-family", 1_000),
-    ("dns-zones", 250),
-    ("dns-record-sets-per-zone", 10_000),
     // GCP, by its metrics' names where it has them.
     ("NETWORKS", 5),
     ("SUBNETWORKS", 100),
@@ -61,6 +51,17 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("dns-managed-zones", 10_000),
     ("dns-records-per-zone", 10_000),
     ("service-accounts", 100),
+    // Azure.
+    ("resource-groups", 980),
+    ("virtual-networks", 1_000),
+    ("public-ip-addresses", 1_000),
+    ("nat-gateways", 1_000),
+    ("managed-clusters", 5_000),
+    ("agent-pools-per-cluster", 100),
+    ("regional-vcpus", 10_000),
+    ("vcpus-per-family", 10_000),
+    ("dns-zones", 250),
+    ("dns-record-sets-per-zone", 10_000),
 ];
 
 /// Quotas in force: defaults, then per-account changes (`*` is every account).

@@ -48,10 +48,10 @@ pub enum Step {
         /// Which.
         step: EksStep,
     },
-    /// A step of the simulated Azure.
-    Azure(AzureStep),
     /// A step of the simulated GCP.
     Gcp(GcpStep),
+    /// A step of the simulated Azure.
+    Azure(AzureStep),
 }
 
 /// Steps of EKS lifecycles.

@@ -56,6 +56,10 @@ fn limits(call: &Call) -> Vec<Limit> {
             limits.push(provider(&format!("{}{}", call.action, id()), 20.0, 1.0 / 60.0));
         }
         ("containerservice", "managedClusters.Get") => limits.push(provider(&format!("get{}", id()), 60.0, 1.0)),
+        ("containerservice", "managedClusters.List") => {
+            let group = Target::parse(&call.path).unwrap_or_default().group().to_lowercase();
+            limits.push(provider(&format!("list/{group}"), 60.0, 1.0));
+        }
         ("containerservice", "managedClusters.ListAll") => limits.push(provider("list", 500.0, 1.0)),
         ("containerservice", "operations.Get") => limits.push(provider("operations", 200.0, 2.0)),
         ("containerservice", _) => limits.push(provider("other", 60.0, 1.0)),

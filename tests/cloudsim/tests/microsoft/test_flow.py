@@ -1,6 +1,5 @@
 """The whole life of an environment, driven by Microsoft's clients: create, ready, delete, nothing left."""
 
-import base64
 import json
 
 import pytest
@@ -9,7 +8,7 @@ from azure.core.exceptions import (
     ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError,
     ServiceRequestError, ServiceResponseError)
 
-from conftest import LOCATION, SUBSCRIPTION, TENANT, wait_for
+from conftest import LOCATION, SUBSCRIPTION, TENANT, start, stop, wait_for
 from flow import TAGS, cluster_of, create_cluster, create_network, pool_of
 
 
@@ -122,7 +121,9 @@ def test_a_put_overwrites_silently_but_for_conditions(cloud):
             "rg", "tenant-a", cluster_of(subnet), match_condition=MatchConditions.IfMissing, etag="*").result()
 
 
-def test_one_change_of_a_cluster_at_a_time(cloud):
+def test_one_change_of_a_cluster_at_a_time():
+    # Slow enough that the cluster is still being created when the others ask.
+    cloud = start("--seed", "1", scale=0.02)
     subnet = create_network(cloud)
     aks = cloud.aks()
     poller = aks.managed_clusters.begin_create_or_update("rg", "tenant-a", cluster_of(subnet), polling=True)
@@ -133,6 +134,7 @@ def test_one_change_of_a_cluster_at_a_time(cloud):
             call()
         assert error.value.error.code == "OperationNotAllowed" and "(Creating) is in progress" in error.value.message
     poller.result()
+    stop(cloud)
 
 
 def test_work_that_fails_late(cloud):

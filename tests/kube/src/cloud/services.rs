@@ -106,8 +106,9 @@ fn request(service: &Service) -> LoadBalancerRequest {
 }
 
 fn shown_address(service: &Service) -> Option<&str> {
-    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
-    ingress.hostname.as_deref().or(ingress.ip.as_deref())
+    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?;
+    let first = ingress.first()?;
+    first.hostname.as_deref().or(first.ip.as_deref())
 }
 
 async fn set_ingress(context: &Context, service: &Service, ingress: &serde_json::Value) -> Result<(), kube::Error> {

@@ -9,7 +9,7 @@ use crate::{
     gcp::{
         compute::{READY, checks::external_address, cidr::Range, collections, resource},
         kinds::GcpKind,
-        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of},
+        names::{COMPUTE, doc, doc_text, labels, last, region_of, zones_of},
     },
     object::{Kind, Object, Owner, Tags},
     runtime::{NodeSpec, RuntimeCommand},
@@ -50,9 +50,17 @@ pub fn capacity(machine: &str) -> (u32, u64) {
 }
 
 /// The live machines of a pool in a zone, by name.
-fn machines(ctx: &mut Ctx<'_>, pool: &str, zone: Option<&str>) -> Vec<Object> {
-    let all = ctx.scope().of_kind(Kind::Gcp(GcpKind::Instance));
-    all.filter(|o| o.text("pool") == pool && zone.is_none_or(|z| o.text("location") == z)).cloned().collect()
+fn machines(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) -> Vec<Object> {
+    let base = base_name(cluster, last(&pool.id));
+    let start = format!("projects/{}/zones/{zone}/instances/{base}-", ctx.key.account);
+    let all = ctx.scope().under(Kind::Gcp(GcpKind::Instance), &start);
+    all.filter(|o| o.text("pool") == pool.id).cloned().collect()
+}
+
+/// The live machines of a pool in all its region's zones.
+fn all_machines(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) -> Vec<Object> {
+    let zones = zones_of(region_of(cluster.text("location")));
+    zones.iter().flat_map(|zone| machines(ctx, cluster, pool, zone)).collect()
 }
 
 /// Starts or ends machines until there are `size` in each zone of the pool.
@@ -60,8 +68,8 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
     let zones = doc(pool, "/locations").and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut started, mut ended) = (Vec::new(), Vec::new());
     for zone in zones.iter().filter_map(Value::as_str) {
-        group(ctx, cluster, pool, zone, size);
-        let present = machines(ctx, &pool.id, Some(zone));
+        group(ctx, cluster, pool, zone);
+        let present = machines(ctx, cluster, pool, zone);
         for _ in present.len() as u64..size {
             started.push(start(ctx, cluster, pool, zone));
         }
@@ -71,12 +79,12 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
     if ctx.world.kubernetes_capacity.is_some() && !started.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster.id.clone(), nodes: started });
     }
-    let present = machines(ctx, &pool.id, None).len();
+    let present = all_machines(ctx, cluster, pool).len();
     ctx.adjust(&pool.id, |o| o.set("nodes", present as u64));
 }
 
 /// The managed group of a pool in a zone, and the group that it manages.
-fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str, size: u64) {
+fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) {
     let base = base_name(cluster, last(&pool.id));
     for collection in ["instanceGroupManagers", "instanceGroups"] {
         let id = format!("projects/{}/zones/{zone}/{collection}/{base}-grp", ctx.key.account);
@@ -84,12 +92,6 @@ fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str, size: u
             put(ctx, collection, &id, json!({ "name": format!("{base}-grp"), "baseInstanceName": base }), Tags::new());
             ctx.adjust(&id, |o| o.set("pool", pool.id.clone()));
         }
-        let field = if collection == "instanceGroups" { "size" } else { "targetSize" };
-        ctx.adjust(&id, |o| {
-            amend(o, |doc| {
-                doc.insert(field.to_owned(), json!(size));
-            });
-        });
     }
 }
 
@@ -100,7 +102,6 @@ fn put(ctx: &mut Ctx<'_>, collection: &str, id: &str, doc: Value, labels: Tags) 
     };
     let doc = doc.as_object().cloned().unwrap_or_default();
     resource::create(ctx, resource::New { collection, id, doc, owner: Owner::Service, state: READY, labels });
-    ctx.end_work("create", id);
 }
 
 fn start(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) -> NodeSpec {
@@ -225,7 +226,7 @@ pub fn relabel(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
         return;
     }
     let project = ctx.key.account.clone();
-    let nodes: Vec<NodeSpec> = machines(ctx, &pool.id, None)
+    let nodes: Vec<NodeSpec> = all_machines(ctx, cluster, pool)
         .iter()
         .map(|m| node(&project, pool, last(&m.id), m.text("location"), m.text("address")))
         .collect();
@@ -248,15 +249,13 @@ fn end(ctx: &mut Ctx<'_>, cluster: &Object, machines: &[Object]) {
 
 /// Ends all machines of a pool, with its groups.
 pub fn remove_all(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
-    let all = machines(ctx, &pool.id, None);
+    let all = all_machines(ctx, cluster, pool);
     end(ctx, cluster, &all);
-    let groups: Vec<String> = [GcpKind::InstanceGroupManager, GcpKind::InstanceGroup]
-        .iter()
-        .flat_map(|kind| {
-            let all = ctx.scope().of_kind(Kind::Gcp(*kind));
-            all.filter(|o| o.text("pool") == pool.id).map(|o| o.id.clone()).collect::<Vec<_>>()
-        })
-        .collect();
+    let base = base_name(cluster, last(&pool.id));
+    let project = ctx.key.account.clone();
+    let groups = zones_of(region_of(cluster.text("location"))).into_iter().flat_map(|zone| {
+        ["instanceGroupManagers", "instanceGroups"].map(|c| format!("projects/{project}/zones/{zone}/{c}/{base}-grp"))
+    });
     for group in groups {
         ctx.delete(&group);
     }
