@@ -239,9 +239,9 @@ async fn two_daemons_at_once_make_one_of_each() {
 }
 
 #[tokio::test]
-async fn half_of_all_calls_throttled_only_delays() {
+async fn a_third_of_all_calls_throttled_only_delays() {
     let cloud = Cloud::start().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.33 })).await;
     let flow = cloud.flow().await;
     flow.create().await.unwrap();
     flow.delete().await.unwrap();
