@@ -1,4 +1,4 @@
-//! The `cloudsim` command: a simulated AWS on one local address.
+//! The `cloudsim` command: simulated clouds on one local address.
 
 use anyhow::Context;
 use clap::Parser;
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-/// A simulated AWS for tests and demonstrations. Point any SDK's endpoint at its address.
+/// Simulated clouds for tests and demonstrations. Point any SDK's endpoint at its address.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Arguments {

@@ -4,7 +4,7 @@
 //! disk CSI driver (<https://learn.microsoft.com/azure/aks/azure-csi-disk-storage-provision>). They lie in the node resource
 //! group and go with it; a StorageClass that names another group leaves its disks there when the cluster goes first.
 
-use super::{aks, id, kind::AzureKind, network, resource};
+use super::{aks, id, kind::AzureKind, network, references, resource};
 use crate::{
     ctx::Ctx,
     object::{Object, Owner},
@@ -87,7 +87,7 @@ fn set_frontends(ctx: &mut Ctx<'_>, balancer: &Object, entries: Vec<Value>) {
     resource::amend(&mut next, |doc| doc["properties"]["frontendIPConfigurations"] = entries.into());
     resource::touch(ctx, &mut next);
     ctx.change(&balancer.id, |o| *o = next.clone());
-    resource::link(ctx, &next);
+    references::link(ctx, &next);
 }
 
 /// The public address of a Service; `None` until it is ready.

@@ -28,6 +28,11 @@ const RETRY_S: f64 = 10.0;
 /// The same for the deletion of a resource group.
 const GROUP_RETRY_S: f64 = 15.0;
 
+/// How long an operation that has ended can be asked for: a day.
+const KEPT_MS: u64 = 24 * 3_600_000;
+/// Operations among which it is not worth looking for old ones.
+const KEPT_AT_LEAST: usize = 1_024;
+
 impl Verb {
     /// The word of journal and critical path.
     #[must_use]
@@ -76,9 +81,19 @@ pub(crate) fn open(ctx: &mut Ctx<'_>, service: &str, key: &str, verb: Verb) -> S
         end_us: None,
         error: None,
     };
+    forget_old(ctx);
     ctx.world.azure.operations.insert(id.clone(), operation);
     ctx.adjust(key, |o| o.set("operation", id.clone()));
     id
+}
+
+/// Forgets operations that ended a day ago, from time to time.
+fn forget_old(ctx: &mut Ctx<'_>) {
+    let oldest = ctx.now - ctx.world.clock.wall_us(KEPT_MS);
+    let operations = &mut ctx.world.azure.operations;
+    if !operations.is_empty() && operations.len().is_multiple_of(KEPT_AT_LEAST) {
+        operations.retain(|_, o| o.end_us.is_none_or(|end| end > oldest));
+    }
 }
 
 /// Ends an operation.

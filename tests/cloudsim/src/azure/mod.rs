@@ -21,6 +21,7 @@ mod msi;
 mod network;
 pub mod principal;
 mod providers;
+mod references;
 mod resource;
 pub mod review;
 mod roles;

@@ -7,7 +7,7 @@
 use super::{
     id::{self, Target},
     kind::AzureKind,
-    lro,
+    lro, references,
     state::Verb,
 };
 use crate::{
@@ -290,83 +290,6 @@ pub(crate) fn check_location(call: &Call, target: &Target, present: Option<&Obje
     Err(ApiError::new("InvalidResourceLocation", message).status(409))
 }
 
-/// The texts that a reference path leads to; `*` is every item of a list.
-fn texts_at(value: &Value, path: &[&str], found: &mut Vec<String>) {
-    match (path, value) {
-        ([], Value::String(text)) => found.push(text.clone()),
-        (["*", rest @ ..], Value::Array(items)) => items.iter().for_each(|item| texts_at(item, rest, found)),
-        ([key, rest @ ..], Value::Object(map)) => {
-            if let Some(inner) = map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v) {
-                texts_at(inner, rest, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The ids that a body refers to.
-#[must_use]
-pub(crate) fn references(kind: AzureKind, body: &Value) -> Vec<String> {
-    let paths: &[&str] = match kind {
-        AzureKind::Subnet => {
-            &["properties/natGateway/id", "properties/networkSecurityGroup/id", "properties/routeTable/id"]
-        }
-        AzureKind::NatGateway => &["properties/publicIpAddresses/*/id"],
-        AzureKind::LoadBalancer => &[
-            "properties/frontendIPConfigurations/*/properties/publicIPAddress/id",
-            "properties/frontendIPConfigurations/*/properties/subnet/id",
-        ],
-        AzureKind::ScaleSet => &["properties/subnets/*/id"],
-        _ => &[],
-    };
-    let mut found = Vec::new();
-    for path in paths {
-        texts_at(body, &path.split('/').collect::<Vec<_>>(), &mut found);
-    }
-    found
-}
-
-/// Refuses references to what does not exist.
-///
-/// # Errors
-/// InvalidResourceReference.
-pub(crate) fn check_references(ctx: &mut Ctx<'_>, kind: AzureKind, id: &str, body: &Value) -> Result<()> {
-    for reference in references(kind, body) {
-        if ctx.scope().live(&reference.to_lowercase()).is_none() {
-            let message = format!(
-                "Resource {reference} referenced by resource {id} was not found. Please make sure that the referenced resource exists, and that both resources are in the same region."
-            );
-            return Err(ApiError::new("InvalidResourceReference", message));
-        }
-    }
-    Ok(())
-}
-
-/// Notes on the other side what `object` refers to now.
-pub(crate) fn link(ctx: &mut Ctx<'_>, object: &Object) {
-    let Some(kind) = kind_of(object) else {
-        return;
-    };
-    let wanted: Vec<String> = references(kind, &Value::Object(doc(object))).iter().map(|r| r.to_lowercase()).collect();
-    let before: Vec<String> = object.texts("refs").map(str::to_owned).collect();
-    for gone in before.iter().filter(|r| !wanted.contains(r)) {
-        let user = object.arn.clone();
-        ctx.adjust(gone, |o| {
-            let left: Vec<String> = o.texts("used_by").filter(|u| *u != user).map(str::to_owned).collect();
-            o.set("used_by", left);
-        });
-    }
-    for new in wanted.iter().filter(|r| !before.contains(r)) {
-        let user = object.arn.clone();
-        ctx.adjust(new, |o| {
-            let mut users: Vec<String> = o.texts("used_by").filter(|u| *u != user).map(str::to_owned).collect();
-            users.push(user);
-            o.set("used_by", users);
-        });
-    }
-    ctx.adjust(&object.id, |o| o.set("refs", wanted));
-}
-
 /// Removes a resource and what lies below it.
 pub(crate) fn remove(ctx: &mut Ctx<'_>, key: &str) {
     let Some(mut object) = ctx.scope().live(key).cloned() else {
@@ -375,11 +298,11 @@ pub(crate) fn remove(ctx: &mut Ctx<'_>, key: &str) {
     for child in children(ctx, &object) {
         let mut child = child;
         child.set("doc", json!({}));
-        link(ctx, &child);
+        references::link(ctx, &child);
         ctx.delete(&child.id);
     }
     object.set("doc", json!({}));
-    link(ctx, &object);
+    references::link(ctx, &object);
     ctx.delete(key);
 }
 

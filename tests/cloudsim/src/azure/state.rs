@@ -84,7 +84,7 @@ pub struct Bucket {
 /// What Azure has beside resources.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct AzureState {
-    /// Operations by id; ARM keeps them at least a day, the simulator for good.
+    /// Operations by id, for a day.
     pub operations: BTreeMap<String, Operation>,
     /// Declared principals by application id, in lower case.
     pub principals: BTreeMap<String, Principal>,

@@ -26,6 +26,7 @@ TENANT = "aaaaaaaa-2222-4333-8444-555555555555"
 CLIENT = "cccccccc-2222-4333-8444-555555555555"
 LOCATION = "westeurope"
 SCALE = 0.001
+STARTED = []
 
 
 class Redirect(RequestsTransport):
@@ -114,6 +115,7 @@ def start(*arguments, scale=SCALE, kubernetes=False):
     if not kubernetes:
         command.append("--no-kubernetes")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    STARTED.append(process)
     line = process.stdout.readline()
     assert "listens on " in line, line
     return Cloud(process, line.split("listens on ")[1].strip(), scale)
@@ -122,6 +124,17 @@ def start(*arguments, scale=SCALE, kubernetes=False):
 def stop(cloud):
     cloud.process.terminate()
     assert cloud.process.wait(timeout=30) == 0
+
+
+@pytest.fixture(autouse=True)
+def nothing_keeps_running():
+    """A test that failed in between leaves no simulator behind."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ use super::{
         groups,
         id::{self, Target},
         kind::AzureKind,
-        msi, network, principal, resource,
+        msi, network, principal, references, resource,
     },
     nodes, refuse,
 };
@@ -40,20 +40,29 @@ pub(crate) fn group_of(cluster: &Object) -> String {
     id::group_id(&subscription, resource::doc_text(cluster, "/properties/nodeResourceGroup"))
 }
 
-/// Refuses a node resource group that is there already.
+/// Refuses a node resource group that is there already, or is the cluster's own. Words as users met them:
+/// <https://github.com/hashicorp/terraform-provider-azurerm/issues/7562>, <https://github.com/Azure/azure-cli/issues/27215>.
 ///
 /// # Errors
-/// In AKS's words.
+/// NodeResourceGroupAlreadyExists, NodeResourceGroupSameAsResourceGroup.
 pub(super) fn check(ctx: &mut Ctx<'_>, target: &Target, body: &Value) -> Result<()> {
     let name = name(target, body);
+    if name.eq_ignore_ascii_case(target.group()) {
+        let message = format!(
+            "Node resource group '{name}' is the same as ResourceGroup '{}', which is not allowed, please provide a different node resource group.",
+            target.group()
+        );
+        return Err(refuse("NodeResourceGroupSameAsResourceGroup", message));
+    }
     let key = id::group_id(&target.subscription, &name).to_lowercase();
     if ctx.scope().live(&key).is_none() {
         return Ok(());
     }
     let message = format!(
-        "The node resource group '{name}' exists already: the name given as nodeResourceGroup must be that of no existing resource group."
+        "Node resource group '{name}' under subscription '{}' already exists, please provide a new one.",
+        target.subscription
     );
-    Err(refuse("NodeResourceGroupAlreadyExists", message).status(409))
+    Err(refuse("NodeResourceGroupAlreadyExists", message))
 }
 
 /// Makes the group with what every cluster has in it.
@@ -137,7 +146,7 @@ pub(super) fn make_scale_set(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object)
     object.owner = Owner::Service;
     "Creating".clone_into(&mut object.state);
     ctx.create(object.clone());
-    resource::link(ctx, &object);
+    references::link(ctx, &object);
 }
 
 /// The network that AKS makes for a cluster that names none.

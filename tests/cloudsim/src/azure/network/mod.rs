@@ -8,7 +8,7 @@ mod cidr;
 mod in_use;
 mod subnets;
 
-use super::{durations, id::Target, kind::AzureKind, lro, principal, resource, state::Verb, unknown};
+use super::{durations, id::Target, kind::AzureKind, lro, principal, references, resource, state::Verb, unknown};
 use crate::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
@@ -75,7 +75,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, kind: AzureKind) -> Resu
         resource::check_location(call, target, present.as_ref())?;
     }
     let id = present.as_ref().map_or_else(|| target.id(), |o| o.arn.clone());
-    resource::check_references(ctx, kind, &id, &call.json)?;
+    references::check(ctx, kind, &id, &call.json)?;
     if let Some(parent) = &parent {
         subnets::check(ctx, parent, &id, &call.json)?;
     }
@@ -96,7 +96,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, kind: AzureKind) -> Resu
     } else {
         ctx.create(object.clone());
     }
-    resource::link(ctx, &object);
+    references::link(ctx, &object);
     if kind == AzureKind::VirtualNetwork {
         subnets::replace(ctx, &object, inner);
     }
@@ -173,7 +173,7 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, kind: AzureKind, id: &str, body: &Value, o
     object.owner = owner;
     complete(&mut object, kind, None);
     ctx.create(object.clone());
-    resource::link(ctx, &object);
+    references::link(ctx, &object);
     let sim_ms = ctx.draw(durations::network_put(kind), &object.id);
     lro::begin(ctx, "network", &object.id, Verb::Create, sim_ms);
     Ok(object)

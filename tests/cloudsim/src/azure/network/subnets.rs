@@ -8,7 +8,7 @@ use super::{
     super::{
         id::{Target, leaf},
         kind::AzureKind,
-        resource,
+        references, resource,
     },
     cidr, in_use,
 };
@@ -103,7 +103,7 @@ pub(super) fn take_inline(ctx: &mut Ctx<'_>, network_id: &str, body: &mut Value)
         let name = subnet["name"].as_str().unwrap_or_default().to_owned();
         let id = format!("{network_id}/subnets/{name}");
         check_ranges(&name, &prefixes(subnet), &space, &before, leaf(network_id))?;
-        resource::check_references(ctx, AzureKind::Subnet, &id, subnet)?;
+        references::check(ctx, AzureKind::Subnet, &id, subnet)?;
         before.push((name, prefixes(subnet)));
         subnets.push((id, subnet.clone()));
     }
@@ -137,6 +137,6 @@ pub(super) fn replace(ctx: &mut Ctx<'_>, network: &Object, subnets: Vec<(String,
         } else {
             ctx.create(object.clone());
         }
-        resource::link(ctx, &object);
+        references::link(ctx, &object);
     }
 }
