@@ -139,6 +139,7 @@ async fn creates_everything_and_removes_everything() {
     assert!(made.zone.name_servers.len() >= 2, "{:?}", made.zone);
     let owned = flow.owned().await.unwrap();
     for kind in [
+        "Microsoft.ContainerService/managedClusters/agentPools",
         "Microsoft.Network/virtualNetworks",
         "Microsoft.ContainerService/managedClusters",
         "Microsoft.Network/dnsZones",
