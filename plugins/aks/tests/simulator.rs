@@ -677,6 +677,21 @@ async fn one_tenants_delete_leaves_the_other_alone() {
 }
 
 #[tokio::test]
+async fn another_installation_sees_and_touches_nothing_of_ours() {
+    let cloud = Cloud::start().await;
+    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
+    one.create().await.unwrap();
+    two.scope.installation = "other".to_owned();
+    let before = cloud.objects().await;
+    assert_eq!(two.owned().await.unwrap(), []);
+    assert_eq!(two.delete().await.unwrap(), []);
+    assert_eq!(two.network().await.unwrap_err().kind, ErrorKind::NameTaken);
+    assert_eq!(cloud.objects().await, before);
+    one.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
 async fn another_subscription_is_an_auth_error() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
