@@ -16,8 +16,6 @@ use crate::{
 
 /// A longer URL is not kept; a checkpoint ends at 16 KiB.
 const URL_LEN_MAX: usize = 8 * 1024;
-/// Looking more often than this tells nothing new, seconds.
-const POLL_MIN_S: i64 = 1;
 
 /// What a checkpoint holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -54,10 +52,10 @@ pub(crate) fn begun(arm: &Arm, answer: &Answer, poll_s: i64, detail: impl Into<S
     outcome
 }
 
-/// Pending, to be asked again when Azure said, or else after `poll_s`.
+/// Pending, to be asked again after `poll_s`, or later if Azure said so: sooner tells nothing.
 pub(crate) fn waiting(retry_after: Option<Duration>, poll_s: i64, detail: impl Into<String>) -> Outcome {
     let asked = retry_after.and_then(|wait| i64::try_from(wait.as_secs()).ok());
-    progress::pending(asked.unwrap_or(poll_s).max(POLL_MIN_S), detail)
+    progress::pending(asked.unwrap_or_default().max(poll_s), detail)
 }
 
 /// Keeps the checkpoint of the last call.
