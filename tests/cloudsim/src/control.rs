@@ -3,7 +3,7 @@
 use crate::{
     cloud::Cloud,
     faults::{Rule, Verdict},
-    object::Kind,
+    object::{CLUSTERS, Kind},
     server::{HttpResponse, Raw},
     sim::Shared,
     world::World,
@@ -230,7 +230,7 @@ fn objects(world: &World, query: &HashMap<String, String>) -> Value {
 }
 
 /// `GET /_sim/critical-path?account=&tag=KEY`: what the cloud alone needed, in simulated and in real milliseconds, in
-/// total or by value of a tag: stack, then cluster, then node group, then what waited for nodes.
+/// total or by value of a tag: network (a stack, or its parts), then cluster, then node group, then what waited for nodes.
 fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
     let mut groups: BTreeMap<String, BTreeMap<&str, i64>> = BTreeMap::new();
     for ((_, operation), work) in &world.work {
@@ -240,19 +240,8 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         let group = query.get("tag").map_or_else(String::new, |key| {
             work.object.tags.get(key).cloned().unwrap_or_else(|| "(untagged)".to_owned())
         });
-        let is = |kind: Kind| work.object.kind == kind.type_name();
-        let part = match operation.as_str() {
-            "create" if is(Kind::Stack) => "stack",
-            "create" if is(Kind::Cluster) => "cluster",
-            "create" if is(Kind::Nodegroup) => "nodegroup",
-            "create" if is(Kind::Addon) => "addon",
-            "settle" if is(Kind::Addon) => "addon_after_nodes",
-            "delete" if is(Kind::Nodegroup) => "nodegroup_delete",
-            "delete" if is(Kind::Cluster) => "cluster_delete",
-            _ => match crate::azure::part_of(work) {
-                Some(part) => part,
-                None => continue,
-            },
+        let Some(part) = part_of(&work.object.kind, operation).or_else(|| crate::azure::part_of(work)) else {
+            continue;
         };
         let slot = groups.entry(group).or_default().entry(part).or_insert(0);
         *slot = (*slot).max(work.end_us - work.start_us);
@@ -272,4 +261,19 @@ fn critical_path(world: &World, query: &HashMap<String, String>) -> Value {
         );
     }
     Value::Object(answer)
+}
+
+/// What a piece of work is to the critical path, if anything.
+fn part_of(kind: &str, operation: &str) -> Option<&'static str> {
+    let is = |kinds: &[Kind]| kinds.iter().any(|k| k.type_name() == kind);
+    Some(match operation {
+        "create" if is(&[Kind::Stack]) => "stack",
+        "create" if is(CLUSTERS) => "cluster",
+        "create" if is(&[Kind::Nodegroup]) => "nodegroup",
+        "create" if is(&[Kind::Addon]) => "addon",
+        "settle" if is(&[Kind::Addon]) => "addon_after_nodes",
+        "delete" if is(&[Kind::Nodegroup]) => "nodegroup_delete",
+        "delete" if is(CLUSTERS) => "cluster_delete",
+        _ => return None,
+    })
 }

@@ -16,7 +16,7 @@ pub struct Span {
     sigma: f64,
 }
 
-/// Bounds in seconds.
+/// A span from its bounds and median in seconds.
 pub(crate) const fn seconds(min: u64, median: u64, max: u64, sigma: f64) -> Span {
     Span { min_ms: min * 1_000, median_ms: median * 1_000, max_ms: max * 1_000, sigma }
 }

@@ -38,8 +38,8 @@ pub const DEFAULTS: &[(&str, u64)] = &[
     ("nat-gateways", 1_000),
     ("managed-clusters", 5_000),
     ("agent-pools-per-cluster", 100),
-    ("regional-vcpus", 1_000),
-    ("vcpus-per-family", 1_000),
+    ("regional-vcpus", 10_000),
+    ("vcpus-per-family", 10_000),
     ("dns-zones", 250),
     ("dns-record-sets-per-zone", 10_000),
 ];

@@ -67,7 +67,7 @@ impl Throttle {
         service: &str,
         action: &str,
     ) -> bool {
-        if self.off || crate::azure::is_subscription(account) {
+        if self.off || crate::azure::counts_itself(account, service) {
             // Azure counts by principal and says how much is left: `azure::throttle`.
             return true;
         }

@@ -157,10 +157,10 @@ impl World {
         self.scopes.get_mut(key).unwrap_or_else(|| unreachable!("the scope was just inserted"))
     }
 
-    /// How many clusters there are, over all clouds and accounts: they share this machine's memory.
+    /// How many clusters there are, in all accounts of all clouds.
     #[must_use]
     pub fn clusters(&self) -> u64 {
-        self.scopes.values().map(|scope| CLUSTERS.iter().map(|kind| scope.count(*kind)).sum::<u64>()).sum()
+        self.scopes.values().flat_map(|s| CLUSTERS.iter().map(|kind| s.count(*kind))).sum()
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.

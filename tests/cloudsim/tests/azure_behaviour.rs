@@ -195,6 +195,57 @@ async fn one_change_at_a_time() {
 }
 
 #[tokio::test]
+async fn what_is_referred_to_must_be_ready_and_free() {
+    let azure = Azure::start(0.01, false).await;
+    azure.put(&of_group("rg"), here()).await;
+    let address = azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), here()).await;
+    let nat = json!({ "location": LOCATION, "properties": {
+        "publicIpAddresses": [{ "id": id_of_network("rg", "publicIPAddresses/a") }] } });
+    let early = azure.call("PUT", &of_network("rg", "natGateways/one"), nat.clone()).await;
+    assert_eq!((early.status, early.code()), (429, "RetryableError"));
+    let detail = &early.body["error"]["details"][0];
+    assert_eq!(detail["code"], "ReferencedResourceNotProvisioned");
+    assert!(detail["message"].as_str().unwrap().contains("is not in Succeeded state. Resource is in Updating state"));
+    azure.finish(&address).await;
+    azure.put(&of_network("rg", "natGateways/one"), nat.clone()).await;
+    let taken = azure.call("PUT", &of_network("rg", "natGateways/two"), nat).await;
+    assert_eq!((taken.status, taken.code()), (400, "PublicIPAddressInUse"));
+    azure.handle.stop().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_clusters_in_flight() {
+    const CLUSTERS: usize = 300;
+    // Slow enough that all are in flight at once.
+    let azure = std::sync::Arc::new(Azure::start(0.02, false).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..CLUSTERS {
+        let azure = azure.clone();
+        tasks.spawn(async move {
+            let name = format!("rg{i}");
+            azure.put(&of_group(&name), here()).await;
+            let network = json!({ "location": LOCATION, "properties": {
+                "addressSpace": { "addressPrefixes": ["10.0.0.0/16"] },
+                "subnets": [{ "name": "nodes", "properties": { "addressPrefix": "10.0.0.0/20" } }] } });
+            azure.put(&of_network(&name, "virtualNetworks/net"), network).await;
+            let mut body = cluster(&id_of_network(&name, "virtualNetworks/net/subnets/nodes"));
+            body["properties"]["nodeResourceGroup"] = format!("{name}-nodes").into();
+            let answer = azure.call("PUT", &of_cluster(&name, "c"), body).await;
+            assert_eq!(answer.status, 201, "{}", answer.body);
+            assert_eq!(azure.get(&of_cluster(&name, "c")).await.status, 200);
+        });
+    }
+    tasks.join_all().await;
+    let made =
+        azure.objects().await.iter().filter(|o| o["type"] == "Microsoft.ContainerService/ManagedClusters").count();
+    assert_eq!(made, CLUSTERS);
+    let created = azure.journal().await;
+    let created =
+        created.iter().filter(|e| e["action"] == "managedClusters.CreateOrUpdate" && e["effect"] == "created");
+    assert_eq!(created.count(), CLUSTERS);
+}
+
+#[tokio::test]
 async fn work_fails_late_where_a_rule_says_so() {
     let azure = Azure::start(FAST, false).await;
     azure.network("rg").await;
@@ -241,6 +292,18 @@ async fn a_group_whose_subnet_is_used_elsewhere_stays() {
 }
 
 #[tokio::test]
+async fn a_group_waits_for_what_is_being_made_in_it() {
+    let azure = Azure::start(FAST, false).await;
+    let subnet = azure.network("rg").await;
+    azure.put(&of_cluster("rg", "c"), cluster(&subnet)).await;
+    let pool = json!({ "properties": { "count": 1, "vmSize": "Standard_D4s_v5", "vnetSubnetID": subnet } });
+    assert_eq!(azure.call("PUT", &of_cluster("rg", "c/agentPools/main"), pool).await.status, 201);
+    azure.delete(&of_group("rg")).await;
+    assert_eq!(azure.objects().await, Vec::<Value>::new());
+    azure.handle.stop().await;
+}
+
+#[tokio::test]
 async fn lost_answers_and_held_calls() {
     let azure = Azure::start(FAST, false).await;
     for (kind, made) in [("lost_answer", true), ("lost_request", false)] {
@@ -279,6 +342,14 @@ async fn lists_by_tag_lag_behind() {
     assert_eq!(count("resourceGroups").await, 1, "groups are listed from the truth");
     azure.call("PUT", &of_network("rg", "publicIPAddresses/a"), tagged).await;
     assert_eq!(count("resources").await, 0);
+    let known = azure.get(&format!("/subscriptions/{SUBSCRIPTION}/providers?api-version={RESOURCES}")).await;
+    assert!(known.body["value"].as_array().unwrap().iter().all(|p| p["registrationState"] == "Registered"));
+    azure
+        .control("POST", "faults", json!({ "kind": "stale", "lag_ms": 3_600_000, "action": "*.Get", "count": 1 }))
+        .await;
+    let address = of_network("rg", "publicIPAddresses/a");
+    assert_eq!(azure.get(&address).await.status, 404, "a stale read does not see what is young");
+    assert_eq!(azure.get(&address).await.status, 200);
     let listed = async |wanted: usize| {
         for _ in 0..1_000 {
             if count("resources").await == wanted {

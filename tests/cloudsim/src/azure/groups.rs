@@ -160,14 +160,11 @@ pub(crate) fn tick(ctx: &mut Ctx<'_>, operation: &Operation, idle: u32) {
         lro::end(ctx, &operation.id, None);
         return;
     }
-    let mut moving = false;
+    // Whatever is being changed, also below something else, may be deletable later.
+    let busy = |o: &Object| matches!(o.state.as_str(), "Deleting" | "Creating" | "Updating");
+    let mut moving = inside.iter().any(busy);
     let mut stuck = Vec::new();
-    for object in inside.iter().filter(|o| is_top(o, &inside)) {
-        // Whatever is being changed may be deletable later.
-        if matches!(object.state.as_str(), "Deleting" | "Creating" | "Updating") {
-            moving = true;
-            continue;
-        }
+    for object in inside.iter().filter(|o| is_top(o, &inside) && !busy(o)) {
         match begin(ctx, object) {
             Ok(()) => moving = true,
             Err(error) => stuck.push((object.arn.clone(), error)),

@@ -48,6 +48,10 @@ impl Target {
             return Some(target);
         };
         target.scope = join(&segments[..at]);
+        if at + 1 == segments.len() {
+            target.types = vec!["providers".to_owned()];
+            return Some(target);
+        }
         target.namespace = segments.get(at + 1).cloned().unwrap_or_default();
         (target.types, target.names) = alternate(segments.get(at + 2..).unwrap_or_default());
         Some(target)
@@ -167,6 +171,7 @@ mod tests {
             ("/subscriptions/s/resourceGroups/G", Some(AzureKind::ResourceGroup), "G", false),
             ("/subscriptions/s/resourcegroups", Some(AzureKind::ResourceGroup), "", true),
             ("/subscriptions/s/resources", None, "", true),
+            ("/subscriptions/s/providers", None, "", true),
             ("/subscriptions/s/resourceGroups/G/resources", None, "", true),
             (
                 "/subscriptions/s/resourceGroups/G/providers/microsoft.network/virtualnetworks/v/subnets",

@@ -88,6 +88,7 @@ fn route(method: &str, target: &Target) -> Option<(&'static str, String)> {
             return Some(("resources", named("resources.ListByResourceGroup")));
         }
         ("GET", true, "resources") => return Some(("resources", named("resources.List"))),
+        ("GET", true, "providers") => return Some(("resources", named("providers.List"))),
         ("GET", false, "") => return Some(("resources", named("providers.Get"))),
         ("POST", false, "register") => return Some(("resources", named("providers.Register"))),
         ("GET", false, "locations/kubernetesversions") => {

@@ -58,10 +58,11 @@ pub fn is_cluster(id: &str) -> bool {
     id.trim_start_matches('/').to_lowercase().starts_with("subscriptions/")
 }
 
-/// Whether an account is a subscription (or, for Entra's calls, a tenant): those are GUIDs.
+/// Whether calls of `account` are counted by [`throttle`] and not with other clouds' calls: subscriptions are GUIDs. Entra
+/// publishes no rate.
 #[must_use]
-pub fn is_subscription(account: &str) -> bool {
-    principal::is_guid(account)
+pub fn counts_itself(account: &str, service: &str) -> bool {
+    principal::is_guid(account) || service == "entra"
 }
 
 /// The scope that a cluster lies in.
@@ -83,9 +84,7 @@ pub fn part_of(work: &Work) -> Option<&'static str> {
         ("create", AzureKind::NatGateway) => Some("nat_gateway"),
         ("create", AzureKind::VirtualNetwork) => Some("network"),
         ("create", AzureKind::Subnet) => Some("subnet"),
-        ("create", AzureKind::ManagedCluster) => Some("cluster"),
         ("create", AzureKind::AgentPool) => Some("nodegroup"),
-        ("delete", AzureKind::ManagedCluster) => Some("cluster_delete"),
         ("delete", AzureKind::AgentPool) => Some("nodegroup_delete"),
         _ => None,
     }

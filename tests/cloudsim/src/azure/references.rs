@@ -11,7 +11,7 @@ use crate::{
     ctx::Ctx,
     object::Object,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The texts that a reference path leads to; `*` is every item of a list.
 fn texts_at(value: &Value, path: &[&str], found: &mut Vec<String>) {
@@ -49,20 +49,44 @@ pub(crate) fn of(kind: AzureKind, body: &Value) -> Vec<String> {
     found
 }
 
-/// Refuses references to what does not exist.
+/// Refuses references to what does not exist, is being changed, or serves another.
 ///
 /// # Errors
-/// InvalidResourceReference.
+/// InvalidResourceReference; RetryableError (<https://github.com/hashicorp/terraform/issues/7153>); PublicIPAddressInUse
+/// (<https://github.com/gardener/gardener-extension-provider-azure/issues/757>).
 pub(crate) fn check(ctx: &mut Ctx<'_>, kind: AzureKind, id: &str, body: &Value) -> Result<()> {
     for reference in of(kind, body) {
-        if ctx.scope().live(&reference.to_lowercase()).is_none() {
+        let Some(object) = ctx.scope().live(&reference.to_lowercase()).cloned() else {
             let message = format!(
                 "Resource {reference} referenced by resource {id} was not found. Please make sure that the referenced resource exists, and that both resources are in the same region."
             );
             return Err(ApiError::new("InvalidResourceReference", message));
+        };
+        if object.state != "Succeeded" {
+            return Err(not_provisioned(&object, id));
+        }
+        let other = object.texts("used_by").find(|user| !user.eq_ignore_ascii_case(id));
+        if let (Some(other), AzureKind::NatGateway) = (other, kind) {
+            let message = format!(
+                "Resource {id} is referencing public IP address {reference} that is already allocated to resource {other}."
+            );
+            return Err(ApiError::new("PublicIPAddressInUse", message));
         }
     }
     Ok(())
+}
+
+fn not_provisioned(object: &Object, user: &str) -> ApiError {
+    let leaf = kind_of(object).map_or("", |k| k.info().leaf);
+    let mut letters = leaf.trim_end_matches("es").trim_end_matches('s').chars();
+    let name: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    let verb = if object.state == "Deleting" { "Delete" } else { "Put" };
+    let message = format!(
+        "Cannot proceed with operation because resource {} used by resource {user} is not in Succeeded state. Resource is in {} state and the last operation that updated/is updating the resource is {verb}{name}Operation.",
+        object.arn, object.state
+    );
+    let details = json!([{ "code": "ReferencedResourceNotProvisioned", "message": message }]);
+    ApiError::new("RetryableError", "A retryable error occurred.").status(429).field("details", details)
 }
 
 /// Notes on the other side what `object` refers to now.

@@ -80,7 +80,8 @@ impl Azure {
         let by_status = !answer.header("azure-asyncoperation").is_empty();
         let url = if by_status { answer.header("azure-asyncoperation") } else { answer.header("location") };
         assert!(url.starts_with("https://management.azure.com/"), "{} {url:?} {}", answer.status, answer.body);
-        for _ in 0..3_000 {
+        let mut pause = Duration::from_millis(5);
+        for _ in 0..300 {
             let found = self.get(url).await;
             if by_status && found.body["status"] != "InProgress" {
                 return found.body;
@@ -88,7 +89,9 @@ impl Azure {
             if !by_status && found.status != 202 {
                 return json!({ "status": found.status, "error": found.body["error"] });
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(pause).await;
+            // Hundreds of tests' clients may wait at once.
+            pause = (pause * 2).min(Duration::from_millis(200));
         }
         panic!("the operation {url} does not end");
     }

@@ -60,7 +60,7 @@ async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::E
         }
     };
     if shown_address(service) != Some(address.as_str()) {
-        // Some clouds' load balancers have names, others addresses.
+        // Some clouds give a load balancer a name, others an address: the API server takes each in its own field.
         let field = if address.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "hostname" };
         set_ingress(context, service, &json!([{ field: address }])).await?;
     }
@@ -106,8 +106,9 @@ fn request(service: &Service) -> LoadBalancerRequest {
 }
 
 fn shown_address(service: &Service) -> Option<&str> {
-    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?.first()?;
-    ingress.hostname.as_deref().or(ingress.ip.as_deref())
+    let ingress = service.status.as_ref()?.load_balancer.as_ref()?.ingress.as_ref()?;
+    let first = ingress.first()?;
+    first.hostname.as_deref().or(first.ip.as_deref())
 }
 
 async fn set_ingress(context: &Context, service: &Service, ingress: &serde_json::Value) -> Result<(), kube::Error> {

@@ -20,7 +20,7 @@ const KIND: AzureKind = AzureKind::AgentPool;
 /// Machines that a pool is to have.
 #[must_use]
 pub(super) fn count_of(pool: &Object) -> u64 {
-    resource::doc(pool).get("properties").and_then(|p| p["count"].as_u64()).unwrap_or(0)
+    pool.props.get("doc").and_then(|d| d.pointer("/properties/count")).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// Checks name, subnet and numbers of a pool.

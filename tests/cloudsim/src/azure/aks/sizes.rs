@@ -49,17 +49,18 @@ pub(crate) fn parse(name: &str) -> Option<Size> {
 /// The size and number of machines of a pool.
 fn demand(pool: &Object) -> Option<(Size, u64)> {
     let size = parse(resource::doc_text(pool, "/properties/vmSize"))?;
-    let count = resource::doc(pool)["properties"]["count"].as_u64().unwrap_or(0);
-    Some((size, count))
+    Some((size, super::pool::count_of(pool)))
 }
 
 /// vCPUs in use in a location, by family.
 pub(crate) fn used(ctx: &mut Ctx<'_>, location: &str) -> BTreeMap<String, u64> {
     let mut used = BTreeMap::new();
-    let pools: Vec<Object> =
-        ctx.scope().of_kind(Kind::Azure(AzureKind::AgentPool)).filter(|o| o.is_live()).cloned().collect();
-    for pool in pools.iter().filter(|p| resource::location(p) == location) {
-        if let Some((size, count)) = demand(pool) {
+    // By reference: every PUT of a cluster looks at all pools of its subscription.
+    for pool in ctx.scope().of_kind(Kind::Azure(AzureKind::AgentPool)) {
+        if pool.is_live()
+            && pool.text("location") == location
+            && let Some((size, count)) = demand(pool)
+        {
             *used.entry(size.family).or_insert(0) += u64::from(size.vcpus) * count;
         }
     }
