@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{self, Kind},
     arm::{Answer, Arm},
-    error::{self, Result, Said},
+    error::{self, Error, Result, Said},
     progress::{self, Outcome},
 };
 
@@ -88,9 +88,18 @@ pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
     };
     match arm.ask(kind_of(url.path()), &url).await {
         Ok(answer) => Ok(read(&answer)),
-        Err(error) if error.status() == 429 || error.status() == 0 => Err(error),
+        Err(Error::Service(e)) if matches!(e.status, 0 | 429) => Err(Error::Service(e)),
+        // A `Location` answers with the failure itself; anything else says nothing about it.
+        Err(Error::Service(e)) if is_verdict(e.status) => {
+            Ok(Followed::Failed(Said { code: e.code.clone(), message: e.message.clone() }))
+        }
         Err(_) => Ok(Followed::Unknown),
     }
+}
+
+/// Whether a status is the operation's own end, and not about the question.
+fn is_verdict(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 401 | 403 | 404 | 405 | 408)
 }
 
 fn kind_of(path: &str) -> &'static Kind {

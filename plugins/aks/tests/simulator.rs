@@ -458,6 +458,38 @@ async fn a_cluster_that_was_up_is_never_removed_for_a_failed_change() {
 }
 
 #[tokio::test]
+async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.network().await.unwrap();
+    cloud
+        .fault(json!({ "service": "resources", "action": "resourceGroups.Gone", "kind": "error", "count": 1,
+            "error": { "code": "ResourceGroupDeletionBlocked", "status": 409, "message": "something holds it" } }))
+        .await;
+    let (mut checkpoint, mut said) = (Vec::new(), Vec::new());
+    loop {
+        let request = v1::DeleteRequest {
+            scope: Some(flow.scope.clone()),
+            kind: v1::ResourceKind::Network.into(),
+            checkpoint: checkpoint.clone(),
+            ..v1::DeleteRequest::default()
+        };
+        match flow.aks.delete(request).await.map(|a| a.progress.unwrap().outcome.unwrap()) {
+            Ok(v1::progress::Outcome::Gone(_)) => break,
+            Ok(v1::progress::Outcome::Pending(pending)) => checkpoint = pending.checkpoint,
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => said.push(error),
+        }
+        assert!(said.len() < 100, "{:?}", said.last());
+        tokio::time::sleep(flow.pause).await;
+    }
+    let first = said.first().expect("the failure is told");
+    assert!(first.kind == ErrorKind::Conflict && first.message.contains("something holds it"), "{first}");
+    assert!(!first.remedy.is_empty());
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
 async fn leftovers_of_kubernetes_go_and_others_stay() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
