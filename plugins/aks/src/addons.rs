@@ -53,14 +53,15 @@ pub(crate) async fn ensure(call: &Call<'_>) -> Result<Outcome> {
     })
 }
 
-/// They live and go with the cluster.
+/// They live and go with the cluster, and are shown as it.
 pub(crate) async fn observe(call: &Call<'_>) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let outcome = match cluster::find_own(call).await?.map(|c| c.state()) {
-        None | Some(State::Deleting) => Outcome::Gone,
-        Some(State::Succeeded) => ready(),
-        Some(state) => pending(POLL_S, format!("the cluster is {}", state.as_str())),
+    let found = cluster::find_own(call).await?.filter(|c| c.state() != State::Deleting);
+    let Some(found) = found else { return Ok((Outcome::Gone, Vec::new())) };
+    let outcome = match found.state() {
+        State::Succeeded => ready(),
+        state => pending(POLL_S, format!("AKS cluster {} is {}", found.name(), state.as_str())),
     };
-    Ok((outcome, Vec::new()))
+    Ok((outcome, vec![found.owned(call.scope)]))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::{
     error::Result,
     group, leftovers,
     names::{self, Call},
+    node_pool,
     object::{Object, Plain},
 };
 
@@ -49,8 +50,14 @@ pub(crate) async fn list(
             Some(kind) => arm.get::<Plain>(kind, resource.id()).await?.is_some(),
             None => true,
         };
-        if exists {
-            add(&mut found, resource.owned(scope));
+        if !exists {
+            continue;
+        }
+        add(&mut found, resource.owned(scope));
+        if api::of_type(resource.kind()) == Some(&api::CLUSTER) {
+            for pool in node_pool::inventory(arm, scope, resource.id()).await? {
+                add(&mut found, pool);
+            }
         }
     }
     Ok(v1::ListOwnedResponse { objects: found.into_values().collect(), next_page_token: next })
@@ -89,6 +96,9 @@ async fn by_name(call: &Call<'_>, found: &mut Found) -> Result<()> {
     }
     if let Some(cluster) = cluster::find_own(call).await? {
         add(found, cluster.owned(call.scope));
+        for pool in node_pool::inventory(call.arm, call.scope, cluster.id()).await? {
+            add(found, pool);
+        }
     }
     for zone in dns::list(call).await? {
         add(found, zone.owned(call.scope));

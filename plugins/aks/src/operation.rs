@@ -10,14 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{self, Kind},
     arm::{Answer, Arm},
-    error::{self, Result, Said},
+    error::{self, Error, Result, Said},
     progress::{self, Outcome},
 };
 
 /// A longer URL is not kept; a checkpoint ends at 16 KiB.
 const URL_LEN_MAX: usize = 8 * 1024;
-/// Looking more often than this tells nothing new, seconds.
-const POLL_MIN_S: i64 = 1;
 
 /// What a checkpoint holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -54,10 +52,10 @@ pub(crate) fn begun(arm: &Arm, answer: &Answer, poll_s: i64, detail: impl Into<S
     outcome
 }
 
-/// Pending, to be asked again when Azure said, or else after `poll_s`.
+/// Pending, to be asked again after `poll_s`, or later if Azure said so: sooner tells nothing.
 pub(crate) fn waiting(retry_after: Option<Duration>, poll_s: i64, detail: impl Into<String>) -> Outcome {
     let asked = retry_after.and_then(|wait| i64::try_from(wait.as_secs()).ok());
-    progress::pending(asked.unwrap_or(poll_s).max(POLL_MIN_S), detail)
+    progress::pending(asked.unwrap_or_default().max(poll_s), detail)
 }
 
 /// Keeps the checkpoint of the last call.
@@ -90,9 +88,18 @@ pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
     };
     match arm.ask(kind_of(url.path()), &url).await {
         Ok(answer) => Ok(read(&answer)),
-        Err(error) if error.status() == 429 || error.status() == 0 => Err(error),
+        Err(Error::Service(e)) if matches!(e.status, 0 | 429) => Err(Error::Service(e)),
+        // A `Location` answers with the failure itself; anything else says nothing about it.
+        Err(Error::Service(e)) if is_verdict(e.status) => {
+            Ok(Followed::Failed(Said { code: e.code.clone(), message: e.message.clone() }))
+        }
         Err(_) => Ok(Followed::Unknown),
     }
+}
+
+/// Whether a status is the operation's own end, and not about the question.
+fn is_verdict(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 401 | 403 | 404 | 405 | 408)
 }
 
 fn kind_of(path: &str) -> &'static Kind {

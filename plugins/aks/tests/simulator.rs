@@ -139,6 +139,7 @@ async fn creates_everything_and_removes_everything() {
     assert!(made.zone.name_servers.len() >= 2, "{:?}", made.zone);
     let owned = flow.owned().await.unwrap();
     for kind in [
+        "Microsoft.ContainerService/managedClusters/agentPools",
         "Microsoft.Network/virtualNetworks",
         "Microsoft.ContainerService/managedClusters",
         "Microsoft.Network/dnsZones",
@@ -239,9 +240,9 @@ async fn two_daemons_at_once_make_one_of_each() {
 }
 
 #[tokio::test]
-async fn half_of_all_calls_throttled_only_delays() {
+async fn a_third_of_all_calls_throttled_only_delays() {
     let cloud = Cloud::start().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
+    cloud.fault(json!({ "kind": "throttle", "rate": 0.33 })).await;
     let flow = cloud.flow().await;
     flow.create().await.unwrap();
     flow.delete().await.unwrap();
@@ -453,6 +454,38 @@ async fn a_cluster_that_was_up_is_never_removed_for_a_failed_change() {
     flow.cluster(&made.network).await.unwrap();
     assert_eq!(cloud.created("Microsoft.ContainerService/managedClusters").await, 1);
     flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.network().await.unwrap();
+    cloud
+        .fault(json!({ "service": "resources", "action": "resourceGroups.Gone", "kind": "error", "count": 1,
+            "error": { "code": "ResourceGroupDeletionBlocked", "status": 409, "message": "something holds it" } }))
+        .await;
+    let (mut checkpoint, mut said) = (Vec::new(), Vec::new());
+    loop {
+        let request = v1::DeleteRequest {
+            scope: Some(flow.scope.clone()),
+            kind: v1::ResourceKind::Network.into(),
+            checkpoint: checkpoint.clone(),
+            ..v1::DeleteRequest::default()
+        };
+        match flow.aks.delete(request).await.map(|a| a.progress.unwrap().outcome.unwrap()) {
+            Ok(v1::progress::Outcome::Gone(_)) => break,
+            Ok(v1::progress::Outcome::Pending(pending)) => checkpoint = pending.checkpoint,
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => said.push(error),
+        }
+        assert!(said.len() < 100, "{:?}", said.last());
+        tokio::time::sleep(flow.pause).await;
+    }
+    let first = said.first().expect("the failure is told");
+    assert!(first.kind == ErrorKind::Conflict && first.message.contains("something holds it"), "{first}");
+    assert!(!first.remedy.is_empty());
     cloud.is_empty().await;
 }
 
@@ -672,6 +705,21 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     let again = two.create().await.unwrap();
     assert_eq!((again.network, again.zone), (b.network, b.zone));
     two.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn another_installation_sees_and_touches_nothing_of_ours() {
+    let cloud = Cloud::start().await;
+    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
+    one.create().await.unwrap();
+    two.scope.installation = "other".to_owned();
+    let before = cloud.objects().await;
+    assert_eq!(two.owned().await.unwrap(), []);
+    assert_eq!(two.delete().await.unwrap(), []);
+    assert_eq!(two.network().await.unwrap_err().kind, ErrorKind::NameTaken);
+    assert_eq!(cloud.objects().await, before);
+    one.delete().await.unwrap();
     cloud.is_empty().await;
 }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Seconds between looks at a cluster under way, where Azure names no other time.
-const POLL_S: i64 = 15;
+const POLL_S: i64 = 10;
 /// What [`birth`] calls it.
 const BIRTH: &str = "cluster";
 

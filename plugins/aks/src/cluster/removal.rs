@@ -1,7 +1,7 @@
 //! Deleting and observing the tenant's cluster, from the scope alone. AKS removes the nodes'
 //! resource group with it; what is left of that group afterwards is removed here.
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{MARKER_INSTALLATION, v1};
 
 use super::{Cluster, POLL_S, Properties};
 use crate::{
@@ -21,11 +21,15 @@ pub(crate) async fn find_own(call: &Call<'_>) -> Result<Option<Cluster>> {
 }
 
 /// The nodes' resource group: `None` if there is none, `Some(None)` if it is a stranger's. AKS
-/// names the cluster in it as its manager, and hands the cluster's tags on.
+/// hands the cluster's tags on to it, and names the cluster as its manager; the latter counts only
+/// where no marker speaks against it, since another installation's cluster may have the name.
 pub(crate) async fn nodes_group(call: &Call<'_>) -> Result<Option<Option<Group>>> {
     let id = call.names.group_id(&call.names.nodes_group());
     let found = call.arm.get::<Plain>(&api::GROUP, &id).await?;
-    let is_ours = |g: &Group| g.is_ours(call.scope) || g.managed_by().eq_ignore_ascii_case(&call.names.cluster_id());
+    let is_managed = |g: &Group| {
+        g.managed_by().eq_ignore_ascii_case(&call.names.cluster_id()) && !g.tags().contains_key(MARKER_INSTALLATION)
+    };
+    let is_ours = |g: &Group| g.is_ours(call.scope) || is_managed(g);
     Ok(found.map(|g| is_ours(&g).then_some(g)))
 }
 

@@ -66,7 +66,10 @@ async fn write<P: DeserializeOwned + Default>(
     id: &str,
     body: &Value,
 ) -> Result<Part<P>> {
-    let answer = call.arm.put(kind, id, body, If::Always).await?;
+    let mut answer = call.arm.put(kind, id, body, If::Always).await?;
+    // Azure's wait is meant for whoever asks the operation. The part itself is looked at, and is
+    // mostly there long before.
+    answer.retry_after = None;
     let detail = format!("{} {} is being created", kind.name, short(id));
     let outcome = operation::begun(call.arm, &answer, POLL_S, detail);
     if answer.status == 202 || answer.document.get("id").is_none() {

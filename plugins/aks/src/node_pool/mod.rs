@@ -4,7 +4,7 @@
 mod change;
 mod removal;
 
-pub(crate) use removal::{delete, observe};
+pub(crate) use removal::{delete, inventory, observe};
 
 use std::collections::BTreeMap;
 

@@ -2,11 +2,13 @@
 //! system pool as long as it exists: the last one is no object of its own, it goes with the
 //! cluster.
 
-use landlord_provider_api::{MARKER_ROLE, v1};
+use landlord_provider_api::{MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, v1};
 
 use super::{POLL_S, Pool, Properties, is_ours};
 use crate::{
-    api, cluster,
+    api,
+    arm::Arm,
+    cluster,
     error::Result,
     group,
     names::{self, Call},
@@ -15,13 +17,20 @@ use crate::{
     progress::{Outcome, pending, ready},
 };
 
-fn owned(call: &Call<'_>, pool: &Pool) -> v1::OwnedObject {
-    let mut object = pool.owned(call.scope);
-    let role = pool.properties.tags.get(MARKER_ROLE).cloned();
+fn owned(scope: &v1::Scope, pool: &Pool) -> v1::OwnedObject {
+    // A pool's tags are among its properties, where the envelope does not show them.
+    let tag = |key: &str| pool.properties.tags.get(key).cloned().unwrap_or_default();
+    let mut object = pool.owned(scope);
     api::POOL.name.clone_into(&mut object.r#type);
-    object.role = role.unwrap_or_default();
-    object.tenant_uid.clone_from(&call.scope.tenant_uid);
+    (object.role, object.tenant_uid) = (tag(MARKER_ROLE), tag(MARKER_TENANT_UID));
     object
+}
+
+/// The inventory's view of a cluster's pools: ARM lists none of them by tag.
+pub(crate) async fn inventory(arm: &Arm, scope: &v1::Scope, cluster_id: &str) -> Result<Vec<v1::OwnedObject>> {
+    let pools = arm.list::<Properties>(&api::POOL, &format!("{cluster_id}/agentPools"), None).await?;
+    let is_marked = |pool: &&Pool| pool.properties.tags.get(MARKER_INSTALLATION) == Some(&scope.installation);
+    Ok(pools.iter().filter(is_marked).map(|pool| owned(scope, pool)).collect())
 }
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
@@ -58,7 +67,7 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
         }
         match call.arm.delete(&api::POOL, pool.id()).await {
             Ok(Some(answer)) => {
-                removed.push(owned(call, pool));
+                removed.push(owned(call.scope, pool));
                 outcome = operation::begun(call.arm, &answer, POLL_S, detail);
             }
             Ok(None) => {}
@@ -78,7 +87,7 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
 /// Looks.
 pub(crate) async fn observe(call: &Call<'_>, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let pools = list(call, role).await?;
-    let objects = pools.iter().map(|pool| owned(call, pool)).collect();
+    let objects = pools.iter().map(|pool| owned(call.scope, pool)).collect();
     let unready: Vec<String> = pools
         .iter()
         .filter(|pool| pool.state() != State::Succeeded)
