@@ -489,7 +489,10 @@ async fn a_pool_grows_and_its_labels_and_taints_follow() {
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 4);
     assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 4);
     flow.pool.node_count = 3;
-    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 3, "over other zones");
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 3, "over three zones");
+    flow.pool.node_count = 1;
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 1, "in one zone");
+    assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 1);
     flow.pool.machine_type = "c3-standard-8".to_owned();
     assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();

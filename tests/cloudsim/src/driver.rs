@@ -19,7 +19,11 @@ pub fn resume(shared: &Shared) {
     let mut world = shared.world.lock();
     let mut commands = Vec::new();
     for scope in world.scopes.values() {
-        for cluster in CLUSTERS.iter().flat_map(|kind| scope.of_kind(*kind)).filter(|c| c.is_live()) {
+        for cluster in CLUSTERS
+            .iter()
+            .flat_map(|kind| scope.of_kind(*kind))
+            .filter(|c| c.is_live() && !c.props.contains_key("no_room"))
+        {
             let spec = ClusterSpec {
                 arn: cluster.id.clone(),
                 name: cluster.name.clone().unwrap_or_default(),

@@ -143,6 +143,17 @@ impl Scope {
         self.index.kind.get(&kind).into_iter().flatten().filter_map(|id| self.get(id))
     }
 
+    /// The ids of `kind` that start with `prefix`, in order: of use where ids are resource names.
+    pub fn ids_under<'a>(&'a self, kind: Kind, prefix: &'a str) -> impl Iterator<Item = &'a String> {
+        let all = self.index.kind.get(&kind).into_iter();
+        all.flat_map(move |ids| ids.range(prefix.to_owned()..).take_while(move |id| id.starts_with(prefix)))
+    }
+
+    /// All objects of `kind` whose ids start with `prefix`, those described as gone too.
+    pub fn under<'a>(&'a self, kind: Kind, prefix: &'a str) -> impl Iterator<Item = &'a Object> {
+        self.ids_under(kind, prefix).filter_map(|id| self.get(id))
+    }
+
     /// How many live objects of `kind` there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> u64 {

@@ -153,10 +153,11 @@ impl World {
         self.scopes.get_mut(key).unwrap_or_else(|| unreachable!("the scope was just inserted"))
     }
 
-    /// How many clusters there are, in all accounts of all clouds.
+    /// How many clusters there are, in all accounts of all clouds, but for those that there is no room for.
     #[must_use]
     pub fn clusters(&self) -> u64 {
-        self.scopes.values().flat_map(|s| CLUSTERS.iter().map(|kind| s.count(*kind))).sum()
+        let all = self.scopes.values().flat_map(|s| CLUSTERS.iter().flat_map(|kind| s.of_kind(*kind)));
+        all.filter(|o| o.is_live() && !o.props.contains_key("no_room")).count() as u64
     }
 
     /// A new hexadecimal id of `digits` digits, the same for the same seed and count.

@@ -324,3 +324,28 @@ async fn a_change_of_records_applies_whole_or_not() {
     assert_eq!((status, reason(&body)), (400, "containerNotEmpty"));
     cloud.handle.stop().await;
 }
+
+#[tokio::test]
+async fn a_thousand_clusters_in_flight() {
+    const CLUSTERS: usize = 1_000;
+    // Slow enough that all are in flight at once.
+    let cloud = std::sync::Arc::new(Cloud::start(0.02).await);
+    let limits = json!({ "gke-clusters-per-region": 2_000, "CPUS": 1_000_000, "IN_USE_ADDRESSES": 1_000_000 });
+    cloud.control("POST", "quotas", json!({ "limits": limits })).await;
+    cloud.make_network("net").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for i in 0..CLUSTERS {
+        let cloud = cloud.clone();
+        tasks.spawn(async move {
+            let cluster =
+                json!({ "name": format!("c{i}"), "network": "net", "subnetwork": "net", "initialNodeCount": 1 });
+            let (status, answer) = cloud.gke("POST", "clusters", json!({ "cluster": cluster })).await;
+            assert_eq!(status, 200, "{answer}");
+            assert_eq!(cloud.gke("GET", &format!("clusters/c{i}"), Value::Null).await.0, 200);
+        });
+    }
+    tasks.join_all().await;
+    assert_eq!(objects(&cloud, "container.googleapis.com/Cluster").await.len(), CLUSTERS);
+    let created = cloud.journal().await.iter().filter(|e| e["action"] == "CreateCluster").count();
+    assert_eq!(created, CLUSTERS);
+}

@@ -15,7 +15,7 @@ use super::{
     },
     durations,
     kinds::GcpKind,
-    names::{COMPUTE, amend, doc_text, last, region_of},
+    names::{COMPUTE, amend, doc_text, last, region_of, scope_of},
     place,
 };
 use crate::{
@@ -253,6 +253,7 @@ pub fn resize_volume(ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
             doc.insert("sizeGb".to_owned(), json!(size_gib.to_string()));
         });
     });
+    place(ctx, last(&scope_of(id)));
     present
 }
 
@@ -263,4 +264,5 @@ pub fn delete_volume(ctx: &mut Ctx<'_>, id: &str) {
         change_disks(ctx, &machine, |disks| disks.retain(|d| d["source"] != json!(link)));
     }
     ctx.delete(id);
+    place(ctx, last(&scope_of(id)));
 }

@@ -36,8 +36,8 @@ fn find(ctx: &mut Ctx<'_>, call: &Call, collection: &Collection, start: &str) ->
     let horizon = ctx.horizon;
     let all: Vec<Object> = ctx
         .scope()
-        .of_kind(Kind::Gcp(collection.kind))
-        .filter(|o| o.is_live() && o.id.starts_with(start) && o.id > token)
+        .under(Kind::Gcp(collection.kind), start)
+        .filter(|o| o.is_live() && o.id > token)
         .filter(|o| horizon.is_none_or(|h| o.created_us <= h))
         .cloned()
         .collect();

@@ -201,7 +201,7 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call, verb: &str) -> Result<Value> {
     if verb == "list" {
         let filter = Filter::parse(call.params.text("filter"))?;
         let start = format!("{place}/");
-        let all = ctx.scope().of_kind(OPERATION).filter(|o| o.id.starts_with(&start)).map(show);
+        let all = ctx.scope().under(OPERATION, &start).map(show);
         let all: Vec<Value> = all.filter(|doc| filter.fits(doc)).collect();
         return Ok(page("compute#operationList", place, "items", all, None));
     }

@@ -98,15 +98,18 @@ fn quota(ctx: &Ctx<'_>, metric: &str, usage: u64) -> Value {
 
 /// How many live objects of a kind there are, in a region or in all.
 pub fn count(ctx: &mut Ctx<'_>, kind: GcpKind, region: Option<&str>) -> u64 {
-    let here = |id: &str| region.is_none_or(|r| region_of(last(&scope_of(id))) == r);
-    ctx.scope().of_kind(Kind::Gcp(kind)).filter(|o| o.is_live() && here(&o.id)).count() as u64
+    let here = |id: &&String| region.is_none_or(|r| region_of(last(&scope_of(id))) == r);
+    ctx.scope().ids_under(Kind::Gcp(kind), "projects/").filter(here).count() as u64
 }
 
 /// Use of the quotas that count no collection: processors, external addresses in use.
 pub fn in_use(ctx: &mut Ctx<'_>, metric: &str, region: &str) -> u64 {
     let here = |id: &str| region_of(last(&scope_of(id))) == region;
+    let project = ctx.key.account.clone();
     let of = |ctx: &mut Ctx<'_>, kind: GcpKind, worth: &dyn Fn(&crate::object::Object) -> u64| -> u64 {
-        ctx.scope().of_kind(Kind::Gcp(kind)).filter(|o| o.is_live() && here(&o.id)).map(worth).sum()
+        let level = if kind == GcpKind::Instance { "zones" } else { "regions" };
+        let start = format!("projects/{project}/{level}/{region}");
+        ctx.scope().under(Kind::Gcp(kind), &start).filter(|o| here(&o.id)).map(worth).sum()
     };
     if metric == "CPUS" {
         return of(ctx, GcpKind::Instance, &|o| o.props.get("cpu").and_then(Value::as_u64).unwrap_or(0));

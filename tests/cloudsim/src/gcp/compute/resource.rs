@@ -101,10 +101,38 @@ pub fn user_of(ctx: &mut Ctx<'_>, id: &str) -> Option<String> {
 
 /// All who use the resource `id`.
 pub fn users_of(ctx: &mut Ctx<'_>, id: &str) -> Vec<String> {
-    let mut users: Vec<String> =
-        ctx.scope().all().filter(|o| o.is_live() && o.texts("refs").any(|r| r == id)).map(|o| o.id.clone()).collect();
+    let Some(Kind::Gcp(kind)) = ctx.scope().get(id).map(|o| o.kind) else {
+        return Vec::new();
+    };
+    let network =
+        if kind == GcpKind::Network { Some(id.to_owned()) } else { ctx.scope().get(id).and_then(|o| o.vpc.clone()) };
+    let scope = ctx.scope();
+    let uses = |o: &&Object| o.is_live() && o.texts("refs").any(|r| r == id);
+    let mut users: Vec<String> = match (kind, network) {
+        // Whatever uses these lies in the network.
+        (GcpKind::Network | GcpKind::Subnetwork, Some(network)) => {
+            scope.in_vpc(&network).filter(uses).map(|o| o.id.clone()).collect()
+        }
+        _ => {
+            let among = users_among(kind).iter().flat_map(|user| scope.of_kind(Kind::Gcp(*user)));
+            among.filter(uses).map(|o| o.id.clone()).collect()
+        }
+    };
     users.sort();
     users
+}
+
+/// The kinds that may name one of `kind`.
+fn users_among(kind: GcpKind) -> &'static [GcpKind] {
+    use GcpKind as K;
+    match kind {
+        K::Router | K::Firewall | K::ForwardingRule => &[],
+        K::Address => &[K::ForwardingRule, K::Router],
+        K::Disk => &[K::Instance],
+        K::TargetPool | K::TargetHttpProxy | K::TargetHttpsProxy => &[K::ForwardingRule],
+        K::UrlMap => &[K::TargetHttpProxy, K::TargetHttpsProxy],
+        _ => &[K::ForwardingRule, K::TargetPool, K::BackendService, K::UrlMap, K::InstanceGroupManager],
+    }
 }
 
 /// The document of a resource as it is shown now.

@@ -22,6 +22,9 @@ use crate::{
 };
 use serde_json::{Value, json};
 
+/// Marks a cluster that this machine cannot carry.
+pub const NO_ROOM: &str = "no_room";
+
 /// Where a cluster's nodes are to be.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -36,7 +39,7 @@ pub struct Place {
 /// Begins to create a cluster.
 ///
 /// # Errors
-/// Name taken, bad values, network not there, quota, capacity.
+/// Name taken, bad values, network not there, quota. A lack of room shows when the operation ends.
 pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let mut request = call.json.get("cluster").cloned().unwrap_or_default();
     enums::by_name(&mut request);
@@ -64,6 +67,7 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     object.name = Some(name.clone());
     "PROVISIONING".clone_into(&mut object.state);
     object.tags = tags;
+    object.vpc = Some(place.network.clone());
     let object = object
         .with("doc", doc)
         .with("folder", folder.clone())
@@ -77,7 +81,11 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     for pool in pools {
         nodepool::put(ctx, &object, &pool, version)?;
     }
-    if ctx.world.kubernetes_capacity.is_some() {
+    let capacity = ctx.world.kubernetes_capacity;
+    if capacity.is_some_and(|capacity| ctx.world.clusters() > capacity as u64) {
+        // No room on this machine: as a zone without machines, the order is taken and fails late.
+        ctx.adjust(&id, |o| o.set(NO_ROOM, true));
+    } else if ctx.world.kubernetes_capacity.is_some() {
         let spec = ClusterSpec { arn: id.clone(), name, version: version.to_owned(), folder };
         ctx.world.outbox.push(RuntimeCommand::Start(spec));
     }
@@ -164,11 +172,12 @@ fn ranges(request: &Value, subnet: &Object) -> Result<()> {
     Ok(())
 }
 
-/// Quotas, and what the machine can carry.
+/// Quotas.
 fn limits(ctx: &mut Ctx<'_>, call: &Call, request: &Value, place: &Place, pools: &[Value]) -> Result<()> {
     let region = region_of(call.var(1)).to_owned();
-    let here = |o: &&Object| region_of(o.text("location")) == region;
-    let present = ctx.scope().of_kind(Kind::Gcp(GcpKind::Cluster)).filter(here).count() as u64;
+    let start = format!("projects/{}/locations/{region}", call.var(0));
+    let here = |id: &&String| region_of(id.split('/').nth(3).unwrap_or_default()) == region;
+    let present = ctx.scope().ids_under(Kind::Gcp(GcpKind::Cluster), &start).filter(here).count() as u64;
     if let Err(limit) = ctx.within_quota("gke-clusters-per-region", present) {
         let message = format!("Exceeded maximum number of clusters in region {region} ({limit}).");
         return Err(ApiError::new("RESOURCE_EXHAUSTED", message).status(429));
@@ -177,12 +186,6 @@ fn limits(ctx: &mut Ctx<'_>, call: &Call, request: &Value, place: &Place, pools:
     let nodes: u64 = pools.iter().map(|p| nodepool::initial(p) * zones).sum();
     let cpus = pools.iter().map(nodepool::cpus).max().unwrap_or(0);
     check_room(ctx, &region, nodes, cpus, config::wants_private(request))?;
-    let running = ctx.world.clusters();
-    if ctx.world.kubernetes_capacity.is_some_and(|capacity| running >= capacity as u64) {
-        // Google's words for a location without room: <https://cloud.google.com/kubernetes-engine/docs/troubleshooting/error-messages>.
-        let message = format!("Location {} is temporarily out of capacity: try a different location.", call.var(1));
-        return Err(ApiError::new("UNAVAILABLE", message).status(503));
-    }
     Ok(())
 }
 

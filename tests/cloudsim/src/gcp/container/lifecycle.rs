@@ -2,13 +2,13 @@
 //!
 //! A cluster becomes RUNNING when its simulated time is over and its control plane answers, whichever is later.
 
-use super::{nodepool, nodes, operation, pools};
+use super::{cluster::NO_ROOM, nodepool, nodes, operation, pools};
 use crate::{
     ctx::Ctx,
     faults::ErrorSpec,
     gcp::{
         error,
-        names::{amend, doc_text},
+        names::{amend, doc, doc_text},
         place,
     },
     object::Object,
@@ -62,7 +62,8 @@ fn planned(ctx: &mut Ctx<'_>, action: &str) -> Option<ErrorSpec> {
 
 fn cluster_due(ctx: &mut Ctx<'_>, operation: &Object) {
     let id = operation.text("cluster").to_owned();
-    if let Some(error) = planned(ctx, "ClusterReady") {
+    let full = ctx.scope().live(&id).filter(|o| o.props.contains_key(NO_ROOM)).map(no_machines);
+    if let Some(error) = planned(ctx, "ClusterReady").or(full) {
         fail(ctx, operation, &id, &error);
         return;
     }
@@ -76,6 +77,18 @@ fn cluster_due(ctx: &mut Ctx<'_>, operation: &Object) {
     activate(ctx, &id);
 }
 
+/// Compute's words for a zone without machines:
+/// <https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-resource-availability>.
+fn no_machines(cluster: &Object) -> ErrorSpec {
+    let zone = doc(cluster, "/locations/0").and_then(Value::as_str).unwrap_or_default();
+    let project = cluster.id.split('/').nth(1).unwrap_or_default();
+    let message = format!(
+        "Google Compute Engine: The zone 'projects/{project}/zones/{zone}' does not have enough resources available to \
+         fulfill the request.  Try a different zone, or try again later."
+    );
+    ErrorSpec { code: "GCE_STOCKOUT".to_owned(), status: 429, message }
+}
+
 /// The cluster and its pools never came to run: it stays as ERROR until it is deleted.
 fn fail(ctx: &mut Ctx<'_>, operation: &Object, id: &str, error: &ErrorSpec) {
     for pool in pools(ctx, id) {
@@ -83,7 +96,7 @@ fn fail(ctx: &mut Ctx<'_>, operation: &Object, id: &str, error: &ErrorSpec) {
     }
     ctx.change(id, |o| {
         "ERROR".clone_into(&mut o.state);
-        let condition = json!([{ "canonicalCode": error.code, "message": error.message }]);
+        let condition = json!([condition(error)]);
         amend(o, |doc| {
             doc.insert("statusMessage".to_owned(), json!(error.message));
             doc.insert("conditions".to_owned(), condition);
@@ -91,6 +104,15 @@ fn fail(ctx: &mut Ctx<'_>, operation: &Object, id: &str, error: &ErrorSpec) {
     });
     ctx.end_work("create", id);
     operation::finish(ctx, operation, Some(error));
+}
+
+/// A failure as a condition. Some have a code of GKE's own, the rest only a canonical one:
+/// <https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/StatusCondition>.
+fn condition(error: &ErrorSpec) -> Value {
+    if operation::is_gke_code(&error.code) {
+        return json!({ "code": error.code, "canonicalCode": "RESOURCE_EXHAUSTED", "message": error.message });
+    }
+    json!({ "canonicalCode": error.code, "message": error.message })
 }
 
 /// The control plane answers: remember where.
@@ -195,6 +217,7 @@ fn pool_ready(ctx: &mut Ctx<'_>, operation: &Object) {
             "ERROR".clone_into(&mut o.state);
             amend(o, |doc| {
                 doc.insert("statusMessage".to_owned(), json!(error.message));
+                doc.insert("conditions".to_owned(), json!([condition(&error)]));
             });
         });
         ctx.end_work("create", &id);

@@ -112,8 +112,7 @@ pub fn idle(cluster: &Object) -> Result<()> {
 /// The node pools of a cluster in order of name.
 pub fn pools(ctx: &mut Ctx<'_>, cluster: &str) -> Vec<Object> {
     let start = format!("{cluster}/nodePools/");
-    let all = ctx.scope().of_kind(Kind::Gcp(GcpKind::NodePool));
-    all.filter(|o| o.is_live() && o.id.starts_with(&start)).cloned().collect()
+    ctx.scope().under(Kind::Gcp(GcpKind::NodePool), &start).cloned().collect()
 }
 
 /// The document of a cluster as it is shown now.
@@ -154,8 +153,8 @@ fn list(ctx: &mut Ctx<'_>, call: &Call) -> Value {
     let horizon = ctx.horizon;
     let all: Vec<Object> = ctx
         .scope()
-        .of_kind(Kind::Gcp(GcpKind::Cluster))
-        .filter(|o| o.is_live() && o.id.starts_with(&start) && horizon.is_none_or(|h| o.created_us <= h))
+        .under(Kind::Gcp(GcpKind::Cluster), &start)
+        .filter(|o| horizon.is_none_or(|h| o.created_us <= h))
         .cloned()
         .collect();
     let shown: Vec<Value> = all.iter().map(|o| render(ctx, o)).collect();

@@ -9,7 +9,7 @@ use crate::{
     gcp::{
         compute::{READY, checks::external_address, cidr::Range, collections, resource},
         kinds::GcpKind,
-        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of},
+        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of, zones_of},
     },
     object::{Kind, Object, Owner, Tags},
     runtime::{NodeSpec, RuntimeCommand},
@@ -50,9 +50,17 @@ pub fn capacity(machine: &str) -> (u32, u64) {
 }
 
 /// The live machines of a pool in a zone, by name.
-fn machines(ctx: &mut Ctx<'_>, pool: &str, zone: Option<&str>) -> Vec<Object> {
-    let all = ctx.scope().of_kind(Kind::Gcp(GcpKind::Instance));
-    all.filter(|o| o.text("pool") == pool && zone.is_none_or(|z| o.text("location") == z)).cloned().collect()
+fn machines(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) -> Vec<Object> {
+    let base = base_name(cluster, last(&pool.id));
+    let start = format!("projects/{}/zones/{zone}/instances/{base}-", ctx.key.account);
+    let all = ctx.scope().under(Kind::Gcp(GcpKind::Instance), &start);
+    all.filter(|o| o.text("pool") == pool.id).cloned().collect()
+}
+
+/// The live machines of a pool in all its region's zones.
+fn all_machines(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) -> Vec<Object> {
+    let zones = zones_of(region_of(cluster.text("location")));
+    zones.iter().flat_map(|zone| machines(ctx, cluster, pool, zone)).collect()
 }
 
 /// Starts or ends machines until there are `size` in each zone of the pool.
@@ -61,18 +69,47 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
     let (mut started, mut ended) = (Vec::new(), Vec::new());
     for zone in zones.iter().filter_map(Value::as_str) {
         group(ctx, cluster, pool, zone, size);
-        let present = machines(ctx, &pool.id, Some(zone));
+        let present = machines(ctx, cluster, pool, zone);
         for _ in present.len() as u64..size {
             started.push(start(ctx, cluster, pool, zone));
         }
         ended.extend(present.into_iter().skip(usize::try_from(size).unwrap_or(usize::MAX)));
     }
+    ended.extend(leave_zones(ctx, cluster, pool, &zones));
     end(ctx, cluster, &ended);
     if ctx.world.kubernetes_capacity.is_some() && !started.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster.id.clone(), nodes: started });
     }
-    let present = machines(ctx, &pool.id, None).len();
+    let present = all_machines(ctx, cluster, pool).len();
     ctx.adjust(&pool.id, |o| o.set("nodes", present as u64));
+}
+
+/// Takes a pool out of the zones that it no longer has; gives its machines there.
+fn leave_zones(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zones: &[Value]) -> Vec<Object> {
+    let base = base_name(cluster, last(&pool.id));
+    let links = zones.iter().filter_map(Value::as_str).map(|zone| {
+        json!(format!("{COMPUTE}projects/{}/zones/{zone}/instanceGroupManagers/{base}-grp", ctx.key.account))
+    });
+    let links: Vec<Value> = links.collect();
+    ctx.adjust(&pool.id, |o| {
+        amend(o, |doc| {
+            doc.insert("instanceGroupUrls".to_owned(), json!(links));
+        });
+    });
+    let mut lost = Vec::new();
+    for zone in zones_of(region_of(cluster.text("location"))) {
+        if zones.iter().any(|z| *z == zone) {
+            continue;
+        }
+        lost.extend(machines(ctx, cluster, pool, &zone));
+        for collection in ["instanceGroupManagers", "instanceGroups"] {
+            let id = format!("projects/{}/zones/{zone}/{collection}/{base}-grp", ctx.key.account);
+            if ctx.scope().live(&id).is_some() {
+                ctx.delete(&id);
+            }
+        }
+    }
+    lost
 }
 
 /// The managed group of a pool in a zone, and the group that it manages.
@@ -225,7 +262,7 @@ pub fn relabel(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
         return;
     }
     let project = ctx.key.account.clone();
-    let nodes: Vec<NodeSpec> = machines(ctx, &pool.id, None)
+    let nodes: Vec<NodeSpec> = all_machines(ctx, cluster, pool)
         .iter()
         .map(|m| node(&project, pool, last(&m.id), m.text("location"), m.text("address")))
         .collect();
@@ -248,15 +285,13 @@ fn end(ctx: &mut Ctx<'_>, cluster: &Object, machines: &[Object]) {
 
 /// Ends all machines of a pool, with its groups.
 pub fn remove_all(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
-    let all = machines(ctx, &pool.id, None);
+    let all = all_machines(ctx, cluster, pool);
     end(ctx, cluster, &all);
-    let groups: Vec<String> = [GcpKind::InstanceGroupManager, GcpKind::InstanceGroup]
-        .iter()
-        .flat_map(|kind| {
-            let all = ctx.scope().of_kind(Kind::Gcp(*kind));
-            all.filter(|o| o.text("pool") == pool.id).map(|o| o.id.clone()).collect::<Vec<_>>()
-        })
-        .collect();
+    let base = base_name(cluster, last(&pool.id));
+    let project = ctx.key.account.clone();
+    let groups = zones_of(region_of(cluster.text("location"))).into_iter().flat_map(|zone| {
+        ["instanceGroupManagers", "instanceGroups"].map(|c| format!("projects/{project}/zones/{zone}/{c}/{base}-grp"))
+    });
     for group in groups {
         ctx.delete(&group);
     }

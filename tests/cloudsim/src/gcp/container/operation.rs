@@ -91,6 +91,12 @@ pub fn finish(ctx: &mut Ctx<'_>, operation: &Object, error: Option<&ErrorSpec>) 
     after(ctx, OPERATION_KEPT_MS, GcpStep::Forget { id: operation.id.clone() });
 }
 
+/// Whether a code is one of GKE's own, for want of machines or quota.
+#[must_use]
+pub fn is_gke_code(code: &str) -> bool {
+    matches!(code, "GCE_STOCKOUT" | "GCE_QUOTA_EXCEEDED")
+}
+
 /// The number of a canonical code: <https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto>.
 fn rpc_code(error: &ErrorSpec) -> u64 {
     let codes = [
@@ -104,6 +110,9 @@ fn rpc_code(error: &ErrorSpec) -> u64 {
         ("ABORTED", 10),
         ("UNAVAILABLE", 14),
     ];
+    if is_gke_code(&error.code) {
+        return 8;
+    }
     codes.iter().find(|(name, _)| *name == error.code).map_or(13, |(_, code)| *code)
 }
 
@@ -118,8 +127,7 @@ pub fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
             "-" => format!("projects/{project}/locations/"),
             location => format!("projects/{project}/locations/{location}/"),
         };
-        let ours =
-            ctx.scope().of_kind(OPERATION).filter(|o| o.text("service") == "container" && o.id.starts_with(&start));
+        let ours = ctx.scope().under(OPERATION, &start).filter(|o| o.text("service") == "container");
         let all: Vec<Value> = ours.map(|o| json!(document(o))).collect();
         return Ok(if all.is_empty() { json!({}) } else { json!({ "operations": all }) });
     }

@@ -167,7 +167,7 @@ pub fn get(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
 /// notFound.
 pub fn list(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let start = format!("{}/changes/", zone(ctx, call)?.id);
-    let all = ctx.scope().of_kind(CHANGE).filter(|o| o.id.starts_with(&start));
+    let all = ctx.scope().under(CHANGE, &start);
     let all: Vec<Value> = all.map(|o| json!(document(o))).collect();
     Ok(json!({ "kind": "dns#changesListResponse", "changes": all }))
 }
