@@ -251,7 +251,8 @@ mod tests {
         let check = candidate("healthChecks", "global", json!({ "name": "gkegw1-x-hc" }));
         let by_hand = candidate("healthChecks", "global", json!({ "name": "by-hand" }));
         let known = ["gkegw1-x-hc", "by-hand"].map(|n| format!("projects/acme-prod/global/healthChecks/{n}"));
-        assert_eq!(matcher().select(vec![check.clone(), by_hand.clone()], &known), [check.clone()]);
+        let found = matcher().select(vec![check.clone(), by_hand.clone()], &known);
+        assert_eq!(found.iter().map(|c| c.object.name.as_str()).collect::<Vec<_>>(), ["gkegw1-x-hc"]);
         assert_eq!(matcher().select(vec![check, by_hand], &[]), []);
     }
 
