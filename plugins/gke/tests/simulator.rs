@@ -379,6 +379,7 @@ async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
         assert_eq!(error.kind, kind, "{action}: {error}");
     }
     let network = flow.network().await.unwrap();
+    let mut checkpoint = Vec::new();
     for (code, message, kind) in [
         (
             "RESOURCE_EXHAUSTED",
@@ -391,19 +392,23 @@ async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
             .fault(json!({ "service": "container", "action": "ClusterReady", "kind": "error", "count": 1,
                 "error": { "code": code, "status": 429, "message": message } }))
             .await;
-        let error = first_failure(&flow, &network).await;
+        let error = drive(&flow, &network, &mut checkpoint).await.unwrap_err();
         assert_eq!(error.kind, kind, "{code}: {error}");
     }
-    flow.cluster(&network).await.unwrap();
+    drive(&flow, &network, &mut checkpoint).await.unwrap();
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
     cloud.is_empty().await;
 }
 
-/// The first error of the cluster's stage, also one that would be retried.
-async fn first_failure(flow: &Flow, network: &v1::NetworkStatus) -> landlord_provider_api::ProviderError {
-    let mut checkpoint = Vec::new();
-    for _ in 0..2_000 {
+/// Asks for the cluster until it is there or fails, also with what would be retried. The checkpoint
+/// outlives a failure, as it does in the daemon.
+async fn drive(
+    flow: &Flow,
+    network: &v1::NetworkStatus,
+    checkpoint: &mut Vec<u8>,
+) -> Result<(), landlord_provider_api::ProviderError> {
+    for _ in 0..4_000 {
         let request = v1::EnsureClusterRequest {
             scope: Some(flow.scope.clone()),
             parameters_json: flow.parameters.clone(),
@@ -412,17 +417,17 @@ async fn first_failure(flow: &Flow, network: &v1::NetworkStatus) -> landlord_pro
             node_pool: Some(flow.pool.clone()),
         };
         match flow.gke.ensure_cluster(request).await {
-            Err(error) if error.kind != ErrorKind::Conflict => return error,
+            Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
             Err(_) => {}
-            Ok(answer) => {
-                if let Some(v1::progress::Outcome::Pending(pending)) = answer.progress.and_then(|p| p.outcome) {
-                    checkpoint = pending.checkpoint;
-                }
-            }
+            Ok(answer) => match answer.progress.and_then(|p| p.outcome).unwrap() {
+                v1::progress::Outcome::Pending(pending) if pending.checkpoint.is_empty() => {}
+                v1::progress::Outcome::Pending(pending) => *checkpoint = pending.checkpoint,
+                _ => return Ok(()),
+            },
         }
         tokio::time::sleep(flow.pause).await;
     }
-    panic!("the cluster does not fail");
+    panic!("the cluster neither comes nor fails");
 }
 
 #[tokio::test]
