@@ -5,6 +5,7 @@ mod common;
 
 use cloudsim::{Options, Simulator};
 use common::Cloud;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -238,6 +239,23 @@ async fn a_failure_that_comes_late_is_in_the_operation() {
 }
 
 #[tokio::test]
+async fn a_machine_without_room_is_a_zone_without_machines() {
+    let cloud = Cloud::start(0.0005).await;
+    cloud.make_network("t-1").await;
+    cloud.handle.shared().world.lock().kubernetes_capacity = Some(0);
+    let creating = cloud.make_cluster("t-1", json!({})).await;
+    let ended = cloud.finished_gke(&creating).await;
+    assert_eq!(ended["error"]["code"], 8);
+    let (_, cluster) = cloud.gke("GET", "clusters/t-1", Value::Null).await;
+    assert_eq!((&cluster["status"], &cluster["conditions"][0]["code"]), (&json!("ERROR"), &json!("GCE_STOCKOUT")));
+    let words = cluster["statusMessage"].as_str().unwrap();
+    assert!(words.contains("does not have enough resources available to fulfill the request"), "{words}");
+    let (_, deleting) = cloud.gke("DELETE", "clusters/t-1", Value::Null).await;
+    assert!(cloud.finished_gke(&deleting).await.get("error").is_none());
+    cloud.handle.stop().await;
+}
+
+#[tokio::test]
 async fn no_token_or_another_projects_is_refused() {
     let cloud = Cloud::start(0.001).await;
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters");
@@ -328,24 +346,25 @@ async fn a_change_of_records_applies_whole_or_not() {
 #[tokio::test]
 async fn a_thousand_clusters_in_flight() {
     const CLUSTERS: usize = 1_000;
+    const CALLS: usize = 64;
     // Slow enough that all are in flight at once.
-    let cloud = std::sync::Arc::new(Cloud::start(0.02).await);
+    let cloud = Cloud::start(0.05).await;
     let limits = json!({ "gke-clusters-per-region": 2_000, "CPUS": 1_000_000, "IN_USE_ADDRESSES": 1_000_000 });
     cloud.control("POST", "quotas", json!({ "limits": limits })).await;
     cloud.make_network("net").await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for i in 0..CLUSTERS {
-        let cloud = cloud.clone();
-        tasks.spawn(async move {
+    let one = |i: usize| {
+        let cloud = &cloud;
+        async move {
             let cluster =
                 json!({ "name": format!("c{i}"), "network": "net", "subnetwork": "net", "initialNodeCount": 1 });
             let (status, answer) = cloud.gke("POST", "clusters", json!({ "cluster": cluster })).await;
             assert_eq!(status, 200, "{answer}");
             assert_eq!(cloud.gke("GET", &format!("clusters/c{i}"), Value::Null).await.0, 200);
-        });
-    }
-    tasks.join_all().await;
+        }
+    };
+    futures::stream::iter(0..CLUSTERS).for_each_concurrent(CALLS, one).await;
     assert_eq!(objects(&cloud, "container.googleapis.com/Cluster").await.len(), CLUSTERS);
     let created = cloud.journal().await.iter().filter(|e| e["action"] == "CreateCluster").count();
     assert_eq!(created, CLUSTERS);
+    cloud.handle.stop().await;
 }

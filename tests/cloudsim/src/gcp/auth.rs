@@ -69,8 +69,12 @@ pub fn authorize(world: &mut World, raw: &Raw, call: &mut Call) -> Option<ApiErr
     let Some(token) = header.strip_prefix("Bearer ") else {
         return Some(unauthenticated(&call.service, "CREDENTIALS_MISSING"));
     };
-    let Ok(principal) = principal_of(world, token.trim()) else {
-        return Some(unauthenticated(&call.service, "ACCESS_TOKEN_TYPE_UNSUPPORTED"));
+    let principal = match principal_of(world, token.trim()) {
+        Ok(principal) => principal,
+        Err(why) => {
+            let reason = if why.contains("expired") { "ACCESS_TOKEN_EXPIRED" } else { "ACCESS_TOKEN_TYPE_UNSUPPORTED" };
+            return Some(unauthenticated(&call.service, reason));
+        }
     };
     call.caller = caller(&principal, &project);
     if call.action == "GenerateAccessToken" || may(world, &principal, &project, &call.service) {

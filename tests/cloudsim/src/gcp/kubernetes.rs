@@ -4,7 +4,9 @@
 //! (<https://github.com/kubernetes/cloud-provider-gcp/tree/master/providers/gce>: forwarding rule, target pool and address
 //! `a` + the Service's uid, firewall rules `k8s-fw-…`) and of the PD CSI driver
 //! (<https://github.com/kubernetes-sigs/gcp-compute-persistent-disk-csi-driver>: disks `pvc-…`). All of it stays when
-//! the cluster is deleted first: <https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster#overview>.
+//! the cluster is deleted first, as the API's page says
+//! (<https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/delete>); GKE may try to
+//! remove some of it (<https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster>), here it never does.
 //! The address is kept for as long as the load balancer, where the real controller releases it once the rule holds it.
 
 use super::{
@@ -67,7 +69,6 @@ fn put(ctx: &mut Ctx<'_>, cluster: &Object, collection: &str, path: &str, uid: &
         let new =
             resource::New { collection, id: &id, doc, owner: Owner::Kubernetes, state: READY, labels: Tags::new() };
         resource::create(ctx, new);
-        ctx.end_work("create", &id);
         ctx.adjust(&id, |o| {
             o.set("service_uid", uid);
             o.set("cluster", cluster.id.clone());
@@ -120,8 +121,10 @@ fn make(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str, 
     let mut rule = json!({ "name": name, "description": description, "IPAddress": address, "IPProtocol": "TCP",
         "loadBalancingScheme": scheme, "networkTier": "PREMIUM", "address": reserved.map(|id| format!("{COMPUTE}{id}")) });
     if service.internal {
-        let backend =
-            json!({ "name": name, "description": description, "loadBalancingScheme": scheme, "protocol": "TCP" });
+        let groups = endpoint_groups(ctx, cluster, service, name);
+        let backends: Vec<Value> = groups.iter().map(|g| json!({ "group": format!("{COMPUTE}{g}") })).collect();
+        let backend = json!({ "name": name, "description": description, "loadBalancingScheme": scheme, "protocol": "TCP",
+            "backends": backends });
         let backend = put(ctx, cluster, "backendServices", &here, uid, backend).unwrap_or_default();
         rule["backendService"] = json!(format!("{COMPUTE}{backend}"));
         rule["network"] = json!(network);
@@ -136,6 +139,22 @@ fn make(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str, 
         rule["portRange"] = json!(format!("{0}-{0}", ports.first().cloned().unwrap_or_default()));
     }
     put(ctx, cluster, "forwardingRules", &here, uid, rule);
+}
+
+/// The node groups behind an internal load balancer, one in each zone:
+/// <https://cloud.google.com/kubernetes-engine/docs/how-to/internal-load-balancing#subsetting>.
+fn endpoint_groups(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str) -> Vec<String> {
+    let zones = super::names::doc(cluster, "/locations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let link = |id: &str| format!("{COMPUTE}{id}");
+    let description = json!({ "cluster-uid": cluster.text("hash"), "namespace": service.namespace,
+        "service-name": service.name, "port": "" });
+    let doc = json!({ "name": format!("k8s2-{}-{}", cluster.text("hash"), &name[..8]), "description": description.to_string(),
+        "networkEndpointType": "GCE_VM_IP", "network": link(cluster.text("network")),
+        "subnetwork": link(cluster.text("subnetwork")) });
+    let zones = zones.iter().filter_map(Value::as_str);
+    zones
+        .filter_map(|z| put(ctx, cluster, "networkEndpointGroups", &format!("zones/{z}"), &service.uid, doc.clone()))
+        .collect()
 }
 
 fn health_check(cluster: &Object) -> String {
@@ -176,6 +195,7 @@ pub fn delete_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> b
         GcpKind::ForwardingRule,
         GcpKind::TargetPool,
         GcpKind::BackendService,
+        GcpKind::NetworkEndpointGroup,
         GcpKind::Firewall,
         GcpKind::Address,
         GcpKind::HttpHealthCheck,

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(
 NAME = f"{PARENT}/clusters/tenant-a"
 SERVICE = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "web"},
            "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]}}
+INTERNAL = {**SERVICE, "metadata": {"name": "inside", "annotations": {"networking.gke.io/load-balancer-type": "Internal"}}}
 CLAIM = {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": {"name": "data"},
          "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}}}
 POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {
@@ -62,7 +63,7 @@ def sweep(cloud):
     here = {"project": PROJECT, "region": REGION}
     for name, query, argument in (
         ("ForwardingRules", here, "forwarding_rule"), ("TargetPools", here, "target_pool"),
-        ("Addresses", here, "address"), ("Firewalls", {"project": PROJECT}, "firewall"),
+        ("RegionBackendServices", here, "backend_service"), ("Addresses", here, "address"), ("Firewalls", {"project": PROJECT}, "firewall"),
     ):
         client = cloud.compute(name)
         for item in list(client.list(request=query)):
@@ -71,6 +72,11 @@ def sweep(cloud):
     checks = f"/compute/v1/projects/{PROJECT}/global/httpHealthChecks"
     for check in cloud.call("GET", checks)[1].get("items", []):
         assert cloud.call("DELETE", f"{checks}/{check['name']}")[0] == 200
+    groups = cloud.compute("NetworkEndpointGroups")
+    for place, found in groups.aggregated_list(project=PROJECT):
+        for group in found.network_endpoint_groups:
+            query = {"zone": place.split("/")[1], "network_endpoint_group": group.name}
+            cloud.finish(groups.delete(project=PROJECT, **query))
     disks = cloud.compute("Disks")
     for place, found in disks.aggregated_list(request={"project": PROJECT, "filter": "labels.goog-k8s-cluster-name=tenant-a"}):
         for disk in found.disks:
@@ -105,15 +111,17 @@ def test_a_cluster_is_a_real_one(tmp_path):
 
     default = "/api/v1/namespaces/default"
     kube("POST", f"{default}/services", SERVICE)
+    kube("POST", f"{default}/services", INTERNAL)
     kube("POST", f"{default}/persistentvolumeclaims", CLAIM)
     kube("POST", f"{default}/pods", POD)
     wait_for("a bound claim", lambda: kube("GET", f"{default}/persistentvolumeclaims/data")["status"]["phase"] == "Bound")
     wait_for("a running pod", lambda: kube("GET", f"{default}/pods/web")["status"]["phase"] == "Running")
-    address = lambda: kube("GET", f"{default}/services/web")["status"]["loadBalancer"].get("ingress")
-    address = wait_for("an address", address)[0]["ip"]
+    address = lambda name: kube("GET", f"{default}/services/{name}")["status"]["loadBalancer"].get("ingress")
+    found = {name: wait_for("an address", lambda: address(name))[0]["ip"] for name in ("web", "inside")}
     rules = list(cloud.compute("ForwardingRules").list(project=PROJECT, region=REGION))
-    assert [r.I_p_address for r in rules] == [address] and "default/web" in rules[0].description
-    assert rules[0].port_range == "80-80"
+    rules.sort(key=lambda r: r.load_balancing_scheme)
+    assert [r.I_p_address for r in rules] == [found["web"], found["inside"]] and "default/web" in rules[0].description
+    assert rules[0].port_range == "80-80" and rules[1].backend_service and rules[1].ports == ["80"]
     firewalls = {f.name for f in cloud.compute("Firewalls").list(project=PROJECT)}
     assert f"k8s-fw-{rules[0].name}" in firewalls and any(f.startswith("gke-tenant-a-") for f in firewalls)
     query = {"project": PROJECT, "filter": "labels.goog-gke-volume:*"}
@@ -132,7 +140,8 @@ def test_a_cluster_is_a_real_one(tmp_path):
             return False
     wait_for("the same cluster", answers)
     assert not done(gke, gke.delete_cluster(name=NAME)).error.message
-    left = {"ForwardingRule", "TargetPool", "Address", "Firewall", "HttpHealthCheck", "Disk"}
+    left = {"ForwardingRule", "TargetPool", "Address", "Firewall", "HttpHealthCheck", "Disk", "BackendService",
+            "NetworkEndpointGroup"}
     assert kinds(cloud) == left | {"Network", "Subnetwork", "Router"}
     with pytest.raises(exceptions.BadRequest) as error:
         cloud.compute("Networks").delete(project=PROJECT, network="net")

@@ -110,6 +110,7 @@ fn insert(ctx: &mut Ctx<'_>, call: &Call, collection: &'static Collection) -> Re
     checks::check(ctx, collection, &id, &mut doc)?;
     let new = resource::New { collection, id: &id, doc, owner: Owner::Customer, state: CREATING, labels: wanted };
     let ms = resource::create(ctx, new);
+    ctx.begin_work("create", &id, ms);
     operation::begin(ctx, call, &id, Effect::Insert, "insert", ms)
 }
 

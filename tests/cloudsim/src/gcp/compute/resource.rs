@@ -48,9 +48,7 @@ pub fn create(ctx: &mut Ctx<'_>, new: New<'_>) -> u64 {
     let location = scope_of(id);
     let object = object.with("doc", doc).with("refs", refs).with("location", last(&location));
     ctx.create(object);
-    let ms = ctx.draw(collection.span, id);
-    ctx.begin_work("create", id, ms);
-    ms
+    ctx.draw(collection.span, id)
 }
 
 /// What the description of a resource without labels says, if it is a JSON object of texts.

@@ -4,7 +4,7 @@
 //! cluster has its nodes in three zones, `initialNodeCount` in each
 //! (<https://cloud.google.com/kubernetes-engine/docs/concepts/regional-clusters>). Deleting a cluster deletes its node
 //! pools; load balancers and disks that its controllers made stay
-//! (<https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster#overview>).
+//! (<https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/delete>).
 
 use super::{cluster_id, config, enums, existing, idle, nodepool, operation, spoken, versions};
 use crate::{
@@ -58,6 +58,13 @@ pub fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         return Err(invalid(format!("Invalid field 'cluster.resource_labels': label {bad:?} is not valid.")));
     }
     let version = versions::resolve(request["initialClusterVersion"].as_str().unwrap_or_default())?;
+    let pool = request.pointer("/workloadIdentityConfig/workloadPool").and_then(Value::as_str).unwrap_or_default();
+    let own = format!("{}.svc.id.goog", call.var(0));
+    if !pool.is_empty() && pool != own {
+        return Err(invalid(format!(
+            "Currently, the only supported value for cluster.workloadIdentityConfig.workloadPool is \"{own}\"."
+        )));
+    }
     let place = place(ctx, call, &request)?;
     let pools = first_pools(&request)?;
     limits(ctx, call, &request, &place, &pools)?;

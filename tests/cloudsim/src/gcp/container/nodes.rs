@@ -137,7 +137,6 @@ fn put(ctx: &mut Ctx<'_>, collection: &str, id: &str, doc: Value, labels: Tags) 
     };
     let doc = doc.as_object().cloned().unwrap_or_default();
     resource::create(ctx, resource::New { collection, id, doc, owner: Owner::Service, state: READY, labels });
-    ctx.end_work("create", id);
 }
 
 fn start(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) -> NodeSpec {
