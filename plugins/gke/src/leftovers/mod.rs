@@ -45,7 +45,8 @@ async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: 
     // Disks are many and all have the label; everything else is told apart by more than one mark.
     let filter = if kind.is_labelled { format!("labels.goog-k8s-cluster-name={cluster}") } else { String::new() };
     let found = google.compute.list(action::LIST_LEFTOVERS, &scope.account, &kind.list_path(), &filter).await?;
-    Ok(found.into_iter().map(|object| Candidate { kind, object }).collect())
+    let found = found.into_iter().filter(|object| !kind.is_of_pool(object));
+    Ok(found.map(|object| Candidate { kind, object }).collect())
 }
 
 /// The tenant's leftovers, what uses others before what is used. `known`: paths of leftovers found
