@@ -640,6 +640,28 @@ async fn impersonation_gives_a_token_and_another_project_is_refused() {
 }
 
 #[tokio::test]
+async fn a_key_is_exchanged_for_a_token_that_tells_its_end() {
+    let cloud = Cloud::start().await;
+    let private_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    let key = json!({ "type": "service_account", "project_id": PROJECT, "private_key_id": "1", "private_key": private_key,
+        "client_email": format!("landlord@{PROJECT}.iam.gserviceaccount.com"), "token_uri": "https://oauth2.googleapis.com/token" });
+    // As text, which is how the daemon hands over the content of a key_file.
+    let credential = json!({ "kind": "service_account_key", "key": key.to_string() });
+    let mut flow = cloud.flow().await;
+    flow.gke = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    let request = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(cluster) };
+    let access = flow.gke.kube_access(request).await.unwrap();
+    assert!(access.token.starts_with("ya29.") && !access.token.contains("sim-"), "an exchanged one: {}", access.token);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let left = access.expire_time.unwrap().seconds - i64::try_from(now).unwrap();
+    assert!((3_000..=3_600).contains(&left), "{left} s");
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
 async fn another_endpoint_or_a_bad_configuration_is_told_at_once() {
     use landlord_provider_api::ProviderPlugin as _;
     let request = v1::ConfigureRequest {
