@@ -28,6 +28,7 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("EnsureCluster", "container/mutate", 0.1),
     ("EnsureAddons", "container/read", 1.0),
     ("EnsureNodePool", "container/read", 1.0),
+    ("EnsureNodePool", "compute/read", 2.0),
     ("EnsureNodePool", "container/mutate", 0.1),
     ("EnsureDnsZone", "dns/all", 2.0),
     ("EnsureDnsRecords", "dns/all", 3.0),
@@ -44,10 +45,10 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("DeleteDnsZone", "dns/all", 4.0),
     ("DeleteDnsRecords", "dns/all", 3.0),
     ("DeleteIdentity", "dns/all", 3.0),
-    ("DeleteLeftovers", "compute/list", 12.0),
+    ("DeleteLeftovers", "compute/list", 13.0),
     ("DeleteLeftovers", "compute/mutate", 2.0),
     ("ListOwned", "container/read", 1.0),
-    ("ListOwned", "compute/list", 15.0),
+    ("ListOwned", "compute/list", 16.0),
     ("ListOwned", "dns/all", 2.0),
 ];
 

@@ -25,9 +25,21 @@ pub(crate) fn pending(poll_after_s: i64, detail: impl Into<String>, operation: &
     outcome
 }
 
+/// The operation that a checkpoint names.
+fn named_in(checkpoint: &[u8]) -> Option<&str> {
+    std::str::from_utf8(checkpoint).ok().filter(|n| n.starts_with("operation-"))
+}
+
+/// Notes that the failure of the checkpoint's operation is being told, by what it left behind.
+pub(crate) fn mark_told(google: &Google, checkpoint: &[u8]) {
+    if let Some(name) = named_in(checkpoint) {
+        google.is_news(name);
+    }
+}
+
 /// The operation that the last call began, if the checkpoint still names it.
 pub(crate) async fn of_checkpoint(google: &Google, scope: &v1::Scope, checkpoint: &[u8]) -> Result<Option<Operation>> {
-    let Some(name) = std::str::from_utf8(checkpoint).ok().filter(|n| n.starts_with("operation-")) else {
+    let Some(name) = named_in(checkpoint) else {
         return Ok(None);
     };
     let request = google.clusters.get_operation().set_name(format!("{}/operations/{name}", parent(scope)));

@@ -177,7 +177,7 @@ impl Inventory for Gke {
             Kind::DnsZone => dns::delete(google, &self.config, &scope, &request.domain).await?,
             Kind::DnsRecords => dns::records::delete(google, &scope, &request.domain).await?,
             Kind::Identity => identity::delete(google, &scope).await?,
-            Kind::Leftovers => leftovers::delete(google, &scope).await?,
+            Kind::Leftovers => leftovers::delete(google, &scope, &request.checkpoint).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })

@@ -379,6 +379,7 @@ async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
         assert_eq!(error.kind, kind, "{action}: {error}");
     }
     let network = flow.network().await.unwrap();
+    let mut checkpoint = Vec::new();
     for (code, message, kind) in [
         (
             "RESOURCE_EXHAUSTED",
@@ -391,19 +392,23 @@ async fn an_operation_that_fails_late_is_told_once_and_made_anew() {
             .fault(json!({ "service": "container", "action": "ClusterReady", "kind": "error", "count": 1,
                 "error": { "code": code, "status": 429, "message": message } }))
             .await;
-        let error = first_failure(&flow, &network).await;
+        let error = drive(&flow, &network, &mut checkpoint).await.unwrap_err();
         assert_eq!(error.kind, kind, "{code}: {error}");
     }
-    flow.cluster(&network).await.unwrap();
+    drive(&flow, &network, &mut checkpoint).await.unwrap();
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
     cloud.is_empty().await;
 }
 
-/// The first error of the cluster's stage, also one that would be retried.
-async fn first_failure(flow: &Flow, network: &v1::NetworkStatus) -> landlord_provider_api::ProviderError {
-    let mut checkpoint = Vec::new();
-    for _ in 0..2_000 {
+/// Asks for the cluster until it is there or fails, also with what would be retried. The checkpoint
+/// outlives a failure, as it does in the daemon.
+async fn drive(
+    flow: &Flow,
+    network: &v1::NetworkStatus,
+    checkpoint: &mut Vec<u8>,
+) -> Result<(), landlord_provider_api::ProviderError> {
+    for _ in 0..4_000 {
         let request = v1::EnsureClusterRequest {
             scope: Some(flow.scope.clone()),
             parameters_json: flow.parameters.clone(),
@@ -412,17 +417,17 @@ async fn first_failure(flow: &Flow, network: &v1::NetworkStatus) -> landlord_pro
             node_pool: Some(flow.pool.clone()),
         };
         match flow.gke.ensure_cluster(request).await {
-            Err(error) if error.kind != ErrorKind::Conflict => return error,
+            Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
             Err(_) => {}
-            Ok(answer) => {
-                if let Some(v1::progress::Outcome::Pending(pending)) = answer.progress.and_then(|p| p.outcome) {
-                    checkpoint = pending.checkpoint;
-                }
-            }
+            Ok(answer) => match answer.progress.and_then(|p| p.outcome).unwrap() {
+                v1::progress::Outcome::Pending(pending) if pending.checkpoint.is_empty() => {}
+                v1::progress::Outcome::Pending(pending) => *checkpoint = pending.checkpoint,
+                _ => return Ok(()),
+            },
         }
         tokio::time::sleep(flow.pause).await;
     }
-    panic!("the cluster does not fail");
+    panic!("the cluster neither comes nor fails");
 }
 
 #[tokio::test]
@@ -489,7 +494,10 @@ async fn a_pool_grows_and_its_labels_and_taints_follow() {
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 4);
     assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 4);
     flow.pool.node_count = 3;
-    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 3, "over other zones");
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 3, "over three zones");
+    flow.pool.node_count = 1;
+    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 1, "in one zone");
+    assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 1);
     flow.pool.machine_type = "c3-standard-8".to_owned();
     assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
@@ -628,6 +636,28 @@ async fn impersonation_gives_a_token_and_another_project_is_refused() {
     let error = other.network().await.unwrap_err();
     assert!(error.kind == ErrorKind::Auth && !error.remedy.is_empty(), "{error}: {}", error.remedy);
     assert!(!format!("{error:?}").contains("ya29."), "{error:?}");
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_key_is_exchanged_for_a_token_that_tells_its_end() {
+    let cloud = Cloud::start().await;
+    let private_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    let key = json!({ "type": "service_account", "project_id": PROJECT, "private_key_id": "1", "private_key": private_key,
+        "client_email": format!("landlord@{PROJECT}.iam.gserviceaccount.com"), "token_uri": "https://oauth2.googleapis.com/token" });
+    // As text, which is how the daemon hands over the content of a key_file.
+    let credential = json!({ "kind": "service_account_key", "key": key.to_string() });
+    let mut flow = cloud.flow().await;
+    flow.gke = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    let network = flow.network().await.unwrap();
+    let cluster = flow.cluster(&network).await.unwrap();
+    let request = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(cluster) };
+    let access = flow.gke.kube_access(request).await.unwrap();
+    assert!(access.token.starts_with("ya29.") && !access.token.contains("sim-"), "an exchanged one: {}", access.token);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let left = access.expire_time.unwrap().seconds - i64::try_from(now).unwrap();
+    assert!((3_000..=3_600).contains(&left), "{left} s");
+    flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
 

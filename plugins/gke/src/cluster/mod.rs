@@ -78,7 +78,11 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     let under_way = |text: &str| format!("GKE cluster {name} is {text}");
     match &cluster.status {
         Status::Running | Status::Degraded => {}
-        Status::Error => return Err(clear_failed(google, scope, &names, &cluster).await?),
+        Status::Error => {
+            let error = clear_failed(google, scope, &names, &cluster).await?;
+            operation::mark_told(google, wanted.checkpoint);
+            return Err(error);
+        }
         Status::Provisioning => {
             let running = operation::of_checkpoint(google, scope, wanted.checkpoint).await?;
             let known = running.as_ref().map_or("", |o| o.name.as_str());

@@ -296,7 +296,7 @@ mod tests {
         let present = [apex.clone(), files.clone(), others, list];
         assert_eq!(plan(&present, &both, DOMAIN), (Vec::new(), Vec::new()));
         let moved = build("files.acme.example.com", "A", 60, ["192.0.2.3".to_owned()]);
-        let (additions, deletions) = plan(&present, &[moved.clone()], DOMAIN);
+        let (additions, deletions) = plan(&present, std::slice::from_ref(&moved), DOMAIN);
         assert_eq!(additions[0], moved);
         assert_eq!(
             entries(&deletions),

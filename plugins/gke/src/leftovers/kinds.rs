@@ -21,13 +21,14 @@ const fn kind(collection: &'static str, type_name: &'static str) -> Kind {
 }
 
 /// What uses others before what is used.
-pub(super) const KINDS: [Kind; 12] = [
+pub(super) const KINDS: [Kind; 13] = [
     kind("forwardingRules", "compute.googleapis.com/ForwardingRule"),
     kind("targetHttpProxies", "compute.googleapis.com/TargetHttpProxy"),
     kind("targetHttpsProxies", "compute.googleapis.com/TargetHttpsProxy"),
     kind("urlMaps", "compute.googleapis.com/UrlMap"),
     kind("targetPools", "compute.googleapis.com/TargetPool"),
     kind("backendServices", "compute.googleapis.com/BackendService"),
+    kind("instanceGroups", "compute.googleapis.com/InstanceGroup"),
     kind("networkEndpointGroups", "compute.googleapis.com/NetworkEndpointGroup"),
     kind("healthChecks", "compute.googleapis.com/HealthCheck"),
     Kind { is_global: true, ..kind("httpHealthChecks", "compute.googleapis.com/HttpHealthCheck") },
@@ -46,6 +47,11 @@ impl Kind {
     /// Where one of them is.
     pub(super) fn path(&self, object: &Object) -> String {
         format!("{}/{}/{}", object.place(), self.collection, object.name)
+    }
+
+    /// Whether an object is of a node pool, and comes and goes with it: its managed groups.
+    pub(super) fn is_of_pool(&self, object: &Object) -> bool {
+        self.collection == "instanceGroups" && object.name.starts_with("gke")
     }
 
     pub(super) fn is_firewall(&self) -> bool {

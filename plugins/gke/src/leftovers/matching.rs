@@ -45,11 +45,16 @@ impl Matcher {
         }
     }
 
-    /// The leftovers among all objects of a project, in their order.
-    pub(super) fn select(&self, all: Vec<Candidate>) -> Vec<Candidate> {
+    /// The leftovers among all objects of a project, in their order. `known`: paths of those that
+    /// were found before.
+    pub(super) fn select(&self, all: Vec<Candidate>, known: &[String]) -> Vec<Candidate> {
         let named: BTreeSet<String> = all.iter().filter_map(|c| self.named_by_rule(c)).collect();
-        let mut is_ours: Vec<bool> =
-            all.iter().map(|c| self.is_marked(&c.object) || named.contains(&c.object.name)).collect();
+        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        let is_first = |object: &Object| {
+            let found_before = by_controller(&object.name) && known.contains(path(&object.self_link));
+            self.is_marked(object) || named.contains(&object.name) || found_before
+        };
+        let mut is_ours: Vec<bool> = all.iter().map(|c| is_first(&c.object)).collect();
         for _ in 0..ROUNDS_MAX {
             let links: BTreeSet<&str> =
                 all.iter().zip(&is_ours).filter(|(_, ours)| **ours).flat_map(|(c, _)| references(&c.object)).collect();
@@ -109,7 +114,7 @@ fn by_controller(name: &str) -> bool {
 }
 
 /// `projects/P/…` of a URL of any form.
-fn path(link: &str) -> &str {
+pub(super) fn path(link: &str) -> &str {
     link.find("projects/").map_or(link, |at| &link[at..])
 }
 
@@ -154,7 +159,7 @@ mod tests {
     }
 
     fn selected(all: Vec<Candidate>) -> Vec<String> {
-        matcher().select(all).into_iter().map(|c| format!("{} {}", c.kind.collection, c.object.name)).collect()
+        matcher().select(all, &[]).into_iter().map(|c| format!("{} {}", c.kind.collection, c.object.name)).collect()
     }
 
     fn network(uid: &str) -> String {
@@ -239,6 +244,16 @@ mod tests {
         let mut elsewhere = label("landlord-0192f0c12d3ea4b8c5d6e7f80910a1b");
         elsewhere["labels"]["goog-k8s-cluster-location"] = json!("us-central1");
         assert_eq!(selected(vec![candidate("disks", "zones/us-central1-a", elsewhere)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_found_before_is_found_without_what_told_of_it() {
+        let check = candidate("healthChecks", "global", json!({ "name": "gkegw1-x-hc" }));
+        let by_hand = candidate("healthChecks", "global", json!({ "name": "by-hand" }));
+        let known = ["gkegw1-x-hc", "by-hand"].map(|n| format!("projects/acme-prod/global/healthChecks/{n}"));
+        let found = matcher().select(vec![check.clone(), by_hand.clone()], &known);
+        assert_eq!(found.iter().map(|c| c.object.name.as_str()).collect::<Vec<_>>(), ["gkegw1-x-hc"]);
+        assert_eq!(matcher().select(vec![check, by_hand], &[]), []);
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::{
 
 /// Seconds between looks.
 const POLL_S: i64 = 10;
+/// Leftovers remembered from one call to the next; some 100 bytes each, of a checkpoint's 16 KiB.
+const REMEMBERED_MAX: usize = 120;
 
 fn object(scope: &v1::Scope, candidate: &Candidate) -> v1::OwnedObject {
     let link = &candidate.object.self_link;
@@ -43,20 +45,27 @@ async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: 
     // Disks are many and all have the label; everything else is told apart by more than one mark.
     let filter = if kind.is_labelled { format!("labels.goog-k8s-cluster-name={cluster}") } else { String::new() };
     let found = google.compute.list(action::LIST_LEFTOVERS, &scope.account, &kind.list_path(), &filter).await?;
-    Ok(found.into_iter().map(|object| Candidate { kind, object }).collect())
+    let found = found.into_iter().filter(|object| !kind.is_of_pool(object));
+    Ok(found.map(|object| Candidate { kind, object }).collect())
 }
 
-/// The tenant's leftovers, what uses others before what is used.
-async fn find(google: &Google, scope: &v1::Scope) -> Result<Vec<Candidate>> {
+/// The tenant's leftovers, what uses others before what is used. `known`: paths of leftovers found
+/// before; one that told of another may be gone by now.
+async fn find(google: &Google, scope: &v1::Scope, known: &[String]) -> Result<Vec<Candidate>> {
     let names = Names::new(scope)?;
     let lists = KINDS.iter().map(|kind| list(google, scope, kind, names.cluster()));
     let all: Vec<Candidate> = futures::future::try_join_all(lists).await?.into_iter().flatten().collect();
-    Ok(Matcher::new(scope, &names).select(all))
+    Ok(Matcher::new(scope, &names).select(all, known))
 }
 
 /// Makes leftovers be absent: asks for what can go now, Pending while anything is there.
-pub(crate) async fn delete(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let found = find(google, scope).await?;
+pub(crate) async fn delete(
+    google: &Google,
+    scope: &v1::Scope,
+    checkpoint: &[u8],
+) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
+    let known: Vec<String> = serde_json::from_slice(checkpoint).unwrap_or_default();
+    let found = find(google, scope, &known).await?;
     if found.is_empty() {
         return Ok((Outcome::Gone, Vec::new()));
     }
@@ -81,12 +90,17 @@ pub(crate) async fn delete(google: &Google, scope: &v1::Scope) -> Result<(Outcom
     } else {
         format!("leftovers of the cluster are still in use: {}", kept.join(", "))
     };
-    Ok((progress::pending(POLL_S, detail), removed))
+    let mut outcome = progress::pending(POLL_S, detail);
+    if let Outcome::Pending(pending) = &mut outcome {
+        let paths: Vec<&str> = found.iter().map(|c| matching::path(&c.object.self_link)).take(REMEMBERED_MAX).collect();
+        pending.checkpoint = serde_json::to_vec(&paths).unwrap_or_default();
+    }
+    Ok((outcome, removed))
 }
 
 /// Looks.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let found = find(google, scope).await?;
+    let found = find(google, scope, &[]).await?;
     let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, found.iter().map(|c| object(scope, c)).collect()))
 }

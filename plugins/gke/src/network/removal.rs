@@ -72,7 +72,7 @@ async fn sweep(
     flight: Flight,
     mut removed: Vec<v1::OwnedObject>,
 ) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let swept = leftovers::delete(google, scope).await?.1;
+    let swept = leftovers::delete(google, scope, &[]).await?.1;
     let mut stated = ProviderError::from(error);
     if !swept.is_empty() || !removed.is_empty() {
         removed.extend(swept);

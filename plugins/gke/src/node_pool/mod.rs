@@ -69,6 +69,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             // It never comes up; its name is freed for the next attempt.
             let error = why(google, scope, &names, &pool).await?;
             begin_delete(google, scope, &names, &name).await?;
+            operation::mark_told(google, wanted.checkpoint);
             Err(error)
         }
         Status::Running | Status::RunningWithError => {

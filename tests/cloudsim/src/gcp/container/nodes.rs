@@ -75,12 +75,41 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
         }
         ended.extend(present.into_iter().skip(usize::try_from(size).unwrap_or(usize::MAX)));
     }
+    ended.extend(leave_zones(ctx, cluster, pool, &zones));
     end(ctx, cluster, &ended);
     if ctx.world.kubernetes_capacity.is_some() && !started.is_empty() {
         ctx.world.outbox.push(RuntimeCommand::AddNodes { arn: cluster.id.clone(), nodes: started });
     }
     let present = all_machines(ctx, cluster, pool).len();
     ctx.adjust(&pool.id, |o| o.set("nodes", present as u64));
+}
+
+/// Takes a pool out of the zones that it no longer has; gives its machines there.
+fn leave_zones(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zones: &[Value]) -> Vec<Object> {
+    let base = base_name(cluster, last(&pool.id));
+    let links = zones.iter().filter_map(Value::as_str).map(|zone| {
+        json!(format!("{COMPUTE}projects/{}/zones/{zone}/instanceGroupManagers/{base}-grp", ctx.key.account))
+    });
+    let links: Vec<Value> = links.collect();
+    ctx.adjust(&pool.id, |o| {
+        amend(o, |doc| {
+            doc.insert("instanceGroupUrls".to_owned(), json!(links));
+        });
+    });
+    let mut lost = Vec::new();
+    for zone in zones_of(region_of(cluster.text("location"))) {
+        if zones.iter().any(|z| *z == zone) {
+            continue;
+        }
+        lost.extend(machines(ctx, cluster, pool, &zone));
+        for collection in ["instanceGroupManagers", "instanceGroups"] {
+            let id = format!("projects/{}/zones/{zone}/{collection}/{base}-grp", ctx.key.account);
+            if ctx.scope().live(&id).is_some() {
+                ctx.delete(&id);
+            }
+        }
+    }
+    lost
 }
 
 /// The managed group of a pool in a zone, and the group that it manages.
