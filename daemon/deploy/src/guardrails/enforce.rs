@@ -59,6 +59,15 @@ pub(crate) async fn ensure(
     })
 }
 
+/// All of it as one YAML file (JSON is YAML).
+pub(crate) fn manifest(target: &DeployTarget, place: &Place, gateway: Option<&str>) -> String {
+    let host = Host { installation: &target.installation, priority_max: 0, mutating: true };
+    let mut all = admission::policies(host);
+    all.push(namespace::namespace(target, place));
+    all.extend(objects(target, place, gateway, true));
+    all.into_iter().map(|wanted| format!("---\n{}\n", wanted.body)).collect()
+}
+
 /// What stands in the namespace.
 fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
     let mut all = vec![namespace::quota(target, place), namespace::limits(target, place)];

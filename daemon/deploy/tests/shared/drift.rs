@@ -12,7 +12,7 @@ use landlord_core::{
 use serde_json::{Value, json};
 
 use crate::{
-    support::done,
+    support::{done, eventually},
     world::{World, place},
 };
 
@@ -165,6 +165,9 @@ impl World {
         let found = namespaces.get(&name).await?;
         ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");
         namespaces.delete(&name, &DeleteParams::default()).await?;
-        Ok(())
+        eventually("it is gone again", async || {
+            Ok(namespaces.get_opt(&name).await?.map_or(Ok(()), |found| Err(format!("{:?}", found.status))))
+        })
+        .await
     }
 }
