@@ -1,8 +1,8 @@
 //! Everything that is applied at the three levels, read by checkov: what it finds is either mended, or stands with its
 //! reason in `checkov/accepted.json`. No cluster.
 //!
-//! Without its vendor's service checkov knows no severities; those of the accepted findings are the vendor's published
-//! ones, and none of them is high.
+//! Without its vendor's service checkov knows no severities: those in the file are our judgement of what an attacker
+//! would gain, and a finding that would be high is not accepted, whatever the reason.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
