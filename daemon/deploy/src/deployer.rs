@@ -151,7 +151,6 @@ impl Deployer for HelmDeployer {
         let work = async {
             let client = self.clients.get(&target.kube)?;
             let gateway = self.stack(&target.stack)?.manifest.gateway.as_ref();
-            let gateway = gateway.map(|gateway| gateway.namespace.as_str());
             enforce::ensure(&client, target, place, gateway, self.crds.as_ref()).await
         };
         let result = work.await;

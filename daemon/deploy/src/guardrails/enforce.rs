@@ -21,6 +21,7 @@ use super::{
     POOL_KEY, Wanted,
     admission::{self, Host},
     drift::differs,
+    gateway,
     namespace::{self, ROUTES_QUOTA},
     network, rights, since,
 };
@@ -28,6 +29,7 @@ use crate::{
     base::{self, Crds, FIELD_MANAGER},
     deployer::pending,
     error::{Doing as _, Error, Result},
+    stack::GatewayRef,
     teardown::gone_is_fine,
 };
 
@@ -39,7 +41,7 @@ pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
     place: &Place,
-    gateway: Option<&str>,
+    gateway: Option<&GatewayRef>,
     crds: Option<&Crds>,
 ) -> Result<StageProgress> {
     // First, since the quota counts routes only where they are known.
@@ -52,7 +54,11 @@ pub(crate) async fn ensure(
     if let Some(ending) = ensure_namespace(client, target, place).await? {
         return Ok(pending(ending));
     }
-    apply_all(client, &objects(target, place, gateway, routes), &selector(target)).await?;
+    let from = gateway.map(|gateway| gateway.namespace.as_str());
+    apply_all(client, &objects(target, place, from, routes), &selector(target)).await?;
+    if let (Some(shared), Some(gateway)) = (place.guardrails.gateway(), gateway) {
+        gateway::ensure(client, target, place, shared, gateway).await?;
+    }
     Ok(match not_yet_enforced(client, target, place).await? {
         Some(detail) => pending(detail),
         None => StageProgress::Done,

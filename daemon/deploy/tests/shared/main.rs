@@ -8,6 +8,7 @@ mod asking;
 mod attempts;
 mod charts;
 mod drift;
+mod gateway;
 mod network;
 mod refused;
 mod removal;
@@ -36,6 +37,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     for tenant in &world.tenants {
         world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
     }
+    world.tenants_share_a_gateway().await.context(step("gateway"))?;
     world.nothing_foreign_is_reached().await.context(step("attempts"))?;
     world.strangers_are_nobody().await.context(step("strangers"))?;
     world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
