@@ -382,6 +382,8 @@ mod tests {
             (json!({ "blocked_cidrs": ["10.0.0.1/8"] }), "bits set"),
             (json!({ "customer_group": "system:masters" }), "own groups"),
             (json!({ "pod_security_version": "latest" }), "pinned"),
+            (json!({ "gateway": { "class": "A" , "certificate": { "secret": "a" } } }), "Kubernetes names"),
+            (json!({ "gateway": { "class": "a" , "certificate": { "magic": "a" } } }), "magic"),
         ];
         for (case, part) in cases {
             let told = parse(case.clone()).unwrap_err();

@@ -52,7 +52,7 @@ pub(super) async fn ensure(
     let mut wanted = vec![listeners(target, place, shared, gateway)];
     wanted.extend(grant(target, place, shared, gateway));
     let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
-    enforce::apply_all(client, &wanted, &ours).await
+    enforce::apply_all(client, &wanted, &ours, true).await
 }
 
 /// Made if it is missing, never changed: the Gateway's controller may have made it.
@@ -104,7 +104,7 @@ async fn ensure_gateway(
     if found.is_some_and(|found| !ours(found.labels())) {
         return Ok(());
     }
-    enforce::apply_all(client, &[wanted], &format!("landlord-installation={}", target.installation)).await
+    enforce::apply_all(client, &[wanted], &format!("landlord-installation={}", target.installation), false).await
 }
 
 /// The names below the tenant's domain.
@@ -148,6 +148,22 @@ fn grant(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: 
             "to": [{ "group": "", "kind": "Secret", "name": secret }],
         },
     })))
+}
+
+/// Takes a tenant off the Gateway again, whose class keeps none any more.
+pub(super) async fn remove(client: &Client, target: &DeployTarget, place: &Place) -> Result<()> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
+    let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
+    let found = match api.list(&ListParams::default().labels(&ours)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        other => other.doing(|| "listing listener sets".into())?,
+    };
+    for set in found {
+        gone_is_fine(api.delete(&set.name_any(), &DeleteParams::default()).await)
+            .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
+    }
+    remove_grants(client, target).await.map(drop)
 }
 
 /// Removes what is kept for a tenant outside of its namespace.

@@ -40,6 +40,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.tenants_share_a_gateway().await.context(step("gateway"))?;
     world.nothing_foreign_is_reached().await.context(step("attempts"))?;
     world.strangers_are_nobody().await.context(step("strangers"))?;
+    world.access_is_short().await.context(step("access"))?;
     world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
     world.workloads_are_judged_by_their_pods().await.context(step("workloads"))?;
     world.floods_end_at_the_quota().await.context(step("floods"))?;
@@ -48,6 +49,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.charts_that_want_more_are_refused().await.context(step("charts"))?;
     world.helm_never_saw_our_token().context(step("tokens"))?;
     world.drift_is_repaired().await.context(step("drift"))?;
+    world.doors_are_closed_again().await.context(step("doors"))?;
     world.strangers_namespaces_are_left_alone().await.context(step("name taken"))?;
     world.one_tenant_goes().await.context(step("removal"))?;
     world.a_stuck_load_balancer_is_named().await.context(step("stuck"))?;
