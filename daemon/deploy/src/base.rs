@@ -91,24 +91,42 @@ pub(crate) async fn bring_gateway_api(
 ) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.place.shared().is_none() || may_bring(client, crds).await? {
+    if target.place.shared().is_none() || brought(client, crds).await? == Brought::ByUsInPart {
         ensure_crds(client, crds).await?;
     }
     Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
 
-/// Whether the Gateway API is absent, or was brought by us.
-async fn may_bring(client: &Client, crds: &Crds) -> Result<bool> {
-    let known: Api<CustomResourceDefinition> = Api::all(client.clone());
+/// Who brought the Gateway API along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Brought {
+    /// Us, all of it as it is now.
+    ByUs,
+    /// Us, but something is missing or older; or nobody.
+    ByUsInPart,
+    /// Somebody else.
+    ByOthers,
+}
+
+/// One look, since every tenant's pass asks.
+async fn brought(client: &Client, crds: &Crds) -> Result<Brought> {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
+    let mut whole = true;
     for document in crds.documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
         let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let found = known.get_metadata_opt(name).await.doing(|| format!("reading CustomResourceDefinition {name}"))?;
-        let ours = |annotations: BTreeMap<String, String>| annotations.contains_key(DIGEST_ANNOTATION);
-        if found.is_some_and(|found| !found.metadata.annotations.is_some_and(ours)) {
-            return Ok(false);
+        let found = known.items.iter().find(|found| found.metadata.name.as_deref() == Some(name));
+        let Some(found) = found else {
+            whole = false;
+            continue;
+        };
+        let digest = found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST_ANNOTATION));
+        match digest {
+            None => return Ok(Brought::ByOthers),
+            Some(digest) => whole &= *digest == crds.digest,
         }
     }
-    Ok(true)
+    Ok(if whole { Brought::ByUs } else { Brought::ByUsInPart })
 }
 
 /// Labels of every object of ours.

@@ -19,7 +19,8 @@ use crate::{
     client::{self, Both, Clients},
     error::{Error, Result},
     guardrails::{access, enforce, remove},
-    helm::Helm,
+    helm::{Helm, Place},
+    render,
     stack::{self, Stack},
     teardown, verify,
 };
@@ -70,6 +71,30 @@ impl HelmDeployer {
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
         Ok(Self { helm, stacks, crds, clients: Clients::default(), removal_patience: options.removal_patience })
+    }
+
+    /// Everything that would be applied for a target, as YAML by where it comes from: guardrails with the host cluster's
+    /// policies on a shared cluster, and each release. For reviewers and scanners; talks to no cluster, and takes the
+    /// Gateway API and mutating policies for granted.
+    ///
+    /// # Errors
+    /// Unknown stack, a chart that does not render.
+    pub async fn manifests(&self, target: &DeployTarget) -> Result<Vec<(String, String)>> {
+        let stack = self.stack(&target.stack)?;
+        let mut all = Vec::new();
+        if let Some(place) = target.place.shared() {
+            let gateway = stack.manifest.gateway.as_ref().map(|gateway| gateway.namespace.as_str());
+            all.push(("guardrails".to_owned(), enforce::manifest(target, place, gateway)));
+        }
+        for release in &stack.manifest.releases {
+            let chart = stack.chart(release);
+            let rendered = render::release(target, &stack.manifest, release, &chart, release.gateway)?;
+            let namespace = render::namespace(target, &stack.manifest);
+            let place = Place { access: &target.kube, namespace, release: release.name.as_str() };
+            let text = self.helm.template(place, &chart, &rendered.values).await?;
+            all.push((release.name.to_string(), text));
+        }
+        Ok(all)
     }
 
     fn stack(&self, name: &StackName) -> Result<&Stack> {
@@ -127,7 +152,6 @@ impl Deployer for HelmDeployer {
             let client = self.clients.get(&target.kube)?;
             // A namespace is fenced also for a class without a stack; one that is unknown is told by the base.
             let gateway = self.stacks.get(&target.stack).and_then(|stack| stack.manifest.gateway.as_ref());
-            let gateway = gateway.map(|gateway| gateway.namespace.as_str());
             enforce::ensure(&client, target, place, gateway, self.crds.as_ref()).await
         };
         let result = work.await;

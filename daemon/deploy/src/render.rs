@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     error::{Error, Result},
-    guardrails::POOL_KEY,
+    guardrails::{POOL_KEY, gateway::LISTENERS},
     stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
 };
 
@@ -79,6 +79,9 @@ fn shared_values(place: &Place, release: &Release) -> Value {
     let mut values = json!({ "networkPolicy": { "enabled": false } });
     if release.load_balancer && place.guardrails.load_balancers() == 0 {
         values["loadBalancers"] = json!({ "enabled": false });
+    }
+    if release.gateway && place.guardrails.gateway().is_some() {
+        values["gateway"] = json!({ "kind": "ListenerSet", "name": LISTENERS, "namespace": place.namespace });
     }
     if let Some(pool) = place.pool() {
         values["nodeSelector"] = json!({ POOL_KEY: pool });

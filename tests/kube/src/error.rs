@@ -29,6 +29,14 @@ pub enum Error {
         /// The end of what it wrote.
         output: String,
     },
+    /// A Python environment could not be made.
+    #[error(
+        "a Python environment could not be made: install Python 3.11 or newer (Debian: python3 python3-venv): {output}"
+    )]
+    Python {
+        /// What was said.
+        output: String,
+    },
     /// A file or folder could not be used.
     #[error("could not {action} {path}")]
     File {

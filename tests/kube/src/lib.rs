@@ -30,6 +30,7 @@ mod build;
 mod capacity;
 mod cyclonus;
 mod error;
+mod venv;
 
 #[cfg(feature = "cluster")]
 mod arguments;
@@ -52,6 +53,7 @@ pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
+pub use venv::python_env;
 
 #[cfg(feature = "cluster")]
 pub use control_plane::{ControlPlane, ControlPlaneOptions};

@@ -6,7 +6,7 @@
 mod words;
 
 use serde::{Deserialize, Serialize};
-pub use words::{Cidr, CustomerGroup, InvalidGuardrail, PodSecurityVersion, PoolLabel, TenantNamespace};
+pub use words::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace};
 
 use crate::{TenantUid, guardrails::words::invalid};
 
@@ -65,6 +65,26 @@ impl Default for Quota {
     }
 }
 
+/// Where the certificate of a tenant's web addresses comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certificate {
+    /// cert-manager makes one for `*.<domain>` with this cluster issuer: one a tenant, however many names it has.
+    ClusterIssuer(ObjectName),
+    /// The operator's own, in this Secret beside the Gateway: none a tenant, for whoever has quotas on certificates.
+    Secret(ObjectName),
+}
+
+/// The Gateway that tenants of a host cluster share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharedGateway {
+    /// Class of the Gateway, if there is none yet.
+    pub class: ObjectName,
+    /// Certificate of each tenant's names.
+    pub certificate: Certificate,
+}
+
 /// What fences a tenant's namespace on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "GuardrailsInput", into = "GuardrailsInput")]
@@ -91,6 +111,8 @@ pub struct GuardrailsInput {
     pub customer_group: Option<CustomerGroup>,
     /// Version of Pod Security `restricted`.
     pub pod_security_version: PodSecurityVersion,
+    /// The shared Gateway; absent: the operator's own, which must let tenants' routes in.
+    pub gateway: Option<SharedGateway>,
 }
 
 /// Private networks: RFC 1918, RFC 6598 (carriers and clouds' pods), RFC 4193.
@@ -116,6 +138,7 @@ impl Default for GuardrailsInput {
             dns_cidrs: Vec::new(),
             customer_group: None,
             pod_security_version: PodSecurityVersion::default(),
+            gateway: None,
         }
     }
 }
@@ -233,6 +256,12 @@ impl Guardrails {
     #[must_use]
     pub fn pod_security_version(&self) -> PodSecurityVersion {
         self.0.pod_security_version
+    }
+
+    /// The shared Gateway that landlord keeps.
+    #[must_use]
+    pub fn gateway(&self) -> Option<&SharedGateway> {
+        self.0.gateway.as_ref()
     }
 
     /// Blocks more addresses: what is known of a host cluster's pods, services, nodes and VPC.
@@ -353,6 +382,8 @@ mod tests {
             (json!({ "blocked_cidrs": ["10.0.0.1/8"] }), "bits set"),
             (json!({ "customer_group": "system:masters" }), "own groups"),
             (json!({ "pod_security_version": "latest" }), "pinned"),
+            (json!({ "gateway": { "class": "A" , "certificate": { "secret": "a" } } }), "Kubernetes names"),
+            (json!({ "gateway": { "class": "a" , "certificate": { "magic": "a" } } }), "magic"),
         ];
         for (case, part) in cases {
             let told = parse(case.clone()).unwrap_err();

@@ -228,6 +228,43 @@ impl FromStr for PoolLabel {
 
 text_serde!(PoolLabel);
 
+/// Name of an object of the operator's: a class of Gateways, an issuer, a Secret. RFC 1123.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectName(String);
+
+impl ObjectName {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = InvalidGuardrail;
+    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text.len() <= GROUP_CHARS_MAX && text.split('.').all(label) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(invalid("name", text, "must have at most 253 of a-z, 0-9, '-' and '.', as Kubernetes names do"))
+    }
+}
+
+text_serde!(ObjectName);
+
 /// A namespace of one tenant on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -5,21 +5,21 @@ use serde_json::Value;
 /// What the API server writes itself.
 const NOT_OURS: [&str; 2] = ["status", "metadata"];
 
-/// Whether `found` differs from `wanted` in what is ours to say: our labels, and every other part in full. What somebody
+/// Whether `found` differs from `wanted` in what is ours to say: our labels and annotations, and every other part in full. What somebody
 /// added inside such a part is a difference too: a second selector in a network policy's peer opens it.
 pub(super) fn differs(wanted: &Value, found: &Value) -> bool {
-    let labels = wanted.pointer("/metadata/labels").and_then(Value::as_object);
-    let label_differs = labels
-        .into_iter()
-        .flatten()
-        .any(|(key, value)| found.pointer("/metadata/labels").and_then(|l| l.get(key)) != Some(value));
+    let marks_differ = ["/metadata/labels", "/metadata/annotations"].iter().any(|marks| {
+        let found = found.pointer(marks);
+        let wanted = wanted.pointer(marks).and_then(Value::as_object);
+        wanted.into_iter().flatten().any(|(key, value)| found.and_then(|found| found.get(key)) != Some(value))
+    });
     let part_differs = wanted
         .as_object()
         .into_iter()
         .flatten()
         .filter(|(key, _)| !NOT_OURS.contains(&key.as_str()))
         .any(|(key, value)| found.get(key) != Some(value));
-    label_differs || part_differs
+    marks_differ || part_differs
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::{
     POOL_KEY, Wanted,
     admission::{self, Host},
     drift::differs,
+    gateway,
     namespace::{self, ROUTES_QUOTA},
     network, rights, since,
 };
@@ -28,6 +29,7 @@ use crate::{
     base::{self, Crds, FIELD_MANAGER},
     deployer::pending,
     error::{Doing as _, Error, Result},
+    stack::GatewayRef,
     teardown::gone_is_fine,
 };
 
@@ -39,7 +41,7 @@ pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
     place: &Place,
-    gateway: Option<&str>,
+    gateway: Option<&GatewayRef>,
     crds: Option<&Crds>,
 ) -> Result<StageProgress> {
     // First, since the quota counts routes only where they are known.
@@ -48,15 +50,31 @@ pub(crate) async fn ensure(
     }
     let routes = base::gateway_api(client).await?;
     let host = host(client, &target.installation).await?;
-    apply_all(client, &admission::policies(host), &format!("landlord-installation={}", target.installation)).await?;
+    apply_all(client, &admission::policies(host), &format!("landlord-installation={}", target.installation), true)
+        .await?;
     if let Some(ending) = ensure_namespace(client, target, place).await? {
         return Ok(pending(ending));
     }
-    apply_all(client, &objects(target, place, gateway, routes), &selector(target)).await?;
+    let from = gateway.map(|gateway| gateway.namespace.as_str());
+    apply_all(client, &objects(target, place, from, routes), &selector(target), true).await?;
+    if let (Some(shared), Some(gateway)) = (place.guardrails.gateway(), gateway) {
+        gateway::ensure(client, target, place, shared, gateway).await?;
+    } else if routes {
+        gateway::remove(client, target, place).await?;
+    }
     Ok(match not_yet_enforced(client, target, place).await? {
         Some(detail) => pending(detail),
         None => StageProgress::Done,
     })
+}
+
+/// All of it as one YAML file (JSON is YAML).
+pub(crate) fn manifest(target: &DeployTarget, place: &Place, gateway: Option<&str>) -> String {
+    let host = Host { installation: &target.installation, priority_max: 0, mutating: true };
+    let mut all = admission::policies(host);
+    all.push(namespace::namespace(target, place));
+    all.extend(objects(target, place, gateway, true));
+    all.into_iter().map(|wanted| format!("---\n{}\n", wanted.body)).collect()
 }
 
 /// What stands in the namespace.
@@ -115,16 +133,17 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Place)
     Ok(None)
 }
 
-/// Looks at what carries our marker, kind by kind, and writes what is missing or differs.
-pub(super) async fn apply_all(client: &Client, wanted: &[Wanted], selector: &str) -> Result<()> {
+/// Looks at what carries our marker, kind by kind, and writes what is missing or differs. `prune`: what is of these kinds
+/// and not wanted any more goes, or a door that was opened once would stay open.
+pub(super) async fn apply_all(client: &Client, wanted: &[Wanted], selector: &str, prune: bool) -> Result<()> {
     let mut kinds = BTreeMap::<(&str, Option<&str>), Vec<&Wanted>>::new();
     for object in wanted {
         kinds.entry((&object.resource.kind, object.namespace.as_deref())).or_default().push(object);
     }
-    try_join_all(kinds.into_values().map(|of_kind| apply_kind(client, of_kind, selector))).await.map(drop)
+    try_join_all(kinds.into_values().map(|of_kind| apply_kind(client, of_kind, selector, prune))).await.map(drop)
 }
 
-async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str) -> Result<()> {
+async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str, prune: bool) -> Result<()> {
     let Some(first) = wanted.first() else { return Ok(()) };
     let api = api(client, first);
     let found = api
@@ -136,6 +155,11 @@ async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str) -> Re
         .into_iter()
         .filter_map(|object| Some((object.metadata.name.clone()?, serde_json::to_value(object).ok()?)))
         .collect();
+    for name in found.keys().filter(|name| prune && !wanted.iter().any(|object| object.name == **name)) {
+        tracing::info!(kind = first.resource.kind, name, "is not wanted any more");
+        gone_is_fine(api.delete(name, &DeleteParams::default()).await)
+            .doing(|| format!("removing {} {name}", first.resource.kind))?;
+    }
     for object in wanted {
         let known = found.get(&object.name);
         if known.is_none_or(|known| differs(&object.body, known)) {

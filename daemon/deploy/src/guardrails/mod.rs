@@ -1,7 +1,7 @@
 //! What fences a tenant on a shared cluster, as Kubernetes objects: observed, compared, applied.
 //!
 //! The leaves say what is wanted and are pure: `namespace` (namespace, limits, accounts), `network`, `rights` and
-//! `admission` (what the host cluster needs once for all its tenants). `drift` compares, `enforce` applies and looks
+//! `admission` (what the host cluster needs once for all its tenants). `gateway` gives the tenant its names on the shared Gateway. `drift` compares, `enforce` applies and looks
 //! whether the API server really refuses, `remove` takes a tenant away, `access` issues tokens, `charts` keeps charts
 //! within a tenant's rights. Nothing here knows Helm or a cloud.
 
@@ -10,6 +10,7 @@ mod admission;
 pub(crate) mod charts;
 mod drift;
 pub(crate) mod enforce;
+pub(crate) mod gateway;
 mod namespace;
 mod network;
 pub(crate) mod remove;

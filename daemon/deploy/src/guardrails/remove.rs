@@ -25,7 +25,7 @@ use landlord_core::{
 };
 use serde_json::{Value, json};
 
-use super::since;
+use super::{gateway, since};
 use crate::{
     base,
     deployer::pending,
@@ -50,11 +50,12 @@ pub(crate) async fn remove(
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let name = place.namespace.as_str();
     let namespaces: Api<Namespace> = Api::all(client.clone());
+    let mut removed = gateway::remove_grants(client, target).await?;
     let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
     let found = match found {
         Some(found) if !base::is_ours(found.metadata.labels.as_ref(), target) => {
             tracing::warn!(namespace = name, "is not this tenant's; left as it is");
-            return Ok((StageProgress::Done, Vec::new()));
+            return Ok((StageProgress::Done, removed));
         }
         other => other,
     };
@@ -63,19 +64,19 @@ pub(crate) async fn remove(
             Some(detail) => pending(detail),
             None => StageProgress::Done,
         };
-        return Ok((progress, Vec::new()));
+        return Ok((progress, removed));
     };
     let Some(ending) = found.metadata.deletion_timestamp.clone() else {
-        let removed = begin(client, &namespaces, &found, name).await?;
+        removed.extend(begin(client, &namespaces, &found, name).await?);
         return Ok((pending(format!("namespace {name} is ending")), removed));
     };
     let waited = since(&ending);
     let said = blocking(&found);
     if waited <= patience {
-        return Ok((pending(format!("namespace {name} is ending{said}")), Vec::new()));
+        return Ok((pending(format!("namespace {name} is ending{said}")), removed));
     }
     let detail = unblock(client, &found, name).await?;
-    Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{said}", waited.as_secs())), Vec::new()))
+    Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{said}", waited.as_secs())), removed))
 }
 
 /// Notes what goes, lets volumes go with their claims, and asks for the end of exactly this namespace.

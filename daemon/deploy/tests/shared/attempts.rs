@@ -1,12 +1,18 @@
 //! Runs the tables of what must be refused and of what must work, and records which rule refused what.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use landlord_core::ports::DeployTarget;
+use landlord_core::{
+    ErrorKind,
+    ports::{DeployTarget, Deployer as _},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -78,6 +84,21 @@ impl World {
         let other = self.customer(&self.tenants[1]).await?;
         let answer = ask(&other, &get(&path)).await?;
         ensure!(matches!(answer, Answer::Refused(Rule::Rbac)), "{answer:?}");
+        Ok(())
+    }
+
+    /// Whatever is asked for, between ten minutes and an hour.
+    pub(crate) async fn access_is_short(&self) -> Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+        for (asked, expected) in [(1, 600), (1_800, 1_800), (1_000_000, 3_600)] {
+            let lifetime = Duration::from_secs(asked);
+            let access = self.scene.deployer.customer_kubeconfig(&self.tenants[0], lifetime).await?;
+            let lives = (u128::try_from(access.expire_time.0)?.saturating_sub(now) + 500) / 1_000;
+            ensure!((expected - 5..=expected + 60).contains(&lives), "{asked} s: {lives} s");
+        }
+        let own = self.scene.target(10, &json!({}));
+        let refused = self.scene.deployer.customer_kubeconfig(&own, Duration::from_secs(600)).await.unwrap_err();
+        ensure!(refused.kind == ErrorKind::Invalid && !refused.remedy.is_empty(), "{refused:?}");
         Ok(())
     }
 

@@ -1,18 +1,21 @@
 //! What somebody else changed is put right, and only that.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, ensure};
 use kube::{
-    Api,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    Api, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use landlord_core::{
     ErrorKind,
+    guardrails::Place,
     ports::{Deployer as _, StageProgress, TargetPlace},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    support::done,
+    support::{done, eventually},
     world::{World, place},
 };
 
@@ -146,13 +149,40 @@ impl World {
         self.applying_again_writes_nothing().await
     }
 
+    /// A class that no longer allows something: what opened it goes, and comes back with it.
+    pub(crate) async fn doors_are_closed_again(&self) -> Result<()> {
+        let tenant = &self.tenants[0];
+        let own = place(tenant);
+        let mut closed = tenant.clone();
+        let guardrails = serde_json::from_value(json!({ "internet_egress": false }))?;
+        closed.place = TargetPlace::Shared(Box::new(Place { guardrails, ..own.clone() }));
+        let names = async || -> Result<BTreeSet<String>> {
+            let mut all = BTreeSet::new();
+            for (group, kind) in [("networking.k8s.io", "NetworkPolicy"), ("gateway.networking.k8s.io", "ListenerSet")]
+            {
+                let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+                let client = self.scene.client.clone();
+                let api: Api<DynamicObject> = Api::namespaced_with(client, own.namespace.as_str(), &resource);
+                let found = api.list(&ListParams::default()).await?.items;
+                all.extend(found.into_iter().map(|object| format!("{kind} {}", object.name_any())));
+            }
+            Ok(all)
+        };
+        let before = names().await?;
+        done("closed", async || Ok(self.scene.deployer.ensure_guardrails(&closed).await?)).await?;
+        let gone: Vec<String> = before.difference(&names().await?).cloned().collect();
+        ensure!(gone == ["ListenerSet landlord", "NetworkPolicy landlord-internet"], "{gone:?}");
+        done("open", async || Ok(self.scene.deployer.ensure_guardrails(tenant).await?)).await?;
+        ensure!(names().await? == before, "{before:?}");
+        Ok(())
+    }
+
     /// A namespace of the tenant's name that somebody else made stays as it is.
     pub(crate) async fn strangers_namespaces_are_left_alone(&self) -> Result<()> {
         let mut target = self.tenants[2].clone();
         let uid = landlord_core::TenantUid(uuid::Uuid::new_v4());
         target.uid = uid;
-        target.place =
-            TargetPlace::Shared(Box::new(landlord_core::guardrails::Place::namespace(uid, Default::default())));
+        target.place = TargetPlace::Shared(Box::new(Place::namespace(uid, Default::default())));
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.scene.client.clone());
         let name = place(&target).namespace.to_string();
         let made = namespaces
@@ -165,6 +195,9 @@ impl World {
         let found = namespaces.get(&name).await?;
         ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");
         namespaces.delete(&name, &DeleteParams::default()).await?;
-        Ok(())
+        eventually("it is gone again", async || {
+            Ok(namespaces.get_opt(&name).await?.map_or(Ok(()), |found| Err(format!("{:?}", found.status))))
+        })
+        .await
     }
 }

@@ -8,6 +8,7 @@ mod asking;
 mod attempts;
 mod charts;
 mod drift;
+mod gateway;
 mod network;
 mod refused;
 mod removal;
@@ -16,31 +17,42 @@ mod removal;
 mod support;
 mod world;
 
+use std::io::Write as _;
+
 use anyhow::{Context as _, Result};
 use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_share_a_cluster() -> Result<()> {
     let world = World::start().await?;
-    world.tenants_are_fenced().await.context("guardrails")?;
-    world.applying_again_writes_nothing().await.context("no-op")?;
-    world.policies_are_understood().await.context("policies")?;
+    let started = std::time::Instant::now();
+    // It takes minutes on a busy machine: say how far it is.
+    let step = |what: &'static str| {
+        let _ = writeln!(std::io::stderr(), "{:4} s {what}", started.elapsed().as_secs());
+        what
+    };
+    world.tenants_are_fenced().await.context(step("guardrails"))?;
+    world.applying_again_writes_nothing().await.context(step("no-op"))?;
+    world.policies_are_understood().await.context(step("policies"))?;
     for tenant in &world.tenants {
         world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
     }
-    world.nothing_foreign_is_reached().await.context("attempts")?;
-    world.strangers_are_nobody().await.context("strangers")?;
-    world.operators_keep_off_tenants_nodes().await.context("operators")?;
-    world.workloads_are_judged_by_their_pods().await.context("workloads")?;
-    world.floods_end_at_the_quota().await.context("floods")?;
-    world.customers_can_work().await.context("positive control")?;
-    world.networks_are_apart().await.context("networks")?;
-    world.drift_is_repaired().await.context("drift")?;
-    world.strangers_namespaces_are_left_alone().await.context("name taken")?;
-    world.charts_that_want_more_are_refused().await.context("charts")?;
-    world.helm_never_saw_our_token().context("tokens")?;
-    world.one_tenant_goes().await.context("removal")?;
-    world.a_stuck_load_balancer_is_named().await.context("stuck")?;
+    world.tenants_share_a_gateway().await.context(step("gateway"))?;
+    world.nothing_foreign_is_reached().await.context(step("attempts"))?;
+    world.strangers_are_nobody().await.context(step("strangers"))?;
+    world.access_is_short().await.context(step("access"))?;
+    world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
+    world.workloads_are_judged_by_their_pods().await.context(step("workloads"))?;
+    world.floods_end_at_the_quota().await.context(step("floods"))?;
+    world.customers_can_work().await.context(step("positive control"))?;
+    world.networks_are_apart().await.context(step("networks"))?;
+    world.charts_that_want_more_are_refused().await.context(step("charts"))?;
+    world.helm_never_saw_our_token().context(step("tokens"))?;
+    world.drift_is_repaired().await.context(step("drift"))?;
+    world.doors_are_closed_again().await.context(step("doors"))?;
+    world.strangers_namespaces_are_left_alone().await.context(step("name taken"))?;
+    world.one_tenant_goes().await.context(step("removal"))?;
+    world.a_stuck_load_balancer_is_named().await.context(step("stuck"))?;
     world.stop().await;
     Ok(())
 }

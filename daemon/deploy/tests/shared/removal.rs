@@ -23,6 +23,9 @@ use crate::{
 /// What changes by itself: news, heartbeats, and what nodes tell of themselves.
 const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
 
+/// An API whose server is not there; a client would wait for it.
+const DEAD_GROUP: &str = "dead.example.com";
+
 impl World {
     /// Every object of the cluster outside of one namespace, as it is.
     async fn everything_but(&self, namespace: &str) -> Result<BTreeMap<String, Value>> {
@@ -30,7 +33,8 @@ impl World {
         let mut lists = vec![("v1".to_owned(), client.list_core_api_resources("v1").await?)];
         for group in client.list_api_groups().await?.groups {
             let version = group.preferred_version.context("no version")?.group_version;
-            if let Ok(list) = client.list_api_group_resources(&version).await {
+            if group.name != DEAD_GROUP {
+                let list = client.list_api_group_resources(&version).await?;
                 lists.push((version, list));
             }
         }
@@ -46,8 +50,13 @@ impl World {
                 let api: Api<DynamicObject> =
                     Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, &resource.name));
                 for object in api.list(&ListParams::default()).await? {
-                    let of_it = resource.kind == "PersistentVolume"
-                        && object.data["spec"]["claimRef"]["namespace"] == namespace;
+                    let spec = &object.data["spec"];
+                    // What Kubernetes keeps elsewhere for what is in the namespace.
+                    let of_it = match resource.kind.as_str() {
+                        "PersistentVolume" => spec["claimRef"]["namespace"] == namespace,
+                        "IPAddress" => spec["parentRef"]["namespace"] == namespace,
+                        _ => false,
+                    };
                     if object.namespace().as_deref() == Some(namespace) || object.name_any() == namespace || of_it {
                         continue;
                     }
@@ -172,11 +181,11 @@ impl World {
     async fn a_dead_api(&self) -> Result<(Api<DynamicObject>, String)> {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("apiregistration.k8s.io", "v1", "APIService"));
         let api: Api<DynamicObject> = Api::all_with(self.scene.client.clone(), &kind);
-        let name = "v1.dead.example.com".to_owned();
+        let name = format!("v1.{DEAD_GROUP}");
         let body = json!({
             "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": { "name": name },
             "spec": {
-                "group": "dead.example.com", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+                "group": DEAD_GROUP, "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
                 "insecureSkipTLSVerify": true, "service": { "name": "nobody", "namespace": "default", "port": 443 },
             },
         });

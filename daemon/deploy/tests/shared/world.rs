@@ -28,10 +28,17 @@ pub(crate) struct World {
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a class could say: the customer's people, and what the cluster is made of.
-fn guardrails(group: &str, load_balancers: u32) -> Guardrails {
+fn guardrails(customer: &str) -> Guardrails {
+    // One certificate of its own, one of the operator's, and no Gateway of ours.
+    let gateway = match customer {
+        "acme" => json!({ "class": "example", "certificate": { "cluster_issuer": "letsencrypt" } }),
+        "globex" => json!({ "class": "example", "certificate": { "secret": "wildcard" } }),
+        _ => json!(null),
+    };
     serde_json::from_value(json!({
-        "customer_group": group,
-        "load_balancers": load_balancers,
+        "customer_group": format!("oidc:{customer}"),
+        "load_balancers": u32::from(customer == "initech"),
+        "gateway": gateway,
         "quota": { "services": 12, "config_maps": 12, "objects": 12 },
         "blocked_cidrs": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"],
     }))
@@ -46,7 +53,7 @@ impl World {
         let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
         let tenants = ["acme", "globex", "initech"].map(|customer| (customer, TenantUid(uuid::Uuid::new_v4())));
         let tenants = tenants.map(|(customer, uid)| {
-            let guardrails = guardrails(&format!("oidc:{customer}"), u32::from(customer == "initech"));
+            let guardrails = guardrails(customer);
             let place =
                 if customer == "initech" { Place::namespace(uid, guardrails) } else { Place::node(uid, guardrails) };
             let mut target = scene.target(10, &json!({}));

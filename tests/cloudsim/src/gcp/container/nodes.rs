@@ -9,7 +9,7 @@ use crate::{
     gcp::{
         compute::{READY, checks::external_address, cidr::Range, collections, resource},
         kinds::GcpKind,
-        names::{COMPUTE, doc, doc_text, labels, last, region_of, zones_of},
+        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of, zones_of},
     },
     object::{Kind, Object, Owner, Tags},
     runtime::{NodeSpec, RuntimeCommand},

@@ -1,0 +1,189 @@
+//! The Gateway that tenants share: one a host cluster, with a ListenerSet for each tenant's names in its own namespace.
+//!
+//! The ListenerSet is ours: a tenant attaches routes to it, and can't listen for names that are not its own. Routes of
+//! other namespaces are not let in, and the Gateway lets in no other namespaces' ListenerSets than tenants'.
+
+use k8s_openapi::{
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
+};
+use landlord_core::{
+    guardrails::{Certificate, Place, SharedGateway},
+    ports::DeployTarget,
+    stage::RemovedObject,
+};
+use serde_json::{Value, json};
+
+use super::{LEVEL_LABEL, Wanted, enforce, namespace::metadata};
+use crate::{
+    base,
+    error::{Doing as _, Error, Result},
+    stack::GatewayRef,
+    teardown::gone_is_fine,
+};
+
+const GROUP: &str = "gateway.networking.k8s.io";
+/// Name of a tenant's ListenerSet.
+pub(crate) const LISTENERS: &str = "landlord";
+/// Secret that cert-manager writes the tenant's certificate into.
+const TLS_SECRET: &str = "landlord-tls";
+
+/// Makes the Gateway, the tenant's listeners and what lets them read the certificate exist.
+pub(super) async fn ensure(
+    client: &Client,
+    target: &DeployTarget,
+    place: &Place,
+    shared: &SharedGateway,
+    gateway: &GatewayRef,
+) -> Result<()> {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let known = crds.get_metadata_opt(&format!("listenersets.{GROUP}")).await;
+    if known.doing(|| "reading the Gateway API's CRDs".into())?.is_none() {
+        return Err(Error::Lacking {
+            what: "the host cluster's Gateway API knows no ListenerSet".into(),
+            remedy: "bring the Gateway API 1.5 or newer along, or leave gateway out of the class's guardrails",
+        });
+    }
+    ensure_namespace(client, target, &gateway.namespace).await?;
+    ensure_gateway(client, target, shared, gateway).await?;
+    let mut wanted = vec![listeners(target, place, shared, gateway)];
+    wanted.extend(grant(target, place, shared, gateway));
+    let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
+    enforce::apply_all(client, &wanted, &ours, true).await
+}
+
+/// Made if it is missing, never changed: the Gateway's controller may have made it.
+async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    if namespaces.get_metadata_opt(name).await.doing(|| format!("reading namespace {name}"))?.is_some() {
+        return Ok(());
+    }
+    let body = json!({ "metadata": { "name": name, "labels": host_labels(target) } });
+    let body: Namespace = serde_json::from_value(body).unwrap_or_default();
+    match namespaces.create(&PostParams::default(), &body).await {
+        // Another tenant's pass was first.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        other => other.map(drop).doing(|| format!("making namespace {name}")),
+    }
+}
+
+fn host_labels(target: &DeployTarget) -> Value {
+    json!({ "landlord-installation": target.installation, "landlord-role": "host-gateway" })
+}
+
+/// The Gateway, unless the operator has made one of that name.
+async fn ensure_gateway(
+    client: &Client,
+    target: &DeployTarget,
+    shared: &SharedGateway,
+    gateway: &GatewayRef,
+) -> Result<()> {
+    let wanted = Wanted::new(json!({
+        "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
+        "metadata": { "name": gateway.name, "namespace": gateway.namespace, "labels": host_labels(target) },
+        "spec": {
+            "gatewayClassName": shared.class,
+            "allowedListeners": { "namespaces": { "from": "Selector", "selector": {
+                "matchLabels": { "landlord-installation": target.installation },
+                "matchExpressions": [{ "key": LEVEL_LABEL, "operator": "Exists" }],
+            } } },
+            // A Gateway must have one; no tenant's route attaches to it.
+            "listeners": [{
+                "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "Same" } },
+            }],
+        },
+    }));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &gateway.namespace, &wanted.resource);
+    let found = api.get_metadata_opt(&gateway.name).await.doing(|| format!("reading {}", wanted.what()))?;
+    let ours = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.get("landlord-installation") == Some(&target.installation)
+    };
+    if found.is_some_and(|found| !ours(found.labels())) {
+        return Ok(());
+    }
+    enforce::apply_all(client, &[wanted], &format!("landlord-installation={}", target.installation), false).await
+}
+
+/// The names below the tenant's domain.
+fn listeners(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: &GatewayRef) -> Wanted {
+    let mut metadata = metadata(target, place, LISTENERS, "listeners");
+    let mut certificate = json!({ "group": "", "kind": "Secret", "name": TLS_SECRET });
+    match &shared.certificate {
+        // <https://cert-manager.io/docs/usage/gateway/>
+        Certificate::ClusterIssuer(issuer) => {
+            metadata["annotations"] = json!({ "cert-manager.io/cluster-issuer": issuer });
+        }
+        Certificate::Secret(secret) => {
+            certificate["name"] = json!(secret);
+            certificate["namespace"] = json!(gateway.namespace);
+        }
+    }
+    Wanted::new(json!({
+        "apiVersion": format!("{GROUP}/v1"), "kind": "ListenerSet",
+        "metadata": metadata,
+        "spec": {
+            "parentRef": { "group": GROUP, "kind": "Gateway", "name": gateway.name, "namespace": gateway.namespace },
+            "listeners": [{
+                "name": "web", "hostname": format!("*.{}", target.spec.domain.as_str()), "port": 443, "protocol": "HTTPS",
+                "allowedRoutes": { "namespaces": { "from": "Same" } },
+                "tls": { "mode": "Terminate", "certificateRefs": [certificate] },
+            }],
+        },
+    }))
+}
+
+/// Lets the tenant's listeners use the operator's certificate; the tenant itself can't read it.
+fn grant(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: &GatewayRef) -> Option<Wanted> {
+    let Certificate::Secret(secret) = &shared.certificate else { return None };
+    Some(Wanted::new(json!({
+        "apiVersion": format!("{GROUP}/v1beta1"), "kind": "ReferenceGrant",
+        "metadata": {
+            "name": place.namespace, "namespace": gateway.namespace, "labels": base::labels(target, "listeners"),
+        },
+        "spec": {
+            "from": [{ "group": GROUP, "kind": "ListenerSet", "namespace": place.namespace }],
+            "to": [{ "group": "", "kind": "Secret", "name": secret }],
+        },
+    })))
+}
+
+/// Takes a tenant off the Gateway again, whose class keeps none any more.
+pub(super) async fn remove(client: &Client, target: &DeployTarget, place: &Place) -> Result<()> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
+    let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
+    let found = match api.list(&ListParams::default().labels(&ours)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        other => other.doing(|| "listing listener sets".into())?,
+    };
+    for set in found {
+        gone_is_fine(api.delete(&set.name_any(), &DeleteParams::default()).await)
+            .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
+    }
+    remove_grants(client, target).await.map(drop)
+}
+
+/// Removes what is kept for a tenant outside of its namespace.
+pub(super) async fn remove_grants(client: &Client, target: &DeployTarget) -> Result<Vec<RemovedObject>> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1beta1", "ReferenceGrant"));
+    let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
+    let found = match all.list(&ListParams::default().labels(&ours)).await {
+        // The cluster has no Gateway API.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Vec::new()),
+        other => other.doing(|| "listing reference grants".into())?,
+    };
+    let mut removed = Vec::new();
+    for grant in found {
+        let (namespace, name) = (grant.namespace().unwrap_or_default(), grant.name_any());
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource);
+        gone_is_fine(api.delete(&name, &DeleteParams::default()).await)
+            .doing(|| format!("deleting ReferenceGrant {namespace}/{name}"))?;
+        let id = grant.uid().unwrap_or_default();
+        removed.push(RemovedObject { r#type: "ReferenceGrant".into(), id, name: format!("{namespace}/{name}") });
+    }
+    Ok(removed)
+}
