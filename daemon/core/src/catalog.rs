@@ -218,29 +218,32 @@ impl Catalog {
         let Some(class) = self.classes.get(class_name) else {
             return Err(Violations(self.unknown_class(class_name).into_iter().collect()));
         };
-        let offer = self.offer(name, class_name, class, rule, spec)?;
+        let region = self.region(name, spec, class);
+        let forbidden = self.residency.forbids(name, &spec.labels, &region);
+        let offer = self.offer(class_name, class, rule, spec, region, forbidden)?;
         fits(&offer, spec)?;
         let guardrails = offer.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
         Ok(Offer { guardrails, ..offer })
     }
 
+    /// `forbidden`: why the region is no place for it, for all violations to be told together.
     fn offer(
         &self,
-        name: &TenantName,
         class_name: &ClassName,
         class: &Class,
         rule: String,
         spec: &TenantSpec,
+        region: String,
+        forbidden: Option<String>,
     ) -> Result<Offer, Violations> {
         let mut violations = Vec::new();
         let mut add =
             |field: &str, description: String| violations.push(Violation { field: field.into(), description });
-        let region = self.region(name, spec, class);
         if !class.regions.contains(&region) {
             let offered = class.regions.join(", ");
             add("region", format!("class {class_name} is not offered in {region:?}; it is in: {offered}"));
         }
-        if let Some(why) = self.residency.forbids(name, &spec.labels, &region) {
+        if let Some(why) = forbidden {
             add("region", why);
         }
         let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
@@ -287,7 +290,8 @@ impl Catalog {
             let level = class.level.as_str();
             return Err(one("class", format!("{name} is of level {level}; a host cluster needs one of level CLUSTER")));
         }
-        Ok(Offer { stack: None, ..self.offer(name, class, String::new(), spec)? })
+        let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
+        Ok(Offer { stack: None, ..self.offer(name, class, String::new(), spec, region, None)? })
     }
 
     /// Which host cluster an offer needs; `None`: none. An offer of a class that is gone, or that

@@ -100,7 +100,8 @@ impl Cluster for Nimbus {
         let text = |key: &str| access.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let seconds = access.get("expires_unix_s").and_then(Value::as_i64).unwrap_or_default();
         let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
-        Ok(v1::KubeAccess { endpoint: text("endpoint"), ca_pem: text("ca_pem"), token: text("token"), expire_time })
+        let (endpoint, ca_pem, token) = (text("endpoint"), text("ca_pem"), text("token"));
+        Ok(v1::KubeAccess { endpoint, ca_pem, token, expire_time, ..v1::KubeAccess::default() })
     }
 }
 

@@ -184,13 +184,7 @@ fn example(world: &World, cloud: &Cloud, name: &str) -> Result<String> {
     Ok(copy.display().to_string())
 }
 
-fn take_down(
-    world: &World,
-    cloud: &Cloud,
-    interrupted: &AtomicBool,
-    level: Level,
-    timeout: &str,
-) -> Result<()> {
+fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, level: Level, timeout: &str) -> Result<()> {
     landlord(world, interrupted, &["delete", level.tenant(), "--wait", timeout])?;
     if level != Level::Cluster {
         landlord(world, interrupted, &["delete", HOST, "--wait", timeout])?;

@@ -28,6 +28,16 @@ pub struct Aks {
     config: Config,
 }
 
+/// Pools in a cluster of somebody else's are not made yet.
+fn own_cluster(scope: &v1::Scope) -> Answer<()> {
+    if scope.host_cluster.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nodes of one tenant in the shared cluster {} are not made on AKS yet", scope.host_cluster);
+    let remedy = "order a class of level CLUSTER or NAMESPACE";
+    Err(ProviderError::new(ErrorKind::Invalid, message).with_remedy(remedy))
+}
+
 fn missing(what: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
 }
@@ -91,6 +101,7 @@ impl Cluster for Aks {
 impl NodePool for Aks {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
+        own_cluster(&scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
         let spec = request.spec.ok_or_else(|| missing("the pool"))?;

@@ -170,6 +170,7 @@ impl Tenant {
                 account: config.account.clone(),
                 labels,
                 generation: 1,
+                ..v1::Scope::default()
             },
             parameters_json: Value::Object(config.parameters.clone()).to_string(),
             pool: v1::NodePoolSpec {
@@ -217,7 +218,8 @@ impl Tenant {
                 answer.progress
             }
             Stage::Cluster => {
-                let request = v1::EnsureClusterRequest { scope, parameters_json, network, checkpoint };
+                let node_pool = Some(self.pool.clone());
+                let request = v1::EnsureClusterRequest { scope, parameters_json, network, checkpoint, node_pool };
                 let answer = plugin.ensure_cluster(request).await?;
                 made.cluster = answer.status;
                 answer.progress

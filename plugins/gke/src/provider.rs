@@ -26,6 +26,16 @@ pub struct Gke {
     own_project: Option<String>,
 }
 
+/// Pools in a cluster of somebody else's are not made yet.
+fn own_cluster(scope: &v1::Scope) -> Answer<()> {
+    if scope.host_cluster.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nodes of one tenant in the shared cluster {} are not made on GKE yet", scope.host_cluster);
+    let remedy = "order a class of level CLUSTER or NAMESPACE";
+    Err(ProviderError::new(ErrorKind::Invalid, message).with_remedy(remedy))
+}
+
 fn missing(what: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
 }
@@ -100,6 +110,7 @@ impl Cluster for Gke {
 impl NodePool for Gke {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = self.at(request.scope)?;
+        own_cluster(&scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;

@@ -70,6 +70,7 @@ pub fn scope(uid: &str) -> v1::Scope {
         account: PROJECT.to_owned(),
         generation: 1,
         labels: [("landlord-customer".to_owned(), "acme".to_owned())].into_iter().collect(),
+        ..v1::Scope::default()
     }
 }
 
