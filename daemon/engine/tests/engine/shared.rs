@@ -27,14 +27,22 @@ fn host(id: &str) -> TenantName {
     TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
 }
 
-/// Waits for a state over the end of a daemon's life.
-async fn reach(world: &mut World, life: &Arc<Life>, faults: &Faults, name: &TenantName, wanted: Option<State>) {
+/// The first daemon, and whether another one had to take its place.
+struct First {
+    life: Arc<Life>,
+    faults: Faults,
+    restarted: bool,
+}
+
+/// Waits for a state over the end of the first daemon's life.
+async fn reach(world: &mut World, first: &mut First, name: &TenantName, wanted: Option<State>) {
     let over = tokio::select! {
         () = world.wait_for(name, wanted) => false,
-        () = life.ended(), if !life.is_over() => true,
+        () = first.life.ended(), if !first.restarted => true,
     };
     if over {
-        world.start(Life::until(None), Arc::clone(faults));
+        first.restarted = true;
+        world.start(Life::until(None), Arc::clone(&first.faults));
         world.wait_for(name, wanted).await;
     }
 }
@@ -44,13 +52,14 @@ async fn reach(world: &mut World, life: &Arc<Life>, faults: &Faults, name: &Tena
 async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
     let mut world = World::new(false).await;
     world.start(Arc::clone(&life), Arc::clone(&faults));
+    let mut first = First { life: Arc::clone(&life), faults, restarted: false };
     let shared = host("one");
     let of_host = world.create_host("one", None).await;
     let (space, pool) = (name("space"), name("pool"));
     let of_space = world.create_shared(&space, Level::Namespace, false).await;
     let of_pool = world.create_shared(&pool, Level::Node, false).await;
     for name in [&shared, &space, &pool] {
-        reach(&mut world, &life, &faults, name, Some(State::Ready)).await;
+        reach(&mut world, &mut first, name, Some(State::Ready)).await;
     }
     let uids = [of_host, of_space, of_pool].map(|operation| operation.tenant_uid.to_string());
     let [host_uid, space_uid, pool_uid] = &uids;
@@ -62,15 +71,15 @@ async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
     assert!(!world.cloud.objects(space_uid).contains(&ResourceKind::NodePool));
 
     world.delete(&pool).await;
-    reach(&mut world, &life, &faults, &pool, None).await;
+    reach(&mut world, &mut first, &pool, None).await;
     assert_eq!(world.cloud.namespaces(host_uid), [space_uid.clone()]);
     assert_eq!(world.cloud.objects(host_uid), hosts, "the host cluster was touched");
     assert_eq!(world.cloud.objects(pool_uid), []);
 
     world.delete(&space).await;
-    reach(&mut world, &life, &faults, &space, None).await;
+    reach(&mut world, &mut first, &space, None).await;
     world.delete(&shared).await;
-    reach(&mut world, &life, &faults, &shared, None).await;
+    reach(&mut world, &mut first, &shared, None).await;
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
     assert!(uids.iter().all(|uid| world.cloud.objects(uid).is_empty()));
     assert!(world.cloud.namespaces(host_uid).is_empty());
