@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::{Client, Config, config::AuthInfo};
-use landlord_core::ports::{DeployTarget, Deployer as _, KubeCredentials};
+use landlord_core::ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -119,11 +119,19 @@ pub(crate) fn client(access: &KubeCredentials, token: Option<&str>) -> Result<Cl
     Ok(Client::try_from(config)?)
 }
 
+/// The token of an identity that is one.
+pub(crate) fn token(identity: &KubeIdentity) -> Result<&str> {
+    match identity {
+        KubeIdentity::Token(token) => Ok(token.expose_secret()),
+        KubeIdentity::ClientCertificate { .. } => anyhow::bail!("a certificate is no token"),
+    }
+}
+
 impl World {
     /// With the access that the customer would get.
     pub(crate) async fn customer(&self, tenant: &DeployTarget) -> Result<Client> {
         let access = self.scene.deployer.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
-        client(&access, Some(access.token.expose_secret()))
+        client(&access, Some(token(&access.identity)?))
     }
 
     /// With a token of the tenant's deployer, as Helm gets it.
