@@ -91,7 +91,7 @@ pub(crate) async fn bring_gateway_api(
 ) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.place.shared().is_none() || brought(client, crds).await? == Brought::ByUsInPart {
+    if target.place.shared().is_none() || brought(client, crds).await? == CrdsFrom::UsInPart {
         ensure_crds(client, crds).await?;
     }
     Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
@@ -99,17 +99,17 @@ pub(crate) async fn bring_gateway_api(
 
 /// Who brought the Gateway API along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Brought {
+enum CrdsFrom {
     /// Us, all of it as it is now.
-    ByUs,
+    Us,
     /// Us, but something is missing or older; or nobody.
-    ByUsInPart,
+    UsInPart,
     /// Somebody else.
-    ByOthers,
+    Others,
 }
 
 /// One look, since every tenant's pass asks.
-async fn brought(client: &Client, crds: &Crds) -> Result<Brought> {
+async fn brought(client: &Client, crds: &Crds) -> Result<CrdsFrom> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
     let mut whole = true;
@@ -122,11 +122,11 @@ async fn brought(client: &Client, crds: &Crds) -> Result<Brought> {
         };
         let digest = found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST_ANNOTATION));
         match digest {
-            None => return Ok(Brought::ByOthers),
+            None => return Ok(CrdsFrom::Others),
             Some(digest) => whole &= *digest == crds.digest,
         }
     }
-    Ok(if whole { Brought::ByUs } else { Brought::ByUsInPart })
+    Ok(if whole { CrdsFrom::Us } else { CrdsFrom::UsInPart })
 }
 
 /// Labels of every object of ours.

@@ -148,6 +148,12 @@ impl Error {
         Self::Helm { command, said }
     }
 
+    /// Whether the API server is about to serve a kind that it has just learned of; over in a second.
+    pub(crate) fn is_initializing(&self) -> bool {
+        let Self::Kube { source, .. } = self else { return false };
+        matches!(&**source, kube::Error::Api(status) if status.code == 429 && status.message.contains("initializing"))
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Kube { source, .. } => kube_kind(source),

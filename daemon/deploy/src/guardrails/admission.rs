@@ -143,6 +143,11 @@ fn pods(host: Host<'_>) -> Policy {
                 ),
                 format!("pods must not run as an account that begins with {RESERVED_PREFIX}"),
             ),
+            // Drivers act with the node's rights, and Pod Security lets them pass.
+            rule(
+                "!has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.csi))",
+                "a pod must not ask a storage driver directly: claim a volume",
+            ),
             rule(
                 format!("!has(object.spec.priority) || object.spec.priority <= {}", host.priority_max),
                 format!("priority must not be above {}, the cluster's default", host.priority_max),

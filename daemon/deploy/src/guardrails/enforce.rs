@@ -44,6 +44,19 @@ pub(crate) async fn ensure(
     gateway: Option<&GatewayRef>,
     crds: Option<&Crds>,
 ) -> Result<StageProgress> {
+    match observe_and_apply(client, target, place, gateway, crds).await {
+        Err(error) if error.is_initializing() => Ok(pending("the API server is getting ready to store new kinds")),
+        other => other,
+    }
+}
+
+async fn observe_and_apply(
+    client: &Client,
+    target: &DeployTarget,
+    place: &Place,
+    gateway: Option<&GatewayRef>,
+    crds: Option<&Crds>,
+) -> Result<StageProgress> {
     // First, since the quota counts routes only where they are known.
     if let Some(detail) = base::bring_gateway_api(client, target, crds).await? {
         return Ok(pending(detail));

@@ -50,6 +50,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.helm_never_saw_our_token().context(step("tokens"))?;
     world.drift_is_repaired().await.context(step("drift"))?;
     world.doors_are_closed_again().await.context(step("doors"))?;
+    world.calls_may_be_dropped_anywhere().await.context(step("dropped calls"))?;
     world.strangers_namespaces_are_left_alone().await.context(step("name taken"))?;
     world.one_tenant_goes().await.context(step("removal"))?;
     world.a_stuck_load_balancer_is_named().await.context(step("stuck"))?;

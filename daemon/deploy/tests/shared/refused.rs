@@ -380,6 +380,11 @@ fn pod_security(names: &Names) -> Vec<Attempt> {
             pods(names, &json!({ "volumes": [{ "name": "a", "hostPath": { "path": "/" } }] })),
             PodSecurity,
         ),
+        both(
+            "ask a storage driver directly",
+            pods(names, &json!({ "volumes": [{ "name": "a", "csi": { "driver": "disk.example.com" } }] })),
+            Policy("tenant-pods"),
+        ),
         both("use the node's network", pods(names, &json!({ "hostNetwork": true })), PodSecurity),
         both("see the node's processes", pods(names, &json!({ "hostPID": true })), PodSecurity),
         both(
