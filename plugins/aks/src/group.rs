@@ -10,7 +10,7 @@ use crate::{
     error::{Result, Said, conflict, late},
     names::Call,
     object::{Object, Plain, State},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
     tags,
 };
@@ -80,7 +80,7 @@ pub(crate) async fn remove(
             "move or remove those objects; landlord tries again by itself",
         ));
     }
-    let last = operation::follow(call.arm, checkpoint).await?;
+    let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;
     let Some(answer) = call.arm.delete(&api::GROUP, &call.names.group_id(group)).await? else {
         return Ok((Outcome::Gone, vec![found.owned(call.scope)]));
     };
@@ -90,7 +90,7 @@ pub(crate) async fn remove(
     }
     let mut removed: Vec<_> = inside.iter().map(|o| o.owned(call.scope)).collect();
     removed.push(found.owned(call.scope));
-    Ok((operation::begun(call.arm, &answer, POLL_S, detail), removed))
+    Ok((operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail), removed))
 }
 
 /// Deletes a group whatever is in it: the nodes' own, which AKS alone fills. `None`: it is gone.
@@ -100,13 +100,13 @@ pub(crate) async fn drop_whole(call: &Call<'_>, found: &Group) -> Result<Option<
         return Ok(Some(pending(POLL_S, detail)));
     }
     let answer = call.arm.delete(&api::GROUP, &call.names.group_id(found.name())).await?;
-    Ok(answer.map(|answer| operation::begun(call.arm, &answer, POLL_S, detail)))
+    Ok(answer.map(|answer| operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail)))
 }
 
 /// A deletion that failed: whatever holds the object may let go of it, so none is given up.
 pub(crate) fn removal_failed(kind: &'static api::Kind, name: &str, said: &Said) -> ProviderError {
     let mut error = late(kind, name, said);
-    if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Internal) {
+    if matches!(error.kind, ErrorKind::Invalid | ErrorKind::Internal | ErrorKind::Quota | ErrorKind::Capacity) {
         error.kind = ErrorKind::Conflict;
     }
     if error.remedy.is_empty() {

@@ -22,6 +22,17 @@ const URL_LEN_MAX: usize = 8 * 1024;
 #[serde(default)]
 struct Checkpoint {
     operation: String,
+    deletion: bool,
+}
+
+/// What an operation does. A deletion is handed the checkpoint of the creation before it, whose
+/// end says nothing about the deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Makes or changes something.
+    Change,
+    /// Deletes something.
+    Deletion,
 }
 
 /// What an operation came to.
@@ -38,14 +49,15 @@ pub(crate) enum Followed {
 }
 
 /// Pending, with what the answer says of when and where to ask.
-pub(crate) fn begun(arm: &Arm, answer: &Answer, poll_s: i64, detail: impl Into<String>) -> Outcome {
+pub(crate) fn begun(arm: &Arm, work: Work, answer: &Answer, poll_s: i64, detail: impl Into<String>) -> Outcome {
     let mut outcome = waiting(answer.retry_after, poll_s, detail);
     let Some(url) = &answer.operation else { return outcome };
     if arm.own(url).is_none() || url.len() > URL_LEN_MAX {
         tracing::warn!(host = host(url), "an operation's URL is not Azure Resource Manager's and is not followed");
         return outcome;
     }
-    let kept = serde_json::to_vec(&Checkpoint { operation: url.clone() }).unwrap_or_default();
+    let kept = serde_json::to_vec(&Checkpoint { operation: url.clone(), deletion: work == Work::Deletion })
+        .unwrap_or_default();
     if let Outcome::Pending(pending) = &mut outcome {
         pending.checkpoint = kept;
     }
@@ -72,10 +84,10 @@ fn host(url: &str) -> String {
     url.parse::<url::Url>().ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Follows the operation of a checkpoint.
-pub(crate) async fn follow(arm: &Arm, checkpoint: &[u8]) -> Result<Followed> {
+/// Follows the operation of a checkpoint, if it is of this kind.
+pub(crate) async fn follow(arm: &Arm, work: Work, checkpoint: &[u8]) -> Result<Followed> {
     let kept: Checkpoint = serde_json::from_slice(checkpoint).unwrap_or_default();
-    if kept.operation.is_empty() {
+    if kept.operation.is_empty() || kept.deletion != (work == Work::Deletion) {
         return Ok(Followed::Unknown);
     }
     // The checkpoint comes from outside: its URL is checked as if it were new.

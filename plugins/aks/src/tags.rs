@@ -39,7 +39,7 @@ pub(crate) fn line(scope: &v1::Scope, role: &str) -> String {
     pairs.join(" ")
 }
 
-/// Whether a [`line`] is this tenant's, whatever its role.
+/// Whether a [`line()`] is this tenant's, whatever its role.
 pub(crate) fn line_is_ours(scope: &v1::Scope, line: &str) -> bool {
     let tags: Tags =
         line.split(' ').filter_map(|p| p.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();

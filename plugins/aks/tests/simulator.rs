@@ -442,6 +442,39 @@ async fn a_cluster_that_fails_late_says_why_and_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_deletion_does_not_answer_for_the_failed_creation_before_it() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let network = flow.network().await.unwrap();
+    cloud
+        .fault(json!({ "service": "containerservice", "action": "managedClusters.Ready", "kind": "error", "count": 1,
+            "error": { "code": "QuotaExceeded", "status": 409, "message": "exceeding approved Cores quota" } }))
+        .await;
+    let request = v1::EnsureClusterRequest {
+        scope: Some(flow.scope.clone()),
+        parameters_json: flow.parameters.clone(),
+        network: Some(network.clone()),
+        node_pool: Some(flow.pool.clone()),
+        ..v1::EnsureClusterRequest::default()
+    };
+    let begun = flow.aks.ensure_cluster(request).await.unwrap().progress.unwrap().outcome.unwrap();
+    let v1::progress::Outcome::Pending(pending) = begun else { panic!("{begun:?}") };
+    let id = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}", group(""), name());
+    while cloud.stranger("GET", &id, AKS, Value::Null).await["properties"]["provisioningState"] != "Failed" {
+        tokio::time::sleep(flow.pause).await;
+    }
+    let request = v1::DeleteRequest {
+        scope: Some(flow.scope.clone()),
+        kind: v1::ResourceKind::Cluster.into(),
+        checkpoint: pending.checkpoint,
+        ..v1::DeleteRequest::default()
+    };
+    flow.aks.delete(request).await.unwrap();
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
 async fn a_cluster_that_was_up_is_never_removed_for_a_failed_change() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;

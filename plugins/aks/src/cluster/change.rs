@@ -10,7 +10,7 @@ use crate::{
     arm::If,
     error::{Result, invalid},
     names::Call,
-    operation,
+    operation::{self, Work},
     parameters::Parameters,
     progress::Outcome,
 };
@@ -37,7 +37,7 @@ pub(super) async fn begin(
     };
     let condition = if cluster.etag().is_empty() { If::Always } else { If::Unchanged(cluster.etag()) };
     let answer = call.arm.put(&api::CLUSTER, cluster.id(), &document, condition).await?;
-    Ok(Some(operation::begun(call.arm, &answer, POLL_S, detail)))
+    Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail)))
 }
 
 /// Sets what differs; whether anything did.

@@ -20,7 +20,7 @@ use crate::{
     group, kube_access,
     names::Call,
     object::{Object, State},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     parameters::Parameters,
     progress::{Outcome, pending, ready},
     tags,
@@ -106,7 +106,7 @@ pub(crate) async fn ensure(
 ) -> Result<(Outcome, Option<v1::ClusterStatus>)> {
     let name = call.names.group();
     // While its own operation runs, that tells more than the cluster, and of a larger budget.
-    let last = operation::follow(call.arm, checkpoint).await?;
+    let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
     if let Followed::Running(after) = last {
         let outcome = operation::waiting(after, POLL_S, format!("AKS cluster {name} is being changed"));
         return Ok((operation::keep(outcome, checkpoint), None));
@@ -152,7 +152,13 @@ async fn create(
     birth::begin(call, BIRTH).await?;
     let name = call.names.group();
     match call.arm.put(&api::CLUSTER, &call.names.cluster_id(), &body, If::Absent).await {
-        Ok(answer) => Ok(operation::begun(call.arm, &answer, POLL_S, format!("AKS cluster {name} is being created"))),
+        Ok(answer) => Ok(operation::begun(
+            call.arm,
+            Work::Change,
+            &answer,
+            POLL_S,
+            format!("AKS cluster {name} is being created"),
+        )),
         // Made in the meantime, perhaps by an earlier call of ours whose answer was lost: the
         // next look decides whose it is.
         Err(error) if error.is_precondition() => {

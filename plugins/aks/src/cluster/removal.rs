@@ -10,7 +10,7 @@ use crate::{
     group::{self, Group},
     names::Call,
     object::{Plain, State},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
 };
 
@@ -40,7 +40,7 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
     };
     let name = cluster.name();
     let detail = format!("AKS cluster {name} is being deleted");
-    let last = operation::follow(call.arm, checkpoint).await?;
+    let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;
     if cluster.state() == State::Deleting {
         let after = if let Followed::Running(after) = last { after } else { None };
         return Ok((operation::keep(operation::waiting(after, POLL_S, detail), checkpoint), Vec::new()));
@@ -62,7 +62,7 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
     let mut removed: Vec<_> = cluster.properties.agent_pool_profiles.iter().map(|p| pool(call, &p.name)).collect();
     removed.push(cluster.owned(call.scope));
     let outcome = match answer {
-        Some(answer) => operation::begun(call.arm, &answer, POLL_S, detail),
+        Some(answer) => operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail),
         None => pending(1, detail),
     };
     Ok((outcome, removed))

@@ -16,7 +16,7 @@ use crate::{
     group,
     names::Call,
     object::{Object, State},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
     tags,
 };
@@ -130,7 +130,7 @@ pub(crate) async fn delete(
         return Ok((Outcome::Gone, Vec::new()));
     };
     // A zone that is going looks like any other.
-    if let Followed::Running(after) = operation::follow(call.arm, checkpoint).await? {
+    if let Followed::Running(after) = operation::follow(call.arm, Work::Deletion, checkpoint).await? {
         let outcome = operation::waiting(after, POLL_S, "the DNS zone is being deleted");
         return Ok((operation::keep(outcome, checkpoint), Vec::new()));
     }
@@ -149,7 +149,13 @@ pub(crate) async fn delete(
         removed.extend(records.iter().map(|r| records::owned(call, r)));
         removed.push(zone.owned(call.scope));
         if let Some(answer) = call.arm.delete(&api::ZONE, zone.id()).await? {
-            waiting = Some(operation::begun(call.arm, &answer, POLL_S, format!("DNS zone {name} is being deleted")));
+            waiting = Some(operation::begun(
+                call.arm,
+                Work::Deletion,
+                &answer,
+                POLL_S,
+                format!("DNS zone {name} is being deleted"),
+            ));
         }
     }
     if let Some(outcome) = waiting {

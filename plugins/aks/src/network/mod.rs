@@ -20,7 +20,7 @@ use crate::{
     group,
     names::{ACCOUNTS, CLUSTER_IDENTITY, Call, SUBNET},
     object::Object,
-    operation,
+    operation::{self, Work},
     parameters::Parameters,
     progress::{Outcome, ready},
     roles, tags,
@@ -172,7 +172,13 @@ async fn fit(call: &Call<'_>, parameters: &Parameters, vnet: &Object<Vnet>) -> R
         body["properties"]["addressPrefix"] = json!(subnet(parameters)?.to_string());
     }
     let answer = call.arm.put(&api::SUBNET, &call.names.subnet_id(), &body, If::Always).await?;
-    Ok(Some(operation::begun(call.arm, &answer, POLL_S, "the nodes' subnet is being led to the NAT gateway")))
+    Ok(Some(operation::begun(
+        call.arm,
+        Work::Change,
+        &answer,
+        POLL_S,
+        "the nodes' subnet is being led to the NAT gateway",
+    )))
 }
 
 fn status(call: &Call<'_>, address: &Object<Address>, identities: &[(&str, Object<Identity>)]) -> v1::NetworkStatus {

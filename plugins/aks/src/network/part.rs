@@ -10,7 +10,7 @@ use crate::{
     error::{Result, late},
     names::Call,
     object::{Object, State, short},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     progress::{Outcome, pending},
     tags,
 };
@@ -42,7 +42,7 @@ pub(super) async fn ensure<P: DeserializeOwned + Default>(
     match present.state() {
         State::Succeeded => Ok(Part::Ready(present)),
         State::Failed => {
-            let last = operation::follow(call.arm, checkpoint).await?;
+            let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
             // Sent back as it was read: what others put into it stays.
             let again = write(call, kind, id, &present.document).await?;
             match last {
@@ -71,7 +71,7 @@ async fn write<P: DeserializeOwned + Default>(
     // mostly there long before.
     answer.retry_after = None;
     let detail = format!("{} {} is being created", kind.name, short(id));
-    let outcome = operation::begun(call.arm, &answer, POLL_S, detail);
+    let outcome = operation::begun(call.arm, Work::Change, &answer, POLL_S, detail);
     if answer.status == 202 || answer.document.get("id").is_none() {
         return Ok(Part::Waiting(outcome));
     }

@@ -11,7 +11,7 @@ use crate::{
     cluster::minor,
     error::{Result, invalid},
     names::Call,
-    operation,
+    operation::{self, Work},
     progress::Outcome,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn begin(
     };
     let condition = if pool.etag().is_empty() { If::Always } else { If::Unchanged(pool.etag()) };
     let answer = call.arm.put(&api::POOL, pool.id(), &document, condition).await?;
-    Ok(Some(operation::begun(call.arm, &answer, POLL_S, detail)))
+    Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail)))
 }
 
 /// What AKS never changes.

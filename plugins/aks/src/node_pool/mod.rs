@@ -20,7 +20,7 @@ use crate::{
     error::{Result, late},
     names::{self, Call},
     object::{Object, State},
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     parameters::{Capacity, Parameters},
     progress::{Outcome, pending, ready},
     tags,
@@ -134,7 +134,7 @@ pub(crate) async fn ensure(
 ) -> Result<(Outcome, Option<v1::NodePoolStatus>)> {
     let name = names::pool(&spec.role)?;
     let id = call.names.pool_id(&name);
-    let last = operation::follow(call.arm, checkpoint).await?;
+    let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
     if let Followed::Running(after) = last {
         let outcome = operation::waiting(after, POLL_S, format!("agent pool {name} is being changed"));
         return Ok((operation::keep(outcome, checkpoint), None));
@@ -172,7 +172,9 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
     birth::begin(call, &birth_of(name)).await?;
     let body = json!({ "properties": properties });
     match call.arm.put(&api::POOL, &call.names.pool_id(name), &body, If::Absent).await {
-        Ok(answer) => Ok(operation::begun(call.arm, &answer, POLL_S, format!("agent pool {name} is being created"))),
+        Ok(answer) => {
+            Ok(operation::begun(call.arm, Work::Change, &answer, POLL_S, format!("agent pool {name} is being created")))
+        }
         // Made in the meantime: the next look decides whether it is ours.
         Err(error) if error.is_precondition() => {
             Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))

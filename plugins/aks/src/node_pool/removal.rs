@@ -13,7 +13,7 @@ use crate::{
     group,
     names::{self, Call},
     object::State,
-    operation::{self, Followed},
+    operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
 };
 
@@ -57,7 +57,7 @@ fn is_system(pool: &Pool) -> bool {
 pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let pools = list(call, role).await?;
     let (mut removed, mut outcome) = (Vec::new(), Outcome::Gone);
-    let last = operation::follow(call.arm, checkpoint).await?;
+    let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;
     for pool in pools.iter().filter(|pool| !is_system(pool)) {
         let name = pool.name();
         let detail = format!("agent pool {name} is being deleted");
@@ -68,7 +68,7 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
         match call.arm.delete(&api::POOL, pool.id()).await {
             Ok(Some(answer)) => {
                 removed.push(owned(call.scope, pool));
-                outcome = operation::begun(call.arm, &answer, POLL_S, detail);
+                outcome = operation::begun(call.arm, Work::Deletion, &answer, POLL_S, detail);
             }
             Ok(None) => {}
             Err(error) if error.is_busy() => {
