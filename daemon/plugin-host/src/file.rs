@@ -106,6 +106,14 @@ impl PluginFile {
         Ok(Self { path: path.into(), sha256: found, memory })
     }
 
+    /// The same checked bytes once more, for a further process.
+    ///
+    /// # Errors
+    /// The operating system's: no descriptor is left.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self { path: self.path.clone(), sha256: self.sha256.clone(), memory: self.memory.try_clone()? })
+    }
+
     /// Where it was.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -219,13 +219,26 @@ impl Plugin {
 
     async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
-        let _slot = self.slots.acquire().await.map_err(|_| gone(method, "shut down"))?;
+        let _slot = self.slots.acquire().await.map_err(|_| gone(method.name(), "shut down"))?;
         let connection = self.connection().await?;
         let began = Instant::now();
         let answer = self.carry(&connection, method, request).await;
         let outcome = answer.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
         self.measurements.called(&self.key, method, outcome, began.elapsed());
         answer
+    }
+
+    /// Carries bytes as they are, whatever they mean, and gives status and payload as they came: for tools that test how
+    /// a plugin takes what it can't understand. `method` may be one that the contract does not have.
+    ///
+    /// # Errors
+    /// TRANSIENT: no answer came. INVALID: the request is longer than a frame.
+    pub async fn exchange(&self, method: u32, request: Vec<u8>) -> Result<(u32, Vec<u8>), ProviderError> {
+        let name = Method::from_number(method).map_or_else(|| format!("method {method}"), |m| m.name().to_owned());
+        let connection = self.connection().await?;
+        let deadline = self.options.call_deadline;
+        let answer = connection.call(method, request, deadline).await;
+        answer.map(|answer| (answer.status, answer.payload)).map_err(|error| unanswered(&name, deadline, error))
     }
 
     async fn carry<Q: Message, A: Message + Default>(
@@ -237,20 +250,7 @@ impl Plugin {
         let deadline = self.options.call_deadline;
         let answer = connection.call(method as u32, request.encode_to_vec(), deadline).await;
         let name = method.name();
-        let answer = answer.map_err(|error| match error {
-            CallError::Gone(how) => gone(method, &how),
-            CallError::Late => {
-                ProviderError::new(ErrorKind::Transient, format!("{name} took longer than {deadline:?}"))
-            }
-            CallError::Hung => {
-                let problem = format!("{name} hung; the plugin's process was killed");
-                ProviderError::new(ErrorKind::Transient, problem)
-            }
-            CallError::TooLong => {
-                let problem = format!("the request of {name} is longer than a frame");
-                ProviderError::new(ErrorKind::Invalid, problem)
-            }
-        })?;
+        let answer = answer.map_err(|error| unanswered(name, deadline, error))?;
         let payload = answer.payload.as_slice();
         let garbage = |problem: String| {
             // What can't be understood may come from a broken process: a new one is tried.
@@ -273,9 +273,20 @@ impl Plugin {
     }
 }
 
-fn gone(method: Method, how: &str) -> ProviderError {
-    let problem = format!("the plugin's process ended during {}: {how}", method.name());
-    ProviderError::new(ErrorKind::Transient, problem)
+fn gone(name: &str, how: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Transient, format!("the plugin's process ended during {name}: {how}"))
+}
+
+fn unanswered(name: &str, deadline: Duration, error: CallError) -> ProviderError {
+    let transient = |problem: String| ProviderError::new(ErrorKind::Transient, problem);
+    match error {
+        CallError::Gone(how) => gone(name, &how),
+        CallError::Late => transient(format!("{name} took longer than {deadline:?}")),
+        CallError::Hung => transient(format!("{name} hung; the plugin's process was killed")),
+        CallError::TooLong => {
+            ProviderError::new(ErrorKind::Invalid, format!("the request of {name} is longer than a frame"))
+        }
+    }
 }
 
 fn restart_wait(crashes: u32) -> Duration {

@@ -32,6 +32,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) role: &'a str,
     pub(crate) spec: String,
     pub(crate) duration: Duration,
+    /// Whether what is there already is looked for.
+    pub(crate) looks: bool,
+    /// Whether it gets markers.
+    pub(crate) marked: bool,
 }
 
 /// How far an object is.
@@ -56,7 +60,9 @@ impl Cloud {
         self.change(&scope.tenant_uid, |objects, journal| {
             let now = now_ms();
             let ready_ms = now + ms(wanted.duration);
+            let copies = objects.iter().filter(|o| o.kind == wanted.kind && o.role == wanted.role).count();
             let found = objects.iter_mut().find(|o| o.kind == wanted.kind && o.role == wanted.role);
+            let found = found.filter(|_| wanted.looks);
             let object = match found {
                 Some(object) if object.installation != scope.installation => {
                     let name = object.name();
@@ -86,6 +92,8 @@ impl Cloud {
                         spec: wanted.spec.clone(),
                         ready_ms,
                         gone_ms: None,
+                        copy: copies,
+                        unmarked: !wanted.marked,
                     };
                     journal.push(("create", object.owned()));
                     objects.push_mut(object)
@@ -156,7 +164,7 @@ impl Cloud {
         let mut objects = Vec::new();
         for uid in &uids {
             objects.extend(self.change(uid, |objects, _journal| {
-                let ours = objects.iter().filter(|o| o.installation == scope.installation);
+                let ours = objects.iter().filter(|o| o.installation == scope.installation && !o.unmarked);
                 Ok(ours.map(Object::owned).collect::<Vec<_>>())
             })?);
         }

@@ -21,6 +21,8 @@ pub(crate) const SCHEMA: &str = r#"{
     "poll_after_ms": {"type": "integer", "minimum": 0},
     "faults": {"type": "array", "items": {"type": "object"}},
     "faults_file": {"type": "string", "description": "JSON array of faults, read at every call."},
+    "defects": {"type": "array", "items": {"enum": ["forgetful", "forgets-marker", "absent-is-an-error", "prints-credential"]},
+      "description": "Ways in which the plugin breaks the contract."},
     "kube": {"type": "object", "required": ["endpoint", "ca_pem", "token"],
       "description": "The API server that every cluster has."}
   }
@@ -47,9 +49,26 @@ pub struct Config {
     /// JSON array of further faults, read at every call; may be missing.
     #[serde(default)]
     pub faults_file: Option<PathBuf>,
+    /// Ways in which the plugin breaks the contract.
+    #[serde(default)]
+    pub defects: Vec<Defect>,
     /// The API server that every cluster has.
     #[serde(default)]
     pub kube: Option<Kube>,
+}
+
+/// A way to break the contract, for tests of what should notice it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Defect {
+    /// Knows of its objects only what this process made, and makes the others again.
+    Forgetful,
+    /// Clusters do not carry the owner's marker: they are found by name and never listed.
+    ForgetsMarker,
+    /// Deleting what is absent is INVALID.
+    AbsentIsAnError,
+    /// Its credential goes to the log.
+    PrintsCredential,
 }
 
 /// Access to an API server.
@@ -79,6 +98,10 @@ impl Config {
     pub(crate) fn parse(json: &str) -> Result<Self, ProviderError> {
         serde_json::from_str(json)
             .map_err(|error| ProviderError::new(ErrorKind::Invalid, format!("settings of the fake provider: {error}")))
+    }
+
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        self.defects.contains(&defect)
     }
 
     pub(crate) fn duration(&self, method: &str) -> Duration {

@@ -4,7 +4,7 @@ use landlord_provider_api::v1;
 use serde::{Deserialize, Serialize};
 
 /// Kinds of objects, in the words of the contract's methods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Kind {
     Network,
     Cluster,
@@ -71,15 +71,24 @@ pub(crate) struct Object {
     pub(crate) ready_ms: u64,
     /// When it is gone, once it was deleted.
     pub(crate) gone_ms: Option<u64>,
+    /// Tells an object apart from one of the same kind and role, which only a defect makes; 0 for the first.
+    #[serde(default)]
+    pub(crate) copy: usize,
+    /// Whether a defect left out the markers.
+    #[serde(default)]
+    pub(crate) unmarked: bool,
 }
 
 impl Object {
     pub(crate) fn name(&self) -> String {
-        if self.role.is_empty() {
-            format!("landlord-{}-{}", self.tenant_uid, self.kind.word())
-        } else {
-            format!("landlord-{}-{}-{}", self.tenant_uid, self.kind.word(), self.role)
+        let mut name = format!("landlord-{}-{}", self.tenant_uid, self.kind.word());
+        if !self.role.is_empty() {
+            name = format!("{name}-{}", self.role);
         }
+        if self.copy > 0 {
+            name = format!("{name}-{}", self.copy);
+        }
+        name
     }
 
     pub(crate) fn owned(&self) -> v1::OwnedObject {

@@ -1,15 +1,16 @@
 //! The provider: each method is a fault, if one is scripted, around a change of the cloud.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
+use parking_lot::Mutex;
 
 use crate::{
     cloud::{Cloud, Stage, Wanted},
-    config::Config,
+    config::{Config, Defect},
     describe, entry,
     fault::Faults,
     object::Kind,
@@ -21,6 +22,8 @@ pub struct Fake {
     config: Config,
     cloud: Cloud,
     faults: Arc<Faults>,
+    /// What this process made, for a plugin that is forgetful.
+    made: Mutex<BTreeSet<(String, Kind, String)>>,
 }
 
 /// As long as a real cloud's tokens last, in its order of magnitude.
@@ -58,7 +61,10 @@ impl Fake {
     ) -> Result<v1::Progress> {
         let duration = self.config.duration(method);
         self.act(method, scope, |scope| {
-            let stage = self.cloud.ensure(&Wanted { scope, kind, role, spec, duration })?;
+            let first = self.made.lock().insert((scope.tenant_uid.clone(), kind, role.to_owned()));
+            let looks = !(first && self.config.has(Defect::Forgetful));
+            let marked = !(kind == Kind::Cluster && self.config.has(Defect::ForgetsMarker));
+            let stage = self.cloud.ensure(&Wanted { scope, kind, role, spec, duration, looks, marked })?;
             Ok(self.progress(stage, Vec::new()))
         })
         .await
@@ -79,6 +85,12 @@ impl Fake {
     }
 }
 
+/// Class parameters, which may be anything but must be JSON.
+fn parameters(json: String) -> Result<String> {
+    let fits = json.is_empty() || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&json).is_ok();
+    fits.then_some(json).ok_or_else(|| ProviderError::new(ErrorKind::Invalid, "the parameters are no JSON object"))
+}
+
 fn is_ready(progress: &v1::Progress) -> bool {
     matches!(progress.outcome, Some(v1::progress::Outcome::Ready(_)))
 }
@@ -91,7 +103,7 @@ fn uid(scope: Option<&v1::Scope>) -> &str {
 impl Network for Fake {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Result<v1::EnsureNetworkResponse> {
         let scope = request.scope.as_ref();
-        let spec = request.parameters_json;
+        let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureNetwork", scope, Kind::Network, "", spec).await?;
         let network = format!("net-{}", uid(scope));
         let status = is_ready(&progress).then(|| v1::NetworkStatus {
@@ -108,7 +120,7 @@ impl Network for Fake {
 impl Cluster for Fake {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Result<v1::EnsureClusterResponse> {
         let scope = request.scope.as_ref();
-        let spec = request.parameters_json;
+        let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureCluster", scope, Kind::Cluster, "", spec).await?;
         let name = format!("landlord-{}-cluster", uid(scope));
         let kube = self.config.kube.as_ref();
@@ -124,7 +136,7 @@ impl Cluster for Fake {
 
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
         let scope = request.scope.as_ref();
-        let spec = request.parameters_json;
+        let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureAddons", scope, Kind::Addons, "", spec).await?;
         Ok(v1::EnsureAddonsResponse { progress: Some(progress) })
     }
@@ -186,7 +198,7 @@ impl Dns for Fake {
 impl Identity for Fake {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
         let scope = request.scope.as_ref();
-        let spec = request.parameters_json;
+        let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureIdentity", scope, Kind::Identity, "", spec).await?;
         Ok(v1::EnsureIdentityResponse { progress: Some(progress) })
     }
@@ -221,6 +233,13 @@ impl Inventory for Fake {
         let duration = self.config.duration(&method);
         self.act(&method, request.scope.as_ref(), |scope| {
             let (stage, removed) = self.cloud.delete(scope, kind, role, duration)?;
+            self.made.lock().remove(&(scope.tenant_uid.clone(), kind, role.to_owned()));
+            // Leftovers are never made here: to refuse their absence would leave nothing to judge.
+            let absent = removed.is_empty() && matches!(stage, Stage::Gone) && kind != Kind::Leftovers;
+            if absent && self.config.has(Defect::AbsentIsAnError) {
+                let problem = format!("there is no {} to delete", kind.word());
+                return Err(ProviderError::new(ErrorKind::Invalid, problem));
+            }
             Ok(v1::DeleteResponse { progress: Some(self.progress(stage, removed)) })
         })
         .await
@@ -279,6 +298,10 @@ impl ProviderPlugin for Fake {
         if let Some(action) = faults.take_for("Configure", "", false)? {
             action.strike().await?;
         }
-        Ok(Self { config, cloud, faults })
+        if config.has(Defect::PrintsCredential) {
+            let credential = String::from_utf8_lossy(&request.credential_json);
+            let _ = writeln!(std::io::stderr(), "configured with {credential}");
+        }
+        Ok(Self { config, cloud, faults, made: Mutex::default() })
     }
 }

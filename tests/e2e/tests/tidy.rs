@@ -79,6 +79,35 @@ fn dependencies_point_inward() {
     }
 }
 
+/// What a plugin may know of this project: the contract. One crate under `plugins/` knows more, because it is no plugin: the
+/// conformance suite runs plugins as the daemon does, in the real child process with its sandbox, and so through the daemon's
+/// own plugin host (and core, for the host's names). A loader of its own would prove something about that loader only.
+const PLUGINS_MAY_DEPEND: &[&str] = &["landlord-provider-api"];
+const CONFORMANCE_MAY_DEPEND: &[&str] = &["landlord-core", "landlord-plugin-host", "landlord-provider-api"];
+
+#[test]
+fn plugins_know_the_contract_and_nothing_else() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let own: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let mut judged = 0;
+    for package in &packages {
+        let manifest = show(package.manifest_path.as_std_path());
+        if !manifest.starts_with("plugins/") && !manifest.starts_with("examples/provider-") {
+            continue;
+        }
+        judged += 1;
+        let is_suite = package.name.as_str() == "landlord-conformance";
+        let allowed = if is_suite { CONFORMANCE_MAY_DEPEND } else { PLUGINS_MAY_DEPEND };
+        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal) {
+            let name = dependency.name.as_str();
+            let fine = !own.contains(name) || allowed.contains(&name);
+            assert!(fine, "{} is a plugin and must not depend on {name}", package.name);
+        }
+    }
+    assert!(judged > 3, "no plugins were found");
+}
+
 /// Licences that a dependency may have; each is compatible with Apache-2.0 distribution.
 const LICENCES: [&str; 13] = [
     "Apache-2.0",

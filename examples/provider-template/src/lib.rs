@@ -1,0 +1,13 @@
+//! A complete provider for Nimbus, a small fictional cloud with an HTTP/JSON API (`examples/nimbus` is its server). Copy this
+//! crate to begin a provider of your own; `plugins/README.md` goes through it step by step.
+//!
+//! [`cloud`] is the client: requests, and every error of the cloud mapped to a kind. [`objects`] is the contract's core, once
+//! for all kinds of objects: look up, adopt or create, delete, list. [`provider`] says which method is which object.
+
+mod cloud;
+mod objects;
+mod provider;
+
+pub use provider::Nimbus;
+
+landlord_provider_api::export_provider!(Nimbus);

@@ -1,0 +1,105 @@
+//! What list_owned and observe tell, held against what was made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landlord_plugin_host::Plugin;
+use landlord_provider_api::v1::{self, progress::Outcome};
+
+use crate::{
+    tenant::{Stage, Tenant},
+    world::{Step, World, count, difference, fail, failed},
+};
+
+pub(crate) async fn inventory(world: &World) -> Step<String> {
+    let mut tenant = world.tenant();
+    let mut seen = BTreeMap::new();
+    for stage in Stage::ALL {
+        world.until_ready(&mut tenant, &[stage]).await?;
+        seen.insert(stage, world.counts(&tenant).await?);
+    }
+    for stage in [Stage::Network, Stage::DnsZone, Stage::Cluster, Stage::NodePool] {
+        let before = Stage::ALL.iter().rev().find(|other| **other < stage).and_then(|other| seen.get(other));
+        if seen.get(&stage) == before || seen[&stage].is_empty() {
+            fail!("{} is ready and list_owned shows nothing new that carries a role", stage.word());
+        }
+    }
+    let objects = world.owned(&tenant.scope).await?;
+    each(&objects, &tenant)?;
+    let all = v1::Scope { tenant_uid: String::new(), ..tenant.scope.clone() };
+    let everybody = world.owned(&all).await?;
+    let ours: Vec<_> = everybody.iter().filter(|o| o.tenant_uid == tenant.scope.tenant_uid).cloned().collect();
+    let marked: Vec<_> = objects.iter().filter(|o| !o.tenant_uid.is_empty()).cloned().collect();
+    let (ours, marked) = (count(&ours, &tenant), count(&marked, &tenant));
+    if ours != marked {
+        fail!("list_owned of the installation: {}", difference(&marked, &ours));
+    }
+    let other = v1::Scope { installation: format!("{}-other", tenant.scope.installation), ..tenant.scope.clone() };
+    let strangers = world.owned(&other).await?;
+    if !strangers.is_empty() {
+        fail!("list_owned shows another installation {} of our objects", strangers.len());
+    }
+    world.take_down(&tenant).await?;
+    Ok(format!("{} objects", objects.len()))
+}
+
+fn each(objects: &[v1::OwnedObject], tenant: &Tenant) -> Step {
+    let mut ids = BTreeSet::new();
+    for object in objects {
+        let (kind, id) = (&object.r#type, &object.id);
+        if kind.is_empty() || id.is_empty() {
+            fail!("an object of list_owned lacks type or id: {object:?}");
+        }
+        if !ids.insert((kind, id)) {
+            fail!("list_owned shows {kind} {id} twice");
+        }
+        if !object.tenant_uid.is_empty() && object.tenant_uid != tenant.scope.tenant_uid {
+            fail!("list_owned of one tenant shows {kind} {id} of the tenant {}", object.tenant_uid);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn observe(world: &World) -> Step<String> {
+    let mut tenant = world.tenant();
+    let plugin = world.plugin()?;
+    let mark = world.mark();
+    for stage in Stage::ALL {
+        if !matches!(look(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
+            fail!("observe {} of a tenant that never was is not Gone", stage.word());
+        }
+    }
+    unchanged(world, mark)?;
+    world.build(&mut tenant).await?;
+    let mark = world.mark();
+    for stage in Stage::ALL {
+        match look(&plugin, &tenant, stage).await? {
+            (Outcome::Ready(_), objects) if !objects.is_empty() => {}
+            (Outcome::Ready(_), _) => fail!("observe {} is Ready and names no object", stage.word()),
+            (other, _) => fail!("observe {} of a ready tenant is {other:?}", stage.word()),
+        }
+    }
+    unchanged(world, mark)?;
+    world.take_down(&tenant).await?;
+    let mark = world.mark();
+    for stage in Stage::ALL {
+        if !matches!(look(&plugin, &tenant, stage).await?, (Outcome::Gone(_), _)) {
+            fail!("observe {} of a deleted tenant is not Gone", stage.word());
+        }
+    }
+    unchanged(world, mark)?;
+    Ok(format!("{} kinds, before, during and after", Stage::ALL.len()))
+}
+
+async fn look(plugin: &Plugin, tenant: &Tenant, stage: Stage) -> Step<(Outcome, Vec<v1::OwnedObject>)> {
+    let answer = tenant.observe(plugin, stage.kind()).await;
+    let answer = answer.map_err(|error| failed(format!("observe {} failed: {error}", stage.word())))?;
+    match answer.progress.and_then(|progress| progress.outcome) {
+        Some(outcome) => Ok((outcome, answer.objects)),
+        None => fail!("observe {} tells no outcome", stage.word()),
+    }
+}
+
+fn unchanged(world: &World, mark: crate::world::Mark) -> Step {
+    let changes = world.changes(mark);
+    if changes.is_empty() { Ok(()) } else { fail!("observe makes changing calls: {}", changes.join(", ")) }
+}

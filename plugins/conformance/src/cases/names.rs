@@ -1,0 +1,93 @@
+//! Objects of strangers under names that are ours: found, told, never touched.
+
+use std::time::Instant;
+
+use landlord_provider_api::ErrorKind;
+
+use crate::{
+    config::NameTaken,
+    hook,
+    tenant::{Stage, Tenant},
+    world::{Look, Step, Stop, World, fail, is_retried},
+};
+
+pub(crate) async fn name_taken(world: &World) -> Step<String> {
+    let entries = &world.config.name_taken;
+    if entries.is_empty() {
+        return Err(Stop::Skipped("the configuration says in no [[name_taken]] how a stranger makes an object".into()));
+    }
+    for entry in entries {
+        let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.word() == entry.stage) else {
+            let words: Vec<&str> = Stage::ALL.iter().map(|stage| stage.word()).collect();
+            fail!("name_taken.stage is {:?}, not one of {}", entry.stage, words.join(", "));
+        };
+        one(world, entry, stage).await?;
+    }
+    Ok(format!("{} strangers' objects", entries.len()))
+}
+
+async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
+    let mut tenant = world.tenant();
+    for wave in Stage::WAVES.iter().take_while(|wave| !wave.contains(&stage)) {
+        world.until_ready(&mut tenant, wave).await?;
+    }
+    let (planted, said) = hook::carry_out(world, &entry.plant, &tenant).await?;
+    if !planted {
+        fail!("the stranger's {} can't be made: {said}", stage.word());
+    }
+    let judged = judge(world, entry, &mut tenant, stage).await;
+    if let Some(remove) = &entry.remove {
+        let (removed, said) = hook::carry_out(world, remove, &tenant).await?;
+        if !removed && judged.is_ok() {
+            fail!("the stranger's {} can't be removed: {said}", stage.word());
+        }
+    }
+    judged?;
+    world.take_down(&tenant).await?;
+    Ok(())
+}
+
+async fn judge(world: &World, entry: &NameTaken, tenant: &mut Tenant, stage: Stage) -> Step {
+    there(world, entry, tenant, "as soon as it was made").await?;
+    refused(world, tenant, stage).await?;
+    there(world, entry, tenant, &format!("after ensure {}", stage.word())).await?;
+    let removed = world.until_gone(tenant, stage.kind()).await?;
+    if !removed.is_empty() {
+        fail!("delete {} of a stranger's object removed {removed:?}", stage.word());
+    }
+    there(world, entry, tenant, &format!("after delete {}", stage.word())).await
+}
+
+async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
+    let deadline = Instant::now() + world.config.stage_patience();
+    let what = format!("ensure {} under a name that a stranger has", stage.word());
+    loop {
+        let plugin = world.plugin()?;
+        let look = match tenant.ensure(&plugin, stage).await {
+            Err(error) if error.kind == ErrorKind::NameTaken => {
+                world.note(&what, &error)?;
+                if error.remedy.trim().is_empty() {
+                    fail!("{what} is NAME_TAKEN without a remedy");
+                }
+                return Ok(());
+            }
+            Err(error) if is_retried(error.kind) => error.to_string(),
+            Err(error) => fail!("{what}: {error} instead of NAME_TAKEN"),
+            Ok(_) => match world.ensure(tenant, stage).await {
+                Ok(Look::Done) => fail!("{what} is ready: it took a stranger's object for its own"),
+                Ok(Look::Wait { why, .. }) => why,
+                // The next turn tells the error as it is.
+                Err(_) => String::new(),
+            },
+        };
+        if Instant::now() > deadline {
+            fail!("{what} is never NAME_TAKEN; last heard: {look}");
+        }
+        tokio::time::sleep(world.config.pause(std::time::Duration::from_secs(1))).await;
+    }
+}
+
+async fn there(world: &World, entry: &NameTaken, tenant: &Tenant, when: &str) -> Step {
+    let (there, said) = hook::carry_out(world, &entry.check, tenant).await?;
+    if there { Ok(()) } else { fail!("the stranger's {} is not there {when}: {said}", entry.stage) }
+}

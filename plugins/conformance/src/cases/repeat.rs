@@ -1,0 +1,96 @@
+//! The same call again: by the same process, and by one that remembers nothing.
+
+use landlord_provider_api::v1::progress::Outcome;
+
+use crate::{
+    tenant::{Made, Stage, TEARDOWN, Tenant},
+    world::{Look, Step, World, fail, failed, word},
+};
+
+/// Repetitions of each call.
+const REPEATS: usize = 2;
+
+pub(crate) async fn idempotency(world: &World) -> Step<String> {
+    let mut tenant = world.tenant();
+    world.build(&mut tenant).await?;
+    let before = tenant.made.clone();
+    for stage in Stage::ALL {
+        let mark = world.mark();
+        for _ in 0..REPEATS {
+            if let Look::Wait { why, .. } = world.ensure(&mut tenant, stage).await? {
+                fail!("ensure {} was ready, and is not when asked again: {why}", stage.word());
+            }
+        }
+        let changes = world.changes(mark);
+        if !changes.is_empty() {
+            fail!("ensure {} of what is ready makes changing calls: {}", stage.word(), changes.join(", "));
+        }
+    }
+    same(&before, &tenant.made)?;
+    world.take_down(&tenant).await?;
+    let plugin = world.plugin()?;
+    for kind in TEARDOWN {
+        let mark = world.mark();
+        for _ in 0..REPEATS {
+            match tenant.delete(&plugin, kind).await {
+                Ok(progress) if matches!(progress.outcome, Some(Outcome::Gone(_))) && progress.removed.is_empty() => {}
+                other => fail!("delete {} of what is gone: {other:?}", word(kind)),
+            }
+        }
+        let changes = world.changes(mark);
+        if !changes.is_empty() {
+            fail!("delete {} of what is gone makes changing calls: {}", word(kind), changes.join(", "));
+        }
+    }
+    Ok(format!("{} stages, {} deletes, {REPEATS} times each", Stage::ALL.len(), TEARDOWN.len()))
+}
+
+/// What identifies the objects; further attributes may move.
+fn same(before: &Made, after: &Made) -> Step {
+    let ids = |made: &Made| {
+        [
+            made.network.as_ref().map(|network| network.network_id.clone()),
+            made.cluster.as_ref().map(|cluster| cluster.name.clone()),
+            made.pool.as_ref().map(|pool| pool.name.clone()),
+            made.zone.as_ref().map(|zone| zone.zone_id.clone()),
+        ]
+    };
+    let (before, after) = (ids(before), ids(after));
+    if before == after { Ok(()) } else { fail!("the same tenant has other objects: {before:?}, then {after:?}") }
+}
+
+pub(crate) async fn adopt(world: &World) -> Step<String> {
+    let reference = world.reference().await?.clone();
+    let mut tenant = world.tenant();
+    let mut processes = 0;
+    for stage in Stage::ALL {
+        // A fresh process for the first call, and another one for what the first began.
+        for _ in 0..2 {
+            forget(world, &mut tenant)?;
+            processes += 1;
+            if let Look::Done = world.ensure(&mut tenant, stage).await? {
+                break;
+            }
+        }
+        world.until_ready(&mut tenant, &[stage]).await?;
+    }
+    world.expect_counts(&tenant, &reference, "after another process went on at every stage").await?;
+    let mark = world.mark();
+    let mut again = tenant.forgotten();
+    forget(world, &mut again)?;
+    for stage in Stage::ALL {
+        world.until_ready(&mut again, &[stage]).await?;
+    }
+    let changes = world.changes(mark);
+    if !changes.is_empty() {
+        fail!("a process that finds everything ready makes changing calls: {}", changes.join(", "));
+    }
+    same(&tenant.made, &again.made)?;
+    world.take_down(&again).await?;
+    Ok(format!("{processes} processes, none with a checkpoint"))
+}
+
+fn forget(world: &World, tenant: &mut Tenant) -> Step {
+    tenant.checkpoints.clear();
+    world.session.fresh().map(drop).map_err(failed)
+}

@@ -1,0 +1,489 @@
+//! One run: the plugin, the cloud behind the proxy, the tenants that were made, and the calls to them. Every answer is held
+//! to the form that the contract asks for, whatever the case is about.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use landlord_plugin_host::Plugin;
+use landlord_provider_api::{ErrorKind, Inventory as _, ProviderError, v1};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use v1::{ResourceKind as Kind, progress::Outcome};
+
+use crate::{
+    config::Config,
+    proxy::Proxy,
+    session::Session,
+    tenant::{Stage, TEARDOWN, Tenant},
+};
+
+/// Pages that an inventory may have; one that goes on is a loop.
+const PAGES_MAX: usize = 10_000;
+/// Largest checkpoint, by the contract.
+const CHECKPOINT_BYTES_MAX: usize = 16 << 10;
+/// INTERNAL errors in a row that the daemon repeats, too, before it gives up.
+const INTERNALS_MAX: u32 = 3;
+/// First pause after an error; the daemon's own is longer, and a run is not to wait for it.
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two looks at a list that lags.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a case does not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The plugin breaks the contract.
+    Failed(String),
+    /// It can't be judged here.
+    Skipped(String),
+}
+
+/// A step of a case.
+pub type Step<T = ()> = Result<T, Stop>;
+
+/// Ends a case as failed.
+macro_rules! fail {
+    ($($text:tt)*) => { return Err($crate::world::Stop::Failed(format!($($text)*))) };
+}
+pub(crate) use fail;
+
+/// Whatever goes wrong outside the plugin fails the case as well: nothing was proved.
+pub(crate) fn failed(problem: impl ToString) -> Stop {
+    Stop::Failed(problem.to_string())
+}
+
+/// Objects by type and role.
+pub type Counts = BTreeMap<String, usize>;
+
+/// One look at a stage or a delete.
+#[derive(Debug)]
+pub enum Look {
+    /// Ready or gone.
+    Done,
+    /// To be asked again.
+    Wait {
+        /// After this time.
+        pause: Duration,
+        /// What is waited for, or the error.
+        why: String,
+        /// The error's kind, if it is one.
+        kind: Option<ErrorKind>,
+    },
+}
+
+/// Where a case stood.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    calls: usize,
+    effects: usize,
+}
+
+/// A run.
+#[derive(Debug)]
+pub struct World {
+    /// What was configured.
+    pub config: Config,
+    /// The plugin's process.
+    pub session: Session,
+    /// What stands between plugin and cloud.
+    pub proxy: Option<Proxy>,
+    /// For hooks and the witness.
+    pub client: reqwest::Client,
+    /// What a clean lifecycle makes.
+    reference: OnceCell<Counts>,
+    /// Tenants not yet taken down.
+    tenants: Mutex<Vec<Tenant>>,
+    /// Every error text and every token: secrets are looked for in the first, the second are secrets.
+    errors: Mutex<Vec<String>>,
+    tokens: Mutex<BTreeSet<String>>,
+    /// Kinds of errors since the case began.
+    kinds: Mutex<BTreeSet<&'static str>>,
+}
+
+/// Kinds of errors that the daemon answers by asking again.
+pub(crate) fn is_retried(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity | ErrorKind::Internal
+    )
+}
+
+impl World {
+    /// A run of `config` with `session` behind `proxy`.
+    ///
+    /// # Errors
+    /// The HTTP client can't be built.
+    pub fn new(config: Config, session: Session, proxy: Option<Proxy>) -> Result<Self, String> {
+        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        if let Some(proxy) = &proxy {
+            proxy.on_kill(session.killer());
+        }
+        Ok(Self {
+            config,
+            session,
+            proxy,
+            client,
+            reference: OnceCell::new(),
+            tenants: Mutex::default(),
+            errors: Mutex::default(),
+            tokens: Mutex::default(),
+            kinds: Mutex::default(),
+        })
+    }
+
+    /// A new tenant, which is taken down after the case at the latest.
+    pub fn tenant(&self) -> Tenant {
+        let tenant = Tenant::new(&self.config);
+        self.tenants.lock().push(tenant.clone());
+        tenant
+    }
+
+    /// Tenants that are not known to be gone.
+    pub fn leftover_tenants(&self) -> Vec<Tenant> {
+        self.tenants.lock().clone()
+    }
+
+    /// Begins a case.
+    pub fn begin(&self) {
+        self.kinds.lock().clear();
+        if let Some(proxy) = &self.proxy {
+            proxy.set(crate::fault::Rule::None);
+            proxy.reset();
+        }
+    }
+
+    /// Kinds of errors since the case began.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        self.kinds.lock().iter().copied().collect()
+    }
+
+    /// All error texts of the run.
+    pub fn errors(&self) -> Vec<String> {
+        self.errors.lock().clone()
+    }
+
+    /// Tokens that the plugin gave out.
+    pub fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().iter().cloned().collect()
+    }
+
+    /// Keeps a token, to look for it in the log.
+    pub fn note_token(&self, token: &str) {
+        self.tokens.lock().insert(token.to_owned());
+    }
+
+    /// Keeps an error's text, and holds it to its form.
+    pub fn note(&self, what: &str, error: &ProviderError) -> Step {
+        self.kinds.lock().insert(error.kind.as_str());
+        self.errors.lock().push(format!("{what}: {error} {} {}", error.remedy, error.code));
+        if error.message.trim().is_empty() {
+            fail!("{what} failed with {} and no message", error.kind.as_str());
+        }
+        Ok(())
+    }
+
+    /// Where the case stands.
+    pub fn mark(&self) -> Mark {
+        Mark { calls: self.proxy.as_ref().map_or(0, Proxy::count), effects: self.effects() }
+    }
+
+    /// Outside calls since a mark that may have changed something, in words.
+    pub fn changes(&self, since: Mark) -> Vec<String> {
+        let calls = self.proxy.as_ref().map(|proxy| proxy.since(since.calls)).unwrap_or_default();
+        let mut changes: Vec<String> =
+            calls.iter().filter(|call| call.mutating).map(crate::outside::Call::name).collect();
+        let effects = self.effects().saturating_sub(since.effects);
+        if effects > 0 {
+            changes.push(format!("{effects} effects in the cloud's own file"));
+        }
+        changes
+    }
+
+    fn effects(&self) -> usize {
+        let file = &self.config.outside.effects_file;
+        if file.is_empty() { 0 } else { std::fs::read_to_string(file).map_or(0, |text| text.lines().count()) }
+    }
+
+    fn look(&self, what: &str, result: Result<v1::Progress, ProviderError>, done: fn(&Outcome) -> bool) -> Step<Look> {
+        let progress = match result {
+            Ok(progress) => progress,
+            Err(error) => {
+                self.note(what, &error)?;
+                if !is_retried(error.kind) {
+                    fail!("{what} failed: {error}");
+                }
+                let pause = error.retry_after.unwrap_or(ERROR_PAUSE);
+                return Ok(Look::Wait { pause, why: error.to_string(), kind: Some(error.kind) });
+            }
+        };
+        match progress.outcome {
+            Some(outcome) if done(&outcome) => Ok(Look::Done),
+            Some(Outcome::Pending(pending)) => {
+                let pause = pending.poll_after.and_then(|after| Duration::try_from(after).ok());
+                let Some(pause) = pause else {
+                    fail!("{what} is pending and does not say when to ask again (poll_after)");
+                };
+                if pending.detail.trim().is_empty() {
+                    fail!("{what} is pending and does not say for what (detail)");
+                }
+                Ok(Look::Wait { pause, why: pending.detail, kind: None })
+            }
+            other => fail!("{what} was answered with {other:?}"),
+        }
+    }
+
+    /// One call of a stage by `plugin`; keeps status and checkpoint.
+    pub async fn ensure_with(&self, plugin: &Plugin, tenant: &mut Tenant, stage: Stage) -> Step<Look> {
+        let what = format!("ensure {}", stage.word());
+        let result = tenant.ensure(plugin, stage).await;
+        if let Ok((progress, made)) = &result {
+            let checkpoint = match &progress.outcome {
+                Some(Outcome::Ready(ready)) => ready.checkpoint.clone(),
+                Some(Outcome::Pending(pending)) => pending.checkpoint.clone(),
+                _ => Vec::new(),
+            };
+            if checkpoint.len() > CHECKPOINT_BYTES_MAX {
+                fail!("{what} gave a checkpoint of {} bytes, at most {CHECKPOINT_BYTES_MAX}", checkpoint.len());
+            }
+            let ready = matches!(progress.outcome, Some(Outcome::Ready(_)));
+            if ready && !made.tells(stage) {
+                fail!("{what} is ready and gives no status");
+            }
+            tenant.checkpoints.insert(stage, checkpoint);
+            if ready {
+                tenant.made.merge(made.clone());
+            }
+        }
+        let result = result.map(|(progress, _)| progress);
+        self.look(&what, result, |outcome| matches!(outcome, Outcome::Ready(_)))
+    }
+
+    /// One call of a stage, with a fresh process after one that ended.
+    pub async fn ensure(&self, tenant: &mut Tenant, stage: Stage) -> Step<Look> {
+        let plugin = self.plugin()?;
+        let look = self.ensure_with(&plugin, tenant, stage).await;
+        self.mend(&plugin)?;
+        look
+    }
+
+    /// The plugin of now.
+    pub fn plugin(&self) -> Step<std::sync::Arc<Plugin>> {
+        Ok(self.session.plugin())
+    }
+
+    /// Replaces a process that ended. Not left to the host: it waits longer after each crash, and a run has many.
+    pub fn mend(&self, plugin: &Plugin) -> Step {
+        if plugin.health().pid.is_none() {
+            self.session.fresh().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Calls stages side by side until all are ready.
+    pub async fn until_ready(&self, tenant: &mut Tenant, stages: &[Stage]) -> Step {
+        let mut patience = Patience::new(&self.config);
+        let mut left = stages.to_vec();
+        while !left.is_empty() {
+            let mut waits = Vec::new();
+            for stage in left.clone() {
+                match self.ensure(tenant, stage).await? {
+                    Look::Done => left.retain(|other| *other != stage),
+                    wait @ Look::Wait { .. } => waits.push(patience.judge(stage.word(), wait)?),
+                }
+            }
+            if let Some(pause) = waits.into_iter().min() {
+                tokio::time::sleep(self.config.pause(pause)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole environment.
+    pub async fn build(&self, tenant: &mut Tenant) -> Step {
+        for wave in Stage::WAVES {
+            self.until_ready(tenant, wave).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes one kind until it is gone; gives what was removed.
+    pub async fn until_gone(&self, tenant: &Tenant, kind: Kind) -> Step<Vec<v1::OwnedObject>> {
+        let what = format!("delete {}", word(kind));
+        let mut patience = Patience::new(&self.config);
+        let mut removed: BTreeMap<String, v1::OwnedObject> = BTreeMap::new();
+        loop {
+            let plugin = self.plugin()?;
+            let result = tenant.delete(&plugin, kind).await;
+            self.mend(&plugin)?;
+            if let Ok(progress) = &result {
+                removed.extend(progress.removed.iter().map(|object| (object.id.clone(), object.clone())));
+            }
+            match self.look(&what, result, |outcome| matches!(outcome, Outcome::Gone(_)))? {
+                Look::Done => return Ok(removed.into_values().collect()),
+                wait @ Look::Wait { .. } => {
+                    let pause = patience.judge(&what, wait)?;
+                    tokio::time::sleep(self.config.pause(pause)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes a tenant down as the daemon does, and waits until the inventory is empty.
+    pub async fn take_down(&self, tenant: &Tenant) -> Step<Vec<v1::OwnedObject>> {
+        let mut removed = Vec::new();
+        for kind in TEARDOWN {
+            removed.extend(self.until_gone(tenant, kind).await?);
+        }
+        self.expect_nothing(tenant).await?;
+        self.tenants.lock().retain(|other| other.scope.tenant_uid != tenant.scope.tenant_uid);
+        Ok(removed)
+    }
+
+    /// All pages of the inventory of a tenant, or of the installation. Retried errors are repeated.
+    pub async fn owned(&self, scope: &v1::Scope) -> Step<Vec<v1::OwnedObject>> {
+        let mut patience = Patience::new(&self.config);
+        loop {
+            let plugin = self.plugin()?;
+            let result = self.pages(&plugin, scope).await;
+            self.mend(&plugin)?;
+            match result? {
+                Ok(objects) => return Ok(objects),
+                Err(error) => {
+                    self.note("list_owned", &error)?;
+                    if !is_retried(error.kind) {
+                        fail!("list_owned failed: {error}");
+                    }
+                    let pause = error.retry_after.unwrap_or(ERROR_PAUSE);
+                    let wait = Look::Wait { pause, why: error.to_string(), kind: Some(error.kind) };
+                    let pause = patience.judge("list_owned", wait)?;
+                    tokio::time::sleep(self.config.pause(pause)).await;
+                }
+            }
+        }
+    }
+
+    async fn pages(&self, plugin: &Plugin, scope: &v1::Scope) -> Step<Result<Vec<v1::OwnedObject>, ProviderError>> {
+        let mut objects = Vec::new();
+        let (mut page_token, mut tokens) = (String::new(), BTreeSet::new());
+        for _ in 0..PAGES_MAX {
+            let request = v1::ListOwnedRequest { scope: Some(scope.clone()), page_token: page_token.clone() };
+            let answer = match plugin.list_owned(request).await {
+                Ok(answer) => answer,
+                Err(error) => return Ok(Err(error)),
+            };
+            objects.extend(answer.objects);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(Ok(objects));
+            }
+            if !tokens.insert(page_token.clone()) {
+                fail!("list_owned gives the page token {page_token:?} twice: its pages never end");
+            }
+        }
+        fail!("list_owned has more than {PAGES_MAX} pages")
+    }
+
+    /// Objects of a tenant by type and role.
+    pub async fn counts(&self, tenant: &Tenant) -> Step<Counts> {
+        Ok(count(&self.owned(&tenant.scope).await?, tenant))
+    }
+
+    /// Waits until the inventory is as expected; lists of clouds may lag for the configured time.
+    pub async fn expect_counts(&self, tenant: &Tenant, expected: &Counts, when: &str) -> Step {
+        let deadline = Instant::now() + Duration::from_millis(self.config.settle_ms);
+        loop {
+            let found = self.counts(tenant).await?;
+            if found == *expected {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                fail!("list_owned {when}: {}", difference(expected, &found));
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    }
+
+    /// Waits until the inventory is empty, of what carries no markers, too.
+    async fn expect_nothing(&self, tenant: &Tenant) -> Step {
+        let deadline = Instant::now() + Duration::from_millis(self.config.settle_ms);
+        loop {
+            let found = self.owned(&tenant.scope).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let names: Vec<String> =
+                    found.iter().map(|object| format!("{} {}", object.r#type, object.id)).collect();
+                fail!("list_owned after everything was deleted still shows {}", names.join(", "));
+            }
+            tokio::time::sleep(SETTLE_PAUSE).await;
+        }
+    }
+
+    /// What a lifecycle without faults makes; it is run once. Call it before setting a fault.
+    pub async fn reference(&self) -> Step<&Counts> {
+        self.reference
+            .get_or_try_init(|| async {
+                let mut tenant = self.tenant();
+                self.build(&mut tenant).await?;
+                let counts = self.counts(&tenant).await?;
+                self.take_down(&tenant).await?;
+                Ok(counts)
+            })
+            .await
+    }
+}
+
+/// Bounds the wait for one thing.
+struct Patience {
+    since: Instant,
+    longest: Duration,
+    internals: u32,
+}
+
+impl Patience {
+    fn new(config: &Config) -> Self {
+        Self { since: Instant::now(), longest: config.stage_patience(), internals: 0 }
+    }
+
+    /// How long to wait, or that it was enough.
+    fn judge(&mut self, what: &str, look: Look) -> Step<Duration> {
+        let Look::Wait { pause, why, kind } = look else { return Ok(Duration::ZERO) };
+        self.internals = if kind == Some(ErrorKind::Internal) { self.internals + 1 } else { 0 };
+        if self.internals > INTERNALS_MAX {
+            fail!("{what} keeps failing: {why}");
+        }
+        if self.since.elapsed() > self.longest {
+            fail!("{what} was not done after {:?}; last heard: {why}", self.longest);
+        }
+        Ok(pause)
+    }
+}
+
+/// The word of a kind.
+pub(crate) fn word(kind: Kind) -> String {
+    kind.as_str_name().trim_start_matches("RESOURCE_KIND_").to_lowercase().replace('_', "-")
+}
+
+/// Objects by type and role. What carries no markers was made by the cloud and comes and goes.
+pub(crate) fn count(objects: &[v1::OwnedObject], tenant: &Tenant) -> Counts {
+    let mut counts = Counts::new();
+    for object in objects.iter().filter(|object| !object.role.is_empty() && !object.tenant_uid.is_empty()) {
+        // A role may hold the tenant's own names; tenants are to be compared.
+        let role = object.role.replace(&tenant.domain, "DOMAIN").replace(&tenant.scope.tenant_uid, "UID");
+        *counts.entry(format!("{} ({role})", object.r#type)).or_default() += 1;
+    }
+    counts
+}
+
+/// In words.
+pub(crate) fn difference(expected: &Counts, found: &Counts) -> String {
+    let keys: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+    let number = |counts: &Counts, key: &str| counts.get(key).copied().unwrap_or_default();
+    let differs = keys.into_iter().filter_map(|key| {
+        let (wanted, there) = (number(expected, key), number(found, key));
+        (wanted != there).then(|| format!("{key}: {there} instead of {wanted}"))
+    });
+    differs.collect::<Vec<_>>().join(", ")
+}
