@@ -206,7 +206,8 @@ impl Tenant {
                 answer.progress
             }
             Stage::Cluster => {
-                let request = v1::EnsureClusterRequest { scope, parameters_json, network, checkpoint };
+                let node_pool = Some(self.pool.clone());
+                let request = v1::EnsureClusterRequest { scope, parameters_json, network, checkpoint, node_pool };
                 let answer = plugin.ensure_cluster(request).await?;
                 made.cluster = answer.status;
                 answer.progress
