@@ -18,9 +18,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
-    TenantSpec, TenantUid, Timestamp,
+    TenantSpec, TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, KubeCredentials, TargetPlace},
+    ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetPlace},
     tenant::SpecInput,
 };
 use landlord_deploy::{DeployOptions, HelmDeployer};
@@ -131,8 +131,8 @@ fn target(uid: TenantUid, place: TargetPlace) -> DeployTarget {
         kube: KubeCredentials {
             endpoint: "https://127.0.0.1:1".into(),
             ca_pem: String::new(),
-            token: "none".to_owned().into(),
-            expire_time: Timestamp(0),
+            identity: KubeIdentity::Token("none".to_owned().into()),
+            expire_time: None,
         },
         place,
         installation: "test".into(),

@@ -28,7 +28,7 @@ pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Res
     let of_operation = wait.name.starts_with("operations/");
     let (name, of_host) = match of_operation {
         true => (wait.name.clone(), false),
-        false => match name::target(&[wait.name.clone()], customer)? {
+        false => match name::target(std::slice::from_ref(&wait.name), customer)? {
             Target::Tenant(name) => (name, false),
             Target::Host(name) => (name, true),
         },

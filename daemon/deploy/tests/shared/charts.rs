@@ -83,7 +83,10 @@ impl World {
     pub(crate) fn helm_never_saw_our_token(&self) -> Result<()> {
         let seen = std::fs::read_to_string(self.scene.folder.path().join("accesses"))?;
         ensure!(seen.matches("\"token\":").count() >= 12, "no access was recorded");
-        ensure!(!seen.contains(crate::asking::token(&self.tenants[0].kube.identity)?), "Helm got the daemon's own token");
+        ensure!(
+            !seen.contains(crate::asking::token(&self.tenants[0].kube.identity)?),
+            "Helm got the daemon's own token"
+        );
         Ok(())
     }
 
