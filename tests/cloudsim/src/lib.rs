@@ -1,7 +1,7 @@
 //! Simulated clouds that speak the real wire protocols.
 //!
-//! Real plugins with real SDKs run against it; tests judge by its journal. Each cloud is a folder (`aws`, `gcp`) behind the
-//! seam `cloud`. Everything is in one [`world::World`] behind one lock; what the cloud does by itself is a schedule
+//! Real plugins with real SDKs run against it; tests judge by its journal. Each cloud is a folder (`aws`, `gcp`)
+//! behind the seam `cloud`. Everything is in one [`world::World`] behind one lock; what the cloud does by itself is a schedule
 //! of steps applied at their own due times. See the README for the command, the control API and the conventions.
 
 pub mod aws;

@@ -4,9 +4,10 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>,
 //! <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>,
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>,
-//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>. GCP's are those that its pages show for a
-//! new project: <https://cloud.google.com/compute/resource-usage>, <https://cloud.google.com/kubernetes-engine/quotas>,
-//! <https://cloud.google.com/dns/quotas>, <https://cloud.google.com/iam/quotas>.
+//! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>. GCP's are those
+//! that its pages show for a new project: <https://cloud.google.com/compute/resource-usage>,
+//! <https://cloud.google.com/kubernetes-engine/quotas>, <https://cloud.google.com/dns/quotas>,
+//! <https://cloud.google.com/iam/quotas>.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

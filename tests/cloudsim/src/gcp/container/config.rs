@@ -91,7 +91,8 @@ fn defaults(ctx: &mut Ctx<'_>, id: &str, version: &str, place: &Place) -> Value 
     })
 }
 
-/// The ranges that GKE chooses where the policy names none: <https://cloud.google.com/kubernetes-engine/docs/concepts/alias-ips#defaults_limits>.
+/// The ranges that GKE chooses where the policy names none:
+/// <https://cloud.google.com/kubernetes-engine/docs/concepts/alias-ips#defaults_limits>.
 fn ranges(policy: &mut Map<String, Value>) {
     for (block, old, default) in [
         ("clusterIpv4CidrBlock", "clusterIpv4Cidr", "10.112.0.0/14"),
