@@ -31,7 +31,12 @@ impl Deployer for Fences {
             self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
         }
         let key = (uid.clone(), ResourceKind::Unspecified);
-        self.0.act("guardrails", &key, || Ok(self.0.cloud.fence(&uid, &host))).await?;
+        self.0
+            .act("guardrails", &key, || {
+                self.0.cloud.fence(&uid, &host);
+                Ok(())
+            })
+            .await?;
         Ok(StageProgress::Done)
     }
 

@@ -72,7 +72,7 @@ async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
 
     world.delete(&pool).await;
     reach(&mut world, &mut first, &pool, None).await;
-    assert_eq!(world.cloud.namespaces(host_uid), [space_uid.clone()]);
+    assert_eq!(world.cloud.namespaces(host_uid), std::slice::from_ref(space_uid));
     assert_eq!(world.cloud.objects(host_uid), hosts, "the host cluster was touched");
     assert_eq!(world.cloud.objects(pool_uid), []);
 
