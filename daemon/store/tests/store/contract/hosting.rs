@@ -66,7 +66,7 @@ pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>
     let all = TenantQuery { limit: 10, ..TenantQuery::default() };
     assert!(store.list(&all).await.unwrap().items.is_empty());
     let hosts = store.list(&TenantQuery { host_clusters: true, ..all.clone() }).await.unwrap();
-    assert_eq!(hosts.items, [record.clone()]);
+    assert_eq!(hosts.items, std::slice::from_ref(&record));
     let events = EventQuery { limit: 10, ..EventQuery::default() };
     assert!(store.events(&events).await.unwrap().is_empty());
     let own = EventQuery { tenant: Some(record.name.clone()), ..events };
