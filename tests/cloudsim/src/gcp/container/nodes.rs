@@ -68,7 +68,7 @@ pub fn scale(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, size: u64) {
     let zones = doc(pool, "/locations").and_then(Value::as_array).cloned().unwrap_or_default();
     let (mut started, mut ended) = (Vec::new(), Vec::new());
     for zone in zones.iter().filter_map(Value::as_str) {
-        group(ctx, cluster, pool, zone);
+        group(ctx, cluster, pool, zone, size);
         let present = machines(ctx, cluster, pool, zone);
         for _ in present.len() as u64..size {
             started.push(start(ctx, cluster, pool, zone));
@@ -113,7 +113,7 @@ fn leave_zones(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zones: &[Valu
 }
 
 /// The managed group of a pool in a zone, and the group that it manages.
-fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) {
+fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str, size: u64) {
     let base = base_name(cluster, last(&pool.id));
     for collection in ["instanceGroupManagers", "instanceGroups"] {
         let id = format!("projects/{}/zones/{zone}/{collection}/{base}-grp", ctx.key.account);
@@ -121,6 +121,12 @@ fn group(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object, zone: &str) {
             put(ctx, collection, &id, json!({ "name": format!("{base}-grp"), "baseInstanceName": base }), Tags::new());
             ctx.adjust(&id, |o| o.set("pool", pool.id.clone()));
         }
+        let field = if collection == "instanceGroups" { "size" } else { "targetSize" };
+        ctx.adjust(&id, |o| {
+            amend(o, |doc| {
+                doc.insert(field.to_owned(), json!(size));
+            });
+        });
     }
 }
 
