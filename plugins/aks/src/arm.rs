@@ -23,6 +23,9 @@ use crate::{
 
 /// Repetitions beyond this are the daemon's, which sees all tenants of the subscription.
 const ATTEMPTS: u32 = 2;
+/// Attempts of a read that is throttled for a moment: a sweep of a dozen lists that began anew with each throttled one
+/// would make more calls, and under steady throttling never end.
+const THROTTLED_READ_ATTEMPTS: u32 = 5;
 /// Before the repetition: enough for a broken connection to be made anew.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Throttled for no longer than this, a call is repeated here: a stage makes several calls, and
@@ -242,7 +245,7 @@ impl Arm {
         let mut attempt = 1;
         loop {
             match self.once(&call).await {
-                Err(Error::Service(e)) if attempt < ATTEMPTS => match pause(&e) {
+                Err(Error::Service(e)) if attempt < attempts(call.verb, &e) => match pause(&e) {
                     Some(pause) => {
                         attempt += 1;
                         tokio::time::sleep(pause).await;
@@ -319,6 +322,11 @@ fn retry_after(answer: &RawResponse) -> Option<Duration> {
 /// Seconds; ARM sends no dates.
 fn parse_retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX))
+}
+
+/// How often a call is made at most, given how it failed.
+fn attempts(verb: Verb, error: &ServiceError) -> u32 {
+    if verb == Verb::Read && error.status == 429 { THROTTLED_READ_ATTEMPTS } else { ATTEMPTS }
 }
 
 /// How long to wait before a repetition: after a broken connection, a passing fault, or a

@@ -2,18 +2,25 @@
 //! and the policies of zones. Knows tokens, attempts and errors; what is asked is the caller's
 //! affair.
 
+use std::time::Duration;
+
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
     action::Action,
-    error::{Answer, Error, Result, chain, incomplete, parse_retry_after},
+    error::{Answer, Error, Result, ServiceError, chain, incomplete, parse_retry_after},
     token::Tokens,
 };
 
 /// A read is repeated once when nobody answered; a change never is, the next look decides.
 const READ_ATTEMPTS: u32 = 2;
+/// A throttled read is repeated so often: a sweep of a dozen lists that began anew with each throttled one would make
+/// more calls, and under steady throttling never end.
+const THROTTLED_ATTEMPTS: u32 = 5;
+/// Before the first repetition of a throttled read; doubles with each. A call lasts at most a second longer by it.
+const THROTTLED_PAUSE: Duration = Duration::from_millis(60);
 
 /// A client of one service.
 #[derive(Debug, Clone)]
@@ -45,11 +52,15 @@ impl Rest {
 
     /// Makes a call and reads its answer.
     pub(crate) async fn call<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T> {
-        let attempts = if ask.method == Method::GET { READ_ATTEMPTS } else { 1 };
-        let mut attempt = 1;
+        let read = ask.method == Method::GET;
+        let (mut silent, mut throttled) = (0, 0);
         loop {
             match self.once(&ask).await {
-                Err(Error::Service(e)) if attempt < attempts && e.status == 0 => attempt += 1,
+                Err(Error::Service(e)) if read && e.status == 0 && silent + 1 < READ_ATTEMPTS => silent += 1,
+                Err(Error::Service(e)) if read && is_throttled(&e) && throttled + 1 < THROTTLED_ATTEMPTS => {
+                    tokio::time::sleep(THROTTLED_PAUSE * 2_u32.pow(throttled)).await;
+                    throttled += 1;
+                }
                 result => return result,
             }
         }
@@ -77,4 +88,10 @@ impl Rest {
         answer.read_body(&body);
         Err(fail(answer, status.as_u16()))
     }
+}
+
+/// Throttled, and not told to stay away for longer than a moment.
+fn is_throttled(error: &ServiceError) -> bool {
+    let told = error.status == 429 || error.codes.iter().any(|code| code == "rateLimitExceeded");
+    told && error.retry_after.is_none_or(|wait| wait <= Duration::from_secs(1))
 }

@@ -29,8 +29,10 @@ pub struct Cloud {
     pub disk_type: &'static str,
     /// The quota of networks: its name in the simulator, and how a user is told of it.
     pub network_quota: (&'static str, &'static str),
-    /// How the simulator's type of a node's machine ends.
+    /// How the simulator's type of a node's machine ends, or of what counts machines.
     pub machine_object: &'static str,
+    /// Machines are no objects of their own: pools say how many there are.
+    pub counts_machines: bool,
     /// Class parameters, TOML.
     parameters: &'static str,
     /// Credential scope, TOML; `{account}` and `{secret}` (a file) are filled in.
@@ -50,6 +52,7 @@ pub const EKS: Cloud = Cloud {
     disk_type: "Volume",
     network_quota: ("vpcs", "VPC"),
     machine_object: "AWS::EC2::Instance",
+    counts_machines: false,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'static'\naccess_key_id = 'AKIA{account}SIM0'\nsecret_access_key_file = '{secret}'",
     // The simulator knows this secret, and so verifies every signature.
@@ -66,7 +69,8 @@ pub const AKS: Cloud = Cloud {
     balancer_type: "loadBalancers",
     disk_type: "disks",
     network_quota: ("virtual-networks", "virtual network"),
-    machine_object: "virtualMachineScaleSets/virtualMachines",
+    machine_object: "managedClusters/agentPools",
+    counts_machines: true,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'client_secret'\ntenant_id = '99999999-8888-4777-8666-555555555555'\n\
                   client_id = '12121212-3434-4565-8787-909090909090'\nclient_secret_file = '{secret}'",
@@ -84,6 +88,7 @@ pub const GKE: Cloud = Cloud {
     disk_type: "Disk",
     network_quota: ("NETWORKS", "NETWORKS"),
     machine_object: "compute.googleapis.com/Instance",
+    counts_machines: false,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'access_token'\ntoken_file = '{secret}'",
     // The simulator takes the project from the token.
