@@ -10,7 +10,9 @@ use crate::{
     config::{self, Config},
     credentials, describe, dns,
     google::Google,
-    identity, inventory, kube_access, leftovers, network, node_pool,
+    identity, inventory, kube_access, leftovers,
+    names::Names,
+    network, node_pool,
     parameters::Parameters,
     progress::Outcome,
     validate,
@@ -179,6 +181,8 @@ impl Inventory for Gke {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (google, scope) = (&self.google, self.at(request.scope)?);
+        // Also what needs no call is refused for a tenant that can't be one.
+        Names::new(&scope)?;
         let (outcome, removed) = match kind {
             Kind::Network => network::delete(google, &scope, &request.checkpoint).await?,
             Kind::Cluster => cluster::delete(google, &scope, &request.checkpoint).await?,
