@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, ProviderName, Residencies, StackName, TenantName, TenantSpec,
+    ClassName, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName, TenantSpec,
     guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},
     host::{Growth, HostRule, HostSelector, Hosting},
     ports::ProviderKey,
@@ -88,25 +88,6 @@ pub struct Class {
     pub guardrails: Option<Guardrails>,
 }
 
-/// A rule that picks a class for a tenant whose spec names none. All given parts must match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlacementRule {
-    /// Name, shown to say which rule chose.
-    pub name: String,
-    /// Customers it is for; empty: all.
-    #[serde(default)]
-    pub customers: Vec<String>,
-    /// Labels that the tenant must carry.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Regions wished for; empty: any.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// Class chosen.
-    pub class: ClassName,
-}
-
 /// A class resolved for one tenant; stored with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Offer {
@@ -158,43 +139,6 @@ pub struct Catalog {
     pub residency: Residencies,
     /// Account by provider and credential scope, as configured.
     pub accounts: BTreeMap<(ProviderName, String), String>,
-}
-
-/// What a placement rule says of a spec.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleVerdict {
-    /// The rule's name.
-    pub rule: String,
-    /// The class that it chooses.
-    pub class: ClassName,
-    /// The parts that do not match, in words; empty if all do.
-    pub mismatches: Vec<String>,
-}
-
-impl PlacementRule {
-    /// Which parts do not match, and what they ask for.
-    fn mismatches(&self, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
-        let mut mismatches = Vec::new();
-        let customer = name.customer.as_str();
-        if !self.customers.is_empty() && !self.customers.iter().any(|c| c == customer) {
-            mismatches.push(format!("it is for the customers {}, not for {customer}", self.customers.join(", ")));
-        }
-        for (key, value) in &self.labels {
-            match spec.labels.get(key) {
-                Some(has) if has == value => {}
-                Some(has) => mismatches.push(format!("it asks for the label {key}={value}, not {key}={has}")),
-                None => mismatches.push(format!("it asks for the label {key}={value}, which is missing")),
-            }
-        }
-        if !self.regions.is_empty() {
-            match &spec.region {
-                Some(region) if self.regions.contains(region) => {}
-                Some(region) => mismatches.push(format!("it is for {}, not for {region}", self.regions.join(", "))),
-                None => mismatches.push(format!("it is for {}, and no region is wished for", self.regions.join(", "))),
-            }
-        }
-        mismatches
-    }
 }
 
 impl Catalog {

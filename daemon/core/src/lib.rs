@@ -12,6 +12,7 @@ pub mod host;
 pub mod ids;
 pub mod journal;
 pub mod operation;
+pub mod placement;
 pub mod plan;
 pub mod ports;
 pub mod residency;
@@ -19,7 +20,7 @@ pub mod stage;
 pub mod tenant;
 pub mod time;
 
-pub use catalog::{Catalog, Class, Level, Offer, PlacementRule};
+pub use catalog::{Catalog, Class, Level, Offer};
 pub use failure::{ErrorKind, Failure};
 pub use host::{Candidate, HostRef, HostSelector, HostView, Hosting};
 pub use ids::{
@@ -27,6 +28,7 @@ pub use ids::{
     TenantUid,
 };
 pub use operation::{Operation, OperationKind, OperationOutcome};
+pub use placement::{PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
 pub use stage::{Direction, Stage, StageRecord, StageState};
 pub use tenant::{Condition, State, Tenant, TenantSpec, Violation, Violations};

@@ -5,6 +5,7 @@ pub mod deploy;
 pub mod kube;
 pub mod providers;
 pub mod store;
+mod store_error;
 
 pub use deploy::{
     CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, DeployTarget, Deployer, ReleasePlan, StageProgress, TargetPlace, Verified,

@@ -7,71 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use super::store_error::StoreError;
 use crate::{
     Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
     OperationId, OperationKind, OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
     TenantUid, Timestamp, tenant::TenantStatus,
 };
-
-/// What can go wrong in a store.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Nothing has that name.
-    #[error("{0} does not exist")]
-    NotFound(String),
-    /// The name is taken.
-    #[error("{0} exists already")]
-    AlreadyExists(String),
-    /// The client saw an older version.
-    #[error("{name} has changed since it was read; read it again and repeat the change")]
-    EtagMismatch {
-        /// Resource name.
-        name: String,
-    },
-    /// The request id was used for another request.
-    #[error("request_id {0} was used for a different request; use a new one")]
-    RequestIdReused(String),
-    /// Deletion is refused.
-    #[error("{0} has deletion_protection set; clear it first")]
-    DeletionProtected(String),
-    /// The change does not fit the state.
-    #[error("{0}")]
-    FailedPrecondition(String),
-    /// Tenants live there.
-    #[error("{name} can't be removed while tenants live in it: {tenants}; delete them first")]
-    HostInUse {
-        /// Host cluster.
-        name: String,
-        /// Who, in words.
-        tenants: String,
-    },
-    /// No host cluster has room.
-    #[error("{0}; {remedy}", remedy = crate::host::FULL_REMEDY)]
-    NoRoom(String),
-    /// The claim was lost to another owner: stop and forget.
-    #[error("the lease of tenant {0} was lost to another owner")]
-    FenceLost(TenantUid),
-    /// A page token or filter that this store did not make.
-    #[error("{0}")]
-    InvalidArgument(String),
-    /// The database can't be used now.
-    #[error("the store is unavailable: {context}")]
-    Unavailable {
-        /// What was being done.
-        context: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A stored value that can't be read back.
-    #[error("stored {what} can't be read: {problem}; was it written by a newer version?")]
-    Corrupt {
-        /// What.
-        what: String,
-        /// Why.
-        problem: String,
-    },
-}
 
 /// A client's idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
