@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt as _, stream};
 use landlord_core::{
     HostClusterId, Level, OperationOutcome, Stage, StageState, State, TenantName,
     host::Adoption,
@@ -17,93 +16,13 @@ use landlord_core::{
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
-    WORLDS,
     cloud::{Fault, Faults},
-    name, no_faults, random_faults,
+    name, no_faults,
     world::{Life, World},
 };
 
 fn host(id: &str) -> TenantName {
     TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
-}
-
-/// The first daemon, and whether another one had to take its place.
-struct First {
-    life: Arc<Life>,
-    faults: Faults,
-    restarted: bool,
-}
-
-/// Waits for a state over the end of the first daemon's life.
-async fn reach(world: &mut World, first: &mut First, name: &TenantName, wanted: Option<State>) {
-    let over = tokio::select! {
-        () = world.wait_for(name, wanted) => false,
-        () = first.life.ended(), if !first.restarted => true,
-    };
-    if over {
-        first.restarted = true;
-        world.start(Life::until(None), Arc::clone(&first.faults));
-        world.wait_for(name, wanted).await;
-    }
-}
-
-/// A host cluster, a tenant of each shared level, and all of it gone; says how many boundaries the
-/// first life passed.
-async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
-    let mut world = World::new(false).await;
-    world.start(Arc::clone(&life), Arc::clone(&faults));
-    let mut first = First { life: Arc::clone(&life), faults, restarted: false };
-    let shared = host("one");
-    let of_host = world.create_host("one", None).await;
-    let (space, pool) = (name("space"), name("pool"));
-    let of_space = world.create_shared(&space, Level::Namespace, false).await;
-    let of_pool = world.create_shared(&pool, Level::Node, false).await;
-    for name in [&shared, &space, &pool] {
-        reach(&mut world, &mut first, name, Some(State::Ready)).await;
-    }
-    let uids = [of_host, of_space, of_pool].map(|operation| operation.tenant_uid.to_string());
-    let [host_uid, space_uid, pool_uid] = &uids;
-    let mut inside = vec![space_uid.clone(), pool_uid.clone()];
-    inside.sort();
-    assert_eq!(world.cloud.namespaces(host_uid), inside);
-    let hosts = world.cloud.objects(host_uid);
-    assert!(world.cloud.objects(pool_uid).contains(&ResourceKind::NodePool));
-    assert!(!world.cloud.objects(space_uid).contains(&ResourceKind::NodePool));
-
-    world.delete(&pool).await;
-    reach(&mut world, &mut first, &pool, None).await;
-    assert_eq!(world.cloud.namespaces(host_uid), std::slice::from_ref(space_uid));
-    assert_eq!(world.cloud.objects(host_uid), hosts, "the host cluster was touched");
-    assert_eq!(world.cloud.objects(pool_uid), []);
-
-    world.delete(&space).await;
-    reach(&mut world, &mut first, &space, None).await;
-    world.delete(&shared).await;
-    reach(&mut world, &mut first, &shared, None).await;
-    assert_eq!(world.cloud.violations(), Vec::<String>::new());
-    assert!(uids.iter().all(|uid| world.cloud.objects(uid).is_empty()));
-    assert!(world.cloud.namespaces(host_uid).is_empty());
-    life.steps()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_at_any_boundary_of_a_shared_life_changes_nothing_in_the_end() {
-    let boundaries = lifecycle(Life::until(None), no_faults()).await;
-    assert!(boundaries > 100, "{boundaries} boundaries are too few to be the whole life");
-    stream::iter(0..boundaries)
-        .for_each_concurrent(WORLDS, |boundary| async move {
-            lifecycle(Life::until(Some(boundary)), no_faults()).await;
-        })
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_faults_and_a_kill_only_delay_a_shared_life() {
-    stream::iter(0..40)
-        .for_each_concurrent(WORLDS, |seed| async move {
-            lifecycle(Life::until(Some(seed * 3)), random_faults(seed)).await;
-        })
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
