@@ -1,7 +1,8 @@
 //! Microsoft.Compute as far as clusters leave things there: scale sets of nodes and disks of claims.
 //!
 //! <https://learn.microsoft.com/rest/api/compute/disks>,
-//! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Nothing here can be made by a caller.
+//! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Of these a caller can make
+//! disks only.
 
 use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, unknown};
 use crate::{
@@ -25,6 +26,17 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             Ok(Reply::Json(200, resource::document(ctx, &object)))
         }
         "List" | "ListAll" => Ok(Reply::Json(200, resource::list(ctx, kind, target)?)),
+        "CreateOrUpdate" if kind == AzureKind::Disk => {
+            resource::open_group(ctx, target)?;
+            let present = resource::present(ctx, kind, &target.key());
+            resource::check_location(call, target, present.as_ref())?;
+            let disk = resource::new(ctx, kind, &target.id(), &call.json);
+            match present {
+                Some(before) => ctx.change(&before.id, |o| *o = disk.clone()),
+                None => ctx.create(disk.clone()),
+            }
+            Ok(Reply::Json(200, resource::document(ctx, &disk)))
+        }
         "Delete" => {
             resource::check_group(ctx, target)?;
             let Some(object) = resource::present(ctx, kind, &target.key()) else {
