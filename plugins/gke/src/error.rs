@@ -20,6 +20,14 @@ pub(crate) enum Error {
     Stated(#[from] ProviderError),
 }
 
+impl Error {
+    /// Whether a request was refused since the object `name`, which it names, is not there.
+    pub(crate) fn misses(&self, name: &str) -> bool {
+        let Self::Service(error) = self else { return false };
+        error.status == 400 && error.message.contains("does not exist") && error.message.contains(name)
+    }
+}
+
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 

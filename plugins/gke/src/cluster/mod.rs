@@ -128,6 +128,10 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names) -> R
             find(google, wanted.scope, names).await?;
             Ok(progress::pending(POLL_S, format!("GKE cluster {name} exists already; looking again")))
         }
+        // Compute Engine gave the subnetwork before GKE sees it: reads of the two are not consistent with one another.
+        Err(error) if error.misses(names.network()) => {
+            Ok(progress::pending(POLL_S, format!("GKE does not see the network of cluster {name} yet")))
+        }
         Err(error) => Err(error),
     }
 }
