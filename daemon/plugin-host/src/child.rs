@@ -156,6 +156,8 @@ fn sandbox_of(setup: &Setup) -> Sandbox {
         best_effort: setup.best_effort,
         read_paths: paths(&setup.read_paths),
         write_paths: paths(&setup.write_paths),
+        // Numbers that are no port come from no daemon of ours; left out, they grant nothing.
+        connect_ports: setup.connect_ports.iter().filter_map(|port| u16::try_from(*port).ok()).collect(),
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) struct Setup {
     pub(crate) read_paths: Vec<Vec<u8>>,
     #[prost(bytes = "vec", repeated, tag = "5")]
     pub(crate) write_paths: Vec<Vec<u8>>,
+    /// TCP ports; protobuf has no smaller number.
+    #[prost(uint32, repeated, tag = "6")]
+    pub(crate) connect_ports: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -79,9 +79,15 @@ struct State {
 }
 
 impl Plugin {
-    /// A plugin that is not started yet.
+    /// A plugin that is not started yet. The port of the endpoint that it is configured for is granted to its sandbox.
     #[must_use]
-    pub fn new(key: ProviderKey, file: PluginFile, configure: v1::ConfigureRequest, options: PluginOptions) -> Self {
+    pub fn new(
+        key: ProviderKey,
+        file: PluginFile,
+        configure: v1::ConfigureRequest,
+        mut options: PluginOptions,
+    ) -> Self {
+        options.sandbox.grant_endpoint(&configure.endpoint_override);
         let slots = Semaphore::new(options.calls_max.max(1) as usize);
         Self {
             key,

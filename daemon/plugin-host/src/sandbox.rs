@@ -6,7 +6,9 @@
 //! - System calls by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>): no other program, no look into
 //!   other processes, no mounts, no entering of namespaces (`unshare`, `setns`; the flags of `clone` are not looked at),
 //!   no kernel interfaces that a client of a cloud never needs. They answer EPERM.
-//! - No listening TCP socket and no signal to other processes, where the kernel's Landlock knows them.
+//! - TCP connections to the ports of the configuration only, and no listening TCP socket (Linux 6.7 or newer); no signal to
+//!   other processes (6.12). An older kernel leaves these open. Landlock knows ports and no addresses: which hosts may be
+//!   reached is for the firewall of the machine or the network policy of the pod.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +16,12 @@ use std::{
 };
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// The newest Landlock that this code knows the rights of; an older kernel enforces those that it has.
 const NEWEST: ABI = ABI::V6;
@@ -53,6 +56,10 @@ const READABLE: [&str; 22] = [
     "/dev/random",
 ];
 
+/// TCP ports that clients of clouds connect to: DNS where an answer is too long for UDP, the metadata services of machines
+/// and pods, and HTTPS.
+const CONNECT_PORTS: [u16; 3] = [53, 80, 443];
+
 /// What a plugin's process may do beyond computing and talking to the network. The form is the configuration's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -65,11 +72,29 @@ pub struct Sandbox {
     pub read_paths: Vec<PathBuf>,
     /// Files and folders that may be written.
     pub write_paths: Vec<PathBuf>,
+    /// TCP ports that may be connected to, on any host; none if empty. Default: 53, 80 and 443. UDP is open.
+    pub connect_ports: Vec<u16>,
 }
 
 impl Default for Sandbox {
     fn default() -> Self {
-        Self { enabled: true, best_effort: false, read_paths: Vec::new(), write_paths: Vec::new() }
+        Self {
+            enabled: true,
+            best_effort: false,
+            read_paths: Vec::new(),
+            write_paths: Vec::new(),
+            connect_ports: CONNECT_PORTS.to_vec(),
+        }
+    }
+}
+
+impl Sandbox {
+    /// Lets the process connect to the port of `url`. An empty one, or one that can't be read, grants nothing: the plugin
+    /// says then what it thinks of it.
+    pub(crate) fn grant_endpoint(&mut self, url: &str) {
+        if let Some(port) = Url::parse(url).ok().and_then(|url| url.port_or_known_default()) {
+            self.connect_ports.push(port);
+        }
     }
 }
 
@@ -82,7 +107,7 @@ pub(crate) fn enter(sandbox: &Sandbox) -> Result<(), String> {
         return Ok(());
     }
     let weaker = "set providers.NAME.sandbox.best_effort = true to go on with less, or sandbox.enabled = false";
-    let status = files(sandbox).map_err(|error| format!("the sandbox's files can't be set up: {error}"))?;
+    let status = landlock(sandbox).map_err(|error| format!("the sandbox can't be set up: {error}"))?;
     if status == RulesetStatus::NotEnforced && !sandbox.best_effort {
         return Err(format!("this kernel enforces no Landlock (Linux 5.13 or newer with it switched on); {weaker}"));
     }
@@ -93,12 +118,12 @@ pub(crate) fn enter(sandbox: &Sandbox) -> Result<(), String> {
     }
 }
 
-fn files(sandbox: &Sandbox) -> Result<RulesetStatus, String> {
+fn landlock(sandbox: &Sandbox) -> Result<RulesetStatus, String> {
     let text = |error: landlock::RulesetError| error.to_string();
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::BindTcp))
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(|ruleset| ruleset.create())
         .map_err(text)?;
@@ -114,6 +139,9 @@ fn files(sandbox: &Sandbox) -> Result<RulesetStatus, String> {
     }
     for path in &sandbox.write_paths {
         ruleset = allow(ruleset, path, AccessFs::from_all(NEWEST) & !AccessFs::Execute, false)?;
+    }
+    for port in &sandbox.connect_ports {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(text)?;
     }
     ruleset.restrict_self().map(|status| status.ruleset).map_err(text)
 }

@@ -60,6 +60,7 @@ pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, options: &Plu
         best_effort: options.sandbox.best_effort,
         read_paths: paths(&options.sandbox.read_paths),
         write_paths: paths(&options.sandbox.write_paths),
+        connect_ports: options.sandbox.connect_ports.iter().copied().map(u32::from).collect(),
     });
     let bytes = encode(setup).ok_or("its sandbox names too many paths")?;
     let mut socket = socket;

@@ -33,6 +33,11 @@ fn state(action: &str, error: &kube::Error) -> ProviderError {
             .with_remedy("check that `server` of the kubeconfig is the API server itself, not a page in front of it");
     }
     let message = format!("{action}: the API server does not answer: {}", words(&chain(error)));
+    if kept_in(error) {
+        return ProviderError::new(ErrorKind::Invalid, message).with_remedy(
+            "name the port of `server` in providers.NAME.sandbox.connect_ports: this process may connect to no other",
+        );
+    }
     ProviderError::new(ErrorKind::Transient, message)
         .with_remedy("check that `server` of the kubeconfig can be reached from the daemon's machine")
 }
@@ -85,16 +90,30 @@ fn untrusted(action: &str, problem: &rustls::Error) -> ProviderError {
     ProviderError::new(kind, message).with_remedy(remedy)
 }
 
-/// The TLS error in a chain of causes. An `io::Error` does not count what it wraps among its sources.
+/// The TLS error among the causes.
 fn tls<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    cause(error, &|error| error.downcast_ref::<rustls::Error>())
+}
+
+/// Whether it is the process's sandbox that refused the connection. Of a connection nobody else says so.
+fn kept_in(error: &(dyn StdError + 'static)) -> bool {
+    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    cause(error, &|error| error.downcast_ref().filter(|error| refused(error))).is_some()
+}
+
+/// The first in a chain of causes that `wanted` knows. An `io::Error` does not count what it wraps among its sources.
+fn cause<'a, T>(
+    error: &'a (dyn StdError + 'static),
+    wanted: &impl Fn(&'a (dyn StdError + 'static)) -> Option<&'a T>,
+) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+        if let Some(found) = wanted(error) {
             return Some(found);
         }
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         if let Some(wrapped) = wrapped {
-            return tls(wrapped);
+            return cause(wrapped, wanted);
         }
         next = error.source();
     }

@@ -38,7 +38,7 @@ fn main() {
     let _ = writeln!(std::io::stdout(), "test result: ok. 1 passed; 0 failed; 0 ignored");
 }
 
-fn plugin(kubeconfig: &Path, readable: &Path) -> Plugin {
+fn plugin(kubeconfig: &Path, readable: &Path, port: u16) -> Plugin {
     let program = std::env::current_exe().unwrap();
     // Cargo puts the library beside the tests.
     let library = program.parent().unwrap().join("liblandlord_plugin_kubernetes.so");
@@ -55,7 +55,7 @@ fn plugin(kubeconfig: &Path, readable: &Path) -> Plugin {
         calls_max: 64,
         memory_max_mib: 4_096,
         environment: Vec::new(),
-        sandbox: Sandbox { read_paths: vec![readable.to_owned()], ..Sandbox::default() },
+        sandbox: Sandbox { read_paths: vec![readable.to_owned()], connect_ports: vec![port], ..Sandbox::default() },
     };
     Plugin::new(key, file, configure, options)
 }
@@ -70,16 +70,22 @@ async fn a_cluster_is_adopted_from_inside_the_sandbox() {
         fs::set_permissions(place.join("kubeconfig"), Permissions::from_mode(0o600)).unwrap();
     }
 
-    let blind = plugin(&elsewhere.join("kubeconfig"), &readable);
+    let port = scene.plane.endpoint().rsplit(':').next().unwrap().parse().unwrap();
+    let blind = plugin(&elsewhere.join("kubeconfig"), &readable, port);
     let refused = blind.start().await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid, "{refused:?}");
     assert!(refused.remedy.contains("sandbox.read_paths"), "{refused:?}");
     assert!(blind.health().detail.contains("sandbox.read_paths"), "{:?}", blind.health());
 
-    let plugin = plugin(&readable.join("kubeconfig"), &readable);
+    let request = v1::EnsureClusterRequest { scope: scope(UID), ..Default::default() };
+    let shut_in = plugin(&readable.join("kubeconfig"), &readable, 443);
+    let refused = shut_in.ensure_cluster(request.clone()).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Invalid, "{refused:?}");
+    assert!(refused.remedy.contains("sandbox.connect_ports"), "{refused:?}");
+
+    let plugin = plugin(&readable.join("kubeconfig"), &readable, port);
     plugin.start().await.unwrap();
     assert_eq!(plugin.description().unwrap().capabilities, ["adopts-clusters"]);
-    let request = v1::EnsureClusterRequest { scope: scope(UID), ..Default::default() };
     let status = plugin.ensure_cluster(request).await.unwrap().status.unwrap();
     assert_eq!(status.endpoint, scene.plane.endpoint());
     let request = v1::KubeAccessRequest { scope: scope(UID), cluster: Some(status) };

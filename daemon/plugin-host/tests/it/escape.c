@@ -63,6 +63,15 @@ static void try_listen(void) {
     close(fd);
 }
 
+/* The port is allowed or not; whether somebody listens there is another matter. */
+static void try_connect(const char *what, uint16_t port) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in there = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    TRY(what, connect(fd, (struct sockaddr *)&there, sizeof there) != 0);
+    close(fd);
+}
+
 static void try_everything(void) {
     told[0] = 0;
     char path[512];
@@ -80,6 +89,8 @@ static void try_everything(void) {
     try_open("resolver", "/etc/resolv.conf", O_RDONLY);
     try_exec();
     try_listen();
+    try_connect("connect", OPEN_PORT);
+    try_connect("connect-granted", GRANTED_PORT);
     TRY("ptrace", ptrace(PTRACE_TRACEME, 0, 0, 0) != 0);
     TRY("mount", mount("none", "/mnt", "tmpfs", 0, NULL) != 0);
     TRY("namespace", unshare(CLONE_NEWUSER) != 0);

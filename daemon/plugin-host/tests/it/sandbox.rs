@@ -1,6 +1,6 @@
 //! A plugin that tries to leave its sandbox, and is told no by the kernel.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{collections::BTreeMap, fs, net::TcpListener, sync::Arc};
 
 use landlord_core::ports::Providers as _;
 use landlord_plugin_host::{Plugin, PluginFile, PluginHost, PluginOptions, Sandbox};
@@ -9,11 +9,19 @@ use serde_json::json;
 
 use crate::world::{World, compile, configure, key, network, options};
 
-/// How each attempt ended: `done`, or the name of the error.
-async fn attempts(world: &World, sandbox: Sandbox) -> BTreeMap<String, String> {
+/// How each attempt ended: `done`, or the name of the error. The second of two listening ports is granted.
+async fn attempts(world: &World, mut sandbox: Sandbox) -> BTreeMap<String, String> {
+    let listeners = [0, 1].map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let [open, granted] = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
+    sandbox.connect_ports = vec![granted];
     let library = world.path("escape.so");
-    let folder = format!("-DFOLDER=\"{}\"", world.dir.path().display());
-    compile("escape.c", &library, &["-std=gnu11".to_owned(), folder]);
+    let flags = [
+        "-std=gnu11".to_owned(),
+        format!("-DFOLDER=\"{}\"", world.dir.path().display()),
+        format!("-DOPEN_PORT={open}"),
+        format!("-DGRANTED_PORT={granted}"),
+    ];
+    compile("escape.c", &library, &flags);
     fs::write(world.path("secret"), "s").unwrap();
     fs::write(world.path("token"), "t").unwrap();
     fs::create_dir_all(world.path("granted")).unwrap();
@@ -49,6 +57,8 @@ async fn what_is_forbidden_is_refused_and_what_is_granted_works() {
         ("resolver", "done"),
         ("exec", "EPERM"),
         ("listen", "EACCES"),
+        ("connect", "EACCES"),
+        ("connect-granted", "done"),
         ("ptrace", "EPERM"),
         ("mount", "EPERM"),
         ("namespace", "EPERM"),
@@ -68,7 +78,7 @@ async fn what_is_forbidden_is_refused_and_what_is_granted_works() {
 async fn without_a_sandbox_the_same_attempts_succeed() {
     let world = World::new();
     let ended = attempts(&world, Sandbox { enabled: false, ..Sandbox::default() }).await;
-    for what in ["read-password-file", "read-secret", "write", "exec", "listen", "ptrace"] {
+    for what in ["read-password-file", "read-secret", "write", "exec", "listen", "connect", "ptrace"] {
         assert_eq!(ended[what], "done", "{what}: {ended:#?}");
     }
 }
