@@ -11,7 +11,6 @@ mod api;
 mod arm;
 mod birth;
 mod certificate;
-mod cidr;
 mod cluster;
 mod config;
 mod credentials;
@@ -30,13 +29,13 @@ mod node_pool;
 mod object;
 mod operation;
 mod parameters;
-mod progress;
 mod provider;
 mod roles;
 mod tags;
 mod transport;
 mod validate;
 
+use landlord_provider_api::answer as progress;
 pub use provider::Aks;
 
 landlord_provider_api::export_provider!(Aks);

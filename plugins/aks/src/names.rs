@@ -1,7 +1,7 @@
 //! Names and resource ids. Everything comes from the tenant's uid, so that a call repeated by
 //! another process, without any memory, arrives at the same object.
 
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, findings::is_label, v1};
 use sha2::{Digest as _, Sha256};
 
 use crate::{arm::Arm, config::Config, error::Result};
@@ -176,15 +176,6 @@ pub(crate) fn pool(role: &str) -> std::result::Result<String, ProviderError> {
     }
     let digest = hex::encode(Sha256::digest(role));
     Ok(format!("p{}", &digest[..POOL_NAME_LEN_MAX - 1]))
-}
-
-/// Whether `text` is a DNS label.
-pub(crate) fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (1..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-        && bytes.first() != Some(&b'-')
-        && bytes.last() != Some(&b'-')
 }
 
 /// A call for one tenant: with whom, for whom, under which names.

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    cidr::Cidr,
-    error::{Error, invalid},
-};
+use landlord_provider_api::cidr::Cidr;
+
+use crate::error::{Error, invalid};
 
 /// Kubernetes version unless set.
 const KUBERNETES_VERSION: &str = "1.35";

@@ -1,12 +1,15 @@
 //! Whether a tenant could be built as described: every violation at once, nothing asked of
 //! Azure. What only Azure knows (whether a region offers a machine type) shows when it is built.
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{
+    cidr::Cidr,
+    findings::{Findings, PoolBounds},
+    v1,
+};
 
 use crate::{
-    cidr::Cidr,
     cluster::minor,
-    names::{Names, is_label, pool},
+    names::{Names, pool},
     parameters::{CHANNELS, OS_SKUS, Parameters, TIERS},
 };
 
@@ -21,30 +24,13 @@ const RESERVED: [&str; 4] = ["169.254.0.0/16", "172.30.0.0/16", "172.31.0.0/16",
 /// AKS takes at most this many networks for the API server.
 const ACCESS_CIDRS_MAX: usize = 200;
 /// Bounds of a pool: <https://learn.microsoft.com/azure/aks/quotas-skus-regions>.
-const NODES_MAX: i32 = 1_000;
+const POOL: PoolBounds<'_> =
+    PoolBounds { nodes_max: 1_000, disk_gib: DISK_GIB, reserved_labels: &["kubernetes.azure.com"] };
 const DISK_GIB: std::ops::RangeInclusive<i32> = 30..=2_048;
-
-struct Findings(Vec<v1::FieldViolation>);
-
-impl Findings {
-    fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(v1::FieldViolation { field: field.to_owned(), description: description.into() });
-    }
-
-    fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
-        if !good {
-            self.add(field, description());
-        }
-    }
-
-    fn one_of(&mut self, value: &str, known: &[&str], field: &str) {
-        self.check(known.contains(&value), field, || format!("{value:?} is none of {}", known.join(", ")));
-    }
-}
 
 /// All violations.
 pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation> {
-    let mut findings = Findings(Vec::new());
+    let mut findings = Findings::default();
     let scope = request.scope.clone().unwrap_or_default();
     findings.check(is_region(&scope.region), "region", || {
         format!("{:?} is not a region of Azure, like westeurope", scope.region)
@@ -64,9 +50,9 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
         check_pool(pool, &mut findings);
     }
     if let Some(zone) = &request.dns_zone {
-        check_domain(&zone.domain, &mut findings);
+        findings.domain(&zone.domain);
     }
-    findings.0
+    findings.into_violations()
 }
 
 /// `westeurope`, `eastus2`, `usgovvirginia`.
@@ -81,18 +67,17 @@ fn check_parameters(parameters: &Parameters, findings: &mut Findings) {
     let is_minor = minor(version).is_some() && version.matches('.').count() == 1;
     findings
         .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.35"));
-    findings.one_of(&parameters.upgrade_channel, &CHANNELS, "parameters.upgrade_channel");
-    findings.one_of(&parameters.tier, &TIERS, "parameters.tier");
-    findings.one_of(&parameters.os_sku, &OS_SKUS, "parameters.os_sku");
+    findings.one_of("parameters.upgrade_channel", &parameters.upgrade_channel, &CHANNELS);
+    findings.one_of("parameters.tier", &parameters.tier, &TIERS);
+    findings.one_of("parameters.os_sku", &parameters.os_sku, &OS_SKUS);
     check_networks(parameters, findings);
     check_access(parameters, findings);
     let zones = &parameters.availability_zones;
     for zone in zones {
-        findings.one_of(zone, &["1", "2", "3"], "parameters.availability_zones");
+        findings.one_of("parameters.availability_zones", zone, &["1", "2", "3"]);
     }
-    let distinct: std::collections::BTreeSet<_> = zones.iter().collect();
-    findings.check(distinct.len() == zones.len(), "parameters.availability_zones", || "names a zone twice".to_owned());
-    findings.check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", disk_bounds);
+    findings.distinct("parameters.availability_zones", zones, "a zone");
+    findings.disk("parameters.node_disk_gib", parameters.node_disk_gib, &DISK_GIB);
     findings.check(is_machine_type(&parameters.system_machine_type), "parameters.system_machine_type", || {
         format!("{:?} is not a machine size of Azure, like Standard_D2s_v5", parameters.system_machine_type)
     });
@@ -109,17 +94,9 @@ fn check_networks(parameters: &Parameters, findings: &mut Findings) {
     ];
     let mut parsed: Vec<(&str, Cidr)> = Vec::new();
     for (field, text, bounds) in all {
-        let cidr = match text.parse::<Cidr>() {
-            Ok(cidr) => cidr,
-            Err(why) => {
-                findings.add(field, why);
-                continue;
-            }
+        let Some(cidr) = findings.network(field, text, &bounds) else {
+            continue;
         };
-        findings.check(bounds.contains(&cidr.prefix()), field, || {
-            format!("{cidr} must be between /{} and /{}", bounds.start(), bounds.end())
-        });
-        findings.check(cidr.is_private(), field, || format!("{cidr} is not a network for private use"));
         for reserved in RESERVED {
             let meets = reserved.parse().is_ok_and(|r: Cidr| r.overlaps(cidr));
             findings.check(!meets, field, || format!("{cidr} overlaps {reserved}, which AKS keeps to itself"));
@@ -132,21 +109,8 @@ fn check_networks(parameters: &Parameters, findings: &mut Findings) {
 }
 
 fn check_access(parameters: &Parameters, findings: &mut Findings) {
-    let field = "parameters.public_access_cidrs";
-    match &parameters.public_access_cidrs {
-        None => findings.add(
-            field,
-            "must be given: the networks that may reach the API server, [] for a private cluster, [\"0.0.0.0/0\"] for everybody",
-        ),
-        Some(cidrs) => {
-            findings.check(cidrs.len() <= ACCESS_CIDRS_MAX, field, || format!("must be at most {ACCESS_CIDRS_MAX} networks"));
-            for cidr in cidrs {
-                if let Err(why) = cidr.parse::<Cidr>() {
-                    findings.add(field, why);
-                }
-            }
-        }
-    }
+    let access = parameters.public_access_cidrs.as_deref();
+    findings.access("parameters.public_access_cidrs", access, ACCESS_CIDRS_MAX);
     for id in &parameters.admin_group_object_ids {
         let lengths: Vec<usize> = id.split('-').map(str::len).collect();
         let hex = id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
@@ -156,10 +120,6 @@ fn check_access(parameters: &Parameters, findings: &mut Findings) {
     }
 }
 
-fn disk_bounds() -> String {
-    format!("must be between {} and {} GiB", DISK_GIB.start(), DISK_GIB.end())
-}
-
 fn check_pool(spec: &v1::NodePoolSpec, findings: &mut Findings) {
     if let Err(error) = pool(&spec.role) {
         findings.add("node_pool.role", error.message);
@@ -167,28 +127,7 @@ fn check_pool(spec: &v1::NodePoolSpec, findings: &mut Findings) {
     findings.check(is_machine_type(&spec.machine_type), "machine_type", || {
         format!("{:?} is not a machine size of Azure, like Standard_D4s_v5", spec.machine_type)
     });
-    findings.check((1..=NODES_MAX).contains(&spec.node_count), "node_count", || {
-        format!("must be between 1 and {NODES_MAX}")
-    });
-    let most = spec.node_count_max;
-    findings.check(most == 0 || (spec.node_count..=NODES_MAX).contains(&most), "node_count_max", || {
-        format!("must be between node_count and {NODES_MAX}")
-    });
-    findings.check(spec.disk_size_gib == 0 || DISK_GIB.contains(&spec.disk_size_gib), "disk_size_gib", disk_bounds);
-    for taint in &spec.taints {
-        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
-        findings.check(known && !taint.key.is_empty(), "node_pool.taints", || {
-            format!(
-                "{}={}:{} needs a key and the effect NoSchedule, PreferNoSchedule or NoExecute",
-                taint.key, taint.value, taint.effect
-            )
-        });
-    }
-    for key in spec.labels.keys() {
-        findings.check(!key.is_empty() && !key.starts_with("kubernetes.azure.com"), "node_pool.labels", || {
-            format!("{key:?} is empty or in the prefix that AKS keeps to itself")
-        });
-    }
+    findings.pool(spec, &POOL);
 }
 
 /// `Standard_D4s_v5`, `Standard_NC24ads_A100_v4`, `Standard_B2ms`.
@@ -199,14 +138,6 @@ fn is_machine_type(text: &str) -> bool {
             && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
             && rest.bytes().any(|b| b.is_ascii_digit())
     })
-}
-
-fn check_domain(domain: &str, findings: &mut Findings) {
-    let labels: Vec<&str> = domain.split('.').collect();
-    let good = labels.len() >= 2 && domain.len() <= 253 && labels.iter().all(|l| is_label(l));
-    findings.check(good, "domain", || format!("{domain:?} is not a domain in lower case, like acme.example.com"));
-    let numeric = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    findings.check(!good || !numeric, "domain", || format!("{domain:?} ends in a number"));
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod access;
 mod action;
 mod addons;
 mod aws;
-mod cidr;
 mod cluster;
 mod config;
 mod credentials;
@@ -27,13 +26,13 @@ mod names;
 mod network;
 mod node_pool;
 mod parameters;
-mod progress;
 mod provider;
 mod query;
 mod tags;
 mod validate;
 mod xml;
 
+use landlord_provider_api::answer as progress;
 pub use provider::Eks;
 
 landlord_provider_api::export_provider!(Eks);

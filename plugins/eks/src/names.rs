@@ -1,7 +1,7 @@
 //! Names and client tokens. Everything comes from the tenant's uid, so that a call repeated
 //! by another process, without any memory, arrives at the same object.
 
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, findings::is_label, v1};
 use sha2::{Digest as _, Sha256};
 
 /// A UUID without its dashes.
@@ -103,15 +103,6 @@ pub(crate) fn node_group(role: &str) -> Result<String, ProviderError> {
         ErrorKind::Invalid,
         format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
     ))
-}
-
-/// Whether `text` is a DNS label.
-pub(crate) fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (1..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-        && bytes.first() != Some(&b'-')
-        && bytes.last() != Some(&b'-')
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use crate::{
-    cidr::Cidr,
-    error::{Error, invalid},
-};
+use landlord_provider_api::cidr::Cidr;
+
+use crate::error::{Error, invalid};
 
 /// Kubernetes version unless set. EKS has it in standard support at this version's release.
 pub(crate) const KUBERNETES_VERSION: &str = "1.36";

@@ -1,12 +1,15 @@
 //! Whether a tenant could be built as described: every violation at once, nothing asked of
 //! AWS. What only AWS knows (whether a Region offers a machine type) shows when it is built.
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{
+    cidr::Cidr,
+    findings::{Findings, PoolBounds, is_label},
+    v1,
+};
 
 use crate::{
-    cidr::Cidr,
     cluster::minor,
-    names::{Names, is_label, node_group},
+    names::{Names, node_group},
     parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, Zones},
 };
 
@@ -17,26 +20,12 @@ const DOCKER: &str = "172.17.0.0/16";
 /// EKS takes at most this many networks for the public endpoint.
 const ACCESS_CIDRS_MAX: usize = 40;
 /// Bounds of a node group: <https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html>.
-const NODES_MAX: i32 = 450;
+const POOL: PoolBounds<'_> = PoolBounds { nodes_max: 450, disk_gib: DISK_GIB, reserved_labels: &["eks.amazonaws.com"] };
 const DISK_GIB: std::ops::RangeInclusive<i32> = 20..=16_384;
-
-struct Findings(Vec<v1::FieldViolation>);
-
-impl Findings {
-    fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(v1::FieldViolation { field: field.to_owned(), description: description.into() });
-    }
-
-    fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
-        if !good {
-            self.add(field, description());
-        }
-    }
-}
 
 /// All violations.
 pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation> {
-    let mut findings = Findings(Vec::new());
+    let mut findings = Findings::default();
     let scope = request.scope.clone().unwrap_or_default();
     findings.check(is_region(&scope.region), "region", || {
         format!("{:?} is not a Region of AWS, like eu-central-1", scope.region)
@@ -52,9 +41,9 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
         check_pool(pool, &mut findings);
     }
     if let Some(zone) = &request.dns_zone {
-        check_domain(&zone.domain, &mut findings);
+        findings.domain(&zone.domain);
     }
-    findings.0
+    findings.into_violations()
 }
 
 /// `eu-central-1`, `us-gov-west-1`, `ap-southeast-5`.
@@ -75,18 +64,13 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
     check_network(parameters, region, findings);
     check_access(parameters, findings);
     for log in &parameters.control_plane_logs {
-        findings.check(LOG_TYPES.contains(&log.as_str()), "parameters.control_plane_logs", || {
-            format!("{log:?} is none of {}", LOG_TYPES.join(", "))
-        });
+        findings.one_of("parameters.control_plane_logs", log, &LOG_TYPES);
     }
     let key = &parameters.secrets_kms_key_arn;
     let is_key = key.is_empty() || (key.starts_with("arn:aws") && key.contains(":kms:") && key.contains(":key/"));
     findings.check(is_key, "parameters.secrets_kms_key_arn", || format!("{key:?} is not the ARN of a KMS key"));
-    findings.check(AMI_TYPES.contains(&parameters.ami_type.as_str()), "parameters.ami_type", || {
-        format!("{:?} is none of {}", parameters.ami_type, AMI_TYPES.join(", "))
-    });
-    findings
-        .check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", || disk_bounds().to_owned());
+    findings.one_of("parameters.ami_type", &parameters.ami_type, &AMI_TYPES);
+    findings.disk("parameters.node_disk_gib", parameters.node_disk_gib, &DISK_GIB);
     for required in &ADDONS[..ADDONS_REQUIRED] {
         findings.check(parameters.addons.iter().any(|a| a == required), "parameters.addons", || {
             format!("{required} must be among them: no cluster works without it")
@@ -104,16 +88,9 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
 
 fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let field = "parameters.vpc_cidr";
-    match parameters.vpc_cidr.parse::<Cidr>() {
-        Ok(cidr) => {
-            findings.check(VPC_PREFIX.contains(&cidr.prefix()), field, || {
-                format!("{cidr} must be between /{} and /{}", VPC_PREFIX.start(), VPC_PREFIX.end())
-            });
-            findings.check(cidr.is_private(), field, || format!("{cidr} is not a network for private use"));
-            let docker = DOCKER.parse().is_ok_and(|docker: Cidr| docker.overlaps(cidr));
-            findings.check(!docker, field, || format!("{cidr} overlaps {DOCKER}, the nodes' own bridge"));
-        }
-        Err(why) => findings.add(field, why),
+    if let Some(cidr) = findings.network(field, &parameters.vpc_cidr, &VPC_PREFIX) {
+        let docker = DOCKER.parse().is_ok_and(|docker: Cidr| docker.overlaps(cidr));
+        findings.check(!docker, field, || format!("{cidr} overlaps {DOCKER}, the nodes' own bridge"));
     }
     let field = "parameters.availability_zones";
     findings.check((2..=3).contains(&parameters.zone_count()), field, || "must be 2 or 3 zones".to_owned());
@@ -123,27 +100,13 @@ fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings)
                 name.strip_prefix(region).is_some_and(|rest| (1..=2).contains(&rest.len()) || rest.starts_with('-'));
             findings.check(of_region, field, || format!("{name:?} is not a zone of {region}"));
         }
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        findings.check(distinct.len() == names.len(), field, || "names a zone twice".to_owned());
+        findings.distinct(field, names, "a zone");
     }
 }
 
 fn check_access(parameters: &Parameters, findings: &mut Findings) {
-    let field = "parameters.public_access_cidrs";
-    match &parameters.public_access_cidrs {
-        None => findings.add(
-            field,
-            "must be given: the networks that may reach the API server, [] for private access only, [\"0.0.0.0/0\"] for everybody",
-        ),
-        Some(cidrs) => {
-            findings.check(cidrs.len() <= ACCESS_CIDRS_MAX, field, || format!("must be at most {ACCESS_CIDRS_MAX} networks"));
-            for cidr in cidrs {
-                if let Err(why) = cidr.parse::<Cidr>() {
-                    findings.add(field, why);
-                }
-            }
-        }
-    }
+    let access = parameters.public_access_cidrs.as_deref();
+    findings.access("parameters.public_access_cidrs", access, ACCESS_CIDRS_MAX);
     for arn in &parameters.admin_principal_arns {
         let good =
             arn.starts_with("arn:aws") && arn.contains(":iam::") && (arn.contains(":role/") || arn.contains(":user/"));
@@ -153,10 +116,6 @@ fn check_access(parameters: &Parameters, findings: &mut Findings) {
     }
 }
 
-fn disk_bounds() -> &'static str {
-    "must be between 20 and 16384 GiB"
-}
-
 fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
     if let Err(error) = node_group(&pool.role) {
         findings.add("node_pool.role", error.message);
@@ -164,30 +123,7 @@ fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
     findings.check(is_machine_type(&pool.machine_type), "machine_type", || {
         format!("{:?} is not an EC2 instance type, like m7i.xlarge", pool.machine_type)
     });
-    findings.check((1..=NODES_MAX).contains(&pool.node_count), "node_count", || {
-        format!("must be between 1 and {NODES_MAX}")
-    });
-    let most = pool.node_count_max;
-    findings.check(most == 0 || (pool.node_count..=NODES_MAX).contains(&most), "node_count_max", || {
-        format!("must be between node_count and {NODES_MAX}")
-    });
-    findings.check(pool.disk_size_gib == 0 || DISK_GIB.contains(&pool.disk_size_gib), "disk_size_gib", || {
-        disk_bounds().to_owned()
-    });
-    for taint in &pool.taints {
-        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
-        findings.check(known && !taint.key.is_empty(), "node_pool.taints", || {
-            format!(
-                "{}={}:{} needs a key and the effect NoSchedule, PreferNoSchedule or NoExecute",
-                taint.key, taint.value, taint.effect
-            )
-        });
-    }
-    for key in pool.labels.keys() {
-        findings.check(!key.is_empty() && !key.starts_with("eks.amazonaws.com"), "node_pool.labels", || {
-            format!("{key:?} is empty or in the prefix that EKS keeps to itself")
-        });
-    }
+    findings.pool(pool, &POOL);
 }
 
 /// `m7i.xlarge`, `u7i-12tb.224xlarge`, `c6gn.metal`.
@@ -199,14 +135,6 @@ fn is_machine_type(text: &str) -> bool {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     good(family) && good(size) && family.starts_with(|c: char| c.is_ascii_lowercase())
-}
-
-fn check_domain(domain: &str, findings: &mut Findings) {
-    let labels: Vec<&str> = domain.split('.').collect();
-    let good = labels.len() >= 2 && domain.len() <= 253 && labels.iter().all(|l| is_label(l));
-    findings.check(good, "domain", || format!("{domain:?} is not a domain in lower case, like acme.example.com"));
-    let numeric = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    findings.check(!good || !numeric, "domain", || format!("{domain:?} ends in a number"));
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 
 mod action;
 mod addons;
-mod cidr;
 mod cluster;
 mod compute;
 mod config;
@@ -27,12 +26,12 @@ mod network;
 mod node_pool;
 mod operation;
 mod parameters;
-mod progress;
 mod provider;
 mod rest;
 mod token;
 mod validate;
 
+use landlord_provider_api::answer as progress;
 pub use provider::Gke;
 
 landlord_provider_api::export_provider!(Gke);

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    cidr::Cidr,
-    error::{Error, invalid},
-};
+use landlord_provider_api::cidr::Cidr;
+
+use crate::error::{Error, invalid};
 
 /// Network unless set.
 const NETWORK_CIDR: &str = "10.64.0.0/16";

@@ -1,12 +1,14 @@
 //! Whether a tenant could be built as described: every violation at once, nothing asked of Google
 //! Cloud. What only Google knows (whether a region offers a machine type) shows when it is built.
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{
+    findings::{Findings, PoolBounds, is_label},
+    v1,
+};
 
 use crate::{
-    cidr::Cidr,
     cluster::minor,
-    names::{Names, is_label, node_pool},
+    names::{Names, node_pool},
     network::Ranges,
     parameters::{DISK_TYPES, IMAGE_TYPES, Parameters, Zones},
 };
@@ -17,27 +19,17 @@ const NETWORK_PREFIX: std::ops::RangeInclusive<u8> = 12..=18;
 /// <https://cloud.google.com/kubernetes-engine/docs/how-to/authorized-networks>.
 const ACCESS_CIDRS_MAX: usize = 100;
 /// Nodes of a pool in one zone: <https://cloud.google.com/kubernetes-engine/quotas>.
-const NODES_MAX: i32 = 1_000;
+const POOL: PoolBounds<'_> = PoolBounds {
+    nodes_max: 1_000,
+    disk_gib: DISK_GIB,
+    reserved_labels: &["cloud.google.com/", "kubernetes.io/", "k8s.io/"],
+};
 /// A boot disk's size, GiB: what the image needs, what Persistent Disk gives.
 const DISK_GIB: std::ops::RangeInclusive<i32> = 12..=65_536;
 
-struct Findings(Vec<v1::FieldViolation>);
-
-impl Findings {
-    fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(v1::FieldViolation { field: field.to_owned(), description: description.into() });
-    }
-
-    fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
-        if !good {
-            self.add(field, description());
-        }
-    }
-}
-
 /// All violations.
 pub(crate) fn validate(request: &v1::ValidateRequest, own_project: Option<&str>) -> Vec<v1::FieldViolation> {
-    let mut findings = Findings(Vec::new());
+    let mut findings = Findings::default();
     let scope = request.scope.clone().unwrap_or_default();
     findings.check(is_region(&scope.region), "region", || {
         format!("{:?} is not a region of Google Cloud, like europe-west1", scope.region)
@@ -58,9 +50,9 @@ pub(crate) fn validate(request: &v1::ValidateRequest, own_project: Option<&str>)
         check_pool(pool, &mut findings);
     }
     if let Some(zone) = &request.dns_zone {
-        check_domain(&zone.domain, &mut findings);
+        findings.domain(&zone.domain);
     }
-    findings.0
+    findings.into_violations()
 }
 
 /// `europe-west1`, `northamerica-northeast2`, `me-central2`.
@@ -89,7 +81,8 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
     findings
         .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.34"));
     check_network(parameters, region, findings);
-    check_access(parameters, findings);
+    let access = parameters.public_access_cidrs.as_deref();
+    findings.access("parameters.public_access_cidrs", access, ACCESS_CIDRS_MAX);
     let key = &parameters.secrets_kms_key;
     let parts: Vec<&str> = key.split('/').collect();
     let is_key = matches!(parts[..], ["projects", p, "locations", l, "keyRings", r, "cryptoKeys", k]
@@ -106,22 +99,17 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
         ("parameters.image_type", &parameters.image_type, &IMAGE_TYPES[..]),
         ("parameters.disk_type", &parameters.disk_type, &DISK_TYPES[..]),
     ] {
-        findings.check(known.contains(&value.as_str()), field, || format!("{value:?} is none of {}", known.join(", ")));
+        findings.one_of(field, value, known);
     }
-    findings.check(DISK_GIB.contains(&parameters.node_disk_gib), "parameters.node_disk_gib", disk_bounds);
+    findings.disk("parameters.node_disk_gib", parameters.node_disk_gib, &DISK_GIB);
 }
 
 fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let field = "parameters.network_cidr";
-    match parameters.network_cidr.parse::<Cidr>() {
-        Ok(cidr) => {
-            let fits = NETWORK_PREFIX.contains(&cidr.prefix()) && Ranges::of(cidr).is_some();
-            findings.check(fits, field, || {
-                format!("{cidr} must be between /{} and /{}", NETWORK_PREFIX.start(), NETWORK_PREFIX.end())
-            });
-            findings.check(cidr.is_private(), field, || format!("{cidr} is not a network for private use"));
-        }
-        Err(why) => findings.add(field, why),
+    if let Some(cidr) = findings.network(field, &parameters.network_cidr, &NETWORK_PREFIX) {
+        findings.check(Ranges::of(cidr).is_some(), field, || {
+            format!("{cidr} can't be divided for nodes, pods and services")
+        });
     }
     let field = "parameters.zones";
     let count = match &parameters.zones {
@@ -135,29 +123,8 @@ fn check_network(parameters: &Parameters, region: &str, findings: &mut Findings)
             let of_region = letter.is_some_and(|l| l.len() == 1 && l.bytes().all(|b| b.is_ascii_lowercase()));
             findings.check(of_region, field, || format!("{name:?} is not a zone of {region}"));
         }
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        findings.check(distinct.len() == names.len(), field, || "names a zone twice".to_owned());
+        findings.distinct(field, names, "a zone");
     }
-}
-
-fn check_access(parameters: &Parameters, findings: &mut Findings) {
-    let field = "parameters.public_access_cidrs";
-    let Some(cidrs) = &parameters.public_access_cidrs else {
-        return findings.add(
-            field,
-            "must be given: the networks that may reach the API server, [] for private access only, [\"0.0.0.0/0\"] for everybody",
-        );
-    };
-    findings.check(cidrs.len() <= ACCESS_CIDRS_MAX, field, || format!("must be at most {ACCESS_CIDRS_MAX} networks"));
-    for cidr in cidrs {
-        if let Err(why) = cidr.parse::<Cidr>() {
-            findings.add(field, why);
-        }
-    }
-}
-
-fn disk_bounds() -> String {
-    format!("must be between {} and {} GiB", DISK_GIB.start(), DISK_GIB.end())
 }
 
 fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
@@ -167,29 +134,7 @@ fn check_pool(pool: &v1::NodePoolSpec, findings: &mut Findings) {
     findings.check(is_machine_type(&pool.machine_type), "machine_type", || {
         format!("{:?} is not a machine type of Compute Engine, like e2-standard-4", pool.machine_type)
     });
-    findings.check((1..=NODES_MAX).contains(&pool.node_count), "node_count", || {
-        format!("must be between 1 and {NODES_MAX}")
-    });
-    let most = pool.node_count_max;
-    findings.check(most == 0 || (pool.node_count..=NODES_MAX).contains(&most), "node_count_max", || {
-        format!("must be between node_count and {NODES_MAX}")
-    });
-    findings.check(pool.disk_size_gib == 0 || DISK_GIB.contains(&pool.disk_size_gib), "disk_size_gib", disk_bounds);
-    for taint in &pool.taints {
-        let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&taint.effect.as_str());
-        findings.check(known && !taint.key.is_empty(), "node_pool.taints", || {
-            format!(
-                "{}={}:{} needs a key and the effect NoSchedule, PreferNoSchedule or NoExecute",
-                taint.key, taint.value, taint.effect
-            )
-        });
-    }
-    for key in pool.labels.keys() {
-        let reserved = ["cloud.google.com/", "kubernetes.io/", "k8s.io/"].iter().any(|p| key.starts_with(p));
-        findings.check(!key.is_empty() && !reserved, "node_pool.labels", || {
-            format!("{key:?} is empty or in a prefix that GKE keeps to itself")
-        });
-    }
+    findings.pool(pool, &POOL);
 }
 
 /// `e2-standard-4`, `n2-highmem-2`, `a2-highgpu-1g`, `n2-custom-4-8192`, `f1-micro`.
@@ -206,14 +151,6 @@ fn is_machine_type(text: &str) -> bool {
         && !rest.is_empty()
         && rest.iter().all(good)
         && rest[0].starts_with(|c: char| c.is_ascii_lowercase())
-}
-
-fn check_domain(domain: &str, findings: &mut Findings) {
-    let labels: Vec<&str> = domain.split('.').collect();
-    let good = labels.len() >= 2 && domain.len() <= 253 && labels.iter().all(|l| is_label(l));
-    findings.check(good, "domain", || format!("{domain:?} is not a domain in lower case, like acme.example.com"));
-    let numeric = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
-    findings.check(!good || !numeric, "domain", || format!("{domain:?} ends in a number"));
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod removal;
 
 pub(crate) use removal::{delete, observe};
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{cidr::Cidr, v1};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,7 +15,6 @@ use self::part::Part;
 use crate::{
     api,
     arm::If,
-    cidr::Cidr,
     error::{Result, incomplete, invalid},
     group,
     names::{ACCOUNTS, CLUSTER_IDENTITY, Call, SUBNET},

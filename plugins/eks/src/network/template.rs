@@ -7,13 +7,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    cidr::Cidr,
     error::{Result, invalid},
     names::Names,
     parameters::Nat,
     tags::{self, Tags},
 };
-use landlord_provider_api::v1;
+use landlord_provider_api::{cidr::Cidr, v1};
 
 /// Public subnets are a sixteenth of the VPC each, private ones a quarter.
 const PUBLIC_BITS: u8 = 4;

@@ -7,13 +7,12 @@ mod removal;
 
 pub(crate) use removal::{delete, observe};
 
-use landlord_provider_api::v1;
+use landlord_provider_api::{cidr::Cidr, v1};
 use serde_json::json;
 
 use self::object::{Flight, Kind, State};
 use crate::{
     action,
-    cidr::Cidr,
     compute::Object,
     error::{Result, incomplete, invalid, not_chosen_well},
     google::Google,

@@ -1,4 +1,4 @@
-//! IPv4 networks: parsing, and dividing a network into ranges.
+//! IPv4 networks: parsing, and dividing a tenant's network into subnets.
 
 use std::{fmt, net::Ipv4Addr, str::FromStr};
 
@@ -10,9 +10,9 @@ const PRIVATE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(100, 64, 0, 0), 10),
 ];
 
-/// An IPv4 network.
+/// An IPv4 network, as `10.0.0.0/16`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Cidr {
+pub struct Cidr {
     base: u32,
     prefix: u8,
 }
@@ -23,19 +23,29 @@ impl Cidr {
     }
 
     /// Length of the prefix.
-    pub(crate) fn prefix(self) -> u8 {
+    #[must_use]
+    pub fn prefix(self) -> u8 {
         self.prefix
     }
 
+    /// Whether both share an address.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        let mask = Self::mask(self.prefix.min(other.prefix));
+        self.base & mask == other.base & mask
+    }
+
     /// Whether it lies within a range for private use.
-    pub(crate) fn is_private(self) -> bool {
+    #[must_use]
+    pub fn is_private(self) -> bool {
         PRIVATE
             .iter()
             .any(|(base, prefix)| self.prefix >= *prefix && self.base & Self::mask(*prefix) == u32::from(*base))
     }
 
-    /// The `index`-th subnet that is `bits` longer; `None` past the end.
-    pub(crate) fn subnet(self, bits: u8, index: u32) -> Option<Self> {
+    /// The `index`-th subnet whose prefix is `bits` longer; `None` past the end.
+    #[must_use]
+    pub fn subnet(self, bits: u8, index: u32) -> Option<Self> {
         let prefix = self.prefix.checked_add(bits).filter(|p| *p <= 32)?;
         if u64::from(index) >= 1_u64 << bits {
             return None;
@@ -76,17 +86,19 @@ mod tests {
 
     #[test]
     fn divides_without_overlap() {
-        let vpc = cidr("10.42.0.0/16");
-        assert_eq!(vpc.subnet(4, 1).expect("fits").to_string(), "10.42.16.0/20");
-        assert_eq!(vpc.subnet(2, 3).expect("fits").to_string(), "10.42.192.0/18");
-        assert_eq!(vpc.subnet(2, 4), None);
+        let net = cidr("10.42.0.0/16");
+        assert_eq!(net.subnet(4, 1).expect("fits").to_string(), "10.42.16.0/20");
+        assert_eq!(net.subnet(2, 3).expect("fits").to_string(), "10.42.192.0/18");
+        assert_eq!(net.subnet(2, 4), None);
     }
 
     #[test]
-    fn knows_private_ranges() {
+    fn knows_private_ranges_and_overlaps() {
         assert!(cidr("10.0.0.0/16").is_private());
         assert!(cidr("100.64.0.0/16").is_private());
         assert!(!cidr("8.8.0.0/16").is_private());
+        assert!(cidr("172.16.0.0/12").overlaps(cidr("172.20.0.0/16")));
+        assert!(!cidr("10.0.0.0/16").overlaps(cidr("10.1.0.0/16")));
     }
 
     #[test]

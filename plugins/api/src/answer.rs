@@ -1,10 +1,10 @@
-//! Answers of the contract in one line.
+//! Answers of the contract's methods in one line each.
 
-use landlord_provider_api::v1;
+use crate::v1;
 
-/// What a step came to.
+/// What a step came to: the contract's own words, before it is known what was removed.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// As asked for.
     Ready(v1::Ready),
     /// Under way.
@@ -15,7 +15,8 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// As the contract's message, with what was removed.
-    pub(crate) fn progress(self, removed: Vec<v1::OwnedObject>) -> v1::Progress {
+    #[must_use]
+    pub fn progress(self, removed: Vec<v1::OwnedObject>) -> v1::Progress {
         use v1::progress::Outcome as Message;
         let outcome = match self {
             Self::Ready(ready) => Message::Ready(ready),
@@ -24,15 +25,23 @@ impl Outcome {
         };
         v1::Progress { outcome: Some(outcome), removed }
     }
+
+    /// Whether it is under way.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending(_))
+    }
 }
 
 /// Ready, without a checkpoint: names and markers find everything again.
-pub(crate) fn ready() -> Outcome {
+#[must_use]
+pub fn ready() -> Outcome {
     Outcome::Ready(v1::Ready::default())
 }
 
-/// Under way; ask again in so many seconds.
-pub(crate) fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
+/// Under way; the daemon asks again after so many seconds. `detail` is shown to the user as it is.
+#[must_use]
+pub fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
     Outcome::Pending(v1::Pending {
         poll_after: Some(prost_types::Duration { seconds: poll_after_s, nanos: 0 }),
         detail: detail.into(),
