@@ -82,6 +82,9 @@ pub struct EngineOptions {
     pub retry_patience: Duration,
     /// Passes may end for this long after cancellation.
     pub drain_deadline: Duration,
+    /// Multiplies expected durations, waits and patience of what is done in clusters, whose API servers are real
+    /// whatever simulates their cloud: 1.0, but for tests without API servers.
+    pub in_cluster_time_scale: f64,
     /// By provider.
     pub providers: BTreeMap<ProviderName, ProviderOptions>,
 }

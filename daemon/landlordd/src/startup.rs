@@ -200,6 +200,7 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
         teardown_patience: engine.teardown_patience.get(),
         retry_patience: engine.retry_patience.get(),
         drain_deadline: engine.drain_deadline.get(),
+        in_cluster_time_scale: 1.0,
         providers,
     }
 }

@@ -12,6 +12,9 @@ use landlord_provider_api::v1::ResourceKind;
 
 use crate::cloud::Scripted;
 
+/// An API server bears a look each second.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+
 /// Over the cloud's own faults and boundaries.
 pub(crate) struct Fences(pub(crate) Arc<Scripted>);
 
@@ -46,7 +49,7 @@ impl Deployer for Fences {
         let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
         let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
         if was_there {
-            let progress = StageProgress::Pending { poll_after: Duration::ZERO, detail: "ends".into() };
+            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
             return Ok((progress, vec![object]));
         }
         Ok((StageProgress::Done, Vec::new()))

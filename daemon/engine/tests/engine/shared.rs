@@ -21,7 +21,7 @@ use crate::{
     world::{Life, World},
 };
 
-fn host(id: &str) -> TenantName {
+pub(crate) fn host(id: &str) -> TenantName {
     TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
 }
 

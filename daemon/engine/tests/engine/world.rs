@@ -24,7 +24,10 @@ use landlord_core::{
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_store::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, RwLock},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -46,6 +49,9 @@ pub(crate) struct Life {
     ends_at: Option<u64>,
     over: AtomicBool,
     ended: Notify,
+    /// Held by every transaction under way: a process that was killed begins none any more, and the database has
+    /// ended what it began before the next process opens it.
+    transactions: RwLock<()>,
 }
 
 impl Life {
@@ -76,9 +82,23 @@ impl Life {
         }
     }
 
-    /// Ends it now.
-    pub(crate) fn end(&self) {
+    /// One transaction of this life; none when it is over, and none is seen to end after that.
+    async fn transaction<T>(&self, work: impl Future<Output = T>) -> T {
+        let under_way = self.transactions.read().await;
+        if !self.is_over() {
+            let result = work.await;
+            if !self.is_over() {
+                return result;
+            }
+        }
+        drop(under_way);
+        pending().await
+    }
+
+    /// Ends it now, if it has not ended, and waits until the database is free of it.
+    async fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
+        drop(self.transactions.write().await);
     }
 
     /// Waits for the end.
@@ -99,38 +119,43 @@ struct Mortal {
 #[async_trait]
 impl WorkStore for Mortal {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
-        if self.life.is_over() {
-            pending::<()>().await;
-        }
-        self.store.claim(owner, limit, lease_ttl).await
+        self.life.transaction(self.store.claim(owner, limit, lease_ttl)).await
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        self.store.load(claim).await
+        self.life.transaction(self.store.load(claim)).await
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
-        self.store.renew(claim, lease_ttl).await
+        self.life.transaction(self.store.renew(claim, lease_ttl)).await
     }
 
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError> {
         self.life.boundary().await;
-        let present = commit.stages.iter().filter(|record| record.direction == Direction::Present);
-        let stages: Vec<String> = present.map(|record| record.stage.to_string()).collect();
-        self.store.commit(claim, commit).await?;
-        for stage in stages {
-            self.cloud.intended(&claim.uid.to_string(), &stage);
-        }
+        let uid = claim.uid.to_string();
+        let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
+        let removes = commit.remove;
+        let committed = async {
+            self.store.commit(claim, commit).await?;
+            for (direction, stage) in intents {
+                self.cloud.intended(&uid, direction, &stage);
+            }
+            if removes {
+                self.cloud.forgotten(&uid);
+            }
+            Ok(())
+        };
+        self.life.transaction(committed).await?;
         self.life.boundary().await;
         Ok(())
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        self.store.next_due().await
+        self.life.transaction(self.store.next_due()).await
     }
 
     async fn recover_leases(&self) -> Result<u64, StoreError> {
-        if self.shared { Ok(0) } else { self.store.recover_leases().await }
+        if self.shared { Ok(0) } else { self.life.transaction(self.store.recover_leases()).await }
     }
 }
 
@@ -172,6 +197,7 @@ impl World {
             teardown_patience: Duration::from_secs(600),
             retry_patience: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
+            in_cluster_time_scale: TIME_SCALE,
             providers: [(
                 "cloud".parse().unwrap(),
                 ProviderOptions { time_scale: TIME_SCALE, buckets: BTreeMap::new() },
@@ -189,6 +215,19 @@ impl World {
         self.engines.spawn(engine.run(stop.clone()));
         self.stops.push(stop);
         self.handles.push(handle);
+    }
+
+    /// Starts a daemon in the place of one that was killed, or is killed now.
+    pub(crate) async fn start_after(&mut self, life: &Life, faults: Faults) {
+        life.end().await;
+        self.start(Life::until(None), faults);
+    }
+
+    /// Ends all daemons where they are.
+    pub(crate) fn stop_at_once(self) {
+        for stop in &self.stops {
+            stop.cancel();
+        }
     }
 
     /// Stops all daemons in order.
@@ -238,6 +277,16 @@ impl World {
         let accepted = self.store.create_host(new).await.unwrap();
         self.wake();
         accepted.operation
+    }
+
+    /// Tries to remove a host cluster; says whether that was refused because of its tenants.
+    pub(crate) async fn is_in_use(&self, name: &TenantName) -> bool {
+        let delete = DeleteRequest { force: true, etag: None, request: request() };
+        match self.store.delete(name, delete).await {
+            Ok(_) => false,
+            Err(StoreError::HostInUse { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Has a delete go on without what can't be reached.
