@@ -92,8 +92,10 @@ impl Cloud {
 
     /// The record of a tenant went: nobody looks for what is its any more.
     pub(crate) fn forgotten(&self, uid: &str) {
-        let left = self.objects(uid);
         let mut state = self.state.lock();
+        // What was there before is not landlord's to remove.
+        let made = state.objects.keys().filter(|key| key.0 == uid && state.created.contains_key(key));
+        let left: Vec<v1::ResourceKind> = made.map(|key| key.1).collect();
         if !left.is_empty() || state.namespaces.contains_key(uid) {
             let namespace = state.namespaces.get(uid).cloned();
             state.violations.push(format!("the record of {uid} went before {left:?}, namespace in {namespace:?}"));
@@ -246,7 +248,6 @@ impl Scripted {
         };
         self.leave(key);
         assert!(fault != Some(Fault::Panics), "scripted panic");
-        self.life.boundary().await;
         result
     }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::pending,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,12 +13,12 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantStore, Wake,
-        Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantPatch,
+        TenantStore, Wake, Work, WorkStore,
     },
     tenant::SpecInput,
 };
@@ -27,6 +28,7 @@ use tempfile::TempDir;
 use tokio::{
     sync::{Notify, RwLock},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,10 +37,10 @@ use crate::{
     fences::Fences,
 };
 
-/// Between two looks of a test at the store.
-const LOOK: Duration = Duration::from_millis(10);
-/// A lifecycle takes well under a second; a machine may be busy with other things.
-const LOOKS_MAX: u32 = 6_000;
+/// A lifecycle takes about a second; a machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The store is looked at when something was committed, and this often.
+const LOOK: Duration = Duration::from_millis(250);
 /// A hundred times faster than a cloud.
 const TIME_SCALE: f64 = 0.01;
 
@@ -70,7 +72,8 @@ impl Life {
         self.steps.load(Ordering::SeqCst)
     }
 
-    /// A moment at which a kill makes a difference.
+    /// A moment at which a kill makes a difference: before a call, when its intent is durable, and before a commit, when
+    /// what it tells has happened. What comes after a call or a commit is before the next one.
     pub(crate) async fn boundary(&self) {
         if self.is_over() {
             pending::<()>().await;
@@ -114,6 +117,8 @@ struct Mortal {
     cloud: Arc<Cloud>,
     /// Whether other daemons live: then only time ends leases.
     shared: bool,
+    /// A tenant may have come to rest.
+    changed: Arc<Notify>,
 }
 
 #[async_trait]
@@ -135,6 +140,7 @@ impl WorkStore for Mortal {
         let uid = claim.uid.to_string();
         let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
         let removes = commit.remove;
+        let shown = removes || commit.tenant != TenantPatch::default();
         let committed = async {
             self.store.commit(claim, commit).await?;
             for (direction, stage) in intents {
@@ -146,7 +152,9 @@ impl WorkStore for Mortal {
             Ok(())
         };
         self.life.transaction(committed).await?;
-        self.life.boundary().await;
+        if shown {
+            self.changed.notify_waiters();
+        }
         Ok(())
     }
 
@@ -165,6 +173,7 @@ pub(crate) struct World {
     pub(crate) store: SqliteStore,
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
+    changed: Arc<Notify>,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -173,13 +182,16 @@ pub(crate) struct World {
 impl World {
     /// A new one. `shared`: several daemons live at once.
     pub(crate) async fn new(shared: bool) -> Self {
-        let folder = TempDir::new().unwrap();
+        // What a kill of the process leaves does not depend on the disk: where there is a folder in memory, it is used.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
         let store = SqliteStore::open(&folder.path().join("store.db"), SqliteOptions::default()).await.unwrap();
         Self {
             _folder: folder,
             store,
             cloud: Arc::default(),
             shared,
+            changed: Arc::default(),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -205,7 +217,13 @@ impl World {
             .into(),
         };
         let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
-        let mortal = Mortal { store, life: Arc::clone(&life), cloud: Arc::clone(&cloud), shared: self.shared };
+        let mortal = Mortal {
+            store,
+            life: Arc::clone(&life),
+            cloud: Arc::clone(&cloud),
+            shared: self.shared,
+            changed: Arc::clone(&self.changed),
+        };
         let scripted = Arc::new(Scripted { cloud, life, faults });
         let deployer: Arc<dyn Deployer> = Arc::new(Fences(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
@@ -318,8 +336,12 @@ impl World {
 
     /// Waits for a state; `None`: for its end.
     pub(crate) async fn wait_for(&self, name: &TenantName, wanted: Option<State>) {
+        let since = Instant::now();
         let mut state = None;
-        for _ in 0..LOOKS_MAX {
+        while since.elapsed() < PATIENCE {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             state = match self.store.get(name).await {
                 Ok(tenant) => Some(tenant.status.state),
                 Err(StoreError::NotFound(_)) => None,
@@ -328,7 +350,7 @@ impl World {
             if state == wanted {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            let _ = tokio::time::timeout(LOOK, changed).await;
         }
         panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }
