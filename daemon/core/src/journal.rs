@@ -14,7 +14,9 @@ pub struct RetryRules {
     pub teardown_patience: Duration,
     /// READY tenants are looked at again this often.
     pub resync_interval: Duration,
-    /// Multiplies every duration but `resync_interval`; 1.0 in production.
+    /// What a host cluster has and what is taken of it is counted this often.
+    pub capacity_interval: Duration,
+    /// Multiplies every duration but these two intervals; 1.0 in production.
     pub time_scale: f64,
 }
 
@@ -133,7 +135,10 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
             after.end_time = Some(now);
         }
         after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
-        after.poll_time = now.after(rules.resync_interval);
+        after.poll_time = now.after(match after.stage {
+            Stage::Capacity => rules.capacity_interval,
+            _ => rules.resync_interval,
+        });
     } else {
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.

@@ -25,6 +25,7 @@ fn rules() -> RetryRules {
         patience: Duration::from_secs(3_600),
         teardown_patience: Duration::from_secs(600),
         resync_interval: Duration::from_secs(1_800),
+        capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
     }
 }

@@ -76,6 +76,8 @@ pub struct EngineOptions {
     pub lease_ttl: Duration,
     /// READY tenants are looked at again this often.
     pub resync_interval: Duration,
+    /// What host clusters have and what is taken of it is counted this often.
+    pub capacity_interval: Duration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_patience: Duration,
     /// Passing trouble is retried this long before a stage fails.
@@ -126,6 +128,7 @@ impl Shared {
             patience: self.options.retry_patience,
             teardown_patience: self.options.teardown_patience,
             resync_interval: self.options.resync_interval,
+            capacity_interval: self.options.capacity_interval,
             time_scale,
         }
     }

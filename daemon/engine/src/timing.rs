@@ -27,9 +27,13 @@ pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str
         Stage::DnsRecords => ("EnsureDnsRecords", "DeleteDnsRecords"),
         Stage::Leftovers => ("DeleteLeftovers", "DeleteLeftovers"),
         Stage::Inventory => ("ListOwned", "ListOwned"),
-        Stage::Host | Stage::Guardrails | Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown => {
-            return None;
-        }
+        Stage::Host
+        | Stage::Guardrails
+        | Stage::Capacity
+        | Stage::Base
+        | Stage::App(_)
+        | Stage::Verify
+        | Stage::Teardown => return None,
     };
     Some(if direction == Direction::Present { ensure } else { delete })
 }
@@ -65,7 +69,7 @@ pub(crate) fn expected(
             let release = releases.iter().find(|release| release.app == *app);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Guardrails | Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Guardrails | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
         // A look at the store.
         Stage::Host => Duration::ZERO,

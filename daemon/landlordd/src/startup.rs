@@ -197,6 +197,7 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
         passes_max: engine.passes_max,
         lease_ttl: engine.lease_ttl.get(),
         resync_interval: engine.resync_interval.get(),
+        capacity_interval: engine.capacity_interval.get(),
         teardown_patience: engine.teardown_patience.get(),
         retry_patience: engine.retry_patience.get(),
         drain_deadline: engine.drain_deadline.get(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    AppName, ErrorKind, Failure, StackName,
+    Amounts, AppName, ErrorKind, Failure, Measured, StackName,
     ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
@@ -14,6 +14,9 @@ use crate::cloud::Scripted;
 
 /// An API server bears a look each second.
 const POLL_AFTER: Duration = Duration::from_secs(1);
+
+/// What every host cluster here has.
+const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
 
 /// Over the cloud's own faults and boundaries.
 pub(crate) struct Fences(pub(crate) Arc<Scripted>);
@@ -57,6 +60,15 @@ impl Deployer for Fences {
 
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
         Err(unexpected("a kubeconfig"))
+    }
+
+    async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
+        let host = kube.endpoint.clone();
+        let key = (host.clone(), ResourceKind::Unspecified);
+        let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
+        let inside = u64::try_from(inside).unwrap();
+        let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
+        Ok(Measured { nodes: 3, allocatable: ALLOCATABLE, requested: pods, by_tenants: pods })
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {

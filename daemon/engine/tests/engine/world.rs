@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
@@ -41,6 +41,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The store is looked at when something was committed, and this often.
 const LOOK: Duration = Duration::from_millis(250);
+/// What is reserved for each tenant in a shared cluster: a fifth of what the cloud's host clusters have.
+const RESERVE: Amounts = Amounts { cpu_milli: 2_000, memory_mib: 4_096, pods: 20 };
 /// A hundred times faster than a cloud.
 const TIME_SCALE: f64 = 0.01;
 
@@ -206,6 +208,7 @@ impl World {
             passes_max: 64,
             lease_ttl: Duration::from_secs(30),
             resync_interval: Duration::from_secs(1_800),
+            capacity_interval: Duration::from_secs(300),
             teardown_patience: Duration::from_secs(600),
             retry_patience: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
@@ -276,6 +279,7 @@ impl World {
             credentials: None,
             region: "here".into(),
             labels: BTreeMap::new(),
+            reserve: RESERVE,
             growth: grow.then_some(growth),
         };
         let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };

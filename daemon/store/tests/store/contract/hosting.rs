@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Direction, HostClusterId, HostSelector, Hosting, Level, Offer, OperationOutcome, Stage, StageState, State, Tenant,
-    TenantName,
+    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Offer, OperationOutcome, Stage, StageState, State,
+    Tenant, TenantName,
     host::Growth,
     ports::{EventQuery, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
 };
@@ -34,6 +34,7 @@ fn selector(growth: Option<Growth>) -> HostSelector {
         credentials: None,
         region: "eu-central-1".into(),
         labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        reserve: Amounts::default(),
         growth,
     }
 }
