@@ -178,6 +178,11 @@ fn what_does_not_belong_to_a_level_is_named() {
         ("class = 'own'", "class = 'pool'", &["grow.class: classes.pool is of level NODE"]),
         ("class = 'own'", "class = 'none'", &["grow.class: classes.none is not configured"]),
         ("max_tenants = 50", "max_tenants = 0", &["grow.max_tenants: must be 1 to 10000"]),
+        (
+            "[classes.space.hosts.grow]",
+            "[classes.space.hosts.reserve_percent]\nmemory = 101\n[classes.space.hosts.grow]",
+            &["hosts.reserve_percent.memory: must be 0 to 100, not 101"],
+        ),
         ("host_clusters_max = 2", "host_clusters_max = 0", &["leave `grow` out"]),
         ("oidc:{customer}", "oidc:everybody", &["every customer's namespace"]),
         (

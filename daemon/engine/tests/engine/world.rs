@@ -41,8 +41,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The store is looked at when something was committed, and this often.
 const LOOK: Duration = Duration::from_millis(250);
-/// What is reserved for each tenant in a shared cluster: a fifth of what the cloud's host clusters have.
-const RESERVE: Amounts = Amounts { cpu_milli: 2_000, memory_mib: 4_096, pods: 20 };
+/// What is reserved for each tenant of level NAMESPACE: three fit into what the cloud's host clusters have.
+const RESERVE: Amounts = Amounts { cpu_milli: 3_000, memory_mib: 4_096, pods: 20 };
 /// A hundred times faster than a cloud.
 const TIME_SCALE: f64 = 0.01;
 
@@ -176,6 +176,8 @@ pub(crate) struct World {
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
     changed: Arc<Notify>,
+    /// How often host clusters are counted.
+    pub(crate) capacity_interval: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -194,6 +196,7 @@ impl World {
             cloud: Arc::default(),
             shared,
             changed: Arc::default(),
+            capacity_interval: Duration::from_secs(300),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -208,7 +211,7 @@ impl World {
             passes_max: 64,
             lease_ttl: Duration::from_secs(30),
             resync_interval: Duration::from_secs(1_800),
-            capacity_interval: Duration::from_secs(300),
+            capacity_interval: self.capacity_interval,
             teardown_patience: Duration::from_secs(600),
             retry_patience: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
@@ -273,23 +276,38 @@ impl World {
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
     pub(crate) async fn create_shared(&self, name: &TenantName, level: Level, grow: bool) -> Operation {
+        self.try_create_shared(name, level, grow).await.unwrap()
+    }
+
+    /// The same, perhaps refused.
+    pub(crate) async fn try_create_shared(
+        &self,
+        name: &TenantName,
+        level: Level,
+        grow: bool,
+    ) -> Result<Operation, StoreError> {
         let growth = Growth { spec: spec(), offer: offer(), hosting: hosting(), host_clusters_max: 1 };
         let hosts = HostSelector {
             provider: "cloud".parse().unwrap(),
             credentials: None,
             region: "here".into(),
             labels: BTreeMap::new(),
-            reserve: RESERVE,
+            reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
         let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
-        self.order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() }).await
+        self.try_order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() })
+            .await
     }
 
     async fn order(&self, new: NewTenant) -> Operation {
-        let accepted = self.store.create(new).await.unwrap();
+        self.try_order(new).await.unwrap()
+    }
+
+    async fn try_order(&self, new: NewTenant) -> Result<Operation, StoreError> {
+        let accepted = self.store.create(new).await?;
         self.wake();
-        accepted.operation
+        Ok(accepted.operation)
     }
 
     /// Orders a host cluster, or adopts one.

@@ -172,7 +172,7 @@ pub fn shared_catalog() -> Catalog {
         machine_type: String::new(),
         node_count: 0,
         node_count_max: 0,
-        hosts: Some(HostRule { labels, grow: None }),
+        hosts: Some(HostRule { labels, ..HostRule::default() }),
         ..class(&["here"])
     };
     catalog.classes.insert("space".parse().unwrap(), space);
