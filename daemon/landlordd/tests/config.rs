@@ -207,6 +207,16 @@ fn what_does_not_belong_to_a_level_is_named() {
 }
 
 #[test]
+fn host_clusters_are_counted_neither_always_nor_never() {
+    for (interval, fits) in [("4s", false), ("5s", true), ("1h", true), ("61m", false)] {
+        let text = format!("[engine]\ncapacity_interval = '{interval}'\n");
+        let problems = check(&from_file(&text).unwrap()).err().unwrap_or_default();
+        let named = problems.iter().any(|problem| problem.contains("engine.capacity_interval: must be 5s to 1h"));
+        assert_eq!(named, !fits, "{interval}: {problems:?}");
+    }
+}
+
+#[test]
 fn secret_files_are_read_and_masked() {
     use secrecy::ExposeSecret as _;
     let folder = tempfile::tempdir().unwrap();
