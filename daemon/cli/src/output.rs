@@ -102,7 +102,12 @@ pub(crate) fn text(value: &Value, field: &str) -> String {
 /// Time since an RFC 3339 field, as kubectl shows it.
 pub(crate) fn age(value: &Value, field: &str) -> String {
     let Ok(then) = text(value, field).parse::<jiff::Timestamp>() else { return String::new() };
-    let seconds = jiff::Timestamp::now().as_second().saturating_sub(then.as_second()).max(0);
+    since(then.as_second())
+}
+
+/// Time since then, in seconds of the Unix epoch.
+pub(crate) fn since(then: i64) -> String {
+    let seconds = jiff::Timestamp::now().as_second().saturating_sub(then).max(0);
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7_200 => format!("{}m", seconds / 60),

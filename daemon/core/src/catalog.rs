@@ -260,6 +260,7 @@ impl Catalog {
             provider: offer.provider.clone(),
             credentials: (!class.credentials.is_empty()).then(|| class.credentials.clone()),
             region: offer.region.clone(),
+            reserve: rule.reserve_percent.of(offer),
             labels: rule.labels,
             growth,
         })

@@ -25,7 +25,9 @@ pub fn graph(direction: Direction, kind: Kind, offer: &Offer, releases: &[Releas
         (Direction::Present, Kind::Tenant(Level::Cluster)) => own_cluster(offer, releases),
         (Direction::Present, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared(level, offer, releases),
         (Direction::Present, Kind::Host) => host(),
-        (Direction::Present, Kind::AdoptedHost) => vec![node(Stage::Cluster, [])],
+        (Direction::Present, Kind::AdoptedHost) => {
+            vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]
+        }
         (Direction::Absent, Kind::Tenant(Level::Cluster)) => own_cluster_absent(offer),
         (Direction::Absent, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
         (Direction::Absent, Kind::Host) => host_absent(),
@@ -85,15 +87,16 @@ fn shared(level: Level, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
     nodes
 }
 
-/// A tenant's cluster without what is a tenant's: its domain and its apps.
+/// A tenant's cluster without what is a tenant's: its domain and its apps. What it has is counted when its nodes are there.
 fn host() -> Vec<Node> {
-    use Stage::{Addons, Cluster, Network, NodePool, Preflight};
+    use Stage::{Addons, Capacity, Cluster, Network, NodePool, Preflight};
     vec![
         node(Preflight, []),
         node(Network, [Preflight]),
         node(Cluster, [Network]),
         node(Addons, [Cluster]),
         node(NodePool, [Cluster]),
+        node(Capacity, [Addons, NodePool]),
     ]
 }
 

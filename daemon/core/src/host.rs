@@ -6,8 +6,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, CustomerId, HostClusterId, Offer, ProviderName, State, TenantName, TenantSpec, TenantUid, Violation,
-    Violations, tenant::SpecInput,
+    Amounts, ClassName, CustomerId, HostClusterId, Observation, Offer, ProviderName, ReservePercent, State, TenantName,
+    TenantSpec, TenantUid, Violation, Violations, tenant::SpecInput,
 };
 
 /// Most tenants of one host cluster: what Kubernetes is tested with is 10,000 namespaces a cluster
@@ -31,6 +31,8 @@ pub struct HostRule {
     pub labels: BTreeMap<String, String>,
     /// Orders a new host cluster when all are full; `None`: a full fleet refuses.
     pub grow: Option<GrowRule>,
+    /// How much of a tenant's quota is kept free for it.
+    pub reserve_percent: ReservePercent,
 }
 
 /// How a fleet grows.
@@ -112,6 +114,8 @@ pub struct HostSelector {
     pub region: String,
     /// Labels that it must carry.
     pub labels: BTreeMap<String, String>,
+    /// What is reserved for the tenant.
+    pub reserve: Amounts,
     /// What to order when all are full.
     pub growth: Option<Growth>,
 }
@@ -156,6 +160,10 @@ pub struct Candidate {
     pub tenants: u32,
     /// Those of them that are the asking customer's.
     pub of_customer: u32,
+    /// What is reserved for them.
+    pub reserved: Amounts,
+    /// What was last counted there; `None`: nothing was yet, and only tenants are counted.
+    pub observation: Option<Observation>,
 }
 
 /// Where a tenant goes.
@@ -201,12 +209,19 @@ impl Candidate {
         (self.tenants >= self.max_tenants).then(|| format!("it is full with {} tenants", self.tenants))
     }
 
+    /// Why it takes no tenant that needs so much; `None`: it does.
+    #[must_use]
+    pub fn refuses(&self, needs: Amounts) -> Option<String> {
+        self.closed().or_else(|| self.observation?.measured.lacks(self.reserved, needs))
+    }
+
     /// First those that are ready, then the one with fewest tenants of the same customer, then the
-    /// least loaded, so that a lost host cluster costs each customer as little as can be.
+    /// least loaded by whatever is scarcest there, so that a lost host cluster costs each customer as little as can be.
     fn rank(&self) -> (bool, u32, u64, &str) {
         let ready = matches!(self.state, State::Ready | State::Updating);
-        let load = u64::from(self.tenants) * 1_000_000 / u64::from(self.max_tenants.max(1));
-        (!ready, self.of_customer, load, self.host.id.as_str())
+        let tenants = u64::from(self.tenants) * 1_000_000 / u64::from(self.max_tenants.max(1));
+        let load = self.observation.map_or(0, |observation| observation.measured.load(self.reserved));
+        (!ready, self.of_customer, tenants.max(load), self.host.id.as_str())
     }
 }
 
@@ -214,7 +229,7 @@ impl Candidate {
 #[must_use]
 pub fn choose<'a>(candidates: &'a [Candidate], wanted: &'a HostSelector) -> Choice<'a> {
     let matching: Vec<&Candidate> = candidates.iter().filter(|c| c.mismatch(wanted).is_none()).collect();
-    let open = matching.iter().filter(|candidate| candidate.closed().is_none());
+    let open = matching.iter().filter(|candidate| candidate.refuses(wanted.reserve).is_none());
     if let Some(best) = open.min_by_key(|candidate| candidate.rank()) {
         return Choice::Host(best);
     }
@@ -225,8 +240,8 @@ pub fn choose<'a>(candidates: &'a [Candidate], wanted: &'a HostSelector) -> Choi
     }
 }
 
-/// Host clusters named in a reason.
-const NAMED_MAX: usize = 3;
+/// Host clusters named in a reason: a fleet of a class is rarely larger, and a message has to end.
+const NAMED_MAX: usize = 20;
 
 fn full(matching: &[&Candidate], wanted: &HostSelector, growth: Option<&Growth>) -> String {
     let labels: Vec<String> = wanted.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -240,16 +255,16 @@ fn full(matching: &[&Candidate], wanted: &HostSelector, growth: Option<&Growth>)
     }
     let mut closed: Vec<&Candidate> = matching.to_vec();
     closed.sort_by_key(|candidate| Reverse(candidate.max_tenants));
-    let named: Vec<String> =
-        closed.iter().take(NAMED_MAX).map(|c| format!("{}: {}", c.host.id, c.closed().unwrap_or_default())).collect();
+    let why = |c: &&Candidate| format!("{}: {}", c.host.id, c.refuses(wanted.reserve).unwrap_or_default());
+    let named: Vec<String> = closed.iter().take(NAMED_MAX).map(why).collect();
     let more =
         if closed.len() > NAMED_MAX { format!("; and {} more", closed.len() - NAMED_MAX) } else { String::new() };
     format!("no {what} has room ({}{more}){grown}", named.join("; "))
 }
 
 /// What mends a full fleet.
-pub const FULL_REMEDY: &str = "make room: order a host cluster (`landlord apply` of kind HostCluster), adopt one, or \
-                               let the class grow (hosts.grow)";
+pub const FULL_REMEDY: &str = "make room: order a host cluster (`landlord apply` of kind HostCluster), adopt one, let the \
+                               class grow (hosts.grow), or have it reserve less (hosts.reserve_percent)";
 
 /// A host cluster as ordered, before it is checked.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -14,8 +14,17 @@ pub struct RetryRules {
     pub teardown_patience: Duration,
     /// READY tenants are looked at again this often.
     pub resync_interval: Duration,
-    /// Multiplies every duration but `resync_interval`; 1.0 in production.
+    /// What a host cluster has and what is taken of it is counted this often.
+    pub capacity_interval: Duration,
+    /// Multiplies every duration but these two intervals; 1.0 in production.
     pub time_scale: f64,
+}
+
+impl RetryRules {
+    /// How often a stage that is done is looked at again.
+    fn interval(&self, stage: &Stage) -> Duration {
+        if *stage == Stage::Capacity { self.capacity_interval } else { self.resync_interval }
+    }
 }
 
 /// Capacity comes back within the hour or the order must go elsewhere.
@@ -133,7 +142,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
             after.end_time = Some(now);
         }
         after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
-        after.poll_time = now.after(rules.resync_interval);
+        after.poll_time = now.after(rules.interval(&after.stage));
     } else {
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.
@@ -162,7 +171,8 @@ fn troubled(before: &StageRecord, failure: Failure, rules: &RetryRules, now: Tim
     after.failing_since = before.failing_since.or(Some(now));
     after.failures = before.failures.saturating_add(1);
     after.failure = Some(failure);
-    after.poll_time = now.after(rules.resync_interval / TROUBLE_RESYNC_DIVISOR);
+    let soon = rules.resync_interval / TROUBLE_RESYNC_DIVISOR;
+    after.poll_time = now.after(rules.interval(&after.stage).min(soon));
     after
 }
 

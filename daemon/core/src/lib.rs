@@ -4,6 +4,7 @@
 //! Nothing here knows tokio, SQL, gRPC or Kubernetes clients, and nothing reads a clock:
 //! time arrives as a value.
 
+pub mod capacity;
 pub mod catalog;
 pub mod failure;
 pub mod graph;
@@ -20,6 +21,7 @@ pub mod stage;
 pub mod tenant;
 pub mod time;
 
+pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class, Level, Offer};
 pub use failure::{ErrorKind, Failure};
 pub use host::{Candidate, HostRef, HostSelector, HostView, Hosting};

@@ -42,6 +42,8 @@ pub enum Stage {
     /// The fenced namespace in a shared cluster: made when present; when absent, the proof that it is
     /// gone, without which the record stays.
     Guardrails,
+    /// What a host cluster has, and what is taken of it, is counted. Present only; changes nothing.
+    Capacity,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
     Base,
     /// One app release of the stack. Present only.
@@ -71,6 +73,7 @@ impl fmt::Display for Stage {
             Self::DnsZone => "dns-zone",
             Self::Identity => "identity",
             Self::Guardrails => "guardrails",
+            Self::Capacity => "capacity",
             Self::Base => "base",
             Self::App(app) => return write!(f, "app/{app}"),
             Self::DnsRecords => "dns-records",
@@ -100,6 +103,7 @@ impl FromStr for Stage {
             "dns-zone" => Self::DnsZone,
             "identity" => Self::Identity,
             "guardrails" => Self::Guardrails,
+            "capacity" => Self::Capacity,
             "base" => Self::Base,
             "dns-records" => Self::DnsRecords,
             "verify" => Self::Verify,

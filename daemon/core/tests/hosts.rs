@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Candidate, Catalog, Class, HostRef, HostSelector, Level, Offer, State, TenantUid,
+    Amounts, Candidate, Catalog, Class, HostRef, HostSelector, Level, Measured, Observation, Offer, ReservePercent,
+    State, TenantUid, Timestamp,
     host::{Choice, GrowRule, HostInput, HostRule, TENANTS_DEFAULT, choose, parse},
 };
 use proptest::prelude::*;
@@ -28,6 +29,8 @@ fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
         max_tenants: 10,
         tenants,
         of_customer,
+        reserved: Amounts::default(),
+        observation: None,
     }
 }
 
@@ -37,6 +40,7 @@ fn wanted() -> HostSelector {
         credentials: None,
         region: "here".into(),
         labels: labels(&[("tier", "gold")]),
+        reserve: Amounts::default(),
         growth: None,
     }
 }
@@ -89,6 +93,113 @@ fn what_does_not_match_or_takes_nobody_is_left_out_with_its_reason() {
     assert_eq!(host("a", 0, 0).mismatch(&wanted()), None);
 }
 
+fn amounts(cpu_milli: u64, memory_mib: u64, pods: u64) -> Amounts {
+    Amounts { cpu_milli, memory_mib, pods }
+}
+
+/// A host cluster with 10 cores, 10 GiB and 100 pods, of which others than tenants take a tenth.
+fn seen(id: &str, reserved: Amounts, by_tenants: Amounts) -> Candidate {
+    let others = amounts(1_000, 1_024, 10);
+    let measured = Measured {
+        nodes: 2,
+        allocatable: amounts(10_000, 10_240, 100),
+        requested: others.plus(by_tenants),
+        by_tenants,
+    };
+    let observation = Some(Observation { time: Timestamp(1), measured });
+    Candidate { observation, reserved, ..host(id, 1, 1) }
+}
+
+#[test]
+fn what_is_promised_or_taken_is_not_free_and_nobody_is_counted_twice() {
+    let none = Amounts::default();
+    let free = |reserved, by_tenants| {
+        let host = seen("a", reserved, by_tenants);
+        host.observation.unwrap().measured.free(host.reserved)
+    };
+    let cases = [
+        // Nobody lives there.
+        (none, none, amounts(9_000, 9_216, 90)),
+        // Accepted, without pods yet; then with some of those it was promised.
+        (amounts(4_000, 4_096, 40), none, amounts(5_000, 5_120, 50)),
+        (amounts(4_000, 4_096, 40), amounts(3_000, 4_096, 5), amounts(5_000, 5_120, 50)),
+        // A class that reserves little: pods are there, promise or not.
+        (amounts(1_000, 1_024, 10), amounts(3_000, 512, 5), amounts(6_000, 8_192, 80)),
+        // More was promised than there is: nodes went.
+        (amounts(40_000, 1_024, 10), none, amounts(0, 8_192, 80)),
+    ];
+    for (reserved, by_tenants, expected) in cases {
+        assert_eq!(free(reserved, by_tenants), expected, "{reserved:?} {by_tenants:?}");
+    }
+}
+
+#[test]
+fn a_tenant_goes_where_what_it_needs_is_free() {
+    let none = Amounts::default();
+    let wanted = |reserve| HostSelector { reserve, ..wanted() };
+    let full_of = |reserved| seen("a", reserved, none);
+    let place = |candidates: &[Candidate], reserve| match choose(candidates, &wanted(reserve)) {
+        Choice::Host(host) => host.host.id.to_string(),
+        Choice::Grow(_) => panic!("grows"),
+        Choice::Full(why) => why,
+    };
+    let needs = amounts(4_000, 4_096, 40);
+    assert_eq!(place(&[full_of(amounts(5_000, 0, 0))], needs), "a", "it fits to the last millicore");
+    let told = place(&[full_of(amounts(5_001, 8_192, 51))], needs);
+    for part in [
+        "a: 4000 millicores are needed and 3999 of 10000 free",
+        "4096 MiB of memory are needed and 1024 of 10240 free",
+        "40 pods are needed and 39 of 100 free",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    // A tenant with nodes of its own needs nothing of what others share.
+    assert_eq!(place(&[full_of(amounts(9_000, 9_216, 90))], none), "a");
+    // What was not counted yet takes by number; what was is preferred to nothing.
+    assert_eq!(place(&[host("new", 0, 0), full_of(amounts(9_000, 0, 0))], needs), "new");
+    // Every one that was looked at is named with what it lacks.
+    let told = place(
+        &[full_of(amounts(9_000, 0, 0)), Candidate { drained: true, ..host("b", 0, 0) }, host("c", 10, 0)],
+        needs,
+    );
+    for part in
+        ["a: 4000 millicores are needed and 0 of 10000 free", "b: it is drained", "c: it is full with 10 tenants"]
+    {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    // Least loaded is whose scarcest resource is least taken.
+    let (memory, processors) = (seen("a", amounts(0, 8_192, 0), none), seen("b", amounts(5_000, 0, 0), none));
+    assert_eq!(place(&[memory, processors], amounts(1_000, 512, 1)), "b");
+}
+
+#[test]
+fn a_class_says_how_much_of_the_quota_is_reserved() {
+    let mut catalog = catalog(None);
+    let name = "shared".parse().unwrap();
+    let quota = serde_json::json!({ "quota": { "cpu_request_milli": 4_001, "memory_request_mib": 8_192, "pods": 30 } });
+    catalog.classes.get_mut(&name).unwrap().guardrails = Some(serde_json::from_value(quota).unwrap());
+    let reserve = |catalog: &Catalog| catalog.host_selector(&offer(catalog)).unwrap().reserve;
+    assert_eq!(reserve(&catalog), amounts(4_001, 8_192, 30));
+    let percent = ReservePercent { cpu: 50, memory: 100, pods: 0 };
+    catalog.classes.get_mut(&name).unwrap().hosts.as_mut().unwrap().reserve_percent = percent;
+    assert_eq!(reserve(&catalog), amounts(2_001, 8_192, 0), "half a millicore is not given away");
+    let mut node = offer(&catalog);
+    node.level = Level::Node;
+    assert_eq!(percent.of(&node), Amounts::default());
+}
+
+#[test]
+fn a_fleet_without_room_for_what_is_needed_grows() {
+    let catalog = catalog(Some(2));
+    let selector = catalog.host_selector(&offer(&catalog)).unwrap();
+    assert!(selector.reserve.cpu_milli > 0);
+    let full = |id| seen(id, amounts(9_000, 0, 0), Amounts::default());
+    assert!(matches!(choose(&[full("a")], &selector), Choice::Grow(_)));
+    let two = [full("a"), full("b")];
+    let Choice::Full(why) = choose(&two, &selector) else { panic!("grows beyond its limit") };
+    assert!(why.contains("a: ") && why.contains("b: ") && why.contains("2 host clusters at most"), "{why}");
+}
+
 fn class(level: Level) -> Class {
     Class {
         description: String::new(),
@@ -110,8 +221,10 @@ fn class(level: Level) -> Class {
 fn catalog(grow_to: Option<u32>) -> Catalog {
     let grow =
         grow_to.map(|host_clusters_max| GrowRule { class: "own".parse().unwrap(), max_tenants: 7, host_clusters_max });
-    let shared =
-        Class { hosts: Some(HostRule { labels: labels(&[("tier", "gold")]), grow }), ..class(Level::Namespace) };
+    let shared = Class {
+        hosts: Some(HostRule { labels: labels(&[("tier", "gold")]), grow, ..HostRule::default() }),
+        ..class(Level::Namespace)
+    };
     let own = ("own".parse().unwrap(), class(Level::Cluster));
     Catalog { classes: [own, ("shared".parse().unwrap(), shared)].into(), ..Catalog::default() }
 }

@@ -25,6 +25,7 @@ fn rules() -> RetryRules {
         patience: Duration::from_secs(3_600),
         teardown_patience: Duration::from_secs(600),
         resync_interval: Duration::from_secs(1_800),
+        capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
     }
 }
@@ -344,7 +345,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
             assert!(all.contains(&Stage::Guardrails));
         }
     }
-    assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster]);
+    assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster, Stage::Capacity]);
     assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), []);
     let host = stages(Kind::Host, Direction::Present);
     assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));

@@ -14,6 +14,7 @@
 
 mod apply;
 mod base;
+mod capacity;
 mod client;
 mod deployer;
 mod error;

@@ -76,12 +76,17 @@ pub struct EngineOptions {
     pub lease_ttl: Duration,
     /// READY tenants are looked at again this often.
     pub resync_interval: Duration,
+    /// What host clusters have and what is taken of it is counted this often.
+    pub capacity_interval: Duration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_patience: Duration,
     /// Passing trouble is retried this long before a stage fails.
     pub retry_patience: Duration,
     /// Passes may end for this long after cancellation.
     pub drain_deadline: Duration,
+    /// Multiplies expected durations, waits and patience of what is done in clusters, whose API servers are real
+    /// whatever simulates their cloud: 1.0, but for tests without API servers.
+    pub in_cluster_time_scale: f64,
     /// By provider.
     pub providers: BTreeMap<ProviderName, ProviderOptions>,
 }
@@ -123,6 +128,7 @@ impl Shared {
             patience: self.options.retry_patience,
             teardown_patience: self.options.teardown_patience,
             resync_interval: self.options.resync_interval,
+            capacity_interval: self.options.capacity_interval,
             time_scale,
         }
     }

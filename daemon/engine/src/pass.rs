@@ -33,7 +33,7 @@ struct Pass<'a> {
     work: Work,
     releases: Vec<ReleasePlan>,
     description: Option<DescribeResponse>,
-    time_scale: f64,
+    scales: timing::Scales,
     in_flight: BTreeSet<Stage>,
 }
 
@@ -92,7 +92,10 @@ impl<'a> Pass<'a> {
             claim,
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
-            time_scale: shared.provider_options(&offer.provider).time_scale,
+            scales: timing::Scales {
+                cloud: shared.provider_options(&offer.provider).time_scale,
+                in_cluster: shared.options.in_cluster_time_scale,
+            },
             work,
             releases,
             in_flight: BTreeSet::new(),
@@ -167,8 +170,8 @@ impl<'a> Pass<'a> {
     fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
         let description = self.description.as_ref();
         let expected = match &self.work.host {
-            Some(host) if *stage == Stage::Host && !host.usable => timing::host(description, self.time_scale),
-            _ => timing::expected(stage, direction, description, &self.releases, self.time_scale),
+            Some(host) if *stage == Stage::Host && !host.usable => timing::host(description, self.scales),
+            _ => timing::expected(stage, direction, description, &self.releases, self.scales),
         };
         let earlier = plan::record_in(&self.work, direction, stage);
         journal::intend(stage, direction, self.work.tenant.generation, expected, earlier, self.work.now)
@@ -184,10 +187,7 @@ impl<'a> Pass<'a> {
         let Some(before) = plan::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
-        // A host cluster that is waited for is the cloud's work too.
-        let cloud = timing::method(&finished.stage, self.work.tenant.direction).is_some();
-        let cloud = cloud || finished.stage == Stage::Host;
-        let rules = self.shared.rules(if cloud { self.time_scale } else { 1.0 });
+        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.tenant.direction));
         let now = self.now();
         let force = self.work.tenant.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);

@@ -209,6 +209,7 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         Stage::Host
         | Stage::Preflight
         | Stage::Guardrails
+        | Stage::Capacity
         | Stage::Base
         | Stage::App(_)
         | Stage::Verify

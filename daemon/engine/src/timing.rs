@@ -27,27 +27,49 @@ pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str
         Stage::DnsRecords => ("EnsureDnsRecords", "DeleteDnsRecords"),
         Stage::Leftovers => ("DeleteLeftovers", "DeleteLeftovers"),
         Stage::Inventory => ("ListOwned", "ListOwned"),
-        Stage::Host | Stage::Guardrails | Stage::Base | Stage::App(_) | Stage::Verify | Stage::Teardown => {
-            return None;
-        }
+        Stage::Host
+        | Stage::Guardrails
+        | Stage::Capacity
+        | Stage::Base
+        | Stage::App(_)
+        | Stage::Verify
+        | Stage::Teardown => return None,
     };
     Some(if direction == Direction::Present { ensure } else { delete })
 }
 
-/// Expected duration of a stage; the cloud's part is scaled, Kubernetes' is real.
+/// By what times are multiplied: the cloud's may be simulated faster, those of API servers are real.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Scales {
+    /// Of the provider's calls.
+    pub(crate) cloud: f64,
+    /// Of the deploy stage.
+    pub(crate) in_cluster: f64,
+}
+
+impl Scales {
+    /// Of a stage.
+    pub(crate) fn of(self, stage: &Stage, direction: Direction) -> f64 {
+        // A host cluster that is waited for is the cloud's work too.
+        let cloud = *stage == Stage::Host || method(stage, direction).is_some();
+        if cloud { self.cloud } else { self.in_cluster }
+    }
+}
+
+/// Expected duration of a stage.
 pub(crate) fn expected(
     stage: &Stage,
     direction: Direction,
     description: Option<&DescribeResponse>,
     releases: &[ReleasePlan],
-    time_scale: f64,
+    scales: Scales,
 ) -> Duration {
-    match stage {
+    let typical = match stage {
         Stage::App(app) => {
             let release = releases.iter().find(|release| release.app == *app);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Guardrails | Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Guardrails | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
         // A look at the store.
         Stage::Host => Duration::ZERO,
@@ -56,14 +78,15 @@ pub(crate) fn expected(
                 .zip(description)
                 .and_then(|(method, description)| description.expected_durations.iter().find(|e| e.method == method))
                 .and_then(|expected| Duration::try_from(expected.typical?).ok());
-            typical.unwrap_or(UNKNOWN).mul_f64(time_scale)
+            typical.unwrap_or(UNKNOWN)
         }
-    }
+    };
+    typical.mul_f64(scales.of(stage, direction))
 }
 
 /// How long a host cluster that was just ordered takes.
-pub(crate) fn host(description: Option<&DescribeResponse>, time_scale: f64) -> Duration {
-    let present = |stage: Stage| expected(&stage, Direction::Present, description, &[], time_scale);
+pub(crate) fn host(description: Option<&DescribeResponse>, scales: Scales) -> Duration {
+    let present = |stage: Stage| expected(&stage, Direction::Present, description, &[], scales);
     [Stage::Network, Stage::Cluster, Stage::NodePool].into_iter().map(present).sum()
 }
 

@@ -5,7 +5,12 @@
 mod common;
 
 use common::{Daemon, fields, metadata, named, order, reason};
-use landlord_core::{OperationOutcome, State, stage::RemovedObject};
+use std::time::Duration;
+
+use landlord_core::{
+    Amounts, Direction, Measured, Observation, OperationOutcome, Stage, StageRecord, StageState, State, Timestamp,
+    journal, stage::RemovedObject,
+};
 use landlord_proto::{
     google::longrunning::{CancelOperationRequest, GetOperationRequest, ListOperationsRequest, operation},
     v1::{self, host_cluster, placement::Level},
@@ -184,6 +189,51 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
         ..Default::default()
     };
     assert_eq!(tenants.list_tenants(inside).await.unwrap().into_inner().tenants.len(), 2);
+}
+
+/// What the engine would have counted in a host cluster.
+fn counted(measured: Measured) -> StageRecord {
+    let status = serde_json::to_vec(&Observation { time: Timestamp(1_700_000_000_000), measured }).unwrap();
+    let now = Timestamp(0);
+    let intent = journal::intend(&Stage::Capacity, Direction::Present, 1, Duration::ZERO, None, now);
+    StageRecord { state: StageState::Done, status, end_time: Some(now), poll_time: now.after(Duration::MAX), ..intent }
+}
+
+#[tokio::test]
+async fn what_is_free_decides_and_is_shown() {
+    let daemon = Daemon::shared().await;
+    let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
+    hosts.create_host_cluster(host_order("one", v1::HostCluster { max_tenants: 10, ..host() })).await.unwrap();
+    let capacity = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner().capacity.unwrap();
+    assert_eq!((capacity.observe_time, capacity.allocatable, capacity.free), (None, None, None));
+    let amounts = |cpu_milli, memory_mib, pods| Amounts { cpu_milli, memory_mib, pods };
+    let measured = Measured {
+        nodes: 2,
+        allocatable: amounts(8_000, 30_000, 110),
+        requested: amounts(900, 1_000, 12),
+        by_tenants: amounts(100, 200, 2),
+    };
+    daemon.settle_with(State::Ready, OperationOutcome::Ready, vec![counted(measured)]).await;
+    tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap();
+    let capacity = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner().capacity.unwrap();
+    let told = |amounts: Option<v1::ResourceAmounts>| amounts.map(|a| (a.cpu_milli, a.memory_mib, a.pods)).unwrap();
+    assert_eq!((capacity.node_count, capacity.observe_time.unwrap().seconds), (2, 1_700_000_000));
+    assert_eq!(told(capacity.allocatable), (8_000, 30_000, 110));
+    assert_eq!(told(capacity.requested), (900, 1_000, 12));
+    assert_eq!(told(capacity.requested_by_tenants), (100, 200, 2));
+    assert_eq!(told(capacity.reserved), (4_000, 12_288, 40), "the default quota");
+    assert_eq!(told(capacity.free), (3_200, 16_912, 60));
+
+    let status = tenants.create_tenant(of_class("bolt", "prod", "space")).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CAPACITY"));
+    let lacks = "4000 millicores are needed and 3200 of 8000 free";
+    assert!(status.message().contains(&format!("one: {lacks}")), "{}", status.message());
+    let order = of_class("bolt", "prod", "space");
+    let ask = v1::ExplainPlacementRequest { parent: order.parent, tenant_id: order.tenant_id, tenant: order.tenant };
+    let told = tenants.explain_placement(ask).await.unwrap().into_inner();
+    assert_eq!(told.host_clusters[0].reason, lacks);
+    // Its own nodes are none of these.
+    tenants.create_tenant(of_class("bolt", "prod", "pool")).await.unwrap();
 }
 
 #[tokio::test]

@@ -197,9 +197,11 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
         passes_max: engine.passes_max,
         lease_ttl: engine.lease_ttl.get(),
         resync_interval: engine.resync_interval.get(),
+        capacity_interval: engine.capacity_interval.get(),
         teardown_patience: engine.teardown_patience.get(),
         retry_patience: engine.retry_patience.get(),
         drain_deadline: engine.drain_deadline.get(),
+        in_cluster_time_scale: 1.0,
         providers,
     }
 }

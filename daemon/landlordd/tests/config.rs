@@ -178,6 +178,11 @@ fn what_does_not_belong_to_a_level_is_named() {
         ("class = 'own'", "class = 'pool'", &["grow.class: classes.pool is of level NODE"]),
         ("class = 'own'", "class = 'none'", &["grow.class: classes.none is not configured"]),
         ("max_tenants = 50", "max_tenants = 0", &["grow.max_tenants: must be 1 to 10000"]),
+        (
+            "[classes.space.hosts.grow]",
+            "[classes.space.hosts.reserve_percent]\nmemory = 101\n[classes.space.hosts.grow]",
+            &["hosts.reserve_percent.memory: must be 0 to 100, not 101"],
+        ),
         ("host_clusters_max = 2", "host_clusters_max = 0", &["leave `grow` out"]),
         ("oidc:{customer}", "oidc:everybody", &["every customer's namespace"]),
         (
@@ -198,6 +203,16 @@ fn what_does_not_belong_to_a_level_is_named() {
     for (from, to, part) in [("pods = 7", "pod = 7", "pod"), ("labels = {", "label = {", "did you mean \"labels\"?")] {
         let error = from_file(&format!("{PROVIDER}{SHARED}").replace(from, to)).unwrap_err();
         assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn host_clusters_are_counted_neither_always_nor_never() {
+    for (interval, fits) in [("4s", false), ("5s", true), ("1h", true), ("61m", false)] {
+        let text = format!("[engine]\ncapacity_interval = '{interval}'\n");
+        let problems = check(&from_file(&text).unwrap()).err().unwrap_or_default();
+        let named = problems.iter().any(|problem| problem.contains("engine.capacity_interval: must be 5s to 1h"));
+        assert_eq!(named, !fits, "{interval}: {problems:?}");
     }
 }
 

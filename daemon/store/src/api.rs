@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
+    Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
     OperationOutcome, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
     ports::{
         Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
@@ -141,7 +141,8 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
     if let Some(selector) = &new.hosts {
         hosts::place(connection, &mut tenant, selector, now, events_max).await?;
     }
-    accept_new(connection, &tenant, &new.request, events_max).await
+    let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
+    accept_new(connection, &tenant, reserve, &new.request, events_max).await
 }
 
 async fn create_host(connection: &mut SqliteConnection, new: NewHost, events_max: u64) -> Result<Accepted, StoreError> {
@@ -154,17 +155,18 @@ async fn create_host(connection: &mut SqliteConnection, new: NewHost, events_max
     }
     let now = clock::now(connection).await?;
     let (record, request) = hosts::record(TenantUid(Uuid::new_v4()), new, now);
-    accept_new(connection, &record, &request, events_max).await
+    accept_new(connection, &record, Amounts::default(), &request, events_max).await
 }
 
 /// Writes a new record with its operation and first event.
 async fn accept_new(
     connection: &mut SqliteConnection,
     tenant: &Tenant,
+    reserve: Amounts,
     request: &RequestKey,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    tenants::insert(connection, tenant).await?;
+    tenants::insert(connection, tenant, reserve).await?;
     let accepted = operations::accept(connection, tenant, OperationKind::Create, request, tenant.create_time).await?;
     tell_accepted(connection, &accepted.operation, events_max).await?;
     Ok(accepted)

@@ -5,15 +5,20 @@
 //! the last place. (A store with several writers must lock the host cluster's row.)
 
 use landlord_core::{
-    Candidate, CustomerId, Direction, HostClusterId, HostRef, HostSelector, HostView, Hosting, OperationKind, Stage,
-    Tenant, TenantName, TenantUid, Timestamp,
+    Amounts, Candidate, CustomerId, Direction, HostClusterId, HostRef, HostSelector, HostView, Hosting, OperationKind,
+    ReservePercent, Stage, StageRecord, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    capacity::LOOK_AFTER_PLACEMENT,
     host::{self, Choice, Growth},
     ports::{NewHost, RequestKey, StoreError},
 };
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use crate::{api, clock, operations, rows, rows::unavailable, stages, tenants};
+use crate::{
+    api, clock, operations, rows,
+    rows::{direction_word, unavailable},
+    stages, tenants,
+};
 
 /// Tenants named in a refusal.
 const NAMED_MAX: i64 = 5;
@@ -21,11 +26,20 @@ const NAMED_MAX: i64 = 5;
 /// fits an id.
 const CLASS_CHARS_MAX: usize = 31;
 
-/// Every host cluster, with its tenants counted.
-const CANDIDATES: &str = "SELECT hosts.*, \
+/// Every host cluster, with its tenants counted, what is reserved for them, and what was last seen there. A sum of
+/// numbers is a number again only if it is said (PostgreSQL).
+const CANDIDATES: &str = "SELECT hosts.*, looks.status AS observation, \
        (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid) AS held, \
-       (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid AND t.customer = $1) AS of_customer \
-     FROM tenants AS hosts WHERE hosts.customer = '' ORDER BY hosts.tenant";
+       (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid AND t.customer = $1) AS of_customer, \
+       (SELECT CAST(COALESCE(SUM(t.reserved_cpu_milli), 0) AS BIGINT) FROM tenants AS t \
+          WHERE t.host_uid = hosts.uid) AS held_cpu_milli, \
+       (SELECT CAST(COALESCE(SUM(t.reserved_memory_mib), 0) AS BIGINT) FROM tenants AS t \
+          WHERE t.host_uid = hosts.uid) AS held_memory_mib, \
+       (SELECT CAST(COALESCE(SUM(t.reserved_pods), 0) AS BIGINT) FROM tenants AS t \
+          WHERE t.host_uid = hosts.uid) AS held_pods \
+     FROM tenants AS hosts \
+     LEFT JOIN stages AS looks ON looks.tenant_uid = hosts.uid AND looks.direction = $2 AND looks.stage = $3 \
+     WHERE hosts.customer = '' ORDER BY hosts.tenant";
 
 /// All host clusters by name, with who lives in each.
 pub(crate) async fn candidates(
@@ -36,22 +50,43 @@ pub(crate) async fn candidates(
     // An empty customer is nobody's: host clusters themselves live nowhere.
     let rows = sqlx::query(CANDIDATES)
         .bind(customer.map_or("", CustomerId::as_str))
+        .bind(direction_word(Direction::Present))
+        .bind(Stage::Capacity.to_string())
         .fetch_all(connection)
         .await
         .map_err(&failed)?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        let count = |column: &str| -> Result<u32, StoreError> {
-            let count: i64 = row.try_get(column).map_err(&failed)?;
-            Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        let sum = |column: &str| -> Result<u64, StoreError> {
+            let sum: i64 = row.try_get(column).map_err(&failed)?;
+            Ok(sum.unsigned_abs())
         };
-        let (tenants, of_customer) = (count("held")?, count("of_customer")?);
-        found.extend(candidate(rows::tenant(&row)?, tenants, of_customer));
+        let count = |column: &str| Ok(u32::try_from(sum(column)?).unwrap_or(u32::MAX));
+        let held = Held {
+            tenants: count("held")?,
+            of_customer: count("of_customer")?,
+            reserved: Amounts {
+                cpu_milli: sum("held_cpu_milli")?,
+                memory_mib: sum("held_memory_mib")?,
+                pods: sum("held_pods")?,
+            },
+            observation: row.try_get::<Option<Vec<u8>>, _>("observation").map_err(&failed)?.unwrap_or_default(),
+        };
+        found.extend(candidate(rows::tenant(&row)?, held));
     }
     Ok(found)
 }
 
-fn candidate(record: Tenant, tenants: u32, of_customer: u32) -> Option<Candidate> {
+/// What is known of a host cluster beside its row.
+struct Held {
+    tenants: u32,
+    of_customer: u32,
+    reserved: Amounts,
+    /// As the engine stored it; empty: nothing was counted yet.
+    observation: Vec<u8>,
+}
+
+fn candidate(record: Tenant, held: Held) -> Option<Candidate> {
     let hosting = record.hosting?;
     Some(Candidate {
         host: HostRef { uid: record.uid, id: record.name.host_cluster()? },
@@ -64,8 +99,11 @@ fn candidate(record: Tenant, tenants: u32, of_customer: u32) -> Option<Candidate
         leaving: record.direction == Direction::Absent || record.cancel_requested,
         drained: hosting.drained,
         max_tenants: hosting.max_tenants,
-        tenants,
-        of_customer,
+        tenants: held.tenants,
+        of_customer: held.of_customer,
+        reserved: held.reserved,
+        // One that an older version wrote otherwise is counted anew soon.
+        observation: serde_json::from_slice(&held.observation).ok(),
     })
 }
 
@@ -79,7 +117,10 @@ pub(crate) async fn place(
 ) -> Result<(), StoreError> {
     let candidates = candidates(connection, Some(&tenant.name.customer)).await?;
     let (host, credentials, account) = match host::choose(&candidates, selector) {
-        Choice::Host(host) => (host.host.clone(), host.credentials.clone(), host.account.clone()),
+        Choice::Host(host) => {
+            look_again(connection, host.host.uid, now).await?;
+            (host.host.clone(), host.credentials.clone(), host.account.clone())
+        }
         Choice::Full(why) => return Err(StoreError::NoRoom(why)),
         Choice::Grow(growth) => {
             let host = grow(connection, growth, now, events_max).await?;
@@ -89,6 +130,56 @@ pub(crate) async fn place(
     tenant.offer.credentials = credentials;
     tenant.offer.account = account;
     tenant.host = Some(host);
+    Ok(())
+}
+
+/// Has the engine count what a host cluster has, soon after a tenant was placed there. A host cluster that is being
+/// worked on is counted by that work, or at its next turn.
+async fn look_again(connection: &mut SqliteConnection, uid: TenantUid, now: Timestamp) -> Result<(), StoreError> {
+    let soon = now.after(LOOK_AFTER_PLACEMENT);
+    let Some(record) = stages::one(connection, uid, Direction::Present, &Stage::Capacity).await? else {
+        return Ok(());
+    };
+    if record.state != StageState::Done || record.poll_time <= soon {
+        return Ok(());
+    }
+    stages::put(connection, uid, &StageRecord { poll_time: soon, ..record }).await?;
+    sqlx::query(
+        "UPDATE tenants SET next_due = $1 \
+         WHERE uid = $2 AND lease_until <= $3 AND (next_due IS NULL OR next_due > $1)",
+    )
+    .bind(soon.0)
+    .bind(uid.to_string())
+    .bind(now.0)
+    .execute(connection)
+    .await
+    .map_err(unavailable("having a host cluster looked at"))?;
+    Ok(())
+}
+
+/// Reservations of tenants that were accepted before reservations were kept: all that their quotas let them request,
+/// for what their classes reserve is not known here.
+pub(crate) async fn fill_reservations(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let failed = unavailable("filling reservations in");
+    let rows = sqlx::query("SELECT * FROM tenants WHERE host_uid IS NOT NULL AND reserved_cpu_milli IS NULL")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    for row in rows {
+        let tenant = rows::tenant(&row)?;
+        let reserve = ReservePercent::default().of(&tenant.offer);
+        let [cpu_milli, memory_mib, pods] = tenants::reserved(reserve);
+        sqlx::query(
+            "UPDATE tenants SET reserved_cpu_milli = $1, reserved_memory_mib = $2, reserved_pods = $3 WHERE uid = $4",
+        )
+        .bind(cpu_milli)
+        .bind(memory_mib)
+        .bind(pods)
+        .bind(tenant.uid.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    }
     Ok(())
 }
 
@@ -112,7 +203,7 @@ async fn grow(
         request: RequestKey { request_id: None, request_hash: String::new() },
     };
     let record = record(uid, new, now).0;
-    tenants::insert(connection, &record).await?;
+    tenants::insert(connection, &record, Amounts::default()).await?;
     let request = RequestKey { request_id: None, request_hash: String::new() };
     let accepted = operations::accept(connection, &record, OperationKind::Create, &request, now).await?;
     api::tell_accepted(connection, &accepted.operation, events_max).await?;

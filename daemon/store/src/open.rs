@@ -10,12 +10,13 @@ use std::{
 };
 
 use fs4::fs_std::FileExt as _;
+use landlord_core::ports::StoreError;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::write::Writer;
+use crate::{hosts, write::Writer};
 
 /// Reads are short; more connections than cores only wait for each other.
 const READERS_MAX: u32 = 4;
@@ -71,6 +72,17 @@ pub enum Error {
         /// Why.
         #[source]
         source: sqlx::migrate::MigrateError,
+    },
+    /// Records of an earlier version can't be completed.
+    #[error(
+        "records in the store {path} can't be brought to this version; restore a backup, or run the version before"
+    )]
+    Upgrade {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
     },
     /// The database reports an error.
     #[error("the store {path} can't be read")]
@@ -130,7 +142,9 @@ impl SqliteStore {
             .connect_with(connect)
             .await
             .map_err(database)?;
-        let connection = one.acquire().await.map_err(database)?.detach();
+        let mut connection = one.acquire().await.map_err(database)?.detach();
+        let filled = hosts::fill_reservations(&mut connection).await;
+        filled.map_err(|source| Error::Upgrade { path: path.to_owned(), source })?;
         Ok(Self { readers, writer: Writer::start(connection), options, _lock: Arc::new(lock) })
     }
 

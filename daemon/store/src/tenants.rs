@@ -5,7 +5,7 @@
 //! one index answers both what is due and when something will be.
 
 use landlord_core::{
-    Direction, OperationId, Tenant, TenantName, TenantUid, Timestamp,
+    Amounts, Direction, OperationId, Tenant, TenantName, TenantUid, Timestamp,
     ports::{Page, StoreError, TenantQuery},
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -43,15 +43,26 @@ pub(crate) async fn direction(
         .transpose()
 }
 
-/// A new tenant, due at once.
-pub(crate) async fn insert(connection: &mut SqliteConnection, tenant: &Tenant) -> Result<(), StoreError> {
+/// Reservations as they are stored.
+pub(crate) fn reserved(amounts: Amounts) -> [i64; 3] {
+    [amounts.cpu_milli, amounts.memory_mib, amounts.pods].map(|amount| i64::try_from(amount).unwrap_or(i64::MAX))
+}
+
+/// A new tenant, due at once, with what is reserved for it in its host cluster.
+pub(crate) async fn insert(
+    connection: &mut SqliteConnection,
+    tenant: &Tenant,
+    reserve: Amounts,
+) -> Result<(), StoreError> {
+    let [cpu_milli, memory_mib, pods] = reserved(reserve);
     sqlx::query(
         "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
          create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
-         lease_until, next_due, priority, hosting, host_uid, host_name) \
+         lease_until, next_due, priority, hosting, host_uid, host_name, reserved_cpu_milli, \
+         reserved_memory_mib, reserved_pods) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
-         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17)",
+         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20)",
     )
     .bind(tenant.uid.to_string())
     .bind(tenant.name.customer.as_str())
@@ -70,6 +81,9 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, tenant: &Tenant) -
     .bind(tenant.hosting.as_ref().map(|hosting| json("hosting", hosting)).transpose()?)
     .bind(tenant.host.as_ref().map(|host| host.uid.to_string()))
     .bind(tenant.host.as_ref().map(|host| host.id.to_string()))
+    .bind(cpu_milli)
+    .bind(memory_mib)
+    .bind(pods)
     .execute(connection)
     .await
     .map_err(unavailable("writing a tenant"))?;

@@ -91,7 +91,7 @@ fn owned_by(world: &World, uid: &str) -> Vec<String> {
 
 #[test]
 fn three_customers_share_a_cluster_and_leave_it_one_by_one() {
-    let mut world = kubernetes_world(&EKS, SCALE, "").unwrap();
+    let mut world = kubernetes_world(&EKS, SCALE, "[engine]\ncapacity_interval = '5s'\n").unwrap();
     let cli = world.cli();
     let acme = TenantFile::new("acme", "prod", "eks-namespace");
     let refused = {
@@ -131,6 +131,7 @@ fn they_live_together(world: &mut World, host: &HostFile, all: [&TenantFile; 3])
     let [acme, _, initech] = all;
     let described = cli.ok(&["describe", "hostcluster", &host.id]).unwrap();
     assert!(described.contains("3 of 3; takes 0 more"), "{described}");
+    what_is_free_is_told(world, host);
     for tenant in all {
         assert!(described.contains(&tenant.name()), "{described}");
     }
@@ -208,4 +209,29 @@ fn everybody_goes(world: &mut World, host: &HostFile, rest: [&TenantFile; 2]) {
     let journal = world.simulator().control().journal(0).unwrap();
     judge::only_ours_is_touched(&journal).unwrap();
     judge::everything_is_marked(&journal, EKS.account).unwrap();
+}
+
+/// The host cluster's own six nodes are counted, two tenants' pods on them, and what their quotas promise.
+fn what_is_free_is_told(world: &World, host: &HostFile) {
+    let cli = world.cli();
+    let number = |of: &Value| of.as_i64().or_else(|| of.as_str()?.parse().ok()).unwrap_or_default();
+    for _ in 0..600 {
+        let record = cli.tenant(&host.name()).unwrap().unwrap();
+        let capacity = &record["capacity"];
+        let cpu = |part: &str| number(&capacity[part]["cpuMilli"]);
+        if capacity["nodeCount"] != 6 || cpu("requestedByTenants") == 0 {
+            std::thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        assert_eq!((cpu("reserved"), number(&capacity["reserved"]["pods"])), (2 * 4_000, 2 * 40), "{capacity:#}");
+        let others = cpu("requested") - cpu("requestedByTenants");
+        assert!(others >= 0 && cpu("requestedByTenants") < cpu("reserved"), "{capacity:#}");
+        assert_eq!(cpu("free"), cpu("allocatable") - others - cpu("reserved"), "{capacity:#}");
+        let described = cli.ok(&["describe", "hostcluster", &host.id]).unwrap();
+        for part in ["6 shared nodes, counted", "reserved for tenants          8000m", "free "] {
+            assert!(described.contains(part), "{part} is not in\n{described}");
+        }
+        return;
+    }
+    panic!("never counted:\n{}", cli.ok(&["describe", "hostcluster", &host.id]).unwrap());
 }

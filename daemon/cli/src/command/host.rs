@@ -98,6 +98,7 @@ fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> Str
         "Tenants:     {} of {}; takes {} more{drained}",
         host.tenant_count, host.max_tenants, host.free_count
     );
+    about_capacity(&mut told, &host.capacity.unwrap_or_default());
     describe::about_conditions(&mut told, &host.conditions);
     for tenant in tenants {
         let placement = &tenant["placement"];
@@ -112,6 +113,29 @@ fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> Str
     }
     describe::about_operation(&mut told, operation);
     told
+}
+
+/// What it has, and what is free of it.
+fn about_capacity(told: &mut String, capacity: &v1::HostCapacity) {
+    match capacity.observe_time {
+        None => told.push_str("Capacity:    not counted yet\n"),
+        Some(time) => {
+            let nodes = capacity.node_count;
+            let _ = writeln!(told, "Capacity:    {nodes} shared nodes, counted {} ago", output::since(time.seconds));
+        }
+    }
+    let _ = writeln!(told, "  {:<24} {:>10} {:>12} {:>8}", "", "CPU", "MEMORY", "PODS");
+    for (what, amounts) in [
+        ("allocatable", capacity.allocatable),
+        ("requested", capacity.requested),
+        ("requested by tenants", capacity.requested_by_tenants),
+        ("reserved for tenants", capacity.reserved),
+        ("free", capacity.free),
+    ] {
+        let Some(amounts) = amounts else { continue };
+        let (cpu, memory) = (format!("{}m", amounts.cpu_milli), format!("{}Mi", amounts.memory_mib));
+        let _ = writeln!(told, "  {what:<24} {cpu:>10} {memory:>12} {:>8}", amounts.pods);
+    }
 }
 
 /// Orders or adopts a host cluster that does not exist; one that exists as described is left alone.

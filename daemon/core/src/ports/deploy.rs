@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    AppName, Failure, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place, ports::KubeCredentials,
-    stage::RemovedObject, tenant::Endpoint,
+    AppName, Failure, Measured, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place,
+    ports::KubeCredentials, stage::RemovedObject, tenant::Endpoint,
 };
 
 /// Shortest life of a customer's access; the API server issues no shorter token.
@@ -125,6 +125,12 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// INVALID on a tenant's own cluster; CONFLICT before its guardrails stand; else as [`Failure::kind`] says.
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
+
+    /// Counts what a host cluster has for pods and what is requested of it, with the daemon's own rights. Reads only.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure>;
 
     /// Makes namespaces, service accounts and generated secrets exist.
     ///

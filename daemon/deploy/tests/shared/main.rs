@@ -7,6 +7,7 @@
 mod asking;
 mod attempts;
 mod charts;
+mod counted;
 mod drift;
 mod gateway;
 mod network;
@@ -37,6 +38,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     for tenant in &world.tenants {
         world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
     }
+    world.the_cluster_is_counted().await.context(step("capacity"))?;
     world.tenants_share_a_gateway().await.context(step("gateway"))?;
     world.nothing_foreign_is_reached().await.context(step("attempts"))?;
     world.strangers_are_nobody().await.context(step("strangers"))?;

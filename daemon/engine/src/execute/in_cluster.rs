@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    AppName, Direction, ErrorKind, Failure, Stage, State,
+    AppName, Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
     plan::record_in,
     ports::{DeployTarget, Deployer, StageProgress},
@@ -42,6 +42,9 @@ impl Call<'_> {
         if *self.stage == Stage::Host {
             return self.host();
         }
+        if *self.stage == Stage::Capacity {
+            return self.capacity().await;
+        }
         let (deployer, target) = self.deploy().await?;
         if absent && target.place.shared().is_some() {
             // Never `teardown`: that empties the whole cluster, which is others' too.
@@ -66,6 +69,37 @@ impl Call<'_> {
         }
     }
 
+    /// Counts what a host cluster has. One that can't be counted takes tenants by their number only: so the first count
+    /// keeps nobody waiting, and of a later one that fails the condition `Ready` tells.
+    async fn capacity(&self) -> Report {
+        let observation = match self.measure().await {
+            Ok(observation) => observation,
+            Err(failure) => {
+                let record = record_in(self.work, Direction::Present, self.stage);
+                if record.is_some_and(|record| record.state == StageState::Done) {
+                    return Err(failure);
+                }
+                let detail = format!("not counted yet: {failure}");
+                return Ok(CallReport { done: true, detail, ..CallReport::default() });
+            }
+        };
+        let status = serde_json::to_vec(&observation).ok();
+        Ok(CallReport { done: true, status, ..CallReport::default() })
+    }
+
+    async fn measure(&self) -> Result<Observation, Failure> {
+        let installation = &self.shared.options.installation;
+        let (uid, access) = request::access(installation, self.work, &self.scope);
+        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let measured = self.kube(self.deployer()?.measure(&kube, installation).await)?;
+        Ok(Observation { time: self.work.now, measured })
+    }
+
+    fn deployer(&self) -> Result<Arc<dyn Deployer>, Failure> {
+        let deployer = self.shared.ports.deployer.clone();
+        deployer.ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))
+    }
+
     async fn release(&self, deployer: &dyn Deployer, target: &DeployTarget, app: &AppName) -> Report {
         self.kube(deployer.ensure_release(target, app).await).map(stage_progress)
     }
@@ -80,12 +114,7 @@ impl Call<'_> {
     }
 
     pub(super) async fn deploy(&self) -> Result<(Arc<dyn Deployer>, DeployTarget), Failure> {
-        let deployer = self
-            .shared
-            .ports
-            .deployer
-            .clone()
-            .ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))?;
+        let deployer = self.deployer()?;
         let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
         let kube = self.shared.access.get(uid, &*self.provider, access).await?;
         let target =

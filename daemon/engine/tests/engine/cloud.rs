@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Failure,
+    Direction, Failure,
     ports::{ProviderHealth, ProviderKey, Providers},
 };
 use landlord_provider_api::{
@@ -39,6 +39,9 @@ pub(crate) enum Fault {
 /// The script: method and number of the call in, fault out.
 pub(crate) type Faults = Arc<dyn Fn(&str, u64) -> Option<Fault> + Send + Sync>;
 
+/// Where namespaces are counted among the objects made.
+const NAMESPACE: v1::ResourceKind = v1::ResourceKind::Unspecified;
+
 #[derive(Debug, Default)]
 struct State {
     /// Whether it is being deleted, and how many looks it still takes.
@@ -49,8 +52,26 @@ struct State {
     /// Fenced namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
     intents: BTreeSet<(String, String)>,
+    /// Whoever shall be removed: an intent towards absence is durable.
+    leaving: BTreeSet<String>,
+    /// What was made and what was removed, by whose it was, in that order.
+    effects: BTreeMap<String, Vec<String>>,
     violations: Vec<String>,
     calls: u64,
+}
+
+impl State {
+    fn made(&mut self, key: Key) {
+        self.effects.entry(key.0.clone()).or_default().push(format!("{:?} made", key.1));
+        *self.created.entry(key).or_default() += 1;
+    }
+
+    fn removed(&mut self, key: &Key) {
+        if !self.leaving.contains(&key.0) {
+            self.violations.push(format!("{key:?} was removed, which nobody had asked for"));
+        }
+        self.effects.entry(key.0.clone()).or_default().push(format!("{:?} removed", key.1));
+    }
 }
 
 /// The cloud, which outlives every daemon.
@@ -61,8 +82,29 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     /// An intent became durable.
-    pub(crate) fn intended(&self, uid: &str, stage: &str) {
-        self.state.lock().intents.insert((uid.into(), stage.into()));
+    pub(crate) fn intended(&self, uid: &str, direction: Direction, stage: &str) {
+        let mut state = self.state.lock();
+        match direction {
+            Direction::Present => _ = state.intents.insert((uid.into(), stage.into())),
+            Direction::Absent => _ = state.leaving.insert(uid.into()),
+        }
+    }
+
+    /// The record of a tenant went: nobody looks for what is its any more.
+    pub(crate) fn forgotten(&self, uid: &str) {
+        let mut state = self.state.lock();
+        // What was there before is not landlord's to remove.
+        let made = state.objects.keys().filter(|key| key.0 == uid && state.created.contains_key(key));
+        let left: Vec<v1::ResourceKind> = made.map(|key| key.1).collect();
+        if !left.is_empty() || state.namespaces.contains_key(uid) {
+            let namespace = state.namespaces.get(uid).cloned();
+            state.violations.push(format!("the record of {uid} went before {left:?}, namespace in {namespace:?}"));
+        }
+    }
+
+    /// What was made and removed of a tenant so far.
+    pub(crate) fn effects(&self, uid: &str) -> Vec<String> {
+        self.state.lock().effects.get(uid).cloned().unwrap_or_default()
     }
 
     /// Puts an object there behind everybody's back: a create that took effect late.
@@ -95,12 +137,19 @@ impl Cloud {
         if !state.objects.contains_key(&(host.into(), v1::ResourceKind::Cluster)) {
             state.violations.push(format!("a namespace in {host}, which has no cluster"));
         }
-        state.namespaces.insert(uid.into(), host.into());
+        if state.namespaces.insert(uid.into(), host.into()).is_none() {
+            state.made((uid.into(), NAMESPACE));
+        }
     }
 
     /// Removes a namespace; says whether there was one.
     pub(crate) fn unfence(&self, uid: &str) -> bool {
-        self.state.lock().namespaces.remove(uid).is_some()
+        let mut state = self.state.lock();
+        let was_there = state.namespaces.remove(uid).is_some();
+        if was_there {
+            state.removed(&(uid.into(), NAMESPACE));
+        }
+        was_there
     }
 
     /// What was done wrong so far; each kind made at most once for each tenant.
@@ -129,7 +178,7 @@ impl Cloud {
             }
             None => {
                 state.objects.insert(key.clone(), (false, 1));
-                *state.created.entry(key).or_default() += 1;
+                state.made(key);
                 Ok(Some(false))
             }
         }
@@ -149,12 +198,16 @@ impl Cloud {
         if key.1 == Kind::Cluster && state.namespaces.values().any(|host| *host == key.0) {
             state.violations.push("a host cluster was removed with tenants in it".into());
         }
+        if key.1 == Kind::NodePool && state.namespaces.contains_key(&key.0) {
+            state.violations.push("nodes were removed under a namespace".into());
+        }
         if let Some(blocker) = blockers.iter().find(|kind| state.objects.contains_key(&(key.0.clone(), **kind))) {
             return Err(ProviderError::new(ErrorKind::Conflict, format!("in use by {blocker:?}")));
         }
         match state.objects.get_mut(key) {
             Some((true, 0)) => {
                 state.objects.remove(key);
+                state.removed(key);
                 Ok((None, true))
             }
             Some(object) => {
@@ -195,7 +248,6 @@ impl Scripted {
         };
         self.leave(key);
         assert!(fault != Some(Fault::Panics), "scripted panic");
-        self.life.boundary().await;
         result
     }
 

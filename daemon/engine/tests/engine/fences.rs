@@ -4,13 +4,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    AppName, ErrorKind, Failure, StackName,
+    Amounts, AppName, ErrorKind, Failure, Measured, StackName,
     ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
 
 use crate::cloud::Scripted;
+
+/// An API server bears a look each second.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+
+/// What every host cluster here has.
+const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
 
 /// Over the cloud's own faults and boundaries.
 pub(crate) struct Fences(pub(crate) Arc<Scripted>);
@@ -46,7 +52,7 @@ impl Deployer for Fences {
         let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
         let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
         if was_there {
-            let progress = StageProgress::Pending { poll_after: Duration::ZERO, detail: "ends".into() };
+            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
             return Ok((progress, vec![object]));
         }
         Ok((StageProgress::Done, Vec::new()))
@@ -54,6 +60,15 @@ impl Deployer for Fences {
 
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
         Err(unexpected("a kubeconfig"))
+    }
+
+    async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
+        let host = kube.endpoint.clone();
+        let key = (host.clone(), ResourceKind::Unspecified);
+        let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
+        let inside = u64::try_from(inside).unwrap();
+        let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
+        Ok(Measured { nodes: 3, allocatable: ALLOCATABLE, requested: pods, by_tenants: pods })
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {

@@ -6,6 +6,7 @@
 mod cloud;
 mod fences;
 mod shared;
+mod sweeps;
 mod world;
 
 use std::{
@@ -58,7 +59,7 @@ async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
         };
         if over {
             restarted = true;
-            world.start(Life::until(None), Arc::clone(&faults));
+            world.start_after(&life, Arc::clone(&faults)).await;
             world.wait_for(&tenant, wanted).await;
         }
     }
@@ -70,7 +71,7 @@ async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_boundary_changes_nothing_in_the_end() {
     let boundaries = lifecycle(Life::until(None), no_faults()).await;
-    assert!(boundaries > 50, "{boundaries} boundaries are too few to be the whole life");
+    assert!(boundaries > 40, "{boundaries} boundaries are too few to be the whole life");
     stream::iter(0..boundaries)
         .for_each_concurrent(WORLDS, |boundary| async move {
             lifecycle(Life::until(Some(boundary)), no_faults()).await;
@@ -215,8 +216,7 @@ async fn what_appears_late_goes_too() {
     world.cloud.appear(&uid, ResourceKind::Network);
     world.cloud.appear(&uid, ResourceKind::Cluster);
     world.cloud.appear(&uid, ResourceKind::NodePool);
-    world.start(Life::until(None), no_faults());
-    life.end();
+    world.start_after(&life, no_faults()).await;
     world.wait_for(&tenant, None).await;
     assert_eq!(world.cloud.objects(&uid), Vec::new());
 }

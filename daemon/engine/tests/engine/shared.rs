@@ -21,7 +21,7 @@ use crate::{
     world::{Life, World},
 };
 
-fn host(id: &str) -> TenantName {
+pub(crate) fn host(id: &str) -> TenantName {
     TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
 }
 
@@ -126,5 +126,78 @@ async fn an_adopted_cluster_is_never_made_nor_removed() {
     world.wait_for(&host("theirs"), None).await;
     assert_eq!(world.cloud.objects(&uid), [ResourceKind::Cluster]);
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_host_cluster_has_is_counted_and_promised_once() {
+    let mut world = World::new(false).await;
+    world.capacity_interval = Duration::from_millis(100);
+    world.start(Life::until(None), no_faults());
+    world.create_host("one", None).await;
+    world.wait_for(&host("one"), Some(State::Ready)).await;
+    let first = world.store.candidates(None).await.unwrap().remove(0).observation.expect("READY, but never counted");
+    assert_eq!(first.measured.allocatable.cpu_milli, 10_000);
+    for tenant in ["a", "b", "c"] {
+        world.create_shared(&name(tenant), Level::Namespace, false).await;
+    }
+    let refused = world.try_create_shared(&name("d"), Level::Namespace, false).await.unwrap_err();
+    let told = refused.to_string();
+    assert!(told.contains("one: 3000 millicores are needed and 1000 of 10000 free"), "{told}");
+    // One with nodes of its own takes nothing of it.
+    world.create_shared(&name("pool"), Level::Node, false).await;
+    for tenant in ["a", "b", "c", "pool"] {
+        world.wait_for(&name(tenant), Some(State::Ready)).await;
+    }
+    // The beat: what they made of it is seen, and the host cluster is as it was.
+    let seen = loop {
+        let candidate = world.store.candidates(None).await.unwrap().remove(0);
+        if let Some(seen) = candidate.observation.filter(|seen| seen.measured.requested.pods == 4) {
+            break seen;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(seen.time > first.time);
+    let record = world.store.get(&host("one")).await.unwrap();
+    assert_eq!((record.status.state, record.generation), (State::Ready, 1));
+    world.delete(&name("a")).await;
+    world.wait_for(&name("a"), None).await;
+    world.create_shared(&name("d"), Level::Namespace, false).await;
+    world.wait_for(&name("d"), Some(State::Ready)).await;
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says_so() {
+    let away = Arc::new(AtomicBool::new(true));
+    let script = Arc::clone(&away);
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "measure" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
+    });
+    let mut world = World::new(false).await;
+    world.capacity_interval = Duration::from_millis(100);
+    world.start(Life::until(None), faults);
+    world.create_host("one", None).await;
+    world.wait_for(&host("one"), Some(State::Ready)).await;
+    for tenant in ["a", "b", "c", "d"] {
+        world.create_shared(&name(tenant), Level::Namespace, false).await;
+    }
+    let told = async |reason: &str| loop {
+        let record = world.store.get(&host("one")).await.unwrap();
+        assert_eq!(record.status.state, State::Ready);
+        if let Some(ready) = record.status.conditions.iter().find(|c| c.r#type == "Ready" && c.reason == reason) {
+            break ready.message.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(told("LookFailed").await.contains("last look at capacity"));
+    assert_eq!(world.store.candidates(None).await.unwrap()[0].observation, None);
+    away.store(false, Ordering::SeqCst);
+    told("AsOrdered").await;
+    // Four were promised what only three can have: it is seen, and they stay.
+    let seen = world.store.candidates(None).await.unwrap().remove(0);
+    assert_eq!(seen.observation.unwrap().measured.free(seen.reserved).cpu_milli, 0);
+    assert!(world.try_create_shared(&name("e"), Level::Namespace, false).await.is_err());
     world.stop().await;
 }

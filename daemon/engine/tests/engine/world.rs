@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::pending,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,19 +13,23 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantStore, Wake,
-        Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantPatch,
+        TenantStore, Wake, Work, WorkStore,
     },
     tenant::SpecInput,
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_store::{SqliteOptions, SqliteStore};
 use tempfile::TempDir;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, RwLock},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,10 +37,12 @@ use crate::{
     fences::Fences,
 };
 
-/// Between two looks of a test at the store.
-const LOOK: Duration = Duration::from_millis(10);
-/// A lifecycle takes well under a second; a machine may be busy with other things.
-const LOOKS_MAX: u32 = 6_000;
+/// A lifecycle takes about a second; a machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The store is looked at when something was committed, and this often.
+const LOOK: Duration = Duration::from_millis(250);
+/// What is reserved for each tenant of level NAMESPACE: three fit into what the cloud's host clusters have.
+const RESERVE: Amounts = Amounts { cpu_milli: 3_000, memory_mib: 4_096, pods: 20 };
 /// A hundred times faster than a cloud.
 const TIME_SCALE: f64 = 0.01;
 
@@ -46,6 +53,9 @@ pub(crate) struct Life {
     ends_at: Option<u64>,
     over: AtomicBool,
     ended: Notify,
+    /// Held by every transaction under way: a process that was killed begins none any more, and the database has
+    /// ended what it began before the next process opens it.
+    transactions: RwLock<()>,
 }
 
 impl Life {
@@ -64,7 +74,8 @@ impl Life {
         self.steps.load(Ordering::SeqCst)
     }
 
-    /// A moment at which a kill makes a difference.
+    /// A moment at which a kill makes a difference: before a call, when its intent is durable, and before a commit, when
+    /// what it tells has happened. What comes after a call or a commit is before the next one.
     pub(crate) async fn boundary(&self) {
         if self.is_over() {
             pending::<()>().await;
@@ -76,9 +87,23 @@ impl Life {
         }
     }
 
-    /// Ends it now.
-    pub(crate) fn end(&self) {
+    /// One transaction of this life; none when it is over, and none is seen to end after that.
+    async fn transaction<T>(&self, work: impl Future<Output = T>) -> T {
+        let under_way = self.transactions.read().await;
+        if !self.is_over() {
+            let result = work.await;
+            if !self.is_over() {
+                return result;
+            }
+        }
+        drop(under_way);
+        pending().await
+    }
+
+    /// Ends it now, if it has not ended, and waits until the database is free of it.
+    async fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
+        drop(self.transactions.write().await);
     }
 
     /// Waits for the end.
@@ -94,43 +119,53 @@ struct Mortal {
     cloud: Arc<Cloud>,
     /// Whether other daemons live: then only time ends leases.
     shared: bool,
+    /// A tenant may have come to rest.
+    changed: Arc<Notify>,
 }
 
 #[async_trait]
 impl WorkStore for Mortal {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
-        if self.life.is_over() {
-            pending::<()>().await;
-        }
-        self.store.claim(owner, limit, lease_ttl).await
+        self.life.transaction(self.store.claim(owner, limit, lease_ttl)).await
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        self.store.load(claim).await
+        self.life.transaction(self.store.load(claim)).await
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
-        self.store.renew(claim, lease_ttl).await
+        self.life.transaction(self.store.renew(claim, lease_ttl)).await
     }
 
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError> {
         self.life.boundary().await;
-        let present = commit.stages.iter().filter(|record| record.direction == Direction::Present);
-        let stages: Vec<String> = present.map(|record| record.stage.to_string()).collect();
-        self.store.commit(claim, commit).await?;
-        for stage in stages {
-            self.cloud.intended(&claim.uid.to_string(), &stage);
+        let uid = claim.uid.to_string();
+        let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
+        let removes = commit.remove;
+        let shown = removes || commit.tenant != TenantPatch::default();
+        let committed = async {
+            self.store.commit(claim, commit).await?;
+            for (direction, stage) in intents {
+                self.cloud.intended(&uid, direction, &stage);
+            }
+            if removes {
+                self.cloud.forgotten(&uid);
+            }
+            Ok(())
+        };
+        self.life.transaction(committed).await?;
+        if shown {
+            self.changed.notify_waiters();
         }
-        self.life.boundary().await;
         Ok(())
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        self.store.next_due().await
+        self.life.transaction(self.store.next_due()).await
     }
 
     async fn recover_leases(&self) -> Result<u64, StoreError> {
-        if self.shared { Ok(0) } else { self.store.recover_leases().await }
+        if self.shared { Ok(0) } else { self.life.transaction(self.store.recover_leases()).await }
     }
 }
 
@@ -140,6 +175,9 @@ pub(crate) struct World {
     pub(crate) store: SqliteStore,
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
+    changed: Arc<Notify>,
+    /// How often host clusters are counted.
+    pub(crate) capacity_interval: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -148,13 +186,17 @@ pub(crate) struct World {
 impl World {
     /// A new one. `shared`: several daemons live at once.
     pub(crate) async fn new(shared: bool) -> Self {
-        let folder = TempDir::new().unwrap();
+        // What a kill of the process leaves does not depend on the disk: where there is a folder in memory, it is used.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
         let store = SqliteStore::open(&folder.path().join("store.db"), SqliteOptions::default()).await.unwrap();
         Self {
             _folder: folder,
             store,
             cloud: Arc::default(),
             shared,
+            changed: Arc::default(),
+            capacity_interval: Duration::from_secs(300),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -169,9 +211,11 @@ impl World {
             passes_max: 64,
             lease_ttl: Duration::from_secs(30),
             resync_interval: Duration::from_secs(1_800),
+            capacity_interval: self.capacity_interval,
             teardown_patience: Duration::from_secs(600),
             retry_patience: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
+            in_cluster_time_scale: TIME_SCALE,
             providers: [(
                 "cloud".parse().unwrap(),
                 ProviderOptions { time_scale: TIME_SCALE, buckets: BTreeMap::new() },
@@ -179,7 +223,13 @@ impl World {
             .into(),
         };
         let (cloud, store) = (Arc::clone(&self.cloud), self.store.clone());
-        let mortal = Mortal { store, life: Arc::clone(&life), cloud: Arc::clone(&cloud), shared: self.shared };
+        let mortal = Mortal {
+            store,
+            life: Arc::clone(&life),
+            cloud: Arc::clone(&cloud),
+            shared: self.shared,
+            changed: Arc::clone(&self.changed),
+        };
         let scripted = Arc::new(Scripted { cloud, life, faults });
         let deployer: Arc<dyn Deployer> = Arc::new(Fences(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
@@ -189,6 +239,19 @@ impl World {
         self.engines.spawn(engine.run(stop.clone()));
         self.stops.push(stop);
         self.handles.push(handle);
+    }
+
+    /// Starts a daemon in the place of one that was killed, or is killed now.
+    pub(crate) async fn start_after(&mut self, life: &Life, faults: Faults) {
+        life.end().await;
+        self.start(Life::until(None), faults);
+    }
+
+    /// Ends all daemons where they are.
+    pub(crate) fn stop_at_once(self) {
+        for stop in &self.stops {
+            stop.cancel();
+        }
     }
 
     /// Stops all daemons in order.
@@ -213,22 +276,38 @@ impl World {
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
     pub(crate) async fn create_shared(&self, name: &TenantName, level: Level, grow: bool) -> Operation {
+        self.try_create_shared(name, level, grow).await.unwrap()
+    }
+
+    /// The same, perhaps refused.
+    pub(crate) async fn try_create_shared(
+        &self,
+        name: &TenantName,
+        level: Level,
+        grow: bool,
+    ) -> Result<Operation, StoreError> {
         let growth = Growth { spec: spec(), offer: offer(), hosting: hosting(), host_clusters_max: 1 };
         let hosts = HostSelector {
             provider: "cloud".parse().unwrap(),
             credentials: None,
             region: "here".into(),
             labels: BTreeMap::new(),
+            reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
         let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
-        self.order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() }).await
+        self.try_order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() })
+            .await
     }
 
     async fn order(&self, new: NewTenant) -> Operation {
-        let accepted = self.store.create(new).await.unwrap();
+        self.try_order(new).await.unwrap()
+    }
+
+    async fn try_order(&self, new: NewTenant) -> Result<Operation, StoreError> {
+        let accepted = self.store.create(new).await?;
         self.wake();
-        accepted.operation
+        Ok(accepted.operation)
     }
 
     /// Orders a host cluster, or adopts one.
@@ -238,6 +317,16 @@ impl World {
         let accepted = self.store.create_host(new).await.unwrap();
         self.wake();
         accepted.operation
+    }
+
+    /// Tries to remove a host cluster; says whether that was refused because of its tenants.
+    pub(crate) async fn is_in_use(&self, name: &TenantName) -> bool {
+        let delete = DeleteRequest { force: true, etag: None, request: request() };
+        match self.store.delete(name, delete).await {
+            Ok(_) => false,
+            Err(StoreError::HostInUse { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Has a delete go on without what can't be reached.
@@ -269,8 +358,12 @@ impl World {
 
     /// Waits for a state; `None`: for its end.
     pub(crate) async fn wait_for(&self, name: &TenantName, wanted: Option<State>) {
+        let since = Instant::now();
         let mut state = None;
-        for _ in 0..LOOKS_MAX {
+        while since.elapsed() < PATIENCE {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
             state = match self.store.get(name).await {
                 Ok(tenant) => Some(tenant.status.state),
                 Err(StoreError::NotFound(_)) => None,
@@ -279,7 +372,7 @@ impl World {
             if state == wanted {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            let _ = tokio::time::timeout(LOOK, changed).await;
         }
         panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }

@@ -1,6 +1,6 @@
 //! Host clusters as messages of the API.
 
-use landlord_core::{Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption};
+use landlord_core::{Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption};
 use landlord_proto::v1;
 
 use crate::convert;
@@ -50,7 +50,31 @@ pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1
         update_time: Some(convert::timestamp(record.update_time)),
         delete_time: record.delete_time.map(convert::timestamp),
         latest_operation: format!("operations/{}", record.operation),
+        capacity: candidate.map(capacity),
     }
+}
+
+fn amounts(amounts: Amounts) -> v1::ResourceAmounts {
+    let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    v1::ResourceAmounts {
+        cpu_milli: long(amounts.cpu_milli),
+        memory_mib: long(amounts.memory_mib),
+        pods: long(amounts.pods),
+    }
+}
+
+fn capacity(candidate: &Candidate) -> v1::HostCapacity {
+    let reserved = candidate.reserved;
+    let nothing_seen = v1::HostCapacity { reserved: Some(amounts(reserved)), ..v1::HostCapacity::default() };
+    candidate.observation.map_or(nothing_seen.clone(), |seen| v1::HostCapacity {
+        node_count: whole(seen.measured.nodes),
+        allocatable: Some(amounts(seen.measured.allocatable)),
+        requested: Some(amounts(seen.measured.requested)),
+        requested_by_tenants: Some(amounts(seen.measured.by_tenants)),
+        free: Some(amounts(seen.measured.free(reserved))),
+        observe_time: Some(convert::timestamp(seen.time)),
+        ..nothing_seen
+    })
 }
 
 /// From a request.
@@ -111,7 +135,7 @@ pub(crate) fn verdicts(
     let verdict = |candidate: &Candidate| v1::HostClusterVerdict {
         host_cluster: format!("hostClusters/{}", candidate.host.id),
         chosen: chosen == Some(candidate.host.uid),
-        reason: candidate.mismatch(wanted).or_else(|| candidate.closed()).unwrap_or_default(),
+        reason: candidate.mismatch(wanted).or_else(|| candidate.refuses(wanted.reserve)).unwrap_or_default(),
         tenant_count: whole(candidate.tenants),
         customer_tenant_count: whole(candidate.of_customer),
         max_tenants: whole(candidate.max_tenants),

@@ -14,8 +14,8 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, Residencies, Residency, State, Tenant,
-    Timestamp,
+    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, Residencies, Residency, StageRecord,
+    State, Tenant, Timestamp,
     host::HostRule,
     ports::{
         Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
@@ -172,7 +172,7 @@ pub fn shared_catalog() -> Catalog {
         machine_type: String::new(),
         node_count: 0,
         node_count_max: 0,
-        hosts: Some(HostRule { labels, grow: None }),
+        hosts: Some(HostRule { labels, ..HostRule::default() }),
         ..class(&["here"])
     };
     catalog.classes.insert("space".parse().unwrap(), space);
@@ -260,6 +260,11 @@ impl Daemon {
 
     /// What the engine would write when it brought the only due tenant into `state`.
     pub async fn settle(&self, state: State, outcome: OperationOutcome) {
+        self.settle_with(state, outcome, Vec::new()).await;
+    }
+
+    /// The same with records of its stages.
+    pub async fn settle_with(&self, state: State, outcome: OperationOutcome, stages: Vec<StageRecord>) {
         let mut claims = self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap();
         let claim = claims.pop().expect("a tenant is due");
         assert!(claims.is_empty(), "one tenant at a time");
@@ -273,6 +278,7 @@ impl Daemon {
             message: format!("is {}", state.as_str()),
         };
         let commit = Commit {
+            stages,
             tenant: TenantPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
             operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
             events: vec![told],

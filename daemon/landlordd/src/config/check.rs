@@ -4,17 +4,20 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use landlord_core::{
-    Catalog, Class, ClassName, Level, ProviderName,
+    Catalog, Class, ClassName, Level, ProviderName, ReservePercent,
     catalog::CUSTOMER_PLACEHOLDER,
     host::{GrowRule, TENANTS_MAX},
     ports::ProviderKey,
 };
 use secrecy::SecretString;
 
-use super::{Config, Provider, print::is_secret};
+use super::{Config, HumanDuration, Provider, print::is_secret};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
+/// A count lists all pods of a host cluster, so not in every moment; what is older than this says little.
+const CAPACITY_INTERVALS: std::ops::RangeInclusive<HumanDuration> =
+    HumanDuration::from_secs(5)..=HumanDuration::from_secs(60 * 60);
 /// A credential file is a few KiB; whatever is larger is not one.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -50,6 +53,10 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     check_server(config, &mut problems);
+    let interval = config.engine.capacity_interval;
+    if !CAPACITY_INTERVALS.contains(&interval) {
+        problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
+    }
     let mut catalog =
         Catalog { rules: config.placement.clone(), residency: config.residency.clone(), ..Catalog::default() };
     let providers = check_providers(config, &mut catalog, &mut problems);
@@ -242,6 +249,14 @@ fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<Stri
              {CUSTOMER_PLACEHOLDER} where the customer's id belongs",
             group = group.as_str()
         ));
+    }
+    if let Some(hosts) = &class.hosts {
+        let ReservePercent { cpu, memory, pods } = hosts.reserve_percent;
+        for (key, percent) in [("cpu", cpu), ("memory", memory), ("pods", pods)] {
+            if percent > 100 {
+                problems.push(format!("{at}.hosts.reserve_percent.{key}: must be 0 to 100, not {percent}"));
+            }
+        }
     }
     if let Some(grow) = class.hosts.as_ref().and_then(|hosts| hosts.grow.as_ref()) {
         check_grow(config, &format!("{at}.hosts.grow"), class, grow, problems);

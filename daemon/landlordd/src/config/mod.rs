@@ -107,6 +107,8 @@ pub struct Engine {
     pub lease_ttl: HumanDuration,
     /// READY tenants are looked at again this often.
     pub resync_interval: HumanDuration,
+    /// What host clusters have, and what is taken of it, is counted this often; 5 s to 1 h.
+    pub capacity_interval: HumanDuration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_patience: HumanDuration,
     /// Passing trouble is retried this long before a stage fails.
@@ -121,6 +123,7 @@ impl Default for Engine {
             passes_max: 64,
             lease_ttl: HumanDuration::from_secs(30),
             resync_interval: HumanDuration::from_secs(30 * 60),
+            capacity_interval: HumanDuration::from_secs(5 * 60),
             teardown_patience: HumanDuration::from_secs(10 * 60),
             retry_patience: HumanDuration::from_secs(60 * 60),
             drain_deadline: HumanDuration::from_secs(20),

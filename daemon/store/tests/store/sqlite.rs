@@ -194,3 +194,39 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
     }
     assert_eq!(store.claim("a", 100, LEASE).await.unwrap().len(), 21);
 }
+
+#[tokio::test]
+async fn reservations_of_an_earlier_version_are_filled_in() {
+    use landlord_core::{HostSelector, Hosting, Level, Offer, ReservePercent, ports::NewHost, ports::NewTenant};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    let store = open(&path).await.unwrap();
+    let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
+    let host = NewHost { id: "one".parse().unwrap(), spec: spec(), offer: offer(), hosting, request: once() };
+    store.create_host(host).await.unwrap();
+    let hosts = HostSelector {
+        provider: offer().provider,
+        credentials: None,
+        region: offer().region,
+        labels: spec().labels,
+        reserve: ReservePercent::default().of(&offer()),
+        growth: None,
+    };
+    for (tenant, level) in [("space", Level::Namespace), ("pool", Level::Node)] {
+        let offer = Offer { level, ..offer() };
+        let new = NewTenant { offer, hosts: Some(hosts.clone()), ..new(&name("acme", tenant), once()) };
+        store.create(new).await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    let mut earlier = raw(&path).await;
+    sqlx::query("UPDATE tenants SET reserved_cpu_milli = NULL, reserved_memory_mib = NULL, reserved_pods = NULL")
+        .execute(&mut earlier)
+        .await
+        .unwrap();
+    earlier.close().await.unwrap();
+    let candidates = open(&path).await.unwrap().candidates(None).await.unwrap();
+    let space = Offer { level: Level::Namespace, ..offer() };
+    assert_eq!((candidates[0].tenants, candidates[0].reserved), (2, ReservePercent::default().of(&space)));
+    assert!(candidates[0].reserved.pods > 0);
+}

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Direction, HostClusterId, HostSelector, Hosting, Level, Offer, OperationOutcome, Stage, StageState, State, Tenant,
-    TenantName,
+    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Offer, OperationOutcome,
+    Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
     host::Growth,
     ports::{EventQuery, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
 };
@@ -34,6 +34,7 @@ fn selector(growth: Option<Growth>) -> HostSelector {
         credentials: None,
         region: "eu-central-1".into(),
         labels: [("tier".to_owned(), "gold".to_owned())].into(),
+        reserve: Amounts::default(),
         growth,
     }
 }
@@ -240,4 +241,94 @@ pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S
     assert_eq!(itself.host.uid, record.uid);
     let own = created(&*store, "acme", "own").await.tenant.unwrap();
     assert_eq!(store.host_of(&own).await.unwrap(), None);
+}
+
+fn amounts(cpu_milli: u64, memory_mib: u64, pods: u64) -> Amounts {
+    Amounts { cpu_milli, memory_mib, pods }
+}
+
+/// What every tenant of these checks is promised.
+const PROMISE: Amounts = Amounts { cpu_milli: 2_000, memory_mib: 1_024, pods: 10 };
+
+fn promised(customer: &str, tenant: &str) -> NewTenant {
+    NewTenant { hosts: Some(HostSelector { reserve: PROMISE, ..selector(None) }), ..shared(customer, tenant) }
+}
+
+/// Makes the one host cluster that is due READY and seen with so much.
+async fn counted<S: Store>(store: &S, allocatable: Amounts) {
+    let claim = claim_one(store).await;
+    let work = store.load(&claim).await.unwrap();
+    let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
+    let measured = Measured { nodes: 1, allocatable, ..Measured::default() };
+    let status = serde_json::to_vec(&Observation { time: work.now, measured }).unwrap();
+    let poll_time = work.now.after(HOUR);
+    let record = record(Stage::Capacity, Direction::Present, StageState::Done);
+    commit.stages = vec![StageRecord { status, poll_time, ..record }];
+    commit.release_after = Some(HOUR);
+    store.commit(&claim, commit).await.unwrap();
+}
+
+pub(crate) async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store: Arc<S>) {
+    host(&*store, "one", 10).await;
+    // Nothing was counted yet, so only tenants are: this is promised too.
+    let early = store.create(promised("acme", "early")).await;
+    assert!(early.is_ok(), "{early:?}");
+    let before = store.candidates(None).await.unwrap().remove(0);
+    assert_eq!((before.observation, before.reserved), (None, PROMISE));
+    store.delete(&name("acme", "early"), delete()).await.unwrap();
+    // Deletes go first.
+    let claims = store.claim("a", 1, LEASE).await.unwrap();
+    let work = store.load(&claims[0]).await.unwrap();
+    let mut commit = settle(&work, State::Deleting, OperationOutcome::Deleted { removed: Vec::new() });
+    commit.remove = true;
+    store.commit(&claims[0], commit).await.unwrap();
+
+    counted(&*store, amounts(5_000, 8_192, 100)).await;
+    store.create(promised("acme", "a")).await.unwrap();
+    store.create(promised("bolt", "b")).await.unwrap();
+    let seen = store.candidates(None).await.unwrap().remove(0);
+    assert_eq!(seen.reserved, PROMISE.plus(PROMISE));
+    assert_eq!(seen.observation.unwrap().measured.allocatable, amounts(5_000, 8_192, 100));
+    let refused = store.create(promised("acme", "c")).await;
+    assert_refused!(&refused, StoreError::NoRoom(_));
+    let told = refusal(refused);
+    assert!(told.contains("one: 2000 millicores are needed and 1000 of 5000 free"), "{told}");
+    // One that brings its own nodes fits.
+    store.create(NewTenant { hosts: Some(selector(None)), ..shared("acme", "pool") }).await.unwrap();
+    // What is being removed may still be there.
+    store.delete(&name("acme", "a"), delete()).await.unwrap();
+    assert_refused!(store.create(promised("acme", "c")).await, StoreError::NoRoom(_));
+    let claims = store.claim("a", 1, LEASE).await.unwrap();
+    let work = store.load(&claims[0]).await.unwrap();
+    assert_eq!(work.tenant.name, name("acme", "a"));
+    let mut commit = settle(&work, State::Deleting, OperationOutcome::Deleted { removed: Vec::new() });
+    commit.remove = true;
+    store.commit(&claims[0], commit).await.unwrap();
+    store.create(promised("acme", "c")).await.unwrap();
+}
+
+pub(crate) async fn creates_at_once_never_promise_what_is_not_there<S: Store>(store: Arc<S>) {
+    host(&*store, "one", 100).await;
+    counted(&*store, amounts(9_000, 8_192, 100)).await;
+    let names: Vec<String> = (0..20).map(|index| format!("t{index}")).collect();
+    let answers = join_all(names.iter().map(|tenant| store.create(promised("acme", tenant)))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 4);
+    assert_eq!(store.candidates(None).await.unwrap().remove(0).reserved, amounts(8_000, 4_096, 40));
+}
+
+pub(crate) async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: Arc<S>) {
+    let record = host(&*store, "one", 100).await;
+    counted(&*store, amounts(9_000, 8_192, 100)).await;
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(due > HOUR / 2, "{due:?}");
+    store.create(promised("acme", "a")).await.unwrap();
+    claim_one(&*store).await;
+    // Only the host cluster is left, and not for long.
+    let due = store.next_due().await.unwrap().unwrap();
+    assert!(due < HOUR / 60, "{due:?}");
+    // Its other stages and its version are as they were.
+    let after = store.get(&record.name).await.unwrap();
+    assert_eq!(after.status.state, State::Ready);
+    let seen = store.candidates(None).await.unwrap().remove(0).observation.unwrap();
+    assert!(seen.time > Timestamp(0));
 }

@@ -73,6 +73,9 @@ macro_rules! contract_suite {
             hosting: a_tenant_that_goes_makes_room;
             hosting: a_full_fleet_grows_once_for_those_who_wait;
             hosting: a_tenants_work_shows_its_host_cluster;
+            hosting: what_is_promised_is_gone_until_the_record_is;
+            hosting: creates_at_once_never_promise_what_is_not_there;
+            hosting: a_placement_has_the_host_cluster_looked_at;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {
