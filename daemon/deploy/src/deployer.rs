@@ -9,16 +9,16 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     AppName, ErrorKind, Failure, StackName,
-    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 
 use crate::{
     apply,
-    base::{self, Crds},
+    base::{self, Crds, Routing},
     client::{self, Both, Clients},
     error::{Error, Result},
-    guardrails::{access, enforce, remove},
+    guardrails::{access, enforce, leave, remove},
     helm::{Helm, Place},
     render,
     stack::{self, Stack},
@@ -88,7 +88,8 @@ impl HelmDeployer {
         }
         for release in &stack.manifest.releases {
             let chart = stack.chart(release);
-            let rendered = render::release(target, &stack.manifest, release, &chart, release.gateway)?;
+            let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
+            let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
             let namespace = render::namespace(target, &stack.manifest);
             let place = Place { access: &target.kube, namespace, release: release.name.as_str() };
             let text = self.helm.template(place, &chart, &rendered.values).await?;
@@ -114,11 +115,11 @@ impl HelmDeployer {
     }
 
     /// A client whose token was refused is not used again.
-    fn report<T>(&self, target: &DeployTarget, result: Result<T>) -> Result<T, Failure> {
+    fn report<T>(&self, kube: &KubeCredentials, result: Result<T>) -> Result<T, Failure> {
         result.map_err(|error| {
             let failure = Failure::from(error);
             if failure.kind == ErrorKind::Auth {
-                self.clients.forget(&target.kube);
+                self.clients.forget(kube);
             }
             failure
         })
@@ -155,7 +156,7 @@ impl Deployer for HelmDeployer {
             enforce::ensure(&client, target, place, gateway, self.crds.as_ref()).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
@@ -165,7 +166,13 @@ impl Deployer for HelmDeployer {
             remove::remove(&client, target, place, self.removal_patience).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
+    }
+
+    async fn leave_host(&self, kube: &KubeCredentials, installation: &str) -> Result<HostLeft, Failure> {
+        let work = async { leave::leave(&self.clients.get(kube)?, installation).await };
+        let result = work.await;
+        self.report(kube, result)
     }
 
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {
@@ -175,7 +182,7 @@ impl Deployer for HelmDeployer {
             access::customer(&client, &target.kube, place, lifetime).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
@@ -184,7 +191,7 @@ impl Deployer for HelmDeployer {
             base::ensure(&clients, target, &stack.manifest, self.crds.as_ref()).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure> {
@@ -193,7 +200,7 @@ impl Deployer for HelmDeployer {
             apply::ensure(&clients, &self.helm, target, stack, app).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
@@ -202,7 +209,7 @@ impl Deployer for HelmDeployer {
             verify::entry_points(&clients, target, stack).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
@@ -211,7 +218,7 @@ impl Deployer for HelmDeployer {
             verify::verify(&clients, target, stack).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
@@ -224,6 +231,6 @@ impl Deployer for HelmDeployer {
             teardown::teardown(&clients.own, &self.helm, target, stack).await
         };
         let result = work.await;
-        self.report(target, result)
+        self.report(&target.kube, result)
     }
 }

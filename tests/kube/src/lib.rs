@@ -41,6 +41,8 @@ mod control_plane;
 #[cfg(feature = "cluster")]
 mod credentials;
 #[cfg(feature = "cluster")]
+mod everything;
+#[cfg(feature = "cluster")]
 mod kubeconfig;
 #[cfg(feature = "cluster")]
 mod ports;
@@ -57,3 +59,5 @@ pub use venv::python_env;
 
 #[cfg(feature = "cluster")]
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+#[cfg(feature = "cluster")]
+pub use everything::{differences, everything};
