@@ -30,6 +30,7 @@ mod build;
 mod capacity;
 mod cyclonus;
 mod error;
+mod older_gateway;
 mod venv;
 
 #[cfg(feature = "cluster")]
@@ -55,6 +56,7 @@ pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
+pub use older_gateway::older_gateway_crds;
 pub use venv::python_env;
 
 #[cfg(feature = "cluster")]

@@ -180,6 +180,12 @@ pub(super) async fn ensure(
         Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("Too many") => {
             Err(full(gateway))
         }
+        // Every name belongs to one listener.
+        Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("must be unique") => {
+            let domain = target.spec.domain.as_str();
+            let what = format!("a listener for *.{domain} in Gateway {}/{}", gateway.namespace, gateway.name);
+            Err(Error::NameTaken { what })
+        }
         other => other.map(drop).doing(doing),
     }
 }
