@@ -4,17 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use landlord_e2e::{ADOPTING, binaries};
-use landlord_test_harness::{Answer, World, WorldOptions, judge};
+use landlord_e2e::{ADOPTING, FAST, binaries, kubernetes_world};
+use landlord_test_harness::{Answer, HostFile, TenantFile, World, WorldOptions, cloud::EKS, judge};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{
@@ -29,6 +29,9 @@ use tokio::runtime::Runtime;
 
 /// Far above what it takes (half a minute): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// What a delete waits for an API server, and how long ours is away: 10 minutes and 15, 60 times faster than real time.
+const TEARDOWN_PATIENCE: Duration = Duration::from_secs(10);
+const OUTAGE: Duration = Duration::from_secs(15);
 const HOST: &str = "hostClusters/cellar";
 const TENANT: &str = "customers/hooli/tenants/prod";
 
@@ -144,25 +147,30 @@ fn machine(name: &str) -> NodeSpec {
     }
 }
 
-/// As README.md has it.
-fn config(kubeconfig: &Path) -> String {
+/// As README.md has it, with a second cluster.
+fn config(cellar: &Path, attic: &Path) -> String {
     let plugin = binaries().unwrap().plugin(ADOPTING).unwrap();
     let digest: String = Sha256::digest(fs::read(plugin).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
     format!(
         "[providers.kubernetes]\nplugin = '{}'\nsha256 = '{digest}'\n\
          [providers.kubernetes.credentials.cellar]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
+         [providers.kubernetes.credentials.attic]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
          [classes.cellar-namespace]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['cellar']\n\
-         stack = 'ai-fileserver'\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n",
+         stack = 'ai-fileserver'\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n\
+         [classes.attic-bare]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['attic']\n\
+         [engine]\nteardown_patience = '{}s'\nresync_interval = '20s'\n",
         plugin.display(),
-        kubeconfig.display()
+        cellar.display(),
+        attic.display(),
+        TEARDOWN_PATIENCE.as_secs()
     )
 }
 
-fn world(cellar: &Cellar) -> World {
+fn world(cellar: &Cellar, attic: &Cellar) -> World {
     let options = WorldOptions {
         kubernetes: Some(cellar.artifacts.clone()),
         clouds: Vec::new(),
-        extra_config: config(&cellar.credential()),
+        extra_config: config(&cellar.credential(), &attic.credential()),
         ..WorldOptions::default()
     };
     World::temporary(binaries().unwrap(), &options).unwrap()
@@ -182,8 +190,8 @@ fn reach(world: &mut World, name: &str, state: &str) {
 
 #[test]
 fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
-    let cellar = Cellar::start();
-    let mut world = world(&cellar);
+    let (cellar, attic) = (Cellar::start(), Cellar::start());
+    let mut world = world(&cellar, &attic);
     let before = cellar.everything();
     assert!(before.len() > 100, "{} objects", before.len());
     let cli = world.cli();
@@ -208,9 +216,10 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     the_customer_is_fenced(&cellar, &world);
     // A token of a month is nothing to hand out.
     let refused = cli.run(&["kubeconfig", TENANT]).unwrap();
-    assert!(refused.code != 0 && refused.stderr.contains("--for customer"), "{refused:?}");
+    assert!(refused.code != 0 && refused.stderr.contains("not handed out"), "{refused:?}");
 
-    cli.ok(&["delete", TENANT, "--wait", "--timeout", "10m"]).unwrap();
+    an_outage_delays_its_own_tenants_and_no_others(&mut world, &cellar);
+    attic.stop();
     let namespaces = cellar.admin(&["get", "namespaces,persistentvolumes", "-o", "name"]);
     assert!(!namespaces.contains("tenant-") && !namespaces.contains("persistentvolume/"), "{namespaces}");
     let told = cellar.admin(&["get", "validatingadmissionpolicies", "-o", "name"]);
@@ -223,6 +232,47 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert_eq!(differences(&before, &cellar.everything()), Vec::<String>::new(), "it is not as it was found");
     assert!(world.stop().unwrap(), "a process had to be killed");
     cellar.stop();
+}
+
+/// The cellar's API server takes connections and answers none, the worst that a network does. What is to go there waits
+/// and says so; the attic's tenants come and go meanwhile.
+fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Cellar) {
+    let cli = world.cli();
+    let attic = HostFile {
+        id: "attic".into(),
+        spec: "  region: attic\n  adoption: {provider: kubernetes, credentials: attic}\n".into(),
+    };
+    cli.apply_host(&attic).unwrap();
+    reach(world, &attic.name(), "READY");
+    let api_server = rustix::process::Pid::from_raw(i32::try_from(cellar.plane.pids()[1]).unwrap()).unwrap();
+    rustix::process::kill_process(api_server, rustix::process::Signal::STOP).unwrap();
+    let away = Instant::now();
+    cli.ok(&["delete", TENANT]).unwrap();
+    let other = TenantFile::new("initech", "prod", "attic-bare");
+    cli.apply(&other).unwrap();
+    reach(world, &other.name(), "READY");
+    cli.ok(&["delete", &other.name(), "--wait", "--timeout", "5m"]).unwrap();
+    // Nodes would be let go by now; the record stays, since customer's data may be there.
+    let retrying =
+        |event: &Value| judge::text(event, "reason") == "StageRetrying" && judge::text(event, "stage") == "guardrails";
+    while away.elapsed() < OUTAGE || !cli.events(TENANT).unwrap().iter().any(retrying) {
+        assert!(away.elapsed() < PATIENCE, "{}", cli.ok(&["describe", TENANT]).unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let told = cli.ok(&["describe", TENANT]).unwrap();
+    for part in ["DELETING", "skipped", "guardrails"] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    let told = cli.ok(&["describe", HOST]).unwrap();
+    assert!(told.contains("last look at cluster"), "the operator is not told:\n{told}");
+    rustix::process::kill_process(api_server, rustix::process::Signal::CONT).unwrap();
+    reach(world, TENANT, "GONE");
+    let deadline = Instant::now() + PATIENCE;
+    while cli.ok(&["describe", HOST]).unwrap().contains("last look at cluster") {
+        assert!(Instant::now() < deadline, "it is told though it is over");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    cli.ok(&["delete", &attic.name(), "--wait", "--timeout", "5m"]).unwrap();
 }
 
 /// The customer's access works in its namespace and nowhere else.
@@ -246,4 +296,86 @@ fn the_customer_is_fenced(cellar: &Cellar, world: &World) {
         let answer = cellar.kubectl(&kubeconfig, attempt);
         assert!(answer.code != 0 && answer.stderr.contains("Forbidden"), "{attempt:?}: {answer:?}");
     }
+}
+
+/// Classes of shared levels without apps.
+const BY_NAME: &str = "
+[classes.eks-namespace-bare]
+level = 'NAMESPACE'
+provider = 'eks'
+credentials = 'default'
+regions = ['eu-central-1']
+[classes.eks-node-bare]
+level = 'NODE'
+provider = 'eks'
+credentials = 'default'
+regions = ['eu-central-1']
+machine_type = 'm7i.large'
+node_count = 1
+node_count_max = 2
+";
+
+/// What is in the account, by type and id.
+fn objects(world: &World) -> BTreeSet<String> {
+    let all = world.simulator().control().objects(EKS.account).unwrap();
+    all.iter().map(|object| format!("{} {}", judge::text(object, "type"), judge::text(object, "id"))).collect()
+}
+
+/// The ids of all objects of a type whose id or name holds a text.
+fn ids(world: &World, kind: &str, part: &str) -> Vec<String> {
+    let all = world.simulator().control().objects(EKS.account).unwrap();
+    let of_kind = all.iter().filter(|object| judge::text(object, "type").ends_with(kind));
+    let found = of_kind.filter(|object| object.to_string().contains(part));
+    found.map(|object| judge::text(object, "id").to_owned()).collect()
+}
+
+/// A cluster in the cloud is named by what its provider calls it; nothing of it is made, changed or removed.
+#[test]
+fn a_cluster_is_adopted_by_its_name_in_the_cloud() {
+    let mut world = kubernetes_world(&EKS, FAST, BY_NAME).unwrap();
+    let cli = world.cli();
+    // Somebody's cluster: for its adoption it is no more than a name.
+    let somebody = TenantFile::new("somebody", "prod", &EKS.bare_class());
+    cli.apply(&somebody).unwrap();
+    reach(&mut world, &somebody.name(), "READY");
+    let uid = judge::text(&cli.tenant(&somebody.name()).unwrap().unwrap(), "uid").replace('-', "");
+    let before = objects(&world);
+    let one = |kind: &str, part: &str| ids(&world, kind, part).pop().unwrap_or_else(|| panic!("no {kind} {part}"));
+    let host = HostFile {
+        id: "theirs".into(),
+        spec: format!(
+            "  region: eu-central-1\n  adoption:\n    provider: eks\n    credentials: default\n    clusterName: landlord-{uid}\n    \
+             networkId: {}\n    privateSubnetIds: [{}]\n    networkAttributes:\n      node_role_arn: {}\n      \
+             launch_template_id: {}\n      launch_template_version: '1'\n",
+            one("EC2::VPC", ""),
+            ids(&world, "EC2::Subnet", "").join(", "),
+            one("IAM::Role", &format!("landlord-{uid}-node")),
+            one("EC2::LaunchTemplate", ""),
+        ),
+    };
+    cli.apply_host(&host).unwrap();
+    reach(&mut world, &host.name(), "READY");
+    assert_eq!(objects(&world), before, "adopting changed something");
+    let told = cli.ok(&["describe", &host.name()]).unwrap();
+    assert!(told.contains(&format!("adopted, cluster landlord-{uid}")), "{told}");
+    let tenants = ["namespace", "node"].map(|level| TenantFile::new("acme", level, &format!("eks-{level}-bare")));
+    for tenant in &tenants {
+        cli.apply(tenant).unwrap();
+    }
+    for tenant in &tenants {
+        reach(&mut world, &tenant.name(), "READY");
+    }
+    for tenant in &tenants {
+        cli.ok(&["delete", &tenant.name(), "--wait", "--timeout", "5m"]).unwrap();
+    }
+    let removed = cli.ok(&["delete", &host.name(), "--wait", "--timeout", "5m"]).unwrap();
+    assert!(
+        removed.contains("ValidatingAdmissionPolicy") && removed.contains("landlord-quickstart-tenant-pods"),
+        "{removed}"
+    );
+    assert_eq!(objects(&world), before, "it is not as it was found");
+    reach(&mut world, &somebody.name(), "READY");
+    cli.ok(&["delete", &somebody.name(), "--wait", "--timeout", "5m"]).unwrap();
+    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
+    assert!(world.stop().unwrap(), "a process had to be killed");
 }
