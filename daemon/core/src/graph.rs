@@ -31,8 +31,8 @@ pub fn graph(direction: Direction, kind: Kind, offer: &Offer, releases: &[Releas
         (Direction::Absent, Kind::Tenant(Level::Cluster)) => own_cluster_absent(offer),
         (Direction::Absent, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
         (Direction::Absent, Kind::Host) => host_absent(),
-        // What landlord did not make it does not remove.
-        (Direction::Absent, Kind::AdoptedHost) => Vec::new(),
+        // What landlord did not make it does not remove; what it put there for its tenants it takes back.
+        (Direction::Absent, Kind::AdoptedHost) => vec![node(Stage::Guardrails, [])],
     }
 }
 

@@ -40,7 +40,8 @@ pub enum Stage {
     /// Cloud identities of service accounts.
     Identity,
     /// The fenced namespace in a shared cluster: made when present; when absent, the proof that it is
-    /// gone, without which the record stays.
+    /// gone, without which the record stays. Of an adopted host cluster, absent only: what landlord put there
+    /// for all its tenants together is taken back.
     Guardrails,
     /// What a host cluster has, and what is taken of it, is counted. Present only; changes nothing.
     Capacity,

@@ -16,7 +16,7 @@ use landlord_core::{
 use serde_json::json;
 
 use crate::{
-    base,
+    base::{self, Routing},
     client::Both,
     deployer::pending,
     error::{Doing as _, Error, Result},
@@ -42,8 +42,8 @@ pub(crate) async fn ensure(
     let access = helm_access(clients, target).await?;
     let place = Place { access: &access, namespace, release: app.as_str() };
     let chart = stack.chart(spec);
-    let gateway_api = spec.gateway && base::gateway_api(&clients.own).await?;
-    let rendered = render::release(target, &stack.manifest, spec, &chart, gateway_api)?;
+    let routing = if spec.gateway { base::routing(&clients.own).await? } else { Routing::Unknown };
+    let rendered = render::release(target, &stack.manifest, spec, &chart, routing)?;
 
     let newest = recovered(client, helm, place).await?;
     if let Some(revision) = newest.filter(|r| r.status == Status::Deployed && r.digest == rendered.digest) {

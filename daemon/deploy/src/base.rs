@@ -32,7 +32,9 @@ use crate::{
 /// Who we are in server-side apply.
 pub(crate) const FIELD_MANAGER: &str = "landlord";
 /// Which manifest a CRD was applied from.
-const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
+pub(crate) const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
+/// Which installation brought a CRD along. Only it changes or removes it.
+pub(crate) const OWNER_ANNOTATION: &str = "landlord.dev/installation";
 const DEFAULT_CLASS: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 const INSTALLATION: &str = "landlord-installation";
@@ -91,8 +93,8 @@ pub(crate) async fn bring_gateway_api(
 ) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.place.shared().is_none() || brought(client, crds).await? == CrdsFrom::UsInPart {
-        ensure_crds(client, crds).await?;
+    if target.place.shared().is_none() || brought(client, crds, &target.installation).await? == CrdsFrom::UsInPart {
+        ensure_crds(client, crds, &target.installation).await?;
     }
     Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
@@ -109,7 +111,7 @@ enum CrdsFrom {
 }
 
 /// One look, since every tenant's pass asks.
-async fn brought(client: &Client, crds: &Crds) -> Result<CrdsFrom> {
+async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<CrdsFrom> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
     let mut whole = true;
@@ -120,10 +122,11 @@ async fn brought(client: &Client, crds: &Crds) -> Result<CrdsFrom> {
             whole = false;
             continue;
         };
-        let digest = found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(DIGEST_ANNOTATION));
-        match digest {
-            None => return Ok(CrdsFrom::Others),
-            Some(digest) => whole &= *digest == crds.digest,
+        let annotation = |key: &str| found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
+        // Two installations that both kept them up to date would take turns for ever.
+        match (annotation(DIGEST_ANNOTATION), annotation(OWNER_ANNOTATION)) {
+            (Some(digest), Some(owner)) if owner == installation => whole &= *digest == crds.digest,
+            _ => return Ok(CrdsFrom::Others),
         }
     }
     Ok(if whole { CrdsFrom::Us } else { CrdsFrom::UsInPart })
@@ -252,7 +255,7 @@ async fn check_storage_class(client: &Client) -> Result<()> {
     })
 }
 
-async fn ensure_crds(client: &Client, crds: &Crds) -> Result<()> {
+async fn ensure_crds(client: &Client, crds: &Crds, installation: &str) -> Result<()> {
     for document in &crds.documents {
         let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (name, kind, api_version) = (text("/metadata/name"), text("/kind"), text("/apiVersion"));
@@ -267,9 +270,32 @@ async fn ensure_crds(client: &Client, crds: &Crds) -> Result<()> {
         }
         let mut wanted = document.clone();
         wanted["metadata"]["annotations"][DIGEST_ANNOTATION] = json!(crds.digest);
+        wanted["metadata"]["annotations"][OWNER_ANNOTATION] = json!(installation);
         api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await.doing(action)?;
     }
     Ok(())
+}
+
+/// What of the Gateway API a cluster knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routing {
+    /// Nothing.
+    Unknown,
+    /// Gateways and routes.
+    Gateways,
+    /// The same, and ListenerSets, which are listeners of other namespaces: since 1.5.
+    ListenerSets,
+}
+
+/// What of the Gateway API the cluster knows.
+pub(crate) async fn routing(client: &Client) -> Result<Routing> {
+    if !gateway_api(client).await? {
+        return Ok(Routing::Unknown);
+    }
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let sets = crds.get_metadata_opt("listenersets.gateway.networking.k8s.io").await;
+    let known = sets.doing(|| "reading the Gateway API's CRDs".into())?.is_some();
+    Ok(if known { Routing::ListenerSets } else { Routing::Gateways })
 }
 
 /// Whether the cluster knows HTTPRoutes.

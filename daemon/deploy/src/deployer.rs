@@ -9,17 +9,17 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     AppName, ErrorKind, Failure, Measured, StackName,
-    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 
 use crate::{
     apply,
-    base::{self, Crds},
+    base::{self, Crds, Routing},
     capacity,
     client::{self, Both, Clients},
     error::{Error, Result},
-    guardrails::{access, enforce, remove},
+    guardrails::{access, enforce, leave, remove},
     helm::{Helm, Place},
     render,
     stack::{self, Stack},
@@ -89,7 +89,8 @@ impl HelmDeployer {
         }
         for release in &stack.manifest.releases {
             let chart = stack.chart(release);
-            let rendered = render::release(target, &stack.manifest, release, &chart, release.gateway)?;
+            let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
+            let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
             let namespace = render::namespace(target, &stack.manifest);
             let place = Place { access: &target.kube, namespace, release: release.name.as_str() };
             let text = self.helm.template(place, &chart, &rendered.values).await?;
@@ -167,6 +168,12 @@ impl Deployer for HelmDeployer {
         };
         let result = work.await;
         self.report(&target.kube, result)
+    }
+
+    async fn leave_host(&self, kube: &KubeCredentials, installation: &str) -> Result<HostLeft, Failure> {
+        let work = async { leave::leave(&self.clients.get(kube)?, installation).await };
+        let result = work.await;
+        self.report(kube, result)
     }
 
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {

@@ -116,6 +116,18 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// A host cluster can't be left while tenants' namespaces are there.
+    #[error("{what}; without the host cluster's policies they would stand unfenced")]
+    Occupied {
+        /// Which.
+        what: String,
+    },
+    /// Something shared has no room for one more tenant.
+    #[error("{what}")]
+    Full {
+        /// What, and its bound.
+        what: String,
+    },
     /// The tenant's guardrails do not stand yet.
     #[error("{what}")]
     Unfenced {
@@ -165,10 +177,11 @@ impl Error {
             | Self::ForbiddenValue { .. }
             | Self::NotForShared { .. }
             | Self::NotShared => ErrorKind::Invalid,
+            Self::Full { .. } => ErrorKind::Capacity,
             Self::HelmUnfit { .. } | Self::File { .. } => ErrorKind::Internal,
             Self::Helm { said, .. } => helm_kind(said),
             Self::HelmDeadline { .. } | Self::Lacking { .. } => ErrorKind::Transient,
-            Self::Stuck { .. } | Self::Unfenced { .. } => ErrorKind::Conflict,
+            Self::Stuck { .. } | Self::Unfenced { .. } | Self::Occupied { .. } => ErrorKind::Conflict,
         }
     }
 
@@ -181,6 +194,13 @@ impl Error {
                 "leave that object out of the chart, or order a class with a cluster of its own"
             }
             Self::Unfenced { .. } => "wait until the tenant's guardrails are done",
+            Self::Occupied { .. } => {
+                "remove these namespaces; they were left when their tenants were deleted with force"
+            }
+            Self::Full { .. } => {
+                "bring the Gateway API 1.5 or newer along, or order the tenant anew on another host cluster; maxTenants of \
+                 63 keeps a host cluster with an older one from taking more"
+            }
             Self::NotShared => "ask for the operator's access",
             Self::Stuck { .. } => "remove its finalizer if its controller is gone, or delete with force",
             Self::Helm { .. } | Self::Stack { .. } if self.kind() == ErrorKind::Invalid => {

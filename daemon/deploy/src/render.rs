@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    base::Routing,
     error::{Error, Result},
     guardrails::{POOL_KEY, gateway::LISTENERS},
     stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
@@ -35,7 +36,7 @@ pub(crate) fn release(
     manifest: &Manifest,
     release: &Release,
     chart: &ChartRef,
-    gateway_api: bool,
+    routing: Routing,
 ) -> Result<Rendered> {
     let mut values = json!({});
     if release.contract {
@@ -47,9 +48,10 @@ pub(crate) fn release(
     if release.gateway
         && let Some(gateway) = &manifest.gateway
     {
+        let enabled = routing != Routing::Unknown;
         merge(
             &mut values,
-            &json!({ "gateway": { "enabled": gateway_api, "name": gateway.name, "namespace": gateway.namespace } }),
+            &json!({ "gateway": { "enabled": enabled, "name": gateway.name, "namespace": gateway.namespace } }),
         );
     }
     let own = replace_all(&Value::Object(release.values.clone()), target);
@@ -61,7 +63,7 @@ pub(crate) fn release(
     if release.contract
         && let Some(place) = target.place.shared()
     {
-        merge(&mut values, &shared_values(place, release));
+        merge(&mut values, &shared_values(place, release, routing));
     }
     let mut digest = Sha256::new();
     for part in [chart.digest.as_str(), &values.to_string()] {
@@ -75,12 +77,13 @@ pub(crate) fn release(
 
 /// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
 /// balancers are what the class allows, and pods go to the tenant's own nodes if it has any.
-fn shared_values(place: &Place, release: &Release) -> Value {
+fn shared_values(place: &Place, release: &Release, routing: Routing) -> Value {
     let mut values = json!({ "networkPolicy": { "enabled": false } });
     if release.load_balancer && place.guardrails.load_balancers() == 0 {
         values["loadBalancers"] = json!({ "enabled": false });
     }
-    if release.gateway && place.guardrails.gateway().is_some() {
+    // Without ListenerSets the tenant's listener is in the Gateway itself, which lets its routes in.
+    if release.gateway && place.guardrails.gateway().is_some() && routing == Routing::ListenerSets {
         values["gateway"] = json!({ "kind": "ListenerSet", "name": LISTENERS, "namespace": place.namespace });
     }
     if let Some(pool) = place.pool() {
@@ -227,9 +230,10 @@ mod tests {
     }
 
     fn rendered(app: &str, stack_values: Value, gateway_api: bool) -> Result<Rendered> {
+        let routing = if gateway_api { Routing::Gateways } else { Routing::Unknown };
         let stack = stack();
         let found = stack.release(&app.parse().unwrap())?;
-        release(&target(stack_values), &stack.manifest, found, &stack.chart(found), gateway_api)
+        release(&target(stack_values), &stack.manifest, found, &stack.chart(found), routing)
     }
 
     #[test]

@@ -48,6 +48,8 @@ const SWEEP_ORDER: [Stage; 8] = [
 const SHARED_SWEEP: [Stage; 3] = [Stage::NodePool, Stage::DnsRecords, Stage::DnsZone];
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
+/// Capability of a provider whose methods only look at the cluster that its credential leads to.
+const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
 
@@ -147,8 +149,13 @@ impl Call<'_> {
         self.work.tenant.hosting.is_none() && self.serves_dns()
     }
 
-    /// A cluster that was there before is reached, and left as it is.
+    /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
+    /// is fit, and tells which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
+        let description = self.shared.ports.providers.description(&self.work.tenant.offer.provider_key());
+        if description.is_some_and(|d| d.capabilities.iter().any(|c| c == ADOPTS)) {
+            return self.cluster().await;
+        }
         let mut cluster = self.adoption().map(request::adopted).unwrap_or_default();
         let request = v1::KubeAccessRequest { scope: Some(self.scope.clone()), cluster: Some(cluster.clone()) };
         let access = self.provider.kube_access(request).await?;

@@ -11,6 +11,9 @@ use landlord_test_kube::Artifacts;
 /// daemon's own work still fits between two steps of the cloud.
 pub const FAST: f64 = 1.0 / 600.0;
 
+/// The provider that adopts clusters by their kubeconfig.
+pub const ADOPTING: &str = "kubernetes";
+
 /// The programs under test, built once a process.
 ///
 /// # Errors
@@ -18,7 +21,9 @@ pub const FAST: f64 = 1.0 / 600.0;
 pub fn binaries() -> Result<&'static Binaries> {
     static BINARIES: OnceLock<Result<Binaries, String>> = OnceLock::new();
     BINARIES
-        .get_or_init(|| Binaries::ensure(&cloud::ALL, &mut |_| {}).map_err(|error| format!("{error:#}")))
+        .get_or_init(|| {
+            Binaries::ensure_with(&cloud::ALL, &[ADOPTING], &mut |_| {}).map_err(|error| format!("{error:#}"))
+        })
         .as_ref()
         .map_err(|error| anyhow::anyhow!("{error}"))
 }

@@ -4,12 +4,16 @@
 
 use std::{
     collections::BTreeMap,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_world, on_every_cloud};
-use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control};
+use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud};
+use landlord_test_harness::{
+    Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
+};
+use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
 
 /// Far above what it takes (seconds): a busy machine is no failure.
@@ -147,7 +151,7 @@ fn lifecycle_with_crashes(
     hold(world.simulator().control(), boundary)?;
     cli.apply(tenant)?;
     crashes += u32::from(crash_at(world, victim, &tenant.name(), "READY")?);
-    cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
+    let record = cli.wait_for(&tenant.name(), "READY", PATIENCE)?.context("no record")?;
     let events = cli.events(&tenant.name())?;
     hold(world.simulator().control(), boundary)?;
     cli.ok(&["delete", &tenant.name()])?;
@@ -158,12 +162,23 @@ fn lifecycle_with_crashes(
         bail!("the daemon ended with {status} beside what was killed");
     }
     let control = world.simulator().control();
-    judge::account_is_empty(control, cloud.account)?;
+    if record["placement"]["hostCluster"].as_str().is_some_and(|host| !host.is_empty()) {
+        nothing_is_owned(control, cloud, judge::text(&record, "uid"))?;
+    } else {
+        judge::account_is_empty(control, cloud.account)?;
+    }
     let journal = control.journal(since)?;
     judge::nothing_made_twice(&journal, 1)?;
     judge::intents_are_older(&journal, &events)?;
     judge::only_ours_is_touched(&journal)?;
     Ok(crashes)
+}
+
+/// The rest of the account is the host cluster's and its other tenants'.
+fn nothing_is_owned(control: &Control, cloud: &Cloud, uid: &str) -> Result<()> {
+    let objects = control.objects(cloud.account)?;
+    let left: Vec<&Value> = objects.iter().filter(|object| object["tags"]["landlord-tenant-uid"] == uid).collect();
+    if left.is_empty() { Ok(()) } else { bail!("left of {uid}: {left:?}") }
 }
 
 fn journal_end(world: &World) -> Result<i64> {
@@ -238,6 +253,85 @@ fn sweep<'a>(
         }
     }
     (crashes, problems)
+}
+
+/// A tenant that shares a cluster, without apps: what its life asks of the cloud.
+const SHARED_CLASSES: &str = "
+[classes.eks-namespace-bare]
+level = 'NAMESPACE'
+provider = 'eks'
+credentials = 'default'
+regions = ['eu-central-1']
+[classes.eks-node-bare]
+level = 'NODE'
+provider = 'eks'
+credentials = 'default'
+regions = ['eu-central-1']
+machine_type = 'm7i.large'
+node_count = 1
+node_count_max = 2
+";
+
+/// One world and one host cluster for all lives of a tenant that shares it: the daemon dies before and after each of its
+/// calls, and the host cluster is in the end as it was with a tenant before all of them.
+#[test]
+fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
+    let mut world = kubernetes_world(&EKS, FAST, SHARED_CLASSES).unwrap();
+    let cli = world.cli();
+    let host = HostFile::new("shared", &EKS.bare_class(), 2, 20);
+    cli.apply_host(&host).unwrap();
+    let keeper = TenantFile::new("keeper", "prod", "eks-namespace-bare");
+    cli.apply(&keeper).unwrap();
+    cli.wait_for(&keeper.name(), "READY", PATIENCE).unwrap();
+    let namespaces = cli.ok(&["describe", "hostcluster", "shared"]).unwrap();
+    assert!(namespaces.contains("1 of 20"), "{namespaces}");
+    let before = namespaces_of_tenants(&world, &keeper);
+    let mut problems = Vec::new();
+    for (class, least) in [("eks-namespace-bare", 8), ("eks-node-bare", 20)] {
+        let since = journal_end(&world).unwrap();
+        let first = TenantFile::new("acme", class, class);
+        cli.apply(&first).unwrap();
+        cli.wait_for(&first.name(), "READY", PATIENCE).unwrap();
+        cli.ok(&["delete", &first.name()]).unwrap();
+        cli.wait_for(&first.name(), "GONE", PATIENCE).unwrap();
+        let all = boundaries(&world.simulator().control().journal(since).unwrap(), ONCE);
+        assert!(all.len() >= least, "the journal of {class} shows only {} boundaries", all.len());
+        let mut crashes = 0;
+        for (index, boundary) in all.iter().enumerate() {
+            let tenant = TenantFile::new("acme", &format!("{class}-{index}"), class);
+            match lifecycle_with_crashes(&mut world, &EKS, Victim::Daemon, &tenant, boundary) {
+                Ok(times) => crashes += times,
+                Err(error) => problems.push(format!("{class} {boundary:?}: {error:#}")),
+            }
+        }
+        assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), all.len(), problems.join("\n"));
+        let needed = u32::try_from(all.len()).unwrap();
+        assert!(crashes >= needed, "only {crashes} crashes for {needed} boundaries of {class}");
+    }
+    assert_eq!(namespaces_of_tenants(&world, &keeper), before, "a namespace is left, or the neighbour's is gone");
+    cli.ok(&["delete", &keeper.name(), "--wait", "--timeout", "3m"]).unwrap();
+    cli.ok(&["delete", "hostcluster", "shared", "--wait", "--timeout", "5m"]).unwrap();
+    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
+    assert!(world.stop().unwrap(), "a process had to be killed");
+}
+
+/// By name and uid, as the API server tells the operator.
+fn namespaces_of_tenants(world: &World, tenant: &TenantFile) -> String {
+    let file = world.folder().join("operator.kubeconfig");
+    std::fs::write(&file, world.cli().ok(&["kubeconfig", &tenant.name()]).unwrap()).unwrap();
+    let kubebox = Artifacts::ensure(&mut |_| {}).unwrap().kubebox;
+    let names = "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}";
+    let output = Command::new(kubebox)
+        .args(["kubectl", "--kubeconfig"])
+        .arg(&file)
+        .args(["get", "namespaces", "-l", "landlord.dev/level", "-o", names])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("tenant-"), "{told}");
+    told
 }
 
 fn killed_again_and_again_it_still_ends(cloud: &'static Cloud) {

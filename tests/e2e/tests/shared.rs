@@ -42,12 +42,19 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// kill -9 of the daemon just after it recorded that a stage begins, or `true` if it was past it.
+/// Stages of a create in the deploy stage's hands, and those of a delete.
+const DEPLOY_STAGES: [&str; 8] =
+    ["guardrails", "base", "app/qdrant", "app/ollama", "app/sftpgo", "app/open-webui", "dns-records", "verify"];
+
+/// kill -9 of the daemon just after it recorded that a stage begins for the first time.
 fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
-    let started =
-        |event: &Value| judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage;
+    crash_in_stage_again(world, name, stage, 0);
+}
+
+/// The same when the stage began `times` before: a delete has stages of the same names as the create.
+fn crash_in_stage_again(world: &mut World, name: &str, stage: &str, times: usize) {
     for _ in 0..6_000 {
-        if world.cli().events(name).unwrap().iter().any(started) {
+        if begun(world, name, stage) > times {
             world.crash_daemon().unwrap();
             world.start_daemon().unwrap();
             return;
@@ -55,6 +62,18 @@ fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("stage {stage} of {name} never began:\n{}", world.cli().ok(&["describe", name]).unwrap());
+}
+
+/// How often a stage of a tenant has begun; of one that is gone, as often as can be.
+fn begun(world: &World, name: &str, stage: &str) -> usize {
+    let started =
+        |event: &&Value| judge::text(event, "reason") == "StageStarted" && judge::text(event, "stage") == stage;
+    let cli = world.cli();
+    match cli.events(name) {
+        Ok(events) => events.iter().filter(started).count(),
+        Err(error) if cli.tenant(name).unwrap().is_some() => panic!("{error:#}"),
+        Err(_) => usize::MAX,
+    }
 }
 
 fn reach(world: &mut World, name: &str, state: &str) {
@@ -113,10 +132,12 @@ fn three_customers_share_a_cluster_and_leave_it_one_by_one() {
     }
     crash_in_stage(&mut world, &acme.name(), "host");
     reach(&mut world, &host.name(), "READY");
-    for stage in ["guardrails", "base", "app/qdrant"] {
-        crash_in_stage(&mut world, &acme.name(), stage);
-    }
     crash_in_stage(&mut world, &initech.name(), "node-pool");
+    for stage in DEPLOY_STAGES {
+        for tenant in [&acme, &initech] {
+            crash_in_stage(&mut world, &tenant.name(), stage);
+        }
+    }
     for tenant in all {
         reach(&mut world, &tenant.name(), "READY");
     }
@@ -177,8 +198,10 @@ fn a_neighbour_goes(world: &mut World, acme: &TenantFile, globex: &TenantFile) {
     assert!(!contents(world, &globex.name(), &going).is_empty());
     let before = contents(world, &globex.name(), &staying);
     assert!(before.iter().any(|line| line.starts_with("Pod ")), "{before:?}");
+    let before_delete = begun(world, &acme.name(), "guardrails");
     cli.ok(&["delete", &acme.name()]).unwrap();
     crash_in_stage(world, &acme.name(), "teardown");
+    crash_in_stage_again(world, &acme.name(), "guardrails", before_delete);
     reach(world, &acme.name(), "GONE");
     let names = kubectl(world, &globex.name(), &["get", "namespaces", "-o", "name"]);
     assert!(!names.contains(&going) && names.contains(&staying), "{names}");
@@ -192,10 +215,12 @@ fn everybody_goes(world: &mut World, host: &HostFile, rest: [&TenantFile; 2]) {
     let cli = world.cli();
     let uids: Vec<String> =
         rest.iter().map(|t| judge::text(&cli.tenant(&t.name()).unwrap().unwrap(), "uid").to_owned()).collect();
+    let node_pools = begun(world, &rest[1].name(), "node-pool");
     for tenant in rest {
         cli.ok(&["delete", &tenant.name()]).unwrap();
     }
-    crash_in_stage(world, &rest[1].name(), "node-pool");
+    crash_in_stage(world, &rest[1].name(), "teardown");
+    crash_in_stage_again(world, &rest[1].name(), "node-pool", node_pools);
     for tenant in rest {
         reach(world, &tenant.name(), "GONE");
     }

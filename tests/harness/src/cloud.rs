@@ -117,18 +117,6 @@ impl Cloud {
         format!("{}-cluster-small", self.provider)
     }
 
-    /// The package of its plugin.
-    #[must_use]
-    pub fn package(&self) -> String {
-        format!("landlord-plugin-{}", self.provider)
-    }
-
-    /// The file of its plugin.
-    #[must_use]
-    pub fn library(&self) -> String {
-        format!("liblandlord_plugin_{}.so", self.provider)
-    }
-
     /// Its part of the daemon's configuration; the secret is written into `folder`.
     pub(crate) fn config(&self, folder: &Path, plugin: &Path, endpoint: &str, time_scale: f64) -> Result<String> {
         let secret = self.write_secret(folder)?;

@@ -196,7 +196,8 @@ struct Downloaded {
     dir: PathBuf,
 }
 
-fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
+/// Writes the standard manifests of the Gateway API that `module` pins into one file in `target`.
+pub(crate) fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
     let told = go(module, "mod", &["download", "-json", GATEWAY_API], &mut |_| {})?;
     let downloaded: Downloaded = serde_json::from_str(&told)
         .map_err(|_| Error::Damaged { what: "Go's answer about the Gateway API", path: module.to_owned() })?;

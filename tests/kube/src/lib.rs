@@ -30,6 +30,7 @@ mod build;
 mod capacity;
 mod cyclonus;
 mod error;
+mod older_gateway;
 mod venv;
 
 #[cfg(feature = "cluster")]
@@ -40,6 +41,8 @@ pub mod cloud;
 mod control_plane;
 #[cfg(feature = "cluster")]
 mod credentials;
+#[cfg(feature = "cluster")]
+mod everything;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
 #[cfg(feature = "cluster")]
@@ -53,7 +56,10 @@ pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
+pub use older_gateway::older_gateway_crds;
 pub use venv::python_env;
 
 #[cfg(feature = "cluster")]
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
+#[cfg(feature = "cluster")]
+pub use everything::{differences, everything};

@@ -90,6 +90,17 @@ pub struct Verified {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// How far an installation is with leaving a host cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostLeft {
+    /// How far it is.
+    pub progress: StageProgress,
+    /// What was removed with this call.
+    pub removed: Vec<RemovedObject>,
+    /// What was made here and stays because others use it by now, each with the reason in plain words.
+    pub kept: Vec<String>,
+}
+
 /// Deploys stacks into clusters.
 #[async_trait]
 pub trait Deployer: Send + Sync + 'static {
@@ -118,6 +129,16 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// CONFLICT: an object that holds something in the cloud does not end; TRANSIENT when the API server can't be reached.
     async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+
+    /// Takes back what `installation` put on a host cluster for all its tenants together: admission policies, the shared
+    /// Gateway with its namespace, custom resources that it brought along. Nothing of another installation, of the
+    /// cluster's operator or of anybody else is touched; what others use by now stays and is told. What is absent is
+    /// success.
+    ///
+    /// # Errors
+    /// CONFLICT: a tenant's namespace is there, which would stand without its fence; TRANSIENT when the API server can't
+    /// be reached; else as [`Failure::kind`] says.
+    async fn leave_host(&self, kube: &KubeCredentials, installation: &str) -> Result<HostLeft, Failure>;
 
     /// Access for the customer: the rights of the customer's role in the tenant's namespace, for `lifetime`, which is
     /// brought into [`CUSTOMER_ACCESS_MIN`] to [`CUSTOMER_ACCESS_MAX`].

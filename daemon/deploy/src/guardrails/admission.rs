@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{LEVEL_LABEL, POOL_KEY, RESERVED_PREFIX, Wanted};
 
 /// Marks what belongs to the host cluster as a whole.
-const ROLE: &str = "host-guard";
+pub(super) const ROLE: &str = "host-guard";
 const GROUP: &str = "admissionregistration.k8s.io/v1";
 
 /// A condition that holds, or the words of the refusal.

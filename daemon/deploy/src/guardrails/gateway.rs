@@ -1,11 +1,10 @@
 //! The Gateway that tenants share: one a host cluster, with a ListenerSet for each tenant's names in its own namespace.
 //!
 //! The ListenerSet is ours: a tenant attaches routes to it, and can't listen for names that are not its own. Routes of
-//! other namespaces are not let in, and the Gateway lets in no other namespaces' ListenerSets than tenants'.
+//! other namespaces are not let in, and the Gateway lets in no other namespaces' ListenerSets than tenants'. Where the
+//! cluster's Gateway API knows no ListenerSet, the tenant's listener is in the Gateway itself (`listener`).
 
-use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
@@ -17,15 +16,21 @@ use landlord_core::{
 };
 use serde_json::{Value, json};
 
-use super::{LEVEL_LABEL, Wanted, enforce, namespace::metadata};
+use super::{
+    LEVEL_LABEL, Wanted, enforce,
+    listener::{self, Keeper},
+    namespace::metadata,
+};
 use crate::{
-    base,
+    base::{self, Routing},
     error::{Doing as _, Error, Result},
     stack::GatewayRef,
     teardown::gone_is_fine,
 };
 
-const GROUP: &str = "gateway.networking.k8s.io";
+pub(super) const GROUP: &str = "gateway.networking.k8s.io";
+/// Marks the shared Gateway and a namespace that was made for it.
+pub(super) const HOST_ROLE: &str = "host-gateway";
 /// Name of a tenant's ListenerSet.
 pub(crate) const LISTENERS: &str = "landlord";
 /// Secret that cert-manager writes the tenant's certificate into.
@@ -39,16 +44,35 @@ pub(super) async fn ensure(
     shared: &SharedGateway,
     gateway: &GatewayRef,
 ) -> Result<()> {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let known = crds.get_metadata_opt(&format!("listenersets.{GROUP}")).await;
-    if known.doing(|| "reading the Gateway API's CRDs".into())?.is_none() {
+    let routing = base::routing(client).await?;
+    if routing == Routing::Unknown {
         return Err(Error::Lacking {
-            what: "the host cluster's Gateway API knows no ListenerSet".into(),
-            remedy: "bring the Gateway API 1.5 or newer along, or leave gateway out of the class's guardrails",
+            what: "the host cluster knows no Gateway API".into(),
+            remedy: "bring it along (deploy.gateway_api_crds), or leave gateway out of the class's guardrails",
         });
     }
     ensure_namespace(client, target, &gateway.namespace).await?;
-    ensure_gateway(client, target, shared, gateway).await?;
+    let sets = routing == Routing::ListenerSets;
+    let keeper = listener::ensure_gateway(client, target, &shared_gateway(target, shared, gateway, sets)).await?;
+    if !sets {
+        if matches!(keeper, Keeper::Operator) {
+            return Err(Error::Lacking {
+                what: format!(
+                    "Gateway {}/{} is not landlord's to change, and its Gateway API knows no ListenerSet",
+                    gateway.namespace, gateway.name
+                ),
+                remedy: "bring the Gateway API 1.5 or newer along, leave gateway out of the class's guardrails, or name \
+                         another gateway in the stack, which landlord then makes",
+            });
+        }
+        return listener::ensure(client, target, place, shared, gateway).await;
+    }
+    if let Keeper::Us(Some(found)) = keeper
+        && listener::has_listener(&found, place.namespace.as_str())
+    {
+        // The Gateway API has been renewed since.
+        listener::remove(client, target, place).await?;
+    }
     let mut wanted = vec![listeners(target, place, shared, gateway)];
     wanted.extend(grant(target, place, shared, gateway));
     let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);
@@ -71,40 +95,29 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) ->
 }
 
 fn host_labels(target: &DeployTarget) -> Value {
-    json!({ "landlord-installation": target.installation, "landlord-role": "host-gateway" })
+    json!({ "landlord-installation": target.installation, "landlord-role": HOST_ROLE })
 }
 
-/// The Gateway, unless the operator has made one of that name.
-async fn ensure_gateway(
-    client: &Client,
-    target: &DeployTarget,
-    shared: &SharedGateway,
-    gateway: &GatewayRef,
-) -> Result<()> {
-    let wanted = Wanted::new(json!({
+/// The Gateway without any tenant's part.
+fn shared_gateway(target: &DeployTarget, shared: &SharedGateway, gateway: &GatewayRef, sets: bool) -> Wanted {
+    let mut body = json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
         "metadata": { "name": gateway.name, "namespace": gateway.namespace, "labels": host_labels(target) },
         "spec": {
             "gatewayClassName": shared.class,
-            "allowedListeners": { "namespaces": { "from": "Selector", "selector": {
-                "matchLabels": { "landlord-installation": target.installation },
-                "matchExpressions": [{ "key": LEVEL_LABEL, "operator": "Exists" }],
-            } } },
             // A Gateway must have one; no tenant's route attaches to it.
             "listeners": [{
                 "name": "http", "port": 80, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "Same" } },
             }],
         },
-    }));
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &gateway.namespace, &wanted.resource);
-    let found = api.get_metadata_opt(&gateway.name).await.doing(|| format!("reading {}", wanted.what()))?;
-    let ours = |labels: &std::collections::BTreeMap<String, String>| {
-        labels.get("landlord-installation") == Some(&target.installation)
-    };
-    if found.is_some_and(|found| !ours(found.labels())) {
-        return Ok(());
+    });
+    if sets {
+        body["spec"]["allowedListeners"] = json!({ "namespaces": { "from": "Selector", "selector": {
+            "matchLabels": { "landlord-installation": target.installation },
+            "matchExpressions": [{ "key": LEVEL_LABEL, "operator": "Exists" }],
+        } } });
     }
-    enforce::apply_all(client, &[wanted], &format!("landlord-installation={}", target.installation), false).await
+    Wanted::new(body)
 }
 
 /// The names below the tenant's domain.
@@ -163,11 +176,16 @@ pub(super) async fn remove(client: &Client, target: &DeployTarget, place: &Place
         gone_is_fine(api.delete(&set.name_any(), &DeleteParams::default()).await)
             .doing(|| format!("deleting ListenerSet {}/{}", place.namespace, set.name_any()))?;
     }
-    remove_grants(client, target).await.map(drop)
+    remove_elsewhere(client, target, place).await.map(drop)
 }
 
 /// Removes what is kept for a tenant outside of its namespace.
-pub(super) async fn remove_grants(client: &Client, target: &DeployTarget) -> Result<Vec<RemovedObject>> {
+pub(super) async fn remove_elsewhere(
+    client: &Client,
+    target: &DeployTarget,
+    place: &Place,
+) -> Result<Vec<RemovedObject>> {
+    listener::remove(client, target, place).await?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1beta1", "ReferenceGrant"));
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
     let ours = format!("landlord-installation={},landlord-tenant-uid={}", target.installation, target.uid);

@@ -1,8 +1,8 @@
 //! What fences a tenant on a shared cluster, as Kubernetes objects: observed, compared, applied.
 //!
 //! The leaves say what is wanted and are pure: `namespace` (namespace, limits, accounts), `network`, `rights` and
-//! `admission` (what the host cluster needs once for all its tenants). `gateway` gives the tenant its names on the shared Gateway. `drift` compares, `enforce` applies and looks
-//! whether the API server really refuses, `remove` takes a tenant away, `access` issues tokens, `charts` keeps charts
+//! `admission` (what the host cluster needs once for all its tenants). `gateway` and `listener` give the tenant its names on the shared Gateway. `drift` compares, `enforce` applies and looks
+//! whether the API server really refuses, `remove` takes a tenant away, `leave` takes back what is all tenants', `access` issues tokens, `charts` keeps charts
 //! within a tenant's rights. Nothing here knows Helm or a cloud.
 
 pub(crate) mod access;
@@ -11,6 +11,8 @@ pub(crate) mod charts;
 mod drift;
 pub(crate) mod enforce;
 pub(crate) mod gateway;
+pub(crate) mod leave;
+mod listener;
 mod namespace;
 mod network;
 pub(crate) mod remove;

@@ -50,7 +50,7 @@ pub(crate) async fn remove(
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let name = place.namespace.as_str();
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let mut removed = gateway::remove_grants(client, target).await?;
+    let mut removed = gateway::remove_elsewhere(client, target, place).await?;
     let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
     let found = match found {
         Some(found) if !base::is_ours(found.metadata.labels.as_ref(), target) => {
@@ -184,15 +184,15 @@ fn blocking(namespace: &Namespace) -> String {
 
 /// What answers, and what does not.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     /// Objects in the namespace that are being deleted or not, by kind.
-    objects: Vec<(ApiResource, DynamicObject)>,
+    pub(super) objects: Vec<(ApiResource, DynamicObject)>,
     /// Group and version of APIs that did not answer.
-    silent: Vec<String>,
+    pub(super) silent: Vec<String>,
 }
 
 /// Everything in the namespace, in every API that answers.
-async fn look(client: &Client, name: &str) -> Result<Found> {
+pub(super) async fn look(client: &Client, name: &str) -> Result<Found> {
     let mut found = Found::default();
     let core = client.list_core_api_resources("v1").await.doing(|| "asking for the core resources".into())?;
     let mut lists = vec![("v1".to_owned(), core)];

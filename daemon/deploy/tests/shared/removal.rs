@@ -13,6 +13,7 @@ use landlord_core::{
     ports::{DeployTarget, Deployer as _, StageProgress},
     stage::RemovedObject,
 };
+use landlord_test_kube::{differences, everything};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,59 +21,23 @@ use crate::{
     world::{World, place},
 };
 
-/// What changes by itself: news, heartbeats, and what nodes tell of themselves.
-const RESTLESS: [&str; 3] = ["Event", "Lease", "Node"];
-
 /// An API whose server is not there; a client would wait for it.
 const DEAD_GROUP: &str = "dead.example.com";
 
 impl World {
     /// Every object of the cluster outside of one namespace, as it is.
     async fn everything_but(&self, namespace: &str) -> Result<BTreeMap<String, Value>> {
-        let client = &self.scene.client;
-        let mut lists = vec![("v1".to_owned(), client.list_core_api_resources("v1").await?)];
-        for group in client.list_api_groups().await?.groups {
-            let version = group.preferred_version.context("no version")?.group_version;
-            if group.name != DEAD_GROUP {
-                let list = client.list_api_group_resources(&version).await?;
-                lists.push((version, list));
-            }
-        }
-        let mut all = BTreeMap::new();
-        for (version, list) in lists {
-            for resource in list.resources {
-                let listed = !resource.name.contains('/') && resource.verbs.iter().any(|verb| verb == "list");
-                if !listed || RESTLESS.contains(&resource.kind.as_str()) {
-                    continue;
-                }
-                let (group, version) = version.split_once('/').unwrap_or(("", &version));
-                let kind = GroupVersionKind::gvk(group, version, &resource.kind);
-                let api: Api<DynamicObject> =
-                    Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&kind, &resource.name));
-                for object in api.list(&ListParams::default()).await? {
-                    let spec = &object.data["spec"];
-                    // What Kubernetes keeps elsewhere for what is in the namespace.
-                    let of_it = match resource.kind.as_str() {
-                        "PersistentVolume" => spec["claimRef"]["namespace"] == namespace,
-                        "IPAddress" => spec["parentRef"]["namespace"] == namespace,
-                        _ => false,
-                    };
-                    if object.namespace().as_deref() == Some(namespace) || object.name_any() == namespace || of_it {
-                        continue;
-                    }
-                    let name =
-                        format!("{} {}/{}", resource.kind, object.namespace().unwrap_or_default(), object.name_any());
-                    let mut object = serde_json::to_value(object)?;
-                    if resource.kind == "APIService" {
-                        // Looked at again and again.
-                        object["status"] = Value::Null;
-                        object["metadata"] = Value::Null;
-                    }
-                    all.insert(name, object);
-                }
-            }
-        }
-        Ok(all)
+        let of_it = |kind: &str, object: &DynamicObject| {
+            let spec = &object.data["spec"];
+            // What Kubernetes keeps elsewhere for what is in the namespace.
+            let kept_for_it = match kind {
+                "PersistentVolume" => spec["claimRef"]["namespace"] == namespace,
+                "IPAddress" => spec["parentRef"]["namespace"] == namespace,
+                _ => false,
+            };
+            object.namespace().as_deref() == Some(namespace) || object.name_any() == namespace || kept_for_it
+        };
+        Ok(everything(&self.scene.client, &[DEAD_GROUP], of_it).await?)
     }
 
     /// Finalizers that nobody serves, a volume to be retained, and an aggregated API whose server is dead.
@@ -106,17 +71,8 @@ impl World {
         }
         self.nothing_is_left(tenant, &removed, 4).await?;
         let after = self.everything_but(name).await?;
-        let lost: Vec<&String> = before.keys().filter(|key| !after.contains_key(*key)).collect();
-        let made: Vec<&String> = after.keys().filter(|key| !before.contains_key(*key)).collect();
-        let changed: Vec<&String> = before
-            .iter()
-            .filter(|(key, object)| after.get(*key).is_some_and(|a| a != *object))
-            .map(|(key, _)| key)
-            .collect();
-        ensure!(
-            lost.is_empty() && made.is_empty() && changed.is_empty(),
-            "lost {lost:?}, made {made:?}, changed {changed:?}"
-        );
+        let changed = differences(&before, &after);
+        ensure!(changed.is_empty(), "{changed:#?}");
         dead.0.delete(&dead.1, &DeleteParams::default()).await?;
 
         let (progress, removed) = self.scene.deployer.remove_namespace(tenant).await?;

@@ -88,6 +88,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start(removal_patience: Duration) -> Result<Self> {
+        let crds = artifacts()?.gateway_crds;
+        Self::start_with(removal_patience, crds).await
+    }
+
+    pub(crate) async fn start_with(removal_patience: Duration, gateway_crds: PathBuf) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
         let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
@@ -99,11 +104,26 @@ impl Scene {
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: folder.path().join("state"),
             helm_processes_max: 2,
-            gateway_api_crds: Some(artifacts.gateway_crds.clone()),
+            gateway_api_crds: Some(gateway_crds),
             removal_patience,
         })
         .await?;
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
+    }
+
+    /// Another daemon's deployer, on the same machine.
+    #[allow(dead_code, reason = "only one of the tests has two daemons")]
+    pub(crate) async fn another_deployer(&self, name: &str, gateway_crds: PathBuf) -> Result<HelmDeployer> {
+        let options = DeployOptions {
+            stacks_dir: stacks(),
+            helm_path: self.artifacts.helm.clone(),
+            helm_version: ">=4.3.0, <5.0.0".into(),
+            state_dir: self.folder.path().join(name),
+            helm_processes_max: 2,
+            gateway_api_crds: Some(gateway_crds),
+            removal_patience: Duration::from_secs(20),
+        };
+        Ok(HelmDeployer::open(options).await?)
     }
 
     pub(crate) fn target(&self, storage_gib: i64, stack_values: &Value) -> DeployTarget {

@@ -15,6 +15,8 @@ use crate::request;
 
 /// A host cluster that is not there yet is asked for this often; it is a look at the store.
 const HOST_HINT: Duration = Duration::from_secs(2);
+/// What leads out where a host cluster can't be left in order.
+const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves there what landlord put there";
 
 impl Call<'_> {
     /// The tenant's host cluster, once it can take it.
@@ -34,6 +36,12 @@ impl Call<'_> {
     }
 
     pub(super) async fn in_cluster(&self) -> Report {
+        if *self.stage == Stage::Capacity {
+            return self.capacity().await;
+        }
+        if self.work.tenant.hosting.is_some() {
+            return self.leave_host().await;
+        }
         let absent = self.work.tenant.direction == Direction::Absent;
         let first = if self.work.host.is_some() { Stage::Guardrails } else { Stage::Base };
         if absent && record_in(self.work, Direction::Present, &first).is_none() {
@@ -41,9 +49,6 @@ impl Call<'_> {
         }
         if *self.stage == Stage::Host {
             return self.host();
-        }
-        if *self.stage == Stage::Capacity {
-            return self.capacity().await;
         }
         let (deployer, target) = self.deploy().await?;
         if absent && target.place.shared().is_some() {
@@ -98,6 +103,31 @@ impl Call<'_> {
     fn deployer(&self) -> Result<Arc<dyn Deployer>, Failure> {
         let deployer = self.shared.ports.deployer.clone();
         deployer.ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))
+    }
+
+    /// An adopted host cluster is given back as it was found.
+    async fn leave_host(&self) -> Report {
+        let reached = record_in(self.work, Direction::Present, &Stage::Cluster);
+        let reached = reached.is_some_and(|record| !record.status.is_empty());
+        let Some(deployer) = self.shared.ports.deployer.clone().filter(|_| reached) else {
+            return Ok(CallReport { done: true, detail: "nothing was put there".into(), ..CallReport::default() });
+        };
+        let installation = &self.shared.options.installation;
+        let (uid, access) = request::access(installation, self.work, &self.scope);
+        let left = match self.shared.access.get(uid, &*self.provider, access).await {
+            Ok(kube) => self.kube(deployer.leave_host(&kube, installation).await),
+            Err(failure) => Err(failure),
+        };
+        let left = left.map_err(|mut failure| {
+            let separator = if failure.remedy.is_empty() { "" } else { "; or " };
+            failure.remedy = format!("{}{separator}{FORCE_REMEDY}", failure.remedy);
+            failure
+        })?;
+        let mut report = CallReport { removed: left.removed, ..stage_progress(left.progress) };
+        if report.done && !left.kept.is_empty() {
+            report.detail = format!("left there, since others use it: {}", left.kept.join("; "));
+        }
+        Ok(report)
     }
 
     async fn release(&self, deployer: &dyn Deployer, target: &DeployTarget, app: &AppName) -> Report {

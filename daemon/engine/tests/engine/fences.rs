@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, Measured, StackName,
-    ports::{DeployTarget, Deployer, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
@@ -56,6 +56,19 @@ impl Deployer for Fences {
             return Ok((progress, vec![object]));
         }
         Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn leave_host(&self, kube: &KubeCredentials, _: &str) -> Result<HostLeft, Failure> {
+        let key = (kube.endpoint.clone(), ResourceKind::Unspecified);
+        self.0
+            .act("leave", &key, || {
+                if !self.0.cloud.namespaces(&kube.endpoint).is_empty() {
+                    self.0.cloud.violated(format!("{} was left while tenants live there", kube.endpoint));
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(HostLeft { progress: StageProgress::Done, removed: Vec::new(), kept: Vec::new() })
     }
 
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
