@@ -53,6 +53,9 @@ enum Bench {
         /// Rounds with one tenant; more tenants have one round.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
+        /// Also print what happened to the last tenant of each line, and when.
+        #[arg(long)]
+        explain: bool,
     },
     /// Level NODE without apps: create→READY over the critical path of the cloud's node pools.
     Nodes {
@@ -132,7 +135,9 @@ fn main() -> Result<()> {
             let bed = Bed::new(&clouds)?;
             clouds.into_iter().try_for_each(|cloud| lifecycle::table(&bed, cloud, &tenants, time_scale))
         }
-        Bench::Namespaces { tenants, rounds } => namespaces::table(&Bed::new(&[&cloud::EKS])?, &tenants, rounds),
+        Bench::Namespaces { tenants, rounds, explain } => {
+            namespaces::table(&Bed::new(&[&cloud::EKS])?, &tenants, rounds, explain)
+        }
         Bench::Nodes { tenants, time_scale } => nodes::table(&Bed::new(&[&cloud::EKS])?, &tenants, time_scale),
         Bench::Hosting { tenants, resting } => hosting::tables(&Bed::new(&[&cloud::EKS])?, tenants, resting),
         Bench::Requests { requests } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use landlord_test_harness::World;
+use serde_json::Value;
 
 use crate::{
     Bed,
@@ -24,11 +25,11 @@ const NODES: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(1_200);
 
 /// Runs and prints it.
-pub(crate) fn table(bed: &Bed, tenants: &[usize], rounds: usize) -> Result<()> {
-    bed.in_world(&shared::options(TIME_SCALE, false, "")?, async |world| run(world, tenants, rounds).await)
+pub(crate) fn table(bed: &Bed, tenants: &[usize], rounds: usize, explain: bool) -> Result<()> {
+    bed.in_world(&shared::options(TIME_SCALE, false, "")?, async |world| run(world, tenants, rounds, explain).await)
 }
 
-async fn run(world: &mut World, tenants: &[usize], rounds: usize) -> Result<()> {
+async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool) -> Result<()> {
     shared::host(world, NODES).await?;
     let cluster = Cluster::of(world)?;
     // The first tenant brings what the host cluster needs once; it is the others' template and is not measured.
@@ -39,10 +40,14 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize) -> Result<()> 
     say("|---|---|---|---|---|---|---|");
     for count in tenants {
         let mut samples = [Vec::new(), Vec::new(), Vec::new()];
+        let mut events = Vec::new();
         for round in 0..if *count == 1 { rounds } else { 1 } {
             let prefix = format!("t{count}-{round}-");
             let ready = order::ready(world, shared::NAMESPACE, &prefix, *count, PATIENCE, || {}).await?;
             samples[0].extend(ready.iter().map(|tenant| tenant.took_ms));
+            if explain && let Some(last) = ready.last() {
+                events = world.cli().events(&last.name)?;
+            }
             order::remove(world, &prefix, PATIENCE).await?;
             let namespaces: Vec<String> = ready.into_iter().map(|tenant| tenant.namespace).collect();
             rivals::settled(&cluster, &namespaces).await?;
@@ -50,6 +55,7 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize) -> Result<()> 
             samples[2].extend(helm(&cluster, &template, *count).await?);
         }
         lines(*count, samples);
+        explained(&events)?;
     }
     Ok(())
 }
@@ -92,4 +98,15 @@ fn lines(count: usize, samples: [Vec<f64>; 3]) {
             over(95)
         ));
     }
+}
+
+/// What happened and how long after the first event.
+fn explained(events: &[Value]) -> Result<()> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let time = |event: &Value| text(event, "eventTime").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+    let Some(first) = events.first().map(time).transpose()? else { return Ok(()) };
+    for event in events {
+        say(&format!("    {:>7} ms {}", time(event)? - first, text(event, "message")));
+    }
+    Ok(())
 }

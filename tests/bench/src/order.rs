@@ -42,6 +42,7 @@ pub(crate) fn request(class: &str, id: &str, paused: bool) -> CreateTenantReques
 /// A tenant that is READY.
 #[derive(Debug, Clone)]
 pub(crate) struct Ready {
+    pub(crate) name: String,
     pub(crate) uid: String,
     /// Its namespace on a host cluster; empty on its own cluster.
     pub(crate) namespace: String,
@@ -136,6 +137,7 @@ fn measured(tenant: &Tenant) -> Result<Ready> {
     #[expect(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
     let took_ms = took as f64;
     Ok(Ready {
+        name: tenant.name.clone(),
         uid: tenant.uid.clone(),
         namespace: guardrails.map(|guardrails| guardrails.namespace.clone()).unwrap_or_default(),
         took_ms,
