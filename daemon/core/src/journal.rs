@@ -48,6 +48,13 @@ const FIRST_LOOK: f64 = 0.6;
 /// Later looks follow in steps of this part of the typical duration: what is ready is noticed
 /// within one per cent of the stage's time.
 const LOOK_STEP: f64 = 0.01;
+/// What a cluster shows within moments is looked at soon, then ever less often: after this part of the time that has
+/// passed, so that it is noticed within so much of it.
+const IN_CLUSTER_STEP: f64 = 1.0 / 16.0;
+/// Pods are not scheduled and started faster than this.
+const IN_CLUSTER_MIN: Duration = Duration::from_millis(100);
+/// Images take minutes: then this is less than the step would be, and few looks for an API server.
+const IN_CLUSTER_MAX: Duration = Duration::from_secs(2);
 /// A READY tenant in trouble is looked at this much more often than a healthy one.
 const TROUBLE_RESYNC_DIVISOR: u32 = 10;
 /// Objects kept in a record; a tenant has a few dozen.
@@ -161,8 +168,14 @@ fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Time
     let first = expected.mul_f64(FIRST_LOOK);
     let planned = if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(LOOK_STEP) };
     let hinted = hint.mul_f64(rules.time_scale);
-    let wait = if hint <= HINT_FOLLOWED_MAX && !hint.is_zero() { planned.min(hinted) } else { planned };
-    wait.max(POLL_FLOOR)
+    if hint > HINT_FOLLOWED_MAX || hint.is_zero() {
+        return planned.max(POLL_FLOOR);
+    }
+    if record.stage.is_in_cluster() {
+        let [least, most] = [IN_CLUSTER_MIN, IN_CLUSTER_MAX].map(|wait| wait.mul_f64(rules.time_scale));
+        return elapsed.mul_f64(IN_CLUSTER_STEP).clamp(least, most).max(POLL_FLOOR);
+    }
+    planned.min(hinted).max(POLL_FLOOR)
 }
 
 /// A look at what is READY went wrong: it stays READY, and is looked at again sooner.

@@ -62,6 +62,14 @@ pub enum Stage {
     Inventory,
 }
 
+impl Stage {
+    /// Whether only an API server of Kubernetes is asked, and no cloud.
+    #[must_use]
+    pub fn is_in_cluster(&self) -> bool {
+        matches!(self, Self::Guardrails | Self::Base | Self::App(_) | Self::Verify | Self::Teardown)
+    }
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

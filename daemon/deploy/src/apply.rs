@@ -39,13 +39,11 @@ pub(crate) async fn ensure(
     let spec = stack.release(app)?;
     let client = &clients.apps;
     let namespace = render::namespace(target, &stack.manifest);
-    let access = helm_access(clients, target).await?;
-    let place = Place { access: &access, namespace, release: app.as_str() };
     let chart = stack.chart(spec);
     let routing = if spec.gateway { base::routing(&clients.own).await? } else { Routing::Unknown };
     let rendered = render::release(target, &stack.manifest, spec, &chart, routing)?;
 
-    let newest = recovered(client, helm, place).await?;
+    let newest = recovered(clients, helm, target, namespace, app).await?;
     if let Some(revision) = newest.filter(|r| r.status == Status::Deployed && r.digest == rendered.digest) {
         match judge(client, &revision, namespace).await? {
             Judged::Ready => return Ok(StageProgress::Done),
@@ -53,6 +51,9 @@ pub(crate) async fn ensure(
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
         }
     }
+    // Only for Helm's sake: looks need no token.
+    let access = helm_access(clients, target).await?;
+    let place = Place { access: &access, namespace, release: app.as_str() };
     if target.place.shared().is_some() {
         let manifest = helm.template(place, &chart, &rendered.values).await?;
         charts::check(&clients.own, app.as_str(), &manifest, namespace).await?;
@@ -107,20 +108,28 @@ pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str)
 /// taken over by the next run, since it carries the release's name. What it changed no longer is as
 /// the older record says, so that record first loses its digest: whatever happens next, the release
 /// will be applied again.
-async fn recovered(client: &Client, helm: &Helm, place: Place<'_>) -> Result<Option<Revision>> {
-    let mut all = revisions(client, place.namespace, place.release).await?;
+async fn recovered(
+    clients: &Both,
+    helm: &Helm,
+    target: &DeployTarget,
+    namespace: &str,
+    app: &AppName,
+) -> Result<Option<Revision>> {
+    let (client, release) = (&clients.apps, app.as_str());
+    let mut all = revisions(client, namespace, release).await?;
     while let Some(newest) = all.last() {
         match newest.status {
             Status::Pending => {
                 tracing::warn!(record = newest.secret, "an unfinished Helm run is cleaned up");
                 for older in all.iter().filter(|revision| revision.status == Status::Deployed) {
-                    distrust(client, place.namespace, &older.secret).await?;
+                    distrust(client, namespace, &older.secret).await?;
                 }
-                delete_record(client, place.namespace, &newest.secret).await?;
-                all = revisions(client, place.namespace, place.release).await?;
+                delete_record(client, namespace, &newest.secret).await?;
+                all = revisions(client, namespace, release).await?;
             }
             Status::Uninstalling => {
-                helm.uninstall(place).await?;
+                let access = helm_access(clients, target).await?;
+                helm.uninstall(Place { access: &access, namespace, release }).await?;
                 return Ok(None);
             }
             Status::Deployed | Status::Other => break,

@@ -287,24 +287,24 @@ pub(crate) enum Routing {
     ListenerSets,
 }
 
-/// What of the Gateway API the cluster knows.
+/// What of the Gateway API the cluster knows: asked by what it serves, a hundredth of the definitions, since every look
+/// asks.
 pub(crate) async fn routing(client: &Client) -> Result<Routing> {
-    if !gateway_api(client).await? {
-        return Ok(Routing::Unknown);
-    }
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let sets = crds.get_metadata_opt("listenersets.gateway.networking.k8s.io").await;
-    let known = sets.doing(|| "reading the Gateway API's CRDs".into())?.is_some();
-    Ok(if known { Routing::ListenerSets } else { Routing::Gateways })
+    let served = match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Routing::Unknown),
+        other => other.doing(|| "asking for the Gateway API".into())?,
+    };
+    let knows = |name: &str| served.resources.iter().any(|resource| resource.name == name);
+    Ok(match (knows("httproutes"), knows("listenersets")) {
+        (false, _) => Routing::Unknown,
+        (true, false) => Routing::Gateways,
+        (true, true) => Routing::ListenerSets,
+    })
 }
 
 /// Whether the cluster knows HTTPRoutes.
 pub(crate) async fn gateway_api(client: &Client) -> Result<bool> {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let found =
-        crds.get_opt("httproutes.gateway.networking.k8s.io").await.doing(|| "reading the Gateway API's CRDs".into())?;
-    let conditions = found.and_then(|found| found.status).and_then(|status| status.conditions).unwrap_or_default();
-    Ok(conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True"))
+    Ok(routing(client).await? != Routing::Unknown)
 }
 
 #[cfg(test)]

@@ -240,7 +240,7 @@ fn kube_kind(error: &kube::Error) -> ErrorKind {
 
 /// Helm says what went wrong in words only. What is not recognised is tried again.
 fn helm_kind(said: &str) -> ErrorKind {
-    const WORDS: [(&str, ErrorKind); 12] = [
+    const WORDS: [(&str, ErrorKind); 13] = [
         ("exceeded quota", ErrorKind::Quota),
         ("status unknown for quota", ErrorKind::Transient),
         ("denied request", ErrorKind::Invalid),
@@ -248,6 +248,8 @@ fn helm_kind(said: &str) -> ErrorKind {
         ("values don't meet the specifications of the schema", ErrorKind::Invalid),
         ("execution error at", ErrorKind::Invalid),
         ("parse error", ErrorKind::Invalid),
+        // A field that its kind does not have, or of another type.
+        ("failed to create typed patch object", ErrorKind::Invalid),
         ("being terminated", ErrorKind::Conflict),
         ("Unauthorized", ErrorKind::Auth),
         ("is forbidden", ErrorKind::Auth),
@@ -293,6 +295,10 @@ mod tests {
         let cases = [
             ("Error: values don't meet the specifications of the schema(s)", ErrorKind::Invalid),
             ("pods \"x\" is forbidden: exceeded quota: compute", ErrorKind::Quota),
+            (
+                "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): .spec.replicaz: field not declared in schema",
+                ErrorKind::Invalid,
+            ),
             ("Get \"https://…\": dial tcp: connection refused", ErrorKind::Transient),
             ("the server has asked for the client to provide credentials: Unauthorized", ErrorKind::Auth),
             ("Service \"a\" exists and cannot be imported into the current release", ErrorKind::NameTaken),

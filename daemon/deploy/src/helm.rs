@@ -134,6 +134,9 @@ impl Helm {
             // What somebody else changed becomes again as the chart says.
             "--server-side=true",
             "--force-conflicts",
+            // With server-side apply the API server itself refuses fields that it does not know. Helm's own look at them
+            // first loads the schemas of all kinds, which takes longer than all the rest, and finds nothing more.
+            "--disable-openapi-validation",
         ];
         if let Some(version) = &chart.version {
             arguments.extend(["--version", version.as_str()]);

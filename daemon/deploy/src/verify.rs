@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
@@ -27,21 +28,16 @@ pub(crate) async fn verify(clients: &Both, target: &DeployTarget, stack: &Stack)
     let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.apps;
-    for release in &stack.manifest.releases {
-        let newest = apply::revisions(client, namespace, release.name.as_str()).await?.pop();
-        let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
-            return Ok(waiting(format!("release {} is not deployed", release.name)));
-        };
-        if let Judged::Waiting(why) | Judged::Missing(why) = apply::judge(client, &revision, namespace).await? {
-            return Ok(waiting(why));
-        }
+    let releases = stack.manifest.releases.iter().map(|release| unready(client, release.name.as_str(), namespace));
+    if let Some(why) = try_join_all(releases).await?.into_iter().flatten().next() {
+        return Ok(waiting(why));
     }
     if let Some(why) = service_without_endpoints(client, namespace).await? {
         return Ok(waiting(why));
     }
     let mut endpoints = Vec::new();
-    for entry in &stack.manifest.entry_points {
-        match address(clients, target, &stack.manifest, entry).await? {
+    for (entry, address) in addresses(clients, target, &stack.manifest).await? {
+        match address {
             Some(_) => endpoints.push(Endpoint {
                 name: entry.endpoint.name.clone(),
                 url: render::replace(&entry.endpoint.url, target),
@@ -62,8 +58,8 @@ pub(crate) async fn entry_points(
     stack: &Stack,
 ) -> Result<Option<BTreeMap<String, String>>> {
     let mut records = BTreeMap::new();
-    for entry in &stack.manifest.entry_points {
-        match address(clients, target, &stack.manifest, entry).await? {
+    for (entry, address) in addresses(clients, target, &stack.manifest).await? {
+        match address {
             Some(address) => {
                 records.insert(format!("{}.{}", entry.record, target.spec.domain.as_str()), address);
             }
@@ -80,38 +76,76 @@ fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
     entry.service.is_some() && target.place.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
 }
 
-async fn address(
+/// Why a release does not stand; `None`: it does.
+async fn unready(client: &Client, release: &str, namespace: &str) -> Result<Option<String>> {
+    let newest = apply::revisions(client, namespace, release).await?.pop();
+    let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
+        return Ok(Some(format!("release {release} is not deployed")));
+    };
+    Ok(match apply::judge(client, &revision, namespace).await? {
+        Judged::Ready => None,
+        Judged::Waiting(why) | Judged::Missing(why) => Some(why),
+    })
+}
+
+/// The address of each entry point, if it has one. What several have in common is asked once.
+async fn addresses<'a>(
     clients: &Both,
     target: &DeployTarget,
-    manifest: &Manifest,
-    entry: &EntryPoint,
-) -> Result<Option<String>> {
-    // The shared Gateway is not the tenant's to read.
-    let client = if entry.service.is_some() { &clients.apps } else { &clients.own };
-    let (object, pointer, fields) = match (&entry.service, &manifest.gateway) {
-        (Some(service), _) => (
-            ("v1", "Service", service.as_str(), render::namespace(target, manifest)),
-            "/status/loadBalancer/ingress/0",
-            ["hostname", "ip"],
-        ),
-        (None, Some(gateway)) => (
-            ("gateway.networking.k8s.io/v1", "Gateway", gateway.name.as_str(), gateway.namespace.as_str()),
-            "/status/addresses/0",
-            ["value", "value"],
-        ),
-        (None, None) => return Ok(None),
-    };
-    let (api_version, kind, name, namespace) = object;
-    let object = ObjectRef {
+    manifest: &'a Manifest,
+) -> Result<Vec<(&'a EntryPoint, Option<String>)>> {
+    let mut known: Vec<(ObjectRef, Option<String>)> = Vec::new();
+    let mut all = Vec::new();
+    for entry in &manifest.entry_points {
+        let Some(source) = source(target, manifest, entry) else {
+            all.push((entry, None));
+            continue;
+        };
+        let address = match known.iter().find(|(object, _)| *object == source.object) {
+            Some((_, address)) => address.clone(),
+            None => {
+                let address = address(clients, &source).await?;
+                known.push((source.object, address.clone()));
+                address
+            }
+        };
+        all.push((entry, address));
+    }
+    Ok(all)
+}
+
+/// Where an address is read.
+struct Source {
+    object: ObjectRef,
+    /// The shared Gateway is not the tenant's to read.
+    of_tenant: bool,
+    pointer: &'static str,
+    fields: &'static [&'static str],
+}
+
+fn source(target: &DeployTarget, manifest: &Manifest, entry: &EntryPoint) -> Option<Source> {
+    let object = |api_version: &str, kind: &str, name: &str, namespace: &str| ObjectRef {
         api_version: api_version.into(),
         kind: kind.into(),
         name: name.into(),
         namespace: namespace.into(),
     };
-    let Some(found) = ready::get(client, &object).await? else { return Ok(None) };
-    let first = found.pointer(pointer);
-    let text = |field: &str| first.and_then(|first| first[field].as_str()).filter(|text| !text.is_empty());
-    Ok(fields.into_iter().find_map(text).map(str::to_owned))
+    if let Some(service) = &entry.service {
+        let object = object("v1", "Service", service, render::namespace(target, manifest));
+        let pointer = "/status/loadBalancer/ingress/0";
+        return Some(Source { object, of_tenant: true, pointer, fields: &["hostname", "ip"] });
+    }
+    let gateway = manifest.gateway.as_ref()?;
+    let object = object("gateway.networking.k8s.io/v1", "Gateway", &gateway.name, &gateway.namespace);
+    Some(Source { object, of_tenant: false, pointer: "/status/addresses/0", fields: &["value"] })
+}
+
+async fn address(clients: &Both, source: &Source) -> Result<Option<String>> {
+    let client = if source.of_tenant { &clients.apps } else { &clients.own };
+    let Some(found) = ready::get(client, &source.object).await? else { return Ok(None) };
+    let first = found.pointer(source.pointer);
+    let text = |field: &&str| first.and_then(|first| first[*field].as_str()).filter(|text| !text.is_empty());
+    Ok(source.fields.iter().find_map(text).map(str::to_owned))
 }
 
 async fn service_without_endpoints(client: &Client, namespace: &str) -> Result<Option<String>> {

@@ -1,37 +1,88 @@
-//! Benchmarks that anybody can rerun: `cargo run --release -p landlord-bench`. They print
-//! figures and judge nothing: machines are shared and noisy, so compare within one run.
+//! Benchmarks that anybody can rerun, one command each: `cargo run --release -p landlord-bench -- COMMAND`. They print
+//! tables and judge nothing: machines are shared and noisy, so compare within one run. README.md says what each measures.
 
+mod audit;
+mod cluster;
+mod figures;
 mod flow;
+mod hosting;
+mod interrupt;
 mod lifecycle;
+mod namespaces;
+mod nodes;
+mod order;
+mod program;
 mod requests;
+mod rivals;
+mod shared;
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use landlord_test_harness::{Binaries, Cloud, World, WorldOptions};
+use landlord_test_harness::{Binaries, Cloud, World, WorldOptions, cloud};
 
-/// Measures create→READY over the cloud's critical path, memory, and requests per second.
+use crate::interrupt::Interrupt;
+
+/// Measures landlord, beside other tools where they do the same.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Tenants in flight, one run each.
-    #[arg(long, value_delimiter = ',', default_value = "1,10,100")]
-    tenants: Vec<usize>,
-    /// Real seconds that one simulated second takes.
-    #[arg(long, default_value_t = 1.0 / 60.0)]
-    time_scale: f64,
-    /// Provider, on its simulated cloud.
-    #[arg(long, default_value = "eks")]
-    provider: String,
-    /// Requests of each kind.
-    #[arg(long, default_value_t = 2_000)]
-    requests: usize,
     #[command(subcommand)]
-    other: Option<Other>,
+    bench: Bench,
 }
 
 #[derive(Debug, Subcommand)]
-enum Other {
+enum Bench {
+    /// Clusters of their own: create→READY over the cloud's critical path, memory of daemon and plugin; a table for each cloud.
+    Clouds {
+        /// Providers, each on its simulated cloud.
+        #[arg(long, value_delimiter = ',', default_value = "eks,gke,aks", value_parser = cloud::ALL.map(|cloud| cloud.provider))]
+        provider: Vec<String>,
+        /// Tenants in flight, one run each.
+        #[arg(long, value_delimiter = ',', default_value = "1,100")]
+        tenants: Vec<usize>,
+        /// Real seconds that one simulated second takes.
+        #[arg(long, default_value_t = 0.1)]
+        time_scale: f64,
+    },
+    /// Level NAMESPACE with all apps on a real API server: create→READY beside kubectl and Helm with the same manifests.
+    Namespaces {
+        /// Tenants at once, one table line each.
+        #[arg(long, value_delimiter = ',', default_value = "1,50")]
+        tenants: Vec<usize>,
+        /// Rounds with one tenant; more tenants have one round.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Also print what happened to the last tenant of each line, and when.
+        #[arg(long)]
+        explain: bool,
+    },
+    /// Level NODE without apps: create→READY over the critical path of the cloud's node pools.
+    Nodes {
+        /// Tenants in flight, one run each, all on one host cluster.
+        #[arg(long, value_delimiter = ',', default_value = "1,50")]
+        tenants: Vec<usize>,
+        /// Real seconds that one simulated second takes.
+        #[arg(long, default_value_t = 0.1)]
+        time_scale: f64,
+    },
+    /// Many NAMESPACE tenants without apps on one host cluster: memory, calls of the API server and of the cloud, then calls at rest.
+    Hosting {
+        /// Tenants.
+        #[arg(long, default_value_t = 1_000)]
+        tenants: usize,
+        /// Tenants without and with apps that are watched at rest.
+        #[arg(long, default_value_t = 5)]
+        resting: usize,
+    },
+    /// Requests per second over the unix socket.
+    Requests {
+        /// Requests of each kind; gets are five times as many.
+        #[arg(long, default_value_t = 2_000)]
+        requests: usize,
+    },
+    /// Size of each plugin as this profile builds it.
+    Sizes,
     /// The AWS flow against ministack, beside bare boto3, Ansible and CDK.
     AwsFlow {
         /// Tenants at once, one run each.
@@ -45,28 +96,67 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// What every benchmark works with.
+pub(crate) struct Bed {
+    pub(crate) binaries: Binaries,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) interrupt: Interrupt,
+}
+
+impl Bed {
+    fn new(clouds: &[&Cloud]) -> Result<Self> {
+        let binaries = Binaries::ensure(clouds, &mut |_| {})?;
+        // After the build, which Ctrl-C ends by itself.
+        let interrupt = Interrupt::listen()?;
+        Ok(Self { binaries, runtime: tokio::runtime::Runtime::new()?, interrupt })
+    }
+
+    /// Runs `work` in a world that is stopped in order whatever comes of it. Worlds start from this thread, which lives
+    /// as long as they do.
+    pub(crate) fn in_world<T>(
+        &self,
+        options: &WorldOptions,
+        work: impl AsyncFnOnce(&mut World) -> Result<T>,
+    ) -> Result<T> {
+        let mut world = World::temporary(&self.binaries, options)?;
+        let result = self.runtime.block_on(self.interrupt.or(work(&mut world)));
+        let stopped = world.stop();
+        let result = result?;
+        stopped?;
+        Ok(result)
+    }
+}
+
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let cloud =
-        Cloud::of(&arguments.provider).with_context(|| format!("no simulated cloud for {}", arguments.provider))?;
-    let binaries = Binaries::ensure(&[cloud], &mut |_| {})?;
-    if let Some(Other::AwsFlow { tenants }) = &arguments.other {
-        return flow::compare(&binaries, tenants);
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    match Arguments::parse().bench {
+        Bench::Clouds { provider, tenants, time_scale } => {
+            let clouds: Vec<&Cloud> = provider.iter().filter_map(|provider| Cloud::of(provider)).collect();
+            let bed = Bed::new(&clouds)?;
+            clouds.into_iter().try_for_each(|cloud| lifecycle::table(&bed, cloud, &tenants, time_scale))
+        }
+        Bench::Namespaces { tenants, rounds, explain } => {
+            namespaces::table(&Bed::new(&[&cloud::EKS])?, &tenants, rounds, explain)
+        }
+        Bench::Nodes { tenants, time_scale } => nodes::table(&Bed::new(&[&cloud::EKS])?, &tenants, time_scale),
+        Bench::Hosting { tenants, resting } => hosting::tables(&Bed::new(&[&cloud::EKS])?, tenants, resting),
+        Bench::Requests { requests } => {
+            let bed = Bed::new(&[&cloud::EKS])?;
+            let lines = bed
+                .in_world(&WorldOptions::default(), async |world| requests::rows(world, &cloud::EKS, requests).await)?;
+            lines.iter().for_each(|line| say(line));
+            Ok(())
+        }
+        Bench::Sizes => sizes(&Binaries::ensure(&cloud::ALL, &mut |_| {})?, profile),
+        Bench::AwsFlow { tenants } => flow::compare(&Binaries::ensure(&[&cloud::EKS], &mut |_| {})?, &tenants),
     }
-    let options = WorldOptions { time_scale: arguments.time_scale, clouds: vec![cloud], ..WorldOptions::default() };
-    let runtime = tokio::runtime::Runtime::new()?;
-    say("| tenants in flight | ratio p50 | ratio max | critical path p50 | daemon RSS | plugin RSS |");
-    say("|---|---|---|---|---|---|");
-    for tenants in &arguments.tenants {
-        // Started from this thread, which lives as long as the world does.
-        let mut world = World::temporary(&binaries, &options)?;
-        say(&lifecycle::row(&mut world, cloud, &runtime, *tenants, arguments.time_scale)?);
-        world.stop()?;
+}
+
+fn sizes(binaries: &Binaries, profile: &str) -> Result<()> {
+    say(&format!("| plugin | size ({profile} profile) |\n|---|---|"));
+    for (provider, path) in &binaries.plugins {
+        let bytes = std::fs::metadata(path).with_context(|| format!("can't read {}", path.display()))?.len();
+        say(&format!("| {provider} | {} |", figures::mib(bytes)));
     }
-    let world = World::temporary(&binaries, &options)?;
-    for line in runtime.block_on(requests::rows(&world, cloud, arguments.requests))? {
-        say(&line);
-    }
-    world.stop()?;
     Ok(())
 }

@@ -4,36 +4,21 @@ use std::time::Instant;
 
 use anyhow::Result;
 use futures::{StreamExt as _, stream};
-use landlord_proto::v1::{CreateTenantRequest, GetTenantRequest, Tenant, tenant_service_client::TenantServiceClient};
+use landlord_proto::v1::{GetTenantRequest, tenant_service_client::TenantServiceClient};
 use landlord_test_harness::{Cloud, World, client};
 use tonic::transport::Channel;
 
+use crate::order::request;
+
 /// Requests in flight: as many portals at the same moment.
 const IN_FLIGHT: usize = 64;
-
-/// A request for an infrastructure-only tenant.
-pub(crate) fn create(cloud: &Cloud, id: &str, paused: bool) -> CreateTenantRequest {
-    CreateTenantRequest {
-        parent: "customers/bench".into(),
-        tenant_id: id.into(),
-        tenant: Some(Tenant {
-            class: cloud.bare_class(),
-            domain: format!("{id}.example.com"),
-            storage_gib: 10,
-            paused,
-            ..Tenant::default()
-        }),
-        request_id: uuid::Uuid::new_v4().to_string(),
-        validate_only: false,
-    }
-}
 
 /// Lines for durable creates and for gets.
 pub(crate) async fn rows(world: &World, cloud: &Cloud, requests: usize) -> Result<Vec<String>> {
     let channel = client::connect(&world.socket()).await?;
     let creates = per_second(requests, |index| {
         let mut client = TenantServiceClient::<Channel>::new(channel.clone());
-        async move { client.create_tenant(create(cloud, &format!("r{index}"), true)).await.map(|_| ()) }
+        async move { client.create_tenant(request(&cloud.bare_class(), &format!("r{index}"), true)).await.map(|_| ()) }
     })
     .await?;
     let gets = per_second(requests * 5, |index| {

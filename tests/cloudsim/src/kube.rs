@@ -28,6 +28,9 @@ const GIB: u64 = 1 << 30;
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// As many pods as EKS lets on most instance types.
 const PODS_MAX: u32 = 110;
+/// One line for each request that was answered, without bodies.
+const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+"omitStages": ["RequestReceived", "ResponseStarted"], "omitManagedFields": true, "rules": [{"level": "Metadata"}]}"#;
 
 struct Running {
     control_plane: ControlPlane,
@@ -41,6 +44,7 @@ pub struct KubeRuntime {
     artifacts: Artifacts,
     capacity: Capacity,
     folder: PathBuf,
+    audit: bool,
     /// Keeps a temporary folder while the runtime lives.
     _temporary: Option<tempfile::TempDir>,
     running: Mutex<HashMap<String, Running>>,
@@ -64,9 +68,29 @@ impl KubeRuntime {
             artifacts,
             capacity: Capacity::of_machine(),
             folder,
+            audit: false,
             _temporary: temporary,
             running: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// Has every API server write its requests to `audit.jsonl` in the cluster's folder.
+    #[must_use]
+    pub fn audited(mut self) -> Self {
+        self.audit = true;
+        self
+    }
+
+    fn audit(&self, data_dir: &Path) -> anyhow::Result<Vec<String>> {
+        if !self.audit {
+            return Ok(Vec::new());
+        }
+        let policy = data_dir.join("audit-policy.json");
+        std::fs::write(&policy, AUDIT_POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
+        Ok(vec![
+            format!("--audit-policy-file={}", policy.display()),
+            format!("--audit-log-path={}", data_dir.join("audit.jsonl").display()),
+        ])
     }
 }
 
@@ -142,7 +166,9 @@ impl ClusterRuntime for KubeRuntime {
         let permit = self.permit().await?;
         let data_dir = self.folder.join(&spec.folder);
         std::fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
-        let options = ControlPlaneOptions::new(self.artifacts.clone(), &data_dir).authentication_webhook(webhook_url);
+        let mut options =
+            ControlPlaneOptions::new(self.artifacts.clone(), &data_dir).authentication_webhook(webhook_url);
+        options.extra_apiserver_args = self.audit(&data_dir)?;
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let begin = move || here.block_on(start_both(options, cloud));

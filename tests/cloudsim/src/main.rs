@@ -35,6 +35,9 @@ struct Arguments {
     /// Refuse calls only by fault rules, never for their rate.
     #[arg(long)]
     no_throttle: bool,
+    /// API servers of clusters write who asked for what, a JSON line a request, to `audit.jsonl` in their data folder.
+    #[arg(long)]
+    audit: bool,
 }
 
 #[tokio::main]
@@ -44,7 +47,8 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let runtime = if arguments.no_kubernetes { None } else { Some(kubernetes(arguments.data_dir.as_deref())?) };
+    let runtime =
+        if arguments.no_kubernetes { None } else { Some(kubernetes(arguments.data_dir.as_deref(), arguments.audit)?) };
     let handle = Simulator::start(Options {
         listen: Some(arguments.listen),
         time_scale: arguments.time_scale,
@@ -62,15 +66,16 @@ async fn main() -> anyhow::Result<()> {
 }
 
 #[cfg(feature = "kubernetes")]
-fn kubernetes(data_dir: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+fn kubernetes(data_dir: Option<&Path>, audit: bool) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     let mut stderr = std::io::stderr();
     // What is heard while building matters only to whoever looks on.
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
-    Ok(Arc::new(cloudsim::kube::KubeRuntime::new(data_dir, &mut progress)?))
+    let runtime = cloudsim::kube::KubeRuntime::new(data_dir, &mut progress)?;
+    Ok(Arc::new(if audit { runtime.audited() } else { runtime }))
 }
 
 #[cfg(not(feature = "kubernetes"))]
-fn kubernetes(_: Option<&Path>) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+fn kubernetes(_: Option<&Path>, _: bool) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     anyhow::bail!("this build has no Kubernetes: add --no-kubernetes, or build with the feature `kubernetes`")
 }
 

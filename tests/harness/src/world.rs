@@ -39,6 +39,8 @@ pub struct WorldOptions {
     pub durable: bool,
     /// Clouds that the daemon has a plugin and classes for.
     pub clouds: Vec<&'static Cloud>,
+    /// Whether API servers of clusters write down who asked them for what.
+    pub audit: bool,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
 }
@@ -51,6 +53,7 @@ impl Default for WorldOptions {
             kubernetes: None,
             durable: false,
             clouds: vec![&cloud::EKS],
+            audit: false,
             extra_config: String::new(),
         }
     }
@@ -131,6 +134,14 @@ impl World {
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.folder.join("landlord.toml")
+    }
+
+    /// The folders of the simulated clusters that have run: `admin.kubeconfig` (of the cluster's own administrator,
+    /// not the cloud's), logs, and `audit.jsonl` if asked for.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.folder.join("cloud/clusters")).into_iter().flatten();
+        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
     }
 
     /// The client for its daemon.
@@ -242,6 +253,9 @@ fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
     ];
     if options.kubernetes.is_none() {
         arguments.push("--no-kubernetes".into());
+    }
+    if options.audit {
+        arguments.push("--audit".into());
     }
     if options.durable || options.kubernetes.is_some() {
         arguments.extend(["--data-dir".into(), folder.join("cloud").display().to_string()]);

@@ -1,0 +1,112 @@
+//! Level NAMESPACE with all apps: create→READY beside kubectl and Helm that make the same objects on the same API server in
+//! the same run, with as many writers at once. Pods are ready at once (kwok), so what is timed is everything else.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
+use landlord_test_harness::World;
+use serde_json::Value;
+
+use crate::{
+    Bed,
+    cluster::Cluster,
+    figures::Sample,
+    order,
+    rivals::{self, Template},
+    say, shared,
+};
+
+/// Fast enough that the cloud's part (a zone, records) is no wait.
+const TIME_SCALE: f64 = 1.0 / 600.0;
+/// Room for the pods of the most tenants.
+const NODES: u32 = 8;
+/// Far above what a busy machine takes.
+const PATIENCE: Duration = Duration::from_secs(1_200);
+
+/// Runs and prints it.
+pub(crate) fn table(bed: &Bed, tenants: &[usize], rounds: usize, explain: bool) -> Result<()> {
+    bed.in_world(&shared::options(TIME_SCALE, false, "")?, async |world| run(world, tenants, rounds, explain).await)
+}
+
+async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool) -> Result<()> {
+    shared::host(world, NODES).await?;
+    let cluster = Cluster::of(world)?;
+    // The first tenant brings what the host cluster needs once; it is the others' template and is not measured.
+    let first = order::ready(world, shared::NAMESPACE, "first", 1, PATIENCE, || {}).await?;
+    let first = first.first().context("no tenant")?;
+    let template = Template::of(&cluster, first, world.folder()).await?;
+    say("| tenants | what | p50 | p95 | max | p50 over kubectl's | p95 over kubectl's |");
+    say("|---|---|---|---|---|---|---|");
+    for count in tenants {
+        let mut samples = [Vec::new(), Vec::new(), Vec::new()];
+        let mut events = Vec::new();
+        for round in 0..if *count == 1 { rounds } else { 1 } {
+            let prefix = format!("t{count}-{round}-");
+            let ready = order::ready(world, shared::NAMESPACE, &prefix, *count, PATIENCE, || {}).await?;
+            samples[0].extend(ready.iter().map(|tenant| tenant.took_ms));
+            if explain && let Some(last) = ready.last() {
+                events = world.cli().events(&last.name)?;
+            }
+            order::remove(world, &prefix, PATIENCE).await?;
+            let namespaces: Vec<String> = ready.into_iter().map(|tenant| tenant.namespace).collect();
+            rivals::settled(&cluster, &namespaces).await?;
+            samples[1].extend(kubectl(&cluster, &template, *count).await?);
+            samples[2].extend(helm(&cluster, &template, *count).await?);
+        }
+        lines(*count, samples);
+        explained(&events)?;
+    }
+    Ok(())
+}
+
+async fn kubectl(cluster: &Cluster, template: &Template, count: usize) -> Result<Vec<f64>> {
+    let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
+    let took = try_join_all(all.iter().map(rivals::Fresh::kubectl)).await?;
+    try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
+    remove(cluster, &all).await?;
+    Ok(took)
+}
+
+async fn helm(cluster: &Cluster, template: &Template, count: usize) -> Result<Vec<f64>> {
+    let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
+    try_join_all(all.iter().map(rivals::Fresh::fence)).await?;
+    let took = try_join_all(all.iter().map(rivals::Fresh::helm)).await?;
+    try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
+    remove(cluster, &all).await?;
+    Ok(took)
+}
+
+async fn remove(cluster: &Cluster, all: &[rivals::Fresh<'_>]) -> Result<()> {
+    let names: Vec<String> = all.iter().map(|fresh| fresh.namespace.clone()).collect();
+    rivals::remove(cluster, &names).await
+}
+
+fn lines(count: usize, samples: [Vec<f64>; 3]) {
+    let samples = samples.map(Sample::new);
+    let whats =
+        ["landlord, create→READY", "kubectl apply, rollout status", "helm upgrade --install --wait, charts only"];
+    for (what, sample) in whats.into_iter().zip(&samples) {
+        let [p50, p95] = [50, 95].map(|percent| sample.percentile(percent));
+        let over = |percent: usize| sample.percentile(percent) / samples[1].percentile(percent);
+        say(&format!(
+            "| {count} | {what} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {:.2} |",
+            p50 / 1_000.0,
+            p95 / 1_000.0,
+            sample.max() / 1_000.0,
+            over(50),
+            over(95)
+        ));
+    }
+}
+
+/// What happened and how long after the first event.
+fn explained(events: &[Value]) -> Result<()> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let time = |event: &Value| text(event, "eventTime").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+    let Some(first) = events.first().map(time).transpose()? else { return Ok(()) };
+    for event in events {
+        say(&format!("    {:>7} ms {}", time(event)? - first, text(event, "message")));
+    }
+    Ok(())
+}
