@@ -133,8 +133,8 @@ impl Identity for Aks {
         let scope = own(request.scope)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
-        let outcome = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
-        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+        let (outcome, status) = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: Some(status) })
     }
 }
 

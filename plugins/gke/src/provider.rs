@@ -152,7 +152,8 @@ impl Identity for Gke {
         let scope = self.at_own(request.scope)?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = identity::ensure(&self.google, &scope, &zone).await?;
-        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+        // The cluster itself has the right; nothing is needed in it.
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
     }
 }
 
