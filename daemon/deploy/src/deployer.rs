@@ -9,12 +9,12 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     AppName, ErrorKind, Failure, Measured, StackName,
-    ports::{DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{CloudAccount, DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 
 use crate::{
-    apply,
+    accounts, apply,
     base::{self, Crds, Routing},
     capacity,
     client::{self, Both, Clients},
@@ -197,6 +197,19 @@ impl Deployer for HelmDeployer {
             let (stack, clients) = self.prepare(target)?;
             base::ensure(&clients, target, &stack.manifest, self.crds.as_ref()).await
         };
+        let result = work.await;
+        self.report(&target.kube, result)
+    }
+
+    async fn ensure_accounts(
+        &self,
+        target: &DeployTarget,
+        accounts: &[CloudAccount],
+    ) -> Result<StageProgress, Failure> {
+        if target.place.shared().is_some() {
+            return Ok(StageProgress::Done);
+        }
+        let work = async { accounts::ensure(&self.clients.get(&target.kube)?, target, accounts).await };
         let result = work.await;
         self.report(&target.kube, result)
     }

@@ -12,6 +12,7 @@
 //!
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
+mod accounts;
 mod apply;
 mod base;
 mod capacity;

@@ -262,7 +262,9 @@ impl Call<'_> {
                 zone: Some(request::status(self.work, &Stage::DnsZone)),
             })
             .await?;
-        progress(answer.progress, None::<&v1::Gone>)
+        let report = progress(answer.progress, answer.status.as_ref())?;
+        let accounts = answer.status.map(request::accounts).unwrap_or_default();
+        if report.done { self.accounts(&accounts, report).await } else { Ok(report) }
     }
 
     async fn dns_records(&self) -> Report {

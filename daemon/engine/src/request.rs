@@ -5,7 +5,7 @@ use landlord_core::{
     guardrails::{Place, PoolLabel},
     host::Adoption,
     plan::record_in,
-    ports::{DeployTarget, KubeCredentials, TargetPlace, Work},
+    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
     tenant::Kind,
 };
 use landlord_provider_api::v1;
@@ -193,6 +193,17 @@ pub(crate) fn checked_pool(work: &Work) -> Option<v1::NodePoolSpec> {
 /// The zone wanted.
 pub(crate) fn dns_zone(work: &Work) -> v1::DnsZoneSpec {
     v1::DnsZoneSpec { domain: work.tenant.spec.domain.as_str().to_owned() }
+}
+
+/// What a provider's identities need in the cluster.
+pub(crate) fn accounts(status: v1::IdentityStatus) -> Vec<CloudAccount> {
+    let account = |account: v1::ServiceAccount| CloudAccount {
+        namespace: account.namespace,
+        name: account.name,
+        annotations: account.annotations.into_iter().collect(),
+        pod_labels: account.pod_labels.into_iter().collect(),
+    };
+    status.service_accounts.into_iter().map(account).collect()
 }
 
 /// What a delete of a stage is about.

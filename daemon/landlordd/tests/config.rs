@@ -34,6 +34,18 @@ fn the_documented_file_equals_the_defaults() {
 }
 
 #[test]
+fn the_examples_are_configurations() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let loaded = load(&Layers { file: Some(file.clone()), ..Layers::default() });
+        let config = loaded.unwrap_or_else(|error| panic!("{}: {error}", file.display())).config;
+        assert!(!config.classes.is_empty(), "{}", file.display());
+    }
+}
+
+#[test]
 fn later_layers_win_and_origins_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "landlord.toml", "[engine]\npasses_max = 1\nlease_ttl = '10s'\n");

@@ -141,7 +141,7 @@ impl Identity for Nimbus {
         let (cluster, zone) = (need(request.cluster, "the cluster")?.name, need(request.zone, "the zone")?.zone_id);
         let spec = json!({ "cluster": cluster, "zone": zone, "service_account": "external-dns/external-dns" });
         let (progress, _) = self.ensure(request.scope, Kind::Identity, "", spec).await?;
-        Ok(v1::EnsureIdentityResponse { progress })
+        Ok(v1::EnsureIdentityResponse { progress, status: None })
     }
 }
 

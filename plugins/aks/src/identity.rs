@@ -57,9 +57,10 @@ pub(crate) async fn ensure(
     network: &v1::NetworkStatus,
     given: Option<v1::ClusterStatus>,
     zone: &v1::DnsZoneStatus,
-) -> Result<Outcome> {
+) -> Result<(Outcome, v1::IdentityStatus)> {
     let issuer = issuer(call, given).await?;
     dns::check_own(call, &zone.zone_id)?;
+    let mut status = v1::IdentityStatus::default();
     for account in ACCOUNTS {
         let principal = attribute(network, &format!("{}_principal_id", account.replace('-', "_")))?;
         let identity = call.arm.get::<Identity>(&api::IDENTITY, &call.names.identity_id(account)).await?;
@@ -72,8 +73,22 @@ pub(crate) async fn ensure(
         }
         federate(call, account, &issuer).await?;
         roles::ensure(call, &zone.zone_id, roles::DNS_ZONE_CONTRIBUTOR, principal).await?;
+        let client = attribute(network, &format!("{}_client_id", account.replace('-', "_")))?;
+        status.service_accounts.push(service_account(account, &client));
     }
-    Ok(ready())
+    Ok((ready(), status))
+}
+
+/// What Azure's webhook looks for, to hand a pod its account's token.
+/// <https://learn.microsoft.com/azure/aks/workload-identity-overview#service-account-labels-and-annotations>
+fn service_account(account: &str, client_id: &str) -> v1::ServiceAccount {
+    let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    v1::ServiceAccount {
+        namespace: account.to_owned(),
+        name: account.to_owned(),
+        annotations: pair("azure.workload.identity/client-id", client_id),
+        pod_labels: pair("azure.workload.identity/use", "true"),
+    }
 }
 
 async fn issuer(call: &Call<'_>, given: Option<v1::ClusterStatus>) -> Result<String> {

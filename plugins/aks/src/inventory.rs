@@ -17,6 +17,7 @@ use crate::{
     names::{self, Call},
     node_pool,
     object::{Object, Plain},
+    tags,
 };
 
 /// Objects by id, each once.
@@ -41,6 +42,9 @@ pub(crate) async fn list(
         for group in groups.iter().filter(|g| is_ours(scope, g)) {
             add(&mut found, group.owned(scope));
         }
+        if scope.tenant_uid.is_empty() {
+            shared_pools(arm, scope, &subscription, &mut found).await?;
+        }
     }
     let path = format!("{subscription}/resources");
     let (resources, next) = arm.page::<Plain>(&api::RESOURCE, &path, Some(&filter(scope)), page_token).await?;
@@ -61,6 +65,20 @@ pub(crate) async fn list(
         }
     }
     Ok(v1::ListOwnedResponse { objects: found.into_values().collect(), next_page_token: next })
+}
+
+/// Pools of ours in clusters that are not: ARM lists no pool by tag, but each cluster tells its pools'.
+async fn shared_pools(arm: &Arm, scope: &v1::Scope, subscription: &str, found: &mut Found) -> Result<()> {
+    let path = format!("{subscription}/providers/Microsoft.ContainerService/managedClusters");
+    for cluster in arm.list::<cluster::Properties>(&api::CLUSTER, &path, None).await? {
+        let ours = |tags: &tags::Tags| tags.get(MARKER_INSTALLATION) == Some(&scope.installation);
+        if !ours(cluster.tags()) && cluster.properties.agent_pool_profiles.iter().any(|pool| ours(&pool.tags)) {
+            for pool in node_pool::inventory(arm, scope, cluster.id()).await? {
+                add(found, pool);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn add(found: &mut Found, object: v1::OwnedObject) {
@@ -91,6 +109,16 @@ async fn by_name(call: &Call<'_>, found: &mut Found) -> Result<()> {
             add(found, group.owned(call.scope));
         }
     }
+    for zone in dns::list(call).await? {
+        add(found, zone.owned(call.scope));
+    }
+    if call.names.is_shared() {
+        // Its pool; the rest of a shared cluster, with its leftovers, is the host's.
+        for pool in node_pool::observe(call, &call.names.shared_pool_role()).await?.1 {
+            add(found, pool);
+        }
+        return Ok(());
+    }
     if let Some(Some(nodes)) = cluster::nodes_group(call).await? {
         add(found, nodes.owned(call.scope));
     }
@@ -99,9 +127,6 @@ async fn by_name(call: &Call<'_>, found: &mut Found) -> Result<()> {
         for pool in node_pool::inventory(call.arm, call.scope, cluster.id()).await? {
             add(found, pool);
         }
-    }
-    for zone in dns::list(call).await? {
-        add(found, zone.owned(call.scope));
     }
     for leftover in leftovers::observe(call).await?.1 {
         add(found, leftover);

@@ -50,7 +50,7 @@ struct Cluster {
 
 /// Endpoint and authority of a cluster that is up.
 pub(crate) async fn reach(call: &Call<'_>, properties: &Properties) -> Result<Reach> {
-    let answer = call.arm.act(&api::CLUSTER, &call.names.cluster_id()).await?;
+    let answer = call.arm.act(&api::CLUSTER, &call.names.home_id()).await?;
     let text = answer["kubeconfigs"][0]["value"].as_str().unwrap_or_default();
     let mut reach = read(text).ok_or_else(|| incomplete(&api::CLUSTER, "a readable kubeconfig"))?;
     if reach.endpoint.is_empty() {
@@ -72,10 +72,10 @@ fn read(base64: &str) -> Option<Reach> {
 
 /// Endpoint, authority and a token.
 pub(crate) async fn access(call: &Call<'_>, given: Option<v1::ClusterStatus>) -> Result<v1::KubeAccess> {
-    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == call.names.group());
+    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == call.names.home());
     let reach = match known {
         Some(status) => Reach { endpoint: status.endpoint, ca_pem: status.ca_pem },
-        None => match cluster::find(call).await? {
+        None => match cluster::find_home(call).await? {
             Some(found) => reach(call, &found.properties).await?,
             None => return Err(cluster::absent(call).into()),
         },

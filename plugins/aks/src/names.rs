@@ -26,6 +26,35 @@ pub(crate) const CLUSTER_IDENTITY: &str = "cluster";
 pub(crate) struct Names {
     base: String,
     subscription: String,
+    host: Option<Host>,
+}
+
+/// A shared cluster, as a scope names it: by its name alone where its resource group has the same,
+/// as landlord's own have, else by `GROUP/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Host {
+    group: String,
+    name: String,
+}
+
+impl Host {
+    fn of(scope: &v1::Scope) -> std::result::Result<Option<Self>, ProviderError> {
+        let text = scope.host_cluster.as_str();
+        let (group, name) = text.split_once('/').unwrap_or((text, text));
+        // What a resource group's name may hold, and with it a cluster's:
+        // https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+        let is_part = |part: &str| {
+            (1..=90).contains(&part.len())
+                && !part.ends_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_().".contains(&b))
+        };
+        match text {
+            "" => Ok(None),
+            _ if is_part(group) && is_part(name) => Ok(Some(Self { group: group.to_owned(), name: name.to_owned() })),
+            _ => Err(ProviderError::new(ErrorKind::Invalid, format!("{text:?} does not name a cluster"))
+                .with_remedy("name it by its name, or by resource group and name with a slash between them")),
+        }
+    }
 }
 
 /// The subscription of a scope.
@@ -59,7 +88,8 @@ impl Names {
                 format!("the tenant uid {uid:?} is not a UUID in lower case"),
             ));
         }
-        Ok(Self { base: format!("landlord-{hex}"), subscription: subscription(scope)?.to_owned() })
+        let (subscription, host) = (subscription(scope)?.to_owned(), Host::of(scope)?);
+        Ok(Self { base: format!("landlord-{hex}"), subscription, host })
     }
 
     /// `/subscriptions/…`.
@@ -126,9 +156,31 @@ impl Names {
         self.own("Microsoft.ContainerService/managedClusters", &self.base)
     }
 
+    /// Name of the cluster that the tenant's nodes are in: its own, or a shared one. Only pools and
+    /// access are looked for in a shared one; whatever [`Names::cluster_id`] names can't be it.
+    pub(crate) fn home(&self) -> &str {
+        self.host.as_ref().map_or(&self.base, |host| &host.name)
+    }
+
+    /// Id of that cluster.
+    pub(crate) fn home_id(&self) -> String {
+        let Some(host) = &self.host else { return self.cluster_id() };
+        self.in_group(&host.group, "Microsoft.ContainerService/managedClusters", &host.name)
+    }
+
+    /// Whether the tenant lives in a shared cluster.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The role of the tenant's only pool in a shared cluster, as the contract gives it.
+    pub(crate) fn shared_pool_role(&self) -> String {
+        format!("t-{}", self.base.trim_start_matches("landlord-"))
+    }
+
     /// An agent pool.
     pub(crate) fn pool_id(&self, name: &str) -> String {
-        format!("{}/agentPools/{name}", self.cluster_id())
+        format!("{}/agentPools/{name}", self.home_id())
     }
 
     /// Where the tenant's zones are listed.
@@ -224,6 +276,28 @@ mod tests {
             names.subnet_id().ends_with("/virtualNetworks/landlord-0192f0c12d3e7a4b8c5d6e7f80910a1b/subnets/nodes")
         );
         assert!(names.own_ids().iter().all(|id| id.starts_with(&names.group_id(names.group()))));
+    }
+
+    #[test]
+    fn in_a_shared_cluster_only_the_home_is_shared() {
+        let uid = "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b";
+        let of = |host: &str| Names::new(&Scope { host_cluster: host.to_owned(), ..scope(uid) });
+        let (own, shared) = (of("").expect("good"), of("landlord-host").expect("good"));
+        assert_eq!((own.home(), shared.home()), (own.group(), "landlord-host"));
+        assert_eq!((own.is_shared(), shared.is_shared()), (false, true));
+        // What is deleted by these names can't be the host's.
+        assert_eq!(
+            (own.cluster_id(), own.group(), own.home_id()),
+            (shared.cluster_id(), shared.group(), own.cluster_id())
+        );
+        let path = "providers/Microsoft.ContainerService/managedClusters";
+        assert!(shared.home_id().ends_with(&format!("/resourceGroups/landlord-host/{path}/landlord-host")));
+        assert!(of("rg/web").expect("good").home_id().ends_with(&format!("/resourceGroups/rg/{path}/web")));
+        for bad in ["a/b/c", "/b", "a/", "a b", "a?b", "../x"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+        let name = pool(&shared.shared_pool_role()).expect("a role");
+        assert!(name.len() == 12 && name.starts_with('p'), "{name}");
     }
 
     #[test]

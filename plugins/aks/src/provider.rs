@@ -28,16 +28,6 @@ pub struct Aks {
     config: Config,
 }
 
-/// Pools in a cluster of somebody else's are not made yet.
-fn own_cluster(scope: &v1::Scope) -> Answer<()> {
-    if scope.host_cluster.is_empty() {
-        return Ok(());
-    }
-    let message = format!("nodes of one tenant in the shared cluster {} are not made on AKS yet", scope.host_cluster);
-    let remedy = "order a class of level CLUSTER or NAMESPACE";
-    Err(ProviderError::new(ErrorKind::Invalid, message).with_remedy(remedy))
-}
-
 fn missing(what: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
 }
@@ -50,6 +40,16 @@ fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
     }
     if !validate::is_region(&scope.region) {
         let message = format!("{:?} is not a region of Azure, like westeurope", scope.region);
+        return Err(ProviderError::new(ErrorKind::Invalid, message));
+    }
+    Ok(scope)
+}
+
+/// The same for what a tenant in a shared cluster has none of.
+fn own(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+    let scope = checked(scope)?;
+    if !scope.host_cluster.is_empty() {
+        let message = format!("cluster {} is shared: only agent pools are made in it", scope.host_cluster);
         return Err(ProviderError::new(ErrorKind::Invalid, message));
     }
     Ok(scope)
@@ -68,7 +68,7 @@ fn done(outcome: Outcome) -> Option<v1::Progress> {
 #[async_trait]
 impl Network for Aks {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
-        let scope = checked(request.scope)?;
+        let scope = own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&self.call(&scope)?, &parameters, &request.checkpoint).await?;
         Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
@@ -78,7 +78,7 @@ impl Network for Aks {
 #[async_trait]
 impl Cluster for Aks {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
-        let scope = checked(request.scope)?;
+        let scope = own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let (call, pool) = (self.call(&scope)?, request.node_pool.as_ref());
@@ -87,7 +87,7 @@ impl Cluster for Aks {
     }
 
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
-        let scope = checked(request.scope)?;
+        let scope = own(request.scope)?;
         Ok(v1::EnsureAddonsResponse { progress: done(addons::ensure(&self.call(&scope)?).await?) })
     }
 
@@ -101,7 +101,6 @@ impl Cluster for Aks {
 impl NodePool for Aks {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
-        own_cluster(&scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
         let spec = request.spec.ok_or_else(|| missing("the pool"))?;
@@ -131,11 +130,11 @@ impl Dns for Aks {
 #[async_trait]
 impl Identity for Aks {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
-        let scope = checked(request.scope)?;
+        let scope = own(request.scope)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
-        let outcome = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
-        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+        let (outcome, status) = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: Some(status) })
     }
 }
 
@@ -167,6 +166,12 @@ impl Inventory for Aks {
         let call = self.call(&scope)?;
         let checkpoint = &request.checkpoint;
         let (outcome, removed) = match kind {
+            // The rest of a shared cluster is not the tenant's.
+            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
+                if !scope.host_cluster.is_empty() =>
+            {
+                (Outcome::Gone, Vec::new())
+            }
             Kind::Network => network::delete(&call, checkpoint).await?,
             Kind::Cluster => cluster::delete(&call, checkpoint).await?,
             // They go with the cluster.

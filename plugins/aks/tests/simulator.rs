@@ -6,7 +6,7 @@
 mod common;
 
 use cloudsim::{Handle, Options, Simulator};
-use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, token};
+use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, v1};
 use serde_json::{Value, json};
 
@@ -56,6 +56,10 @@ impl Cloud {
     async fn objects(&self) -> Vec<Value> {
         let text = self.control("GET", &format!("objects?account={SUBSCRIPTION}"), Value::Null).await;
         serde_json::from_str::<Value>(&text).unwrap()["objects"].as_array().unwrap().clone()
+    }
+
+    async fn ids(&self) -> std::collections::BTreeSet<String> {
+        self.objects().await.iter().map(|o| o["id"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     async fn of_type(&self, kind: &str) -> Vec<Value> {
@@ -127,6 +131,121 @@ const KINDS: [&str; 6] = [
     "Microsoft.ContainerService/managedClusters/agentPools",
     "Microsoft.Network/dnsZones",
 ];
+
+/// Tenants in a shared cluster.
+const NEIGHBOURS: [&str; 3] = [
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a21",
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a22",
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a23",
+];
+const POOL: &str = "Microsoft.ContainerService/managedClusters/agentPools";
+
+fn of_pools(owned: &[v1::OwnedObject]) -> Vec<(&str, &str)> {
+    let pools = owned.iter().filter(|o| o.r#type == POOL);
+    pools.map(|o| (o.name.as_str(), o.tenant_uid.as_str())).collect()
+}
+
+/// What AKS calls the pool of a tenant in a shared cluster.
+fn shared_pool(uid: &str) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(format!("t-{}", uid.replace('-', "")));
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("p{}", &hex[..11])
+}
+
+#[tokio::test]
+async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
+    let cloud = Cloud::start().await;
+    let host = cloud.flow().await;
+    let made = host.create().await.unwrap();
+    let before = cloud.ids().await;
+    let at = async |uid| neighbour(&cloud.sim.url(), &token(SUBSCRIPTION), uid, &made).await;
+    let ((one, at_one), (two, at_two)) = (at(NEIGHBOURS[0]).await, at(NEIGHBOURS[1]).await);
+    // A cluster takes one change at a time: the other one's is waited for.
+    let (first, second) = tokio::join!(one.node_pool(&at_one), two.node_pool(&at_two));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.name.clone(), first.node_count), (shared_pool(NEIGHBOURS[0]), 2));
+    assert_eq!(second.name, shared_pool(NEIGHBOURS[1]));
+    let pools = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}/agentPools", group(""), name());
+    let pool = cloud.stranger("GET", &format!("{pools}/{}", first.name), AKS, Value::Null).await;
+    let hex = NEIGHBOURS[0].replace('-', "");
+    for (pointer, value) in [
+        ("/properties/nodeLabels/landlord.dev~1tenant", json!(hex)),
+        ("/properties/nodeTaints/0", json!(format!("landlord.dev/tenant={hex}:NoSchedule"))),
+        ("/properties/tags/landlord-tenant-uid", json!(NEIGHBOURS[0])),
+        ("/properties/mode", json!("User")),
+        ("/properties/vnetSubnetID", json!(made.network.private_subnet_ids[0])),
+    ] {
+        assert_eq!(pool.pointer(pointer), Some(&value), "{pointer}: {pool}");
+    }
+
+    // Each sees its own, and the installation all.
+    let owned = one.owned().await.unwrap();
+    assert_eq!(of_pools(&owned), [(first.name.as_str(), NEIGHBOURS[0])], "{owned:?}");
+    assert!(owned.iter().all(|o| o.tenant_uid == NEIGHBOURS[0]), "{owned:?}");
+    assert_eq!(of_pools(&host.owned().await.unwrap()), [("default", common::UID)]);
+    let mut all = cloud.flow().await;
+    all.scope.tenant_uid.clear();
+    assert_eq!(of_pools(&all.owned().await.unwrap()).len(), 3);
+
+    // Nothing but pools is made there, and a stranger's pool of a tenant's name is left alone.
+    let error = one.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+    let taken = format!("{pools}/{}", shared_pool(NEIGHBOURS[2]));
+    let subnet = &made.network.private_subnet_ids[0];
+    let body = json!({ "count": 1, "mode": "User", "vmSize": "Standard_D2s_v5", "vnetSubnetID": subnet });
+    let body = json!({ "properties": body });
+    cloud.stranger("PUT", &taken, AKS, body).await;
+    cloud.settled(&taken, AKS).await;
+    let (three, at_three) = at(NEIGHBOURS[2]).await;
+    let error = three.node_pool(&at_three).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    assert_eq!(three.delete().await.unwrap(), []);
+
+    // One goes, and takes nothing of the others along.
+    let removed = one.delete().await.unwrap();
+    assert_eq!(of_pools(&removed), [(first.name.as_str(), NEIGHBOURS[0])], "{removed:?}");
+    assert!(removed.iter().all(|o| o.tenant_uid == NEIGHBOURS[0]), "{removed:?}");
+    one.owned_is_empty().await;
+    assert_eq!(host.create().await.unwrap().cluster.name, made.cluster.name);
+    assert_eq!(two.node_pool(&at_two).await.unwrap(), second);
+    two.delete().await.unwrap();
+    cloud.stranger("DELETE", &taken, AKS, Value::Null).await;
+    for _ in 0..2_000 {
+        if cloud.ids().await == before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let after = cloud.ids().await;
+    assert!(after == before, "{:?}", after.symmetric_difference(&before));
+    host.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_pool_in_a_shared_cluster_that_never_came_up_is_made_anew() {
+    let cloud = Cloud::start().await;
+    let host = cloud.flow().await;
+    let made = host.create().await.unwrap();
+    let (one, at_one) = neighbour(&cloud.sim.url(), &token(SUBSCRIPTION), NEIGHBOURS[0], &made).await;
+    cloud
+        .fault(json!({ "service": "containerservice", "action": "agentPools.Ready", "kind": "error", "count": 1,
+            "error": { "code": "SkuNotAvailable", "status": 409, "message": "The size is not available in the region" } }))
+        .await;
+    let failed = one.node_pool(&at_one).await;
+    assert!(failed.is_err(), "{failed:?}");
+    let (mut other, at_other) = neighbour(&cloud.sim.url(), &token(SUBSCRIPTION), NEIGHBOURS[0], &made).await;
+    "Standard_D8s_v5".clone_into(&mut other.pool.machine_type);
+    other.node_pool(&at_other).await.unwrap();
+    let path = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}/agentPools", group(""), name());
+    let path = format!("{path}/{}", shared_pool(NEIGHBOURS[0]));
+    let pool = cloud.stranger("GET", &path, AKS, Value::Null).await;
+    assert_eq!(pool["properties"]["vmSize"], "Standard_D8s_v5", "{pool}");
+    other.delete().await.unwrap();
+    host.delete().await.unwrap();
+    cloud.is_empty().await;
+}
 
 #[tokio::test]
 async fn creates_everything_and_removes_everything() {

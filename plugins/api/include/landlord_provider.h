@@ -31,7 +31,7 @@ extern "C" {
 /* "landlord" in ASCII. */
 #define LANDLORD_MAGIC UINT64_C(0x6c616e646c6f7264)
 #define LANDLORD_ABI_MAJOR 1u
-#define LANDLORD_ABI_MINOR 0u
+#define LANDLORD_ABI_MINOR 1u
 
 /* The payload is the method's response. */
 #define LANDLORD_STATUS_OK 0u

@@ -23,7 +23,7 @@ pub const MAGIC: u64 = 0x6c61_6e64_6c6f_7264;
 /// Breaking changes.
 pub const ABI_MAJOR: u32 = 1;
 /// Additions.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// Name of the exported symbol.
 pub const SYMBOL: &str = "landlord_plugin";
 /// The payload is the method's response.

@@ -196,8 +196,8 @@ pub struct Wrong {
 }
 
 /// A request or a command by somebody who is not landlord. In all texts `{uid}`, `{uid_hex}` (without dashes),
-/// `{domain}`, `{installation}`, `{region}`, `{account}`, `{endpoint}`, `{date}` (`20261125`) and `{datetime}`
-/// (`20261125T120000Z`) are replaced.
+/// `{domain}`, `{domain_sha256}` (hexadecimal), `{installation}`, `{region}`, `{account}`, `{endpoint}`, `{date}`
+/// (`20261125`) and `{datetime}` (`20261125T120000Z`) are replaced, and parts of them: `{uid_hex[..12]}`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
@@ -228,7 +228,7 @@ pub struct NameTaken {
     pub plant: Hook,
     /// Succeeds while it is there.
     pub check: Hook,
-    /// Removes it.
+    /// Removes it; repeated, within a stage's patience, until the cloud lets go.
     #[serde(default)]
     pub remove: Option<Hook>,
 }

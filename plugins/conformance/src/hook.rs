@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     config::{Config, Hook},
@@ -14,7 +15,7 @@ use crate::{
 /// A stranger's command or request that takes longer is stuck.
 const HOOK_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Replaces the places of a text.
+/// Replaces the places of a text. `{uid_hex[..12]}` is a part of a place: clouds cut names where they are too long.
 #[must_use]
 pub fn filled(text: &str, config: &Config, tenant: Option<&Tenant>) -> String {
     let uid = tenant.map(|tenant| tenant.scope.tenant_uid.clone()).unwrap_or_default();
@@ -22,18 +23,41 @@ pub fn filled(text: &str, config: &Config, tenant: Option<&Tenant>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (date, time) = calendar(now);
     [
-        ("{uid}", uid.as_str()),
-        ("{uid_hex}", &uid.replace('-', "")),
-        ("{domain}", &domain),
-        ("{installation}", &config.installation),
-        ("{region}", &config.region),
-        ("{account}", &config.account),
-        ("{endpoint}", config.endpoint.trim_end_matches('/')),
-        ("{date}", &date),
-        ("{datetime}", &format!("{date}T{time}Z")),
+        ("uid", uid.as_str()),
+        ("uid_hex", &uid.replace('-', "")),
+        ("domain", &domain),
+        ("domain_sha256", &hex::encode(Sha256::digest(&domain))),
+        ("installation", &config.installation),
+        ("region", &config.region),
+        ("account", &config.account),
+        ("endpoint", config.endpoint.trim_end_matches('/')),
+        ("date", &date),
+        ("datetime", &format!("{date}T{time}Z")),
     ]
     .iter()
-    .fold(text.to_owned(), |text, (place, value)| text.replace(place, value))
+    .fold(text.to_owned(), |text, (place, value)| parts(text.replace(&format!("{{{place}}}"), value), place, value))
+}
+
+/// Replaces parts of a place; what is no part stays as it is.
+fn parts(text: String, place: &str, value: &str) -> String {
+    let mark = format!("{{{place}[");
+    let mut pieces = text.split(&mark);
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let part = piece.split_once("]}").and_then(|(range, rest)| Some((slice(value, range)?, rest)));
+        match part {
+            Some((part, rest)) => filled.extend([part, rest]),
+            None => filled.extend([mark.as_str(), piece]),
+        }
+    }
+    filled
+}
+
+/// `..12`, `13..` or `4..8` of a text.
+fn slice<'a>(text: &'a str, range: &str) -> Option<&'a str> {
+    let (from, to) = range.split_once("..")?;
+    let number = |digits: &str, other: usize| if digits.is_empty() { Some(other) } else { digits.parse().ok() };
+    text.get(number(from, 0)?..number(to, text.len())?)
 }
 
 /// `20261125` and `120000`, UTC. Civil date from days: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
@@ -97,7 +121,19 @@ pub async fn witnessed(world: &World) -> Step<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::calendar;
+    use super::{calendar, parts};
+
+    #[test]
+    fn a_place_may_be_cut() {
+        for (text, filled) in [
+            ("a-{uid[..3]}{uid[4..]}-b", "a-012456-b"),
+            ("{uid[2..4]}", "23"),
+            ("{uid[9..]} {uid[..x]} {uid[2", "{uid[9..]} {uid[..x]} {uid[2"),
+            ("{other[..3]}", "{other[..3]}"),
+        ] {
+            assert_eq!(parts(text.into(), "uid", "0123456"), filled, "{text}");
+        }
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

@@ -17,7 +17,7 @@ use crate::{
 /// Pages that an inventory may have; one that goes on is a loop.
 const PAGES_MAX: usize = 10_000;
 /// Pause between two looks at a list that lags.
-const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Objects by type and role.
 pub type Counts = BTreeMap<String, usize>;

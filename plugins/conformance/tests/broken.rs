@@ -15,6 +15,11 @@ use serde_json::json;
 const OTHERS: [&str; 6] = ["describe", "versions", "garbage", "configure", "validate", "name-taken"];
 
 async fn judged(defect: &str) -> Report {
+    let names = landlord_conformance::CASES.iter().map(|case| case.name);
+    judged_by(defect, &names.filter(|name| !OTHERS.contains(name)).collect::<Vec<_>>()).await
+}
+
+async fn judged_by(defect: &str, only: &[&str]) -> Report {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/provider-template/conformance.toml");
     let mut config = Config::read(&path).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -30,9 +35,7 @@ async fn judged(defect: &str) -> Report {
     };
     let mut cloud = tokio::task::JoinSet::new();
     cloud.spawn(async move { axum::serve(listener, server::router(options)).await });
-    let names = landlord_conformance::CASES.iter().map(|case| case.name);
-    let only: Vec<&str> = names.filter(|name| !OTHERS.contains(name)).collect();
-    common::run("landlord_plugin_broken", config, &only).await
+    common::run("landlord_plugin_broken", config, only).await
 }
 
 async fn fails(defect: &str, expected: &[&str], says: &str) {
@@ -72,4 +75,17 @@ async fn one_that_hammers_a_throttled_cloud_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_end_when_cancelled_is_told() {
     fails("deaf", &["deadlines"], "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_tells_less_or_more_than_there_is_is_told() {
+    for (defect, case, says) in [
+        ("nothing", "observe", "observe addons is Ready and names no object"),
+        ("made-up", "observe", "which list_owned does not show"),
+        ("short", "inventory", "list_owned of the installation: nimbus/pools (default): 0 instead of 1"),
+    ] {
+        let report = judged_by(defect, &["inventory", "observe"]).await;
+        assert_eq!(report.failed(), [case], "{defect}: {}", report.text());
+        assert!(report.text().contains(says), "{defect}: {}", report.text());
+    }
 }

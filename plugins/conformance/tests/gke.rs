@@ -1,5 +1,5 @@
 //! The suite against the GKE provider and the simulated GCP. The cases run in groups side by side: most of the time goes by
-//! in the waits that the suite makes. Together the groups are all cases but three.
+//! in the waits that the suite makes. Together the groups are all cases.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,10 +16,6 @@ const QUOTAS: [&str; 6] = ["NETWORKS", "SUBNETWORKS", "ROUTERS", "CPUS", "IN_USE
 
 const LOST: [&str; 3] = ["lost-request", "lost-answer", "cut-answer"];
 const KILLED: [&str; 1] = ["crash"];
-/// What the provider does not keep yet: the inventory of a whole installation leaves out bindings in zones' policies, and
-/// what is built into a cluster is Ready as an add-on without an object of its own. The last is skipped for the reason
-/// that the configuration gives.
-const NOT_YET: [&str; 3] = ["inventory", "observe", "name-taken"];
 const THROTTLED: [&str; 2] = ["throttling", "deadlines"];
 
 async fn conforms(cases: &[&str]) {
@@ -47,7 +43,6 @@ async fn gke_keeps_the_contract() {
         .iter()
         .map(|case| case.name)
         .filter(|name| !LOST.contains(name) && !KILLED.contains(name) && !THROTTLED.contains(name))
-        .filter(|name| !NOT_YET.contains(name))
         .collect();
     conforms(&others).await;
 }

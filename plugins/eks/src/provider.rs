@@ -142,7 +142,8 @@ impl Identity for Eks {
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = identity::ensure(&aws, &scope, &network, &zone).await?;
-        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+        // EKS knows them by namespace and name; nothing is needed in the cluster.
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
     }
 }
 

@@ -201,7 +201,7 @@ impl Identity for Fake {
         let scope = request.scope.as_ref();
         let spec = parameters(request.parameters_json)?;
         let progress = self.ensure("EnsureIdentity", scope, Kind::Identity, "", spec).await?;
-        Ok(v1::EnsureIdentityResponse { progress: Some(progress) })
+        Ok(v1::EnsureIdentityResponse { progress: Some(progress), status: None })
     }
 }
 

@@ -1,5 +1,5 @@
 //! Add-ons that GKE has built in: they come with the cluster and are only checked. Nothing of them
-//! is an object of its own, so there is nothing to delete.
+//! is an object of its own, so there is nothing to delete, and an observer is shown the cluster.
 
 use google_cloud_container_v1::model::{Cluster, DatapathProvider};
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
@@ -47,13 +47,14 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope) -> Result<Outcome
         .into())
 }
 
-/// Looks: ready with a cluster that has everything.
+/// Looks: ready with a cluster that has everything. They live and go with it, and are shown as it.
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
-    let outcome = match cluster::find_own(google, scope, &names).await? {
-        Some(cluster) if lacking(scope, &cluster).is_empty() => progress::ready(),
-        Some(cluster) => progress::pending(30, format!("the cluster lacks {}", lacking(scope, &cluster).join(", "))),
-        None => Outcome::Gone,
+    let Some(cluster) = cluster::find_own(google, scope, &names).await? else { return Ok((Outcome::Gone, Vec::new())) };
+    let lacking = lacking(scope, &cluster);
+    let outcome = match lacking.is_empty() {
+        true => progress::ready(),
+        false => progress::pending(30, format!("the cluster lacks {}", lacking.join(", "))),
     };
-    Ok((outcome, Vec::new()))
+    Ok((outcome, vec![cluster::owned(&cluster, &scope.region)]))
 }

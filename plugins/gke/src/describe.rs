@@ -45,9 +45,10 @@ const COSTS: &[(&str, &str, f64)] = &[
     ("DeleteDnsZone", "dns/all", 4.0),
     ("DeleteDnsRecords", "dns/all", 3.0),
     ("DeleteIdentity", "dns/all", 3.0),
+    ("DeleteLeftovers", "container/read", 1.0),
     ("DeleteLeftovers", "compute/list", 13.0),
     ("DeleteLeftovers", "compute/mutate", 2.0),
-    ("ListOwned", "container/read", 1.0),
+    ("ListOwned", "container/read", 2.0),
     ("ListOwned", "compute/list", 16.0),
     ("ListOwned", "dns/all", 2.0),
 ];

@@ -8,8 +8,9 @@
 //! cluster is the same principal as that of another's.
 //! <https://cloud.google.com/kubernetes-engine/docs/concepts/workload-identity#identity_sameness>
 
+use google_cloud_dns_v1::model::ManagedZone;
 use http::Method;
-use landlord_provider_api::v1;
+use landlord_provider_api::{MARKER_TENANT_UID, v1};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -66,14 +67,17 @@ fn principal(scope: &v1::Scope, names: &Names, project_number: u64) -> String {
     )
 }
 
-/// Whether a member is this cluster, whatever the project's number.
+/// Where the tenant's cluster is that a member means, whatever the project's number; `None` for every other member.
+fn location_of<'a>(scope: &v1::Scope, names: &Names, member: &'a str) -> Option<&'a str> {
+    let (pool, path) = member.split_once("/kubernetes.cluster/https://container.googleapis.com/v1/")?;
+    let path = path.strip_prefix(&format!("projects/{}/locations/", scope.account))?;
+    let location = path.strip_suffix(&format!("/clusters/{}", names.cluster()))?;
+    (pool.starts_with("principalSet://") && !location.contains('/')).then_some(location)
+}
+
+/// Whether a member is the tenant's cluster, in whatever location: a class's region may have changed.
 fn is_cluster(scope: &v1::Scope, names: &Names, member: &str) -> bool {
-    let suffix = format!(
-        "/kubernetes.cluster/https://container.googleapis.com/v1/{}/clusters/{}",
-        operation::parent(scope),
-        names.cluster()
-    );
-    member.starts_with("principalSet://") && member.ends_with(&suffix)
+    location_of(scope, names, member).is_some()
 }
 
 async fn call(
@@ -112,9 +116,8 @@ pub(crate) async fn ensure(google: &Google, scope: &v1::Scope, zone: &v1::DnsZon
     let Some(mut policy) = read(google, scope, zone).await? else {
         return Ok(progress::pending(5, format!("managed zone {zone} is not there yet")));
     };
-    let has =
-        policy.bindings.iter().filter(|b| grants(b)).flat_map(|b| &b.members).any(|m| is_cluster(scope, &names, m));
-    if has {
+    let mut members = policy.bindings.iter().filter(|b| grants(b)).flat_map(|b| &b.members);
+    if members.any(|m| location_of(scope, &names, m) == Some(scope.region.as_str())) {
         return Ok(progress::ready());
     }
     let answer = google.projects.get().set_project(&scope.account).send().await;
@@ -144,19 +147,47 @@ fn owned(scope: &v1::Scope, zone: &str, member: &str) -> v1::OwnedObject {
     }
 }
 
-/// The cluster's rights on the tenant's zones: the zone's name, its policy, the members.
+/// A zone's name, its policy, and the members of it that are the tenant's cluster; `None` if there are none.
+async fn rights(
+    google: &Google,
+    scope: &v1::Scope,
+    names: &Names,
+    zone: ManagedZone,
+) -> Result<Option<(String, Policy, Vec<String>)>> {
+    let name = zone.name.unwrap_or_default();
+    let Some(policy) = read(google, scope, &name).await? else { return Ok(None) };
+    let members = policy.bindings.iter().flat_map(|b| &b.members).filter(|m| is_cluster(scope, names, m));
+    let members: Vec<String> = members.cloned().collect();
+    Ok((!members.is_empty()).then_some((name, policy, members)))
+}
+
+/// The cluster's rights on the tenant's zones.
 async fn list(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Vec<(String, Policy, Vec<String>)>> {
     let mut found = Vec::new();
     for zone in dns::find_own(google, scope, "").await? {
-        let name = zone.name.unwrap_or_default();
-        let Some(policy) = read(google, scope, &name).await? else { continue };
-        let members = policy.bindings.iter().flat_map(|b| &b.members).filter(|m| is_cluster(scope, names, m));
-        let members: Vec<String> = members.cloned().collect();
-        if !members.is_empty() {
-            found.push((name, policy, members));
-        }
+        found.extend(rights(google, scope, names, zone).await?);
     }
     Ok(found)
+}
+
+/// The inventory's view of what clusters may do with these zones, of whichever tenant each zone is. A zone's policy is read
+/// by a call of its own: an inventory of the installation makes one for each tenant with a zone.
+pub(crate) async fn inventory(
+    google: &Google,
+    scope: &v1::Scope,
+    zones: Vec<ManagedZone>,
+) -> Result<Vec<v1::OwnedObject>> {
+    let mut objects = Vec::new();
+    for zone in zones {
+        let tenant_uid = zone.labels.get(MARKER_TENANT_UID).cloned().unwrap_or_default();
+        let scope = v1::Scope { tenant_uid, ..scope.clone() };
+        // A marker that somebody changed names no tenant, and no cluster either.
+        let Ok(names) = Names::new(&scope) else { continue };
+        if let Some((zone, _, members)) = rights(google, &scope, &names, zone).await? {
+            objects.extend(members.iter().map(|m| owned(&scope, &zone, m)));
+        }
+    }
+    Ok(objects)
 }
 
 /// Takes the cluster's rights away.
@@ -185,7 +216,7 @@ pub(crate) async fn observe(google: &Google, scope: &v1::Scope) -> Result<(Outco
 
 #[cfg(test)]
 mod tests {
-    use super::{is_cluster, principal};
+    use super::{is_cluster, location_of, principal};
     use crate::names::Names;
     use landlord_provider_api::v1::Scope;
 
@@ -205,6 +236,9 @@ mod tests {
             "principalSet://iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/acme-prod.svc.id.goog/kubernetes.cluster/https://container.googleapis.com/v1/projects/acme-prod/locations/europe-west1/clusters/landlord-0192f0c12d3ea4b8c5d6e7f80910a1b"
         );
         assert!(is_cluster(&one, &names, &member));
+        let moved = Scope { region: "europe-north1".to_owned(), ..one.clone() };
+        assert_eq!(location_of(&moved, &names, &member), Some("europe-west1"));
+        assert!(!is_cluster(&Scope { account: "acme-test".to_owned(), ..one }, &names, &member));
         let two = scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
         assert!(!is_cluster(&two, &Names::new(&two).expect("a good uid"), &member));
     }

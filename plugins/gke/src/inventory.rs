@@ -1,6 +1,6 @@
 //! What carries our markers. Google Cloud has no one place to ask that is up to date (Cloud Asset
 //! Inventory lags by minutes and is an API of its own), so each service is asked: clusters and
-//! pools, networks, subnetworks and routers, zones, and for one tenant its leftovers.
+//! pools, networks, subnetworks and routers, zones and the rights on them, and for one tenant its leftovers.
 
 use std::collections::BTreeMap;
 
@@ -38,17 +38,18 @@ pub(crate) async fn list(google: &Google, scope: &v1::Scope) -> Result<v1::ListO
             }
         }
     }
-    for zone in dns::list(google, scope).await? {
-        add(dns::owned(scope, &zone));
-    }
-    if !scope.tenant_uid.is_empty() {
+    let zones = dns::list(google, scope).await?;
+    zones.iter().map(|zone| dns::owned(scope, zone)).for_each(&mut add);
+    identity::inventory(google, scope, zones).await?.into_iter().for_each(&mut add);
+    // The leftovers of a shared cluster are the host's.
+    if !scope.tenant_uid.is_empty() && scope.host_cluster.is_empty() {
         leftovers::observe(google, scope).await?.1.into_iter().for_each(&mut add);
-        identity::observe(google, scope).await?.1.into_iter().for_each(&mut add);
     }
     Ok(v1::ListOwnedResponse { objects: found.into_values().collect(), next_page_token: String::new() })
 }
 
-/// Clusters and their pools, in every location: a class's region may have changed.
+/// Clusters and pools, in every location: a class's region may have changed. Pools are known by their own markers: in a
+/// shared cluster they are not its owner's.
 async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObject>> {
     let parent = format!("projects/{}/locations/-", scope.account);
     let answer = google.clusters.list_clusters().set_parent(&parent).send().await;
@@ -61,8 +62,8 @@ async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObj
     for cluster in answer.clusters {
         if markers::in_scope(scope, &cluster.resource_labels) {
             found.push(cluster::owned(&cluster, &cluster.location));
-            found.extend(node_pool::all_owned(scope, &cluster));
         }
+        found.extend(node_pool::all_owned(scope, &cluster));
     }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! Access to the API server as GKE grants it: the same OAuth access token that Google's APIs take.
 //! <https://cloud.google.com/kubernetes-engine/docs/how-to/api-server-authentication>
 
+use google_cloud_container_v1::model::Cluster;
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
 use secrecy::ExposeSecret as _;
 
@@ -13,15 +14,15 @@ pub(crate) async fn access(
     given: Option<v1::ClusterStatus>,
 ) -> Result<v1::KubeAccess> {
     let names = Names::new(scope)?;
-    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.cluster());
+    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == names.home());
     let status = match known {
         Some(status) => status,
-        None => match cluster::find(google, scope, &names).await? {
+        None => match find(google, scope, &names).await? {
             // A cluster has no endpoint in the first minutes of its creation.
             Some(cluster) if !cluster.endpoint.is_empty() => cluster::status(scope, &cluster)?,
             found => {
                 let what = if found.is_some() { "has no endpoint yet" } else { "does not exist" };
-                let message = format!("GKE cluster {} {what}", names.cluster());
+                let message = format!("GKE cluster {} {what}", names.home());
                 return Err(ProviderError::new(ErrorKind::Conflict, message).into());
             }
         },
@@ -34,4 +35,12 @@ pub(crate) async fn access(
         expire_time: Some(token.expires.into()),
         ..v1::KubeAccess::default()
     })
+}
+
+async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+    if names.is_shared() {
+        cluster::find_shared(google, scope, names).await
+    } else {
+        cluster::find(google, scope, names).await
+    }
 }

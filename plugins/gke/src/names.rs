@@ -20,6 +20,7 @@ pub(crate) struct Names {
     base: String,
     cluster: String,
     uid: String,
+    host: Option<String>,
 }
 
 impl Names {
@@ -39,10 +40,8 @@ impl Names {
                 format!("the tenant uid {uid:?} is not a UUID in lower case"),
             ));
         }
-        // A cluster's name ends at 40 characters, one short of prefix and uid. The version digit
-        // is the same in all uids of an installation, so leaving it out keeps names apart.
-        let cluster = format!("landlord-{}{}", &hex[..VERSION_DIGIT], &hex[VERSION_DIGIT + 1..]);
-        Ok(Self { base: format!("landlord-{hex}"), cluster, uid: uid.clone() })
+        let host = Some(scope.host_cluster.clone()).filter(|name| !name.is_empty());
+        Ok(Self { base: format!("landlord-{hex}"), cluster: short(&hex), uid: uid.clone(), host })
     }
 
     /// The VPC network, and the subnetwork in it.
@@ -58,6 +57,17 @@ impl Names {
     /// The cluster: 40 characters, the most that GKE takes.
     pub(crate) fn cluster(&self) -> &str {
         &self.cluster
+    }
+
+    /// The cluster that the tenant's nodes are in: its own, or a shared one. Only node pools and
+    /// access are looked for in a shared one; whatever is named by [`Names::cluster`] can't be it.
+    pub(crate) fn home(&self) -> &str {
+        self.host.as_deref().unwrap_or(&self.cluster)
+    }
+
+    /// Whether the tenant lives in a shared cluster.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.host.is_some()
     }
 
     /// The managed zone of a domain.
@@ -80,11 +90,26 @@ impl Names {
     }
 }
 
-/// The name of a node pool: unique within its cluster, which carries the uid.
+/// Prefix and uid are one character longer than what GKE takes as a name of a cluster or pool. The
+/// version digit is the same in all uids of an installation, so leaving it out keeps names apart.
+fn short(uid_hex: &str) -> String {
+    format!("landlord-{}{}", &uid_hex[..VERSION_DIGIT], &uid_hex[VERSION_DIGIT + 1..])
+}
+
+/// The digits of the uid in the role of a tenant's pool in a shared cluster, as the contract gives it.
+fn shared_uid(role: &str) -> Option<&str> {
+    let hex = role.strip_prefix("t-")?;
+    (hex.len() == UID_HEX_LEN && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(hex)
+}
+
+/// The name of a node pool, unique within its cluster: the role, in a shared cluster the uid.
 ///
 /// # Errors
 /// INVALID if the role is not a short DNS label.
 pub(crate) fn node_pool(role: &str) -> Result<String, ProviderError> {
+    if let Some(hex) = shared_uid(role) {
+        return Ok(short(hex));
+    }
     if is_label(role) && role.len() <= POOL_ROLE_LEN_MAX {
         return Ok(format!("landlord-{role}"));
     }
@@ -124,9 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn in_a_shared_cluster_only_the_home_is_shared() {
+        let uid = "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b";
+        let shared = Scope { tenant_uid: uid.to_owned(), host_cluster: "landlord-host".into(), ..Scope::default() };
+        let (own, shared) = (names(uid), Names::new(&shared).expect("good"));
+        assert_eq!((own.home(), shared.home()), (own.cluster(), "landlord-host"));
+        assert_eq!((own.is_shared(), shared.is_shared()), (false, true));
+        // What is deleted by these names can't be the host's.
+        assert_eq!((own.cluster(), own.network()), (shared.cluster(), shared.network()));
+        let pool = node_pool("t-0192f0c12d3e7a4b8c5d6e7f80910a1b").expect("a role of the contract");
+        assert_eq!(pool, "landlord-0192f0c12d3ea4b8c5d6e7f80910a1b");
+        assert_eq!(pool.len(), 40, "GKE takes no longer names");
+    }
+
+    #[test]
     fn neighbours_have_different_names() {
         let (one, two) = (names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1b"), names("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c"));
         assert_ne!(one.cluster(), two.cluster());
+        let pool = |end: char| node_pool(&format!("t-0192f0c12d3e7a4b8c5d6e7f80910a1{end}")).expect("a role");
+        assert_ne!(pool('b'), pool('c'));
         assert_ne!(one.request_id("network", ""), two.request_id("network", ""));
         assert_ne!(one.zone("a.example.com"), one.zone("b.example.com"));
     }

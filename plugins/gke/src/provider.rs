@@ -28,21 +28,21 @@ pub struct Gke {
     own_project: Option<String>,
 }
 
-/// Pools in a cluster of somebody else's are not made yet.
-fn own_cluster(scope: &v1::Scope) -> Answer<()> {
-    if scope.host_cluster.is_empty() {
-        return Ok(());
-    }
-    let message = format!("nodes of one tenant in the shared cluster {} are not made on GKE yet", scope.host_cluster);
-    let remedy = "order a class of level CLUSTER or NAMESPACE";
-    Err(ProviderError::new(ErrorKind::Invalid, message).with_remedy(remedy))
-}
-
 fn missing(what: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
 }
 
 impl Gke {
+    /// The same for what a tenant in a shared cluster has none of.
+    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
+        let scope = self.at(scope)?;
+        if !scope.host_cluster.is_empty() {
+            let message = format!("cluster {} is shared: only node pools are made in it", scope.host_cluster);
+            return Err(ProviderError::new(ErrorKind::Invalid, message));
+        }
+        Ok(scope)
+    }
+
     /// The scope, with the project that is meant.
     fn at(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
         let mut scope = scope.ok_or_else(|| missing("the scope"))?;
@@ -72,7 +72,7 @@ fn done(outcome: Outcome) -> Option<v1::Progress> {
 #[async_trait]
 impl Network for Gke {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Answer<v1::EnsureNetworkResponse> {
-        let scope = self.at(request.scope)?;
+        let scope = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let (outcome, status) = network::ensure(&self.google, &scope, &parameters, &request.checkpoint).await?;
         Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
@@ -82,7 +82,7 @@ impl Network for Gke {
 #[async_trait]
 impl Cluster for Gke {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
-        let scope = self.at(request.scope)?;
+        let scope = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let wanted = cluster::Wanted {
@@ -97,7 +97,7 @@ impl Cluster for Gke {
     }
 
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
-        let scope = self.at(request.scope)?;
+        let scope = self.at_own(request.scope)?;
         let outcome = addons::ensure(&self.google, &scope).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
@@ -112,7 +112,6 @@ impl Cluster for Gke {
 impl NodePool for Gke {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = self.at(request.scope)?;
-        own_cluster(&scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
         let network = request.network.ok_or_else(|| missing("the network"))?;
         let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
@@ -150,10 +149,11 @@ impl Dns for Gke {
 #[async_trait]
 impl Identity for Gke {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
-        let scope = self.at(request.scope)?;
+        let scope = self.at_own(request.scope)?;
         let zone = request.zone.ok_or_else(|| missing("the zone"))?;
         let outcome = identity::ensure(&self.google, &scope, &zone).await?;
-        Ok(v1::EnsureIdentityResponse { progress: done(outcome) })
+        // The cluster itself has the right; nothing is needed in it.
+        Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
     }
 }
 
@@ -184,6 +184,12 @@ impl Inventory for Gke {
         // Also what needs no call is refused for a tenant that can't be one.
         Names::new(&scope)?;
         let (outcome, removed) = match kind {
+            // The rest of a shared cluster is not the tenant's.
+            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
+                if !scope.host_cluster.is_empty() =>
+            {
+                (Outcome::Gone, Vec::new())
+            }
             Kind::Network => network::delete(google, &scope, &request.checkpoint).await?,
             Kind::Cluster => cluster::delete(google, &scope, &request.checkpoint).await?,
             // They are part of the cluster and go with it.

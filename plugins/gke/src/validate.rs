@@ -220,17 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn the_example_class_is_valid() {
+    fn the_example_classes_are_valid() {
         let text = include_str!("../../../config/examples/gke.toml");
         let example: toml::Value = toml::from_str(text).expect("TOML");
-        let class = &example["classes"]["gke-cluster-small"];
         let json = |value: &toml::Value| serde_json::to_string(value).expect("JSON");
-        let mut request = request(&json(&class["parameters"]));
-        let pool = request.node_pool.as_mut().expect("a pool");
-        class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
-        for region in class["regions"].as_array().expect("a list") {
-            region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
-            assert_eq!(validate(&request, None), []);
+        for name in ["gke-cluster-small", "gke-host"] {
+            let class = &example["classes"][name];
+            let mut request = request(&json(&class["parameters"]));
+            let pool = request.node_pool.as_mut().expect("a pool");
+            class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
+            for region in class["regions"].as_array().expect("a list") {
+                region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
+                assert_eq!(validate(&request, None), []);
+            }
         }
         let provider = &example["providers"]["gke"];
         crate::config::Config::parse(&json(&provider["settings"])).expect("valid settings");

@@ -6,7 +6,7 @@
 mod common;
 
 use cloudsim::{Handle, Options, Simulator};
-use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, token};
+use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, Network as _, v1};
 use serde_json::{Value, json};
 
@@ -61,6 +61,10 @@ impl Cloud {
         let text = self.get(&format!("/_sim/objects?account={PROJECT}")).await;
         let value: Value = serde_json::from_str(&text).unwrap();
         value.as_array().or_else(|| value["objects"].as_array()).cloned().unwrap()
+    }
+
+    async fn ids(&self) -> std::collections::BTreeSet<String> {
+        self.objects().await.iter().map(|o| o["id"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     async fn of_type(&self, kind: &str) -> Vec<Value> {
@@ -175,6 +179,82 @@ async fn the_cluster_is_private_and_hardened() {
     let router = cloud.stranger("GET", &path, Value::Null).await;
     assert_eq!(router["nats"][0]["natIpAllocateOption"], "AUTO_ONLY", "{router}");
     flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+/// Tenants in a shared cluster: the first twelve digits, the time of their making, are the same.
+const NEIGHBOURS: [&str; 3] = [
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a21",
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a22",
+    "0192f0c1-2d3e-7a4b-8c5d-6e7f80910a23",
+];
+
+fn of_pools(owned: &[v1::OwnedObject]) -> Vec<(&str, &str)> {
+    let pools = owned.iter().filter(|o| o.r#type == "container.googleapis.com/NodePool");
+    pools.map(|o| (o.name.as_str(), o.tenant_uid.as_str())).collect()
+}
+
+#[tokio::test]
+async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
+    let cloud = Cloud::start().await;
+    cloud.quota("CPUS", 100).await;
+    let host = cloud.flow().await;
+    let made = host.create().await.unwrap();
+    let before = cloud.ids().await;
+    let at = async |uid| neighbour(&cloud.sim.url(), &token(PROJECT), uid, &made).await;
+    let ((one, at_one), (two, at_two)) = (at(NEIGHBOURS[0]).await, at(NEIGHBOURS[1]).await);
+    // A cluster takes one change at a time: the other one's is waited for.
+    let (first, second) = tokio::join!(one.node_pool(&at_one), two.node_pool(&at_two));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.name.as_str(), first.node_count), ("landlord-0192f0c12d3ea4b8c5d6e7f80910a21", 2));
+    assert_ne!(first.name, second.name);
+    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools/{}", first.name);
+    let pool = cloud.stranger("GET", &path, Value::Null).await;
+    let hex = NEIGHBOURS[0].replace('-', "");
+    for (pointer, value) in [
+        ("/config/labels/landlord.dev~1tenant", json!(hex)),
+        ("/config/taints/0", json!({ "key": "landlord.dev/tenant", "value": hex, "effect": "NO_SCHEDULE" })),
+        ("/config/resourceLabels/landlord-tenant-uid", json!(NEIGHBOURS[0])),
+        ("/config/workloadMetadataConfig/mode", json!("GKE_METADATA")),
+    ] {
+        assert_eq!(pool.pointer(pointer), Some(&value), "{pointer}: {pool}");
+    }
+
+    // Each sees its own, and the installation all.
+    let owned = one.owned().await.unwrap();
+    assert_eq!((owned.len(), of_pools(&owned)), (1, vec![(first.name.as_str(), NEIGHBOURS[0])]), "{owned:?}");
+    assert_eq!(of_pools(&host.owned().await.unwrap()), [("landlord-default", UID)]);
+    let mut all = cloud.flow().await;
+    all.scope.tenant_uid.clear();
+    assert_eq!(of_pools(&all.owned().await.unwrap()).len(), 3);
+
+    // Nothing but pools is made there, and a stranger's pool of a tenant's name is left alone.
+    let error = one.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+    let taken = format!("landlord-{}{}", &NEIGHBOURS[2].replace('-', "")[..12], &NEIGHBOURS[2].replace('-', "")[13..]);
+    let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
+    cloud.stranger("POST", &pools, json!({ "nodePool": { "name": taken, "initialNodeCount": 1 } })).await;
+    let (three, at_three) = at(NEIGHBOURS[2]).await;
+    let error = three.node_pool(&at_three).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
+    assert_eq!(three.delete().await.unwrap(), []);
+
+    // One goes, and takes nothing of the others along.
+    let removed = one.delete().await.unwrap();
+    assert_eq!((removed.len(), of_pools(&removed)), (1, vec![(first.name.as_str(), NEIGHBOURS[0])]), "{removed:?}");
+    one.owned_is_empty().await;
+    assert_eq!(host.create().await.unwrap().cluster.name, made.cluster.name);
+    assert_eq!(two.node_pool(&at_two).await.unwrap(), second);
+    two.delete().await.unwrap();
+    cloud.stranger("DELETE", &format!("{pools}/{taken}"), Value::Null).await;
+    for _ in 0..2_000 {
+        if cloud.ids().await == before {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(cloud.ids().await, before);
+    host.delete().await.unwrap();
     cloud.is_empty().await;
 }
 

@@ -31,6 +31,8 @@ pub struct Cloud {
     pub network_quota: (&'static str, &'static str),
     /// How the simulator's type of a node's machine ends, or of what counts machines.
     pub machine_object: &'static str,
+    /// The simulator's type of a node pool.
+    pub pool_type: &'static str,
     /// Machines are no objects of their own: pools say how many there are.
     pub counts_machines: bool,
     /// Class parameters, TOML.
@@ -52,6 +54,7 @@ pub const EKS: Cloud = Cloud {
     disk_type: "Volume",
     network_quota: ("vpcs", "VPC"),
     machine_object: "AWS::EC2::Instance",
+    pool_type: "AWS::EKS::Nodegroup",
     counts_machines: false,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'static'\naccess_key_id = 'AKIA{account}SIM0'\nsecret_access_key_file = '{secret}'",
@@ -70,6 +73,7 @@ pub const AKS: Cloud = Cloud {
     disk_type: "disks",
     network_quota: ("virtual-networks", "virtual network"),
     machine_object: "managedClusters/agentPools",
+    pool_type: "Microsoft.ContainerService/managedClusters/agentPools",
     counts_machines: true,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'client_secret'\ntenant_id = '99999999-8888-4777-8666-555555555555'\n\
@@ -88,6 +92,7 @@ pub const GKE: Cloud = Cloud {
     disk_type: "Disk",
     network_quota: ("NETWORKS", "NETWORKS"),
     machine_object: "compute.googleapis.com/Instance",
+    pool_type: "container.googleapis.com/NodePool",
     counts_machines: false,
     parameters: "public_access_cidrs = ['203.0.113.0/24']",
     credentials: "kind = 'access_token'\ntoken_file = '{secret}'",

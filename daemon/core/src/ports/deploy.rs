@@ -56,6 +56,19 @@ pub struct DeployTarget {
     pub stack: StackName,
 }
 
+/// A service account that has an identity in the cloud, and what that needs in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudAccount {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Annotations that it must carry.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels that the pods must carry which run as it.
+    pub pod_labels: BTreeMap<String, String>,
+}
+
 /// One release of a stack and what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleasePlan {
@@ -158,6 +171,20 @@ pub trait Deployer: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure>;
+
+    /// Makes service accounts carry what their identities in the cloud need. One that is not there is made, with its
+    /// namespace; on one that is there only these annotations are set. What its pods must carry stands in its annotation
+    /// `landlord.dev/pod-labels` (`key=value`, separated by commas), for whoever installs them: none of them is landlord's.
+    ///
+    /// Done at once on a shared cluster, where no tenant has such accounts.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn ensure_accounts(
+        &self,
+        target: &DeployTarget,
+        accounts: &[CloudAccount],
+    ) -> Result<StageProgress, Failure>;
 
     /// Makes one release exist at the target's generation and be ready.
     ///

@@ -7,7 +7,7 @@ use landlord_core::{
     AppName, Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
     plan::record_in,
-    ports::{DeployTarget, Deployer, StageProgress},
+    ports::{CloudAccount, DeployTarget, Deployer, StageProgress},
 };
 
 use super::{Call, Report, misplaced};
@@ -128,6 +128,16 @@ impl Call<'_> {
             report.detail = format!("left there, since others use it: {}", left.kept.join("; "));
         }
         Ok(report)
+    }
+
+    /// What identities in the cloud need in the tenant's cluster. Without a stack nothing is landlord's there.
+    pub(super) async fn accounts(&self, accounts: &[CloudAccount], report: CallReport) -> Report {
+        if accounts.is_empty() || self.work.tenant.offer.stack.is_none() {
+            return Ok(report);
+        }
+        let (deployer, target) = self.deploy().await?;
+        let made = self.kube(deployer.ensure_accounts(&target, accounts).await)?;
+        Ok(if made == StageProgress::Done { report } else { stage_progress(made) })
     }
 
     async fn release(&self, deployer: &dyn Deployer, target: &DeployTarget, app: &AppName) -> Report {

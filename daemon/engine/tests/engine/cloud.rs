@@ -349,7 +349,7 @@ impl Dns for Scripted {
 impl Identity for Scripted {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
         let progress = Some(self.ensure(request.scope, v1::ResourceKind::Identity, "identity").await?);
-        Ok(v1::EnsureIdentityResponse { progress })
+        Ok(v1::EnsureIdentityResponse { progress, status: None })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, Measured, StackName,
-    ports::{DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{CloudAccount, DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
@@ -86,6 +86,10 @@ impl Deployer for Fences {
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
         Err(unexpected("a base"))
+    }
+
+    async fn ensure_accounts(&self, _: &DeployTarget, _: &[CloudAccount]) -> Result<StageProgress, Failure> {
+        Err(unexpected("service accounts"))
     }
 
     async fn ensure_release(&self, _: &DeployTarget, _: &AppName) -> Result<StageProgress, Failure> {

@@ -54,6 +54,9 @@ pub(crate) struct Properties {
 pub(crate) struct Profile {
     pub(crate) name: String,
     pub(crate) mode: String,
+    #[serde(rename = "vnetSubnetID")]
+    pub(crate) subnet_id: String,
+    pub(crate) tags: tags::Tags,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -94,6 +97,15 @@ pub(crate) async fn find(call: &Call<'_>) -> Result<Option<Cluster>> {
         Some(found) if !found.is_ours(call.scope) => Err(tags::name_taken("AKS cluster", found.name()).into()),
         found => Ok(found),
     }
+}
+
+/// The cluster that the tenant's nodes are in. A shared one carries the host's markers or a
+/// stranger's: it is only looked at.
+pub(crate) async fn find_home(call: &Call<'_>) -> Result<Option<Cluster>> {
+    if !call.names.is_shared() {
+        return find(call).await;
+    }
+    call.arm.get::<Properties>(&api::CLUSTER, &call.names.home_id()).await
 }
 
 /// Makes the cluster be as the parameters say.
@@ -212,6 +224,6 @@ pub(crate) fn version(properties: &Properties) -> &str {
 
 /// The error for a stage that needs a cluster.
 pub(crate) fn absent(call: &Call<'_>) -> ProviderError {
-    ProviderError::new(ErrorKind::Conflict, format!("AKS cluster {} does not exist", call.names.group()))
+    ProviderError::new(ErrorKind::Conflict, format!("AKS cluster {} does not exist", call.names.home()))
         .with_remedy("retry from the cluster stage")
 }

@@ -4,7 +4,7 @@
 use landlord_provider_api::v1;
 use serde_json::{Value, json};
 
-use super::{POLL_S, Pool, Properties, SPOT_KEY, bounds, taints};
+use super::{POLL_S, Pool, Properties, SPOT_KEY, bounds, taints, waits};
 use crate::{
     api,
     arm::If,
@@ -39,8 +39,11 @@ pub(super) async fn begin(
         return Ok(None);
     };
     let condition = if pool.etag().is_empty() { If::Always } else { If::Unchanged(pool.etag()) };
-    let answer = call.arm.put(&api::POOL, pool.id(), &document, condition).await?;
-    Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail)))
+    match call.arm.put(&api::POOL, pool.id(), &document, condition).await {
+        Ok(answer) => Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail))),
+        Err(error) if error.is_busy() => Ok(Some(waits(name, &error))),
+        Err(error) => Err(error),
+    }
 }
 
 /// What AKS never changes.

@@ -1,5 +1,6 @@
 //! Agent pools: machine scale sets that AKS keeps. The tenant's first pool is made with the
-//! cluster; this stage finds it and keeps it as wanted, and makes every further one.
+//! cluster; this stage finds it and keeps it as wanted, and makes every further one. A tenant in a
+//! shared cluster has its pool there, known by its own tags.
 
 mod change;
 mod removal;
@@ -17,7 +18,7 @@ use crate::{
     arm::If,
     birth,
     cluster::Status,
-    error::{Result, late},
+    error::{Error, Result, late},
     names::{self, Call},
     object::{Object, State},
     operation::{self, Followed, Work},
@@ -164,11 +165,20 @@ pub(crate) async fn ensure(
 }
 
 async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpec, name: &str) -> Result<Outcome> {
-    let Some(cluster) = crate::cluster::find(call).await? else {
+    let Some(cluster) = crate::cluster::find_home(call).await? else {
         return Err(crate::cluster::absent(call).into());
     };
     let mut properties = body(call, parameters, spec, Mode::User);
     properties["orchestratorVersion"] = json!(cluster.properties.kubernetes_version);
+    if call.names.is_shared() {
+        // Where the cluster's own nodes are: the subnet is the host's.
+        let subnets = cluster.properties.agent_pool_profiles.iter().map(|p| p.subnet_id.as_str());
+        let subnet = subnets.into_iter().find(|id| !id.is_empty());
+        properties["vnetSubnetID"] = json!(subnet);
+    }
+    if let Some(outcome) = birth::prepare(call).await? {
+        return Ok(outcome);
+    }
     birth::begin(call, &birth_of(name)).await?;
     let body = json!({ "properties": properties });
     match call.arm.put(&api::POOL, &call.names.pool_id(name), &body, If::Absent).await {
@@ -179,8 +189,14 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
         Err(error) if error.is_precondition() => {
             Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))
         }
+        Err(error) if error.is_busy() => Ok(waits(name, &error)),
         Err(error) => Err(error),
     }
+}
+
+/// A cluster takes one change at a time: others' are waited for.
+fn waits(name: &str, error: &Error) -> Outcome {
+    pending(POLL_S, format!("agent pool {name} waits for the cluster's other operation: {error}"))
 }
 
 /// Why a pool failed; begins what leads out of it, as for clusters.

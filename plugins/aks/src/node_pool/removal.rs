@@ -15,6 +15,7 @@ use crate::{
     object::State,
     operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
+    tags,
 };
 
 fn owned(scope: &v1::Scope, pool: &Pool) -> v1::OwnedObject {
@@ -26,21 +27,25 @@ fn owned(scope: &v1::Scope, pool: &Pool) -> v1::OwnedObject {
     object
 }
 
-/// The inventory's view of a cluster's pools: ARM lists none of them by tag.
+/// The inventory's view of a cluster's pools, as far as they are in scope: ARM lists none of them by
+/// tag, and those of a shared cluster are not all its owner's.
 pub(crate) async fn inventory(arm: &Arm, scope: &v1::Scope, cluster_id: &str) -> Result<Vec<v1::OwnedObject>> {
     let pools = arm.list::<Properties>(&api::POOL, &format!("{cluster_id}/agentPools"), None).await?;
-    let is_marked = |pool: &&Pool| pool.properties.tags.get(MARKER_INSTALLATION) == Some(&scope.installation);
-    Ok(pools.iter().filter(is_marked).map(|pool| owned(scope, pool)).collect())
+    let in_scope = |pool: &&Pool| match scope.tenant_uid.as_str() {
+        "" => pool.properties.tags.get(MARKER_INSTALLATION) == Some(&scope.installation),
+        _ => tags::is_ours(scope, &pool.properties.tags),
+    };
+    Ok(pools.iter().filter(in_scope).map(|pool| owned(scope, pool)).collect())
 }
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
-/// absent or a stranger's.
+/// absent or a stranger's; a shared one is never the tenant's, and only its pools' markers count.
 async fn list(call: &Call<'_>, role: &str) -> Result<Vec<Pool>> {
-    if cluster::find_own(call).await?.is_none() {
+    if !call.names.is_shared() && cluster::find_own(call).await?.is_none() {
         return Ok(Vec::new());
     }
-    let mut pools =
-        call.arm.list::<Properties>(&api::POOL, &format!("{}/agentPools", call.names.cluster_id()), None).await?;
+    let path = format!("{}/agentPools", call.names.home_id());
+    let mut pools = call.arm.list::<Properties>(&api::POOL, &path, None).await?;
     pools.retain(|pool| is_ours(call, pool));
     if !role.is_empty() {
         let name = names::pool(role)?;
@@ -81,7 +86,15 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
             return Err(group::removal_failed(&api::POOL, name, said).into());
         }
     }
-    Ok((outcome, removed))
+    match group::find_own(call, call.names.group()).await? {
+        // What was noted about the pool goes after it.
+        Some(noted) if call.names.is_shared() && outcome == Outcome::Gone => {
+            let (outcome, gone) = group::remove(call, &noted, checkpoint).await?;
+            removed.extend(gone);
+            Ok((outcome, removed))
+        }
+        _ => Ok((outcome, removed)),
+    }
 }
 
 /// Looks.

@@ -44,6 +44,12 @@ enum Defect {
     Hammers,
     /// A call does not end when it is cancelled.
     Deaf,
+    /// Add-ons are ready without an object that would be them.
+    Nothing,
+    /// Add-ons are shown as an object that there is not.
+    MadeUp,
+    /// The inventory of the installation leaves out what that of a tenant shows.
+    Short,
 }
 
 /// The template, broken.
@@ -166,7 +172,14 @@ impl NodePool for Broken {
 #[async_trait]
 impl Inventory for Broken {
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
-        self.around(|| self.inner.observe(request.clone())).await
+        let addons = request.kind() == v1::ResourceKind::Addons;
+        let mut answer = self.around(|| self.inner.observe(request.clone())).await?;
+        match self.defect {
+            Defect::Nothing if addons => answer.objects.clear(),
+            Defect::MadeUp if addons => answer.objects.iter_mut().for_each(|object| object.id.push_str("-x")),
+            _ => {}
+        }
+        Ok(answer)
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
@@ -177,7 +190,12 @@ impl Inventory for Broken {
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
-        self.around(|| self.inner.list_owned(request.clone())).await
+        let all = request.scope.as_ref().is_some_and(|scope| scope.tenant_uid.is_empty());
+        let mut answer = self.around(|| self.inner.list_owned(request.clone())).await?;
+        if all && self.defect == Defect::Short {
+            answer.objects.retain(|object| object.r#type != "nimbus/pools");
+        }
+        Ok(answer)
     }
 }
 
@@ -197,6 +215,9 @@ impl ProviderPlugin for Broken {
             () if names("forgetful") => Defect::Forgetful,
             () if names("hammers") => Defect::Hammers,
             () if names("deaf") => Defect::Deaf,
+            () if names("nothing") => Defect::Nothing,
+            () if names("made-up") => Defect::MadeUp,
+            () if names("short") => Defect::Short,
             () => Defect::None,
         };
         Ok(Self { inner: Nimbus::configure(request).await?, defect, endings: Mutex::default() })

@@ -1,12 +1,15 @@
 //! What list_owned and observe tell, held against what was made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use landlord_plugin_host::Plugin;
 use landlord_provider_api::v1::{self, progress::Outcome};
 
 use crate::{
-    owned::{count, difference},
+    owned::{SETTLE_PAUSE, count, difference},
     tenant::{Stage, Tenant},
     world::{Step, World, fail, failed},
 };
@@ -76,7 +79,11 @@ pub(crate) async fn observe(world: &World) -> Step<String> {
     let mark = world.mark();
     for stage in Stage::ALL {
         match look(&plugin, &tenant, stage).await? {
-            (Outcome::Ready(_), objects) if !objects.is_empty() => {}
+            (Outcome::Ready(_), objects) if !objects.is_empty() => {
+                if stage == Stage::Addons {
+                    shown(world, &tenant, &objects).await?;
+                }
+            }
             (Outcome::Ready(_), _) => fail!("observe {} is Ready and names no object", stage.word()),
             (other, _) => fail!("observe {} of a ready tenant is {other:?}", stage.word()),
         }
@@ -91,6 +98,22 @@ pub(crate) async fn observe(world: &World) -> Step<String> {
     }
     unchanged(world, mark)?;
     Ok(format!("{} kinds, before, during and after", Stage::ALL.len()))
+}
+
+/// What is built into another object is shown as that one: one that there is. Lists of clouds may lag.
+async fn shown(world: &World, tenant: &Tenant, objects: &[v1::OwnedObject]) -> Step {
+    let deadline = Instant::now() + Duration::from_millis(world.config.settle_ms);
+    loop {
+        let owned = world.owned(&tenant.scope).await?;
+        let known = |object: &v1::OwnedObject| {
+            owned.iter().any(|other| other.r#type == object.r#type && other.id.eq_ignore_ascii_case(&object.id))
+        };
+        let Some(object) = objects.iter().find(|object| !known(object)) else { return Ok(()) };
+        if Instant::now() >= deadline {
+            fail!("observe addons names {} {}, which list_owned does not show", object.r#type, object.id);
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
 }
 
 async fn look(plugin: &Plugin, tenant: &Tenant, stage: Stage) -> Step<(Outcome, Vec<v1::OwnedObject>)> {

@@ -1,11 +1,11 @@
 //! Objects of strangers under names that are ours: found, told, never touched.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use landlord_provider_api::ErrorKind;
 
 use crate::{
-    config::NameTaken,
+    config::{Hook, NameTaken},
     hook,
     tenant::{Stage, Tenant},
     world::{Look, Step, Stop, World, fail, is_retried},
@@ -37,14 +37,29 @@ async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
     }
     let judged = judge(world, entry, &mut tenant, stage).await;
     if let Some(remove) = &entry.remove {
-        let (removed, said) = hook::carry_out(world, remove, &tenant).await?;
-        if !removed && judged.is_ok() {
-            fail!("the stranger's {} can't be removed: {said}", stage.word());
+        let removed = cleared(world, remove, &tenant, stage).await;
+        if judged.is_ok() {
+            removed?;
         }
     }
     judged?;
     world.take_down(&tenant).await?;
     Ok(())
+}
+
+/// A cloud may not let go of what it is still making.
+async fn cleared(world: &World, remove: &Hook, tenant: &Tenant, stage: Stage) -> Step {
+    let deadline = Instant::now() + world.config.stage_patience();
+    loop {
+        let (removed, said) = hook::carry_out(world, remove, tenant).await?;
+        if removed {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            fail!("the stranger's {} can't be removed: {said}", stage.word());
+        }
+        tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
+    }
 }
 
 async fn judge(world: &World, entry: &NameTaken, tenant: &mut Tenant, stage: Stage) -> Step {
@@ -83,7 +98,7 @@ async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
         if Instant::now() > deadline {
             fail!("{what} is never NAME_TAKEN; last heard: {look}");
         }
-        tokio::time::sleep(world.config.pause(std::time::Duration::from_secs(1))).await;
+        tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
     }
 }
 

@@ -6,7 +6,7 @@ mod change;
 mod removal;
 
 pub(crate) use change::minor;
-pub(crate) use removal::{delete, find_own, observe};
+pub(crate) use removal::{delete, find_own, is_strangers, observe};
 
 use base64::Engine as _;
 use google_cloud_container_v1::model::{
@@ -41,6 +41,18 @@ const TYPE_NAME: &str = "container.googleapis.com/Cluster";
 /// `projects/P/locations/R/clusters/C`.
 pub(crate) fn path(scope: &v1::Scope, names: &Names) -> String {
     format!("{}/clusters/{}", operation::parent(scope), names.cluster())
+}
+
+/// The same of the cluster that the tenant's nodes are in.
+pub(crate) fn home_path(scope: &v1::Scope, names: &Names) -> String {
+    format!("{}/clusters/{}", operation::parent(scope), names.home())
+}
+
+/// Reads the shared cluster that the tenant's nodes are in. It carries the host's markers or a
+/// stranger's: it is only looked at.
+pub(crate) async fn find_shared(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+    let answer = google.clusters.get_cluster().set_name(home_path(scope, names)).send().await;
+    answer.map_err(failed(action::GET_CLUSTER, names.home())).or_absent()
 }
 
 /// Reads the tenant's cluster; a stranger's of our name is an error.

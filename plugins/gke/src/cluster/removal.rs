@@ -24,6 +24,15 @@ pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names) 
     }
 }
 
+/// Whether somebody else has a cluster of the tenant's name.
+pub(crate) async fn is_strangers(google: &Google, scope: &v1::Scope, names: &Names) -> Result<bool> {
+    match find(google, scope, names).await.map_err(ProviderError::from) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::NameTaken => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes the cluster be absent. GKE takes its node pools along.
 pub(crate) async fn delete(
     google: &Google,

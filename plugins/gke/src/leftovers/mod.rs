@@ -16,7 +16,7 @@ use self::{
     matching::{Candidate, Matcher},
 };
 use crate::{
-    action,
+    action, cluster,
     error::Result,
     google::Google,
     names::Names,
@@ -53,6 +53,10 @@ async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: 
 /// before; one that told of another may be gone by now.
 async fn find(google: &Google, scope: &v1::Scope, known: &[String]) -> Result<Vec<Candidate>> {
     let names = Names::new(scope)?;
+    if cluster::is_strangers(google, scope, &names).await? {
+        // What bears its name was made for it.
+        return Ok(Vec::new());
+    }
     let lists = KINDS.iter().map(|kind| list(google, scope, kind, names.cluster()));
     let all: Vec<Candidate> = futures::future::try_join_all(lists).await?.into_iter().flatten().collect();
     Ok(Matcher::new(scope, &names).select(all, known))

@@ -1,6 +1,7 @@
 //! Node pools. The first one comes with its cluster; this stage finds it, makes further ones, and
 //! changes what differs. GKE counts nodes by zone: a pool takes as many of the tenant's zones as
-//! divide its size, so that it has exactly the nodes asked for.
+//! divide its size, so that it has exactly the nodes asked for. A tenant in a shared cluster has its pool
+//! there. A cluster takes one change at a time: others' changes are waited for.
 
 mod change;
 mod removal;
@@ -40,7 +41,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 fn path(scope: &v1::Scope, names: &Names, pool: &str) -> String {
-    format!("{}/nodePools/{pool}", cluster::path(scope, names))
+    format!("{}/nodePools/{pool}", cluster::home_path(scope, names))
 }
 
 fn is_ours(scope: &v1::Scope, pool: &NodePool) -> bool {
@@ -117,7 +118,7 @@ async fn why(google: &Google, scope: &v1::Scope, names: &Names, pool: &NodePool)
     if let Some(error) = reason(pool) {
         return Ok(error.into());
     }
-    let object = format!("clusters/{}/nodePools/{}", names.cluster(), pool.name);
+    let object = format!("clusters/{}/nodePools/{}", names.home(), pool.name);
     let last = operation::last_of(google, scope, &object).await?;
     let failure = last.and_then(|o| operation::failure(action::CREATE_NODE_POOL, &pool.name, &o));
     Ok(failure.unwrap_or_else(|| operation::unknown(&format!("node pool {}", pool.name)).into()))
@@ -138,8 +139,12 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
     }
     let zones = cluster::zones(wanted.network)?;
     let mut pool = build(scope, wanted.parameters, wanted.spec, &zones)?;
-    pool.version.clone_from(&wanted.cluster.kubernetes_version);
-    let request = google.clusters.create_node_pool().set_parent(cluster::path(scope, names)).set_node_pool(pool);
+    if !names.is_shared() {
+        // A shared cluster has gone on since its status was told: its pools begin at the version that it has now.
+        pool.version.clone_from(&wanted.cluster.kubernetes_version);
+    }
+    let parent = cluster::home_path(scope, names);
+    let request = google.clusters.create_node_pool().set_parent(parent).set_node_pool(pool);
     match request.send().await.map_err(failed(action::CREATE_NODE_POOL, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("node pool {name} is being created"), &begun.name)),
         // Made in the meantime: the next look decides whether it is ours.

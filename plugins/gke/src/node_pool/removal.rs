@@ -13,13 +13,17 @@ use crate::{
 };
 
 /// The tenant's pool of this role, or with an empty role all of them. Empty if the cluster is
-/// absent or a stranger's.
+/// absent or a stranger's; a shared one is never the tenant's, and only its pools' markers count.
 async fn list(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> Result<Vec<NodePool>> {
-    let Some(cluster) = cluster::find_own(google, scope, names).await? else {
-        return Ok(Vec::new());
-    };
-    if role.is_empty() {
-        return Ok(cluster.node_pools.into_iter().filter(|p| is_ours(scope, p)).collect());
+    if role.is_empty() || !names.is_shared() {
+        let cluster = match names.is_shared() {
+            true => cluster::find_shared(google, scope, names).await?,
+            false => cluster::find_own(google, scope, names).await?,
+        };
+        let Some(cluster) = cluster else { return Ok(Vec::new()) };
+        if role.is_empty() {
+            return Ok(cluster.node_pools.into_iter().filter(|p| is_ours(scope, p)).collect());
+        }
     }
     let found = find(google, scope, names, &names::node_pool(role)?).await?;
     Ok(found.filter(|p| is_ours(scope, p)).into_iter().collect())

@@ -109,6 +109,18 @@ fn outcome(progress: &Option<v1::Progress>) -> Outcome {
     progress.clone().and_then(|p| p.outcome).expect("an outcome")
 }
 
+/// A tenant with nodes of its own in the cluster that `host` made.
+pub async fn neighbour(url: &str, credential: &str, uid: &str, host: &Made) -> (Flow, Made) {
+    let mut flow = Flow::new(url, credential).await;
+    flow.scope = v1::Scope { host_cluster: host.cluster.name.clone(), ..scope(uid) };
+    let hex = uid.replace('-', "");
+    flow.pool.role = format!("t-{hex}");
+    flow.pool.labels = [("landlord.dev/tenant".to_owned(), hex.clone())].into();
+    let taint = v1::Taint { key: "landlord.dev/tenant".to_owned(), value: hex, effect: "NoSchedule".to_owned() };
+    flow.pool.taints = vec![taint];
+    (flow, Made { network: host.network.clone(), cluster: host.cluster.clone(), ..Made::default() })
+}
+
 /// Asks until the answer is there; a checkpoint is handed back as the daemon does.
 pub async fn until<T, F>(what: &str, pause: Duration, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
 where
@@ -289,7 +301,7 @@ impl Flow {
             let request = v1::DeleteRequest {
                 scope: Some(self.scope.clone()),
                 kind: kind.into(),
-                role: "default".to_owned(),
+                role: self.pool.role.clone(),
                 domain: DOMAIN.to_owned(),
                 checkpoint,
             };

@@ -100,6 +100,12 @@ pub fn fingerprint(content: &str) -> String {
     STANDARD.encode(&Sha256::digest(content)[..8])
 }
 
+/// Eight hexadecimal digits that depend on `content` only, as names of what GKE makes end.
+#[must_use]
+pub fn hash_of(content: &str) -> String {
+    Sha256::digest(content)[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The fingerprint of labels.
 #[must_use]
 pub fn label_fingerprint(labels: &Tags) -> String {

@@ -9,7 +9,7 @@ use crate::{
     gcp::{
         compute::{READY, checks::external_address, cidr::Range, collections, resource},
         kinds::GcpKind,
-        names::{COMPUTE, amend, doc, doc_text, labels, last, region_of, zones_of},
+        names::{COMPUTE, amend, doc, doc_text, hash_of, labels, last, region_of, zones_of},
     },
     object::{Kind, Object, Owner, Tags},
     runtime::{NodeSpec, RuntimeCommand},
@@ -20,11 +20,13 @@ use std::collections::BTreeMap;
 /// GKE's machine type when none is named.
 pub const DEFAULT_MACHINE: &str = "e2-medium";
 
-/// How the machines of a pool are called, without their last part: `gke-CLUSTER-POOL-HASH`.
+/// How the machines of a pool are called, without their last part: `gke-CLUSTER-POOL-HASH`. Both names are cut, so that the
+/// hash, which is the pool's own, tells pools apart whose names begin alike.
 #[must_use]
 pub fn base_name(cluster: &Object, pool: &str) -> String {
     let short = |text: &str| text.chars().take(20).collect::<String>().trim_end_matches('-').to_owned();
-    format!("gke-{}-{}-{}", short(last(&cluster.id)), short(pool), cluster.text("hash"))
+    let hash = hash_of(&format!("{}/{pool}", cluster.text("hash")));
+    format!("gke-{}-{}-{hash}", short(last(&cluster.id)), short(pool))
 }
 
 /// Processors and MiB of a machine type: <https://cloud.google.com/compute/docs/general-purpose-machines>.
