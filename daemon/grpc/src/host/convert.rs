@@ -66,7 +66,7 @@ fn amounts(amounts: Amounts) -> v1::ResourceAmounts {
 fn capacity(candidate: &Candidate) -> v1::HostCapacity {
     let reserved = candidate.reserved;
     let nothing_seen = v1::HostCapacity { reserved: Some(amounts(reserved)), ..v1::HostCapacity::default() };
-    candidate.observation.map_or(nothing_seen.clone(), |seen| v1::HostCapacity {
+    candidate.observation.map_or(nothing_seen, |seen| v1::HostCapacity {
         node_count: whole(seen.measured.nodes),
         allocatable: Some(amounts(seen.measured.allocatable)),
         requested: Some(amounts(seen.measured.requested)),

@@ -284,7 +284,6 @@ impl Daemon {
             events: vec![told],
             release_after: Some(Duration::from_secs(3_600)),
             remove,
-            ..Commit::default()
         };
         self.store.commit(&claim, commit).await.unwrap();
     }
