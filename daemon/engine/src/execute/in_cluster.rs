@@ -34,6 +34,9 @@ impl Call<'_> {
     }
 
     pub(super) async fn in_cluster(&self) -> Report {
+        if *self.stage == Stage::Capacity {
+            return self.capacity().await;
+        }
         let absent = self.work.tenant.direction == Direction::Absent;
         let first = if self.work.host.is_some() { Stage::Guardrails } else { Stage::Base };
         if absent && record_in(self.work, Direction::Present, &first).is_none() {
@@ -41,9 +44,6 @@ impl Call<'_> {
         }
         if *self.stage == Stage::Host {
             return self.host();
-        }
-        if *self.stage == Stage::Capacity {
-            return self.capacity().await;
         }
         let (deployer, target) = self.deploy().await?;
         if absent && target.place.shared().is_some() {
