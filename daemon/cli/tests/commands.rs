@@ -8,7 +8,7 @@ mod common;
 use std::{path::Path, process::Stdio, time::Duration};
 
 use common::Daemon;
-use landlord_core::{ErrorKind, Failure, OperationOutcome, State, stage::RemovedObject};
+use landlord_core::{Amounts, ErrorKind, Failure, Measured, OperationOutcome, State, stage::RemovedObject};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -283,4 +283,37 @@ async fn explain_tells_which_rule_chooses() {
         told.stdout,
         told.stderr
     );
+}
+
+#[tokio::test]
+async fn a_host_cluster_shows_what_is_free() {
+    let daemon = Daemon::shared().await;
+    let host = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: one, labels: {tier: shared}}\n\
+                spec: {class: small, maxTenants: 3}\n";
+    apply(&daemon, 0, host, &[]).await;
+    let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
+    assert!(told.contains("Capacity:    not counted yet\n") && !told.contains("allocatable"), "{told}");
+    let amounts = |cpu_milli, memory_mib, pods| Amounts { cpu_milli, memory_mib, pods };
+    let (allocatable, requested) = (amounts(7_840, 30_000, 110), amounts(900, 1_000, 12));
+    let measured = Measured { nodes: 2, allocatable, requested, by_tenants: amounts(100, 200, 2) };
+    daemon.settle_with(State::Ready, OperationOutcome::Ready, vec![common::counted(measured)]).await;
+    apply(&daemon, 0, &FILE.replace("class: small", "class: space"), &[]).await;
+    let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
+    let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
+    for expected in [
+        &["CPU", "MEMORY", "PODS"][..],
+        &["allocatable", "7840m", "30000Mi", "110"],
+        &["requested", "900m", "1000Mi", "12"],
+        &["requested", "by", "tenants", "100m", "200Mi", "2"],
+        &["reserved", "for", "tenants", "4000m", "12288Mi", "40"],
+        &["free", "3040m", "16912Mi", "60"],
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected:?} is not in\n{told}");
+    }
+    assert!(told.contains("2 shared nodes, counted "), "{told}");
+    let (told, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
+    assert!(told.contains("3040m") && told.contains("16912Mi"), "{told}");
+    let refused = FILE.replace("class: small", "class: space").replace("prod", "next");
+    let (_, error) = apply(&daemon, 8, &refused, &[]).await;
+    assert!(error.contains("one: 4000 millicores are needed and 3040 of 7840 free"), "{error}");
 }

@@ -29,6 +29,8 @@ const KEEPS_AWAY: [&str; 2] = ["NoSchedule", "NoExecute"];
 const ONE: u128 = 1_000_000_000;
 /// A thousandth of one.
 const MILLI: u128 = ONE / 1_000;
+/// Of a uid without dashes.
+const UID_DIGITS: usize = 32;
 /// Bytes of a MiB.
 const MIB: u64 = 1024 * 1024;
 
@@ -109,9 +111,16 @@ fn takes_anybody(node: &Node) -> bool {
     let spec = node.spec.clone().unwrap_or_default();
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready = conditions.into_iter().flatten().any(|found| found.type_ == "Ready" && found.status == "True");
-    let own = node.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(POOL_KEY));
+    let label = node.metadata.labels.as_ref().and_then(|labels| labels.get(POOL_KEY));
+    let own = label.is_some_and(|label| is_tenants(label));
     let kept_away = spec.taints.into_iter().flatten().any(|taint| KEEPS_AWAY.contains(&taint.effect.as_str()));
     ready && !own && !kept_away && spec.unschedulable != Some(true)
+}
+
+/// Whether a node's label names a tenant's pool, as [`PoolLabel::of`](landlord_core::guardrails::PoolLabel::of) writes it.
+/// The nodes of a cluster that landlord made carry its uid there, in the spelling with dashes, and no taint.
+fn is_tenants(label: &str) -> bool {
+    label.len() == UID_DIGITS && label.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_on(spec: &PodSpec, nodes: &BTreeSet<String>) -> bool {
@@ -233,9 +242,12 @@ fn parse(text: &str) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
+    use landlord_core::{TenantUid, guardrails::PoolLabel};
     use serde_json::{Value, json};
 
     use super::*;
+
+    const UID: TenantUid = TenantUid(uuid::Uuid::from_u128(0xabc));
 
     #[test]
     fn quantities_are_read_as_kubernetes_writes_them() {
@@ -319,13 +331,15 @@ mod tests {
         let others: [&dyn Fn(&mut Value); 5] = [
             &|node| node["spec"]["unschedulable"] = json!(true),
             &|node| node["status"]["conditions"][0]["status"] = json!("Unknown"),
-            &|node| node["metadata"]["labels"] = json!({ "landlord.dev/tenant": "a" }),
+            &|node| node["metadata"]["labels"] = json!({ "landlord.dev/tenant": PoolLabel::of(UID).as_str() }),
             &|node| node["spec"]["taints"] = json!([{ "key": "k", "effect": "NoSchedule" }]),
             &|node| node["spec"]["taints"] = json!([{ "key": "k", "effect": "NoExecute" }]),
         ];
         for change in others {
             assert!(!takes_anybody(&node(change)));
         }
+        let ours = |node: &mut Value| node["metadata"]["labels"] = json!({ "landlord.dev/tenant": UID.to_string() });
+        assert!(takes_anybody(&node(&ours)), "a host cluster's own node");
         let reluctant =
             |node: &mut Value| node["spec"]["taints"] = json!([{ "key": "k", "effect": "PreferNoSchedule" }]);
         assert!(takes_anybody(&node(&reluctant)));

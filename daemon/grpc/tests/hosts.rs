@@ -4,13 +4,8 @@
 
 mod common;
 
-use common::{Daemon, fields, metadata, named, order, reason};
-use std::time::Duration;
-
-use landlord_core::{
-    Amounts, Direction, Measured, Observation, OperationOutcome, Stage, StageRecord, StageState, State, Timestamp,
-    journal, stage::RemovedObject,
-};
+use common::{Daemon, counted, fields, metadata, named, order, reason};
+use landlord_core::{Amounts, Measured, OperationOutcome, State, stage::RemovedObject};
 use landlord_proto::{
     google::longrunning::{CancelOperationRequest, GetOperationRequest, ListOperationsRequest, operation},
     v1::{self, host_cluster, placement::Level},
@@ -189,14 +184,6 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
         ..Default::default()
     };
     assert_eq!(tenants.list_tenants(inside).await.unwrap().into_inner().tenants.len(), 2);
-}
-
-/// What the engine would have counted in a host cluster.
-fn counted(measured: Measured) -> StageRecord {
-    let status = serde_json::to_vec(&Observation { time: Timestamp(1_700_000_000_000), measured }).unwrap();
-    let now = Timestamp(0);
-    let intent = journal::intend(&Stage::Capacity, Direction::Present, 1, Duration::ZERO, None, now);
-    StageRecord { state: StageState::Done, status, end_time: Some(now), poll_time: now.after(Duration::MAX), ..intent }
 }
 
 #[tokio::test]

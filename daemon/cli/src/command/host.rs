@@ -30,10 +30,19 @@ pub(super) const HOST: &[Column<'_>] = &[
     ("PROVIDER", false, |host| text(host, "provider")),
     ("REGION", false, |host| text(host, "region")),
     ("CLASS", true, |host| if host["adoption"].is_object() { "(adopted)".into() } else { text(host, "class") }),
+    ("CPU FREE", true, |host| free(host, "cpuMilli", "m")),
+    ("MEMORY FREE", true, |host| free(host, "memoryMib", "Mi")),
+    ("PODS FREE", true, |host| free(host, "pods", "")),
     ("ACCOUNT", true, |host| text(host, "account")),
     ("UID", true, |host| text(host, "uid")),
     ("AGE", false, |host| age(host, "createTime")),
 ];
+
+/// Empty while nothing was counted.
+fn free(host: &Value, resource: &str, unit: &str) -> String {
+    let free = &host["capacity"]["free"];
+    if free.is_object() { format!("{}{unit}", text(free, resource)) } else { String::new() }
+}
 
 /// One host cluster.
 pub(super) async fn get(client: &mut Client, name: &str) -> Result<v1::HostCluster, Error> {

@@ -90,7 +90,7 @@ async fn shared_life(life: Arc<Life>, faults: Faults) -> u64 {
     story.world.delete(&space).await;
     story.reach(&pool, None).await;
     story.reach(&space, None).await;
-    assert_eq!(cloud.namespaces(host_uid), [neighbour_uid.clone()]);
+    assert_eq!(cloud.namespaces(host_uid), std::slice::from_ref(neighbour_uid));
     let after = [host_uid, neighbour_uid].map(|uid| (cloud.effects(uid), cloud.objects(uid)));
     assert_eq!(after, before, "host cluster or neighbour were touched");
     for name in [&shared, &neighbour] {
@@ -119,7 +119,7 @@ async fn hasty_life(life: Arc<Life>, faults: Faults) -> u64 {
     story.reach(&patient, Some(State::Ready)).await;
     story.reach(&hasty, None).await;
     let patient_uid = of_patient.tenant_uid.to_string();
-    assert_eq!(story.world.cloud.namespaces(&one.uid.to_string()), [patient_uid.clone()]);
+    assert_eq!(story.world.cloud.namespaces(&one.uid.to_string()), std::slice::from_ref(&patient_uid));
     story.world.delete(&patient).await;
     story.reach(&patient, None).await;
     story.world.delete(&shared).await;

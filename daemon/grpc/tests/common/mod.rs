@@ -14,9 +14,10 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, ErrorKind, Failure, Level, OperationOutcome, PlacementRule, Residencies, Residency, StageRecord,
-    State, Tenant, Timestamp,
+    Catalog, Class, Direction, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome, PlacementRule,
+    Residencies, Residency, Stage, StageRecord, StageState, State, Tenant, Timestamp,
     host::HostRule,
+    journal,
     ports::{
         Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
         ProviderKey, Providers, TenantPatch, Wake, WorkStore,
@@ -284,10 +285,17 @@ impl Daemon {
             events: vec![told],
             release_after: Some(Duration::from_secs(3_600)),
             remove,
-            ..Commit::default()
         };
         self.store.commit(&claim, commit).await.unwrap();
     }
+}
+
+/// What the engine would have counted in a host cluster.
+pub fn counted(measured: Measured) -> StageRecord {
+    let status = serde_json::to_vec(&Observation { time: Timestamp(1_700_000_000_000), measured }).unwrap();
+    let now = Timestamp(0);
+    let intent = journal::intend(&Stage::Capacity, Direction::Present, 1, Duration::ZERO, None, now);
+    StageRecord { state: StageState::Done, status, end_time: Some(now), poll_time: now.after(Duration::MAX), ..intent }
 }
 
 pub async fn connect(socket: &Path) -> Channel {
