@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// What the API server writes itself.
-const NOT_OURS: [&str; 2] = ["status", "metadata"];
+/// What the API server writes itself, and what it leaves out of the items of a list.
+const NOT_OURS: [&str; 4] = ["status", "metadata", "apiVersion", "kind"];
 
 /// Whether `found` differs from `wanted` in what is ours to say: our labels and annotations, and every other part in full. What somebody
 /// added inside such a part is a difference too: a second selector in a network policy's peer opens it.
@@ -36,6 +36,11 @@ mod tests {
         same["metadata"]["labels"]["b"] = json!("2");
         same["metadata"]["resourceVersion"] = json!("7");
         same["status"] = json!({ "x": 1 });
+        assert!(!differs(&wanted, &same));
+        // As an item of a list.
+        for part in ["apiVersion", "kind"] {
+            same.as_object_mut().unwrap().remove(part);
+        }
         assert!(!differs(&wanted, &same));
         let changes = [
             ("/metadata/labels/a", json!("2")),
