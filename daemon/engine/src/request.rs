@@ -31,10 +31,11 @@ fn pool_role(work: &Work) -> String {
 /// Scope of a tenant's calls.
 pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
     let tenant = &work.tenant;
-    // A cluster that was adopted has a name of its own.
-    let adopted = tenant.hosting.iter().filter_map(|hosting| hosting.adoption.as_ref());
-    let adopted = adopted.map(|adoption| adoption.cluster_name.clone()).next();
-    let host_cluster = work.host.as_ref().map(|host| cluster_of(host).name).or(adopted);
+    // A cluster that was adopted has a name of its own, which is known before it was reached.
+    let hosting = tenant.hosting.as_ref().or(work.host.as_ref().map(|host| &host.hosting));
+    let adopted = hosting.and_then(|hosting| hosting.adoption.as_ref()).map(|adoption| adoption.cluster_name.clone());
+    let told = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
+    let host_cluster = told.or(adopted);
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     v1::Scope {
         installation: installation.to_owned(),

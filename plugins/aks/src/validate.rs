@@ -43,7 +43,13 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
         findings.add("uid", error.message);
     }
     match Parameters::parse(&request.parameters_json) {
-        Ok(parameters) => check_parameters(&parameters, &mut findings),
+        Ok(mut parameters) => {
+            // A cluster that the tenant shares is there already; who reaches it was said when it was made.
+            if !scope.host_cluster.is_empty() {
+                parameters.public_access_cidrs.get_or_insert_default();
+            }
+            check_parameters(&parameters, &mut findings);
+        }
         Err(error) => findings.add("parameters", error.to_string()),
     }
     if let Some(pool) = &request.node_pool {

@@ -34,7 +34,13 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
         findings.add("uid", error.message);
     }
     match Parameters::parse(&request.parameters_json) {
-        Ok(parameters) => check_parameters(&parameters, &scope.region, &mut findings),
+        Ok(mut parameters) => {
+            // A cluster that the tenant shares is there already; who reaches it was said when it was made.
+            if !scope.host_cluster.is_empty() {
+                parameters.public_access_cidrs.get_or_insert_default();
+            }
+            check_parameters(&parameters, &scope.region, &mut findings);
+        }
         Err(error) => findings.add("parameters", error.to_string()),
     }
     if let Some(pool) = &request.node_pool {
@@ -164,6 +170,11 @@ mod tests {
     fn a_good_request_has_no_violation() {
         assert_eq!(validate(&request(r#"{"public_access_cidrs":["203.0.113.0/24"]}"#)), []);
         assert_eq!(validate(&request(r#"{"public_access_cidrs":[]}"#)), []);
+        // In a cluster that was adopted nothing of it is to be said.
+        let mut shared = request("{}");
+        assert_ne!(validate(&shared), []);
+        shared.scope.get_or_insert_default().host_cluster = "theirs".to_owned();
+        assert_eq!(validate(&shared), []);
     }
 
     #[test]

@@ -182,9 +182,19 @@ fn example(path: &str) -> String {
 
 fn reach(world: &mut World, name: &str, state: &str) {
     let cli = world.cli();
-    if let Err(error) = cli.wait_for(name, state, PATIENCE) {
-        let told = cli.run(&["describe", name]).unwrap();
-        panic!("{error:#}\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = cli.tenant(name).ok().map_or("?".to_owned(), |tenant| {
+            tenant.map_or("GONE".to_owned(), |tenant| judge::text(&tenant, "state").to_owned())
+        });
+        if seen == state {
+            return;
+        }
+        if seen == "FAILED" || Instant::now() > deadline {
+            let told = cli.run(&["describe", name]).unwrap();
+            panic!("{name} is {seen}:\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -198,7 +208,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
 
     let told = cli.ok(&["apply", "-f", &example("host-clusters/cellar.yaml")]).unwrap();
     assert!(told.contains("hostClusters/cellar adopted"), "{told}");
-    reach(&mut world, HOST, "READY");
+    cli.ok(&["wait", "hostclusters/cellar", "--for=ready", "--timeout=5m"]).unwrap();
     assert_eq!(differences(&before, &cellar.everything()), Vec::<String>::new(), "adopting changed something");
     let told = cli.ok(&["describe", HOST]).unwrap();
     for part in ["kubernetes", "cellar (adopted)", "0 of 20; takes 20 more"] {

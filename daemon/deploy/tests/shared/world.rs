@@ -157,13 +157,28 @@ impl World {
     pub(crate) async fn applying_again_writes_nothing(&self) -> Result<()> {
         let before = self.versions().await?;
         ensure!(before.len() > 50, "{} objects", before.len());
+        let calls = self.apply_calls().await?;
         for tenant in &self.tenants {
             ensure!(self.scene.deployer.ensure_guardrails(tenant).await? == StageProgress::Done, "a second time");
         }
         let after = self.versions().await?;
         let changed: Vec<&String> = after.iter().filter(|(k, v)| before.get(*k) != Some(v)).map(|(k, _)| k).collect();
         ensure!(changed.is_empty(), "written again: {changed:?}");
+        // An apply that changes nothing costs a call all the same.
+        let more = self.apply_calls().await? - calls;
+        ensure!(more < 1.0, "applied again: {more} calls");
         Ok(())
+    }
+
+    /// Server-side applies that the API server has answered; nobody else here makes any.
+    async fn apply_calls(&self) -> Result<f64> {
+        let request = http::Request::get("/metrics").body(Vec::new())?;
+        let text = self.scene.client.request_text(request).await?;
+        let lines = text.lines().filter(|line| line.starts_with("apiserver_request_total{"));
+        let applies = lines.filter(|line| line.contains("verb=\"APPLY\""));
+        let counts: Vec<f64> = applies.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        ensure!(!counts.is_empty(), "the API server counts no applies");
+        Ok(counts.iter().sum())
     }
 }
 
