@@ -42,9 +42,27 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
+/// Processor time of a process and of its children that have ended, in seconds: proc(5), `stat`, in hundredths.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before it may hold anything.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields.iter().skip(11).take(4).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_grows() {
+        let before = cpu_seconds(std::process::id());
+        let mut sum = 0_u64;
+        while cpu_seconds(std::process::id()) < before + 0.02 {
+            sum = sum.wrapping_add(u64::from(std::process::id()));
+        }
+        assert!(sum > 0);
+    }
 
     #[test]
     fn percentiles_are_nearest_ranks() {

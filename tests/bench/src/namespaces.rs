@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
-use landlord_test_harness::World;
+use landlord_test_harness::{World, process::children};
 use serde_json::Value;
 
 use crate::{
     Bed,
     cluster::Cluster,
-    figures::Sample,
+    figures::{Sample, cpu_seconds, each},
     order,
     rivals::{self, Template},
     say, shared,
@@ -36,45 +36,68 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
     let first = order::ready(world, shared::NAMESPACE, "first", 1, PATIENCE, || {}).await?;
     let first = first.first().context("no tenant")?;
     let template = Template::of(&cluster, first, world.folder()).await?;
-    say("| tenants | what | p50 | p95 | max | p50 over kubectl's | p95 over kubectl's |");
-    say("|---|---|---|---|---|---|---|");
+    say("| tenants | what | p50 | p95 | max | p50 over kubectl's | p95 over kubectl's | processor time each |");
+    say("|---|---|---|---|---|---|---|---|");
     for count in tenants {
-        let mut samples = [Vec::new(), Vec::new(), Vec::new()];
+        let mut arms = [Arm::default(), Arm::default(), Arm::default()];
         let mut events = Vec::new();
         for round in 0..if *count == 1 { rounds } else { 1 } {
             let prefix = format!("t{count}-{round}-");
+            let daemon = world.daemon().context("no daemon")?.pid();
+            let before = landlord_cpu(daemon);
             let ready = order::ready(world, shared::NAMESPACE, &prefix, *count, PATIENCE, || {}).await?;
-            samples[0].extend(ready.iter().map(|tenant| tenant.took_ms));
+            arms[0].add(ready.iter().map(|tenant| tenant.took_ms).collect(), landlord_cpu(daemon) - before);
             if explain && let Some(last) = ready.last() {
                 events = world.cli().events(&last.name)?;
             }
             order::remove(world, &prefix, PATIENCE).await?;
             let namespaces: Vec<String> = ready.into_iter().map(|tenant| tenant.namespace).collect();
             rivals::settled(&cluster, &namespaces).await?;
-            samples[1].extend(kubectl(&cluster, &template, *count).await?);
-            samples[2].extend(helm(&cluster, &template, *count).await?);
+            kubectl(&cluster, &template, *count, &mut arms[1]).await?;
+            helm(&cluster, &template, *count, &mut arms[2]).await?;
         }
-        lines(*count, samples);
+        lines(*count, arms);
         explained(&events)?;
     }
     Ok(())
 }
 
-async fn kubectl(cluster: &Cluster, template: &Template, count: usize) -> Result<Vec<f64>> {
-    let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
-    let took = try_join_all(all.iter().map(rivals::Fresh::kubectl)).await?;
-    try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
-    remove(cluster, &all).await?;
-    Ok(took)
+/// What one way of doing it took.
+#[derive(Debug, Default)]
+struct Arm {
+    took_ms: Vec<f64>,
+    cpu_s: f64,
 }
 
-async fn helm(cluster: &Cluster, template: &Template, count: usize) -> Result<Vec<f64>> {
+impl Arm {
+    fn add(&mut self, took_ms: Vec<f64>, cpu_s: f64) {
+        self.took_ms.extend(took_ms);
+        self.cpu_s += cpu_s;
+    }
+}
+
+/// Of the daemon, the Helms that it ran, and its plugin.
+fn landlord_cpu(daemon: u32) -> f64 {
+    cpu_seconds(daemon) + children(daemon).into_iter().map(cpu_seconds).sum::<f64>()
+}
+
+async fn kubectl(cluster: &Cluster, template: &Template, count: usize, arm: &mut Arm) -> Result<()> {
+    let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
+    let before = cpu_seconds(std::process::id());
+    let took = try_join_all(all.iter().map(rivals::Fresh::kubectl)).await?;
+    arm.add(took, cpu_seconds(std::process::id()) - before);
+    try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
+    remove(cluster, &all).await
+}
+
+async fn helm(cluster: &Cluster, template: &Template, count: usize, arm: &mut Arm) -> Result<()> {
     let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
     try_join_all(all.iter().map(rivals::Fresh::fence)).await?;
+    let before = cpu_seconds(std::process::id());
     let took = try_join_all(all.iter().map(rivals::Fresh::helm)).await?;
+    arm.add(took, cpu_seconds(std::process::id()) - before);
     try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
-    remove(cluster, &all).await?;
-    Ok(took)
+    remove(cluster, &all).await
 }
 
 async fn remove(cluster: &Cluster, all: &[rivals::Fresh<'_>]) -> Result<()> {
@@ -82,15 +105,16 @@ async fn remove(cluster: &Cluster, all: &[rivals::Fresh<'_>]) -> Result<()> {
     rivals::remove(cluster, &names).await
 }
 
-fn lines(count: usize, samples: [Vec<f64>; 3]) {
-    let samples = samples.map(Sample::new);
+fn lines(count: usize, arms: [Arm; 3]) {
+    let arms = arms.map(|arm| (arm.cpu_s / each(arm.took_ms.len(), 1), Sample::new(arm.took_ms)));
     let whats =
         ["landlord, create→READY", "kubectl apply, rollout status", "helm upgrade --install --wait, charts only"];
-    for (what, sample) in whats.into_iter().zip(&samples) {
+    let [_, (_, kubectl), _] = &arms;
+    for (what, (cpu_s, sample)) in whats.into_iter().zip(&arms) {
         let [p50, p95] = [50, 95].map(|percent| sample.percentile(percent));
-        let over = |percent: usize| sample.percentile(percent) / samples[1].percentile(percent);
+        let over = |percent: usize| sample.percentile(percent) / kubectl.percentile(percent);
         say(&format!(
-            "| {count} | {what} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {:.2} |",
+            "| {count} | {what} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {:.2} | {cpu_s:.2} s |",
             p50 / 1_000.0,
             p95 / 1_000.0,
             sample.max() / 1_000.0,
