@@ -22,11 +22,7 @@ const POD_LABELS: &str = "landlord.dev/pod-labels";
 const CONFLICT: u16 = 409;
 
 /// Makes each account exist and carry its annotations.
-pub(crate) async fn ensure(
-    client: &Client,
-    target: &DeployTarget,
-    accounts: &[CloudAccount],
-) -> Result<StageProgress> {
+pub(crate) async fn ensure(client: &Client, target: &DeployTarget, accounts: &[CloudAccount]) -> Result<StageProgress> {
     for account in accounts {
         let (namespace, name) = (&account.namespace, &account.name);
         let namespaces: Api<Namespace> = Api::all(client.clone());

@@ -9,6 +9,7 @@ pub mod export;
 mod log;
 pub mod method;
 pub mod provider;
+pub mod table;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

@@ -24,10 +24,8 @@ const KILLED: [&str; 1] = ["crash"];
 const THROTTLED: [&str; 2] = ["throttling", "deadlines"];
 const SEVERAL: [&str; 3] = ["adopt", "concurrency", "neighbours"];
 /// What is not allowed, and what the case finds for it.
-const LACKING: [(&str, &str); 2] = [
-    ("inventory", "AWS::EKS::Cluster (cluster): 0 instead of 1"),
-    ("observe", "observe addons names AWS::EKS::Addon"),
-];
+const LACKING: [(&str, &str); 2] =
+    [("inventory", "AWS::EKS::Cluster (cluster): 0 instead of 1"), ("observe", "observe addons names AWS::EKS::Addon")];
 
 /// A server; it ends with the test.
 struct Ministack {

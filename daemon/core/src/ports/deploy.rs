@@ -153,11 +153,8 @@ pub trait Deployer: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Failure::kind`] says.
-    async fn ensure_accounts(
-        &self,
-        target: &DeployTarget,
-        accounts: &[CloudAccount],
-    ) -> Result<StageProgress, Failure>;
+    async fn ensure_accounts(&self, target: &DeployTarget, accounts: &[CloudAccount])
+    -> Result<StageProgress, Failure>;
 
     /// Makes one release exist at the target's generation and be ready.
     ///

@@ -8,7 +8,8 @@ pub mod store;
 mod store_error;
 
 pub use deploy::{
-    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, CloudAccount, DeployTarget, Deployer, ReleasePlan, StageProgress, TargetPlace, Verified,
+    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, CloudAccount, DeployTarget, Deployer, ReleasePlan, StageProgress,
+    TargetPlace, Verified,
 };
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
