@@ -5,11 +5,11 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::{
-    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service},
+    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
 };
 use kube::{
@@ -18,7 +18,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantUid,
-    ports::{Deployer as _, StageProgress},
+    ports::{CloudAccount, Deployer as _, StageProgress},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
     what_blocks_is_named(&scene).await.context("blocking object")?;
     apps_become_ready(&scene).await.context("apps")?;
     the_namespace_is_guarded(&scene).await.context("guards")?;
+    accounts_carry_what_their_identities_need(&scene).await.context("accounts")?;
     secrets_stay_secret(&scene).await.context("secrets")?;
     applying_again_changes_nothing(&scene).await.context("no-op")?;
     growing_changes_one_release(&scene).await.context("update")?;
@@ -126,6 +127,38 @@ async fn apps_become_ready(scene: &Scene) -> Result<()> {
         records == [("sftp.acme.example.com".to_owned(), "sftpgo-sftp.lb.example.com".to_owned())].into(),
         "{records:?}"
     );
+    Ok(())
+}
+
+/// One account is there already and keeps what others gave it; the other comes with its namespace.
+async fn accounts_carry_what_their_identities_need(scene: &Scene) -> Result<()> {
+    let pairs = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let account = |namespace: &str, client: &str| CloudAccount {
+        namespace: namespace.to_owned(),
+        name: namespace.to_owned(),
+        annotations: pairs("identity.example.com/client-id", client),
+        pod_labels: pairs("identity.example.com/use", "true"),
+    };
+    let accounts: Api<ServiceAccount> = Api::namespaced(scene.client.clone(), NAMESPACE);
+    let there = json!({ "metadata": { "name": NAMESPACE, "annotations": { "team": "blue" } } });
+    accounts.create(&PostParams::default(), &serde_json::from_value(there)?).await?;
+    let target = scene.target(25, &json!({}));
+    for client in ["one", "two", "two"] {
+        let wanted = [account(NAMESPACE, client), account("names", client)];
+        let progress = scene.deployer.ensure_accounts(&target, &wanted).await.map_err(|f| anyhow::anyhow!("{f:?}"))?;
+        ensure!(progress == StageProgress::Done, "{progress:?}");
+    }
+    for (namespace, team) in [(NAMESPACE, Some("blue")), ("names", None)] {
+        let accounts: Api<ServiceAccount> = Api::namespaced(scene.client.clone(), namespace);
+        let annotations = accounts.get(namespace).await?.metadata.annotations.unwrap_or_default();
+        let get = |key: &str| annotations.get(key).map(String::as_str);
+        ensure!(get("identity.example.com/client-id") == Some("two") && get("team") == team, "{annotations:?}");
+        ensure!(get("landlord.dev/pod-labels") == Some("identity.example.com/use=true"), "{annotations:?}");
+    }
+    let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+    let labels = namespaces.get("names").await?.metadata.labels.unwrap_or_default();
+    ensure!(labels["landlord-role"] == "identity" && labels["landlord-installation"] == "test", "{labels:?}");
+    accounts.delete(NAMESPACE, &DeleteParams::default()).await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ mod common;
 
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, neighbour, token};
-use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, v1};
+use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, v1};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -80,7 +80,7 @@ impl Cloud {
     }
 
     async fn flow(&self) -> Flow {
-        Flow::new(&self.sim.url(), &token(SUBSCRIPTION)).await
+        common::flow(&self.sim.url(), &token(SUBSCRIPTION)).await
     }
 
     async fn is_empty(&self) {
@@ -284,6 +284,33 @@ async fn creates_everything_and_removes_everything() {
 }
 
 #[tokio::test]
+async fn service_accounts_are_told_what_they_need() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let request = v1::EnsureIdentityRequest {
+        scope: Some(flow.scope.clone()),
+        parameters_json: flow.parameters.clone(),
+        network: Some(made.network.clone()),
+        cluster: Some(made.cluster.clone()),
+        zone: Some(made.zone.clone()),
+    };
+    let accounts = flow.provider.ensure_identity(request).await.unwrap().status.unwrap().service_accounts;
+    for (account, name) in accounts.iter().zip(["external-dns", "cert-manager"]) {
+        assert_eq!((account.namespace.as_str(), account.name.as_str()), (name, name));
+        assert_eq!(account.pod_labels["azure.workload.identity/use"], "true");
+        let path = format!("{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities", group(""));
+        let path = format!("{path}/{}-{name}", self::name());
+        let identity = cloud.stranger("GET", &path, "2024-11-30", Value::Null).await;
+        let client = &account.annotations["azure.workload.identity/client-id"];
+        assert_eq!(identity["properties"]["clientId"], *client, "{identity}");
+    }
+    assert_eq!(accounts.len(), 2);
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
 async fn repeating_every_call_changes_nothing_more() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
@@ -380,7 +407,7 @@ async fn a_throttled_call_names_its_bucket_and_its_wait() {
         kind: v1::ResourceKind::Cluster.into(),
         ..v1::ObserveRequest::default()
     };
-    let error = flow.aks.observe(request).await.unwrap_err();
+    let error = flow.provider.observe(request).await.unwrap_err();
     assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "arm/read"), "{error}");
     assert!(error.retry_after.is_some());
 }
@@ -442,7 +469,7 @@ async fn a_strangers_parts_in_our_group_are_never_touched() {
         kind: v1::ResourceKind::Network.into(),
         ..v1::DeleteRequest::default()
     };
-    let error = flow.aks.delete(request).await.unwrap_err();
+    let error = flow.provider.delete(request).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     assert_eq!(cloud.of_type("Microsoft.ContainerService/managedClusters").await.len(), 1);
     assert_eq!(cloud.of_type("Microsoft.Network/virtualNetworks").await.len(), 1);
@@ -478,7 +505,7 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
         spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
         checkpoint: Vec::new(),
     };
-    assert_eq!(flow.aks.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
+    assert_eq!(flow.provider.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
     cloud.stranger("PUT", &zone, DNS, json!({ "location": "global" })).await;
     let error = flow.zone().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NameTaken, "{error}");
@@ -488,7 +515,7 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
         domain: DOMAIN.to_owned(),
         ..v1::DeleteRequest::default()
     };
-    assert_eq!(flow.aks.delete(request).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(flow.provider.delete(request).await.unwrap_err().kind, ErrorKind::Conflict);
     assert_eq!(cloud.of_type("Microsoft.Network/dnsZones").await.len(), 1);
 }
 
@@ -576,7 +603,7 @@ async fn a_deletion_does_not_answer_for_the_failed_creation_before_it() {
         node_pool: Some(flow.pool.clone()),
         ..v1::EnsureClusterRequest::default()
     };
-    let begun = flow.aks.ensure_cluster(request).await.unwrap().progress.unwrap().outcome.unwrap();
+    let begun = flow.provider.ensure_cluster(request).await.unwrap().progress.unwrap().outcome.unwrap();
     let v1::progress::Outcome::Pending(pending) = begun else { panic!("{begun:?}") };
     let id = format!("{}/providers/Microsoft.ContainerService/managedClusters/{}", group(""), name());
     while cloud.stranger("GET", &id, AKS, Value::Null).await["properties"]["provisioningState"] != "Failed" {
@@ -588,7 +615,7 @@ async fn a_deletion_does_not_answer_for_the_failed_creation_before_it() {
         checkpoint: pending.checkpoint,
         ..v1::DeleteRequest::default()
     };
-    flow.aks.delete(request).await.unwrap();
+    flow.provider.delete(request).await.unwrap();
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -626,7 +653,7 @@ async fn a_group_that_cannot_be_deleted_at_once_says_why_and_goes_later() {
             checkpoint: checkpoint.clone(),
             ..v1::DeleteRequest::default()
         };
-        match flow.aks.delete(request).await.map(|a| a.progress.unwrap().outcome.unwrap()) {
+        match flow.provider.delete(request).await.map(|a| a.progress.unwrap().outcome.unwrap()) {
             Ok(v1::progress::Outcome::Gone(_)) => break,
             Ok(v1::progress::Outcome::Pending(pending)) => checkpoint = pending.checkpoint,
             Ok(other) => panic!("{other:?}"),
@@ -695,7 +722,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
             kind: v1::ResourceKind::Leftovers.into(),
             ..v1::ObserveRequest::default()
         };
-        if flow.aks.observe(request).await.unwrap().objects.len() >= 3 {
+        if flow.provider.observe(request).await.unwrap().objects.len() >= 3 {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -813,7 +840,7 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
-    flow.aks = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
+    flow.provider = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
     let zone = flow.zone().await.unwrap();
     let record = cloud.stranger("GET", &format!("{parent}/NS/acme"), DNS, Value::Null).await;
     assert_eq!(record["properties"]["NSRecords"].as_array().unwrap().len(), zone.name_servers.len());
@@ -828,11 +855,11 @@ async fn access_needs_a_cluster_and_gives_a_token() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.aks.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
     for given in [Some(cluster.clone()), None] {
-        let access = flow.aks.kube_access(request(given)).await.unwrap();
+        let access = flow.provider.kube_access(request(given)).await.unwrap();
         assert_eq!((&access.endpoint, &access.ca_pem), (&cluster.endpoint, &cluster.ca_pem));
         assert!(!access.token.is_empty() && access.expire_time.is_some());
     }
@@ -850,7 +877,7 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
     let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
     let answer =
-        one.aks.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
+        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
     assert!(!answer.objects.is_empty());
     one.delete().await.unwrap();
     one.owned_is_empty().await;
@@ -903,7 +930,7 @@ async fn every_kind_of_credential_gets_a_token() {
         json!({ "kind": "managed_identity" }),
         json!({ "kind": "managed_identity", "client_id": client }),
     ] {
-        let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+        let flow = common::flow(&cloud.sim.url(), &credential.to_string()).await;
         let zone = flow.zone().await;
         assert!(zone.is_ok(), "{}: {zone:?}", credential["kind"]);
     }
@@ -919,7 +946,7 @@ async fn a_wrong_secret_is_an_auth_error_without_the_secret() {
     let cloud = Cloud::start().await;
     let credential = json!({ "kind": "client_secret", "tenant_id": "00000000-0000-0000-0000-00000000c10d",
         "client_id": "22222222-2222-4333-8444-555555555555", "client_secret": "wrong-hunter2" });
-    let flow = Flow::new(&cloud.sim.url(), &credential.to_string()).await;
+    let flow = common::flow(&cloud.sim.url(), &credential.to_string()).await;
     let error = flow.zone().await.unwrap_err();
     assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Auth, "AADSTS7000215"), "{error}");
     assert!(error.remedy.contains("client secret") && !error.to_string().contains("hunter2"), "{error}");
@@ -975,7 +1002,7 @@ async fn liar(target: String) -> (String, std::sync::Arc<std::sync::atomic::Atom
 async fn an_operation_at_a_foreign_host_is_never_followed() {
     let cloud = Cloud::start().await;
     let (url, trapped) = liar(cloud.sim.url()).await;
-    let flow = Flow::new(&url, &token(SUBSCRIPTION)).await;
+    let flow = common::flow(&url, &token(SUBSCRIPTION)).await;
     let made = flow.create().await.unwrap();
     // Nor is one that a checkpoint brings.
     let request = v1::EnsureClusterRequest {
@@ -985,7 +1012,7 @@ async fn an_operation_at_a_foreign_host_is_never_followed() {
         checkpoint: json!({ "operation": "https://management.azure.com.evil.example/x" }).to_string().into_bytes(),
         node_pool: Some(flow.pool.clone()),
     };
-    flow.aks.ensure_cluster(request).await.unwrap();
+    flow.provider.ensure_cluster(request).await.unwrap();
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     assert_eq!(trapped.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went to a foreign host");

@@ -14,6 +14,7 @@ pub mod findings;
 mod log;
 pub mod method;
 pub mod provider;
+pub mod table;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

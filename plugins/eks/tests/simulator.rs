@@ -71,7 +71,7 @@ impl Cloud {
     }
 
     async fn flow(&self) -> Flow {
-        Flow::new(&self.sim.url(), &keys(ACCOUNT)).await
+        common::flow(&self.sim.url(), &keys(ACCOUNT)).await
     }
 
     async fn is_empty(&self) {
@@ -261,7 +261,7 @@ async fn a_throttled_call_names_its_bucket() {
         kind: v1::ResourceKind::Network.into(),
         ..v1::ObserveRequest::default()
     };
-    let error = flow.eks.observe(request).await.unwrap_err();
+    let error = flow.provider.observe(request).await.unwrap_err();
     assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"), "{error}");
 }
 
@@ -513,7 +513,7 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let parent = answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
-    flow.eks = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;
+    flow.provider = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;
     flow.zone().await.unwrap();
     let path = format!("/2013-04-01/hostedzone/{parent}/rrset");
     let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
@@ -532,12 +532,12 @@ async fn access_needs_a_cluster_and_gives_a_token_of_an_assumed_role() {
     let credential = json!({ "kind": "assume_role", "role_arn": role, "external_id": "secret-id",
         "source": { "kind": "static", "access_key_id": "AKIA999988887777TEST", "secret_access_key": "test" } });
     let mut flow = cloud.flow().await;
-    flow.eks = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    flow.provider = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
     let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.eks.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    let access = flow.eks.kube_access(request(Some(cluster.clone()))).await.unwrap();
+    let access = flow.provider.kube_access(request(Some(cluster.clone()))).await.unwrap();
     assert!(access.token.starts_with("k8s-aws-v1."));
     assert_eq!(access.endpoint, cluster.endpoint);
     assert!(access.expire_time.is_some());
@@ -598,7 +598,7 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
     let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
     let answer =
-        one.eks.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
+        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
     assert!(!answer.objects.is_empty());
     one.delete().await.unwrap();
     one.owned_is_empty().await;

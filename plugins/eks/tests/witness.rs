@@ -106,7 +106,7 @@ impl Server {
     }
 
     async fn flow(&self) -> Flow {
-        let mut flow = Flow::new(&self.url, KEYS).await;
+        let mut flow = common::flow(&self.url, KEYS).await;
         flow.pause = Duration::from_millis(200);
         flow
     }

@@ -20,11 +20,21 @@ pub(crate) enum Error {
     Stated(#[from] ProviderError),
 }
 
+/// How GKE says that a network, or a range of one, is not there. It answers 400 `badRequest` as for every other mistake in a
+/// request, with a request's id as its only detail, so that nothing but the words tells:
+/// <https://github.com/terraform-google-modules/terraform-google-kubernetes-engine/issues/742>,
+/// <https://github.com/googlecloudrobotics/core/issues/339>,
+/// <https://github.com/fabianlee/gcp-gke-clusters-ingress/issues/2>.
+const MISSES: [&str; 3] = ["does not exist", "has no network named", "not found in network"];
+
 impl Error {
-    /// Whether a request was refused since the object `name`, which it names, is not there.
+    /// Whether a request was refused since the network `name`, which it names, or a range of it is not there.
     pub(crate) fn misses(&self, name: &str) -> bool {
         let Self::Service(error) = self else { return false };
-        error.status == 400 && error.message.contains("does not exist") && error.message.contains(name)
+        error.status == 400
+            && error.has(&["badRequest", "INVALID_ARGUMENT", "invalid"])
+            && MISSES.iter().any(|words| error.message.contains(words))
+            && error.message.contains(name)
     }
 }
 
@@ -324,6 +334,23 @@ mod tests {
         let mut answer = Answer::default();
         answer.read_body(body.as_bytes());
         answer.into_error(action, "x".to_owned(), status).into()
+    }
+
+    #[test]
+    fn a_network_that_gke_does_not_see_is_told_from_other_mistakes() {
+        let misses = |status: u16, message: &str| {
+            let body =
+                serde_json::json!({ "error": { "code": status, "message": message, "status": "INVALID_ARGUMENT" } });
+            let mut answer = Answer::default();
+            answer.read_body(body.to_string().as_bytes());
+            answer.into_error(action::CREATE_CLUSTER, "x".to_owned(), status).misses("landlord-1")
+        };
+        assert!(misses(400, "\n\t(1) network \"landlord-1\" does not exist."));
+        assert!(misses(400, "Project \"acme\" has no network named \"landlord-1\"."));
+        assert!(misses(400, "Pod secondary range \"pods\" not found in network \"…/landlord-1\", subnetwork \"x\"."));
+        assert!(!misses(400, "Network \"other\" does not exist."));
+        assert!(!misses(400, "Subnetwork \"landlord-1\" is too small."));
+        assert!(!misses(404, "Network \"landlord-1\" does not exist."));
     }
 
     #[test]

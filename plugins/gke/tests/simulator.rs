@@ -79,7 +79,7 @@ impl Cloud {
     }
 
     async fn flow(&self) -> Flow {
-        Flow::new(&self.sim.url(), &token(PROJECT)).await
+        common::flow(&self.sim.url(), &token(PROJECT)).await
     }
 
     async fn is_empty(&self) {
@@ -352,7 +352,7 @@ async fn a_throttled_call_names_its_bucket() {
             domain: DOMAIN.to_owned(),
             ..v1::ObserveRequest::default()
         };
-        let error = flow.gke.observe(request).await.unwrap_err();
+        let error = flow.provider.observe(request).await.unwrap_err();
         assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, bucket), "{error}");
         cloud.clear_faults().await;
     }
@@ -413,7 +413,7 @@ async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
         role: "more".to_owned(),
         ..v1::DeleteRequest::default()
     };
-    let answer = flow.gke.delete(request).await.unwrap();
+    let answer = flow.provider.delete(request).await.unwrap();
     assert!(answer.progress.unwrap().removed.is_empty());
     assert_eq!(cloud.of_type("container.googleapis.com/NodePool").await.len(), 2);
 }
@@ -496,7 +496,7 @@ async fn drive(
             checkpoint: checkpoint.clone(),
             node_pool: Some(flow.pool.clone()),
         };
-        match flow.gke.ensure_cluster(request).await {
+        match flow.provider.ensure_cluster(request).await {
             Err(error) if error.kind != ErrorKind::Conflict => return Err(error),
             Err(_) => {}
             Ok(answer) => match answer.progress.and_then(|p| p.outcome).unwrap() {
@@ -594,7 +594,7 @@ async fn a_further_pool_is_made_and_removed_by_its_role() {
         node_count: 1,
         node_count_max: 3,
         disk_size_gib: 50,
-        ..common::pool()
+        ..common::CLOUD.pool()
     };
     let pool = flow.node_pool(&made).await.unwrap();
     assert_eq!(pool.name, "landlord-more");
@@ -655,7 +655,7 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
         .await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
-    flow.gke = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
+    flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
     let zone = flow.zone().await.unwrap();
     let listed = || async { cloud.stranger("GET", &dns_path("/parent/rrsets"), Value::Null).await.to_string() };
     let before = listed().await;
@@ -686,11 +686,11 @@ async fn access_needs_a_cluster_and_gives_an_oauth_token() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.gke.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
+    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
     for known in [Some(cluster.clone()), None] {
-        let access = flow.gke.kube_access(request(known)).await.unwrap();
+        let access = flow.provider.kube_access(request(known)).await.unwrap();
         assert!(access.token.starts_with("ya29."));
         assert!(access.endpoint.starts_with("https://") && access.endpoint == cluster.endpoint, "{}", access.endpoint);
         assert!(access.expire_time.is_some());
@@ -706,13 +706,13 @@ async fn impersonation_gives_a_token_and_another_project_is_refused() {
     let credential = json!({ "kind": "impersonate", "service_account": email,
         "source": { "kind": "access_token", "token": format!("ya29.sim-{PROJECT}.test") } });
     let mut flow = cloud.flow().await;
-    flow.gke = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    flow.provider = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
     flow.scope.account.clear();
     let network = flow.network().await.unwrap();
     assert!(network.network_id.contains(PROJECT), "the project is the account's own: {}", network.network_id);
     flow.delete_kind(v1::ResourceKind::Network).await.unwrap();
     let mut other = cloud.flow().await;
-    other.gke = common::provider(&cloud.sim.url(), &token("someone-else-1"), "").await;
+    other.provider = common::provider(&cloud.sim.url(), &token("someone-else-1"), "").await;
     let error = other.network().await.unwrap_err();
     assert!(error.kind == ErrorKind::Auth && !error.remedy.is_empty(), "{error}: {}", error.remedy);
     assert!(!format!("{error:?}").contains("ya29."), "{error:?}");
@@ -728,11 +728,11 @@ async fn a_key_is_exchanged_for_a_token_that_tells_its_end() {
     // As text, which is how the daemon hands over the content of a key_file.
     let credential = json!({ "kind": "service_account_key", "key": key.to_string() });
     let mut flow = cloud.flow().await;
-    flow.gke = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
+    flow.provider = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
     let request = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(cluster) };
-    let access = flow.gke.kube_access(request).await.unwrap();
+    let access = flow.provider.kube_access(request).await.unwrap();
     assert!(access.token.starts_with("ya29.") && !access.token.contains("sim-"), "an exchanged one: {}", access.token);
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let left = access.expire_time.unwrap().seconds - i64::try_from(now).unwrap();
@@ -782,7 +782,7 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     assert_ne!(a.cluster.name, b.cluster.name);
     let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
     let answer =
-        one.gke.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
+        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
     assert!(answer.objects.len() >= 12, "{:#?}", answer.objects);
     one.delete().await.unwrap();
     one.owned_is_empty().await;

@@ -1,0 +1,390 @@
+//! Drives a provider as the daemon would: each stage until it is ready or gone, errors with a retry rule retried,
+//! everything else reported. For the tests of plugins that are linked as crates; it knows no cloud.
+
+#![expect(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "part of tests, which fail by panicking")]
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, v1};
+use v1::progress::Outcome;
+
+/// No stage of a scaled-down cloud takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Domain of every tenant.
+pub const DOMAIN: &str = "acme.example.com";
+
+/// What a plugin's tests work with on its cloud.
+#[derive(Debug, Clone, Copy)]
+pub struct Cloud {
+    /// Region.
+    pub region: &'static str,
+    /// Account; empty: the credential's own.
+    pub account: &'static str,
+    /// Machine size of the node pool.
+    pub machine_type: &'static str,
+    /// The class's parameters, JSON.
+    pub parameters: &'static str,
+}
+
+fn labels(key: &str) -> std::collections::HashMap<String, String> {
+    [(key.to_owned(), "acme".to_owned())].into()
+}
+
+impl Cloud {
+    /// The scope of the tenant `uid`.
+    #[must_use]
+    pub fn scope(&self, uid: &str) -> v1::Scope {
+        v1::Scope {
+            installation: "test".to_owned(),
+            tenant_uid: uid.to_owned(),
+            region: self.region.to_owned(),
+            account: self.account.to_owned(),
+            generation: 1,
+            labels: labels("landlord-customer"),
+            ..v1::Scope::default()
+        }
+    }
+
+    /// A node pool of two.
+    #[must_use]
+    pub fn pool(&self) -> v1::NodePoolSpec {
+        v1::NodePoolSpec {
+            role: "default".to_owned(),
+            machine_type: self.machine_type.to_owned(),
+            node_count: 2,
+            labels: labels("tenant"),
+            ..v1::NodePoolSpec::default()
+        }
+    }
+}
+
+/// A tenant and the provider that works for it.
+#[derive(Debug)]
+pub struct Flow<P> {
+    /// The provider.
+    pub provider: P,
+    /// For whom and where.
+    pub scope: v1::Scope,
+    /// The class's parameters, JSON.
+    pub parameters: String,
+    /// Its node pool.
+    pub pool: v1::NodePoolSpec,
+    /// Between two looks.
+    pub pause: Duration,
+    /// How often each call is made.
+    pub repeats: usize,
+    /// Whether every checkpoint is lost.
+    pub forgets: bool,
+}
+
+/// What a create came to.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    /// Of the network.
+    pub network: v1::NetworkStatus,
+    /// Of the cluster.
+    pub cluster: v1::ClusterStatus,
+    /// Of the node pool.
+    pub pool: v1::NodePoolStatus,
+    /// Of the zone.
+    pub zone: v1::DnsZoneStatus,
+}
+
+/// A provider that is configured.
+pub async fn provider<P: ProviderPlugin>(url: &str, credential: &str, config: &str) -> P {
+    let request = v1::ConfigureRequest {
+        installation: "test".to_owned(),
+        config_json: config.to_owned(),
+        credential_json: credential.as_bytes().to_vec(),
+        endpoint_override: url.to_owned(),
+    };
+    P::configure(request).await.expect("a valid configuration")
+}
+
+/// Two records of a zone.
+#[must_use]
+pub fn records(zone: &str) -> Vec<v1::DnsRecord> {
+    vec![
+        v1::DnsRecord {
+            name: format!("files.{zone}"),
+            r#type: "CNAME".to_owned(),
+            ttl_seconds: 60,
+            values: vec!["lb.example.net".to_owned()],
+        },
+        v1::DnsRecord {
+            name: zone.to_owned(),
+            r#type: "A".to_owned(),
+            ttl_seconds: 60,
+            values: vec!["192.0.2.1".to_owned()],
+        },
+    ]
+}
+
+fn is_retried(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Conflict | ErrorKind::Capacity)
+}
+
+fn outcome(progress: &Option<v1::Progress>) -> Outcome {
+    progress.clone().and_then(|p| p.outcome).expect("an outcome")
+}
+
+/// Asks until the answer is there; a checkpoint is handed back as the daemon does.
+async fn until<P, T, F>(what: &str, flow: &Flow<P>, mut ask: impl FnMut(Vec<u8>) -> F) -> Result<T, ProviderError>
+where
+    F: Future<Output = Result<(Outcome, T), ProviderError>>,
+{
+    let start = Instant::now();
+    let mut checkpoint = Vec::new();
+    loop {
+        let said = match ask(checkpoint.clone()).await {
+            Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
+            Ok((Outcome::Pending(pending), _)) => {
+                assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");
+                if !flow.forgets {
+                    checkpoint = pending.checkpoint;
+                }
+                pending.detail
+            }
+            Err(error) if is_retried(error.kind) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        assert!(start.elapsed() < PATIENCE, "{what} takes too long; last heard: {said}");
+        tokio::time::sleep(flow.pause).await;
+    }
+}
+
+impl<P: ProviderPlugin> Flow<P> {
+    /// The tenant `uid` on `cloud`, whose endpoint is `url`.
+    pub async fn new(cloud: &Cloud, url: &str, credential: &str, uid: &str) -> Self {
+        Self {
+            provider: provider(url, credential, "").await,
+            scope: cloud.scope(uid),
+            parameters: cloud.parameters.to_owned(),
+            pool: cloud.pool(),
+            pause: Duration::from_millis(15),
+            repeats: 1,
+            forgets: false,
+        }
+    }
+
+    /// The same tenant with nodes of its own in the cluster that `host` made, and what it finds there.
+    #[must_use]
+    pub fn in_shared(mut self, host: &Made) -> (Self, Made) {
+        self.scope.host_cluster.clone_from(&host.cluster.name);
+        let hex = self.scope.tenant_uid.replace('-', "");
+        self.pool.role = format!("t-{hex}");
+        self.pool.labels = [("landlord.dev/tenant".to_owned(), hex.clone())].into();
+        let taint = v1::Taint { key: "landlord.dev/tenant".to_owned(), value: hex, effect: "NoSchedule".to_owned() };
+        self.pool.taints = vec![taint];
+        (self, Made { network: host.network.clone(), cluster: host.cluster.clone(), ..Made::default() })
+    }
+
+    async fn times<T, F: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ProviderError> {
+        for _ in 1..self.repeats {
+            // An earlier call's error may be the news that the last one no longer has.
+            call().await?;
+        }
+        call().await
+    }
+
+    /// The network.
+    pub async fn network(&self) -> Result<v1::NetworkStatus, ProviderError> {
+        until("network", self, |checkpoint| async move {
+            let request = v1::EnsureNetworkRequest {
+                scope: Some(self.scope.clone()),
+                parameters_json: self.parameters.clone(),
+                checkpoint,
+            };
+            let answer = self.times(|| self.provider.ensure_network(request.clone())).await?;
+            Ok((outcome(&answer.progress), answer.status))
+        })
+        .await
+        .map(|status| status.expect("a status with Ready"))
+    }
+
+    /// The cluster.
+    pub async fn cluster(&self, network: &v1::NetworkStatus) -> Result<v1::ClusterStatus, ProviderError> {
+        until("cluster", self, |checkpoint| async move {
+            let request = v1::EnsureClusterRequest {
+                scope: Some(self.scope.clone()),
+                parameters_json: self.parameters.clone(),
+                network: Some(network.clone()),
+                checkpoint,
+                node_pool: Some(self.pool.clone()),
+            };
+            let answer = self.times(|| self.provider.ensure_cluster(request.clone())).await?;
+            Ok((outcome(&answer.progress), answer.status))
+        })
+        .await
+        .map(|status| status.expect("a status with Ready"))
+    }
+
+    /// The node pool.
+    pub async fn node_pool(&self, made: &Made) -> Result<v1::NodePoolStatus, ProviderError> {
+        until("node pool", self, |checkpoint| async move {
+            let request = v1::EnsureNodePoolRequest {
+                scope: Some(self.scope.clone()),
+                parameters_json: self.parameters.clone(),
+                network: Some(made.network.clone()),
+                cluster: Some(made.cluster.clone()),
+                spec: Some(self.pool.clone()),
+                checkpoint,
+            };
+            let answer = self.times(|| self.provider.ensure_node_pool(request.clone())).await?;
+            Ok((outcome(&answer.progress), answer.status))
+        })
+        .await
+        .map(|status| status.expect("a status with Ready"))
+    }
+
+    /// The add-ons.
+    pub async fn addons(&self, made: &Made) -> Result<(), ProviderError> {
+        until("add-ons", self, |checkpoint| async move {
+            let request = v1::EnsureAddonsRequest {
+                scope: Some(self.scope.clone()),
+                parameters_json: self.parameters.clone(),
+                network: Some(made.network.clone()),
+                cluster: Some(made.cluster.clone()),
+                checkpoint,
+            };
+            let answer = self.times(|| self.provider.ensure_addons(request.clone())).await?;
+            Ok((outcome(&answer.progress), ()))
+        })
+        .await
+    }
+
+    /// The zone.
+    pub async fn zone(&self) -> Result<v1::DnsZoneStatus, ProviderError> {
+        until("zone", self, |checkpoint| async move {
+            let request = v1::EnsureDnsZoneRequest {
+                scope: Some(self.scope.clone()),
+                spec: Some(v1::DnsZoneSpec { domain: DOMAIN.to_owned() }),
+                checkpoint,
+            };
+            let answer = self.times(|| self.provider.ensure_dns_zone(request.clone())).await?;
+            Ok((outcome(&answer.progress), answer.status))
+        })
+        .await
+        .map(|status| status.expect("a status with Ready"))
+    }
+
+    /// The records of the zone.
+    pub async fn records(&self, zone: &v1::DnsZoneStatus, records: Vec<v1::DnsRecord>) -> Result<(), ProviderError> {
+        until("records", self, |_| {
+            let request = v1::EnsureDnsRecordsRequest {
+                scope: Some(self.scope.clone()),
+                zone: Some(zone.clone()),
+                records: records.clone(),
+            };
+            async move {
+                let answer = self.times(|| self.provider.ensure_dns_records(request.clone())).await?;
+                Ok((outcome(&answer.progress), ()))
+            }
+        })
+        .await
+    }
+
+    /// The identities.
+    pub async fn identity(&self, made: &Made) -> Result<(), ProviderError> {
+        until("identity", self, |_| async move {
+            let request = v1::EnsureIdentityRequest {
+                scope: Some(self.scope.clone()),
+                parameters_json: self.parameters.clone(),
+                network: Some(made.network.clone()),
+                cluster: Some(made.cluster.clone()),
+                zone: Some(made.zone.clone()),
+            };
+            let answer = self.times(|| self.provider.ensure_identity(request.clone())).await?;
+            Ok((outcome(&answer.progress), ()))
+        })
+        .await
+    }
+
+    /// The whole environment, its independent stages side by side.
+    pub async fn create(&self) -> Result<Made, ProviderError> {
+        let network = self.network().await?;
+        let cluster = self.cluster(&network).await?;
+        let mut made = Made { network, cluster, ..Made::default() };
+        let (pool, addons, zone) = tokio::join!(self.node_pool(&made), self.addons(&made), self.zone());
+        addons?;
+        (made.pool, made.zone) = (pool?, zone?);
+        self.identity(&made).await?;
+        self.records(&made.zone, records(DOMAIN)).await?;
+        Ok(made)
+    }
+
+    /// Deletes one kind; gives what was removed.
+    pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        let removed = std::sync::Mutex::new(Vec::new());
+        let collected = &removed;
+        until(kind.as_str_name(), self, |checkpoint| async move {
+            let request = v1::DeleteRequest {
+                scope: Some(self.scope.clone()),
+                kind: kind.into(),
+                role: self.pool.role.clone(),
+                domain: DOMAIN.to_owned(),
+                checkpoint,
+            };
+            let answer = self.times(|| self.provider.delete(request.clone())).await?;
+            let progress = answer.progress.clone().unwrap_or_default();
+            collected.lock().expect("not poisoned").extend(progress.removed);
+            Ok((outcome(&answer.progress), ()))
+        })
+        .await?;
+        Ok(removed.into_inner().expect("not poisoned"))
+    }
+
+    /// Everything, in the order of the design; gives what was removed.
+    pub async fn delete(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        use v1::ResourceKind as Kind;
+        let mut removed = Vec::new();
+        for kind in [
+            Kind::DnsRecords,
+            Kind::Identity,
+            Kind::Addons,
+            Kind::NodePool,
+            Kind::Cluster,
+            Kind::Leftovers,
+            Kind::Network,
+            Kind::DnsZone,
+        ] {
+            removed.extend(self.delete_kind(kind).await?);
+        }
+        Ok(removed)
+    }
+
+    /// All pages of the inventory.
+    pub async fn owned(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
+            let answer = self.provider.list_owned(request).await?;
+            all.extend(answer.objects);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Waits until the inventory is empty.
+    pub async fn owned_is_empty(&self) {
+        let start = Instant::now();
+        loop {
+            match self.owned().await {
+                Ok(objects) if objects.is_empty() => return,
+                Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
+                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+}
