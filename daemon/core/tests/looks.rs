@@ -13,6 +13,7 @@ const RULES: RetryRules = RetryRules {
     patience: Duration::from_secs(3_600),
     teardown_patience: Duration::from_secs(600),
     resync_interval: Duration::from_secs(1_800),
+    capacity_interval: Duration::from_secs(1_800),
     time_scale: 1.0,
 };
 

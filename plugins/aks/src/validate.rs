@@ -45,7 +45,7 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
     match Parameters::parse(&request.parameters_json) {
         Ok(mut parameters) => {
             // A cluster that the tenant shares is there already; who reaches it was said when it was made.
-            if !scope.host_cluster.is_empty() {
+            if !named.host_cluster.is_empty() {
                 parameters.public_access_cidrs.get_or_insert_default();
             }
             check_parameters(&parameters, &mut findings);
