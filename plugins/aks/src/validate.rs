@@ -38,7 +38,7 @@ pub(crate) fn validate(request: &v1::ValidateRequest) -> Vec<v1::FieldViolation>
     if let Err(error) = crate::names::subscription(&scope) {
         findings.add("account", error.message);
     }
-    let named = v1::Scope { account: "x".to_owned(), ..scope };
+    let named = v1::Scope { account: "x".to_owned(), ..scope.clone() };
     if let Err(error) = Names::new(&named) {
         findings.add("uid", error.message);
     }

@@ -229,7 +229,6 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert!(refused.code != 0 && refused.stderr.contains("not handed out"), "{refused:?}");
 
     an_outage_delays_its_own_tenants_and_no_others(&mut world, &cellar);
-    attic.stop();
     let namespaces = cellar.admin(&["get", "namespaces,persistentvolumes", "-o", "name"]);
     assert!(!namespaces.contains("tenant-") && !namespaces.contains("persistentvolume/"), "{namespaces}");
     let told = cellar.admin(&["get", "validatingadmissionpolicies", "-o", "name"]);
@@ -242,6 +241,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert_eq!(differences(&before, &cellar.everything()), Vec::<String>::new(), "it is not as it was found");
     assert!(world.stop().unwrap(), "a process had to be killed");
     cellar.stop();
+    attic.stop();
 }
 
 /// The cellar's API server takes connections and answers none, the worst that a network does. What is to go there waits
