@@ -148,11 +148,12 @@ fn machine(name: &str) -> NodeSpec {
 }
 
 /// As README.md has it, with a second cluster.
-fn config(cellar: &Path, attic: &Path) -> String {
+fn config(cellar: &Cellar, attic: &Cellar) -> String {
     let plugin = binaries().unwrap().plugin(ADOPTING).unwrap();
     let digest: String = Sha256::digest(fs::read(plugin).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let ports = [cellar, attic].map(|cluster| cluster.plane.endpoint().rsplit(':').next().unwrap().to_owned());
     format!(
-        "[providers.kubernetes]\nplugin = '{}'\nsha256 = '{digest}'\n\
+        "[providers.kubernetes]\nplugin = '{}'\nsha256 = '{digest}'\nsandbox.connect_ports = [{}]\n\
          [providers.kubernetes.credentials.cellar]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
          [providers.kubernetes.credentials.attic]\nkind = 'kubeconfig'\nkubeconfig_file = '{}'\n\
          [classes.cellar-namespace]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['cellar']\n\
@@ -160,8 +161,9 @@ fn config(cellar: &Path, attic: &Path) -> String {
          [classes.attic-bare]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['attic']\n\
          [engine]\nteardown_patience = '{}s'\nresync_interval = '20s'\n",
         plugin.display(),
-        cellar.display(),
-        attic.display(),
+        ports.join(", "),
+        cellar.credential().display(),
+        attic.credential().display(),
         TEARDOWN_PATIENCE.as_secs()
     )
 }
@@ -170,7 +172,7 @@ fn world(cellar: &Cellar, attic: &Cellar) -> World {
     let options = WorldOptions {
         kubernetes: Some(cellar.artifacts.clone()),
         clouds: Vec::new(),
-        extra_config: config(&cellar.credential(), &attic.credential()),
+        extra_config: config(cellar, attic),
         ..WorldOptions::default()
     };
     World::temporary(binaries().unwrap(), &options).unwrap()
