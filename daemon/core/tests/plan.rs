@@ -345,7 +345,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
         }
     }
     assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster]);
-    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), [Guardrails]);
+    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), [Stage::Guardrails]);
     let host = stages(Kind::Host, Direction::Present);
     assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
     assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
