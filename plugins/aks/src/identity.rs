@@ -74,7 +74,7 @@ pub(crate) async fn ensure(
         federate(call, account, &issuer).await?;
         roles::ensure(call, &zone.zone_id, roles::DNS_ZONE_CONTRIBUTOR, principal).await?;
         let client = attribute(network, &format!("{}_client_id", account.replace('-', "_")))?;
-        status.service_accounts.push(service_account(account, &client));
+        status.service_accounts.push(service_account(account, client));
     }
     Ok((ready(), status))
 }
