@@ -16,12 +16,12 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     process::Command,
-    sync::Semaphore,
 };
 
 use crate::{
     client,
     error::{Error, Result},
+    slots::Slots,
     stack::ChartRef,
 };
 
@@ -45,7 +45,7 @@ pub(crate) const DIGEST_LABEL: &str = "landlord-digest";
 pub(crate) struct Helm {
     path: PathBuf,
     runs: PathBuf,
-    slots: Semaphore,
+    slots: Slots,
 }
 
 /// Where a release is.
@@ -54,6 +54,13 @@ pub(crate) struct Place<'a> {
     pub(crate) access: &'a KubeCredentials,
     pub(crate) namespace: &'a str,
     pub(crate) release: &'a str,
+}
+
+impl Place<'_> {
+    /// Whose runs wait behind one another: a namespace of a cluster.
+    fn environment(&self) -> String {
+        format!("{}/{}", self.access.endpoint, self.namespace)
+    }
 }
 
 impl Helm {
@@ -74,7 +81,7 @@ impl Helm {
             fs::remove_dir_all(&runs).map_err(Error::file("empty", &runs))?;
         }
         private_dir(&runs)?;
-        let slots = Semaphore::new(usize::try_from(processes_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS));
+        let slots = Slots::new(usize::try_from(processes_max).unwrap_or(usize::MAX));
         let helm = Self { path, runs, slots };
         let version = helm.version().await?;
         if !required.matches(&version) {
@@ -92,7 +99,7 @@ impl Helm {
     async fn version(&self) -> Result<semver::Version> {
         let folder = self.folder()?;
         let said = self
-            .run(&folder, "version", &["version", "--template", "{{.Version}}"], VERSION_DEADLINE)
+            .run(&folder, "", "version", &["version", "--template", "{{.Version}}"], VERSION_DEADLINE)
             .await
             .map_err(|error| Error::HelmUnfit { path: self.path.clone(), problem: error.to_string() })?;
         let text = said.trim().trim_start_matches('v');
@@ -141,7 +148,9 @@ impl Helm {
         if let Some(version) = &chart.version {
             arguments.extend(["--version", version.as_str()]);
         }
-        self.run(&folder, &format!("upgrade {}", place.release), &arguments, DEADLINE).await.map(drop)
+        self.run(&folder, &place.environment(), &format!("upgrade {}", place.release), &arguments, DEADLINE)
+            .await
+            .map(drop)
     }
 
     /// What a release would consist of, hooks and custom resources included. Talks to no cluster.
@@ -164,7 +173,7 @@ impl Helm {
             arguments.extend(["--version", version.as_str()]);
         }
         let what = format!("template {}", place.release);
-        let rendered = self.run(&folder, &what, &arguments, DEADLINE).await?;
+        let rendered = self.run(&folder, &place.environment(), &what, &arguments, DEADLINE).await?;
         if rendered.len() >= RENDERED_BYTES_MAX {
             // What was cut off could be anything.
             return Err(Error::helm(
@@ -191,7 +200,9 @@ impl Helm {
             "--timeout",
             OPERATION_TIMEOUT,
         ];
-        self.run(&folder, &format!("uninstall {}", place.release), &arguments, DEADLINE).await.map(drop)
+        self.run(&folder, &place.environment(), &format!("uninstall {}", place.release), &arguments, DEADLINE)
+            .await
+            .map(drop)
     }
 
     /// A folder of mode 0700 that goes with the run.
@@ -209,6 +220,23 @@ impl Helm {
     }
 
     async fn run(
+        &self,
+        folder: &tempfile::TempDir,
+        environment: &str,
+        what: &str,
+        arguments: &[&str],
+        deadline: Duration,
+    ) -> Result<String> {
+        let slot = self.slots.acquire(environment).await;
+        let result = self.run_now(folder, what, arguments, deadline).await;
+        if result.is_err() {
+            self.slots.forget(environment);
+        }
+        drop(slot);
+        result
+    }
+
+    async fn run_now(
         &self,
         folder: &tempfile::TempDir,
         what: &str,
@@ -231,7 +259,6 @@ impl Helm {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         dies_with_parent(&mut command);
-        let _slot = self.slots.acquire().await;
         let mut child = command.spawn().map_err(Error::file("run", &self.path))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let all = async {
@@ -341,10 +368,10 @@ mod tests {
         );
         let helm = Helm::open(&path, "*", &folder.path().join("state"), 1).await.unwrap();
         let run = helm.folder().unwrap();
-        let Err(Error::Helm { .. }) = helm.run(&run, "x", &["x"], DEADLINE).await else { panic!() };
+        let Err(Error::Helm { .. }) = helm.run(&run, "x", "x", &["x"], DEADLINE).await else { panic!() };
         let path = program(folder.path(), "env");
-        let helm = Helm { path, runs: helm.runs, slots: Semaphore::new(1) };
-        let said = helm.run(&run, "x", &["x"], DEADLINE).await.unwrap();
+        let helm = Helm { path, runs: helm.runs, slots: Slots::new(1) };
+        let said = helm.run(&run, "x", "x", &["x"], DEADLINE).await.unwrap();
         let foreign: Vec<&str> = said
             .lines()
             .filter(|line| {

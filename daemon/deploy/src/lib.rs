@@ -24,6 +24,7 @@ mod helm;
 mod ready;
 mod release;
 mod render;
+mod slots;
 pub mod stack;
 mod teardown;
 mod verify;

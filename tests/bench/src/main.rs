@@ -42,7 +42,7 @@ enum Bench {
         #[arg(long, value_delimiter = ',', default_value = "1,100")]
         tenants: Vec<usize>,
         /// Real seconds that one simulated second takes.
-        #[arg(long, default_value_t = 0.1)]
+        #[arg(long, default_value_t = 0.05)]
         time_scale: f64,
     },
     /// Level NAMESPACE with all apps on a real API server: create→READY beside kubectl and Helm with the same manifests.
@@ -63,7 +63,7 @@ enum Bench {
         #[arg(long, value_delimiter = ',', default_value = "1,50")]
         tenants: Vec<usize>,
         /// Real seconds that one simulated second takes.
-        #[arg(long, default_value_t = 0.1)]
+        #[arg(long, default_value_t = 0.05)]
         time_scale: f64,
     },
     /// Many NAMESPACE tenants without apps on one host cluster: memory, calls of the API server and of the cloud, then calls at rest.
