@@ -100,6 +100,12 @@ impl Measured {
         self.allocatable.minus(self.taken(reserved))
     }
 
+    /// The same cluster if no tenant lived there.
+    #[must_use]
+    pub fn without_tenants(&self) -> Self {
+        Self { requested: self.requested.minus(self.by_tenants), by_tenants: Amounts::default(), ..*self }
+    }
+
     fn taken(&self, reserved: Amounts) -> Amounts {
         self.requested.minus(self.by_tenants).plus(self.by_tenants.max(reserved))
     }

@@ -21,6 +21,8 @@ fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
         provider: "cloud".parse().unwrap(),
         credentials: "main".into(),
         account: "1".into(),
+        class: "own".parse().unwrap(),
+        node_count: 1,
         region: "here".into(),
         labels: labels(&[("tier", "gold")]),
         state: State::Ready,
@@ -193,11 +195,27 @@ fn a_fleet_without_room_for_what_is_needed_grows() {
     let catalog = catalog(Some(2));
     let selector = catalog.host_selector(&offer(&catalog)).unwrap();
     assert!(selector.reserve.cpu_milli > 0);
+    let selector = HostSelector { reserve: amounts(4_000, 4_096, 40), ..selector };
     let full = |id| seen(id, amounts(9_000, 0, 0), Amounts::default());
     assert!(matches!(choose(&[full("a")], &selector), Choice::Grow(_)));
     let two = [full("a"), full("b")];
     let Choice::Full(why) = choose(&two, &selector) else { panic!("grows beyond its limit") };
     assert!(why.contains("a: ") && why.contains("b: ") && why.contains("2 host clusters at most"), "{why}");
+    // More than a whole host cluster of that class has: another one would not help.
+    let large = HostSelector { reserve: amounts(9_001, 0, 0), ..selector.clone() };
+    let told = |candidate: Candidate| match choose(&[candidate], &large) {
+        Choice::Full(why) => Some(why),
+        Choice::Grow(_) => None,
+        Choice::Host(host) => panic!("{} takes it", host.host.id),
+    };
+    let why = told(full("a")).unwrap();
+    assert!(why.contains("a new one of class own is too small: 9001 millicores are needed and 9000 of 10000"), "{why}");
+    // Nothing is known of what is built otherwise, or has not all its nodes.
+    assert_eq!(told(Candidate { class: "else".parse().unwrap(), ..full("a") }), None);
+    assert_eq!(told(Candidate { node_count: 3, ..full("a") }), None);
+    let mut missing = full("a");
+    missing.observation.as_mut().unwrap().measured.nodes = 0;
+    assert_eq!(told(missing), None);
 }
 
 fn class(level: Level) -> Class {

@@ -93,6 +93,8 @@ fn candidate(record: Tenant, held: Held) -> Option<Candidate> {
         provider: record.offer.provider,
         credentials: record.offer.credentials,
         account: record.offer.account,
+        class: record.offer.class,
+        node_count: record.offer.node_count,
         region: record.offer.region,
         labels: record.spec.labels,
         state: record.status.state,

@@ -18,6 +18,12 @@ const HOST_HINT: Duration = Duration::from_secs(2);
 /// What leads out where a host cluster can't be left in order.
 const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves there what landlord put there";
 
+/// Nodes register one after another.
+const NODES_HINT: Duration = Duration::from_secs(2);
+/// Nodes of a pool that its cloud calls ready take pods within moments; some may be kept back for good, by a taint of
+/// the operator's, and then those that are there are counted.
+const NODES_PATIENCE: Duration = Duration::from_secs(120);
+
 impl Call<'_> {
     /// The tenant's host cluster, once it can take it.
     fn host(&self) -> Report {
@@ -88,8 +94,21 @@ impl Call<'_> {
                 return Ok(CallReport { done: true, detail, ..CallReport::default() });
             }
         };
+        let (nodes, ordered) = (observation.measured.nodes, self.work.tenant.offer.node_count);
+        if nodes < ordered && self.nodes_may_come() {
+            let detail = format!("waiting for nodes: {nodes} of {ordered} take pods");
+            return Ok(CallReport { poll_after: NODES_HINT, detail, ..CallReport::default() });
+        }
         let status = serde_json::to_vec(&observation).ok();
         Ok(CallReport { done: true, status, ..CallReport::default() })
+    }
+
+    /// A first count without all nodes would turn tenants away until the next one.
+    fn nodes_may_come(&self) -> bool {
+        let patience = NODES_PATIENCE.mul_f64(self.shared.options.in_cluster_time_scale);
+        let record = record_in(self.work, Direction::Present, self.stage);
+        let first = record.filter(|record| record.state == StageState::Running);
+        first.is_some_and(|record| self.work.now.since(record.start_time) < patience)
     }
 
     async fn measure(&self) -> Result<Observation, Failure> {

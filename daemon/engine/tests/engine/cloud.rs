@@ -57,6 +57,8 @@ struct State {
     /// What was made and what was removed, by whose it was, in that order.
     effects: BTreeMap<String, Vec<String>>,
     violations: Vec<String>,
+    /// Nodes that do not take pods yet.
+    nodes_missing: u32,
     calls: u64,
 }
 
@@ -121,6 +123,16 @@ impl Cloud {
     pub(crate) fn namespaces(&self, host: &str) -> Vec<String> {
         let state = self.state.lock();
         state.namespaces.iter().filter(|(_, of)| *of == host).map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// Has so many nodes of every cluster come later.
+    pub(crate) fn miss_nodes(&self, missing: u32) {
+        self.state.lock().nodes_missing = missing;
+    }
+
+    /// How many nodes do not take pods.
+    pub(crate) fn nodes_missing(&self) -> u32 {
+        self.state.lock().nodes_missing
     }
 
     /// Something went wrong.

@@ -81,7 +81,12 @@ impl Deployer for Fences {
         let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
         let inside = u64::try_from(inside).unwrap();
         let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
-        Ok(Measured { nodes: 3, allocatable: ALLOCATABLE, requested: pods, by_tenants: pods })
+        Ok(Measured {
+            nodes: 3 - self.0.cloud.nodes_missing(),
+            allocatable: ALLOCATABLE,
+            requested: pods,
+            by_tenants: pods,
+        })
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {

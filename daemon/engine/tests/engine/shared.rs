@@ -201,3 +201,31 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
     assert!(world.try_create_shared(&name("e"), Level::Namespace, false).await.is_err());
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_cluster_is_counted_when_its_nodes_are_there_or_stay_away() {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    world.cloud.miss_nodes(3);
+    let order = world.create_host("one", None).await;
+    let capacity = async || {
+        let operation = world.store.operation(order.id).await.unwrap();
+        operation.stages.into_iter().find(|record| record.stage == Stage::Capacity)
+    };
+    loop {
+        let record = capacity().await;
+        if record.is_some_and(|record| record.detail == "waiting for nodes: 0 of 1 take pods") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.cloud.miss_nodes(0);
+    world.wait_for(&host("one"), Some(State::Ready)).await;
+    assert_eq!(world.store.candidates(None).await.unwrap()[0].observation.unwrap().measured.nodes, 3);
+    // Those of another one never come: it is READY with what it has.
+    world.cloud.miss_nodes(3);
+    world.create_host("two", None).await;
+    world.wait_for(&host("two"), Some(State::Ready)).await;
+    assert_eq!(world.store.candidates(None).await.unwrap()[1].observation.unwrap().measured.nodes, 0);
+    world.stop().await;
+}
