@@ -17,7 +17,8 @@ pub(crate) const NAMESPACE: &str = "eks-namespace";
 pub(crate) const BARE_NAMESPACE: &str = "bench-namespace";
 /// Class of NODE tenants without apps, one node each.
 pub(crate) const BARE_NODE: &str = "bench-node";
-/// Host clusters of large machines: a tenant with all apps asks for 4 pods, and a machine takes 110.
+/// Host clusters of large machines: a tenant with all apps asks for 4 pods, and a machine takes 110. Nothing is reserved:
+/// the quotas of a thousand tenants would be more than there is, and they use little of them.
 const CLASSES: &str = "\
 [classes.bench-host]
 description = 'host cluster of large machines'
@@ -38,6 +39,11 @@ credentials = 'default'
 regions = ['eu-central-1']
 [classes.bench-namespace.hosts]
 labels = { tier = 'shared' }
+reserve_percent = { cpu = 0, memory = 0, pods = 0 }
+[classes.eks-namespace.hosts.reserve_percent]
+cpu = 0
+memory = 0
+pods = 0
 [classes.bench-node]
 description = 'a node of its own, without apps'
 level = 'NODE'
