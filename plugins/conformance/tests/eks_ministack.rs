@@ -3,6 +3,7 @@
 //! test sees that it still does not. Each group of cases has a ministack of its own; together they are all cases.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "what is left out must be seen")]
 
 mod common;
 
@@ -84,7 +85,10 @@ async fn conforms(cases: &[&str]) {
         match reasons.get(&case.name) {
             None => assert_eq!(case.outcome, Outcome::Passed, "{}", report.text()),
             // The report says why it was left out.
-            Some(reason) => assert_eq!((case.outcome, &case.detail), (Outcome::Skipped, reason), "{}", report.text()),
+            Some(reason) => {
+                assert_eq!((case.outcome, &case.detail), (Outcome::Skipped, reason), "{}", report.text());
+                eprintln!("SKIPPED: EKS against ministack, case {}: {reason}", case.name);
+            }
         }
     }
     assert_eq!(report.cases.len(), cases.len());

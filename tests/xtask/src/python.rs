@@ -21,7 +21,8 @@ const SUITES: [&str; 3] =
     ["tests/cloudsim/tests/boto3", "tests/cloudsim/tests/google", "tests/cloudsim/tests/microsoft"];
 
 /// Tools that Rust tests run, by their requirements file.
-const TOOLS: [&str; 1] = ["daemon/deploy/tests/checkov/requirements.txt"];
+const TOOLS: [&str; 2] =
+    ["daemon/deploy/tests/checkov/requirements.txt", "plugins/conformance/tests/ministack/requirements.txt"];
 
 /// Makes what is missing.
 pub(crate) fn all() -> Result<Vec<Venv>> {
