@@ -208,7 +208,10 @@ fn landlord(world: &World, interrupted: &AtomicBool, arguments: &[&str]) -> Resu
     if interrupted.load(Ordering::Relaxed) {
         bail!("interrupted");
     }
-    say(&format!("$ landlord {}", arguments.join(" ")));
+    // As one types it here.
+    let here = std::env::current_dir().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+    let typed = arguments.iter().map(|argument| argument.strip_prefix(here.as_str()).unwrap_or(argument));
+    say(&format!("$ landlord {}", typed.collect::<Vec<_>>().join(" ")));
     let status = Command::new(&world.binaries().landlord)
         .arg("--server")
         .arg(format!("unix://{}", world.socket().display()))

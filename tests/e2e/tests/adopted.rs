@@ -265,9 +265,9 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     reach(world, &other.name(), "READY");
     cli.ok(&["delete", &other.name(), "--wait", "--timeout", "5m"]).unwrap();
     // Nodes would be let go by now; the record stays, since customer's data may be there.
-    let retrying =
-        |event: &Value| judge::text(event, "reason") == "StageRetrying" && judge::text(event, "stage") == "guardrails";
-    while away.elapsed() < OUTAGE || !cli.events(TENANT).unwrap().iter().any(retrying) {
+    let skipped =
+        |event: &Value| judge::text(event, "reason") == "StageSkipped" && judge::text(event, "stage") == "teardown";
+    while away.elapsed() < OUTAGE || !cli.events(TENANT).unwrap().iter().any(skipped) {
         assert!(away.elapsed() < PATIENCE, "{}", cli.ok(&["describe", TENANT]).unwrap());
         std::thread::sleep(Duration::from_millis(200));
     }

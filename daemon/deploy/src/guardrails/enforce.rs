@@ -243,7 +243,10 @@ async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Place)
     for quota in &quotas.items {
         let Some(missing) = uncounted(quota) else { continue };
         count_again(&api, quota).await?;
-        return Ok(Some(format!("the quota of {name} is being counted: {missing}")));
+        // Told, since half a minute is long for a namespace; it is once a cluster.
+        let why =
+            if quota.name_any() == ROUTES_QUOTA { "; Kubernetes looks every 30 s which kinds there are" } else { "" };
+        return Ok(Some(format!("the quota of {name} is being counted: {missing}{why}")));
     }
     let elsewhere = json!({ POOL_KEY: "somebody-elses" });
     let policy = admission::pods_policy(&target.installation);
