@@ -127,7 +127,8 @@ async fn each_service_throttles_in_its_own_shape() {
 
 #[tokio::test]
 async fn what_is_in_use_or_not_ready_is_not_touched() {
-    let cloud = Cloud::start(0.002).await;
+    // Slow enough that the second request arrives while the first is still at work, on a busy machine too.
+    let cloud = Cloud::start(0.02).await;
     let (_, creating) = cloud.compute("POST", "global/networks", json!({ "name": "net" })).await;
     assert_eq!((&creating["status"], &creating["kind"]), (&json!("RUNNING"), &json!("compute#operation")));
     let subnetwork = json!({ "name": "sub", "network": "global/networks/net", "ipCidrRange": "10.0.0.0/20" });
