@@ -36,10 +36,12 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
     let first = order::ready(world, shared::NAMESPACE, "first", 1, PATIENCE, || {}).await?;
     let first = first.first().context("no tenant")?;
     let template = Template::of(&cluster, first, world.folder()).await?;
-    say("| tenants | what | p50 | p95 | max | p50 over kubectl's | p95 over kubectl's | processor time each |");
-    say("|---|---|---|---|---|---|---|---|");
+    say(
+        "| tenants | what | p50 | p95 | max | p50 over kubectl's | and in order | p95 over kubectl's | and in order | processor time each |",
+    );
+    say("|---|---|---|---|---|---|---|---|---|---|");
     for count in tenants {
-        let mut arms = [Arm::default(), Arm::default(), Arm::default()];
+        let mut arms: [Arm; 4] = Default::default();
         let mut events = Vec::new();
         for round in 0..if *count == 1 { rounds } else { 1 } {
             let prefix = format!("t{count}-{round}-");
@@ -53,8 +55,9 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
             order::remove(world, &prefix, PATIENCE).await?;
             let namespaces: Vec<String> = ready.into_iter().map(|tenant| tenant.namespace).collect();
             rivals::settled(&cluster, &namespaces).await?;
-            kubectl(&cluster, &template, *count, &mut arms[1]).await?;
-            helm(&cluster, &template, *count, &mut arms[2]).await?;
+            kubectl(&cluster, &template, *count, false, &mut arms[1]).await?;
+            kubectl(&cluster, &template, *count, true, &mut arms[2]).await?;
+            helm(&cluster, &template, *count, &mut arms[3]).await?;
         }
         lines(*count, arms);
         explained(&events)?;
@@ -81,10 +84,14 @@ fn landlord_cpu(daemon: u32) -> f64 {
     cpu_seconds(daemon) + children(daemon).into_iter().map(cpu_seconds).sum::<f64>()
 }
 
-async fn kubectl(cluster: &Cluster, template: &Template, count: usize, arm: &mut Arm) -> Result<()> {
+async fn kubectl(cluster: &Cluster, template: &Template, count: usize, in_order: bool, arm: &mut Arm) -> Result<()> {
     let all: Vec<_> = (0..count).map(|_| template.fresh()).collect();
     let before = cpu_seconds(std::process::id());
-    let took = try_join_all(all.iter().map(rivals::Fresh::kubectl)).await?;
+    let each = |fresh| async move {
+        let fresh: &rivals::Fresh<'_> = fresh;
+        if in_order { fresh.kubectl_in_order().await } else { fresh.kubectl().await }
+    };
+    let took = try_join_all(all.iter().map(each)).await?;
     arm.add(took, cpu_seconds(std::process::id()) - before);
     try_join_all(all.iter().take(1).map(rivals::Fresh::check)).await?;
     remove(cluster, &all).await
@@ -105,21 +112,27 @@ async fn remove(cluster: &Cluster, all: &[rivals::Fresh<'_>]) -> Result<()> {
     rivals::remove(cluster, &names).await
 }
 
-fn lines(count: usize, arms: [Arm; 3]) {
+fn lines(count: usize, arms: [Arm; 4]) {
     let arms = arms.map(|arm| (arm.cpu_s / each(arm.took_ms.len(), 1), Sample::new(arm.took_ms)));
-    let whats =
-        ["landlord, create→READY", "kubectl apply, rollout status", "helm upgrade --install --wait, charts only"];
-    let [_, (_, kubectl), _] = &arms;
+    let whats = [
+        "landlord, create→READY",
+        "kubectl apply, rollout status",
+        "kubectl in the stack's order",
+        "helm upgrade --install --wait, charts only",
+    ];
+    let [_, (_, at_once), (_, in_order), _] = &arms;
     for (what, (cpu_s, sample)) in whats.into_iter().zip(&arms) {
         let [p50, p95] = [50, 95].map(|percent| sample.percentile(percent));
-        let over = |percent: usize| sample.percentile(percent) / kubectl.percentile(percent);
+        let over = |rival: &Sample, percent: usize| sample.percentile(percent) / rival.percentile(percent);
         say(&format!(
-            "| {count} | {what} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {:.2} | {cpu_s:.2} s |",
+            "| {count} | {what} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {:.2} | {:.2} | {:.2} | {cpu_s:.2} s |",
             p50 / 1_000.0,
             p95 / 1_000.0,
             sample.max() / 1_000.0,
-            over(50),
-            over(95)
+            over(at_once, 50),
+            over(in_order, 50),
+            over(at_once, 95),
+            over(in_order, 95)
         ));
     }
 }

@@ -39,7 +39,8 @@ pub(crate) struct Template {
     uid: String,
     namespace: String,
     fence: String,
-    charts: String,
+    first: String,
+    last: String,
     values: BTreeMap<&'static str, String>,
     objects: BTreeSet<String>,
     writers: Semaphore,
@@ -55,19 +56,22 @@ impl Template {
         let fence = fence["items"].as_array().context("kubectl listed nothing")?;
         let documents: Vec<String> =
             std::iter::once(&own).chain(fence).map(|object| bare(object).to_string()).collect();
-        let (mut charts, mut values) = (String::new(), BTreeMap::new());
+        let (mut charts, mut values) = ([String::new(), String::new()], BTreeMap::new());
         for release in FIRST.into_iter().chain([LAST]) {
-            charts += &cluster.helm(&["get", "manifest", release, "-n", namespace]).await?;
-            charts += "\n---\n";
+            let charts = &mut charts[usize::from(release == LAST)];
+            *charts += &cluster.helm(&["get", "manifest", release, "-n", namespace]).await?;
+            *charts += "\n---\n";
             values.insert(release, cluster.helm(&["get", "values", release, "-n", namespace, "-o", "json"]).await?);
         }
+        let [first, last] = charts;
         Ok(Self {
             cluster: cluster.clone(),
             folder: folder.to_owned(),
             uid: tenant.uid.clone(),
             namespace: namespace.to_owned(),
             fence: documents.join("\n---\n"),
-            charts,
+            first,
+            last,
             values,
             objects: contents(cluster, namespace).await?,
             writers: Semaphore::new(WRITERS_MAX),
@@ -85,7 +89,8 @@ impl Template {
             template: self,
             namespace: rename(&self.namespace),
             fence: rename(&self.fence),
-            charts: rename(&self.charts),
+            first: rename(&self.first),
+            last: rename(&self.last),
         }
     }
 }
@@ -95,19 +100,35 @@ pub(crate) struct Fresh<'a> {
     template: &'a Template,
     pub(crate) namespace: String,
     fence: String,
-    charts: String,
+    first: String,
+    last: String,
 }
 
 impl Fresh<'_> {
     /// `kubectl apply` of guardrails and charts in one file, then until all workloads are ready; in milliseconds.
     pub(crate) async fn kubectl(&self) -> Result<f64> {
-        let file = self.file("all.yaml", &format!("{}\n---\n{}", self.fence, self.charts))?;
+        let file = self.file("all.yaml", &format!("{}\n---\n{}{}", self.fence, self.first, self.last))?;
         let started = Instant::now();
         self.apply(&file).await?;
-        let workloads = "deployments,statefulsets";
-        let arguments = ["rollout", "status", workloads, "-n", &self.namespace, TIMEOUT];
-        self.template.cluster.kubectl(&arguments).await?;
+        self.rolled_out().await?;
         Ok(millis(started))
+    }
+
+    /// The same, but what waits for others in the stack is applied when those are ready; in milliseconds.
+    pub(crate) async fn kubectl_in_order(&self) -> Result<f64> {
+        let first = self.file("first.yaml", &format!("{}\n---\n{}", self.fence, self.first))?;
+        let last = self.file("last.yaml", &self.last)?;
+        let started = Instant::now();
+        for file in [first, last] {
+            self.apply(&file).await?;
+            self.rolled_out().await?;
+        }
+        Ok(millis(started))
+    }
+
+    async fn rolled_out(&self) -> Result<()> {
+        let arguments = ["rollout", "status", "deployments,statefulsets", "-n", &self.namespace, TIMEOUT];
+        self.template.cluster.kubectl(&arguments).await.map(drop)
     }
 
     /// The namespace with its guardrails, for Helm, which does not make them.
