@@ -274,7 +274,8 @@ node_count_max = 2
 fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
     let mut world = kubernetes_world(&EKS, FAST, SHARED_CLASSES).unwrap();
     let cli = world.cli();
-    let host = HostFile::new("shared", &EKS.bare_class(), 2, 20);
+    // Room for what the quotas of three tenants promise.
+    let host = HostFile::new("shared", &EKS.bare_class(), 6, 20);
     cli.apply_host(&host).unwrap();
     let keeper = TenantFile::new("keeper", "prod", "eks-namespace-bare");
     cli.apply(&keeper).unwrap();
