@@ -321,6 +321,9 @@ fn a_life_with_all_kills(world: &mut World, tenant: &TenantFile, left: &mut Vec<
     judge::only_ours_is_touched(&journal)
 }
 
+/// A request that was sent reaches the simulator well within this, and its sender is gone.
+const IN_FLIGHT: Duration = Duration::from_millis(300);
+
 /// Whichever of the boundaries is met first, again and again, until the tenant is in `end`.
 fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundary>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
@@ -330,6 +333,8 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
     while Instant::now() < deadline {
         if !holds(world.simulator().control())?.is_empty() {
             world.crash_daemon()?;
+            // What the dead have sent already is still to be held: let through, it would never be asked for again.
+            std::thread::sleep(IN_FLIGHT);
             let control = world.simulator().control();
             control.delete("faults")?;
             // Calls go side by side, so it may have died in several.
