@@ -306,10 +306,13 @@ fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
 fn a_life_with_all_kills(world: &mut World, tenant: &TenantFile, left: &mut Vec<Boundary>) -> Result<()> {
     let since = journal_end(world)?;
     let cli = world.cli();
+    // Before the order: the first calls follow it at once.
+    hold_at_each(world, left)?;
     cli.apply(tenant)?;
     kill_at_each(world, &tenant.name(), "READY", left)?;
     let record = cli.wait_for(&tenant.name(), "READY", PATIENCE)?.context("no record")?;
     let events = cli.events(&tenant.name())?;
+    hold_at_each(world, left)?;
     cli.ok(&["delete", &tenant.name()])?;
     kill_at_each(world, &tenant.name(), "GONE", left)?;
     cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
@@ -324,11 +327,14 @@ fn a_life_with_all_kills(world: &mut World, tenant: &TenantFile, left: &mut Vec<
 /// A request that was sent reaches the simulator well within this, and its sender is gone.
 const IN_FLIGHT: Duration = Duration::from_millis(300);
 
-/// Whichever of the boundaries is met first, again and again, until the tenant is in `end`.
+fn hold_at_each(world: &World, left: &[Boundary]) -> Result<()> {
+    left.iter().try_for_each(|boundary| hold(world.simulator().control(), boundary))
+}
+
+/// Whichever of the boundaries that are held is met first, again and again, until the tenant is in `end`.
 fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundary>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let cli = world.cli();
-    left.iter().try_for_each(|boundary| hold(world.simulator().control(), boundary))?;
     let mut looks = 0_u32;
     while Instant::now() < deadline {
         if !holds(world.simulator().control())?.is_empty() {
@@ -347,7 +353,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
                 let verdict = if left.remove(index).phase == "before" { "drop" } else { "release" };
                 control.post(&format!("holds/{}/{verdict}", at["id"]), &json!({}))?;
             }
-            left.iter().try_for_each(|boundary| hold(control, boundary))?;
+            hold_at_each(world, left)?;
             world.start_daemon()?;
         }
         looks += 1;
