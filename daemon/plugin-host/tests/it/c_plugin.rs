@@ -46,7 +46,7 @@ async fn what_is_not_a_plugin_is_refused() {
     refused(&["NO_SYMBOL"], "exports no symbol landlord_plugin").await;
     refused(&["NULL_TABLE"], "its table is null").await;
     refused(&["MAGIC=1"], "magic number").await;
-    refused(&["MAJOR=2"], "built for ABI 2.0").await;
+    refused(&["MAJOR=2"], "built for ABI 2.").await;
     refused(&["SIZE=32"], "its table has 32 bytes").await;
     refused(&["NO_INSTANCE"], "could not make an instance").await;
 }
