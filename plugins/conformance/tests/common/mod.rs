@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
+pub mod clouds;
+
 use std::path::{Path, PathBuf};
 
 use landlord_conformance::{Config, Options, Report, run as conform};

@@ -1,0 +1,40 @@
+//! The suite against a plugin and its simulated cloud. The cases run in groups side by side: most of the time goes by in
+//! waits. Together the groups are all cases.
+
+use cloudsim::{Options, Simulator};
+use landlord_conformance::{CASES, Outcome};
+use serde_json::json;
+
+/// As in the configurations: a lifecycle takes a second or two.
+const SCALE: f64 = 0.0005;
+
+pub const LOST: [&str; 3] = ["lost-request", "lost-answer", "cut-answer"];
+pub const KILLED: [&str; 1] = ["crash"];
+pub const THROTTLED: [&str; 2] = ["throttling", "deadlines"];
+
+/// All cases that are in none of the groups above.
+pub fn others() -> Vec<&'static str> {
+    let names = CASES.iter().map(|case| case.name);
+    names.filter(|name| !LOST.contains(name) && !KILLED.contains(name) && !THROTTLED.contains(name)).collect()
+}
+
+/// Holds the plugin of a provider to the cases; the suite makes many tenants, so the quotas named are lifted first.
+pub async fn conforms(provider: &str, quotas: &[&str], cases: &[&str]) {
+    let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
+    let sim = Simulator::start(options).await.unwrap();
+    let mut config = super::config(&format!("{provider}.toml"));
+    config.endpoint = sim.url();
+    if !quotas.is_empty() {
+        let limits: serde_json::Map<String, serde_json::Value> =
+            quotas.iter().map(|quota| ((*quota).to_owned(), json!(10_000))).collect();
+        let wanted = json!({ "account": config.account, "limits": limits });
+        let client = reqwest::Client::new();
+        let raised = client.post(format!("{}/_sim/quotas", sim.url())).json(&wanted).send().await.unwrap();
+        assert!(raised.status().is_success(), "{raised:?}");
+    }
+    let report = super::run(&format!("landlord_plugin_{provider}"), config, cases).await;
+    let passed: Vec<&str> =
+        report.cases.iter().filter(|case| case.outcome == Outcome::Passed).map(|case| case.name.as_str()).collect();
+    assert_eq!(passed, cases, "{}", report.text());
+    sim.stop().await;
+}
