@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kube::core::Status;
 use landlord_core::{ErrorKind, Failure};
 
 /// Result of this crate.
@@ -160,10 +161,20 @@ impl Error {
         Self::Helm { command, said }
     }
 
+    /// What the API server said, if it answered.
+    fn answer(&self) -> Option<&Status> {
+        let Self::Kube { source, .. } = self else { return None };
+        if let kube::Error::Api(status) = &**source { Some(status) } else { None }
+    }
+
+    /// How long the API server wants to be left alone.
+    fn retry_after_s(&self) -> Option<u32> {
+        self.answer()?.details.as_ref().map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0)
+    }
+
     /// Whether the API server is about to serve a kind that it has just learned of; over in a second.
     pub(crate) fn is_initializing(&self) -> bool {
-        let Self::Kube { source, .. } = self else { return false };
-        matches!(&**source, kube::Error::Api(status) if status.code == 429 && status.message.contains("initializing"))
+        self.answer().is_some_and(|status| status.code == 429 && status.message.contains("initializing"))
     }
 
     fn kind(&self) -> ErrorKind {
@@ -261,18 +272,27 @@ fn helm_kind(said: &str) -> ErrorKind {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            message = format!("{message}: {cause}");
-            source = cause.source();
-        }
-        let failure = Self::new(error.kind(), message);
+        let mut failure = Self::new(error.kind(), message(&error));
+        failure.retry_after_ms = error.retry_after_s().map(|seconds| u64::from(seconds) * 1_000);
         match error.remedy() {
             "" => failure,
             remedy => failure.with_remedy(remedy),
         }
     }
+}
+
+/// The error and its causes. Of an API server's answer only its message: as it prints itself, it is there three times.
+fn message(error: &Error) -> String {
+    let mut message = error.to_string();
+    if let Some(status) = error.answer() {
+        return format!("{message}: {} ({} {})", status.message, status.code, status.reason);
+    }
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    message
 }
 
 /// Says what was being done when the API server failed.
@@ -313,5 +333,18 @@ mod tests {
         let output = format!("{}the cause", "noise ".repeat(1_000));
         let Error::Helm { said, .. } = Error::helm("upgrade x".into(), &output) else { panic!() };
         assert!(said.ends_with("the cause") && said.chars().count() <= HELM_WORDS_MAX);
+    }
+
+    #[test]
+    fn an_answer_is_told_once_and_its_demand_kept() {
+        let status = serde_json::json!({
+            "status": "Failure", "code": 429, "reason": "TooManyRequests", "message": "storage is (re)initializing",
+            "details": { "retryAfterSeconds": 2 },
+        });
+        let source = Box::new(kube::Error::Api(serde_json::from_value(status).unwrap()));
+        let failure = Failure::from(Error::Kube { action: "listing routes".into(), source });
+        let expected = "THROTTLED: listing routes failed: storage is (re)initializing (429 TooManyRequests)";
+        assert_eq!(failure.to_string(), expected);
+        assert_eq!(failure.retry_after_ms, Some(2_000));
     }
 }

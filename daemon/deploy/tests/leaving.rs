@@ -91,12 +91,19 @@ async fn fenced(deployer: &HelmDeployer, target: &DeployTarget) -> Result<()> {
 }
 
 async fn refused(deployer: &HelmDeployer, target: &DeployTarget) -> Result<Failure> {
+    failed("it is refused", async || {
+        let progress = deployer.ensure_guardrails(target).await?;
+        if progress == StageProgress::Done { Ok("it is fenced".into()) } else { Ok(format!("{progress:?}")) }
+    })
+    .await
+}
+
+/// The failure that a call has in the end; being throttled is none.
+async fn failed(what: &str, mut call: impl AsyncFnMut() -> Result<String, Failure>) -> Result<Failure> {
     let mut failure = None;
-    eventually("it is refused", async || match deployer.ensure_guardrails(target).await {
-        Ok(progress) => {
-            ensure!(progress != StageProgress::Done, "it is fenced");
-            Ok(Err(format!("{progress:?}")))
-        }
+    eventually(what, async || match call().await {
+        Ok(instead) => Ok(Err(instead)),
+        Err(found) if found.kind == ErrorKind::Throttled => Ok(Err(found.to_string())),
         Err(found) => {
             failure = Some(found);
             Ok(Ok(()))
@@ -309,7 +316,11 @@ impl World {
         ensure!(failure.kind == ErrorKind::NameTaken && failure.message.contains("test"), "{failure:?}");
         removed(&second, &shared).await?;
 
-        let failure = newer.leave_host(&acme.kube, &acme.installation).await.unwrap_err();
+        let failure = failed("it is occupied", async || {
+            let left = newer.leave_host(&acme.kube, &acme.installation).await?;
+            Ok(format!("{left:?}"))
+        })
+        .await?;
         let told = failure.kind == ErrorKind::Conflict && failure.message.contains(namespace(acme));
         ensure!(told, "{failure:?}");
         removed(newer, acme).await?;

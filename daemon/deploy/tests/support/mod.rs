@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
-    TenantSpec, TenantUid,
+    ErrorKind, Failure, TenantSpec, TenantUid,
     ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     tenant::SpecInput,
 };
@@ -223,13 +223,16 @@ pub(crate) fn node(name: &str) -> NodeSpec {
     }
 }
 
-/// Calls until done.
+/// Calls until done. Throttling delays and never fails, as for the engine: an API server that has just got new kinds
+/// answers so.
 pub(crate) async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<StageProgress>) -> Result<()> {
-    eventually(what, async || {
-        Ok(match call().await? {
-            StageProgress::Done => Ok(()),
-            StageProgress::Pending { detail, .. } => Err(detail),
-        })
+    let throttled = |error: &anyhow::Error| {
+        error.downcast_ref::<Failure>().filter(|failure| failure.kind == ErrorKind::Throttled).map(ToString::to_string)
+    };
+    eventually(what, async || match call().await {
+        Ok(StageProgress::Done) => Ok(Ok(())),
+        Ok(StageProgress::Pending { detail, .. }) => Ok(Err(detail)),
+        Err(error) => throttled(&error).map_or(Err(error), |said| Ok(Err(said))),
     })
     .await
 }
