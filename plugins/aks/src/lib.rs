@@ -35,7 +35,7 @@ mod tags;
 mod transport;
 mod validate;
 
-use landlord_provider_api::answer as progress;
+use landlord_provider_api::progress;
 pub use provider::Aks;
 
 landlord_provider_api::export_provider!(Aks);

@@ -1,11 +1,10 @@
 //! The provider contract: what a cloud plugin promises to the daemon.
 //!
-//! [`Provider`] is the trait family, [`v1`] its messages, [`ProviderError`] its typed error. [`answer`], [`cidr`],
+//! [`Provider`] is the trait family, [`v1`] its messages, [`ProviderError`] its typed error. [`progress`], [`cidr`],
 //! [`describe`] and [`findings`] are what every provider would write again.
 //! This crate knows neither the daemon nor any cloud.
 
 pub mod abi;
-pub mod answer;
 pub mod cidr;
 pub mod describe;
 pub mod error;
@@ -13,6 +12,7 @@ pub mod export;
 pub mod findings;
 mod log;
 pub mod method;
+pub mod progress;
 pub mod provider;
 pub mod table;
 

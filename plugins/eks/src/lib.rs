@@ -32,7 +32,7 @@ mod tags;
 mod validate;
 mod xml;
 
-use landlord_provider_api::answer as progress;
+use landlord_provider_api::progress;
 pub use provider::Eks;
 
 landlord_provider_api::export_provider!(Eks);

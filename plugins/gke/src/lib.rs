@@ -31,7 +31,7 @@ mod rest;
 mod token;
 mod validate;
 
-use landlord_provider_api::answer as progress;
+use landlord_provider_api::progress;
 pub use provider::Gke;
 
 landlord_provider_api::export_provider!(Gke);
