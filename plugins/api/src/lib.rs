@@ -26,6 +26,18 @@ pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/landlord.provider.v1.rs"));
 }
 
+/// Kinds in the order in which the daemon takes a tenant with a cluster of its own down.
+pub const TEARDOWN: [v1::ResourceKind; 8] = [
+    v1::ResourceKind::DnsRecords,
+    v1::ResourceKind::Identity,
+    v1::ResourceKind::Addons,
+    v1::ResourceKind::NodePool,
+    v1::ResourceKind::Cluster,
+    v1::ResourceKind::Leftovers,
+    v1::ResourceKind::Network,
+    v1::ResourceKind::DnsZone,
+];
+
 /// Marker (tag, label) that names the installation on every object.
 pub const MARKER_INSTALLATION: &str = "landlord-installation";
 /// Marker that names the tenant's uid on every object.

@@ -78,18 +78,6 @@ impl Stage {
     }
 }
 
-/// Kinds in the order in which the daemon takes a tenant down.
-pub const TEARDOWN: [Kind; 8] = [
-    Kind::DnsRecords,
-    Kind::Identity,
-    Kind::Addons,
-    Kind::NodePool,
-    Kind::Cluster,
-    Kind::Leftovers,
-    Kind::Network,
-    Kind::DnsZone,
-];
-
 /// What the stages came to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Made {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use landlord_plugin_host::Plugin;
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, TEARDOWN, v1};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use v1::{ResourceKind as Kind, progress::Outcome};
@@ -17,7 +17,7 @@ use crate::{
     owned::Counts,
     proxy::Proxy,
     session::Session,
-    tenant::{Stage, TEARDOWN, Tenant},
+    tenant::{Stage, Tenant},
 };
 
 /// Largest checkpoint, by the contract.

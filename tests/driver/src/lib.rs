@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, TEARDOWN, v1};
 use v1::progress::Outcome;
 
 /// No stage of a scaled-down cloud takes longer.
@@ -343,18 +343,8 @@ impl<P: ProviderPlugin> Flow<P> {
 
     /// Everything, in the order of the design; gives what was removed.
     pub async fn delete(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
-        use v1::ResourceKind as Kind;
         let mut removed = Vec::new();
-        for kind in [
-            Kind::DnsRecords,
-            Kind::Identity,
-            Kind::Addons,
-            Kind::NodePool,
-            Kind::Cluster,
-            Kind::Leftovers,
-            Kind::Network,
-            Kind::DnsZone,
-        ] {
+        for kind in TEARDOWN {
             removed.extend(self.delete_kind(kind).await?);
         }
         Ok(removed)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use landlord_provider_api::{
-    Method,
+    Method, TEARDOWN,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
@@ -12,7 +12,6 @@ use prost::Message as _;
 use crate::{
     cases::configure::validate_request,
     schema,
-    tenant::TEARDOWN,
     world::{Step, World, fail, failed},
 };
 

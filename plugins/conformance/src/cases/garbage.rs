@@ -2,7 +2,7 @@
 
 use landlord_plugin_host::Plugin;
 use landlord_provider_api::{
-    ErrorKind, Inventory as _, Method,
+    ErrorKind, Inventory as _, Method, TEARDOWN,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
@@ -10,7 +10,7 @@ use prost::Message as _;
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    tenant::{Stage, TEARDOWN, Tenant},
+    tenant::{Stage, Tenant},
     world::{Step, World, fail, failed, word},
 };
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    tenant::{Stage, TEARDOWN, Tenant},
+    tenant::{Stage, Tenant},
     world::{Look, Step, World, fail, failed, word},
 };
-use landlord_provider_api::v1::progress::Outcome;
+use landlord_provider_api::{TEARDOWN, v1::progress::Outcome};
 
 pub(crate) async fn lifecycle(world: &World) -> Step<String> {
     let mut tenant = world.tenant();

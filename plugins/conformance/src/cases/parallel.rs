@@ -7,12 +7,15 @@ use std::{
 
 use futures::future::join_all;
 use landlord_plugin_host::Plugin;
-use landlord_provider_api::v1::{ResourceKind as Kind, progress::Outcome};
+use landlord_provider_api::{
+    TEARDOWN,
+    v1::{ResourceKind as Kind, progress::Outcome},
+};
 
 use crate::{
     fault::{Fault, Rule},
     owned::difference,
-    tenant::{Stage, TEARDOWN, Tenant},
+    tenant::{Stage, Tenant},
     world::{Look, Step, World, fail, failed, is_retried, word},
 };
 

@@ -1,9 +1,9 @@
 //! The same call again: by the same process, and by one that remembers nothing.
 
-use landlord_provider_api::v1::progress::Outcome;
+use landlord_provider_api::{TEARDOWN, v1::progress::Outcome};
 
 use crate::{
-    tenant::{Made, Stage, TEARDOWN, Tenant},
+    tenant::{Made, Stage, Tenant},
     world::{Look, Step, World, fail, failed, word},
 };
 

@@ -6,14 +6,14 @@ use std::{
 };
 
 use landlord_plugin_host::Plugin;
-use landlord_provider_api::{ErrorKind, Inventory as _, ProviderError, v1};
+use landlord_provider_api::{ErrorKind, Inventory as _, ProviderError, TEARDOWN, v1};
 
 use crate::{
     cases::faults::swept,
     fault::{Fault, Rule},
     outside::Signature,
     proxy::Proxy,
-    tenant::{Stage, TEARDOWN, Tenant},
+    tenant::{Stage, Tenant},
     world::{Step, World, fail, failed, word},
 };
 
