@@ -37,7 +37,7 @@ fn the_documented_file_equals_the_defaults() {
 fn the_examples_are_configurations() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples");
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 2, "{files:?}");
+    assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let loaded = load(&Layers { file: Some(file.clone()), ..Layers::default() });
         let config = loaded.unwrap_or_else(|error| panic!("{}: {error}", file.display())).config;

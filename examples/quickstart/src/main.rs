@@ -54,6 +54,10 @@ impl Level {
 
 /// How often a running world is looked after.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// Restarts of a daemon that ended: more than anybody kills by hand to look at it.
+const RESTARTS_MAX: u32 = 20;
+/// End of its log that is shown when it is given up.
+const LOG_LINES: usize = 20;
 /// Longest READY or deletion waited for, in simulated time: the slowest of the heavy tails.
 const SIMULATED_PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
 /// Real work (Helm, Kubernetes) does not scale with the simulated time.
@@ -124,9 +128,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         clouds: vec![cloud],
         ..WorldOptions::default()
     };
-    let world = World::start(&folder, &binaries, &options)?;
+    let mut world = World::start(&folder, &binaries, &options)?;
     say(&format!("simulated {} and landlordd are up", cloud.title));
-    let result = show(arguments, cloud, &world, &interrupted);
+    let result = show(arguments, cloud, &mut world, &interrupted);
     say(&format!("stopping landlordd, the simulated {} and its Kubernetes", cloud.title));
     let clean = world.stop()?;
     result?;
@@ -137,7 +141,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn show(arguments: &Arguments, cloud: &Cloud, world: &World, interrupted: &AtomicBool) -> Result<()> {
+fn show(arguments: &Arguments, cloud: &Cloud, world: &mut World, interrupted: &AtomicBool) -> Result<()> {
     let file = |name: &str| example(world, cloud, name);
     let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
     let patience = REAL_PATIENCE + SIMULATED_PATIENCE.mul_f64(arguments.time_scale);
@@ -164,8 +168,25 @@ fn show(arguments: &Arguments, cloud: &Cloud, world: &World, interrupted: &Atomi
         return take_down(world, cloud, interrupted, arguments.level, &timeout);
     }
     hints(world, tenant);
+    keep_running(world, interrupted)
+}
+
+/// Until Ctrl-C. A daemon that ends, or is killed to see what then happens, is started again, as systemd does it.
+fn keep_running(world: &mut World, interrupted: &AtomicBool) -> Result<()> {
+    let mut restarts = 0;
     while !interrupted.load(Ordering::Relaxed) {
         std::thread::sleep(WATCH_INTERVAL);
+        let Some(daemon) = world.daemon() else { bail!("landlordd is not running") };
+        let Some(status) = daemon.ended()? else { continue };
+        if interrupted.load(Ordering::Relaxed) {
+            break;
+        }
+        if restarts == RESTARTS_MAX {
+            bail!("landlordd ended with {status}, more than {RESTARTS_MAX} times:\n{}", daemon.log_tail(LOG_LINES));
+        }
+        restarts += 1;
+        say(&format!("landlordd ended with {status}; starting it again: it goes on where it was"));
+        world.start_daemon()?;
     }
     Ok(())
 }
@@ -234,7 +255,7 @@ fn hints(world: &World, tenant: &str) {
          \x20 landlord describe {tenant}\n\
          \x20 landlord kubeconfig {tenant} > kubeconfig && kubectl --kubeconfig kubeconfig get pods -A\n\
          \x20 landlord delete {tenant} --wait\n\
-         Ctrl-C stops everything; a second run continues from here.",
+         Ctrl-C stops everything; a second run continues from here. A landlordd that you kill is started again.",
         world.socket().display()
     ));
 }

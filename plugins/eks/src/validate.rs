@@ -200,6 +200,28 @@ mod tests {
     }
 
     #[test]
+    fn the_example_classes_are_valid() {
+        let text = include_str!("../../../config/examples/eks.toml");
+        let example: toml::Value = toml::from_str(text).expect("TOML");
+        let json = |value: &toml::Value| serde_json::to_string(value).expect("JSON");
+        for name in ["eks-cluster-small", "eks-host"] {
+            let class = &example["classes"][name];
+            let mut request = request(&json(&class["parameters"]));
+            let pool = request.node_pool.as_mut().expect("a pool");
+            class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
+            for region in class["regions"].as_array().expect("a list") {
+                region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
+                assert_eq!(validate(&request), []);
+            }
+        }
+        let provider = &example["providers"]["eks"];
+        crate::config::Config::parse(&json(&provider["settings"])).expect("valid settings");
+        let mut scope = provider["credentials"]["acme"].clone();
+        scope.as_table_mut().expect("a table").remove("account");
+        crate::credentials::Scope::parse(json(&scope).as_bytes()).expect("a valid credential scope");
+    }
+
+    #[test]
     fn forms_of_regions_and_machines() {
         for good in ["eu-central-1", "us-gov-west-1", "ap-southeast-5", "mx-central-1"] {
             assert!(is_region(good), "{good}");

@@ -51,31 +51,43 @@ async fn row(world: &mut World, cloud: &Cloud, tenants: usize, time_scale: f64) 
     let mut memory = Memory::of(world)?;
     let idle = memory.plugin;
     let ready = order::ready(world, &cloud.bare_class(), "t", tenants, patience(time_scale), || memory.look()).await?;
-    let (ratios, critical) = ratios(world, cloud, &ready)?;
+    let Ratios { over, critical_s, .. } = ratios(world, cloud, &ready)?;
     Ok(format!(
         "| {tenants} | {:.3} | {:.3} | {:.3} | {:.1} s | {} | {} | {} |",
-        ratios.percentile(50),
-        ratios.percentile(95),
-        ratios.max(),
-        critical.percentile(50),
+        over.percentile(50),
+        over.percentile(95),
+        over.max(),
+        critical_s.percentile(50),
         mib(memory.daemon),
         mib(idle),
         mib(memory.plugin)
     ))
 }
 
-/// Ratios and critical paths in seconds.
-pub(crate) fn ratios(world: &World, cloud: &Cloud, ready: &[Ready]) -> Result<(Sample, Sample)> {
+/// How long tenants took beside what their cloud alone needed.
+pub(crate) struct Ratios {
+    /// create→READY over the critical path.
+    pub(crate) over: Sample,
+    /// Critical paths in seconds.
+    pub(crate) critical_s: Sample,
+    /// Name of the tenant with the largest ratio.
+    pub(crate) slowest: String,
+}
+
+/// Of tenants that are ready.
+pub(crate) fn ratios(world: &World, cloud: &Cloud, ready: &[Ready]) -> Result<Ratios> {
     let control = world.simulator().control();
     let paths = control.get(&format!("critical-path?account={}&tag=landlord-tenant-uid", cloud.account))?;
-    let mut ratios = Vec::new();
-    let mut critical = Vec::new();
+    let mut all = Vec::new();
+    let mut critical_s = Vec::new();
     for tenant in ready {
         let path_ms = paths[&tenant.uid]["create_ms"].as_f64().context("the simulator knows no critical path")?;
-        ratios.push(tenant.took_ms / path_ms);
-        critical.push(path_ms / 1_000.0);
+        all.push((tenant.took_ms / path_ms, &tenant.name));
+        critical_s.push(path_ms / 1_000.0);
     }
-    Ok((Sample::new(ratios), Sample::new(critical)))
+    let slowest = all.iter().max_by(|a, b| a.0.total_cmp(&b.0)).context("no tenants")?.1.clone();
+    let over = Sample::new(all.into_iter().map(|(ratio, _)| ratio).collect());
+    Ok(Ratios { over, critical_s: Sample::new(critical_s), slowest })
 }
 
 /// Largest resident memory seen of the daemon and of its largest child.

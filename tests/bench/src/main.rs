@@ -65,6 +65,9 @@ enum Bench {
         /// Real seconds that one simulated second takes.
         #[arg(long, default_value_t = 0.05)]
         time_scale: f64,
+        /// Also prints what happened to the slowest tenant, and when.
+        #[arg(long)]
+        explain: bool,
     },
     /// Many NAMESPACE tenants without apps on one host cluster: memory, calls of the API server and of the cloud, then calls at rest.
     Hosting {
@@ -138,7 +141,9 @@ fn main() -> Result<()> {
         Bench::Namespaces { tenants, rounds, explain } => {
             namespaces::table(&Bed::new(&[&cloud::EKS])?, &tenants, rounds, explain)
         }
-        Bench::Nodes { tenants, time_scale } => nodes::table(&Bed::new(&[&cloud::EKS])?, &tenants, time_scale),
+        Bench::Nodes { tenants, time_scale, explain } => {
+            nodes::table(&Bed::new(&[&cloud::EKS])?, &tenants, time_scale, explain)
+        }
         Bench::Hosting { tenants, resting } => hosting::tables(&Bed::new(&[&cloud::EKS])?, tenants, resting),
         Bench::Requests { requests } => {
             let bed = Bed::new(&[&cloud::EKS])?;

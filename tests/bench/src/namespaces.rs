@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use landlord_test_harness::{World, process::children};
-use serde_json::Value;
 
 use crate::{
     Bed,
@@ -60,7 +59,7 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
             helm(&cluster, &template, *count, &mut arms[3]).await?;
         }
         lines(*count, arms);
-        explained(&events)?;
+        order::explained(&events)?;
     }
     Ok(())
 }
@@ -135,15 +134,4 @@ fn lines(count: usize, arms: [Arm; 4]) {
             over(in_order, 95)
         ));
     }
-}
-
-/// What happened and how long after the first event.
-fn explained(events: &[Value]) -> Result<()> {
-    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
-    let time = |event: &Value| text(event, "eventTime").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
-    let Some(first) = events.first().map(time).transpose()? else { return Ok(()) };
-    for event in events {
-        say(&format!("    {:>7} ms {}", time(event)? - first, text(event, "message")));
-    }
-    Ok(())
 }

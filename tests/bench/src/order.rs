@@ -11,7 +11,10 @@ use landlord_proto::v1::{
     tenant_service_client::TenantServiceClient,
 };
 use landlord_test_harness::{World, client};
+use serde_json::Value;
 use tonic::transport::Channel;
+
+use crate::say;
 
 /// The customer whose tenants they are.
 pub(crate) const CUSTOMER: &str = "bench";
@@ -159,4 +162,15 @@ where
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// What happened and how long after the first event.
+pub(crate) fn explained(events: &[Value]) -> Result<()> {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let time = |event: &Value| text(event, "eventTime").parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+    let Some(first) = events.first().map(time).transpose()? else { return Ok(()) };
+    for event in events {
+        say(&format!("    {:>7} ms {}", time(event)? - first, text(event, "message")));
+    }
+    Ok(())
 }
