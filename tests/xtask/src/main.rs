@@ -1,7 +1,9 @@
 //! `cargo xtask test` and `cargo xtask ci`: everything that a landing must pass, with its
 //! set-up. What a test needs on a machine is made here, in a cache folder outside the clone.
+//! `cargo xtask plugin` builds what one ships.
 
 mod checks;
+mod plugin;
 mod python;
 mod report;
 mod setup;
@@ -29,6 +31,12 @@ enum Task {
     Setup,
     /// Only formatting, lints, docs and protobuf rules.
     Check,
+    /// Builds provider plugins for size, and prints the configuration that pins them.
+    Plugin {
+        /// Folders of `plugins/`, for example eks.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +54,7 @@ fn run(task: &Task) -> Result<bool> {
     match task {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
+        Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test => suite::run(),
         Task::Ci => {
             checks::all()?;

@@ -1,0 +1,68 @@
+//! Provider plugins as one ships them: small, and with the lines that the daemon's configuration wants. Knows the
+//! folders of `plugins/`, none of the plugins.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::report::{cargo, checkout, say};
+
+/// Functions of the same machine code become one: a quarter of a plugin are copies of generic code. Rust promises no
+/// function an address of its own (`std::ptr::fn_addr_eq`). Only where the linker that comes with Rust is the default
+/// (<https://blog.rust-lang.org/2025/09/01/rust-lld-on-1.90.0-stable>): others may not know the option.
+const FOLD: Option<&str> = if cfg!(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")) {
+    Some("link-arg=-Wl,--icf=all")
+} else {
+    None
+};
+
+/// Builds the plugins named, and says where they are, how large, and how to pin them.
+pub(crate) fn build(names: &[String]) -> Result<()> {
+    for name in names {
+        if !checkout().join("plugins").join(name).join("src/lib.rs").is_file() {
+            bail!("there is no plugin {name:?}; plugins/README.md lists them");
+        }
+        let file = build_one(name)?;
+        let bytes = fs::read(&file).with_context(|| format!("can't read {}", file.display()))?;
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (millions, tenths) = (bytes.len() / 1_000_000, bytes.len() / 100_000 % 10);
+        say(&format!(
+            "{}: {millions}.{tenths} MB\n\n[providers.{name}]\nplugin = \"/usr/lib/landlord/{}\"\nsha256 = \"{digest}\"\n",
+            file.display(),
+            file.file_name().unwrap_or_default().display()
+        ));
+    }
+    Ok(())
+}
+
+fn build_one(name: &str) -> Result<PathBuf> {
+    let package = format!("landlord-plugin-{name}");
+    say(&format!("==> {package}, profile plugin"));
+    let mut command: Command = cargo();
+    command
+        .args(["rustc", "--profile", "plugin", "--package", &package, "--lib", "--crate-type", "cdylib"])
+        .arg("--message-format=json-render-diagnostics");
+    if let Some(fold) = FOLD {
+        command.args(["--", "-C", fold]);
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("can't run cargo; install Rust with rustup, see https://rustup.rs")?;
+    if !output.status.success() {
+        bail!("{package} was not built: {}", output.status);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut files = messages.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
+    let end = format!("liblandlord_plugin_{name}.so");
+    let found = files.find_map(|file| file.as_str().filter(|path| path.ends_with(&end)).map(PathBuf::from));
+    found.with_context(|| format!("cargo built no {end}"))
+}
