@@ -31,10 +31,12 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
         let file = build_one(name)?;
         let bytes = fs::read(&file).with_context(|| format!("can't read {}", file.display()))?;
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let (millions, tenths) = (bytes.len() / 1_000_000, bytes.len() / 100_000 % 10);
+        let tenths = (bytes.len() + 50_000) / 100_000;
         say(&format!(
-            "{}: {millions}.{tenths} MB\n\n[providers.{name}]\nplugin = \"/usr/lib/landlord/{}\"\nsha256 = \"{digest}\"\n",
+            "{}: {}.{} MB\n\n[providers.{name}]\nplugin = \"/usr/lib/landlord/{}\"\nsha256 = \"{digest}\"\n",
             file.display(),
+            tenths / 10,
+            tenths % 10,
             file.file_name().unwrap_or_default().display()
         ));
     }
