@@ -1,10 +1,8 @@
-//! A cluster that exists already: adopted by its kubeconfig, lived in by a tenant, and given back as it was found. The
+//! A cluster that no cloud knows: adopted by its kubeconfig, lived in by a tenant, and given back as it was found. The
 //! cluster is a control plane of its own that no simulated cloud knows; provider, sandbox, client and Helm are the real ones.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -13,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use landlord_e2e::{ADOPTING, FAST, binaries, kubernetes_world};
-use landlord_test_harness::{Answer, HostFile, TenantFile, World, WorldOptions, cloud::EKS, judge};
+use landlord_e2e::{ADOPTING, binaries};
+use landlord_test_harness::{Answer, HostFile, TenantFile, World, WorldOptions, judge};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{
@@ -27,8 +25,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Runtime;
 
-/// Far above what it takes (half a minute): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(600);
+use crate::{PATIENCE, reach};
+
 /// What a delete waits for an API server, and how long ours is away: 10 minutes and 15, 60 times faster than real time.
 const TEARDOWN_PATIENCE: Duration = Duration::from_secs(10);
 const OUTAGE: Duration = Duration::from_secs(15);
@@ -182,24 +180,6 @@ fn example(path: &str) -> String {
     format!("{}/../../examples/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn reach(world: &mut World, name: &str, state: &str) {
-    let cli = world.cli();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let seen = cli.tenant(name).ok().map_or("?".to_owned(), |tenant| {
-            tenant.map_or("GONE".to_owned(), |tenant| judge::text(&tenant, "state").to_owned())
-        });
-        if seen == state {
-            return;
-        }
-        if seen == "FAILED" || Instant::now() > deadline {
-            let told = cli.run(&["describe", name]).unwrap();
-            panic!("{name} is {seen}:\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     let (cellar, attic) = (Cellar::start(), Cellar::start());
@@ -316,88 +296,4 @@ fn the_customer_is_fenced(cellar: &Cellar, world: &World) {
         let answer = cellar.kubectl(&kubeconfig, attempt);
         assert!(answer.code != 0 && answer.stderr.contains("Forbidden"), "{attempt:?}: {answer:?}");
     }
-}
-
-/// Classes of shared levels without apps.
-/// Nothing is reserved: the cluster that is adopted below has one small machine, less than a tenant's quota.
-const BY_NAME: &str = "
-[classes.eks-namespace-bare]
-level = 'NAMESPACE'
-provider = 'eks'
-credentials = 'default'
-regions = ['eu-central-1']
-hosts.reserve_percent = { cpu = 0, memory = 0, pods = 0 }
-[classes.eks-node-bare]
-level = 'NODE'
-provider = 'eks'
-credentials = 'default'
-regions = ['eu-central-1']
-machine_type = 'm7i.large'
-node_count = 1
-node_count_max = 2
-";
-
-/// What is in the account, by type and id.
-fn objects(world: &World) -> BTreeSet<String> {
-    let all = world.simulator().control().objects(EKS.account).unwrap();
-    all.iter().map(|object| format!("{} {}", judge::text(object, "type"), judge::text(object, "id"))).collect()
-}
-
-/// The ids of all objects of a type whose id or name holds a text.
-fn ids(world: &World, kind: &str, part: &str) -> Vec<String> {
-    let all = world.simulator().control().objects(EKS.account).unwrap();
-    let of_kind = all.iter().filter(|object| judge::text(object, "type").ends_with(kind));
-    let found = of_kind.filter(|object| object.to_string().contains(part));
-    found.map(|object| judge::text(object, "id").to_owned()).collect()
-}
-
-/// A cluster in the cloud is named by what its provider calls it; nothing of it is made, changed or removed.
-#[test]
-fn a_cluster_is_adopted_by_its_name_in_the_cloud() {
-    let mut world = kubernetes_world(&EKS, FAST, BY_NAME).unwrap();
-    let cli = world.cli();
-    // Somebody's cluster: for its adoption it is no more than a name.
-    let somebody = TenantFile::new("somebody", "prod", &EKS.bare_class());
-    cli.apply(&somebody).unwrap();
-    reach(&mut world, &somebody.name(), "READY");
-    let uid = judge::text(&cli.tenant(&somebody.name()).unwrap().unwrap(), "uid").replace('-', "");
-    let before = objects(&world);
-    let one = |kind: &str, part: &str| ids(&world, kind, part).pop().unwrap_or_else(|| panic!("no {kind} {part}"));
-    let host = HostFile {
-        id: "theirs".into(),
-        spec: format!(
-            "  region: eu-central-1\n  adoption:\n    provider: eks\n    credentials: default\n    clusterName: landlord-{uid}\n    \
-             networkId: {}\n    privateSubnetIds: [{}]\n    networkAttributes:\n      node_role_arn: {}\n      \
-             launch_template_id: {}\n      launch_template_version: '1'\n",
-            one("EC2::VPC", ""),
-            ids(&world, "EC2::Subnet", "").join(", "),
-            one("IAM::Role", &format!("landlord-{uid}-node")),
-            one("EC2::LaunchTemplate", ""),
-        ),
-    };
-    cli.apply_host(&host).unwrap();
-    reach(&mut world, &host.name(), "READY");
-    assert_eq!(objects(&world), before, "adopting changed something");
-    let told = cli.ok(&["describe", &host.name()]).unwrap();
-    assert!(told.contains(&format!("adopted, cluster landlord-{uid}")), "{told}");
-    let tenants = ["namespace", "node"].map(|level| TenantFile::new("acme", level, &format!("eks-{level}-bare")));
-    for tenant in &tenants {
-        cli.apply(tenant).unwrap();
-    }
-    for tenant in &tenants {
-        reach(&mut world, &tenant.name(), "READY");
-    }
-    for tenant in &tenants {
-        cli.ok(&["delete", &tenant.name(), "--wait", "--timeout", "5m"]).unwrap();
-    }
-    let removed = cli.ok(&["delete", &host.name(), "--wait", "--timeout", "5m"]).unwrap();
-    assert!(
-        removed.contains("ValidatingAdmissionPolicy") && removed.contains("landlord-quickstart-tenant-pods"),
-        "{removed}"
-    );
-    assert_eq!(objects(&world), before, "it is not as it was found");
-    reach(&mut world, &somebody.name(), "READY");
-    cli.ok(&["delete", &somebody.name(), "--wait", "--timeout", "5m"]).unwrap();
-    judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
-    assert!(world.stop().unwrap(), "a process had to be killed");
 }

@@ -1,0 +1,202 @@
+//! A cluster of a cloud: adopted by the name that the cloud knows it by, lived in by a tenant of each shared level, and
+//! given back as it was found. Judged by the simulated account, object by object, and by the cluster's own API server.
+
+use std::{collections::BTreeMap, thread::sleep, time::Duration};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, kubernetes_world, on_every_cloud};
+use landlord_test_harness::{
+    Cloud, HostFile, TenantFile, World,
+    cloud::{AKS, EKS, GKE},
+    judge,
+};
+use landlord_test_kube::{differences, everything};
+use serde_json::{Value, json};
+
+use crate::{PATIENCE, reach};
+
+on_every_cloud!(a_cluster_is_adopted_by_its_name_in_the_cloud);
+
+/// Resource group of the cluster that was made by hand. Its name is not the cluster's, as is usual.
+const GROUP: &str = "production-rg";
+const CLUSTER: &str = "production-3";
+/// Versions of Resource Manager's services: groups, AKS.
+const GROUPS: &str = "2021-04-01";
+const CLUSTERS: &str = "2025-05-01";
+
+/// Somebody's cluster: for its adoption it is no more than a name.
+struct Theirs {
+    /// As `adoption.clusterName` has it.
+    name: String,
+    /// What else the adoption says, as the plugin's README has it: lines of YAML.
+    more: String,
+    /// The tenant whose cluster it is; `None`: it was made by hand.
+    somebody: Option<TenantFile>,
+}
+
+fn a_cluster_is_adopted_by_its_name_in_the_cloud(cloud: &'static Cloud) {
+    let mut world = kubernetes_world(cloud, FAST, &bare_shared_classes(cloud)).unwrap();
+    let cli = world.cli();
+    let theirs = theirs(&mut world, cloud);
+    let before = (in_account(&world, cloud), in_kubernetes(&world));
+    assert!(before.1.len() > 100, "{} objects", before.1.len());
+    let host = HostFile {
+        id: "theirs".into(),
+        spec: format!(
+            "  region: {}\n  adoption:\n    provider: {}\n    credentials: default\n    clusterName: {}\n{}",
+            cloud.regions[0], cloud.provider, theirs.name, theirs.more
+        ),
+    };
+    cli.apply_host(&host).unwrap();
+    reach(&mut world, &host.name(), "READY");
+    is_as_before(&world, cloud, &before, "adopting changed something");
+    let told = cli.ok(&["describe", &host.name()]).unwrap();
+    assert!(told.contains(&format!("adopted, cluster {}", theirs.name)), "{told}");
+
+    let tenants = ["namespace", "node"].map(|level| TenantFile::new("acme", level, &bare_shared_class(cloud, level)));
+    for tenant in &tenants {
+        cli.apply(tenant).unwrap();
+    }
+    for tenant in &tenants {
+        reach(&mut world, &tenant.name(), "READY");
+    }
+    let pools = |objects: &Objects| objects.values().filter(|o| o["type"] == cloud.pool_type).count();
+    assert_eq!(pools(&in_account(&world, cloud)), pools(&before.0) + 1, "a tenant of level NODE has a pool");
+    for tenant in &tenants {
+        cli.ok(&["delete", &tenant.name(), "--wait", "--timeout", "5m"]).unwrap();
+    }
+    let removed = cli.ok(&["delete", &host.name(), "--wait", "--timeout", "5m"]).unwrap();
+    assert!(
+        removed.contains("ValidatingAdmissionPolicy") && removed.contains("landlord-quickstart-tenant-pods"),
+        "{removed}"
+    );
+    is_as_before(&world, cloud, &before, "it is not as it was found");
+    away(&mut world, cloud, &theirs);
+    assert!(world.stop().unwrap(), "a process had to be killed");
+}
+
+/// Has somebody's cluster made.
+fn theirs(world: &mut World, cloud: &'static Cloud) -> Theirs {
+    if cloud.provider == AKS.provider {
+        by_hand(world);
+        return Theirs { name: format!("{GROUP}/{CLUSTER}"), more: String::new(), somebody: None };
+    }
+    let somebody = TenantFile::new("somebody", "prod", &cloud.bare_class());
+    world.cli().apply(&somebody).unwrap();
+    reach(world, &somebody.name(), "READY");
+    let one =
+        |kind: &str, part: &str| ids(world, cloud, kind, part).pop().unwrap_or_else(|| panic!("no {kind} {part}"));
+    let (name, more) = match cloud.provider {
+        // The zones of its nodes are the cluster's own.
+        provider if provider == GKE.provider => (one("container.googleapis.com/Cluster", ""), String::new()),
+        provider if provider == EKS.provider => {
+            let name = one("EKS::Cluster", "");
+            let more = format!(
+                "    networkId: {}\n    privateSubnetIds: [{}]\n    networkAttributes:\n      node_role_arn: {}\n      \
+                 launch_template_id: {}\n      launch_template_version: '1'\n",
+                one("EC2::VPC", ""),
+                ids(world, cloud, "EC2::Subnet", "").join(", "),
+                one("IAM::Role", &format!("{name}-node")),
+                one("EC2::LaunchTemplate", ""),
+            );
+            (name, more)
+        }
+        other => panic!("nobody says how a cluster of {other} is named"),
+    };
+    let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+    Theirs { name, more, somebody: Some(somebody) }
+}
+
+/// Somebody's cluster is still of use to them; they give it up, and nothing is left.
+fn away(world: &mut World, cloud: &'static Cloud, theirs: &Theirs) {
+    match &theirs.somebody {
+        Some(somebody) => {
+            reach(world, &somebody.name(), "READY");
+            world.cli().ok(&["delete", &somebody.name(), "--wait", "--timeout", "5m"]).unwrap();
+        }
+        None => {
+            let group = group();
+            azure(world, "DELETE", &format!("{group}?api-version={GROUPS}"), &Value::Null);
+            wait_until("it is gone", || in_account(world, cloud).is_empty());
+        }
+    }
+    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
+}
+
+fn group() -> String {
+    format!("/subscriptions/{}/resourceGroups/{GROUP}", AKS.account)
+}
+
+/// An AKS cluster as `az aks create --enable-aad --enable-azure-rbac` makes it: in the network that AKS makes for it, with
+/// local accounts, and without a tag.
+fn by_hand(world: &World) {
+    let location = AKS.regions[0];
+    azure(world, "PUT", &format!("{}?api-version={GROUPS}", group()), &json!({ "location": location }));
+    let properties = json!({
+        "dnsPrefix": CLUSTER,
+        "aadProfile": { "managed": true, "enableAzureRBAC": true },
+        "agentPoolProfiles": [{ "name": "nodepool1", "mode": "System", "count": 1, "vmSize": AKS.machine_types[0] }],
+    });
+    let body = json!({ "location": location, "identity": { "type": "SystemAssigned" }, "properties": properties });
+    let cluster = format!("{}/providers/Microsoft.ContainerService/managedClusters/{CLUSTER}", group());
+    let path = format!("{cluster}?api-version={CLUSTERS}");
+    azure(world, "PUT", &path, &body);
+    let is_up = || azure(world, "GET", &path, &Value::Null)["properties"]["provisioningState"] == "Succeeded";
+    wait_until("the cluster is up", is_up);
+}
+
+/// A call of Resource Manager by the owner of the subscription.
+fn azure(world: &World, method: &str, path: &str, body: &Value) -> Value {
+    let request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", world.simulator().endpoint))
+        .header("authorization", format!("Bearer sim-{}-somebody", AKS.account))
+        .header("content-type", "application/json");
+    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let mut answer = ureq::run(request.body(text).unwrap()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(std::time::Instant::now() < deadline, "still not: {what}");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+type Objects = BTreeMap<String, Value>;
+
+/// What is in the account, by type and id.
+fn in_account(world: &World, cloud: &Cloud) -> Objects {
+    let all = world.simulator().control().objects(cloud.account).unwrap();
+    all.into_iter().map(|o| (format!("{} {}", judge::text(&o, "type"), judge::text(&o, "id")), o)).collect()
+}
+
+/// The ids of all objects of a type whose id or name holds a text.
+fn ids(world: &World, cloud: &Cloud, kind: &str, part: &str) -> Vec<String> {
+    let all = world.simulator().control().objects(cloud.account).unwrap();
+    let of_kind = all.iter().filter(|object| judge::text(object, "type").ends_with(kind));
+    let found = of_kind.filter(|object| object.to_string().contains(part));
+    found.map(|object| judge::text(object, "id").to_owned()).collect()
+}
+
+/// What is in the only cluster, as its own administrator sees it.
+fn in_kubernetes(world: &World) -> Objects {
+    let [cluster] = world.clusters().try_into().unwrap();
+    let kubeconfig = Kubeconfig::read_from(cluster.join("admin.kubeconfig")).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let client = kube::Client::try_from(config).unwrap();
+        everything(&client, &[], |_, _| false).await.unwrap()
+    })
+}
+
+fn is_as_before(world: &World, cloud: &Cloud, before: &(Objects, Objects), otherwise: &str) {
+    let now = (in_account(world, cloud), in_kubernetes(world));
+    for (before, now) in [(&before.0, &now.0), (&before.1, &now.1)] {
+        assert_eq!(differences(before, now), Vec::<String>::new(), "{otherwise}");
+    }
+}
