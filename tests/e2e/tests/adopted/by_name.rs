@@ -86,24 +86,21 @@ fn theirs(world: &mut World, cloud: &'static Cloud) -> Theirs {
     reach(world, &somebody.name(), "READY");
     let one =
         |kind: &str, part: &str| ids(world, cloud, kind, part).pop().unwrap_or_else(|| panic!("no {kind} {part}"));
-    let (name, more) = match cloud.provider {
+    let id = one("Cluster", "");
+    let name = id.rsplit('/').next().unwrap_or_default().to_owned();
+    let more = match cloud.provider {
         // The zones of its nodes are the cluster's own.
-        provider if provider == GKE.provider => (one("container.googleapis.com/Cluster", ""), String::new()),
-        provider if provider == EKS.provider => {
-            let name = one("EKS::Cluster", "");
-            let more = format!(
-                "    networkId: {}\n    privateSubnetIds: [{}]\n    networkAttributes:\n      node_role_arn: {}\n      \
-                 launch_template_id: {}\n      launch_template_version: '1'\n",
-                one("EC2::VPC", ""),
-                ids(world, cloud, "EC2::Subnet", "").join(", "),
-                one("IAM::Role", &format!("{name}-node")),
-                one("EC2::LaunchTemplate", ""),
-            );
-            (name, more)
-        }
-        other => panic!("nobody says how a cluster of {other} is named"),
+        provider if provider == GKE.provider => String::new(),
+        provider if provider == EKS.provider => format!(
+            "    networkId: {}\n    privateSubnetIds: [{}]\n    networkAttributes:\n      node_role_arn: {}\n      \
+             launch_template_id: {}\n      launch_template_version: '1'\n",
+            one("EC2::VPC", ""),
+            ids(world, cloud, "EC2::Subnet", "").join(", "),
+            one("IAM::Role", &format!("{name}-node")),
+            one("EC2::LaunchTemplate", ""),
+        ),
+        other => panic!("nobody says how a cluster of {other} is adopted"),
     };
-    let name = name.rsplit('/').next().unwrap_or_default().to_owned();
     Theirs { name, more, somebody: Some(somebody) }
 }
 
