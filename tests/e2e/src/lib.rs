@@ -80,11 +80,19 @@ macro_rules! on_every_cloud {
 /// # Errors
 /// What does not build or start.
 pub fn kubernetes_world(cloud: &'static Cloud, time_scale: f64, extra_config: &str) -> Result<World> {
+    kubernetes_world_of(&[cloud], time_scale, extra_config)
+}
+
+/// The same with several clouds and one daemon.
+///
+/// # Errors
+/// What does not build or start.
+pub fn kubernetes_world_of(clouds: &[&'static Cloud], time_scale: f64, extra_config: &str) -> Result<World> {
     let artifacts = Artifacts::ensure(&mut |_| {})?;
     let options = WorldOptions {
         time_scale,
         kubernetes: Some(artifacts),
-        clouds: vec![cloud],
+        clouds: clouds.to_vec(),
         extra_config: extra_config.to_owned(),
         ..WorldOptions::default()
     };

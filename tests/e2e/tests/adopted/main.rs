@@ -6,7 +6,7 @@
 mod by_kubeconfig;
 mod by_name;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landlord_test_harness::{World, judge};
 
@@ -14,9 +14,9 @@ use landlord_test_harness::{World, judge};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits for a state; one that failed, or takes too long, is told with all that is known of it.
-fn reach(world: &mut World, name: &str, state: &str) {
+fn reach(world: &World, name: &str, state: &str) {
     let cli = world.cli();
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let seen = cli.tenant(name).ok().map_or("?".to_owned(), |tenant| {
             tenant.map_or("GONE".to_owned(), |tenant| judge::text(&tenant, "state").to_owned())
@@ -24,10 +24,18 @@ fn reach(world: &mut World, name: &str, state: &str) {
         if seen == state {
             return;
         }
-        if seen == "FAILED" || std::time::Instant::now() > deadline {
+        if seen == "FAILED" || Instant::now() > deadline {
             let told = cli.run(&["describe", name]).unwrap();
-            panic!("{name} is {seen}:\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
+            panic!("{name} is {seen}:\n{}{}\n{}", told.stdout, told.stderr, world.log_tail(40));
         }
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn wait_until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !reached() {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
