@@ -80,6 +80,12 @@ impl Session {
                 ProviderError::new(landlord_provider_api::ErrorKind::Internal, format!("{action}: it has no uid"))
             })
         };
-        self.cluster_uid.get_or_try_init(look).await.map(String::as_str)
+        if let Some(uid) = self.cluster_uid.get() {
+            return Ok(uid);
+        }
+        // Each caller looks for itself: of a cluster that answers nobody they would wait one after the other, and the last
+        // one for as many timeouts as there are callers.
+        let found = look().await?;
+        Ok(self.cluster_uid.get_or_init(async || found).await)
     }
 }
