@@ -1,7 +1,11 @@
 //! A cluster of a cloud: adopted by the name that the cloud knows it by, lived in by a tenant of each shared level, and
 //! given back as it was found. Judged by the simulated account, object by object, and by the cluster's own API server.
 
-use std::{collections::BTreeMap, path::PathBuf, thread};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    thread,
+};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, kubernetes_world_of};
@@ -54,6 +58,7 @@ fn adopted_lived_in_and_given_back(world: &World, cloud: &'static Cloud) {
     let theirs = theirs(world, cloud);
     let look = || (in_account(world, cloud), in_kubernetes(world, &theirs));
     let before = look();
+    let since = journal(world, cloud, 0).last().and_then(|entry| entry["seq"].as_i64()).unwrap_or(0);
     assert!(before.1.len() > 100, "{} objects", before.1.len());
     let is_as_before = |otherwise: &str| {
         let now = look();
@@ -96,6 +101,7 @@ fn adopted_lived_in_and_given_back(world: &World, cloud: &'static Cloud) {
         "{removed}"
     );
     is_as_before("it is not as it was found");
+    only_what_is_new_is_touched(&journal(world, cloud, since));
     away(world, cloud, &theirs);
 }
 
@@ -193,6 +199,25 @@ type Objects = BTreeMap<String, Value>;
 fn in_account(world: &World, cloud: &Cloud) -> Objects {
     let all = world.simulator().control().objects(cloud.account).unwrap();
     all.into_iter().map(|o| (format!("{} {}", judge::text(&o, "type"), judge::text(&o, "id")), o)).collect()
+}
+
+fn journal(world: &World, cloud: &Cloud, since: i64) -> Vec<Value> {
+    let mut entries = world.simulator().control().journal(since).unwrap();
+    entries.retain(|entry| entry["account"] == cloud.account);
+    entries
+}
+
+/// Nothing that was there before was changed meanwhile, not even to be changed back.
+fn only_what_is_new_is_touched(journal: &[Value]) {
+    let of = |effects: &[&str]| -> BTreeSet<String> {
+        let entries =
+            journal.iter().filter(|entry| entry["origin"] == "call" && effects.contains(&judge::text(entry, "effect")));
+        let objects = entries.flat_map(|entry| entry["objects"].as_array().into_iter().flatten());
+        objects.map(|object| format!("{} {}", judge::text(object, "type"), judge::text(object, "id"))).collect()
+    };
+    let (made, touched) = (of(&["created"]), of(&["changed", "deleted"]));
+    assert!(made.iter().any(|object| touched.contains(object)), "the journal shows no life: {made:?}");
+    assert_eq!(touched.difference(&made).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 /// The ids of all objects of a type whose id or name holds a text.
