@@ -72,7 +72,9 @@ fn read(base64: &str) -> Option<Reach> {
 
 /// Endpoint, authority and a token.
 pub(crate) async fn access(call: &Call<'_>, given: Option<v1::ClusterStatus>) -> Result<v1::KubeAccess> {
-    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && c.name == call.names.home());
+    // One that was adopted is called as the adoption has it, perhaps with its group.
+    let is_home = |name: &str| name == call.names.home() || (call.names.is_shared() && name == call.scope.host_cluster);
+    let known = given.filter(|c| !c.endpoint.is_empty() && !c.ca_pem.is_empty() && is_home(&c.name));
     let reach = match known {
         Some(status) => Reach { endpoint: status.endpoint, ca_pem: status.ca_pem },
         None => match cluster::find_home(call).await? {

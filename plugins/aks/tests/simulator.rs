@@ -863,6 +863,19 @@ async fn access_needs_a_cluster_and_gives_a_token() {
         assert_eq!((&access.endpoint, &access.ca_pem), (&cluster.endpoint, &cluster.ca_pem));
         assert!(!access.token.is_empty() && access.expire_time.is_some());
     }
+    // What was adopted is known by its group and name from the first answer on, and not asked for again.
+    let both = format!("{0}/{0}", name());
+    let of = |host_cluster: &str, status| {
+        let scope = v1::Scope { host_cluster: host_cluster.to_owned(), ..flow.scope.clone() };
+        flow.provider.kube_access(v1::KubeAccessRequest { scope: Some(scope), cluster: status })
+    };
+    assert_eq!(of(&both, None).await.unwrap().endpoint, cluster.endpoint);
+    let calls = cloud.journal().await.len();
+    let known = v1::ClusterStatus { name: both.clone(), ..cluster.clone() };
+    assert_eq!(of(&both, Some(known)).await.unwrap().endpoint, cluster.endpoint);
+    assert_eq!(cloud.journal().await.len(), calls);
+    let error = of("production-3", None).await.unwrap_err();
+    assert!(error.remedy.contains("GROUP/NAME"), "{error}");
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }

@@ -22,8 +22,14 @@ pub(crate) async fn access(
             Some(cluster) if !cluster.endpoint.is_empty() => cluster::status(scope, &cluster)?,
             found => {
                 let what = if found.is_some() { "has no endpoint yet" } else { "does not exist" };
-                let message = format!("GKE cluster {} {what}", names.home());
-                return Err(ProviderError::new(ErrorKind::Conflict, message).into());
+                let mut error = ProviderError::new(ErrorKind::Conflict, format!("GKE cluster {} {what}", names.home()));
+                if names.is_shared() {
+                    error = error.with_remedy(format!(
+                        "name a regional cluster in {} of the project {}, or adopt one where that is",
+                        scope.region, scope.account
+                    ));
+                }
+                return Err(error.into());
             }
         },
     };

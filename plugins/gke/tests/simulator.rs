@@ -202,14 +202,19 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     let made = host.create().await.unwrap();
     let before = cloud.ids().await;
     let at = async |uid| neighbour(&cloud.sim.url(), &token(PROJECT), uid, &made).await;
-    let ((one, at_one), (two, at_two)) = (at(NEIGHBOURS[0]).await, at(NEIGHBOURS[1]).await);
+    let ((one, at_one), (two, mut at_two)) = (at(NEIGHBOURS[0]).await, at(NEIGHBOURS[1]).await);
+    // As of a cluster that was adopted without a word about its zones.
+    at_two.network.attributes.remove("zones");
     // A cluster takes one change at a time: the other one's is waited for.
     let (first, second) = tokio::join!(one.node_pool(&at_one), two.node_pool(&at_two));
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!((first.name.as_str(), first.node_count), ("landlord-0192f0c12d3ea4b8c5d6e7f80910a21", 2));
     assert_ne!(first.name, second.name);
-    let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools/{}", first.name);
-    let pool = cloud.stranger("GET", &path, Value::Null).await;
+    let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
+    let [of_one, of_two] = [&first.name, &second.name].map(|name| format!("{pools}/{name}"));
+    let zones = async |path: &str| cloud.stranger("GET", path, Value::Null).await["locations"].as_array().cloned();
+    assert_eq!(zones(&of_one).await.unwrap(), zones(&of_two).await.unwrap());
+    let pool = cloud.stranger("GET", &of_one, Value::Null).await;
     let hex = NEIGHBOURS[0].replace('-', "");
     for (pointer, value) in [
         ("/config/labels/landlord.dev~1tenant", json!(hex)),
@@ -232,7 +237,6 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     let error = one.network().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     let taken = format!("landlord-{}{}", &NEIGHBOURS[2].replace('-', "")[..12], &NEIGHBOURS[2].replace('-', "")[13..]);
-    let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
     cloud.stranger("POST", &pools, json!({ "nodePool": { "name": taken, "initialNodeCount": 1 } })).await;
     let (three, at_three) = at(NEIGHBOURS[2]).await;
     let error = three.node_pool(&at_three).await.unwrap_err();

@@ -80,6 +80,50 @@ impl Session {
                 ProviderError::new(landlord_provider_api::ErrorKind::Internal, format!("{action}: it has no uid"))
             })
         };
-        self.cluster_uid.get_or_try_init(look).await.map(String::as_str)
+        if let Some(uid) = self.cluster_uid.get() {
+            return Ok(uid);
+        }
+        // Each caller looks for itself: of a cluster that answers nobody they would wait one after the other, and the last
+        // one for as many timeouts as there are callers.
+        let found = look().await?;
+        Ok(self.cluster_uid.get_or_init(async || found).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Connections come about and nobody answers on them: none of the callers may have to wait for another one's end.
+    #[tokio::test]
+    async fn callers_of_a_silent_cluster_do_not_wait_for_one_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let certificate = rcgen::generate_simple_self_signed(vec!["cluster".to_owned()]).unwrap().cert.pem();
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- {{name: c, context: {{cluster: c, user: u}}}}\n\
+             clusters:\n- {{name: c, cluster: {{server: 'https://{}', certificate-authority-data: {}}}}}\n\
+             users:\n- {{name: u, user: {{token: secret}}}}\n",
+            listener.local_addr().unwrap(),
+            BASE64_STANDARD.encode(certificate)
+        );
+        let credential = serde_json::json!({ "kind": "kubeconfig", "kubeconfig": kubeconfig }).to_string();
+        let sessions = Sessions::new(Scope::parse(credential.as_bytes()).unwrap());
+        let [one, two, three] = [(); 3].map(|()| sessions.open().unwrap());
+        let all_connected = async {
+            let mut open = Vec::new();
+            while open.len() < 3 {
+                open.push(listener.accept().await.unwrap());
+            }
+            open
+        };
+        tokio::select! {
+            open = all_connected => assert_eq!(open.len(), 3),
+            answer = one.cluster_uid() => panic!("the first ended before all were under way: {answer:?}"),
+            answer = two.cluster_uid() => panic!("the second ended before all were under way: {answer:?}"),
+            answer = three.cluster_uid() => panic!("the third ended before all were under way: {answer:?}"),
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud};
+use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, bare_world, kubernetes_world, on_every_cloud};
 use landlord_test_harness::{
     Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
 };
@@ -251,37 +251,20 @@ fn sweep<'a>(
     (crashes, problems)
 }
 
-/// A tenant that shares a cluster, without apps: what its life asks of the cloud.
-const SHARED_CLASSES: &str = "
-[classes.eks-namespace-bare]
-level = 'NAMESPACE'
-provider = 'eks'
-credentials = 'default'
-regions = ['eu-central-1']
-[classes.eks-node-bare]
-level = 'NODE'
-provider = 'eks'
-credentials = 'default'
-regions = ['eu-central-1']
-machine_type = 'm7i.large'
-node_count = 1
-node_count_max = 2
-";
-
 /// One world, one host cluster, and for each level one life of a tenant that shares it: the daemon dies before and after
 /// the first of each of its calls, one after the other, and the neighbour never notices.
 #[test]
 fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
-    let mut world = kubernetes_world(&EKS, FAST, SHARED_CLASSES).unwrap();
+    let mut world = kubernetes_world(&EKS, FAST, &bare_shared_classes(&EKS)).unwrap();
     let cli = world.cli();
-    // Room for what the quotas of three tenants promise.
-    let host = HostFile::new("shared", &EKS.bare_class(), 6, 20);
+    let host = HostFile::new("shared", &EKS.bare_class(), 1, 20);
     cli.apply_host(&host).unwrap();
-    let keeper = TenantFile::new("keeper", "prod", "eks-namespace-bare");
+    let [namespace, node] = ["namespace", "node"].map(|level| bare_shared_class(&EKS, level));
+    let keeper = TenantFile::new("keeper", "prod", &namespace);
     cli.apply(&keeper).unwrap();
     cli.wait_for(&keeper.name(), "READY", PATIENCE).unwrap();
     let before = namespaces_of_tenants(&world, &keeper);
-    for (class, least) in [("eks-namespace-bare", 8), ("eks-node-bare", 20)] {
+    for (class, least) in [(namespace.as_str(), 8), (node.as_str(), 20)] {
         let since = journal_end(&world).unwrap();
         let first = TenantFile::new("acme", class, class);
         cli.apply(&first).unwrap();

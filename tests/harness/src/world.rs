@@ -15,6 +15,7 @@ use crate::{
     Binaries, Cli, Service, Simulator,
     binaries::checkout,
     cloud::{self, Cloud},
+    process::tail,
 };
 
 /// How long the daemon may take to listen.
@@ -128,6 +129,12 @@ impl World {
 
     fn log(&self) -> PathBuf {
         self.folder.join("landlordd.log")
+    }
+
+    /// The last lines of the daemon's log, over its restarts.
+    #[must_use]
+    pub fn log_tail(&self, lines: usize) -> String {
+        tail(&self.log(), lines)
     }
 
     /// The daemon's configuration file.

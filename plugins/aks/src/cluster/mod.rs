@@ -224,6 +224,9 @@ pub(crate) fn version(properties: &Properties) -> &str {
 
 /// The error for a stage that needs a cluster.
 pub(crate) fn absent(call: &Call<'_>) -> ProviderError {
-    ProviderError::new(ErrorKind::Conflict, format!("AKS cluster {} does not exist", call.names.home()))
-        .with_remedy("retry from the cluster stage")
+    let error = ProviderError::new(ErrorKind::Conflict, format!("{} does not exist", call.names.home_id()));
+    error.with_remedy(match call.names.is_shared() {
+        true => "name the cluster by GROUP/NAME if its resource group has another name than the cluster itself",
+        false => "retry from the cluster stage",
+    })
 }

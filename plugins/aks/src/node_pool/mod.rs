@@ -171,10 +171,13 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
     let mut properties = body(call, parameters, spec, Mode::User);
     properties["orchestratorVersion"] = json!(cluster.properties.kubernetes_version);
     if call.names.is_shared() {
-        // Where the cluster's own nodes are: the subnet is the host's.
-        let subnets = cluster.properties.agent_pool_profiles.iter().map(|p| p.subnet_id.as_str());
-        let subnet = subnets.into_iter().find(|id| !id.is_empty());
-        properties["vnetSubnetID"] = json!(subnet);
+        // Where the cluster's own nodes are: the subnet is the host's, or, where no pool names one, AKS's.
+        let mut subnets = cluster.properties.agent_pool_profiles.iter().map(|p| p.subnet_id.as_str());
+        match (subnets.find(|id| !id.is_empty()), properties.as_object_mut()) {
+            (Some(subnet), _) => properties["vnetSubnetID"] = json!(subnet),
+            (None, Some(properties)) => drop(properties.remove("vnetSubnetID")),
+            (None, None) => {}
+        }
     }
     if let Some(outcome) = birth::prepare(call).await? {
         return Ok(outcome);

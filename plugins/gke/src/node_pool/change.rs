@@ -5,7 +5,7 @@ use google_cloud_container_v1::model::{NodeLabels, NodePool, NodeTaint, NodeTain
 use super::{Wanted, path, spec};
 use crate::{
     action::{self, Action},
-    cluster::{self, minor},
+    cluster::minor,
     error::{Error, Result, failed, invalid},
     google::Google,
     names::Names,
@@ -55,7 +55,9 @@ pub(super) async fn begin(
     pool: &NodePool,
     size: i32,
 ) -> Result<Option<String>> {
-    let zones = cluster::zones(wanted.network)?;
+    // Where they may be matters to another size only.
+    let as_many = size == wanted.spec.node_count.max(1);
+    let zones = if as_many { Vec::new() } else { super::zones(google, wanted, names).await? };
     let Some(due) = due(wanted, pool, size, &zones)? else {
         return Ok(None);
     };

@@ -92,6 +92,21 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     }
 }
 
+/// The zones that nodes may lie in: as the network's status tells, or, of a cluster that was adopted without a word about
+/// them, the cluster's own. GKE too puts a pool there for which nobody names zones:
+/// <https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters#Cluster.FIELDS.locations>.
+async fn zones(google: &Google, wanted: Wanted<'_>, names: &Names) -> Result<Vec<String>> {
+    if !names.is_shared() || wanted.network.attributes.contains_key("zones") {
+        return cluster::zones(wanted.network);
+    }
+    let found = cluster::find_shared(google, wanted.scope, names).await?;
+    found.map(|cluster| cluster.locations).ok_or_else(|| homeless(&wanted.spec.role, names.home()))
+}
+
+fn homeless(pool: &str, why: &str) -> Error {
+    ProviderError::new(ErrorKind::Conflict, format!("node pool {pool} has no cluster to be in: {why}")).into()
+}
+
 /// Nodes that the pool asks for, from its managed instance groups, one a zone: GKE itself tells
 /// the size only that the pool was made with.
 async fn size(google: &Google, scope: &v1::Scope, pool: &NodePool) -> Result<i32> {
@@ -137,7 +152,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
             return Err(error);
         }
     }
-    let zones = cluster::zones(wanted.network)?;
+    let zones = zones(google, wanted, names).await?;
     let mut pool = build(scope, wanted.parameters, wanted.spec, &zones)?;
     if !names.is_shared() {
         // A shared cluster has gone on since its status was told: its pools begin at the version that it has now.
@@ -153,10 +168,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
             let detail = format!("node pool {name} waits for the cluster's other operation: {error}");
             Ok(progress::pending(POLL_S, detail))
         }
-        Err(error) if error.is_absent() => {
-            let message = format!("node pool {name} has no cluster to be in: {error}");
-            Err(ProviderError::new(ErrorKind::Conflict, message).into())
-        }
+        Err(error) if error.is_absent() => Err(homeless(name, &error.to_string())),
         Err(error) => Err(error),
     }
 }
