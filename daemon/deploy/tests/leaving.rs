@@ -343,7 +343,7 @@ impl World {
         let kept = told.kept.join("; ");
         ensure!(kept.contains("ConfigMap note") && kept.contains("HTTPRoute default/theirs"), "{kept}");
         let count = |kind: &str| told.removed.iter().filter(|object| object.r#type == kind).count();
-        ensure!(count("ValidatingAdmissionPolicy") == 6 && count("Gateway") == 1, "{:?}", told.removed);
+        ensure!(count("ValidatingAdmissionPolicy") == 7 && count("Gateway") == 1, "{:?}", told.removed);
         let changed = differences(&others, &everything(&self.scene.client, &[], ours).await?);
         ensure!(changed.is_empty(), "leaving changed what is others': {changed:#?}");
 

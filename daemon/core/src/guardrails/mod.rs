@@ -102,8 +102,10 @@ pub struct GuardrailsInput {
     pub load_balancer_cidrs: Vec<Cidr>,
     /// Whether pods may open connections to the internet.
     pub internet_egress: bool,
-    /// What they may not reach even so: pods, services, nodes and VPC of the host cluster, other private networks.
-    /// The clouds' metadata addresses are always added.
+    /// Whether all private networks are among what they may not reach even so: pods, services, nodes and VPC of the host
+    /// cluster. Without, `blocked_cidrs` must name these.
+    pub block_private_networks: bool,
+    /// What else they may not reach. The clouds' metadata addresses are always added.
     pub blocked_cidrs: Vec<Cidr>,
     /// Where names are resolved besides the pods of `kube-system`: a node-local cache such as `169.254.20.10/32`.
     pub dns_cidrs: Vec<Cidr>,
@@ -121,7 +123,17 @@ const PRIVATE: [&str; 5] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "10
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>,
 /// <https://cloud.google.com/compute/docs/metadata/querying-metadata>,
 /// <https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>.
-const METADATA: [&str; 4] = ["169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128", "168.63.129.16/32"];
+/// The last four are those of smaller clouds, and the link itself, on which a node answers its pods.
+const METADATA: [&str; 8] = [
+    "169.254.169.254/32",
+    "fd00:ec2::254/128",
+    "fd20:ce::254/128",
+    "168.63.129.16/32",
+    "100.100.100.200/32",
+    "169.254.42.42/32",
+    "169.254.0.23/32",
+    "fe80::/10",
+];
 
 fn known(cidrs: &[&str]) -> Vec<Cidr> {
     cidrs.iter().filter_map(|text| text.parse().ok()).collect()
@@ -134,7 +146,8 @@ impl Default for GuardrailsInput {
             load_balancers: 0,
             load_balancer_cidrs: Vec::new(),
             internet_egress: true,
-            blocked_cidrs: known(&PRIVATE),
+            block_private_networks: true,
+            blocked_cidrs: Vec::new(),
             dns_cidrs: Vec::new(),
             customer_group: None,
             pod_security_version: PodSecurityVersion::default(),
@@ -145,7 +158,7 @@ impl Default for GuardrailsInput {
 
 impl Default for Guardrails {
     fn default() -> Self {
-        Self(GuardrailsInput::default()).with_metadata()
+        Self(GuardrailsInput::default()).with_blocked()
     }
 }
 
@@ -199,7 +212,7 @@ impl TryFrom<GuardrailsInput> for Guardrails {
             let problem = "blocks every address: set internet_egress to false instead";
             return Err(invalid("blocked_cidrs", &all.to_string(), problem));
         }
-        Ok(Self(input).with_metadata())
+        Ok(Self(input).with_blocked())
     }
 }
 
@@ -264,17 +277,12 @@ impl Guardrails {
         self.0.gateway.as_ref()
     }
 
-    /// Blocks more addresses: what is known of a host cluster's pods, services, nodes and VPC.
-    #[must_use]
-    pub fn blocking(mut self, cidrs: &[Cidr]) -> Self {
-        // A block of everything is no block of something; it would make the policy invalid.
-        self.0.blocked_cidrs.extend(cidrs.iter().filter(|cidr| cidr.prefix() > 0));
-        self.with_metadata()
-    }
-
-    fn with_metadata(mut self) -> Self {
+    fn with_blocked(mut self) -> Self {
         let mut all = std::mem::take(&mut self.0.blocked_cidrs);
         all.extend(known(&METADATA));
+        if self.0.block_private_networks {
+            all.extend(known(&PRIVATE));
+        }
         // The larger block comes first, so that what lies in it is dropped.
         all.sort_by_key(|cidr| (cidr.address().is_ipv6(), cidr.prefix(), cidr.address()));
         for cidr in all {
@@ -362,12 +370,13 @@ mod tests {
         let default = blocked(json!({}));
         assert!(default.contains(&"169.254.169.254/32".to_owned()), "{default:?}");
         assert!(default.contains(&"fc00::/7".to_owned()) && !default.contains(&"fd00:ec2::254/128".to_owned()));
-        let none = blocked(json!({ "blocked_cidrs": [] }));
-        assert_eq!(none, ["168.63.129.16/32", "169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128"]);
-        let wider =
-            Guardrails::default().blocking(&["10.1.0.0/16".parse().unwrap(), "203.0.113.0/24".parse().unwrap()]);
-        let wider: Vec<String> = wider.blocked_cidrs().iter().map(ToString::to_string).collect();
-        assert!(wider.contains(&"203.0.113.0/24".to_owned()) && !wider.contains(&"10.1.0.0/16".to_owned()));
+        // What is named comes on top.
+        let wider = blocked(json!({ "blocked_cidrs": ["10.1.0.0/16", "203.0.113.0/24"] }));
+        assert!(wider.contains(&"203.0.113.0/24".to_owned()) && wider.contains(&"10.0.0.0/8".to_owned()), "{wider:?}");
+        assert!(!wider.contains(&"10.1.0.0/16".to_owned()), "{wider:?}");
+        let bare = blocked(json!({ "block_private_networks": false }));
+        assert!(bare.contains(&"fd00:ec2::254/128".to_owned()) && bare.contains(&"fe80::/10".to_owned()), "{bare:?}");
+        assert!(!bare.contains(&"10.0.0.0/8".to_owned()), "{bare:?}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::{
 /// A quota is counted within a second or two of its making, if at all.
 const RECOUNT_AFTER: Duration = Duration::from_secs(5);
 
-/// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, then a look.
+/// Everything in its order: the cluster's policies, the namespace with its labels, what stands in it, a look, then rights.
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
@@ -75,10 +75,12 @@ async fn observe_and_apply(
     } else if routes {
         gateway::remove(client, target, place).await?;
     }
-    Ok(match not_yet_enforced(client, target, place).await? {
-        Some(detail) => pending(detail),
-        None => StageProgress::Done,
-    })
+    if let Some(detail) = not_yet_enforced(client, target, place).await? {
+        return Ok(pending(detail));
+    }
+    // Nobody gets in before the fence is seen to stand.
+    apply_all(client, &rights::roles(target, place), &selector(target), true).await?;
+    Ok(StageProgress::Done)
 }
 
 /// All of it as one YAML file (JSON is YAML).
@@ -87,16 +89,20 @@ pub(crate) fn manifest(target: &DeployTarget, place: &Place, gateway: Option<&st
     let mut all = admission::policies(host);
     all.push(namespace::namespace(target, place));
     all.extend(objects(target, place, gateway, true));
+    all.extend(rights::roles(target, place));
     all.into_iter().map(|wanted| format!("---\n{}\n", wanted.body)).collect()
 }
 
 /// What stands in the namespace.
 fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
-    let mut all = vec![namespace::quota(target, place), namespace::limits(target, place)];
+    let mut all = vec![
+        namespace::quota(target, place),
+        namespace::affinity_quota(target, place),
+        namespace::limits(target, place),
+    ];
     all.extend(routes.then(|| namespace::routes_quota(target, place)));
     all.extend(network::policies(target, place, gateway));
     all.extend(namespace::accounts(target, place));
-    all.extend(rights::roles(target, place));
     all
 }
 

@@ -29,6 +29,8 @@ use serde_json::Value;
 pub(crate) const POOL_KEY: &str = "landlord.dev/tenant";
 /// Label of a tenant's namespace: its isolation level. The policies know tenants' namespaces by it.
 const LEVEL_LABEL: &str = "landlord.dev/level";
+/// Annotation of a tenant's namespace: the domain that its names lie in.
+const DOMAIN_ANNOTATION: &str = "landlord.dev/domain";
 /// The account that releases are applied with.
 pub(crate) const DEPLOYER: &str = "landlord-deployer";
 /// The account that a customer's access belongs to.

@@ -8,13 +8,15 @@ use landlord_core::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{CUSTOMER, DEPLOYER, LEVEL_LABEL, POOL_KEY, Wanted, rights};
+use super::{CUSTOMER, DEPLOYER, DOMAIN_ANNOTATION, LEVEL_LABEL, POOL_KEY, Wanted, rights};
 use crate::base;
 
 /// Name of the quota and of the limit range.
 const LIMITS: &str = "landlord";
 /// Name of the quota of routes.
 pub(super) const ROUTES_QUOTA: &str = "landlord-routes";
+/// Quota of pods that look at other namespaces' pods: none.
+const AFFINITY_QUOTA: &str = "landlord-affinity";
 /// What a container gets that says nothing: a small helper's needs. The stack's own charts say what they need.
 const DEFAULT_CPU_REQUEST: &str = "50m";
 const DEFAULT_MEMORY_REQUEST: &str = "64Mi";
@@ -26,6 +28,8 @@ const DEFAULT_EPHEMERAL_LIMIT: &str = "4Gi";
 const PORTS_OF_A_LOAD_BALANCER: u32 = 4;
 /// Pods that have ended stay as objects; so many for each that may run.
 const ENDED_PODS_FACTOR: u32 = 3;
+/// Old revisions stay as objects, as many as their workload asks for (10 by default): so many for each workload there may be.
+const REVISIONS_FACTOR: u32 = 6;
 
 /// The namespace. Its labels decide what Pod Security and our policies demand.
 pub(super) fn namespace(target: &DeployTarget, place: &Place) -> Wanted {
@@ -46,7 +50,10 @@ pub(super) fn namespace(target: &DeployTarget, place: &Place) -> Wanted {
     labels.insert("landlord.dev/customer".into(), target.name.customer.to_string());
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": { "name": place.namespace, "labels": labels },
+        "metadata": {
+            "name": place.namespace, "labels": labels,
+            "annotations": { DOMAIN_ANNOTATION: target.spec.domain.as_str() },
+        },
     }))
 }
 
@@ -72,6 +79,17 @@ pub(super) fn routes_quota(target: &DeployTarget, place: &Place) -> Wanted {
         "apiVersion": "v1", "kind": "ResourceQuota",
         "metadata": metadata(target, place, ROUTES_QUOTA, "quota"),
         "spec": { "hard": { "count/httproutes.gateway.networking.k8s.io": objects } },
+    }))
+}
+
+/// Pods that keep away from, or close to, pods of other namespaces would decide where other tenants' pods may run.
+/// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#cross-namespace-pod-affinity-scope>
+pub(super) fn affinity_quota(target: &DeployTarget, place: &Place) -> Wanted {
+    let crossing = json!({ "scopeName": "CrossNamespacePodAffinity", "operator": "Exists" });
+    Wanted::new(json!({
+        "apiVersion": "v1", "kind": "ResourceQuota",
+        "metadata": metadata(target, place, AFFINITY_QUOTA, "quota"),
+        "spec": { "hard": { "pods": "0" }, "scopeSelector": { "matchExpressions": [crossing] } },
     }))
 }
 
@@ -102,6 +120,9 @@ fn hard(quota: &Quota, load_balancers: u32) -> Map<String, Value> {
     }
     for kind in rights::KINDS.iter().filter(|kind| kind.counted_as_object()) {
         hard.insert(format!("count/{}", kind.qualified()), count(quota.objects));
+    }
+    for kind in ["replicasets.apps", "controllerrevisions.apps"] {
+        hard.insert(format!("count/{kind}"), count(quota.objects.saturating_mul(REVISIONS_FACTOR)));
     }
     hard.into_iter().map(|(key, value)| (key, Value::String(value))).collect()
 }

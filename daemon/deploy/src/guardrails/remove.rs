@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, Preconditions},
@@ -38,8 +38,15 @@ use crate::{
 pub const REMOVAL_PATIENCE: Duration = Duration::from_secs(300);
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
-/// Set by Kubernetes' own controllers on claims; they protect a volume that is in use.
-const OWN_FINALIZER: &str = "kubernetes.io/";
+/// Set on claims by Kubernetes' own controllers and its CSI sidecars; they protect a volume that is in use, or copied from.
+/// By name, since a customer may write finalizers too.
+const OWN_FINALIZERS: [&str; 3] = [
+    "kubernetes.io/pvc-protection",
+    "snapshot.storage.kubernetes.io/pvc-as-source-protection",
+    "provisioner.storage.kubernetes.io/cloning-protection",
+];
+/// What a tenant's pods get to end in, whatever they ask for. Kubernetes' own default.
+const GRACE_S: u32 = 30;
 
 /// One step on the way down.
 pub(crate) async fn remove(
@@ -72,6 +79,7 @@ pub(crate) async fn remove(
     };
     let waited = since(&ending);
     let said = blocking(&found);
+    end_pods(client, name, waited > patience).await?;
     if waited <= patience {
         return Ok((pending(format!("namespace {name} is ending{said}")), removed));
     }
@@ -97,6 +105,24 @@ async fn begin(
         name: name.to_owned(),
     });
     Ok(removed)
+}
+
+/// A pod ends when it is told to, not when it likes: until then it runs on, before Kubernetes 1.33 without the namespace's
+/// network policies (CVE-2024-7598). `at_once`: nobody ends it, its node may be gone.
+async fn end_pods(client: &Client, name: &str, at_once: bool) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    let grace_s = if at_once { 0 } else { GRACE_S };
+    for pod in pods.list(&ListParams::default()).await.doing(|| format!("listing the pods of {name}"))? {
+        let asked = pod.metadata.deletion_grace_period_seconds;
+        if pod.metadata.deletion_timestamp.is_none() || asked.is_none_or(|asked| asked <= i64::from(grace_s)) {
+            continue;
+        }
+        tracing::warn!(pod = format!("{name}/{}", pod.name_any()), asked, grace_s, "is ended sooner than it asks for");
+        let params = DeleteParams { grace_period_seconds: Some(grace_s), ..DeleteParams::default() };
+        gone_is_fine(pods.delete(&pod.name_any(), &params).await)
+            .doing(|| format!("ending pod {name}/{}", pod.name_any()))?;
+    }
+    Ok(())
 }
 
 /// What the end of the namespace takes along, as far as people ask for it: releases, load balancers, volumes' claims.
@@ -272,13 +298,11 @@ fn kept_finalizers(resource: &ApiResource, object: &DynamicObject) -> Vec<String
     match resource.kind.as_str() {
         "Service" if balanced => all,
         "Gateway" | "Ingress" | "VolumeSnapshot" => all,
-        "PersistentVolumeClaim" => all.into_iter().filter(|finalizer| own_finalizer(finalizer)).collect(),
+        "PersistentVolumeClaim" => {
+            all.into_iter().filter(|finalizer| OWN_FINALIZERS.contains(&finalizer.as_str())).collect()
+        }
         _ => Vec::new(),
     }
-}
-
-fn own_finalizer(finalizer: &str) -> bool {
-    finalizer.split_once(OWN_FINALIZER).is_some_and(|(before, _)| before.is_empty() || before.ends_with('.'))
 }
 
 fn said_undiscoverable(namespace: &Namespace) -> bool {
@@ -331,14 +355,14 @@ mod tests {
         let kept = |kind: &str, spec: Value| {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind));
             let mut object = DynamicObject::new("a", &resource).data(json!({ "spec": spec }));
-            object.metadata.finalizers = Some(vec!["kubernetes.io/pvc-protection".into(), "example.com/hold".into()]);
+            let all = ["kubernetes.io/pvc-protection", "example.com/hold", "x.kubernetes.io/hold"];
+            object.metadata.finalizers = Some(all.map(Into::into).into());
             kept_finalizers(&resource, &object)
         };
-        assert_eq!(kept("Service", json!({ "type": "LoadBalancer" })).len(), 2);
-        assert_eq!(kept("Gateway", json!({})).len(), 2);
+        assert_eq!(kept("Service", json!({ "type": "LoadBalancer" })).len(), 3);
+        assert_eq!(kept("Gateway", json!({})).len(), 3);
         assert_eq!(kept("Service", json!({})).len(), 0);
         assert_eq!(kept("ConfigMap", json!({})).len(), 0);
         assert_eq!(kept("PersistentVolumeClaim", json!({})), ["kubernetes.io/pvc-protection"]);
-        assert!(own_finalizer("snapshot.storage.kubernetes.io/x") && !own_finalizer("evil-kubernetes.io/x"));
     }
 }

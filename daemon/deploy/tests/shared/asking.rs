@@ -27,8 +27,15 @@ pub(crate) enum Rule {
 impl Rule {
     /// What the API server's words stand for.
     fn of(message: &str, code: u16) -> Option<Self> {
-        const POLICIES: [&str; 6] =
-            ["tenant-pods", "others-pods", "tenant-services", "tenant-secrets", "tenant-claims", "tenant-accounts"];
+        const POLICIES: [&str; 7] = [
+            "tenant-pods",
+            "others-pods",
+            "tenant-services",
+            "tenant-routes",
+            "tenant-secrets",
+            "tenant-claims",
+            "tenant-accounts",
+        ];
         let policy = |name: &&&str| message.contains(&format!("ValidatingAdmissionPolicy 'landlord-test-{name}'"));
         match code {
             401 => Some(Self::Authentication),

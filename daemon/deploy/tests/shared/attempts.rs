@@ -120,6 +120,20 @@ impl World {
         Ok(())
     }
 
+    /// What no quota counts is for those who have the nodes for themselves.
+    pub(crate) async fn devices_of_shared_nodes_are_not_taken(&self) -> Result<()> {
+        let wanted = |device: &str| pod(&json!({ "container.resources": { "limits": { device: "2Mi" } } }));
+        for (tenant, shared) in [(&self.tenants[0], false), (&self.tenants[2], true)] {
+            let path = format!("/api/v1/namespaces/{}/pods?dryRun=All", place(tenant).namespace);
+            for device in ["gpu.example.com/large", "hugepages-2Mi"] {
+                let answer = ask(&self.customer(tenant).await?, &post(&path, wanted(device))).await?;
+                let refused = matches!(answer, Answer::Refused(Rule::Policy("tenant-pods")));
+                ensure!(refused == shared, "{device}: {answer:?}");
+            }
+        }
+        Ok(())
+    }
+
     /// Objects without a figure of their own are counted too, whichever account makes them.
     pub(crate) async fn floods_end_at_the_quota(&self) -> Result<()> {
         let tenant = &self.tenants[0];
@@ -147,7 +161,7 @@ impl World {
             ),
             (
                 "/apis/gateway.networking.k8s.io/v1/namespaces/NS/httproutes",
-                json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": {} }),
+                json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": { "hostnames": ["a.acme.example.com"] } }),
             ),
             ("/api/v1/namespaces/NS/serviceaccounts", json!({})),
         ];
@@ -254,7 +268,7 @@ fn workday(own: &str, a_pod: &str) -> Vec<(&'static str, Ask)> {
     let claim =
         json!({ "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } } });
     let service = json!({ "spec": { "selector": { "app": "shop" }, "ports": [{ "port": 80 }] } });
-    let route = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": { "rules": [{ "backendRefs": [{ "name": "shop", "port": 80 }] }] } });
+    let route = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "spec": { "hostnames": ["acme.example.com"], "rules": [{ "backendRefs": [{ "name": "shop", "port": 80 }] }] } });
     let review = json!({ "spec": { "resourceAttributes": { "namespace": own, "verb": "list", "resource": "pods" } } });
     let put_away = |path: String| Ask { method: Method::DELETE, ..get(path) };
     vec![

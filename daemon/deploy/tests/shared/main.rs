@@ -44,6 +44,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.strangers_are_nobody().await.context(step("strangers"))?;
     world.access_is_short().await.context(step("access"))?;
     world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
+    world.devices_of_shared_nodes_are_not_taken().await.context(step("devices"))?;
     world.workloads_are_judged_by_their_pods().await.context(step("workloads"))?;
     world.floods_end_at_the_quota().await.context(step("floods"))?;
     world.customers_can_work().await.context(step("positive control"))?;

@@ -305,6 +305,15 @@ fn other_nodes(names: &Names) -> Vec<Attempt> {
     let tolerates = |value: &str| json!({ "key": key, "operator": "Equal", "value": value, "effect": "NoSchedule" });
     let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
         { "matchExpressions": [{ "key": key, "operator": "In", "values": [other_pool] }] }] } } });
+    let of_others = |whose: Value| {
+        let mut term = json!({
+            "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app.kubernetes.io/name": "qdrant" } },
+        });
+        term.as_object_mut().unwrap().extend(whose.as_object().unwrap().clone());
+        json!({ "requiredDuringSchedulingIgnoredDuringExecution": [term] })
+    };
+    let apart = json!({ "affinity": { "podAntiAffinity": of_others(json!({ "namespaceSelector": {} })) } });
+    let beside = json!({ "affinity": { "podAffinity": of_others(json!({ "namespaces": [names.other] })) } });
     let by = Policy("tenant-pods");
     let node = json!({ "apiVersion": "v1", "kind": "Node", "name": "pool-1" });
     vec![
@@ -318,6 +327,8 @@ fn other_nodes(names: &Names) -> Vec<Attempt> {
         both("tolerate every taint", pods(names, &json!({ "tolerations": [{ "operator": "Exists" }] })), by),
         both("choose another tenant's nodes by affinity", pods(names, &json!({ "affinity": affinity })), by),
         both("name another tenant's node", pods(names, &json!({ "nodeName": "pool-1" })), by),
+        both("keep every tenant's vector database off its nodes", pods(names, &apart), Quota),
+        both("go where another tenant's pods are", pods(names, &beside), Quota),
         both(
             "tolerate another tenant's taint afterwards",
             patch(
@@ -384,6 +395,16 @@ fn pod_security(names: &Names) -> Vec<Attempt> {
             "ask a storage driver directly",
             pods(names, &json!({ "volumes": [{ "name": "a", "csi": { "driver": "disk.example.com" } }] })),
             Policy("tenant-pods"),
+        ),
+        both(
+            "outlive the tenant",
+            pods(names, &json!({ "terminationGracePeriodSeconds": 315_360_000 })),
+            Policy("tenant-pods"),
+        ),
+        both(
+            "have a node ask another address",
+            pods(names, &json!({ "container.livenessProbe": { "httpGet": { "host": "10.0.3.4", "port": 10250 } } })),
+            PodSecurity,
         ),
         both("use the node's network", pods(names, &json!({ "hostNetwork": true })), PodSecurity),
         both("see the node's processes", pods(names, &json!({ "hostPID": true })), PodSecurity),
@@ -491,6 +512,10 @@ fn quotas(names: &Names) -> Vec<Attempt> {
     };
     let huge = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "5Ti" } } });
     let volume = json!({ "accessModes": ["ReadWriteOnce"], "volumeName": "somebody-elses", "resources": { "requests": { "storage": "1Gi" } } });
+    let small = json!({ "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } });
+    let (mut classless, mut chosen) = (small.clone(), small);
+    classless["storageClassName"] = json!("");
+    chosen["selector"] = json!({ "matchLabels": { "a": "b" } });
     let init = json!({ "initContainers": [{
         "name": "i", "image": "example.com/c:1", "resources": { "requests": { "cpu": "100" } },
         "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }] });
@@ -532,6 +557,8 @@ fn quotas(names: &Names) -> Vec<Attempt> {
         ),
         both("claim more storage than the quota", claim(huge), Quota),
         both("claim somebody else's volume", claim(volume), Policy("tenant-claims")),
+        both("claim a volume that is there already", claim(classless), Policy("tenant-claims")),
+        both("choose among the volumes that are there", claim(chosen), Policy("tenant-claims")),
     ]
 }
 
@@ -544,6 +571,18 @@ fn networks(names: &Names) -> Vec<Attempt> {
         post(&services, json!({ "metadata": { "name": "attempt" }, "spec": spec }))
     };
     let by = Policy("tenant-services");
+    let ordering = json!({
+        "metadata": { "name": "attempt", "annotations": { "balancers.example.com/ipv4": "203.0.113.7" } },
+        "spec": { "ports": [{ "port": 80 }] },
+    });
+    let routes = format!("{GATEWAY}/namespaces/{own}/httproutes");
+    let route = |hostnames: Value| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": { "name": "attempt" },
+            "spec": { "hostnames": hostnames },
+        })
+    };
+    let in_domain = Policy("tenant-routes");
     let named = json!({ "metadata": { "name": "mine" } });
     let address = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": "10.0.0.1" }] } } });
     vec![
@@ -555,6 +594,23 @@ fn networks(names: &Names) -> Vec<Attempt> {
         ),
         both("have a load balancer", service(json!({ "type": "LoadBalancer" })), Quota),
         both("take an address over", service(json!({ "externalIPs": ["10.0.0.1"] })), by),
+        both(
+            "share another tenant's address",
+            service(json!({ "type": "LoadBalancer", "loadBalancerIP": "203.0.113.7" })),
+            by,
+        ),
+        customer("give the cloud's controller an order", post(&services, ordering), by),
+        customer(
+            "give the names' controller an order afterwards",
+            patch(
+                format!("{services}/sftpgo"),
+                json!({ "metadata": { "annotations": { "names.example.com/hostname": "a.globex.example.com" } } }),
+            ),
+            by,
+        ),
+        both("answer for another tenant's name", post(&routes, route(json!(["chat.globex.example.com"]))), in_domain),
+        both("answer for a name that only ends alike", post(&routes, route(json!(["xacme.example.com"]))), in_domain),
+        both("answer for every name", post(&routes, route(json!([]))), in_domain),
         both(
             "lead to a name inside the cluster",
             post(

@@ -109,7 +109,7 @@ impl World {
         let ours = ListParams::default().labels("landlord-installation=test");
         eventually("the policies are checked", async || {
             let all = api.list(&ours).await?.items;
-            ensure!(all.len() == 6, "{} policies", all.len());
+            ensure!(all.len() == 7, "{} policies", all.len());
             let unchecked = all.iter().find(|policy| policy.data.pointer("/status/typeChecking").is_none());
             Ok(unchecked.map_or(Ok(()), |policy| Err(format!("{:?}", policy.metadata.name))))
         })

@@ -8,6 +8,10 @@
 //! Validating policies exist since Kubernetes 1.30; the mutating one (1.36) only saves customers from writing down
 //! where their pods go, and is left out where the API server does not know it.
 
+mod objects;
+mod pods;
+
+use pods::POD_RESOURCES;
 use serde_json::{Value, json};
 
 use super::{LEVEL_LABEL, POOL_KEY, RESERVED_PREFIX, Wanted};
@@ -51,7 +55,8 @@ pub(super) struct Host<'a> {
 
 /// Every policy with its binding.
 pub(super) fn policies(host: Host<'_>) -> Vec<Wanted> {
-    let validating = [pods(host), others_pods(), services(), secrets(), claims(), accounts()];
+    let [services, routes, secrets, claims, accounts] = objects::policies();
+    let validating = [pods::tenants(host), pods::others(), services, routes, secrets, claims, accounts];
     let mut all: Vec<Wanted> = validating.iter().flat_map(|policy| validating_objects(host, policy)).collect();
     if host.mutating {
         all.extend(placing(host));
@@ -66,187 +71,6 @@ pub(super) fn pods_policy(installation: &str) -> String {
 
 fn full_name(installation: &str, name: &str) -> String {
     format!("{RESERVED_PREFIX}{installation}-{name}")
-}
-
-/// Label and tolerations of a pod, and the tenant's pool: empty at the level NAMESPACE.
-fn placement_variables() -> Vec<(&'static str, String)> {
-    vec![
-        (
-            "pool",
-            format!(
-                "has(namespaceObject.metadata.labels) && '{POOL_KEY}' in namespaceObject.metadata.labels \
-                 ? namespaceObject.metadata.labels['{POOL_KEY}'] : ''"
-            ),
-        ),
-        ("selector", "has(object.spec.nodeSelector) ? object.spec.nodeSelector : {}".into()),
-        ("tolerations", "has(object.spec.tolerations) ? object.spec.tolerations : []".into()),
-    ]
-}
-
-/// Whether no term of the node affinity names the key of tenants' nodes.
-fn affinity_is_silent() -> String {
-    let has_node = "!has(object.spec.affinity) || !has(object.spec.affinity.nodeAffinity)";
-    let node = "object.spec.affinity.nodeAffinity";
-    let silent = |term: &str| {
-        format!("(!has({term}.matchExpressions) || {term}.matchExpressions.all(e, e.key != '{POOL_KEY}'))")
-    };
-    format!(
-        "{has_node} || ((!has({node}.requiredDuringSchedulingIgnoredDuringExecution) || \
-         {node}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.all(t, {})) && \
-         (!has({node}.preferredDuringSchedulingIgnoredDuringExecution) || \
-         {node}.preferredDuringSchedulingIgnoredDuringExecution.all(t, {})))",
-        silent("t"),
-        silent("t.preference"),
-    )
-}
-
-const POD_RESOURCES: &[&str] = &["pods", "pods/ephemeralcontainers", "pods/resize"];
-
-fn pods(host: Host<'_>) -> Policy {
-    let own = format!(
-        "t.key == '{POOL_KEY}' && variables.pool != '' && has(t.value) && t.value == variables.pool && \
-         (!has(t.operator) || t.operator == 'Equal')"
-    );
-    Policy {
-        name: "tenant-pods",
-        group: "",
-        resources: POD_RESOURCES,
-        operations: &["CREATE", "UPDATE"],
-        tenants: true,
-        variables: placement_variables(),
-        rules: vec![
-            rule(
-                format!(
-                    "variables.pool != '' ? ('{POOL_KEY}' in variables.selector && \
-                     variables.selector['{POOL_KEY}'] == variables.pool) : !('{POOL_KEY}' in variables.selector)"
-                ),
-                format!("nodeSelector {POOL_KEY} must be the tenant's own pool, and absent where it has none"),
-            ),
-            rule(
-                format!("variables.pool == '' || variables.tolerations.exists(t, has(t.key) && {own})"),
-                format!("the taint {POOL_KEY} of the tenant's own pool must be tolerated"),
-            ),
-            rule(
-                format!(
-                    "variables.tolerations.all(t, has(t.key) && (t.key.startsWith('node.kubernetes.io/') || ({own})))"
-                ),
-                "only node.kubernetes.io/ taints and the tenant's own pool may be tolerated",
-            ),
-            rule(affinity_is_silent(), format!("node affinity must not name {POOL_KEY}")),
-            rule(
-                "request.operation != 'CREATE' || !has(object.spec.nodeName) || object.spec.nodeName == ''",
-                "nodeName must not be set: the scheduler chooses the node",
-            ),
-            rule(
-                format!(
-                    "!has(object.spec.serviceAccountName) || !object.spec.serviceAccountName.startsWith('{RESERVED_PREFIX}')"
-                ),
-                format!("pods must not run as an account that begins with {RESERVED_PREFIX}"),
-            ),
-            // Drivers act with the node's rights, and Pod Security lets them pass.
-            rule(
-                "!has(object.spec.volumes) || object.spec.volumes.all(v, !has(v.csi))",
-                "a pod must not ask a storage driver directly: claim a volume",
-            ),
-            rule(
-                format!("!has(object.spec.priority) || object.spec.priority <= {}", host.priority_max),
-                format!("priority must not be above {}, the cluster's default", host.priority_max),
-            ),
-        ],
-    }
-}
-
-fn others_pods() -> Policy {
-    Policy {
-        name: "others-pods",
-        group: "",
-        resources: POD_RESOURCES,
-        operations: &["CREATE", "UPDATE"],
-        tenants: false,
-        variables: placement_variables(),
-        rules: vec![
-            rule(
-                format!("!('{POOL_KEY}' in variables.selector)"),
-                format!("nodeSelector {POOL_KEY} is for tenants' namespaces"),
-            ),
-            rule(
-                format!("variables.tolerations.all(t, !has(t.key) || t.key != '{POOL_KEY}')"),
-                format!("the taint {POOL_KEY} may be tolerated in tenants' namespaces only"),
-            ),
-            rule(affinity_is_silent(), format!("node affinity must not name {POOL_KEY}")),
-        ],
-    }
-}
-
-fn services() -> Policy {
-    Policy {
-        name: "tenant-services",
-        group: "",
-        resources: &["services"],
-        operations: &["CREATE", "UPDATE"],
-        tenants: true,
-        variables: Vec::new(),
-        rules: vec![
-            rule(
-                "!has(object.spec.type) || object.spec.type in ['ClusterIP', 'LoadBalancer']",
-                "the type must be ClusterIP, or LoadBalancer within the quota",
-            ),
-            // An address that is announced belongs to whoever announces it: CVE-2020-8554.
-            rule("!has(object.spec.externalIPs) || object.spec.externalIPs.size() == 0", "externalIPs must not be set"),
-        ],
-    }
-}
-
-fn secrets() -> Policy {
-    Policy {
-        name: "tenant-secrets",
-        group: "",
-        resources: &["secrets"],
-        operations: &["CREATE", "UPDATE"],
-        tenants: true,
-        variables: Vec::new(),
-        rules: vec![rule(
-            "!has(object.type) || object.type != 'kubernetes.io/service-account-token'",
-            "a Secret must not ask for an account's token",
-        )],
-    }
-}
-
-fn claims() -> Policy {
-    Policy {
-        name: "tenant-claims",
-        group: "",
-        resources: &["persistentvolumeclaims"],
-        operations: &["CREATE"],
-        tenants: true,
-        variables: Vec::new(),
-        rules: vec![rule(
-            "!has(object.spec.volumeName) || object.spec.volumeName == ''",
-            "volumeName must not be set: a claim gets a volume of its own",
-        )],
-    }
-}
-
-/// The deployer may write accounts, for charts have them; not those that carry rights.
-fn accounts() -> Policy {
-    let own = "request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')";
-    Policy {
-        name: "tenant-accounts",
-        group: "",
-        resources: &["serviceaccounts", "serviceaccounts/token"],
-        operations: &["CREATE", "UPDATE", "DELETE"],
-        tenants: true,
-        // A request for a collection has no name of its own, one for a token no named object.
-        variables: vec![(
-            "name",
-            "request.name != '' ? request.name : (oldObject != null ? oldObject.metadata.name : object.metadata.name)"
-                .into(),
-        )],
-        rules: vec![rule(
-            format!("!({own}) || !variables.name.startsWith('{RESERVED_PREFIX}')"),
-            format!("accounts that begin with {RESERVED_PREFIX} are not the tenant's"),
-        )],
-    }
 }
 
 /// Namespaces of this installation's tenants, or all others.
