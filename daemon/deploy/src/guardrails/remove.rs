@@ -83,7 +83,7 @@ pub(crate) async fn remove(
     if waited <= patience {
         return Ok((pending(format!("namespace {name} is ending{said}")), removed));
     }
-    let detail = unblock(client, &found, name).await?;
+    let detail = unblock(client, &found, name, patience).await?;
     Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{said}", waited.as_secs())), removed))
 }
 
@@ -252,12 +252,14 @@ pub(super) async fn look(client: &Client, name: &str) -> Result<Found> {
 }
 
 /// Takes off what nobody serves, and ends the namespace where only a silent API keeps it. Says what was done.
-async fn unblock(client: &Client, namespace: &Namespace, name: &str) -> Result<String> {
+async fn unblock(client: &Client, namespace: &Namespace, name: &str, patience: Duration) -> Result<String> {
     let found = look(client, name).await?;
     let mut freed = Vec::new();
     for (resource, object) in &found.objects {
         let finalizers = object.finalizers();
-        if finalizers.is_empty() || object.metadata.deletion_timestamp.is_none() {
+        // Kubernetes deletes the rest only when the pods are gone: what it has just begun with is not stuck.
+        let ending = object.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > patience);
+        if finalizers.is_empty() || !ending {
             continue;
         }
         let what = format!("{} {name}/{}", resource.kind, object.name_any());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
@@ -17,6 +17,7 @@ use landlord_test_kube::{differences, everything};
 use serde_json::{Value, json};
 
 use crate::{
+    refused::pod,
     support::{done, eventually},
     world::{World, place},
 };
@@ -45,14 +46,19 @@ impl World {
         let tenant = &self.tenants[1];
         let name = place(tenant).namespace.as_str();
         self.obstacles(name).await?;
+        self.a_pod_that_nobody_ends(tenant).await?;
         let dead = self.a_dead_api().await?;
         let before = self.everything_but(name).await?;
         ensure!(before.len() > 300, "{} objects", before.len());
 
         let mut removed = Vec::new();
         let mut said = Vec::new();
+        let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), name);
+        let mut graces = Vec::new();
         done("removed", async || {
             let (progress, objects) = self.scene.deployer.remove_namespace(tenant).await?;
+            let slow = pods.get_opt("slow").await?;
+            graces.extend(slow.and_then(|pod| pod.metadata.deletion_grace_period_seconds));
             removed.extend(objects);
             if let StageProgress::Pending { detail, .. } = &progress {
                 said.push(detail.clone());
@@ -61,6 +67,7 @@ impl World {
         })
         .await?;
 
+        ensure!(graces.contains(&30), "the slow pod got what it asked for: {graces:?}");
         let told = said.join("\n");
         for part in [
             "finalizers that nobody serves",
@@ -131,6 +138,38 @@ impl World {
         let retain = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
         volumes.patch(&volume, &PatchParams::default(), &Patch::Merge(retain)).await?;
         Ok(())
+    }
+
+    /// It asks for ten minutes to end in, on a node whose kubelet does nothing any more.
+    async fn a_pod_that_nobody_ends(&self, tenant: &DeployTarget) -> Result<()> {
+        let pool = place(tenant).pool().context("no pool")?;
+        let nodes: Api<Node> = Api::all(self.scene.client.clone());
+        let node = json!({ "metadata": { "name": "mute", "labels": { "kubernetes.io/hostname": "mute", "landlord.dev/tenant": pool } } });
+        nodes.create(&PostParams::default(), &serde_json::from_value(node)?).await?;
+        let has = json!({ "cpu": "1", "memory": "2Gi", "ephemeral-storage": "20Gi", "pods": "9" });
+        let ready = json!({ "status": {
+            "capacity": has, "allocatable": has,
+            "conditions": [{ "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "" }],
+        } });
+        nodes.patch_status("mute", &PatchParams::default(), &Patch::Merge(ready)).await?;
+        let mut slow = pod(&json!({
+            "nodeSelector": { "kubernetes.io/hostname": "mute", "landlord.dev/tenant": pool },
+            "tolerations": [
+                { "key": "landlord.dev/tenant", "operator": "Equal", "value": pool, "effect": "NoSchedule" },
+                { "key": "node.kubernetes.io/not-ready", "operator": "Exists" },
+                { "key": "node.kubernetes.io/unreachable", "operator": "Exists" },
+            ],
+            "terminationGracePeriodSeconds": 600,
+        }));
+        slow["metadata"] = json!({ "name": "slow" });
+        let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), place(tenant).namespace.as_str());
+        pods.create(&PostParams::default(), &serde_json::from_value(slow)?).await?;
+        eventually("the slow pod is on its node", async || {
+            let found = pods.get("slow").await?;
+            let on = found.spec.and_then(|spec| spec.node_name);
+            Ok(if on.as_deref() == Some("mute") { Ok(()) } else { Err(format!("{:?}", found.status)) })
+        })
+        .await
     }
 
     /// An aggregated API without a server: Kubernetes then ends no namespace at all.
