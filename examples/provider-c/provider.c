@@ -3,7 +3,7 @@
  * and there is never anything to observe, to delete or to list. What it does it does by the contract: every message is
  * checked before it is believed, names are judged, errors are typed, and a call completes exactly once.
  *
- *     cc -std=c11 -fPIC -shared -I plugins/api/include -o provider-c.so examples/provider-c/provider.c
+ *     cc -std=c11 -fPIC -shared -I plugins/api/include -o target/provider-c.so examples/provider-c/provider.c
  *
  * The messages are those of proto/landlord/provider/v1/provider.proto; the numbers below are its field numbers. Their
  * encoding: https://protobuf.dev/programming-guides/encoding/ */
