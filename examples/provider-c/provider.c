@@ -3,7 +3,7 @@
  * and there is never anything to observe, to delete or to list. What it does it does by the contract: every message is
  * checked before it is believed, names are judged, errors are typed, and a call completes exactly once.
  *
- *     cc -std=c11 -fPIC -shared -I plugins/api/include -o provider-c.so examples/provider-c/provider.c
+ *     cc -std=c11 -fPIC -shared -I plugins/api/include -o target/provider-c.so examples/provider-c/provider.c
  *
  * The messages are those of proto/landlord/provider/v1/provider.proto; the numbers below are its field numbers. Their
  * encoding: https://protobuf.dev/programming-guides/encoding/ */
@@ -259,13 +259,15 @@ static void validate(call_context c, landlord_slice request) {
     if (!is_empty(parameters.bytes) && !equals(parameters.bytes, "{}")) {
         violation(&response, "parameters", "must be an empty object");
     }
-    if (is_empty(machine.bytes)) {
+    /* A field that is absent has the number 0: no pool or no zone is wanted, as in a shared cluster. */
+    if (pool.number != 0 && is_empty(machine.bytes)) {
         violation(&response, "machine_type", "must not be empty");
     }
-    if (count.value < 1 || count.value > 1000) {
+    if (pool.number != 0 && (count.value < 1 || count.value > 1000)) {
         violation(&response, "node_count", "must be 1 to 1000");
     }
-    if (is_empty(domain.bytes) || memchr(domain.bytes.ptr, '.', domain.bytes.len) == NULL) {
+    if (zone.number != 0 &&
+        (is_empty(domain.bytes) || memchr(domain.bytes.ptr, '.', domain.bytes.len) == NULL)) {
         violation(&response, "domain", "must be a domain such as acme.example");
     }
     answer(c, LANDLORD_STATUS_OK, &response);

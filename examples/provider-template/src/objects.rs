@@ -26,8 +26,8 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     pub(crate) fn new(scope: &'a Option<v1::Scope>, collection: &str, role: &'a str) -> Result<Self> {
         let scope = checked(scope, false)?;
-        if role.is_empty() || role.len() > 40 || !role.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') {
-            return Err(invalid(format!("the role {role:?} is none: a to z and dashes, at most 40")));
+        if role.is_empty() || role.len() > 40 || !role.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+            return Err(invalid(format!("the role {role:?} is none: a to z, digits and dashes, at most 40")));
         }
         Ok(Self { scope, role, path: format!("{collection}/landlord-{}-{role}", scope.tenant_uid) })
     }

@@ -15,7 +15,7 @@ use crate::{
 const ENDPOINT: &str = "https://api.nimbus.example";
 const REGIONS: &str = "north-1 south-1";
 const MACHINES: &str = "nimbus.small nimbus.large";
-const NODES_MAX: i32 = 100;
+const NODES: std::ops::RangeInclusive<i32> = 1..=100;
 
 /// The one text that a JSON object must hold, and nothing else. The error names keys, never a value: it may be a secret.
 fn only(what: &str, key: &str, json: &[u8]) -> Result<String> {
@@ -168,16 +168,17 @@ impl Provider for Nimbus {
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse> {
-        let (pool, zone) = (request.node_pool.unwrap_or_default(), request.dns_zone.unwrap_or_default());
+        // What is absent is not wanted: a shared cluster has no zone, a tenant on its nodes no pool.
+        let (pool, zone) = (request.node_pool.as_ref(), request.dns_zone.as_ref());
         let region = request.scope.unwrap_or_default().region;
         let problem = version(&request.parameters_json).err().map(|error| error.message);
         let among = |text: &str, all: &str| all.split(' ').any(|one| one == text);
         let findings = [
             ("region", !among(&region, REGIONS), format!("is none of {REGIONS}")),
             ("parameters", problem.is_some(), problem.unwrap_or_default()),
-            ("machine_type", !among(&pool.machine_type, MACHINES), format!("is none of {MACHINES}")),
-            ("node_count", !(1..=NODES_MAX).contains(&pool.node_count), format!("must be 1 to {NODES_MAX}")),
-            ("domain", !zone.domain.contains('.'), "must be a domain such as acme.example".into()),
+            ("machine_type", pool.is_some_and(|p| !among(&p.machine_type, MACHINES)), format!("is none of {MACHINES}")),
+            ("node_count", pool.is_some_and(|p| !NODES.contains(&p.node_count)), format!("must be within {NODES:?}")),
+            ("domain", zone.is_some_and(|z| !z.domain.contains('.')), "must be a domain such as acme.example".into()),
         ];
         let violation = |(field, _, description): (&str, _, _)| v1::FieldViolation { field: field.into(), description };
         Ok(v1::ValidateResponse { violations: findings.into_iter().filter(|one| one.1).map(violation).collect() })
@@ -200,6 +201,7 @@ impl ProviderPlugin for Nimbus {
         v1::DescribeResponse {
             name: Self::NAME.into(),
             version: Self::VERSION.into(),
+            capabilities: ["networks", "clusters", "node-pools", "dns", "identity"].map(str::to_owned).to_vec(),
             config_schema: schema("project").to_string(),
             parameters_schema: schema("kubernetes_version").to_string(),
             expected_durations: methods()
@@ -211,7 +213,6 @@ impl ProviderPlugin for Nimbus {
                 .filter(|name| !matches!(name.as_str(), "Describe" | "Configure" | "Validate"))
                 .map(|method| v1::MethodCost { method, bucket: BUCKET.into(), cost: 1.5 })
                 .collect(),
-            ..Default::default()
         }
     }
 

@@ -51,7 +51,8 @@ async fn conform() -> Report {
 /// Cargo puts this package's library beside its tests.
 fn library(program: &Path) -> PathBuf {
     let beside = program.parent().unwrap();
-    let places = [beside.join("libprovider_template.so"), beside.join("../libprovider_template.so")];
+    let name = format!("lib{}.so", env!("CARGO_PKG_NAME").replace('-', "_"));
+    let places = [beside.join(&name), beside.join("..").join(&name)];
     places.into_iter().find(|path| path.is_file()).unwrap()
 }
 

@@ -105,7 +105,8 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
 pub async fn witnessed(world: &World) -> Step<Option<usize>> {
     let Some(witness) = &world.config.witness else { return Ok(None) };
     let url = filled(&witness.url, &world.config, None);
-    let answer = world.client.get(&url).timeout(HOOK_PATIENCE).send().await.map_err(failed)?;
+    let answer = world.client.get(&url).timeout(HOOK_PATIENCE).send().await;
+    let answer = answer.map_err(|error| failed(format!("the witness can't be asked: {error}")))?;
     let text = answer.text().await.map_err(failed)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| failed(format!("{url} answers no JSON: {text}")))?;
     let list = match &value {

@@ -32,6 +32,8 @@ const HANG_MAX: Duration = Duration::from_secs(120);
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(100);
 /// Pause after a connection that could not be accepted (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A cloud that takes longer to accept a connection is taken for one that is not there.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Headers that belong to one connection, and the length, which each side sets itself.
 static HOP_HEADERS: LazyLock<[header::HeaderName; 6]> = LazyLock::new(|| {
@@ -70,6 +72,22 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
+}
+
+/// Whether anything listens at the cloud's endpoint: without it every case would fail only after its patience.
+///
+/// # Errors
+/// What hinders it, and what to do.
+pub async fn reach(endpoint: &str) -> Result<(), String> {
+    let url = url::Url::parse(endpoint).map_err(|error| format!("the endpoint {endpoint:?} is no URL: {error}"))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let connected = tokio::net::TcpStream::connect((host, url.port_or_known_default().unwrap_or_default()));
+    let why = match tokio::time::timeout(REACH_TIMEOUT, connected).await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", REACH_TIMEOUT.as_secs()),
+    };
+    Err(format!("the cloud at {endpoint} can't be reached: {why}; start it, or name another with --endpoint"))
 }
 
 impl Proxy {

@@ -79,6 +79,7 @@ fn a_run_that_can_not_begin_says_why() {
         (vec!["/no/such/plugin.so", "--config", &good], "/no/such/plugin.so"),
         (vec![good.as_str(), "--config", &good], "no ELF shared library"),
         (vec![plugin.as_str(), "--config", &good, "--only", "nonsense"], "delete-absent"),
+        (vec![plugin.as_str(), "--config", &good, "--endpoint", "http://127.0.0.1:1"], "start it"),
         (vec![plugin.as_str(), "--config", &good, "--report", "yaml", "x"], "json or junit"),
     ] {
         let output = conformance(&arguments);

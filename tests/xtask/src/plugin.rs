@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -25,10 +25,11 @@ const FOLD: Option<&str> = if cfg!(all(target_arch = "x86_64", target_os = "linu
 /// Builds the plugins named, and says where they are, how large, and how to pin them.
 pub(crate) fn build(names: &[String]) -> Result<()> {
     for name in names {
-        if !checkout().join("plugins").join(name).join("src/lib.rs").is_file() {
-            bail!("there is no plugin {name:?}; plugins/README.md lists them");
+        let manifest = checkout().join("plugins").join(name).join("Cargo.toml");
+        if !manifest.with_file_name("src").join("lib.rs").is_file() {
+            bail!("there is no plugin in plugins/{name}; plugins/README.md lists them");
         }
-        let file = build_one(name)?;
+        let file = build_one(name, &manifest)?;
         let bytes = fs::read(&file).with_context(|| format!("can't read {}", file.display()))?;
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let tenths = (bytes.len() + 50_000) / 100_000;
@@ -43,12 +44,13 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn build_one(name: &str) -> Result<PathBuf> {
-    let package = format!("landlord-plugin-{name}");
-    say(&format!("==> {package}, profile plugin"));
+/// Builds the package of the manifest, whatever its name.
+fn build_one(name: &str, manifest: &Path) -> Result<PathBuf> {
+    say(&format!("==> plugins/{name}, profile plugin"));
     let mut command: Command = cargo();
     command
-        .args(["rustc", "--profile", "plugin", "--package", &package, "--lib", "--crate-type", "cdylib"])
+        .args(["rustc", "--profile", "plugin", "--lib", "--crate-type", "cdylib", "--manifest-path"])
+        .arg(manifest)
         .arg("--message-format=json-render-diagnostics");
     if let Some(fold) = FOLD {
         command.args(["--", "-C", fold]);
@@ -59,12 +61,12 @@ fn build_one(name: &str) -> Result<PathBuf> {
         .output()
         .context("can't run cargo; install Rust with rustup, see https://rustup.rs")?;
     if !output.status.success() {
-        bail!("{package} was not built: {}", output.status);
+        bail!("plugins/{name} was not built: {}", output.status);
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut files = messages.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    let end = format!("liblandlord_plugin_{name}.so");
-    let found = files.find_map(|file| file.as_str().filter(|path| path.ends_with(&end)).map(PathBuf::from));
-    found.with_context(|| format!("cargo built no {end}"))
+    let own = messages.filter(|message| message["manifest_path"].as_str().map(Path::new) == Some(manifest));
+    let mut files = own.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
+    let found = files.find_map(|file| file.as_str().filter(|path| path.ends_with(".so")).map(PathBuf::from));
+    found.with_context(|| format!("cargo built no library of plugins/{name}"))
 }

@@ -102,6 +102,11 @@ pub(crate) async fn validate(world: &World) -> Step<String> {
     if !found.is_empty() {
         fail!("the configured tenant is said to be wrong: {}", told(&found));
     }
+    let shared = v1::ValidateRequest { node_pool: None, dns_zone: None, ..good.clone() };
+    let found = violations(&plugin, shared).await?;
+    if !found.is_empty() {
+        fail!("an order without node pool and zone, as in a shared cluster, is said to be wrong: {}", told(&found));
+    }
     let pool = good.node_pool.clone().unwrap_or_default();
     let broken = v1::ValidateRequest {
         scope: good.scope.map(|scope| v1::Scope { region: "no such region!".into(), ..scope }),

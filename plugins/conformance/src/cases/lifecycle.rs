@@ -57,15 +57,21 @@ async fn reached(world: &World, tenant: &Tenant) -> Step {
         Ok(access) => access,
         Err(error) => fail!("kube_access of a ready cluster failed: {error}"),
     };
-    world.note_token(&access.token);
-    if access.endpoint.is_empty() || access.token.is_empty() {
-        fail!("kube_access gives no endpoint or no token");
+    for secret in [&access.token, &access.client_key_pem].into_iter().filter(|secret| !secret.is_empty()) {
+        world.note_token(secret);
+    }
+    let has_certificate = !access.client_certificate_pem.is_empty() && !access.client_key_pem.is_empty();
+    if access.endpoint.is_empty() || access.token.is_empty() != has_certificate {
+        fail!("kube_access gives no endpoint, or not either a token or a client certificate with its key");
+    }
+    if access.ca_pem.is_empty() {
+        fail!("kube_access gives no certificate authority (ca_pem): the daemon trusts no API server without one");
     }
     let expires = access.expire_time.and_then(|time| SystemTime::try_from(time).ok());
     match expires.map(|time| time.duration_since(SystemTime::now())) {
         Some(Ok(left)) if left > Duration::ZERO => {}
-        Some(_) => fail!("the token of kube_access has expired already"),
-        None => fail!("kube_access does not say when its token expires"),
+        Some(_) => fail!("what kube_access gives has expired already"),
+        None => fail!("kube_access does not say when its token or certificate expires (expire_time)"),
     }
     let changes = world.changes(mark);
     if !changes.is_empty() {
