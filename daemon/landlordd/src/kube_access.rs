@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    Direction, ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
     guardrails::{Guardrails, Place},
     ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
@@ -64,6 +64,14 @@ impl ClusterAccess {
         }
     }
 
+    /// Whether what fences the tenant in its host cluster is recorded as standing.
+    async fn is_fenced(&self, tenant: &Tenant) -> Result<bool, Failure> {
+        let record = self.store.stage(tenant.uid, Direction::Present, &Stage::Guardrails).await;
+        let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+        let stands = record.is_some_and(|record| record.state == StageState::Done);
+        Ok(stands && tenant.direction == Direction::Present)
+    }
+
     /// The cluster of a tenant in a shared one is its host cluster's.
     async fn host_request(&self, tenant: &Tenant) -> Result<v1::KubeAccessRequest, Failure> {
         let host = self.store.host_of(tenant).await;
@@ -107,6 +115,9 @@ impl KubeAccess for ClusterAccess {
         let (Some(deployer), Some(stack)) = (&self.deployer, &tenant.offer.stack) else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
+        if !self.is_fenced(tenant).await? {
+            return refused("its guardrails do not stand", "wait until its stage `guardrails` is done");
+        }
         let namespace = place.namespace.to_string();
         let target = DeployTarget {
             kube: self.own(tenant).await?,

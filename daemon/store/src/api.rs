@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
+    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
     ports::{
         Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
         Page, RequestKey, StoreError, TenantQuery, TenantStore,
@@ -55,6 +55,15 @@ impl TenantStore for SqliteStore {
 
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError> {
         tenants::find(&mut *self.reader().await?, name).await
+    }
+
+    async fn stage(
+        &self,
+        tenant: TenantUid,
+        direction: Direction,
+        stage: &Stage,
+    ) -> Result<Option<StageRecord>, StoreError> {
+        stages::one(&mut *self.reader().await?, tenant, direction, stage).await
     }
 
     async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {

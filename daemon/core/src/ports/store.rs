@@ -10,8 +10,8 @@ use async_trait::async_trait;
 pub use super::store_error::{DOMAIN_REMEDY, StoreError};
 use crate::{
     Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
-    OperationId, OperationKind, OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
-    TenantUid, Timestamp,
+    OperationId, OperationKind, OperationOutcome, ProviderName, Stage, StageRecord, State, Tenant, TenantName,
+    TenantSpec, TenantUid, Timestamp,
     tenant::{Domain, TenantStatus},
 };
 
@@ -222,6 +222,14 @@ pub trait TenantStore: Send + Sync + 'static {
 
     /// A tenant by name.
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
+
+    /// What is recorded of a tenant's stage now; `None`: it was not begun, or the tenant is gone.
+    async fn stage(
+        &self,
+        tenant: TenantUid,
+        direction: Direction,
+        stage: &Stage,
+    ) -> Result<Option<StageRecord>, StoreError>;
 
     /// A page of tenants.
     async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError>;
