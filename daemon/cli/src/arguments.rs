@@ -187,7 +187,8 @@ pub struct Kubeconfig {
     /// Tenant.
     #[arg(value_name = "TENANT")]
     pub name: String,
-    /// Whom it is for: an operator has landlord's own rights, a customer those of its namespace.
+    /// Whom it is for: an operator (asked for unless told) has landlord's own rights in the whole cluster, also in a
+    /// host cluster; a customer those of its namespace, once its guardrails stand.
     #[arg(long = "for", value_enum, default_value_t)]
     pub subject: Subject,
     /// How long a customer's works: 10m to 60m, by default 30m.

@@ -59,6 +59,12 @@ async fn apply(daemon: &Daemon, code: i32, text: &str, more: &[&str]) -> (String
     expect(daemon, code, &arguments).await
 }
 
+/// A file of `acme/prod` for another tenant, with a domain of its own.
+fn renamed(file: &str, customer: &str, tenant: &str) -> String {
+    file.replace("customer: acme, name: prod", &format!("customer: {customer}, name: {tenant}"))
+        .replace("domain: acme.", &format!("domain: {tenant}.of-{customer}."))
+}
+
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -77,11 +83,16 @@ async fn apply_creates_then_changes_then_leaves_alone() {
     assert!(error.contains("tenant.storage_gib: can only grow"), "{error}");
     // Several documents; a class that the rules chose may be named.
     let two =
-        format!("{}---\n{}", grown.replace("prod", "a").replace("class: small, ", ""), grown.replace("prod", "b"));
+        format!("{}---\n{}", renamed(&grown, "acme", "a").replace("class: small, ", ""), renamed(&grown, "acme", "b"));
     let (told, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
     assert_eq!(told, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
-    let (told, _) = apply(&daemon, 0, &grown.replace("prod", "a"), &[]).await;
+    let (told, _) = apply(&daemon, 0, &renamed(&grown, "acme", "a"), &[]).await;
     assert_eq!(told, "customers/acme/tenants/a unchanged\n");
+    // Another customer's domain is as taken as a name is.
+    let stolen = FILE.replace("customer: acme", "customer: globex").replace("acme.example", "files.acme.example");
+    let (_, error) = apply(&daemon, 6, &stolen, &[]).await;
+    assert!(error.contains("the domain files.acme.example.com lies below"), "{error}");
+    assert!(error.contains("order a domain that no tenant has"), "{error}");
 }
 
 #[tokio::test]
@@ -125,7 +136,7 @@ async fn every_form_of_output_shows_the_same() {
     let daemon = Daemon::start().await;
     assert_eq!(expect(&daemon, 0, &["get", "tenants", "-o", "name"]).await.0, "");
     apply(&daemon, 0, FILE, &[]).await;
-    apply(&daemon, 0, &FILE.replace("acme,", "globex,"), &[]).await;
+    apply(&daemon, 0, &renamed(FILE, "globex", "prod"), &[]).await;
     let get = async |more: &[&str]| {
         let arguments = [&["get", "tenants"], more].concat();
         expect(&daemon, 0, &arguments).await.0
@@ -257,7 +268,7 @@ async fn watches_go_on_over_a_restart_and_miss_nothing() {
     stop.cancel();
     served.await.unwrap().unwrap();
     let daemon = Daemon::on(&socket, store).await;
-    apply(&daemon, 0, &FILE.replace("prod", "next"), &[]).await;
+    apply(&daemon, 0, &renamed(FILE, "acme", "next"), &[]).await;
     assert_eq!(json(&line(&mut lines).await)["tenant"], "customers/acme/tenants/next");
     assert!(line(&mut rows).await.contains("next"));
     events.kill().await.unwrap();
@@ -313,7 +324,7 @@ async fn a_host_cluster_shows_what_is_free() {
     assert!(told.contains("2 shared nodes, counted "), "{told}");
     let (told, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
     assert!(told.contains("3040m") && told.contains("16912Mi"), "{told}");
-    let refused = FILE.replace("class: small", "class: space").replace("prod", "next");
+    let refused = renamed(FILE, "acme", "next").replace("class: small", "class: space");
     let (_, error) = apply(&daemon, 8, &refused, &[]).await;
     assert!(error.contains("one: 4000 millicores are needed and 3040 of 7840 free"), "{error}");
 }

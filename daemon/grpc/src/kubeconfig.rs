@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::{
-    TenantName,
+    Level, TenantName,
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials, KubeIdentity},
 };
 use landlord_proto::v1::{self, generate_kubeconfig_request::Subject};
@@ -54,6 +54,15 @@ pub(crate) async fn generate(
     let name = request::tenant_name("name", &asked.name)?;
     let subject = For::parse(asked)?;
     let tenant = ports.store.get(&name).await.map_err(|error| status::store(&error))?;
+    if asked.subject() == Subject::Unspecified && tenant.offer.level != Level::Cluster {
+        return Err(status::invalid_field(
+            "subject",
+            format!(
+                "must be told, since {name} lives in a host cluster with others: CUSTOMER has the rights of its own \
+                 namespace, OPERATOR landlord's own rights in the whole host cluster"
+            ),
+        ));
+    }
     let (access, context, namespace) = match subject {
         For::Operator => {
             let access = ports.kube_access.access(&tenant).await;

@@ -57,6 +57,14 @@ pub(crate) async fn explain(
             placement = None;
         }
     }
+    match ports.store.check_domain(&name, &spec.domain).await {
+        Ok(()) => {}
+        Err(taken @ StoreError::DomainTaken { .. }) => {
+            problems.push(taken.to_string());
+            placement = None;
+        }
+        Err(error) => return Err(status::store(&error)),
+    }
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
     let placement =
         placement.map(|offer| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&offer) });

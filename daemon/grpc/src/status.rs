@@ -3,7 +3,11 @@
 
 use std::collections::HashMap;
 
-use landlord_core::{ErrorKind, Failure, OperationId, Violations, ids::InvalidName, ports::StoreError};
+use landlord_core::{
+    ErrorKind, Failure, OperationId, Violations,
+    ids::InvalidName,
+    ports::{DOMAIN_REMEDY, StoreError},
+};
 use tonic::{Code, Status, codegen::http};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -94,6 +98,11 @@ pub(crate) fn store(error: &StoreError) -> Status {
         StoreError::NotFound(name) => status(Code::NotFound, "NOT_FOUND", message, &[("resource", name)]),
         StoreError::AlreadyExists(name) => {
             status(Code::AlreadyExists, "ALREADY_EXISTS", message, &[("resource", name)])
+        }
+        StoreError::DomainTaken { domain, tenant, .. } => {
+            let resource = tenant.as_deref().map(|tenant| ("resource", tenant));
+            let metadata = [("domain", domain.as_str()), ("remedy", DOMAIN_REMEDY)].into_iter().chain(resource);
+            status(Code::AlreadyExists, "DOMAIN_TAKEN", message, &metadata.collect::<Vec<_>>())
         }
         StoreError::EtagMismatch { name } => status(Code::Aborted, "ETAG_MISMATCH", message, &[("resource", name)]),
         StoreError::RequestIdReused(id) => {

@@ -49,6 +49,7 @@ impl Tenants {
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(failed(error)),
         }
+        store.check_domain(&new.name, &new.spec.domain).await.map_err(failed)?;
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await.map_err(failed)?;
             if let Choice::Full(why) = choose(&candidates, selector) {

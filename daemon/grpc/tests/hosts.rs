@@ -240,6 +240,33 @@ async fn a_drained_host_cluster_takes_nobody_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_kubeconfig_in_a_host_cluster_is_for_whom_it_says() {
+    use v1::generate_kubeconfig_request::Subject;
+    let daemon = Daemon::shared().await;
+    let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
+    hosts.create_host_cluster(host_order("one", host())).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    for (customer, class) in [("acme", "space"), ("bolt", "pool")] {
+        tenants.create_tenant(of_class(customer, "prod", class)).await.unwrap();
+        daemon.settle(State::Ready, OperationOutcome::Ready).await;
+        let name = format!("customers/{customer}/tenants/prod");
+        let ask = |subject: Subject| v1::GenerateKubeconfigRequest {
+            name: name.clone(),
+            subject: subject.into(),
+            ..Default::default()
+        };
+        let status = tenants.generate_kubeconfig(ask(Subject::Unspecified)).await.unwrap_err();
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["subject".to_owned()]));
+        let told = status.message();
+        assert!(told.contains("OPERATOR") && told.contains("CUSTOMER"), "{told}");
+        for (subject, token) in [(Subject::Operator, "of-an-operator"), (Subject::Customer, "of-a-customer")] {
+            let answer = tenants.generate_kubeconfig(ask(subject)).await.unwrap().into_inner();
+            assert!(answer.kubeconfig.contains(token), "{subject:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_move_is_told_and_not_done() {
     let daemon = Daemon::shared().await;
     let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);

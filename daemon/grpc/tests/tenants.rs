@@ -10,6 +10,7 @@ use common::{Daemon, PROD, fields, metadata, named, order, reason, tenant, updat
 use landlord_core::{Catalog, ErrorKind, Failure, OperationOutcome, State, stage::RemovedObject};
 use landlord_proto::{google::longrunning::operation::Result as Outcome, v1};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 const UUID: &str = "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4";
 
@@ -39,6 +40,49 @@ async fn a_tenant_is_created_read_and_listed() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "ALREADY_EXISTS"));
     let status = client.get_tenant(named("customers/acme/tenants/other")).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_domain_of_another_tenant_is_refused_everywhere() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    let ask = |customer: &str, id: &str, domain: &str| {
+        let mut order = order(customer, id);
+        order.tenant.as_mut().unwrap().domain = domain.into();
+        order
+    };
+    let first = v1::CreateTenantRequest { request_id: UUID.into(), ..ask("acme", "prod", "acme.example.com") };
+    let accepted = client.create_tenant(first.clone()).await.unwrap().into_inner();
+    let cases = [
+        ("bolt", "acme.example.com", None),
+        ("bolt", "files.acme.example.com", None),
+        ("bolt", "example.com", None),
+        ("acme", "acme.example.com", Some(PROD)),
+    ];
+    for (customer, domain, resource) in cases {
+        let order = ask(customer, "second", domain);
+        let dry = v1::CreateTenantRequest { validate_only: true, ..order.clone() };
+        for asked in [dry, order.clone()] {
+            let status = client.create_tenant(asked).await.unwrap_err();
+            assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "DOMAIN_TAKEN"));
+            let about = status.get_details_error_info().unwrap().metadata;
+            assert_eq!(about["domain"], domain);
+            assert!(about["remedy"].contains("no tenant has"), "{about:?}");
+            assert_eq!(about.get("resource").map(String::as_str), resource);
+            assert!(status.message().contains(domain), "{}", status.message());
+            assert!(customer == "acme" || !format!("{status:?}").contains("customers/acme"), "{status:?}");
+        }
+        let v1::CreateTenantRequest { parent, tenant_id, tenant, .. } = order;
+        let asked = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
+        let told = client.explain_placement(asked).await.unwrap().into_inner();
+        assert!(told.placement.is_none() && told.problems[0].contains(domain), "{told:?}");
+    }
+    // The tenant itself, asked for again, is not in its own way.
+    assert_eq!(client.create_tenant(first.clone()).await.unwrap().into_inner().name, accepted.name);
+    let v1::CreateTenantRequest { parent, tenant_id, tenant, .. } = first;
+    let asked = v1::ExplainPlacementRequest { parent, tenant_id, tenant };
+    assert!(client.explain_placement(asked).await.unwrap().into_inner().placement.is_some());
+    client.create_tenant(ask("acme", "nested", "files.acme.example.com")).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    Direction, ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
     guardrails::{Guardrails, Place},
     ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
@@ -107,6 +107,9 @@ impl KubeAccess for ClusterAccess {
         let (Some(deployer), Some(stack)) = (&self.deployer, &tenant.offer.stack) else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
+        if !is_fenced(&*self.store, tenant).await? {
+            return refused("its guardrails do not stand", "wait until its stage `guardrails` is done");
+        }
         let namespace = place.namespace.to_string();
         let target = DeployTarget {
             kube: self.own(tenant).await?,
@@ -121,6 +124,14 @@ impl KubeAccess for ClusterAccess {
         let kube = deployer.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
     }
+}
+
+/// Whether what fences a tenant in its host cluster is recorded as standing now.
+async fn is_fenced(store: &dyn TenantStore, tenant: &Tenant) -> Result<bool, Failure> {
+    let record = store.stage(tenant.uid, Direction::Present, &Stage::Guardrails).await;
+    let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+    let stands = record.is_some_and(|record| record.state == StageState::Done);
+    Ok(stands && tenant.direction == Direction::Present)
 }
 
 /// Access that does not end soon is the daemon's alone.
@@ -144,9 +155,62 @@ fn wall_clock() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::ports::KubeIdentity;
+    use landlord_core::{
+        StageRecord, TenantSpec, journal,
+        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
+        tenant::SpecInput,
+    };
+    use landlord_store::{SqliteOptions, SqliteStore};
 
     use super::*;
+
+    fn order(name: &TenantName) -> NewTenant {
+        let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+        let offer = Offer {
+            class: "space".parse().unwrap(),
+            rule: String::new(),
+            level: Level::Namespace,
+            provider: "cloud".parse().unwrap(),
+            credentials: "default".into(),
+            account: String::new(),
+            region: "here".into(),
+            stack: None,
+            machine_type: String::new(),
+            node_count: 0,
+            disk_size_gib: 0,
+            parameters: serde_json::Map::new(),
+            guardrails: Some(Guardrails::default()),
+        };
+        let request = RequestKey { request_id: None, request_hash: String::new() };
+        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), offer, hosts: None, request }
+    }
+
+    #[tokio::test]
+    async fn a_customer_gets_in_only_while_the_guardrails_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
+        let name = "customers/acme/tenants/prod".parse().unwrap();
+        store.create(order(&name)).await.unwrap();
+        let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
+        let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
+        assert!(!fenced().await, "not begun");
+        let begun = journal::intend(&Stage::Guardrails, Direction::Present, 1, Duration::ZERO, None, Timestamp(1_000));
+        // Begun, done, put right after a drift, done again.
+        for (state, stands) in [
+            (StageState::Running, false),
+            (StageState::Done, true),
+            (StageState::Running, false),
+            (StageState::Failed, false),
+            (StageState::Done, true),
+        ] {
+            let stages = vec![StageRecord { state, ..begun.clone() }];
+            store.commit(&claim, Commit { stages, ..Commit::default() }).await.unwrap();
+            assert_eq!(fenced().await, stands, "{state:?}");
+        }
+        let request = RequestKey { request_id: None, request_hash: String::new() };
+        store.delete(&name, DeleteRequest { force: false, etag: None, request }).await.unwrap();
+        assert!(!fenced().await, "being deleted");
+    }
 
     #[test]
     fn only_access_that_ends_soon_is_handed_out() {

@@ -20,7 +20,7 @@ const CALLERS: usize = 64;
 fn order(name: TenantName) -> NewTenant {
     let input = SpecInput {
         display_name: "Acme".into(),
-        domain: "acme.example.com".into(),
+        domain: format!("{}.{}.example.com", name.tenant, name.customer),
         storage_gib: 10,
         ..SpecInput::default()
     };

@@ -4,18 +4,18 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
+    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
     ports::{
         Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
         Page, RequestKey, StoreError, TenantQuery, TenantStore,
     },
-    tenant::TenantStatus,
+    tenant::{Domain, TenantStatus},
 };
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 use uuid::Uuid;
 
 use crate::{
-    SqliteStore, clock, events, hosts, operations,
+    SqliteStore, clock, domains, events, hosts, operations,
     rows::{kind_word, unavailable},
     stages, tenants,
 };
@@ -25,6 +25,10 @@ impl TenantStore for SqliteStore {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let events_max = self.options.events_max;
         self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
+    }
+
+    async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
+        domains::refuse_taken(&mut *self.reader().await?, name, domain).await
     }
 
     async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError> {
@@ -51,6 +55,15 @@ impl TenantStore for SqliteStore {
 
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError> {
         tenants::find(&mut *self.reader().await?, name).await
+    }
+
+    async fn stage(
+        &self,
+        tenant: TenantUid,
+        direction: Direction,
+        stage: &Stage,
+    ) -> Result<Option<StageRecord>, StoreError> {
+        stages::one(&mut *self.reader().await?, tenant, direction, stage).await
     }
 
     async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {
@@ -136,6 +149,7 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
     if tenants::maybe(connection, &new.name).await?.is_some() {
         return Err(StoreError::AlreadyExists(new.name.to_string()));
     }
+    domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
     let now = clock::now(connection).await?;
     let mut tenant = pending(TenantUid(Uuid::new_v4()), new.name, new.spec, new.offer, now);
     if let Some(selector) = &new.hosts {

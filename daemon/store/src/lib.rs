@@ -8,6 +8,7 @@
 
 mod api;
 mod clock;
+mod domains;
 mod events;
 mod hosts;
 mod open;

@@ -16,7 +16,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{hosts, write::Writer};
+use crate::{domains, hosts, write::Writer};
 
 /// Reads are short; more connections than cores only wait for each other.
 const READERS_MAX: u32 = 4;
@@ -143,8 +143,10 @@ impl SqliteStore {
             .await
             .map_err(database)?;
         let mut connection = one.acquire().await.map_err(database)?.detach();
-        let filled = hosts::fill_reservations(&mut connection).await;
-        filled.map_err(|source| Error::Upgrade { path: path.to_owned(), source })?;
+        let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
+        hosts::fill_reservations(&mut connection).await.map_err(upgrade)?;
+        domains::fill(&mut connection).await.map_err(upgrade)?;
+        domains::tell_clashes(&mut connection).await.map_err(upgrade)?;
         Ok(Self { readers, writer: Writer::start(connection), options, _lock: Arc::new(lock) })
     }
 

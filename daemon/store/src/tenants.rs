@@ -60,9 +60,9 @@ pub(crate) async fn insert(
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
          create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
          lease_until, next_due, priority, hosting, host_uid, host_name, reserved_cpu_milli, \
-         reserved_memory_mib, reserved_pods) \
+         reserved_memory_mib, reserved_pods, domain_reversed) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
-         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20)",
+         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
     )
     .bind(tenant.uid.to_string())
     .bind(tenant.name.customer.as_str())
@@ -84,6 +84,7 @@ pub(crate) async fn insert(
     .bind(cpu_milli)
     .bind(memory_mib)
     .bind(pods)
+    .bind(tenant.hosting.is_none().then(|| tenant.spec.domain.reversed()))
     .execute(connection)
     .await
     .map_err(unavailable("writing a tenant"))?;

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use super::store_error::StoreError;
+pub use super::store_error::{DOMAIN_REMEDY, StoreError};
 use crate::{
     Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
-    OperationId, OperationKind, OperationOutcome, ProviderName, StageRecord, State, Tenant, TenantName, TenantSpec,
-    TenantUid, Timestamp, tenant::TenantStatus,
+    OperationId, OperationKind, OperationOutcome, ProviderName, Stage, StageRecord, State, Tenant, TenantName,
+    TenantSpec, TenantUid, Timestamp,
+    tenant::{Domain, TenantStatus},
 };
 
 /// A client's idempotency key.
@@ -194,8 +195,12 @@ pub struct EventQuery {
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
     /// Tenant, operation and first event in one transaction. A replayed request id returns
-    /// the operation that it made.
+    /// the operation that it made. Refused as [`Self::check_domain`] refuses.
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError>;
+
+    /// [`StoreError::DomainTaken`] if `domain` can't be the domain of the tenant `name` now: another tenant has it, or one of
+    /// another customer has one above or below it. A tenant that is being deleted still has its own.
+    async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError>;
 
     /// The same for a host cluster.
     async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError>;
@@ -217,6 +222,14 @@ pub trait TenantStore: Send + Sync + 'static {
 
     /// A tenant by name.
     async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
+
+    /// What is recorded of a tenant's stage now; `None`: it was not begun, or the tenant is gone.
+    async fn stage(
+        &self,
+        tenant: TenantUid,
+        direction: Direction,
+        stage: &Stage,
+    ) -> Result<Option<StageRecord>, StoreError>;
 
     /// A page of tenants.
     async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError>;

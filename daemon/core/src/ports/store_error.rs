@@ -2,6 +2,10 @@
 
 use crate::TenantUid;
 
+/// What mends a domain that is taken.
+pub const DOMAIN_REMEDY: &str = "order a domain that no tenant has, and that is neither above nor below one of another \
+                                 customer; the domain of a deleted tenant is free when its delete has ended";
+
 /// What can go wrong in a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -11,6 +15,17 @@ pub enum StoreError {
     /// The name is taken.
     #[error("{0} exists already")]
     AlreadyExists(String),
+    /// The domain belongs to another tenant, or lies above or below one that does. Of a tenant of another customer
+    /// nothing is told.
+    #[error("the domain {domain} {clash}; {remedy}", remedy = DOMAIN_REMEDY)]
+    DomainTaken {
+        /// The domain that was asked for.
+        domain: String,
+        /// In which way it is taken, in words that follow it.
+        clash: String,
+        /// Whose it is, when it is a tenant of the same customer.
+        tenant: Option<String>,
+    },
     /// The client saw an older version.
     #[error("{name} has changed since it was read; read it again and repeat the change")]
     EtagMismatch {

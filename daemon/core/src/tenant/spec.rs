@@ -55,6 +55,22 @@ impl Domain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Its labels from the last to the first, each with a dot: `com.example.acme.`. With this begin the same text of every
+    /// domain below it, and that of no other.
+    #[must_use]
+    pub fn reversed(&self) -> String {
+        self.0.rsplit('.').fold(String::with_capacity(self.0.len() + 1), |text, label| text + label + ".")
+    }
+
+    /// The same of every domain above it that may be a tenant's, the highest first.
+    #[must_use]
+    pub fn reversed_above(&self) -> Vec<String> {
+        let own = self.reversed();
+        let ends = own.match_indices('.').map(|(end, _)| own.get(..=end).unwrap_or_default().to_owned());
+        // One label alone is nobody's, and the last is the domain itself.
+        ends.skip(1).filter(|above| *above != own).collect()
+    }
 }
 
 impl TryFrom<String> for Domain {

@@ -270,8 +270,14 @@ impl World {
 
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &TenantName) -> Operation {
-        self.order(NewTenant { name: name.clone(), spec: spec(), offer: offer(), hosts: None, request: request() })
-            .await
+        self.order(NewTenant {
+            name: name.clone(),
+            spec: spec_of(name),
+            offer: offer(),
+            hosts: None,
+            request: request(),
+        })
+        .await
     }
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
@@ -296,8 +302,14 @@ impl World {
             growth: grow.then_some(growth),
         };
         let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
-        self.try_order(NewTenant { name: name.clone(), spec: spec(), offer, hosts: Some(hosts), request: request() })
-            .await
+        self.try_order(NewTenant {
+            name: name.clone(),
+            spec: spec_of(name),
+            offer,
+            hosts: Some(hosts),
+            request: request(),
+        })
+        .await
     }
 
     async fn order(&self, new: NewTenant) -> Operation {
@@ -376,6 +388,12 @@ impl World {
         }
         panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }
+}
+
+/// Every tenant has a domain of its own.
+fn spec_of(name: &TenantName) -> TenantSpec {
+    let domain = format!("{}.{}.example.com", name.tenant.as_str(), name.customer.as_str());
+    TenantSpec { domain: domain.try_into().unwrap(), ..spec() }
 }
 
 fn spec() -> TenantSpec {

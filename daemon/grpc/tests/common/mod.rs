@@ -313,11 +313,16 @@ pub fn tenant() -> v1::Tenant {
     v1::Tenant { domain: "acme.example.com".into(), storage_gib: 100, ..v1::Tenant::default() }
 }
 
+/// Every tenant but the first has a domain of its own.
 pub fn order(customer: &str, id: &str) -> v1::CreateTenantRequest {
+    let mut tenant = tenant();
+    if (customer, id) != ("acme", "prod") {
+        tenant.domain = format!("{id}.of-{customer}.example.com").to_lowercase();
+    }
     v1::CreateTenantRequest {
         parent: format!("customers/{customer}"),
         tenant_id: id.into(),
-        tenant: Some(tenant()),
+        tenant: Some(tenant),
         ..v1::CreateTenantRequest::default()
     }
 }

@@ -9,7 +9,7 @@ use landlord_core::{
         Accepted, Change, Claim, Commit, DeleteRequest, EventKind, NewEvent, NewTenant, OperationEnd, RequestKey,
         StoreError, TenantPatch, TenantStore, Work, WorkStore,
     },
-    tenant::SpecInput,
+    tenant::{Domain, SpecInput},
 };
 use uuid::Uuid;
 
@@ -35,6 +35,21 @@ pub(crate) fn spec() -> TenantSpec {
         ..SpecInput::default()
     })
     .unwrap()
+}
+
+/// A tenant's spec: every one has a domain of its own.
+pub(crate) fn spec_of(name: &TenantName) -> TenantSpec {
+    if (name.customer.as_str(), name.tenant.as_str()) == ("acme", "prod") {
+        return spec();
+    }
+    TenantSpec {
+        domain: domain(&format!("{}.of-{}.example.com", name.tenant.as_str(), name.customer.as_str())),
+        ..spec()
+    }
+}
+
+pub(crate) fn domain(text: &str) -> Domain {
+    text.to_owned().try_into().unwrap()
 }
 
 pub(crate) fn larger() -> TenantSpec {
@@ -70,7 +85,7 @@ pub(crate) fn keyed(hash: &str) -> RequestKey {
 }
 
 pub(crate) fn new(name: &TenantName, request: RequestKey) -> NewTenant {
-    NewTenant { name: name.clone(), spec: spec(), offer: offer(), hosts: None, request }
+    NewTenant { name: name.clone(), spec: spec_of(name), offer: offer(), hosts: None, request }
 }
 
 pub(crate) fn update(spec: TenantSpec) -> Change {

@@ -230,3 +230,72 @@ async fn reservations_of_an_earlier_version_are_filled_in() {
     assert_eq!((candidates[0].tenants, candidates[0].reserved), (2, ReservePercent::default().of(&space)));
     assert!(candidates[0].reserved.pods > 0);
 }
+
+/// What is logged while a test of one thread runs.
+#[derive(Clone, Default)]
+struct Logged(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
+    use landlord_core::{TenantSpec, ports::NewTenant};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("landlord.db");
+    let store = open(&path).await.unwrap();
+    let orders = [
+        ("acme", "acme.example.com"),
+        ("bolt", "stolen.example.org"),
+        ("core", "core.example.net"),
+        ("dune", "below.example.org"),
+    ];
+    for (customer, text) in orders {
+        let spec = TenantSpec { domain: domain(text), ..spec() };
+        store.create(NewTenant { spec, ..new(&name(customer, "prod"), once()) }).await.unwrap();
+    }
+    store.close().await;
+    drop(store);
+    // As the version before left them: no such column, and whatever domain was asked for.
+    let mut earlier = raw(&path).await;
+    for sql in [
+        "UPDATE tenants SET spec = replace(spec, 'stolen.example.org', 'acme.example.com')",
+        "UPDATE tenants SET spec = replace(spec, 'below.example.org', 'files.core.example.net')",
+        "DROP INDEX tenants_domain",
+        "ALTER TABLE tenants DROP COLUMN domain_reversed",
+        "DELETE FROM _sqlx_migrations WHERE version >= 4",
+    ] {
+        sqlx::query(sql).execute(&mut earlier).await.unwrap();
+    }
+    earlier.close().await.unwrap();
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let store = {
+        let _logging = tracing::subscriber::set_default(subscriber);
+        open(&path).await.unwrap()
+    };
+    let told = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = told.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    for (line, names) in told.iter().zip([["acme", "bolt"], ["core", "dune"]]) {
+        for customer in names {
+            assert!(line.contains(&format!("customers/{customer}/tenants/prod")), "{line}");
+        }
+    }
+    assert!(told[1].contains("files.core.example.net"), "{told:#?}");
+    // Whoever is there stays, and nobody joins them.
+    store.get(&name("bolt", "prod")).await.unwrap();
+    for taken in ["acme.example.com", "files.core.example.net", "core.example.net"] {
+        let refused = store.check_domain(&name("late", "prod"), &domain(taken)).await;
+        assert_refused!(refused, StoreError::DomainTaken { tenant: None, .. });
+    }
+}

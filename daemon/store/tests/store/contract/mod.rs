@@ -3,6 +3,7 @@
 pub(crate) mod accepting;
 pub(crate) mod claiming;
 pub(crate) mod committing;
+pub(crate) mod domains;
 pub(crate) mod ending;
 pub(crate) mod hosting;
 pub(crate) mod reading;
@@ -25,6 +26,11 @@ macro_rules! contract_suite {
             accepting: an_update_of_the_record_keeps_the_offer;
             accepting: an_old_etag_changes_nothing;
             accepting: updates_at_once_with_one_etag_let_one_through;
+            domains: a_domain_belongs_to_one_tenant;
+            domains: what_is_refused_names_no_other_customer;
+            domains: a_domain_is_free_when_its_record_is_gone;
+            domains: creates_at_once_let_one_have_a_domain;
+            domains: a_replay_and_a_host_cluster_take_no_domain;
             ending: a_retry_needs_a_failed_tenant;
             ending: a_retry_starts_failed_stages_again;
             ending: a_retry_of_a_failed_unwinding_shows_the_removal;
