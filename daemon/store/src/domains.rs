@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 20;
 /// Which tenants a domain clashes with.
 fn clashing(name: &TenantName, domain: &Domain) -> QueryBuilder<Sqlite> {
     let own = domain.reversed();
-    // The range ends where the last dot is the character after a dot.
+    // Those below are between `com.example.acme.` and the same with `/`, which follows `.`.
     let end = format!("{}/", own.strip_suffix('.').unwrap_or(&own));
     let mut sql =
         QueryBuilder::new("SELECT customer, tenant, domain_reversed FROM tenants WHERE (domain_reversed IN (");
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_domain_is_looked_up_in_the_index_alone() {
+    async fn a_domain_is_looked_up_by_its_index() {
         let mut connection = empty().await;
         let name = "customers/acme/tenants/prod".parse().unwrap();
         let domain = Domain::try_from("files.acme.example.com".to_owned()).unwrap();
