@@ -125,6 +125,11 @@ fn names_states_and_absent_daemons_have_their_exit_codes() {
     assert!(protected.stderr.contains("deletion_protection"), "{}", protected.stderr);
     assert_eq!(cli.run(&["delete", &tenant.name(), "--etag", "old"]).unwrap().code, CONFLICT);
     assert_eq!(cli.run(&["retry", &tenant.name()]).unwrap().code, CONFLICT);
+    let mut stolen = TenantFile::new("bolt", "prod", "eks-cluster-bare");
+    stolen.domain.clone_from(&tenant.domain);
+    let taken = apply(&cli, &stolen.yaml());
+    assert_eq!(taken.code, CONFLICT);
+    assert!(taken.stderr.contains(&tenant.domain) && !taken.stderr.contains("customers/acme"), "{}", taken.stderr);
     tenant.domain = "other.example.com".into();
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
     fs::write(file.path(), tenant.yaml()).unwrap();
