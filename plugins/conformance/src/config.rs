@@ -73,6 +73,10 @@ pub struct Config {
     /// Most outside calls of one kind that one call may make while it is throttled.
     #[serde(default = "defaults::attempts_max")]
     pub attempts_max: u32,
+    /// Whether clusters have a certificate authority. Without one the daemon reaches no API server, so only a simulated
+    /// cloud whose clusters serve none may say `false`.
+    #[serde(default = "defaults::certificate_authority")]
+    pub certificate_authority: bool,
     /// Whether the case `crash` also kills at each outside call in a lifecycle of its own: thorough, and as many
     /// lifecycles as there are outside calls in one, twice.
     #[serde(default)]
@@ -281,6 +285,9 @@ mod defaults {
     /// The call itself and one repetition by an SDK, and one more for a lookup that is made twice.
     pub(super) fn attempts_max() -> u32 {
         3
+    }
+    pub(super) fn certificate_authority() -> bool {
+        true
     }
     pub(super) fn node_count() -> i32 {
         1
