@@ -150,6 +150,7 @@ fn is_machine_type(text: &str) -> bool {
 mod tests {
     use super::{is_machine_type, is_region, validate};
     use landlord_provider_api::v1::{DnsZoneSpec, NodePoolSpec, Scope, ValidateRequest};
+    use landlord_test_driver::Example;
 
     fn request(parameters: &str) -> ValidateRequest {
         ValidateRequest {
@@ -179,27 +180,13 @@ mod tests {
     #[test]
     fn the_example_classes_are_valid() {
         let text = include_str!("../../../config/examples/aks.toml");
-        let example: toml::Value = toml::from_str(text).expect("TOML");
-        let json = |value: &toml::Value| serde_json::to_string(value).expect("JSON");
-        for name in ["aks-cluster-small", "aks-host"] {
-            let class = &example["classes"][name];
-            let mut request = request(&json(&class["parameters"]));
-            let pool = request.node_pool.as_mut().expect("a pool");
-            class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
-            for region in class["regions"].as_array().expect("a list") {
-                region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
-                assert_eq!(validate(&request), []);
-            }
+        assert!(text.contains("client_secret_file"), "the secret is a file");
+        let example = Example::parse("aks", text);
+        for request in example.requests(&["aks-cluster-small", "aks-host"], request) {
+            assert_eq!(validate(&request), []);
         }
-        let provider = &example["providers"]["aks"];
-        crate::config::Config::parse(&json(&provider["settings"])).expect("valid settings");
-        // The daemon reads the file and drops the ending.
-        let mut scope = provider["credentials"]["acme"].as_table().expect("a table").clone();
-        let secret = scope.remove("client_secret_file").expect("a file");
-        scope.insert("client_secret".to_owned(), secret);
-        scope.remove("account");
-        let scope = serde_json::to_vec(&scope).expect("JSON");
-        crate::credentials::Scope::parse(&scope).expect("a valid credential scope");
+        crate::config::Config::parse(&example.settings()).expect("valid settings");
+        crate::credentials::Scope::parse(example.credential("acme").as_bytes()).expect("a valid credential scope");
     }
 
     #[test]

@@ -163,6 +163,7 @@ fn is_machine_type(text: &str) -> bool {
 mod tests {
     use super::{is_machine_type, is_project, is_region, validate};
     use landlord_provider_api::v1::{DnsZoneSpec, NodePoolSpec, Scope, ValidateRequest};
+    use landlord_test_driver::Example;
 
     fn request(parameters: &str) -> ValidateRequest {
         ValidateRequest {
@@ -227,24 +228,12 @@ mod tests {
 
     #[test]
     fn the_example_classes_are_valid() {
-        let text = include_str!("../../../config/examples/gke.toml");
-        let example: toml::Value = toml::from_str(text).expect("TOML");
-        let json = |value: &toml::Value| serde_json::to_string(value).expect("JSON");
-        for name in ["gke-cluster-small", "gke-host"] {
-            let class = &example["classes"][name];
-            let mut request = request(&json(&class["parameters"]));
-            let pool = request.node_pool.as_mut().expect("a pool");
-            class["machine_type"].as_str().expect("text").clone_into(&mut pool.machine_type);
-            for region in class["regions"].as_array().expect("a list") {
-                region.as_str().expect("text").clone_into(&mut request.scope.as_mut().expect("a scope").region);
-                assert_eq!(validate(&request, None), []);
-            }
+        let example = Example::parse("gke", include_str!("../../../config/examples/gke.toml"));
+        for request in example.requests(&["gke-cluster-small", "gke-host"], request) {
+            assert_eq!(validate(&request, None), []);
         }
-        let provider = &example["providers"]["gke"];
-        crate::config::Config::parse(&json(&provider["settings"])).expect("valid settings");
-        let mut scope = provider["credentials"]["acme"].clone();
-        scope.as_table_mut().expect("a table").remove("account");
-        crate::credentials::Scope::parse(json(&scope).as_bytes()).expect("a valid credential scope");
+        crate::config::Config::parse(&example.settings()).expect("valid settings");
+        crate::credentials::Scope::parse(example.credential("acme").as_bytes()).expect("a valid credential scope");
     }
 
     #[test]

@@ -3,11 +3,14 @@
 
 #![expect(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "part of tests, which fail by panicking")]
 
+mod example;
+
 use std::{
     future::Future,
     time::{Duration, Instant},
 };
 
+pub use example::Example;
 use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, TEARDOWN, v1};
 use v1::progress::Outcome;
 
