@@ -30,6 +30,12 @@ fn rule(holds: impl Into<String>, message: impl Into<String>) -> Rule {
     Rule { holds: holds.into(), message: message.into() }
 }
 
+/// CEL: a label or annotation (`marks`) of the request's namespace, empty without.
+fn of_namespace(marks: &str, key: &str) -> String {
+    let all = format!("namespaceObject.metadata.{marks}");
+    format!("has({all}) && '{key}' in {all} ? {all}['{key}'] : ''")
+}
+
 /// A policy on one kind of object.
 struct Policy {
     name: &'static str,

@@ -1,6 +1,6 @@
 //! Services, routes, secrets, claims and accounts of tenants: what may stand in them.
 
-use super::{Policy, RESERVED_PREFIX, rule};
+use super::{Policy, RESERVED_PREFIX, of_namespace, rule};
 use crate::guardrails::{DEPLOYER, DOMAIN_ANNOTATION};
 
 /// All of them.
@@ -68,13 +68,7 @@ fn routes() -> Policy {
         resources: &["httproutes"],
         operations: &["CREATE", "UPDATE"],
         tenants: true,
-        variables: vec![(
-            "domain",
-            format!(
-                "has(namespaceObject.metadata.annotations) && '{DOMAIN_ANNOTATION}' in namespaceObject.metadata.annotations \
-                 ? namespaceObject.metadata.annotations['{DOMAIN_ANNOTATION}'] : ''"
-            ),
-        )],
+        variables: vec![("domain", of_namespace("annotations", DOMAIN_ANNOTATION))],
         rules: vec![rule(
             "variables.domain != '' && has(object.spec.hostnames) && object.spec.hostnames.size() > 0 && \
              object.spec.hostnames.all(h, h == variables.domain || h.endsWith('.' + variables.domain))",

@@ -1,6 +1,6 @@
 //! Pods: where a tenant's go and what they may ask for, and that nobody else's go to a tenant's nodes.
 
-use super::{Host, POOL_KEY, Policy, RESERVED_PREFIX, rule};
+use super::{Host, POOL_KEY, Policy, RESERVED_PREFIX, of_namespace, rule};
 
 /// Longest a pod may take to end; databases take seconds. Beyond it a pod would outlive its tenant.
 const GRACE_S_MAX: u32 = 600;
@@ -10,13 +10,7 @@ const COUNTED: &str = "['cpu', 'memory', 'ephemeral-storage']";
 /// Label and tolerations of a pod, and the tenant's pool: empty at the level NAMESPACE.
 fn placement_variables() -> Vec<(&'static str, String)> {
     vec![
-        (
-            "pool",
-            format!(
-                "has(namespaceObject.metadata.labels) && '{POOL_KEY}' in namespaceObject.metadata.labels \
-                 ? namespaceObject.metadata.labels['{POOL_KEY}'] : ''"
-            ),
-        ),
+        ("pool", of_namespace("labels", POOL_KEY)),
         ("selector", "has(object.spec.nodeSelector) ? object.spec.nodeSelector : {}".into()),
         ("tolerations", "has(object.spec.tolerations) ? object.spec.tolerations : []".into()),
     ]
