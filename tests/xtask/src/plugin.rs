@@ -31,7 +31,7 @@ pub(crate) fn build(names: &[String]) -> Result<()> {
         }
         let file = build_one(name, &manifest)?;
         let bytes = fs::read(&file).with_context(|| format!("can't read {}", file.display()))?;
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(&bytes));
         let tenths = (bytes.len() + 50_000) / 100_000;
         say(&format!(
             "{}: {}.{} MB\n\n[providers.{name}]\nplugin = \"/usr/lib/landlord/{}\"\nsha256 = \"{digest}\"\n",

@@ -173,10 +173,10 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
     if call.names.is_shared() {
         // Where the cluster's own nodes are: the subnet is the host's, or, where no pool names one, AKS's.
         let mut subnets = cluster.properties.agent_pool_profiles.iter().map(|p| p.subnet_id.as_str());
-        match (subnets.find(|id| !id.is_empty()), properties.as_object_mut()) {
-            (Some(subnet), _) => properties["vnetSubnetID"] = json!(subnet),
-            (None, Some(properties)) => drop(properties.remove("vnetSubnetID")),
-            (None, None) => {}
+        if let Some(subnet) = subnets.find(|id| !id.is_empty()) {
+            properties["vnetSubnetID"] = json!(subnet);
+        } else if let Some(all) = properties.as_object_mut() {
+            all.remove("vnetSubnetID");
         }
     }
     if let Some(outcome) = birth::prepare(call).await? {
