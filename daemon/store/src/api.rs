@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
+    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, lifecycle,
     ports::{
         Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
         Page, RequestKey, StoreError, TenantQuery, TenantStore,
@@ -325,7 +325,9 @@ async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: 
     let operation = operations::read(connection, id).await?;
     // An unwinding host cluster would take its tenants with it.
     let record = tenants::maybe(connection, &operation.tenant).await?;
-    if let Some(record) = record.filter(|record| record.operation == id && operation.outcome.is_none()) {
+    if let Some(record) = record.filter(|record| record.operation == id)
+        && lifecycle::may_unwind(&record, operation.kind, operation.outcome.is_some())
+    {
         hosts::refuse_if_in_use(connection, &record).await?;
     }
     let now = clock::now(connection).await?;

@@ -33,7 +33,15 @@ impl WorkStore for SqliteStore {
         let host = if tenant.host.is_some() { hosts::view(connection, &tenant).await? } else { None };
         let now = clock::now(connection).await?;
         let operation_done = operation.outcome.is_some();
-        Ok(Work { operation_kind: operation.kind, operation_done, tenant, stages, host, now })
+        Ok(Work {
+            operation_kind: operation.kind,
+            operation_done,
+            operation_generation: operation.generation,
+            tenant,
+            stages,
+            host,
+            now,
+        })
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {

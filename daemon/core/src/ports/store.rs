@@ -247,8 +247,9 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
     async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
-    /// Asks for cancellation of a running operation. FailedPrecondition for a delete, and for a
-    /// host cluster in which tenants wait.
+    /// Asks for cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
+    /// it is ([`crate::lifecycle::cancellation`]). FailedPrecondition for a delete; HostInUse for the create of a host
+    /// cluster in which tenants wait.
     async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
 
     /// An operation by id, with its stages. Operations outlive their tenants.
@@ -284,6 +285,8 @@ pub struct Work {
     pub operation_kind: OperationKind,
     /// Whether that operation has ended.
     pub operation_done: bool,
+    /// Generation for which that operation was accepted.
+    pub operation_generation: i64,
     /// All stage records, both directions.
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
