@@ -197,6 +197,7 @@ fn plain(world: &mut World, method: &str, path: &[&str], query: &HashMap<String,
             world.external_ids.insert(role.arn, role.external_id);
             Ok(json!({}))
         }
+        ("POST", ["tags"]) => crate::tag_edit::edit(world, parse(body)?),
         ("POST", ["principals"]) => {
             crate::azure::principal::declare(world, parse(body)?);
             Ok(json!({}))

@@ -28,6 +28,7 @@ pub mod scope;
 pub mod server;
 pub mod sigv4;
 pub mod sim;
+pub mod tag_edit;
 pub mod throttle;
 pub mod world;
 pub mod xml;

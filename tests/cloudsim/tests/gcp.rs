@@ -369,3 +369,23 @@ async fn a_thousand_clusters_in_flight() {
     assert_eq!(created, CLUSTERS);
     cloud.handle.stop().await;
 }
+
+#[tokio::test]
+async fn somebody_can_edit_the_marks_of_any_object() {
+    let cloud = Cloud::start(0.0005).await;
+    cloud.make_network("net").await;
+    let id = format!("projects/{PROJECT}/global/networks/net");
+    let edit = json!({ "id": id, "remove": ["landlord-tenant-uid"], "set": { "cost-center": "7" } });
+    let edited = cloud.control("POST", "tags", edit).await;
+    assert_eq!(edited["before"]["landlord-tenant-uid"], "net");
+    let (_, network) = cloud.compute("GET", "global/networks/net", Value::Null).await;
+    assert_eq!(network["description"], r#"{"cost-center":"7"}"#, "a resource without labels carries them there");
+    let shown = objects(&cloud, "compute.googleapis.com/Network").await;
+    assert_eq!(shown[0]["tags"], json!({ "cost-center": "7" }));
+    cloud.control("POST", "tags", json!({ "id": id, "set": edited["before"] })).await;
+    let (_, network) = cloud.compute("GET", "global/networks/net", Value::Null).await;
+    assert!(network["description"].as_str().unwrap().contains("landlord-tenant-uid"));
+    assert!(cloud.journal().await.iter().any(|e| e["action"] == "EditTags" && e["effect"] == "changed"));
+    let missing = cloud.control("POST", "tags", json!({ "id": "nothing" })).await;
+    assert_eq!(missing["error"], "there is no object nothing");
+}
