@@ -22,7 +22,7 @@ use futures::FutureExt as _;
 use landlord_core::{
     ProviderName,
     journal::RetryRules,
-    ports::{Claim, Deployer, Providers, StoreError, Wake, WorkStore},
+    ports::{Apps, Claim, HostClusters, Isolation, Providers, StoreError, Wake, WorkStore},
 };
 use tokio::{
     sync::{Notify, Semaphore},
@@ -99,12 +99,16 @@ pub struct EnginePorts {
     /// The clouds.
     pub providers: Arc<dyn Providers>,
     /// The apps; `None`: no class has a stack.
-    pub deployer: Option<Arc<dyn Deployer>>,
+    pub apps: Option<Arc<dyn Apps>>,
+    /// What keeps tenants of shared clusters apart.
+    pub isolation: Arc<dyn Isolation>,
+    /// Host clusters as a whole.
+    pub host_clusters: Arc<dyn HostClusters>,
 }
 
 impl std::fmt::Debug for EnginePorts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnginePorts").field("deployer", &self.deployer.is_some()).finish()
+        f.debug_struct("EnginePorts").field("apps", &self.apps.is_some()).finish_non_exhaustive()
     }
 }
 
