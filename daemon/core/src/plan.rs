@@ -4,9 +4,9 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Offer, Operation, OperationKind, OperationOutcome, Stage, StageRecord, StageState, TenantSpec,
-    Timestamp,
+    Direction, Failure, Offer, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
     graph::{Node, graph},
+    lifecycle::{self, Cancellation},
     ports::{ReleasePlan, Work},
 };
 
@@ -60,6 +60,8 @@ pub enum Settle {
     },
     /// Nothing is left.
     Gone,
+    /// Cancelled, where it was; nothing is removed. Retry, Update or Delete lead on.
+    Stopped,
     /// No work while paused.
     Paused,
 }
@@ -68,8 +70,13 @@ pub enum Settle {
 #[must_use]
 pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     let tenant = &work.tenant;
-    if let Some(turn) = turn(work) {
-        return Plan::Turn(turn);
+    let cancelled =
+        lifecycle::cancellation(tenant, work.operation_kind, work.operation_done, work.operation_generation);
+    match cancelled {
+        None => {}
+        Some(Cancellation::Unwind) => return Plan::Turn(Turn::Unwind),
+        Some(Cancellation::Revert(spec, offer)) => return Plan::Turn(Turn::Revert(spec, offer)),
+        Some(Cancellation::Stop) => return Plan::Settle(Settle::Stopped),
     }
     if tenant.direction == Direction::Present && tenant.spec.paused {
         return Plan::Settle(Settle::Paused);
@@ -88,18 +95,6 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     match tenant.direction {
         Direction::Absent => Plan::Settle(Settle::Gone),
         Direction::Present => Plan::Settle(Settle::Ready { wake_time: calls.wake_time }),
-    }
-}
-
-fn turn(work: &Work) -> Option<Turn> {
-    let tenant = &work.tenant;
-    if !tenant.cancel_requested || work.operation_done || tenant.direction == Direction::Absent {
-        return None;
-    }
-    match (&tenant.last_ready, work.operation_kind) {
-        (_, OperationKind::Create) | (None, _) => Some(Turn::Unwind),
-        (Some((spec, offer)), _) if *spec != tenant.spec => Some(Turn::Revert(spec.clone(), offer.clone())),
-        (Some(_), _) => None,
     }
 }
 
@@ -177,6 +172,7 @@ pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcom
     let cancelled = work.tenant.cancel_requested;
     match settle {
         Settle::Paused => None,
+        Settle::Stopped => Some(OperationOutcome::Cancelled),
         Settle::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
         Settle::Ready { .. } => Some(OperationOutcome::Ready),
         Settle::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),

@@ -228,7 +228,7 @@ impl<'a> Pass<'a> {
     }
 
     async fn turn(&self, turn: Turn) -> Result<(), StoreError> {
-        tracing::info!(tenant.uid = %self.claim.uid, "cancelled; unwinding");
+        tracing::info!(tenant.uid = %self.claim.uid, "cancelled; the work turns");
         let tenant = match turn {
             Turn::Unwind => TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() },
             Turn::Revert(spec, offer) => TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() },
@@ -244,7 +244,7 @@ impl<'a> Pass<'a> {
         let told = changed || outcome.is_some() || settle == Settle::Gone;
         let release_after = match &settle {
             Settle::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
-            Settle::Failed { .. } | Settle::Paused | Settle::Gone => Duration::MAX,
+            Settle::Failed { .. } | Settle::Paused | Settle::Gone | Settle::Stopped => Duration::MAX,
         };
         let ready = matches!(settle, Settle::Ready { .. });
         let commit = Commit {

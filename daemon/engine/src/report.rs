@@ -118,6 +118,12 @@ pub(crate) fn settled(work: &Work, settle: &Settle) -> TenantStatus {
             set(&mut status, "Paused", true, "Asked", "no work is done until it is resumed", work.now);
             set(&mut status, "Progressing", false, "Paused", "", work.now);
         }
+        Settle::Stopped => {
+            status.state = State::Failed;
+            let message = "its operation was cancelled, and work stopped where it was; retry, update or delete it";
+            set(&mut status, "Ready", false, "Cancelled", message, work.now);
+            set(&mut status, "Progressing", false, "Cancelled", message, work.now);
+        }
         Settle::Gone => {}
     }
     status
@@ -154,6 +160,7 @@ pub(crate) fn settled_event(work: &Work, settle: &Settle) -> NewEvent {
             (EventKind::Tenant, "Failed", format!("{name} failed at {stage}: {failure}"))
         }
         Settle::Gone => (EventKind::Removed, "Removed", format!("{name} is gone; nothing is left of it")),
+        Settle::Stopped => (EventKind::Tenant, "Cancelled", format!("{name} was cancelled, and stopped where it was")),
         Settle::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
     };
     NewEvent { kind, stage: String::new(), reason: reason.into(), message }

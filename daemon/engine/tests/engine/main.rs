@@ -200,6 +200,38 @@ async fn a_cancelled_create_unwinds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_retry_stops_where_it_is() {
+    let exhausted = Arc::new(AtomicBool::new(true));
+    let script = Arc::clone(&exhausted);
+    let faults: Faults = Arc::new(move |method, _| match (method, script.load(Ordering::SeqCst)) {
+        ("node-pool", true) => Some(Fault::Fails(ErrorKind::Quota)),
+        // The retry is on its way for as long as the test needs.
+        ("node-pool", false) => Some(Fault::Lost),
+        _ => None,
+    });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let create = world.create(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let objects = world.cloud.objects(&create.tenant_uid.to_string());
+    assert!(objects.contains(&ResourceKind::Cluster));
+    exhausted.store(false, Ordering::SeqCst);
+    let retry = world.retry(&tenant).await;
+    world.cancel(retry.id).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let outcome = world.store.operation(retry.id).await.unwrap().outcome;
+    assert_eq!(outcome, Some(OperationOutcome::Cancelled));
+    // It stays so, whatever wakes the engine.
+    world.wake();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let after = world.cloud.objects(&create.tenant_uid.to_string());
+    assert!(objects.iter().all(|object| after.contains(object)), "{objects:?} became {after:?}");
+    assert_eq!(world.store.get(&tenant).await.unwrap().status.state, State::Failed);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_appears_late_goes_too() {
     let faults: Faults = Arc::new(|method, _| (method == "list").then_some(Fault::Fails(ErrorKind::Transient)));
     let mut world = World::new(false).await;
