@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use deployer::{DeployOptions, Deployer};
 use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
     storage::v1::StorageClass,
@@ -25,11 +26,11 @@ use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
     guardrails::{Guardrails, Place},
     ports::{
-        CUSTOMER_ACCESS_MIN, DeployTarget, Apps as _, Isolation as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace,
+        Apps as _, CUSTOMER_ACCESS_MIN, DeployTarget, Isolation as _, KubeCredentials, KubeIdentity, StageProgress,
+        TargetPlace,
     },
     tenant::SpecInput,
 };
-use deployer::{DeployOptions, Deployer};
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};

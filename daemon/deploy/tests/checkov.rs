@@ -20,13 +20,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use deployer::{DeployOptions, Deployer};
 use landlord_core::{
     TenantSpec, TenantUid,
     guardrails::{Guardrails, Place},
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetPlace},
     tenant::SpecInput,
 };
-use deployer::{DeployOptions, Deployer};
 use serde::Deserialize;
 use serde_json::Value;
 use shipped::{artifacts, stacks};

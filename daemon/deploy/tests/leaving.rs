@@ -20,7 +20,7 @@ use kube::{
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Apps as _, HostClusters as _, Isolation as _, UninstallReport, StageProgress, TargetPlace},
+    ports::{Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetPlace, UninstallReport},
 };
 use landlord_test_kube::{
     cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes},

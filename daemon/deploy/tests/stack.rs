@@ -18,7 +18,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantUid,
-    ports::{CloudAccount, Apps as _, StageProgress},
+    ports::{Apps as _, CloudAccount, StageProgress},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
@@ -145,7 +145,8 @@ async fn accounts_carry_what_their_identities_need(scene: &Scene) -> Result<()> 
     let target = scene.target(25, &json!({}));
     for client in ["one", "two", "two"] {
         let wanted = [account(NAMESPACE, client), account("names", client)];
-        let progress = scene.deployer.apps.ensure_accounts(&target, &wanted).await.map_err(|f| anyhow::anyhow!("{f:?}"))?;
+        let progress =
+            scene.deployer.apps.ensure_accounts(&target, &wanted).await.map_err(|f| anyhow::anyhow!("{f:?}"))?;
         ensure!(progress == StageProgress::Done, "{progress:?}");
     }
     for (namespace, team) in [(NAMESPACE, Some("blue")), ("names", None)] {
@@ -306,7 +307,8 @@ async fn calls_may_be_dropped_anywhere(scene: &Scene) -> Result<()> {
         let wish = json!({ "open-webui": { "files": { "intervalSeconds": 60 + number } } });
         let target = scene.target(30, &wish);
         let _ =
-            tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.apps.ensure_release(&target, &app)).await;
+            tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.apps.ensure_release(&target, &app))
+                .await;
         done(&format!("after a call dropped at {delay_ms} ms"), async || {
             Ok(scene.deployer.apps.ensure_release(&target, &app).await?)
         })

@@ -121,8 +121,21 @@ impl TenantStore for SqliteStore {
         operations::list(&mut *self.reader().await?, query).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "awaited at once; it ends with one bounded read")]
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        events::read(&mut *self.snapshot().await?, query).await
+        let (store, query) = (self.clone(), query.clone());
+        // In a task of its own: a caller that stops polling, as a stream to a slow client does, holds no connection.
+        let page = tokio::spawn(async move { events::read(&mut *store.snapshot().await?, &query).await });
+        page.await
+            .map_err(|error| StoreError::Unavailable { context: "reading events".into(), source: error.into() })?
+    }
+
+    async fn wait_for_event(&self, query: &EventQuery) -> i64 {
+        let customer = match (&query.tenant, &query.customer) {
+            (Some(name), _) => Some(name.customer.as_str()),
+            (None, customer) => customer.as_ref().map(CustomerId::as_str),
+        };
+        self.notifier.wait(customer, query.after_seq).await
     }
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
@@ -131,14 +144,14 @@ impl TenantStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// A connection for one statement.
-    pub(crate) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        self.readers.acquire().await.map_err(unavailable("reading"))
+    /// A connection for one statement of the API.
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.api.acquire().await.map_err(unavailable("reading"))
     }
 
-    /// A connection whose statements all see the same moment.
-    pub(crate) async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
-        self.readers.begin().await.map_err(unavailable("reading"))
+    /// A connection of the API whose statements all see the same moment.
+    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
+        self.api.begin().await.map_err(unavailable("reading"))
     }
 }
 

@@ -24,7 +24,7 @@ impl WorkStore for SqliteStore {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        let mut snapshot = self.snapshot().await?;
+        let mut snapshot = self.engine.begin().await.map_err(unavailable("loading work"))?;
         let connection = &mut *snapshot;
         let row = fenced(connection, claim).await?;
         let tenant = rows::tenant(&row)?;
@@ -64,7 +64,7 @@ impl WorkStore for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        let mut connection = self.reader().await?;
+        let mut connection = self.engine.acquire().await.map_err(unavailable("looking for what is due"))?;
         let now = clock::now(&mut connection).await?;
         let next: Option<i64> = sqlx::query_scalar("SELECT MIN(next_due) FROM tenants")
             .fetch_one(&mut *connection)

@@ -258,8 +258,13 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A page of operations (their stages may be left out).
     async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError>;
 
-    /// Events, oldest first.
+    /// A page of events, oldest first: read whole before it returns, so that no caller's speed holds anything of the store.
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// Waits, at no cost, until there may be an event for `query` after its position; then read a page.
+    /// The position that it returns is to be waited from if that page is empty. Cancelling the wait loses nothing. Whoever
+    /// waits ends the wait at shutdown: no event ends it then.
+    async fn wait_for_event(&self, query: &EventQuery) -> i64;
 
     /// Position of the newest event.
     async fn newest_event(&self) -> Result<i64, StoreError>;

@@ -137,7 +137,8 @@ pub(crate) fn token(identity: &KubeIdentity) -> Result<&str> {
 impl World {
     /// With the access that the customer would get.
     pub(crate) async fn customer(&self, tenant: &DeployTarget) -> Result<Client> {
-        let access = self.scene.deployer.isolation.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
+        let access =
+            self.scene.deployer.isolation.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
         client(&access, Some(token(&access.identity)?))
     }
 

@@ -97,7 +97,8 @@ impl World {
             ensure!((expected - 5..=expected + 60).contains(&lives), "{asked} s: {lives} s");
         }
         let own = self.scene.target(10, &json!({}));
-        let refused = self.scene.deployer.isolation.customer_kubeconfig(&own, Duration::from_secs(600)).await.unwrap_err();
+        let refused =
+            self.scene.deployer.isolation.customer_kubeconfig(&own, Duration::from_secs(600)).await.unwrap_err();
         ensure!(refused.kind == ErrorKind::Invalid && !refused.remedy.is_empty(), "{refused:?}");
         Ok(())
     }

@@ -6,9 +6,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, api::ListParams};
-use landlord_core::{ErrorKind, ports::{Apps as _}};
+use landlord_core::{ErrorKind, ports::Apps as _};
 
-use crate::{support::{DeployOptions, Deployer}, world::{World, place}};
+use crate::{
+    support::{DeployOptions, Deployer},
+    world::{World, place},
+};
 
 /// A chart's file, the name that the refusal must hold, and why.
 const CASES: [(&str, &str, &str, &str); 7] = [

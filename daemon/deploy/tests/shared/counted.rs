@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use landlord_core::ports::{HostClusters as _};
+use landlord_core::ports::HostClusters as _;
 
 use crate::world::World;
 

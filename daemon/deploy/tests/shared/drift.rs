@@ -13,7 +13,7 @@ use kube::{
 use landlord_core::{
     ErrorKind, TenantUid,
     guardrails::Place,
-    ports::{DeployTarget, Isolation as _, StageProgress, TargetPlace},
+    ports::{DeployTarget, Isolation as _, TargetPlace},
 };
 use serde_json::{Value, json};
 
@@ -230,8 +230,8 @@ impl World {
             .await?;
         let taken = self.scene.deployer.isolation.ensure(&target).await.unwrap_err();
         ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
-        let (progress, removed) = self.scene.deployer.isolation.remove(&target).await?;
-        ensure!(progress == StageProgress::Done && removed.is_empty(), "{progress:?} {removed:?}");
+        let taken = self.scene.deployer.isolation.remove(&target).await.unwrap_err();
+        ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
         let found = namespaces.get(&name).await?;
         ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");
         namespaces.delete(&name, &DeleteParams::default()).await?;

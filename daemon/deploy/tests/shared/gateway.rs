@@ -6,7 +6,7 @@ use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
-use landlord_core::ports::{Apps as _};
+use landlord_core::ports::Apps as _;
 use serde_json::json;
 
 use crate::world::{World, place};

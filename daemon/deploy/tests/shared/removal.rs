@@ -10,7 +10,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind,
-    ports::{DeployTarget, Apps as _, Isolation as _, StageProgress},
+    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress},
     stage::RemovedObject,
 };
 use landlord_test_kube::{differences, everything};

@@ -10,7 +10,7 @@ use kube::{
 use landlord_core::{
     TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Apps as _, Isolation as _, StageProgress, TargetPlace},
+    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetPlace},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
 use serde_json::json;

@@ -1,5 +1,6 @@
 //! A cluster with a cloud kept in memory, and a deployer whose Helm writes down how it is called.
 
+#[allow(dead_code, reason = "not every test isolates")]
 mod deployer;
 mod dry_run;
 mod shipped;
@@ -14,14 +15,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+pub(crate) use deployer::{DeployOptions, Deployer};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
     ErrorKind, Failure, TenantSpec, TenantUid,
-    ports::{DeployTarget, Apps as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
+    ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     tenant::SpecInput,
 };
-pub(crate) use deployer::{DeployOptions, Deployer};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{CloudBackend, LoadBalancerRequest, NodeSpec, VolumeRequest},
@@ -154,7 +155,8 @@ impl Scene {
     /// All releases in order, each until it is ready.
     pub(crate) async fn releases_ready(&self, target: &DeployTarget) -> Result<()> {
         for release in self.deployer.apps.releases(&target.stack)? {
-            done(release.app.as_str(), async || Ok(self.deployer.apps.ensure_release(target, &release.app).await?)).await?;
+            done(release.app.as_str(), async || Ok(self.deployer.apps.ensure_release(target, &release.app).await?))
+                .await?;
         }
         Ok(())
     }
