@@ -90,7 +90,7 @@ pub enum Command {
         #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
         name: Vec<String>,
     },
-    /// Cancels a running create or update: stops at the next safe point, then unwinds.
+    /// Cancels a running create or update: a create is unwound, anything else stops where it is.
     Cancel {
         /// Tenant, hostcluster/NAME, or operations/ID.
         #[arg(value_name = "TENANT|OPERATION")]

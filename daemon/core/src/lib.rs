@@ -12,6 +12,7 @@ pub mod guardrails;
 pub mod host;
 pub mod ids;
 pub mod journal;
+pub mod lifecycle;
 pub mod operation;
 pub mod placement;
 pub mod plan;

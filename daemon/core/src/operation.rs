@@ -34,7 +34,7 @@ pub enum OperationOutcome {
         /// Why. The first failed stage's failure.
         failure: Failure,
     },
-    /// Cancelled and unwound.
+    /// Cancelled: a create unwound, anything else stopped where it was.
     Cancelled,
     /// A later change of the same tenant took over.
     Superseded {

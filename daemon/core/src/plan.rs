@@ -4,9 +4,10 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Offer, Operation, OperationKind, OperationOutcome, Stage, StageRecord, StageState, TenantSpec,
-    Timestamp,
+    Direction, Failure, Offer, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
     graph::{Node, graph},
+    journal,
+    lifecycle::{self, Cancellation},
     ports::{ReleasePlan, Work},
 };
 
@@ -57,9 +58,14 @@ pub enum Settle {
         stage: Stage,
         /// Why.
         failure: Failure,
+        /// When it is looked at again whether a removal is still held; `None`: nothing is done until Retry, Update or
+        /// Delete.
+        wake_time: Option<Timestamp>,
     },
     /// Nothing is left.
     Gone,
+    /// Cancelled, where it was; nothing is removed. Retry, Update or Delete lead on.
+    Stopped,
     /// No work while paused.
     Paused,
 }
@@ -68,15 +74,27 @@ pub enum Settle {
 #[must_use]
 pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     let tenant = &work.tenant;
-    if let Some(turn) = turn(work) {
-        return Plan::Turn(turn);
+    let cancelled =
+        lifecycle::cancellation(tenant, work.operation_kind, work.operation_done, work.operation_generation);
+    match cancelled {
+        None => {}
+        Some(Cancellation::Unwind) => return Plan::Turn(Turn::Unwind),
+        Some(Cancellation::Revert(spec, offer)) => return Plan::Turn(Turn::Revert(spec, offer)),
+        Some(Cancellation::Stop) => return Plan::Settle(Settle::Stopped),
     }
     if tenant.direction == Direction::Present && tenant.spec.paused {
         return Plan::Settle(Settle::Paused);
     }
     let nodes = graph(tenant.direction, tenant.kind(), &tenant.offer, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
-        return Plan::Settle(Settle::Failed { stage, failure });
+        let held = held(work, &nodes);
+        if !held.due.is_empty() {
+            return Plan::Work(held);
+        }
+        return Plan::Settle(Settle::Failed { stage, failure, wake_time: held.wake_time });
+    }
+    if tenant.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
+        return Plan::Settle(Settle::Gone);
     }
     let calls = calls(work, &nodes);
     if !calls.begin.is_empty() || !calls.due.is_empty() {
@@ -85,22 +103,21 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     if !nodes.iter().all(|node| is_done(work, &node.stage)) {
         return Plan::Work(calls);
     }
-    match tenant.direction {
-        Direction::Absent => Plan::Settle(Settle::Gone),
-        Direction::Present => Plan::Settle(Settle::Ready { wake_time: calls.wake_time }),
-    }
+    Plan::Settle(Settle::Ready { wake_time: calls.wake_time })
 }
 
-fn turn(work: &Work) -> Option<Turn> {
-    let tenant = &work.tenant;
-    if !tenant.cancel_requested || work.operation_done || tenant.direction == Direction::Absent {
-        return None;
+/// Looks at what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
+/// back need not ask for anything else.
+fn held(work: &Work, nodes: &[Node]) -> Calls {
+    let failed = || {
+        let records = nodes.iter().filter_map(|node| current(work, &node.stage));
+        records.filter(|record| record.state == StageState::Failed)
+    };
+    let mut calls = Calls::default();
+    if failed().all(journal::is_held) {
+        failed().for_each(|record| calls.at(record, work.now));
     }
-    match (&tenant.last_ready, work.operation_kind) {
-        (_, OperationKind::Create) | (None, _) => Some(Turn::Unwind),
-        (Some((spec, offer)), _) if *spec != tenant.spec => Some(Turn::Revert(spec.clone(), offer.clone())),
-        (Some(_), _) => None,
-    }
+    calls
 }
 
 /// The record of a stage in the tenant's direction.
@@ -141,6 +158,22 @@ fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
         })
 }
 
+impl Calls {
+    /// Has the stage of a record called when it is due.
+    fn at(&mut self, record: &StageRecord, now: Timestamp) {
+        if record.poll_time <= now {
+            self.due.push(record.stage.clone());
+        } else {
+            self.wake_time = Some(self.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time)));
+        }
+    }
+}
+
+/// While later stages of a removal run, absence is checked again; the inventory asks for everything itself.
+fn checks_again(work: &Work, stage: &Stage) -> bool {
+    stage.is_checked_again() && record(work, &Stage::Inventory).is_none()
+}
+
 fn calls(work: &Work, nodes: &[Node]) -> Calls {
     let mut calls = Calls::default();
     for node in nodes {
@@ -152,16 +185,8 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
             }
             Some(record) => match record.state {
                 StageState::Failed | StageState::Skipped => {}
-                // What is absent stays so; only what is wanted is looked at again.
-                StageState::Done if work.tenant.direction == Direction::Absent => {}
-                StageState::Running | StageState::Done => {
-                    if record.poll_time <= work.now {
-                        calls.due.push(node.stage.clone());
-                    } else {
-                        let earliest = calls.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time));
-                        calls.wake_time = Some(earliest);
-                    }
-                }
+                StageState::Done if work.tenant.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
+                StageState::Running | StageState::Done => calls.at(record, work.now),
             },
         }
     }
@@ -177,6 +202,7 @@ pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcom
     let cancelled = work.tenant.cancel_requested;
     match settle {
         Settle::Paused => None,
+        Settle::Stopped => Some(OperationOutcome::Cancelled),
         Settle::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
         Settle::Ready { .. } => Some(OperationOutcome::Ready),
         Settle::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),

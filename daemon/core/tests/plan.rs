@@ -6,8 +6,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Hosting, Level, Offer, OperationId, OperationKind, Stage, StageState, State, Tenant,
-    TenantSpec, TenantUid, Timestamp,
+    Direction, ErrorKind, Failure, Hosting, Level, Offer, OperationId, OperationKind, OperationOutcome, Stage,
+    StageState, State, Tenant, TenantSpec, TenantUid, Timestamp,
     graph::graph,
     host::Adoption,
     journal::{self, CallReport, RetryRules},
@@ -87,6 +87,7 @@ fn work(stack: bool) -> Work {
         },
         operation_kind: OperationKind::Create,
         operation_done: false,
+        operation_generation: 1,
         stages: Vec::new(),
         host: None,
         now: Timestamp(0),
@@ -142,7 +143,11 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
                 work.tenant.direction = Direction::Absent;
                 continue;
             }
-            Plan::Turn(Turn::Revert(..)) => panic!("nothing to go back to"),
+            Plan::Turn(Turn::Revert(spec, offer)) => {
+                (work.tenant.spec, work.tenant.offer) = (spec, offer);
+                work.tenant.generation += 1;
+                continue;
+            }
             Plan::Work(calls) => calls,
         };
         let direction = work.tenant.direction;
@@ -155,6 +160,7 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
             }
             let intent =
                 journal::intend(stage, direction, work.tenant.generation, Duration::from_secs(60), None, work.now);
+            work.stages.retain(|old| old.direction != direction || old.stage != *stage);
             work.stages.push(intent);
         }
         let stages: Vec<Stage> = calls.begin.into_iter().chain(calls.due).collect();
@@ -384,6 +390,39 @@ fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
     let mut paused = work(false);
     paused.tenant.spec.paused = true;
     assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Settle::Paused);
+}
+
+#[test]
+fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
+    let mut work = work(true);
+    let quota = |stage: &Stage| if *stage == Stage::Addons { Answer::Fails(ErrorKind::Quota) } else { Answer::Done };
+    assert!(matches!(turn(&mut work, quota), Settle::Failed { .. }));
+    work.tenant.spec.deletion_protection = true;
+    work.operation_kind = OperationKind::Retry;
+    work.tenant.cancel_requested = true;
+    let before = work.stages.clone();
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Settle::Stopped);
+    assert_eq!(plan::operation_outcome(&work, &Settle::Stopped), Some(OperationOutcome::Cancelled));
+    work.operation_done = true;
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Settle::Stopped);
+    assert_eq!((work.tenant.direction, &work.stages), (Direction::Present, &before));
+}
+
+#[test]
+fn a_cancelled_update_goes_back_and_ends_ready() {
+    let mut work = work(false);
+    turn(&mut work, |_| Answer::Done);
+    work.tenant.last_ready = Some((work.tenant.spec.clone(), work.tenant.offer.clone()));
+    work.tenant.spec.node_count = landlord_core::tenant::NodeCount::try_from(3).ok();
+    work.tenant.spec.storage = landlord_core::tenant::StorageSize::try_from(9).unwrap();
+    (work.tenant.generation, work.operation_generation) = (2, 2);
+    work.operation_kind = OperationKind::Update;
+    work.tenant.cancel_requested = true;
+    let settled = turn(&mut work, |_| Answer::Done);
+    assert!(matches!(settled, Settle::Ready { .. }), "{settled:?}");
+    assert_eq!(plan::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
+    assert_eq!((work.tenant.spec.node_count, work.tenant.spec.storage.gib()), (None, 9));
+    assert_eq!((work.tenant.direction, work.tenant.generation), (Direction::Present, 3));
 }
 
 #[test]

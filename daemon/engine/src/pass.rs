@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
+    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
     plan::{self, Calls, Plan, Settle, Turn},
     ports::{Claim, Commit, OperationEnd, ReleasePlan, StoreError, TenantPatch, Work},
@@ -198,8 +198,14 @@ impl<'a> Pass<'a> {
                 step = %after.stage, attempt = after.attempt, "{}", event.message
             );
         }
+        let mut resumed = false;
         let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
-        let status = report::provider(&self.work, trouble.as_deref(), now);
+        if before.state == StageState::Failed && after.state != StageState::Failed {
+            self.work.tenant.status = report::working(&self.work);
+            resumed = true;
+        }
+        let status = report::provider(&self.work, trouble.as_deref(), now)
+            .or_else(|| resumed.then(|| self.work.tenant.status.clone()));
         let tenant = TenantPatch { status: status.clone(), ..TenantPatch::default() };
         let commit = Commit { stages: vec![after.clone()], tenant, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
@@ -228,7 +234,7 @@ impl<'a> Pass<'a> {
     }
 
     async fn turn(&self, turn: Turn) -> Result<(), StoreError> {
-        tracing::info!(tenant.uid = %self.claim.uid, "cancelled; unwinding");
+        tracing::info!(tenant.uid = %self.claim.uid, "cancelled; the work turns");
         let tenant = match turn {
             Turn::Unwind => TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() },
             Turn::Revert(spec, offer) => TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() },
@@ -244,7 +250,8 @@ impl<'a> Pass<'a> {
         let told = changed || outcome.is_some() || settle == Settle::Gone;
         let release_after = match &settle {
             Settle::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
-            Settle::Failed { .. } | Settle::Paused | Settle::Gone => Duration::MAX,
+            Settle::Failed { wake_time: Some(time), .. } => time.since(self.work.now),
+            Settle::Failed { wake_time: None, .. } | Settle::Paused | Settle::Gone | Settle::Stopped => Duration::MAX,
         };
         let ready = matches!(settle, Settle::Ready { .. });
         let commit = Commit {

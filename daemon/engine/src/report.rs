@@ -31,6 +31,8 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
         (_, StageState::Done) if after.failure.is_none() => {
             Some(stage_event(after, "StageDone", format!("{stage} done after {seconds:.1} s")))
         }
+        // A look at what still holds a removal.
+        (StageState::Failed, StageState::Failed) if failure(after) == failure(before) => None,
         (_, StageState::Failed) => {
             Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))
         }
@@ -108,7 +110,7 @@ pub(crate) fn settled(work: &Work, settle: &Settle) -> TenantStatus {
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
         }
-        Settle::Failed { stage, failure } => {
+        Settle::Failed { stage, failure, .. } => {
             status.state = State::Failed;
             let message = format!("{stage}: {failure}");
             set(&mut status, "Ready", false, "StageFailed", &message, work.now);
@@ -117,6 +119,12 @@ pub(crate) fn settled(work: &Work, settle: &Settle) -> TenantStatus {
         Settle::Paused => {
             set(&mut status, "Paused", true, "Asked", "no work is done until it is resumed", work.now);
             set(&mut status, "Progressing", false, "Paused", "", work.now);
+        }
+        Settle::Stopped => {
+            status.state = State::Failed;
+            let message = "its operation was cancelled, and work stopped where it was; retry, update or delete it";
+            set(&mut status, "Ready", false, "Cancelled", message, work.now);
+            set(&mut status, "Progressing", false, "Cancelled", message, work.now);
         }
         Settle::Gone => {}
     }
@@ -150,10 +158,11 @@ pub(crate) fn settled_event(work: &Work, settle: &Settle) -> NewEvent {
     let name = &work.tenant.name;
     let (kind, reason, message) = match settle {
         Settle::Ready { .. } => (EventKind::Tenant, "Ready", format!("{name} is READY")),
-        Settle::Failed { stage, failure } => {
+        Settle::Failed { stage, failure, .. } => {
             (EventKind::Tenant, "Failed", format!("{name} failed at {stage}: {failure}"))
         }
         Settle::Gone => (EventKind::Removed, "Removed", format!("{name} is gone; nothing is left of it")),
+        Settle::Stopped => (EventKind::Tenant, "Cancelled", format!("{name} was cancelled, and stopped where it was")),
         Settle::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
     };
     NewEvent { kind, stage: String::new(), reason: reason.into(), message }

@@ -6,6 +6,7 @@ use landlord_core::{
     host::Adoption,
     plan::record_in,
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
+    stage::Ownership,
     tenant::Kind,
 };
 use landlord_provider_api::v1;
@@ -207,6 +208,11 @@ pub(crate) fn accounts(status: v1::IdentityStatus) -> Vec<CloudAccount> {
     status.service_accounts.into_iter().map(account).collect()
 }
 
+/// Whether the journal says that a stage's objects are the tenant's, whatever they are marked with.
+pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
+    record_in(work, Direction::Present, stage).is_some_and(|record| record.ownership != Ownership::Foreign)
+}
+
 /// What a delete of a stage is about.
 pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1::DeleteRequest> {
     let kind = match stage {
@@ -234,6 +240,7 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         role: pool_role(work),
         domain: work.tenant.spec.domain.as_str().to_owned(),
         checkpoint: checkpoint(work, stage),
+        recorded: is_ours(work, stage),
     })
 }
 

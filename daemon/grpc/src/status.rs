@@ -64,7 +64,7 @@ pub(crate) fn move_not_supported(message: &str) -> Status {
 
 /// How a cancelled operation ends.
 pub(crate) fn cancelled() -> Status {
-    status(Code::Cancelled, "CANCELLED", "cancelled, and unwound", &[])
+    status(Code::Cancelled, "CANCELLED", "cancelled: a create is unwound, anything else stopped where it was", &[])
 }
 
 /// How an operation ends that another took over.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp,
+    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, lifecycle,
     ports::{
         Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
         Page, RequestKey, StoreError, TenantQuery, TenantStore,
@@ -121,8 +121,21 @@ impl TenantStore for SqliteStore {
         operations::list(&mut *self.reader().await?, query).await
     }
 
+    #[expect(clippy::disallowed_methods, reason = "awaited at once; it ends with one bounded read")]
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
-        events::read(&mut *self.snapshot().await?, query).await
+        let (store, query) = (self.clone(), query.clone());
+        // In a task of its own: a caller that stops polling, as a stream to a slow client does, holds no connection.
+        let page = tokio::spawn(async move { events::read(&mut *store.snapshot().await?, &query).await });
+        page.await
+            .map_err(|error| StoreError::Unavailable { context: "reading events".into(), source: error.into() })?
+    }
+
+    async fn wait_for_event(&self, query: &EventQuery) -> i64 {
+        let customer = match (&query.tenant, &query.customer) {
+            (Some(name), _) => Some(name.customer.as_str()),
+            (None, customer) => customer.as_ref().map(CustomerId::as_str),
+        };
+        self.notifier.wait(customer, query.after_seq).await
     }
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
@@ -131,14 +144,14 @@ impl TenantStore for SqliteStore {
 }
 
 impl SqliteStore {
-    /// A connection for one statement.
-    pub(crate) async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        self.readers.acquire().await.map_err(unavailable("reading"))
+    /// A connection for one statement of the API.
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.api.acquire().await.map_err(unavailable("reading"))
     }
 
-    /// A connection whose statements all see the same moment.
-    pub(crate) async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
-        self.readers.begin().await.map_err(unavailable("reading"))
+    /// A connection of the API whose statements all see the same moment.
+    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
+        self.api.begin().await.map_err(unavailable("reading"))
     }
 }
 
@@ -325,7 +338,9 @@ async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: 
     let operation = operations::read(connection, id).await?;
     // An unwinding host cluster would take its tenants with it.
     let record = tenants::maybe(connection, &operation.tenant).await?;
-    if let Some(record) = record.filter(|record| record.operation == id && operation.outcome.is_none()) {
+    if let Some(record) = record.filter(|record| record.operation == id)
+        && lifecycle::may_unwind(&record, operation.kind, operation.outcome.is_some())
+    {
         hosts::refuse_if_in_use(connection, &record).await?;
     }
     let now = clock::now(connection).await?;

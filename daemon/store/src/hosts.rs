@@ -6,7 +6,7 @@
 
 use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostRef, HostSelector, HostView, Hosting, OperationKind,
-    ReservePercent, Stage, StageRecord, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    ReservePercent, Stage, StageRecord, StageState, State, Tenant, TenantName, TenantUid, Timestamp,
     capacity::LOOK_AFTER_PLACEMENT,
     host::{self, Choice, Growth},
     ports::{NewHost, RequestKey, StoreError},
@@ -98,7 +98,9 @@ fn candidate(record: Tenant, held: Held) -> Option<Candidate> {
         region: record.offer.region,
         labels: record.spec.labels,
         state: record.status.state,
-        leaving: record.direction == Direction::Absent || record.cancel_requested,
+        // A create that is cancelled is about to unwind; anything else that is cancelled stays.
+        leaving: record.direction == Direction::Absent
+            || record.cancel_requested && record.last_ready.is_none() && record.status.state != State::Failed,
         drained: hosting.drained,
         max_tenants: hosting.max_tenants,
         tenants: held.tenants,

@@ -11,6 +11,7 @@ mod clock;
 mod domains;
 mod events;
 mod hosts;
+mod notify;
 mod open;
 mod operations;
 mod rows;

@@ -16,9 +16,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{domains, hosts, write::Writer};
+use crate::{domains, events, hosts, notify::Notifier, write::Writer};
 
-/// Reads are short; more connections than cores only wait for each other.
+/// Connections that read for the API, and as many for the engine, which no client can use up. Reads are short; more
+/// connections than cores only wait for each other.
 const READERS_MAX: u32 = 4;
 /// The write-ahead log is folded into the file after this many pages of 4 KiB.
 const WAL_CHECKPOINT_PAGES: u32 = 1_000;
@@ -98,7 +99,11 @@ pub enum Error {
 /// The store on SQLite. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    pub(crate) readers: SqlitePool,
+    /// Reads for the API.
+    pub(crate) api: SqlitePool,
+    /// Reads for the engine.
+    pub(crate) engine: SqlitePool,
+    pub(crate) notifier: Notifier,
     pub(crate) writer: Writer,
     pub(crate) options: SqliteOptions,
     /// Held as long as the store is open: proves that no other daemon lives on this file.
@@ -135,25 +140,25 @@ impl SqliteStore {
             .run(&one)
             .await
             .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            // A file does not hang up: no ping before each read.
-            .test_before_acquire(false)
-            .connect_with(connect)
-            .await
-            .map_err(database)?;
+        // A file does not hang up: no ping before each read.
+        let readers = SqlitePoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false);
+        let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
+        let engine = readers.connect_with(connect).await.map_err(database)?;
         let mut connection = one.acquire().await.map_err(database)?.detach();
         let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
         hosts::fill_reservations(&mut connection).await.map_err(upgrade)?;
         domains::fill(&mut connection).await.map_err(upgrade)?;
         domains::tell_clashes(&mut connection).await.map_err(upgrade)?;
-        Ok(Self { readers, writer: Writer::start(connection), options, _lock: Arc::new(lock) })
+        let notifier = Notifier::new(events::newest(&mut connection).await.map_err(upgrade)?);
+        let writer = Writer::start(connection, notifier.clone());
+        Ok(Self { api, engine, notifier, writer, options, _lock: Arc::new(lock) })
     }
 
     /// Waits for the writes under way and closes the file.
     pub async fn close(&self) {
         self.writer.close().await;
-        self.readers.close().await;
+        self.api.close().await;
+        self.engine.close().await;
     }
 }
 

@@ -24,7 +24,7 @@ impl WorkStore for SqliteStore {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        let mut snapshot = self.snapshot().await?;
+        let mut snapshot = self.engine.begin().await.map_err(unavailable("loading work"))?;
         let connection = &mut *snapshot;
         let row = fenced(connection, claim).await?;
         let tenant = rows::tenant(&row)?;
@@ -33,7 +33,15 @@ impl WorkStore for SqliteStore {
         let host = if tenant.host.is_some() { hosts::view(connection, &tenant).await? } else { None };
         let now = clock::now(connection).await?;
         let operation_done = operation.outcome.is_some();
-        Ok(Work { operation_kind: operation.kind, operation_done, tenant, stages, host, now })
+        Ok(Work {
+            operation_kind: operation.kind,
+            operation_done,
+            operation_generation: operation.generation,
+            tenant,
+            stages,
+            host,
+            now,
+        })
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
@@ -56,7 +64,7 @@ impl WorkStore for SqliteStore {
     }
 
     async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        let mut connection = self.reader().await?;
+        let mut connection = self.engine.acquire().await.map_err(unavailable("looking for what is due"))?;
         let now = clock::now(&mut connection).await?;
         let next: Option<i64> = sqlx::query_scalar("SELECT MIN(next_due) FROM tenants")
             .fetch_one(&mut *connection)

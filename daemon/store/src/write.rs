@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::rows::unavailable;
+use crate::{notify::Notifier, rows::unavailable};
 
 /// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
 /// can clear in a second at `BATCH_MAX` each.
@@ -43,10 +43,10 @@ impl Writer {
     /// Starts the writer on its own connection. It ends, after all queued writes, when the last
     /// handle is gone or closed.
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
-    pub(crate) fn start(connection: SqliteConnection) -> Self {
+    pub(crate) fn start(connection: SqliteConnection, notifier: Notifier) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(run(connection, queue, stopped));
+        let ended = tokio::spawn(run(connection, queue, stopped, notifier));
         Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))) }
     }
 
@@ -108,7 +108,12 @@ where
     result
 }
 
-async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, mut stopped: oneshot::Receiver<()>) {
+async fn run(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Job>,
+    mut stopped: oneshot::Receiver<()>,
+    notifier: Notifier,
+) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut open = true;
     loop {
@@ -139,6 +144,12 @@ async fn run(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, m
         }
         for tell in acknowledge {
             tell(failure.clone());
+        }
+        // After the callers: they wait for their own change only.
+        if failure.is_none()
+            && let Err(error) = notifier.committed(&mut connection).await
+        {
+            tracing::error!(%error, "who waits for events is told with the next write only");
         }
     }
     let _ = connection.close().await;

@@ -82,6 +82,8 @@ pub struct Flow<P> {
     pub repeats: usize,
     /// Whether every checkpoint is lost.
     pub forgets: bool,
+    /// Deletes are of what the daemon's records call the tenant's.
+    pub recorded: bool,
 }
 
 /// What a create came to.
@@ -161,6 +163,29 @@ where
 }
 
 impl<P: ProviderPlugin> Flow<P> {
+    /// What the daemon's records call the tenant's is never gone while something answers under its name without our
+    /// markers. `edit` changes the markers of one object past every API: taken off, or put back.
+    pub async fn is_held<F: Future<Output = ()>>(
+        &mut self,
+        kinds: &[v1::ResourceKind],
+        mut edit: impl FnMut(bool) -> F,
+    ) {
+        self.recorded = true;
+        edit(false).await;
+        for kind in kinds {
+            let what = kind.as_str_name();
+            match self.delete_kind(*kind).await {
+                Err(error) if error.kind == ErrorKind::NameTaken => {
+                    let names_it = error.remedy.contains("landlord-tenant-uid");
+                    assert!(names_it, "{what}: the remedy does not tell the marker: {}", error.remedy);
+                }
+                other => panic!("{what} was not held: {other:?}"),
+            }
+        }
+        edit(true).await;
+        self.recorded = false;
+    }
+
     /// The tenant `uid` on `cloud`, whose endpoint is `url`.
     pub async fn new(cloud: &Cloud, url: &str, credential: &str, uid: &str) -> Self {
         Self {
@@ -171,6 +196,7 @@ impl<P: ProviderPlugin> Flow<P> {
             pause: Duration::from_millis(15),
             repeats: 1,
             forgets: false,
+            recorded: false,
         }
     }
 
@@ -334,6 +360,7 @@ impl<P: ProviderPlugin> Flow<P> {
                 role: self.pool.role.clone(),
                 domain: DOMAIN.to_owned(),
                 checkpoint,
+                recorded: self.recorded,
             };
             let answer = self.times(|| self.provider.delete(request.clone())).await?;
             let progress = answer.progress.clone().unwrap_or_default();

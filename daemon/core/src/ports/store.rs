@@ -247,8 +247,9 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
     async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
-    /// Asks for cancellation of a running operation. FailedPrecondition for a delete, and for a
-    /// host cluster in which tenants wait.
+    /// Asks for cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
+    /// it is ([`crate::lifecycle::cancellation`]). FailedPrecondition for a delete; HostInUse for the create of a host
+    /// cluster in which tenants wait.
     async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
 
     /// An operation by id, with its stages. Operations outlive their tenants.
@@ -257,8 +258,13 @@ pub trait TenantStore: Send + Sync + 'static {
     /// A page of operations (their stages may be left out).
     async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError>;
 
-    /// Events, oldest first.
+    /// A page of events, oldest first: read whole before it returns, so that no caller's speed holds anything of the store.
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError>;
+
+    /// Waits, at no cost, until there may be an event for `query` after its position; then read a page.
+    /// The position that it returns is to be waited from if that page is empty. Cancelling the wait loses nothing. Whoever
+    /// waits ends the wait at shutdown: no event ends it then.
+    async fn wait_for_event(&self, query: &EventQuery) -> i64;
 
     /// Position of the newest event.
     async fn newest_event(&self) -> Result<i64, StoreError>;
@@ -284,6 +290,8 @@ pub struct Work {
     pub operation_kind: OperationKind,
     /// Whether that operation has ended.
     pub operation_done: bool,
+    /// Generation for which that operation was accepted.
+    pub operation_generation: i64,
     /// All stage records, both directions.
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.

@@ -286,6 +286,14 @@ impl TenantSpec {
             || self.region != new.region
     }
 
+    /// This spec with what a cancelled update may take back as `last` has it: number of nodes and stack values. Storage
+    /// can only grow, so what was ordered stays. What is of the record only (names, labels, protection, pause) is as it
+    /// was last said.
+    #[must_use]
+    pub fn reverted_to(&self, last: &Self) -> Self {
+        Self { node_count: last.node_count, stack_values: last.stack_values.clone(), ..self.clone() }
+    }
+
     /// What forbids going from `self` to `new`; the paths are the API's.
     #[must_use]
     pub fn forbidden_changes(&self, new: &Self) -> Vec<Violation> {

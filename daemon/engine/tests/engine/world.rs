@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.handles.iter().for_each(Wake::wake);
     }
 
@@ -349,9 +349,10 @@ impl World {
     }
 
     /// Has a failed tenant retried.
-    pub(crate) async fn retry(&self, name: &TenantName) {
-        self.store.change(name, None, Change::Retry, request()).await.unwrap();
+    pub(crate) async fn retry(&self, name: &TenantName) -> Operation {
+        let accepted = self.store.change(name, None, Change::Retry, request()).await.unwrap();
         self.wake();
+        accepted.operation
     }
 
     /// Cancels an operation.

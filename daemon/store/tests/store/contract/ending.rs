@@ -80,6 +80,7 @@ pub(crate) async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store
     let mut order = new(&acme, once());
     order.spec = protected();
     let made = store.create(order).await.unwrap();
+    // No engine turns it; a daemon of before did.
     store.cancel(made.operation.id).await.unwrap();
     unwind(&*store).await;
     let mut request = delete();

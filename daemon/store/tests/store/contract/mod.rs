@@ -50,6 +50,8 @@ macro_rules! contract_suite {
             reading: an_operation_shows_live_stages_then_those_at_its_end;
             reading: events_resume_without_gap_or_repeat;
             reading: events_by_customer_and_tenant;
+            reading: who_waits_for_events_is_told_of_its_own;
+            reading: readers_that_stop_reading_hold_up_nobody;
             claiming: deletes_before_changes_before_resyncs;
             claiming: customers_take_turns;
             claiming: owners_never_share_a_tenant;

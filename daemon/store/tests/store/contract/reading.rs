@@ -1,7 +1,8 @@
 //! Lists, operations and events as clients read them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use landlord_core::{
     Direction, OperationId, OperationOutcome, Stage, StageState, State,
     ports::{Commit, EventKind, EventQuery, OperationQuery, StoreError, TenantQuery},
@@ -184,4 +185,38 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     for (query, expected) in cases {
         assert_eq!(store.events(&query).await.unwrap().len(), expected, "{query:?}");
     }
+}
+
+pub(crate) async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let after_seq = store.newest_event().await.unwrap();
+    let of =
+        |customer: &str| EventQuery { customer: Some(customer.parse().unwrap()), after_seq, ..EventQuery::default() };
+    let (acme, all) = (of("acme"), EventQuery { after_seq, ..EventQuery::default() });
+    let mut waits_for_acme = std::pin::pin!(store.wait_for_event(&acme));
+    assert!((&mut waits_for_acme).now_or_never().is_none());
+    created(&*store, "bolt", "prod").await;
+    assert!(store.wait_for_event(&all).await > after_seq);
+    assert!((&mut waits_for_acme).now_or_never().is_none(), "another customer's event woke it");
+    created(&*store, "acme", "test").await;
+    let told = tokio::time::timeout(HOUR, waits_for_acme).await.unwrap();
+    assert!(told > after_seq);
+    // What is there already is not waited for.
+    let earlier = EventQuery { after_seq: 0, ..of("acme") };
+    tokio::time::timeout(HOUR, store.wait_for_event(&earlier)).await.unwrap();
+}
+
+pub(crate) async fn readers_that_stop_reading_hold_up_nobody<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "prod").await;
+    let query = EventQuery { limit: 10, ..EventQuery::default() };
+    // As a stream to a client that takes nothing more: begun, and never polled again.
+    let mut stuck: Vec<_> = (0..50).map(|_| Box::pin(store.events(&query))).collect();
+    for read in &mut stuck {
+        let _ = read.as_mut().now_or_never();
+    }
+    let all = TenantQuery { limit: 10, ..TenantQuery::default() };
+    let get = store.list(&all);
+    let soon = Duration::from_secs(20);
+    assert_eq!(tokio::time::timeout(soon, get).await.unwrap().unwrap().items.len(), 1);
+    tokio::time::timeout(soon, claim_one(&*store)).await.unwrap();
 }
