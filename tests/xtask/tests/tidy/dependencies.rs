@@ -1,49 +1,13 @@
-//! House rules that a compiler can't check.
+//! Which crate may know which, under which licences, and that one crate alone is compiled as in the whole.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use std::{collections::BTreeSet, fs};
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use cargo_metadata::DependencyKind;
 
-use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+use crate::{checkout, code_of, metadata, show, sources};
 
-/// A file longer than this is two files.
-const FILE_LINES_MAX: usize = 400;
-
-fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn metadata() -> Metadata {
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    MetadataCommand::new()
-        .current_dir(checkout())
-        .features(CargoOpt::AllFeatures)
-        // Crates for other systems are not linked here, and need not be on this machine.
-        .other_options(vec!["--offline".into(), "--locked".into(), "--filter-platform".into(), host])
-        .exec()
-        .unwrap()
-}
-
-fn sources(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
-    walkdir::WalkDir::new(checkout().join(folder))
-        .into_iter()
-        .filter_entry(|entry| {
-            let name = entry.file_name().to_string_lossy();
-            !name.starts_with('.') && name != "target" && name != "node_modules"
-        })
-        .filter_map(Result::ok)
-        .map(walkdir::DirEntry::into_path)
-        .filter(|path| path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)))
-        .collect()
-}
-
-fn show(path: &Path) -> String {
-    path.strip_prefix(checkout()).unwrap_or(path).display().to_string()
-}
+/// Has no code and so nothing to know; see its first lines.
+const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
 const MAY_DEPEND: [(&str, &[&str]); 13] = [
@@ -65,7 +29,9 @@ const MAY_DEPEND: [(&str, &[&str]); 13] = [
 #[test]
 fn dependencies_point_inward() {
     let metadata = metadata();
-    let own: BTreeSet<&str> = metadata.workspace_packages().iter().map(|package| package.name.as_str()).collect();
+    let packages = metadata.workspace_packages();
+    let own: BTreeSet<&str> =
+        packages.iter().map(|package| package.name.as_str()).filter(|name| *name != FEATURES_ONLY).collect();
     for (name, allowed) in MAY_DEPEND {
         let package = metadata.packages.iter().find(|package| package.name.as_str() == name).unwrap();
         for dependency in &package.dependencies {
@@ -93,7 +59,8 @@ const CONFORMANCE_MAY_DEPEND: &[&str] = &["landlord-core", "landlord-plugin-host
 fn plugins_know_the_contract_and_nothing_else() {
     let metadata = metadata();
     let packages = metadata.workspace_packages();
-    let own: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let own: BTreeSet<&str> =
+        packages.iter().map(|package| package.name.as_str()).filter(|name| *name != FEATURES_ONLY).collect();
     let mut judged = 0;
     for package in &packages {
         let manifest = show(package.manifest_path.as_std_path());
@@ -174,24 +141,42 @@ fn is_linked(name: &str) -> bool {
     !tree.stdout.is_empty()
 }
 
+/// Crates that are used outside of this workspace, where the crate with the features does not exist: they name it as a
+/// dev-dependency, which cargo leaves out of a package.
+const PUBLISHED: [&str; 3] = ["landlord-provider-api", "landlord-provider-sdk", "provider-template"];
+
 #[test]
-fn files_are_small_and_say_why_they_exist() {
-    let mut problems = Vec::new();
-    for folder in ["daemon", "plugins", "tests", "examples", "proto"] {
-        for path in sources(folder, &["rs"]) {
-            let text = fs::read_to_string(&path).unwrap();
-            let is_test = show(&path).contains("/tests/");
-            let code = text.split("#[cfg(test)]").next().unwrap_or(&text);
-            let lines = code.lines().count();
-            if lines > FILE_LINES_MAX && !is_test {
-                problems.push(format!("{} has {lines} lines, more than {FILE_LINES_MAX}", show(&path)));
-            }
-            if !text.trim_start().starts_with("//!") {
-                problems.push(format!("{} does not open with why it exists (//!)", show(&path)));
-            }
-        }
+fn one_crate_alone_compiles_what_the_workspace_does() {
+    let metadata = metadata();
+    let mend = "run `cargo hakari generate` (cargo install cargo-hakari) and see CONTRIBUTING.md";
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        let mut named = package.dependencies.iter().filter(|dependency| dependency.name == FEATURES_ONLY);
+        let kind = if PUBLISHED.contains(&name) { DependencyKind::Development } else { DependencyKind::Normal };
+        let fine = name == FEATURES_ONLY || named.any(|dependency| dependency.kind == kind);
+        assert!(fine, "{name}: [{kind}] must name {FEATURES_ONLY}, so that its features are the workspace's; {mend}");
     }
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    let whole = features(&["--workspace"]);
+    let mut problems = BTreeSet::new();
+    for package in metadata.workspace_packages() {
+        let alone = features(&["--package", package.name.as_str()]);
+        problems.extend(alone.difference(&whole).map(|line| format!("{}: {line}", package.name)));
+    }
+    let problems: Vec<String> = problems.into_iter().collect();
+    assert!(problems.is_empty(), "would be compiled once more for one crate; {mend}:\n{}", problems.join("\n"));
+}
+
+/// Registry crates that cargo would compile, each with its features.
+fn features(selection: &[&str]) -> BTreeSet<String> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .current_dir(checkout())
+        .args(["tree", "--offline", "--edges", "normal,build,dev", "--prefix", "none", "--format", "{p} {f}"])
+        .args(selection)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).filter(|line| !line.contains(" (/")).collect()
 }
 
 #[test]
@@ -202,7 +187,7 @@ fn the_daemon_knows_no_provider() {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        let code = text.split("#[cfg(test)]").next().unwrap_or(&text);
+        let code = code_of(&text);
         for (number, line) in code.lines().enumerate() {
             let line_code = line.split("//").next().unwrap_or(line).to_lowercase();
             for word in ["\"eks", "\"gke", "\"aks", "aws_", "plugin_eks", "plugin_gke", "plugin_aks"] {
@@ -213,16 +198,4 @@ fn the_daemon_knows_no_provider() {
         }
     }
     assert!(problems.is_empty(), "provider names belong under plugins/ and config/:\n{}", problems.join("\n"));
-}
-
-#[test]
-fn modules_have_telling_names() {
-    for path in sources(".", &["rs"]) {
-        let stem = path.file_stem().unwrap().to_string_lossy().to_string();
-        assert!(
-            !["utils", "util", "helpers", "helper", "misc", "manager"].contains(&stem.as_str()),
-            "{}: name it after what it does",
-            show(&path)
-        );
-    }
 }
