@@ -16,9 +16,9 @@ pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost,
-    NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work,
-    WorkStore,
+    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, EventScope, NewEvent,
+    NewHost, NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery,
+    TenantStore, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetPlace};
