@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use landlord_core::{
     AppName, Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
-    plan::record_in,
     ports::{CloudAccount, DeployTarget, Deployer, StageProgress},
+    step::record_in,
 };
 
 use super::{Call, Report, misplaced};
