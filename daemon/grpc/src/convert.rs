@@ -1,6 +1,6 @@
 //! Domain values as messages of the API, and specs from them.
 
-use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan, tenant::SpecInput};
+use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, step, tenant::SpecInput};
 use landlord_core::{Offer, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
