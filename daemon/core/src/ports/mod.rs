@@ -14,9 +14,9 @@ pub use deploy::{
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost,
-    NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work,
-    WorkStore,
+    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, EventScope, NewEvent,
+    NewHost, NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery,
+    TenantStore, Work, WorkStore,
 };
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

@@ -178,12 +178,26 @@ pub struct Event {
     pub event: NewEvent,
 }
 
+/// Whose events, where neither a customer nor a name chooses them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventScope {
+    /// Of all tenants.
+    #[default]
+    Tenants,
+    /// Of all host clusters.
+    HostClusters,
+    /// Of both.
+    All,
+}
+
 /// Which events, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
     /// After this position.
     pub after_seq: i64,
-    /// Of this customer only. Without a customer and a name: of all tenants, not of host clusters.
+    /// Whose, if neither `customer` nor `tenant` says so.
+    pub scope: EventScope,
+    /// Of this customer only.
     pub customer: Option<CustomerId>,
     /// Of this tenant name only (also of earlier tenants of that name).
     pub tenant: Option<TenantName>,
