@@ -6,8 +6,8 @@ use std::time::Duration;
 use landlord_core::{
     Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
-    plan::record_in,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
+    step::record_in,
 };
 
 use super::{Call, Report, misplaced};

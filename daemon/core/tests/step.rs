@@ -11,8 +11,8 @@ use landlord_core::{
     graph::graph,
     host::Adoption,
     journal::{self, CallReport, RetryRules},
-    plan::{self, Plan, Settle, Turn},
     ports::{ReleasePlan, Work},
+    step::{self, Steady, Step, Unwind},
     tenant::{Kind, SpecInput, TenantStatus},
 };
 use proptest::prelude::*;
@@ -134,28 +134,28 @@ fn report(answer: Answer) -> Result<CallReport, Failure> {
 }
 
 /// Turns the loop until it rests, checking at every call that what it waits for is done.
-fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
+fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
     let all = releases();
     for _ in 0..ROUNDS_MAX {
-        let calls = match plan::plan(work, &all) {
-            Plan::Settle(settle) => return settle,
-            Plan::Turn(Turn::Unwind) => {
+        let calls = match step::next_step(work, &all) {
+            Step::Rest(settle) => return settle,
+            Step::Unwind(Unwind::Remove) => {
                 work.tenant.direction = Direction::Absent;
                 continue;
             }
-            Plan::Turn(Turn::Revert(spec, offer)) => {
+            Step::Unwind(Unwind::Revert(spec, offer)) => {
                 (work.tenant.spec, work.tenant.offer) = (spec, offer);
                 work.tenant.generation += 1;
                 continue;
             }
-            Plan::Work(calls) => calls,
+            Step::Call(calls) => calls,
         };
         let direction = work.tenant.direction;
         for stage in &calls.begin {
             let nodes = graph(direction, work.tenant.kind(), &work.tenant.offer, &all);
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
-                let state = plan::record(work, before).map(|record| record.state);
+                let state = step::record(work, before).map(|record| record.state);
                 assert!(matches!(state, Some(StageState::Done | StageState::Skipped)), "{stage} began before {before}");
             }
             let intent =
@@ -198,10 +198,10 @@ proptest! {
         let mut work = work_of(kind, stack);
         let mut script = script.into_iter();
         let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
-        let ready = matches!(settled, Settle::Ready { .. });
+        let ready = matches!(settled, Steady::Ready { .. });
         prop_assert!(ready, "{:?}", settled);
         // At rest, and again at rest: the same input gives the same plan.
-        prop_assert_eq!(plan::plan(&work, &releases()), Plan::Settle(settled));
+        prop_assert_eq!(step::next_step(&work, &releases()), Step::Rest(settled));
     }
 
     #[test]
@@ -218,7 +218,7 @@ proptest! {
             work.stages.iter().map(|record| (record.stage.clone(), record.clone())).collect();
         let mut script = script.into_iter();
         let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
-        prop_assert_eq!(settled, Settle::Gone);
+        prop_assert_eq!(settled, Steady::Gone);
         for record in work.stages.iter().filter(|record| record.direction == Direction::Present) {
             prop_assert_eq!(&present[&record.stage], record, "a delete touched the record of the create");
         }
@@ -234,7 +234,7 @@ fn each_kind_has_its_rule() {
             calls += 1;
             Answer::Fails(kind)
         });
-        assert!(matches!(settled, Settle::Failed { .. }) && calls == 1, "{kind:?}: {settled:?} after {calls} calls");
+        assert!(matches!(settled, Steady::Failed { .. }) && calls == 1, "{kind:?}: {settled:?} after {calls} calls");
     }
     for kind in [ErrorKind::Transient, ErrorKind::Conflict, ErrorKind::Capacity, ErrorKind::Internal] {
         let mut work = work(false);
@@ -243,7 +243,7 @@ fn each_kind_has_its_rule() {
             calls += 1;
             Answer::Fails(kind)
         });
-        assert!(matches!(settled, Settle::Failed { .. }) && calls > 1, "{kind:?}: {settled:?} after {calls} calls");
+        assert!(matches!(settled, Steady::Failed { .. }) && calls > 1, "{kind:?}: {settled:?} after {calls} calls");
         assert!(work.now.0 <= 2 * 3_600_000, "{kind:?} was retried until {}", work.now);
     }
 }
@@ -253,13 +253,13 @@ fn a_failed_stage_goes_on_after_a_retry() {
     let mut work = work(true);
     let settled =
         turn(&mut work, |stage| if *stage == Stage::Network { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
-    assert!(matches!(settled, Settle::Failed { stage: Stage::Network, .. }), "{settled:?}");
+    assert!(matches!(settled, Steady::Failed { stage: Stage::Network, .. }), "{settled:?}");
     // As the store's Retry does it.
     for record in work.stages.iter_mut().filter(|record| record.state == StageState::Failed) {
         record.state = StageState::Running;
         record.poll_time = work.now;
     }
-    assert!(matches!(turn(&mut work, |_| Answer::Done), Settle::Ready { .. }));
+    assert!(matches!(turn(&mut work, |_| Answer::Done), Steady::Ready { .. }));
 }
 
 #[test]
@@ -275,10 +275,10 @@ fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
                 if *stage == Stage::Teardown { Answer::Fails(ErrorKind::Transient) } else { Answer::Done }
             },
         );
-    assert_eq!(settled, Settle::Gone);
+    assert_eq!(settled, Steady::Gone);
     let waited = work.now.since(begun);
     assert!(waited >= Duration::from_secs(600) && waited < Duration::from_secs(900), "{waited:?}");
-    let teardown = plan::record(&work, &Stage::Teardown).unwrap();
+    let teardown = step::record(&work, &Stage::Teardown).unwrap();
     assert_eq!(teardown.state, StageState::Skipped);
 }
 
@@ -294,8 +294,8 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
         let clock = std::cell::Cell::new(begun);
         let mut last = Vec::new();
         for _ in 0..ROUNDS_MAX {
-            let plan = plan::plan(&work, &releases());
-            let Plan::Work(calls) = plan else { panic!("{level:?} rests: {plan:?}") };
+            let plan = step::next_step(&work, &releases());
+            let Step::Call(calls) = plan else { panic!("{level:?} rests: {plan:?}") };
             for stage in &calls.begin {
                 let earlier = Duration::from_secs(60);
                 work.stages.push(journal::intend(stage, Direction::Absent, 1, earlier, None, work.now));
@@ -317,7 +317,7 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
             }
         }
         assert!(clock.get().since(begun) > day, "{level:?}");
-        let state = |stage: &Stage| plan::record(&work, stage).map(|record| record.state);
+        let state = |stage: &Stage| step::record(&work, stage).map(|record| record.state);
         // What costs money is gone, what holds data is not forgotten.
         assert_eq!(state(&Stage::Teardown), Some(StageState::Skipped), "{level:?}");
         assert_eq!(state(&Stage::DnsZone), Some(StageState::Done), "{level:?}");
@@ -326,8 +326,8 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
         assert_eq!(state(&Stage::Inventory), None, "{level:?}");
         // Once it is back, or the user takes it upon them.
         let mut back = work.clone();
-        assert_eq!(turn(&mut back, |_| Answer::Done), Settle::Gone);
-        let before = plan::record(&work, &Stage::Guardrails).unwrap().clone();
+        assert_eq!(turn(&mut back, |_| Answer::Done), Steady::Gone);
+        let before = step::record(&work, &Stage::Guardrails).unwrap().clone();
         let forced =
             journal::record(&before, report(Answer::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
         assert_eq!(forced.state, StageState::Skipped);
@@ -385,26 +385,26 @@ fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
     let mut cancelled = work(false);
     turn(&mut cancelled, |stage| if *stage == Stage::Cluster { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
     cancelled.tenant.cancel_requested = true;
-    assert_eq!(turn(&mut cancelled, |_| Answer::Done), Settle::Gone);
+    assert_eq!(turn(&mut cancelled, |_| Answer::Done), Steady::Gone);
 
     let mut paused = work(false);
     paused.tenant.spec.paused = true;
-    assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Settle::Paused);
+    assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Steady::Paused);
 }
 
 #[test]
 fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
     let mut work = work(true);
     let quota = |stage: &Stage| if *stage == Stage::Addons { Answer::Fails(ErrorKind::Quota) } else { Answer::Done };
-    assert!(matches!(turn(&mut work, quota), Settle::Failed { .. }));
+    assert!(matches!(turn(&mut work, quota), Steady::Failed { .. }));
     work.tenant.spec.deletion_protection = true;
     work.operation_kind = OperationKind::Retry;
     work.tenant.cancel_requested = true;
     let before = work.stages.clone();
-    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Settle::Stopped);
-    assert_eq!(plan::operation_outcome(&work, &Settle::Stopped), Some(OperationOutcome::Cancelled));
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
+    assert_eq!(step::operation_outcome(&work, &Steady::Stopped), Some(OperationOutcome::Cancelled));
     work.operation_done = true;
-    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Settle::Stopped);
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
     assert_eq!((work.tenant.direction, &work.stages), (Direction::Present, &before));
 }
 
@@ -419,8 +419,8 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
     work.operation_kind = OperationKind::Update;
     work.tenant.cancel_requested = true;
     let settled = turn(&mut work, |_| Answer::Done);
-    assert!(matches!(settled, Settle::Ready { .. }), "{settled:?}");
-    assert_eq!(plan::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
+    assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
+    assert_eq!(step::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
     assert_eq!((work.tenant.spec.node_count, work.tenant.spec.storage.gib()), (None, 9));
     assert_eq!((work.tenant.direction, work.tenant.generation), (Direction::Present, 3));
 }

@@ -1,4 +1,4 @@
-//! What to do next for one tenant. Pure: no clock, no IO, the same input gives the same plan.
+//! What to do next for one tenant. Pure: no clock, no IO, the same input gives the same step.
 //!
 //! Level-triggered: it looks at what is wanted and at the records of the stages, never at how
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
@@ -14,13 +14,13 @@ use crate::{
 /// What to do next.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
-pub enum Plan {
-    /// Call these stages now, then plan again; or wait.
-    Work(Calls),
+pub enum Step {
+    /// Call these stages now, then decide again; or wait.
+    Call(Calls),
     /// Change direction before anything else: the operation was cancelled.
-    Turn(Turn),
+    Unwind(Unwind),
     /// The tenant rests in this state until someone or the resync wants something.
-    Settle(Settle),
+    Rest(Steady),
 }
 
 /// Stages to call.
@@ -37,16 +37,16 @@ pub struct Calls {
 /// How a cancelled operation is unwound.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
-pub enum Turn {
+pub enum Unwind {
     /// A create: towards absence.
-    Unwind,
+    Remove,
     /// A change of a tenant that was READY: back to what it was.
     Revert(TenantSpec, Offer),
 }
 
 /// A resting state.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settle {
+pub enum Steady {
     /// As wanted. Resync at `wake_time`.
     Ready {
         /// When the first stage is due for a resync.
@@ -72,38 +72,38 @@ pub enum Settle {
 
 /// Decides.
 #[must_use]
-pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
+pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     let tenant = &work.tenant;
     let cancelled =
         lifecycle::cancellation(tenant, work.operation_kind, work.operation_done, work.operation_generation);
     match cancelled {
         None => {}
-        Some(Cancellation::Unwind) => return Plan::Turn(Turn::Unwind),
-        Some(Cancellation::Revert(spec, offer)) => return Plan::Turn(Turn::Revert(spec, offer)),
-        Some(Cancellation::Stop) => return Plan::Settle(Settle::Stopped),
+        Some(Cancellation::Unwind) => return Step::Unwind(Unwind::Remove),
+        Some(Cancellation::Revert(spec, offer)) => return Step::Unwind(Unwind::Revert(spec, offer)),
+        Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
     if tenant.direction == Direction::Present && tenant.spec.paused {
-        return Plan::Settle(Settle::Paused);
+        return Step::Rest(Steady::Paused);
     }
     let nodes = graph(tenant.direction, tenant.kind(), &tenant.offer, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
         let held = held(work, &nodes);
         if !held.due.is_empty() {
-            return Plan::Work(held);
+            return Step::Call(held);
         }
-        return Plan::Settle(Settle::Failed { stage, failure, wake_time: held.wake_time });
+        return Step::Rest(Steady::Failed { stage, failure, wake_time: held.wake_time });
     }
     if tenant.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
-        return Plan::Settle(Settle::Gone);
+        return Step::Rest(Steady::Gone);
     }
     let calls = calls(work, &nodes);
     if !calls.begin.is_empty() || !calls.due.is_empty() {
-        return Plan::Work(calls);
+        return Step::Call(calls);
     }
     if !nodes.iter().all(|node| is_done(work, &node.stage)) {
-        return Plan::Work(calls);
+        return Step::Call(calls);
     }
-    Plan::Settle(Settle::Ready { wake_time: calls.wake_time })
+    Step::Rest(Steady::Ready { wake_time: calls.wake_time })
 }
 
 /// Looks at what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
@@ -195,19 +195,19 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
 
 /// How the running operation ends when the tenant settles; `None`: it goes on.
 #[must_use]
-pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcome> {
+pub fn operation_outcome(work: &Work, settle: &Steady) -> Option<OperationOutcome> {
     if work.operation_done {
         return None;
     }
     let cancelled = work.tenant.cancel_requested;
     match settle {
-        Settle::Paused => None,
-        Settle::Stopped => Some(OperationOutcome::Cancelled),
-        Settle::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
-        Settle::Ready { .. } => Some(OperationOutcome::Ready),
-        Settle::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),
-        Settle::Gone if cancelled => Some(OperationOutcome::Cancelled),
-        Settle::Gone => Some(OperationOutcome::Deleted { removed: removed(work) }),
+        Steady::Paused => None,
+        Steady::Stopped => Some(OperationOutcome::Cancelled),
+        Steady::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
+        Steady::Ready { .. } => Some(OperationOutcome::Ready),
+        Steady::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),
+        Steady::Gone if cancelled => Some(OperationOutcome::Cancelled),
+        Steady::Gone => Some(OperationOutcome::Deleted { removed: removed(work) }),
     }
 }
 
