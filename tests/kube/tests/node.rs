@@ -104,7 +104,7 @@ fn leftovers(folder: &Path, cgroup: &str) -> Result<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs root, and builds a node's programs first, which takes minutes: cargo xtask test --real"]
+#[ignore = "needs root, and builds a node's programs first, which takes minutes: run it by name"]
 async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let artifacts = Artifacts::ensure(&mut |line| say(line))?;

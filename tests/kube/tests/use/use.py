@@ -62,6 +62,8 @@ def main():
             knowledge = [file["filename"] for file in call("GET", f"/api/v1/knowledge/{base['id']}/files", token)["items"]]
         time.sleep(1)
     told.update(knowledge=knowledge, known_after=after())
+    # As the web client does first: the chatbot looks up which models there are.
+    told["models"] = [model["id"] for model in call("GET", "/api/models", token)["data"]]
     question = {"role": "user", "content": "Copy the sentence about the Blue Heron warehouse."}
     answer = call("POST", "/api/chat/completions", token, {"model": "files", "stream": False, "temperature": 0,
                                                            "max_tokens": 48, "messages": [question]})
