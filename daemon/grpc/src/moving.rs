@@ -21,7 +21,8 @@ pub(crate) fn plan(
     tenant: &Tenant,
     asked: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Status> {
-    let destination = destination(catalog, tenant, &asked.class).map_err(|violations| status::invalid(&violations))?;
+    let destination =
+        destination(catalog, tenant, &asked.tenant_class).map_err(|violations| status::invalid(&violations))?;
     if !asked.validate_only {
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }
@@ -34,7 +35,7 @@ pub(crate) fn plan(
 }
 
 fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Offer, Violations> {
-    let wrong = |description: String| Violations(vec![Violation { field: "class".into(), description }]);
+    let wrong = |description: String| Violations(vec![Violation { field: "tenant_class".into(), description }]);
     let class: ClassName = class.parse().map_err(|error: landlord_core::ids::InvalidName| wrong(error.to_string()))?;
     if class == tenant.offer.class {
         return Err(wrong(format!("{} is of class {class} already", tenant.name)));

@@ -31,7 +31,7 @@ pub(crate) fn request(class: &str, id: &str, paused: bool) -> CreateTenantReques
         parent: format!("customers/{CUSTOMER}"),
         tenant_id: id.into(),
         tenant: Some(Tenant {
-            class: class.into(),
+            tenant_class: class.into(),
             domain: format!("{id}.example.com"),
             storage_gib: 10,
             paused,

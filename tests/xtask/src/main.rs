@@ -31,6 +31,8 @@ enum Task {
     Setup,
     /// Only formatting, lints, docs and protobuf rules.
     Check,
+    /// Declares the present protobuf files the ones that later ones must not break.
+    ProtoBaseline,
     /// Builds provider plugins for size, and prints the configuration that pins them.
     Plugin {
         /// Folders of `plugins/`, for example eks.
@@ -54,6 +56,7 @@ fn run(task: &Task) -> Result<bool> {
     match task {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
+        Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test => suite::run(),
         Task::Ci => {
