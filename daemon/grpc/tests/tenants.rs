@@ -107,10 +107,10 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let expected = [
         "parent",
         "request_id",
-        "tenant.tenant_class",
         "tenant.domain",
         "tenant.node_count",
         "tenant.storage_gib",
+        "tenant.tenant_class",
         "tenant_id",
     ];
     assert_eq!(fields(&status), expected, "{}", status.message());
@@ -333,10 +333,10 @@ async fn lists_are_paged_filtered_and_bound_to_their_tokens() {
     assert_eq!(names, expected.map(|name| format!("customers/{name}")));
     let cases = [
         (r#"customer = "globex""#, 1),
-        (r"provider = sky AND class = small", 4),
+        (r"provider = sky AND tenant_class = small", 4),
         ("state = READY", 0),
         ("(state = READY OR state = PENDING) AND customer = acme", 3),
-        ("class = large", 0),
+        ("tenant_class = large", 0),
     ];
     for (filter, count) in cases {
         let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };
