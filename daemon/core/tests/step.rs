@@ -22,8 +22,8 @@ const ROUNDS_MAX: usize = 5_000;
 
 fn rules() -> RetryRules {
     RetryRules {
-        patience: Duration::from_secs(3_600),
-        teardown_patience: Duration::from_secs(600),
+        retry_timeout: Duration::from_secs(3_600),
+        teardown_timeout: Duration::from_secs(600),
         resync_interval: Duration::from_secs(1_800),
         capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
