@@ -1,7 +1,7 @@
 //! One release: brought to what is wanted, then judged. Finds out by itself what an earlier,
 //! killed call left behind.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Secret;
@@ -16,31 +16,42 @@ use landlord_core::{
 use serde_json::json;
 
 use crate::{
-    base::{self, Routing},
-    client::Both,
-    deployer::pending,
-    error::{Doing as _, Error, Result},
-    guardrails::{access, charts},
-    helm::{DIGEST_LABEL, Helm, Place},
-    ready::{self, Found},
-    release::{self, Revision, Status},
+    chart_policy,
+    driver::{
+        helm::{DIGEST_LABEL, Helm, ReleaseRef},
+        records::{self, Revision, Status},
+    },
+    error::Result,
     render,
     stack::Stack,
 };
+use landlord_kube::{
+    Doing as _,
+    absent::gone_is_fine,
+    client::ClusterClients,
+    gateway_api::{self, Routing},
+    markers::DEPLOYER,
+    progress::pending,
+    ready::{self, Found},
+    token,
+};
+
+/// Life of Helm's token: the shortest that the API server issues, and three times the longest run of Helm.
+const DEPLOYER_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Makes a release exist as rendered, and says whether it is ready.
 pub(crate) async fn ensure(
-    clients: &Both,
+    clients: &ClusterClients,
     helm: &Helm,
     target: &DeployTarget,
     stack: &Stack,
     app: &AppName,
 ) -> Result<StageProgress> {
     let spec = stack.release(app)?;
-    let client = &clients.apps;
+    let client = &clients.tenant;
     let namespace = render::namespace(target, &stack.manifest);
     let chart = stack.chart(spec);
-    let routing = if spec.gateway { base::routing(&clients.own).await? } else { Routing::Unknown };
+    let routing = if spec.gateway { gateway_api::routing(&clients.admin).await? } else { Routing::Unknown };
     let rendered = render::release(target, &stack.manifest, spec, &chart, routing)?;
 
     let newest = recovered(clients, helm, target, namespace, app).await?;
@@ -53,10 +64,10 @@ pub(crate) async fn ensure(
     }
     // Only for Helm's sake: looks need no token.
     let access = helm_access(clients, target).await?;
-    let place = Place { access: &access, namespace, release: app.as_str() };
+    let place = ReleaseRef { access: &access, namespace, release: app.as_str() };
     if target.place.shared().is_some() {
         let manifest = helm.template(place, &chart, &rendered.values).await?;
-        charts::check(&clients.own, app.as_str(), &manifest, namespace).await?;
+        chart_policy::check(&clients.admin, app.as_str(), &manifest, namespace).await?;
     }
     helm.upgrade(place, &chart, &rendered.values, &rendered.digest).await?;
     let newest = revisions(client, namespace, app.as_str()).await?.pop();
@@ -70,10 +81,15 @@ pub(crate) async fn ensure(
 }
 
 /// What Helm gets: on a shared cluster a token of the tenant's deployer, so that the daemon's rights are in no file.
-async fn helm_access<'a>(clients: &Both, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
+async fn helm_access<'a>(clients: &ClusterClients, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
     match target.place.shared() {
         None => Ok(Cow::Borrowed(&target.kube)),
-        Some(place) => access::deployer(&clients.own, &target.kube, place).await.map(Cow::Owned),
+        Some(place) => {
+            let namespace = place.namespace.as_str();
+            let issued =
+                token::issue(&clients.admin, &target.kube, namespace, DEPLOYER, DEPLOYER_TOKEN_LIFETIME).await?;
+            Ok(Cow::Owned(issued))
+        }
     }
 }
 
@@ -85,7 +101,7 @@ pub(crate) enum Judged {
 }
 
 /// Judges every object of a revision.
-pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str) -> Result<Judged> {
+pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str) -> landlord_kube::Result<Judged> {
     let Some(objects) = revision.objects(namespace) else {
         // A record that can't be read is written anew by applying again.
         return Ok(Judged::Missing(format!("{} can't be read", revision.secret)));
@@ -109,13 +125,13 @@ pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str)
 /// the older record says, so that record first loses its digest: whatever happens next, the release
 /// will be applied again.
 async fn recovered(
-    clients: &Both,
+    clients: &ClusterClients,
     helm: &Helm,
     target: &DeployTarget,
     namespace: &str,
     app: &AppName,
 ) -> Result<Option<Revision>> {
-    let (client, release) = (&clients.apps, app.as_str());
+    let (client, release) = (&clients.tenant, app.as_str());
     let mut all = revisions(client, namespace, release).await?;
     while let Some(newest) = all.last() {
         match newest.status {
@@ -129,7 +145,7 @@ async fn recovered(
             }
             Status::Uninstalling => {
                 let access = helm_access(clients, target).await?;
-                helm.uninstall(Place { access: &access, namespace, release }).await?;
+                helm.uninstall(ReleaseRef { access: &access, namespace, release }).await?;
                 return Ok(None);
             }
             Status::Deployed | Status::Other => break,
@@ -139,26 +155,22 @@ async fn recovered(
 }
 
 /// The revisions of a release, oldest first.
-pub(crate) async fn revisions(client: &Client, namespace: &str, release: &str) -> Result<Vec<Revision>> {
+pub(crate) async fn revisions(client: &Client, namespace: &str, release: &str) -> landlord_kube::Result<Vec<Revision>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let selector = ListParams::default().labels(&format!("owner=helm,name={release}"));
     let secrets = secrets.list(&selector).await.doing(|| format!("reading Helm's records of {namespace}/{release}"))?;
-    Ok(release::revisions(secrets.items))
+    Ok(records::revisions(secrets.items))
 }
 
 /// Takes a record's digest away.
-async fn distrust(client: &Client, namespace: &str, name: &str) -> Result<()> {
+async fn distrust(client: &Client, namespace: &str, name: &str) -> landlord_kube::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let change = json!({ "metadata": { "labels": { DIGEST_LABEL: null } } });
     let patched = secrets.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
     patched.map(drop).doing(|| format!("marking {namespace}/{name}"))
 }
 
-async fn delete_record(client: &Client, namespace: &str, name: &str) -> Result<()> {
+async fn delete_record(client: &Client, namespace: &str, name: &str) -> landlord_kube::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    match secrets.delete(name, &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(Error::Kube { action: format!("removing {namespace}/{name}"), source: Box::new(source) }),
-    }
+    gone_is_fine(secrets.delete(name, &DeleteParams::default()).await).doing(|| format!("removing {namespace}/{name}"))
 }

@@ -286,8 +286,8 @@ impl Call<'_> {
     }
 
     async fn dns_records(&self) -> Report {
-        let (deployer, target) = self.deploy().await?;
-        let Some(entry_points) = self.kube(deployer.entry_points(&target).await)? else {
+        let (apps, target) = (self.apps()?, self.target().await?);
+        let Some(entry_points) = self.kube(apps.entry_points(&target).await)? else {
             return Ok(CallReport {
                 poll_after: IN_CLUSTER_HINT,
                 detail: "waiting for the address of a load balancer".into(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use landlord_core::{
     ProviderName,
-    ports::{Deployer, Providers, WorkStore},
+    ports::{Apps, HostClusters, Isolation, Providers, WorkStore},
 };
 
 /// Figures of a rate bucket that replace the plugin's.
@@ -67,11 +67,15 @@ pub struct EnginePorts {
     /// The clouds.
     pub providers: Arc<dyn Providers>,
     /// The apps; `None`: no class has a stack.
-    pub deployer: Option<Arc<dyn Deployer>>,
+    pub apps: Option<Arc<dyn Apps>>,
+    /// What keeps tenants of shared clusters apart.
+    pub isolation: Arc<dyn Isolation>,
+    /// Host clusters as a whole.
+    pub host_clusters: Arc<dyn HostClusters>,
 }
 
 impl std::fmt::Debug for EnginePorts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnginePorts").field("deployer", &self.deployer.is_some()).finish()
+        f.debug_struct("EnginePorts").field("apps", &self.apps.is_some()).finish_non_exhaustive()
     }
 }

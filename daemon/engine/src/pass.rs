@@ -84,8 +84,8 @@ impl<'a> Pass<'a> {
         span.record("provider", tracing::field::display(&work.tenant.offer.provider));
         let offer = &work.tenant.offer;
         let key = offer.provider_key();
-        let releases = match (&offer.stack, &shared.ports.deployer) {
-            (Some(stack), Some(deployer)) => deployer.releases(stack).unwrap_or_else(|failure| {
+        let releases = match (&offer.stack, &shared.ports.apps) {
+            (Some(stack), Some(apps)) => apps.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.
                 tracing::warn!(%failure, "a stack is not known any more");
                 Vec::new()

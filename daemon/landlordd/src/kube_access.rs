@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use landlord_core::{
     Direction, ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
     guardrails::{Guardrails, Place},
-    ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
+    ports::{
+        CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore,
+    },
 };
 use landlord_provider_api::v1;
 use prost::Message as _;
@@ -24,7 +26,7 @@ pub(crate) struct ClusterAccess {
     pub(crate) installation: String,
     pub(crate) store: Arc<dyn TenantStore>,
     pub(crate) providers: Arc<dyn Providers>,
-    pub(crate) deployer: Option<Arc<dyn Deployer>>,
+    pub(crate) isolation: Arc<dyn Isolation>,
 }
 
 impl ClusterAccess {
@@ -104,7 +106,7 @@ impl KubeAccess for ClusterAccess {
             Level::Node => Place::node(tenant.uid, Guardrails::default()),
             Level::Namespace => Place::namespace(tenant.uid, Guardrails::default()),
         };
-        let (Some(deployer), Some(stack)) = (&self.deployer, &tenant.offer.stack) else {
+        let Some(stack) = &tenant.offer.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
         if !is_fenced(&*self.store, tenant).await? {
@@ -121,7 +123,7 @@ impl KubeAccess for ClusterAccess {
             generation: tenant.generation,
             stack: stack.clone(),
         };
-        let kube = deployer.customer_kubeconfig(&target, duration).await?;
+        let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
     }
 }

@@ -17,8 +17,8 @@ use landlord_core::{
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantPatch,
-        TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, NewHost, NewTenant, RequestKey, StoreError, TenantPatch, TenantStore,
+        Wake, Work, WorkStore,
     },
     tenant::SpecInput,
 };
@@ -238,9 +238,15 @@ impl World {
             changed: Arc::clone(&self.changed),
         };
         let scripted = Arc::new(Scripted { cloud, life, faults });
-        let deployer: Arc<dyn Deployer> = Arc::new(Fences(Arc::clone(&scripted)));
+        let fences = Arc::new(Fences(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
-        let ports = EnginePorts { store: Arc::new(mortal), providers, deployer: Some(deployer) };
+        let ports = EnginePorts {
+            store: Arc::new(mortal),
+            providers,
+            apps: Some(fences.clone()),
+            isolation: fences.clone(),
+            host_clusters: fences,
+        };
         let (engine, handle) = Engine::new(options, ports);
         let stop = CancellationToken::new();
         self.engines.spawn(engine.run(stop.clone()));

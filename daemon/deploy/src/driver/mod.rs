@@ -1,0 +1,5 @@
+//! How a release is delivered: the pinned Helm binary.
+
+pub(crate) mod helm;
+pub(crate) mod records;
+mod slots;
