@@ -24,6 +24,7 @@
 
 mod access;
 mod clock;
+mod cluster_access;
 mod conditions;
 mod engine;
 mod events;
@@ -35,5 +36,6 @@ mod request;
 mod shared;
 mod timing;
 
+pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

@@ -22,11 +22,21 @@ use prost::Message as _;
 const SHORT_LIVED_MAX: Duration = Duration::from_secs(28 * 60 * 60);
 
 /// Over the store, the plugins and the deploy stage.
-pub(crate) struct ClusterAccess {
-    pub(crate) installation: String,
-    pub(crate) store: Arc<dyn TenantStore>,
-    pub(crate) providers: Arc<dyn Providers>,
-    pub(crate) isolation: Arc<dyn Isolation>,
+pub struct ClusterAccess {
+    /// Name of the landlord installation.
+    pub installation: String,
+    /// Where tenants and their stages are recorded.
+    pub store: Arc<dyn TenantStore>,
+    /// Whose access operators get.
+    pub providers: Arc<dyn Providers>,
+    /// Who issues customers' tokens.
+    pub isolation: Arc<dyn Isolation>,
+}
+
+impl std::fmt::Debug for ClusterAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterAccess").field("installation", &self.installation).finish_non_exhaustive()
+    }
 }
 
 impl ClusterAccess {
