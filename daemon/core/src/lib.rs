@@ -6,6 +6,7 @@
 
 pub mod capacity;
 pub mod catalog;
+pub mod executor;
 pub mod failure;
 pub mod graph;
 pub mod guardrails;
@@ -15,10 +16,10 @@ pub mod journal;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;
-pub mod plan;
 pub mod ports;
 pub mod residency;
 pub mod stage;
+pub mod step;
 pub mod tenant;
 pub mod time;
 

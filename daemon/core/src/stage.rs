@@ -62,39 +62,6 @@ pub enum Stage {
     Inventory,
 }
 
-impl Stage {
-    /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
-    /// nothing when nothing is there. What only an API server knew can't be asked once the cluster is gone.
-    #[must_use]
-    pub fn is_checked_again(&self) -> bool {
-        match self {
-            Self::Network
-            | Self::Cluster
-            | Self::Addons
-            | Self::NodePool
-            | Self::DnsZone
-            | Self::DnsRecords
-            | Self::Identity
-            | Self::Leftovers => true,
-            Self::Host
-            | Self::Preflight
-            | Self::Guardrails
-            | Self::Capacity
-            | Self::Base
-            | Self::App(_)
-            | Self::Verify
-            | Self::Teardown
-            | Self::Inventory => false,
-        }
-    }
-
-    /// Whether only an API server of Kubernetes is asked, and no cloud.
-    #[must_use]
-    pub fn is_in_cluster(&self) -> bool {
-        matches!(self, Self::Guardrails | Self::Base | Self::App(_) | Self::Verify | Self::Teardown)
-    }
-}
-
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -229,12 +196,19 @@ pub struct StageRecord {
     pub poll_time: Timestamp,
     /// What is being waited for, in plain words.
     pub detail: String,
-    /// The last failure, kept while retrying.
+    /// The last failure, kept until the stage is done: what is under way now may be one more try after it.
     pub failure: Option<Failure>,
-    /// When the present streak of failures began; `None` after a success.
+    /// When the present streak of failures began. Only success ends a streak, or a try that got clearly further than every
+    /// one before: a cloud that takes each order and fails each time is not getting better.
     pub failing_since: Option<Timestamp>,
     /// Failures in the present streak; throttling does not count.
     pub failures: u32,
+    /// When the last failure came; the present try began then.
+    #[serde(default)]
+    pub try_time: Option<Timestamp>,
+    /// How far the best try got before it failed, in milliseconds from its beginning.
+    #[serde(default)]
+    pub furthest_ms: u64,
     /// Whose its objects are. Says something in a record towards presence only.
     #[serde(default)]
     pub ownership: Ownership,

@@ -1,0 +1,242 @@
+//! The queue of one account: who waits for tokens, and who goes next.
+//!
+//! A queue is small, since whoever waits in it holds a pass. Whoever finds it full takes the place
+//! of the one that would go last, or is sent away with a time to come back; those times follow
+//! each other at the rate at which the queue empties, so that it never runs dry and is never
+//! stormed. The order is by urgency, then by what the customer and the tenant have had
+//! (start-time fair queueing, Goyal, Vin and Cheng, SIGCOMM 1996): a customer with one tenant
+//! does not wait for the thousand of another. Pure: the time is a value.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use landlord_core::TenantUid;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Costs, breaker::Breaker, bucket::Bucket};
+
+/// Waiting calls. Each holds a pass, and an account must leave passes to the others.
+pub(super) const QUEUE_MAX: usize = 16;
+/// Longest absence, before scaling: rates recover meanwhile.
+const DEFERRAL_MAX: Duration = Duration::from_secs(60);
+/// Waiting this long raises a call by one urgency, before scaling, so that nobody starves.
+const AGE_STEP: Duration = Duration::from_secs(60);
+/// Customers and tenants whose share is remembered; the account is idle long before so many are.
+const FLOWS_MAX: usize = 20_000;
+
+/// What a call is for; the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// Takes something down, or mends what went wrong: what costs money or is broken.
+    Repair,
+    /// Makes or changes something.
+    Change,
+    /// Asks how far something is.
+    Poll,
+    /// Looks whether what is READY still is as ordered.
+    Drift,
+}
+
+/// Whose a call is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) customer: String,
+    pub(crate) tenant: TenantUid,
+    pub(crate) urgency: Urgency,
+}
+
+/// Put off: come back after `wait`. `outage` is what the provider last said, if it is out of
+/// order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Deferred {
+    pub(crate) wait: Duration,
+    pub(crate) outage: Option<String>,
+}
+
+/// What a waiting call is told.
+pub(super) type Admission = Result<(), Deferred>;
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    caller: Caller,
+    costs: Costs,
+    tell: oneshot::Sender<Admission>,
+}
+
+/// What a customer or a tenant has had: its virtual finish time.
+#[derive(Debug, Default)]
+struct Flow {
+    finish: f64,
+    /// When it was first told to wait since it was last served.
+    waiting_since: Option<Instant>,
+}
+
+/// The buckets of one account and who waits for them.
+#[derive(Debug, Default)]
+pub(super) struct RateQueue {
+    pub(super) buckets: HashMap<String, Bucket>,
+    pub(super) breakers: HashMap<String, Breaker>,
+    pub(super) time_scale: f64,
+    waiting: Vec<Waiter>,
+    customers: HashMap<String, Flow>,
+    tenants: HashMap<TenantUid, Flow>,
+    /// Virtual times of whoever was served last.
+    virtual_customer: f64,
+    virtual_tenant: f64,
+    tickets: u64,
+    /// When the last one sent away comes back.
+    returns: Option<Instant>,
+}
+
+impl RateQueue {
+    /// Takes a place; the answer comes through the channel, perhaps at once.
+    pub(super) fn enter(&mut self, caller: Caller, costs: Costs, now: Instant) -> (u64, oneshot::Receiver<Admission>) {
+        let (tell, admission) = oneshot::channel();
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.tenants.entry(caller.tenant).or_default().waiting_since.get_or_insert(now);
+        self.waiting.push(Waiter { ticket, caller, costs, tell });
+        self.serve(now);
+        while self.waiting.len() > QUEUE_MAX {
+            let order = self.order(now);
+            let Some(last) = order.last().copied() else { break };
+            self.defer(last, now);
+        }
+        (ticket, admission)
+    }
+
+    /// Gives a place up, as whoever is dropped does.
+    pub(super) fn leave(&mut self, ticket: u64) {
+        self.waiting.retain(|waiter| waiter.ticket != ticket);
+    }
+
+    /// Sends the holder of a ticket away, if it still waits.
+    pub(super) fn dismiss(&mut self, ticket: u64, now: Instant) {
+        if let Some(at) = self.waiting.iter().position(|waiter| waiter.ticket == ticket) {
+            self.defer(at, now);
+        }
+    }
+
+    /// Lets go whoever may; says when to look again, if anybody waits.
+    pub(super) fn serve(&mut self, now: Instant) -> Option<Duration> {
+        loop {
+            let mut blocked: HashSet<String> = HashSet::new();
+            let mut soonest: Option<Duration> = None;
+            let mut next = None;
+            for at in self.order(now) {
+                let costs = self.waiting[at].costs.clone();
+                let lacking = self.lacking(&costs, now);
+                let overtakes = costs.iter().any(|(name, _)| blocked.contains(name));
+                if lacking.is_empty() && !overtakes {
+                    next = Some(at);
+                    break;
+                }
+                // Nobody takes what a call before it saves up for.
+                for (name, wait) in lacking {
+                    soonest = Some(soonest.map_or(wait, |soonest| soonest.min(wait)));
+                    blocked.insert(name);
+                }
+            }
+            let Some(at) = next else { return soonest };
+            self.grant(at, now);
+        }
+    }
+
+    /// The error of a provider that is out of order.
+    pub(super) fn outage(&self) -> Option<String> {
+        self.breakers.values().find_map(Breaker::outage).map(str::to_owned)
+    }
+
+    fn lacking(&mut self, costs: &Costs, now: Instant) -> Vec<(String, Duration)> {
+        let mut lacking = Vec::new();
+        for (name, cost) in costs {
+            let tokens = self.buckets.get_mut(name).map_or(Duration::ZERO, |bucket| bucket.wait(*cost, now));
+            let trial = self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now));
+            let wait = tokens.max(trial);
+            if !wait.is_zero() {
+                lacking.push((name.clone(), wait));
+            }
+        }
+        lacking
+    }
+
+    fn grant(&mut self, at: usize, now: Instant) {
+        let waiter = self.waiting.swap_remove(at);
+        let mut total = 0.0;
+        for (name, cost) in &waiter.costs {
+            total += cost;
+            if let Some(bucket) = self.buckets.get_mut(name) {
+                bucket.take(*cost);
+            }
+            if let Some(breaker) = self.breakers.get_mut(name) {
+                breaker.passing(now);
+            }
+        }
+        self.charge(&waiter.caller, total);
+        // Whoever is gone meanwhile has taken tokens for nothing: a pass was dropped.
+        let _ = waiter.tell.send(Ok(()));
+    }
+
+    fn charge(&mut self, caller: &Caller, cost: f64) {
+        if self.customers.len() + self.tenants.len() > FLOWS_MAX {
+            self.customers.clear();
+            self.tenants.clear();
+        }
+        let customer = self.customers.entry(caller.customer.clone()).or_default();
+        self.virtual_customer = customer.finish.max(self.virtual_customer);
+        customer.finish = self.virtual_customer + cost;
+        let tenant = self.tenants.entry(caller.tenant).or_default();
+        self.virtual_tenant = tenant.finish.max(self.virtual_tenant);
+        tenant.finish = self.virtual_tenant + cost;
+        tenant.waiting_since = None;
+    }
+
+    fn defer(&mut self, at: usize, now: Instant) {
+        let waiter = self.waiting.swap_remove(at);
+        let away_max = DEFERRAL_MAX.mul_f64(self.time_scale);
+        let mut wait = Duration::ZERO;
+        let mut step = Duration::ZERO;
+        for (name, cost) in &waiter.costs {
+            let ahead = self.waiting.iter().flat_map(|other| &other.costs);
+            let ahead: f64 = ahead.filter(|(other, _)| other == name).map(|(_, cost)| cost).sum();
+            if let Some(bucket) = self.buckets.get_mut(name) {
+                wait = wait.max(bucket.wait(0.0, now)).max(bucket.time_for(ahead));
+                step = step.max(bucket.time_for(*cost));
+            }
+            wait = wait.max(self.breakers.get(name).map_or(Duration::ZERO, |breaker| breaker.wait(now)));
+        }
+        let after_others = self.returns.map_or(now, |time| time + step);
+        let back = after_others.max(now + wait).min(now + away_max.max(wait));
+        self.returns = Some(back);
+        let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };
+        // Whoever is gone meanwhile does not come back.
+        let _ = waiter.tell.send(Err(deferred));
+    }
+
+    /// Who goes before whom.
+    fn order(&self, now: Instant) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.waiting.len()).collect();
+        order.sort_by(|a, b| {
+            let (a, b) = (self.rank(&self.waiting[*a], now), self.rank(&self.waiting[*b], now));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)).then(a.3.cmp(&b.3))
+        });
+        order
+    }
+
+    fn rank(&self, waiter: &Waiter, now: Instant) -> (u32, f64, f64, u64) {
+        let tenant = self.tenants.get(&waiter.caller.tenant);
+        let waited = tenant.and_then(|flow| flow.waiting_since).map_or(Duration::ZERO, |since| now - since);
+        let step = AGE_STEP.mul_f64(self.time_scale).max(Duration::from_millis(1));
+        let risen = u32::try_from(waited.as_millis() / step.as_millis().max(1)).unwrap_or(u32::MAX);
+        let customer = self.customers.get(&waiter.caller.customer).map_or(0.0, |flow| flow.finish);
+        (
+            (waiter.caller.urgency as u32).saturating_sub(risen),
+            customer.max(self.virtual_customer),
+            tenant.map_or(0.0, |flow| flow.finish).max(self.virtual_tenant),
+            waiter.ticket,
+        )
+    }
+}
