@@ -15,10 +15,10 @@ pub mod journal;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;
-pub mod plan;
 pub mod ports;
 pub mod residency;
 pub mod stage;
+pub mod step;
 pub mod tenant;
 pub mod time;
 

@@ -4,9 +4,9 @@ use landlord_core::{
     Direction, ErrorKind, HostView, Hosting, Level, Stage, StageRecord, StageState, TenantUid,
     guardrails::{Place, PoolLabel},
     host::Adoption,
-    plan::record_in,
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
     stage::Ownership,
+    step::record_in,
     tenant::Kind,
 };
 use landlord_provider_api::v1;

@@ -1,6 +1,6 @@
 //! Domain values as messages of the API, and specs from them.
 
-use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan, tenant::SpecInput};
+use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, step, tenant::SpecInput};
 use landlord_core::{Offer, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
@@ -218,7 +218,7 @@ pub(crate) fn operation(operation: &Operation, tenant: Option<&Tenant>) -> longr
         create_time: Some(timestamp(operation.create_time)),
         end_time: operation.end_time.map(timestamp),
         cancel_requested: operation.cancel_requested,
-        stages: plan::ordered_stages(operation).into_iter().map(stage).collect(),
+        stages: step::ordered_stages(operation).into_iter().map(stage).collect(),
         superseded_by,
     };
     longrunning::Operation {

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
     CustomerId, Direction, Tenant, Violation, Violations,
     host::{Choice, choose},
@@ -11,7 +11,9 @@ use landlord_core::{
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, create, kubeconfig, list, moving, page, place, request, status, update, watch};
+use crate::{
+    Ports, convert, create, events, kubeconfig, list, moving, page, place, request, status, update, watch::Watches,
+};
 
 /// An update without an etag is merged again into what another change made meanwhile this often;
 /// the engine writes a tenant's record a few times a second at most.
@@ -20,7 +22,7 @@ const UPDATE_ATTEMPTS_MAX: u32 = 10;
 /// TenantService.
 pub(crate) struct Tenants {
     pub(crate) ports: Ports,
-    pub(crate) stop: tokio_util::sync::CancellationToken,
+    pub(crate) watches: Watches,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -201,8 +203,19 @@ impl v1::tenant_service_server::TenantService for Tenants {
     type WatchTenantsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchTenantsResponse, Status>> + Send>>;
 
     async fn watch_tenants(&self, asked: Request<v1::WatchTenantsRequest>) -> Answer<Self::WatchTenantsStream> {
-        let stream = watch::stream(self.ports.store.clone(), asked.into_inner(), self.stop.clone());
-        Ok(Response::new(Box::pin(stream.await?)))
+        let asked = asked.into_inner();
+        let (customer, tenant) = if asked.parent.contains("/tenants/") {
+            (None, Some(request::tenant_name("parent", &asked.parent)?))
+        } else {
+            (request::customer_or_all(&asked.parent)?, None)
+        };
+        let query = EventQuery { customer, tenant, ..EventQuery::default() };
+        let messages = self.watches.open(query, &asked.resume_token).await?;
+        let responses = messages.map_ok(|message| v1::WatchTenantsResponse {
+            event: message.event.as_deref().map(convert::event),
+            resume_token: message.resume_token(),
+        });
+        Ok(Response::new(Box::pin(responses)))
     }
 
     async fn list_tenant_events(
@@ -210,21 +223,11 @@ impl v1::tenant_service_server::TenantService for Tenants {
         asked: Request<v1::ListTenantEventsRequest>,
     ) -> Answer<v1::ListTenantEventsResponse> {
         let asked = asked.into_inner();
-        let scope = format!("events {}", asked.parent);
-        let after = page::position(&scope, &asked.page_token)?;
-        let limit = page::size(asked.page_size)?;
-        let query = EventQuery {
-            after_seq: after.and_then(|seq| seq.parse().ok()).unwrap_or(0),
-            customer: None,
-            tenant: Some(request::tenant_name("parent", &asked.parent)?),
-            limit,
-        };
-        let found = self.ports.store.events(&query).await.map_err(|error| status::store(&error))?;
-        let full = found.len() >= limit as usize;
-        let next = found.last().filter(|_| full).map(|event| event.seq.to_string());
+        let name = request::tenant_name("parent", &asked.parent)?;
+        let page = events::page(&self.ports, name, &asked.parent, asked.page_size, &asked.page_token).await?;
         Ok(Response::new(v1::ListTenantEventsResponse {
-            events: found.iter().map(convert::event).collect(),
-            next_page_token: page::token(&scope, next.as_deref()),
+            events: page.events.iter().map(convert::event).collect(),
+            next_page_token: page.next_page_token,
         }))
     }
 

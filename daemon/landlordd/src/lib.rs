@@ -2,7 +2,7 @@
 //! in the crates that it wires.
 
 pub mod config;
-mod kube_access;
+pub mod descriptors;
 mod metrics;
 pub mod startup;
 pub mod telemetry;

@@ -6,8 +6,8 @@ use landlord_core::{
     Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
     OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, lifecycle,
     ports::{
-        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost, NewTenant, OperationQuery,
-        Page, RequestKey, StoreError, TenantQuery, TenantStore,
+        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, EventScope, NewEvent, NewHost, NewTenant,
+        OperationQuery, Page, RequestKey, StoreError, TenantQuery, TenantStore,
     },
     tenant::{Domain, TenantStatus},
 };
@@ -133,7 +133,12 @@ impl TenantStore for SqliteStore {
     async fn wait_for_event(&self, query: &EventQuery) -> i64 {
         let customer = match (&query.tenant, &query.customer) {
             (Some(name), _) => Some(name.customer.as_str()),
-            (None, customer) => customer.as_ref().map(CustomerId::as_str),
+            (None, Some(customer)) => Some(customer.as_str()),
+            (None, None) => match query.scope {
+                // The customer that host clusters have in the table.
+                EventScope::HostClusters => Some(""),
+                EventScope::Tenants | EventScope::All => None,
+            },
         };
         self.notifier.wait(customer, query.after_seq).await
     }

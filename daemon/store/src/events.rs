@@ -6,7 +6,7 @@
 
 use landlord_core::{
     TenantName, TenantUid, Timestamp,
-    ports::{Event, EventKind, EventQuery, NewEvent, StoreError},
+    ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
@@ -106,8 +106,11 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) 
     if let Some(customer) = of_tenant.or(query.customer.as_ref()) {
         sql.push(" AND customer = ").push_bind(customer.as_str());
     } else {
-        // Host clusters are told of only to who asks for one by its name.
-        sql.push(" AND customer <> ''");
+        match query.scope {
+            EventScope::Tenants => sql.push(" AND customer <> ''"),
+            EventScope::HostClusters => sql.push(" AND customer = ''"),
+            EventScope::All => &mut sql,
+        };
     }
     if let Some(name) = &query.tenant {
         sql.push(" AND tenant = ").push_bind(name.tenant.as_str());

@@ -178,12 +178,26 @@ pub struct Event {
     pub event: NewEvent,
 }
 
+/// Whose events, where neither a customer nor a name chooses them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EventScope {
+    /// Of all tenants.
+    #[default]
+    Tenants,
+    /// Of all host clusters.
+    HostClusters,
+    /// Of both.
+    All,
+}
+
 /// Which events, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
     /// After this position.
     pub after_seq: i64,
-    /// Of this customer only. Without a customer and a name: of all tenants, not of host clusters.
+    /// Whose, if neither `customer` nor `tenant` says so.
+    pub scope: EventScope,
+    /// Of this customer only.
     pub customer: Option<CustomerId>,
     /// Of this tenant name only (also of earlier tenants of that name).
     pub tenant: Option<TenantName>,
@@ -362,6 +376,10 @@ pub trait WorkStore: Send + Sync + 'static {
 
     /// How long until something is due; `None`: nothing is scheduled.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Makes due now whatever is due further ahead than `longest`: nothing waits that long, so the clock was set back. Gives
+    /// how many.
+    async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError>;
 
     /// Ends all leases at start-up. Does something only where the store can prove that no
     /// other owner lives (SQLite's exclusive lock); elsewhere leases run out by themselves.

@@ -5,6 +5,7 @@
 
 mod cloud;
 mod fences;
+mod following;
 mod shared;
 mod sweeps;
 mod world;

@@ -191,10 +191,10 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(told("LookFailed").await.contains("last look at capacity"));
+    assert!(told("ResyncFailed").await.contains("resync of capacity failed"));
     assert_eq!(world.store.candidates(None).await.unwrap()[0].observation, None);
     away.store(false, Ordering::SeqCst);
-    told("AsOrdered").await;
+    told("Reconciled").await;
     // Four were promised what only three can have: it is seen, and they stay.
     let seen = world.store.candidates(None).await.unwrap().remove(0);
     assert_eq!(seen.observation.unwrap().measured.free(seen.reserved).cpu_milli, 0);

@@ -1,6 +1,8 @@
 //! Host clusters as messages of the API.
 
-use landlord_core::{Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption};
+use landlord_core::{
+    Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption, ports::Event,
+};
 use landlord_proto::v1;
 
 use crate::convert;
@@ -75,6 +77,18 @@ fn capacity(candidate: &Candidate) -> v1::HostCapacity {
         observe_time: Some(convert::timestamp(seen.time)),
         ..nothing_seen
     })
+}
+
+/// An event as clients see it.
+pub(crate) fn event(event: &Event) -> v1::HostClusterEvent {
+    v1::HostClusterEvent {
+        event_time: Some(convert::timestamp(event.time)),
+        host_cluster: event.tenant.to_string(),
+        host_cluster_uid: event.tenant_uid.to_string(),
+        stage: event.event.stage.clone(),
+        reason: event.event.reason.clone(),
+        message: event.event.message.clone(),
+    }
 }
 
 /// From a request.

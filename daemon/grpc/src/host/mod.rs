@@ -3,19 +3,23 @@
 mod check;
 pub(crate) mod convert;
 
+use std::pin::Pin;
+
+use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
     HostClusterId, Tenant, TenantName, Violations,
     host::no_customer,
-    ports::{Accepted, Change, DeleteRequest, NewHost, RequestKey, StoreError, TenantQuery},
+    ports::{Accepted, Change, DeleteRequest, EventQuery, EventScope, NewHost, RequestKey, StoreError, TenantQuery},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert as tenants, page, place, request, status};
+use crate::{Ports, convert as tenants, events, page, place, request, status, watch::Watches};
 
 /// HostClusterService.
 pub(crate) struct Hosts {
     pub(crate) ports: Ports,
+    pub(crate) watches: Watches,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -145,6 +149,39 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
         let record = self.ports.store.drain(&id, etag, !asked.resume).await.map_err(failed)?;
         Ok(Response::new(self.shown(&record).await?))
+    }
+
+    type WatchHostClustersStream = Pin<Box<dyn Stream<Item = Result<v1::WatchHostClustersResponse, Status>> + Send>>;
+
+    async fn watch_host_clusters(
+        &self,
+        asked: Request<v1::WatchHostClustersRequest>,
+    ) -> Answer<Self::WatchHostClustersStream> {
+        let asked = asked.into_inner();
+        let tenant = match asked.name.as_str() {
+            "" => None,
+            name => Some(TenantName::of_host_cluster(&id("name", name)?)),
+        };
+        let query = EventQuery { tenant, scope: EventScope::HostClusters, ..EventQuery::default() };
+        let messages = self.watches.open(query, &asked.resume_token).await?;
+        let responses = messages.map_ok(|message| v1::WatchHostClustersResponse {
+            event: message.event.as_deref().map(convert::event),
+            resume_token: message.resume_token(),
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+
+    async fn list_host_cluster_events(
+        &self,
+        asked: Request<v1::ListHostClusterEventsRequest>,
+    ) -> Answer<v1::ListHostClusterEventsResponse> {
+        let asked = asked.into_inner();
+        let name = TenantName::of_host_cluster(&id("parent", &asked.parent)?);
+        let page = events::page(&self.ports, name, &asked.parent, asked.page_size, &asked.page_token).await?;
+        Ok(Response::new(v1::ListHostClusterEventsResponse {
+            events: page.events.iter().map(convert::event).collect(),
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn retry_host_cluster(&self, asked: Request<v1::RetryHostClusterRequest>) -> Answer<Operation> {

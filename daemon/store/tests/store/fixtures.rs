@@ -118,6 +118,8 @@ pub(crate) fn record(stage: Stage, direction: Direction, state: StageState) -> S
         failure: failed.then(failure),
         failing_since: failed.then_some(Timestamp(1_500)),
         failures: u32::from(failed),
+        try_time: failed.then_some(Timestamp(1_800)),
+        furthest_ms: 0,
         ownership: landlord_core::stage::Ownership::Ours,
         checkpoint: vec![0, 159, 146, 150],
         status: vec![8, 1],

@@ -175,3 +175,14 @@ pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc
     store.renew(&claim, Duration::ZERO).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 1);
 }
+
+pub(crate) async fn nothing_is_due_later_than_anything_waits<S: Store>(store: Arc<S>) {
+    created(&*store, "acme", "one").await;
+    let claim = claim_one(&*store).await;
+    let release_after = Some(Duration::from_secs(86_400));
+    store.commit(&claim, Commit { release_after, ..Commit::default() }).await.unwrap();
+    assert_eq!(store.clamp_dues(Duration::from_secs(2 * 86_400)).await.unwrap(), 0);
+    assert!(store.claim("a", 1, LEASE).await.unwrap().is_empty());
+    assert_eq!(store.clamp_dues(Duration::from_secs(3_600)).await.unwrap(), 1);
+    assert_eq!(store.claim("a", 1, LEASE).await.unwrap().len(), 1);
+}

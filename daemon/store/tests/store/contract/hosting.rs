@@ -7,7 +7,7 @@ use landlord_core::{
     Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Offer, OperationOutcome,
     Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
     host::Growth,
-    ports::{EventQuery, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
+    ports::{EventQuery, EventScope, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -70,6 +70,8 @@ pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>
     assert_eq!(hosts.items, std::slice::from_ref(&record));
     let events = EventQuery { limit: 10, ..EventQuery::default() };
     assert!(store.events(&events).await.unwrap().is_empty());
+    let hosts = EventQuery { scope: EventScope::HostClusters, ..events.clone() };
+    assert_eq!(store.events(&hosts).await.unwrap().len(), 1);
     let own = EventQuery { tenant: Some(record.name.clone()), ..events };
     assert_eq!(store.events(&own).await.unwrap().len(), 1);
     let of_host = OperationQuery { tenant: Some(record.name.clone()), limit: 10, ..OperationQuery::default() };
