@@ -147,3 +147,19 @@ fn host_absent() -> Vec<Node> {
         node(Inventory, [Network]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_lists_what_must_be_done_first_first() {
+        // The sweep of an inventory asks in this order: it is the one order of removal.
+        for nodes in [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(), host()] {
+            for (index, node) in nodes.iter().enumerate() {
+                let earlier = |stage: &Stage| nodes[..index].iter().any(|node| node.stage == *stage);
+                assert!(node.after.iter().all(earlier), "{} comes before what it waits for", node.stage);
+            }
+        }
+    }
+}

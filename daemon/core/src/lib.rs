@@ -6,6 +6,7 @@
 
 pub mod capacity;
 pub mod catalog;
+pub mod executor;
 pub mod failure;
 pub mod graph;
 pub mod host;

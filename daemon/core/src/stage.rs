@@ -62,39 +62,6 @@ pub enum Stage {
     Inventory,
 }
 
-impl Stage {
-    /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
-    /// nothing when nothing is there. What only an API server knew can't be asked once the cluster is gone.
-    #[must_use]
-    pub fn is_checked_again(&self) -> bool {
-        match self {
-            Self::Network
-            | Self::Cluster
-            | Self::Addons
-            | Self::NodePool
-            | Self::DnsZone
-            | Self::DnsRecords
-            | Self::Identity
-            | Self::Leftovers => true,
-            Self::Host
-            | Self::Preflight
-            | Self::Isolation
-            | Self::Capacity
-            | Self::Base
-            | Self::App(_)
-            | Self::Verify
-            | Self::Teardown
-            | Self::Inventory => false,
-        }
-    }
-
-    /// Whether only an API server of Kubernetes is asked, and no cloud.
-    #[must_use]
-    pub fn is_in_cluster(&self) -> bool {
-        matches!(self, Self::Isolation | Self::Base | Self::App(_) | Self::Verify | Self::Teardown)
-    }
-}
-
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

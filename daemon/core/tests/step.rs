@@ -22,8 +22,8 @@ const ROUNDS_MAX: usize = 5_000;
 
 fn rules() -> RetryRules {
     RetryRules {
-        patience: Duration::from_secs(3_600),
-        teardown_patience: Duration::from_secs(600),
+        retry_timeout: Duration::from_secs(3_600),
+        teardown_timeout: Duration::from_secs(600),
         resync_interval: Duration::from_secs(1_800),
         capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
@@ -433,8 +433,8 @@ fn being_throttled_uses_up_no_patience_for_what_fails_after_it() {
         journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
     };
     let throttled = answered(&before, ErrorKind::Throttled, Duration::from_secs(1));
-    let failed_once = answered(&throttled, ErrorKind::Transient, rules.patience * 2);
+    let failed_once = answered(&throttled, ErrorKind::Transient, rules.retry_timeout * 2);
     assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
-    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.patience * 4);
+    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
 }

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// In simulated time, at least.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 /// The outage lasts until the others are READY, which on a busy machine can take long.
-const PATIENT: &str = "[engine]\nretry_patience = '48h'\n";
+const PATIENT: &str = "[engine]\nretry_timeout = '48h'\n";
 
 fn world() -> World {
     let options = WorldOptions {

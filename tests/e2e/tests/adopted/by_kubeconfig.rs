@@ -158,7 +158,7 @@ fn config(cellar: &Cellar, attic: &Cellar) -> String {
          [classes.cellar-namespace]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['cellar']\n\
          stack = 'ai-fileserver'\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n\
          [classes.attic-bare]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['attic']\n\
-         [engine]\nteardown_patience = '{}s'\nresync_interval = '10s'\n",
+         [engine]\nteardown_timeout = '{}s'\nresync_interval = '10s'\n",
         plugin.display(),
         ports.join(", "),
         cellar.credential().display(),
