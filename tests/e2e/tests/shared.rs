@@ -86,7 +86,7 @@ fn reach(world: &mut World, name: &str, state: &str) {
 
 fn namespace(world: &World, name: &str) -> String {
     let tenant = world.cli().tenant(name).unwrap().unwrap();
-    judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned()
+    judge::text(&tenant["placement"]["isolation"], "namespace").to_owned()
 }
 
 /// What is in a namespace and must not change when a neighbour goes: every kind that is not made and
@@ -157,7 +157,7 @@ fn they_live_together(world: &mut World, host: &HostFile, all: [&TenantFile; 3])
         assert!(described.contains(&tenant.name()), "{described}");
     }
     let described = cli.ok(&["describe", &acme.name()]).unwrap();
-    for part in ["level NAMESPACE", "Lives in:    hostClusters/shared-1", "Guardrails:  namespace"] {
+    for part in ["level NAMESPACE", "Lives in:    hostClusters/shared-1", "Isolation:   namespace"] {
         assert!(described.contains(part), "{part} is not in\n{described}");
     }
     let refused = cli.run(&["delete", "hostcluster", &host.id]).unwrap();

@@ -215,7 +215,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
         reach(&world, name, "READY");
     }
     let told = cli.ok(&["describe", TENANT]).unwrap();
-    for part in ["level NAMESPACE", "Lives in:    hostClusters/cellar", "Guardrails:  namespace"] {
+    for part in ["level NAMESPACE", "Lives in:    hostClusters/cellar", "Isolation:   namespace"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     let refused = cli.run(&["delete", HOST]).unwrap();
@@ -289,7 +289,7 @@ fn the_customer_is_fenced(cellar: &Cellar, world: &World) {
     let kubeconfig = world.folder().join("customer.kubeconfig");
     fs::write(&kubeconfig, cli.ok(&["kubeconfig", TENANT, "--for", "customer"]).unwrap()).unwrap();
     let tenant = cli.tenant(TENANT).unwrap().unwrap();
-    let namespace = judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned();
+    let namespace = judge::text(&tenant["placement"]["isolation"], "namespace").to_owned();
     let own = cellar.kubectl(&kubeconfig, &["get", "pods", "-o", "name"]);
     assert!(own.code == 0 && own.stdout.contains("pod/sftpgo-"), "{own:?}");
     let foreign: [&[&str]; 6] = [
