@@ -270,7 +270,7 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     // Nodes would be let go by now; the record stays, since customer's data may be there.
     wait_until("its teardown is passed over", || away.elapsed() >= OUTAGE && in_teardown("StageSkipped"));
     let told = cli.ok(&["describe", TENANT]).unwrap();
-    for part in ["DELETING", "skipped", "guardrails"] {
+    for part in ["DELETING", "skipped", "isolation"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     // By the condition of a look that failed, or of calls that nobody answers: which comes first is a matter of moments.
