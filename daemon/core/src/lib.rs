@@ -6,11 +6,12 @@
 
 pub mod capacity;
 pub mod catalog;
+pub mod executor;
 pub mod failure;
 pub mod graph;
-pub mod guardrails;
 pub mod host;
 pub mod ids;
+pub mod isolation;
 pub mod journal;
 pub mod lifecycle;
 pub mod operation;

@@ -18,7 +18,7 @@ use landlord_kube::{
 
 use crate::{
     apply, base,
-    driver::helm::{Helm, ReleaseRef},
+    driver::{Content, Driver, ReleaseRef, helm::Helm},
     error::{Error, Result},
     render, service_accounts,
     stack::Stack,
@@ -44,7 +44,7 @@ pub struct DeployOptions {
 
 /// Deploys stacks with Helm, and judges them through the API server.
 pub struct StackApps {
-    helm: Helm,
+    driver: Box<dyn Driver>,
     stacks: BTreeMap<StackName, Stack>,
     crds: Option<Crds>,
     clients: Arc<Clients>,
@@ -52,7 +52,7 @@ pub struct StackApps {
 
 impl fmt::Debug for StackApps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StackApps").field("helm", &self.helm).finish_non_exhaustive()
+        f.debug_struct("StackApps").field("stacks", &self.stacks.keys()).finish_non_exhaustive()
     }
 }
 
@@ -65,7 +65,7 @@ impl StackApps {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
-        Ok(Self { helm, stacks: options.stacks, crds: options.gateway_api_crds, clients })
+        Ok(Self { driver: Box::new(helm), stacks: options.stacks, crds: options.gateway_api_crds, clients })
     }
 
     /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no
@@ -82,7 +82,8 @@ impl StackApps {
             let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
             let namespace = render::namespace(target, &stack.manifest);
             let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
-            let text = self.helm.template(place, &chart, &rendered.values).await?;
+            let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
+            let text = self.driver.manifest(place, content).await?;
             all.push((release.name.to_string(), text));
         }
         Ok(all)
@@ -102,7 +103,7 @@ impl StackApps {
         call: impl AsyncFnOnce(&Stack, ClusterClients) -> Result<T>,
     ) -> Result<T, Failure> {
         let with_clients = async |admin: Client| -> Result<T> {
-            let tenant = match target.place.shared() {
+            let tenant = match target.cluster.shared() {
                 None => admin.clone(),
                 Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
             };
@@ -130,7 +131,7 @@ impl Apps for StackApps {
         target: &DeployTarget,
         accounts: &[CloudAccount],
     ) -> Result<StageProgress, Failure> {
-        if target.place.shared().is_some() {
+        if target.cluster.shared().is_some() {
             return Ok(StageProgress::Done);
         }
         let call = async |client: Client| service_accounts::ensure(&client, target, accounts).await;
@@ -139,7 +140,7 @@ impl Apps for StackApps {
 
     async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
-            apply::ensure(&clients, &self.helm, target, stack, app).await
+            apply::ensure(&clients, &*self.driver, target, stack, app).await
         };
         self.call(target, call).await
     }
@@ -151,16 +152,18 @@ impl Apps for StackApps {
     }
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
-        let call = async |stack: &Stack, clients: ClusterClients| Ok(verify::verify(&clients, target, stack).await?);
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+        };
         self.call(target, call).await
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        if target.place.shared().is_some() {
+        if target.cluster.shared().is_some() {
             return Err(Error::Shared.into());
         }
         let call = async |stack: &Stack, clients: ClusterClients| {
-            teardown::teardown(&clients.admin, &self.helm, target, stack).await
+            teardown::teardown(&clients.admin, &*self.driver, target, stack).await
         };
         self.call(target, call).await
     }

@@ -28,8 +28,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    apply,
-    driver::helm::{Helm, ReleaseRef},
+    driver::{Driver, ReleaseRef},
     stack::Stack,
 };
 use landlord_kube::{
@@ -59,7 +58,7 @@ struct Sweep {
 /// One step on the way down.
 pub(crate) async fn teardown(
     client: &Client,
-    helm: &Helm,
+    driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
 ) -> crate::Result<(StageProgress, Vec<RemovedObject>)> {
@@ -79,7 +78,7 @@ pub(crate) async fn teardown(
         return Ok((pending(detail), sweep.removed));
     }
     let mut removed = sweep.removed;
-    remove_apps(client, helm, target, stack, &mut removed).await?;
+    remove_apps(client, driver, target, stack, &mut removed).await?;
     Ok((StageProgress::Done, removed))
 }
 
@@ -272,7 +271,7 @@ impl Sweep {
 /// The releases in reverse order, then the namespace.
 async fn remove_apps(
     client: &Client,
-    helm: &Helm,
+    driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
     removed: &mut Vec<RemovedObject>,
@@ -285,10 +284,10 @@ async fn remove_apps(
     };
     for release in stack.manifest.releases.iter().rev() {
         let app = release.name.as_str();
-        if apply::revisions(client, name, app).await?.is_empty() {
+        if driver.delivered(client, name, app).await?.is_none() {
             continue;
         }
-        helm.uninstall(ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
+        driver.remove(ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
         removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {

@@ -14,18 +14,24 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
-    driver::records::Status,
+    driver::{DeliveryState, Driver},
     render,
     stack::{EntryPoint, Manifest, Stack},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients, object::ObjectRef, progress::pending, ready};
 
 /// Judges everything.
-pub(crate) async fn verify(clients: &ClusterClients, target: &DeployTarget, stack: &Stack) -> Result<Verified> {
+pub(crate) async fn verify(
+    clients: &ClusterClients,
+    driver: &dyn Driver,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Verified> {
     let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
-    let releases = stack.manifest.releases.iter().map(|release| unready(client, release.name.as_str(), namespace));
+    let releases =
+        stack.manifest.releases.iter().map(|release| unready(client, driver, release.name.as_str(), namespace));
     if let Some(why) = try_join_all(releases).await?.into_iter().flatten().next() {
         return Ok(waiting(why));
     }
@@ -70,16 +76,16 @@ pub(crate) async fn entry_points(
 /// The Gateway is the operator's: without it the environment has no web addresses, but stands. So it does without load
 /// balancers where the class allows none.
 fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
-    entry.service.is_some() && target.place.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
+    entry.service.is_some() && target.cluster.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
 }
 
 /// Why a release does not stand; `None`: it does.
-async fn unready(client: &Client, release: &str, namespace: &str) -> Result<Option<String>> {
-    let newest = apply::revisions(client, namespace, release).await?.pop();
-    let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
+async fn unready(client: &Client, driver: &dyn Driver, release: &str, namespace: &str) -> Result<Option<String>> {
+    let found = driver.delivered(client, namespace, release).await?;
+    let Some(delivered) = found.filter(|found| found.state == DeliveryState::Delivered) else {
         return Ok(Some(format!("release {release} is not deployed")));
     };
-    Ok(match apply::judge(client, &revision, namespace).await? {
+    Ok(match apply::judge(client, &delivered).await? {
         Judged::Ready => None,
         Judged::Waiting(why) | Judged::Missing(why) => Some(why),
     })

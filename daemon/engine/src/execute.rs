@@ -8,14 +8,15 @@ mod in_cluster;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, host::Adoption, journal::CallReport, ports::Work, stage::RemovedObject,
+    Direction, ErrorKind, Failure, Stage, graph::graph, host::Adoption, journal::CallReport, ports::Work,
+    stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
-    limits::{Away, LimitKey},
+    limits::{Deferred, LimitKey},
     request,
     shared::Shared,
     timing,
@@ -37,20 +38,6 @@ const NAMED_MAX: usize = 3;
 /// What lets a removal go on that is held by an object without its marker.
 const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
                            --force, which leaves it where it is and says so";
-/// In which a sweep asks: dependents first.
-const SWEEP_ORDER: [Stage; 8] = [
-    Stage::NodePool,
-    Stage::Addons,
-    Stage::Identity,
-    Stage::Cluster,
-    Stage::Leftovers,
-    Stage::Network,
-    Stage::DnsRecords,
-    Stage::DnsZone,
-];
-
-/// What a tenant in a shared cluster has in the cloud. The rest is the host cluster's.
-const SHARED_SWEEP: [Stage; 3] = [Stage::NodePool, Stage::DnsRecords, Stage::DnsZone];
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
 /// Capability of a provider whose methods only look at the cluster that its credential leads to.
@@ -81,25 +68,25 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         shared.limits.learn(&limit_key, description, &options);
     }
     let costs = timing::costs(method, description.as_ref());
-    let asker = request::asker(work, stage);
-    if let Err(away) = shared.limits.acquire(&limit_key, asker.clone(), &costs).await {
-        return Err(stay_away(&away));
+    let caller = request::caller(work, stage);
+    if let Err(deferred) = shared.limits.acquire(&limit_key, caller.clone(), &costs).await {
+        return Err(deferral(&deferred));
     }
     let span = tracing::info_span!("call", tenant.id = %tenant.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_absence(report);
-    shared.limits.ended(&limit_key, &asker, &costs, report.as_ref().err());
+    shared.limits.ended(&limit_key, &caller, &costs, report.as_ref().err());
     report
 }
 
-/// Waiting is no failure: it is told as throttling, which delays and never fails.
-fn stay_away(away: &Away) -> Failure {
-    let message = away.trouble.as_ref().map_or_else(
+/// Waiting is no failure: it is shown as throttling, which delays and never fails.
+fn deferral(deferred: &Deferred) -> Failure {
+    let message = deferred.outage.as_ref().map_or_else(
         || "waiting for the account's rate limit".to_owned(),
-        |error| format!("the provider is out of order, so it is asked less often; it last said: {error}"),
+        |error| format!("calls of this account get no answer and are made less often; the last error: {error}"),
     );
     let mut failure = Failure::new(ErrorKind::Throttled, message);
-    failure.retry_after_ms = u64::try_from(away.wait.as_millis()).ok();
+    failure.retry_after_ms = u64::try_from(deferred.wait.as_millis()).ok();
     failure
 }
 
@@ -153,8 +140,8 @@ impl Call<'_> {
                 return Err(failure);
             }
             // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
-            let in_namespace = matches!(self.stage, Stage::Guardrails | Stage::Teardown);
-            if in_namespace && !request::is_ours(self.work, &Stage::Guardrails) {
+            let in_namespace = matches!(self.stage, Stage::Isolation | Stage::Teardown);
+            if in_namespace && !request::is_ours(self.work, &Stage::Isolation) {
                 let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
                 return Ok(CallReport { done: true, detail, ..CallReport::default() });
             }
@@ -370,8 +357,10 @@ impl Call<'_> {
     /// delete found nothing. What is still in use goes in a later round.
     async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
         let mut removed = Vec::new();
-        let all: &[Stage] = if self.work.host.is_some() { &SHARED_SWEEP } else { &SWEEP_ORDER };
-        for stage in all {
+        let tenant = &self.work.tenant;
+        // In the order of the removal: what is needed by others comes after them.
+        for node in graph(tenant.direction, tenant.kind(), &tenant.offer, &[]) {
+            let stage = &node.stage;
             if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
                 continue;
             }

@@ -220,8 +220,8 @@ impl<'a> Pass<'a> {
         });
         self.put(after.clone());
         self.work.now = now;
-        let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
-        let status = conditions::provider(conditions::followed(&self.work), trouble.as_deref(), now);
+        let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
+        let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
         let changed = status != self.work.tenant.status;
         let tenant = TenantPatch { status: changed.then(|| status.clone()), ..TenantPatch::default() };
         let commit = Commit { stages: vec![after], tenant, events, ..Commit::default() };
@@ -262,7 +262,7 @@ impl<'a> Pass<'a> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.tenant.status;
         let outcome = step::operation_outcome(&self.work, &steady);
-        let told = changed || outcome.is_some() || steady == Steady::Gone;
+        let is_news = changed || outcome.is_some() || steady == Steady::Gone;
         let release_after = match &steady {
             Steady::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
             Steady::Failed { wake_time: Some(time), .. } => time.since(self.work.now),
@@ -278,7 +278,7 @@ impl<'a> Pass<'a> {
                 ..TenantPatch::default()
             },
             operation: outcome.map(|outcome| OperationEnd { id: self.work.tenant.operation, outcome }),
-            events: told.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
+            events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
             release_after: Some(release_after),
             remove: steady == Steady::Gone,
         };

@@ -2,9 +2,9 @@
 
 use landlord_core::{
     Direction, ErrorKind, HostView, Hosting, Level, Stage, StageRecord, StageState, TenantUid,
-    guardrails::{Place, PoolLabel},
     host::Adoption,
-    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
+    isolation::{PoolLabel, SharedTarget},
+    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
     stage::Ownership,
     step::record_in,
     tenant::Kind,
@@ -12,7 +12,7 @@ use landlord_core::{
 use landlord_provider_api::v1;
 use prost::Message;
 
-use crate::limits::{Asker, Urgency};
+use crate::limits::{Caller, Urgency};
 
 /// Role of the only node pool of a tenant with a cluster of its own.
 const POOL_ROLE: &str = "default";
@@ -35,8 +35,8 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
     // A cluster that was adopted has a name of its own, which is known before it was reached.
     let hosting = tenant.hosting.as_ref().or(work.host.as_ref().map(|host| &host.hosting));
     let adopted = hosting.and_then(|hosting| hosting.adoption.as_ref()).map(|adoption| adoption.cluster_name.clone());
-    let told = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
-    let host_cluster = told.or(adopted);
+    let known = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
+    let host_cluster = known.or(adopted);
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     v1::Scope {
         installation: installation.to_owned(),
@@ -54,14 +54,14 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
 }
 
 /// Whose a call of a stage is, and how urgent.
-pub(crate) fn asker(work: &Work, stage: &Stage) -> Asker {
+pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
     let tenant = &work.tenant;
     let urgency = match (tenant.direction, record_in(work, tenant.direction, stage)) {
         (Direction::Absent, _) => Urgency::Repair,
         (Direction::Present, Some(record)) => urgency(record),
         (Direction::Present, None) => Urgency::Change,
     };
-    Asker { customer: tenant.name.customer.to_string(), tenant: tenant.uid, urgency }
+    Caller { customer: tenant.name.customer.to_string(), tenant: tenant.uid, urgency }
 }
 
 fn urgency(record: &StageRecord) -> Urgency {
@@ -215,25 +215,7 @@ pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
 
 /// What a delete of a stage is about.
 pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1::DeleteRequest> {
-    let kind = match stage {
-        Stage::Network => v1::ResourceKind::Network,
-        Stage::Cluster => v1::ResourceKind::Cluster,
-        Stage::Addons => v1::ResourceKind::Addons,
-        Stage::NodePool => v1::ResourceKind::NodePool,
-        Stage::DnsZone => v1::ResourceKind::DnsZone,
-        Stage::DnsRecords => v1::ResourceKind::DnsRecords,
-        Stage::Identity => v1::ResourceKind::Identity,
-        Stage::Leftovers => v1::ResourceKind::Leftovers,
-        Stage::Host
-        | Stage::Preflight
-        | Stage::Guardrails
-        | Stage::Capacity
-        | Stage::Base
-        | Stage::App(_)
-        | Stage::Verify
-        | Stage::Teardown
-        | Stage::Inventory => return None,
-    };
+    let kind = stage.resource()?;
     Some(v1::DeleteRequest {
         scope: Some(scope),
         kind: kind.into(),
@@ -248,14 +230,14 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
 pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
     let tenant = &work.tenant;
     let guardrails = || tenant.offer.guardrails.clone().unwrap_or_default();
-    let shared = |place| TargetPlace::Shared(Box::new(place));
-    let place = match (&work.host, tenant.offer.level) {
-        (None, _) | (Some(_), Level::Cluster) => TargetPlace::OwnCluster,
-        (Some(_), Level::Node) => shared(Place::node(tenant.uid, guardrails())),
-        (Some(_), Level::Namespace) => shared(Place::namespace(tenant.uid, guardrails())),
+    let shared = |target| TargetCluster::Shared(Box::new(target));
+    let cluster = match (&work.host, tenant.offer.level) {
+        (None, _) | (Some(_), Level::Cluster) => TargetCluster::OwnCluster,
+        (Some(_), Level::Node) => shared(SharedTarget::node(tenant.uid, guardrails())),
+        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(tenant.uid, guardrails())),
     };
     // A namespace is fenced and removed whatever is in it.
-    let unnamed = || place.shared().and_then(|_| NO_STACK.parse().ok());
+    let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,
         installation: installation.to_owned(),
@@ -264,6 +246,6 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         spec: tenant.spec.clone(),
         generation: tenant.generation,
         stack: tenant.offer.stack.clone().or_else(unnamed)?,
-        place,
+        cluster,
     })
 }

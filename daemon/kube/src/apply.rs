@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use kube::{
-    Client,
-    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    Api, Client,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
@@ -51,16 +51,16 @@ async fn apply_kind(client: &Client, wanted: Vec<&Wanted>, selector: &str, prune
     for object in wanted {
         let known = found.get(&object.name);
         if known.is_none_or(|known| differs(&object.body, known)) {
-            apply(client, object, known.is_some(), selector).await?;
+            apply(client, object, known, selector).await?;
         }
     }
     Ok(())
 }
 
-async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) -> Result<()> {
+async fn apply(client: &Client, object: &Wanted, known: Option<&Value>, selector: &str) -> Result<()> {
     let api = object.api(client);
     let doing = || format!("applying {}", object.what());
-    if !known && object.namespace.is_none() {
+    if known.is_none() && object.namespace.is_none() {
         // In the tenant's namespace all such names are ours; in the cluster at large they are only if marked so.
         // One that is marked was made after the list, for another tenant at the same moment.
         let found = api.get_metadata_opt(&object.name).await.doing(doing)?;
@@ -71,15 +71,15 @@ async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) ->
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patched = match api.patch(&object.name, &params, &Patch::Apply(&object.body)).await {
-        // What can't be changed (whose role a binding gives) is made anew.
-        Err(kube::Error::Api(status)) if known && status.code == 422 => {
-            api.delete(&object.name, &DeleteParams::default()).await.doing(doing)?;
-            api.patch(&object.name, &params, &Patch::Apply(&object.body)).await.doing(doing)?
+        Err(kube::Error::Api(status))
+            if status.code == 422 && known.is_some_and(|known| immutable_field_differs(object, known)) =>
+        {
+            recreate(&api, object, known).await?
         }
         other => other.doing(doing)?,
     };
-    if known {
-        tracing::info!(object = object.what(), "put right");
+    if known.is_some() {
+        tracing::info!(object = object.what(), "reconciled");
     }
     // Server-side apply leaves what another manager added to a map; that goes too.
     let version = patched.metadata.resource_version.clone();
@@ -91,4 +91,59 @@ async fn apply(client: &Client, object: &Wanted, known: bool, selector: &str) ->
         api.replace(&object.name, &PostParams::default(), &body).await.doing(doing)?;
     }
     Ok(())
+}
+
+/// Fields that the API server never changes, of the kinds that are recreated for it. None of them is cluster-scoped: while
+/// an admission policy was away, every tenant of its cluster would be open.
+const IMMUTABLE: [(&str, &str); 1] = [("RoleBinding", "/roleRef")];
+
+/// Whether an object can only become as wanted by being recreated.
+fn immutable_field_differs(object: &Wanted, known: &Value) -> bool {
+    let of_kind = IMMUTABLE.iter().filter(|(kind, _)| object.namespace.is_some() && *kind == object.resource.kind);
+    of_kind.into_iter().any(|(_, field)| object.body.pointer(field) != known.pointer(field))
+}
+
+/// Deletes exactly the object that was seen, and applies it again; not before the API server said that it would take it.
+async fn recreate(api: &Api<DynamicObject>, object: &Wanted, known: Option<&Value>) -> Result<DynamicObject> {
+    let doing = || format!("recreating {}", object.what());
+    let mut trial = object.body.clone();
+    // Under its own name it exists already.
+    trial["metadata"]["name"] = json!(format!("{}-dry-run", object.name));
+    let trial: DynamicObject = serde_json::from_value(trial)
+        .map_err(|_| Error::Stuck { what: format!("{} can't be written", object.what()) })?;
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    api.create(&dry_run, &trial).await.doing(doing)?;
+    let uid = known.and_then(|known| known.pointer("/metadata/uid")).and_then(Value::as_str).map(str::to_owned);
+    let preconditions = Preconditions { uid, resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    gone_is_fine(api.delete(&object.name, &params).await).doing(doing)?;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    api.patch(&object.name, &params, &Patch::Apply(&object.body)).await.doing(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_immutable_field_of_a_namespaced_object_has_it_recreated() {
+        let binding = |role: &str, subject: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": { "name": "b", "namespace": "n" },
+                "roleRef": { "kind": "Role", "name": role }, "subjects": [{ "name": subject }],
+            })
+        };
+        let wanted = Wanted::new(binding("a", "x"));
+        assert!(immutable_field_differs(&wanted, &binding("admin", "x")));
+        assert!(!immutable_field_differs(&wanted, &binding("a", "y")));
+        // An admission policy that the API server refuses stays as it is, whatever differs.
+        for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+            let policy = |spec: &str| {
+                json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+                    "metadata": { "name": "p" }, "roleRef": spec, "spec": { "x": spec } })
+            };
+            assert!(!immutable_field_differs(&Wanted::new(policy("a")), &policy("b")), "{kind}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use landlord_core::ports::{Apps, ProviderKey, Providers};
 use landlord_deploy::{DeployOptions, StackApps, stack};
-use landlord_engine::{BucketFigures, Engine, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{Listen, Ports};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
@@ -18,7 +18,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    kube_access::ClusterAccess,
     metrics,
 };
 
@@ -226,8 +225,8 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
         lease_ttl: engine.lease_ttl.get(),
         resync_interval: engine.resync_interval.get(),
         capacity_interval: engine.capacity_interval.get(),
-        teardown_patience: engine.teardown_patience.get(),
-        retry_patience: engine.retry_patience.get(),
+        teardown_timeout: engine.teardown_timeout.get(),
+        retry_timeout: engine.retry_timeout.get(),
         drain_deadline: engine.drain_deadline.get(),
         in_cluster_time_scale: 1.0,
         providers,

@@ -14,8 +14,8 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
-    guardrails::Guardrails,
     host::{Adoption, Growth},
+    isolation::Guardrails,
     ports::{
         Change, Claim, Commit, DeleteRequest, NewHost, NewTenant, RequestKey, StoreError, TenantPatch, TenantStore,
         Wake, Work, WorkStore,
@@ -219,8 +219,8 @@ impl World {
             lease_ttl: Duration::from_secs(30),
             resync_interval: self.resync_interval,
             capacity_interval: self.capacity_interval,
-            teardown_patience: Duration::from_secs(600),
-            retry_patience: Duration::from_secs(3_600),
+            teardown_timeout: Duration::from_secs(600),
+            retry_timeout: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
             in_cluster_time_scale: TIME_SCALE,
             providers: [(

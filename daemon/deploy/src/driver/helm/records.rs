@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::helm::DIGEST_LABEL;
+use super::process::DIGEST_LABEL;
 use landlord_kube::object::ObjectRef;
 
 /// A release's record unpacked; a Secret holds at most 1 MiB packed, manifests pack about 1:10.

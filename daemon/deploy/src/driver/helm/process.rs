@@ -22,6 +22,7 @@ use landlord_kube::client;
 
 use super::slots::Slots;
 use crate::{
+    driver::ReleaseRef,
     error::{Error, Result},
     stack::ChartRef,
 };
@@ -49,19 +50,9 @@ pub(crate) struct Helm {
     slots: Slots,
 }
 
-/// Where a release is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ReleaseRef<'a> {
-    pub(crate) access: &'a KubeCredentials,
-    pub(crate) namespace: &'a str,
-    pub(crate) release: &'a str,
-}
-
-impl ReleaseRef<'_> {
-    /// Whose runs wait behind one another: a namespace of a cluster.
-    fn environment(&self) -> String {
-        format!("{}/{}", self.access.endpoint, self.namespace)
-    }
+/// Whose runs wait behind one another: a namespace of a cluster.
+fn environment(release: ReleaseRef<'_>) -> String {
+    format!("{}/{}", release.access.endpoint, release.namespace)
 }
 
 impl Helm {
@@ -155,7 +146,7 @@ impl Helm {
         if let Some(version) = &chart.version {
             arguments.extend(["--version", version.as_str()]);
         }
-        self.run(&folder, &place.environment(), &format!("upgrade {}", place.release), &arguments, DEADLINE)
+        self.run(&folder, &environment(place), &format!("upgrade {}", place.release), &arguments, DEADLINE)
             .await
             .map(drop)
     }
@@ -180,7 +171,7 @@ impl Helm {
             arguments.extend(["--version", version.as_str()]);
         }
         let what = format!("template {}", place.release);
-        let rendered = self.run(&folder, &place.environment(), &what, &arguments, DEADLINE).await?;
+        let rendered = self.run(&folder, &environment(place), &what, &arguments, DEADLINE).await?;
         if rendered.len() >= RENDERED_BYTES_MAX {
             // What was cut off could be anything.
             return Err(Error::helm(
@@ -207,7 +198,7 @@ impl Helm {
             "--timeout",
             OPERATION_TIMEOUT,
         ];
-        self.run(&folder, &place.environment(), &format!("uninstall {}", place.release), &arguments, DEADLINE)
+        self.run(&folder, &environment(place), &format!("uninstall {}", place.release), &arguments, DEADLINE)
             .await
             .map(drop)
     }
