@@ -55,18 +55,10 @@ pub enum Command {
         #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
         name: Vec<String>,
     },
-    /// Has a host cluster take no new tenants; those that live there stay.
-    Drain {
-        /// Host cluster.
-        #[arg(value_name = "NAME")]
-        name: String,
-        /// Take new tenants again.
-        #[arg(long)]
-        resume: bool,
-        /// Only if it still has this etag.
-        #[arg(long, default_value = "")]
-        etag: String,
-    },
+    /// Closes a host cluster to new tenants; those that live there stay.
+    Cordon(Cordon),
+    /// Opens a cordoned host cluster to new tenants again.
+    Uncordon(Cordon),
     /// Tells what moving a tenant to another class would take.
     Move(Move),
     /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
@@ -188,7 +180,7 @@ pub struct Kubeconfig {
     #[arg(value_name = "TENANT")]
     pub name: String,
     /// Whom it is for: an operator (asked for unless told) has landlord's own rights in the whole cluster, also in a
-    /// host cluster; a customer those of its namespace, once its guardrails stand.
+    /// host cluster; a customer those of its namespace, once it is isolated.
     #[arg(long = "for", value_enum, default_value_t)]
     pub subject: Subject,
     /// How long a customer's works: 10m to 60m, by default 30m.
@@ -241,6 +233,17 @@ pub struct Move {
     /// Only tell the plan.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `cordon` and `uncordon`.
+#[derive(Debug, Args)]
+pub struct Cordon {
+    /// Host cluster.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Only if it still has this etag.
+    #[arg(long, default_value = "")]
+    pub etag: String,
 }
 
 /// `watch`.

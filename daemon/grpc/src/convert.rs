@@ -45,7 +45,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         uid: tenant.uid.to_string(),
         display_name: spec.display_name.clone(),
         labels: spec.labels.clone().into_iter().collect(),
-        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
         region: spec.region.clone().unwrap_or_default(),
         domain: spec.domain.as_str().into(),
         storage_gib: i32::try_from(spec.storage.gib()).unwrap_or(i32::MAX),
@@ -72,7 +72,7 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
 pub(crate) fn placement(tenant: &Tenant) -> v1::Placement {
     v1::Placement {
         host_cluster: tenant.host.as_ref().map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
-        guardrails: crate::host::convert::guardrails(tenant),
+        isolation: crate::host::convert::isolation(tenant),
         ..offered(&tenant.offer)
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn offered(offer: &Offer) -> v1::Placement {
         Level::Namespace => v1::placement::Level::Namespace,
     };
     v1::Placement {
-        class: offer.class.to_string(),
+        tenant_class: offer.class.to_string(),
         rule: offer.rule.clone(),
         provider: offer.provider.to_string(),
         account: offer.account.clone(),
@@ -101,7 +101,7 @@ pub(crate) fn spec_input(tenant: v1::Tenant) -> SpecInput {
     SpecInput {
         display_name: tenant.display_name,
         labels: tenant.labels.into_iter().collect(),
-        class: tenant.class,
+        class: tenant.tenant_class,
         region: tenant.region,
         domain: tenant.domain,
         storage_gib: tenant.storage_gib.into(),

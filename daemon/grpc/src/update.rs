@@ -4,7 +4,7 @@
 use landlord_core::{Catalog, Tenant, TenantSpec, Violation, Violations, ports::Change};
 use landlord_proto::v1;
 
-use crate::convert;
+use crate::{convert, request};
 
 /// Fields that an update may change.
 const CHANGEABLE: [&str; 7] =
@@ -28,7 +28,8 @@ pub(crate) fn check(
             });
         }
     }
-    let of_tenant = |violation: Violation| Violation { field: format!("tenant.{}", violation.field), ..violation };
+    let of_tenant =
+        |violation: Violation| Violation { field: format!("tenant.{}", request::field(&violation.field)), ..violation };
     let spec = match TenantSpec::parse(convert::spec_input(merged)) {
         Ok(spec) => spec,
         Err(more) => {
@@ -75,7 +76,7 @@ fn copy(path: &str, from: &v1::Tenant, to: &mut v1::Tenant) -> bool {
         "deletion_protection" => to.deletion_protection = from.deletion_protection,
         "paused" => to.paused = from.paused,
         "domain" => to.domain.clone_from(&from.domain),
-        "class" => to.class.clone_from(&from.class),
+        "tenant_class" => to.tenant_class.clone_from(&from.tenant_class),
         "region" => to.region.clone_from(&from.region),
         _ => return false,
     }

@@ -32,7 +32,7 @@ async fn a_tenant_is_created_read_and_listed() {
     assert_eq!((got.uid.clone(), got.latest_operation.clone()), (about.tenant_uid, operation.name));
     assert!(got.reconciling && !got.etag.is_empty() && got.create_time.is_some());
     let placement = got.placement.clone().unwrap();
-    assert_eq!((placement.class.as_str(), placement.rule.as_str()), ("small", "rest"));
+    assert_eq!((placement.tenant_class.as_str(), placement.rule.as_str()), ("small", "rest"));
     assert_eq!((placement.account.as_str(), placement.region.as_str()), ("4711", "here"));
     let list = v1::ListTenantsRequest { parent: "customers/acme".into(), ..Default::default() };
     assert_eq!(client.list_tenants(list).await.unwrap().into_inner().tenants, [got]);
@@ -93,7 +93,7 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
         parent: "customers/../etc".into(),
         tenant_id: "Prod".into(),
         tenant: Some(v1::Tenant {
-            class: "gigantic".into(),
+            tenant_class: "gigantic".into(),
             domain: "ACME".into(),
             storage_gib: 0,
             node_count: -1,
@@ -107,10 +107,10 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let expected = [
         "parent",
         "request_id",
-        "tenant.class",
         "tenant.domain",
         "tenant.node_count",
         "tenant.storage_gib",
+        "tenant.tenant_class",
         "tenant_id",
     ];
     assert_eq!(fields(&status), expected, "{}", status.message());
@@ -165,7 +165,7 @@ async fn replays_are_answered_whatever_has_changed_since() {
     let mut client = bare.tenants().await;
     assert_eq!(client.create_tenant(create).await.unwrap().into_inner().name, created.name);
     let status = client.create_tenant(order("acme", "test")).await.unwrap_err();
-    assert_eq!(fields(&status), ["tenant.class"]);
+    assert_eq!(fields(&status), ["tenant.tenant_class"]);
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn a_tenant_stays_where_it_was_placed() {
     // A new tenant with this label would be placed in class large, elsewhere.
     client.update_tenant(update(&["labels", "storage_gib"], gold.clone())).await.unwrap();
     let placement = client.get_tenant(named(PROD)).await.unwrap().into_inner().placement.unwrap();
-    assert_eq!((placement.class.as_str(), placement.region.as_str()), ("small", "here"));
+    assert_eq!((placement.tenant_class.as_str(), placement.region.as_str()), ("small", "here"));
     // Also when its class is gone.
     let mut client = daemon.again(Catalog::default()).await.tenants().await;
     gold.storage_gib = 400;
@@ -333,10 +333,10 @@ async fn lists_are_paged_filtered_and_bound_to_their_tokens() {
     assert_eq!(names, expected.map(|name| format!("customers/{name}")));
     let cases = [
         (r#"customer = "globex""#, 1),
-        (r"provider = sky AND class = small", 4),
+        (r"provider = sky AND tenant_class = small", 4),
         ("state = READY", 0),
         ("(state = READY OR state = PENDING) AND customer = acme", 3),
-        ("class = large", 0),
+        ("tenant_class = large", 0),
     ];
     for (filter, count) in cases {
         let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };

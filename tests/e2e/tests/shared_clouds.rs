@@ -108,7 +108,7 @@ fn seen(world: &World, tenant: &str, kind: &str) -> Vec<Value> {
 
 fn namespace(world: &World, name: &str) -> String {
     let tenant = world.cli().tenant(name).unwrap().unwrap();
-    judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned()
+    judge::text(&tenant["placement"]["isolation"], "namespace").to_owned()
 }
 
 /// Name and uid of every pod of a tenant.

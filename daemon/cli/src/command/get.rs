@@ -25,7 +25,7 @@ const TENANT: &[Column<'_>] = &[
     ("CUSTOMER", false, |tenant| part(tenant, 1)),
     ("TENANT", false, |tenant| part(tenant, 3)),
     ("STATE", false, |tenant| text(tenant, "state")),
-    ("CLASS", false, |tenant| text(&tenant["placement"], "class")),
+    ("CLASS", false, |tenant| text(&tenant["placement"], "tenantClass")),
     ("PROVIDER", false, |tenant| text(&tenant["placement"], "provider")),
     ("REGION", false, |tenant| text(&tenant["placement"], "region")),
     ("LEVEL", true, |tenant| text(&tenant["placement"], "level")),

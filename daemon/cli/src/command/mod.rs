@@ -46,9 +46,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             Target::Tenant(name) => describe::run(&mut Client::connect(&server).await?, &name).await,
             Target::Host(name) => host::describe(&mut Client::connect(&server).await?, &name).await,
         },
-        Command::Drain { name, resume, etag } => {
-            let name = name::host(&name)?;
-            host::drain(&mut Client::connect(&server).await?, name, resume, etag).await
+        Command::Cordon(of) => {
+            let name = name::host(&of.name)?;
+            host::cordon(&mut Client::connect(&server).await?, name, of.etag).await
+        }
+        Command::Uncordon(of) => {
+            let name = name::host(&of.name)?;
+            host::uncordon(&mut Client::connect(&server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(&server, of, customer).await,
         Command::Delete(delete) => delete::run(&server, delete, customer).await,

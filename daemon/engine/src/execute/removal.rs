@@ -29,8 +29,8 @@ impl Call<'_> {
                 return Err(failure);
             }
             // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
-            let in_namespace = matches!(self.stage, Stage::Guardrails | Stage::Teardown);
-            if in_namespace && !request::is_ours(self.work, &Stage::Guardrails) {
+            let in_namespace = matches!(self.stage, Stage::Isolation | Stage::Teardown);
+            if in_namespace && !request::is_ours(self.work, &Stage::Isolation) {
                 let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
                 return Ok(CallReport { done: true, detail, ..CallReport::default() });
             }

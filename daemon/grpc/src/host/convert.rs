@@ -1,7 +1,7 @@
 //! Host clusters as messages of the API.
 
 use landlord_core::{
-    Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption, ports::Event,
+    Amounts, Candidate, HostSelector, Offer, State, Tenant, host::Adoption, isolation::SharedTarget, ports::Event,
 };
 use landlord_proto::v1;
 
@@ -32,15 +32,15 @@ pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1
         name: record.name.to_string(),
         uid: record.uid.to_string(),
         labels: spec.labels.clone().into_iter().collect(),
-        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
         region: offer.region.clone(),
         node_count: spec.node_count.map_or(0, |count| whole(count.get())),
-        max_tenants: whole(max_tenants),
+        tenants_max: whole(max_tenants),
         deletion_protection: spec.deletion_protection,
         adoption: adoption.map(|adoption| adoption_to(adoption, offer)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
-        drained: hosting.is_some_and(|hosting| hosting.drained),
+        cordoned: hosting.is_some_and(|hosting| hosting.drained),
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
         provider: offer.provider.to_string(),
@@ -116,12 +116,12 @@ fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
     }
 }
 
-/// What fences a tenant.
-pub(crate) fn guardrails(tenant: &Tenant) -> Option<v1::Guardrails> {
+/// What isolates a tenant in a host cluster.
+pub(crate) fn isolation(tenant: &Tenant) -> Option<v1::Isolation> {
     let guardrails = tenant.offer.guardrails.clone().filter(|_| tenant.host.is_some())?;
-    let place = Place::namespace(tenant.uid, guardrails);
+    let place = SharedTarget::namespace(tenant.uid, guardrails);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
-    Some(v1::Guardrails {
+    Some(v1::Isolation {
         namespace: place.namespace.to_string(),
         pod_security_version: guardrails.pod_security_version().to_string(),
         cpu_request_milli: quota.cpu_request_milli.into(),
@@ -152,7 +152,7 @@ pub(crate) fn verdicts(
         reason: candidate.mismatch(wanted).or_else(|| candidate.refuses(wanted.reserve)).unwrap_or_default(),
         tenant_count: whole(candidate.tenants),
         customer_tenant_count: whole(candidate.of_customer),
-        max_tenants: whole(candidate.max_tenants),
+        tenants_max: whole(candidate.max_tenants),
     };
     (candidates.iter().map(verdict).collect(), full)
 }
