@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// kubectl with the operator's kubeconfig of a tenant, which opens its host cluster.
 fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
-    let kubeconfig = world.cli().ok(&["kubeconfig", tenant]).unwrap();
+    let kubeconfig = world.cli().ok(&["kubeconfig", tenant, "--for", "operator"]).unwrap();
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, kubeconfig).unwrap();
     let artifacts = Artifacts::ensure(&mut |_| {}).unwrap();

@@ -222,7 +222,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert!(refused.code == 6 && refused.stderr.contains(TENANT), "{refused:?}");
     the_customer_is_fenced(&cellar, &world);
     // A token of a month is nothing to hand out.
-    let refused = cli.run(&["kubeconfig", TENANT]).unwrap();
+    let refused = cli.run(&["kubeconfig", TENANT, "--for", "operator"]).unwrap();
     assert!(refused.code != 0 && refused.stderr.contains("not handed out"), "{refused:?}");
 
     an_outage_delays_its_own_tenants_and_no_others(&mut world, &cellar);
