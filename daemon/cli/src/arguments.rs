@@ -179,20 +179,19 @@ pub struct Kubeconfig {
     /// Tenant.
     #[arg(value_name = "TENANT")]
     pub name: String,
-    /// Whom it is for: an operator (asked for unless told) has landlord's own rights in the whole cluster, also in a
-    /// host cluster; a customer those of its namespace, once it is isolated.
-    #[arg(long = "for", value_enum, default_value_t)]
-    pub subject: Subject,
+    /// Whom it is for. An operator has landlord's own rights in the whole cluster, also in a host cluster; a customer those
+    /// of its namespace, once it is isolated. Required for a tenant in a host cluster; otherwise an operator.
+    #[arg(long = "for", value_enum)]
+    pub subject: Option<Subject>,
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
 }
 
 /// Whom a kubeconfig is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
     /// An operator.
-    #[default]
     Operator,
     /// The customer.
     Customer,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName, TenantSpec,
-    guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},
     host::{Growth, HostRule, HostSelector, Hosting},
+    isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
     ports::ProviderKey,
     tenant::{Violation, Violations},
 };

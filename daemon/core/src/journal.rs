@@ -341,12 +341,12 @@ fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force
     let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
     if record.stage == Stage::Teardown {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
-        // the stage `guardrails` still holds the record until the namespace is known to be gone.
+        // the stage `isolation` still holds the record until the namespace is known to be gone.
         let skip = force || over(rules.teardown_timeout);
         return if skip { Verdict::Skip } else { Verdict::Retry };
     }
     let deleting = record.direction == Direction::Absent;
-    if record.stage == Stage::Guardrails && deleting && force {
+    if record.stage == Stage::Isolation && deleting && force {
         // The user knows that the namespace may still be there, and takes that upon them.
         return Verdict::Skip;
     }

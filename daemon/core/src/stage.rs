@@ -39,10 +39,10 @@ pub enum Stage {
     DnsZone,
     /// Cloud identities of service accounts.
     Identity,
-    /// The fenced namespace in a shared cluster: made when present; when absent, the proof that it is
+    /// The isolated namespace in a shared cluster: made when present; when absent, the proof that it is
     /// gone, without which the record stays. Of an adopted host cluster, absent only: what landlord put there
     /// for all its tenants together is taken back.
-    Guardrails,
+    Isolation,
     /// What a host cluster has, and what is taken of it, is counted. Present only; changes nothing.
     Capacity,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
@@ -73,7 +73,7 @@ impl fmt::Display for Stage {
             Self::NodePool => "node-pool",
             Self::DnsZone => "dns-zone",
             Self::Identity => "identity",
-            Self::Guardrails => "guardrails",
+            Self::Isolation => "isolation",
             Self::Capacity => "capacity",
             Self::Base => "base",
             Self::App(app) => return write!(f, "app/{app}"),
@@ -103,7 +103,7 @@ impl FromStr for Stage {
             "node-pool" => Self::NodePool,
             "dns-zone" => Self::DnsZone,
             "identity" => Self::Identity,
-            "guardrails" => Self::Guardrails,
+            "isolation" => Self::Isolation,
             "capacity" => Self::Capacity,
             "base" => Self::Base,
             "dns-records" => Self::DnsRecords,

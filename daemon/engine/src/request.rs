@@ -2,9 +2,9 @@
 
 use landlord_core::{
     Direction, ErrorKind, HostView, Hosting, Level, Stage, StageRecord, StageState, TenantUid,
-    guardrails::{Place, PoolLabel},
     host::Adoption,
-    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
+    isolation::{PoolLabel, SharedTarget},
+    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
     stage::Ownership,
     step::record_in,
     tenant::Kind,
@@ -230,14 +230,14 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
 pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
     let tenant = &work.tenant;
     let guardrails = || tenant.offer.guardrails.clone().unwrap_or_default();
-    let shared = |place| TargetPlace::Shared(Box::new(place));
-    let place = match (&work.host, tenant.offer.level) {
-        (None, _) | (Some(_), Level::Cluster) => TargetPlace::OwnCluster,
-        (Some(_), Level::Node) => shared(Place::node(tenant.uid, guardrails())),
-        (Some(_), Level::Namespace) => shared(Place::namespace(tenant.uid, guardrails())),
+    let shared = |target| TargetCluster::Shared(Box::new(target));
+    let cluster = match (&work.host, tenant.offer.level) {
+        (None, _) | (Some(_), Level::Cluster) => TargetCluster::OwnCluster,
+        (Some(_), Level::Node) => shared(SharedTarget::node(tenant.uid, guardrails())),
+        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(tenant.uid, guardrails())),
     };
     // A namespace is fenced and removed whatever is in it.
-    let unnamed = || place.shared().and_then(|_| NO_STACK.parse().ok());
+    let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,
         installation: installation.to_owned(),
@@ -246,6 +246,6 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         spec: tenant.spec.clone(),
         generation: tenant.generation,
         stack: tenant.offer.stack.clone().or_else(unnamed)?,
-        place,
+        cluster,
     })
 }

@@ -54,7 +54,7 @@ pub(crate) fn expected(
             let release = releases.iter().find(|release| release.app == *app);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Guardrails | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Isolation | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
         // A look at the store.
         Stage::Host => Duration::ZERO,

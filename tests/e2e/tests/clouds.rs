@@ -77,5 +77,7 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
     for cloud in cloud::ALL {
         judge::account_is_empty(control, cloud.account).unwrap();
     }
-    judge::nothing_made_twice(&control.journal(0).unwrap(), 2).unwrap();
+    let journal = control.journal(0).unwrap();
+    judge::nothing_made_twice(&journal, 2).unwrap();
+    judge::every_single_type_occurs(&journal).unwrap();
 }

@@ -94,7 +94,7 @@ fn reach(world: &mut World, name: &str, state: &str) {
 
 /// Objects of the whole host cluster, seen by its operator.
 fn seen(world: &World, tenant: &str, kind: &str) -> Vec<Value> {
-    let kubeconfig = world.cli().ok(&["kubeconfig", tenant]).unwrap();
+    let kubeconfig = world.cli().ok(&["kubeconfig", tenant, "--for", "operator"]).unwrap();
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, kubeconfig).unwrap();
     let kubebox = Artifacts::ensure(&mut |_| {}).unwrap().kubebox;

@@ -9,7 +9,10 @@ use landlord_proto::{
 use serde_json::Value;
 use tonic::Code;
 
-use super::{describe, get::all_tenants};
+use super::{
+    describe,
+    pages::{PAGE, all_tenants},
+};
 use crate::{
     arguments::Output,
     client::Client,
@@ -17,9 +20,6 @@ use crate::{
     file::HostFile,
     output::{self, Column, age, text},
 };
-
-/// Items of a page.
-const PAGE: i32 = 500;
 
 pub(super) const HOST: &[Column<'_>] = &[
     ("NAME", false, |host| text(host, "name").split('/').nth(1).unwrap_or_default().to_owned()),

@@ -6,6 +6,7 @@ mod describe;
 mod explain;
 mod get;
 mod host;
+mod pages;
 mod wait;
 mod watch;
 
@@ -75,8 +76,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
     use v1::generate_kubeconfig_request::Subject as Wanted;
     let subject = match asked.subject {
-        Subject::Operator => Wanted::Operator,
-        Subject::Customer => Wanted::Customer,
+        // The daemon says where it must be told.
+        None => Wanted::Unspecified,
+        Some(Subject::Operator) => Wanted::Operator,
+        Some(Subject::Customer) => Wanted::Customer,
     };
     let request = v1::GenerateKubeconfigRequest {
         name: name::tenant(&asked.name, customer)?,
@@ -134,5 +137,5 @@ fn metadata(operation: &Operation) -> v1::OperationMetadata {
 
 /// A remark for humans, on standard error.
 fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", output::visible(text));
 }

@@ -14,8 +14,8 @@ use std::{
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
-    guardrails::Guardrails,
     host::{Adoption, Growth},
+    isolation::Guardrails,
     ports::{
         Change, Claim, Commit, DeleteRequest, NewHost, NewTenant, RequestKey, StoreError, TenantPatch, TenantStore,
         Wake, Work, WorkStore,

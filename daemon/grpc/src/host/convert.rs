@@ -1,7 +1,7 @@
 //! Host clusters as messages of the API.
 
 use landlord_core::{
-    Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption, ports::Event,
+    Amounts, Candidate, HostSelector, Offer, State, Tenant, host::Adoption, isolation::SharedTarget, ports::Event,
 };
 use landlord_proto::v1;
 
@@ -119,7 +119,7 @@ fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
 /// What isolates a tenant in a host cluster.
 pub(crate) fn isolation(tenant: &Tenant) -> Option<v1::Isolation> {
     let guardrails = tenant.offer.guardrails.clone().filter(|_| tenant.host.is_some())?;
-    let place = Place::namespace(tenant.uid, guardrails);
+    let place = SharedTarget::namespace(tenant.uid, guardrails);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
     Some(v1::Isolation {
         namespace: place.namespace.to_string(),

@@ -222,7 +222,7 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert!(refused.code == 6 && refused.stderr.contains(TENANT), "{refused:?}");
     the_customer_is_fenced(&cellar, &world);
     // A token of a month is nothing to hand out.
-    let refused = cli.run(&["kubeconfig", TENANT]).unwrap();
+    let refused = cli.run(&["kubeconfig", TENANT, "--for", "operator"]).unwrap();
     assert!(refused.code != 0 && refused.stderr.contains("not handed out"), "{refused:?}");
 
     an_outage_delays_its_own_tenants_and_no_others(&mut world, &cellar);
@@ -270,7 +270,7 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     // Nodes would be let go by now; the record stays, since customer's data may be there.
     wait_until("its teardown is passed over", || away.elapsed() >= OUTAGE && in_teardown("StageSkipped"));
     let told = cli.ok(&["describe", TENANT]).unwrap();
-    for part in ["DELETING", "skipped", "guardrails"] {
+    for part in ["DELETING", "skipped", "isolation"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     // By the condition of a look that failed, or of calls that nobody answers: which comes first is a matter of moments.
