@@ -119,7 +119,8 @@ fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
         return Ok(());
     }
     match wish {
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+        // An empty map sets something too: it replaces what is no map.
+        Value::Object(map) if path.is_empty() || !map.is_empty() => map.iter().try_for_each(|(key, value)| {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             allowed(release, value, path)
         }),
@@ -264,6 +265,8 @@ mod tests {
             json!({ "sftpgo": { "sftp": { "annotations": { "a": "b" } } } }),
             json!({ "sftpgo": { "customer": { "id": "other" } } }),
             json!({ "sftpgo": "text" }),
+            json!({ "sftpgo": { "networkPolicy": { "enabled": {} } } }),
+            json!({ "sftpgo": { "image": {} } }),
         ];
         for case in cases {
             assert!(matches!(rendered("sftpgo", case.clone(), false), Err(Error::ForbiddenValue { .. })), "{case}");

@@ -397,3 +397,30 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
     let request = v1::GenerateKubeconfigRequest { valid_duration: minutes(61), ..request };
     assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["valid_duration"]);
 }
+
+#[tokio::test]
+async fn an_update_without_a_mask_changes_what_is_populated() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    let mut order = order("acme", "prod");
+    let tenant = order.tenant.as_mut().unwrap();
+    tenant.deletion_protection = true;
+    tenant.node_count = 3;
+    tenant.labels = [("tier".to_owned(), "gold".to_owned())].into();
+    client.create_tenant(order).await.unwrap();
+    let name = PROD.to_owned();
+    let change = v1::Tenant { name: name.clone(), display_name: "Acme".into(), storage_gib: 200, ..Default::default() };
+    let without = v1::UpdateTenantRequest { tenant: Some(change), ..Default::default() };
+    client.update_tenant(without).await.unwrap();
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!((seen.display_name.as_str(), seen.storage_gib, seen.node_count), ("Acme", 200, 3));
+    assert!(seen.deletion_protection && seen.labels["tier"] == "gold");
+    let moved = v1::Tenant { name, domain: "elsewhere.example.com".into(), ..Default::default() };
+    let status = client.update_tenant(v1::UpdateTenantRequest { tenant: Some(moved), ..Default::default() }).await;
+    assert_eq!(fields(&status.unwrap_err()), ["tenant.domain"]);
+    // A star replaces the whole.
+    let whole = update(&["*"], v1::Tenant { name: PROD.into(), storage_gib: 200, ..Default::default() });
+    client.update_tenant(whole).await.unwrap();
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert!(seen.display_name.is_empty() && seen.labels.is_empty() && !seen.deletion_protection);
+}
