@@ -19,6 +19,8 @@ SENTENCE = "The secret door code of the Blue Heron warehouse in Tromso is 7431."
 NAME = "door.txt"
 # The file is known within one interval plus the time to embed it, on a machine that compiles meanwhile.
 PATIENCE_SECONDS = 240
+# What the file says and the question does not. A model of 135 million parameters repeats one or the other.
+FACTS = ("Tromso", "7431")
 STARTED = time.monotonic()
 
 
@@ -70,7 +72,10 @@ def main():
     sources = [name["name"] for source in answer.get("sources") or [] for name in source.get("metadata") or []]
     told.update(answer=answer["choices"][0]["message"]["content"], sources=sources, answered_after=after())
     print(json.dumps(told))
-    sys.exit(0 if NAME in sources and "7431" in told["answer"] and told["wrong_password_refused"] else 1)
+    quoted = any(SENTENCE in text for source in answer.get("sources") or [] for text in source.get("document") or [])
+    answered = any(fact in told["answer"] for fact in FACTS)
+    if not (NAME in sources and quoted and answered and told["wrong_password_refused"]):
+        sys.exit(f"the answer is not from the file: {json.dumps(told)}")
 
 
 if __name__ == "__main__":
