@@ -1,8 +1,6 @@
 //! Patience with a stage: only success ends it, or a try that gets clearly further than every one before; and the last cause
 //! is there to be seen all the time.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use landlord_core::{

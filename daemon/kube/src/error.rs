@@ -1,6 +1,6 @@
 //! What goes wrong at an API server, and what the engine learns of it.
 //!
-//! API server errors are logged once, verbatim. Which kind they are is decided by one table, [`RESPONSES`]: by the status
+//! API server errors are logged once, verbatim. Which kind they are is decided by one table, `RESPONSES`: by the status
 //! code, and by words only where several causes share a code. The same words are recognised in the output of a program that
 //! prints an API server's message without its code.
 

@@ -10,7 +10,7 @@ use cloudsim_core::{
     ctx::Ctx,
     object::{Object, Owner, Tags},
 };
-use std::{collections::HashSet, net::Ipv4Addr, ops::Range};
+use std::{net::Ipv4Addr, ops::Range};
 
 /// A NAT gateway or load balancer whose deletion has ended goes, with its interfaces; its addresses become free.
 pub(crate) fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
@@ -102,18 +102,18 @@ pub(crate) fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInte
 /// The subnet is full.
 fn free_address(ctx: &mut Ctx<'_>, subnet: &Object) -> Result<String> {
     let vpc = subnet.vpc.clone().unwrap_or_default();
-    let taken: HashSet<String> = ctx
-        .scope()
-        .in_vpc(&vpc)
-        .filter(|o| o.kind == AwsKind::NetworkInterface && o.text("subnet") == subnet.id)
-        .map(|o| o.text("ip").to_owned())
-        .collect();
     let usable = addresses(subnet.text("cidr"));
     let count = u64::from(usable.end.saturating_sub(usable.start));
     // Spread by the ids given so far, so that an address that became free is not taken again at once.
     let spread = u32::try_from(ctx.world.ids % count.max(1)).unwrap_or(0);
     let in_order = (usable.start + spread..usable.end).chain(usable.start..usable.start + spread);
-    let free = in_order.map(|bits| Ipv4Addr::from(bits).to_string()).find(|address| !taken.contains(address));
+    // The first is nearly always free: nothing is collected for it.
+    let scope = ctx.scope();
+    let is_taken = |address: &str| {
+        let mut interfaces = scope.in_vpc(&vpc).filter(|o| o.kind == AwsKind::NetworkInterface);
+        interfaces.any(|o| o.text("ip") == address && o.text("subnet") == subnet.id)
+    };
+    let free = in_order.map(|bits| Ipv4Addr::from(bits).to_string()).find(|address| !is_taken(address));
     free.filter(|_| count > 0).ok_or_else(|| {
         let message = format!("There are not enough free addresses in subnet '{}' to satisfy the request.", subnet.id);
         ApiError::new("InsufficientFreeAddressesInSubnet", message)
