@@ -4,7 +4,7 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Offer, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
+    Direction, Failure, Placement, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
     graph::{Node, graph},
     lifecycle::{self, Cancellation},
     ports::{ReleasePlan, Work},
@@ -40,7 +40,7 @@ pub enum Turn {
     /// A create: towards absence.
     Unwind,
     /// A change of a tenant that was READY: back to what it was.
-    Revert(TenantSpec, Offer),
+    Revert(TenantSpec, Placement),
 }
 
 /// A resting state.
@@ -69,19 +69,19 @@ pub enum Settle {
 /// Decides.
 #[must_use]
 pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
-    let tenant = &work.tenant;
+    let environment = &work.environment;
     let cancelled =
-        lifecycle::cancellation(tenant, work.operation_kind, work.operation_done, work.operation_generation);
+        lifecycle::cancellation(environment, work.operation_kind, work.operation_done, work.operation_generation);
     match cancelled {
         None => {}
         Some(Cancellation::Unwind) => return Plan::Turn(Turn::Unwind),
-        Some(Cancellation::Revert(spec, offer)) => return Plan::Turn(Turn::Revert(spec, offer)),
+        Some(Cancellation::Revert(spec, placement)) => return Plan::Turn(Turn::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Plan::Settle(Settle::Stopped),
     }
-    if tenant.direction == Direction::Present && tenant.spec.paused {
+    if environment.direction == Direction::Present && environment.is_paused() {
         return Plan::Settle(Settle::Paused);
     }
-    let nodes = graph(tenant.direction, tenant.kind(), &tenant.offer, releases);
+    let nodes = graph(environment.direction, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
         return Plan::Settle(Settle::Failed { stage, failure });
     }
@@ -92,7 +92,7 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     if !nodes.iter().all(|node| is_done(work, &node.stage)) {
         return Plan::Work(calls);
     }
-    match tenant.direction {
+    match environment.direction {
         Direction::Absent => Plan::Settle(Settle::Gone),
         Direction::Present => Plan::Settle(Settle::Ready { wake_time: calls.wake_time }),
     }
@@ -101,7 +101,7 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
 /// The record of a stage in the tenant's direction.
 #[must_use]
 pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
-    record_in(work, work.tenant.direction, stage)
+    record_in(work, work.environment.direction, stage)
 }
 
 /// The record of a stage in a direction.
@@ -113,8 +113,8 @@ pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Opt
 /// A record counts only for the generation that it was made for. Absence has no generations:
 /// whatever the spec was, nothing of it shall be left.
 fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
-    let tenant = &work.tenant;
-    record(work, stage).filter(|record| tenant.direction == Direction::Absent || record.generation == tenant.generation)
+    let environment = &work.environment;
+    record(work, stage).filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
 }
 
 fn is_done(work: &Work, stage: &Stage) -> bool {
@@ -148,7 +148,7 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
             Some(record) => match record.state {
                 StageState::Failed | StageState::Skipped => {}
                 // What is absent stays so; only what is wanted is looked at again.
-                StageState::Done if work.tenant.direction == Direction::Absent => {}
+                StageState::Done if work.environment.direction == Direction::Absent => {}
                 StageState::Running | StageState::Done => {
                     if record.poll_time <= work.now {
                         calls.due.push(node.stage.clone());
@@ -169,7 +169,7 @@ pub fn operation_outcome(work: &Work, settle: &Settle) -> Option<OperationOutcom
     if work.operation_done {
         return None;
     }
-    let cancelled = work.tenant.cancel_requested;
+    let cancelled = work.environment.cancel_requested;
     match settle {
         Settle::Paused => None,
         Settle::Stopped => Some(OperationOutcome::Cancelled),

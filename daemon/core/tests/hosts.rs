@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Amounts, Candidate, Catalog, Class, HostRef, HostSelector, Level, Measured, Observation, Offer, ReservePercent,
+    Amounts, Candidate, Catalog, Class, HostClusterRef, HostSelector, Level, Measured, Observation, Placement, ReservePercent,
     State, TenantUid, Timestamp,
     host::{Choice, GrowRule, HostInput, HostRule, TENANTS_DEFAULT, choose, parse},
 };
@@ -17,7 +17,7 @@ fn labels(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
     Candidate {
-        host: HostRef { uid: TenantUid(uuid::Uuid::nil()), id: id.parse().unwrap() },
+        host: HostClusterRef { uid: TenantUid(uuid::Uuid::nil()), id: id.parse().unwrap() },
         provider: "cloud".parse().unwrap(),
         credentials: "main".into(),
         account: "1".into(),
@@ -180,12 +180,12 @@ fn a_class_says_how_much_of_the_quota_is_reserved() {
     let name = "shared".parse().unwrap();
     let quota = serde_json::json!({ "quota": { "cpu_request_milli": 4_001, "memory_request_mib": 8_192, "pods": 30 } });
     catalog.classes.get_mut(&name).unwrap().guardrails = Some(serde_json::from_value(quota).unwrap());
-    let reserve = |catalog: &Catalog| catalog.host_selector(&offer(catalog)).unwrap().reserve;
+    let reserve = |catalog: &Catalog| catalog.host_selector(&placement(catalog)).unwrap().reserve;
     assert_eq!(reserve(&catalog), amounts(4_001, 8_192, 30));
     let percent = ReservePercent { cpu: 50, memory: 100, pods: 0 };
     catalog.classes.get_mut(&name).unwrap().hosts.as_mut().unwrap().reserve_percent = percent;
     assert_eq!(reserve(&catalog), amounts(2_001, 8_192, 0), "half a millicore is not given away");
-    let mut node = offer(&catalog);
+    let mut node = placement(&catalog);
     node.level = Level::Node;
     assert_eq!(percent.of(&node), Amounts::default());
 }
@@ -193,7 +193,7 @@ fn a_class_says_how_much_of_the_quota_is_reserved() {
 #[test]
 fn a_fleet_without_room_for_what_is_needed_grows() {
     let catalog = catalog(Some(2));
-    let selector = catalog.host_selector(&offer(&catalog)).unwrap();
+    let selector = catalog.host_selector(&placement(&catalog)).unwrap();
     assert!(selector.reserve.cpu_milli > 0);
     let selector = HostSelector { reserve: amounts(4_000, 4_096, 40), ..selector };
     let full = |id| seen(id, amounts(9_000, 0, 0), Amounts::default());
@@ -247,8 +247,8 @@ fn catalog(grow_to: Option<u32>) -> Catalog {
     Catalog { classes: [own, ("shared".parse().unwrap(), shared)].into(), ..Catalog::default() }
 }
 
-fn offer(catalog: &Catalog) -> Offer {
-    let input = landlord_core::tenant::SpecInput {
+fn placement(catalog: &Catalog) -> Placement {
+    let input = landlord_core::environment::SpecInput {
         class: "shared".into(),
         domain: "a.example.com".into(),
         storage_gib: 1,
@@ -261,11 +261,11 @@ fn offer(catalog: &Catalog) -> Offer {
 #[test]
 fn a_fleet_grows_by_its_class_until_its_limit() {
     let catalog = catalog(Some(2));
-    let offer = offer(&catalog);
-    let selector = catalog.host_selector(&offer).unwrap();
+    let placement = placement(&catalog);
+    let selector = catalog.host_selector(&placement).unwrap();
     let full = |id| Candidate { tenants: 10, ..host(id, 10, 0) };
     let Choice::Grow(growth) = choose(&[], &selector) else { panic!("does not grow") };
-    assert_eq!((growth.hosting.max_tenants, &growth.offer.stack), (7, &None));
+    assert_eq!((growth.hosting.max_tenants, &growth.placement.stack), (7, &None));
     assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
     let one = [full("a")];
     assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
@@ -284,7 +284,7 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
         let input = HostInput { class: class.into(), ..HostInput::default() };
         let (spec, hosting) = parse(input).unwrap();
         assert_eq!((hosting.max_tenants, hosting.drained), (TENANTS_DEFAULT, false));
-        catalog.place_host(&spec)
+        catalog.place_host_cluster(&spec)
     };
     assert_eq!(order("own").unwrap().stack, None);
     for (class, part) in [("", "is missing"), ("shared", "level NAMESPACE"), ("nope", "does not exist")] {
@@ -304,8 +304,8 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     let input = serde_json::json!({ "customer_group": "oidc:{customer}" });
     catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =
         Some(serde_json::from_value(input).unwrap());
-    let offer = offer(&catalog);
-    let large = landlord_core::tenant::SpecInput {
+    let placement = placement(&catalog);
+    let large = landlord_core::environment::SpecInput {
         class: "shared".into(),
         domain: "a.example.com".into(),
         storage_gib: 501,
@@ -314,11 +314,11 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     let large = landlord_core::TenantSpec::parse(large).unwrap();
     let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
-    assert!(catalog.place_again(&large, &offer).is_err());
-    assert_eq!(offer.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
+    assert!(catalog.place_again(&large, &placement).is_err());
+    assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
     let (spec, _) = parse(HostInput { class: "own".into(), ..HostInput::default() }).unwrap();
-    assert_eq!(catalog.place_host(&spec).unwrap().guardrails, None);
-    assert_eq!(catalog.host_selector(&catalog.place_host(&spec).unwrap()), None);
+    assert_eq!(catalog.place_host_cluster(&spec).unwrap().guardrails, None);
+    assert_eq!(catalog.host_selector(&catalog.place_host_cluster(&spec).unwrap()), None);
 }
 
 proptest! {

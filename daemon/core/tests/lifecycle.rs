@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use landlord_core::{
-    Direction, Level, Offer, OperationId, OperationKind, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    Direction, Level, Placement, OperationId, OperationKind, State, Tenant, TenantSpec, TenantUid, Timestamp,
     lifecycle::{Cancellation, cancellation, may_unwind},
-    tenant::{NodeCount, SpecInput, StorageSize, TenantStatus},
+    tenant::{NodeCount, SpecInput, StorageSize, EnvironmentStatus},
 };
 use proptest::prelude::*;
 
@@ -14,8 +14,8 @@ fn spec() -> TenantSpec {
     TenantSpec::parse(input).unwrap()
 }
 
-fn offer(node_count: u32) -> Offer {
-    Offer {
+fn placement(node_count: u32) -> Placement {
+    Placement {
         class: "small".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -39,13 +39,13 @@ fn cancelled() -> Tenant {
         uid: TenantUid(id),
         name: "customers/a/tenants/b".parse().unwrap(),
         spec: spec(),
-        offer: offer(1),
+        placement: placement(1),
         host: None,
         hosting: None,
         generation: 1,
         direction: Direction::Present,
         force_delete: false,
-        status: TenantStatus {
+        status: EnvironmentStatus {
             state: State::Provisioning,
             observed_generation: 0,
             conditions: Vec::new(),
@@ -75,7 +75,7 @@ proptest! {
         let mut tenant = cancelled();
         tenant.cancel_requested = requested;
         tenant.spec.deletion_protection = protected;
-        tenant.last_ready = was_ready.then(|| (spec(), offer(1)));
+        tenant.last_ready = was_ready.then(|| (spec(), placement(1)));
         tenant.direction = if absent { Direction::Absent } else { Direction::Present };
         tenant.generation = generation;
         tenant.spec.storage = StorageSize::try_from(storage).unwrap();
@@ -102,7 +102,7 @@ proptest! {
 #[test]
 fn a_cancelled_retry_stops_where_it_is() {
     for protected in [true, false] {
-        for last_ready in [None, Some((TenantSpec { node_count: None, ..spec() }, offer(3)))] {
+        for last_ready in [None, Some((TenantSpec { node_count: None, ..spec() }, placement(3)))] {
             let mut tenant = Tenant { last_ready, ..cancelled() };
             tenant.spec.deletion_protection = protected;
             tenant.spec.node_count = NodeCount::try_from(2).ok();
@@ -125,15 +125,15 @@ fn a_cancelled_create_of_what_is_protected_stops_and_stays_stopped() {
 
 #[test]
 fn a_cancelled_update_takes_back_what_can_be_taken_back() {
-    let mut tenant = Tenant { last_ready: Some((spec(), offer(1))), generation: 2, ..cancelled() };
+    let mut tenant = Tenant { last_ready: Some((spec(), placement(1))), generation: 2, ..cancelled() };
     tenant.spec.node_count = NodeCount::try_from(3).ok();
     tenant.spec.storage = StorageSize::try_from(20).unwrap();
     tenant.spec.deletion_protection = true;
     tenant.spec.display_name = "renamed since".into();
-    let Some(Cancellation::Revert(spec, offer)) = cancellation(&tenant, OperationKind::Update, false, 2) else {
+    let Some(Cancellation::Revert(spec, placement)) = cancellation(&tenant, OperationKind::Update, false, 2) else {
         panic!("not reverted");
     };
-    assert_eq!((spec.node_count, offer.node_count), (None, 1));
+    assert_eq!((spec.node_count, placement.node_count), (None, 1));
     assert_eq!(spec.storage.gib(), 20, "storage can't shrink");
     assert!(spec.deletion_protection, "protection is no part of what is cancelled");
     assert_eq!(spec.display_name, "renamed since");

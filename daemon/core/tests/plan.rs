@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Hosting, Level, Offer, OperationId, OperationKind, OperationOutcome, Stage,
+    Direction, ErrorKind, Failure, Hosting, Level, Placement, OperationId, OperationKind, OperationOutcome, Stage,
     StageState, State, Tenant, TenantSpec, TenantUid, Timestamp,
     graph::graph,
     host::Adoption,
     journal::{self, CallReport, RetryRules},
     plan::{self, Plan, Settle, Turn},
     ports::{ReleasePlan, Work},
-    tenant::{Kind, SpecInput, TenantStatus},
+    tenant::{Kind, SpecInput, EnvironmentStatus},
 };
 use proptest::prelude::*;
 
@@ -30,8 +30,8 @@ fn rules() -> RetryRules {
     }
 }
 
-fn offer(stack: bool) -> Offer {
-    Offer {
+fn placement(stack: bool) -> Placement {
+    Placement {
         class: "small".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -65,13 +65,13 @@ fn work(stack: bool) -> Work {
             uid: TenantUid(id),
             name: "customers/a/tenants/b".parse().unwrap(),
             spec: TenantSpec::parse(input).unwrap(),
-            offer: offer(stack),
+            placement: placement(stack),
             host: None,
             hosting: None,
             generation: 1,
             direction: Direction::Present,
             force_delete: false,
-            status: TenantStatus {
+            status: EnvironmentStatus {
                 state: State::Pending,
                 observed_generation: 0,
                 conditions: Vec::new(),
@@ -98,9 +98,9 @@ fn work(stack: bool) -> Work {
 fn work_of(kind: Kind, stack: bool) -> Work {
     let mut work = work(stack);
     match kind {
-        Kind::Tenant(level) => work.tenant.offer.level = level,
+        Kind::Tenant(level) => work.tenant.placement.level = level,
         Kind::Host | Kind::AdoptedHost => {
-            work.tenant.offer.stack = None;
+            work.tenant.placement.stack = None;
             let adoption = (kind == Kind::AdoptedHost).then(Adoption::default);
             work.tenant.hosting = Some(Hosting { max_tenants: 3, drained: false, adoption });
         }
@@ -143,8 +143,8 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
                 work.tenant.direction = Direction::Absent;
                 continue;
             }
-            Plan::Turn(Turn::Revert(spec, offer)) => {
-                (work.tenant.spec, work.tenant.offer) = (spec, offer);
+            Plan::Turn(Turn::Revert(spec, placement)) => {
+                (work.tenant.spec, work.tenant.placement) = (spec, placement);
                 work.tenant.generation += 1;
                 continue;
             }
@@ -152,7 +152,7 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Settle {
         };
         let direction = work.tenant.direction;
         for stage in &calls.begin {
-            let nodes = graph(direction, work.tenant.kind(), &work.tenant.offer, &all);
+            let nodes = graph(direction, work.tenant.kind(), &work.tenant.placement, &all);
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
                 let state = plan::record(work, before).map(|record| record.state);
@@ -339,7 +339,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
     use Stage::{Addons, Cluster, Identity, Leftovers, Network, NodePool};
     let stages = |kind, direction| -> Vec<Stage> {
         let work = work_of(kind, true);
-        graph(direction, kind, &work.tenant.offer, &releases()).into_iter().map(|node| node.stage).collect()
+        graph(direction, kind, &work.tenant.placement, &releases()).into_iter().map(|node| node.stage).collect()
     };
     for direction in [Direction::Present, Direction::Absent] {
         for level in [Level::Node, Level::Namespace] {
@@ -361,7 +361,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
 #[test]
 fn nothing_is_deployed_before_its_fence_stands() {
     let work = work_of(Kind::Tenant(Level::Namespace), true);
-    let nodes = graph(Direction::Present, work.tenant.kind(), &work.tenant.offer, &releases());
+    let nodes = graph(Direction::Present, work.tenant.kind(), &work.tenant.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
     assert_eq!(before(&Stage::Base), [Stage::Guardrails]);
     for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
@@ -412,9 +412,9 @@ fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
 fn a_cancelled_update_goes_back_and_ends_ready() {
     let mut work = work(false);
     turn(&mut work, |_| Answer::Done);
-    work.tenant.last_ready = Some((work.tenant.spec.clone(), work.tenant.offer.clone()));
-    work.tenant.spec.node_count = landlord_core::tenant::NodeCount::try_from(3).ok();
-    work.tenant.spec.storage = landlord_core::tenant::StorageSize::try_from(9).unwrap();
+    work.tenant.last_ready = Some((work.tenant.spec.clone(), work.tenant.placement.clone()));
+    work.tenant.spec.node_count = landlord_core::environment::NodeCount::try_from(3).ok();
+    work.tenant.spec.storage = landlord_core::environment::StorageSize::try_from(9).unwrap();
     (work.tenant.generation, work.operation_generation) = (2, 2);
     work.operation_kind = OperationKind::Update;
     work.tenant.cancel_requested = true;

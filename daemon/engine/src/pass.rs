@@ -11,7 +11,7 @@ use landlord_core::{
     Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
     plan::{self, Calls, Plan, Settle, Turn},
-    ports::{Claim, Commit, OperationEnd, ReleasePlan, StoreError, TenantPatch, Work},
+    ports::{Claim, Commit, OperationEnd, Release, ReleasePlan, StoreError, EnvironmentPatch, Work},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
@@ -42,8 +42,8 @@ enum Next {
     Again,
     /// The pass is over.
     Over,
-    /// Nothing to start now; look again after this long.
-    Wait(Duration),
+    /// Nothing to start now. Look again after this long; `None`: when a call has ended, or the API changed something.
+    Wait(Option<Duration>),
 }
 
 /// Works on a claimed tenant until there is nothing to do but wait.
@@ -55,21 +55,21 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
     let mut overtaken = false;
     loop {
         pass.tick();
-        let next = if overtaken { Next::Wait(Duration::ZERO) } else { pass.step(&mut calls).await? };
+        let next = if overtaken { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
         let wait = match next {
             Next::Over => return Ok(()),
             Next::Again => continue,
-            Next::Wait(wait) if calls.is_empty() => return pass.release(wait).await,
-            Next::Wait(wait) => wait,
+            Next::Wait(wait) if calls.is_empty() => return pass.release(release_at(wait)).await,
+            // What was overtaken starts nothing more: its calls end.
+            Next::Wait(wait) => wait.filter(|_| !overtaken),
         };
-        let look_again = !overtaken && !wait.is_zero();
         tokio::select! {
             Some(finished) = calls.next() => {
                 pass.finish(finished).await?;
                 overtaken = overtaken || pass.reload().await?;
             }
             _ = lease.tick() => shared.ports.store.renew(claim, shared.options.lease_ttl).await?,
-            () = tokio::time::sleep(wait), if look_again => {}
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
     }
 }
@@ -77,9 +77,9 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
 impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
         let work = shared.ports.store.load(claim).await?;
-        let offer = &work.tenant.offer;
-        let key = offer.provider_key();
-        let releases = match (&offer.stack, &shared.ports.deployer) {
+        let placement = &work.environment.placement;
+        let key = placement.provider_key();
+        let releases = match (&placement.stack, &shared.ports.deployer) {
             (Some(stack), Some(deployer)) => deployer.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.
                 tracing::warn!(%failure, "a stack is not known any more");
@@ -93,7 +93,7 @@ impl<'a> Pass<'a> {
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
             scales: timing::Scales {
-                cloud: shared.provider_options(&offer.provider).time_scale,
+                cloud: shared.provider_options(&placement.provider).time_scale,
                 in_cluster: shared.options.in_cluster_time_scale,
             },
             work,
@@ -116,7 +116,7 @@ impl<'a> Pass<'a> {
         match plan::plan(&self.work, &self.releases) {
             Plan::Turn(turn) if calls.is_empty() => self.turn(turn).await.map(|()| Next::Over),
             Plan::Settle(settle) if calls.is_empty() => self.settle(settle).await.map(|()| Next::Over),
-            Plan::Turn(_) | Plan::Settle(_) => Ok(Next::Wait(Duration::ZERO)),
+            Plan::Turn(_) | Plan::Settle(_) => Ok(Next::Wait(None)),
             Plan::Work(planned) => self.start(planned, calls).await,
         }
     }
@@ -126,21 +126,21 @@ impl<'a> Pass<'a> {
         planned: Calls,
         calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>,
     ) -> Result<Next, StoreError> {
-        let direction = self.work.tenant.direction;
+        let direction = self.work.environment.direction;
         let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
         if !intents.is_empty() {
             let status = report::working(&self.work);
             let commit = Commit {
                 events: intents.iter().map(report::started).collect(),
                 stages: intents.clone(),
-                tenant: TenantPatch {
-                    status: (status != self.work.tenant.status).then_some(status.clone()),
-                    ..TenantPatch::default()
+                environment: EnvironmentPatch {
+                    status: (status != self.work.environment.status).then_some(status.clone()),
+                    ..EnvironmentPatch::default()
                 },
                 ..Commit::default()
             };
             self.shared.ports.store.commit(self.claim, commit).await?;
-            self.work.tenant.status = status;
+            self.work.environment.status = status;
             for intent in intents {
                 self.put(intent);
             }
@@ -163,8 +163,7 @@ impl<'a> Pass<'a> {
         if started {
             return Ok(Next::Again);
         }
-        let wake = planned.wake_time.map_or(Duration::MAX, |time| time.since(self.work.now));
-        Ok(Next::Wait(if wake == Duration::MAX && !calls.is_empty() { Duration::ZERO } else { wake }))
+        Ok(Next::Wait(planned.wake_time.map(|time| time.since(self.work.now))))
     }
 
     fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
@@ -174,7 +173,7 @@ impl<'a> Pass<'a> {
             _ => timing::expected(stage, direction, description, &self.releases, self.scales),
         };
         let earlier = plan::record_in(&self.work, direction, stage);
-        journal::intend(stage, direction, self.work.tenant.generation, expected, earlier, self.work.now)
+        journal::intend(stage, direction, self.work.environment.generation, expected, earlier, self.work.now)
     }
 
     fn put(&mut self, record: StageRecord) {
@@ -187,24 +186,24 @@ impl<'a> Pass<'a> {
         let Some(before) = plan::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
-        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.tenant.direction));
+        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.direction));
         let now = self.now();
-        let force = self.work.tenant.force_delete;
+        let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
         let events: Vec<_> = report::changed(&before, &after).into_iter().collect();
         for event in &events {
             tracing::info!(
-                tenant.uid = %self.claim.uid, tenant.name = %self.work.tenant.name,
+                tenant.uid = %self.claim.uid, tenant.name = %self.work.environment.name(),
                 step = %after.stage, attempt = after.attempt, "{}", event.message
             );
         }
         let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
         let status = report::provider(&self.work, trouble.as_deref(), now);
-        let tenant = TenantPatch { status: status.clone(), ..TenantPatch::default() };
-        let commit = Commit { stages: vec![after.clone()], tenant, events, ..Commit::default() };
+        let environment = EnvironmentPatch { status: status.clone(), ..EnvironmentPatch::default() };
+        let commit = Commit { stages: vec![after.clone()], environment, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
         if let Some(status) = status {
-            self.work.tenant.status = status;
+            self.work.environment.status = status;
         }
         self.put(after);
         Ok(())
@@ -213,12 +212,12 @@ impl<'a> Pass<'a> {
     /// Loads anew; says whether the API changed what is wanted.
     async fn reload(&mut self) -> Result<bool, StoreError> {
         let work = self.shared.ports.store.load(self.claim).await?;
-        let (old, new) = (&self.work.tenant, &work.tenant);
+        let (old, new) = (&self.work.environment, &work.environment);
         let overtaken = old.operation != new.operation
             || old.generation != new.generation
             || old.direction != new.direction
             || old.cancel_requested != new.cancel_requested
-            || old.spec.paused != new.spec.paused
+            || old.is_paused() != new.is_paused()
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
@@ -229,35 +228,36 @@ impl<'a> Pass<'a> {
 
     async fn turn(&self, turn: Turn) -> Result<(), StoreError> {
         tracing::info!(tenant.uid = %self.claim.uid, "cancelled; the work turns");
-        let tenant = match turn {
-            Turn::Unwind => TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() },
-            Turn::Revert(spec, offer) => TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() },
+        let environment = match turn {
+            Turn::Unwind => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
+            Turn::Revert(spec, placement) => EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() },
         };
-        let commit = Commit { tenant, release_after: Some(Duration::ZERO), ..Commit::default() };
+        let release = Release::After(Duration::ZERO);
+        let commit = Commit { environment, release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
     async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
         let status = report::settled(&self.work, &settle);
-        let changed = status != self.work.tenant.status;
+        let changed = status != self.work.environment.status;
         let outcome = plan::operation_outcome(&self.work, &settle);
         let told = changed || outcome.is_some() || settle == Settle::Gone;
-        let release_after = match &settle {
-            Settle::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
-            Settle::Failed { .. } | Settle::Paused | Settle::Gone | Settle::Stopped => Duration::MAX,
+        let release = match &settle {
+            Settle::Ready { wake_time } => release_at(wake_time.map(|time| time.since(self.work.now))),
+            Settle::Failed { .. } | Settle::Paused | Settle::Gone | Settle::Stopped => Release::UntilChanged,
         };
         let ready = matches!(settle, Settle::Ready { .. });
         let commit = Commit {
             stages: Vec::new(),
-            tenant: TenantPatch {
+            environment: EnvironmentPatch {
                 status: changed.then_some(status),
                 mark_ready: ready && outcome.is_some(),
-                clear_cancel: ready && self.work.tenant.cancel_requested,
-                ..TenantPatch::default()
+                clear_cancel: ready && self.work.environment.cancel_requested,
+                ..EnvironmentPatch::default()
             },
-            operation: outcome.map(|outcome| OperationEnd { id: self.work.tenant.operation, outcome }),
+            operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
             events: told.then(|| report::settled_event(&self.work, &settle)).into_iter().collect(),
-            release_after: Some(release_after),
+            release,
             remove: settle == Settle::Gone,
         };
         if settle == Settle::Gone {
@@ -266,8 +266,13 @@ impl<'a> Pass<'a> {
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
-    async fn release(&self, wait: Duration) -> Result<(), StoreError> {
-        let commit = Commit { release_after: Some(wait), ..Commit::default() };
+    async fn release(&self, release: Release) -> Result<(), StoreError> {
+        let commit = Commit { release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
+}
+
+/// Due after `wait`; `None`: nothing is scheduled.
+fn release_at(wait: Option<Duration>) -> Release {
+    wait.map_or(Release::UntilChanged, Release::After)
 }

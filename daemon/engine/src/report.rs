@@ -4,7 +4,7 @@ use landlord_core::{
     Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
     plan::{Settle, record_in},
     ports::{EventKind, NewEvent, Work},
-    tenant::{Endpoint, TenantStatus},
+    environment::{Endpoint, EnvironmentStatus},
 };
 
 /// The provider does not answer, for this account.
@@ -52,14 +52,10 @@ fn failure(record: &StageRecord) -> String {
 }
 
 /// The tenant's status while it is worked on.
-pub(crate) fn working(work: &Work) -> TenantStatus {
-    let tenant = &work.tenant;
-    let state = match (tenant.direction, tenant.last_ready.is_some()) {
-        (Direction::Absent, _) => State::Deleting,
-        (Direction::Present, true) => State::Updating,
-        (Direction::Present, false) => State::Provisioning,
-    };
-    let mut status = tenant.status.clone();
+pub(crate) fn working(work: &Work) -> EnvironmentStatus {
+    let environment = &work.environment;
+    let state = environment.working_state();
+    let mut status = environment.status.clone();
     status.state = state;
     set(&mut status, "Progressing", true, "Working", "work is under way", work.now);
     set(&mut status, "Paused", false, "NotPaused", "", work.now);
@@ -71,12 +67,12 @@ pub(crate) fn working(work: &Work) -> TenantStatus {
 
 /// The status with what is known of the provider, if that is news: the condition
 /// `ProviderDegraded` appears with the first trouble, and turns when it is over.
-pub(crate) fn provider(work: &Work, trouble: Option<&str>, now: Timestamp) -> Option<TenantStatus> {
-    let told = work.tenant.status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
+pub(crate) fn provider(work: &Work, trouble: Option<&str>, now: Timestamp) -> Option<EnvironmentStatus> {
+    let told = work.environment.status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
     if told.is_some_and(|condition| condition.status) == trouble.is_some() {
         return None;
     }
-    let mut status = work.tenant.status.clone();
+    let mut status = work.environment.status.clone();
     match trouble {
         Some(error) => {
             let message = format!("calls are not answered; this delays and fails nothing; the last error: {error}");
@@ -88,12 +84,12 @@ pub(crate) fn provider(work: &Work, trouble: Option<&str>, now: Timestamp) -> Op
 }
 
 /// The tenant's status when it comes to rest.
-pub(crate) fn settled(work: &Work, settle: &Settle) -> TenantStatus {
-    let mut status = work.tenant.status.clone();
+pub(crate) fn settled(work: &Work, settle: &Settle) -> EnvironmentStatus {
+    let mut status = work.environment.status.clone();
     match settle {
         Settle::Ready { .. } => {
             status.state = State::Ready;
-            status.observed_generation = work.tenant.generation;
+            status.observed_generation = work.environment.generation;
             if let Some(endpoints) = endpoints(work) {
                 status.endpoints = endpoints;
             }
@@ -135,7 +131,7 @@ fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
 }
 
 /// Sets a condition; its time moves only when it turns.
-fn set(status: &mut TenantStatus, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
+fn set(status: &mut EnvironmentStatus, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
     let before = status.conditions.iter().position(|condition| condition.r#type == kind);
     let transition_time = before
         .map(|index| status.conditions.remove(index))
@@ -153,7 +149,7 @@ fn set(status: &mut TenantStatus, kind: &str, holds: bool, reason: &str, message
 
 /// The event of a settled state.
 pub(crate) fn settled_event(work: &Work, settle: &Settle) -> NewEvent {
-    let name = &work.tenant.name;
+    let name = work.environment.name();
     let (kind, reason, message) = match settle {
         Settle::Ready { .. } => (EventKind::Tenant, "Ready", format!("{name} is READY")),
         Settle::Failed { stage, failure } => {

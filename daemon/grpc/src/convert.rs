@@ -1,7 +1,7 @@
 //! Domain values as messages of the API, and specs from them.
 
 use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, plan, tenant::SpecInput};
-use landlord_core::{Offer, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
+use landlord_core::{Placement, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
     v1,
@@ -39,7 +39,7 @@ pub(crate) fn condition(condition: &Condition) -> v1::Condition {
 /// A tenant as clients see it.
 pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
     let (spec, status) = (&tenant.spec, &tenant.status);
-    let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
+    let endpoint = |e: &landlord_core::environment::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
     v1::Tenant {
         name: tenant.name.to_string(),
         uid: tenant.uid.to_string(),
@@ -73,25 +73,25 @@ pub(crate) fn placement(tenant: &Tenant) -> v1::Placement {
     v1::Placement {
         host_cluster: tenant.host.as_ref().map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
         guardrails: crate::host::convert::guardrails(tenant),
-        ..offered(&tenant.offer)
+        ..offered(&tenant.placement)
     }
 }
 
-/// Where an offer places a tenant, as far as it says.
-pub(crate) fn offered(offer: &Offer) -> v1::Placement {
-    let level = match offer.level {
+/// Where a placement places a tenant, as far as it says.
+pub(crate) fn offered(placement: &Placement) -> v1::Placement {
+    let level = match placement.level {
         Level::Cluster => v1::placement::Level::Cluster,
         Level::Node => v1::placement::Level::Node,
         Level::Namespace => v1::placement::Level::Namespace,
     };
     v1::Placement {
-        class: offer.class.to_string(),
-        rule: offer.rule.clone(),
-        provider: offer.provider.to_string(),
-        account: offer.account.clone(),
-        region: offer.region.clone(),
+        class: placement.class.to_string(),
+        rule: placement.rule.clone(),
+        provider: placement.provider.to_string(),
+        account: placement.account.clone(),
+        region: placement.region.clone(),
         level: level.into(),
-        stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stack: placement.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..v1::Placement::default()
     }
 }

@@ -5,7 +5,7 @@
 //! opened from another, so a move made here would either lose what was written meanwhile or call a
 //! copy complete that nobody checked. It is told instead of tried.
 
-use landlord_core::{Catalog, ClassName, Level, Offer, Tenant, TenantSpec, Violation, Violations};
+use landlord_core::{Catalog, ClassName, Level, Placement, Tenant, TenantSpec, Violation, Violations};
 use landlord_proto::v1;
 use tonic::Status;
 
@@ -26,17 +26,17 @@ pub(crate) fn plan(
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }
     Ok(v1::MoveTenantResponse {
-        steps: steps(&tenant.offer, &destination),
+        steps: steps(&tenant.placement, &destination),
         source: Some(convert::placement(tenant)),
         destination: Some(convert::offered(&destination)),
         obstacles: vec![DATA.to_owned()],
     })
 }
 
-fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Offer, Violations> {
+fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Placement, Violations> {
     let wrong = |description: String| Violations(vec![Violation { field: "class".into(), description }]);
     let class: ClassName = class.parse().map_err(|error: landlord_core::ids::InvalidName| wrong(error.to_string()))?;
-    if class == tenant.offer.class {
+    if class == tenant.placement.class {
         return Err(wrong(format!("{} is of class {class} already", tenant.name)));
     }
     let level = catalog.classes.get(&class).map(|class| class.level);
@@ -46,7 +46,7 @@ fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Offer,
     catalog.place(&tenant.name, &spec)
 }
 
-fn steps(from: &Offer, to: &Offer) -> Vec<String> {
+fn steps(from: &Placement, to: &Placement) -> Vec<String> {
     let mut steps = Vec::new();
     match to.level {
         Level::Cluster => steps.push(format!("make a network and a cluster of {} in {}", to.provider, to.region)),

@@ -94,7 +94,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
             }
         };
         // Told now rather than by a tenant that hangs; what was accepted before is answered as it was.
-        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+        if let Some(down) = place::down(&*self.ports.providers, &new.placement)
             && self.replayed(&new.name.customer, &key).await?.is_none()
         {
             return Err(status::provider_down(&down));

@@ -38,18 +38,18 @@ pub(crate) fn check(
     };
     violations.extend(current.spec.forbidden_changes(&spec).into_iter().map(of_tenant));
     if spec.labels != current.spec.labels
-        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &current.offer.region)
+        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &current.placement.region)
     {
         let description = format!("{why}; a tenant does not move: order another one there");
         violations.push(Violation { field: "tenant.labels".into(), description });
     }
-    let offer = if current.spec.needs_work(&spec) && violations.is_empty() {
-        catalog.place_again(&spec, &current.offer)
+    let placement = if current.spec.needs_work(&spec) && violations.is_empty() {
+        catalog.place_again(&spec, &current.placement)
     } else {
-        Ok(current.offer.clone())
+        Ok(current.placement.clone())
     };
-    match offer {
-        Ok(offer) if violations.is_empty() => Ok(Change::Update { spec, offer }),
+    match placement {
+        Ok(placement) if violations.is_empty() => Ok(Change::Update { spec, placement }),
         Ok(_) => Err(Violations(violations)),
         Err(more) => Err(Violations(more.0.into_iter().map(of_tenant).collect())),
     }

@@ -6,7 +6,7 @@
 use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 
 use landlord_core::{
-    Level, Offer, TenantName, TenantSpec,
+    Level, Placement, TenantName, TenantSpec,
     ports::{NewTenant, RequestKey, TenantStore},
     tenant::SpecInput,
 };
@@ -24,7 +24,7 @@ fn order(name: TenantName) -> NewTenant {
         storage_gib: 10,
         ..SpecInput::default()
     };
-    let offer = Offer {
+    let placement = Placement {
         class: "standard".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -40,7 +40,7 @@ fn order(name: TenantName) -> NewTenant {
         guardrails: None,
     };
     let request = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
-    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), offer, hosts: None, request }
+    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
 }
 
 fn name(index: usize) -> TenantName {

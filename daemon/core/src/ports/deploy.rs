@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     AppName, Failure, Measured, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place,
-    ports::KubeCredentials, stage::RemovedObject, tenant::Endpoint,
+    ports::KubeCredentials, environment::Endpoint, stage::RemovedObject,
 };
 
 /// Shortest life of a customer's access; the API server issues no shorter token.

@@ -14,8 +14,8 @@ pub use deploy::{
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, NewEvent, NewHost,
-    NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery, TenantStore, Work,
+    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, NewHostCluster,
+    NewTenant, OperationEnd, OperationQuery, Owners, Page, Release, RequestKey, RequestScope, StoreError, EnvironmentPatch, TenantStore, Work,
     WorkStore,
 };
 

@@ -68,7 +68,7 @@ async fn shared_life(life: Arc<Life>, faults: Faults) -> u64 {
     let shared = host("one");
     let neighbour: TenantName = "customers/b/tenants/neighbour".parse().unwrap();
     let (space, pool) = (name("space"), name("pool"));
-    let of_host = story.world.create_host("one", None).await;
+    let of_host = story.world.create_host_cluster("one", None).await;
     let of_neighbour = story.world.create_shared(&neighbour, Level::Namespace, false).await;
     let of_space = story.world.create_shared(&space, Level::Namespace, false).await;
     let of_pool = story.world.create_shared(&pool, Level::Node, false).await;

@@ -13,11 +13,11 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
+    Amounts, HostSelector, Hosting, Level, Placement, Operation, OperationId, State, TenantName, TenantSpec,
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, NewHost, NewTenant, RequestKey, StoreError, TenantPatch,
+        Change, Claim, Commit, DeleteRequest, Deployer, NewHostCluster, NewTenant, RequestKey, StoreError, EnvironmentPatch,
         TenantStore, Wake, Work, WorkStore,
     },
     tenant::SpecInput,
@@ -142,7 +142,7 @@ impl WorkStore for Mortal {
         let uid = claim.uid.to_string();
         let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
         let removes = commit.remove;
-        let shown = removes || commit.tenant != TenantPatch::default();
+        let shown = removes || commit.tenant != EnvironmentPatch::default();
         let committed = async {
             self.store.commit(claim, commit).await?;
             for (direction, stage) in intents {
@@ -273,7 +273,7 @@ impl World {
         self.order(NewTenant {
             name: name.clone(),
             spec: spec_of(name),
-            offer: offer(),
+            placement: placement(),
             hosts: None,
             request: request(),
         })
@@ -292,7 +292,7 @@ impl World {
         level: Level,
         grow: bool,
     ) -> Result<Operation, StoreError> {
-        let growth = Growth { spec: spec(), offer: offer(), hosting: hosting(), host_clusters_max: 1 };
+        let growth = Growth { spec: spec(), placement: placement(), hosting: hosting(), host_clusters_max: 1 };
         let hosts = HostSelector {
             provider: "cloud".parse().unwrap(),
             credentials: None,
@@ -301,11 +301,11 @@ impl World {
             reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
-        let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
+        let placement = Placement { level, guardrails: Some(Guardrails::default()), ..placement() };
         self.try_order(NewTenant {
             name: name.clone(),
             spec: spec_of(name),
-            offer,
+            placement,
             hosts: Some(hosts),
             request: request(),
         })
@@ -323,10 +323,10 @@ impl World {
     }
 
     /// Orders a host cluster, or adopts one.
-    pub(crate) async fn create_host(&self, id: &str, adoption: Option<Adoption>) -> Operation {
+    pub(crate) async fn create_host_cluster(&self, id: &str, adoption: Option<Adoption>) -> Operation {
         let hosting = Hosting { adoption, ..hosting() };
-        let new = NewHost { id: id.parse().unwrap(), spec: spec(), offer: offer(), hosting, request: request() };
-        let accepted = self.store.create_host(new).await.unwrap();
+        let new = NewHostCluster { id: id.parse().unwrap(), spec: spec(), placement: placement(), hosting, request: request() };
+        let accepted = self.store.create_host_cluster(new).await.unwrap();
         self.wake();
         accepted.operation
     }
@@ -410,8 +410,8 @@ fn request() -> RequestKey {
     RequestKey { request_id: None, request_hash: String::new() }
 }
 
-fn offer() -> Offer {
-    Offer {
+fn placement() -> Placement {
+    Placement {
         class: "small".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,

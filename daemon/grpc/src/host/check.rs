@@ -4,14 +4,14 @@
 use landlord_core::{
     Catalog, HostClusterId, Hosting, TenantSpec, Violation, Violations,
     host::{self, HostInput},
-    ports::{NewHost, RequestKey},
+    ports::{NewHostCluster, RequestKey},
 };
 use landlord_proto::v1;
 
 use super::convert;
 use crate::request;
 
-type Checked = (RequestKey, Result<NewHost, Violations>);
+type Checked = (RequestKey, Result<NewHostCluster, Violations>);
 
 /// Of a CreateHostCluster.
 pub(crate) fn create(catalog: &Catalog, asked: &v1::CreateHostClusterRequest) -> Checked {
@@ -22,8 +22,8 @@ pub(crate) fn create(catalog: &Catalog, asked: &v1::CreateHostClusterRequest) ->
         add(&mut violations, "host_cluster.adoption", "is for AdoptHostCluster; here landlord makes the cluster");
     }
     let Some((id, spec, hosting)) = wanted else { return (key, Err(Violations(violations))) };
-    let offer = catalog.place_host(&spec);
-    finish(key, (id, spec, hosting), offer, violations)
+    let placement = catalog.place_host_cluster(&spec);
+    finish(key, (id, spec, hosting), placement, violations)
 }
 
 /// Of an AdoptHostCluster.
@@ -44,15 +44,15 @@ pub(crate) fn adopt(catalog: &Catalog, asked: &v1::AdoptHostClusterRequest) -> C
     };
     let scope = adoption.provider.parse().ok().map(|provider| (provider, adoption.credentials.clone()));
     let account = scope.and_then(|scope| catalog.accounts.get(&scope).cloned()).unwrap_or_default();
-    let offer = host::adopted_offer(&adoption.provider, &adoption.credentials, &account, &resource.region);
-    let offer = offer.map_err(|Violations(wrong)| {
+    let placement = host::adopted_placement(&adoption.provider, &adoption.credentials, &account, &resource.region);
+    let placement = placement.map_err(|Violations(wrong)| {
         Violations(wrong.into_iter().map(|v| Violation { field: format!("adoption.{}", v.field), ..v }).collect())
     });
     let Some(wanted) = wanted else {
-        violations.extend(offer.err().into_iter().flat_map(|more| more.0).map(of_host));
+        violations.extend(placement.err().into_iter().flat_map(|more| more.0).map(of_host));
         return (key, Err(Violations(violations)));
     };
-    finish(key, wanted, offer, violations)
+    finish(key, wanted, placement, violations)
 }
 
 fn add(violations: &mut Vec<Violation>, field: &str, description: &str) {
@@ -91,14 +91,14 @@ fn wanted(
 fn finish(
     key: RequestKey,
     (id, spec, hosting): (HostClusterId, TenantSpec, Hosting),
-    offer: Result<landlord_core::Offer, Violations>,
+    placement: Result<landlord_core::Placement, Violations>,
     mut violations: Vec<Violation>,
 ) -> Checked {
-    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
-    match offer {
-        Some(offer) if violations.is_empty() => {
+    let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
+    match placement {
+        Some(placement) if violations.is_empty() => {
             let request = key.clone();
-            (key, Ok(NewHost { id, spec, offer, hosting, request }))
+            (key, Ok(NewHostCluster { id, spec, placement, hosting, request }))
         }
         _ => (key, Err(Violations(violations))),
     }

@@ -1,6 +1,6 @@
 //! Host clusters as messages of the API.
 
-use landlord_core::{Amounts, Candidate, HostSelector, Offer, State, Tenant, guardrails::Place, host::Adoption};
+use landlord_core::{Amounts, Candidate, HostSelector, Placement, State, Tenant, guardrails::Place, host::Adoption};
 use landlord_proto::v1;
 
 use crate::convert;
@@ -22,7 +22,7 @@ fn whole(number: u32) -> i32 {
 
 /// A host cluster as clients see it; `candidate` tells who lives there.
 pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1::HostCluster {
-    let (spec, offer, hosting) = (&record.spec, &record.offer, record.hosting.clone());
+    let (spec, placement, hosting) = (&record.spec, &record.placement, record.hosting.clone());
     let adoption = hosting.as_ref().and_then(|hosting| hosting.adoption.clone());
     let max_tenants = hosting.as_ref().map_or(0, |hosting| hosting.max_tenants);
     let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.max_tenants.saturating_sub(c.tenants));
@@ -31,19 +31,19 @@ pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1
         uid: record.uid.to_string(),
         labels: spec.labels.clone().into_iter().collect(),
         class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
-        region: offer.region.clone(),
+        region: placement.region.clone(),
         node_count: spec.node_count.map_or(0, |count| whole(count.get())),
         max_tenants: whole(max_tenants),
         deletion_protection: spec.deletion_protection,
-        adoption: adoption.map(|adoption| adoption_to(adoption, offer)),
+        adoption: adoption.map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
         drained: hosting.is_some_and(|hosting| hosting.drained),
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
-        provider: offer.provider.to_string(),
-        credentials: offer.credentials.clone(),
-        account: offer.account.clone(),
+        provider: placement.provider.to_string(),
+        credentials: placement.credentials.clone(),
+        account: placement.account.clone(),
         reconciling: !matches!(record.status.state, State::Ready | State::Failed),
         etag: record.etag.clone(),
         create_time: Some(convert::timestamp(record.create_time)),
@@ -89,10 +89,10 @@ pub(crate) fn adoption_of(adoption: v1::Adoption) -> Adoption {
     }
 }
 
-fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
+fn adoption_to(adoption: Adoption, placement: &Placement) -> v1::Adoption {
     v1::Adoption {
-        provider: offer.provider.to_string(),
-        credentials: offer.credentials.clone(),
+        provider: placement.provider.to_string(),
+        credentials: placement.credentials.clone(),
         cluster_name: adoption.cluster_name,
         cluster_attributes: adoption.cluster_attributes.into_iter().collect(),
         network_id: adoption.network_id,
@@ -104,7 +104,7 @@ fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
 
 /// What fences a tenant.
 pub(crate) fn guardrails(tenant: &Tenant) -> Option<v1::Guardrails> {
-    let guardrails = tenant.offer.guardrails.clone().filter(|_| tenant.host.is_some())?;
+    let guardrails = tenant.placement.guardrails.clone().filter(|_| tenant.host.is_some())?;
     let place = Place::namespace(tenant.uid, guardrails);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
     Some(v1::Guardrails {
@@ -126,7 +126,7 @@ pub(crate) fn verdicts(
     candidates: &[Candidate],
     wanted: &HostSelector,
 ) -> (Vec<v1::HostClusterVerdict>, Option<String>) {
-    use landlord_core::host::{Choice, choose};
+    use landlord_core::fleet::{Choice, choose};
     let (chosen, full) = match choose(candidates, wanted) {
         Choice::Host(host) => (Some(host.host.uid), None),
         Choice::Grow(_) => (None, None),

@@ -6,7 +6,7 @@ pub(crate) mod convert;
 use landlord_core::{
     HostClusterId, Tenant, TenantName, Violations,
     host::no_customer,
-    ports::{Accepted, Change, DeleteRequest, NewHost, RequestKey, StoreError, TenantQuery},
+    ports::{Accepted, Change, DeleteRequest, NewHostCluster, RequestKey, StoreError, TenantQuery},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
@@ -58,7 +58,7 @@ impl Hosts {
     async fn create(
         &self,
         key: RequestKey,
-        checked: Result<NewHost, Violations>,
+        checked: Result<NewHostCluster, Violations>,
         validate_only: bool,
     ) -> Answer<Operation> {
         let new = match checked {
@@ -71,7 +71,7 @@ impl Hosts {
                 return Err(status::invalid(&violations));
             }
         };
-        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+        if let Some(down) = place::down(&*self.ports.providers, &new.placement)
             && self.replayed(&key).await?.is_none()
         {
             return Err(status::provider_down(&down));
@@ -80,11 +80,11 @@ impl Hosts {
             let name = TenantName::of_host_cluster(&new.id);
             return match self.ports.store.get(&name).await {
                 Ok(_) => Err(failed(StoreError::AlreadyExists(name.to_string()))),
-                Err(StoreError::NotFound(_)) => Ok(crate::tenant::validated()),
+                Err(StoreError::NotFound(_)) => Ok(crate::environment::validated()),
                 Err(error) => Err(failed(error)),
             };
         }
-        Ok(self.accepted(&self.ports.store.create_host(new).await.map_err(failed)?))
+        Ok(self.accepted(&self.ports.store.create_host_cluster(new).await.map_err(failed)?))
     }
 
     async fn replayed(&self, key: &RequestKey) -> Result<Option<Accepted>, Status> {
@@ -188,7 +188,7 @@ impl Hosts {
         let inside = self.ports.store.list(&query).await.map_err(failed)?;
         match inside.items.first() {
             Some(tenant) => Err(failed(StoreError::HostInUse { name, tenants: format!("{}, …", tenant.name) })),
-            None => Ok(crate::tenant::validated()),
+            None => Ok(crate::environment::validated()),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Failure, Level, Offer, OperationOutcome, Stage, StageRecord, StageState, State, TenantName, TenantSpec,
+    Direction, Failure, Level, Placement, OperationOutcome, Stage, StageRecord, StageState, State, TenantName, TenantSpec,
     Timestamp,
     ports::{
         Accepted, Change, Claim, Commit, DeleteRequest, EventKind, NewEvent, NewTenant, OperationEnd, RequestKey,
-        StoreError, TenantPatch, TenantStore, Work, WorkStore,
+        StoreError, EnvironmentPatch, TenantStore, Work, WorkStore,
     },
     tenant::{Domain, SpecInput},
 };
@@ -56,8 +56,8 @@ pub(crate) fn larger() -> TenantSpec {
     TenantSpec { storage: 20.try_into().unwrap(), ..spec() }
 }
 
-pub(crate) fn offer() -> Offer {
-    Offer {
+pub(crate) fn placement() -> Placement {
+    Placement {
         class: "standard".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -85,11 +85,11 @@ pub(crate) fn keyed(hash: &str) -> RequestKey {
 }
 
 pub(crate) fn new(name: &TenantName, request: RequestKey) -> NewTenant {
-    NewTenant { name: name.clone(), spec: spec_of(name), offer: offer(), hosts: None, request }
+    NewTenant { name: name.clone(), spec: spec_of(name), placement: placement(), hosts: None, request }
 }
 
 pub(crate) fn update(spec: TenantSpec) -> Change {
-    Change::Update { spec, offer: offer() }
+    Change::Update { spec, placement: placement() }
 }
 
 pub(crate) fn delete() -> DeleteRequest {
@@ -144,7 +144,7 @@ pub(crate) fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Co
         status.observed_generation = work.tenant.generation;
     }
     Commit {
-        tenant: TenantPatch { status: Some(status), mark_ready: ready, ..TenantPatch::default() },
+        tenant: EnvironmentPatch { status: Some(status), mark_ready: ready, ..EnvironmentPatch::default() },
         operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
         release_after: Some(Duration::MAX),
         ..Commit::default()

@@ -16,7 +16,7 @@ pub(crate) async fn a_create_is_pending_with_operation_and_event<S: Store>(store
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!(accepted.tenant.as_ref(), Some(&tenant));
     assert_eq!((tenant.status.state, tenant.generation), (State::Pending, 1));
-    assert_eq!((&tenant.spec, &tenant.offer), (&spec(), &offer()));
+    assert_eq!((&tenant.spec, &tenant.placement), (&spec(), &placement()));
     assert_eq!(tenant.operation, accepted.operation.id);
     assert_eq!(accepted.operation.kind, OperationKind::Create);
     assert_eq!(accepted.operation.outcome, None);
@@ -148,14 +148,14 @@ pub(crate) async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S
 pub(crate) async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
-    let offer = landlord_core::Offer { machine_type: "m7i.large".into(), ..offer() };
+    let placement = landlord_core::Placement { machine_type: "m7i.large".into(), ..placement() };
     let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
-    let change = landlord_core::ports::Change::Update { spec: renamed, offer: offer.clone() };
+    let change = landlord_core::ports::Change::Update { spec: renamed, placement: placement.clone() };
     store.change(&acme, None, change, once()).await.unwrap();
-    assert_eq!(store.get(&acme).await.unwrap().offer.machine_type, "m6i.large");
-    let change = landlord_core::ports::Change::Update { spec: larger(), offer };
+    assert_eq!(store.get(&acme).await.unwrap().placement.machine_type, "m6i.large");
+    let change = landlord_core::ports::Change::Update { spec: larger(), placement };
     store.change(&acme, None, change, once()).await.unwrap();
-    assert_eq!(store.get(&acme).await.unwrap().offer.machine_type, "m7i.large");
+    assert_eq!(store.get(&acme).await.unwrap().placement.machine_type, "m7i.large");
 }
 
 pub(crate) async fn an_old_etag_changes_nothing<S: Store>(store: Arc<S>) {

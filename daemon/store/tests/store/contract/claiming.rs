@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EventKind, StoreError, TenantPatch},
+    ports::{Claim, Commit, EventKind, StoreError, EnvironmentPatch},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -74,11 +74,11 @@ pub(crate) async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: A
 fn everything() -> Commit {
     Commit {
         stages: vec![record(Stage::Network, Direction::Present, StageState::Done)],
-        tenant: TenantPatch {
+        tenant: EnvironmentPatch {
             direction: Some(Direction::Absent),
-            revert: Some((larger(), offer())),
+            revert: Some((larger(), placement())),
             mark_ready: true,
-            ..TenantPatch::default()
+            ..EnvironmentPatch::default()
         },
         events: vec![event(EventKind::Stage, "StageDone")],
         release_after: Some(Duration::ZERO),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageRecord, StageState, State,
-    ports::{Commit, EventKind, EventQuery, StoreError, TenantPatch},
+    ports::{Commit, EventKind, EventQuery, StoreError, EnvironmentPatch},
     stage::RemovedObject,
 };
 
@@ -56,7 +56,7 @@ pub(crate) async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(sto
     store.commit(&again, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!((tenant.status.state, tenant.status.observed_generation), (State::Ready, 2));
-    assert_eq!(tenant.last_ready, Some((larger(), offer())));
+    assert_eq!(tenant.last_ready, Some((larger(), placement())));
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
@@ -99,8 +99,8 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let last_ready = work.tenant.last_ready.clone();
-    assert_eq!(last_ready, Some((spec(), offer())));
-    let turn = TenantPatch { revert: last_ready, ..TenantPatch::default() };
+    assert_eq!(last_ready, Some((spec(), placement())));
+    let turn = EnvironmentPatch { revert: last_ready, ..EnvironmentPatch::default() };
     store.commit(&claim, Commit { tenant: turn, ..Commit::default() }).await.unwrap();
     let work = store.load(&claim).await.unwrap();
     assert_eq!((work.tenant.generation, &work.tenant.spec), (3, &spec()));
@@ -118,7 +118,7 @@ pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     store.cancel(made.operation.id).await.unwrap();
     let claim = claim_one(&*store).await;
-    let turn = TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() };
+    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
     let stages = vec![
         record(Stage::Network, Direction::Present, StageState::Done),
         record(Stage::Network, Direction::Absent, StageState::Running),
@@ -170,7 +170,7 @@ pub(crate) async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<
     let etag = work.tenant.etag.clone();
     let quiet = Commit {
         stages: vec![record(Stage::Network, Direction::Present, StageState::Running)],
-        tenant: TenantPatch { status: Some(work.tenant.status.clone()), ..TenantPatch::default() },
+        tenant: EnvironmentPatch { status: Some(work.tenant.status.clone()), ..EnvironmentPatch::default() },
         ..Commit::default()
     };
     store.commit(&claim, quiet).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use landlord_core::{
     Hosting, TenantName, TenantSpec,
-    ports::{NewHost, NewTenant, RequestKey, StoreError},
+    ports::{NewHostCluster, NewTenant, RequestKey, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -58,7 +58,7 @@ pub(crate) async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
     store.check_domain(&name("acme", "first"), &domain("acme.example.com")).await.unwrap();
     // Other spellings of the same name are no domains at all.
     for other in ["ACME.example.com", "acme.example.com."] {
-        landlord_core::tenant::Domain::try_from(other.to_owned()).unwrap_err();
+        landlord_core::environment::Domain::try_from(other.to_owned()).unwrap_err();
     }
 }
 
@@ -112,8 +112,8 @@ pub(crate) async fn a_replay_and_a_host_cluster_take_no_domain<S: Store>(store: 
     let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
     for id in ["one", "two"] {
         let (id, hosting) = (id.parse().unwrap(), hosting.clone());
-        let host = NewHost { id, spec: spec(), offer: offer(), hosting, request: once() };
-        store.create_host(host).await.unwrap();
+        let host = NewHostCluster { id, spec: spec(), placement: placement(), hosting, request: once() };
+        store.create_host_cluster(host).await.unwrap();
     }
     let (acme, request) = (name("acme", "prod"), keyed("same"));
     let first = store.create(new(&acme, request.clone())).await.unwrap();

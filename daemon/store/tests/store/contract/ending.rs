@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
-    ports::{Change, Commit, StoreError, TenantPatch},
+    ports::{Change, Commit, StoreError, EnvironmentPatch},
 };
 use uuid::Uuid;
 
@@ -53,7 +53,7 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
 /// Turns the one due tenant towards absence, as the engine does with a cancelled create.
 async fn unwind<S: Store>(store: &S) {
     let claim = claim_one(store).await;
-    let turn = TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() };
+    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
     let commit = Commit { tenant: turn, release_after: Some(Duration::ZERO), ..Commit::default() };
     store.commit(&claim, commit).await.unwrap();
 }

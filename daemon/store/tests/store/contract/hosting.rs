@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Offer, OperationOutcome,
+    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Placement, OperationOutcome,
     Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
     host::Growth,
-    ports::{EventQuery, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
+    ports::{EventQuery, NewHostCluster, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -24,8 +24,8 @@ fn hosting(max_tenants: u32) -> Hosting {
     Hosting { max_tenants, drained: false, adoption: None }
 }
 
-fn new_host(text: &str, max_tenants: u32, request: RequestKey) -> NewHost {
-    NewHost { id: id(text), spec: spec(), offer: offer(), hosting: hosting(max_tenants), request }
+fn new_host(text: &str, max_tenants: u32, request: RequestKey) -> NewHostCluster {
+    NewHostCluster { id: id(text), spec: spec(), placement: placement(), hosting: hosting(max_tenants), request }
 }
 
 fn selector(growth: Option<Growth>) -> HostSelector {
@@ -40,12 +40,12 @@ fn selector(growth: Option<Growth>) -> HostSelector {
 }
 
 fn shared(customer: &str, tenant: &str) -> NewTenant {
-    let offer = Offer { level: Level::Namespace, credentials: String::new(), account: String::new(), ..offer() };
-    NewTenant { offer, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
+    let placement = Placement { level: Level::Namespace, credentials: String::new(), account: String::new(), ..placement() };
+    NewTenant { placement, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
 }
 
 async fn host<S: Store>(store: &S, text: &str, max_tenants: u32) -> Tenant {
-    store.create_host(new_host(text, max_tenants, once())).await.unwrap().tenant.unwrap()
+    store.create_host_cluster(new_host(text, max_tenants, once())).await.unwrap().tenant.unwrap()
 }
 
 async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
@@ -54,14 +54,14 @@ async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
 
 pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store: Arc<S>) {
     let request = keyed("host");
-    let first = store.create_host(new_host("one", 3, request.clone())).await.unwrap();
+    let first = store.create_host_cluster(new_host("one", 3, request.clone())).await.unwrap();
     let record = first.tenant.clone().unwrap();
     assert_eq!(record.name.to_string(), "hostClusters/one");
     assert_eq!((record.hosting.clone(), record.host.clone()), (Some(hosting(3)), None));
-    let again = store.create_host(new_host("one", 3, request)).await.unwrap();
+    let again = store.create_host_cluster(new_host("one", 3, request)).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.operation.id, first.operation.id);
-    assert_refused!(store.create_host(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
+    assert_refused!(store.create_host_cluster(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
 
     // Neither lists nor watches of tenants know it; it is asked for by its kind and name.
     let all = TenantQuery { limit: 10, ..TenantQuery::default() };
@@ -82,7 +82,7 @@ pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>
 
 pub(crate) async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store: Arc<S>) {
     let request = keyed("same");
-    store.create_host(new_host("prod", 3, request.clone())).await.unwrap();
+    store.create_host_cluster(new_host("prod", 3, request.clone())).await.unwrap();
     // Request ids of customers are not those of host clusters.
     let tenant = store.create(new(&name("prod", "prod"), request)).await.unwrap();
     assert!(!tenant.replayed);
@@ -132,7 +132,7 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     let mut places = Vec::new();
     for tenant in ["a", "b", "c"] {
         let accepted = store.create(shared("acme", tenant)).await.unwrap().tenant.unwrap();
-        assert_eq!((accepted.offer.credentials.as_str(), accepted.offer.account.as_str()), ("default", "111122223333"));
+        assert_eq!((accepted.placement.credentials.as_str(), accepted.placement.account.as_str()), ("default", "111122223333"));
         places.push(lives_in(&*store, "acme", tenant).await);
     }
     places.sort();
@@ -200,7 +200,7 @@ pub(crate) async fn a_tenant_that_goes_makes_room<S: Store>(store: Arc<S>) {
 }
 
 fn growth(host_clusters_max: u32) -> Growth {
-    Growth { spec: spec(), offer: offer(), hosting: hosting(2), host_clusters_max }
+    Growth { spec: spec(), placement: placement(), hosting: hosting(2), host_clusters_max }
 }
 
 pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {

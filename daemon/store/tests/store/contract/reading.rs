@@ -40,8 +40,8 @@ pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     make_ready(&*store).await;
     created(&*store, "acme", "waiting").await;
     let mut order = new(&name("bolt", "other"), once());
-    order.offer.class = "small".parse().unwrap();
-    order.offer.provider = "cheap".parse().unwrap();
+    order.placement.class = "small".parse().unwrap();
+    order.placement.provider = "cheap".parse().unwrap();
     store.create(order).await.unwrap();
     let all = || TenantQuery { limit: 10, ..TenantQuery::default() };
     let cases = [
