@@ -75,11 +75,11 @@ pub enum Command {
     Watch(Watch),
     /// Waits until a tenant or an operation is as asked, or can't become so.
     Wait(Wait),
-    /// Lists what happened to a tenant.
+    /// Lists what happened to a tenant or host cluster.
     Events {
-        /// Tenant, also one that is gone.
-        #[arg(value_name = "TENANT")]
-        name: String,
+        /// Tenant or host cluster, also one that is gone.
+        #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+        name: Vec<String>,
         /// Form of the output.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -246,9 +246,9 @@ pub struct Move {
 /// `watch`.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Tenant; none: all.
-    #[arg(value_name = "TENANT")]
-    pub name: Option<String>,
+    /// Tenant, host cluster, or `hostclusters` for all of those; none: all tenants.
+    #[arg(value_name = "TENANT|hostcluster NAME|hostclusters", num_args = 0..=2)]
+    pub name: Vec<String>,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
     #[arg(short = 'A', long)]
     pub all_customers: bool,

@@ -1,6 +1,7 @@
 //! The program `landlord`; see the library.
 
-#[tokio::main(flavor = "current_thread")]
+// The connection has a thread of its own: it answers the daemon's pings while the output waits for `less`.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> std::process::ExitCode {
     landlord_cli::run().await
 }

@@ -1,8 +1,8 @@
 //! Forms of output. JSON is protobuf's canonical JSON, so that it can be fed to any client.
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::OnceLock};
 
-use comfy_table::{Table, presets::NOTHING};
+use comfy_table::{ColumnConstraint, Table, Width, presets::NOTHING};
 use landlord_proto::FILE_DESCRIPTOR_SET;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
@@ -10,9 +10,14 @@ use serde_json::Value;
 
 use crate::{arguments::Output, error::Error};
 
-/// The API's descriptors.
+/// The API's descriptors, read once.
 pub(crate) fn pool() -> Result<DescriptorPool, Error> {
-    DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| Error::Answer(error.to_string()))
+    static POOL: OnceLock<DescriptorPool> = OnceLock::new();
+    if let Some(pool) = POOL.get() {
+        return Ok(pool.clone());
+    }
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).map_err(|error| Error::Answer(error.to_string()))?;
+    Ok(POOL.get_or_init(|| pool).clone())
 }
 
 /// A message as canonical JSON, with fields that have their default value.
@@ -27,12 +32,15 @@ pub(crate) fn json<M: Message + Name>(message: &M) -> Result<Value, Error> {
     dynamic.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| unknown(&error))
 }
 
-/// Writes text to standard output.
+/// Writes text and the end of its line to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    if text.ends_with('\n') { write(text) } else { write(&format!("{text}\n")) }
+}
+
+/// Writes text to standard output.
+fn write(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    let written =
-        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    match written {
+    match out.write_all(text.as_bytes()) {
         // `landlord get … | head` is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other.and_then(|()| out.flush())?),
@@ -60,7 +68,7 @@ pub(crate) fn items(output: Output, items: &[Value], columns: &[Column<'_>], sin
             let lines: Vec<String> = items.iter().map(|item| text(item, "name")).collect();
             if lines.is_empty() { Ok(()) } else { print(&lines.join("\n")) }
         }
-        Output::Table | Output::Wide => print(&table(items, columns, output == Output::Wide)),
+        Output::Table | Output::Wide => print(&table(items, columns, output == Output::Wide, &mut Vec::new())),
     }
 }
 
@@ -68,14 +76,67 @@ pub(crate) fn items(output: Output, items: &[Value], columns: &[Column<'_>], sin
 pub(crate) fn rows(output: Output, items: &[Value], columns: &[Column<'_>]) -> Result<(), Error> {
     match output {
         Output::Table | Output::Wide => {
-            let table = table(items, columns, output == Output::Wide);
+            let table = table(items, columns, output == Output::Wide, &mut Vec::new());
             print(table.split_once('\n').map_or("", |(_, rows)| rows))
         }
         other => self::items(other, items, columns, true),
     }
 }
 
-fn table(items: &[Value], columns: &[Column<'_>], wide: bool) -> String {
+/// A long list, written page by page as it is read.
+pub(crate) struct Listing<'a> {
+    output: Output,
+    columns: &'a [Column<'a>],
+    /// Of the columns shown so far; later pages are at least as wide.
+    widths: Vec<u16>,
+    items: usize,
+}
+
+impl<'a> Listing<'a> {
+    pub(crate) fn new(output: Output, columns: &'a [Column<'a>]) -> Self {
+        Self { output, columns, widths: Vec::new(), items: 0 }
+    }
+
+    /// Writes a page. Together the pages are what [`items`] would write.
+    pub(crate) fn page(&mut self, items: &[Value]) -> Result<(), Error> {
+        let first = self.items == 0;
+        self.items += items.len();
+        match self.output {
+            Output::Table | Output::Wide => {
+                let table = table(items, self.columns, self.output == Output::Wide, &mut self.widths);
+                match table.split_once('\n') {
+                    Some((_, rows)) if !first => print(rows),
+                    _ if first && !items.is_empty() => print(&table),
+                    _ => Ok(()),
+                }
+            }
+            Output::Json => {
+                for (index, item) in items.iter().enumerate() {
+                    let text = serde_json::to_string_pretty(item).map_err(|e| Error::Answer(e.to_string()))?;
+                    let before = if first && index == 0 { "[\n  " } else { ",\n  " };
+                    write(&format!("{before}{}", text.replace('\n', "\n  ")))?;
+                }
+                Ok(())
+            }
+            // Sequences of YAML, lines and names one after another are one.
+            Output::Yaml if items.is_empty() => Ok(()),
+            Output::Yaml | Output::Jsonl | Output::Name => self::items(self.output, items, self.columns, false),
+        }
+    }
+
+    /// Ends the list; how many there were.
+    pub(crate) fn end(self) -> Result<usize, Error> {
+        match (self.output, self.items) {
+            (Output::Json, 1..) => print("\n]")?,
+            (output, 0) => items(output, &[], self.columns, false)?,
+            _ => {}
+        }
+        Ok(self.items)
+    }
+}
+
+/// `widths`: the least widths of its columns; they become its own.
+fn table(items: &[Value], columns: &[Column<'_>], wide: bool, widths: &mut Vec<u16>) -> String {
     let shown: Vec<_> = columns.iter().filter(|(_, only_wide, _)| wide || !only_wide).collect();
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -83,9 +144,16 @@ fn table(items: &[Value], columns: &[Column<'_>], wide: bool) -> String {
     for item in items {
         table.add_row(shown.iter().map(|(_, _, cell)| cell(item)));
     }
-    for column in table.column_iter_mut() {
+    for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        if let Some(width) = widths.get(index) {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(*width)));
+        }
     }
+    // With their padding; a bound of an earlier page is within.
+    let needed = table.column_max_content_widths().into_iter().map(|width| width + 2);
+    let known = std::mem::take(widths).into_iter().chain(std::iter::repeat(0));
+    *widths = needed.zip(known).map(|(needed, known)| needed.max(known)).collect();
     let lines = table.lines().map(|line| line.trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -113,5 +181,24 @@ pub(crate) fn since(then: i64) -> String {
         120..7_200 => format!("{}m", seconds / 60),
         7_200..172_800 => format!("{}h", seconds / 3_600),
         _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn later_pages_of_a_table_stand_under_the_first() {
+        const COLUMNS: &[Column<'_>] =
+            &[("NAME", false, |item| text(item, "name")), ("STATE", false, |item| text(item, "state"))];
+        let mut widths = Vec::new();
+        let first = table(&[json!({"name": "a-long-name", "state": "READY"})], COLUMNS, false, &mut widths);
+        let later = table(&[json!({"name": "b", "state": "FAILED"})], COLUMNS, false, &mut widths);
+        assert_eq!(first, "NAME         STATE\na-long-name  READY");
+        assert_eq!(later, "NAME         STATE\nb            FAILED");
+        assert_eq!(widths, [13, 8]);
     }
 }

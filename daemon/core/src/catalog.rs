@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Level, Placement, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName, TenantSpec,
+    ClassName, Level, Placement, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName,
+    TenantSpec,
     environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},

@@ -20,10 +20,17 @@ fn node(stage: Stage, after: impl IntoIterator<Item = Stage>) -> Node {
 
 /// The graph for a placement. `releases` are the stack's, empty without one.
 #[must_use]
-pub fn graph(direction: Direction, kind: EnvironmentKind, placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
+pub fn graph(
+    direction: Direction,
+    kind: EnvironmentKind,
+    placement: &Placement,
+    releases: &[ReleasePlan],
+) -> Vec<Node> {
     match (direction, kind) {
         (Direction::Present, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster(placement, releases),
-        (Direction::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => shared(level, placement, releases),
+        (Direction::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
+            shared(level, placement, releases)
+        }
         (Direction::Present, EnvironmentKind::HostCluster) => host(),
         (Direction::Present, EnvironmentKind::AdoptedHostCluster) => {
             vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::{Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp, stage::RemovedObject};
+use crate::{
+    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
+    stage::{Ownership, RemovedObject},
+};
 
 /// Bounds of retrying, before scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,7 +25,10 @@ pub struct RetryRules {
 
 impl RetryRules {
     /// How often a stage that is done is looked at again.
-    fn interval(&self, stage: &Stage) -> Duration {
+    fn interval(&self, stage: &Stage, direction: Direction) -> Duration {
+        if direction == Direction::Absent {
+            return ABSENCE_CHECK.mul_f64(self.time_scale);
+        }
         if *stage == Stage::Capacity { self.capacity_interval } else { self.resync_interval }
     }
 }
@@ -57,6 +63,11 @@ const IN_CLUSTER_MIN: Duration = Duration::from_millis(100);
 const IN_CLUSTER_MAX: Duration = Duration::from_secs(2);
 /// A READY tenant in trouble is looked at this much more often than a healthy one.
 const TROUBLE_RESYNC_DIVISOR: u32 = 10;
+/// While later stages of a removal still run, what is done is checked again this often: an object may have come back, or
+/// its marker.
+const ABSENCE_CHECK: Duration = Duration::from_secs(120);
+/// A removal that is held by an object without its marker looks this often whether the marker is back.
+const HELD_CHECK: Duration = Duration::from_secs(30);
 /// Objects kept in a record; a tenant has a few dozen.
 const REMOVED_MAX: usize = 1_000;
 
@@ -104,6 +115,7 @@ pub fn intend(
         failure: None,
         failing_since: None,
         failures: 0,
+        ownership: earlier.map(|record| record.ownership).unwrap_or_default(),
         checkpoint: earlier.map(|record| record.checkpoint.clone()).unwrap_or_default(),
         status: earlier.map(|record| record.status.clone()).unwrap_or_default(),
         removed: earlier.map(|record| record.removed.clone()).unwrap_or_default(),
@@ -120,11 +132,42 @@ pub fn record(
     jitter: f64,
     now: Timestamp,
 ) -> StageRecord {
-    match result {
+    let ownership = ownership(before.ownership, &result);
+    let mut after = match result {
         Ok(report) => succeeded(before, report, rules, now),
-        Err(failure) if before.state == StageState::Done => troubled(before, failure, rules, now),
+        Err(failure) if is_only_a_look(before, &failure) => troubled(before, failure, rules, now),
         Err(failure) => failed(before, failure, force, rules, jitter, now),
+    };
+    after.ownership = ownership;
+    after
+}
+
+fn ownership(before: Ownership, result: &Result<CallReport, Failure>) -> Ownership {
+    let kind = result.as_ref().err().map(|failure| failure.kind);
+    match (before, kind) {
+        (_, None) => Ownership::Ours,
+        (Ownership::Unanswered, Some(ErrorKind::Throttled)) => Ownership::Unanswered,
+        (Ownership::Unanswered, Some(ErrorKind::NameTaken)) => Ownership::Foreign,
+        // The answer may be an error, and the object there all the same.
+        (Ownership::Unanswered, Some(_)) => Ownership::Ours,
+        (Ownership::Ours | Ownership::Foreign, Some(_)) => before,
     }
+}
+
+/// What is READY stays so when a look at it fails. What is gone stays so only if nobody could be asked: any other error
+/// of a removal tells that something is there.
+fn is_only_a_look(before: &StageRecord, failure: &Failure) -> bool {
+    before.state == StageState::Done
+        && (before.direction == Direction::Present
+            || matches!(failure.kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Internal))
+}
+
+/// Whether a removal waits for somebody to put a marker back: ours by record, and an object of its name has no marker.
+#[must_use]
+pub fn is_held(record: &StageRecord) -> bool {
+    record.direction == Direction::Absent
+        && record.state == StageState::Failed
+        && record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::NameTaken)
 }
 
 fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: Timestamp) -> StageRecord {
@@ -149,7 +192,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
             after.end_time = Some(now);
         }
         after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
-        after.poll_time = now.after(rules.interval(&after.stage));
+        after.poll_time = now.after(rules.interval(&after.stage, after.direction));
     } else {
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.
@@ -185,7 +228,7 @@ fn troubled(before: &StageRecord, failure: Failure, rules: &RetryRules, now: Tim
     after.failures = before.failures.saturating_add(1);
     after.failure = Some(failure);
     let soon = rules.resync_interval / TROUBLE_RESYNC_DIVISOR;
-    after.poll_time = now.after(rules.interval(&after.stage).min(soon));
+    after.poll_time = now.after(rules.interval(&after.stage, after.direction).min(soon));
     after
 }
 
@@ -210,9 +253,17 @@ fn failed(
     let asked = failure.retry_after().unwrap_or_default();
     let wait = backoff(&failure, after.failures, jitter).mul_f64(rules.time_scale).max(asked);
     after.poll_time = now.after(wait.max(POLL_FLOOR));
+    let is_held = before.direction == Direction::Absent && failure.kind == ErrorKind::NameTaken;
+    if is_held {
+        after.poll_time = now.after(HELD_CHECK.mul_f64(rules.time_scale).max(POLL_FLOOR));
+    }
     after.failure = Some(failure);
     match verdict {
-        Verdict::Retry => {}
+        // Also what was done: something is there.
+        Verdict::Retry => {
+            after.state = StageState::Running;
+            after.end_time = None;
+        }
         Verdict::Fail => {
             after.state = StageState::Failed;
             after.end_time = Some(now);
@@ -243,6 +294,10 @@ fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force
     let deleting = record.direction == Direction::Absent;
     if record.stage == Stage::Guardrails && deleting && force {
         // The user knows that the namespace may still be there, and takes that upon them.
+        return Verdict::Skip;
+    }
+    if deleting && force && failure.kind == ErrorKind::NameTaken {
+        // It is left where it is; the stage's detail names it.
         return Verdict::Skip;
     }
     let fail = match failure.kind {

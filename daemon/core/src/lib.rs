@@ -26,14 +26,14 @@ pub mod time;
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use environment::{
-    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant, TenantSpec,
-    Violation, Violations,
+    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
+    TenantSpec, Violation, Violations,
 };
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
-    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId, TenantName,
-    TenantUid,
+    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
+    TenantName, TenantUid,
 };
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};

@@ -14,8 +14,8 @@
 //! Knows no store, no clock and no cloud: ids and times are values.
 
 use crate::{
-    Direction, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid, Timestamp,
-    environment::EnvironmentStatus, ports::EnvironmentPatch,
+    Direction, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid,
+    Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
 };
 
 /// Why a request changes nothing.
@@ -268,7 +268,10 @@ pub fn cancellation(
     operation_done: bool,
     operation_generation: i64,
 ) -> Option<Cancellation> {
-    if !environment.cancel_requested || environment.direction == Direction::Absent || environment.generation > operation_generation {
+    if !environment.cancel_requested
+        || environment.direction == Direction::Absent
+        || environment.generation > operation_generation
+    {
         return None;
     }
     if may_unwind(environment, kind, operation_done) {

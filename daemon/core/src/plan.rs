@@ -4,8 +4,9 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Placement, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
+    Direction, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec, Timestamp,
     graph::{Node, graph},
+    journal,
     lifecycle::{self, Cancellation},
     ports::{ReleasePlan, Work},
 };
@@ -57,6 +58,9 @@ pub enum Settle {
         stage: Stage,
         /// Why.
         failure: Failure,
+        /// When it is looked at again whether a removal is still held; `None`: nothing is done until Retry, Update or
+        /// Delete.
+        wake_time: Option<Timestamp>,
     },
     /// Nothing is left.
     Gone,
@@ -83,7 +87,14 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     }
     let nodes = graph(environment.direction, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
-        return Plan::Settle(Settle::Failed { stage, failure });
+        let held = held(work, &nodes);
+        if !held.due.is_empty() {
+            return Plan::Work(held);
+        }
+        return Plan::Settle(Settle::Failed { stage, failure, wake_time: held.wake_time });
+    }
+    if environment.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
+        return Plan::Settle(Settle::Gone);
     }
     let calls = calls(work, &nodes);
     if !calls.begin.is_empty() || !calls.due.is_empty() {
@@ -92,10 +103,21 @@ pub fn plan(work: &Work, releases: &[ReleasePlan]) -> Plan {
     if !nodes.iter().all(|node| is_done(work, &node.stage)) {
         return Plan::Work(calls);
     }
-    match environment.direction {
-        Direction::Absent => Plan::Settle(Settle::Gone),
-        Direction::Present => Plan::Settle(Settle::Ready { wake_time: calls.wake_time }),
+    Plan::Settle(Settle::Ready { wake_time: calls.wake_time })
+}
+
+/// Looks at what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
+/// back need not ask for anything else.
+fn held(work: &Work, nodes: &[Node]) -> Calls {
+    let failed = || {
+        let records = nodes.iter().filter_map(|node| current(work, &node.stage));
+        records.filter(|record| record.state == StageState::Failed)
+    };
+    let mut calls = Calls::default();
+    if failed().all(journal::is_held) {
+        failed().for_each(|record| calls.at(record, work.now));
     }
+    calls
 }
 
 /// The record of a stage in the tenant's direction.
@@ -114,7 +136,8 @@ pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Opt
 /// whatever the spec was, nothing of it shall be left.
 fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
     let environment = &work.environment;
-    record(work, stage).filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
+    record(work, stage)
+        .filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
 }
 
 fn is_done(work: &Work, stage: &Stage) -> bool {
@@ -136,6 +159,22 @@ fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
         })
 }
 
+impl Calls {
+    /// Has the stage of a record called when it is due.
+    fn at(&mut self, record: &StageRecord, now: Timestamp) {
+        if record.poll_time <= now {
+            self.due.push(record.stage.clone());
+        } else {
+            self.wake_time = Some(self.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time)));
+        }
+    }
+}
+
+/// While later stages of a removal run, absence is checked again; the inventory asks for everything itself.
+fn checks_again(work: &Work, stage: &Stage) -> bool {
+    stage.is_checked_again() && record(work, &Stage::Inventory).is_none()
+}
+
 fn calls(work: &Work, nodes: &[Node]) -> Calls {
     let mut calls = Calls::default();
     for node in nodes {
@@ -147,16 +186,9 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
             }
             Some(record) => match record.state {
                 StageState::Failed | StageState::Skipped => {}
-                // What is absent stays so; only what is wanted is looked at again.
-                StageState::Done if work.environment.direction == Direction::Absent => {}
-                StageState::Running | StageState::Done => {
-                    if record.poll_time <= work.now {
-                        calls.due.push(node.stage.clone());
-                    } else {
-                        let earliest = calls.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time));
-                        calls.wake_time = Some(earliest);
-                    }
-                }
+                StageState::Done
+                    if work.environment.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
+                StageState::Running | StageState::Done => calls.at(record, work.now),
             },
         }
     }

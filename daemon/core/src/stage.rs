@@ -63,6 +63,31 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
+    /// nothing when nothing is there. What only an API server knew can't be asked once the cluster is gone.
+    #[must_use]
+    pub fn is_checked_again(&self) -> bool {
+        match self {
+            Self::Network
+            | Self::Cluster
+            | Self::Addons
+            | Self::NodePool
+            | Self::DnsZone
+            | Self::DnsRecords
+            | Self::Identity
+            | Self::Leftovers => true,
+            Self::Host
+            | Self::Preflight
+            | Self::Guardrails
+            | Self::Capacity
+            | Self::Base
+            | Self::App(_)
+            | Self::Verify
+            | Self::Teardown
+            | Self::Inventory => false,
+        }
+    }
+
     /// Whether only an API server of Kubernetes is asked, and no cloud.
     #[must_use]
     pub fn is_in_cluster(&self) -> bool {
@@ -155,6 +180,19 @@ pub enum StageState {
     Skipped,
 }
 
+/// Whose the objects of a stage are, by what the provider answered while the stage worked towards presence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ownership {
+    /// No answer was recorded. A call may have gone out before a crash, so what is found counts as ours.
+    #[default]
+    Unanswered,
+    /// Ours, or perhaps ours: whoever takes the marker off an object does not change that.
+    Ours,
+    /// From the first answer on somebody else had the name; nothing of it is ours.
+    Foreign,
+}
+
 /// One object that a delete removed, for the operation's inventory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RemovedObject {
@@ -197,6 +235,9 @@ pub struct StageRecord {
     pub failing_since: Option<Timestamp>,
     /// Failures in the present streak; throttling does not count.
     pub failures: u32,
+    /// Whose its objects are. Says something in a record towards presence only.
+    #[serde(default)]
+    pub ownership: Ownership,
     /// Opaque cache of the provider.
     pub checkpoint: Vec<u8>,
     /// The provider's status message (protobuf bytes of the stage's status type).

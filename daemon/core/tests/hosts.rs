@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Amounts, Candidate, Catalog, Class, HostClusterRef, HostSelector, Level, Measured, Observation, Placement, ReservePercent,
-    State, TenantUid, Timestamp,
+    Amounts, Candidate, Catalog, Class, HostClusterRef, HostSelector, Level, Measured, Observation, Placement,
+    ReservePercent, State, TenantUid, Timestamp,
     host::{Choice, GrowRule, HostInput, HostRule, TENANTS_DEFAULT, choose, parse},
 };
 use proptest::prelude::*;

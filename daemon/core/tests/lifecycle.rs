@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use landlord_core::{
-    Direction, Level, Placement, OperationId, OperationKind, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    Direction, Level, OperationId, OperationKind, Placement, State, Tenant, TenantSpec, TenantUid, Timestamp,
     lifecycle::{Cancellation, cancellation, may_unwind},
-    tenant::{NodeCount, SpecInput, StorageSize, EnvironmentStatus},
+    tenant::{EnvironmentStatus, NodeCount, SpecInput, StorageSize},
 };
 use proptest::prelude::*;
 

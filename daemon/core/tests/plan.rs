@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Hosting, Level, Placement, OperationId, OperationKind, OperationOutcome, Stage,
+    Direction, ErrorKind, Failure, Hosting, Level, OperationId, OperationKind, OperationOutcome, Placement, Stage,
     StageState, State, Tenant, TenantSpec, TenantUid, Timestamp,
     graph::graph,
     host::Adoption,
     journal::{self, CallReport, RetryRules},
     plan::{self, Plan, Settle, Turn},
     ports::{ReleasePlan, Work},
-    tenant::{Kind, SpecInput, EnvironmentStatus},
+    tenant::{EnvironmentStatus, Kind, SpecInput},
 };
 use proptest::prelude::*;
 

@@ -32,6 +32,9 @@ const PAGES_MAX: usize = 50;
 const RECORD_TTL_SECONDS: i32 = 60;
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
+/// What lets a removal go on that is held by an object without its marker.
+const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
+                           --force, which leaves it where it is and says so";
 /// In which a sweep asks: dependents first.
 const SWEEP_ORDER: [Stage; 8] = [
     Stage::NodePool,
@@ -60,10 +63,11 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
     let Some(method) = timing::method(stage, environment.direction) else {
-        return tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster()).await.unwrap_or_else(|_| {
+        let report = tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster()).await.unwrap_or_else(|_| {
             let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
             Err(Failure::new(ErrorKind::Transient, problem).with_remedy("see whether the tenant's API server answers"))
         });
+        return call.judge_absence(report);
     };
     let description = shared.ports.providers.description(&key);
     let limit_key = limit_key(work);
@@ -77,6 +81,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         return Err(stay_away(&away));
     }
     let report = call.in_cloud().await;
+    let report = call.judge_absence(report);
     shared.limits.ended(&limit_key, &asker, &costs, report.as_ref().err());
     report
 }
@@ -131,6 +136,26 @@ impl Call<'_> {
             Stage::DnsRecords => self.dns_records().await,
             other => Err(misplaced(other)),
         }
+    }
+
+    /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
+    /// the removal; or it never was, and for this tenant nothing is there.
+    fn judge_absence(&self, report: Report) -> Report {
+        let absent = self.work.environment.direction == Direction::Absent;
+        report.or_else(|mut failure| {
+            if !absent || failure.kind != ErrorKind::NameTaken {
+                return Err(failure);
+            }
+            // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
+            let in_namespace = matches!(self.stage, Stage::Guardrails | Stage::Teardown);
+            if in_namespace && !request::is_ours(self.work, &Stage::Guardrails) {
+                let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
+                return Ok(CallReport { done: true, detail, ..CallReport::default() });
+            }
+            failure.message = format!("{}; by record it is this tenant's, its marker is gone", failure.message);
+            failure.remedy = format!("{HELD_REMEDY} ({})", failure.remedy);
+            Err(failure)
+        })
     }
 
     fn adoption(&self) -> Option<&Adoption> {
@@ -343,6 +368,8 @@ impl Call<'_> {
             match self.provider.delete(delete).await {
                 Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
                 Err(error) if error.kind == ErrorKind::Conflict => {}
+                // Left on demand; the stage that it belongs to names it.
+                Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
                 Err(error) => return Err(error.into()),
             }
         }

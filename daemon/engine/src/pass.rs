@@ -8,10 +8,10 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
+    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
     plan::{self, Calls, Plan, Settle, Turn},
-    ports::{Claim, Commit, OperationEnd, Release, ReleasePlan, StoreError, EnvironmentPatch, Work},
+    ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
@@ -197,8 +197,14 @@ impl<'a> Pass<'a> {
                 step = %after.stage, attempt = after.attempt, "{}", event.message
             );
         }
+        let mut resumed = false;
         let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
-        let status = report::provider(&self.work, trouble.as_deref(), now);
+        if before.state == StageState::Failed && after.state != StageState::Failed {
+            self.work.environment.status = report::working(&self.work);
+            resumed = true;
+        }
+        let status = report::provider(&self.work, trouble.as_deref(), now)
+            .or_else(|| resumed.then(|| self.work.environment.status.clone()));
         let environment = EnvironmentPatch { status: status.clone(), ..EnvironmentPatch::default() };
         let commit = Commit { stages: vec![after.clone()], environment, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
@@ -230,7 +236,9 @@ impl<'a> Pass<'a> {
         tracing::info!(tenant.uid = %self.claim.uid, "cancelled; the work turns");
         let environment = match turn {
             Turn::Unwind => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
-            Turn::Revert(spec, placement) => EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() },
+            Turn::Revert(spec, placement) => {
+                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+            }
         };
         let release = Release::After(Duration::ZERO);
         let commit = Commit { environment, release, ..Commit::default() };
@@ -243,8 +251,10 @@ impl<'a> Pass<'a> {
         let outcome = plan::operation_outcome(&self.work, &settle);
         let told = changed || outcome.is_some() || settle == Settle::Gone;
         let release = match &settle {
-            Settle::Ready { wake_time } => release_at(wake_time.map(|time| time.since(self.work.now))),
-            Settle::Failed { .. } | Settle::Paused | Settle::Gone | Settle::Stopped => Release::UntilChanged,
+            Settle::Ready { wake_time } | Settle::Failed { wake_time, .. } => {
+                release_at(wake_time.map(|time| time.since(self.work.now)))
+            }
+            Settle::Paused | Settle::Gone | Settle::Stopped => Release::UntilChanged,
         };
         let ready = matches!(settle, Settle::Ready { .. });
         let commit = Commit {

@@ -2,9 +2,9 @@
 
 use landlord_core::{
     Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
+    environment::{Endpoint, EnvironmentStatus},
     plan::{Settle, record_in},
     ports::{EventKind, NewEvent, Work},
-    environment::{Endpoint, EnvironmentStatus},
 };
 
 /// The provider does not answer, for this account.
@@ -31,6 +31,8 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
         (_, StageState::Done) if after.failure.is_none() => {
             Some(stage_event(after, "StageDone", format!("{stage} done after {seconds:.1} s")))
         }
+        // A look at what still holds a removal.
+        (StageState::Failed, StageState::Failed) if failure(after) == failure(before) => None,
         (_, StageState::Failed) => {
             Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))
         }
@@ -104,7 +106,7 @@ pub(crate) fn settled(work: &Work, settle: &Settle) -> EnvironmentStatus {
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
         }
-        Settle::Failed { stage, failure } => {
+        Settle::Failed { stage, failure, .. } => {
             status.state = State::Failed;
             let message = format!("{stage}: {failure}");
             set(&mut status, "Ready", false, "StageFailed", &message, work.now);
@@ -152,7 +154,7 @@ pub(crate) fn settled_event(work: &Work, settle: &Settle) -> NewEvent {
     let name = work.environment.name();
     let (kind, reason, message) = match settle {
         Settle::Ready { .. } => (EventKind::Tenant, "Ready", format!("{name} is READY")),
-        Settle::Failed { stage, failure } => {
+        Settle::Failed { stage, failure, .. } => {
             (EventKind::Tenant, "Failed", format!("{name} failed at {stage}: {failure}"))
         }
         Settle::Gone => (EventKind::Removed, "Removed", format!("{name} is gone; nothing is left of it")),

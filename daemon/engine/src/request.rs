@@ -6,6 +6,7 @@ use landlord_core::{
     guardrails::{Place, PoolLabel},
     plan::record_in,
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
+    stage::Ownership,
 };
 use landlord_provider_api::v1;
 use prost::Message;
@@ -216,6 +217,11 @@ pub(crate) fn accounts(status: v1::IdentityStatus) -> Vec<CloudAccount> {
     status.service_accounts.into_iter().map(account).collect()
 }
 
+/// Whether the journal says that a stage's objects are the tenant's, whatever they are marked with.
+pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
+    record_in(work, Direction::Present, stage).is_some_and(|record| record.ownership != Ownership::Foreign)
+}
+
 /// What a delete of a stage is about.
 pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1::DeleteRequest> {
     let kind = match stage {
@@ -243,6 +249,7 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         role: pool_role(work),
         domain: domain(work).unwrap_or_default(),
         checkpoint: checkpoint(work, stage),
+        recorded: is_ours(work, stage),
     })
 }
 

@@ -3,10 +3,12 @@
 
 mod convert;
 mod create;
+mod events;
 mod filter;
 mod host;
 mod kubeconfig;
 mod list;
+mod listen;
 mod moving;
 mod operation;
 mod page;
@@ -26,7 +28,8 @@ use landlord_core::{
     ports::{KubeAccess, Providers, TenantStore, Wake},
 };
 
-pub use serve::{Listen, ServeError, serve};
+pub use listen::Listen;
+pub use serve::{ServeError, serve};
 
 /// What the API works with.
 #[derive(Clone)]

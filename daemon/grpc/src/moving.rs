@@ -5,7 +5,7 @@
 //! opened from another, so a move made here would either lose what was written meanwhile or call a
 //! copy complete that nobody checked. It is told instead of tried.
 
-use landlord_core::{Catalog, ClassName, Level, Placement, Tenant, TenantSpec, Violation, Violations};
+use landlord_core::{Catalog, ClassName, Environment, Level, Placement, Tenant, TenantSpec, Violation, Violations};
 use landlord_proto::v1;
 use tonic::Status;
 
@@ -18,25 +18,32 @@ const DATA: &str = "the customer's files, vectors and settings would have to be 
 /// The plan of a move; refused unless it is only asked for.
 pub(crate) fn plan(
     catalog: &Catalog,
+    environment: &Environment,
     tenant: &Tenant,
     asked: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Status> {
-    let destination = destination(catalog, tenant, &asked.class).map_err(|violations| status::invalid(&violations))?;
+    let destination =
+        destination(catalog, environment, tenant, &asked.class).map_err(|violations| status::invalid(&violations))?;
     if !asked.validate_only {
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }
     Ok(v1::MoveTenantResponse {
-        steps: steps(&tenant.placement, &destination),
-        source: Some(convert::placement(tenant)),
+        steps: steps(&environment.placement, &destination),
+        source: Some(convert::placement(environment)),
         destination: Some(convert::offered(&destination)),
         obstacles: vec![DATA.to_owned()],
     })
 }
 
-fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Placement, Violations> {
+fn destination(
+    catalog: &Catalog,
+    environment: &Environment,
+    tenant: &Tenant,
+    class: &str,
+) -> Result<Placement, Violations> {
     let wrong = |description: String| Violations(vec![Violation { field: "class".into(), description }]);
     let class: ClassName = class.parse().map_err(|error: landlord_core::ids::InvalidName| wrong(error.to_string()))?;
-    if class == tenant.placement.class {
+    if class == environment.placement.class {
         return Err(wrong(format!("{} is of class {class} already", tenant.name)));
     }
     let level = catalog.classes.get(&class).map(|class| class.level);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use landlord_core::{OperationId, TenantName, ports::OperationQuery};
+use landlord_core::{
+    EnvironmentName, OperationId,
+    ports::{EventQuery, EventScope, OperationQuery},
+};
 use landlord_proto::google::longrunning::{
     CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, ListOperationsResponse,
     Operation, WaitOperationRequest, operations_server::Operations,
@@ -12,8 +15,8 @@ use tonic::{Request, Response, Status};
 
 use crate::{Ports, convert, filter, host, page, request, status};
 
-/// The store is looked at this often while a client waits.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The end of an operation is announced by an event; it is looked for this often in case one is missed.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait of one call; a client that wants more calls again.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 
@@ -35,10 +38,10 @@ impl LongRunning {
         let store = &self.ports.store;
         let operation = store.operation(id).await.map_err(|error| status::store(&error))?;
         let tenant = match operation.outcome {
-            Some(landlord_core::OperationOutcome::Ready) => store.get(&operation.tenant).await.ok(),
+            Some(landlord_core::OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
             _ => None,
         };
-        let tenant = tenant.filter(|tenant| tenant.uid == operation.tenant_uid);
+        let tenant = tenant.filter(|tenant| tenant.uid == operation.uid);
         Ok(convert::operation(&operation, tenant.as_ref()))
     }
 }
@@ -69,10 +72,10 @@ impl Operations for LongRunning {
         if tenant.is_some() && host.is_some() {
             return Err(status::invalid_field("filter", "an operation is about a tenant or about a host cluster"));
         }
-        let tenant = tenant.or_else(|| host.map(|id| TenantName::of_host_cluster(&id)));
+        let name = tenant.map(EnvironmentName::from).or_else(|| host.map(EnvironmentName::from));
         let scope = format!("operations {}", asked.filter);
         let query = OperationQuery {
-            tenant,
+            name,
             done,
             after: page::position(&scope, &asked.page_token)?,
             limit: page::size(asked.page_size)?,
@@ -105,14 +108,21 @@ impl Operations for LongRunning {
             Some(Err(_)) => return Err(status::invalid_field("timeout", "must not be negative")),
         };
         let deadline = Instant::now() + patience;
+        let store = &self.ports.store;
+        let name = store.operation(id).await.map_err(|error| status::store(&error))?.name;
+        // Known before the operation is read, so that no event falls between.
+        let mut after_seq = store.newest_event().await.map_err(|error| status::store(&error))?;
         loop {
             let operation = self.read(id).await?;
             if operation.done || Instant::now() >= deadline {
                 return Ok(Response::new(operation));
             }
+            let query = EventQuery { after_seq, scope: EventScope::Environment(name.clone()), ..EventQuery::default() };
+            let poll = deadline.min(Instant::now() + POLL_INTERVAL);
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(Response::new(operation)),
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
+                position = store.wait_for_event(&query) => after_seq = position,
+                () = tokio::time::sleep_until(poll) => {}
             }
         }
     }

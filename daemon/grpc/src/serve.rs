@@ -1,14 +1,7 @@
 //! Listening, limits and the orderly end.
 
-use std::{
-    fs::Permissions,
-    net::SocketAddr,
-    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt as _, stream::BoxStream};
 use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
@@ -17,16 +10,12 @@ use landlord_proto::{
         tenant_service_server::TenantServiceServer,
     },
 };
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
     codegen::http::Response,
-    transport::{
-        Server,
-        server::{Connected, Router},
-    },
+    transport::{Server, server::Router},
 };
 use tower::{
     layer::util::{Identity, Stack},
@@ -36,10 +25,12 @@ use tower::{
 use crate::{
     Ports,
     host::Hosts,
+    listen::{self, Listen},
     operation::{LongRunning, WAIT_MAX},
     provider::ProviderList,
     status::explain,
     tenant::Tenants,
+    watch::Watches,
 };
 
 /// Gives the transport's own errors their details.
@@ -60,15 +51,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams end when the daemon stops; calls under way may end for this long.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Where to listen.
-#[derive(Debug, Clone)]
-pub struct Listen {
-    /// Unix socket.
-    pub socket: PathBuf,
-    /// TCP address.
-    pub tcp: Option<SocketAddr>,
-}
 
 /// Why the API can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +103,7 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce() + Send,
 ) -> Result<(), ServeError> {
-    let unix = bind(&listen.socket).await?;
+    let unix = listen::bind_unix(&listen.socket).await?;
     let tcp = match listen.tcp {
         Some(address) => Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?),
         None => None,
@@ -135,12 +117,11 @@ pub async fn serve(
             tokio::time::sleep(DRAIN_PATIENCE).await;
         }
     };
-    let unix = router.clone().serve_with_incoming_shutdown(peers(unix), stop.clone().cancelled_owned());
+    let unix = router.clone().serve_with_incoming_shutdown(listen::unix(unix), stop.clone().cancelled_owned());
     let tcp = async {
         match tcp {
             Some(listener) => {
-                let incoming = TcpListenerStream::new(listener);
-                router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()).await
+                router.serve_with_incoming_shutdown(listen::tcp(listener), stop.clone().cancelled_owned()).await
             }
             None => Ok(()),
         }
@@ -158,10 +139,11 @@ async fn router(
     stop: &CancellationToken,
 ) -> Result<Router<Stack<MapResponseLayer<Explain>, Identity>>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), stop: stop.clone() })
+    let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
+    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let hosts = HostClusterServiceServer::new(Hosts { ports: ports.clone() })
+    let hosts = HostClusterServiceServer::new(Hosts { ports: ports.clone(), watches })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
@@ -193,46 +175,4 @@ async fn router(
         .add_service(hosts)
         .add_service(operations)
         .add_service(providers))
-}
-
-async fn bind(path: &Path) -> Result<UnixListener, ServeError> {
-    let error = |source| ServeError::Socket { path: path.to_owned(), source };
-    if let Ok(metadata) = std::fs::symlink_metadata(path) {
-        if !metadata.file_type().is_socket() {
-            return Err(ServeError::NotASocket { path: path.to_owned() });
-        }
-        // The file of a daemon that was killed is in the way; a living one answers.
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(ServeError::InUse { path: path.to_owned() });
-        }
-        std::fs::remove_file(path).map_err(error)?;
-    }
-    let listener = UnixListener::bind(path).map_err(error)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(error)?;
-    Ok(listener)
-}
-
-/// Connections of our own user and of root; the socket's mode says the same, and this holds
-/// also where someone has changed it.
-fn peers(listener: UnixListener) -> BoxStream<'static, std::io::Result<UnixStream>> {
-    fn allowed(stream: &UnixStream) -> bool {
-        let own = rustix::process::geteuid().as_raw();
-        stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
-    }
-    fn filter<S>(incoming: S) -> impl Stream<Item = std::io::Result<UnixStream>>
-    where
-        S: Stream<Item = std::io::Result<UnixStream>>,
-    {
-        incoming.filter(|stream| {
-            let pass = stream.as_ref().map_or(true, allowed);
-            if !pass {
-                tracing::warn!("a connection of another user was refused");
-            }
-            std::future::ready(pass)
-        })
-    }
-    fn connected<T: Connected>(stream: T) -> T {
-        stream
-    }
-    filter(UnixListenerStream::new(listener)).map(|stream| stream.map(connected)).boxed()
 }

@@ -52,6 +52,13 @@ pub(crate) fn stopping() -> Status {
     status(Code::Unavailable, "DAEMON_STOPPING", message, &[])
 }
 
+/// A watch whose client takes its messages too slowly ends; it goes on with the next one.
+pub(crate) fn watch_too_slow(position: i64) -> Status {
+    let token = position.to_string();
+    let message = "the client takes no messages of this watch; watch again with the last resume_token";
+    status(Code::Aborted, "WATCH_TOO_SLOW", message, &[("resume_token", &token)])
+}
+
 /// The plugin that would build it is not up.
 pub(crate) fn provider_down(message: &str) -> Status {
     status(Code::FailedPrecondition, "PROVIDER_DOWN", message, &[])

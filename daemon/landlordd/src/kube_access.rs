@@ -8,7 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid, Timestamp,
+    Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
+    Timestamp,
     guardrails::{Guardrails, Place},
     ports::{CustomerAccess, DeployTarget, Deployer, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore},
 };
@@ -46,7 +47,10 @@ impl ClusterAccess {
         let key = environment.placement.provider_key();
         let request = match environment.tenant().and_then(|tenant| tenant.host.as_ref()) {
             // Without a status the provider looks the cluster up by its name.
-            None => v1::KubeAccessRequest { scope: Some(self.scope(environment.uid, &environment.placement)), cluster: None },
+            None => v1::KubeAccessRequest {
+                scope: Some(self.scope(environment.uid, &environment.placement)),
+                cluster: None,
+            },
             Some(_) => self.host_request(environment).await?,
         };
         self.providers.provider(&key)?.kube_access(request).await?.try_into()
@@ -159,9 +163,10 @@ fn wall_clock() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use landlord_core::{
-        StageRecord, TenantName, TenantSpec, journal,
-        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
+        StageRecord, TenantName, TenantSpec,
         environment::SpecInput,
+        journal,
+        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
     };
     use landlord_store::{SqliteOptions, SqliteStore};
 

@@ -2,6 +2,7 @@
 //! in the crates that it wires.
 
 pub mod config;
+pub mod descriptors;
 mod kube_access;
 mod metrics;
 pub mod startup;

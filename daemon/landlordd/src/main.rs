@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use landlordd::{
     config::{Layers, Loaded, check, load, print},
-    startup, telemetry,
+    descriptors, startup, telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +71,7 @@ fn run(arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     telemetry::init(&config.log)?;
+    descriptors::raise_limit();
     // One TLS provider in the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =

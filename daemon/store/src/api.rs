@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation, OperationId,
-    OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
+    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
     ports::{
-        Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope,
-        NewHostCluster, NewTenant, OperationQuery, Page, RequestKey, RequestScope, StoreError, TenantStore,
+        Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
+        OperationQuery, Page, RequestKey, RequestScope, StoreError, TenantStore,
     },
 };
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
@@ -75,12 +75,12 @@ impl TenantStore for SqliteStore {
 
     async fn change(
         &self,
-        name: &TenantName,
+        name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
         request: RequestKey,
     ) -> Result<Accepted, StoreError> {
-        let (name, etag) = (EnvironmentName::from(name.clone()), etag.map(str::to_owned));
+        let (name, etag) = (name.clone(), etag.map(str::to_owned));
         let events_max = self.options.events_max;
         self.writer
             .write(move |connection| change_tenant(connection, name, etag, change, request, events_max).boxed())
@@ -119,7 +119,7 @@ impl TenantStore for SqliteStore {
 
     async fn wait_for_event(&self, query: &EventQuery) -> i64 {
         let customer = match &query.scope {
-            EventScope::Tenants => None,
+            EventScope::Tenants | EventScope::All => None,
             EventScope::HostClusters => Some(rows::scope(&RequestScope::HostClusters)),
             EventScope::Customer(customer) => Some(customer.as_str()),
             EventScope::Environment(name) => Some(rows::key(name).0),
@@ -195,9 +195,7 @@ async fn change_tenant(
     lifecycle::check_etag(&before, etag.as_deref())?;
     let id = new_operation();
     let (kind, transition) = match change {
-        Change::Update { spec, placement } => {
-            (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
-        }
+        Change::Update { spec, placement } => (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?),
         Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
     };
     write(connection, &before, transition, (id, kind), &request, events_max).await

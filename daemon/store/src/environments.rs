@@ -30,10 +30,7 @@ pub(crate) async fn maybe(
 }
 
 /// An environment by name.
-pub(crate) async fn find(
-    connection: &mut SqliteConnection,
-    name: &EnvironmentName,
-) -> Result<Environment, StoreError> {
+pub(crate) async fn find(connection: &mut SqliteConnection, name: &EnvironmentName) -> Result<Environment, StoreError> {
     maybe(connection, name).await?.ok_or_else(|| StoreError::NotFound(name.to_string()))
 }
 

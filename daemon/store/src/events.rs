@@ -105,6 +105,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) 
     sql.push_bind(query.after_seq);
     match &query.scope {
         EventScope::Tenants => drop(sql.push(" AND ").push(rows::IS_TENANT)),
+        EventScope::All => {}
         EventScope::HostClusters => drop(sql.push(" AND ").push(rows::IS_HOST_CLUSTER)),
         EventScope::Customer(customer) => drop(sql.push(" AND customer = ").push_bind(customer.as_str())),
         EventScope::Environment(name) => {

@@ -5,11 +5,12 @@
 //! the last place. (A store with several writers must lock the host cluster's row.)
 
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterId, HostClusterRef,
-    HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState, State,
-    Tenant, TenantUid, Timestamp, lifecycle,
+    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterId,
+    HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState,
+    State, Tenant, TenantUid, Timestamp,
     capacity::LOOK_AFTER_PLACEMENT,
     fleet::{self, Choice, Growth},
+    lifecycle,
     ports::{NewHostCluster, RequestKey, StoreError},
 };
 use sqlx::{Row as _, SqliteConnection};
@@ -224,7 +225,10 @@ pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (En
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.
-pub(crate) async fn refuse_if_in_use(connection: &mut SqliteConnection, record: &Environment) -> Result<(), StoreError> {
+pub(crate) async fn refuse_if_in_use(
+    connection: &mut SqliteConnection,
+    record: &Environment,
+) -> Result<(), StoreError> {
     if record.host_cluster().is_none() {
         return Ok(());
     }

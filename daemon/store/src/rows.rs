@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use landlord_core::{
-    ClassName, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec, Operation,
-    OperationKind, OperationOutcome, Owner, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
+    ClassName, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec,
+    Operation, OperationKind, OperationOutcome, Owner, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
     environment::{Adoption, NodeCount},
     ports::{Page, RequestScope, StoreError},
 };
@@ -195,11 +195,8 @@ pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
             last_ready: tenant.last_ready.as_ref().map(|pair| json("last_ready", pair)).transpose()?,
         }),
         Owner::HostCluster(HostCluster { spec, was_ready, .. }) => {
-            let hosting = HostingColumn {
-                max_tenants: spec.tenants_max,
-                drained: spec.drained,
-                adoption: spec.adoption.clone(),
-            };
+            let hosting =
+                HostingColumn { max_tenants: spec.tenants_max, drained: spec.drained, adoption: spec.adoption.clone() };
             let rest = HostClusterColumn {
                 labels: spec.labels.clone(),
                 class: spec.class.clone(),

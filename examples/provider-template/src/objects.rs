@@ -76,6 +76,12 @@ fn outcome(object: &Object) -> Outcome {
     Outcome::Pending(v1::Pending { poll_after: POLL_AFTER.try_into().ok(), detail, checkpoint: Vec::new() })
 }
 
+fn name_taken(place: &Place<'_>) -> ProviderError {
+    let problem = format!("{} exists and does not carry this tenant's markers", place.path);
+    ProviderError::new(ErrorKind::NameTaken, problem)
+        .with_remedy("find out who made it, and remove it or give it this tenant's markers; then retry")
+}
+
 async fn look(cloud: &Cloud, place: &Place<'_>) -> Result<Option<Object>> {
     cloud.call(Method::GET, &place.path, None).await
 }
@@ -88,10 +94,7 @@ pub(crate) async fn ensure(
 ) -> Result<(Option<v1::Progress>, Option<Object>)> {
     let refused = |kind, why: &str| Err(ProviderError::new(kind, format!("{} {why}", place.path)));
     let object = match look(cloud, place).await? {
-        Some(found) if !place.is_ours(&found) => {
-            return refused(ErrorKind::NameTaken, "exists and does not carry this tenant's markers")
-                .map_err(|error| error.with_remedy("find out who made it, and remove or rename it; then retry"));
-        }
+        Some(found) if !place.is_ours(&found) => return Err(name_taken(place)),
         Some(found) if found.state == "DELETING" => return refused(ErrorKind::Conflict, "is still being deleted"),
         Some(found) if found.spec == *spec || found.state != "READY" => found,
         // Nimbus makes or changes it, and refuses (`exists`) if it carries other labels: two calls at once make one.
@@ -111,10 +114,14 @@ pub(crate) async fn observe(cloud: &Cloud, place: &Place<'_>) -> Result<v1::Obse
     Ok(v1::ObserveResponse { progress: progress(seen, Vec::new()), objects })
 }
 
-/// Makes the object absent. Absent already, or a stranger's, is success.
-pub(crate) async fn delete(cloud: &Cloud, place: &Place<'_>) -> Result<Option<v1::Progress>> {
+/// Makes the object absent. Absent already is success. So is one that does not carry our markers, unless the daemon's
+/// records say that it is the tenant's: then somebody took them off, and it is not gone.
+pub(crate) async fn delete(cloud: &Cloud, place: &Place<'_>, recorded: bool) -> Result<Option<v1::Progress>> {
     let gone = Outcome::Gone(v1::Gone {});
-    let found = look(cloud, place).await?.filter(|object| place.is_ours(object));
+    let found = match look(cloud, place).await? {
+        Some(found) if !place.is_ours(&found) && recorded => return Err(name_taken(place)),
+        found => found.filter(|object| place.is_ours(object)),
+    };
     let removed = found.iter().map(|object| owned(place.scope, object)).collect();
     let left = match found {
         Some(found) if found.state != "DELETING" => cloud.call(Method::DELETE, &place.path, None).await?,

@@ -153,7 +153,7 @@ impl Inventory for Nimbus {
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
         let place = place(&request.scope, request.kind(), &request.role)?;
-        Ok(v1::DeleteResponse { progress: objects::delete(&self.0, &place).await? })
+        Ok(v1::DeleteResponse { progress: objects::delete(&self.0, &place, request.recorded).await? })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {

@@ -6,6 +6,7 @@
 //! overwrites silently, so each write is preceded by a look and a comparison. This crate knows
 //! Azure and the provider contract; it knows nothing of the daemon.
 
+mod absence;
 mod addons;
 mod api;
 mod arm;

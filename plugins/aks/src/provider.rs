@@ -6,7 +6,7 @@ use landlord_provider_api::{
 };
 
 use crate::{
-    addons,
+    absence, addons,
     arm::Arm,
     cluster,
     config::{self, Config},
@@ -183,6 +183,9 @@ impl Inventory for Aks {
             Kind::Leftovers => leftovers::delete(&call).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
+        if request.recorded && outcome == Outcome::Gone {
+            absence::check(&call, kind, &request.role, &request.domain).await?;
+        }
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 

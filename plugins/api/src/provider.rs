@@ -11,7 +11,8 @@
 //! - Deterministic names from `scope.tenant_uid`; client tokens where the API takes one.
 //! - Every object carries the three markers from the create call on. Before creating, it
 //!   looks the name up: ours is adopted, a stranger's is [`ErrorKind::NameTaken`].
-//! - Deleting what is absent succeeds.
+//! - Deleting what is absent succeeds. What answers under the tenant's name is not absent: if the daemon's records say
+//!   that it is the tenant's (`DeleteRequest.recorded`) and its marker is gone, that is [`ErrorKind::NameTaken`], never Gone.
 //! - No secret appears in an error or a log line.
 //!
 //! # Cancellation

@@ -246,12 +246,25 @@ impl Tenant {
     /// # Errors
     /// The provider's.
     pub async fn delete(&self, plugin: &Plugin, kind: Kind) -> Result<v1::Progress, ProviderError> {
+        self.delete_as(plugin, kind, false).await
+    }
+
+    /// The same of what the daemon's records call the tenant's, whatever it is marked with.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub async fn delete_recorded(&self, plugin: &Plugin, kind: Kind) -> Result<v1::Progress, ProviderError> {
+        self.delete_as(plugin, kind, true).await
+    }
+
+    async fn delete_as(&self, plugin: &Plugin, kind: Kind, recorded: bool) -> Result<v1::Progress, ProviderError> {
         let request = v1::DeleteRequest {
             scope: Some(self.scope.clone()),
             kind: kind.into(),
             role: POOL_ROLE.into(),
             domain: self.domain.clone(),
             checkpoint: Vec::new(),
+            recorded,
         };
         Ok(plugin.delete(request).await?.progress.unwrap_or_default())
     }

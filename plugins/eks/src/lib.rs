@@ -5,6 +5,7 @@
 //! markers, so each call finds its work again without any memory. This crate knows AWS and the
 //! provider contract; it knows nothing of the daemon.
 
+mod absence;
 mod access;
 mod action;
 mod addons;

@@ -8,7 +8,7 @@ use landlord_provider_api::{
 };
 
 use crate::{
-    addons,
+    absence, addons,
     aws::{Aws, Clients},
     cluster,
     config::{self, Config},
@@ -188,6 +188,9 @@ impl Inventory for Eks {
             Kind::Leftovers => leftovers::delete(&aws, &scope).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
+        if request.recorded && outcome == Outcome::Gone {
+            absence::check(&aws, &scope, kind, &request.role).await?;
+        }
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 

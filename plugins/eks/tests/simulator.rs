@@ -607,3 +607,35 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     two.delete().await.unwrap();
     cloud.is_empty().await;
 }
+
+#[tokio::test]
+async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
+    use v1::ResourceKind as Kind;
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let cases: &[(&str, &[Kind])] = &[
+        ("AWS::EKS::Nodegroup", &[Kind::NodePool]),
+        ("AWS::EKS::Cluster", &[Kind::Addons, Kind::NodePool, Kind::Identity, Kind::Cluster]),
+        ("AWS::CloudFormation::Stack", &[Kind::Network]),
+    ];
+    for (kind, of) in cases {
+        let object = cloud.of_type(kind).await.remove(0);
+        let (tags, before) = (object["tags"].clone(), cloud.objects().await.len());
+        assert!(tags["landlord-tenant-uid"].is_string(), "{object}");
+        let edit = |back: bool| {
+            let (cloud, id, tags) = (&cloud, object["id"].clone(), tags.clone());
+            async move {
+                let gone = ["landlord-installation", "landlord-tenant-uid", "landlord-role"];
+                let body = if back { json!({ "id": id, "set": tags }) } else { json!({ "id": id, "remove": gone }) };
+                cloud.post("/_sim/tags", body).await;
+            }
+        };
+        flow.is_held(of, edit).await;
+        assert_eq!(cloud.objects().await.len(), before, "{kind}: something was removed");
+    }
+    flow.recorded = true;
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}

@@ -65,10 +65,7 @@ impl Cloud {
             let found = found.filter(|_| wanted.looks);
             let object = match found {
                 Some(object) if object.installation != scope.installation => {
-                    let name = object.name();
-                    let problem = format!("{name} exists and is not ours");
-                    return Err(ProviderError::new(ErrorKind::NameTaken, problem)
-                        .with_remedy("remove it or give it to this installation"));
+                    return Err(not_ours(object));
                 }
                 Some(object) if object.gone_ms.is_some() => {
                     let problem = format!("{} is being deleted", object.name());
@@ -154,6 +151,17 @@ impl Cloud {
         })
     }
 
+    /// An object that has the tenant's name and not our marker is an error.
+    pub(crate) fn refuse_unmarked(&self, scope: &v1::Scope, kind: Kind, role: &str) -> Result<(), ProviderError> {
+        self.change(&scope.tenant_uid, |objects, _journal| {
+            let has_name = |o: &&Object| o.kind == kind && (role.is_empty() || o.role == role);
+            match objects.iter().filter(has_name).find(|object| object.installation != scope.installation) {
+                Some(object) => Err(not_ours(object)),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// A page of what carries the installation's marker.
     pub(crate) fn list(&self, scope: &v1::Scope, page_token: &str) -> Result<v1::ListOwnedResponse, ProviderError> {
         let mut uids = if scope.tenant_uid.is_empty() { self.tenants()? } else { vec![scope.tenant_uid.clone()] };
@@ -200,6 +208,11 @@ impl Cloud {
         }
         Ok(result)
     }
+}
+
+fn not_ours(object: &Object) -> ProviderError {
+    ProviderError::new(ErrorKind::NameTaken, format!("{} exists and is not ours", object.name()))
+        .with_remedy("remove it or give it to this installation")
 }
 
 fn is_meant(object: &Object, scope: &v1::Scope, kind: Kind, role: &str) -> bool {

@@ -236,6 +236,9 @@ impl Inventory for Fake {
             let (stage, removed) = self.cloud.delete(scope, kind, role, duration)?;
             self.made.lock().remove(&(scope.tenant_uid.clone(), kind, role.to_owned()));
             // Leftovers are never made here: to refuse their absence would leave nothing to judge.
+            if request.recorded && matches!(stage, Stage::Gone) {
+                self.cloud.refuse_unmarked(scope, kind, role)?;
+            }
             let absent = removed.is_empty() && matches!(stage, Stage::Gone) && kind != Kind::Leftovers;
             if absent && self.config.has(Defect::AbsentIsAnError) {
                 let problem = format!("there is no {} to delete", kind.word());

@@ -97,6 +97,9 @@ async fn what_is_not_ours_is_not_touched() {
     fake.ensure_network(network("another")).await.unwrap();
     let taken = fake.ensure_network(network("one")).await.unwrap_err();
     assert_eq!(taken.kind, ErrorKind::NameTaken);
+    // By the daemon's records it is ours: somebody took the marker off, and it is not gone.
+    let recorded = v1::DeleteRequest { recorded: true, ..delete(ResourceKind::Network) };
+    assert_eq!(fake.delete(recorded).await.unwrap_err().kind, ErrorKind::NameTaken);
     fake.delete(delete(ResourceKind::Network)).await.unwrap();
     assert!(fake.list_owned(list("")).await.unwrap().objects.is_empty());
     fake.ensure_network(network("another")).await.unwrap();

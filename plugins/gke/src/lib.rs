@@ -5,6 +5,7 @@
 //! markers, so each call finds its work again without any memory. This crate knows Google Cloud
 //! and the provider contract; it knows nothing of the daemon.
 
+mod absence;
 mod action;
 mod addons;
 mod cluster;

@@ -6,7 +6,7 @@ use landlord_provider_api::{
 };
 
 use crate::{
-    addons, cluster,
+    absence, addons, cluster,
     config::{self, Config},
     credentials, describe, dns,
     google::Google,
@@ -201,6 +201,10 @@ impl Inventory for Gke {
             Kind::Leftovers => leftovers::delete(google, &scope, &request.checkpoint).await?,
             Kind::Unspecified => return Err(missing("the kind")),
         };
+        if request.recorded && outcome == Outcome::Gone {
+            let subject = absence::Subject { kind, role: &request.role, domain: &request.domain };
+            absence::check(google, &scope, &subject).await?;
+        }
         Ok(v1::DeleteResponse { progress: Some(outcome.progress(removed)) })
     }
 

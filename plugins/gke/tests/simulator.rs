@@ -417,6 +417,9 @@ async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
         role: "more".to_owned(),
         ..v1::DeleteRequest::default()
     };
+    // By the daemon's records it is the tenant's and lost its labels: it is not gone.
+    let recorded = v1::DeleteRequest { recorded: true, ..request.clone() };
+    assert_eq!(flow.provider.delete(recorded).await.unwrap_err().kind, ErrorKind::NameTaken);
     let answer = flow.provider.delete(request).await.unwrap();
     assert!(answer.progress.unwrap().removed.is_empty());
     assert_eq!(cloud.of_type("container.googleapis.com/NodePool").await.len(), 2);
@@ -793,5 +796,36 @@ async fn one_tenants_delete_leaves_the_other_alone() {
     let again = two.create().await.unwrap();
     assert_eq!((again.network, again.zone), (b.network, b.zone));
     two.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
+    use v1::ResourceKind as Kind;
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let cases: &[(&str, &[Kind])] = &[
+        ("container.googleapis.com/Cluster", &[Kind::Addons, Kind::NodePool, Kind::Cluster]),
+        ("dns.googleapis.com/ManagedZone", &[Kind::DnsZone, Kind::DnsRecords, Kind::Identity]),
+    ];
+    for (kind, of) in cases {
+        let object = cloud.of_type(kind).await.remove(0);
+        let (tags, before) = (object["tags"].clone(), cloud.objects().await.len());
+        assert!(tags["landlord-tenant-uid"].is_string(), "{object}");
+        let edit = |back: bool| {
+            let (cloud, id, tags) = (&cloud, object["id"].clone(), tags.clone());
+            async move {
+                let gone = ["landlord-installation", "landlord-tenant-uid", "landlord-role"];
+                let body = if back { json!({ "id": id, "set": tags }) } else { json!({ "id": id, "remove": gone }) };
+                cloud.post("/_sim/tags", body).await;
+            }
+        };
+        flow.is_held(of, edit).await;
+        assert_eq!(cloud.objects().await.len(), before, "{kind}: something was removed");
+    }
+    flow.recorded = true;
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
     cloud.is_empty().await;
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "part of tests, which fail by panicking")]
 
 mod example;
+mod removal;
 
 use std::{
     future::Future,
@@ -11,7 +12,7 @@ use std::{
 };
 
 pub use example::Example;
-use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, TEARDOWN, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, v1};
 use v1::progress::Outcome;
 
 /// No stage of a scaled-down cloud takes longer.
@@ -82,6 +83,8 @@ pub struct Flow<P> {
     pub repeats: usize,
     /// Whether every checkpoint is lost.
     pub forgets: bool,
+    /// Deletes are of what the daemon's records call the tenant's.
+    pub recorded: bool,
 }
 
 /// What a create came to.
@@ -161,6 +164,29 @@ where
 }
 
 impl<P: ProviderPlugin> Flow<P> {
+    /// What the daemon's records call the tenant's is never gone while something answers under its name without our
+    /// markers. `edit` changes the markers of one object past every API: taken off, or put back.
+    pub async fn is_held<F: Future<Output = ()>>(
+        &mut self,
+        kinds: &[v1::ResourceKind],
+        mut edit: impl FnMut(bool) -> F,
+    ) {
+        self.recorded = true;
+        edit(false).await;
+        for kind in kinds {
+            let what = kind.as_str_name();
+            match self.delete_kind(*kind).await {
+                Err(error) if error.kind == ErrorKind::NameTaken => {
+                    let names_it = error.remedy.contains("landlord-tenant-uid");
+                    assert!(names_it, "{what}: the remedy does not tell the marker: {}", error.remedy);
+                }
+                other => panic!("{what} was not held: {other:?}"),
+            }
+        }
+        edit(true).await;
+        self.recorded = false;
+    }
+
     /// The tenant `uid` on `cloud`, whose endpoint is `url`.
     pub async fn new(cloud: &Cloud, url: &str, credential: &str, uid: &str) -> Self {
         Self {
@@ -171,6 +197,7 @@ impl<P: ProviderPlugin> Flow<P> {
             pause: Duration::from_millis(15),
             repeats: 1,
             forgets: false,
+            recorded: false,
         }
     }
 
@@ -321,63 +348,5 @@ impl<P: ProviderPlugin> Flow<P> {
         self.identity(&made).await?;
         self.records(&made.zone, records(DOMAIN)).await?;
         Ok(made)
-    }
-
-    /// Deletes one kind; gives what was removed.
-    pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
-        let removed = std::sync::Mutex::new(Vec::new());
-        let collected = &removed;
-        until(kind.as_str_name(), self, |checkpoint| async move {
-            let request = v1::DeleteRequest {
-                scope: Some(self.scope.clone()),
-                kind: kind.into(),
-                role: self.pool.role.clone(),
-                domain: DOMAIN.to_owned(),
-                checkpoint,
-            };
-            let answer = self.times(|| self.provider.delete(request.clone())).await?;
-            let progress = answer.progress.clone().unwrap_or_default();
-            collected.lock().expect("not poisoned").extend(progress.removed);
-            Ok((outcome(&answer.progress), ()))
-        })
-        .await?;
-        Ok(removed.into_inner().expect("not poisoned"))
-    }
-
-    /// Everything, in the order of the design; gives what was removed.
-    pub async fn delete(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
-        let mut removed = Vec::new();
-        for kind in TEARDOWN {
-            removed.extend(self.delete_kind(kind).await?);
-        }
-        Ok(removed)
-    }
-
-    /// All pages of the inventory.
-    pub async fn owned(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
-        let mut all = Vec::new();
-        let mut page_token = String::new();
-        loop {
-            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
-            let answer = self.provider.list_owned(request).await?;
-            all.extend(answer.objects);
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// Waits until the inventory is empty.
-    pub async fn owned_is_empty(&self) {
-        let start = Instant::now();
-        loop {
-            match self.owned().await {
-                Ok(objects) if objects.is_empty() => return,
-                Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
-                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
-            }
-            tokio::time::sleep(self.pause).await;
-        }
     }
 }

@@ -5,7 +5,16 @@
 
 use std::{path::Path, process::Command};
 
-use crate::{Artifacts, cloud::FAKE_NODE, credentials::Credentials, ports::Ports};
+use serde_json::json;
+
+use crate::{
+    Artifacts,
+    cloud::FAKE_NODE,
+    credentials::Credentials,
+    error::{Error, Result},
+    node,
+    ports::Ports,
+};
 
 /// Cluster IPs of Services. EKS's default, which no VPC of the tests overlaps.
 const SERVICE_RANGE: &str = "10.100.0.0/16";
@@ -114,6 +123,28 @@ pub(crate) fn apiserver(
     }
     command.args(extra);
     command
+}
+
+/// Lets an API server reach kubelets and whatever is in the cluster through the node that will be in `folder`.
+pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 4]> {
+    let path = folder.join("egress.json");
+    let socket = node::config::connect_socket(&node::folder(folder));
+    let text = json!({
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [{
+            "name": "cluster",
+            "connection": { "proxyProtocol": "HTTPConnect", "transport": { "uds": { "udsName": socket } } },
+        }],
+    });
+    std::fs::write(&path, text.to_string()).map_err(Error::file("write", &path))?;
+    Ok([
+        format!("--egress-selector-config-file={}", path.display()),
+        format!("--kubelet-client-certificate={}", credentials.path("kubelet-client.crt").display()),
+        format!("--kubelet-client-key={}", credentials.path("kubelet-client.key").display()),
+        // A node's name is known to nobody.
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+    ])
 }
 
 pub(crate) fn controllers(artifacts: &Artifacts, credentials: &Credentials, kubeconfig: &Path) -> Command {

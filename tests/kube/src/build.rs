@@ -134,14 +134,25 @@ pub(crate) fn go(
     arguments: &[&str],
     watch: &mut dyn FnMut(Option<&str>),
 ) -> Result<String> {
+    go_with(folder, command, arguments, &[("CGO_ENABLED", "0".to_owned())], watch)
+}
+
+/// The same with more in its environment.
+pub(crate) fn go_with(
+    folder: &Path,
+    command: &'static str,
+    arguments: &[&str],
+    environment: &[(&str, String)],
+    watch: &mut dyn FnMut(Option<&str>),
+) -> Result<String> {
     let mut child = Command::new("go")
         .arg(command)
         .args(arguments)
         .current_dir(folder)
         // The user's settings for other projects must not change what is built here.
-        .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
         .env("GOFLAGS", "")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -15,7 +15,7 @@ use crate::{
     Artifacts, arguments,
     credentials::{Credentials, write_secret},
     error::{Error, Result},
-    kubeconfig, ports,
+    kubeconfig, node, ports,
     process::Process,
     ready,
 };
@@ -48,6 +48,9 @@ pub struct ControlPlaneOptions {
     pub scheduler: bool,
     /// Whether nodes made by [`cloud::add_nodes`](crate::cloud::add_nodes) are alive and their pods run.
     pub kwok: bool,
+    /// Whether a real node will join ([`Node::start`](crate::Node::start)). Then the API server opens connections (to
+    /// kubelets, webhooks and aggregated APIs) only through that node, whose network leads nowhere else.
+    pub real_node: bool,
 }
 
 impl ControlPlaneOptions {
@@ -60,7 +63,15 @@ impl ControlPlaneOptions {
             extra_apiserver_args: Vec::new(),
             scheduler: true,
             kwok: true,
+            real_node: false,
         }
+    }
+
+    /// Sets [`Self::real_node`].
+    #[must_use]
+    pub fn real_node(mut self) -> Self {
+        self.real_node = true;
+        self
     }
 
     /// Sets [`Self::authentication_webhook`].
@@ -118,6 +129,24 @@ impl ControlPlane {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.credentials.ca_pem
+    }
+
+    /// The same as a file.
+    #[must_use]
+    pub fn ca_path(&self) -> PathBuf {
+        self.credentials.path("ca.crt")
+    }
+
+    /// Port of [`Self::endpoint`].
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
+    }
+
+    /// Where the files of its real node are, if it has one.
+    #[must_use]
+    pub fn node_folder(&self) -> PathBuf {
+        node::folder(&self.data_dir)
     }
 
     /// Bearer token of a member of `system:masters`. It never expires.
@@ -233,8 +262,11 @@ impl Prepared {
         let text = kubeconfig::with_token(&endpoint, &self.credentials.ca_pem, &self.credentials.admin_token);
         write_secret(&kubeconfig, &text)?;
 
-        let extra = &self.options.extra_apiserver_args;
-        let apiserver = arguments::apiserver(artifacts, &self.credentials, self.webhook.as_deref(), extra, chosen);
+        let mut extra = self.options.extra_apiserver_args.clone();
+        if self.options.real_node {
+            extra.splice(0..0, arguments::through_node(&self.credentials, folder)?);
+        }
+        let apiserver = arguments::apiserver(artifacts, &self.credentials, self.webhook.as_deref(), &extra, chosen);
         let mut processes = vec![
             self.part("etcd", arguments::etcd(artifacts, folder, chosen))?,
             self.part("kube-apiserver", apiserver)?,

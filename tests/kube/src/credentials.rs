@@ -52,7 +52,7 @@ impl Credentials {
         Ok(Self { folder: folder.to_owned(), ca_pem: read(&folder.join("ca.crt"))?, admin_token })
     }
 
-    /// Path of one of the files: `ca.crt`, `server.crt`, `server.key`, `service-accounts.{key,pub}`, `tokens.csv`.
+    /// Path of one of the files: `ca.crt`, `server.{crt,key}`, `kubelet-client.{crt,key}`, `service-accounts.{key,pub}`, `tokens.csv`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -80,6 +80,15 @@ fn make(folder: &Path) -> Result<()> {
     server.use_authority_key_identifier_extension = true;
     let server_key = KeyPair::generate()?;
     let server = server.signed_by(&server_key, &authority)?;
+
+    let mut client = CertificateParams::new(Vec::new())?;
+    client.distinguished_name.push(DnType::CommonName, "kube-apiserver-kubelet-client");
+    client.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let client_key = KeyPair::generate()?;
+    let client = client.signed_by(&client_key, &authority)?;
+    write_secret(&folder.join("kubelet-client.crt"), &client.pem())?;
+    write_secret(&folder.join("kubelet-client.key"), &client_key.serialize_pem())?;
 
     let mut token = [0; TOKEN_BYTES];
     rand::rng().fill_bytes(&mut token);

@@ -37,6 +37,28 @@ pub enum Error {
         /// What was said.
         output: String,
     },
+    /// Packages could not be had.
+    #[error(
+        "Debian packages could not be unpacked: a real node takes them by apt-get and dpkg-deb, from Debian 12: {output}"
+    )]
+    Debian {
+        /// What was said.
+        output: String,
+    },
+    /// This machine cannot run a node.
+    #[error("this machine cannot run a real node; it lacks {missing}")]
+    NodeUnsupported {
+        /// What it lacks.
+        missing: String,
+    },
+    /// The node did not take an image.
+    #[error("the node did not take the image {image}: {output}")]
+    Image {
+        /// Its file.
+        image: PathBuf,
+        /// What was said.
+        output: String,
+    },
     /// A file or folder could not be used.
     #[error("could not {action} {path}")]
     File {

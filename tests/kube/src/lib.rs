@@ -6,6 +6,7 @@
 //!
 //! - [`Artifacts`]: the built binaries. `Artifacts::ensure` builds them once a machine.
 //! - [`ControlPlane`]: one running control plane, about 0.7 GB of memory and three to six seconds to start.
+//! - [`Node`]: a real node beside kwok's pretended ones, for those who ask for it; needs root.
 //! - [`Capacity`]: how many of them this machine bears.
 //! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
 //!   [`cloud::CloudBackend`].
@@ -29,7 +30,10 @@ mod artifacts;
 mod build;
 mod capacity;
 mod cyclonus;
+#[cfg(feature = "cluster")]
+mod debian;
 mod error;
+mod images;
 mod older_gateway;
 mod venv;
 
@@ -46,6 +50,8 @@ mod everything;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
 #[cfg(feature = "cluster")]
+mod node;
+#[cfg(feature = "cluster")]
 mod ports;
 #[cfg(feature = "cluster")]
 mod process;
@@ -56,6 +62,7 @@ pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
+pub use images::images;
 pub use older_gateway::older_gateway_crds;
 pub use venv::python_env;
 
@@ -63,3 +70,5 @@ pub use venv::python_env;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
+#[cfg(feature = "cluster")]
+pub use node::{Node, NodeArtifacts, NodeOptions};

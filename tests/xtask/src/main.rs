@@ -4,10 +4,15 @@
 
 mod checks;
 mod plugin;
+mod programs;
 mod python;
 mod report;
+mod run;
+mod schedule;
+mod select;
 mod setup;
 mod suite;
+mod times;
 
 use std::process::ExitCode;
 
@@ -23,9 +28,15 @@ struct Arguments {
 
 #[derive(Debug, Clone, Subcommand)]
 enum Task {
-    /// Sets up what the tests need, then runs all of them.
-    Test,
-    /// Formatting, lints, docs, protobuf rules, then all tests.
+    /// Sets up what the tests need, then runs all of them, side by side.
+    Test {
+        /// Only these: crates (with or without `landlord-`), test programs, folders of pytest suites.
+        names: Vec<String>,
+        /// Only what a change since the last landing can affect, by the dependencies of the crates.
+        #[arg(long, conflicts_with = "names")]
+        changed: bool,
+    },
+    /// Formatting, lints, docs, protobuf rules and all tests.
     Ci,
     /// Only what the tests need: Kubernetes parts, Python environments, buf.
     Setup,
@@ -55,10 +66,12 @@ fn run(task: &Task) -> Result<bool> {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
-        Task::Test => suite::run(),
+        Task::Test { names, changed: false } if names.is_empty() => schedule::everything(false),
+        Task::Test { names, changed: false } => schedule::some(&select::named(names)?),
+        Task::Test { changed: true, .. } => schedule::some(&select::changed()?),
         Task::Ci => {
-            checks::all()?;
-            suite::run()
+            checks::quick()?;
+            schedule::everything(true)
         }
     }
 }

@@ -17,8 +17,7 @@ pub(crate) struct Venv {
 }
 
 /// Folders whose requirements file is for a pytest suite.
-const SUITES: [&str; 3] =
-    ["tests/cloudsim/tests/boto3", "tests/cloudsim/tests/google", "tests/cloudsim/tests/microsoft"];
+const SUITES: [&str; 3] = ["tests/sim/tests/boto3", "tests/sim/tests/google", "tests/sim/tests/microsoft"];
 
 /// Tools that Rust tests run, by their requirements file.
 const TOOLS: [&str; 2] =

@@ -1,135 +1,133 @@
-//! Runs all tests and counts them: passed, failed, skipped with the reason.
-//!
-//! A test that can't run in full prints a line `SKIPPED: what: why` and passes; the closing
-//! line counts it as skipped, so that nothing is skipped silently.
+//! A suite: one program whose tests count, and how much of the machine it wants.
 
-use std::{
-    collections::BTreeSet,
-    io::{BufRead as _, BufReader},
-    process::{Command, Stdio},
-};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
-
-use crate::{
-    python::Venv,
-    report::{cargo, checkout, say},
-    setup,
-};
-
-#[derive(Default)]
-struct Totals {
-    passed: u64,
-    failed: u64,
-    skips: BTreeSet<String>,
+/// How much of the machine a suite wants, and so how many of its kind run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Little, or for a short time.
+    Light,
+    /// Starts control planes: waits for them most of its time, and takes memory.
+    Kubernetes,
+    /// Computes all the time.
+    Sweep,
+    /// A cargo that compiles; cargo lets only one of them at the target folder.
+    Compile,
 }
 
-/// Sets up, runs everything, tells the totals; `false` if anything failed.
-pub(crate) fn run() -> Result<bool> {
-    let setup = setup::all()?;
-    let mut totals = Totals::default();
-    let mut ok = rust(&mut totals)?;
-    for venv in &setup.venvs {
-        ok &= pytest(venv, &mut totals)?;
-    }
-    for skip in &totals.skips {
-        say(&format!("skipped: {skip}"));
-    }
-    say(&format!("{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.skips.len()));
-    Ok(ok && totals.failed == 0 && totals.passed > 0)
-}
-
-fn rust(totals: &mut Totals) -> Result<bool> {
-    say("==> cargo test --workspace");
-    let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("can't run cargo; install Rust with rustup (https://rustup.rs)")?;
-    let output = child.stdout.take().context("cargo has no output")?;
-    let mut quiet = false;
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        // The output of tests that passed is only searched for skips.
-        match line.as_str() {
-            "successes:" => quiet = true,
-            "failures:" => quiet = false,
-            _ if line.starts_with("test result:") => quiet = false,
-            _ => {}
+impl Weight {
+    /// Of this weight at once, on a machine with so many cores.
+    pub(crate) fn at_once(self, cores: usize) -> usize {
+        match self {
+            Self::Light => cores.max(2),
+            Self::Kubernetes => cores.clamp(1, 2),
+            Self::Sweep => (cores / 2).max(1),
+            Self::Compile => 1,
         }
+    }
+}
+
+/// How its output is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// libtest: `test result: ok. 5 passed; …`.
+    Libtest,
+    /// pytest: `5 passed, 1 skipped in 3.2s`.
+    Pytest,
+    /// A check: its end says all.
+    Check,
+}
+
+/// One program to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Suite {
+    /// `PACKAGE TARGET`, `pytest FOLDER`, or the check's title.
+    pub(crate) name: String,
+    /// Package that it is of; none for a check.
+    pub(crate) package: Option<String>,
+    /// What to run, with its arguments.
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// Added to the environment.
+    pub(crate) variables: Vec<(String, OsString)>,
+    /// Working directory.
+    pub(crate) folder: PathBuf,
+    pub(crate) weight: Weight,
+    pub(crate) counted: Counted,
+}
+
+/// What a suite came to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    /// What was skipped, with the reason.
+    pub(crate) skips: Vec<String>,
+    /// Whether the program ended as one that found nothing wrong.
+    pub(crate) is_fine: bool,
+    pub(crate) wall: Duration,
+    /// Of the program and the children that it waited for.
+    pub(crate) cpu: Duration,
+    /// All that it printed.
+    pub(crate) output: String,
+}
+
+/// Counts what the program printed. One that ended badly without saying so has failed once.
+pub(crate) fn count(counted: Counted, output: String, ended_well: bool) -> Outcome {
+    let mut outcome = Outcome { is_fine: ended_well, ..Outcome::default() };
+    for line in output.lines() {
         if let Some((_, skip)) = line.split_once("SKIPPED: ") {
-            totals.skips.insert(skip.to_owned());
-        }
-        if let Some((test, reason)) = line.split_once(" ... ignored") {
-            totals.skips.insert(format!("{test}{reason}"));
-        }
-        if line.starts_with("test ") && line.ends_with("... ok") {
-            continue;
+            outcome.skips.push(skip.to_owned());
+        } else if counted == Counted::Pytest
+            && let Some(skip) = line.strip_prefix("SKIPPED ")
+        {
+            outcome.skips.push(skip.to_owned());
+        } else if let Some((test, reason)) = line.split_once(" ... ignored") {
+            outcome.skips.push(format!("{test}{reason}"));
         }
         if let Some(counts) = line.strip_prefix("test result: ") {
-            count(counts, totals);
-        }
-        if !quiet && !line.is_empty() {
-            say(&line);
+            outcome.passed += number_before(counts, "passed");
+            outcome.failed += number_before(counts, "failed");
         }
     }
-    Ok(child.wait()?.success())
+    if counted == Counted::Pytest {
+        let last = output.lines().rev().find(|line| line.contains(" in ")).unwrap_or_default().replace(" in ", ", ");
+        outcome.passed = number_before(&last, "passed");
+        outcome.failed =
+            number_before(&last, "failed") + number_before(&last, "error") + number_before(&last, "errors");
+    }
+    if !ended_well && outcome.failed == 0 {
+        outcome.failed = 1;
+    }
+    // A program with a main of its own is one test.
+    if ended_well && counted == Counted::Libtest && !output.contains("test result: ") {
+        outcome.passed = 1;
+    }
+    outcome.output = output;
+    outcome
 }
 
-/// `ok. 5 passed; 0 failed; 1 ignored; …`
-fn count(line: &str, totals: &mut Totals) {
-    let number = |word: &str| {
-        line.split(['.', ';'])
-            .filter_map(|part| part.trim().strip_suffix(word))
-            .find_map(|number| number.trim().parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    totals.passed += number("passed");
-    totals.failed += number("failed");
+/// The number before a word: `ok. 5 passed; 0 failed; …`, `5 passed, 1 skipped, 3.2s`.
+fn number_before(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> =
+        line.split(|c: char| c.is_whitespace() || ",;.=".contains(c)).filter(|w| !w.is_empty()).collect();
+    words.windows(2).find(|pair| pair[1] == word).and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
 }
 
-fn pytest(venv: &Venv, totals: &mut Totals) -> Result<bool> {
-    say(&format!("==> pytest {}", venv.suite.display()));
-    let built = cargo().args(["build", "--quiet", "--package", "cloudsim"]).status()?;
-    if !built.success() {
-        totals.failed += 1;
-        return Ok(false);
-    }
-    let binary = target_folder()?.join("debug/cloudsim");
-    let output = Command::new(&venv.python)
-        .current_dir(checkout())
-        .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"])
-        .arg(&venv.suite)
-        .env("CLOUDSIM_BIN", binary)
-        .env("CLOUDSIM_KUBERNETES", "1")
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stderr(Stdio::inherit())
-        .output()
-        .context("can't run pytest")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    for line in text.lines() {
-        say(line);
-        if let Some((_, skip)) = line.split_once("SKIPPED ") {
-            totals.skips.insert(skip.to_owned());
-        }
-    }
-    let last = text.lines().last().unwrap_or_default().replace(" in ", ", ");
-    for part in last.split(',') {
-        let mut words = part.split_whitespace();
-        if let (Some(Ok(number)), Some(word)) = (words.next().map(str::parse::<u64>), words.next()) {
-            match word {
-                "passed" => totals.passed += number,
-                "failed" | "error" | "errors" => totals.failed += number,
-                _ => {}
-            }
-        }
-    }
-    Ok(output.status.success())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn target_folder() -> Result<std::path::PathBuf> {
-    if let Some(folder) = std::env::var_os("CARGO_TARGET_DIR") {
-        return Ok(folder.into());
+    #[test]
+    fn each_form_of_output_is_counted() {
+        let libtest = "test a ... ok\ntest b ... ignored, too slow\nSKIPPED: c: no network\n\
+            test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured\ntest result: ok. 2 passed; 0 failed;";
+        let outcome = count(Counted::Libtest, libtest.to_owned(), true);
+        assert_eq!((outcome.passed, outcome.failed, outcome.skips.len()), (7, 0, 2));
+        let outcome = count(Counted::Pytest, "..\n== 5 passed, 2 failed, 1 error in 3.20s ==\n".to_owned(), false);
+        assert_eq!((outcome.passed, outcome.failed), (5, 3));
+        assert_eq!(count(Counted::Libtest, "killed".to_owned(), false).failed, 1);
+        assert_eq!(count(Counted::Libtest, "own main".to_owned(), true).passed, 1);
+        assert_eq!(count(Counted::Check, String::new(), true).passed, 0);
     }
-    Ok(checkout().join("target"))
 }

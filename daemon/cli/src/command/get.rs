@@ -120,28 +120,30 @@ async fn host(client: &mut Client, name: &str, form: Output) -> Result<(), Error
 
 async fn tenants(client: &mut Client, get: &Get, customer: Option<&str>) -> Result<(), Error> {
     let parent = name::parent(customer);
+    if !get.watch {
+        return list_tenants(client, &parent, get).await;
+    }
     // Known before the list is read, so that no change falls between.
-    let since = if get.watch { Some(watch::newest(client, &parent).await?) } else { None };
+    let since = watch::newest(client, &parent).await?;
     let items = all_tenants(client, &parent, &get.filter).await?;
     if items.is_empty() {
         super::remark("no tenants found");
     }
-    let Some(since) = since else { return output::items(get.output, &items, TENANT, false) };
     let form = if get.output == Output::Json { Output::Jsonl } else { get.output };
     output::items(form, &items, TENANT, false)?;
     let mut shown: BTreeMap<String, Value> = items.into_iter().map(|t| (text(&t, "name"), t)).collect();
     let filter = get.filter.as_str();
-    watch::events(client, parent, since, async |client, event| {
-        let now = present(client, &event.tenant, filter).await?;
-        if shown.get(&event.tenant) == now.as_ref() {
+    watch::events(client, watch::Watched::Tenants(parent), since, async |client, event| {
+        let now = present(client, &event.name, filter).await?;
+        if shown.get(&event.name) == now.as_ref() {
             return Ok(());
         }
         let row = match now {
             Some(now) => {
-                shown.insert(event.tenant.clone(), now.clone());
+                shown.insert(event.name.clone(), now.clone());
                 now
             }
-            None => match shown.remove(&event.tenant) {
+            None => match shown.remove(&event.name) {
                 Some(mut last) => {
                     last["state"] = "GONE".into();
                     last
@@ -152,6 +154,34 @@ async fn tenants(client: &mut Client, get: &Get, customer: Option<&str>) -> Resu
         output::rows(form, &[row], TENANT)
     })
     .await
+}
+
+async fn list_tenants(client: &mut Client, parent: &str, get: &Get) -> Result<(), Error> {
+    let mut list = output::Listing::new(get.output, TENANT);
+    let mut page_token = String::new();
+    loop {
+        let page = tenant_page(client, parent, &get.filter, page_token).await?;
+        list.page(&page.tenants.iter().map(output::json).collect::<Result<Vec<_>, _>>()?)?;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if list.end()? == 0 {
+        super::remark("no tenants found");
+    }
+    Ok(())
+}
+
+async fn tenant_page(
+    client: &mut Client,
+    parent: &str,
+    filter: &str,
+    page_token: String,
+) -> Result<v1::ListTenantsResponse, Error> {
+    let (parent, filter) = (parent.to_owned(), filter.to_owned());
+    let request = v1::ListTenantsRequest { parent, page_size: PAGE, page_token, filter };
+    Ok(client.tenants.list_tenants(request).await?.into_inner())
 }
 
 /// A tenant as it is now, if it is there and within the filter.
@@ -174,13 +204,7 @@ pub(super) async fn all_tenants(client: &mut Client, parent: &str, filter: &str)
     let mut items = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = v1::ListTenantsRequest {
-            parent: parent.to_owned(),
-            page_size: PAGE,
-            page_token,
-            filter: filter.to_owned(),
-        };
-        let page = client.tenants.list_tenants(request).await?.into_inner();
+        let page = tenant_page(client, parent, filter, page_token).await?;
         for tenant in &page.tenants {
             items.push(output::json(tenant)?);
         }
@@ -225,7 +249,7 @@ async fn operation(client: &mut Client, name: &str, form: Output) -> Result<(), 
 }
 
 async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
-    let mut items = Vec::new();
+    let mut list = output::Listing::new(get.output, OPERATION);
     let mut page_token = String::new();
     loop {
         let request = ListOperationsRequest {
@@ -236,12 +260,10 @@ async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
             ..Default::default()
         };
         let page = client.operations.list_operations(request).await?.into_inner();
-        for operation in &page.operations {
-            items.push(operation_json(operation)?);
-        }
+        list.page(&page.operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?)?;
         page_token = page.next_page_token;
         if page_token.is_empty() {
-            return output::items(get.output, &items, OPERATION, false);
+            return list.end().map(|_| ());
         }
     }
 }
@@ -259,19 +281,27 @@ pub(crate) async fn providers(client: &mut Client, form: Output) -> Result<(), E
     output::items(form, &items, PROVIDER, false)
 }
 
-pub(crate) async fn events(client: &mut Client, name: &str, form: Output) -> Result<(), Error> {
-    let mut items = Vec::new();
+pub(crate) async fn events(client: &mut Client, target: Target, form: Output) -> Result<(), Error> {
+    let mut list = output::Listing::new(form, EVENT);
     let mut page_token = String::new();
     loop {
-        let request = v1::ListTenantEventsRequest { parent: name.to_owned(), page_size: PAGE, page_token };
-        let page = client.tenants.list_tenant_events(request).await?.into_inner();
-        for event in &page.events {
-            items.push(output::json(event)?);
-        }
-        page_token = page.next_page_token;
+        let items = match &target {
+            Target::Tenant(name) => {
+                let request = v1::ListTenantEventsRequest { parent: name.clone(), page_size: PAGE, page_token };
+                let page = client.tenants.list_tenant_events(request).await?.into_inner();
+                page_token = page.next_page_token;
+                page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?
+            }
+            Target::Host(name) => {
+                let request = v1::ListHostClusterEventsRequest { parent: name.clone(), page_size: PAGE, page_token };
+                let page = client.hosts.list_host_cluster_events(request).await?.into_inner();
+                page_token = page.next_page_token;
+                page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        list.page(&items)?;
         if page_token.is_empty() {
-            break;
+            return list.end().map(|_| ());
         }
     }
-    output::items(form, &items, EVENT, false)
 }

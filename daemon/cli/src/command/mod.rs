@@ -55,8 +55,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(&server, wait, customer).await,
         Command::Events { name, output } => {
-            let name = name::tenant(&name, customer)?;
-            get::events(&mut Client::connect(&server).await?, &name, output).await
+            let target = name::target(&name, customer)?;
+            get::events(&mut Client::connect(&server).await?, target, output).await
         }
         Command::Retry { name } => retry(&server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(&server, &name, customer).await,

@@ -162,7 +162,12 @@ fn check_adoption(adoption: &Adoption, add: &mut impl FnMut(&str, String)) {
 ///
 /// # Errors
 /// A provider's name that can't be one.
-pub fn adopted_placement(provider: &str, credentials: &str, account: &str, region: &str) -> Result<Placement, Violations> {
+pub fn adopted_placement(
+    provider: &str,
+    credentials: &str,
+    account: &str,
+    region: &str,
+) -> Result<Placement, Violations> {
     let wrong =
         |field: &str, problem: String| Violations(vec![Violation { field: field.into(), description: problem }]);
     let name = provider.parse().map_err(|error: InvalidName| wrong("provider", error.to_string()))?;

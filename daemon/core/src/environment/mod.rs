@@ -17,7 +17,7 @@ pub use spec::{
 pub use status::{Condition, Endpoint, EnvironmentStatus, State};
 pub use tenant::Tenant;
 
-use crate::{ids::EnvironmentName, Direction, Level, OperationId, Placement, TenantUid, Timestamp};
+use crate::{Direction, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
 
 /// What is built, and for whom; decides the graph of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

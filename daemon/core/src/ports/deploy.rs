@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use crate::{
-    AppName, Failure, Measured, StackName, TenantName, TenantSpec, TenantUid, guardrails::Place,
-    ports::KubeCredentials, environment::Endpoint, stage::RemovedObject,
+    AppName, Failure, Measured, StackName, TenantName, TenantSpec, TenantUid, environment::Endpoint, guardrails::Place,
+    ports::KubeCredentials, stage::RemovedObject,
 };
 
 /// Shortest life of a customer's access; the API server issues no shorter token.
@@ -135,12 +135,14 @@ pub trait Deployer: Send + Sync + 'static {
 
     /// Removes a tenant from a shared cluster: its namespace with everything in it, and what is kept for it elsewhere.
     /// Nothing of any other tenant is touched. The objects removed so far are returned with each call; what is absent
-    /// is success, and so is a namespace that is not this tenant's.
+    /// is success.
     ///
     /// Done at once on a tenant's own cluster.
     ///
     /// # Errors
-    /// CONFLICT: an object that holds something in the cloud does not end; TRANSIENT when the API server can't be reached.
+    /// NAME_TAKEN: a namespace of this name does not carry the tenant's labels; it is not touched, and whether it is the
+    /// tenant's all the same, the caller's records know. CONFLICT: an object that holds something in the cloud does not
+    /// end; TRANSIENT when the API server can't be reached.
     async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 
     /// Takes back what `installation` put on a host cluster for all its tenants together: admission policies, the shared

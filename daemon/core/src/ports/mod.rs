@@ -14,9 +14,9 @@ pub use deploy::{
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, NewHostCluster,
-    NewTenant, OperationEnd, OperationQuery, Owners, Page, Release, RequestKey, RequestScope, StoreError, EnvironmentPatch, TenantStore, Work,
-    WorkStore,
+    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
+    EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
+    Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
 };
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

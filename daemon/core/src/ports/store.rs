@@ -222,6 +222,8 @@ pub enum EventScope {
     HostClusters,
     /// Of one name, also of earlier environments of that name.
     Environment(EnvironmentName),
+    /// Of all tenants and host clusters.
+    All,
 }
 
 /// Which events, oldest first.
@@ -282,7 +284,7 @@ pub trait TenantStore: Send + Sync + 'static {
     /// ends as superseded.
     async fn change(
         &self,
-        name: &TenantName,
+        name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
         request: RequestKey,

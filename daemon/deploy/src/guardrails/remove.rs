@@ -61,8 +61,8 @@ pub(crate) async fn remove(
     let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
     let found = match found {
         Some(found) if !base::is_ours(found.metadata.labels.as_ref(), target) => {
-            tracing::warn!(namespace = name, "is not this tenant's; left as it is");
-            return Ok((StageProgress::Done, removed));
+            // Anybody may have taken the labels off: whether it was the tenant's, the journal knows.
+            return Err(Error::NameTaken { what: format!("namespace {name}") });
         }
         other => other,
     };

@@ -230,8 +230,8 @@ impl World {
             .await?;
         let taken = self.scene.deployer.ensure_guardrails(&target).await.unwrap_err();
         ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
-        let (progress, removed) = self.scene.deployer.remove_namespace(&target).await?;
-        ensure!(progress == StageProgress::Done && removed.is_empty(), "{progress:?} {removed:?}");
+        let taken = self.scene.deployer.remove_namespace(&target).await.unwrap_err();
+        ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
         let found = namespaces.get(&name).await?;
         ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");
         namespaces.delete(&name, &DeleteParams::default()).await?;

@@ -49,6 +49,8 @@ struct State {
     /// Who is calling. The last call of a daemon that was killed may still be under way.
     busy: BTreeMap<Key, Arc<Life>>,
     created: BTreeMap<Key, u32>,
+    /// What lost its marker: nothing that lists or deletes by markers sees it.
+    unmarked: BTreeSet<Key>,
     /// Fenced namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
     intents: BTreeSet<(String, String)>,
@@ -112,6 +114,18 @@ impl Cloud {
     /// Puts an object there behind everybody's back: a create that took effect late.
     pub(crate) fn appear(&self, uid: &str, kind: v1::ResourceKind) {
         self.state.lock().objects.insert((uid.into(), kind), (false, 0));
+    }
+
+    /// Takes the marker off an object, or puts it back.
+    pub(crate) fn mark(&self, uid: &str, kind: v1::ResourceKind, marked: bool) {
+        let (key, mut state) = ((uid.to_owned(), kind), self.state.lock());
+        if marked { _ = state.unmarked.remove(&key) } else { _ = state.unmarked.insert(key) }
+    }
+
+    fn listed(&self, uid: &str) -> Vec<v1::ResourceKind> {
+        let state = self.state.lock();
+        let marked = state.objects.keys().filter(|key| key.0 == uid && !state.unmarked.contains(key));
+        marked.map(|key| key.1).collect()
     }
 
     /// Objects of a tenant.
@@ -196,7 +210,7 @@ impl Cloud {
         }
     }
 
-    fn delete(&self, key: &Key) -> Result<(Option<bool>, bool)> {
+    fn delete(&self, key: &Key, recorded: bool) -> Result<(Option<bool>, bool)> {
         use v1::ResourceKind as Kind;
         let blockers: &[Kind] = match key.1 {
             Kind::Network => &[Kind::Cluster, Kind::NodePool, Kind::Leftovers],
@@ -206,6 +220,10 @@ impl Cloud {
         let mut state = self.state.lock();
         if !state.objects.contains_key(key) {
             return Ok((None, false));
+        }
+        if state.unmarked.contains(key) {
+            let taken = ProviderError::new(ErrorKind::NameTaken, format!("{:?} has no marker", key.1));
+            return if recorded { Err(taken.with_remedy("mark it")) } else { Ok((None, false)) };
         }
         if key.1 == Kind::Cluster && state.namespaces.values().any(|host| *host == key.0) {
             state.violations.push("a host cluster was removed with tenants in it".into());
@@ -372,16 +390,16 @@ impl Inventory for Scripted {
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
-        let kind = request.kind();
+        let (kind, recorded) = (request.kind(), request.recorded);
         let key = (request.scope.unwrap_or_default().tenant_uid, kind);
-        let (state, was_there) = self.act("delete", &key, || self.cloud.delete(&key)).await?;
+        let (state, was_there) = self.act("delete", &key, || self.cloud.delete(&key, recorded)).await?;
         let removed = if was_there { vec![owned(&key)] } else { Vec::new() };
         Ok(v1::DeleteResponse { progress: Some(progress(state, removed)) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
         let key = (request.scope.unwrap_or_default().tenant_uid, v1::ResourceKind::Unspecified);
-        let kinds = self.act("list", &key, || Ok(self.cloud.objects(&key.0))).await?;
+        let kinds = self.act("list", &key, || Ok(self.cloud.listed(&key.0))).await?;
         let objects = kinds.into_iter().map(|kind| owned(&(key.0.clone(), kind))).collect();
         Ok(v1::ListOwnedResponse { objects, next_page_token: String::new() })
     }

@@ -252,3 +252,64 @@ async fn what_appears_late_goes_too() {
     world.wait_for(&tenant, None).await;
     assert_eq!(world.cloud.objects(&uid), Vec::new());
 }
+
+/// A tenant that was READY, and whose cluster lost its marker before it is deleted.
+async fn unmarked() -> (World, TenantName, String) {
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    world.cloud.mark(&uid, ResourceKind::Cluster, false);
+    world.delete(&tenant).await;
+    (world, tenant, uid)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lost_its_marker_holds_the_removal_until_it_is_back() {
+    let (world, tenant, uid) = unmarked().await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let held = world.store.get(&tenant).await.unwrap();
+    let told = held.status.conditions.iter().find(|condition| condition.r#type == "Progressing").unwrap();
+    assert!(!told.status && told.message.contains("put the marker back"), "{told:?}");
+    assert!(world.cloud.objects(&uid).contains(&ResourceKind::Cluster), "{:?}", world.cloud.objects(&uid));
+    assert!(world.cloud.objects(&uid).contains(&ResourceKind::Network), "what stands below it went first");
+    // The mend is enough: nobody has to ask for a retry.
+    world.cloud.mark(&uid, ResourceKind::Cluster, true);
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&uid), Vec::new());
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_finishes_a_held_removal() {
+    let (world, tenant, uid) = unmarked().await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    world.cloud.mark(&uid, ResourceKind::Cluster, true);
+    world.retry(&tenant).await;
+    world.wait_for(&tenant, None).await;
+    assert_eq!(world.cloud.objects(&uid), Vec::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_back_while_a_removal_runs_is_removed_again() {
+    // The network can't go while something is in it that its stage does not know of.
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let held = Arc::clone(&world.cloud);
+    held.mark(&uid, ResourceKind::Network, false);
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    assert_eq!(held.objects(&uid), vec![ResourceKind::Network]);
+    held.appear(&uid, ResourceKind::Cluster);
+    held.appear(&uid, ResourceKind::NodePool);
+    held.mark(&uid, ResourceKind::Network, true);
+    world.wait_for(&tenant, None).await;
+    assert_eq!(held.objects(&uid), Vec::new());
+    world.stop().await;
+}

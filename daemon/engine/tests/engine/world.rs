@@ -13,12 +13,12 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, HostSelector, Hosting, Level, Placement, Operation, OperationId, State, TenantName, TenantSpec,
+    Amounts, HostSelector, Hosting, Level, Operation, OperationId, Placement, State, TenantName, TenantSpec,
     guardrails::Guardrails,
     host::{Adoption, Growth},
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, NewHostCluster, NewTenant, RequestKey, StoreError, EnvironmentPatch,
-        TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, Deployer, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey,
+        StoreError, TenantStore, Wake, Work, WorkStore,
     },
     tenant::SpecInput,
 };
@@ -325,7 +325,13 @@ impl World {
     /// Orders a host cluster, or adopts one.
     pub(crate) async fn create_host_cluster(&self, id: &str, adoption: Option<Adoption>) -> Operation {
         let hosting = Hosting { adoption, ..hosting() };
-        let new = NewHostCluster { id: id.parse().unwrap(), spec: spec(), placement: placement(), hosting, request: request() };
+        let new = NewHostCluster {
+            id: id.parse().unwrap(),
+            spec: spec(),
+            placement: placement(),
+            hosting,
+            request: request(),
+        };
         let accepted = self.store.create_host_cluster(new).await.unwrap();
         self.wake();
         accepted.operation

@@ -1,6 +1,9 @@
 //! Host clusters as messages of the API.
 
-use landlord_core::{Amounts, Candidate, HostSelector, Placement, State, Tenant, guardrails::Place, host::Adoption};
+use landlord_core::{
+    Amounts, Candidate, Environment, HostCluster, HostSelector, Placement, State, environment::Adoption,
+    guardrails::Place, ports::Event,
+};
 use landlord_proto::v1;
 
 use crate::convert;
@@ -21,24 +24,22 @@ fn whole(number: u32) -> i32 {
 }
 
 /// A host cluster as clients see it; `candidate` tells who lives there.
-pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1::HostCluster {
-    let (spec, placement, hosting) = (&record.spec, &record.placement, record.hosting.clone());
-    let adoption = hosting.as_ref().and_then(|hosting| hosting.adoption.clone());
-    let max_tenants = hosting.as_ref().map_or(0, |hosting| hosting.max_tenants);
-    let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.max_tenants.saturating_sub(c.tenants));
+pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: Option<&Candidate>) -> v1::HostCluster {
+    let (spec, placement) = (&host.spec, &record.placement);
+    let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.tenants_max.saturating_sub(c.tenants));
     v1::HostCluster {
-        name: record.name.to_string(),
+        name: record.name().to_string(),
         uid: record.uid.to_string(),
         labels: spec.labels.clone().into_iter().collect(),
         class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
         region: placement.region.clone(),
         node_count: spec.node_count.map_or(0, |count| whole(count.get())),
-        max_tenants: whole(max_tenants),
+        max_tenants: whole(spec.tenants_max),
         deletion_protection: spec.deletion_protection,
-        adoption: adoption.map(|adoption| adoption_to(adoption, placement)),
+        adoption: spec.adoption.clone().map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
-        drained: hosting.is_some_and(|hosting| hosting.drained),
+        drained: spec.drained,
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
         provider: placement.provider.to_string(),
@@ -77,6 +78,18 @@ fn capacity(candidate: &Candidate) -> v1::HostCapacity {
     })
 }
 
+/// An event as clients see it.
+pub(crate) fn event(event: &Event) -> v1::HostClusterEvent {
+    v1::HostClusterEvent {
+        event_time: Some(convert::timestamp(event.time)),
+        host_cluster: event.name.to_string(),
+        host_cluster_uid: event.uid.to_string(),
+        stage: event.event.stage.clone(),
+        reason: event.event.reason.clone(),
+        message: event.event.message.clone(),
+    }
+}
+
 /// From a request.
 pub(crate) fn adoption_of(adoption: v1::Adoption) -> Adoption {
     Adoption {
@@ -103,9 +116,9 @@ fn adoption_to(adoption: Adoption, placement: &Placement) -> v1::Adoption {
 }
 
 /// What fences a tenant.
-pub(crate) fn guardrails(tenant: &Tenant) -> Option<v1::Guardrails> {
-    let guardrails = tenant.placement.guardrails.clone().filter(|_| tenant.host.is_some())?;
-    let place = Place::namespace(tenant.uid, guardrails);
+pub(crate) fn guardrails(environment: &Environment) -> Option<v1::Guardrails> {
+    environment.tenant()?.host.as_ref()?;
+    let place = Place::namespace(environment.uid, environment.placement.guardrails.clone()?);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
     Some(v1::Guardrails {
         namespace: place.namespace.to_string(),
@@ -138,7 +151,7 @@ pub(crate) fn verdicts(
         reason: candidate.mismatch(wanted).or_else(|| candidate.refuses(wanted.reserve)).unwrap_or_default(),
         tenant_count: whole(candidate.tenants),
         customer_tenant_count: whole(candidate.of_customer),
-        max_tenants: whole(candidate.max_tenants),
+        max_tenants: whole(candidate.tenants_max),
     };
     (candidates.iter().map(verdict).collect(), full)
 }

@@ -49,6 +49,7 @@ pub struct Daemon {
     pub stop: CancellationToken,
     pub served: JoinHandle<Result<(), ServeError>>,
     pub folder: Arc<tempfile::TempDir>,
+    pub tcp: Option<std::net::SocketAddr>,
 }
 
 #[derive(Default)]
@@ -188,17 +189,27 @@ impl Daemon {
     }
 
     pub async fn start() -> Self {
+        Self::start_at(None).await
+    }
+
+    /// A daemon that also listens on a TCP port.
+    pub async fn start_with_tcp() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(Some(free)).await
+    }
+
+    async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let path = folder.path().join("landlord.db");
         let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, socket, catalog()).await
+        Self::serve(folder, store, Listen { socket, tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
     pub async fn again(&self, catalog: Catalog) -> Self {
         let socket = self.folder.path().join("again.sock");
-        Self::serve(self.folder.clone(), self.store.clone(), socket, catalog).await
+        Self::serve(self.folder.clone(), self.store.clone(), Listen { socket, tcp: None }, catalog).await
     }
 
     /// Whether the only plugin is up from now on.
@@ -210,10 +221,11 @@ impl Daemon {
     /// A daemon in the place of one that has ended.
     pub async fn on(socket: &Path, store: SqliteStore) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::serve(folder, store, socket.to_owned(), catalog()).await
+        Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: None }, catalog()).await
     }
 
-    async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, socket: PathBuf, catalog: Catalog) -> Self {
+    async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, listen: Listen, catalog: Catalog) -> Self {
+        let (socket, tcp) = (listen.socket.clone(), listen.tcp);
         let wakes = Wakes::default();
         let woken = wakes.0.clone();
         let up = Arc::new(AtomicBool::new(true));
@@ -226,7 +238,6 @@ impl Daemon {
         };
         let stop = CancellationToken::new();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let listen = Listen { socket: socket.clone(), tcp: None };
         let until = stop.clone();
         #[expect(clippy::disallowed_methods, reason = "owned by the value that is returned")]
         let served = tokio::spawn(async move {
@@ -236,7 +247,7 @@ impl Daemon {
             .await
         });
         is_ready.await.unwrap();
-        Self { socket, store, woken, up, stop, served, folder }
+        Self { socket, store, woken, up, stop, served, folder, tcp }
     }
 
     pub async fn channel(&self) -> Channel {

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Failure, Level, Placement, OperationOutcome, Stage, StageRecord, StageState, State, TenantName, TenantSpec,
-    Timestamp,
+    Direction, Failure, Level, OperationOutcome, Placement, Stage, StageRecord, StageState, State, TenantName,
+    TenantSpec, Timestamp,
     ports::{
-        Accepted, Change, Claim, Commit, DeleteRequest, EventKind, NewEvent, NewTenant, OperationEnd, RequestKey,
-        StoreError, EnvironmentPatch, TenantStore, Work, WorkStore,
+        Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
+        RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
     tenant::{Domain, SpecInput},
 };
@@ -118,6 +118,7 @@ pub(crate) fn record(stage: Stage, direction: Direction, state: StageState) -> S
         failure: failed.then(failure),
         failing_since: failed.then_some(Timestamp(1_500)),
         failures: u32::from(failed),
+        ownership: landlord_core::stage::Ownership::Ours,
         checkpoint: vec![0, 159, 146, 150],
         status: vec![8, 1],
         removed: Vec::new(),

@@ -197,12 +197,15 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
 
 #[tokio::test]
 async fn reservations_of_an_earlier_version_are_filled_in() {
-    use landlord_core::{HostSelector, Hosting, Level, Placement, ReservePercent, ports::NewHostCluster, ports::NewTenant};
+    use landlord_core::{
+        HostSelector, Hosting, Level, Placement, ReservePercent, ports::NewHostCluster, ports::NewTenant,
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
     let store = open(&path).await.unwrap();
     let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
-    let host = NewHostCluster { id: "one".parse().unwrap(), spec: spec(), placement: placement(), hosting, request: once() };
+    let host =
+        NewHostCluster { id: "one".parse().unwrap(), spec: spec(), placement: placement(), hosting, request: once() };
     store.create_host_cluster(host).await.unwrap();
     let hosts = HostSelector {
         provider: placement().provider,

@@ -35,9 +35,13 @@ pub(crate) async fn nodes_group(call: &Call<'_>) -> Result<Option<Option<Group>>
 
 /// Makes the cluster be absent, its nodes' resource group with it.
 pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
-    let Some(cluster) = find_own(call).await? else {
+    let Some(cluster) = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await? else {
         return delete_nodes_group(call).await;
     };
+    if !cluster.is_ours(call.scope) {
+        // The nodes' group is its, as long as it stands.
+        return Ok((Outcome::Gone, Vec::new()));
+    }
     let name = cluster.name();
     let detail = format!("AKS cluster {name} is being deleted");
     let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;

@@ -5,7 +5,7 @@
 mod change;
 mod removal;
 
-pub(crate) use removal::{delete, inventory, observe};
+pub(crate) use removal::{delete, inventory, observe, refuse_unmarked};
 
 use std::collections::BTreeMap;
 

@@ -58,6 +58,16 @@ fn is_system(pool: &Pool) -> bool {
     pool.properties.mode.eq_ignore_ascii_case("system")
 }
 
+/// A pool that has the name of `role` and not our markers is an error. A system pool goes with its cluster.
+pub(crate) async fn refuse_unmarked(call: &Call<'_>, role: &str) -> Result<()> {
+    let name = names::pool(role)?;
+    let found = call.arm.get::<Properties>(&api::POOL, &format!("{}/agentPools/{name}", call.names.home_id())).await?;
+    match found {
+        Some(pool) if !is_ours(call, &pool) && !is_system(&pool) => Err(tags::name_taken("agent pool", &name).into()),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the pools of a role be absent.
 pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let pools = list(call, role).await?;

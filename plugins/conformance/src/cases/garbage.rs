@@ -140,7 +140,8 @@ async fn no_kinds(world: &World, plugin: &Plugin) -> Step<usize> {
     let tenant = Tenant::new(&world.config);
     for kind in NO_KINDS {
         let (scope, role, domain) = (Some(tenant.scope.clone()), String::new(), tenant.domain.clone());
-        let request = v1::DeleteRequest { scope: scope.clone(), kind, role, domain, checkpoint: Vec::new() };
+        let request =
+            v1::DeleteRequest { scope: scope.clone(), kind, role, domain, checkpoint: Vec::new(), recorded: false };
         match plugin.delete(request).await {
             Ok(_) => fail!("delete of the unknown kind {kind} is no error"),
             Err(error) => refusal(&format!("delete of the unknown kind {kind}"), error.kind, &error.message)?,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use landlord_provider_api::ErrorKind;
+use landlord_provider_api::{ErrorKind, v1::progress::Outcome};
 
 use crate::{
     config::{Hook, NameTaken},
@@ -70,7 +70,35 @@ async fn judge(world: &World, entry: &NameTaken, tenant: &mut Tenant, stage: Sta
     if !removed.is_empty() {
         fail!("delete {} of a stranger's object removed {removed:?}", stage.word());
     }
-    there(world, entry, tenant, &format!("after delete {}", stage.word())).await
+    there(world, entry, tenant, &format!("after delete {}", stage.word())).await?;
+    held(world, tenant, stage).await?;
+    there(world, entry, tenant, &format!("after a recorded delete {}", stage.word())).await
+}
+
+/// What the daemon's records call the tenant's is never gone while something answers under its name.
+async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
+    let deadline = Instant::now() + world.config.stage_patience();
+    let what = format!("a recorded delete {} of what lost its markers", stage.word());
+    loop {
+        let plugin = world.plugin()?;
+        let why = match tenant.delete_recorded(&plugin, stage.kind()).await {
+            Err(error) if error.kind == ErrorKind::NameTaken => {
+                world.note(&what, &error)?;
+                if error.remedy.trim().is_empty() {
+                    fail!("{what} is NAME_TAKEN without a remedy");
+                }
+                return Ok(());
+            }
+            Err(error) if is_retried(error.kind) => error.to_string(),
+            Err(error) => fail!("{what}: {error} instead of NAME_TAKEN"),
+            Ok(progress) if matches!(progress.outcome, Some(Outcome::Pending(_))) => "it is pending".to_owned(),
+            Ok(_) => fail!("{what} is called gone, and is there"),
+        };
+        if Instant::now() > deadline {
+            fail!("{what} is never NAME_TAKEN; last heard: {why}");
+        }
+        tokio::time::sleep(world.config.pause(Duration::from_secs(1))).await;
+    }
 }
 
 async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {

@@ -2,7 +2,7 @@
 
 mod removal;
 
-pub(crate) use removal::{delete, delete_all, observe};
+pub(crate) use removal::{delete, delete_all, observe, refuse_unmarked};
 
 use aws_sdk_eks::types::{
     AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig, NodegroupStatus as Status,

@@ -51,6 +51,15 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Re
     Ok(found)
 }
 
+/// A node group that has the pool's name and not our markers is an error.
+pub(crate) async fn refuse_unmarked(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<()> {
+    let name = names::node_group(role)?;
+    match find(aws, names, &name).await? {
+        Some(group) if !tags::map_is_ours(scope, group.tags()) => Err(tags::name_taken("node group", &name).into()),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the pool of `role` be absent.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;

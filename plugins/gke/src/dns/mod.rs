@@ -75,6 +75,11 @@ pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, domain: &str) -
     Ok(zone.filter(|z| markers::is_ours(scope, &z.labels)).into_iter().collect())
 }
 
+/// A zone that has the tenant's name for `domain` and not our markers is an error.
+pub(crate) async fn refuse_unmarked(google: &Google, scope: &v1::Scope, names: &Names, domain: &str) -> Result<()> {
+    find(google, scope, names, &normal(domain)).await.map(drop)
+}
+
 /// All zones of the installation, or of the tenant if the scope names one.
 pub(crate) async fn list(google: &Google, scope: &v1::Scope) -> Result<Vec<ManagedZone>> {
     let mut items = google.zones.list().set_project(&scope.account).by_item();

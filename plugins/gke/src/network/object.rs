@@ -159,6 +159,17 @@ pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names, 
     Ok(found.filter(|o| markers::is_ours(scope, &o.markers())))
 }
 
+/// A part of the network that has the tenant's name and not our markers is an error.
+pub(crate) async fn refuse_unmarked(google: &Google, scope: &v1::Scope, names: &Names) -> Result<()> {
+    for kind in [Kind::Router, Kind::Subnetwork, Kind::Network] {
+        let found = find(google, scope, names, kind).await?;
+        if found.is_some_and(|object| !markers::is_ours(scope, &object.markers())) {
+            return Err(markers::name_taken(kind.what(), kind.name(names)).into());
+        }
+    }
+    Ok(())
+}
+
 /// Makes one object exist.
 pub(crate) async fn ensure(
     google: &Google,

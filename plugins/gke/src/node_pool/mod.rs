@@ -7,7 +7,7 @@ mod change;
 mod removal;
 mod spec;
 
-pub(crate) use removal::{delete, observe};
+pub(crate) use removal::{delete, observe, refuse_unmarked};
 pub(crate) use spec::build;
 
 use google_cloud_container_v1::model::{Cluster, NodePool, node_pool::Status};

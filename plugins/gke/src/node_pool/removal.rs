@@ -8,6 +8,7 @@ use crate::{
     cluster,
     error::Result,
     google::Google,
+    markers,
     names::{self, Names},
     progress::{self, Outcome},
 };
@@ -27,6 +28,15 @@ async fn list(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> 
     }
     let found = find(google, scope, names, &names::node_pool(role)?).await?;
     Ok(found.filter(|p| is_ours(scope, p)).into_iter().collect())
+}
+
+/// A pool that has the name of `role` and not our markers is an error.
+pub(crate) async fn refuse_unmarked(google: &Google, scope: &v1::Scope, names: &Names, role: &str) -> Result<()> {
+    let name = names::node_pool(role)?;
+    match find(google, scope, names, &name).await? {
+        Some(pool) if !is_ours(scope, &pool) => Err(markers::name_taken("node pool", &name).into()),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the pool of `role` be absent.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EventKind, StoreError, EnvironmentPatch},
+    ports::{Claim, Commit, EnvironmentPatch, EventKind, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageRecord, StageState, State,
-    ports::{Commit, EventKind, EventQuery, StoreError, EnvironmentPatch},
+    ports::{Commit, EnvironmentPatch, EventKind, EventQuery, StoreError},
     stage::RemovedObject,
 };
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Placement, OperationOutcome,
-    Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
+    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, OperationOutcome,
+    Placement, Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
     host::Growth,
-    ports::{EventQuery, NewHostCluster, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
+    ports::{
+        EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, RequestKey,
+        StoreError,
+    },
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -40,7 +43,8 @@ fn selector(growth: Option<Growth>) -> HostSelector {
 }
 
 fn shared(customer: &str, tenant: &str) -> NewTenant {
-    let placement = Placement { level: Level::Namespace, credentials: String::new(), account: String::new(), ..placement() };
+    let placement =
+        Placement { level: Level::Namespace, credentials: String::new(), account: String::new(), ..placement() };
     NewTenant { placement, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
 }
 
@@ -70,6 +74,8 @@ pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>
     assert_eq!(hosts.items, std::slice::from_ref(&record));
     let events = EventQuery { limit: 10, ..EventQuery::default() };
     assert!(store.events(&events).await.unwrap().is_empty());
+    let hosts = EventQuery { scope: EventScope::HostClusters, ..events.clone() };
+    assert_eq!(store.events(&hosts).await.unwrap().len(), 1);
     let own = EventQuery { tenant: Some(record.name.clone()), ..events };
     assert_eq!(store.events(&own).await.unwrap().len(), 1);
     let of_host = OperationQuery { tenant: Some(record.name.clone()), limit: 10, ..OperationQuery::default() };
@@ -132,7 +138,10 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     let mut places = Vec::new();
     for tenant in ["a", "b", "c"] {
         let accepted = store.create(shared("acme", tenant)).await.unwrap().tenant.unwrap();
-        assert_eq!((accepted.placement.credentials.as_str(), accepted.placement.account.as_str()), ("default", "111122223333"));
+        assert_eq!(
+            (accepted.placement.credentials.as_str(), accepted.placement.account.as_str()),
+            ("default", "111122223333")
+        );
         places.push(lives_in(&*store, "acme", tenant).await);
     }
     places.sort();

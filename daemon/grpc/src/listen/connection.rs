@@ -1,0 +1,94 @@
+//! One connection: it has a place among its listener's, and must begin to speak in time.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+    time::{Sleep, sleep},
+};
+use tonic::transport::server::Connected;
+
+/// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
+/// transport's keepalive finds a peer that is silent.
+const GREETING_BYTES: usize = 24 + 9;
+
+/// A stream with its listener's place and the deadline of its greeting.
+pub(crate) struct Connection<S> {
+    stream: S,
+    /// `None`: the greeting was read.
+    greeting: Option<Greeting>,
+    /// Given back when the connection closes.
+    _place: OwnedSemaphorePermit,
+}
+
+struct Greeting {
+    bytes_left: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<S> Connection<S> {
+    /// `handshake_timeout`: until the greeting must be there.
+    pub(crate) fn new(stream: S, place: OwnedSemaphorePermit, handshake_timeout: Duration) -> Self {
+        let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep(handshake_timeout)) };
+        Self { stream, greeting: Some(greeting), _place: place }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let this = &mut *self;
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let Some(greeting) = &mut this.greeting else { return read };
+        if read.is_pending() {
+            ready!(greeting.deadline.as_mut().poll(cx));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time")));
+        }
+        let bytes = buf.filled().len() - before;
+        match greeting.bytes_left.checked_sub(bytes).filter(|left| *left > 0) {
+            Some(left) => greeting.bytes_left = left,
+            None => this.greeting = None,
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: Connected> Connected for Connection<S> {
+    type ConnectInfo = S::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.stream.connect_info()
+    }
+}

@@ -1,0 +1,182 @@
+//! Watches: events as a stream that can be resumed.
+//!
+//! # Expected flow
+//! Each watch has a task. It sleeps until the store announces an event for it, takes a page from
+//! [`RecentEvents`], and puts the messages into a bounded channel that the connection empties at the client's speed.
+//!
+//! # Guarantees
+//! - A client's speed holds nothing but its own task and at most [`WAITING_MAX`] messages: pages are read whole before
+//!   the first message is sent.
+//! - An idle watch makes no call to the store; watches that follow the newest events share one read.
+//! - A client that takes nothing for [`STALL_MAX`] is cut with ABORTED, reason `WATCH_TOO_SLOW`, after the messages that
+//!   wait for it; the resume token of the last message is where to go on.
+
+mod recent;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use landlord_core::ports::{Event, EventQuery, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+
+pub(crate) use self::recent::{EventSource, RecentEvents};
+use crate::status;
+
+/// A message is sent at least this often: proxies and clients drop silent streams after a minute.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// Events of a page, and messages that wait for a slow client: some 200 KiB with the longest texts.
+const WAITING_MAX: usize = 100;
+/// A client that takes no message for this long is cut and told where to go on. A client that is only slow may be cut
+/// too: its transport takes messages a window at a time.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// One message before it has the form of its API method.
+pub(crate) struct Message {
+    /// What happened; `None`: a heartbeat.
+    pub(crate) event: Option<Arc<Event>>,
+    /// Where to resume after this message.
+    pub(crate) position: i64,
+}
+
+impl Message {
+    /// As the API's clients hand it back.
+    pub(crate) fn resume_token(&self) -> String {
+        self.position.to_string()
+    }
+}
+
+/// Opens watches. Clones share one set of recent events.
+#[derive(Clone)]
+pub(crate) struct Watches {
+    recent: Arc<RecentEvents>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Watches {
+    /// Watches end with UNAVAILABLE, reason `DAEMON_STOPPING`, once `stop` is cancelled.
+    pub(crate) fn new(source: Arc<dyn EventSource>, stop: CancellationToken) -> Self {
+        Self { recent: Arc::new(RecentEvents::new(source)), tasks: TaskTracker::new(), stop }
+    }
+
+    /// Begins a watch of what `query` chooses (its position and limit are set here).
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for a token that this daemon never gave; OUT_OF_RANGE for one that is older than the events kept.
+    pub(crate) async fn open(
+        &self,
+        query: EventQuery,
+        resume_token: &str,
+    ) -> Result<impl Stream<Item = Result<Message, Status>> + Send + 'static, Status> {
+        let source = self.recent.source();
+        let newest = source.newest_event().await.map_err(|error| status::store(&error))?;
+        let after_seq = match resume_token {
+            "" => newest,
+            // A position that was never reached comes from another store, and would wait for ever.
+            token => token.parse().ok().filter(|seq| (0..=newest).contains(seq)).ok_or_else(|| {
+                let problem = "is not a token of this daemon's watches; list the resources again and watch without one";
+                status::invalid_field("resume_token", problem)
+            })?,
+        };
+        let query = EventQuery { after_seq, limit: u32::try_from(WAITING_MAX).unwrap_or(u32::MAX), ..query };
+        // A token that is too old is refused before the stream begins.
+        let probe = EventQuery { limit: 1, ..query.clone() };
+        source.events(&probe).await.map_err(|error| status::store(&error))?;
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        let (end, ended) = oneshot::channel();
+        let watch = Watch { recent: self.recent.clone(), query, sender };
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            if let Some(status) = watch.run(&stop).await {
+                // The client may be gone.
+                let _ = end.send(status);
+            }
+        });
+        Ok(stream::unfold(Some((receiver, ended)), next))
+    }
+}
+
+/// The messages, then the status with which the watch ended.
+async fn next(
+    state: Option<(mpsc::Receiver<Message>, oneshot::Receiver<Status>)>,
+) -> Option<(Result<Message, Status>, Option<(mpsc::Receiver<Message>, oneshot::Receiver<Status>)>)> {
+    let (mut receiver, ended) = state?;
+    match receiver.recv().await {
+        Some(message) => Some((Ok(message), Some((receiver, ended)))),
+        None => ended.await.ok().map(|status| (Err(status), None)),
+    }
+}
+
+struct Watch {
+    recent: Arc<RecentEvents>,
+    query: EventQuery,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Watch {
+    /// Runs until the client is gone (`None`), or ends it with a status.
+    async fn run(mut self, stop: &CancellationToken) -> Option<Status> {
+        let sender = self.sender.clone();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Some(status::stopping()),
+            () = sender.closed() => None,
+            status = self.follow() => Some(status),
+        }
+    }
+
+    async fn follow(&mut self) -> Status {
+        // Tells where the stream begins, before anything happens.
+        let mut announced = self.query.after_seq;
+        if let Err(status) = self.send(None, announced).await {
+            return status;
+        }
+        let mut behind = true;
+        loop {
+            if !behind {
+                let news = self.recent.source().wait_for_event(&self.query);
+                match tokio::time::timeout(HEARTBEAT_INTERVAL, news).await {
+                    Ok(position) => announced = position,
+                    Err(_) => {
+                        if let Err(status) = self.send(None, self.query.after_seq).await {
+                            return status;
+                        }
+                        continue;
+                    }
+                }
+            }
+            behind = match self.page(announced).await {
+                Ok(behind) => behind,
+                Err(status) => return status,
+            };
+        }
+    }
+
+    /// Sends a page. Whether more may follow at once.
+    async fn page(&mut self, announced: i64) -> Result<bool, Status> {
+        let page = self.recent.page(&self.query, announced).await;
+        let page = page.map_err(|error: StoreError| status::store(&error))?;
+        for event in page.events {
+            let position = event.seq;
+            self.send(Some(event), position).await?;
+            self.query.after_seq = position;
+        }
+        self.query.after_seq = page.position;
+        Ok(page.more)
+    }
+
+    async fn send(&self, event: Option<Arc<Event>>, position: i64) -> Result<(), Status> {
+        let too_slow = |_| status::watch_too_slow(self.query.after_seq);
+        let place = tokio::time::timeout(STALL_MAX, self.sender.reserve()).await.map_err(too_slow)?;
+        // A client that is gone ends the task where it waits for that.
+        if let Ok(place) = place {
+            place.send(Message { event, position });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

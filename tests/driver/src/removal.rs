@@ -1,0 +1,68 @@
+//! The way back: deletes kind by kind, as the daemon does, and what the inventory still holds.
+
+use std::time::Instant;
+
+use landlord_provider_api::{ProviderError, ProviderPlugin, TEARDOWN, v1};
+
+use crate::{DOMAIN, Flow, PATIENCE, is_retried, outcome, until};
+
+impl<P: ProviderPlugin> Flow<P> {
+    /// Deletes one kind; gives what was removed.
+    pub async fn delete_kind(&self, kind: v1::ResourceKind) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        let removed = std::sync::Mutex::new(Vec::new());
+        let collected = &removed;
+        until(kind.as_str_name(), self, |checkpoint| async move {
+            let request = v1::DeleteRequest {
+                scope: Some(self.scope.clone()),
+                kind: kind.into(),
+                role: self.pool.role.clone(),
+                domain: DOMAIN.to_owned(),
+                checkpoint,
+                recorded: self.recorded,
+            };
+            let answer = self.times(|| self.provider.delete(request.clone())).await?;
+            let progress = answer.progress.clone().unwrap_or_default();
+            collected.lock().expect("not poisoned").extend(progress.removed);
+            Ok((outcome(&answer.progress), ()))
+        })
+        .await?;
+        Ok(removed.into_inner().expect("not poisoned"))
+    }
+
+    /// Everything, in the order of the design; gives what was removed.
+    pub async fn delete(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        let mut removed = Vec::new();
+        for kind in TEARDOWN {
+            removed.extend(self.delete_kind(kind).await?);
+        }
+        Ok(removed)
+    }
+
+    /// All pages of the inventory.
+    pub async fn owned(&self) -> Result<Vec<v1::OwnedObject>, ProviderError> {
+        let mut all = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
+            let answer = self.provider.list_owned(request).await?;
+            all.extend(answer.objects);
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Waits until the inventory is empty.
+    pub async fn owned_is_empty(&self) {
+        let start = Instant::now();
+        loop {
+            match self.owned().await {
+                Ok(objects) if objects.is_empty() => return,
+                Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
+                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Files that a node's programs read, and what is started in which order.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{NodeArtifacts, NodeOptions};
+use crate::{
+    debian::TRIPLET,
+    error::{Error, Result},
+};
+
+/// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
+pub(crate) const ADDRESS: &str = "10.255.0.1";
+/// Addresses of its pods: no part of those that kwok hands out on its first node.
+const PODS: &str = "10.245.0.0/24";
+/// The container that holds a pod's namespaces.
+pub(crate) const PAUSE_IMAGE: &str = "landlord.test/pause:1";
+/// Soft limit of each program's memory, as for the control plane.
+const MEMORY_SOFT_MAX: &str = "160MiB";
+
+/// Where everything of one node is.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) folder: PathBuf,
+    pub(super) logs: PathBuf,
+    /// The API server of the machine, for the node.
+    pub(super) apiserver: PathBuf,
+    /// Whatever the node reaches, for the machine: HTTP CONNECT.
+    pub(super) connect: PathBuf,
+    pub(super) containerd: PathBuf,
+    pub(super) spec: PathBuf,
+}
+
+/// The socket by which an API server reaches a node that keeps its files in `folder`.
+pub(crate) fn connect_socket(folder: &Path) -> PathBuf {
+    folder.join("connect.sock")
+}
+
+impl Files {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            logs: folder.join("logs"),
+            apiserver: folder.join("apiserver.sock"),
+            connect: connect_socket(folder),
+            containerd: folder.join("containerd.sock"),
+            spec: folder.join("spec.json"),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        let parent = path.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
+        std::fs::write(&path, text).map_err(Error::file("write", path))
+    }
+
+    /// Writes all files.
+    pub(super) fn write_all(
+        &self,
+        artifacts: &NodeArtifacts,
+        options: &NodeOptions,
+        kubeconfig: &Path,
+        ca: &Path,
+        api_port: u16,
+        cgroup: &str,
+    ) -> Result<()> {
+        self.write("containerd.toml", &self.containerd_toml(artifacts))?;
+        self.write("cni/10-bridge.conflist", &self.bridge())?;
+        self.write("kubelet.yaml", &self.kubelet(ca, cgroup).to_string())?;
+        self.write("kube-proxy.yaml", &proxy(kubeconfig, &options.name).to_string())?;
+        self.write("Corefile", &corefile(kubeconfig))?;
+        let spec = Spec {
+            address: ADDRESS,
+            connect: self.connect.clone(),
+            api_server_port: api_port,
+            api_server_socket: self.apiserver.clone(),
+            parts: self.parts(artifacts, options, kubeconfig),
+        };
+        self.write("spec.json", &serde_json::to_string_pretty(&spec).unwrap_or_default())
+    }
+
+    fn containerd_toml(&self, artifacts: &NodeArtifacts) -> String {
+        format!(
+            r#"version = 3
+root = "{root}"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
+[grpc]
+  address = "{socket}"
+[ttrpc]
+  address = "{socket}.ttrpc"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.runtime"]
+  # Without CAP_SYS_RESOURCE a negative score is refused.
+  restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["{programs}"]
+  conf_dir = "{cni}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+    BinaryName = "{runc}"
+    SystemdCgroup = false
+"#,
+            root = self.path("containerd"),
+            socket = self.containerd.display(),
+            programs = artifacts.programs().display(),
+            cni = self.path("cni"),
+            runc = artifacts.program("runc").display(),
+        )
+    }
+
+    fn bridge(&self) -> String {
+        json!({
+            "cniVersion": "1.0.0",
+            "name": "pods",
+            "plugins": [
+                {
+                    "type": "bridge", "bridge": "pods0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+                    "ipam": {
+                        "type": "host-local", "dataDir": self.path("addresses"),
+                        "ranges": [[{ "subnet": PODS }]], "routes": [{ "dst": "0.0.0.0/0" }],
+                    },
+                },
+            ],
+        })
+        .to_string()
+    }
+
+    fn kubelet(&self, ca: &Path, cgroup: &str) -> serde_json::Value {
+        json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            // Both generations of cgroups will do.
+            "failCgroupV1": false,
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": format!("/{cgroup}"),
+            "failSwapOn": false,
+            "oomScoreAdj": 0,
+            "containerRuntimeEndpoint": format!("unix://{}", self.containerd.display()),
+            // Its pods can reach it: only who has a certificate of the cluster's authority is heard.
+            "authentication": {
+                "anonymous": { "enabled": false },
+                "webhook": { "enabled": false },
+                "x509": { "clientCAFile": ca },
+            },
+            "authorization": { "mode": "AlwaysAllow" },
+            "address": ADDRESS,
+            "healthzPort": 0,
+            "readOnlyPort": 0,
+            "clusterDNS": [ADDRESS],
+            "clusterDomain": "cluster.local",
+            "resolvConf": "",
+            "makeIPTablesUtilChains": false,
+            "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
+            "imageGCHighThresholdPercent": 100,
+            "podLogsDir": self.path("pod-logs"),
+            "volumePluginDir": self.path("volume-plugins"),
+            "syncFrequency": "10s",
+        })
+    }
+
+    fn parts(&self, artifacts: &NodeArtifacts, options: &NodeOptions, kubeconfig: &Path) -> Vec<Part> {
+        let nodebox = artifacts.program("nodebox").display().to_string();
+        let libraries = artifacts.nft_root().join("usr/lib").join(TRIPLET);
+        let nft = artifacts.nft_root().join("usr/sbin");
+        let labels: Vec<String> = options.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let kubelet = [
+            nodebox.clone(),
+            "kubelet".into(),
+            format!("--config={}", self.path("kubelet.yaml")),
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--hostname-override={}", options.name),
+            format!("--node-ip={ADDRESS}"),
+            format!("--node-labels={}", labels.join(",")),
+            format!("--root-dir={}", self.path("kubelet")),
+            format!("--cert-dir={}", self.path("kubelet-pki")),
+        ];
+        let containerd = artifacts.program("containerd").display().to_string();
+        let dns = artifacts.program("dns").display().to_string();
+        vec![
+            self.part("containerd", "", &[containerd, "--config".into(), self.path("containerd.toml")], artifacts),
+            self.part("dns", "", &[dns, "-conf".into(), self.path("Corefile")], artifacts),
+            self.part("kubelet", &self.containerd.display().to_string(), &kubelet, artifacts),
+            Part {
+                env: environment(&[
+                    ("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", nft.display())),
+                    ("LD_LIBRARY_PATH", libraries.display().to_string()),
+                ]),
+                ..self.part(
+                    "kube-proxy",
+                    "",
+                    &[nodebox, "kube-proxy".into(), format!("--config={}", self.path("kube-proxy.yaml"))],
+                    artifacts,
+                )
+            },
+        ]
+    }
+
+    fn part(&self, name: &str, after: &str, command: &[String], artifacts: &NodeArtifacts) -> Part {
+        Part {
+            name: name.to_owned(),
+            after: after.to_owned(),
+            command: command.to_vec(),
+            env: environment(&[("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", artifacts.programs().display()))]),
+            log: self.logs.join(format!("{name}.log")),
+        }
+    }
+}
+
+fn environment(pairs: &[(&str, String)]) -> BTreeMap<String, String> {
+    let fixed = [("HOME", "/nonexistent".to_owned()), ("GOMEMLIMIT", MEMORY_SOFT_MAX.to_owned())];
+    pairs.iter().chain(&fixed).map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "hostnameOverride": name,
+        "clientConnection": { "kubeconfig": kubeconfig },
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        // Limits of the whole machine, which a network namespace may not change.
+        "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
+    })
+}
+
+/// Names of the cluster and no others: whoever asks for a name outside is refused.
+fn corefile(kubeconfig: &Path) -> String {
+    format!(
+        ".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
+         ttl 5\n  }}\n}}\n",
+        kubeconfig.display()
+    )
+}
+
+/// As `nodebox init` reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    address: &'static str,
+    connect: PathBuf,
+    api_server_port: u16,
+    api_server_socket: PathBuf,
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Part {
+    name: String,
+    after: String,
+    command: Vec<String>,
+    env: BTreeMap<String, String>,
+    log: PathBuf,
+}

@@ -1,0 +1,213 @@
+//! A real node: kubelet, containerd, runc, kube-proxy and CoreDNS, with pods that are real processes.
+//!
+//! # Expected flow
+//! A control plane is started with [`ControlPlaneOptions::real_node`](crate::ControlPlaneOptions::real_node), then
+//! [`Node::start`] on it, then [`Node::import`] for each image (pods need `imagePullPolicy: IfNotPresent` or `Never`:
+//! nothing can be pulled).
+//!
+//! # Guarantees
+//! - **Nothing leaves the machine.** The node has a network namespace of its own without any interface to the outside;
+//!   its default route is a bridge without ports. The API server of the cluster dials only through the node.
+//! - **Nothing is left.** All its processes are in one process namespace, which the kernel ends with its first process,
+//!   which ends with this process, `SIGKILL` included; mounts and interfaces go with them. [`Node::stop`] also removes
+//!   its control groups; after a killed parent they stay as empty folders.
+//!
+//! # Caveats
+//! Needs root, Linux with overlayfs and nf_tables, `unshare` and `ip`. One node a control plane. `NetworkPolicy` objects
+//! are stored and **not enforced**: no engine for them is part of this node.
+
+mod artifacts;
+mod cgroups;
+pub(crate) mod config;
+mod connect;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Node as NodeObject;
+use kube::{Api, Client};
+use rand::RngCore as _;
+
+pub use artifacts::NodeArtifacts;
+use config::Files;
+
+use crate::{
+    ControlPlane,
+    error::{Error, Result},
+    process::Process,
+};
+
+/// Ready takes five to ten seconds on two cores; a machine that compiles at the same time needs many times that.
+const READY_PATIENCE: Duration = Duration::from_secs(180);
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Folders that programs make outside of their own, which stay empty on the machine.
+const MACHINE_FOLDERS: [&str; 4] = ["/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"];
+
+/// How a node shall be.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NodeOptions {
+    /// Its name.
+    pub name: String,
+    /// Its labels, beside those that a kubelet gives itself.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NodeOptions {
+    /// A node in the zone `local`.
+    pub fn new(name: impl Into<String>) -> Self {
+        let labels = [("topology.kubernetes.io/zone".to_owned(), "local".to_owned())].into();
+        Self { name: name.into(), labels }
+    }
+}
+
+/// A running node. Dropping it kills everything in it.
+#[derive(Debug)]
+pub struct Node {
+    // In this order: the node goes before its way to the API server.
+    process: Process,
+    relay: Process,
+    artifacts: NodeArtifacts,
+    files: Files,
+    cgroup: String,
+}
+
+impl Node {
+    /// Starts a node of a control plane that was started with
+    /// [`ControlPlaneOptions::real_node`](crate::ControlPlaneOptions::real_node), and waits until it is Ready.
+    ///
+    /// # Errors
+    /// [`Error::NodeUnsupported`], a part that ends by itself (its log is in the node's folder), no readiness.
+    pub async fn start(control_plane: &ControlPlane, artifacts: &NodeArtifacts, options: &NodeOptions) -> Result<Self> {
+        artifacts::check_machine()?;
+        let files = Files::new(&control_plane.node_folder());
+        std::fs::create_dir_all(&files.logs).map_err(Error::file("create", &files.logs))?;
+        let mut random = [0; 4];
+        rand::rng().fill_bytes(&mut random);
+        let cgroup = format!("landlord-node-{}", hex::encode(random));
+        let (kubeconfig, ca) = (control_plane.admin_kubeconfig_path(), control_plane.ca_path());
+        files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
+        cgroups::make(&cgroup)?;
+        let mut node = Self::spawn(artifacts, files, cgroup, control_plane.port())?;
+        node.until_ready(&control_plane.kube_client()?, &options.name).await?;
+        Ok(node)
+    }
+
+    fn spawn(artifacts: &NodeArtifacts, files: Files, cgroup: String, api_port: u16) -> Result<Self> {
+        let nodebox = artifacts.program("nodebox");
+        let mut relay = Command::new(&nodebox);
+        relay.arg("relay").arg(format!("unix:{}", files.apiserver.display())).arg(format!("tcp:127.0.0.1:{api_port}"));
+        let relay = Process::start("relay", relay, &files.logs.join("relay.log"))?;
+        let mut init = Command::new("unshare");
+        init.args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]).arg(&nodebox);
+        init.arg("init").arg(&files.spec).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let process = Process::start("node", init, &files.logs.join("node.log"))?;
+        Ok(Self { process, relay, artifacts: artifacts.clone(), files, cgroup })
+    }
+
+    async fn until_ready(&mut self, client: &Client, name: &str) -> Result<()> {
+        let nodes: Api<NodeObject> = Api::all(client.clone());
+        let started = Instant::now();
+        loop {
+            self.process.check()?;
+            self.relay.check()?;
+            let found = nodes.get_opt(name).await.map_err(Error::kubernetes("looking for the node"))?;
+            let status = found.and_then(|node| node.status).unwrap_or_default();
+            let ready = status.conditions.unwrap_or_default().into_iter().find(|condition| condition.type_ == "Ready");
+            if ready.as_ref().is_some_and(|condition| condition.status == "True") {
+                return Ok(());
+            }
+            if started.elapsed() > READY_PATIENCE {
+                let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let last = ready.and_then(|condition| condition.message).unwrap_or_else(|| "no node".into());
+                return Err(Error::NotReady { folder: self.files.folder.clone(), waited_ms, last });
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Makes an image (OCI layout in a tar file) known to the node.
+    ///
+    /// # Errors
+    /// [`Error::Image`] with containerd's own words.
+    pub fn import(&self, image: &Path) -> Result<()> {
+        let mut command = Command::new(self.artifacts.program("ctr"));
+        command.arg("--address").arg(&self.files.containerd).args(["--namespace", "k8s.io", "image", "import"]);
+        let output = command.arg(image).output().map_err(|source| Error::Spawn { part: "ctr", source })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Error::Image { image: image.to_owned(), output })
+    }
+
+    /// Opens a connection to a pod's, a Service's or the node's own address: `10.100.12.7:8080`.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the node has ended.
+    pub fn connect(&self, target: &str) -> io::Result<UnixStream> {
+        connect::open(&self.files.connect, target)
+    }
+
+    /// Leads a free port of this machine's loopback interface to such an address until this process ends.
+    ///
+    /// # Errors
+    /// No free port.
+    pub fn forward(&self, target: &str) -> io::Result<SocketAddr> {
+        connect::forward(self.files.connect.clone(), target.to_owned())
+    }
+
+    /// Whether all its parts still run.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.is_alive() && self.relay.is_alive()
+    }
+
+    /// Folder of its files; pods' logs are below `pod-logs`, its programs' below `logs`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.files.folder
+    }
+
+    /// The branch of the machine's control groups that holds its pods.
+    #[must_use]
+    pub fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
+    /// Ends everything in it and removes its control groups. Its images and volumes stay in its folder.
+    ///
+    /// # Errors
+    /// A process that cannot be killed.
+    pub fn stop(mut self) -> Result<()> {
+        self.process.kill();
+        self.relay.kill();
+        cgroups::remove(&self.cgroup)?;
+        for folder in MACHINE_FOLDERS {
+            // Removes what is empty and nothing else.
+            let _ = std::fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+}
+
+/// Where the files of a control plane's node are.
+pub(crate) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("node")
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.process.kill();
+        // A second time after `stop`, when there is nothing left.
+        if let Err(error) = cgroups::remove(&self.cgroup) {
+            tracing::warn!(%error, "a node's control groups stay");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A real node from beginning to end: pods that are processes, under the strictest level of Pod Security.
+
+use std::{
+    io::{Read as _, Write as _},
+    path::Path,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions, Node, NodeArtifacts, NodeOptions, images};
+use serde_json::json;
+
+/// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A web server under Pod Security `restricted`, and a Service before it.
+fn manifests(namespace: &str) -> String {
+    let labels = json!({ "app": "web" });
+    let objects = json!([
+        {
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": namespace, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } },
+        },
+        {
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "namespace": namespace },
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": {
+                    "metadata": { "labels": labels },
+                    "spec": {
+                        "automountServiceAccountToken": false,
+                        "terminationGracePeriodSeconds": 1,
+                        "securityContext": {
+                            "runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" },
+                        },
+                        "containers": [{
+                            "name": "web", "image": "landlord.test/base:1", "imagePullPolicy": "Never",
+                            "command": ["sh", "-c", format!("echo {namespace} > /tmp/index.html; echo started; exec busybox httpd -f -p 8080 -h /tmp")],
+                            "ports": [{ "containerPort": 8080 }],
+                            "readinessProbe": { "httpGet": { "port": 8080, "path": "/index.html" }, "periodSeconds": 1 },
+                            "securityContext": {
+                                "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                "capabilities": { "drop": ["ALL"] },
+                            },
+                            "resources": { "limits": { "memory": "32Mi", "cpu": "200m" } },
+                            "volumeMounts": [{ "name": "tmp", "mountPath": "/tmp" }],
+                        }],
+                        "volumes": [{ "name": "tmp", "emptyDir": {} }],
+                    },
+                },
+            },
+        },
+        {
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web", "namespace": namespace },
+            "spec": { "selector": labels, "ports": [{ "port": 80, "targetPort": 8080 }] },
+        },
+    ]);
+    json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string()
+}
+
+struct Kubectl<'a>(&'a Artifacts, &'a ControlPlane);
+
+impl Kubectl<'_> {
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.0.kubebox);
+        command.arg("kubectl").arg("--kubeconfig").arg(self.1.admin_kubeconfig_path()).args(arguments);
+        command.output().context("kubectl")
+    }
+
+    fn ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments)?;
+        ensure!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// What a machine has of a node: mounts and interfaces of its own namespaces, and control groups.
+fn leftovers(folder: &Path, cgroup: &str) -> Result<Vec<String>> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    let folder = folder.display().to_string();
+    let mut found: Vec<String> = mounts.lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect();
+    for process in std::fs::read_dir("/proc")?.filter_map(|entry| entry.ok()) {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.contains(&folder) {
+            found.push(line);
+        }
+    }
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup")?.filter_map(|entry| entry.ok()) {
+        let path = hierarchy.path().join(cgroup);
+        if path.exists() {
+            found.push(path.display().to_string());
+        }
+    }
+    if std::fs::read_to_string("/proc/net/dev")?.contains("pods0") {
+        found.push("the pods' bridge".into());
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs root, and builds a node's programs first, which takes minutes: cargo xtask test --real"]
+async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let artifacts = Artifacts::ensure(&mut |line| say(line))?;
+    let programs = NodeArtifacts::ensure(&mut |line| say(line))?;
+    let started = Instant::now();
+    let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster")).real_node();
+    let control_plane = ControlPlane::start(options).await?;
+    say(&format!("control plane after {:?}", started.elapsed()));
+    let node = Node::start(&control_plane, &programs, &NodeOptions::new("real")).await?;
+    say(&format!("node after {:?}", started.elapsed()));
+    for image in images(&["pause", "base"])? {
+        node.import(&image)?;
+    }
+    say(&format!("images after {:?}", started.elapsed()));
+    let kubectl = Kubectl(&artifacts, &control_plane);
+    for namespace in ["one", "two"] {
+        let path = folder.path().join(namespace);
+        std::fs::write(&path, manifests(namespace))?;
+        kubectl.ok(&["apply", "-f", &path.display().to_string()])?;
+    }
+    let patience = format!("--timeout={}s", PATIENCE.as_secs());
+    for namespace in ["one", "two"] {
+        kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &patience])?;
+    }
+    say(&format!("pods ready after {:?}", started.elapsed()));
+
+    // exec and logs go from the API server through the node's own network to the kubelet.
+    ensure!(kubectl.ok(&["-n", "one", "logs", "deployment/web"])?.trim() == "started");
+    let inside = |script: &str| kubectl.run(&["-n", "one", "exec", "deployment/web", "--", "sh", "-c", script]);
+    let told = |script: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&inside(script)?.stdout).into_owned());
+    let status = told("grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; id -u")?;
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "1000"] {
+        ensure!(status.contains(line), "{line} is not in\n{status}");
+    }
+    ensure!(!inside("touch /x")?.status.success(), "the root file system can be written");
+    // By a name, a Service's address and kube-proxy's rules, into another namespace: policies are not enforced here.
+    let other = told("wget -qO- http://web.two.svc.cluster.local/index.html")?;
+    ensure!(other.trim() == "two", "{other:?}");
+    // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
+    for outside in ["http://example.com/", "http://203.0.113.1/"] {
+        ensure!(!inside(&format!("wget -T 3 -qO- {outside}"))?.status.success(), "{outside} answers");
+    }
+    let limit = format!("/sys/fs/cgroup/memory/{}", node.cgroup());
+    if Path::new(&limit).is_dir() {
+        ensure!(memory_limits(Path::new(&limit))?.contains(&(32 << 20)), "no control group has the limit");
+    }
+
+    let address = kubectl.ok(&["-n", "two", "get", "service", "web", "-o", "jsonpath={.spec.clusterIP}"])?;
+    let mut stream = std::net::TcpStream::connect(node.forward(&format!("{address}:80"))?)?;
+    stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.ends_with("two\n"), "{answer:?}");
+
+    kubectl.ok(&["delete", "namespace", "one", "two", &patience])?;
+    let (place, cgroup) = (node.folder().to_owned(), node.cgroup().to_owned());
+    say(&format!("in use until {:?}", started.elapsed()));
+    node.stop()?;
+    control_plane.stop().await;
+    ensure!(leftovers(&place, &cgroup)?.is_empty(), "left: {:#?}", leftovers(&place, &cgroup)?);
+    say(&format!("all gone after {:?}", started.elapsed()));
+    Ok(())
+}
+
+fn memory_limits(folder: &Path) -> Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)?.filter_map(|entry| entry.ok()) {
+        if entry.file_type()?.is_dir() {
+            found.extend(memory_limits(&entry.path())?);
+        } else if entry.file_name() == "memory.limit_in_bytes" {
+            found.extend(std::fs::read_to_string(entry.path())?.trim().parse::<u64>());
+        }
+    }
+    Ok(found)
+}

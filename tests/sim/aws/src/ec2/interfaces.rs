@@ -1,0 +1,143 @@
+//! Network interfaces, which tie subnets and security groups to whatever uses them.
+//!
+//! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html>: those of a managed service cannot
+//! be detached by a caller; they go with their owner.
+
+use super::network::{existing, new_object};
+use crate::kind::AwsKind;
+use cloudsim_core::{
+    call::{ApiError, Result},
+    ctx::Ctx,
+    object::{Owner, Tags},
+};
+
+/// A NAT gateway or load balancer whose deletion has ended goes, with its interfaces; its addresses become free.
+pub(crate) fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
+    // A load balancer is gone at once for callers; its interfaces follow, found by what they are attached to.
+    remove_interfaces_of(ctx, id);
+    let Some(object) = ctx.scope().get(id).cloned() else {
+        return;
+    };
+    if object.kind == AwsKind::NatGateway {
+        let allocation = object.text("allocation").to_owned();
+        ctx.adjust(&allocation, |o| o.set("interface", ""));
+        ctx.retire(id, "deleted");
+    }
+}
+
+fn remove_interfaces_of(ctx: &mut Ctx<'_>, id: &str) {
+    let prefix = format!("{id}/");
+    let of_it: Vec<String> =
+        ctx.scope().named_under(AwsKind::NetworkInterface, &prefix).map(|o| o.id.clone()).collect();
+    for interface in of_it {
+        ctx.delete(&interface);
+    }
+}
+
+/// What a new interface is for.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct NewInterface {
+    /// Security groups; the VPC's default group if empty.
+    pub groups: Vec<String>,
+    /// As the console shows it; controllers recognise theirs by it.
+    pub description: String,
+    /// `interface`, `nat_gateway`, `network_load_balancer`.
+    pub interface_type: String,
+    /// Who made it; the customer if absent.
+    pub owner: Option<Owner>,
+    /// Id of what it is attached to.
+    pub attached_to: String,
+    /// Public address, if any.
+    pub public_ip: String,
+}
+
+/// Makes an interface in a subnet.
+///
+/// # Errors
+/// No such subnet.
+pub(crate) fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInterface, tags: Tags) -> Result<String> {
+    let place = existing(ctx, AwsKind::Subnet, subnet)?;
+    let mut interface = new_object(ctx, AwsKind::NetworkInterface, "eni", "network-interface", tags);
+    let id = interface.id.clone();
+    interface.vpc.clone_from(&place.vpc);
+    if !request.attached_to.is_empty() {
+        // The name is the index by which interfaces are found again when what they are attached to goes.
+        interface.name = Some(format!("{}/{id}", request.attached_to));
+    }
+    interface.owner = request.owner.unwrap_or(Owner::Customer);
+    interface.state = if request.attached_to.is_empty() { "available" } else { "in-use" }.to_owned();
+    let address = private_ip(place.text("cidr"), ctx.world.ids);
+    let attachment =
+        if request.attached_to.is_empty() { String::new() } else { format!("eni-attach-{}", ctx.world.hex(17)) };
+    let groups = if request.groups.is_empty() && request.interface_type != "nat_gateway" {
+        let vpc = place.vpc.clone().unwrap_or_default();
+        ctx.scope()
+            .in_vpc(&vpc)
+            .filter(|o| o.owner == Owner::Default && o.kind == AwsKind::SecurityGroup)
+            .map(|o| o.id.clone())
+            .collect()
+    } else {
+        request.groups
+    };
+    let kind = if request.interface_type.is_empty() { "interface" } else { &request.interface_type };
+    let interface = interface
+        .with("subnet", subnet)
+        .with("zone", place.text("zone"))
+        .with("ip", address)
+        .with("groups", groups)
+        .with("description", request.description)
+        .with("interface_type", kind)
+        .with("attached_to", request.attached_to)
+        .with("attachment", attachment)
+        .with("public_ip", request.public_ip);
+    ctx.create(interface);
+    Ok(id)
+}
+
+/// An address inside `cidr`, spread by `n`.
+fn private_ip(cidr: &str, n: u64) -> String {
+    let base = cidr.split('/').next().unwrap_or("10.0.0.0");
+    let octets: Vec<u64> = base.split('.').filter_map(|o| o.parse().ok()).collect();
+    let [a, b, c, d] = octets[..] else {
+        return base.to_owned();
+    };
+    let low = d + 4 + n % 250;
+    format!("{a}.{b}.{}.{}", c + low / 256, low % 256)
+}
+
+/// Removes an interface that is not attached.
+///
+/// # Errors
+/// Not found, or in use.
+pub(crate) fn delete_interface(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    let interface = existing(ctx, AwsKind::NetworkInterface, id)?;
+    if interface.state == "in-use" {
+        let message = format!("Network interface '{id}' is currently in use.");
+        return Err(ApiError::new("InvalidParameterValue", message));
+    }
+    ctx.delete(id);
+    Ok(())
+}
+
+/// Detaches an interface that a customer or EKS attached; those of managed services are refused.
+///
+/// # Errors
+/// Not found, or not permitted.
+pub(crate) fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()> {
+    let found = ctx.scope().of_kind(AwsKind::NetworkInterface).find(|o| o.text("attachment") == attachment).cloned();
+    let Some(interface) = found else {
+        let message = format!("The attachment '{attachment}' does not exist");
+        return Err(ApiError::new("InvalidAttachmentID.NotFound", message));
+    };
+    if matches!(interface.owner, Owner::Service | Owner::Eks) && !interface.text("attached_to").starts_with("i-") {
+        let message = "You do not have permission to access the specified resource.";
+        return Err(ApiError::new("AuthFailure", message));
+    }
+    ctx.change(&interface.id, |o| {
+        o.state = "available".to_owned();
+        o.name = None;
+        o.set("attached_to", "");
+        o.set("attachment", "");
+    });
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Microsoft.Compute as far as clusters leave things there: scale sets of nodes and disks of claims.
+//!
+//! <https://learn.microsoft.com/rest/api/compute/disks>,
+//! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Of these a caller can make
+//! disks only.
+
+use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, wire::unknown};
+use cloudsim_core::{
+    call::{ApiError, Call, Reply, Result},
+    ctx::Ctx,
+    object::Object,
+};
+use serde_json::{Value, json};
+
+/// Answers a call.
+///
+/// # Errors
+/// In the provider's words.
+pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+    let Some(kind) = target.kind() else {
+        return usages(ctx, call, target);
+    };
+    match call.action.rsplit('.').next().unwrap_or_default() {
+        "Get" => {
+            let object = resource::existing(ctx, kind, target)?;
+            Ok(Reply::Json(200, resource::document(ctx, &object)))
+        }
+        "List" | "ListAll" => Ok(Reply::Json(200, resource::list(ctx, kind, target)?)),
+        "CreateOrUpdate" if kind == AzureKind::Disk => {
+            resource::open_group(ctx, target)?;
+            let present = resource::present(ctx, kind, &target.key());
+            resource::check_location(call, target, present.as_ref())?;
+            let disk = resource::new(ctx, kind, &target.id(), &call.json);
+            match present {
+                Some(before) => ctx.change(&before.id, |o| *o = disk.clone()),
+                None => ctx.create(disk.clone()),
+            }
+            Ok(Reply::Json(200, resource::document(ctx, &disk)))
+        }
+        "Delete" => {
+            resource::check_group(ctx, target)?;
+            let Some(object) = resource::present(ctx, kind, &target.key()) else {
+                return Ok(Reply::Json(204, Value::Null));
+            };
+            let operation = delete(ctx, &object, kind)?;
+            Ok(lro::delete_answer(ctx, call, &operation, &object))
+        }
+        _ => Err(unknown(call)),
+    }
+}
+
+/// Begins to delete; gives the operation's id.
+///
+/// # Errors
+/// A disk attached to a machine that runs.
+pub(crate) fn delete(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind) -> Result<String> {
+    if object.state == "Deleting" {
+        return Ok(object.text("operation").to_owned());
+    }
+    let machine = object.text("managed_by").to_owned();
+    if kind == AzureKind::Disk && !machine.is_empty() {
+        let set = machine.to_lowercase();
+        let set = set.split("/virtualmachines/").next().unwrap_or_default();
+        if ctx.scope().live(set).is_some_and(|o| o.state != "Deleting") {
+            let message = format!("Disk {} is attached to VM {machine}.", object.name.as_deref().unwrap_or_default());
+            return Err(ApiError::new("OperationNotAllowed", message).status(409));
+        }
+    }
+    let sim_ms = ctx.draw(durations::COMPUTE_DELETE, &object.id);
+    Ok(resource::begin_delete(ctx, object, sim_ms))
+}
+
+/// vCPUs in use: <https://learn.microsoft.com/rest/api/compute/usage/list>.
+fn usages(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+    if call.action != "usages.List" {
+        return Err(unknown(call));
+    }
+    let location = resource::normal(target.name());
+    let entry = |name: &str, title: &str, used: u64, limit: u64| json!({ "name": { "value": name, "localizedValue": title }, "unit": "Count", "currentValue": used, "limit": limit });
+    let limit = |ctx: &Ctx<'_>, name: &str| ctx.world.quotas.limit(&ctx.key.account, name);
+    let used = aks::sizes::used(ctx, &location);
+    let total = used.values().sum();
+    let mut value = vec![entry("cores", "Total Regional vCPUs", total, limit(ctx, "regional-vcpus"))];
+    let per_family = limit(ctx, "vcpus-per-family");
+    value.extend(used.iter().map(|(family, used)| entry(family, family, *used, per_family)));
+    Ok(Reply::Json(200, json!({ "value": value })))
+}

@@ -1,0 +1,153 @@
+//! Azure DNS: public zones and their record sets.
+//!
+//! <https://learn.microsoft.com/rest/api/dns/>; how etags protect from overwriting:
+//! <https://learn.microsoft.com/azure/dns/dns-zones-records#etags>. A zone is deleted with its records, by a long-running
+//! operation; everything else answers at once. Limits:
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#azure-dns-limits>.
+
+mod records;
+
+use super::{durations, id::Target, kind::AzureKind, lro, principal, resource, state::Operation, wire::unknown};
+use cloudsim_core::{
+    call::{ApiError, Call, Reply, Result},
+    ctx::Ctx,
+    object::Object,
+};
+use serde_json::{Value, json};
+
+/// Answers a call.
+///
+/// # Errors
+/// In the service's words.
+pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+    match call.action.as_str() {
+        "dnsZones.CreateOrUpdate" => put(ctx, call, target),
+        "dnsZones.Get" => {
+            let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
+            Ok(Reply::Json(200, resource::document(ctx, &zone)))
+        }
+        "dnsZones.List" | "dnsZones.ListAll" => Ok(Reply::Json(200, resource::list(ctx, AzureKind::DnsZone, target)?)),
+        "dnsZones.Update" => {
+            let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
+            check_conditions(call, Some(&zone), "Zone")?;
+            let tags = resource::tags_of(call.json.get("tags"));
+            ctx.change(&zone.id, |o| o.tags = tags);
+            let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
+            Ok(Reply::Json(200, resource::document(ctx, &zone)))
+        }
+        "dnsZones.Delete" => {
+            resource::check_group(ctx, target)?;
+            let Some(zone) = resource::present(ctx, AzureKind::DnsZone, &target.key()) else {
+                return Ok(Reply::Json(204, Value::Null));
+            };
+            check_conditions(call, Some(&zone), "Zone")?;
+            let operation = delete_zone(ctx, &zone)?;
+            Ok(lro::delete_answer(ctx, call, &operation, &zone))
+        }
+        action if action.starts_with("recordSets.") => records::handle(ctx, call, target),
+        _ => Err(unknown(call)),
+    }
+}
+
+/// `If-None-Match: *` and `If-Match`.
+///
+/// # Errors
+/// PreconditionFailed.
+fn check_conditions(call: &Call, present: Option<&Object>, what: &str) -> Result<()> {
+    let failed = |message: String| Err(ApiError::new("PreconditionFailed", message).status(412));
+    let header = |name: &str| call.headers.get(name).filter(|v| !v.is_empty());
+    if let (Some("*"), Some(object)) = (header("if-none-match").map(String::as_str), present) {
+        let name = object.name.as_deref().unwrap_or_default();
+        return failed(format!("The {what} {name} exists already and hence cannot be created again."));
+    }
+    match (header("if-match"), present) {
+        (Some(wanted), Some(object)) if wanted != "*" && wanted.trim_matches('"') != object.text("etag") => {
+            let name = object.name.as_deref().unwrap_or_default();
+            failed(format!("The {what} {name} has another etag than the one in the If-Match header."))
+        }
+        (Some(_), None) => failed(format!("The {what} does not exist, so that no etag can match.")),
+        _ => Ok(()),
+    }
+}
+
+fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
+    resource::open_group(ctx, target)?;
+    let present = resource::present(ctx, AzureKind::DnsZone, &target.key());
+    check_conditions(call, present.as_ref(), "Zone")?;
+    if let Some(zone) = &present {
+        resource::check_idle(ctx, zone)?;
+    }
+    if resource::normal(call.field("location")) != "global" {
+        let message = "The location of a DNS zone must be 'global'.";
+        return Err(ApiError::new("LocationNotAvailableForResourceType", message));
+    }
+    let name = target.name();
+    let good = name.contains('.')
+        && name.len() <= 253
+        && name.split('.').all(|l| {
+            !l.is_empty() && l.len() <= 63 && l.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        });
+    if !good {
+        return Err(ApiError::new("BadRequest", format!("The domain name '{name}' is invalid.")));
+    }
+    if let Some(mut zone) = present {
+        resource::put_body(ctx, &mut zone, &call.json);
+        ctx.change(&zone.id, |o| *o = zone.clone());
+        return Ok(Reply::Json(200, resource::document(ctx, &zone)));
+    }
+    let zones = ctx.scope().count(AzureKind::DnsZone);
+    if let Err(limit) = ctx.within_quota("dns-zones", zones) {
+        let message = format!("The subscription cannot have more than {limit} DNS zones.");
+        return Err(ApiError::new("QuotaExceeded", message));
+    }
+    let zone = resource::new(ctx, AzureKind::DnsZone, &target.id(), &call.json);
+    ctx.create(zone.clone());
+    for record in records::apex(ctx, &zone, &name_servers(&zone)) {
+        ctx.create(record);
+    }
+    Ok(Reply::Json(201, resource::document(ctx, &zone)))
+}
+
+/// The four name servers of a zone.
+fn name_servers(zone: &Object) -> Vec<String> {
+    let number = principal::guid_of(&zone.id).bytes().map(u32::from).sum::<u32>() % 9 + 1;
+    let top = ["com", "net", "org", "info"];
+    (1..=4).zip(top).map(|(n, tld)| format!("ns{n}-{number:02}.azure-dns.{tld}.")).collect()
+}
+
+/// Begins to delete a zone with its records; gives the operation's id.
+///
+/// # Errors
+/// None today; like its siblings.
+pub(crate) fn delete_zone(ctx: &mut Ctx<'_>, zone: &Object) -> Result<String> {
+    if zone.state == "Deleting" {
+        return Ok(zone.text("operation").to_owned());
+    }
+    let sim_ms = ctx.draw(durations::ZONE_DELETE, &zone.id);
+    Ok(resource::begin_delete(ctx, zone, sim_ms))
+}
+
+/// A zone goes with its records.
+pub(crate) fn zone_gone(ctx: &mut Ctx<'_>, operation: &Operation, zone: &Object) {
+    resource::remove(ctx, &zone.id);
+    lro::end(ctx, &operation.id, None);
+}
+
+/// Adds what only a GET shows.
+pub(crate) fn show(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind, body: &mut Value) {
+    body["etag"] = object.text("etag").into();
+    if kind == AzureKind::DnsRecordSet {
+        records::show(object, body);
+        return;
+    }
+    let records = resource::children_of(ctx, object, AzureKind::DnsRecordSet).len();
+    if let Some(properties) = body["properties"].as_object_mut() {
+        // A zone has no such state.
+        properties.remove("provisioningState");
+        properties.insert("zoneType".to_owned(), "Public".into());
+        properties.insert("maxNumberOfRecordSets".to_owned(), 10_000.into());
+        properties.insert("maxNumberOfRecordsPerRecordSet".to_owned(), Value::Null);
+        properties.insert("numberOfRecordSets".to_owned(), records.into());
+        properties.insert("nameServers".to_owned(), json!(name_servers(object)));
+    }
+}

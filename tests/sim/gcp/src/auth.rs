@@ -1,0 +1,239 @@
+//! Who calls, and whether they may.
+//!
+//! Bearer tokens: `ya29.sim-PROJECT.ANYTHING` is an owner of PROJECT; other `ya29.` tokens are those that `/token` and
+//! generateAccessToken gave; a JWT that a service account signed itself is that account
+//! (<https://developers.google.com/identity/protocols/oauth2/service-account#jwt-auth>; its signature cannot be checked,
+//! as no key is known here). A service account that this IAM knows may do what the project's policy grants it
+//! (<https://cloud.google.com/iam/docs/understanding-roles>); one that it does not know owns its project.
+//! GKE's API servers take OAuth tokens and no JWTs:
+//! <https://cloud.google.com/kubernetes-engine/docs/how-to/api-server-authentication>.
+
+use super::{
+    error::{forbidden, unauthenticated},
+    kinds::GcpKind,
+    oauth,
+};
+use crate::state::GcpState;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use cloudsim_core::{
+    call::{ApiError, Call, Caller},
+    clock::Micros,
+    http::Raw,
+    scope_key::{GLOBAL, ScopeKey},
+    world::World,
+};
+use serde_json::{Value, json};
+
+/// Longest that a self-signed JWT may be good for.
+const LONGEST_JWT_S: i64 = 3_600;
+
+/// Who a credential is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Principal {
+    /// Its email.
+    pub email: String,
+    /// The project that it belongs to.
+    pub project: String,
+}
+
+impl Principal {
+    /// The service account called `email`.
+    #[must_use]
+    pub(crate) fn of_email(email: &str) -> Option<Self> {
+        let project = email.split_once('@')?.1.strip_suffix(".iam.gserviceaccount.com")?;
+        Some(Self { email: email.to_owned(), project: project.to_owned() })
+    }
+
+    /// The owner of `project` that any token of its own form means.
+    #[must_use]
+    pub(crate) fn owner_of(project: &str) -> Self {
+        Self { email: format!("cloudsim@{project}.iam.gserviceaccount.com"), project: project.to_owned() }
+    }
+
+    /// As it stands in a policy.
+    #[must_use]
+    pub(crate) fn member(&self) -> String {
+        format!("serviceAccount:{}", self.email)
+    }
+}
+
+/// Sets the caller and says why it is refused, if it is.
+pub(crate) fn authorize(world: &mut World, raw: &Raw, call: &mut Call) -> Option<ApiError> {
+    if call.service == "oauth2" {
+        let principal = oauth::principal(world, call);
+        call.caller = principal.map(|p| caller(&p, &p.project.clone())).unwrap_or_default();
+        return None;
+    }
+    let project = call.var(0).to_owned();
+    call.caller.account.clone_from(&project);
+    let header = raw.headers.get("authorization").map(String::as_str).unwrap_or_default();
+    let Some(token) = header.strip_prefix("Bearer ") else {
+        return Some(unauthenticated(&call.service, "CREDENTIALS_MISSING"));
+    };
+    let principal = match principal_of(world, token.trim()) {
+        Ok(principal) => principal,
+        Err(why) => {
+            let reason = if why.contains("expired") { "ACCESS_TOKEN_EXPIRED" } else { "ACCESS_TOKEN_TYPE_UNSUPPORTED" };
+            return Some(unauthenticated(&call.service, reason));
+        }
+    };
+    call.caller = caller(&principal, &project);
+    if call.action == "GenerateAccessToken" || may(world, &principal, &project, &call.service) {
+        return None;
+    }
+    Some(denied(call))
+}
+
+/// The refusal, in the words of each service.
+fn denied(call: &Call) -> ApiError {
+    let (permission, resource) = (permission(call), format!("projects/{}", call.vars.join("/")));
+    let resource = resource.trim_end_matches('/');
+    match call.service.as_str() {
+        "compute" => forbidden(format!("Required '{permission}' permission for '{resource}'")),
+        "container" => {
+            let place = resource.replacen(&format!("/{}", call.var(1)), &format!("/locations/{}", call.var(1)), 1);
+            forbidden(format!("Required \"{permission}\" permission(s) for \"{place}\"."))
+        }
+        "iam" => forbidden(format!("Permission '{permission}' denied on resource '{resource}' (or it may not exist).")),
+        _ => forbidden(format!("The caller does not have permission '{permission}' on '{resource}'.")),
+    }
+}
+
+/// The permission that a call needs: `container.clusters.create` for CreateCluster, `compute.networks.create` for
+/// `networks.insert` (<https://cloud.google.com/iam/docs/permissions-reference>).
+fn permission(call: &Call) -> String {
+    let service = call.service.as_str();
+    if let Some((collection, verb)) = call.action.split_once('.') {
+        let verb = match verb {
+            "insert" => "create",
+            "aggregatedList" => "list",
+            "patch" => "update",
+            other => other,
+        };
+        return format!("{service}.{collection}.{verb}");
+    }
+    let noun = match service {
+        "iam" => "serviceAccounts",
+        _ if call.action.contains("Operation") => "operations",
+        _ => "clusters",
+    };
+    let verbs = [("Create", "create"), ("Get", "get"), ("List", "list"), ("Delete", "delete")];
+    let verb = verbs.iter().find(|(start, _)| call.action.starts_with(start)).map_or("update", |(_, verb)| *verb);
+    // Node pools are part of their cluster.
+    let verb = if call.action.contains("NodePool") && !matches!(verb, "get" | "list") { "update" } else { verb };
+    format!("{service}.{noun}.{verb}")
+}
+
+fn caller(principal: &Principal, project: &str) -> Caller {
+    Caller {
+        account: project.to_owned(),
+        arn: principal.email.clone(),
+        user_id: principal.email.clone(),
+        access_key: String::new(),
+    }
+}
+
+/// The principal of a bearer token.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn principal_of(world: &World, token: &str) -> Result<Principal, String> {
+    if let Some(rest) = token.strip_prefix("ya29.sim-") {
+        let project = rest.split('.').next().unwrap_or_default();
+        return if project.is_empty() {
+            Err("the token names no project".to_owned())
+        } else {
+            Ok(Principal::owner_of(project))
+        };
+    }
+    if let Some(session) = world.states.of::<GcpState>().sessions.get(token) {
+        if session.expires_us < world.clock.now() {
+            return Err("the token has expired".to_owned());
+        }
+        return Ok(Principal { email: session.email.clone(), project: session.project.clone() });
+    }
+    if token.starts_with("ya29.") {
+        return Err("the token was never given".to_owned());
+    }
+    jwt_issuer(token, world.clock.now())
+}
+
+/// The service account that signed a JWT.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn jwt_issuer(token: &str, now: Micros) -> Result<Principal, String> {
+    let [_, payload, _] = token.split('.').collect::<Vec<_>>()[..] else {
+        return Err("neither an access token nor a JWT".to_owned());
+    };
+    let decoded = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|e| e.to_string())?;
+    let claims: Value = serde_json::from_slice(&decoded).map_err(|e| e.to_string())?;
+    let seconds = |key: &str| claims[key].as_i64().unwrap_or(0);
+    if seconds("exp") * 1_000_000 < now {
+        return Err("the JWT has expired".to_owned());
+    }
+    if seconds("exp") - seconds("iat") > LONGEST_JWT_S + 10 {
+        return Err("the JWT is good for longer than an hour".to_owned());
+    }
+    let issuer = claims["iss"].as_str().unwrap_or_default();
+    Principal::of_email(issuer).ok_or_else(|| format!("the issuer {issuer:?} is no service account"))
+}
+
+/// Whether a principal may use `service` in `project`.
+pub(crate) fn may(world: &mut World, principal: &Principal, project: &str, service: &str) -> bool {
+    let account = format!("projects/{}/serviceAccounts/{}", principal.project, principal.email);
+    let known = world.scope(&ScopeKey::new(&principal.project, GLOBAL)).live(&account).is_some();
+    if !known && principal.project == project {
+        return true;
+    }
+    let enough: &[&str] = match service {
+        "dns" => &["roles/owner", "roles/editor", "roles/dns.admin"],
+        "container" => &["roles/owner", "roles/editor", "roles/container.admin"],
+        "compute" => &["roles/owner", "roles/editor", "roles/compute.admin"],
+        _ => &["roles/owner"],
+    };
+    let held = roles(world, project, &format!("projects/{project}"), &principal.member());
+    held.iter().any(|role| enough.contains(&role.as_str()))
+}
+
+/// The roles that the policy of the object `id` of `project` grants to `member`.
+pub(crate) fn roles(world: &mut World, project: &str, id: &str, member: &str) -> Vec<String> {
+    let scope = world.scope(&ScopeKey::new(project, GLOBAL));
+    let policy = scope.live(id).and_then(|o| o.props.get("policy").cloned()).unwrap_or_default();
+    let bindings = policy["bindings"].as_array().cloned().unwrap_or_default();
+    let grants = |b: &&Value| b["members"].as_array().into_iter().flatten().any(|m| m == member);
+    bindings.iter().filter(grants).filter_map(|b| b["role"].as_str().map(str::to_owned)).collect()
+}
+
+/// Whether this IAM knows the service account `email` of `project`.
+pub(crate) fn knows(world: &mut World, project: &str, email: &str) -> bool {
+    let id = format!("projects/{project}/serviceAccounts/{email}");
+    let scope = world.scope(&ScopeKey::new(project, GLOBAL));
+    scope.live(&id).is_some_and(|o| o.kind == GcpKind::ServiceAccount)
+}
+
+/// Answers a TokenReview of the cluster `id`.
+pub(crate) fn review(world: &mut World, id: &str, request: &Value) -> Value {
+    let token = request.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
+    let status = match admitted(world, id, token) {
+        Ok(who) => json!({ "authenticated": true, "user": {
+            "username": who.email, "uid": who.email, "groups": ["system:masters"] } }),
+        Err(reason) => {
+            tracing::debug!(cluster = id, reason, "a token is refused");
+            json!({ "authenticated": false, "error": reason })
+        }
+    };
+    json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status })
+}
+
+fn admitted(world: &mut World, id: &str, token: &str) -> Result<Principal, String> {
+    if !token.starts_with("ya29.") {
+        return Err("the token is no OAuth access token".to_owned());
+    }
+    let principal = principal_of(world, token)?;
+    let project = id.split('/').nth(1).unwrap_or_default().to_owned();
+    if may(world, &principal, &project, "container") {
+        return Ok(principal);
+    }
+    Err(format!("{} is no owner of the project {project}", principal.email))
+}

@@ -1,0 +1,155 @@
+//! Runs one suite to its end, within its bounds, and leaves no process of it.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use crate::suite::{Counted, Outcome, Suite, count};
+
+/// Between two ends of tests of a program: the longest (a whole life cycle with apps) needs a third on a loaded machine.
+const TEST_MAX: Duration = Duration::from_secs(10 * 60);
+/// For a whole program, or a check from cold caches.
+const SUITE_MAX: Duration = Duration::from_secs(40 * 60);
+/// How often a running program is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often its output is read for ended tests.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// `USER_HZ`, the same on every Linux.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Runs it, its output going to `log`.
+pub(crate) fn run(suite: &Suite, log: &Path) -> Result<Outcome> {
+    let started = Instant::now();
+    let mut child = start(suite, log)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
+    let overdue = watch(suite, pid, log)?;
+    // Not reaped yet: its id is nobody else's, and its times can be read.
+    let cpu = cpu_of(child.id());
+    // Whatever it left behind in its group ends with it.
+    let _ = kill_process_group(pid, Signal::KILL);
+    let status = child.wait()?;
+    let mut output = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+    if let Some(overdue) = &overdue {
+        output.push_str(&format!("\nkilled: {overdue}\n"));
+    }
+    let mut outcome = count(suite.counted, output, status.success() && overdue.is_none());
+    outcome.wall = started.elapsed();
+    outcome.cpu = cpu;
+    Ok(outcome)
+}
+
+/// In a process group of its own, and killed by the kernel if this program dies, however that happens.
+fn start(suite: &Suite, log: &Path) -> Result<Child> {
+    let file = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
+    let copy = file.try_clone()?;
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(&suite.program)
+        .args(&suite.arguments)
+        .envs(suite.variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(&suite.folder)
+        .stdin(Stdio::null())
+        .stdout(copy)
+        .stderr(file)
+        .process_group(0)
+        .spawn()
+        .context("can't run setpriv; install util-linux")
+}
+
+/// Waits until it has ended or is overdue; says what took too long.
+fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
+    let started = Instant::now();
+    let (mut ended, mut progressed, mut looked) = (0, Instant::now(), Instant::now());
+    loop {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if waitid(WaitId::Pid(pid), options)?.is_some() {
+            return Ok(None);
+        }
+        if started.elapsed() > SUITE_MAX {
+            return Ok(Some(format!("{} ran for more than {} minutes", suite.name, SUITE_MAX.as_secs() / 60)));
+        }
+        if suite.counted == Counted::Libtest && looked.elapsed() > PROGRESS_INTERVAL {
+            looked = Instant::now();
+            let now = ended_tests(log);
+            if now > ended {
+                (ended, progressed) = (now, Instant::now());
+            }
+            if progressed.elapsed() > TEST_MAX {
+                let minutes = TEST_MAX.as_secs() / 60;
+                return Ok(Some(format!("no test of {} ended for {minutes} minutes, after {ended}", suite.name)));
+            }
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+fn ended_tests(log: &Path) -> usize {
+    let text = fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("test ") && line.contains(" ... ")).count()
+}
+
+/// User and system time of a process that has ended but was not waited for, with its children that were.
+fn cpu_of(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may hold anything; utime, stime, cutime and cstime are the 12th to 15th after it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(4);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::suite::Weight;
+
+    fn shell(script: &str) -> Suite {
+        Suite {
+            name: "a shell".into(),
+            package: None,
+            program: PathBuf::from("sh"),
+            arguments: vec!["-c".into(), script.into()],
+            variables: Vec::new(),
+            folder: std::env::temp_dir(),
+            weight: Weight::Light,
+            counted: Counted::Check,
+        }
+    }
+
+    #[test]
+    fn a_suite_that_ended_leaves_no_process() {
+        let log = std::env::temp_dir().join(format!("xtask-run-{}", std::process::id()));
+        let outcome = run(&shell("sleep 300 & echo $!; exit 3"), &log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        assert_eq!((outcome.failed, outcome.is_fine), (1, false));
+        let stat = PathBuf::from(format!("/proc/{}/stat", outcome.output.trim()));
+        assert!(!outcome.output.trim().is_empty(), "the shell told no id");
+        // Killed at once; who adopts it reaps it when it comes to it.
+        let is_gone = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) || !stat.exists();
+        assert!(
+            (0..50).any(|_| is_gone() || {
+                thread::sleep(LOOK_INTERVAL);
+                false
+            }),
+            "{} lives",
+            stat.display()
+        );
+    }
+
+    #[test]
+    fn time_on_the_processors_is_counted() {
+        let log = std::env::temp_dir().join(format!("xtask-cpu-{}", std::process::id()));
+        let outcome = run(&shell("i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"), &log).unwrap_or_default();
+        let _ = fs::remove_file(&log);
+        assert!(outcome.is_fine && outcome.cpu > Duration::ZERO && outcome.wall > Duration::ZERO, "{outcome:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! Runs suites side by side, by weight, longest first; shows the output of what failed, and ends with one line that counts.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    checks, programs,
+    report::say,
+    run,
+    select::{self, Selection},
+    setup,
+    suite::{Counted, Outcome, Suite, Weight},
+    times::Times,
+};
+
+/// All suites; with lints and docs beside them if `with_checks`. `false` if anything failed.
+pub(crate) fn everything(with_checks: bool) -> Result<bool> {
+    let setup = setup::all()?;
+    let mut built = programs::build(&[])?;
+    built.everything_is_fresh();
+    let mut suites = built.pytest(&setup.venvs, &select::folders()?);
+    suites.append(&mut built.suites);
+    suites.push(programs::cargo_suite("doc tests", "test --workspace --doc --quiet", &[], Counted::Libtest));
+    if with_checks {
+        suites.extend(
+            checks::COMPILING.map(|(title, line, flags)| programs::cargo_suite(title, line, flags, Counted::Check)),
+        );
+    }
+    side_by_side(suites)
+}
+
+/// The suites selected. What they need is set up for all.
+pub(crate) fn some(selection: &Selection) -> Result<bool> {
+    let setup = setup::all()?;
+    let built = programs::build(&selection.packages)?;
+    let mut suites = built.pytest(&setup.venvs, &select::folders()?);
+    suites.extend(built.suites);
+    suites.retain(|suite| {
+        let is_ours = suite.package.as_ref().is_some_and(|package| selection.packages.contains(package));
+        let is_named = selection.words.iter().any(|word| {
+            suite.package.as_ref() == Some(word)
+                || suite.name == *word
+                || suite.name.strip_prefix("pytest ") == Some(word)
+        });
+        is_ours && (selection.words.is_empty() || is_named)
+    });
+    side_by_side(suites)
+}
+
+fn side_by_side(mut suites: Vec<Suite>) -> Result<bool> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let logs = logs()?;
+    let mut times = Times::read();
+    suites.sort_by(|a, b| times.expected(&b.name).total_cmp(&times.expected(&a.name)));
+    say(&format!("==> {} suites, {} at once at most", suites.len(), at_once(cores)));
+    let started = Instant::now();
+    let (ended, ends) = mpsc::channel();
+    let mut running: Vec<Weight> = Vec::new();
+    let mut outcomes: Vec<(Suite, Outcome)> = Vec::new();
+    let mut number = 0;
+    thread::scope(|scope| -> Result<()> {
+        loop {
+            while let Some(next) = next(&suites, &running, cores) {
+                let suite = suites.remove(next);
+                running.push(suite.weight);
+                number += 1;
+                let (ended, log) = (ended.clone(), logs.join(format!("{number}.log")));
+                scope.spawn(move || {
+                    let outcome = run::run(&suite, &log);
+                    // The receiver lives as long as anything runs.
+                    let _ = ended.send((suite, outcome));
+                });
+            }
+            if running.is_empty() {
+                return Ok(());
+            }
+            let (suite, outcome) = ends.recv().context("no suite is left to end")?;
+            if let Some(at) = running.iter().position(|weight| *weight == suite.weight) {
+                running.swap_remove(at);
+            }
+            let outcome = outcome.unwrap_or_else(|error| Outcome {
+                failed: 1,
+                output: format!("{error:#}"),
+                ..Outcome::default()
+            });
+            tell(&suite, &outcome);
+            times.note(&suite.name, outcome.wall);
+            outcomes.push((suite, outcome));
+        }
+    })?;
+    times.write()?;
+    let _ = fs::remove_dir_all(&logs);
+    Ok(close(&mut outcomes, started.elapsed()))
+}
+
+/// All weights together: twice the cores, since most suites wait most of the time.
+fn at_once(cores: usize) -> usize {
+    (cores * 2).max(2)
+}
+
+/// The first suite for which there is room.
+fn next(suites: &[Suite], running: &[Weight], cores: usize) -> Option<usize> {
+    if running.len() >= at_once(cores) {
+        return None;
+    }
+    let of = |weight: Weight| running.iter().filter(|other| **other == weight).count();
+    suites.iter().position(|suite| of(suite.weight) < suite.weight.at_once(cores))
+}
+
+/// A folder of this run, beside the caches.
+fn logs() -> Result<PathBuf> {
+    let folder = landlord_test_kube::cache_folder()?.join(format!("suites-{}", std::process::id()));
+    fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn tell(suite: &Suite, outcome: &Outcome) {
+    let is_fine = outcome.is_fine && outcome.failed == 0;
+    if !is_fine {
+        say(&format!("---- output of {} ----\n{}\n---- end of {} ----", suite.name, outcome.output, suite.name));
+    }
+    say(&format!("    {:<6} {}", if is_fine { "ok" } else { "FAILED" }, row(suite, outcome)));
+}
+
+fn row(suite: &Suite, outcome: &Outcome) -> String {
+    let (wall, cpu) = (outcome.wall.as_secs_f64(), outcome.cpu.as_secs_f64());
+    format!("{wall:>7.1} s {cpu:>7.1} s cpu {:>5} passed  {}", outcome.passed, suite.name)
+}
+
+/// The table, longest first, what was skipped, and the counts.
+fn close(outcomes: &mut [(Suite, Outcome)], wall: Duration) -> bool {
+    outcomes.sort_by_key(|(_, outcome)| std::cmp::Reverse(outcome.wall));
+    say("==> wall and processor time of each suite");
+    for (suite, outcome) in outcomes.iter() {
+        say(&format!("    {}", row(suite, outcome)));
+    }
+    let skips: BTreeSet<&String> = outcomes.iter().flat_map(|(_, outcome)| &outcome.skips).collect();
+    for skip in &skips {
+        say(&format!("skipped: {skip}"));
+    }
+    let failed_suites = outcomes.iter().filter(|(_, outcome)| !outcome.is_fine || outcome.failed > 0);
+    let names: Vec<&str> = failed_suites.map(|(suite, _)| suite.name.as_str()).collect();
+    if !names.is_empty() {
+        say(&format!("failed: {}", names.join(", ")));
+    }
+    let cpu: Duration = outcomes.iter().map(|(_, outcome)| outcome.cpu).sum();
+    say(&format!(
+        "{} suites in {:.0} s, {:.0} s of processor time",
+        outcomes.len(),
+        wall.as_secs_f64(),
+        cpu.as_secs_f64()
+    ));
+    let passed: u64 = outcomes.iter().map(|(_, outcome)| outcome.passed).sum();
+    let failed: u64 = outcomes.iter().map(|(_, outcome)| outcome.failed).sum();
+    say(&format!("{passed} passed, {failed} failed, {} skipped", skips.len()));
+    names.is_empty() && passed > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suite(name: &str, weight: Weight) -> Suite {
+        let mut suite = programs::cargo_suite(name, "test", &[], Counted::Libtest);
+        suite.weight = weight;
+        suite
+    }
+
+    #[test]
+    fn what_has_no_room_lets_others_pass() {
+        let suites = [suite("a", Weight::Kubernetes), suite("b", Weight::Sweep), suite("c", Weight::Light)];
+        assert_eq!(next(&suites, &[], 2), Some(0));
+        assert_eq!(next(&suites, &[Weight::Kubernetes, Weight::Kubernetes], 2), Some(1));
+        assert_eq!(next(&suites, &[Weight::Kubernetes, Weight::Kubernetes, Weight::Sweep], 2), Some(2));
+        assert_eq!(next(&suites[..2], &[Weight::Kubernetes, Weight::Kubernetes, Weight::Sweep], 2), None);
+        assert_eq!(next(&suites, &[Weight::Light; 4], 2), None);
+    }
+}
