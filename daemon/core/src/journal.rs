@@ -35,6 +35,9 @@ impl RetryRules {
 
 /// Capacity comes back within the hour or the order must go elsewhere.
 const CAPACITY_PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
+/// try that fails a little later than the others is one of them.
+const FURTHER: f64 = 1.5;
 /// First wait after passing trouble; doubles with each failure of a streak.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two tries: an outage's end is noticed within a minute.
@@ -115,6 +118,8 @@ pub fn intend(
         failure: None,
         failing_since: None,
         failures: 0,
+        try_time: None,
+        furthest_ms: 0,
         ownership: earlier.map(|record| record.ownership).unwrap_or_default(),
         checkpoint: earlier.map(|record| record.checkpoint.clone()).unwrap_or_default(),
         status: earlier.map(|record| record.status.clone()).unwrap_or_default(),
@@ -172,9 +177,6 @@ pub fn is_held(record: &StageRecord) -> bool {
 
 fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: Timestamp) -> StageRecord {
     let mut after = before.clone();
-    after.failure = None;
-    after.failing_since = None;
-    after.failures = 0;
     after.detail = report.detail;
     if let Some(checkpoint) = report.checkpoint {
         after.checkpoint = checkpoint;
@@ -188,6 +190,10 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         }
     }
     if report.done {
+        after.failure = None;
+        after.end_streak();
+        after.try_time = None;
+        after.furthest_ms = 0;
         if before.state != StageState::Done {
             after.end_time = Some(now);
         }
@@ -197,12 +203,38 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.
             after.start_time = now;
-            after.end_time = None;
+            after.failure = None;
+            after.end_streak();
         }
+        after.end_time = None;
         after.state = StageState::Running;
+        // Waiting for a rate limit is over when a call went out.
+        after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
+        // Of a teardown only an API server that can't be reached counts, and this one answered.
+        let is_over = after.stage == Stage::Teardown || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
+        if after.failing_since.is_some() && is_over {
+            after.failure = None;
+            after.end_streak();
+        }
         after.poll_time = now.after(next_look(&after, report.poll_after, rules, now));
     }
     after
+}
+
+impl StageRecord {
+    fn end_streak(&mut self) {
+        self.failing_since = None;
+        self.failures = 0;
+    }
+}
+
+/// How long the present try has been under way.
+fn tried_for(record: &StageRecord, now: Timestamp) -> Duration {
+    now.since(record.try_time.unwrap_or(record.start_time))
+}
+
+fn furthest(record: &StageRecord) -> Duration {
+    Duration::from_millis(record.furthest_ms)
 }
 
 fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Timestamp) -> Duration {
@@ -243,6 +275,8 @@ fn failed(
     let mut after = before.clone();
     // Being throttled is waiting, not failing: it must not use up the patience for what fails after it.
     if failure.kind != ErrorKind::Throttled {
+        after.furthest_ms = before.furthest_ms.max(millis(tried_for(before, now)));
+        after.try_time = Some(now);
         after.failing_since = before.failing_since.or(Some(now));
         after.failures = before.failures.saturating_add(1);
         after.attempt = before.attempt.saturating_add(1);
@@ -257,7 +291,11 @@ fn failed(
     if is_held {
         after.poll_time = now.after(HELD_CHECK.mul_f64(rules.time_scale).max(POLL_FLOOR));
     }
-    after.failure = Some(failure);
+    let is_only_waiting = failure.kind == ErrorKind::Throttled
+        && before.failure.as_ref().is_some_and(|last| last.kind != ErrorKind::Throttled);
+    if !is_only_waiting {
+        after.failure = Some(failure);
+    }
     match verdict {
         // Also what was done: something is there.
         Verdict::Retry => {
@@ -267,6 +305,9 @@ fn failed(
         Verdict::Fail => {
             after.state = StageState::Failed;
             after.end_time = Some(now);
+            if let Some(failure) = after.failure.as_mut().filter(|_| !is_held) {
+                failure.remedy = given_up(&failure.remedy);
+            }
         }
         Verdict::Skip => {
             after.state = StageState::Skipped;
@@ -275,6 +316,19 @@ fn failed(
         }
     }
     after
+}
+
+/// The remedy of a stage that gave up: what is told of going on by itself is not true any more.
+fn given_up(remedy: &str) -> String {
+    const PROMISES: [&str; 4] = ["again by itself", "does so by itself", "it is tried again", "nothing to do"];
+    let clauses = remedy.split(';').map(str::trim).filter(|clause| !clause.is_empty());
+    let kept: Vec<&str> = clauses.filter(|clause| !PROMISES.iter().any(|promise| clause.contains(promise))).collect();
+    let was_promised = PROMISES.iter().any(|promise| remedy.contains(promise));
+    match (was_promised, kept.is_empty()) {
+        (false, false) => remedy.to_owned(),
+        (true, false) => format!("{}; then retry", kept.join("; ")),
+        (_, true) => "find out what keeps it from succeeding, mend that, then retry".to_owned(),
+    }
 }
 
 enum Verdict {

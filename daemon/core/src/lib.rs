@@ -17,10 +17,10 @@ pub mod lifecycle;
 pub mod operation;
 pub mod placement;
 pub mod placement_rule;
-pub mod plan;
 pub mod ports;
 pub mod residency;
 pub mod stage;
+pub mod step;
 pub mod time;
 
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};

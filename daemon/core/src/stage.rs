@@ -229,12 +229,19 @@ pub struct StageRecord {
     pub poll_time: Timestamp,
     /// What is being waited for, in plain words.
     pub detail: String,
-    /// The last failure, kept while retrying.
+    /// The last failure, kept until the stage is done: what is under way now may be one more try after it.
     pub failure: Option<Failure>,
-    /// When the present streak of failures began; `None` after a success.
+    /// When the present streak of failures began. Only success ends a streak, or a try that got clearly further than every
+    /// one before: a cloud that takes each order and fails each time is not getting better.
     pub failing_since: Option<Timestamp>,
     /// Failures in the present streak; throttling does not count.
     pub failures: u32,
+    /// When the last failure came; the present try began then.
+    #[serde(default)]
+    pub try_time: Option<Timestamp>,
+    /// How far the best try got before it failed, in milliseconds from its beginning.
+    #[serde(default)]
+    pub furthest_ms: u64,
     /// Whose its objects are. Says something in a record towards presence only.
     #[serde(default)]
     pub ownership: Ownership,

@@ -5,7 +5,7 @@
 use landlord_core::{
     Direction, Level, OperationId, OperationKind, Placement, State, Tenant, TenantSpec, TenantUid, Timestamp,
     lifecycle::{Cancellation, cancellation, may_unwind},
-    tenant::{EnvironmentStatus, NodeCount, SpecInput, StorageSize},
+    environment::{EnvironmentStatus, NodeCount, SpecInput, StorageSize},
 };
 use proptest::prelude::*;
 

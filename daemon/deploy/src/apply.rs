@@ -1,79 +1,92 @@
 //! One release: brought to what is wanted, then judged. Finds out by itself what an earlier,
 //! killed call left behind.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
-};
+use kube::Client;
 use landlord_core::{
     AppName,
     ports::{DeployTarget, KubeCredentials, StageProgress},
 };
-use serde_json::json;
+use landlord_kube::{
+    client::ClusterClients,
+    gateway_api::{self, Routing},
+    markers::DEPLOYER,
+    progress::pending,
+    ready::{self, Found},
+    token,
+};
 
 use crate::{
-    base::{self, Routing},
-    client::Both,
-    deployer::pending,
-    error::{Doing as _, Error, Result},
-    guardrails::{access, charts},
-    helm::{DIGEST_LABEL, Helm, Place},
-    ready::{self, Found},
-    release::{self, Revision, Status},
+    chart_policy,
+    driver::{Content, Delivered, DeliveryState, Driver, ReleaseRef},
+    error::Result,
     render,
     stack::Stack,
 };
 
+/// Life of a driver's token: the shortest that the API server issues, and three times the longest run of Helm.
+const DEPLOYER_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+
 /// Makes a release exist as rendered, and says whether it is ready.
 pub(crate) async fn ensure(
-    clients: &Both,
-    helm: &Helm,
+    clients: &ClusterClients,
+    driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
     app: &AppName,
 ) -> Result<StageProgress> {
     let spec = stack.release(app)?;
-    let client = &clients.apps;
+    let client = &clients.tenant;
     let namespace = render::namespace(target, &stack.manifest);
     let chart = stack.chart(spec);
-    let routing = if spec.gateway { base::routing(&clients.own).await? } else { Routing::Unknown };
+    let routing = if spec.gateway { gateway_api::routing(&clients.admin).await? } else { Routing::Unknown };
     let rendered = render::release(target, &stack.manifest, spec, &chart, routing)?;
 
-    let newest = recovered(clients, helm, target, namespace, app).await?;
-    if let Some(revision) = newest.filter(|r| r.status == Status::Deployed && r.digest == rendered.digest) {
-        match judge(client, &revision, namespace).await? {
+    let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
+
+    let found = driver.delivered(client, namespace, app.as_str()).await?;
+    if let Some(found) = found.as_ref().filter(|found| found.state == DeliveryState::Delivered)
+        && found.digest == rendered.digest
+    {
+        match judge(client, found).await? {
             Judged::Ready => return Ok(StageProgress::Done),
             Judged::Waiting(detail) => return Ok(pending(detail)),
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
         }
     }
-    // Only for Helm's sake: looks need no token.
-    let access = helm_access(clients, target).await?;
-    let place = Place { access: &access, namespace, release: app.as_str() };
-    if target.place.shared().is_some() {
-        let manifest = helm.template(place, &chart, &rendered.values).await?;
-        charts::check(&clients.own, app.as_str(), &manifest, namespace).await?;
+    // Only for the driver's sake: looks need no token.
+    let access = driver_access(clients, target).await?;
+    let release = ReleaseRef { access: &access, namespace, release: app.as_str() };
+    if found.is_some_and(|found| found.state == DeliveryState::Removing) {
+        driver.remove(release).await?;
     }
-    helm.upgrade(place, &chart, &rendered.values, &rendered.digest).await?;
-    let newest = revisions(client, namespace, app.as_str()).await?.pop();
-    let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
-        return Ok(pending(format!("release {app}: Helm's record is not there yet")));
+    if target.place.shared().is_some() {
+        let manifest = driver.manifest(release, content).await?;
+        chart_policy::check(&clients.admin, app.as_str(), &manifest, namespace).await?;
+    }
+    driver.deliver(client, release, content).await?;
+    let found = driver.delivered(client, namespace, app.as_str()).await?;
+    let Some(found) = found.filter(|found| found.state == DeliveryState::Delivered) else {
+        return Ok(pending(format!("release {app}: its record is not there yet")));
     };
-    Ok(match judge(client, &revision, namespace).await? {
+    Ok(match judge(client, &found).await? {
         Judged::Ready => StageProgress::Done,
         Judged::Waiting(detail) | Judged::Missing(detail) => pending(detail),
     })
 }
 
-/// What Helm gets: on a shared cluster a token of the tenant's deployer, so that the daemon's rights are in no file.
-async fn helm_access<'a>(clients: &Both, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
+/// What the driver gets: on a shared cluster a token of the tenant's deployer, so that the daemon's rights are in no file.
+async fn driver_access<'a>(clients: &ClusterClients, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
     match target.place.shared() {
         None => Ok(Cow::Borrowed(&target.kube)),
-        Some(place) => access::deployer(&clients.own, &target.kube, place).await.map(Cow::Owned),
+        Some(place) => {
+            let namespace = place.namespace.as_str();
+            let issued =
+                token::issue(&clients.admin, &target.kube, namespace, DEPLOYER, DEPLOYER_TOKEN_LIFETIME).await?;
+            Ok(Cow::Owned(issued))
+        }
     }
 }
 
@@ -84,11 +97,11 @@ pub(crate) enum Judged {
     Missing(String),
 }
 
-/// Judges every object of a revision.
-pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str) -> Result<Judged> {
-    let Some(objects) = revision.objects(namespace) else {
+/// Judges every object of a release.
+pub(crate) async fn judge(client: &Client, delivered: &Delivered) -> landlord_kube::Result<Judged> {
+    let Some(objects) = &delivered.objects else {
         // A record that can't be read is written anew by applying again.
-        return Ok(Judged::Missing(format!("{} can't be read", revision.secret)));
+        return Ok(Judged::Missing(format!("{} can't be read", delivered.record)));
     };
     let found = try_join_all(objects.iter().map(|object| ready::judge(client, object))).await?;
     let mut waiting = None;
@@ -101,64 +114,4 @@ pub(crate) async fn judge(client: &Client, revision: &Revision, namespace: &str)
         }
     }
     Ok(waiting.map_or(Judged::Ready, Judged::Waiting))
-}
-
-/// The newest revision after cleaning up behind a killed Helm. The caller's fence proves that no
-/// other Helm runs, so what is pending will never end by itself: its record goes, what it made is
-/// taken over by the next run, since it carries the release's name. What it changed no longer is as
-/// the older record says, so that record first loses its digest: whatever happens next, the release
-/// will be applied again.
-async fn recovered(
-    clients: &Both,
-    helm: &Helm,
-    target: &DeployTarget,
-    namespace: &str,
-    app: &AppName,
-) -> Result<Option<Revision>> {
-    let (client, release) = (&clients.apps, app.as_str());
-    let mut all = revisions(client, namespace, release).await?;
-    while let Some(newest) = all.last() {
-        match newest.status {
-            Status::Pending => {
-                tracing::warn!(record = newest.secret, "an unfinished Helm run is cleaned up");
-                for older in all.iter().filter(|revision| revision.status == Status::Deployed) {
-                    distrust(client, namespace, &older.secret).await?;
-                }
-                delete_record(client, namespace, &newest.secret).await?;
-                all = revisions(client, namespace, release).await?;
-            }
-            Status::Uninstalling => {
-                let access = helm_access(clients, target).await?;
-                helm.uninstall(Place { access: &access, namespace, release }).await?;
-                return Ok(None);
-            }
-            Status::Deployed | Status::Other => break,
-        }
-    }
-    Ok(all.pop())
-}
-
-/// The revisions of a release, oldest first.
-pub(crate) async fn revisions(client: &Client, namespace: &str, release: &str) -> Result<Vec<Revision>> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let selector = ListParams::default().labels(&format!("owner=helm,name={release}"));
-    let secrets = secrets.list(&selector).await.doing(|| format!("reading Helm's records of {namespace}/{release}"))?;
-    Ok(release::revisions(secrets.items))
-}
-
-/// Takes a record's digest away.
-async fn distrust(client: &Client, namespace: &str, name: &str) -> Result<()> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let change = json!({ "metadata": { "labels": { DIGEST_LABEL: null } } });
-    let patched = secrets.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
-    patched.map(drop).doing(|| format!("marking {namespace}/{name}"))
-}
-
-async fn delete_record(client: &Client, namespace: &str, name: &str) -> Result<()> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    match secrets.delete(name, &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(source) => Err(Error::Kube { action: format!("removing {namespace}/{name}"), source: Box::new(source) }),
-    }
 }

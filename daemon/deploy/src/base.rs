@@ -1,4 +1,4 @@
-//! What a stack stands on: CRDs of the Gateway API, the namespace with its guards, secrets.
+//! What a stack stands on: the Gateway API, the namespace with Pod Security and a default-deny policy, secrets.
 //! Knows nothing of Helm.
 
 use std::collections::BTreeMap;
@@ -10,61 +10,34 @@ use k8s_openapi::{
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::ports::{DeployTarget, StageProgress};
 use rand::{Rng as _, TryRngCore as _, rngs::OsRng};
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 
 use crate::{
-    client::Both,
-    deployer::pending,
-    error::{Doing as _, Error, Result},
+    error::Result,
     render,
     stack::{Manifest, SecretSpec},
 };
+use landlord_kube::{
+    Doing as _, Error,
+    client::ClusterClients,
+    gateway_api::{self, Crds},
+    markers::{FIELD_MANAGER, is_ours, labels},
+    progress::pending,
+};
 
-/// Who we are in server-side apply.
-pub(crate) const FIELD_MANAGER: &str = "landlord";
-/// Which manifest a CRD was applied from.
-pub(crate) const DIGEST_ANNOTATION: &str = "landlord.dev/digest";
-/// Which installation brought a CRD along. Only it changes or removes it.
-pub(crate) const OWNER_ANNOTATION: &str = "landlord.dev/installation";
 const DEFAULT_CLASS: [&str; 2] =
     ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
-const INSTALLATION: &str = "landlord-installation";
-const TENANT_UID: &str = "landlord-tenant-uid";
-const ROLE: &str = "landlord-role";
-
-/// Custom resources to bring along, as read at start.
-#[derive(Debug, Clone)]
-pub(crate) struct Crds {
-    documents: Vec<Value>,
-    digest: String,
-}
-
-impl Crds {
-    /// Parses a YAML file of any number of objects.
-    pub(crate) fn parse(text: &str) -> std::result::Result<Self, String> {
-        let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
-        let documents: Vec<Value> = documents.into_iter().filter(|document| !document.is_null()).collect();
-        if !documents.iter().any(|document| document["kind"] == "CustomResourceDefinition") {
-            return Err("it holds no CustomResourceDefinition".into());
-        }
-        let mut digest = hex::encode(Sha256::digest(text));
-        digest.truncate(32);
-        Ok(Self { documents, digest })
-    }
-}
 
 /// Makes everything exist; `Pending` while the API server is still learning the CRDs.
 pub(crate) async fn ensure(
-    clients: &Both,
+    clients: &ClusterClients,
     target: &DeployTarget,
     manifest: &Manifest,
     crds: Option<&Crds>,
@@ -72,80 +45,20 @@ pub(crate) async fn ensure(
     render::check_wishes(target, manifest)?;
     let namespace = render::namespace(target, manifest);
     if target.place.shared().is_none() {
-        ensure_namespace(&clients.own, target, namespace).await?;
-        ensure_default_deny(&clients.own, target, namespace).await?;
+        ensure_namespace(&clients.admin, target, namespace).await?;
+        ensure_default_deny(&clients.admin, target, namespace).await?;
     }
     for secret in &manifest.secrets {
-        ensure_secret(&clients.apps, target, namespace, secret).await?;
+        ensure_secret(&clients.tenant, target, namespace, secret).await?;
     }
-    check_storage_class(&clients.own).await?;
-    Ok(match bring_gateway_api(&clients.own, target, crds).await? {
+    check_storage_class(&clients.admin).await?;
+    Ok(match gateway_api::ensure(&clients.admin, target, crds).await? {
         Some(detail) => pending(detail),
         None => StageProgress::Done,
     })
 }
 
-/// Applies the Gateway API's CRDs, if there are any to apply; says what is being waited for.
-pub(crate) async fn bring_gateway_api(
-    client: &Client,
-    target: &DeployTarget,
-    crds: Option<&Crds>,
-) -> Result<Option<String>> {
-    let Some(crds) = crds else { return Ok(None) };
-    // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.place.shared().is_none() || brought(client, crds, &target.installation).await? == CrdsFrom::UsInPart {
-        ensure_crds(client, crds, &target.installation).await?;
-    }
-    Ok((!gateway_api(client).await?).then(|| "the API server is learning the Gateway API".into()))
-}
-
-/// Who brought the Gateway API along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CrdsFrom {
-    /// Us, all of it as it is now.
-    Us,
-    /// Us, but something is missing or older; or nobody.
-    UsInPart,
-    /// Somebody else.
-    Others,
-}
-
-/// One look, since every tenant's pass asks.
-async fn brought(client: &Client, crds: &Crds, installation: &str) -> Result<CrdsFrom> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let known = api.list_metadata(&ListParams::default()).await.doing(|| "listing custom resources".into())?;
-    let mut whole = true;
-    for document in crds.documents.iter().filter(|document| document["kind"] == "CustomResourceDefinition") {
-        let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let found = known.items.iter().find(|found| found.metadata.name.as_deref() == Some(name));
-        let Some(found) = found else {
-            whole = false;
-            continue;
-        };
-        let annotation = |key: &str| found.metadata.annotations.as_ref().and_then(|annotations| annotations.get(key));
-        // Two installations that both kept them up to date would take turns for ever.
-        match (annotation(DIGEST_ANNOTATION), annotation(OWNER_ANNOTATION)) {
-            (Some(digest), Some(owner)) if owner == installation => whole &= *digest == crds.digest,
-            _ => return Ok(CrdsFrom::Others),
-        }
-    }
-    Ok(if whole { CrdsFrom::Us } else { CrdsFrom::UsInPart })
-}
-
-/// Labels of every object of ours.
-pub(crate) fn labels(target: &DeployTarget, role: &str) -> BTreeMap<String, String> {
-    [(INSTALLATION, target.installation.clone()), (TENANT_UID, target.uid.to_string()), (ROLE, role.to_owned())]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
-}
-
-/// Whether an object carries this tenant's marker.
-pub(crate) fn is_ours(labels: Option<&BTreeMap<String, String>>, target: &DeployTarget) -> bool {
-    let is = |key: &str, value: &str| labels.and_then(|labels| labels.get(key)).is_some_and(|found| found == value);
-    is(INSTALLATION, &target.installation) && is(TENANT_UID, &target.uid.to_string())
-}
-
-async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> Result<()> {
+async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> landlord_kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut labels = labels(target, "apps");
     for mode in ["enforce", "audit", "warn"] {
@@ -184,7 +97,7 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) ->
 }
 
 /// What no policy allows is forbidden; the charts' policies allow what is needed.
-async fn ensure_default_deny(client: &Client, target: &DeployTarget, namespace: &str) -> Result<()> {
+async fn ensure_default_deny(client: &Client, target: &DeployTarget, namespace: &str) -> landlord_kube::Result<()> {
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
     let wanted = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -197,7 +110,12 @@ async fn ensure_default_deny(client: &Client, target: &DeployTarget, namespace: 
 }
 
 /// Made once. What is there stays; only missing keys are added.
-async fn ensure_secret(client: &Client, target: &DeployTarget, namespace: &str, spec: &SecretSpec) -> Result<()> {
+async fn ensure_secret(
+    client: &Client,
+    target: &DeployTarget,
+    namespace: &str,
+    spec: &SecretSpec,
+) -> landlord_kube::Result<()> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let action = || format!("making secret {namespace}/{}", spec.name);
     let found = secrets.get_opt(&spec.name).await.doing(action)?;
@@ -238,7 +156,7 @@ fn random_text(chars: usize) -> String {
     OsRng.unwrap_err().sample_iter(rand::distr::Alphanumeric).take(chars).map(char::from).collect()
 }
 
-async fn check_storage_class(client: &Client) -> Result<()> {
+async fn check_storage_class(client: &Client) -> landlord_kube::Result<()> {
     let classes: Api<StorageClass> = Api::all(client.clone());
     let classes = classes.list(&ListParams::default()).await.doing(|| "listing storage classes".into())?;
     let is_default = |class: &StorageClass| {
@@ -255,58 +173,6 @@ async fn check_storage_class(client: &Client) -> Result<()> {
     })
 }
 
-async fn ensure_crds(client: &Client, crds: &Crds, installation: &str) -> Result<()> {
-    for document in &crds.documents {
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (name, kind, api_version) = (text("/metadata/name"), text("/kind"), text("/apiVersion"));
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let action = || format!("applying {kind} {name}");
-        let found = api.get_metadata_opt(name).await.doing(action)?;
-        let known = found.and_then(|found| found.metadata.annotations?.remove(DIGEST_ANNOTATION));
-        if known.as_deref() == Some(crds.digest.as_str()) {
-            continue;
-        }
-        let mut wanted = document.clone();
-        wanted["metadata"]["annotations"][DIGEST_ANNOTATION] = json!(crds.digest);
-        wanted["metadata"]["annotations"][OWNER_ANNOTATION] = json!(installation);
-        api.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&wanted)).await.doing(action)?;
-    }
-    Ok(())
-}
-
-/// What of the Gateway API a cluster knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Routing {
-    /// Nothing.
-    Unknown,
-    /// Gateways and routes.
-    Gateways,
-    /// The same, and ListenerSets, which are listeners of other namespaces: since 1.5.
-    ListenerSets,
-}
-
-/// What of the Gateway API the cluster knows: asked by what it serves, a hundredth of the definitions, since every look
-/// asks.
-pub(crate) async fn routing(client: &Client) -> Result<Routing> {
-    let served = match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Routing::Unknown),
-        other => other.doing(|| "asking for the Gateway API".into())?,
-    };
-    let knows = |name: &str| served.resources.iter().any(|resource| resource.name == name);
-    Ok(match (knows("httproutes"), knows("listenersets")) {
-        (false, _) => Routing::Unknown,
-        (true, false) => Routing::Gateways,
-        (true, true) => Routing::ListenerSets,
-    })
-}
-
-/// Whether the cluster knows HTTPRoutes.
-pub(crate) async fn gateway_api(client: &Client) -> Result<bool> {
-    Ok(routing(client).await? != Routing::Unknown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,12 +181,5 @@ mod tests {
     fn random_text_has_the_length_and_differs() {
         assert_eq!(random_text(32).len(), 32);
         assert_ne!(random_text(32), random_text(32));
-    }
-
-    #[test]
-    fn crds_are_recognised() {
-        assert!(Crds::parse("kind: ConfigMap").is_err());
-        let crds = Crds::parse("---\n# nothing\n---\nkind: CustomResourceDefinition\n").unwrap();
-        assert_eq!(crds.documents.len(), 1);
     }
 }

@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    base::Routing,
     error::{Error, Result},
-    guardrails::{POOL_KEY, gateway::LISTENERS},
     stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
+};
+use landlord_kube::{
+    gateway_api::Routing,
+    markers::{LISTENERS, POOL_KEY},
 };
 
 /// Hexadecimal digits of a digest that fit a label's 63 characters.

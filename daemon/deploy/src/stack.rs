@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{AppName, StackName, ports::ReleasePlan};
+use landlord_core::{AppName, StackName, guardrails::GatewayRef, ports::ReleasePlan};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -61,16 +61,6 @@ pub enum SecretKey {
     Generate(usize),
     /// Text with references to the contract and to generated keys of the same Secret.
     Template(String),
-}
-
-/// A Gateway by name.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GatewayRef {
-    /// Name.
-    pub name: String,
-    /// Namespace.
-    pub namespace: String,
 }
 
 /// A release of a stack.
@@ -238,6 +228,12 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
         stacks.insert(name, Stack::load(&path)?);
     }
     Ok(stacks)
+}
+
+/// The Gateway of each stack that has one.
+#[must_use]
+pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, GatewayRef> {
+    stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
 }
 
 fn is_reference(chart: &str) -> bool {

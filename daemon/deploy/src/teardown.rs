@@ -6,7 +6,7 @@
 //! Gateways, Ingresses, claims → wait until they and the claims' volumes are gone → releases →
 //! the stack's namespace begins to end. The rest of the cluster's content goes with the cluster.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -17,7 +17,7 @@ use k8s_openapi::api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
     core::NamespaceResourceScope,
 };
 use landlord_core::{
@@ -28,11 +28,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    apply, base,
-    deployer::pending,
-    error::{Doing as _, Error, Result},
-    helm::{Helm, Place},
+    driver::{Driver, ReleaseRef},
     stack::Stack,
+};
+use landlord_kube::{
+    Doing as _, Result,
+    absent::{PROVISIONED_BY, gone_is_fine, since},
+    markers::is_ours,
+    object::resource,
+    progress::pending,
 };
 
 /// A load balancer takes a minute or two to go, a volume seconds. Longer than this, its controller
@@ -42,8 +46,6 @@ const STUCK_AFTER: Duration = Duration::from_secs(600);
 const NAMED_MAX: usize = 3;
 /// Kubernetes' own namespaces: the controllers that release load balancers and volumes run there.
 const SYSTEM_PREFIX: &str = "kube-";
-/// Set by a dynamic provisioner: only its volumes are released by somebody.
-pub(crate) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 /// What one call did and saw.
 #[derive(Default)]
@@ -56,10 +58,10 @@ struct Sweep {
 /// One step on the way down.
 pub(crate) async fn teardown(
     client: &Client,
-    helm: &Helm,
+    driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
-) -> Result<(StageProgress, Vec<RemovedObject>)> {
+) -> crate::Result<(StageProgress, Vec<RemovedObject>)> {
     freeze(client).await?;
     let mut sweep = Sweep::default();
     sweep.services(client).await?;
@@ -68,7 +70,7 @@ pub(crate) async fn teardown(
     sweep.claims(client).await?;
     sweep.volumes(client).await?;
     if let Some(what) = sweep.stuck {
-        return Err(Error::Stuck { what });
+        return Err(landlord_kube::Error::Stuck { what }.into());
     }
     if !sweep.waiting.is_empty() {
         let named = sweep.waiting.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
@@ -76,7 +78,7 @@ pub(crate) async fn teardown(
         return Ok((pending(detail), sweep.removed));
     }
     let mut removed = sweep.removed;
-    remove_apps(client, helm, target, stack, &mut removed).await?;
+    remove_apps(client, driver, target, stack, &mut removed).await?;
     Ok((StageProgress::Done, removed))
 }
 
@@ -152,13 +154,6 @@ where
         .doing(|| format!("deleting {} {namespace}/{name}", K::kind(&())))
 }
 
-pub(crate) fn gone_is_fine<T>(result: Result<T, kube::Error>) -> Result<(), kube::Error> {
-    match result {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
-    }
-}
-
 impl Sweep {
     /// Notes an object that has to go; says whether it still has to be asked to.
     fn note(&mut self, kind: &str, meta: &ObjectMeta) -> bool {
@@ -180,10 +175,8 @@ impl Sweep {
         false
     }
 
-    fn note_stuck(&mut self, what: &str, since: &Time, why: &str) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let since = u64::try_from(since.0.as_second()).unwrap_or_default();
-        let waited = now.saturating_sub(Duration::from_secs(since));
+    fn note_stuck(&mut self, what: &str, started: &Time, why: &str) {
+        let waited = since(started);
         if waited > STUCK_AFTER && self.stuck.is_none() {
             let minutes = waited.as_secs() / 60;
             self.stuck = Some(format!("{what} has been ending for {minutes} minutes; {why}"));
@@ -214,7 +207,7 @@ impl Sweep {
 
     /// Gateways, if the cluster knows them.
     async fn gateways(&mut self, client: &Client) -> Result<()> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "Gateway"));
+        let resource = resource("gateway.networking.k8s.io/v1", "Gateway");
         let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let found = match gateways.list(&ListParams::default()).await {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
@@ -278,23 +271,23 @@ impl Sweep {
 /// The releases in reverse order, then the namespace.
 async fn remove_apps(
     client: &Client,
-    helm: &Helm,
+    driver: &dyn Driver,
     target: &DeployTarget,
     stack: &Stack,
     removed: &mut Vec<RemovedObject>,
-) -> Result<()> {
+) -> crate::Result<()> {
     let name = stack.manifest.namespace.as_str();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let found = namespaces.get_opt(name).await.doing(|| format!("reading namespace {name}"))?;
-    let Some(found) = found.filter(|found| base::is_ours(found.metadata.labels.as_ref(), target)) else {
+    let Some(found) = found.filter(|found| is_ours(found.metadata.labels.as_ref(), target)) else {
         return Ok(());
     };
     for release in stack.manifest.releases.iter().rev() {
         let app = release.name.as_str();
-        if apply::revisions(client, name, app).await?.is_empty() {
+        if driver.delivered(client, name, app).await?.is_none() {
             continue;
         }
-        helm.uninstall(Place { access: &target.kube, namespace: name, release: app }).await?;
+        driver.remove(ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
         removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {

@@ -14,21 +14,24 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
-    client::Both,
-    deployer::pending,
-    error::{Doing as _, Result},
-    ready,
-    release::{ObjectRef, Status},
+    driver::{DeliveryState, Driver},
     render,
     stack::{EntryPoint, Manifest, Stack},
 };
+use landlord_kube::{Doing as _, Result, client::ClusterClients, object::ObjectRef, progress::pending, ready};
 
 /// Judges everything.
-pub(crate) async fn verify(clients: &Both, target: &DeployTarget, stack: &Stack) -> Result<Verified> {
+pub(crate) async fn verify(
+    clients: &ClusterClients,
+    driver: &dyn Driver,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Verified> {
     let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
-    let client = &clients.apps;
-    let releases = stack.manifest.releases.iter().map(|release| unready(client, release.name.as_str(), namespace));
+    let client = &clients.tenant;
+    let releases =
+        stack.manifest.releases.iter().map(|release| unready(client, driver, release.name.as_str(), namespace));
     if let Some(why) = try_join_all(releases).await?.into_iter().flatten().next() {
         return Ok(waiting(why));
     }
@@ -53,7 +56,7 @@ pub(crate) async fn verify(clients: &Both, target: &DeployTarget, stack: &Stack)
 
 /// Names and addresses for DNS; `None` while a load balancer of our own has no address.
 pub(crate) async fn entry_points(
-    clients: &Both,
+    clients: &ClusterClients,
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Option<BTreeMap<String, String>>> {
@@ -77,12 +80,12 @@ fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
 }
 
 /// Why a release does not stand; `None`: it does.
-async fn unready(client: &Client, release: &str, namespace: &str) -> Result<Option<String>> {
-    let newest = apply::revisions(client, namespace, release).await?.pop();
-    let Some(revision) = newest.filter(|revision| revision.status == Status::Deployed) else {
+async fn unready(client: &Client, driver: &dyn Driver, release: &str, namespace: &str) -> Result<Option<String>> {
+    let found = driver.delivered(client, namespace, release).await?;
+    let Some(delivered) = found.filter(|found| found.state == DeliveryState::Delivered) else {
         return Ok(Some(format!("release {release} is not deployed")));
     };
-    Ok(match apply::judge(client, &revision, namespace).await? {
+    Ok(match apply::judge(client, &delivered).await? {
         Judged::Ready => None,
         Judged::Waiting(why) | Judged::Missing(why) => Some(why),
     })
@@ -90,7 +93,7 @@ async fn unready(client: &Client, release: &str, namespace: &str) -> Result<Opti
 
 /// The address of each entry point, if it has one. What several have in common is asked once.
 async fn addresses<'a>(
-    clients: &Both,
+    clients: &ClusterClients,
     target: &DeployTarget,
     manifest: &'a Manifest,
 ) -> Result<Vec<(&'a EntryPoint, Option<String>)>> {
@@ -140,8 +143,8 @@ fn source(target: &DeployTarget, manifest: &Manifest, entry: &EntryPoint) -> Opt
     Some(Source { object, of_tenant: false, pointer: "/status/addresses/0", fields: &["value"] })
 }
 
-async fn address(clients: &Both, source: &Source) -> Result<Option<String>> {
-    let client = if source.of_tenant { &clients.apps } else { &clients.own };
+async fn address(clients: &ClusterClients, source: &Source) -> Result<Option<String>> {
+    let client = if source.of_tenant { &clients.tenant } else { &clients.admin };
     let Some(found) = ready::get(client, &source.object).await? else { return Ok(None) };
     let first = found.pointer(source.pointer);
     let text = |field: &&str| first.and_then(|first| first[*field].as_str()).filter(|text| !text.is_empty());

@@ -3,12 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/deployer.rs"]
+#[allow(dead_code, reason = "other tests' half of it")]
+mod deployer;
+
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use deployer::{DeployOptions, Deployer};
 use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
     storage::v1::StorageClass,
@@ -21,11 +26,11 @@ use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
     guardrails::{Guardrails, Place},
     ports::{
-        CUSTOMER_ACCESS_MIN, DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace,
+        Apps as _, CUSTOMER_ACCESS_MIN, DeployTarget, Isolation as _, KubeCredentials, KubeIdentity, StageProgress,
+        TargetPlace,
     },
-    tenant::SpecInput,
+    environment::SpecInput,
 };
-use landlord_deploy::{DeployOptions, HelmDeployer};
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -88,23 +93,23 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
 }
 
 /// Whatever the daemon's own identity is, a customer's is a token of its account, good for its namespace and a while.
-async fn a_customer_gets_a_token_of_its_own(deployer: &HelmDeployer, own: &DeployTarget) {
+async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTarget) {
     let uid = TenantUid(uuid::Uuid::from_u128(8));
     let place = Place::namespace(uid, Guardrails::default());
     let namespace = place.namespace.to_string();
     let target = DeployTarget { uid, place: TargetPlace::Shared(Box::new(place)), ..own.clone() };
     let asked = CUSTOMER_ACCESS_MIN;
-    let early = deployer.customer_kubeconfig(&target, asked).await.unwrap_err();
+    let early = deployer.isolation.customer_kubeconfig(&target, asked).await.unwrap_err();
     assert_eq!(early.kind, ErrorKind::Conflict, "{early:?}");
     let since = Instant::now();
     loop {
-        match deployer.ensure_guardrails(&target).await.unwrap() {
+        match deployer.isolation.ensure(&target).await.unwrap() {
             StageProgress::Done => break,
             StageProgress::Pending { detail, .. } => assert!(since.elapsed() < PATIENCE, "{detail}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let access = deployer.customer_kubeconfig(&target, asked).await.unwrap();
+    let access = deployer.isolation.customer_kubeconfig(&target, asked).await.unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let left = access.expire_time.unwrap().0 - i64::try_from(now.as_millis()).unwrap();
     assert!((540_000..=600_000).contains(&left), "{left} ms");
@@ -149,7 +154,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
     });
     let classes: Api<StorageClass> = Api::all(admin.clone());
     classes.create(&PostParams::default(), &serde_json::from_value(class).unwrap()).await.unwrap();
-    let deployer = HelmDeployer::open(DeployOptions {
+    let deployer = Deployer::open(DeployOptions {
         stacks_dir: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks"),
         helm_path: recorder(folder.path(), &artifacts.helm),
         helm_version: ">=4.3.0, <5.0.0".into(),
@@ -163,18 +168,18 @@ async fn a_client_certificate_lets_client_and_helm_in() {
 
     // A certificate of somebody else's authority lets nobody in.
     let (_, foreign, foreign_key) = self::certificate();
-    let refused = deployer.ensure_base(&target(&plane, &foreign, &foreign_key)).await.unwrap_err();
+    let refused = deployer.apps.ensure_base(&target(&plane, &foreign, &foreign_key)).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Auth, "{refused:?}");
 
     let target = target(&plane, &certificate, &key);
     let since = Instant::now();
-    while deployer.ensure_base(&target).await.unwrap() != StageProgress::Done {
+    while deployer.apps.ensure_base(&target).await.unwrap() != StageProgress::Done {
         assert!(since.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // No machine is there, so it does not become ready; that Helm recorded a release shows that it was let in.
     let app = "qdrant".parse().unwrap();
-    let progress = deployer.ensure_release(&target, &app).await.unwrap();
+    let progress = deployer.apps.ensure_release(&target, &app).await.unwrap();
     assert!(matches!(progress, StageProgress::Pending { .. }), "{progress:?}");
     let secrets: Api<Secret> = Api::namespaced(admin, NAMESPACE);
     let records = secrets.list(&ListParams::default().labels("owner=helm,name=qdrant,status=deployed")).await.unwrap();

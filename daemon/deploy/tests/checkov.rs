@@ -6,6 +6,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/deployer.rs"]
+#[allow(dead_code, reason = "other tests' half of it")]
+mod deployer;
 #[path = "support/shipped.rs"]
 #[allow(dead_code, reason = "other tests' half of it")]
 mod shipped;
@@ -17,13 +20,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use deployer::{DeployOptions, Deployer};
 use landlord_core::{
     TenantSpec, TenantUid,
     guardrails::{Guardrails, Place},
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetPlace},
-    tenant::SpecInput,
+    environment::SpecInput,
 };
-use landlord_deploy::{DeployOptions, HelmDeployer};
 use serde::Deserialize;
 use serde_json::Value;
 use shipped::{artifacts, stacks};
@@ -98,14 +101,14 @@ fn object(resource: &str) -> String {
 
 /// One folder for each level.
 async fn render(folder: &Path, manifests: &Path) -> Result<()> {
-    let deployer = HelmDeployer::open(DeployOptions {
+    let deployer = Deployer::open(DeployOptions {
         stacks_dir: stacks(),
         helm_path: artifacts()?.helm,
         helm_version: ">=4.3.0, <5.0.0".into(),
         state_dir: folder.join("state"),
         helm_processes_max: 1,
         gateway_api_crds: None,
-        removal_patience: landlord_deploy::REMOVAL_PATIENCE,
+        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
     })
     .await?;
     let uid = TenantUid(uuid::Uuid::from_u128(7));
@@ -117,7 +120,10 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     ] {
         let folder = manifests.join(level);
         std::fs::create_dir_all(&folder)?;
-        for (name, text) in deployer.manifests(&target(uid, place)).await? {
+        let target = target(uid, place);
+        let isolation = ("guardrails".to_owned(), deployer.isolation.manifest(&target));
+        let apps = deployer.apps.manifests(&target).await?;
+        for (name, text) in std::iter::once(isolation).chain(apps).filter(|(_, text)| !text.is_empty()) {
             std::fs::write(folder.join(format!("{name}.yaml")), text)?;
         }
     }

@@ -20,15 +20,14 @@ use kube::{
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Deployer, HostLeft, StageProgress, TargetPlace},
+    ports::{Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetPlace, UninstallReport},
 };
-use landlord_deploy::HelmDeployer;
 use landlord_test_kube::{
     cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes},
     differences, everything, older_gateway_crds,
 };
 use serde_json::{Value, json};
-use support::{Scene, done, eventually, node};
+use support::{Deployer, Scene, done, eventually, node};
 
 const GROUP: &str = "gateway.networking.k8s.io";
 /// As the shipped stack names it.
@@ -86,13 +85,13 @@ fn namespace(target: &DeployTarget) -> &str {
     target.place.shared().unwrap().namespace.as_str()
 }
 
-async fn fenced(deployer: &HelmDeployer, target: &DeployTarget) -> Result<()> {
-    done("guardrails", async || Ok(deployer.ensure_guardrails(target).await?)).await
+async fn fenced(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
+    done("guardrails", async || Ok(deployer.isolation.ensure(target).await?)).await
 }
 
-async fn refused(deployer: &HelmDeployer, target: &DeployTarget) -> Result<Failure> {
+async fn refused(deployer: &Deployer, target: &DeployTarget) -> Result<Failure> {
     failed("it is refused", async || {
-        let progress = deployer.ensure_guardrails(target).await?;
+        let progress = deployer.isolation.ensure(target).await?;
         if progress == StageProgress::Done { Ok("it is fenced".into()) } else { Ok(format!("{progress:?}")) }
     })
     .await
@@ -113,16 +112,16 @@ async fn failed(what: &str, mut call: impl AsyncFnMut() -> Result<String, Failur
     failure.context("no failure")
 }
 
-async fn removed(deployer: &HelmDeployer, target: &DeployTarget) -> Result<()> {
-    done("removed", async || Ok(deployer.remove_namespace(target).await?.0)).await
+async fn removed(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
+    done("removed", async || Ok(deployer.isolation.remove(target).await?.0)).await
 }
 
 /// Until it is done; everything that was told on the way.
-async fn left(deployer: &HelmDeployer, target: &DeployTarget) -> Result<HostLeft> {
+async fn left(deployer: &Deployer, target: &DeployTarget) -> Result<UninstallReport> {
     let mut all = Vec::new();
     let mut last = None;
     done("left", async || {
-        let left = deployer.leave_host(&target.kube, &target.installation).await?;
+        let left = deployer.isolation.uninstall(&target.kube, &target.installation).await?;
         all.extend(left.removed.clone());
         let progress = left.progress.clone();
         last = Some(left);
@@ -130,7 +129,7 @@ async fn left(deployer: &HelmDeployer, target: &DeployTarget) -> Result<HostLeft
     })
     .await?;
     let last = last.context("no answer")?;
-    Ok(HostLeft { removed: all, ..last })
+    Ok(UninstallReport { removed: all, ..last })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,7 +187,7 @@ impl World {
         ensure!(issuer.as_deref() == Some("letsencrypt"), "{issuer:?}");
         let version = self.gateways().get(GATEWAY.1).await?.metadata.resource_version;
         for tenant in [acme, globex] {
-            ensure!(deployer.ensure_guardrails(tenant).await? == StageProgress::Done, "a second time");
+            ensure!(deployer.isolation.ensure(tenant).await? == StageProgress::Done, "a second time");
         }
         ensure!(self.gateways().get(GATEWAY.1).await?.metadata.resource_version == version, "written again");
         Ok(())
@@ -196,9 +195,9 @@ impl World {
 
     async fn routes_attach_to_the_gateway(&self, tenant: &DeployTarget) -> Result<()> {
         let deployer = &self.scene.deployer;
-        done("base", async || Ok(deployer.ensure_base(tenant).await?)).await?;
+        done("base", async || Ok(deployer.apps.ensure_base(tenant).await?)).await?;
         let app = "sftpgo".parse().unwrap();
-        done("release", async || Ok(deployer.ensure_release(tenant, &app).await?)).await?;
+        done("release", async || Ok(deployer.apps.ensure_release(tenant, &app).await?)).await?;
         let routes = self.routing("HTTPRoute", namespace(tenant)).list(&ListParams::default()).await?.items;
         ensure!(routes.len() == 2, "{} routes", routes.len());
         for route in routes {
@@ -290,21 +289,21 @@ impl World {
         fenced(&self.scene.deployer, acme).await
     }
 
-    async fn a_newer_gateway_api_takes_over(&self, newer: &HelmDeployer, acme: &DeployTarget) -> Result<()> {
+    async fn a_newer_gateway_api_takes_over(&self, newer: &Deployer, acme: &DeployTarget) -> Result<()> {
         fenced(newer, acme).await?;
         let set = self.routing("ListenerSet", namespace(acme)).get("landlord").await?;
         ensure!(set.data["spec"]["parentRef"]["name"] == GATEWAY.1, "{}", set.data);
         let names: Vec<String> = self.listeners().await?.into_keys().collect();
         ensure!(names == ["http"], "{names:?}");
         let app = "sftpgo".parse().unwrap();
-        done("release", async || Ok(newer.ensure_release(acme, &app).await?)).await?;
+        done("release", async || Ok(newer.apps.ensure_release(acme, &app).await?)).await?;
         for route in self.routing("HTTPRoute", namespace(acme)).list(&ListParams::default()).await? {
             ensure!(route.data["spec"]["parentRefs"][0]["kind"] == "ListenerSet", "{}", route.data);
         }
         Ok(())
     }
 
-    async fn an_installation_leaves(&self, newer: &HelmDeployer, acme: &DeployTarget) -> Result<()> {
+    async fn an_installation_leaves(&self, newer: &Deployer, acme: &DeployTarget) -> Result<()> {
         // A neighbour that is another landlord.
         let mut hooli = self.tenant("hooli", &Value::Null);
         hooli.installation = "second".into();
@@ -317,7 +316,7 @@ impl World {
         removed(&second, &shared).await?;
 
         let failure = failed("it is occupied", async || {
-            let left = newer.leave_host(&acme.kube, &acme.installation).await?;
+            let left = newer.isolation.uninstall(&acme.kube, &acme.installation).await?;
             Ok(format!("{left:?}"))
         })
         .await?;
@@ -354,7 +353,7 @@ impl World {
         let again = left(newer, acme).await?;
         ensure!(again.removed.is_empty() && again.kept.is_empty(), "a second time: {again:?}");
         // It brings along what it needs, now that nobody else does; counting routes would take half a minute.
-        second.ensure_guardrails(&hooli).await?;
+        second.isolation.ensure(&hooli).await?;
         removed(&second, &hooli).await?;
         let told = left(&second, &hooli).await?;
         ensure!(told.kept.is_empty(), "{:?}", told.kept);

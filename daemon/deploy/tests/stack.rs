@@ -18,7 +18,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantUid,
-    ports::{CloudAccount, Deployer as _, StageProgress},
+    ports::{Apps as _, CloudAccount, StageProgress},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
@@ -26,10 +26,10 @@ use support::{NAMESPACE, Scene, done, eventually, node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
-    let scene = Scene::start(landlord_deploy::REMOVAL_PATIENCE).await?;
+    let scene = Scene::start(landlord_isolation::REMOVAL_PATIENCE).await?;
     let target = scene.target(25, &json!({}));
 
-    let lacking = scene.deployer.ensure_base(&target).await.unwrap_err();
+    let lacking = scene.deployer.apps.ensure_base(&target).await.unwrap_err();
     ensure!(lacking.message.contains("no default storage class") && !lacking.remedy.is_empty(), "{lacking:?}");
 
     let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
@@ -59,7 +59,7 @@ async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
 
 async fn base_is_made_once(scene: &Scene) -> Result<()> {
     let target = scene.target(25, &json!({}));
-    done("base", async || Ok(scene.deployer.ensure_base(&target).await?)).await?;
+    done("base", async || Ok(scene.deployer.apps.ensure_base(&target).await?)).await?;
     let secrets: Api<Secret> = Api::namespaced(scene.client.clone(), NAMESPACE);
     let data = async || -> Result<_> {
         Ok(secrets
@@ -72,13 +72,13 @@ async fn base_is_made_once(scene: &Scene) -> Result<()> {
     };
     let first = data().await?;
     ensure!(first.len() == 3, "{} secrets", first.len());
-    ensure!(scene.deployer.ensure_base(&target).await? == StageProgress::Done, "a second time");
+    ensure!(scene.deployer.apps.ensure_base(&target).await? == StageProgress::Done, "a second time");
     ensure!(data().await? == first, "secrets were changed");
 
     // A lost key comes back, the others stay.
     let patch = json!({ "data": { "admin-password": null } });
     secrets.patch("open-webui", &PatchParams::default(), &Patch::Merge(patch)).await?;
-    scene.deployer.ensure_base(&target).await?;
+    scene.deployer.apps.ensure_base(&target).await?;
     let mended = data().await?;
     let key = |all: &[(String, Option<_>)], key: &str| {
         let of: &(String, Option<std::collections::BTreeMap<String, k8s_openapi::ByteString>>) =
@@ -90,7 +90,7 @@ async fn base_is_made_once(scene: &Scene) -> Result<()> {
 
     let mut other = target.clone();
     other.uid = TenantUid(uuid::Uuid::from_u128(8));
-    let taken = scene.deployer.ensure_base(&other).await.unwrap_err();
+    let taken = scene.deployer.apps.ensure_base(&other).await.unwrap_err();
     ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
     Ok(())
 }
@@ -99,7 +99,7 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
     let target = scene.target(25, &json!({}));
     let app = "qdrant".parse()?;
     eventually("a pod that can't be scheduled is named", async || {
-        Ok(match scene.deployer.ensure_release(&target, &app).await? {
+        Ok(match scene.deployer.apps.ensure_release(&target, &app).await? {
             StageProgress::Pending { detail, .. }
                 if detail.contains("can't be scheduled") && detail.contains("qdrant") =>
             {
@@ -109,7 +109,7 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
         })
     })
     .await?;
-    let verified = scene.deployer.verify(&target).await?;
+    let verified = scene.deployer.apps.verify(&target).await?;
     ensure!(matches!(&verified.progress, StageProgress::Pending { .. }), "{verified:?}");
     add_nodes(&scene.client, &[node("node-1"), node("node-2")]).await?;
     Ok(())
@@ -118,11 +118,11 @@ async fn what_blocks_is_named(scene: &Scene) -> Result<()> {
 async fn apps_become_ready(scene: &Scene) -> Result<()> {
     let target = scene.target(25, &json!({}));
     scene.releases_ready(&target).await?;
-    done("verified", async || Ok(scene.deployer.verify(&target).await?.progress)).await?;
-    let verified = scene.deployer.verify(&target).await?;
+    done("verified", async || Ok(scene.deployer.apps.verify(&target).await?.progress)).await?;
+    let verified = scene.deployer.apps.verify(&target).await?;
     let names: Vec<&str> = verified.endpoints.iter().map(|endpoint| endpoint.url.as_str()).collect();
     ensure!(names == ["sftp://acme@sftp.acme.example.com"], "without a Gateway there is SFTP only: {names:?}");
-    let records = scene.deployer.entry_points(&target).await?.context("entry points")?;
+    let records = scene.deployer.apps.entry_points(&target).await?.context("entry points")?;
     ensure!(
         records == [("sftp.acme.example.com".to_owned(), "sftpgo-sftp.lb.example.com".to_owned())].into(),
         "{records:?}"
@@ -145,7 +145,8 @@ async fn accounts_carry_what_their_identities_need(scene: &Scene) -> Result<()> 
     let target = scene.target(25, &json!({}));
     for client in ["one", "two", "two"] {
         let wanted = [account(NAMESPACE, client), account("names", client)];
-        let progress = scene.deployer.ensure_accounts(&target, &wanted).await.map_err(|f| anyhow::anyhow!("{f:?}"))?;
+        let progress =
+            scene.deployer.apps.ensure_accounts(&target, &wanted).await.map_err(|f| anyhow::anyhow!("{f:?}"))?;
         ensure!(progress == StageProgress::Done, "{progress:?}");
     }
     for (namespace, team) in [(NAMESPACE, Some("blue")), ("names", None)] {
@@ -243,7 +244,7 @@ async fn what_is_missing_is_made_again(scene: &Scene) -> Result<()> {
     let services: Api<Service> = Api::namespaced(scene.client.clone(), NAMESPACE);
     services.delete("qdrant", &DeleteParams::default()).await?;
     let target = scene.target(30, &json!({}));
-    let verified = scene.deployer.verify(&target).await?;
+    let verified = scene.deployer.apps.verify(&target).await?;
     ensure!(
         matches!(&verified.progress, StageProgress::Pending { detail, .. } if detail.contains("Service qdrant is missing")),
         "{verified:?}"
@@ -264,7 +265,7 @@ async fn bad_values_are_refused(scene: &Scene) -> Result<()> {
     for case in cases {
         let target = scene.target(30, &case);
         for app in case.as_object().into_iter().flatten().map(|(app, _)| app) {
-            let refused = match scene.deployer.ensure_release(&target, &app.parse()?).await {
+            let refused = match scene.deployer.apps.ensure_release(&target, &app.parse()?).await {
                 Err(failure) => failure,
                 Ok(progress) => bail!("{case} was taken: {progress:?}"),
             };
@@ -296,7 +297,7 @@ async fn a_killed_helm_is_recovered(scene: &Scene) -> Result<()> {
     scene.releases_ready(&target).await?;
     let record = scene.records().await?["qdrant"].clone();
     ensure!(record.1 == "deployed", "{record:?}");
-    done("verified", async || Ok(scene.deployer.verify(&target).await?.progress)).await
+    done("verified", async || Ok(scene.deployer.apps.verify(&target).await?.progress)).await
 }
 
 /// The engine drops a call that loses its fence or its time; Helm dies with it, wherever it is.
@@ -306,9 +307,10 @@ async fn calls_may_be_dropped_anywhere(scene: &Scene) -> Result<()> {
         let wish = json!({ "open-webui": { "files": { "intervalSeconds": 60 + number } } });
         let target = scene.target(30, &wish);
         let _ =
-            tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.ensure_release(&target, &app)).await;
+            tokio::time::timeout(Duration::from_millis(delay_ms), scene.deployer.apps.ensure_release(&target, &app))
+                .await;
         done(&format!("after a call dropped at {delay_ms} ms"), async || {
-            Ok(scene.deployer.ensure_release(&target, &app).await?)
+            Ok(scene.deployer.apps.ensure_release(&target, &app).await?)
         })
         .await?;
         let values: Value =
@@ -323,11 +325,11 @@ async fn an_unreachable_server_is_transient(scene: &Scene) -> Result<()> {
     let mut target = scene.target(30, &json!({}));
     // Nobody listens on port 1.
     target.kube.endpoint = "https://127.0.0.1:1".into();
-    let failure = scene.deployer.teardown(&target).await.unwrap_err();
+    let failure = scene.deployer.apps.teardown(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Transient, "{failure:?}");
     let mut target = scene.target(30, &json!({}));
     target.kube.identity = landlord_core::ports::KubeIdentity::Token("wrong".to_owned().into());
-    let failure = scene.deployer.verify(&target).await.unwrap_err();
+    let failure = scene.deployer.apps.verify(&target).await.unwrap_err();
     ensure!(failure.kind == ErrorKind::Auth, "{failure:?}");
     Ok(())
 }
@@ -398,7 +400,7 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
     let target = scene.target(30, &json!({}));
     let mut removed = Vec::new();
     done("teardown", async || {
-        let (progress, objects) = scene.deployer.teardown(&target).await?;
+        let (progress, objects) = scene.deployer.apps.teardown(&target).await?;
         removed.extend(objects);
         Ok(progress)
     })
@@ -424,7 +426,7 @@ async fn teardown_leaves_nothing(scene: &Scene) -> Result<()> {
         })
     })
     .await?;
-    let (progress, removed) = scene.deployer.teardown(&target).await?;
+    let (progress, removed) = scene.deployer.apps.teardown(&target).await?;
     ensure!(progress == StageProgress::Done && removed.is_empty(), "a second time: {progress:?} {removed:?}");
     Ok(())
 }

@@ -12,11 +12,13 @@ use landlord_core::{
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
+use tracing::Instrument as _;
 
 use crate::{
-    Shared,
     limits::{Away, LimitKey},
-    request, timing,
+    request,
+    shared::Shared,
+    timing,
 };
 
 /// Longest call of the deploy stage, which never waits for workloads: a Helm run on a slow API
@@ -63,10 +65,13 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
     let Some(method) = timing::method(stage, environment.direction) else {
-        let report = tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster()).await.unwrap_or_else(|_| {
-            let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
-            Err(Failure::new(ErrorKind::Transient, problem).with_remedy("see whether the tenant's API server answers"))
-        });
+        let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
+        let report =
+            tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster().instrument(span)).await.unwrap_or_else(|_| {
+                let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
+                Err(Failure::new(ErrorKind::Transient, problem)
+                    .with_remedy("see whether the tenant's API server answers"))
+            });
         return call.judge_absence(report);
     };
     let description = shared.ports.providers.description(&key);
@@ -80,7 +85,8 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     if let Err(away) = shared.limits.acquire(&limit_key, asker.clone(), &costs).await {
         return Err(stay_away(&away));
     }
-    let report = call.in_cloud().await;
+    let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
+    let report = call.in_cloud().instrument(span).await;
     let report = call.judge_absence(report);
     shared.limits.ended(&limit_key, &asker, &costs, report.as_ref().err());
     report
@@ -288,8 +294,8 @@ impl Call<'_> {
     }
 
     async fn dns_records(&self) -> Report {
-        let (deployer, target) = self.deploy().await?;
-        let Some(entry_points) = self.kube(deployer.entry_points(&target).await)? else {
+        let (apps, target) = (self.apps()?, self.target().await?);
+        let Some(entry_points) = self.kube(apps.entry_points(&target).await)? else {
             return Ok(CallReport {
                 poll_after: IN_CLUSTER_HINT,
                 detail: "waiting for the address of a load balancer".into(),

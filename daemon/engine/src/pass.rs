@@ -1,22 +1,23 @@
-//! One pass over one tenant: load, plan, record intents, call, record outcomes, release.
+//! One pass over one tenant: load, decide, record intents, call, record outcomes, release.
 //!
 //! A pass lasts while calls are in flight and ends when the next thing to do is to wait. What
 //! the API changes meanwhile is seen at the next load: nothing new is started then, the calls
 //! in flight end, and the tenant is due again at once.
 
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, time::Duration};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
+    Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
-    plan::{self, Calls, Plan, Settle, Turn},
     ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
+    step::{self, Calls, Steady, Step, Unwind},
 };
 use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use crate::{Shared, execute, report, timing};
+use crate::{conditions, events, execute, shared::Shared, timing};
 
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
@@ -38,7 +39,7 @@ struct Pass<'a> {
 }
 
 enum Next {
-    /// Calls are in flight, or something changed: plan again.
+    /// Calls are in flight, or something changed: decide again.
     Again,
     /// The pass is over.
     Over,
@@ -76,11 +77,15 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
 
 impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
-        let work = shared.ports.store.load(claim).await?;
+        let mut work = shared.ports.store.load(claim).await?;
+        clamp(&mut work, shared.longest_wait());
+        let span = tracing::Span::current();
+        span.record("operation.id", tracing::field::display(work.environment.operation));
+        span.record("provider", tracing::field::display(&work.environment.placement.provider));
         let placement = &work.environment.placement;
         let key = placement.provider_key();
-        let releases = match (&placement.stack, &shared.ports.deployer) {
-            (Some(stack), Some(deployer)) => deployer.releases(stack).unwrap_or_else(|failure| {
+        let releases = match (&placement.stack, &shared.ports.apps) {
+            (Some(stack), Some(apps)) => apps.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.
                 tracing::warn!(%failure, "a stack is not known any more");
                 Vec::new()
@@ -113,11 +118,11 @@ impl<'a> Pass<'a> {
     }
 
     async fn step(&mut self, calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>) -> Result<Next, StoreError> {
-        match plan::plan(&self.work, &self.releases) {
-            Plan::Turn(turn) if calls.is_empty() => self.turn(turn).await.map(|()| Next::Over),
-            Plan::Settle(settle) if calls.is_empty() => self.settle(settle).await.map(|()| Next::Over),
-            Plan::Turn(_) | Plan::Settle(_) => Ok(Next::Wait(None)),
-            Plan::Work(planned) => self.start(planned, calls).await,
+        match step::next_step(&self.work, &self.releases) {
+            Step::Unwind(unwind) if calls.is_empty() => self.unwind(unwind).await.map(|()| Next::Over),
+            Step::Rest(steady) if calls.is_empty() => self.rest(steady).await.map(|()| Next::Over),
+            Step::Unwind(_) | Step::Rest(_) => Ok(Next::Wait(None)),
+            Step::Call(planned) => self.start(planned, calls).await,
         }
     }
 
@@ -128,15 +133,14 @@ impl<'a> Pass<'a> {
     ) -> Result<Next, StoreError> {
         let direction = self.work.environment.direction;
         let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
-        if !intents.is_empty() {
-            let status = report::working(&self.work);
+        let status =
+            if intents.is_empty() { conditions::followed(&self.work) } else { conditions::working(&self.work) };
+        let changed = status != self.work.environment.status;
+        if changed || !intents.is_empty() {
             let commit = Commit {
-                events: intents.iter().map(report::started).collect(),
+                events: intents.iter().map(events::started).collect(),
                 stages: intents.clone(),
-                environment: EnvironmentPatch {
-                    status: (status != self.work.environment.status).then_some(status.clone()),
-                    ..EnvironmentPatch::default()
-                },
+                environment: EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() },
                 ..Commit::default()
             };
             self.shared.ports.store.commit(self.claim, commit).await?;
@@ -145,19 +149,23 @@ impl<'a> Pass<'a> {
                 self.put(intent);
             }
         }
+        // One copy for all calls that begin now.
+        let mut copy: Option<Arc<Work>> = None;
         let mut started = false;
         for stage in planned.begin.into_iter().chain(planned.due) {
             if self.in_flight.insert(stage.clone()) {
                 started = true;
-                let (shared, work) = (self.shared, self.work.clone());
-                calls.push(Box::pin(async move {
+                let work = Arc::clone(copy.get_or_insert_with(|| Arc::new(self.work.clone())));
+                let (shared, span) = (self.shared, self.stage_span(&stage));
+                let call = async move {
                     let call = AssertUnwindSafe(execute::call(shared, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
                         Err(Failure::new(ErrorKind::Internal, problem))
                     });
                     Finished { stage, result }
-                }));
+                };
+                calls.push(Box::pin(call.instrument(span)));
             }
         }
         if started {
@@ -166,13 +174,26 @@ impl<'a> Pass<'a> {
         Ok(Next::Wait(planned.wake_time.map(|time| time.since(self.work.now))))
     }
 
+    /// One field follows a tenant through the whole log: `tenant.id`.
+    fn stage_span(&self, stage: &Stage) -> tracing::Span {
+        let attempt = step::record(&self.work, stage).map_or(1, |record| record.attempt);
+        tracing::info_span!(
+            "stage",
+            tenant.id = %self.claim.uid,
+            operation.id = %self.work.environment.operation,
+            provider = %self.work.environment.placement.provider,
+            step = %stage,
+            attempt
+        )
+    }
+
     fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
         let description = self.description.as_ref();
         let expected = match &self.work.host {
             Some(host) if *stage == Stage::Host && !host.usable => timing::host(description, self.scales),
             _ => timing::expected(stage, direction, description, &self.releases, self.scales),
         };
-        let earlier = plan::record_in(&self.work, direction, stage);
+        let earlier = step::record_in(&self.work, direction, stage);
         journal::intend(stage, direction, self.work.environment.generation, expected, earlier, self.work.now)
     }
 
@@ -183,35 +204,28 @@ impl<'a> Pass<'a> {
 
     async fn finish(&mut self, finished: Finished) -> Result<(), StoreError> {
         self.in_flight.remove(&finished.stage);
-        let Some(before) = plan::record(&self.work, &finished.stage).cloned() else {
+        let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
         let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.direction));
         let now = self.now();
         let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
-        let events: Vec<_> = report::changed(&before, &after).into_iter().collect();
-        for event in &events {
-            tracing::info!(
-                tenant.uid = %self.claim.uid, tenant.name = %self.work.environment.name(),
-                step = %after.stage, attempt = after.attempt, "{}", event.message
-            );
-        }
-        let mut resumed = false;
+        let events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        self.stage_span(&after.stage).in_scope(|| {
+            for event in &events {
+                tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
+            }
+        });
+        self.put(after.clone());
+        self.work.now = now;
         let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
-        if before.state == StageState::Failed && after.state != StageState::Failed {
-            self.work.environment.status = report::working(&self.work);
-            resumed = true;
-        }
-        let status = report::provider(&self.work, trouble.as_deref(), now)
-            .or_else(|| resumed.then(|| self.work.environment.status.clone()));
-        let environment = EnvironmentPatch { status: status.clone(), ..EnvironmentPatch::default() };
-        let commit = Commit { stages: vec![after.clone()], environment, events, ..Commit::default() };
+        let status = conditions::provider(conditions::followed(&self.work), trouble.as_deref(), now);
+        let changed = status != self.work.environment.status;
+        let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
+        let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
-        if let Some(status) = status {
-            self.work.environment.status = status;
-        }
-        self.put(after);
+        self.work.environment.status = status;
         Ok(())
     }
 
@@ -227,36 +241,35 @@ impl<'a> Pass<'a> {
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
+            clamp(&mut self.work, self.shared.longest_wait());
             self.loaded = Instant::now();
         }
         Ok(overtaken)
     }
 
-    async fn turn(&self, turn: Turn) -> Result<(), StoreError> {
-        tracing::info!(tenant.uid = %self.claim.uid, "cancelled; the work turns");
-        let environment = match turn {
-            Turn::Unwind => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
-            Turn::Revert(spec, placement) => {
-                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
-            }
+    async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
+        tracing::info!("cancelled; the work is unwound");
+        let environment = match unwind {
+            Unwind::Remove => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
+            Unwind::Revert(spec, placement) => EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() },
         };
         let release = Release::After(Duration::ZERO);
         let commit = Commit { environment, release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
-    async fn settle(&self, settle: Settle) -> Result<(), StoreError> {
-        let status = report::settled(&self.work, &settle);
+    async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
+        let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
-        let outcome = plan::operation_outcome(&self.work, &settle);
-        let told = changed || outcome.is_some() || settle == Settle::Gone;
-        let release = match &settle {
-            Settle::Ready { wake_time } | Settle::Failed { wake_time, .. } => {
+        let outcome = step::operation_outcome(&self.work, &steady);
+        let told = changed || outcome.is_some() || steady == Steady::Gone;
+        let release = match &steady {
+            Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
             }
-            Settle::Paused | Settle::Gone | Settle::Stopped => Release::UntilChanged,
+            Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
         };
-        let ready = matches!(settle, Settle::Ready { .. });
+        let ready = matches!(steady, Steady::Ready { .. });
         let commit = Commit {
             stages: Vec::new(),
             environment: EnvironmentPatch {
@@ -266,11 +279,11 @@ impl<'a> Pass<'a> {
                 ..EnvironmentPatch::default()
             },
             operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events: told.then(|| report::settled_event(&self.work, &settle)).into_iter().collect(),
+            events: told.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
             release,
-            remove: settle == Settle::Gone,
+            remove: steady == Steady::Gone,
         };
-        if settle == Settle::Gone {
+        if steady == Steady::Gone {
             self.shared.access.forget(self.claim.uid);
         }
         self.shared.ports.store.commit(self.claim, commit).await
@@ -285,4 +298,14 @@ impl<'a> Pass<'a> {
 /// Due after `wait`; `None`: nothing is scheduled.
 fn release_at(wait: Option<Duration>) -> Release {
     wait.map_or(Release::UntilChanged, Release::After)
+}
+
+/// Due times lie no further ahead than the longest legitimate wait, after whatever the clock went through.
+fn clamp(work: &mut Work, longest: Duration) {
+    let latest = work.now.after(longest);
+    for record in &mut work.stages {
+        if record.poll_time > latest {
+            record.poll_time = work.now;
+        }
+    }
 }

@@ -4,9 +4,9 @@ use landlord_core::{
     Direction, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState, TenantUid,
     environment::Adoption,
     guardrails::{Place, PoolLabel},
-    plan::record_in,
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
     stage::Ownership,
+    step::record_in,
 };
 use landlord_provider_api::v1;
 use prost::Message;

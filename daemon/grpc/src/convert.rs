@@ -1,9 +1,9 @@
 //! Domain values as messages of the API, and specs from them.
 
 use landlord_core::{
-    Condition, Direction, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, plan,
+    Condition, Direction, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, step,
 };
-use landlord_core::{Operation, OperationOutcome, Placement, StageRecord, StageState, ports::Event};
+use landlord_core::{Operation, OperationOutcome, StageRecord, Placement, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
     v1,
@@ -221,7 +221,7 @@ pub(crate) fn operation(operation: &Operation, current: Option<&Environment>) ->
         create_time: Some(timestamp(operation.create_time)),
         end_time: operation.end_time.map(timestamp),
         cancel_requested: operation.cancel_requested,
-        stages: plan::ordered_stages(operation).into_iter().map(stage).collect(),
+        stages: step::ordered_stages(operation).into_iter().map(stage).collect(),
         superseded_by,
     };
     longrunning::Operation {

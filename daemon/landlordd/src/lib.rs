@@ -3,7 +3,6 @@
 
 pub mod config;
 pub mod descriptors;
-mod kube_access;
 mod metrics;
 pub mod startup;
 pub mod telemetry;

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::ports::{Deployer, ProviderKey, Providers};
-use landlord_engine::{BucketFigures, Engine, EngineOptions, EnginePorts, ProviderOptions};
+use landlord_core::ports::{Apps, ProviderKey, Providers};
+use landlord_deploy::{DeployOptions, StackApps, stack};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{Listen, Ports};
+use landlord_isolation::{IsolationOptions, KubeIsolation};
+use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::{SqliteOptions, SqliteStore};
@@ -15,7 +18,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    kube_access::ClusterAccess,
     metrics,
 };
 
@@ -27,7 +29,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
-    let deployer = deployer(config, &checked).await?;
+    let clusters = in_cluster(config, &checked).await?;
     let options = SqliteOptions { events_max: config.store.events_max };
     let store = SqliteStore::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
@@ -40,8 +42,13 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let api_deployer = deployer.clone();
-    let ports = EnginePorts { store: store_port.clone(), providers: host.clone(), deployer };
+    let ports = EnginePorts {
+        store: store_port.clone(),
+        providers: host.clone(),
+        apps: clusters.apps,
+        isolation: clusters.isolation.clone(),
+        host_clusters: clusters.isolation.clone(),
+    };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
     let api = Ports {
@@ -52,7 +59,7 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
             installation: checked.installation,
             store: store_port,
             providers: host as Arc<dyn Providers>,
-            deployer: api_deployer,
+            isolation: clusters.isolation,
         }),
         wake: Arc::new(handle),
     };
@@ -155,24 +162,44 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
     }
 }
 
-async fn deployer(config: &Config, checked: &Checked) -> Result<Option<Arc<dyn Deployer>>> {
-    // Fencing a namespace is its work too.
-    let needed = |class: &landlord_core::Class| class.stack.is_some() || class.level.is_shared();
-    if !checked.catalog.classes.values().any(needed) {
-        return Ok(None);
-    }
+/// What works inside of tenants' clusters.
+struct InCluster {
+    isolation: Arc<KubeIsolation>,
+    apps: Option<Arc<dyn Apps>>,
+}
+
+/// Helm is needed only where a class has a stack.
+async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
+    let classes = || checked.catalog.classes.values();
+    let (stacks, shared) =
+        (classes().any(|class| class.stack.is_some()), classes().any(|class| class.level.is_shared()));
     let deploy = &config.deploy;
-    let deployer = landlord_deploy::HelmDeployer::open(landlord_deploy::DeployOptions {
-        stacks_dir: deploy.stacks_dir.clone(),
+    let named = !deploy.gateway_api_crds.as_os_str().is_empty();
+    let gateway_api_crds = (named && (stacks || shared))
+        .then(|| Crds::read(&deploy.gateway_api_crds))
+        .transpose()
+        .context("deploy.gateway_api_crds")?;
+    let stacks = if stacks { stack::load_all(&deploy.stacks_dir)? } else { BTreeMap::new() };
+    let clients = Arc::new(Clients::default());
+    let options = IsolationOptions {
+        gateways: stack::gateways(&stacks),
+        gateway_api_crds: gateway_api_crds.clone(),
+        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+    };
+    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
+    if stacks.is_empty() {
+        return Ok(InCluster { isolation, apps: None });
+    }
+    let options = DeployOptions {
+        stacks,
         helm_path: deploy.helm_path.clone(),
         helm_version: deploy.helm_version.clone(),
         state_dir: deploy.state_dir.clone(),
         helm_processes_max: deploy.helm_processes_max,
-        gateway_api_crds: (!deploy.gateway_api_crds.as_os_str().is_empty()).then(|| deploy.gateway_api_crds.clone()),
-        removal_patience: landlord_deploy::REMOVAL_PATIENCE,
-    })
-    .await?;
-    Ok(Some(Arc::new(deployer)))
+        gateway_api_crds,
+    };
+    let apps = StackApps::open(options, clients).await?;
+    Ok(InCluster { isolation, apps: Some(Arc::new(apps)) })
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

@@ -8,7 +8,7 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 use landlord_core::{
     Level, Placement, TenantName, TenantSpec,
     ports::{NewTenant, RequestKey, TenantStore},
-    tenant::SpecInput,
+    environment::SpecInput,
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;

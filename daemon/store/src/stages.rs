@@ -77,8 +77,11 @@ pub(crate) async fn restart_failed(
             start_time: now,
             end_time: None,
             poll_time: now,
+            failure: None,
             failing_since: None,
             failures: 0,
+            try_time: None,
+            furthest_ms: 0,
             ..record
         };
         put(connection, environment.uid, &again).await?;

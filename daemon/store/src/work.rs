@@ -74,6 +74,24 @@ impl WorkStore for SqliteStore {
         Ok(next.map(|due| Timestamp(due).since(now)))
     }
 
+    async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |connection| {
+                async move {
+                    let now = clock::now(connection).await?;
+                    let done = sqlx::query("UPDATE tenants SET next_due = $1 WHERE next_due > $2")
+                        .bind(now.0)
+                        .bind(now.after(longest).0)
+                        .execute(connection)
+                        .await
+                        .map_err(unavailable("looking for what is due too late"))?;
+                    Ok(done.rows_affected())
+                }
+                .boxed()
+            })
+            .await
+    }
+
     async fn recover_leases(&self) -> Result<u64, StoreError> {
         // The exclusive lock on the file proves that no other owner lives.
         self.writer

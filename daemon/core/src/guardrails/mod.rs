@@ -3,8 +3,10 @@
 //! Values only, checked when they are parsed. How they become Kubernetes objects is the deploy stage's; which host
 //! cluster a tenant lives on is the engine's.
 
+mod kinds;
 mod words;
 
+pub use kinds::{TENANT_KINDS, TenantKind};
 use serde::{Deserialize, Serialize};
 pub use words::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace};
 
@@ -83,6 +85,16 @@ pub struct SharedGateway {
     pub class: ObjectName,
     /// Certificate of each tenant's names.
     pub certificate: Certificate,
+}
+
+/// A Gateway by name.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayRef {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
 }
 
 /// What fences a tenant's namespace on a shared cluster.

@@ -1,16 +1,18 @@
 //! Where the daemon's parts meet. The parts know these traits and not each other;
 //! `landlordd` wires them.
 
-pub mod deploy;
+pub mod apps;
+pub mod host_clusters;
+pub mod isolation;
 pub mod kube;
 pub mod providers;
 pub mod store;
 mod store_error;
+pub mod target;
 
-pub use deploy::{
-    CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, CloudAccount, DeployTarget, Deployer, HostLeft, ReleasePlan,
-    StageProgress, TargetPlace, Verified,
-};
+pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};
+pub use host_clusters::{HostClusters, UninstallReport};
+pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
@@ -18,6 +20,8 @@ pub use store::{
     EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
     Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
 };
+
+pub use target::{DeployTarget, StageProgress, TargetPlace};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

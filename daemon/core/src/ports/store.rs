@@ -421,6 +421,10 @@ pub trait WorkStore: Send + Sync + 'static {
     /// How long until something is due; `None`: nothing is scheduled.
     async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
 
+    /// Makes due now whatever is due further ahead than `longest`: nothing waits that long, so the clock was set back. Gives
+    /// how many.
+    async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError>;
+
     /// Ends all leases at start-up. Does something only where the store can prove that no
     /// other owner lives (SQLite's exclusive lock); elsewhere leases run out by themselves.
     async fn recover_leases(&self) -> Result<u64, StoreError>;

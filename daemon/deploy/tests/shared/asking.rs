@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::{Client, Config, config::AuthInfo};
-use landlord_core::ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity};
+use landlord_core::ports::{DeployTarget, Isolation as _, KubeCredentials, KubeIdentity};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -137,7 +137,8 @@ pub(crate) fn token(identity: &KubeIdentity) -> Result<&str> {
 impl World {
     /// With the access that the customer would get.
     pub(crate) async fn customer(&self, tenant: &DeployTarget) -> Result<Client> {
-        let access = self.scene.deployer.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
+        let access =
+            self.scene.deployer.isolation.customer_kubeconfig(tenant, std::time::Duration::from_secs(600)).await?;
         client(&access, Some(token(&access.identity)?))
     }
 

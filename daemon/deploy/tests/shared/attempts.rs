@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use landlord_core::{
     ErrorKind,
-    ports::{DeployTarget, Deployer as _},
+    ports::{DeployTarget, Isolation as _},
 };
 use serde_json::{Value, json};
 
@@ -92,12 +92,13 @@ impl World {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
         for (asked, expected) in [(1, 600), (1_800, 1_800), (1_000_000, 3_600)] {
             let lifetime = Duration::from_secs(asked);
-            let access = self.scene.deployer.customer_kubeconfig(&self.tenants[0], lifetime).await?;
+            let access = self.scene.deployer.isolation.customer_kubeconfig(&self.tenants[0], lifetime).await?;
             let lives = (u128::try_from(access.expire_time.context("no end")?.0)?.saturating_sub(now) + 500) / 1_000;
             ensure!((expected - 5..=expected + 60).contains(&lives), "{asked} s: {lives} s");
         }
         let own = self.scene.target(10, &json!({}));
-        let refused = self.scene.deployer.customer_kubeconfig(&own, Duration::from_secs(600)).await.unwrap_err();
+        let refused =
+            self.scene.deployer.isolation.customer_kubeconfig(&own, Duration::from_secs(600)).await.unwrap_err();
         ensure!(refused.kind == ErrorKind::Invalid && !refused.remedy.is_empty(), "{refused:?}");
         Ok(())
     }

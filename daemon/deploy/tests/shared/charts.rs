@@ -6,10 +6,12 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, api::ListParams};
-use landlord_core::{ErrorKind, ports::Deployer as _};
-use landlord_deploy::{DeployOptions, HelmDeployer};
+use landlord_core::{ErrorKind, ports::Apps as _};
 
-use crate::world::{World, place};
+use crate::{
+    support::{DeployOptions, Deployer},
+    world::{World, place},
+};
 
 /// A chart's file, the name that the refusal must hold, and why.
 const CASES: [(&str, &str, &str, &str); 7] = [
@@ -66,7 +68,7 @@ impl World {
             let deployer = self.greedy_deployer(folder.path(), file, text).await?;
             let mut target = self.tenants[0].clone();
             target.stack = "greedy".parse()?;
-            let refused = deployer.ensure_release(&target, &"greedy".parse()?).await.err().context(object)?;
+            let refused = deployer.apps.ensure_release(&target, &"greedy".parse()?).await.err().context(object)?;
             ensure!(refused.kind == ErrorKind::Invalid && !refused.remedy.is_empty(), "{object}: {refused:?}");
             ensure!(refused.message.contains(object) && refused.message.contains(why), "{object}: {refused:?}");
         }
@@ -90,7 +92,7 @@ impl World {
         Ok(())
     }
 
-    async fn greedy_deployer(&self, folder: &Path, file: &str, text: &str) -> Result<HelmDeployer> {
+    async fn greedy_deployer(&self, folder: &Path, file: &str, text: &str) -> Result<Deployer> {
         let chart = folder.join("stacks/greedy/chart");
         for sub in ["templates", "crds"] {
             std::fs::create_dir_all(chart.join(sub))?;
@@ -104,14 +106,14 @@ impl World {
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: harmless}\n",
         )?;
         std::fs::write(chart.join(file), text)?;
-        Ok(HelmDeployer::open(DeployOptions {
+        Ok(Deployer::open(DeployOptions {
             stacks_dir: folder.join("stacks"),
             helm_path: self.scene.artifacts.helm.clone(),
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: folder.join("state"),
             helm_processes_max: 1,
             gateway_api_crds: None,
-            removal_patience: landlord_deploy::REMOVAL_PATIENCE,
+            removal_patience: landlord_isolation::REMOVAL_PATIENCE,
         })
         .await?)
     }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use landlord_core::ports::Deployer as _;
+use landlord_core::ports::HostClusters as _;
 
 use crate::world::World;
 
@@ -11,7 +11,7 @@ impl World {
     /// Of all nodes only the one that is everybody's counts, with what kubectl says of it.
     pub(crate) async fn the_cluster_is_counted(&self) -> Result<()> {
         let kube = &self.tenants[0].kube;
-        let measured = self.scene.deployer.measure(kube, "test").await?;
+        let measured = self.scene.deployer.isolation.measure(kube, "test").await?;
         ensure!(measured.nodes == 1, "{measured:?}");
         let told = self.described("shared-1")?;
         let allocated = told.split_once("Allocated resources:").context("no allocated resources")?.1;
@@ -38,7 +38,7 @@ impl World {
         // Only one of the tenants has its pods there, and nobody else any.
         ensure!(found.pods > 3 && measured.by_tenants == found, "{measured:?}");
         // Another installation's tenants are not ours, but take what is there all the same.
-        let foreign = self.scene.deployer.measure(kube, "other").await?;
+        let foreign = self.scene.deployer.isolation.measure(kube, "other").await?;
         ensure!(foreign.by_tenants.pods == 0 && foreign.requested == found, "{foreign:?}");
         Ok(())
     }

@@ -13,7 +13,7 @@ use kube::{
 use landlord_core::{
     ErrorKind, TenantUid,
     guardrails::Place,
-    ports::{DeployTarget, Deployer as _, StageProgress, TargetPlace},
+    ports::{DeployTarget, Isolation as _, TargetPlace},
 };
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ impl World {
                 None => drop(api.delete(name, &DeleteParams::default()).await?),
             }
             ensure!(read().await?.as_ref() != Some(&before), "{what}: nothing was changed");
-            done(&what, async || Ok(self.scene.deployer.ensure_guardrails(tenant).await?)).await?;
+            done(&what, async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
             let after = read().await?;
             ensure!(after.as_ref() == Some(&before), "{what}: {before} became {after:?}");
         }
@@ -172,10 +172,10 @@ impl World {
             Ok(all)
         };
         let before = names().await?;
-        done("closed", async || Ok(self.scene.deployer.ensure_guardrails(&closed).await?)).await?;
+        done("closed", async || Ok(self.scene.deployer.isolation.ensure(&closed).await?)).await?;
         let gone: Vec<String> = before.difference(&names().await?).cloned().collect();
         ensure!(gone == ["ListenerSet landlord", "NetworkPolicy landlord-internet"], "{gone:?}");
-        done("open", async || Ok(self.scene.deployer.ensure_guardrails(tenant).await?)).await?;
+        done("open", async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
         ensure!(names().await? == before, "{before:?}");
         Ok(())
     }
@@ -187,9 +187,9 @@ impl World {
         target.place = TargetPlace::Shared(Box::new(Place::namespace(target.uid, Default::default())));
         let deployer = &self.scene.deployer;
         for delay_ms in [5, 15, 30, 50, 80, 120, 200] {
-            let _ = tokio::time::timeout(Duration::from_millis(delay_ms), deployer.ensure_guardrails(&target)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(delay_ms), deployer.isolation.ensure(&target)).await;
         }
-        done("guardrails", async || Ok(deployer.ensure_guardrails(&target).await?)).await?;
+        done("guardrails", async || Ok(deployer.isolation.ensure(&target).await?)).await?;
         let own = |versions: &BTreeMap<String, String>, target: &DeployTarget| {
             let name = format!("{}/", place(target).namespace);
             versions.keys().filter(|key| key.contains(&name)).map(|key| key.replace(&name, "")).collect::<BTreeSet<_>>()
@@ -202,13 +202,13 @@ impl World {
         ensure!(made == expected, "{made:?} {expected:?}");
         let mut removed = Vec::new();
         for delay_ms in [5, 15, 30, 50, 80] {
-            let call = deployer.remove_namespace(&target);
+            let call = deployer.isolation.remove(&target);
             if let Ok(done) = tokio::time::timeout(Duration::from_millis(delay_ms), call).await {
                 removed.extend(done?.1);
             }
         }
         done("removed", async || {
-            let (progress, objects) = deployer.remove_namespace(&target).await?;
+            let (progress, objects) = deployer.isolation.remove(&target).await?;
             removed.extend(objects);
             Ok(progress)
         })
@@ -228,9 +228,9 @@ impl World {
         let made = namespaces
             .create(&Default::default(), &serde_json::from_value(json!({ "metadata": { "name": name } }))?)
             .await?;
-        let taken = self.scene.deployer.ensure_guardrails(&target).await.unwrap_err();
+        let taken = self.scene.deployer.isolation.ensure(&target).await.unwrap_err();
         ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
-        let taken = self.scene.deployer.remove_namespace(&target).await.unwrap_err();
+        let taken = self.scene.deployer.isolation.remove(&target).await.unwrap_err();
         ensure!(taken.kind == ErrorKind::NameTaken, "{taken:?}");
         let found = namespaces.get(&name).await?;
         ensure!(found.metadata.uid == made.metadata.uid && found.metadata.deletion_timestamp.is_none(), "{found:?}");

@@ -6,7 +6,7 @@ use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
-use landlord_core::ports::Deployer as _;
+use landlord_core::ports::Apps as _;
 use serde_json::json;
 
 use crate::world::{World, place};
@@ -68,15 +68,15 @@ impl World {
             self.routing("v1", "ListenerSet", place(initech).namespace.as_str()).list(&ListParams::default()).await?;
         ensure!(none.items.is_empty(), "a ListenerSet where the class has no Gateway");
 
-        let records = self.scene.deployer.entry_points(acme).await?.context("entry points")?;
+        let records = self.scene.deployer.apps.entry_points(acme).await?.context("entry points")?;
         ensure!(records.is_empty(), "addresses without a Gateway's: {records:?}");
         let address = json!({ "status": { "addresses": [{ "type": "IPAddress", "value": "203.0.113.9" }] } });
         gateways.patch_status("landlord", &PatchParams::default(), &Patch::Merge(address)).await?;
-        let records = self.scene.deployer.entry_points(acme).await?.context("entry points")?;
+        let records = self.scene.deployer.apps.entry_points(acme).await?.context("entry points")?;
         let named = |record: &str| format!("{record}.{}", acme.spec.domain.as_str());
         let expected = ["chat", "files", "webdav"].map(|record| (named(record), "203.0.113.9".to_owned()));
         ensure!(records == expected.into(), "{records:?}");
-        let verified = self.scene.deployer.verify(acme).await?;
+        let verified = self.scene.deployer.apps.verify(acme).await?;
         ensure!(verified.endpoints.iter().any(|endpoint| endpoint.name == "chat"), "{verified:?}");
         Ok(())
     }

@@ -10,7 +10,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind,
-    ports::{DeployTarget, Deployer as _, StageProgress},
+    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress},
     stage::RemovedObject,
 };
 use landlord_test_kube::{differences, everything};
@@ -56,7 +56,7 @@ impl World {
         let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), name);
         let mut graces = Vec::new();
         done("removed", async || {
-            let (progress, objects) = self.scene.deployer.remove_namespace(tenant).await?;
+            let (progress, objects) = self.scene.deployer.isolation.remove(tenant).await?;
             let slow = pods.get_opt("slow").await?;
             graces.extend(slow.and_then(|pod| pod.metadata.deletion_grace_period_seconds));
             removed.extend(objects);
@@ -82,10 +82,10 @@ impl World {
         ensure!(changed.is_empty(), "{changed:#?}");
         dead.0.delete(&dead.1, &DeleteParams::default()).await?;
 
-        let (progress, removed) = self.scene.deployer.remove_namespace(tenant).await?;
+        let (progress, removed) = self.scene.deployer.isolation.remove(tenant).await?;
         ensure!(progress == StageProgress::Done && removed.is_empty(), "a second time: {progress:?} {removed:?}");
         for other in [&self.tenants[0], &self.tenants[2]] {
-            done("the others answer", async || Ok(self.scene.deployer.verify(other).await?.progress)).await?;
+            done("the others answer", async || Ok(self.scene.deployer.apps.verify(other).await?.progress)).await?;
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl World {
         let hold = json!({ "metadata": { "finalizers": held } });
         services.patch("sftpgo-sftp", &PatchParams::default(), &Patch::Merge(hold)).await?;
         let mut removed = Vec::new();
-        eventually("it is named", async || match self.scene.deployer.remove_namespace(tenant).await {
+        eventually("it is named", async || match self.scene.deployer.isolation.remove(tenant).await {
             Ok((progress, objects)) => {
                 removed.extend(objects);
                 Ok(Err(format!("{progress:?}")))
@@ -117,7 +117,7 @@ impl World {
             .patch("sftpgo-sftp", &PatchParams::default(), &Patch::Merge(json!({ "metadata": { "finalizers": null } })))
             .await?;
         done("removed", async || {
-            let (progress, objects) = self.scene.deployer.remove_namespace(tenant).await?;
+            let (progress, objects) = self.scene.deployer.isolation.remove(tenant).await?;
             removed.extend(objects);
             Ok(progress)
         })

@@ -10,7 +10,7 @@ use kube::{
 use landlord_core::{
     TenantUid,
     guardrails::{Guardrails, Place},
-    ports::{DeployTarget, Deployer as _, StageProgress, TargetPlace},
+    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetPlace},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
 use serde_json::json;
@@ -89,7 +89,7 @@ impl World {
 
     pub(crate) async fn tenants_are_fenced(&self) -> Result<()> {
         for tenant in &self.tenants {
-            done("guardrails", async || Ok(self.scene.deployer.ensure_guardrails(tenant).await?)).await?;
+            done("guardrails", async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
         }
         Ok(())
     }
@@ -97,9 +97,9 @@ impl World {
     /// The stack as the tenant's own deployer, until it answers.
     pub(crate) async fn apps_run(&self, tenant: &DeployTarget) -> Result<()> {
         let deployer = &self.scene.deployer;
-        done("base", async || Ok(deployer.ensure_base(tenant).await?)).await?;
+        done("base", async || Ok(deployer.apps.ensure_base(tenant).await?)).await?;
         self.scene.releases_ready(tenant).await?;
-        done("verified", async || Ok(deployer.verify(tenant).await?.progress)).await
+        done("verified", async || Ok(deployer.apps.verify(tenant).await?.progress)).await
     }
 
     /// Every policy was understood by the API server's type checker, which only warns.
@@ -159,7 +159,7 @@ impl World {
         ensure!(before.len() > 50, "{} objects", before.len());
         let calls = self.apply_calls().await?;
         for tenant in &self.tenants {
-            ensure!(self.scene.deployer.ensure_guardrails(tenant).await? == StageProgress::Done, "a second time");
+            ensure!(self.scene.deployer.isolation.ensure(tenant).await? == StageProgress::Done, "a second time");
         }
         let after = self.versions().await?;
         let changed: Vec<&String> = after.iter().filter(|(k, v)| before.get(*k) != Some(v)).map(|(k, _)| k).collect();

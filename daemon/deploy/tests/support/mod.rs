@@ -1,5 +1,7 @@
 //! A cluster with a cloud kept in memory, and a deployer whose Helm writes down how it is called.
 
+#[allow(dead_code, reason = "not every test isolates")]
+mod deployer;
 mod dry_run;
 mod shipped;
 
@@ -13,14 +15,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+pub(crate) use deployer::{DeployOptions, Deployer};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
     ErrorKind, Failure, TenantSpec, TenantUid,
-    ports::{DeployTarget, Deployer as _, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
-    tenant::SpecInput,
+    ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
+    environment::SpecInput,
 };
-use landlord_deploy::{DeployOptions, HelmDeployer};
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
     cloud::{CloudBackend, LoadBalancerRequest, NodeSpec, VolumeRequest},
@@ -82,7 +84,7 @@ pub(crate) struct Scene {
     pub(crate) artifacts: Artifacts,
     pub(crate) control_plane: ControlPlane,
     pub(crate) client: Client,
-    pub(crate) deployer: HelmDeployer,
+    pub(crate) deployer: Deployer,
     pub(crate) cloud: Arc<MemoryCloud>,
 }
 
@@ -98,7 +100,7 @@ impl Scene {
         let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
         let control_plane = ControlPlane::start(options).await?;
         let client = control_plane.kube_client()?;
-        let deployer = HelmDeployer::open(DeployOptions {
+        let deployer = Deployer::open(DeployOptions {
             stacks_dir: stacks(),
             helm_path: recorder(folder.path(), &artifacts.helm)?,
             helm_version: ">=4.3.0, <5.0.0".into(),
@@ -113,7 +115,7 @@ impl Scene {
 
     /// Another daemon's deployer, on the same machine.
     #[allow(dead_code, reason = "only one of the tests has two daemons")]
-    pub(crate) async fn another_deployer(&self, name: &str, gateway_crds: PathBuf) -> Result<HelmDeployer> {
+    pub(crate) async fn another_deployer(&self, name: &str, gateway_crds: PathBuf) -> Result<Deployer> {
         let options = DeployOptions {
             stacks_dir: stacks(),
             helm_path: self.artifacts.helm.clone(),
@@ -123,7 +125,7 @@ impl Scene {
             gateway_api_crds: Some(gateway_crds),
             removal_patience: Duration::from_secs(20),
         };
-        Ok(HelmDeployer::open(options).await?)
+        Ok(Deployer::open(options).await?)
     }
 
     pub(crate) fn target(&self, storage_gib: i64, stack_values: &Value) -> DeployTarget {
@@ -152,8 +154,9 @@ impl Scene {
 
     /// All releases in order, each until it is ready.
     pub(crate) async fn releases_ready(&self, target: &DeployTarget) -> Result<()> {
-        for release in self.deployer.releases(&target.stack)? {
-            done(release.app.as_str(), async || Ok(self.deployer.ensure_release(target, &release.app).await?)).await?;
+        for release in self.deployer.apps.releases(&target.stack)? {
+            done(release.app.as_str(), async || Ok(self.deployer.apps.ensure_release(target, &release.app).await?))
+                .await?;
         }
         Ok(())
     }

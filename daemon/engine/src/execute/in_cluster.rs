@@ -1,13 +1,13 @@
 //! The part of a call that goes to a Kubernetes API server, or only to the store: what the deploy
 //! stage does, in the tenant's own cluster or in its place in a shared one.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use landlord_core::{
-    AppName, Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
+    Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
-    plan::record_in,
-    ports::{CloudAccount, DeployTarget, Deployer, StageProgress},
+    ports::{Apps, CloudAccount, DeployTarget, StageProgress},
+    step::record_in,
 };
 
 use super::{Call, Report, misplaced};
@@ -46,7 +46,7 @@ impl Call<'_> {
             return self.capacity().await;
         }
         if self.work.environment.host_cluster().is_some() {
-            return self.leave_host().await;
+            return self.uninstall().await;
         }
         let absent = self.work.environment.direction == Direction::Absent;
         let first = if self.work.host.is_some() { Stage::Guardrails } else { Stage::Base };
@@ -56,24 +56,25 @@ impl Call<'_> {
         if *self.stage == Stage::Host {
             return self.host();
         }
-        let (deployer, target) = self.deploy().await?;
+        let target = self.target().await?;
+        let isolation = &self.shared.ports.isolation;
         if absent && target.place.shared().is_some() {
             // Never `teardown`: that empties the whole cluster, which is others' too.
-            let (progress, removed) = self.kube(deployer.remove_namespace(&target).await)?;
+            let (progress, removed) = self.kube(isolation.remove(&target).await)?;
             return Ok(CallReport { removed, ..stage_progress(progress) });
         }
         match self.stage {
-            Stage::Guardrails => self.kube(deployer.ensure_guardrails(&target).await).map(stage_progress),
-            Stage::Base => self.kube(deployer.ensure_base(&target).await).map(stage_progress),
-            Stage::App(app) => self.release(&*deployer, &target, app).await,
+            Stage::Guardrails => self.kube(isolation.ensure(&target).await).map(stage_progress),
+            Stage::Base => self.kube(self.apps()?.ensure_base(&target).await).map(stage_progress),
+            Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {
-                let verified = self.kube(deployer.verify(&target).await)?;
+                let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
                 report.status = serde_json::to_vec(&verified.endpoints).ok();
                 Ok(report)
             }
             Stage::Teardown if self.work.host.is_none() => {
-                let (progress, removed) = self.kube(deployer.teardown(&target).await)?;
+                let (progress, removed) = self.kube(self.apps()?.teardown(&target).await)?;
                 Ok(CallReport { removed, ..stage_progress(progress) })
             }
             other => Err(misplaced(other)),
@@ -115,26 +116,26 @@ impl Call<'_> {
         let installation = &self.shared.options.installation;
         let (uid, access) = request::access(installation, self.work, &self.scope);
         let kube = self.shared.access.get(uid, &*self.provider, access).await?;
-        let measured = self.kube(self.deployer()?.measure(&kube, installation).await)?;
+        let measured = self.kube(self.shared.ports.host_clusters.measure(&kube, installation).await)?;
         Ok(Observation { time: self.work.now, measured })
     }
 
-    fn deployer(&self) -> Result<Arc<dyn Deployer>, Failure> {
-        let deployer = self.shared.ports.deployer.clone();
-        deployer.ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without a deploy stage"))
+    pub(super) fn apps(&self) -> Result<&dyn Apps, Failure> {
+        let apps = self.shared.ports.apps.as_deref();
+        apps.ok_or_else(|| Failure::new(ErrorKind::Internal, "the daemon was started without stacks: no class has one"))
     }
 
     /// An adopted host cluster is given back as it was found.
-    async fn leave_host(&self) -> Report {
+    async fn uninstall(&self) -> Report {
         let reached = record_in(self.work, Direction::Present, &Stage::Cluster);
         let reached = reached.is_some_and(|record| !record.status.is_empty());
-        let Some(deployer) = self.shared.ports.deployer.clone().filter(|_| reached) else {
+        if !reached {
             return Ok(CallReport { done: true, detail: "nothing was put there".into(), ..CallReport::default() });
-        };
+        }
         let installation = &self.shared.options.installation;
         let (uid, access) = request::access(installation, self.work, &self.scope);
         let left = match self.shared.access.get(uid, &*self.provider, access).await {
-            Ok(kube) => self.kube(deployer.leave_host(&kube, installation).await),
+            Ok(kube) => self.kube(self.shared.ports.host_clusters.uninstall(&kube, installation).await),
             Err(failure) => Err(failure),
         };
         let left = left.map_err(|mut failure| {
@@ -154,13 +155,9 @@ impl Call<'_> {
         if accounts.is_empty() || self.work.environment.placement.stack.is_none() {
             return Ok(report);
         }
-        let (deployer, target) = self.deploy().await?;
-        let made = self.kube(deployer.ensure_accounts(&target, accounts).await)?;
+        let target = self.target().await?;
+        let made = self.kube(self.apps()?.ensure_accounts(&target, accounts).await)?;
         Ok(if made == StageProgress::Done { report } else { stage_progress(made) })
-    }
-
-    async fn release(&self, deployer: &dyn Deployer, target: &DeployTarget, app: &AppName) -> Report {
-        self.kube(deployer.ensure_release(target, app).await).map(stage_progress)
     }
 
     /// A token that is refused is not used again.
@@ -172,13 +169,11 @@ impl Call<'_> {
         result
     }
 
-    pub(super) async fn deploy(&self) -> Result<(Arc<dyn Deployer>, DeployTarget), Failure> {
-        let deployer = self.deployer()?;
+    /// What the stages in a cluster work on.
+    pub(super) async fn target(&self) -> Result<DeployTarget, Failure> {
         let (uid, access) = request::access(&self.shared.options.installation, self.work, &self.scope);
         let kube = self.shared.access.get(uid, &*self.provider, access).await?;
-        let target =
-            request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
-        Ok((deployer, target))
+        request::target(&self.shared.options.installation, self.work, kube).ok_or_else(|| misplaced(self.stage))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::room::{Asker, Away, Urgency};
 use self::{bucket::Bucket, room::Room};
-use crate::{BucketFigures, ProviderOptions};
+use crate::options::{BucketFigures, ProviderOptions};
 
 /// Longest that a call waits for tokens within its pass, before scaling.
 const WAIT_MAX: Duration = Duration::from_secs(10);

@@ -122,6 +122,13 @@ impl Cloud {
         if marked { _ = state.unmarked.remove(&key) } else { _ = state.unmarked.insert(key) }
     }
 
+    /// Somebody removes an object by hand.
+    pub(crate) fn vanish(&self, uid: &str, kind: v1::ResourceKind) {
+        let (key, mut state) = ((uid.to_owned(), kind), self.state.lock());
+        state.objects.remove(&key);
+        state.created.remove(&key);
+    }
+
     fn listed(&self, uid: &str) -> Vec<v1::ResourceKind> {
         let state = self.state.lock();
         let marked = state.objects.keys().filter(|key| key.0 == uid && !state.unmarked.contains(key));

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, Measured, StackName,
-    ports::{CloudAccount, DeployTarget, Deployer, HostLeft, KubeCredentials, ReleasePlan, StageProgress, Verified},
+    ports::{
+        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, ReleasePlan, StageProgress,
+        UninstallReport, Verified,
+    },
     stage::RemovedObject,
 };
 use landlord_provider_api::v1::ResourceKind;
@@ -26,67 +29,9 @@ fn unexpected(what: &str) -> Failure {
 }
 
 #[async_trait]
-impl Deployer for Fences {
+impl Apps for Fences {
     fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
-    }
-
-    async fn ensure_guardrails(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
-        let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
-        if target.place.shared().is_none() {
-            self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
-        }
-        let key = (uid.clone(), ResourceKind::Unspecified);
-        self.0
-            .act("guardrails", &key, || {
-                self.0.cloud.fence(&uid, &host);
-                Ok(())
-            })
-            .await?;
-        Ok(StageProgress::Done)
-    }
-
-    async fn remove_namespace(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let uid = target.uid.to_string();
-        let key = (uid.clone(), ResourceKind::Unspecified);
-        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
-        let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
-        if was_there {
-            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
-            return Ok((progress, vec![object]));
-        }
-        Ok((StageProgress::Done, Vec::new()))
-    }
-
-    async fn leave_host(&self, kube: &KubeCredentials, _: &str) -> Result<HostLeft, Failure> {
-        let key = (kube.endpoint.clone(), ResourceKind::Unspecified);
-        self.0
-            .act("leave", &key, || {
-                if !self.0.cloud.namespaces(&kube.endpoint).is_empty() {
-                    self.0.cloud.violated(format!("{} was left while tenants live there", kube.endpoint));
-                }
-                Ok(())
-            })
-            .await?;
-        Ok(HostLeft { progress: StageProgress::Done, removed: Vec::new(), kept: Vec::new() })
-    }
-
-    async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
-        Err(unexpected("a kubeconfig"))
-    }
-
-    async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
-        let host = kube.endpoint.clone();
-        let key = (host.clone(), ResourceKind::Unspecified);
-        let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
-        let inside = u64::try_from(inside).unwrap();
-        let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
-        Ok(Measured {
-            nodes: 3 - self.0.cloud.nodes_missing(),
-            allocatable: ALLOCATABLE,
-            requested: pods,
-            by_tenants: pods,
-        })
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
@@ -112,5 +57,69 @@ impl Deployer for Fences {
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         self.0.cloud.violated(format!("a whole cluster was torn down for {}", target.name));
         Err(unexpected("a teardown"))
+    }
+}
+
+#[async_trait]
+impl Isolation for Fences {
+    async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
+        if target.place.shared().is_none() {
+            self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
+        }
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        self.0
+            .act("guardrails", &key, || {
+                self.0.cloud.fence(&uid, &host);
+                Ok(())
+            })
+            .await?;
+        Ok(StageProgress::Done)
+    }
+
+    async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let uid = target.uid.to_string();
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
+        let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
+        if was_there {
+            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
+            return Ok((progress, vec![object]));
+        }
+        Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
+        Err(unexpected("a kubeconfig"))
+    }
+}
+
+#[async_trait]
+impl HostClusters for Fences {
+    async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
+        let host = kube.endpoint.clone();
+        let key = (host.clone(), ResourceKind::Unspecified);
+        let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
+        let inside = u64::try_from(inside).unwrap();
+        let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
+        Ok(Measured {
+            nodes: 3 - self.0.cloud.nodes_missing(),
+            allocatable: ALLOCATABLE,
+            requested: pods,
+            by_tenants: pods,
+        })
+    }
+
+    async fn uninstall(&self, kube: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> {
+        let key = (kube.endpoint.clone(), ResourceKind::Unspecified);
+        self.0
+            .act("leave", &key, || {
+                if !self.0.cloud.namespaces(&kube.endpoint).is_empty() {
+                    self.0.cloud.violated(format!("{} was left while tenants live there", kube.endpoint));
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(UninstallReport { progress: StageProgress::Done, removed: Vec::new(), kept: Vec::new() })
     }
 }

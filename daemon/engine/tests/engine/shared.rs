@@ -104,7 +104,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     let skipped = ended.stages.iter().find(|record| record.stage == Stage::Guardrails).unwrap();
     assert_eq!(skipped.state, StageState::Skipped);
     // What was forced is told, not undone.
-    assert_eq!(world.cloud.namespaces(&of_host.tenant_uid.to_string()).len(), 1);
+    assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1);
     world.stop().await;
 }
 
@@ -112,7 +112,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
 async fn an_adopted_cluster_is_never_made_nor_removed() {
     let mut world = World::new(false).await;
     let of_host = world.create_host_cluster("theirs", Some(Adoption::default())).await;
-    let uid = of_host.tenant_uid.to_string();
+    let uid = of_host.uid.to_string();
     // It was there before.
     world.cloud.appear(&uid, ResourceKind::Cluster);
     world.start(Life::until(None), no_faults());
@@ -191,10 +191,10 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(told("LookFailed").await.contains("last look at capacity"));
+    assert!(told("ResyncFailed").await.contains("resync of capacity failed"));
     assert_eq!(world.store.candidates(None).await.unwrap()[0].observation, None);
     away.store(false, Ordering::SeqCst);
-    told("AsOrdered").await;
+    told("Reconciled").await;
     // Four were promised what only three can have: it is seen, and they stay.
     let seen = world.store.candidates(None).await.unwrap().remove(0);
     assert_eq!(seen.observation.unwrap().measured.free(seen.reserved).cpu_milli, 0);

@@ -75,7 +75,7 @@ async fn shared_life(life: Arc<Life>, faults: Faults) -> u64 {
     for name in [&shared, &neighbour, &space, &pool] {
         story.reach(name, Some(State::Ready)).await;
     }
-    let uids = [of_host, of_neighbour, of_space, of_pool].map(|operation| operation.tenant_uid.to_string());
+    let uids = [of_host, of_neighbour, of_space, of_pool].map(|operation| operation.uid.to_string());
     let [host_uid, neighbour_uid, space_uid, pool_uid] = &uids;
     let cloud = Arc::clone(&story.world.cloud);
     let mut inside = vec![neighbour_uid.clone(), space_uid.clone(), pool_uid.clone()];
@@ -118,13 +118,13 @@ async fn hasty_life(life: Arc<Life>, faults: Faults) -> u64 {
     assert!(story.world.is_in_use(&shared).await, "a host cluster could be removed under those who wait for it");
     story.reach(&patient, Some(State::Ready)).await;
     story.reach(&hasty, None).await;
-    let patient_uid = of_patient.tenant_uid.to_string();
+    let patient_uid = of_patient.uid.to_string();
     assert_eq!(story.world.cloud.namespaces(&one.uid.to_string()), std::slice::from_ref(&patient_uid));
     story.world.delete(&patient).await;
     story.reach(&patient, None).await;
     story.world.delete(&shared).await;
     story.reach(&shared, None).await;
-    story.end(&[one.uid.to_string(), of_hasty.tenant_uid.to_string(), patient_uid]).await
+    story.end(&[one.uid.to_string(), of_hasty.uid.to_string(), patient_uid]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,12 +15,13 @@ use async_trait::async_trait;
 use landlord_core::{
     Amounts, HostSelector, Hosting, Level, Operation, OperationId, Placement, State, TenantName, TenantSpec,
     guardrails::Guardrails,
-    host::{Adoption, Growth},
+    environment::Adoption,
+    fleet::Growth,
     ports::{
-        Change, Claim, Commit, DeleteRequest, Deployer, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey,
-        StoreError, TenantStore, Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, NewHostCluster, NewTenant, RequestKey, StoreError, EnvironmentPatch, TenantStore,
+        Wake, Work, WorkStore,
     },
-    tenant::SpecInput,
+    environment::SpecInput,
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_store::{SqliteOptions, SqliteStore};
@@ -164,6 +165,10 @@ impl WorkStore for Mortal {
         self.life.transaction(self.store.next_due()).await
     }
 
+    async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError> {
+        self.life.transaction(self.store.clamp_dues(longest)).await
+    }
+
     async fn recover_leases(&self) -> Result<u64, StoreError> {
         if self.shared { Ok(0) } else { self.life.transaction(self.store.recover_leases()).await }
     }
@@ -178,6 +183,8 @@ pub(crate) struct World {
     changed: Arc<Notify>,
     /// How often host clusters are counted.
     pub(crate) capacity_interval: Duration,
+    /// How often what is READY is looked at again.
+    pub(crate) resync_interval: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -197,6 +204,7 @@ impl World {
             shared,
             changed: Arc::default(),
             capacity_interval: Duration::from_secs(300),
+            resync_interval: Duration::from_secs(1_800),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -210,7 +218,7 @@ impl World {
             owner: format!("owner-{}", self.stops.len()),
             passes_max: 64,
             lease_ttl: Duration::from_secs(30),
-            resync_interval: Duration::from_secs(1_800),
+            resync_interval: self.resync_interval,
             capacity_interval: self.capacity_interval,
             teardown_patience: Duration::from_secs(600),
             retry_patience: Duration::from_secs(3_600),
@@ -231,9 +239,15 @@ impl World {
             changed: Arc::clone(&self.changed),
         };
         let scripted = Arc::new(Scripted { cloud, life, faults });
-        let deployer: Arc<dyn Deployer> = Arc::new(Fences(Arc::clone(&scripted)));
+        let fences = Arc::new(Fences(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
-        let ports = EnginePorts { store: Arc::new(mortal), providers, deployer: Some(deployer) };
+        let ports = EnginePorts {
+            store: Arc::new(mortal),
+            providers,
+            apps: Some(fences.clone()),
+            isolation: fences.clone(),
+            host_clusters: fences,
+        };
         let (engine, handle) = Engine::new(options, ports);
         let stop = CancellationToken::new();
         self.engines.spawn(engine.run(stop.clone()));

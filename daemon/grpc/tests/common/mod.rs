@@ -20,9 +20,9 @@ use landlord_core::{
     journal,
     ports::{
         Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
-        ProviderKey, Providers, TenantPatch, Wake, WorkStore,
+        ProviderKey, Providers, EnvironmentPatch, Wake, WorkStore,
     },
-    tenant::TenantStatus,
+    environment::EnvironmentStatus,
 };
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
@@ -282,7 +282,7 @@ impl Daemon {
         assert!(claims.is_empty(), "one tenant at a time");
         let work = self.store.load(&claim).await.unwrap();
         let remove = matches!(outcome, OperationOutcome::Deleted { .. });
-        let status = TenantStatus { state, observed_generation: work.tenant.generation, ..work.tenant.status };
+        let status = EnvironmentStatus { state, observed_generation: work.tenant.generation, ..work.tenant.status };
         let told = NewEvent {
             kind: landlord_core::ports::EventKind::Tenant,
             stage: String::new(),
@@ -291,7 +291,7 @@ impl Daemon {
         };
         let commit = Commit {
             stages,
-            tenant: TenantPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
+            tenant: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
             operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
             events: vec![told],
             release_after: Some(Duration::from_secs(3_600)),

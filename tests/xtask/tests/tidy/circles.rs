@@ -20,7 +20,6 @@ const NOT_YET: &[&str] = &[
     "landlord-cli",
     "landlord-conformance",
     "landlord-core",
-    "landlord-deploy",
     "landlord-grpc",
     "landlord-plugin-aks",
     "landlord-plugin-eks",

@@ -10,14 +10,16 @@ use crate::{checkout, code_of, metadata, show, sources};
 const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 13] = [
+const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("landlord-provider-api", &[]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
     ("landlord-store", &["landlord-core"]),
     ("landlord-engine", &["landlord-core", "landlord-provider-api"]),
     ("landlord-plugin-host", &["landlord-core", "landlord-provider-api"]),
-    ("landlord-deploy", &["landlord-core"]),
+    ("landlord-kube", &["landlord-core"]),
+    ("landlord-isolation", &["landlord-core", "landlord-kube"]),
+    ("landlord-deploy", &["landlord-core", "landlord-kube"]),
     ("landlord-grpc", &["landlord-core", "landlord-proto"]),
     ("landlord-cli", &["landlord-proto"]),
     ("landlord-plugin-eks", &["landlord-provider-api"]),

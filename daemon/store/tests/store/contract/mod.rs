@@ -55,6 +55,7 @@ macro_rules! contract_suite {
             claiming: deletes_before_changes_before_resyncs;
             claiming: customers_take_turns;
             claiming: owners_never_share_a_tenant;
+            claiming: nothing_is_due_later_than_anything_waits;
             claiming: a_lease_keeps_others_out_until_it_is_over;
             claiming: a_lost_claim_writes_nothing;
             claiming: a_claim_given_back_writes_nothing;

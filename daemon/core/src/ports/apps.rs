@@ -1,0 +1,100 @@
+//! Port to the releases of a stack in a cluster. Calls are idempotent, start or observe something, and return; the engine
+//! waits.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+
+use super::target::{DeployTarget, StageProgress};
+use crate::{AppName, Failure, StackName, stage::RemovedObject, environment::Endpoint};
+
+/// A service account that has an identity in the cloud, and what that needs in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudAccount {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Annotations that it must carry.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels that the pods must carry which run as it.
+    pub pod_labels: BTreeMap<String, String>,
+}
+
+/// One release of a stack and what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleasePlan {
+    /// Release.
+    pub app: AppName,
+    /// Releases that must be Ready before it.
+    pub depends_on: Vec<AppName>,
+    /// How long it typically takes to become ready.
+    pub expected: Duration,
+}
+
+/// What `verify` found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// How far it is.
+    pub progress: StageProgress,
+    /// Addresses for the customer, when done.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Brings the releases of stacks into clusters, judges them, and takes them away again.
+///
+/// In a shared cluster everything is done with the rights of the tenant's own account, which [`Isolation`](super::Isolation)
+/// makes first.
+#[async_trait]
+pub trait Apps: Send + Sync + 'static {
+    /// The releases of a stack. Reads only what was loaded at start.
+    ///
+    /// # Errors
+    /// INVALID: no such stack.
+    fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure>;
+
+    /// Makes namespaces, service accounts and generated secrets exist.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure>;
+
+    /// Makes service accounts carry what their identities in the cloud need. One that is not there is made, with its
+    /// namespace; on one that is there only these annotations are set. What its pods must carry stands in its annotation
+    /// `landlord.dev/pod-labels` (`key=value`, separated by commas), for whoever installs them: none of them is landlord's.
+    ///
+    /// Done at once on a shared cluster, where no tenant has such accounts.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn ensure_accounts(&self, target: &DeployTarget, accounts: &[CloudAccount])
+    -> Result<StageProgress, Failure>;
+
+    /// Makes one release exist at the target's generation and be ready.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure>;
+
+    /// Addresses that the stack's entry points got from the cloud, for the DNS records that
+    /// the stack declares: fully qualified name → load balancer host name or address.
+    /// `None` while one is still missing.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure>;
+
+    /// Judges the environment as the customer will use it.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure>;
+
+    /// Freezes apps, releases load balancers and volumes of the whole cluster while their controllers still run, and
+    /// removes the releases. For a cluster of the tenant's own. The objects removed so far are returned with each call.
+    ///
+    /// # Errors
+    /// INTERNAL on a shared cluster, where the sweep would be other tenants' end: [`Isolation::remove`](super::Isolation)
+    /// takes one tenant away; TRANSIENT when the API server can't be reached.
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+}

@@ -1,0 +1,47 @@
+//! Port to what keeps a tenant apart from the others of a shared cluster. Calls are idempotent, start or observe something,
+//! and return; the engine waits.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::target::{DeployTarget, StageProgress};
+use crate::{Failure, ports::KubeCredentials, stage::RemovedObject};
+
+/// Shortest life of a customer's access; the API server issues no shorter token.
+pub const CUSTOMER_ACCESS_MIN: Duration = Duration::from_secs(10 * 60);
+/// Longest: what a tenant's end or a lost laptop leaves valid.
+pub const CUSTOMER_ACCESS_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Isolates tenants of shared clusters.
+#[async_trait]
+pub trait Isolation: Send + Sync + 'static {
+    /// Makes what fences a tenant on a shared cluster exist as its [`Place`](crate::guardrails::Place) says: its namespace with limits, network
+    /// policies, accounts and rights, and what the host cluster needs once for all tenants. What was changed by others
+    /// is put right. Done only when the API server has been seen enforcing it, so nothing runs unfenced.
+    ///
+    /// Done at once on a tenant's own cluster.
+    ///
+    /// # Errors
+    /// NAME_TAKEN: the namespace exists and is not this tenant's; else as [`Failure::kind`] says.
+    async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure>;
+
+    /// Removes a tenant from a shared cluster: its namespace with everything in it, and what is kept for it elsewhere.
+    /// Nothing of any other tenant is touched. The objects removed so far are returned with each call; what is absent
+    /// is success.
+    ///
+    /// Done at once on a tenant's own cluster.
+    ///
+    /// # Errors
+    /// NAME_TAKEN: a namespace of this name does not carry the tenant's labels; it is not touched, and whether it is the
+    /// tenant's all the same, the caller's records know. CONFLICT: an object that holds something in the cloud does not
+    /// end; TRANSIENT when the API server can't be reached.
+    async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
+
+    /// Access for the customer: the rights of the customer's role in the tenant's namespace, for `lifetime`, which is
+    /// brought into [`CUSTOMER_ACCESS_MIN`] to [`CUSTOMER_ACCESS_MAX`].
+    ///
+    /// # Errors
+    /// INVALID on a tenant's own cluster; CONFLICT before its guardrails stand; else as [`Failure::kind`] says.
+    async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
+}

@@ -1,0 +1,60 @@
+//! What the stages in a cluster work on, and how far they are.
+
+use std::time::Duration;
+
+use crate::{StackName, TenantName, TenantSpec, TenantUid, guardrails::Place, ports::KubeCredentials};
+
+/// Whose cluster a tenant lives on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPlace {
+    /// Its own: it has the whole cluster, and the stack's own namespace.
+    OwnCluster,
+    /// A host cluster's, with others: it has one fenced namespace.
+    Shared(Box<Place>),
+}
+
+impl TargetPlace {
+    /// The place on a host cluster; `None` on a cluster of its own.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Place> {
+        match self {
+            Self::OwnCluster => None,
+            Self::Shared(place) => Some(place),
+        }
+    }
+}
+
+/// What the deploy stage works on.
+#[derive(Debug, Clone)]
+pub struct DeployTarget {
+    /// Access to the cluster, with the daemon's own rights.
+    pub kube: KubeCredentials,
+    /// Whose cluster it is.
+    pub place: TargetPlace,
+    /// Name of the landlord installation.
+    pub installation: String,
+    /// Tenant's identity.
+    pub uid: TenantUid,
+    /// Tenant's name.
+    pub name: TenantName,
+    /// What is wanted.
+    pub spec: TenantSpec,
+    /// Generation of `spec`.
+    pub generation: i64,
+    /// The stack.
+    pub stack: StackName,
+}
+
+/// How far a stage is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageProgress {
+    /// Done in its direction.
+    Done,
+    /// Under way.
+    Pending {
+        /// When asking again makes sense.
+        poll_after: Duration,
+        /// What is being waited for, with the blocking object, in plain words.
+        detail: String,
+    },
+}

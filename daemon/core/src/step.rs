@@ -1,0 +1,236 @@
+//! What to do next for one tenant. Pure: no clock, no IO, the same input gives the same step.
+//!
+//! Level-triggered: it looks at what is wanted and at the records of the stages, never at how
+//! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
+
+use crate::{
+    Direction, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec, Timestamp,
+    graph::{Node, graph},
+    journal,
+    lifecycle::{self, Cancellation},
+    ports::{ReleasePlan, Work},
+};
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
+pub enum Step {
+    /// Call these stages now, then decide again; or wait.
+    Call(Calls),
+    /// Change direction before anything else: the operation was cancelled.
+    Unwind(Unwind),
+    /// The tenant rests in this state until someone or the resync wants something.
+    Rest(Steady),
+}
+
+/// Stages to call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Calls {
+    /// Stages whose intent must be recorded first.
+    pub begin: Vec<Stage>,
+    /// Stages whose intent stands and that are due.
+    pub due: Vec<Stage>,
+    /// When the next stage is due, if none is now.
+    pub wake_time: Option<Timestamp>,
+}
+
+/// How a cancelled operation is unwound.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time; it is never stored in bulk")]
+pub enum Unwind {
+    /// A create: towards absence.
+    Remove,
+    /// A change of a tenant that was READY: back to what it was.
+    Revert(TenantSpec, Placement),
+}
+
+/// A resting state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Steady {
+    /// As wanted. Resync at `wake_time`.
+    Ready {
+        /// When the first stage is due for a resync.
+        wake_time: Option<Timestamp>,
+    },
+    /// A stage gave up.
+    Failed {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        failure: Failure,
+        /// When it is looked at again whether a removal is still held; `None`: nothing is done until Retry, Update or
+        /// Delete.
+        wake_time: Option<Timestamp>,
+    },
+    /// Nothing is left.
+    Gone,
+    /// Cancelled, where it was; nothing is removed. Retry, Update or Delete lead on.
+    Stopped,
+    /// No work while paused.
+    Paused,
+}
+
+/// Decides.
+#[must_use]
+pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
+    let environment = &work.environment;
+    let cancelled =
+        lifecycle::cancellation(environment, work.operation_kind, work.operation_done, work.operation_generation);
+    match cancelled {
+        None => {}
+        Some(Cancellation::Unwind) => return Step::Unwind(Unwind::Remove),
+        Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
+        Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
+    }
+    if environment.direction == Direction::Present && environment.is_paused() {
+        return Step::Rest(Steady::Paused);
+    }
+    let nodes = graph(environment.direction, environment.kind(), &environment.placement, releases);
+    if let Some((stage, failure)) = first_failure(work, &nodes) {
+        let held = held(work, &nodes);
+        if !held.due.is_empty() {
+            return Step::Call(held);
+        }
+        return Step::Rest(Steady::Failed { stage, failure, wake_time: held.wake_time });
+    }
+    if environment.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
+        return Step::Rest(Steady::Gone);
+    }
+    let calls = calls(work, &nodes);
+    if !calls.begin.is_empty() || !calls.due.is_empty() {
+        return Step::Call(calls);
+    }
+    if !nodes.iter().all(|node| is_done(work, &node.stage)) {
+        return Step::Call(calls);
+    }
+    Step::Rest(Steady::Ready { wake_time: calls.wake_time })
+}
+
+/// Looks at what holds a removal, if nothing else failed: nothing is changed while it is held, and whoever puts the marker
+/// back need not ask for anything else.
+fn held(work: &Work, nodes: &[Node]) -> Calls {
+    let failed = || {
+        let records = nodes.iter().filter_map(|node| current(work, &node.stage));
+        records.filter(|record| record.state == StageState::Failed)
+    };
+    let mut calls = Calls::default();
+    if failed().all(journal::is_held) {
+        failed().for_each(|record| calls.at(record, work.now));
+    }
+    calls
+}
+
+/// The record of a stage in the tenant's direction.
+#[must_use]
+pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+    record_in(work, work.environment.direction, stage)
+}
+
+/// The record of a stage in a direction.
+#[must_use]
+pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Option<&'a StageRecord> {
+    work.stages.iter().find(|record| record.direction == direction && record.stage == *stage)
+}
+
+/// A record counts only for the generation that it was made for. Absence has no generations:
+/// whatever the spec was, nothing of it shall be left.
+fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+    let environment = &work.environment;
+    record(work, stage)
+        .filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
+}
+
+fn is_done(work: &Work, stage: &Stage) -> bool {
+    current(work, stage).is_some_and(|record| matches!(record.state, StageState::Done | StageState::Skipped))
+}
+
+fn first_failure(work: &Work, nodes: &[Node]) -> Option<(Stage, Failure)> {
+    nodes
+        .iter()
+        .filter_map(|node| current(work, &node.stage))
+        .filter(|record| record.state == StageState::Failed)
+        .min_by_key(|record| record.end_time)
+        .map(|record| {
+            let failure = record
+                .failure
+                .clone()
+                .unwrap_or_else(|| Failure::new(crate::ErrorKind::Internal, "failed without a reason; retry it"));
+            (record.stage.clone(), failure)
+        })
+}
+
+impl Calls {
+    /// Has the stage of a record called when it is due.
+    fn at(&mut self, record: &StageRecord, now: Timestamp) {
+        if record.poll_time <= now {
+            self.due.push(record.stage.clone());
+        } else {
+            self.wake_time = Some(self.wake_time.map_or(record.poll_time, |time| time.min(record.poll_time)));
+        }
+    }
+}
+
+/// While later stages of a removal run, absence is checked again; the inventory asks for everything itself.
+fn checks_again(work: &Work, stage: &Stage) -> bool {
+    stage.is_checked_again() && record(work, &Stage::Inventory).is_none()
+}
+
+fn calls(work: &Work, nodes: &[Node]) -> Calls {
+    let mut calls = Calls::default();
+    for node in nodes {
+        match current(work, &node.stage) {
+            None => {
+                if node.after.iter().all(|stage| is_done(work, stage)) {
+                    calls.begin.push(node.stage.clone());
+                }
+            }
+            Some(record) => match record.state {
+                StageState::Failed | StageState::Skipped => {}
+                StageState::Done
+                    if work.environment.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
+                StageState::Running | StageState::Done => calls.at(record, work.now),
+            },
+        }
+    }
+    calls
+}
+
+/// How the running operation ends when the tenant settles; `None`: it goes on.
+#[must_use]
+pub fn operation_outcome(work: &Work, settle: &Steady) -> Option<OperationOutcome> {
+    if work.operation_done {
+        return None;
+    }
+    let cancelled = work.environment.cancel_requested;
+    match settle {
+        Steady::Paused => None,
+        Steady::Stopped => Some(OperationOutcome::Cancelled),
+        Steady::Ready { .. } if cancelled => Some(OperationOutcome::Cancelled),
+        Steady::Ready { .. } => Some(OperationOutcome::Ready),
+        Steady::Failed { failure, .. } => Some(OperationOutcome::Failed { failure: failure.clone() }),
+        Steady::Gone if cancelled => Some(OperationOutcome::Cancelled),
+        Steady::Gone => Some(OperationOutcome::Deleted { removed: removed(work) }),
+    }
+}
+
+/// Everything that was removed, sorted, each once.
+#[must_use]
+pub fn removed(work: &Work) -> Vec<crate::stage::RemovedObject> {
+    let mut all: Vec<_> = work
+        .stages
+        .iter()
+        .filter(|record| record.direction == Direction::Absent)
+        .flat_map(|record| record.removed.iter().cloned())
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The stages of an operation in the order of the graph, those without a record left out.
+#[must_use]
+pub fn ordered_stages(operation: &Operation) -> Vec<&StageRecord> {
+    let mut stages: Vec<&StageRecord> = operation.stages.iter().collect();
+    stages.sort_by_key(|record| (record.start_time, record.stage.clone()));
+    stages
+}

@@ -1,0 +1,170 @@
+//! The port's implementation: finds stack and client, hands over to the modules.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use kube::Client;
+use landlord_core::{
+    AppName, Failure, StackName,
+    ports::{Apps, CloudAccount, DeployTarget, ReleasePlan, StageProgress, Verified},
+    stage::RemovedObject,
+};
+use landlord_kube::{
+    client::{Clients, ClusterClients, acting_as},
+    gateway_api::{Crds, Routing},
+    markers::DEPLOYER,
+    token::user_of,
+};
+
+use crate::{
+    apply, base,
+    driver::{Content, Driver, ReleaseRef, helm::Helm},
+    error::{Error, Result},
+    render, service_accounts,
+    stack::Stack,
+    teardown, verify,
+};
+
+/// How the deploy stage is set up.
+#[derive(Debug, Clone)]
+pub struct DeployOptions {
+    /// The stacks, as [`stack::load_all`](crate::stack::load_all) reads them.
+    pub stacks: BTreeMap<StackName, Stack>,
+    /// The Helm binary.
+    pub helm_path: PathBuf,
+    /// Versions of it that are compatible, as a semver requirement.
+    pub helm_version: String,
+    /// Helm's runs: short-lived private files.
+    pub state_dir: PathBuf,
+    /// Helm processes at the same moment; each takes 100 to 200 MB.
+    pub helm_processes_max: u32,
+    /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
+    pub gateway_api_crds: Option<Crds>,
+}
+
+/// Deploys stacks with Helm, and judges them through the API server.
+pub struct StackApps {
+    driver: Box<dyn Driver>,
+    stacks: BTreeMap<StackName, Stack>,
+    crds: Option<Crds>,
+    clients: Arc<Clients>,
+}
+
+impl fmt::Debug for StackApps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackApps").field("stacks", &self.stacks.keys()).finish_non_exhaustive()
+    }
+}
+
+impl StackApps {
+    /// Checks Helm. Two of them must not share a `state_dir`; `clients` may be used by others too.
+    ///
+    /// # Errors
+    /// An incompatible Helm, unusable files; each says what to do.
+    pub async fn open(options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
+        let helm =
+            Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
+                .await?;
+        Ok(Self { driver: Box::new(helm), stacks: options.stacks, crds: options.gateway_api_crds, clients })
+    }
+
+    /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no
+    /// cluster, and takes the Gateway API for granted.
+    ///
+    /// # Errors
+    /// Unknown stack, a chart that does not render.
+    pub async fn manifests(&self, target: &DeployTarget) -> Result<Vec<(String, String)>> {
+        let stack = self.stack(&target.stack)?;
+        let mut all = Vec::new();
+        for release in &stack.manifest.releases {
+            let chart = stack.chart(release);
+            let routing = if release.gateway { Routing::ListenerSets } else { Routing::Unknown };
+            let rendered = render::release(target, &stack.manifest, release, &chart, routing)?;
+            let namespace = render::namespace(target, &stack.manifest);
+            let place = ReleaseRef { access: &target.kube, namespace, release: release.name.as_str() };
+            let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
+            let text = self.driver.manifest(place, content).await?;
+            all.push((release.name.to_string(), text));
+        }
+        Ok(all)
+    }
+
+    fn stack(&self, name: &StackName) -> Result<&Stack> {
+        self.stacks.get(name).ok_or_else(|| Error::UnknownStack {
+            name: name.to_string(),
+            known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Makes a call with the stack and the clients of a target.
+    async fn call<T>(
+        &self,
+        target: &DeployTarget,
+        call: impl AsyncFnOnce(&Stack, ClusterClients) -> Result<T>,
+    ) -> Result<T, Failure> {
+        let with_clients = async |admin: Client| -> Result<T> {
+            let tenant = match target.place.shared() {
+                None => admin.clone(),
+                Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
+            };
+            call(self.stack(&target.stack)?, ClusterClients { admin, tenant }).await
+        };
+        self.clients.call(&target.kube, with_clients).await
+    }
+}
+
+#[async_trait]
+impl Apps for StackApps {
+    fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(self.stack(stack)?.plan())
+    }
+
+    async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            base::ensure(&clients, target, &stack.manifest, self.crds.as_ref()).await
+        };
+        self.call(target, call).await
+    }
+
+    async fn ensure_accounts(
+        &self,
+        target: &DeployTarget,
+        accounts: &[CloudAccount],
+    ) -> Result<StageProgress, Failure> {
+        if target.place.shared().is_some() {
+            return Ok(StageProgress::Done);
+        }
+        let call = async |client: Client| service_accounts::ensure(&client, target, accounts).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn ensure_release(&self, target: &DeployTarget, app: &AppName) -> Result<StageProgress, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            apply::ensure(&clients, &*self.driver, target, stack, app).await
+        };
+        self.call(target, call).await
+    }
+
+    async fn entry_points(&self, target: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        let call =
+            async |stack: &Stack, clients: ClusterClients| Ok(verify::entry_points(&clients, target, stack).await?);
+        self.call(target, call).await
+    }
+
+    async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+        };
+        self.call(target, call).await
+    }
+
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        if target.place.shared().is_some() {
+            return Err(Error::Shared.into());
+        }
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            teardown::teardown(&clients.admin, &*self.driver, target, stack).await
+        };
+        self.call(target, call).await
+    }
+}

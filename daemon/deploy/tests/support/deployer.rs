@@ -1,0 +1,47 @@
+//! Apps and isolation as the daemon wires them.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use landlord_deploy::{StackApps, stack};
+use landlord_isolation::{IsolationOptions, KubeIsolation};
+use landlord_kube::{client::Clients, gateway_api::Crds};
+
+/// What a configuration says.
+pub(crate) struct DeployOptions {
+    pub(crate) stacks_dir: PathBuf,
+    pub(crate) helm_path: PathBuf,
+    pub(crate) helm_version: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) helm_processes_max: u32,
+    pub(crate) gateway_api_crds: Option<PathBuf>,
+    pub(crate) removal_patience: Duration,
+}
+
+/// One daemon's.
+pub(crate) struct Deployer {
+    pub(crate) apps: StackApps,
+    pub(crate) isolation: KubeIsolation,
+}
+
+impl Deployer {
+    pub(crate) async fn open(options: DeployOptions) -> Result<Self, landlord_deploy::Error> {
+        let stacks = stack::load_all(&options.stacks_dir)?;
+        let gateway_api_crds = options.gateway_api_crds.as_deref().map(Crds::read).transpose()?;
+        let clients = Arc::new(Clients::default());
+        let isolation = IsolationOptions {
+            gateways: stack::gateways(&stacks),
+            gateway_api_crds: gateway_api_crds.clone(),
+            removal_patience: options.removal_patience,
+        };
+        let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
+        let apps = landlord_deploy::DeployOptions {
+            stacks,
+            helm_path: options.helm_path,
+            helm_version: options.helm_version,
+            state_dir: options.state_dir,
+            helm_processes_max: options.helm_processes_max,
+            gateway_api_crds,
+        };
+        Ok(Self { apps: StackApps::open(apps, clients).await?, isolation })
+    }
+}

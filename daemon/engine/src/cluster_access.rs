@@ -1,0 +1,261 @@
+//! Kubeconfigs: for operators the provider's own access, for customers a token of their service
+//! account in the tenant's namespace. Changes nothing.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
+    Timestamp,
+    guardrails::{Guardrails, Place},
+    ports::{
+        CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore,
+    },
+};
+use landlord_provider_api::v1;
+use prost::Message as _;
+
+/// Clouds grant their tokens for 15 minutes to 28 hours. What lives longer is a standing credential of the daemon, which is
+/// not handed out.
+const SHORT_LIVED_MAX: Duration = Duration::from_secs(28 * 60 * 60);
+
+/// Over the store, the plugins and the deploy stage.
+pub struct ClusterAccess {
+    /// Name of the landlord installation.
+    pub installation: String,
+    /// Where tenants and their stages are recorded.
+    pub store: Arc<dyn TenantStore>,
+    /// Whose access operators get.
+    pub providers: Arc<dyn Providers>,
+    /// Who issues customers' tokens.
+    pub isolation: Arc<dyn Isolation>,
+}
+
+impl std::fmt::Debug for ClusterAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterAccess").field("installation", &self.installation).finish_non_exhaustive()
+    }
+}
+
+impl ClusterAccess {
+    /// The daemon's own access to the cluster that a tenant lives in.
+    async fn own(&self, environment: &Environment) -> Result<KubeCredentials, Failure> {
+        let too_early = || {
+            Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", environment.name()))
+                .with_remedy("wait until its stage `cluster` is done")
+        };
+        let operation = self
+            .store
+            .operation(environment.operation)
+            .await
+            .map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+        let cluster = operation.stages.iter().find(|record| record.stage == Stage::Cluster);
+        if cluster.is_some_and(|record| record.state != StageState::Done) {
+            return Err(too_early());
+        }
+        let key = environment.placement.provider_key();
+        let request = match environment.tenant().and_then(|tenant| tenant.host.as_ref()) {
+            // Without a status the provider looks the cluster up by its name.
+            None => v1::KubeAccessRequest {
+                scope: Some(self.scope(environment.uid, &environment.placement)),
+                cluster: None,
+            },
+            Some(_) => self.host_request(environment).await?,
+        };
+        self.providers.provider(&key)?.kube_access(request).await?.try_into()
+    }
+}
+
+impl ClusterAccess {
+    fn scope(&self, uid: TenantUid, placement: &Placement) -> v1::Scope {
+        v1::Scope {
+            installation: self.installation.clone(),
+            tenant_uid: uid.to_string(),
+            region: placement.region.clone(),
+            account: placement.account.clone(),
+            ..v1::Scope::default()
+        }
+    }
+
+    /// The cluster of a tenant in a shared one is its host cluster's.
+    async fn host_request(&self, environment: &Environment) -> Result<v1::KubeAccessRequest, Failure> {
+        let host = self.store.host_of(environment).await;
+        let host = host.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+        let Some(host) = host.filter(|host| host.usable) else {
+            let problem = format!("the host cluster of {} is not READY yet", environment.name());
+            return Err(Failure::new(ErrorKind::Conflict, problem).with_remedy("wait until it is"));
+        };
+        let adoption = host.adoption.as_ref();
+        let host_cluster = adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default();
+        let scope = v1::Scope { host_cluster, ..self.scope(host.host.uid, &host.placement) };
+        let cluster = v1::ClusterStatus::decode(host.cluster.as_slice()).ok();
+        Ok(v1::KubeAccessRequest { scope: Some(scope), cluster })
+    }
+}
+
+#[async_trait]
+impl KubeAccess for ClusterAccess {
+    async fn access(&self, environment: &Environment) -> Result<KubeCredentials, Failure> {
+        let access = self.own(environment).await?;
+        refuse_standing(&environment.name(), &access, wall_clock())?;
+        Ok(access)
+    }
+
+    async fn customer_access(&self, environment: &Environment, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let refused = |problem: &str, remedy: &str| {
+            let problem = format!("{} has no kubeconfig for its customer: {problem}", environment.name());
+            Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy))
+        };
+        let Some(tenant) = environment.tenant() else {
+            return refused("it is a host cluster", "ask for the kubeconfig of a tenant");
+        };
+        // Which namespace it is, its uid alone says; what fences it does not matter here.
+        let place = match environment.placement.level {
+            Level::Cluster => {
+                return refused(
+                    "its class gives it a cluster of its own, in which no account is fenced off for a customer",
+                    "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
+                );
+            }
+            Level::Node => Place::node(environment.uid, Guardrails::default()),
+            Level::Namespace => Place::namespace(environment.uid, Guardrails::default()),
+        };
+        let Some(stack) = &environment.placement.stack else {
+            return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
+        };
+        if !is_fenced(&*self.store, environment).await? {
+            return refused("its guardrails do not stand", "wait until its stage `guardrails` is done");
+        }
+        let namespace = place.namespace.to_string();
+        let target = DeployTarget {
+            kube: self.own(environment).await?,
+            place: TargetPlace::Shared(Box::new(place)),
+            installation: self.installation.clone(),
+            uid: environment.uid,
+            name: tenant.name.clone(),
+            spec: tenant.spec.clone(),
+            generation: environment.generation,
+            stack: stack.clone(),
+        };
+        let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
+        Ok(CustomerAccess { kube, namespace })
+    }
+}
+
+/// Whether what fences a tenant in its host cluster is recorded as standing now.
+async fn is_fenced(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
+    let record = store.stage(environment.uid, Direction::Present, &Stage::Guardrails).await;
+    let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+    let stands = record.is_some_and(|record| record.state == StageState::Done);
+    Ok(stands && environment.direction == Direction::Present)
+}
+
+/// Access that does not end soon is the daemon's alone.
+fn refuse_standing(name: &EnvironmentName, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
+    let how_long = match access.expire_time {
+        Some(end) if end <= now.after(SHORT_LIVED_MAX) => return Ok(()),
+        Some(end) => format!("only ends at {end}"),
+        None => "has no known end".to_owned(),
+    };
+    let problem = format!("the daemon's own access to the cluster of {name} {how_long}, so it is not handed out");
+    Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(
+        "use the kubeconfig that you adopted the cluster with, or a short-lived token in its credential scope",
+    ))
+}
+
+/// Access ends by the wall clock.
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_core::{
+        StageRecord, TenantName, TenantSpec,
+        environment::SpecInput,
+        journal,
+        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
+    };
+    use landlord_store::{SqliteOptions, SqliteStore};
+
+    use super::*;
+
+    fn order(name: &TenantName) -> NewTenant {
+        let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+        let placement = Placement {
+            class: "space".parse().unwrap(),
+            rule: String::new(),
+            level: Level::Namespace,
+            provider: "cloud".parse().unwrap(),
+            credentials: "default".into(),
+            account: String::new(),
+            region: "here".into(),
+            stack: None,
+            machine_type: String::new(),
+            node_count: 0,
+            disk_size_gib: 0,
+            parameters: serde_json::Map::new(),
+            guardrails: Some(Guardrails::default()),
+        };
+        let request = RequestKey { request_id: None, request_hash: String::new() };
+        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
+    }
+
+    #[tokio::test]
+    async fn a_customer_gets_in_only_while_the_guardrails_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
+        let name = "customers/acme/tenants/prod".parse().unwrap();
+        store.create(order(&name)).await.unwrap();
+        let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
+        let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
+        assert!(!fenced().await, "not begun");
+        let begun = journal::intend(&Stage::Guardrails, Direction::Present, 1, Duration::ZERO, None, Timestamp(1_000));
+        // Begun, done, put right after a drift, done again.
+        for (state, stands) in [
+            (StageState::Running, false),
+            (StageState::Done, true),
+            (StageState::Running, false),
+            (StageState::Failed, false),
+            (StageState::Done, true),
+        ] {
+            let stages = vec![StageRecord { state, ..begun.clone() }];
+            store.commit(&claim, Commit { stages, ..Commit::default() }).await.unwrap();
+            assert_eq!(fenced().await, stands, "{state:?}");
+        }
+        let request = RequestKey { request_id: None, request_hash: String::new() };
+        store.delete(&name, DeleteRequest { force: false, etag: None, request }).await.unwrap();
+        assert!(!fenced().await, "being deleted");
+    }
+
+    #[test]
+    fn only_access_that_ends_soon_is_handed_out() {
+        let (now, hour) = (Timestamp(1_000_000), Duration::from_secs(3_600));
+        let cases = [
+            (Some(now.after(hour)), true),
+            (Some(now.after(28 * hour)), true),
+            (Some(now.after(29 * hour)), false),
+            (Some(now.after(365 * 24 * hour)), false),
+            (None, false),
+        ];
+        for (expire_time, fine) in cases {
+            let access = KubeCredentials {
+                endpoint: "https://kube.example.com".into(),
+                ca_pem: String::new(),
+                identity: KubeIdentity::Token("t".to_owned().into()),
+                expire_time,
+            };
+            let name = "customers/acme/tenants/prod".parse().unwrap();
+            let refused = refuse_standing(&name, &access, now).err();
+            assert_eq!(refused.is_none(), fine, "{expire_time:?}: {refused:?}");
+            if let Some(refused) = refused {
+                assert_eq!(refused.kind, ErrorKind::Conflict);
+                assert!(!refused.remedy.is_empty());
+            }
+        }
+    }
+}

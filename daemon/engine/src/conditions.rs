@@ -1,0 +1,151 @@
+//! The tenant's state and conditions, as they follow from its records. Pure.
+
+use landlord_core::{
+    Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
+    ports::Work,
+    step::{Steady, record_in},
+    environment::{Endpoint, EnvironmentStatus},
+};
+
+use crate::events::failure;
+
+/// The provider does not answer, for this account.
+const PROVIDER_DEGRADED: &str = "ProviderDegraded";
+
+/// The tenant's status while it is worked on, by its records as they are now.
+pub(crate) fn working(work: &Work) -> EnvironmentStatus {
+    let environment = &work.environment;
+    let state = environment.working_state();
+    let mut status = environment.status.clone();
+    status.state = state;
+    let (reason, message) = match retrying(work) {
+        Some(record) => ("Retrying", format!("{}, attempt {}: {}", record.stage, record.attempt, failure(record))),
+        None => ("Working", "work is under way".to_owned()),
+    };
+    set(&mut status, "Progressing", true, reason, &message, work.now);
+    set(&mut status, "Paused", false, "NotPaused", "", work.now);
+    let missing = drifted(work);
+    if state != State::Updating {
+        set(&mut status, "Ready", false, "Working", "not ready yet", work.now);
+    } else if !missing.is_empty() {
+        set(&mut status, "Ready", false, "Drifted", &missing.join("; "), work.now);
+    } else if status.conditions.iter().any(|c| c.r#type == "Ready" && !c.status) {
+        // What an earlier failure left there is not what is so now.
+        set(&mut status, "Ready", false, "Working", "not ready yet", work.now);
+    }
+    status
+}
+
+/// The stage whose trouble lasts longest, if any is tried again.
+fn retrying(work: &Work) -> Option<&StageRecord> {
+    let live = work.stages.iter().filter(|record| record.direction == work.environment.direction);
+    let failing = live.filter(|record| record.state == StageState::Running && record.failing_since.is_some());
+    failing.min_by_key(|record| record.failing_since)
+}
+
+/// What is missing or different of what was READY in this very generation.
+fn drifted(work: &Work) -> Vec<String> {
+    let environment = &work.environment;
+    if environment.direction == Direction::Absent || environment.status.observed_generation != environment.generation {
+        return Vec::new();
+    }
+    let open = work.stages.iter().filter(|record| {
+        record.direction == Direction::Present
+            && record.generation == environment.generation
+            && matches!(record.state, StageState::Running | StageState::Failed)
+    });
+    open.map(|record| format!("{}: {}", record.stage, record.detail)).collect()
+}
+
+/// The status that follows from the records after one of them changed: nothing while looks at what is READY find it so.
+pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
+    let environment = &work.environment;
+    let rests = matches!(environment.status.state, State::Ready | State::Failed);
+    let works = work.stages.iter().any(|record| {
+        let current = environment.direction == Direction::Absent || record.generation == environment.generation;
+        current && record.direction == environment.direction && record.state == StageState::Running
+    });
+    if rests && !works { environment.status.clone() } else { working(work) }
+}
+
+/// A status with what is known of the provider: the condition `ProviderDegraded` appears with the first error, and turns
+/// when calls are answered again.
+pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: Timestamp) -> EnvironmentStatus {
+    let known = status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
+    if known.is_some_and(|condition| condition.status) == error.is_some() {
+        return status;
+    }
+    match error {
+        Some(error) => {
+            let message = format!("calls are not answered; this delays and fails nothing; the last error: {error}");
+            set(&mut status, PROVIDER_DEGRADED, true, "NoAnswer", &message, now);
+        }
+        None => set(&mut status, PROVIDER_DEGRADED, false, "Answering", "", now),
+    }
+    status
+}
+
+/// The tenant's status when it comes to rest.
+pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
+    let mut status = work.environment.status.clone();
+    match steady {
+        Steady::Ready { .. } => {
+            status.state = State::Ready;
+            status.observed_generation = work.environment.generation;
+            if let Some(endpoints) = endpoints(work) {
+                status.endpoints = endpoints;
+            }
+            let trouble = work.stages.iter().find(|r| r.direction == Direction::Present && r.failure.is_some());
+            match trouble {
+                None => set(&mut status, "Ready", true, "Reconciled", "as ordered, and answering", work.now),
+                Some(record) => {
+                    let message = format!("the last resync of {} failed: {}", record.stage, failure(record));
+                    set(&mut status, "Ready", true, "ResyncFailed", &message, work.now);
+                }
+            }
+            set(&mut status, "Progressing", false, "Settled", "", work.now);
+            set(&mut status, "Paused", false, "NotPaused", "", work.now);
+        }
+        Steady::Failed { stage, failure, .. } => {
+            status.state = State::Failed;
+            let message = format!("{stage}: {failure}");
+            set(&mut status, "Ready", false, "StageFailed", &message, work.now);
+            set(&mut status, "Progressing", false, "StageFailed", &failure.remedy, work.now);
+            set(&mut status, "Paused", false, "NotPaused", "", work.now);
+        }
+        Steady::Paused => {
+            set(&mut status, "Paused", true, "PausedByUser", "no work is done until it is resumed", work.now);
+            set(&mut status, "Progressing", false, "Paused", "", work.now);
+        }
+        Steady::Stopped => {
+            status.state = State::Failed;
+            let message = "its operation was cancelled, and work stopped where it was; retry, update or delete it";
+            set(&mut status, "Ready", false, "Cancelled", message, work.now);
+            set(&mut status, "Progressing", false, "Cancelled", message, work.now);
+        }
+        Steady::Gone => {}
+    }
+    status
+}
+
+fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
+    let record = record_in(work, Direction::Present, &Stage::Verify)?;
+    serde_json::from_slice(&record.status).ok()
+}
+
+/// Sets a condition; its time moves only when it turns.
+fn set(status: &mut EnvironmentStatus, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
+    let before = status.conditions.iter().position(|condition| condition.r#type == kind);
+    let transition_time = before
+        .map(|index| status.conditions.remove(index))
+        .filter(|condition| condition.status == holds)
+        .map_or(now, |condition| condition.transition_time);
+    status.conditions.push(Condition {
+        r#type: kind.into(),
+        status: holds,
+        reason: reason.into(),
+        message: message.into(),
+        transition_time,
+    });
+    status.conditions.sort_by(|a, b| a.r#type.cmp(&b.r#type));
+}

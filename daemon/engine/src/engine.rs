@@ -1,0 +1,181 @@
+//! Claims what is due, gives each claim a pass, and ends in order.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use landlord_core::ports::{Claim, StoreError, Wake};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+use crate::{
+    access::AccessCache,
+    clock::ClockWatch,
+    limits::Limits,
+    options::{EngineOptions, EnginePorts},
+    pass,
+    shared::{Chain, Shared},
+};
+
+/// Claims in one round trip; passes begin as soon as a round trip is over.
+const CLAIM_BATCH_MAX: u32 = 64;
+/// Without a hint the store is asked at least this often: another daemon, or a lost hint.
+const IDLE_POLL: Duration = Duration::from_secs(1);
+/// While the store can't be reached it is asked this often.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// The engine, before it runs.
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// Hints to a running engine. Clones are cheap.
+#[derive(Clone)]
+pub struct EngineHandle {
+    shared: Arc<Shared>,
+}
+
+impl Wake for EngineHandle {
+    fn wake(&self) {
+        self.shared.hint.notify_one();
+    }
+}
+
+impl Engine {
+    /// An engine and the handle that hints it.
+    #[must_use]
+    pub fn new(options: EngineOptions, ports: EnginePorts) -> (Self, EngineHandle) {
+        let shared = Arc::new(Shared {
+            options,
+            ports,
+            limits: Limits::default(),
+            access: AccessCache::default(),
+            hint: Notify::new(),
+        });
+        (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
+    }
+
+    /// Works until cancelled; then lets passes end until the drain deadline and drops the rest,
+    /// whose leases run out by themselves.
+    pub async fn run(self, stop: CancellationToken) {
+        let shared = self.shared;
+        let passes = TaskTracker::new();
+        let slots = Arc::new(Semaphore::new(shared.options.passes_max.max(1) as usize));
+        let abort = CancellationToken::new();
+        recover(&shared, &stop).await;
+        let mut clock = ClockWatch::start();
+        clamp(&shared).await;
+        while !stop.is_cancelled() {
+            if clock.jumped() {
+                clamp(&shared).await;
+            }
+            let wait = round(&shared, &slots, &passes, &abort).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = shared.hint.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        passes.close();
+        if timeout(shared.options.drain_deadline, passes.wait()).await.is_err() {
+            tracing::warn!(passes = passes.len(), "drain deadline is over; passes are dropped");
+            abort.cancel();
+            passes.wait().await;
+        }
+    }
+}
+
+async fn recover(shared: &Shared, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match shared.ports.store.recover_leases().await {
+            Ok(0) => return,
+            Ok(leases) => {
+                tracing::info!(leases, "took over the leases of an earlier run");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "can't recover leases");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Nothing waits for longer than any legitimate wait: what was due by a clock that has been set back would wait for days.
+async fn clamp(shared: &Shared) {
+    match shared.ports.store.clamp_dues(shared.longest_wait()).await {
+        Ok(0) => {}
+        Ok(tenants) => {
+            tracing::warn!(tenants, "were due later than anything waits, and are due now; was the clock set back?")
+        }
+        Err(error) => tracing::error!(error = %Chain(&error), "can't look for what is due too late"),
+    }
+}
+
+/// Claims what is due for the free slots; says how long nothing more will be.
+async fn round(
+    shared: &Arc<Shared>,
+    slots: &Arc<Semaphore>,
+    passes: &TaskTracker,
+    abort: &CancellationToken,
+) -> Duration {
+    let free = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX).min(CLAIM_BATCH_MAX);
+    if free == 0 {
+        // A pass that ends gives a hint.
+        return IDLE_POLL;
+    }
+    let store = &shared.ports.store;
+    let options = &shared.options;
+    let claims = match store.claim(&options.owner, free, options.lease_ttl).await {
+        Ok(claims) => claims,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "can't claim work");
+            return STORE_RETRY;
+        }
+    };
+    let full = claims.len() == free as usize;
+    for claim in claims {
+        let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
+        let (shared, abort) = (Arc::clone(shared), abort.clone());
+        passes.spawn(async move {
+            tokio::select! {
+                () = abort.cancelled() => {}
+                () = guarded_pass(&shared, &claim) => {}
+            }
+            drop(slot);
+            shared.hint.notify_one();
+        });
+    }
+    if full {
+        return Duration::ZERO;
+    }
+    match store.next_due().await {
+        Ok(next) => next.unwrap_or(IDLE_POLL).min(IDLE_POLL),
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "can't ask for what is due");
+            STORE_RETRY
+        }
+    }
+}
+
+/// A pass whose panic costs only itself: the lease runs out and the tenant is claimed anew.
+async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim) {
+    let span = tracing::info_span!(
+        "pass",
+        tenant.id = %claim.uid,
+        operation.id = tracing::field::Empty,
+        provider = tracing::field::Empty
+    );
+    let pass = AssertUnwindSafe(pass::run(shared, claim)).catch_unwind().instrument(span.clone());
+    let ended = pass.await;
+    let _entered = span.entered();
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(StoreError::FenceLost(_))) => tracing::warn!("the lease was lost; another owner goes on"),
+        Ok(Err(error)) => tracing::error!(error = %Chain(&error), "a pass ended early"),
+        Err(_) => tracing::error!("a pass panicked"),
+    }
+}

@@ -1,0 +1,72 @@
+//! What is told of a pass: the events of its stages, and of the state that it rests in.
+
+use landlord_core::{
+    Stage, StageRecord, StageState,
+    ports::{EventKind, NewEvent, Work},
+    step::Steady,
+};
+
+fn stage_event(record: &StageRecord, reason: &str, message: String) -> NewEvent {
+    NewEvent { kind: EventKind::Stage, stage: record.stage.to_string(), reason: reason.into(), message }
+}
+
+/// The event of a new intent.
+pub(crate) fn started(record: &StageRecord) -> NewEvent {
+    stage_event(record, "StageStarted", format!("{} started", record.stage))
+}
+
+/// What changed between two records of a stage, if it is worth telling.
+pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEvent> {
+    let stage = &after.stage;
+    let seconds = after.end_time.map_or(0.0, |end| end.since(after.start_time).as_secs_f64());
+    match (before.state, after.state) {
+        (StageState::Done, StageState::Done) if after.failure == before.failure => None,
+        (StageState::Done, StageState::Running) => {
+            let lost = if holds_data(stage) { "; data that was only there may be lost" } else { "" };
+            Some(stage_event(after, "StageDrifted", format!("{stage} drifted: {}{lost}", after.detail)))
+        }
+        (_, StageState::Done) if after.failure.is_none() => {
+            Some(stage_event(after, "StageDone", format!("{stage} done after {seconds:.1} s")))
+        }
+        // A look at what still holds a removal.
+        (StageState::Failed, StageState::Failed) if failure(after) == failure(before) => None,
+        (_, StageState::Failed) => {
+            Some(stage_event(after, "StageFailed", format!("{stage} failed: {}", failure(after))))
+        }
+        (_, StageState::Skipped) => Some(stage_event(after, "StageSkipped", format!("{stage} {}", after.detail))),
+        // A wait of another length is no news.
+        _ if after.failure.is_some() && failure(after) != failure(before) => {
+            Some(stage_event(after, "StageRetrying", format!("{stage}: {}", failure(after))))
+        }
+        _ if after.detail != before.detail && after.state == StageState::Running => {
+            Some(stage_event(after, "StageProgress", format!("{stage}: {}", after.detail)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether what drifted may have taken customers' data along.
+fn holds_data(stage: &Stage) -> bool {
+    matches!(stage, Stage::Cluster | Stage::NodePool | Stage::Base | Stage::App(_))
+}
+
+/// A record's last failure with its remedy.
+pub(crate) fn failure(record: &StageRecord) -> String {
+    let Some(failure) = &record.failure else { return String::new() };
+    if failure.remedy.is_empty() { failure.to_string() } else { format!("{failure} (remedy: {})", failure.remedy) }
+}
+
+/// The event of a resting state.
+pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
+    let name = work.environment.name();
+    let (kind, reason, message) = match steady {
+        Steady::Ready { .. } => (EventKind::Tenant, "Ready", format!("{name} is READY")),
+        Steady::Failed { stage, failure, .. } => {
+            (EventKind::Tenant, "Failed", format!("{name} failed at {stage}: {failure}"))
+        }
+        Steady::Gone => (EventKind::Removed, "Removed", format!("{name} is gone; nothing is left of it")),
+        Steady::Stopped => (EventKind::Tenant, "Cancelled", format!("{name} was cancelled, and stopped where it was")),
+        Steady::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
+    };
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message }
+}

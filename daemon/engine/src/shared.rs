@@ -1,0 +1,61 @@
+//! What every pass shares, and how errors are logged.
+
+use std::time::Duration;
+
+use landlord_core::{ProviderName, journal::RetryRules};
+use tokio::sync::Notify;
+
+use crate::{
+    access::AccessCache,
+    limits::Limits,
+    options::{EngineOptions, EnginePorts, ProviderOptions},
+};
+
+/// No stage is left alone for longer before its first look.
+const LONGEST_STAGE: Duration = Duration::from_secs(60 * 60);
+
+/// What every pass shares.
+pub(crate) struct Shared {
+    pub(crate) options: EngineOptions,
+    pub(crate) ports: EnginePorts,
+    pub(crate) limits: Limits,
+    pub(crate) access: AccessCache,
+    pub(crate) hint: Notify,
+}
+
+impl Shared {
+    pub(crate) fn provider_options(&self, provider: &ProviderName) -> ProviderOptions {
+        self.options.providers.get(provider).cloned().unwrap_or_default()
+    }
+
+    /// Longest that anything legitimately waits for its next look.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.options.resync_interval.max(self.options.capacity_interval).max(LONGEST_STAGE)
+    }
+
+    /// The retry rules for work at a time scale.
+    pub(crate) fn rules(&self, time_scale: f64) -> RetryRules {
+        RetryRules {
+            patience: self.options.retry_patience,
+            teardown_patience: self.options.teardown_patience,
+            resync_interval: self.options.resync_interval,
+            capacity_interval: self.options.capacity_interval,
+            time_scale,
+        }
+    }
+}
+
+/// An error with its sources, for a log line.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! State, conditions and log follow what happens: drift, a retry, and one tenant's lines by one field.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use landlord_core::{Condition, State, Tenant, TenantName, ports::TenantStore as _};
+use landlord_provider_api::{ErrorKind, v1::ResourceKind};
+use parking_lot::Mutex;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    cloud::{Fault, Faults},
+    name, no_faults,
+    world::{Life, World},
+};
+
+fn condition<'a>(tenant: &'a Tenant, kind: &str) -> &'a Condition {
+    tenant.status.conditions.iter().find(|condition| condition.r#type == kind).unwrap()
+}
+
+/// Waits until a tenant is as `wanted`.
+async fn until(world: &World, name: &TenantName, wanted: impl Fn(&Tenant) -> bool) -> Tenant {
+    for _ in 0..2_000 {
+        let tenant = world.store.get(name).await.unwrap();
+        if wanted(&tenant) {
+            return tenant;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never so: {:?}", world.store.get(name).await.unwrap().status);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_vanished_is_updating_and_not_ready_from_the_first_look() {
+    let kept_away = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&kept_away);
+    // The rebuild takes until it is let.
+    let faults: Faults = Arc::new(move |method, _| {
+        (method == "node-pool" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Capacity))
+    });
+    let mut world = World::new(false).await;
+    world.resync_interval = Duration::from_millis(100);
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    world.cloud.vanish(&uid, ResourceKind::NodePool);
+    let seen = until(&world, &tenant, |tenant| tenant.status.state != State::Ready).await;
+    assert_eq!(seen.status.state, State::Updating);
+    let ready = condition(&seen, "Ready");
+    assert!(!ready.status && ready.reason == "Drifted" && ready.message.contains("node-pool"), "{ready:?}");
+    assert!(condition(&seen, "Progressing").status);
+    let ended = until(&world, &tenant, |tenant| tenant.status.state == State::Ready).await;
+    assert!(condition(&ended, "Ready").status && !condition(&ended, "Progressing").status, "{:?}", ended.status);
+    assert_eq!(world.cloud.violations(), Vec::<String>::new());
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conditions_tell_of_now_and_the_cause_while_it_is_tried_again() {
+    let kind = Arc::new(Mutex::new(Some(ErrorKind::Quota)));
+    let script = Arc::clone(&kind);
+    let faults: Faults =
+        Arc::new(move |method, _| if method == "node-pool" { script.lock().map(Fault::Fails) } else { None });
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    world.create(&tenant).await;
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    let failed = world.store.get(&tenant).await.unwrap();
+    assert_eq!(condition(&failed, "Progressing").reason, "StageFailed");
+
+    // A retry works on: what failed before is over, and what fails now is told.
+    *kind.lock() = Some(ErrorKind::Conflict);
+    world.retry(&tenant).await;
+    let retrying = until(&world, &tenant, |tenant| condition(tenant, "Progressing").reason == "Retrying").await;
+    assert_eq!(retrying.status.state, State::Provisioning);
+    let progressing = condition(&retrying, "Progressing");
+    let cause = progressing.status && progressing.message.contains("CONFLICT: scripted");
+    assert!(cause && condition(&retrying, "Ready").reason == "Working", "{:?}", retrying.status);
+
+    *kind.lock() = None;
+    let ready = until(&world, &tenant, |tenant| tenant.status.state == State::Ready).await;
+    assert!(ready.status.conditions.iter().all(|c| !c.message.contains("scripted")), "{:?}", ready.status);
+    world.stop().await;
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Fields of a line by name, those of its spans included.
+fn fields(line: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    let spans = line["spans"].as_array().cloned().unwrap_or_default();
+    spans.iter().filter_map(|span| span.as_object().cloned()).flatten().collect()
+}
+
+#[tokio::test]
+async fn one_field_follows_a_tenant_through_the_log() {
+    let log = Log::default();
+    // With one subscriber alone, tracing takes the default of whichever thread meets a line first for everybody's, and the
+    // threads of other tests have none.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let mut world = World::new(false).await;
+    world.start(Life::until(None), no_faults());
+    let [one, two] = [name("one"), name("two")];
+    let (of_one, _) = (world.create(&one).await, world.create(&two).await);
+    for tenant in [&one, &two] {
+        world.wait_for(tenant, Some(State::Ready)).await;
+    }
+    world.stop().await;
+    let text = String::from_utf8(log.0.lock().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let uid = of_one.tenant_uid.to_string();
+    let own: Vec<_> =
+        lines.filter(|line| fields(line).get("tenant.id").is_some_and(|id| *id == uid.as_str())).collect();
+    for step in ["preflight", "network", "cluster", "addons", "node-pool", "dns-zone", "identity"] {
+        let line = own.iter().map(fields).find(|fields| fields.get("step").is_some_and(|name| name == step));
+        let line = line.unwrap_or_else(|| panic!("no line of {step} in {text}"));
+        assert_eq!(line["operation.id"], of_one.id.to_string().as_str());
+        assert_eq!((&line["provider"], &line["attempt"]), (&"cloud".into(), &1.into()));
+    }
+    assert!(own.iter().all(|line| !line.to_string().contains("tenants/two")), "another tenant's line: {text}");
+}

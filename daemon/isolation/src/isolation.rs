@@ -1,0 +1,94 @@
+//! The port's implementation: finds a client, hands over to the modules.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Failure, Measured, StackName,
+    guardrails::GatewayRef,
+    ports::{DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
+    stage::RemovedObject,
+};
+use landlord_kube::{client::Clients, gateway_api::Crds};
+
+use crate::{
+    access, enforce,
+    error::Error,
+    host_cluster::{capacity, uninstall},
+    remove,
+};
+
+/// How tenants are isolated.
+#[derive(Debug, Clone)]
+pub struct IsolationOptions {
+    /// The Gateway of each stack that has one.
+    pub gateways: BTreeMap<StackName, GatewayRef>,
+    /// The Gateway API's custom resources, applied to host clusters that have none.
+    pub gateway_api_crds: Option<Crds>,
+    /// How long an ending namespace is left to Kubernetes: [`REMOVAL_PATIENCE`](crate::REMOVAL_PATIENCE), but for tests.
+    pub removal_patience: Duration,
+}
+
+/// Isolates tenants through the API server of the cluster that they share.
+pub struct KubeIsolation {
+    clients: Arc<Clients>,
+    options: IsolationOptions,
+}
+
+impl KubeIsolation {
+    /// Over `clients`, which others may use too. Talks to nobody, and needs no other program.
+    #[must_use]
+    pub fn new(options: IsolationOptions, clients: Arc<Clients>) -> Self {
+        Self { clients, options }
+    }
+
+    /// Everything that would be applied for a tenant of a shared cluster, with the host cluster's policies, as one YAML
+    /// file; empty for a cluster of its own. For reviewers and scanners; talks to no cluster, and takes the Gateway API
+    /// and mutating policies for granted.
+    #[must_use]
+    pub fn manifest(&self, target: &DeployTarget) -> String {
+        let gateway = self.options.gateways.get(&target.stack).map(|gateway| gateway.namespace.as_str());
+        target.place.shared().map(|place| enforce::manifest(target, place, gateway)).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for KubeIsolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubeIsolation").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Isolation for KubeIsolation {
+    async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let Some(place) = target.place.shared() else { return Ok(StageProgress::Done) };
+        let crds = self.options.gateway_api_crds.as_ref();
+        // A namespace is isolated also for a class without a stack; one that is unknown is told by the base.
+        let gateway = self.options.gateways.get(&target.stack);
+        let call = async |client| enforce::ensure(&client, target, place, gateway, crds).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let Some(place) = target.place.shared() else { return Ok((StageProgress::Done, Vec::new())) };
+        let call = async |client| remove::remove(&client, target, place, self.options.removal_patience).await;
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {
+        let Some(place) = target.place.shared() else { return Err(Error::NotShared.into()) };
+        let call = async |client| access::customer(&client, &target.kube, place, lifetime).await;
+        self.clients.call(&target.kube, call).await
+    }
+}
+
+#[async_trait]
+impl HostClusters for KubeIsolation {
+    async fn measure(&self, kube: &KubeCredentials, installation: &str) -> Result<Measured, Failure> {
+        self.clients.call(kube, async |client| capacity::measure(&client, installation).await).await
+    }
+
+    async fn uninstall(&self, kube: &KubeCredentials, installation: &str) -> Result<UninstallReport, Failure> {
+        self.clients.call(kube, async |client| uninstall::uninstall(&client, installation).await).await
+    }
+}

@@ -1,0 +1,10 @@
+//! What of the Gateway API a cluster knows, and its custom resources where landlord brings them along.
+
+mod crds;
+mod routing;
+
+pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure};
+pub use routing::{Routing, is_known, routing};
+
+/// API group of Gateways, routes and their kin.
+pub const GROUP: &str = "gateway.networking.k8s.io";

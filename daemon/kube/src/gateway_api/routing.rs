@@ -1,0 +1,36 @@
+//! What of the Gateway API a cluster serves.
+
+use kube::Client;
+
+use crate::error::{Doing as _, Result};
+
+/// What of the Gateway API a cluster knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    /// Nothing.
+    Unknown,
+    /// Gateways and routes.
+    Gateways,
+    /// The same, and ListenerSets, which are listeners of other namespaces: since 1.5.
+    ListenerSets,
+}
+
+/// What of the Gateway API the cluster knows: asked by what it serves, a hundredth of the definitions, since every look
+/// asks.
+pub async fn routing(client: &Client) -> Result<Routing> {
+    let served = match client.list_api_group_resources("gateway.networking.k8s.io/v1").await {
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Routing::Unknown),
+        other => other.doing(|| "asking for the Gateway API".into())?,
+    };
+    let knows = |name: &str| served.resources.iter().any(|resource| resource.name == name);
+    Ok(match (knows("httproutes"), knows("listenersets")) {
+        (false, _) => Routing::Unknown,
+        (true, false) => Routing::Gateways,
+        (true, true) => Routing::ListenerSets,
+    })
+}
+
+/// Whether the cluster knows HTTPRoutes.
+pub async fn is_known(client: &Client) -> Result<bool> {
+    Ok(routing(client).await? != Routing::Unknown)
+}

@@ -1,0 +1,67 @@
+//! Objects as values: one that shall exist, and one by its name.
+
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use serde_json::Value;
+
+/// One object as it shall be.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Its kind.
+    pub resource: ApiResource,
+    /// Where; `None`: cluster-scoped.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// All of it that is ours to say.
+    pub body: Value,
+}
+
+impl Wanted {
+    /// From a manifest with `apiVersion`, `kind` and `metadata.name`, all of which are constants of the caller.
+    #[must_use]
+    pub fn new(body: Value) -> Self {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let resource = resource(&text("/apiVersion"), &text("/kind"));
+        let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
+        Self { resource, namespace, name: text("/metadata/name"), body }
+    }
+
+    /// For messages.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.resource.kind, self.name),
+            None => format!("{} {}", self.resource.kind, self.name),
+        }
+    }
+
+    pub(crate) fn api(&self, client: &Client) -> Api<DynamicObject> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &self.resource),
+            None => Api::all_with(client.clone(), &self.resource),
+        }
+    }
+}
+
+/// A kind by `apiVersion` and `kind` as they stand in a manifest.
+#[must_use]
+pub fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// A namespaced object by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectRef {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+}

@@ -1,0 +1,13 @@
+//! How soon a cluster is looked at again.
+
+use std::time::Duration;
+
+use landlord_core::ports::StageProgress;
+
+/// Pods and load balancers change within seconds; an API server bears a look each second.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+
+/// Not done; worth another look soon.
+pub fn pending(detail: impl Into<String>) -> StageProgress {
+    StageProgress::Pending { poll_after: POLL_AFTER, detail: detail.into() }
+}
