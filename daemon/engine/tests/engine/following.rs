@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Condition, State, Tenant, TenantName, ports::TenantStore as _};
+use landlord_core::{Condition, Environment, State, TenantName, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,20 +20,20 @@ use crate::{
     world::{Life, World},
 };
 
-fn condition<'a>(tenant: &'a Tenant, kind: &str) -> &'a Condition {
+fn condition<'a>(tenant: &'a Environment, kind: &str) -> &'a Condition {
     tenant.status.conditions.iter().find(|condition| condition.r#type == kind).unwrap()
 }
 
 /// Waits until a tenant is as `wanted`.
-async fn until(world: &World, name: &TenantName, wanted: impl Fn(&Tenant) -> bool) -> Tenant {
+async fn until(world: &World, name: &TenantName, wanted: impl Fn(&Environment) -> bool) -> Environment {
     for _ in 0..2_000 {
-        let tenant = world.store.get(name).await.unwrap();
+        let tenant = world.store.get(&name.clone().into()).await.unwrap();
         if wanted(&tenant) {
             return tenant;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never so: {:?}", world.store.get(name).await.unwrap().status);
+    panic!("never so: {:?}", world.store.get(&name.clone().into()).await.unwrap().status);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
