@@ -55,18 +55,10 @@ pub enum Command {
         #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
         name: Vec<String>,
     },
-    /// Has a host cluster take no new tenants; those that live there stay.
-    Drain {
-        /// Host cluster.
-        #[arg(value_name = "NAME")]
-        name: String,
-        /// Take new tenants again.
-        #[arg(long)]
-        resume: bool,
-        /// Only if it still has this etag.
-        #[arg(long, default_value = "")]
-        etag: String,
-    },
+    /// Closes a host cluster to new tenants; those that live there stay.
+    Cordon(Cordon),
+    /// Opens a cordoned host cluster to new tenants again.
+    Uncordon(Cordon),
     /// Tells what moving a tenant to another class would take.
     Move(Move),
     /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
@@ -187,20 +179,19 @@ pub struct Kubeconfig {
     /// Tenant.
     #[arg(value_name = "TENANT")]
     pub name: String,
-    /// Whom it is for: an operator (asked for unless told) has landlord's own rights in the whole cluster, also in a
-    /// host cluster; a customer those of its namespace, once its guardrails stand.
-    #[arg(long = "for", value_enum, default_value_t)]
-    pub subject: Subject,
+    /// Whom it is for. An operator has landlord's own rights in the whole cluster, also in a host cluster; a customer those
+    /// of its namespace, once it is isolated. Required for a tenant in a host cluster; otherwise an operator.
+    #[arg(long = "for", value_enum)]
+    pub subject: Option<Subject>,
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
 }
 
 /// Whom a kubeconfig is for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
     /// An operator.
-    #[default]
     Operator,
     /// The customer.
     Customer,
@@ -241,6 +232,17 @@ pub struct Move {
     /// Only tell the plan.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `cordon` and `uncordon`.
+#[derive(Debug, Args)]
+pub struct Cordon {
+    /// Host cluster.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Only if it still has this etag.
+    #[arg(long, default_value = "")]
+    pub etag: String,
 }
 
 /// `watch`.

@@ -17,7 +17,7 @@ const NEAREST_DISTANCE_MAX: usize = 4;
 /// Fields of a tenant that stand in `spec`.
 const SPEC: [&str; 9] = [
     "displayName",
-    "class",
+    "tenantClass",
     "region",
     "domain",
     "storageGib",
@@ -28,7 +28,7 @@ const SPEC: [&str; 9] = [
 ];
 
 /// Fields of a host cluster that stand in `spec`.
-const HOST_SPEC: [&str; 6] = ["class", "region", "nodeCount", "maxTenants", "deletionProtection", "adoption"];
+const HOST_SPEC: [&str; 6] = ["tenantClass", "region", "nodeCount", "tenantsMax", "deletionProtection", "adoption"];
 
 /// A document of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,7 +225,7 @@ mod tests {
     }
 
     const HOST: &str = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: shared-1, labels: {tier: a}}\n\
-        spec:\n  maxTenants: 5\n  region: here\n  adoption: {provider: kubernetes, credentials: k3s}\n";
+        spec:\n  tenantsMax: 5\n  region: here\n  adoption: {provider: kubernetes, credentials: k3s}\n";
 
     #[test]
     fn a_host_cluster_is_read_whole() {
@@ -233,9 +233,9 @@ mod tests {
         let Document::Host(host) = &both[1] else { panic!("{both:?}") };
         assert_eq!((host.id.as_str(), host.host_cluster.name.as_str()), ("shared-1", "hostClusters/shared-1"));
         assert_eq!(host.host_cluster.adoption.as_ref().unwrap().credentials, "k3s");
-        assert_eq!((host.host_cluster.max_tenants, host.host_cluster.labels["tier"].as_str()), (5, "a"));
+        assert_eq!((host.host_cluster.tenants_max, host.host_cluster.labels["tier"].as_str()), (5, "a"));
         for (text, part) in [
-            (HOST.replace("maxTenants", "maxTenant"), "did you mean spec.maxTenants?"),
+            (HOST.replace("tenantsMax", "tenantMax"), "did you mean spec.tenantsMax?"),
             (HOST.replace("name: shared-1, ", ""), "metadata.name is missing"),
             (HOST.replace("kubernetes", "[1]"), "adoption"),
         ] {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     const GOOD: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata:\n  customer: acme\n  name: prod\n  \
-        labels: {tier: gold}\nspec:\n  class: small\n  domain: acme.example.com\n  storageGib: 100\n  \
+        labels: {tier: gold}\nspec:\n  tenantClass: small\n  domain: acme.example.com\n  storageGib: 100\n  \
         stackValues: {chat: {replicas: 2}}\n";
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         let tenants = from(GOOD).unwrap();
         let tenant = &tenants[0].tenant;
         assert_eq!(tenant.name, "customers/acme/tenants/prod");
-        assert_eq!((tenant.storage_gib, tenant.class.as_str()), (100, "small"));
+        assert_eq!((tenant.storage_gib, tenant.tenant_class.as_str()), (100, "small"));
         assert_eq!(tenant.labels["tier"], "gold");
         assert!(tenant.stack_values.as_ref().unwrap().fields.contains_key("chat"));
         assert_eq!(from(&format!("{GOOD}---\n{GOOD}")).unwrap().len(), 2);
@@ -268,8 +268,8 @@ mod tests {
             (GOOD.replace("100", "100Gi"), "spec.storageGib must be a whole number, not \"100Gi\""),
             (GOOD.replace("tier: gold", "tier: [1]"), "metadata.labels must be a map of texts"),
             (
-                GOOD.replace("100", "x").replace("class: small", "class: {}"),
-                "spec.class must be a text, not {}; spec.storageGib",
+                GOOD.replace("100", "x").replace("tenantClass: small", "tenantClass: {}"),
+                "spec.storageGib must be a whole number, not \"x\"; spec.tenantClass must be a text, not {}",
             ),
             (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
             (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),

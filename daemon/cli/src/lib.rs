@@ -31,7 +31,7 @@ pub async fn run() -> ExitCode {
     match command::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {}", output::visible(&error.to_string()));
             error.exit().into()
         }
     }

@@ -1,6 +1,6 @@
 //! Forms of output. JSON is protobuf's canonical JSON, so that it can be fed to any client.
 
-use std::{io::Write as _, sync::OnceLock};
+use std::{borrow::Cow, io::Write as _, sync::OnceLock};
 
 use comfy_table::{ColumnConstraint, Table, Width, presets::NOTHING};
 use landlord_proto::FILE_DESCRIPTOR_SET;
@@ -37,10 +37,31 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     if text.ends_with('\n') { write(text) } else { write(&format!("{text}\n")) }
 }
 
+/// Text that does nothing to a terminal: control characters, and those that turn the direction of writing, are written as
+/// JSON escapes them. (In JSON they occur within strings only, so it stays the same JSON.)
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        if hidden(character) {
+            visible.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            visible.push(character);
+        }
+    }
+    Cow::Owned(visible)
+}
+
 /// Writes text to standard output.
 fn write(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()) {
+    match out.write_all(visible(text).as_bytes()) {
         // `landlord get … | head` is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other.and_then(|()| out.flush())?),
@@ -189,6 +210,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_written() {
+        assert_eq!(visible("Acme\tGmbH\n"), "Acme\tGmbH\n");
+        assert_eq!(visible("a\u{1b}[31mb\u{202e}c\u{9b}d\re"), "a\\u001b[31mb\\u202ec\\u009bd\\u000de");
+        let name = json!("\u{1b}\u{2066}");
+        assert_eq!(serde_json::from_str::<Value>(&visible(&name.to_string())).unwrap(), name);
+    }
 
     #[test]
     fn later_pages_of_a_table_stand_under_the_first() {

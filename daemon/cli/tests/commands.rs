@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 const PROD: &str = "customers/acme/tenants/prod";
 const FILE: &str = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata: {customer: acme, name: prod}\n\
-    spec: {class: small, domain: acme.example.com, storageGib: 100}\n";
+    spec: {tenantClass: small, domain: acme.example.com, storageGib: 100}\n";
 
 struct Answer {
     code: i32,
@@ -82,8 +82,11 @@ async fn apply_creates_then_changes_then_leaves_alone() {
     let (_, error) = apply(&daemon, 2, FILE, &[]).await;
     assert!(error.contains("tenant.storage_gib: can only grow"), "{error}");
     // Several documents; a class that the rules chose may be named.
-    let two =
-        format!("{}---\n{}", renamed(&grown, "acme", "a").replace("class: small, ", ""), renamed(&grown, "acme", "b"));
+    let two = format!(
+        "{}---\n{}",
+        renamed(&grown, "acme", "a").replace("tenantClass: small, ", ""),
+        renamed(&grown, "acme", "b")
+    );
     let (told, _) = apply(&daemon, 0, &two, &["-o", "name"]).await;
     assert_eq!(told, "customers/acme/tenants/a\ncustomers/acme/tenants/b\n");
     let (told, _) = apply(&daemon, 0, &renamed(&grown, "acme", "a"), &[]).await;
@@ -280,12 +283,12 @@ async fn watches_go_on_over_a_restart_and_miss_nothing() {
 async fn explain_tells_which_rule_chooses() {
     let daemon = Daemon::start().await;
     let file = daemon.folder.path().join("unnamed.yaml");
-    std::fs::write(&file, FILE.replace("class: small, ", "")).unwrap();
+    std::fs::write(&file, FILE.replace("tenantClass: small, ", "")).unwrap();
     let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
     assert_eq!(told.code, 0, "{}", told.stderr);
     assert!(told.stdout.contains("class small, since rule \"rest\" chooses it"), "{}", told.stdout);
     assert!(told.stdout.contains("it asks for the label tier=gold, which is missing"), "{}", told.stdout);
-    std::fs::write(&file, FILE.replace("class: small, ", "region: nowhere, ")).unwrap();
+    std::fs::write(&file, FILE.replace("tenantClass: small, ", "region: nowhere, ")).unwrap();
     let told = landlord(&daemon, &["explain", "placement", "-f", file.to_str().unwrap()]).await;
     assert_eq!(told.code, 2, "{}", told.stdout);
     assert!(
@@ -300,7 +303,7 @@ async fn explain_tells_which_rule_chooses() {
 async fn a_host_cluster_shows_what_is_free() {
     let daemon = Daemon::shared().await;
     let host = "apiVersion: landlord.dev/v1\nkind: HostCluster\nmetadata: {name: one, labels: {tier: shared}}\n\
-                spec: {class: small, maxTenants: 3}\n";
+                spec: {tenantClass: small, tenantsMax: 3}\n";
     apply(&daemon, 0, host, &[]).await;
     let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
     assert!(told.contains("Capacity:    not counted yet\n") && !told.contains("allocatable"), "{told}");
@@ -308,7 +311,7 @@ async fn a_host_cluster_shows_what_is_free() {
     let (allocatable, requested) = (amounts(7_840, 30_000, 110), amounts(900, 1_000, 12));
     let measured = Measured { nodes: 2, allocatable, requested, by_tenants: amounts(100, 200, 2) };
     daemon.settle_with(State::Ready, OperationOutcome::Ready, vec![common::counted(measured)]).await;
-    apply(&daemon, 0, &FILE.replace("class: small", "class: space"), &[]).await;
+    apply(&daemon, 0, &FILE.replace("tenantClass: small", "tenantClass: space"), &[]).await;
     let (told, _) = expect(&daemon, 0, &["describe", "hostcluster", "one"]).await;
     let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
     for expected in [
@@ -324,7 +327,7 @@ async fn a_host_cluster_shows_what_is_free() {
     assert!(told.contains("2 shared nodes, counted "), "{told}");
     let (told, _) = expect(&daemon, 0, &["get", "hostclusters", "-o", "wide"]).await;
     assert!(told.contains("3040m") && told.contains("16912Mi"), "{told}");
-    let refused = renamed(FILE, "acme", "next").replace("class: small", "class: space");
+    let refused = renamed(FILE, "acme", "next").replace("tenantClass: small", "tenantClass: space");
     let (_, error) = apply(&daemon, 8, &refused, &[]).await;
     assert!(error.contains("one: 4000 millicores are needed and 3040 of 7840 free"), "{error}");
 }

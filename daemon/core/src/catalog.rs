@@ -9,7 +9,7 @@ use crate::{
     TenantSpec,
     environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
-    guardrails::{Guardrails, GuardrailsInput, InvalidGuardrail},
+    isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
 };
 
 /// A named offer from the configuration.

@@ -39,7 +39,7 @@ pub fn graph(
         (Direction::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
         (Direction::Absent, EnvironmentKind::HostCluster) => host_absent(),
         // What landlord did not make it does not remove; what it put there for its tenants it takes back.
-        (Direction::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Guardrails, [])],
+        (Direction::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
     }
 }
 
@@ -77,9 +77,9 @@ fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], befor
 
 /// In a host cluster: a fenced namespace, at level NODE with nodes of its own beside it.
 fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
-    use Stage::{Base, DnsZone, Guardrails, Host, NodePool, Preflight};
+    use Stage::{Base, DnsZone, Host, Isolation, NodePool, Preflight};
     let mut nodes =
-        vec![node(Preflight, []), node(Host, [Preflight]), node(Guardrails, [Host]), node(DnsZone, [Preflight])];
+        vec![node(Preflight, []), node(Host, [Preflight]), node(Isolation, [Host]), node(DnsZone, [Preflight])];
     let mut before = vec![Base];
     if level == Level::Node {
         nodes.push(node(NodePool, [Host]));
@@ -89,7 +89,7 @@ fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<
         return nodes;
     }
     // Nothing is put into a namespace before it is fenced.
-    nodes.push(node(Base, [Guardrails]));
+    nodes.push(node(Base, [Isolation]));
     apps(&mut nodes, releases, &before, &[]);
     nodes
 }
@@ -128,18 +128,18 @@ fn own_cluster_absent(placement: &Placement) -> Vec<Node> {
 
 /// Only what is the tenant's. The namespace goes first, while its nodes and the host cluster's
 /// controllers still run; an unreachable host cluster delays that and is then passed over, so that
-/// nodes stop costing money. `Guardrails` asks once more, and holds the record until the namespace is
+/// nodes stop costing money. `Isolation` asks once more, and holds the record until the namespace is
 /// known to be gone: what is in it is the customer's data.
 fn shared_absent(level: Level) -> Vec<Node> {
-    use Stage::{DnsRecords, DnsZone, Guardrails, Inventory, NodePool, Teardown};
+    use Stage::{DnsRecords, DnsZone, Inventory, Isolation, NodePool, Teardown};
     let mut nodes = vec![node(Teardown, []), node(DnsRecords, [Teardown]), node(DnsZone, [DnsRecords])];
     let mut last = vec![Teardown];
     if level == Level::Node {
         nodes.push(node(NodePool, [Teardown]));
         last.push(NodePool);
     }
-    nodes.push(node(Guardrails, last));
-    nodes.push(node(Inventory, [Guardrails, DnsZone]));
+    nodes.push(node(Isolation, last));
+    nodes.push(node(Inventory, [Isolation, DnsZone]));
     nodes
 }
 
@@ -153,4 +153,20 @@ fn host_absent() -> Vec<Node> {
         node(Network, [Leftovers]),
         node(Inventory, [Network]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_lists_what_must_be_done_first_first() {
+        // The sweep of an inventory asks in this order: it is the one order of removal.
+        for nodes in [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(), host()] {
+            for (index, node) in nodes.iter().enumerate() {
+                let earlier = |stage: &Stage| nodes[..index].iter().any(|node| node.stage == *stage);
+                assert!(node.after.iter().all(earlier), "{} comes before what it waits for", node.stage);
+            }
+        }
+    }
 }

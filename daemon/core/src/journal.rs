@@ -12,9 +12,9 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryRules {
     /// Passing trouble fails a stage of a create after this long without one success.
-    pub patience: Duration,
+    pub retry_timeout: Duration,
     /// A delete goes on without an unreachable API server after this long.
-    pub teardown_patience: Duration,
+    pub teardown_timeout: Duration,
     /// READY tenants are looked at again this often.
     pub resync_interval: Duration,
     /// What a host cluster has and what is taken of it is counted this often.
@@ -341,12 +341,12 @@ fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force
     let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
     if record.stage == Stage::Teardown {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
-        // the stage `guardrails` still holds the record until the namespace is known to be gone.
-        let skip = force || over(rules.teardown_patience);
+        // the stage `isolation` still holds the record until the namespace is known to be gone.
+        let skip = force || over(rules.teardown_timeout);
         return if skip { Verdict::Skip } else { Verdict::Retry };
     }
     let deleting = record.direction == Direction::Absent;
-    if record.stage == Stage::Guardrails && deleting && force {
+    if record.stage == Stage::Isolation && deleting && force {
         // The user knows that the namespace may still be there, and takes that upon them.
         return Verdict::Skip;
     }
@@ -356,7 +356,7 @@ fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force
     }
     let fail = match failure.kind {
         ErrorKind::Throttled => false,
-        ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.patience),
+        ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.retry_timeout),
         ErrorKind::Capacity => !deleting && over(CAPACITY_PATIENCE),
         ErrorKind::Internal => !deleting && record.failures >= INTERNAL_TRIES_MAX,
         ErrorKind::Quota | ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NameTaken => true,

@@ -7,11 +7,12 @@
 pub mod capacity;
 pub mod catalog;
 pub mod environment;
+pub mod executor;
 pub mod failure;
 pub mod fleet;
 pub mod graph;
-pub mod guardrails;
 pub mod ids;
+pub mod isolation;
 pub mod journal;
 pub mod lifecycle;
 pub mod operation;

@@ -6,7 +6,8 @@
 //! nothing.
 //!
 //! # Guarantees
-//! - A change of the record only (names, labels, protection, pause) supersedes nothing: the operation that runs goes on.
+//! - A change of the record only (names, labels, protection) supersedes nothing: the operation that runs goes on. Pausing
+//!   and going on take over what is unfinished, and end with it.
 //! - Only a create that runs unwinds. Whatever else removes an environment is a delete, and no delete is accepted while the
 //!   environment is protected.
 //! - An environment that is being removed is never wanted again.
@@ -138,11 +139,23 @@ pub fn update(
     tenant.spec = spec;
     if !works {
         // What was resolved belongs to the generation that it was resolved for.
+        if pause_changed && !is_settled(before) {
+            // Whoever lets work go on waits for its end, not for the record of the wish.
+            environment.operation = operation;
+            environment.cancel_requested = false;
+            return Ok(Transition { environment, effect: Effect::Work { restart_failed: false } });
+        }
         return Ok(Transition { environment, effect: Effect::Recorded { due: pause_changed } });
     }
     environment.placement = placement;
     environment.generation += 1;
     Ok(begin(environment, operation, false))
+}
+
+/// Whether nothing is left to be done for what is wanted.
+fn is_settled(environment: &Environment) -> bool {
+    let status = &environment.status;
+    status.observed_generation == environment.generation && status.state != State::Failed
 }
 
 /// Failed stages begin again, as `operation`.

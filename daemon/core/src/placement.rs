@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, ProviderName, StackName, guardrails::Guardrails};
+use crate::{ClassName, ProviderName, StackName, isolation::Guardrails};
 
 /// Isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -39,10 +39,10 @@ pub enum Stage {
     DnsZone,
     /// Cloud identities of service accounts.
     Identity,
-    /// The fenced namespace in a shared cluster: made when present; when absent, the proof that it is
+    /// The isolated namespace in a shared cluster: made when present; when absent, the proof that it is
     /// gone, without which the record stays. Of an adopted host cluster, absent only: what landlord put there
     /// for all its tenants together is taken back.
-    Guardrails,
+    Isolation,
     /// What a host cluster has, and what is taken of it, is counted. Present only; changes nothing.
     Capacity,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
@@ -62,39 +62,6 @@ pub enum Stage {
     Inventory,
 }
 
-impl Stage {
-    /// Whether its absence can be checked again after its removal was done: one call of the provider, which changes
-    /// nothing when nothing is there. What only an API server knew can't be asked once the cluster is gone.
-    #[must_use]
-    pub fn is_checked_again(&self) -> bool {
-        match self {
-            Self::Network
-            | Self::Cluster
-            | Self::Addons
-            | Self::NodePool
-            | Self::DnsZone
-            | Self::DnsRecords
-            | Self::Identity
-            | Self::Leftovers => true,
-            Self::Host
-            | Self::Preflight
-            | Self::Guardrails
-            | Self::Capacity
-            | Self::Base
-            | Self::App(_)
-            | Self::Verify
-            | Self::Teardown
-            | Self::Inventory => false,
-        }
-    }
-
-    /// Whether only an API server of Kubernetes is asked, and no cloud.
-    #[must_use]
-    pub fn is_in_cluster(&self) -> bool {
-        matches!(self, Self::Guardrails | Self::Base | Self::App(_) | Self::Verify | Self::Teardown)
-    }
-}
-
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -106,7 +73,7 @@ impl fmt::Display for Stage {
             Self::NodePool => "node-pool",
             Self::DnsZone => "dns-zone",
             Self::Identity => "identity",
-            Self::Guardrails => "guardrails",
+            Self::Isolation => "isolation",
             Self::Capacity => "capacity",
             Self::Base => "base",
             Self::App(app) => return write!(f, "app/{app}"),
@@ -136,7 +103,7 @@ impl FromStr for Stage {
             "node-pool" => Self::NodePool,
             "dns-zone" => Self::DnsZone,
             "identity" => Self::Identity,
-            "guardrails" => Self::Guardrails,
+            "isolation" => Self::Isolation,
             "capacity" => Self::Capacity,
             "base" => Self::Base,
             "dns-records" => Self::DnsRecords,

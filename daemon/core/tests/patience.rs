@@ -12,8 +12,8 @@ use landlord_core::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 const RULES: RetryRules = RetryRules {
-    patience: Duration::from_secs(3_600),
-    teardown_patience: Duration::from_secs(600),
+    retry_timeout: Duration::from_secs(3_600),
+    teardown_timeout: Duration::from_secs(600),
     resync_interval: Duration::from_secs(1_800),
     capacity_interval: Duration::from_secs(1_800),
     time_scale: 1.0,

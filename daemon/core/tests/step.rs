@@ -22,8 +22,8 @@ const ROUNDS_MAX: usize = 5_000;
 
 fn rules() -> RetryRules {
     RetryRules {
-        patience: Duration::from_secs(3_600),
-        teardown_patience: Duration::from_secs(600),
+        retry_timeout: Duration::from_secs(3_600),
+        teardown_timeout: Duration::from_secs(600),
         resync_interval: Duration::from_secs(1_800),
         capacity_interval: Duration::from_secs(300),
         time_scale: 1.0,
@@ -302,7 +302,7 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
             }
             for stage in calls.begin.into_iter().chain(calls.due) {
                 let answer = match stage {
-                    Stage::Teardown | Stage::Guardrails => Answer::Fails(ErrorKind::Transient),
+                    Stage::Teardown | Stage::Isolation => Answer::Fails(ErrorKind::Transient),
                     _ => Answer::Done,
                 };
                 let index = work.stages.iter().position(|r| r.stage == stage && r.direction == Direction::Absent);
@@ -322,12 +322,12 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
         assert_eq!(state(&Stage::Teardown), Some(StageState::Skipped), "{level:?}");
         assert_eq!(state(&Stage::DnsZone), Some(StageState::Done), "{level:?}");
         assert_eq!(state(&Stage::NodePool), (level == Level::Node).then_some(StageState::Done));
-        assert_eq!(state(&Stage::Guardrails), Some(StageState::Running), "{level:?}");
+        assert_eq!(state(&Stage::Isolation), Some(StageState::Running), "{level:?}");
         assert_eq!(state(&Stage::Inventory), None, "{level:?}");
         // Once it is back, or the user takes it upon them.
         let mut back = work.clone();
         assert_eq!(turn(&mut back, |_| Answer::Done), Steady::Gone);
-        let before = step::record(&work, &Stage::Guardrails).unwrap().clone();
+        let before = step::record(&work, &Stage::Isolation).unwrap().clone();
         let forced =
             journal::record(&before, report(Answer::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
         assert_eq!(forced.state, StageState::Skipped);
@@ -348,11 +348,11 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
                 assert!(!all.contains(&shared), "{level:?} {direction:?} has {shared}");
             }
             assert_eq!(all.contains(&NodePool), level == Level::Node, "{direction:?}");
-            assert!(all.contains(&Stage::Guardrails));
+            assert!(all.contains(&Stage::Isolation));
         }
     }
     assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster, Stage::Capacity]);
-    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), [Stage::Guardrails]);
+    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), [Stage::Isolation]);
     let host = stages(Kind::Host, Direction::Present);
     assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
     assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
@@ -363,7 +363,7 @@ fn nothing_is_deployed_before_its_fence_stands() {
     let work = work_of(Kind::Tenant(Level::Namespace), true);
     let nodes = graph(Direction::Present, work.tenant.kind(), &work.tenant.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
-    assert_eq!(before(&Stage::Base), [Stage::Guardrails]);
+    assert_eq!(before(&Stage::Base), [Stage::Isolation]);
     for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
         assert!(node.after.contains(&Stage::Base), "{node:?}");
     }
@@ -433,8 +433,8 @@ fn being_throttled_uses_up_no_patience_for_what_fails_after_it() {
         journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
     };
     let throttled = answered(&before, ErrorKind::Throttled, Duration::from_secs(1));
-    let failed_once = answered(&throttled, ErrorKind::Transient, rules.patience * 2);
+    let failed_once = answered(&throttled, ErrorKind::Transient, rules.retry_timeout * 2);
     assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
-    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.patience * 4);
+    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
 }

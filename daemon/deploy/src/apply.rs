@@ -62,7 +62,7 @@ pub(crate) async fn ensure(
     if found.is_some_and(|found| found.state == DeliveryState::Removing) {
         driver.remove(release).await?;
     }
-    if target.place.shared().is_some() {
+    if target.cluster.shared().is_some() {
         let manifest = driver.manifest(release, content).await?;
         chart_policy::check(&clients.admin, app.as_str(), &manifest, namespace).await?;
     }
@@ -79,7 +79,7 @@ pub(crate) async fn ensure(
 
 /// What the driver gets: on a shared cluster a token of the tenant's deployer, so that the daemon's rights are in no file.
 async fn driver_access<'a>(clients: &ClusterClients, target: &'a DeployTarget) -> Result<Cow<'a, KubeCredentials>> {
-    match target.place.shared() {
+    match target.cluster.shared() {
         None => Ok(Cow::Borrowed(&target.kube)),
         Some(place) => {
             let namespace = place.namespace.as_str();

@@ -103,7 +103,7 @@ impl StackApps {
         call: impl AsyncFnOnce(&Stack, ClusterClients) -> Result<T>,
     ) -> Result<T, Failure> {
         let with_clients = async |admin: Client| -> Result<T> {
-            let tenant = match target.place.shared() {
+            let tenant = match target.cluster.shared() {
                 None => admin.clone(),
                 Some(place) => acting_as(&admin, &user_of(place.namespace.as_str(), DEPLOYER))?,
             };
@@ -131,7 +131,7 @@ impl Apps for StackApps {
         target: &DeployTarget,
         accounts: &[CloudAccount],
     ) -> Result<StageProgress, Failure> {
-        if target.place.shared().is_some() {
+        if target.cluster.shared().is_some() {
             return Ok(StageProgress::Done);
         }
         let call = async |client: Client| service_accounts::ensure(&client, target, accounts).await;
@@ -159,7 +159,7 @@ impl Apps for StackApps {
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        if target.place.shared().is_some() {
+        if target.cluster.shared().is_some() {
             return Err(Error::Shared.into());
         }
         let call = async |stack: &Stack, clients: ClusterClients| {

@@ -44,7 +44,7 @@ pub(crate) async fn ensure(
 ) -> Result<StageProgress> {
     render::check_wishes(target, manifest)?;
     let namespace = render::namespace(target, manifest);
-    if target.place.shared().is_none() {
+    if target.cluster.shared().is_none() {
         ensure_namespace(&clients.admin, target, namespace).await?;
         ensure_default_deny(&clients.admin, target, namespace).await?;
     }

@@ -2,7 +2,7 @@
 //! anything is applied. The wall is the deployer's role; this says which object does not fit, and why.
 
 use kube::Client;
-use landlord_core::guardrails::TENANT_KINDS;
+use landlord_core::isolation::TENANT_KINDS;
 use serde_json::Value;
 
 use crate::error::{Error, Result};

@@ -1,14 +1,27 @@
-//! The app deploy stage: brings a stack of releases into a tenant's cluster, judges it, and
-//! takes it away again.
+//! The apps of a stack: brings its releases into a tenant's cluster, judges them, and takes them away again.
 //!
-//! Two questions are kept apart. *What* is delivered: [`stack`] reads the manifest of a stack,
-//! `render` turns it and a tenant's spec into values and secrets; both are pure. *How* it is
-//! delivered: `driver` drives the pinned Helm binary, which never waits; another driver (server-side
-//! apply, Flux, Argo CD) would stand beside it and use the same rendering. Whether it works is
-//! judged from Kubernetes objects alone, whoever delivered them.
+//! Two questions are kept apart. *What* is delivered: [`stack`] reads the manifest of a stack, `render` turns it and a
+//! tenant's spec into values and secrets; both are pure. *How* it is delivered: the trait `driver::Driver`, of which the pinned
+//! Helm binary is one. Whether it works is judged from Kubernetes objects alone, whoever delivered them.
 //!
-//! Calls take no lock: the engine's fence proves that nobody else works on the tenant. Each is
-//! idempotent and may be killed anywhere; the next one finds out what is there.
+//! # Expected flow
+//! The engine calls `ensure_base`, then `ensure_release` for each release once those it depends on are done, then `verify`;
+//! each again and again until it is done. On the way out `teardown` empties a cluster of the tenant's own; in a shared one the
+//! namespace goes, which is `landlord-isolation`'s.
+//!
+//! # Guarantees
+//! - Each call is idempotent, returns without waiting for workloads, and may be killed anywhere; the next one finds out what is
+//!   there.
+//! - In a shared cluster everything is done with the rights of the tenant's own account, and a chart that wants more is refused
+//!   before anything is applied.
+//! - What a customer adds to its namespace never decides whether its environment is ready.
+//! - Secrets are made once and never changed. No access is in an argument or an environment variable.
+//!
+//! # Assumptions
+//! The engine's fencing token proves that nobody else works on the tenant. In a shared cluster the tenant is isolated before.
+//!
+//! # Errors
+//! [`Error`] says what happened to what; a driver's own words are quoted from their end, where the cause stands.
 //!
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 

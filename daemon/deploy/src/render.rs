@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use landlord_core::{guardrails::Place, ports::DeployTarget};
+use landlord_core::{isolation::SharedTarget, ports::DeployTarget};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -29,7 +29,7 @@ pub(crate) struct Rendered {
 
 /// Where the stack's releases live: the tenant's own namespace on a shared cluster, else the stack's.
 pub(crate) fn namespace<'a>(target: &'a DeployTarget, manifest: &'a Manifest) -> &'a str {
-    target.place.shared().map_or(manifest.namespace.as_str(), |place| place.namespace.as_str())
+    target.cluster.shared().map_or(manifest.namespace.as_str(), |place| place.namespace.as_str())
 }
 
 /// Values of a release: the contract, over it the stack's, over it the tenant's own, over it what a shared cluster asks.
@@ -63,7 +63,7 @@ pub(crate) fn release(
         merge(&mut values, wish);
     }
     if release.contract
-        && let Some(place) = target.place.shared()
+        && let Some(place) = target.cluster.shared()
     {
         merge(&mut values, &shared_values(place, release, routing));
     }
@@ -79,7 +79,7 @@ pub(crate) fn release(
 
 /// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
 /// balancers are what the class allows, and pods go to the tenant's own nodes if it has any.
-fn shared_values(place: &Place, release: &Release, routing: Routing) -> Value {
+fn shared_values(place: &SharedTarget, release: &Release, routing: Routing) -> Value {
     let mut values = json!({ "networkPolicy": { "enabled": false } });
     if release.load_balancer && place.guardrails.load_balancers() == 0 {
         values["loadBalancers"] = json!({ "enabled": false });
@@ -119,7 +119,8 @@ fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
         return Ok(());
     }
     match wish {
-        Value::Object(map) => map.iter().try_for_each(|(key, value)| {
+        // An empty map sets something too: it replaces what is no map.
+        Value::Object(map) if path.is_empty() || !map.is_empty() => map.iter().try_for_each(|(key, value)| {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             allowed(release, value, path)
         }),
@@ -195,7 +196,7 @@ pub(crate) fn secret(
 mod tests {
     use landlord_core::{
         TenantSpec,
-        ports::{KubeCredentials, KubeIdentity, TargetPlace},
+        ports::{KubeCredentials, KubeIdentity, TargetCluster},
         tenant::SpecInput,
     };
 
@@ -216,7 +217,7 @@ mod tests {
                 identity: KubeIdentity::Token("secret".to_owned().into()),
                 expire_time: None,
             },
-            place: TargetPlace::OwnCluster,
+            cluster: TargetCluster::OwnCluster,
             installation: "test".into(),
             uid: landlord_core::TenantUid(uuid::Uuid::nil()),
             name: "customers/acme/tenants/prod".parse().unwrap(),
@@ -264,6 +265,8 @@ mod tests {
             json!({ "sftpgo": { "sftp": { "annotations": { "a": "b" } } } }),
             json!({ "sftpgo": { "customer": { "id": "other" } } }),
             json!({ "sftpgo": "text" }),
+            json!({ "sftpgo": { "networkPolicy": { "enabled": {} } } }),
+            json!({ "sftpgo": { "image": {} } }),
         ];
         for case in cases {
             assert!(matches!(rendered("sftpgo", case.clone(), false), Err(Error::ForbiddenValue { .. })), "{case}");

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{AppName, StackName, guardrails::GatewayRef, ports::ReleasePlan};
+use landlord_core::{AppName, StackName, isolation::GatewayRef, ports::ReleasePlan};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 

@@ -1,7 +1,7 @@
 //! Whether the environment answers: every release ready, every Service with endpoints, every
 //! load balancer with an address, every route there. Changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
-    driver::{DeliveryState, Driver},
+    driver::{Delivered, DeliveryState, Driver},
     render,
     stack::{EntryPoint, Manifest, Stack},
 };
@@ -31,11 +31,15 @@ pub(crate) async fn verify(
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
-        stack.manifest.releases.iter().map(|release| unready(client, driver, release.name.as_str(), namespace));
-    if let Some(why) = try_join_all(releases).await?.into_iter().flatten().next() {
-        return Ok(waiting(why));
+        stack.manifest.releases.iter().map(|release| judged(client, driver, release.name.as_str(), namespace));
+    let mut services = BTreeSet::new();
+    for release in try_join_all(releases).await? {
+        match release {
+            Release::Ready { services: own } => services.extend(own),
+            Release::Unready(why) => return Ok(waiting(why)),
+        }
     }
-    if let Some(why) = service_without_endpoints(client, namespace).await? {
+    if let Some(why) = service_without_endpoints(client, namespace, &services).await? {
         return Ok(waiting(why));
     }
     let mut endpoints = Vec::new();
@@ -76,19 +80,32 @@ pub(crate) async fn entry_points(
 /// The Gateway is the operator's: without it the environment has no web addresses, but stands. So it does without load
 /// balancers where the class allows none.
 fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
-    entry.service.is_some() && target.place.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
+    entry.service.is_some() && target.cluster.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
 }
 
-/// Why a release does not stand; `None`: it does.
-async fn unready(client: &Client, driver: &dyn Driver, release: &str, namespace: &str) -> Result<Option<String>> {
+/// How a release stands.
+enum Release {
+    /// Everything of it is as it should be; names of its Services.
+    Ready { services: Vec<String> },
+    /// Why not.
+    Unready(String),
+}
+
+async fn judged(client: &Client, driver: &dyn Driver, release: &str, namespace: &str) -> Result<Release> {
     let found = driver.delivered(client, namespace, release).await?;
     let Some(delivered) = found.filter(|found| found.state == DeliveryState::Delivered) else {
-        return Ok(Some(format!("release {release} is not deployed")));
+        return Ok(Release::Unready(format!("release {release} is not deployed")));
     };
     Ok(match apply::judge(client, &delivered).await? {
-        Judged::Ready => None,
-        Judged::Waiting(why) | Judged::Missing(why) => Some(why),
+        Judged::Ready => Release::Ready { services: services_of(&delivered, namespace) },
+        Judged::Waiting(why) | Judged::Missing(why) => Release::Unready(why),
     })
+}
+
+fn services_of(delivered: &Delivered, namespace: &str) -> Vec<String> {
+    let objects = delivered.objects.iter().flatten();
+    let services = objects.filter(|object| object.kind == "Service" && object.namespace == namespace);
+    services.map(|service| service.name.clone()).collect()
 }
 
 /// The address of each entry point, if it has one. What several have in common is asked once.
@@ -151,7 +168,8 @@ async fn address(clients: &ClusterClients, source: &Source) -> Result<Option<Str
     Ok(source.fields.iter().find_map(text).map(str::to_owned))
 }
 
-async fn service_without_endpoints(client: &Client, namespace: &str) -> Result<Option<String>> {
+/// The releases' own Services only: what a customer adds never decides whether the environment is ready.
+async fn service_without_endpoints(client: &Client, namespace: &str, own: &BTreeSet<String>) -> Result<Option<String>> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let services = services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
@@ -160,7 +178,7 @@ async fn service_without_endpoints(client: &Client, namespace: &str) -> Result<O
     for service in services.items {
         let name = service.metadata.name.unwrap_or_default();
         let selects = service.spec.and_then(|spec| spec.selector).is_some_and(|selector| !selector.is_empty());
-        if selects && !has_endpoint(&slices, &name) {
+        if own.contains(&name) && selects && !has_endpoint(&slices, &name) {
             return Ok(Some(format!("Service {name} has no ready endpoint")));
         }
     }
@@ -190,5 +208,27 @@ mod tests {
         assert!(has_endpoint(&slice(None), "a"));
         assert!(!has_endpoint(&slice(Some(false)), "a"));
         assert!(!has_endpoint(&slice(Some(true)), "b"));
+    }
+
+    #[test]
+    fn only_a_releases_own_services_decide() {
+        let object = |kind: &str, name: &str, namespace: &str| ObjectRef {
+            api_version: "v1".into(),
+            kind: kind.into(),
+            name: name.into(),
+            namespace: namespace.into(),
+        };
+        let delivered = Delivered {
+            state: DeliveryState::Delivered,
+            digest: String::new(),
+            objects: Some(vec![
+                object("Service", "own", "n"),
+                object("Service", "elsewhere", "kube-system"),
+                object("ConfigMap", "c", "n"),
+            ]),
+            record: String::new(),
+        };
+        assert_eq!(services_of(&delivered, "n"), ["own"]);
+        assert!(services_of(&Delivered { objects: None, ..delivered }, "n").is_empty());
     }
 }

@@ -24,10 +24,10 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
-    guardrails::{Guardrails, Place},
+    isolation::{Guardrails, SharedTarget},
     ports::{
         Apps as _, CUSTOMER_ACCESS_MIN, DeployTarget, Isolation as _, KubeCredentials, KubeIdentity, StageProgress,
-        TargetPlace,
+        TargetCluster,
     },
     environment::SpecInput,
 };
@@ -82,7 +82,7 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
             },
             expire_time: None,
         },
-        place: TargetPlace::OwnCluster,
+        cluster: TargetCluster::OwnCluster,
         installation: "test".into(),
         uid: TenantUid(uuid::Uuid::from_u128(7)),
         name: "customers/acme/tenants/prod".parse().unwrap(),
@@ -95,9 +95,9 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
 /// Whatever the daemon's own identity is, a customer's is a token of its account, good for its namespace and a while.
 async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTarget) {
     let uid = TenantUid(uuid::Uuid::from_u128(8));
-    let place = Place::namespace(uid, Guardrails::default());
+    let place = SharedTarget::namespace(uid, Guardrails::default());
     let namespace = place.namespace.to_string();
-    let target = DeployTarget { uid, place: TargetPlace::Shared(Box::new(place)), ..own.clone() };
+    let target = DeployTarget { uid, cluster: TargetCluster::Shared(Box::new(place)), ..own.clone() };
     let asked = CUSTOMER_ACCESS_MIN;
     let early = deployer.isolation.customer_kubeconfig(&target, asked).await.unwrap_err();
     assert_eq!(early.kind, ErrorKind::Conflict, "{early:?}");

@@ -23,9 +23,9 @@ use anyhow::{Context as _, Result, ensure};
 use deployer::{DeployOptions, Deployer};
 use landlord_core::{
     TenantSpec, TenantUid,
-    guardrails::{Guardrails, Place},
-    ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetPlace},
     environment::SpecInput,
+    isolation::{Guardrails, SharedTarget},
+    ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -112,11 +112,11 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     })
     .await?;
     let uid = TenantUid(uuid::Uuid::from_u128(7));
-    let shared = |place| TargetPlace::Shared(Box::new(place));
+    let shared = |place| TargetCluster::Shared(Box::new(place));
     for (level, place) in [
-        ("cluster", TargetPlace::OwnCluster),
-        ("node", shared(Place::node(uid, Guardrails::default()))),
-        ("namespace", shared(Place::namespace(uid, Guardrails::default()))),
+        ("cluster", TargetCluster::OwnCluster),
+        ("node", shared(SharedTarget::node(uid, Guardrails::default()))),
+        ("namespace", shared(SharedTarget::namespace(uid, Guardrails::default()))),
     ] {
         let folder = manifests.join(level);
         std::fs::create_dir_all(&folder)?;
@@ -130,7 +130,7 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     Ok(())
 }
 
-fn target(uid: TenantUid, place: TargetPlace) -> DeployTarget {
+fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
     let spec =
         TenantSpec::parse(SpecInput { domain: "acme.example.com".into(), storage_gib: 10, ..SpecInput::default() });
     DeployTarget {
@@ -140,7 +140,7 @@ fn target(uid: TenantUid, place: TargetPlace) -> DeployTarget {
             identity: KubeIdentity::Token("none".to_owned().into()),
             expire_time: None,
         },
-        place,
+        cluster,
         installation: "test".into(),
         uid,
         name: "customers/acme/tenants/prod".parse().unwrap(),

@@ -19,8 +19,10 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
-    guardrails::{Guardrails, Place},
-    ports::{Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetPlace, UninstallReport},
+    isolation::{Guardrails, SharedTarget},
+    ports::{
+        Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetCluster, UninstallReport,
+    },
 };
 use landlord_test_kube::{
     cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes},
@@ -61,7 +63,7 @@ impl World {
         target.uid = uid;
         target.spec.domain = format!("{customer}.example.com").try_into().unwrap();
         target.name = format!("customers/{customer}/tenants/prod").parse().unwrap();
-        target.place = TargetPlace::Shared(Box::new(Place::namespace(uid, guardrails)));
+        target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, guardrails)));
         target
     }
 
@@ -82,7 +84,7 @@ impl World {
 }
 
 fn namespace(target: &DeployTarget) -> &str {
-    target.place.shared().unwrap().namespace.as_str()
+    target.cluster.shared().unwrap().namespace.as_str()
 }
 
 async fn fenced(deployer: &Deployer, target: &DeployTarget) -> Result<()> {

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use landlord_core::{
     Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
     Timestamp,
-    guardrails::{Guardrails, Place},
+    isolation::{Guardrails, SharedTarget},
     ports::{
-        CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetPlace, TenantStore,
+        CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetCluster, TenantStore,
     },
 };
 use landlord_provider_api::v1;
@@ -120,19 +120,19 @@ impl KubeAccess for ClusterAccess {
                     "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
                 );
             }
-            Level::Node => Place::node(environment.uid, Guardrails::default()),
-            Level::Namespace => Place::namespace(environment.uid, Guardrails::default()),
+            Level::Node => SharedTarget::node(environment.uid, Guardrails::default()),
+            Level::Namespace => SharedTarget::namespace(environment.uid, Guardrails::default()),
         };
         let Some(stack) = &environment.placement.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
         if !is_fenced(&*self.store, environment).await? {
-            return refused("its guardrails do not stand", "wait until its stage `guardrails` is done");
+            return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
         let target = DeployTarget {
             kube: self.own(environment).await?,
-            place: TargetPlace::Shared(Box::new(place)),
+            cluster: TargetCluster::Shared(Box::new(place)),
             installation: self.installation.clone(),
             uid: environment.uid,
             name: tenant.name.clone(),
@@ -147,7 +147,7 @@ impl KubeAccess for ClusterAccess {
 
 /// Whether what fences a tenant in its host cluster is recorded as standing now.
 async fn is_fenced(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
-    let record = store.stage(environment.uid, Direction::Present, &Stage::Guardrails).await;
+    let record = store.stage(environment.uid, Direction::Present, &Stage::Isolation).await;
     let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
     let stands = record.is_some_and(|record| record.state == StageState::Done);
     Ok(stands && environment.direction == Direction::Present)
@@ -214,7 +214,7 @@ mod tests {
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
         let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
         assert!(!fenced().await, "not begun");
-        let begun = journal::intend(&Stage::Guardrails, Direction::Present, 1, Duration::ZERO, None, Timestamp(1_000));
+        let begun = journal::intend(&Stage::Isolation, Direction::Present, 1, Duration::ZERO, None, Timestamp(1_000));
         // Begun, done, put right after a drift, done again.
         for (state, stands) in [
             (StageState::Running, false),

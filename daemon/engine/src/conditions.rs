@@ -95,8 +95,8 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             if let Some(endpoints) = endpoints(work) {
                 status.endpoints = endpoints;
             }
-            let trouble = work.stages.iter().find(|r| r.direction == Direction::Present && r.failure.is_some());
-            match trouble {
+            let degraded = work.stages.iter().find(|r| r.direction == Direction::Present && r.failure.is_some());
+            match degraded {
                 None => set(&mut status, "Ready", true, "Reconciled", "as ordered, and answering", work.now),
                 Some(record) => {
                     let message = format!("the last resync of {} failed: {}", record.stage, failure(record));

@@ -1,4 +1,4 @@
-//! What is told of a pass: the events of its stages, and of the state that it rests in.
+//! The events of a pass: those of its stages, and of the state that it rests in.
 
 use landlord_core::{
     Stage, StageRecord, StageState,

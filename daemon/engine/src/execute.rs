@@ -4,6 +4,7 @@
 //! answer; what to make of it is `journal::record`'s to decide.
 
 mod in_cluster;
+mod removal;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,7 +16,7 @@ use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
-    limits::{Away, LimitKey},
+    limits::{Deferred, LimitKey},
     request,
     shared::Shared,
     timing,
@@ -26,31 +27,8 @@ use crate::{
 const DEPLOY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Hint for what the API server or a load balancer shows within seconds.
 const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
-/// An inventory that is not empty is usually one that lags behind.
-const INVENTORY_HINT: Duration = Duration::from_secs(2);
-/// Pages of an inventory; a tenant has a few dozen objects.
-const PAGES_MAX: usize = 50;
 /// Records of a tenant follow a moved load balancer within this.
 const RECORD_TTL_SECONDS: i32 = 60;
-/// Objects named in a detail line.
-const NAMED_MAX: usize = 3;
-/// What lets a removal go on that is held by an object without its marker.
-const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
-                           --force, which leaves it where it is and says so";
-/// In which a sweep asks: dependents first.
-const SWEEP_ORDER: [Stage; 8] = [
-    Stage::NodePool,
-    Stage::Addons,
-    Stage::Identity,
-    Stage::Cluster,
-    Stage::Leftovers,
-    Stage::Network,
-    Stage::DnsRecords,
-    Stage::DnsZone,
-];
-
-/// What a tenant in a shared cluster has in the cloud. The rest is the host cluster's.
-const SHARED_SWEEP: [Stage; 3] = [Stage::NodePool, Stage::DnsRecords, Stage::DnsZone];
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
 /// Capability of a provider whose methods only look at the cluster that its credential leads to.
@@ -81,25 +59,25 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
         shared.limits.learn(&limit_key, description, &options);
     }
     let costs = timing::costs(method, description.as_ref());
-    let asker = request::asker(work, stage);
-    if let Err(away) = shared.limits.acquire(&limit_key, asker.clone(), &costs).await {
-        return Err(stay_away(&away));
+    let caller = request::caller(work, stage);
+    if let Err(deferred) = shared.limits.acquire(&limit_key, caller.clone(), &costs).await {
+        return Err(deferral(&deferred));
     }
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_absence(report);
-    shared.limits.ended(&limit_key, &asker, &costs, report.as_ref().err());
+    shared.limits.ended(&limit_key, &caller, &costs, report.as_ref().err());
     report
 }
 
-/// Waiting is no failure: it is told as throttling, which delays and never fails.
-fn stay_away(away: &Away) -> Failure {
-    let message = away.trouble.as_ref().map_or_else(
+/// Waiting is no failure: it is shown as throttling, which delays and never fails.
+fn deferral(deferred: &Deferred) -> Failure {
+    let message = deferred.outage.as_ref().map_or_else(
         || "waiting for the account's rate limit".to_owned(),
-        |error| format!("the provider is out of order, so it is asked less often; it last said: {error}"),
+        |error| format!("calls of this account get no answer and are made less often; the last error: {error}"),
     );
     let mut failure = Failure::new(ErrorKind::Throttled, message);
-    failure.retry_after_ms = u64::try_from(away.wait.as_millis()).ok();
+    failure.retry_after_ms = u64::try_from(deferred.wait.as_millis()).ok();
     failure
 }
 
@@ -142,26 +120,6 @@ impl Call<'_> {
             Stage::DnsRecords => self.dns_records().await,
             other => Err(misplaced(other)),
         }
-    }
-
-    /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
-    /// the removal; or it never was, and for this tenant nothing is there.
-    fn judge_absence(&self, report: Report) -> Report {
-        let absent = self.work.environment.direction == Direction::Absent;
-        report.or_else(|mut failure| {
-            if !absent || failure.kind != ErrorKind::NameTaken {
-                return Err(failure);
-            }
-            // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
-            let in_namespace = matches!(self.stage, Stage::Guardrails | Stage::Teardown);
-            if in_namespace && !request::is_ours(self.work, &Stage::Guardrails) {
-                let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
-                return Ok(CallReport { done: true, detail, ..CallReport::default() });
-            }
-            failure.message = format!("{}; by record it is this tenant's, its marker is gone", failure.message);
-            failure.remedy = format!("{HELD_REMEDY} ({})", failure.remedy);
-            Err(failure)
-        })
     }
 
     fn adoption(&self) -> Option<&Adoption> {
@@ -322,64 +280,6 @@ impl Call<'_> {
             })
             .await?;
         progress(answer.progress, None::<&v1::Gone>)
-    }
-
-    async fn absent(&self) -> Report {
-        if *self.stage == Stage::Inventory {
-            return self.inventory().await;
-        }
-        let Some(delete) = request::delete(self.work, self.scope.clone(), self.stage) else {
-            return Err(misplaced(self.stage));
-        };
-        let answer = self.provider.delete(delete).await?;
-        progress(answer.progress, None::<&v1::Gone>)
-    }
-
-    /// Empty, or what is still listed, which is asked to go once more.
-    async fn inventory(&self) -> Report {
-        let mut left = Vec::new();
-        let mut page_token = String::new();
-        for _ in 0..PAGES_MAX {
-            let page =
-                self.provider.list_owned(v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token }).await?;
-            left.extend(page.objects);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        if left.is_empty() {
-            return Ok(CallReport { done: true, ..CallReport::default() });
-        }
-        let removed = self.sweep().await?;
-        let names: Vec<&str> = left.iter().take(NAMED_MAX).map(|object| object.id.as_str()).collect();
-        Ok(CallReport {
-            poll_after: INVENTORY_HINT,
-            detail: format!("{} objects are still listed: {}, …", left.len(), names.join(", ")),
-            removed,
-            ..CallReport::default()
-        })
-    }
-
-    /// Asks everything to go once more: a create whose answer was lost may take effect after its
-    /// delete found nothing. What is still in use goes in a later round.
-    async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
-        let mut removed = Vec::new();
-        let all: &[Stage] = if self.work.host.is_some() { &SHARED_SWEEP } else { &SWEEP_ORDER };
-        for stage in all {
-            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
-                continue;
-            }
-            let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
-            match self.provider.delete(delete).await {
-                Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
-                Err(error) if error.kind == ErrorKind::Conflict => {}
-                // Left on demand; the stage that it belongs to names it.
-                Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(removed)
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! # Guarantees
 //! - An intent is durable before the first call for it; every write is fenced by the claim.
-//! - Status and conditions follow the records at every write (`conditions.rs`); what changed is told once (`events.rs`).
+//! - Status and conditions follow the records at every write (`conditions.rs`); what changed is an event once (`events.rs`).
 //! - A killed pass, a lost lease or a panic costs calls that are repeated, never work.
 //! - One tenant's trouble delays nobody beyond a fair share of the account's rate.
 //! - Nothing waits for longer than the longest legitimate wait, whatever happens to the wall clock (`clock.rs`).

@@ -1,4 +1,4 @@
-//! What the engine is told at its start: settings, and the ports that it works with.
+//! What the engine starts with: settings, and the ports that it works with.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -47,9 +47,9 @@ pub struct EngineOptions {
     /// What host clusters have and what is taken of it is counted this often.
     pub capacity_interval: Duration,
     /// A delete waits this long for an unreachable API server.
-    pub teardown_patience: Duration,
-    /// Passing trouble is retried this long before a stage fails.
-    pub retry_patience: Duration,
+    pub teardown_timeout: Duration,
+    /// Transient errors are retried this long before a stage fails.
+    pub retry_timeout: Duration,
     /// Passes may end for this long after cancellation.
     pub drain_deadline: Duration,
     /// Multiplies expected durations, waits and patience of what is done in clusters, whose API servers are real

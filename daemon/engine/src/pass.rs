@@ -219,8 +219,8 @@ impl<'a> Pass<'a> {
         });
         self.put(after.clone());
         self.work.now = now;
-        let trouble = self.shared.limits.trouble(&execute::limit_key(&self.work));
-        let status = conditions::provider(conditions::followed(&self.work), trouble.as_deref(), now);
+        let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
+        let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
         let changed = status != self.work.environment.status;
         let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
         let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
@@ -262,7 +262,7 @@ impl<'a> Pass<'a> {
         let status = conditions::rested(&self.work, &steady);
         let changed = status != self.work.environment.status;
         let outcome = step::operation_outcome(&self.work, &steady);
-        let told = changed || outcome.is_some() || steady == Steady::Gone;
+        let is_news = changed || outcome.is_some() || steady == Steady::Gone;
         let release = match &steady {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
@@ -279,7 +279,7 @@ impl<'a> Pass<'a> {
                 ..EnvironmentPatch::default()
             },
             operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
-            events: told.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
+            events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
             release,
             remove: steady == Steady::Gone,
         };

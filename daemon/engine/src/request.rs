@@ -3,15 +3,15 @@
 use landlord_core::{
     Direction, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState, TenantUid,
     environment::Adoption,
-    guardrails::{Place, PoolLabel},
-    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetPlace, Work},
+    isolation::{PoolLabel, SharedTarget},
+    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
     stage::Ownership,
     step::record_in,
 };
 use landlord_provider_api::v1;
 use prost::Message;
 
-use crate::limits::{Asker, Urgency};
+use crate::limits::{Caller, Urgency};
 
 /// Role of the only node pool of a tenant with a cluster of its own.
 const POOL_ROLE: &str = "default";
@@ -35,8 +35,8 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
     let own = environment.host_cluster().and_then(|host| host.spec.adoption.as_ref());
     let adoption = own.or(work.host.as_ref().and_then(|host| host.adoption.as_ref()));
     let adopted = adoption.map(|adoption| adoption.cluster_name.clone());
-    let told = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
-    let host_cluster = told.or(adopted);
+    let known = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
+    let host_cluster = known.or(adopted);
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     v1::Scope {
         installation: installation.to_owned(),
@@ -56,7 +56,7 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
 }
 
 /// Whose a call of a stage is, and how urgent.
-pub(crate) fn asker(work: &Work, stage: &Stage) -> Asker {
+pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
     let environment = &work.environment;
     let urgency = match (environment.direction, record_in(work, environment.direction, stage)) {
         (Direction::Absent, _) => Urgency::Repair,
@@ -65,7 +65,7 @@ pub(crate) fn asker(work: &Work, stage: &Stage) -> Asker {
     };
     // A customer's id has no capitals: host clusters share one turn, and take nobody's.
     let customer = environment.name().customer().map_or_else(|| "HOST CLUSTERS".to_owned(), ToString::to_string);
-    Asker { customer, tenant: environment.uid, urgency }
+    Caller { customer, tenant: environment.uid, urgency }
 }
 
 fn urgency(record: &StageRecord) -> Urgency {
@@ -224,25 +224,7 @@ pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
 
 /// What a delete of a stage is about.
 pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1::DeleteRequest> {
-    let kind = match stage {
-        Stage::Network => v1::ResourceKind::Network,
-        Stage::Cluster => v1::ResourceKind::Cluster,
-        Stage::Addons => v1::ResourceKind::Addons,
-        Stage::NodePool => v1::ResourceKind::NodePool,
-        Stage::DnsZone => v1::ResourceKind::DnsZone,
-        Stage::DnsRecords => v1::ResourceKind::DnsRecords,
-        Stage::Identity => v1::ResourceKind::Identity,
-        Stage::Leftovers => v1::ResourceKind::Leftovers,
-        Stage::Host
-        | Stage::Preflight
-        | Stage::Guardrails
-        | Stage::Capacity
-        | Stage::Base
-        | Stage::App(_)
-        | Stage::Verify
-        | Stage::Teardown
-        | Stage::Inventory => return None,
-    };
+    let kind = stage.resource()?;
     Some(v1::DeleteRequest {
         scope: Some(scope),
         kind: kind.into(),
@@ -258,14 +240,14 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
     let environment = &work.environment;
     let tenant = environment.tenant()?;
     let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
-    let shared = |place| TargetPlace::Shared(Box::new(place));
-    let place = match (&work.host, environment.placement.level) {
-        (None, _) | (Some(_), Level::Cluster) => TargetPlace::OwnCluster,
-        (Some(_), Level::Node) => shared(Place::node(environment.uid, guardrails())),
-        (Some(_), Level::Namespace) => shared(Place::namespace(environment.uid, guardrails())),
+    let shared = |target| TargetCluster::Shared(Box::new(target));
+    let cluster = match (&work.host, environment.placement.level) {
+        (None, _) | (Some(_), Level::Cluster) => TargetCluster::OwnCluster,
+        (Some(_), Level::Node) => shared(SharedTarget::node(environment.uid, guardrails())),
+        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(environment.uid, guardrails())),
     };
     // A namespace is fenced and removed whatever is in it.
-    let unnamed = || place.shared().and_then(|_| NO_STACK.parse().ok());
+    let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,
         installation: installation.to_owned(),
@@ -274,6 +256,6 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         spec: tenant.spec.clone(),
         generation: environment.generation,
         stack: environment.placement.stack.clone().or_else(unnamed)?,
-        place,
+        cluster,
     })
 }

@@ -36,8 +36,8 @@ impl Shared {
     /// The retry rules for work at a time scale.
     pub(crate) fn rules(&self, time_scale: f64) -> RetryRules {
         RetryRules {
-            patience: self.options.retry_patience,
-            teardown_patience: self.options.teardown_patience,
+            retry_timeout: self.options.retry_timeout,
+            teardown_timeout: self.options.teardown_timeout,
             resync_interval: self.options.resync_interval,
             capacity_interval: self.options.capacity_interval,
             time_scale,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landlord_core::{Direction, Stage, ports::ReleasePlan};
+use landlord_core::{Direction, Stage, executor::Executor, ports::ReleasePlan};
 use landlord_provider_api::v1::DescribeResponse;
 
 use crate::limits::Costs;
@@ -16,26 +16,11 @@ const TEARDOWN: Duration = Duration::from_secs(60);
 
 /// The provider's method behind a stage; `None` for stages of the deploy side.
 pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str> {
-    let (ensure, delete) = match stage {
-        Stage::Preflight => ("Validate", "Validate"),
-        Stage::Network => ("EnsureNetwork", "DeleteNetwork"),
-        Stage::Cluster => ("EnsureCluster", "DeleteCluster"),
-        Stage::Addons => ("EnsureAddons", "DeleteAddons"),
-        Stage::NodePool => ("EnsureNodePool", "DeleteNodePool"),
-        Stage::DnsZone => ("EnsureDnsZone", "DeleteDnsZone"),
-        Stage::Identity => ("EnsureIdentity", "DeleteIdentity"),
-        Stage::DnsRecords => ("EnsureDnsRecords", "DeleteDnsRecords"),
-        Stage::Leftovers => ("DeleteLeftovers", "DeleteLeftovers"),
-        Stage::Inventory => ("ListOwned", "ListOwned"),
-        Stage::Host
-        | Stage::Guardrails
-        | Stage::Capacity
-        | Stage::Base
-        | Stage::App(_)
-        | Stage::Verify
-        | Stage::Teardown => return None,
-    };
-    Some(if direction == Direction::Present { ensure } else { delete })
+    match (stage.executor(), direction) {
+        (Executor::Provider(methods), Direction::Present) => Some(methods.ensure),
+        (Executor::Provider(methods), Direction::Absent) => Some(methods.delete),
+        (Executor::Store | Executor::Kubernetes, _) => None,
+    }
 }
 
 /// By what times are multiplied: the cloud's may be simulated faster, those of API servers are real.
@@ -69,7 +54,7 @@ pub(crate) fn expected(
             let release = releases.iter().find(|release| release.app == *app);
             release.map_or(UNKNOWN, |release| release.expected)
         }
-        Stage::Guardrails | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
+        Stage::Isolation | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,
         Stage::Teardown => TEARDOWN,
         // A look at the store.
         Stage::Host => Duration::ZERO,

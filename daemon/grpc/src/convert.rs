@@ -47,7 +47,7 @@ pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
         uid: environment.uid.to_string(),
         display_name: spec.display_name.clone(),
         labels: spec.labels.clone().into_iter().collect(),
-        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
         region: spec.region.clone().unwrap_or_default(),
         domain: spec.domain.as_str().into(),
         storage_gib: i32::try_from(spec.storage.gib()).unwrap_or(i32::MAX),
@@ -75,7 +75,7 @@ pub(crate) fn placement(environment: &Environment) -> v1::Placement {
     let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
     v1::Placement {
         host_cluster: host.map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
-        guardrails: crate::host::convert::guardrails(environment),
+        isolation: crate::host::convert::isolation(environment),
         ..offered(&environment.placement)
     }
 }
@@ -88,7 +88,7 @@ pub(crate) fn offered(placement: &Placement) -> v1::Placement {
         Level::Namespace => v1::placement::Level::Namespace,
     };
     v1::Placement {
-        class: placement.class.to_string(),
+        tenant_class: placement.class.to_string(),
         rule: placement.rule.clone(),
         provider: placement.provider.to_string(),
         account: placement.account.clone(),
@@ -104,7 +104,7 @@ pub(crate) fn spec_input(tenant: v1::Tenant) -> SpecInput {
     SpecInput {
         display_name: tenant.display_name,
         labels: tenant.labels.into_iter().collect(),
-        class: tenant.class,
+        class: tenant.tenant_class,
         region: tenant.region,
         domain: tenant.domain,
         storage_gib: tenant.storage_gib.into(),

@@ -47,7 +47,7 @@ pub(crate) fn wanted(
         add("tenant", "is missing; it says what is ordered".into());
         return None;
     };
-    let class = resource.class.parse::<ClassName>().ok();
+    let class = resource.tenant_class.parse::<ClassName>().ok();
     let spec = TenantSpec::parse(convert::spec_input(resource));
     let spec = spec
         .map_err(|more| {
@@ -60,5 +60,5 @@ pub(crate) fn wanted(
 }
 
 fn of_tenant(violation: Violation) -> Violation {
-    Violation { field: format!("tenant.{}", violation.field), ..violation }
+    Violation { field: format!("tenant.{}", request::field(&violation.field)), ..violation }
 }

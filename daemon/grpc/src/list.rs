@@ -18,7 +18,7 @@ pub(crate) fn scope(asked: &v1::ListTenantsRequest) -> String {
 /// The query of a request.
 pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<EnvironmentQuery, Status> {
     let parent = request::customer_or_all(&asked.parent)?;
-    let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "class", "host_cluster"])?;
+    let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "tenant_class", "host_cluster"])?;
     let name = |field: &str, error: &InvalidName| status::invalid_field("filter", format!("{field}: {error}"));
     let customer = match filter::one(&mut filter, "customer")? {
         None => parent,
@@ -32,7 +32,7 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<EnvironmentQuery, 
         }
     };
     let provider = filter::one(&mut filter, "provider")?;
-    let class = filter::one(&mut filter, "class")?;
+    let class = filter::one(&mut filter, "tenant_class")?;
     let host_cluster = filter::one(&mut filter, "host_cluster")?;
     let states = filter.remove("state").unwrap_or_default();
     Ok(EnvironmentQuery {
@@ -45,7 +45,7 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<EnvironmentQuery, 
             .map(|id| id.parse::<ProviderName>())
             .transpose()
             .map_err(|error| name("provider", &error))?,
-        class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| name("class", &error))?,
+        class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| name("tenant_class", &error))?,
         after: page::position(&scope(asked), &asked.page_token)?,
         limit: page::size(asked.page_size)?,
     })
@@ -87,7 +87,7 @@ mod tests {
     fn a_filter_can_not_reach_beyond_the_parent() {
         let status = query(&asked("customers/acme", "customer = globex")).unwrap_err();
         assert!(status.message().contains("globex"), "{}", status.message());
-        for (parent, filter) in [("", ""), ("customers/acme", "state = GREEN"), ("customers/-", "class = A/B")] {
+        for (parent, filter) in [("", ""), ("customers/acme", "state = GREEN"), ("customers/-", "tenant_class = A/B")] {
             let status = query(&asked(parent, filter)).unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument, "{parent} {filter}");
         }

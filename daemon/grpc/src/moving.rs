@@ -9,7 +9,7 @@ use landlord_core::{Catalog, ClassName, Environment, Level, Placement, Tenant, T
 use landlord_proto::v1;
 use tonic::Status;
 
-use crate::{convert, status};
+use crate::{convert, request, status};
 
 const DATA: &str = "the customer's files, vectors and settings would have to be copied, and the stack has no backup \
                     hooks that make a consistent copy; order a new tenant of the class, have the customer copy the \
@@ -23,7 +23,7 @@ pub(crate) fn plan(
     asked: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Status> {
     let destination =
-        destination(catalog, environment, tenant, &asked.class).map_err(|violations| status::invalid(&violations))?;
+        destination(catalog, environment, tenant, &asked.tenant_class).map_err(|violations| status::invalid(&violations))?;
     if !asked.validate_only {
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }
@@ -41,7 +41,7 @@ fn destination(
     tenant: &Tenant,
     class: &str,
 ) -> Result<Placement, Violations> {
-    let wrong = |description: String| Violations(vec![Violation { field: "class".into(), description }]);
+    let wrong = |description: String| Violations(vec![Violation { field: "tenant_class".into(), description }]);
     let class: ClassName = class.parse().map_err(|error: landlord_core::ids::InvalidName| wrong(error.to_string()))?;
     if class == environment.placement.class {
         return Err(wrong(format!("{} is of class {class} already", tenant.name)));
@@ -50,7 +50,8 @@ fn destination(
     // Nodes belong to a class; a namespace has none.
     let node_count = tenant.spec.node_count.filter(|_| level != Some(Level::Namespace));
     let spec = TenantSpec { class: Some(class), region: None, node_count, ..tenant.spec.clone() };
-    catalog.place(&tenant.name, &spec)
+    let of_request = |v: Violation| Violation { field: request::field(&v.field).to_owned(), ..v };
+    catalog.place(&tenant.name, &spec).map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
 }
 
 fn steps(from: &Placement, to: &Placement) -> Vec<String> {

@@ -7,7 +7,7 @@ use landlord_core::{
 use landlord_proto::v1;
 use tonic::Status;
 
-use crate::{Ports, convert, create, host, status};
+use crate::{Ports, convert, create, host, request, status};
 
 /// Why nothing can be built there: the plugin never came up.
 pub(crate) fn down(providers: &dyn Providers, placement: &Placement) -> Option<String> {
@@ -39,14 +39,16 @@ pub(crate) async fn explain(
     };
     let verdicts = verdicts.into_iter().map(|verdict| v1::PlacementVerdict {
         rule: verdict.rule,
-        class: verdict.class.to_string(),
+        tenant_class: verdict.class.to_string(),
         matched: verdict.mismatches.is_empty(),
         reason: verdict.mismatches.join("; "),
     });
     let mut host_clusters = Vec::new();
     let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
         Ok(placement) => (Some(placement.clone()), down(&*ports.providers, &placement).into_iter().collect::<Vec<_>>()),
-        Err(wrong) => (None, wrong.0.into_iter().map(|v| format!("{}: {}", v.field, v.description)).collect()),
+        Err(wrong) => {
+            (None, wrong.0.into_iter().map(|v| format!("{}: {}", request::field(&v.field), v.description)).collect())
+        }
     };
     if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await.map_err(|error| status::store(&error))?;

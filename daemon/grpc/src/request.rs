@@ -29,6 +29,16 @@ pub(crate) fn key<M: Message>(
     RequestKey { request_id: parsed, request_hash: hex::encode(hash.finalize()) }
 }
 
+/// A field of a specification as the API calls it.
+pub(crate) fn field(field: &str) -> &str {
+    match field {
+        // A reserved word in many languages.
+        "class" => "tenant_class",
+        "max_tenants" => "tenants_max",
+        other => other,
+    }
+}
+
 /// `customers/{customer}`.
 pub(crate) fn customer(parent: &str) -> Result<CustomerId, Status> {
     let malformed = || invalid_field("parent", format!("{parent:?} must have the form customers/{{customer}}"));

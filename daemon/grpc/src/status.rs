@@ -124,7 +124,7 @@ pub(crate) fn store(error: &StoreError) -> Status {
         }
         StoreError::NoRoom(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
-            status(Code::ResourceExhausted, "CAPACITY", message, &metadata)
+            status(Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY", message, &metadata)
         }
         StoreError::FailedPrecondition(_) => status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[]),
         StoreError::InvalidArgument(_) => status(Code::OutOfRange, "TOKEN_OUT_OF_RANGE", message, &[]),

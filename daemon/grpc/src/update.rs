@@ -4,7 +4,7 @@
 use landlord_core::{Catalog, Environment, Tenant, TenantSpec, Violation, Violations, ports::Change};
 use landlord_proto::v1;
 
-use crate::convert;
+use crate::{convert, request};
 
 /// Fields that an update may change.
 const CHANGEABLE: [&str; 7] =
@@ -29,7 +29,8 @@ pub(crate) fn check(
             });
         }
     }
-    let of_tenant = |violation: Violation| Violation { field: format!("tenant.{}", violation.field), ..violation };
+    let of_tenant =
+        |violation: Violation| Violation { field: format!("tenant.{}", request::field(&violation.field)), ..violation };
     let spec = match TenantSpec::parse(convert::spec_input(merged)) {
         Ok(spec) => spec,
         Err(more) => {
@@ -56,12 +57,30 @@ pub(crate) fn check(
     }
 }
 
-/// The paths of the mask; without a mask, all that may change (AIP-134).
+/// The paths of the mask; `*`: all that may change; without a mask, all that are populated (AIP-134).
 fn paths(asked: &v1::UpdateTenantRequest) -> Vec<String> {
-    match &asked.update_mask {
-        Some(mask) if !mask.paths.is_empty() && mask.paths != ["*"] => mask.paths.clone(),
-        _ => CHANGEABLE.map(str::to_owned).to_vec(),
+    match asked.update_mask.as_ref().map(|mask| mask.paths.as_slice()) {
+        Some([all]) if all == "*" => CHANGEABLE.map(str::to_owned).to_vec(),
+        Some([]) | None => populated(&asked.tenant.clone().unwrap_or_default()),
+        Some(paths) => paths.to_vec(),
     }
+}
+
+/// Also those that can't change: another value of them gets its own explanation.
+fn populated(tenant: &v1::Tenant) -> Vec<String> {
+    let fields = [
+        ("display_name", !tenant.display_name.is_empty()),
+        ("labels", !tenant.labels.is_empty()),
+        ("storage_gib", tenant.storage_gib != 0),
+        ("node_count", tenant.node_count != 0),
+        ("stack_values", tenant.stack_values.is_some()),
+        ("deletion_protection", tenant.deletion_protection),
+        ("paused", tenant.paused),
+        ("domain", !tenant.domain.is_empty()),
+        ("tenant_class", !tenant.tenant_class.is_empty()),
+        ("region", !tenant.region.is_empty()),
+    ];
+    fields.into_iter().filter(|(_, populated)| *populated).map(|(field, _)| field.to_owned()).collect()
 }
 
 /// Copies one field. Those that can't change are copied too: the same value is no mistake, and
@@ -76,7 +95,7 @@ fn copy(path: &str, from: &v1::Tenant, to: &mut v1::Tenant) -> bool {
         "deletion_protection" => to.deletion_protection = from.deletion_protection,
         "paused" => to.paused = from.paused,
         "domain" => to.domain.clone_from(&from.domain),
-        "class" => to.class.clone_from(&from.class),
+        "tenant_class" => to.tenant_class.clone_from(&from.tenant_class),
         "region" => to.region.clone_from(&from.region),
         _ => return false,
     }

@@ -88,7 +88,7 @@ async fn host_clusters_are_watched_and_their_events_listed() {
     let mut one = hosts.watch_host_clusters(watch("hostClusters/one")).await.unwrap().into_inner();
     let create = |id: &str| v1::CreateHostClusterRequest {
         host_cluster_id: id.into(),
-        host_cluster: Some(v1::HostCluster { class: "small".into(), max_tenants: 2, ..Default::default() }),
+        host_cluster: Some(v1::HostCluster { tenant_class: "small".into(), tenants_max: 2, ..Default::default() }),
         ..Default::default()
     };
     hosts.create_host_cluster(create("two")).await.unwrap();

@@ -16,7 +16,7 @@ const ONE: &str = "hostClusters/one";
 
 fn host() -> v1::HostCluster {
     let labels = [("tier".to_owned(), "shared".to_owned())].into();
-    v1::HostCluster { class: "small".into(), labels, max_tenants: 2, ..Default::default() }
+    v1::HostCluster { tenant_class: "small".into(), labels, tenants_max: 2, ..Default::default() }
 }
 
 fn host_order(id: &str, host_cluster: v1::HostCluster) -> v1::CreateHostClusterRequest {
@@ -25,7 +25,7 @@ fn host_order(id: &str, host_cluster: v1::HostCluster) -> v1::CreateHostClusterR
 
 fn of_class(customer: &str, id: &str, class: &str) -> v1::CreateTenantRequest {
     let mut order = order(customer, id);
-    order.tenant.as_mut().unwrap().class = class.into();
+    order.tenant.as_mut().unwrap().tenant_class = class.into();
     order
 }
 
@@ -62,7 +62,7 @@ async fn a_host_cluster_is_ordered_looked_at_and_removed() {
     let Some(operation::Result::Response(any)) = ended.result else { panic!("{ended:?}") };
     assert_eq!(any.to_msg::<v1::HostCluster>().unwrap().state(), host_cluster::State::Ready);
     let seen = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
-    assert_eq!((seen.state(), seen.free_count, seen.max_tenants), (host_cluster::State::Ready, 2, 2));
+    assert_eq!((seen.state(), seen.free_count, seen.tenants_max), (host_cluster::State::Ready, 2, 2));
     assert_eq!((seen.provider.as_str(), seen.account.as_str(), seen.region.as_str()), ("sky", "4711", "here"));
     let all = client.list_host_clusters(v1::ListHostClustersRequest::default()).await.unwrap().into_inner();
     assert_eq!(all.host_clusters, [seen]);
@@ -90,13 +90,13 @@ async fn a_host_cluster_is_ordered_looked_at_and_removed() {
 async fn all_that_is_wrong_with_an_order_is_told_at_once() {
     let daemon = Daemon::shared().await;
     let mut client = daemon.hosts().await;
-    let wrong = v1::HostCluster { max_tenants: -1, node_count: 1_000, class: "space".into(), ..host() };
+    let wrong = v1::HostCluster { tenants_max: -1, node_count: 1_000, tenant_class: "space".into(), ..host() };
     let status = client.create_host_cluster(host_order("One", wrong)).await.unwrap_err();
-    assert_eq!(fields(&status), ["host_cluster.max_tenants", "host_cluster.node_count", "host_cluster_id"]);
+    assert_eq!(fields(&status), ["host_cluster.node_count", "host_cluster.tenants_max", "host_cluster_id"]);
     for (class, part) in [("space", "level NAMESPACE"), ("nope", "does not exist"), ("", "is missing")] {
-        let order = host_order("one", v1::HostCluster { class: class.into(), ..host() });
+        let order = host_order("one", v1::HostCluster { tenant_class: class.into(), ..host() });
         let status = client.create_host_cluster(order).await.unwrap_err();
-        assert_eq!(fields(&status), ["host_cluster.class"], "{class}");
+        assert_eq!(fields(&status), ["host_cluster.tenant_class"], "{class}");
         assert!(status.message().contains(part), "{}", status.message());
     }
     let order = host_order("one", v1::HostCluster { node_count: 9, ..host() });
@@ -116,14 +116,15 @@ async fn a_cluster_that_is_there_already_is_adopted() {
         cluster_name: "theirs".into(),
         ..Default::default()
     };
-    let resource = v1::HostCluster { class: String::new(), region: "here".into(), adoption: Some(adoption), ..host() };
+    let resource =
+        v1::HostCluster { tenant_class: String::new(), region: "here".into(), adoption: Some(adoption), ..host() };
     let adopt = |host_cluster: v1::HostCluster| v1::AdoptHostClusterRequest {
         host_cluster_id: "one".into(),
         host_cluster: Some(host_cluster),
         ..Default::default()
     };
     let status = client.adopt_host_cluster(adopt(host())).await.unwrap_err();
-    assert_eq!(fields(&status), ["host_cluster.adoption", "host_cluster.class"]);
+    assert_eq!(fields(&status), ["host_cluster.adoption", "host_cluster.tenant_class"]);
     let nobody = v1::Adoption { provider: "SKY".into(), ..Default::default() };
     let nobody = adopt(v1::HostCluster { adoption: Some(nobody), ..resource.clone() });
     assert_eq!(fields(&client.adopt_host_cluster(nobody).await.unwrap_err()), ["host_cluster.adoption.provider"]);
@@ -132,7 +133,7 @@ async fn a_cluster_that_is_there_already_is_adopted() {
 
     client.adopt_host_cluster(adopt(resource.clone())).await.unwrap();
     let seen = client.get_host_cluster(get(ONE)).await.unwrap().into_inner();
-    assert_eq!((seen.adoption, seen.class.as_str(), seen.account.as_str()), (resource.adoption, "", "4711"));
+    assert_eq!((seen.adoption, seen.tenant_class.as_str(), seen.account.as_str()), (resource.adoption, "", "4711"));
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
     let told = tenants.explain_placement(explain("acme")).await.unwrap().into_inner();
     assert!(told.placement.is_none() && told.problems[0].contains("there is no host cluster of sky in here"));
     let status = tenants.create_tenant(of_class("acme", "prod", "space")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CAPACITY"));
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY"));
     assert!(status.message().contains("hosts.grow"), "{}", status.message());
 
     hosts.create_host_cluster(host_order("one", host())).await.unwrap();
@@ -164,10 +165,10 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
     let placement = tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner().placement.unwrap();
     assert_eq!((placement.level(), placement.host_cluster.as_str()), (Level::Namespace, ONE));
     assert_eq!(placement.account, "4711", "that of its host cluster");
-    let guardrails = placement.guardrails.unwrap();
-    assert!(!guardrails.namespace.is_empty() && guardrails.pods > 0 && guardrails.load_balancers == 0);
+    let isolation = placement.isolation.unwrap();
+    assert!(!isolation.namespace.is_empty() && isolation.pods > 0 && isolation.load_balancers == 0);
     let full = v1::CreateTenantRequest { validate_only: true, ..of_class("acme", "third", "space") };
-    assert_eq!(reason(&tenants.create_tenant(full).await.unwrap_err()), "CAPACITY");
+    assert_eq!(reason(&tenants.create_tenant(full).await.unwrap_err()), "NO_HOST_CLUSTER_CAPACITY");
     let seen = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner();
     assert_eq!((seen.tenant_count, seen.free_count), (2, 0));
 
@@ -190,7 +191,7 @@ async fn tenants_are_placed_explained_and_keep_their_host_cluster() {
 async fn what_is_free_decides_and_is_shown() {
     let daemon = Daemon::shared().await;
     let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
-    hosts.create_host_cluster(host_order("one", v1::HostCluster { max_tenants: 10, ..host() })).await.unwrap();
+    hosts.create_host_cluster(host_order("one", v1::HostCluster { tenants_max: 10, ..host() })).await.unwrap();
     let capacity = hosts.get_host_cluster(get(ONE)).await.unwrap().into_inner().capacity.unwrap();
     assert_eq!((capacity.observe_time, capacity.allocatable, capacity.free), (None, None, None));
     let amounts = |cpu_milli, memory_mib, pods| Amounts { cpu_milli, memory_mib, pods };
@@ -212,7 +213,7 @@ async fn what_is_free_decides_and_is_shown() {
     assert_eq!(told(capacity.free), (3_200, 16_912, 60));
 
     let status = tenants.create_tenant(of_class("bolt", "prod", "space")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "CAPACITY"));
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY"));
     let lacks = "4000 millicores are needed and 3200 of 8000 free";
     assert!(status.message().contains(&format!("one: {lacks}")), "{}", status.message());
     let order = of_class("bolt", "prod", "space");
@@ -224,18 +225,21 @@ async fn what_is_free_decides_and_is_shown() {
 }
 
 #[tokio::test]
-async fn a_drained_host_cluster_takes_nobody_until_it_is_resumed() {
+async fn a_cordoned_host_cluster_takes_nobody_until_it_is_uncordoned() {
     let daemon = Daemon::shared().await;
     let (mut hosts, mut tenants) = (daemon.hosts().await, daemon.tenants().await);
     hosts.create_host_cluster(host_order("one", host())).await.unwrap();
-    let drain = v1::DrainHostClusterRequest { name: ONE.into(), ..Default::default() };
-    let drained = hosts.drain_host_cluster(drain.clone()).await.unwrap().into_inner();
-    assert!(drained.drained && drained.free_count == 0);
+    let cordon = v1::CordonHostClusterRequest { name: ONE.into(), ..Default::default() };
+    let cordoned = hosts.cordon_host_cluster(cordon).await.unwrap().into_inner();
+    assert!(cordoned.cordoned && cordoned.free_count == 0);
     let status = tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap_err();
     assert!(status.message().contains("one: it is drained"), "{}", status.message());
-    let stale = v1::DrainHostClusterRequest { etag: "\"old\"".into(), resume: true, ..drain.clone() };
-    assert_eq!(reason(&hosts.drain_host_cluster(stale).await.unwrap_err()), "ETAG_MISMATCH");
-    hosts.drain_host_cluster(v1::DrainHostClusterRequest { resume: true, ..drain }).await.unwrap();
+    let stale = v1::UncordonHostClusterRequest { name: ONE.into(), etag: "\"old\"".into() };
+    assert_eq!(reason(&hosts.uncordon_host_cluster(stale).await.unwrap_err()), "ETAG_MISMATCH");
+    hosts
+        .uncordon_host_cluster(v1::UncordonHostClusterRequest { name: ONE.into(), ..Default::default() })
+        .await
+        .unwrap();
     tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap();
 }
 
@@ -275,7 +279,7 @@ async fn a_move_is_told_and_not_done() {
     let before = tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner();
     let request = v1::MoveTenantRequest {
         name: common::PROD.into(),
-        class: "pool".into(),
+        tenant_class: "pool".into(),
         validate_only: true,
         ..Default::default()
     };
@@ -288,8 +292,8 @@ async fn a_move_is_told_and_not_done() {
     let status = tenants.move_tenant(done).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "MOVE_NOT_SUPPORTED"));
     for class in ["space", "nope"] {
-        let status = tenants.move_tenant(v1::MoveTenantRequest { class: class.into(), ..request.clone() }).await;
-        assert_eq!(fields(&status.unwrap_err()), ["class"], "{class}");
+        let status = tenants.move_tenant(v1::MoveTenantRequest { tenant_class: class.into(), ..request.clone() }).await;
+        assert_eq!(fields(&status.unwrap_err()), ["tenant_class"], "{class}");
     }
     assert_eq!(tenants.get_tenant(named(common::PROD)).await.unwrap().into_inner(), before);
 }

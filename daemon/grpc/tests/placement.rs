@@ -13,7 +13,7 @@ use tonic::Code;
 fn ask(change: impl FnOnce(&mut v1::Tenant)) -> v1::ExplainPlacementRequest {
     let mut order = order("acme", "prod");
     let mut tenant = order.tenant.take().unwrap();
-    tenant.class.clear();
+    tenant.tenant_class.clear();
     change(&mut tenant);
     v1::ExplainPlacementRequest { parent: order.parent, tenant_id: order.tenant_id, tenant: Some(tenant) }
 }
@@ -31,7 +31,7 @@ async fn every_rule_says_why_it_does_or_does_not_choose() {
 
     let gold = ask(|tenant| tenant.labels = BTreeMap::from([("tier".into(), "gold".into())]));
     let gold = client.explain_placement(gold).await.unwrap().into_inner();
-    assert_eq!(gold.placement.as_ref().unwrap().class, "large");
+    assert_eq!(gold.placement.as_ref().unwrap().tenant_class, "large");
     assert!(gold.verdicts.iter().all(|verdict| verdict.matched), "{gold:?}");
 
     let elsewhere = ask(|tenant| tenant.region = "nowhere".into());
@@ -39,7 +39,7 @@ async fn every_rule_says_why_it_does_or_does_not_choose() {
     assert!(elsewhere.placement.is_none());
     assert!(elsewhere.problems[0].contains("nowhere"), "{elsewhere:?}");
 
-    let named = ask(|tenant| tenant.class = "large".into());
+    let named = ask(|tenant| tenant.tenant_class = "large".into());
     let named = client.explain_placement(named).await.unwrap().into_inner();
     assert_eq!((named.placement.unwrap().rule.as_str(), named.verdicts.len()), ("", 0));
 
@@ -80,7 +80,7 @@ async fn residency_binds_by_customer_and_label_also_where_the_class_is_named() {
     for (customer, residency, region, expected) in RESIDENCY {
         let mut order = order(customer, "prod");
         let tenant = order.tenant.as_mut().unwrap();
-        tenant.class = "small".into();
+        tenant.tenant_class = "small".into();
         tenant.region = region.into();
         if !residency.is_empty() {
             tenant.labels.insert("residency".into(), residency.into());

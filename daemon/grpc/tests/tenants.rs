@@ -32,7 +32,7 @@ async fn a_tenant_is_created_read_and_listed() {
     assert_eq!((got.uid.clone(), got.latest_operation.clone()), (about.tenant_uid, operation.name));
     assert!(got.reconciling && !got.etag.is_empty() && got.create_time.is_some());
     let placement = got.placement.clone().unwrap();
-    assert_eq!((placement.class.as_str(), placement.rule.as_str()), ("small", "rest"));
+    assert_eq!((placement.tenant_class.as_str(), placement.rule.as_str()), ("small", "rest"));
     assert_eq!((placement.account.as_str(), placement.region.as_str()), ("4711", "here"));
     let list = v1::ListTenantsRequest { parent: "customers/acme".into(), ..Default::default() };
     assert_eq!(client.list_tenants(list).await.unwrap().into_inner().tenants, [got]);
@@ -93,7 +93,7 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
         parent: "customers/../etc".into(),
         tenant_id: "Prod".into(),
         tenant: Some(v1::Tenant {
-            class: "gigantic".into(),
+            tenant_class: "gigantic".into(),
             domain: "ACME".into(),
             storage_gib: 0,
             node_count: -1,
@@ -107,10 +107,10 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let expected = [
         "parent",
         "request_id",
-        "tenant.class",
         "tenant.domain",
         "tenant.node_count",
         "tenant.storage_gib",
+        "tenant.tenant_class",
         "tenant_id",
     ];
     assert_eq!(fields(&status), expected, "{}", status.message());
@@ -165,7 +165,7 @@ async fn replays_are_answered_whatever_has_changed_since() {
     let mut client = bare.tenants().await;
     assert_eq!(client.create_tenant(create).await.unwrap().into_inner().name, created.name);
     let status = client.create_tenant(order("acme", "test")).await.unwrap_err();
-    assert_eq!(fields(&status), ["tenant.class"]);
+    assert_eq!(fields(&status), ["tenant.tenant_class"]);
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn a_tenant_stays_where_it_was_placed() {
     // A new tenant with this label would be placed in class large, elsewhere.
     client.update_tenant(update(&["labels", "storage_gib"], gold.clone())).await.unwrap();
     let placement = client.get_tenant(named(PROD)).await.unwrap().into_inner().placement.unwrap();
-    assert_eq!((placement.class.as_str(), placement.region.as_str()), ("small", "here"));
+    assert_eq!((placement.tenant_class.as_str(), placement.region.as_str()), ("small", "here"));
     // Also when its class is gone.
     let mut client = daemon.again(Catalog::default()).await.tenants().await;
     gold.storage_gib = 400;
@@ -333,10 +333,10 @@ async fn lists_are_paged_filtered_and_bound_to_their_tokens() {
     assert_eq!(names, expected.map(|name| format!("customers/{name}")));
     let cases = [
         (r#"customer = "globex""#, 1),
-        (r"provider = sky AND class = small", 4),
+        (r"provider = sky AND tenant_class = small", 4),
         ("state = READY", 0),
         ("(state = READY OR state = PENDING) AND customer = acme", 3),
-        ("class = large", 0),
+        ("tenant_class = large", 0),
     ];
     for (filter, count) in cases {
         let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };
@@ -396,4 +396,31 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
     assert_eq!(answer.expire_time.unwrap().seconds, 20 * 60);
     let request = v1::GenerateKubeconfigRequest { valid_duration: minutes(61), ..request };
     assert_eq!(fields(&client.generate_kubeconfig(request).await.unwrap_err()), ["valid_duration"]);
+}
+
+#[tokio::test]
+async fn an_update_without_a_mask_changes_what_is_populated() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    let mut order = order("acme", "prod");
+    let tenant = order.tenant.as_mut().unwrap();
+    tenant.deletion_protection = true;
+    tenant.node_count = 3;
+    tenant.labels = [("tier".to_owned(), "gold".to_owned())].into();
+    client.create_tenant(order).await.unwrap();
+    let name = PROD.to_owned();
+    let change = v1::Tenant { name: name.clone(), display_name: "Acme".into(), storage_gib: 200, ..Default::default() };
+    let without = v1::UpdateTenantRequest { tenant: Some(change), ..Default::default() };
+    client.update_tenant(without).await.unwrap();
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!((seen.display_name.as_str(), seen.storage_gib, seen.node_count), ("Acme", 200, 3));
+    assert!(seen.deletion_protection && seen.labels["tier"] == "gold");
+    let moved = v1::Tenant { name, domain: "elsewhere.example.com".into(), ..Default::default() };
+    let status = client.update_tenant(v1::UpdateTenantRequest { tenant: Some(moved), ..Default::default() }).await;
+    assert_eq!(fields(&status.unwrap_err()), ["tenant.domain"]);
+    // A star replaces the whole.
+    let whole = update(&["*"], v1::Tenant { name: PROD.into(), storage_gib: 200, ..Default::default() });
+    client.update_tenant(whole).await.unwrap();
+    let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert!(seen.display_name.is_empty() && seen.labels.is_empty() && !seen.deletion_protection);
 }

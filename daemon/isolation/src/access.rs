@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::Client;
 use landlord_core::{
-    guardrails::Place,
+    isolation::SharedTarget,
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials},
 };
 use landlord_kube::{Result, markers::CUSTOMER, token};
@@ -13,7 +13,7 @@ use landlord_kube::{Result, markers::CUSTOMER, token};
 pub(crate) async fn customer(
     client: &Client,
     access: &KubeCredentials,
-    place: &Place,
+    place: &SharedTarget,
     lifetime: Duration,
 ) -> Result<KubeCredentials> {
     let lifetime = lifetime.clamp(CUSTOMER_ACCESS_MIN, CUSTOMER_ACCESS_MAX);

@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    guardrails::{GatewayRef, Place},
+    isolation::{GatewayRef, SharedTarget},
     ports::{DeployTarget, StageProgress},
 };
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ const RECOUNT_AFTER: Duration = Duration::from_secs(5);
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
     gateway: Option<&GatewayRef>,
     crds: Option<&Crds>,
 ) -> crate::Result<StageProgress> {
@@ -53,7 +53,7 @@ pub(crate) async fn ensure(
 async fn observe_and_apply(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
     gateway: Option<&GatewayRef>,
     crds: Option<&Crds>,
 ) -> crate::Result<StageProgress> {
@@ -84,7 +84,7 @@ async fn observe_and_apply(
 }
 
 /// All of it as one YAML file (JSON is YAML).
-pub(crate) fn manifest(target: &DeployTarget, place: &Place, gateway: Option<&str>) -> String {
+pub(crate) fn manifest(target: &DeployTarget, place: &SharedTarget, gateway: Option<&str>) -> String {
     let host = Host { installation: &target.installation, priority_max: 0, mutating: true };
     let mut all = admission::policies(host);
     all.push(namespace::namespace(target, place));
@@ -94,7 +94,7 @@ pub(crate) fn manifest(target: &DeployTarget, place: &Place, gateway: Option<&st
 }
 
 /// What stands in the namespace.
-fn objects(target: &DeployTarget, place: &Place, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
+fn objects(target: &DeployTarget, place: &SharedTarget, gateway: Option<&str>, routes: bool) -> Vec<Wanted> {
     let mut all = vec![
         namespace::quota(target, place),
         namespace::affinity_quota(target, place),
@@ -125,7 +125,7 @@ async fn host<'a>(client: &Client, installation: &'a str) -> Result<Host<'a>> {
 }
 
 /// Names, markers and labels in one call. Says what is being waited for while an earlier namespace of that name ends.
-async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Place) -> Result<Option<String>> {
+async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<Option<String>> {
     let wanted = namespace::namespace(target, place);
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let name = place.namespace.as_str();
@@ -150,7 +150,7 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Place)
 
 /// What the API server does not refuse or count yet: it learns of policies, labels and quotas a moment after they are
 /// written. Asked by pods that are never made.
-async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &Place) -> Result<Option<String>> {
+async fn not_yet_enforced(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<Option<String>> {
     let name = place.namespace.as_str();
     let api: Api<ResourceQuota> = Api::namespaced(client.clone(), name);
     let quotas = api.list(&ListParams::default()).await.doing(|| format!("reading the quota of {name}"))?;

@@ -10,7 +10,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams},
 };
 use landlord_core::{
-    guardrails::{Certificate, GatewayRef, Place, SharedGateway},
+    isolation::{Certificate, GatewayRef, SharedGateway, SharedTarget},
     ports::DeployTarget,
     stage::RemovedObject,
 };
@@ -36,7 +36,7 @@ const TLS_SECRET: &str = "landlord-tls";
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
     shared: &SharedGateway,
     gateway: &GatewayRef,
 ) -> crate::Result<()> {
@@ -119,7 +119,7 @@ fn shared_gateway(target: &DeployTarget, shared: &SharedGateway, gateway: &Gatew
 }
 
 /// The names below the tenant's domain.
-fn listeners(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: &GatewayRef) -> Wanted {
+fn listeners(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway, gateway: &GatewayRef) -> Wanted {
     let mut metadata = metadata(target, place, LISTENERS, "listeners");
     let mut certificate = json!({ "group": "", "kind": "Secret", "name": TLS_SECRET });
     match &shared.certificate {
@@ -147,7 +147,7 @@ fn listeners(target: &DeployTarget, place: &Place, shared: &SharedGateway, gatew
 }
 
 /// Lets the tenant's listeners use the operator's certificate; the tenant itself can't read it.
-fn grant(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: &GatewayRef) -> Option<Wanted> {
+fn grant(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway, gateway: &GatewayRef) -> Option<Wanted> {
     let Certificate::Secret(secret) = &shared.certificate else { return None };
     Some(Wanted::new(json!({
         "apiVersion": format!("{GROUP}/v1beta1"), "kind": "ReferenceGrant",
@@ -162,7 +162,7 @@ fn grant(target: &DeployTarget, place: &Place, shared: &SharedGateway, gateway: 
 }
 
 /// Takes a tenant off the Gateway again, whose class keeps none any more.
-pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Place) -> Result<()> {
+pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<()> {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
     let ours = markers::selector(target);
@@ -181,7 +181,7 @@ pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Place
 pub(crate) async fn remove_elsewhere(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
 ) -> Result<Vec<RemovedObject>> {
     listener::remove(client, target, place).await?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1beta1", "ReferenceGrant"));

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use landlord_core::{
     Failure, Measured, StackName,
-    guardrails::GatewayRef,
+    isolation::GatewayRef,
     ports::{DeployTarget, HostClusters, Isolation, KubeCredentials, StageProgress, UninstallReport},
     stage::RemovedObject,
 };
@@ -48,7 +48,7 @@ impl KubeIsolation {
     #[must_use]
     pub fn manifest(&self, target: &DeployTarget) -> String {
         let gateway = self.options.gateways.get(&target.stack).map(|gateway| gateway.namespace.as_str());
-        target.place.shared().map(|place| enforce::manifest(target, place, gateway)).unwrap_or_default()
+        target.cluster.shared().map(|place| enforce::manifest(target, place, gateway)).unwrap_or_default()
     }
 }
 
@@ -61,7 +61,7 @@ impl fmt::Debug for KubeIsolation {
 #[async_trait]
 impl Isolation for KubeIsolation {
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
-        let Some(place) = target.place.shared() else { return Ok(StageProgress::Done) };
+        let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
         // A namespace is isolated also for a class without a stack; one that is unknown is told by the base.
         let gateway = self.options.gateways.get(&target.stack);
@@ -70,13 +70,13 @@ impl Isolation for KubeIsolation {
     }
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
-        let Some(place) = target.place.shared() else { return Ok((StageProgress::Done, Vec::new())) };
+        let Some(place) = target.cluster.shared() else { return Ok((StageProgress::Done, Vec::new())) };
         let call = async |client| remove::remove(&client, target, place, self.options.removal_patience).await;
         self.clients.call(&target.kube, call).await
     }
 
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure> {
-        let Some(place) = target.place.shared() else { return Err(Error::NotShared.into()) };
+        let Some(place) = target.cluster.shared() else { return Err(Error::NotShared.into()) };
         let call = async |client| access::customer(&client, &target.kube, place, lifetime).await;
         self.clients.call(&target.kube, call).await
     }

@@ -2,10 +2,27 @@
 //!
 //! The leaves say what is wanted and are pure: `namespace` (namespace, limits, accounts), `network`, `rbac` and
 //! `admission` (what the host cluster needs once for all its tenants). `gateway` and `listener` give the tenant its names on
-//! the shared Gateway. `enforce` applies and looks whether the API server really refuses, `remove` takes a tenant away,
+//! the shared Gateway. `enforce` applies and observes whether the API server really refuses, `remove` takes a tenant away,
 //! `access` issues the customer's tokens. `host_cluster` counts what a host cluster has, and takes back what is all tenants'.
 //!
-//! Nothing here knows Helm, a stack's charts or a cloud.
+//! # Expected flow
+//! The engine calls `ensure` until it is done, before anything of the tenant runs, and again at every resync; `remove` until
+//! it is done takes the tenant away. Of the host cluster it calls `measure` at intervals, and `uninstall` when landlord goes.
+//!
+//! # Guarantees
+//! - Done means that the API server was seen refusing what it shall refuse; the tenant's accounts get their rights only then.
+//! - Each call is idempotent and may be killed anywhere. A second call that finds nothing changed writes nothing.
+//! - Nothing of another tenant, another installation, the operator or anybody else is changed or removed.
+//! - An admission policy is never away, not even to be recreated.
+//!
+//! # Assumptions
+//! Other tenants of the cluster may be worked on at the same moment, by this daemon or by another installation's. The
+//! cluster's network plug-in enforces NetworkPolicies.
+//!
+//! # Errors
+//! [`Error`]; an API server's own are [`landlord_kube::Error`].
+//!
+//! Nothing here knows Helm, a stack's charts or a cloud, and no other program is needed.
 
 mod access;
 mod admission;

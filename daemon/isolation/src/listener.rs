@@ -11,7 +11,7 @@ use kube::{
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
 };
 use landlord_core::{
-    guardrails::{Certificate, GatewayRef, Place, SharedGateway, TenantNamespace},
+    isolation::{Certificate, GatewayRef, SharedGateway, SharedTarget, TenantNamespace},
     ports::DeployTarget,
 };
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn own_secret(namespace: &str) -> String {
 }
 
 /// The tenant's names, for routes of its own namespace.
-fn listener(target: &DeployTarget, place: &Place, shared: &SharedGateway) -> Value {
+fn listener(target: &DeployTarget, place: &SharedTarget, shared: &SharedGateway) -> Value {
     let namespace = place.namespace.as_str();
     let secret = match &shared.certificate {
         Certificate::ClusterIssuer(_) => own_secret(namespace),
@@ -153,7 +153,7 @@ fn listener(target: &DeployTarget, place: &Place, shared: &SharedGateway) -> Val
 pub(crate) async fn ensure(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
     shared: &SharedGateway,
     gateway: &GatewayRef,
 ) -> crate::Result<()> {
@@ -235,7 +235,7 @@ async fn ensure_issuer(api: &Api<DynamicObject>, namespace: &str, issuer: &str, 
 }
 
 /// Takes the tenant's listener out of every Gateway of this installation, with its certificate.
-pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &Place) -> Result<()> {
+pub(crate) async fn remove(client: &Client, target: &DeployTarget, place: &SharedTarget) -> Result<()> {
     let namespace = place.namespace.as_str();
     let all: Api<DynamicObject> = Api::all_with(client.clone(), &resource());
     let ours = role_selector(&target.installation, HOST_ROLE);

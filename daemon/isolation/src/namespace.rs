@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    guardrails::{Isolation, Place, Quota, TENANT_KINDS},
+    isolation::{IsolationLevel, Quota, SharedTarget, TENANT_KINDS},
     ports::DeployTarget,
 };
 use serde_json::{Map, Value, json};
@@ -35,7 +35,7 @@ const ENDED_PODS_FACTOR: u32 = 3;
 const REVISIONS_FACTOR: u32 = 6;
 
 /// The namespace. Its labels decide what Pod Security and our policies demand.
-pub(crate) fn namespace(target: &DeployTarget, place: &Place) -> Wanted {
+pub(crate) fn namespace(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut labels = markers::labels(target, "tenant");
     for mode in ["enforce", "audit", "warn"] {
         let key = format!("pod-security.kubernetes.io/{mode}");
@@ -43,8 +43,8 @@ pub(crate) fn namespace(target: &DeployTarget, place: &Place) -> Wanted {
         labels.insert(key, "restricted".into());
     }
     let level = match &place.isolation {
-        Isolation::Namespace => "namespace",
-        Isolation::Node { pool } => {
+        IsolationLevel::Namespace => "namespace",
+        IsolationLevel::Node { pool } => {
             labels.insert(POOL_KEY.into(), pool.to_string());
             "node"
         }
@@ -61,7 +61,7 @@ pub(crate) fn namespace(target: &DeployTarget, place: &Place) -> Wanted {
 }
 
 /// What bounds the namespace as a whole.
-pub(crate) fn quota(target: &DeployTarget, place: &Place) -> Wanted {
+pub(crate) fn quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let hard = hard(place.guardrails.quota(), place.guardrails.load_balancers());
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
@@ -71,7 +71,7 @@ pub(crate) fn quota(target: &DeployTarget, place: &Place) -> Wanted {
 }
 
 /// What bounds routes, which the cluster counts only once it has noticed that it knows them.
-pub(crate) fn routes_quota(target: &DeployTarget, place: &Place) -> Wanted {
+pub(crate) fn routes_quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let objects = count(place.guardrails.quota().objects);
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
@@ -82,7 +82,7 @@ pub(crate) fn routes_quota(target: &DeployTarget, place: &Place) -> Wanted {
 
 /// Pods that keep away from, or close to, pods of other namespaces would decide where other tenants' pods may run.
 /// <https://kubernetes.io/docs/concepts/policy/resource-quotas/#cross-namespace-pod-affinity-scope>
-pub(crate) fn affinity_quota(target: &DeployTarget, place: &Place) -> Wanted {
+pub(crate) fn affinity_quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let crossing = json!({ "scopeName": "CrossNamespacePodAffinity", "operator": "Exists" });
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
@@ -158,7 +158,7 @@ fn binary(mib: u64) -> String {
 }
 
 /// What a container gets that says nothing: a quota refuses pods without requests and limits.
-pub(crate) fn limits(target: &DeployTarget, place: &Place) -> Wanted {
+pub(crate) fn limits(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut default = json!({ "memory": DEFAULT_MEMORY_LIMIT, "ephemeral-storage": DEFAULT_EPHEMERAL_LIMIT });
     let cpu_limit = place.guardrails.quota().cpu_limit_milli;
     if cpu_limit > 0 {
@@ -181,7 +181,7 @@ pub(crate) fn limits(target: &DeployTarget, place: &Place) -> Wanted {
 }
 
 /// The accounts: Kubernetes' own for pods that name none, and ours. None hands its token to pods.
-pub(crate) fn accounts(target: &DeployTarget, place: &Place) -> [Wanted; 3] {
+pub(crate) fn accounts(target: &DeployTarget, place: &SharedTarget) -> [Wanted; 3] {
     ["default", DEPLOYER, CUSTOMER].map(|name| {
         Wanted::new(json!({
             "apiVersion": "v1", "kind": "ServiceAccount",

@@ -4,7 +4,7 @@
 //! away what another allows, which is why each says exactly whom it lets through.
 
 use landlord_core::{
-    guardrails::{Cidr, Place},
+    isolation::{Cidr, SharedTarget},
     ports::DeployTarget,
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const DNS_NAMESPACE: &str = "kube-system";
 
 /// All policies of a tenant. `gateway` is the namespace of the shared Gateway's own pods.
-pub(crate) fn policies(target: &DeployTarget, place: &Place, gateway: Option<&str>) -> Vec<Wanted> {
+pub(crate) fn policies(target: &DeployTarget, place: &SharedTarget, gateway: Option<&str>) -> Vec<Wanted> {
     let guardrails = &place.guardrails;
     let policy = |name: &str, spec: Value| {
         Wanted::new(json!({

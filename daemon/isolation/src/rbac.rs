@@ -9,7 +9,7 @@
 //! record would make the deployer delete what it names) and no token can be asked for through a Secret.
 
 use landlord_core::{
-    guardrails::{Place, TENANT_KINDS, TenantKind},
+    isolation::{SharedTarget, TENANT_KINDS, TenantKind},
     ports::DeployTarget,
 };
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ fn customer_rules() -> Vec<Value> {
 }
 
 /// Both accounts' roles and who has them.
-pub(crate) fn roles(target: &DeployTarget, place: &Place) -> [Wanted; 4] {
+pub(crate) fn roles(target: &DeployTarget, place: &SharedTarget) -> [Wanted; 4] {
     let role = |name: &str, rules: Vec<Value>| {
         Wanted::new(json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",

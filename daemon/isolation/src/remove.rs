@@ -19,7 +19,7 @@ use kube::{
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, Preconditions},
 };
 use landlord_core::{
-    guardrails::Place,
+    isolation::SharedTarget,
     ports::{DeployTarget, StageProgress},
     stage::RemovedObject,
 };
@@ -53,7 +53,7 @@ const GRACE_S: u32 = 30;
 pub(crate) async fn remove(
     client: &Client,
     target: &DeployTarget,
-    place: &Place,
+    place: &SharedTarget,
     patience: Duration,
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let name = place.namespace.as_str();

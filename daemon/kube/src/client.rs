@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 
 use crate::error::{Error, Result};
 
@@ -74,7 +75,10 @@ impl Clients {
         E: Into<Failure>,
     {
         let result = match self.get(access) {
-            Ok(client) => call(client).await.map_err(Into::into),
+            Ok(client) => {
+                let span = tracing::debug_span!("kubernetes", endpoint = access.endpoint);
+                call(client).instrument(span).await.map_err(Into::into)
+            }
             Err(error) => Err(Failure::from(error)),
         };
         if result.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Auth) {

@@ -93,7 +93,7 @@ impl Error {
             Self::Stuck { .. } => {
                 (ErrorKind::Conflict, "remove its finalizer if its controller is gone, or delete with force")
             }
-            Self::AccountMissing { .. } => (ErrorKind::Conflict, "wait until the tenant's stage `guardrails` is done"),
+            Self::AccountMissing { .. } => (ErrorKind::Conflict, "wait until the tenant's stage `isolation` is done"),
             Self::Lacking { remedy, .. } => (ErrorKind::Transient, remedy),
             Self::Manifest { .. } => (ErrorKind::Invalid, ""),
         }

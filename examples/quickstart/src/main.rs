@@ -195,13 +195,13 @@ fn keep_running(world: &mut World, interrupted: &AtomicBool) -> Result<()> {
 fn example(world: &World, cloud: &Cloud, name: &str) -> Result<String> {
     let path = checkout().join(name);
     let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
-    let own = format!("class: {}-", cloud.provider);
+    let own = format!("tenantClass: {}-", cloud.provider);
     if text.contains(&own) {
         return Ok(path.display().to_string());
     }
     let file = path.file_name().context("an example has a name")?;
     let copy = world.folder().join(file);
-    std::fs::write(&copy, text.replace("class: eks-", &own))?;
+    std::fs::write(&copy, text.replace("tenantClass: eks-", &own))?;
     Ok(copy.display().to_string())
 }
 

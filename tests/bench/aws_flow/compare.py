@@ -192,7 +192,7 @@ public_access_cidrs = ["203.0.113.0/24"]
         names = [f"t{i}" for i in range(count)]
         file = pathlib.Path(folder, "tenants.yaml")
         tenant = "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata: {{customer: bench, name: {0}}}\n" \
-                 "spec: {{class: bench, domain: {0}.example.com, storageGib: 10}}\n"
+                 "spec: {{tenantClass: bench, domain: {0}.example.com, storageGib: 10}}\n"
         for name in names:
             file.write_text(tenant.format(name))
             run("apply", "-f", str(file))

@@ -31,7 +31,7 @@ pub(crate) fn request(class: &str, id: &str, paused: bool) -> CreateTenantReques
         parent: format!("customers/{CUSTOMER}"),
         tenant_id: id.into(),
         tenant: Some(Tenant {
-            class: class.into(),
+            tenant_class: class.into(),
             domain: format!("{id}.example.com"),
             storage_gib: 10,
             paused,
@@ -136,13 +136,13 @@ fn measured(tenant: &Tenant) -> Result<Ready> {
     let ready = ready.and_then(|condition| condition.last_transition_time.as_ref()).map(millis);
     let accepted = tenant.create_time.as_ref().map(millis);
     let took = ready.zip(accepted).map(|(ready, accepted)| ready - accepted).context("no times")?;
-    let guardrails = tenant.placement.as_ref().and_then(|placement| placement.guardrails.as_ref());
+    let isolation = tenant.placement.as_ref().and_then(|placement| placement.isolation.as_ref());
     #[expect(clippy::cast_precision_loss, reason = "minutes in milliseconds")]
     let took_ms = took as f64;
     Ok(Ready {
         name: tenant.name.clone(),
         uid: tenant.uid.clone(),
-        namespace: guardrails.map(|guardrails| guardrails.namespace.clone()).unwrap_or_default(),
+        namespace: isolation.map(|isolation| isolation.namespace.clone()).unwrap_or_default(),
         took_ms,
     })
 }

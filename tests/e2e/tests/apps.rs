@@ -142,7 +142,7 @@ fn api_servers(simulator: u32) -> Vec<rustix::process::Pid> {
 
 #[test]
 fn a_delete_goes_on_without_an_api_server_that_does_not_answer() {
-    let patience = "[engine]\nteardown_patience = \"10s\"\n";
+    let patience = "[engine]\nteardown_timeout = \"10s\"\n";
     let world = kubernetes_world(&EKS, SCALE, patience).unwrap();
     let cli = world.cli();
     let tenant = TenantFile::new("acme", "prod", &EKS.small_class());

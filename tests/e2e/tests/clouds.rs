@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// In simulated time, at least.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 /// The outage lasts until the others are READY, which on a busy machine can take long.
-const PATIENT: &str = "[engine]\nretry_patience = '48h'\n";
+const PATIENT: &str = "[engine]\nretry_timeout = '48h'\n";
 
 fn world() -> World {
     let options = WorldOptions {
@@ -77,5 +77,7 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
     for cloud in cloud::ALL {
         judge::account_is_empty(control, cloud.account).unwrap();
     }
-    judge::nothing_made_twice(&control.journal(0).unwrap(), 2).unwrap();
+    let journal = control.journal(0).unwrap();
+    judge::nothing_made_twice(&journal, 2).unwrap();
+    judge::every_single_type_occurs(&journal).unwrap();
 }

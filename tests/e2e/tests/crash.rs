@@ -355,7 +355,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
 /// By name and uid, as the API server tells the operator.
 fn namespaces_of_tenants(world: &World, tenant: &TenantFile) -> String {
     let file = world.folder().join("operator.kubeconfig");
-    std::fs::write(&file, world.cli().ok(&["kubeconfig", &tenant.name()]).unwrap()).unwrap();
+    std::fs::write(&file, world.cli().ok(&["kubeconfig", &tenant.name(), "--for", "operator"]).unwrap()).unwrap();
     let kubebox = Artifacts::ensure(&mut |_| {}).unwrap().kubebox;
     let names = "jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}";
     let output = Command::new(kubebox)

@@ -82,7 +82,7 @@ fn the_same_request_fifty_times_at_once_makes_one_tenant() {
             parent: "customers/acme".into(),
             tenant_id: "prod".into(),
             tenant: Some(Tenant {
-                class: "eks-cluster-bare".into(),
+                tenant_class: "eks-cluster-bare".into(),
                 domain: "acme.example.com".into(),
                 storage_gib: 10,
                 ..Tenant::default()

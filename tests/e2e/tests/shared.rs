@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// kubectl with the operator's kubeconfig of a tenant, which opens its host cluster.
 fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
-    let kubeconfig = world.cli().ok(&["kubeconfig", tenant]).unwrap();
+    let kubeconfig = world.cli().ok(&["kubeconfig", tenant, "--for", "operator"]).unwrap();
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, kubeconfig).unwrap();
     let artifacts = Artifacts::ensure(&mut |_| {}).unwrap();
@@ -44,7 +44,7 @@ fn json(text: &str) -> Value {
 
 /// Stages of a create in the deploy stage's hands, and those of a delete.
 const DEPLOY_STAGES: [&str; 8] =
-    ["guardrails", "base", "app/qdrant", "app/ollama", "app/sftpgo", "app/open-webui", "dns-records", "verify"];
+    ["isolation", "base", "app/qdrant", "app/ollama", "app/sftpgo", "app/open-webui", "dns-records", "verify"];
 
 /// kill -9 of the daemon just after it recorded that a stage begins for the first time.
 fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
@@ -86,7 +86,7 @@ fn reach(world: &mut World, name: &str, state: &str) {
 
 fn namespace(world: &World, name: &str) -> String {
     let tenant = world.cli().tenant(name).unwrap().unwrap();
-    judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned()
+    judge::text(&tenant["placement"]["isolation"], "namespace").to_owned()
 }
 
 /// What is in a namespace and must not change when a neighbour goes: every kind that is not made and
@@ -157,7 +157,7 @@ fn they_live_together(world: &mut World, host: &HostFile, all: [&TenantFile; 3])
         assert!(described.contains(&tenant.name()), "{described}");
     }
     let described = cli.ok(&["describe", &acme.name()]).unwrap();
-    for part in ["level NAMESPACE", "Lives in:    hostClusters/shared-1", "Guardrails:  namespace"] {
+    for part in ["level NAMESPACE", "Lives in:    hostClusters/shared-1", "Isolation:   namespace"] {
         assert!(described.contains(part), "{part} is not in\n{described}");
     }
     let refused = cli.run(&["delete", "hostcluster", &host.id]).unwrap();
@@ -198,10 +198,10 @@ fn a_neighbour_goes(world: &mut World, acme: &TenantFile, globex: &TenantFile) {
     assert!(!contents(world, &globex.name(), &going).is_empty());
     let before = contents(world, &globex.name(), &staying);
     assert!(before.iter().any(|line| line.starts_with("Pod ")), "{before:?}");
-    let before_delete = begun(world, &acme.name(), "guardrails");
+    let before_delete = begun(world, &acme.name(), "isolation");
     cli.ok(&["delete", &acme.name()]).unwrap();
     crash_in_stage(world, &acme.name(), "teardown");
-    crash_in_stage_again(world, &acme.name(), "guardrails", before_delete);
+    crash_in_stage_again(world, &acme.name(), "isolation", before_delete);
     reach(world, &acme.name(), "GONE");
     let names = kubectl(world, &globex.name(), &["get", "namespaces", "-o", "name"]);
     assert!(!names.contains(&going) && names.contains(&staying), "{names}");

@@ -94,7 +94,7 @@ fn reach(world: &mut World, name: &str, state: &str) {
 
 /// Objects of the whole host cluster, seen by its operator.
 fn seen(world: &World, tenant: &str, kind: &str) -> Vec<Value> {
-    let kubeconfig = world.cli().ok(&["kubeconfig", tenant]).unwrap();
+    let kubeconfig = world.cli().ok(&["kubeconfig", tenant, "--for", "operator"]).unwrap();
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, kubeconfig).unwrap();
     let kubebox = Artifacts::ensure(&mut |_| {}).unwrap().kubebox;
@@ -108,7 +108,7 @@ fn seen(world: &World, tenant: &str, kind: &str) -> Vec<Value> {
 
 fn namespace(world: &World, name: &str) -> String {
     let tenant = world.cli().tenant(name).unwrap().unwrap();
-    judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned()
+    judge::text(&tenant["placement"]["isolation"], "namespace").to_owned()
 }
 
 /// Name and uid of every pod of a tenant.

@@ -179,7 +179,7 @@ impl TenantFile {
     pub fn yaml(&self) -> String {
         format!(
             "apiVersion: landlord.dev/v1\nkind: Tenant\nmetadata:\n  customer: {}\n  name: {}\nspec:\n  \
-             class: {}\n  domain: {}\n  storageGib: 10\n{}",
+             tenantClass: {}\n  domain: {}\n  storageGib: 10\n{}",
             self.customer, self.tenant, self.class, self.domain, self.more
         )
     }
@@ -198,7 +198,7 @@ impl HostFile {
     /// One that is built by a class.
     #[must_use]
     pub fn new(id: &str, class: &str, node_count: u32, max_tenants: u32) -> Self {
-        let spec = format!("  class: {class}\n  nodeCount: {node_count}\n  maxTenants: {max_tenants}\n");
+        let spec = format!("  tenantClass: {class}\n  nodeCount: {node_count}\n  tenantsMax: {max_tenants}\n");
         Self { id: id.into(), spec }
     }
 

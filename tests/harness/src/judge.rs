@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::simulator::Control;
 
 /// Types of which a tenant has exactly one, and for which creating a second, even one that is
-/// removed again, is a broken promise.
+/// removed again, is a broken promise. Clouds write types in any case, so they are compared without.
 const SINGLE: [&str; 15] = [
     "AWS::CloudFormation::Stack",
     "AWS::EC2::VPC",
@@ -54,9 +54,9 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
         }
         for object in entry["objects"].as_array().into_iter().flatten() {
             let kind = text(object, "type");
-            if SINGLE.contains(&kind) {
+            if let Some(single) = SINGLE.iter().find(|single| single.eq_ignore_ascii_case(kind)) {
                 let line = format!("seq {} {}", entry["seq"], text(object, "id"));
-                created.entry(kind.to_owned()).or_default().push(line);
+                created.entry((*single).to_owned()).or_default().push(line);
             }
         }
     }
@@ -69,6 +69,23 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
         return Ok(());
     }
     bail!("made more than {tenants} times:\n{}", excess.join("\n"));
+}
+
+/// The judgement is not empty: every type of which a tenant has exactly one was made within these entries, which are of
+/// whole life cycles in all clouds.
+///
+/// # Errors
+/// Names the types that never occur.
+pub fn every_single_type_occurs(journal: &[Value]) -> Result<()> {
+    let created = journal.iter().filter(|entry| entry["effect"] == "created");
+    let made: Vec<&str> =
+        created.flat_map(|entry| entry["objects"].as_array().into_iter().flatten()).map(|o| text(o, "type")).collect();
+    let missing: Vec<&str> =
+        SINGLE.into_iter().filter(|single| !made.iter().any(|kind| kind.eq_ignore_ascii_case(single))).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("never made, so never judged: {}", missing.join(", "));
 }
 
 /// Types and the stage whose intent must be durable before one is made.
@@ -96,10 +113,12 @@ const STAGE_OF: [(&str, &str); 15] = [
 /// # Errors
 /// Names the first object that is older than its intent, or has none.
 pub fn intents_are_older(journal: &[Value], events: &[Value]) -> Result<()> {
+    let mut judged = 0;
     for entry in journal.iter().filter(|entry| entry["effect"] == "created") {
         for object in entry["objects"].as_array().into_iter().flatten() {
             let kind = text(object, "type");
-            let Some((_, stage)) = STAGE_OF.iter().find(|(of, _)| *of == kind) else { continue };
+            let Some((_, stage)) = STAGE_OF.iter().find(|(of, _)| of.eq_ignore_ascii_case(kind)) else { continue };
+            judged += 1;
             let started = events
                 .iter()
                 .filter(|event| text(event, "stage") == *stage && text(event, "reason") == "StageStarted")
@@ -113,6 +132,9 @@ pub fn intents_are_older(journal: &[Value], events: &[Value]) -> Result<()> {
                 bail!("{kind} {} is older than the intent of {stage}: {made} < {started}", text(object, "id"));
             }
         }
+    }
+    if judged == 0 {
+        bail!("nothing was made whose intent could be judged");
     }
     Ok(())
 }
@@ -181,4 +203,51 @@ pub fn is_read(action: &str) -> bool {
 #[must_use]
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Text of the simulated clouds, in lower case.
+    fn simulators() -> String {
+        fn read(folder: &Path, text: &mut String) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    read(&path, text);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    text.push_str(&std::fs::read_to_string(&path).unwrap_or_default().to_lowercase());
+                }
+            }
+        }
+        let mut text = String::new();
+        read(&crate::binaries::checkout().join("tests/sim"), &mut text);
+        text
+    }
+
+    #[test]
+    fn each_type_that_is_judged_is_one_of_a_simulated_cloud() {
+        let known = simulators();
+        for kind in SINGLE.into_iter().chain(STAGE_OF.map(|(kind, _)| kind)) {
+            let whole = format!("\"{}\"", kind.to_lowercase());
+            assert!(known.contains(&whole), "no simulated cloud has {kind}: it would never be judged");
+        }
+    }
+
+    #[test]
+    fn types_are_compared_without_case() {
+        let entry = |seq: u64, kind: &str| serde_json::json!({"seq": seq, "effect": "created", "time_ms": 5, "objects": [{"type": kind, "id": "a"}]});
+        let journal = [
+            entry(1, "Microsoft.ContainerService/ManagedClusters"),
+            entry(2, "Microsoft.ContainerService/managedClusters"),
+        ];
+        assert!(nothing_made_twice(&journal, 2).is_ok());
+        assert!(nothing_made_twice(&journal, 1).is_err());
+        assert!(intents_are_older(&journal, &[]).is_err());
+        assert!(intents_are_older(&[], &[]).is_err());
+        assert!(every_single_type_occurs(&journal).is_err());
+    }
 }

@@ -175,7 +175,8 @@ async fn a_thousand_clusters_in_flight() {
     let (_, body) = cloud.query("ec2", &VPC).await.unwrap();
     let vpc = body.split("<vpcId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     for (i, zone) in zones.iter().enumerate() {
-        let cidr = format!("10.0.{i}.0/24");
+        // Each cluster takes an address in each of them.
+        let cidr = format!("10.0.{}.0/20", i * 16);
         let params =
             [("Action", "CreateSubnet"), ("VpcId", vpc.as_str()), ("CidrBlock", &cidr), ("AvailabilityZone", zone)];
         assert_eq!(cloud.query("ec2", &params).await.unwrap().0, 200);
@@ -201,4 +202,18 @@ async fn a_thousand_clusters_in_flight() {
     assert_eq!(objects.iter().filter(|o| o["type"] == "AWS::EKS::Cluster").count(), CLUSTERS);
     let created = cloud.journal().await.iter().filter(|e| e["action"] == "CreateCluster").count();
     assert_eq!(created, CLUSTERS);
+}
+
+#[tokio::test]
+async fn calls_are_held_to_a_policy_document() {
+    let cloud = Cloud::start(0.0005).await;
+    cloud.control("POST", "rights", json!({ "account": ACCOUNT, "allow": ["eks:List*", "ec2:Describe*"] })).await;
+    assert_eq!(cloud.eks("GET", "/clusters", Value::Null).await.0, 200);
+    let (status, refused) = cloud.eks("GET", "/clusters/c", Value::Null).await;
+    assert_eq!(status, 403, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("perform: eks:DescribeCluster"), "{refused}");
+    let report = cloud.control("GET", "rights", Value::Null).await;
+    let of_account = &report[ACCOUNT];
+    assert_eq!(of_account["missing"], json!(["eks:DescribeCluster"]));
+    assert_eq!(of_account["unused"], json!(["ec2:Describe*"]));
 }

@@ -42,6 +42,8 @@ enum Task {
     Setup,
     /// Only formatting, lints, docs and protobuf rules.
     Check,
+    /// Declares the present protobuf files the ones that later ones must not break.
+    ProtoBaseline,
     /// Builds provider plugins for size, and prints the configuration that pins them.
     Plugin {
         /// Folders of `plugins/`, for example eks.
@@ -65,6 +67,7 @@ fn run(task: &Task) -> Result<bool> {
     match task {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
+        Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test { names, changed: false } if names.is_empty() => schedule::everything(false),
         Task::Test { names, changed: false } => schedule::some(&select::named(names)?),

@@ -124,7 +124,7 @@ fn changed(current: &v1::Tenant, wanted: &v1::Tenant) -> Vec<String> {
     let differs = [
         ("display_name", current.display_name != wanted.display_name),
         ("labels", current.labels != wanted.labels),
-        ("class", moves(&wanted.class, &current.class, &placement.class)),
+        ("tenantClass", moves(&wanted.tenant_class, &current.tenant_class, &placement.tenant_class)),
         ("region", moves(&wanted.region, &current.region, &placement.region)),
         ("domain", current.domain != wanted.domain),
         ("storage_gib", current.storage_gib != wanted.storage_gib),

@@ -39,14 +39,14 @@ pub(super) async fn movement(server: &str, asked: Move, customer: Option<&str>) 
     let name = name::tenant(&asked.name, customer)?;
     let request = v1::MoveTenantRequest {
         name: name.clone(),
-        class: asked.class,
+        tenant_class: asked.class,
         etag: String::new(),
         validate_only: asked.dry_run,
     };
     let plan = Client::connect(server).await?.tenants.move_tenant(request).await?.into_inner();
     let place = |placement: Option<v1::Placement>| {
         let placement = placement.unwrap_or_default();
-        format!("class {}, level {}", placement.class, placement.level().as_str_name())
+        format!("class {}, level {}", placement.tenant_class, placement.level().as_str_name())
     };
     let mut text = format!("{name}: from {} to {}\n", place(plan.source), place(plan.destination));
     for (index, step) in plan.steps.iter().enumerate() {
@@ -79,7 +79,7 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     let _ = writeln!(
         text,
         "Placement:   class {} ({because}), {} {} {}, level {}",
-        placement.class,
+        placement.tenant_class,
         placement.provider,
         placement.account,
         placement.region,
@@ -88,8 +88,8 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
     if !placement.host_cluster.is_empty() {
         let _ = writeln!(text, "Lives in:    {}", placement.host_cluster);
     }
-    if let Some(guardrails) = &placement.guardrails {
-        fence(text, guardrails);
+    if let Some(isolation) = &placement.isolation {
+        about_isolation(text, isolation);
     }
     let _ = writeln!(text, "Domain:      {}", tenant.domain);
     let _ = writeln!(text, "Storage:     {} GiB", tenant.storage_gib);
@@ -110,25 +110,25 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
 }
 
 /// What keeps a tenant apart in a shared cluster.
-fn fence(text: &mut String, guardrails: &v1::Guardrails) {
-    let reach = if guardrails.internet_egress { "the internet" } else { "nothing outside" };
+fn about_isolation(text: &mut String, isolation: &v1::Isolation) {
+    let reach = if isolation.internet_egress { "the internet" } else { "nothing outside" };
     let _ = writeln!(
         text,
-        "Guardrails:  namespace {}, Pod Security restricted {}, reaches {reach}",
-        guardrails.namespace, guardrails.pod_security_version
+        "Isolation:   namespace {}, Pod Security restricted {}, reaches {reach}",
+        isolation.namespace, isolation.pod_security_version
     );
     let _ = writeln!(
         text,
         "             {}m CPU, {} to {} MiB memory, {} GiB storage, {} pods, {} load balancers",
-        guardrails.cpu_request_milli,
-        guardrails.memory_request_mib,
-        guardrails.memory_limit_mib,
-        guardrails.storage_gib,
-        guardrails.pods,
-        guardrails.load_balancers
+        isolation.cpu_request_milli,
+        isolation.memory_request_mib,
+        isolation.memory_limit_mib,
+        isolation.storage_gib,
+        isolation.pods,
+        isolation.load_balancers
     );
-    if !guardrails.customer_group.is_empty() {
-        let _ = writeln!(text, "             people of group {}", guardrails.customer_group);
+    if !isolation.customer_group.is_empty() {
+        let _ = writeln!(text, "             people of group {}", isolation.customer_group);
     }
 }
 

@@ -47,7 +47,7 @@ fn text(name: &str, answer: &v1::ExplainPlacementResponse) -> String {
             writeln!(
                 text,
                 "{name}: class {}, since {because}\n  provider {}, account {account}, region {}, level {level}",
-                placement.class, placement.provider, placement.region
+                placement.tenant_class, placement.provider, placement.region
             )
         }
         None => writeln!(text, "{name}: nowhere"),
@@ -60,7 +60,7 @@ fn text(name: &str, answer: &v1::ExplainPlacementResponse) -> String {
             (false, _) => verdict.reason.clone(),
         };
         chosen |= verdict.matched;
-        let _ = writeln!(text, "  rule {:?} → class {}: {said}", verdict.rule, verdict.class);
+        let _ = writeln!(text, "  rule {:?} → class {}: {said}", verdict.rule, verdict.tenant_class);
     }
     hosts(&mut text, answer);
     for problem in &answer.problems {
@@ -82,7 +82,7 @@ fn hosts(text: &mut String, answer: &v1::ExplainPlacementResponse) {
             "  host cluster {} ({} of {} tenants, {} of this customer): {said}",
             host.host_cluster.trim_start_matches("hostClusters/"),
             host.tenant_count,
-            host.max_tenants,
+            host.tenants_max,
             host.customer_tenant_count
         );
     }

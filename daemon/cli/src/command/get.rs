@@ -9,7 +9,11 @@ use landlord_proto::{
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{host, metadata, watch};
+use super::{
+    host, metadata,
+    pages::{PAGE, all_tenants, tenant_page},
+    watch,
+};
 use crate::{
     arguments::{Get, Output},
     client::Client,
@@ -18,14 +22,11 @@ use crate::{
     output::{self, Column, age, text},
 };
 
-/// Items of a page.
-const PAGE: i32 = 500;
-
 const TENANT: &[Column<'_>] = &[
     ("CUSTOMER", false, |tenant| part(tenant, 1)),
     ("TENANT", false, |tenant| part(tenant, 3)),
     ("STATE", false, |tenant| text(tenant, "state")),
-    ("CLASS", false, |tenant| text(&tenant["placement"], "class")),
+    ("CLASS", false, |tenant| text(&tenant["placement"], "tenantClass")),
     ("PROVIDER", false, |tenant| text(&tenant["placement"], "provider")),
     ("REGION", false, |tenant| text(&tenant["placement"], "region")),
     ("LEVEL", true, |tenant| text(&tenant["placement"], "level")),
@@ -173,17 +174,6 @@ async fn list_tenants(client: &mut Client, parent: &str, get: &Get) -> Result<()
     Ok(())
 }
 
-async fn tenant_page(
-    client: &mut Client,
-    parent: &str,
-    filter: &str,
-    page_token: String,
-) -> Result<v1::ListTenantsResponse, Error> {
-    let (parent, filter) = (parent.to_owned(), filter.to_owned());
-    let request = v1::ListTenantsRequest { parent, page_size: PAGE, page_token, filter };
-    Ok(client.tenants.list_tenants(request).await?.into_inner())
-}
-
 /// A tenant as it is now, if it is there and within the filter.
 async fn present(client: &mut Client, name: &str, filter: &str) -> Result<Option<Value>, Error> {
     let request = v1::GetTenantRequest { name: name.to_owned() };
@@ -198,21 +188,6 @@ async fn present(client: &mut Client, name: &str, filter: &str) -> Result<Option
     let parent = name.split("/tenants/").next().unwrap_or_default();
     let all = all_tenants(client, parent, filter).await?;
     Ok(all.into_iter().find(|tenant| text(tenant, "name") == name))
-}
-
-pub(super) async fn all_tenants(client: &mut Client, parent: &str, filter: &str) -> Result<Vec<Value>, Error> {
-    let mut items = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let page = tenant_page(client, parent, filter, page_token).await?;
-        for tenant in &page.tenants {
-            items.push(output::json(tenant)?);
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(items);
-        }
-    }
 }
 
 /// The metadata and response of an operation are of types that the client knows.

@@ -1,4 +1,4 @@
-//! Host clusters: looked at, ordered and adopted from files, drained.
+//! Host clusters: looked at, ordered and adopted from files, cordoned.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,10 @@ use landlord_proto::{
 use serde_json::Value;
 use tonic::Code;
 
-use super::{describe, get::all_tenants};
+use super::{
+    describe,
+    pages::{PAGE, all_tenants},
+};
 use crate::{
     arguments::Output,
     client::Client,
@@ -18,18 +21,15 @@ use crate::{
     output::{self, Column, age, text},
 };
 
-/// Items of a page.
-const PAGE: i32 = 500;
-
 pub(super) const HOST: &[Column<'_>] = &[
     ("NAME", false, |host| text(host, "name").split('/').nth(1).unwrap_or_default().to_owned()),
     ("STATE", false, |host| text(host, "state")),
-    ("TENANTS", false, |host| format!("{}/{}", text(host, "tenantCount"), text(host, "maxTenants"))),
+    ("TENANTS", false, |host| format!("{}/{}", text(host, "tenantCount"), text(host, "tenantsMax"))),
     ("FREE", false, |host| text(host, "freeCount")),
-    ("DRAINED", false, |host| text(host, "drained")),
+    ("CORDONED", false, |host| text(host, "cordoned")),
     ("PROVIDER", false, |host| text(host, "provider")),
     ("REGION", false, |host| text(host, "region")),
-    ("CLASS", true, |host| if host["adoption"].is_object() { "(adopted)".into() } else { text(host, "class") }),
+    ("CLASS", true, |host| if host["adoption"].is_object() { "(adopted)".into() } else { text(host, "tenantClass") }),
     ("CPU FREE", true, |host| free(host, "cpuMilli", "m")),
     ("MEMORY FREE", true, |host| free(host, "memoryMib", "Mi")),
     ("PODS FREE", true, |host| free(host, "pods", "")),
@@ -69,11 +69,17 @@ pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error>
     output::items(form, &items, HOST, false)
 }
 
-pub(super) async fn drain(client: &mut Client, name: String, resume: bool, etag: String) -> Result<(), Error> {
-    let request = v1::DrainHostClusterRequest { name, etag, resume };
-    let host = client.hosts.drain_host_cluster(request).await?.into_inner();
-    let done = if host.drained { "drained" } else { "takes new tenants" };
-    output::print(&format!("{} {done}; {} tenants live there", host.name, host.tenant_count))
+/// As `kubectl cordon`: who lives there stays.
+pub(super) async fn cordon(client: &mut Client, name: String, etag: String) -> Result<(), Error> {
+    let request = v1::CordonHostClusterRequest { name, etag };
+    let host = client.hosts.cordon_host_cluster(request).await?.into_inner();
+    output::print(&format!("{} cordoned; {} tenants live there", host.name, host.tenant_count))
+}
+
+pub(super) async fn uncordon(client: &mut Client, name: String, etag: String) -> Result<(), Error> {
+    let request = v1::UncordonHostClusterRequest { name, etag };
+    let host = client.hosts.uncordon_host_cluster(request).await?.into_inner();
+    output::print(&format!("{} uncordoned; {} tenants live there", host.name, host.tenant_count))
 }
 
 /// Who lives there, and what is free.
@@ -94,18 +100,18 @@ fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> Str
     let origin = match &host.adoption {
         Some(adoption) if adoption.cluster_name.is_empty() => "adopted".to_owned(),
         Some(adoption) => format!("adopted, cluster {}", adoption.cluster_name),
-        None => format!("class {}", host.class),
+        None => format!("class {}", host.tenant_class),
     };
     let _ = writeln!(told, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
     let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if !labels.is_empty() {
         let _ = writeln!(told, "Labels:      {}", labels.join(", "));
     }
-    let drained = if host.drained { ", drained" } else { "" };
+    let cordoned = if host.cordoned { ", cordoned" } else { "" };
     let _ = writeln!(
         told,
-        "Tenants:     {} of {}; takes {} more{drained}",
-        host.tenant_count, host.max_tenants, host.free_count
+        "Tenants:     {} of {}; takes {} more{cordoned}",
+        host.tenant_count, host.tenants_max, host.free_count
     );
     about_capacity(&mut told, &host.capacity.unwrap_or_default());
     describe::about_conditions(&mut told, &host.conditions);
@@ -117,7 +123,7 @@ fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> Str
             text(tenant, "name"),
             text(placement, "level"),
             text(tenant, "state"),
-            text(&placement["guardrails"], "namespace")
+            text(&placement["isolation"], "namespace")
         );
     }
     describe::about_operation(&mut told, operation);
@@ -161,7 +167,7 @@ pub(super) async fn apply(
             return match changed(&current, &wanted.host_cluster) {
                 fields if fields.is_empty() => Ok(("unchanged", Some(current.latest_operation))),
                 fields => Err(Error::Usage(format!(
-                    "{} can't be changed ({} differ); order another one and drain this one",
+                    "{} can't be changed ({} differ); order another one and cordon this one",
                     current.name,
                     fields.join(", ")
                 ))),
@@ -185,10 +191,10 @@ fn changed(current: &v1::HostCluster, wanted: &v1::HostCluster) -> Vec<&'static 
     // What the file leaves out has its default, which the daemon has filled in.
     let differs = [
         ("labels", current.labels != wanted.labels),
-        ("class", current.class != wanted.class),
+        ("tenantClass", current.tenant_class != wanted.tenant_class),
         ("region", !wanted.region.is_empty() && current.region != wanted.region),
         ("nodeCount", current.node_count != wanted.node_count),
-        ("maxTenants", wanted.max_tenants != 0 && current.max_tenants != wanted.max_tenants),
+        ("tenantsMax", wanted.tenants_max != 0 && current.tenants_max != wanted.tenants_max),
         ("deletionProtection", current.deletion_protection != wanted.deletion_protection),
         ("adoption", current.adoption != wanted.adoption),
     ];

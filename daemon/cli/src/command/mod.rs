@@ -6,6 +6,7 @@ mod describe;
 mod explain;
 mod get;
 mod host;
+mod pages;
 mod wait;
 mod watch;
 
@@ -46,9 +47,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             Target::Tenant(name) => describe::run(&mut Client::connect(&server).await?, &name).await,
             Target::Host(name) => host::describe(&mut Client::connect(&server).await?, &name).await,
         },
-        Command::Drain { name, resume, etag } => {
-            let name = name::host(&name)?;
-            host::drain(&mut Client::connect(&server).await?, name, resume, etag).await
+        Command::Cordon(of) => {
+            let name = name::host(&of.name)?;
+            host::cordon(&mut Client::connect(&server).await?, name, of.etag).await
+        }
+        Command::Uncordon(of) => {
+            let name = name::host(&of.name)?;
+            host::uncordon(&mut Client::connect(&server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(&server, of, customer).await,
         Command::Delete(delete) => delete::run(&server, delete, customer).await,
@@ -71,8 +76,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
 async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
     use v1::generate_kubeconfig_request::Subject as Wanted;
     let subject = match asked.subject {
-        Subject::Operator => Wanted::Operator,
-        Subject::Customer => Wanted::Customer,
+        // The daemon says where it must be told.
+        None => Wanted::Unspecified,
+        Some(Subject::Operator) => Wanted::Operator,
+        Some(Subject::Customer) => Wanted::Customer,
     };
     let request = v1::GenerateKubeconfigRequest {
         name: name::tenant(&asked.name, customer)?,
@@ -130,5 +137,5 @@ fn metadata(operation: &Operation) -> v1::OperationMetadata {
 
 /// A remark for humans, on standard error.
 fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", output::visible(text));
 }

@@ -21,7 +21,7 @@ pub use store::{
     Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
 };
 
-pub use target::{DeployTarget, StageProgress, TargetPlace};
+pub use target::{DeployTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

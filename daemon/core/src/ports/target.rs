@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use crate::{StackName, TenantName, TenantSpec, TenantUid, guardrails::Place, ports::KubeCredentials};
+use crate::{StackName, TenantName, TenantSpec, TenantUid, isolation::SharedTarget, ports::KubeCredentials};
 
 /// Whose cluster a tenant lives on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TargetPlace {
+pub enum TargetCluster {
     /// Its own: it has the whole cluster, and the stack's own namespace.
     OwnCluster,
     /// A host cluster's, with others: it has one fenced namespace.
-    Shared(Box<Place>),
+    Shared(Box<SharedTarget>),
 }
 
-impl TargetPlace {
+impl TargetCluster {
     /// The place on a host cluster; `None` on a cluster of its own.
     #[must_use]
-    pub fn shared(&self) -> Option<&Place> {
+    pub fn shared(&self) -> Option<&SharedTarget> {
         match self {
             Self::OwnCluster => None,
             Self::Shared(place) => Some(place),
@@ -30,7 +30,7 @@ pub struct DeployTarget {
     /// Access to the cluster, with the daemon's own rights.
     pub kube: KubeCredentials,
     /// Whose cluster it is.
-    pub place: TargetPlace,
+    pub cluster: TargetCluster,
     /// Name of the landlord installation.
     pub installation: String,
     /// Tenant's identity.

@@ -12,8 +12,8 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantUid,
-    guardrails::Place,
-    ports::{DeployTarget, Isolation as _, TargetPlace},
+    isolation::SharedTarget,
+    ports::{DeployTarget, Isolation as _, TargetCluster},
 };
 use serde_json::{Value, json};
 
@@ -158,7 +158,7 @@ impl World {
         let own = place(tenant);
         let mut closed = tenant.clone();
         let guardrails = serde_json::from_value(json!({ "internet_egress": false }))?;
-        closed.place = TargetPlace::Shared(Box::new(Place { guardrails, ..own.clone() }));
+        closed.cluster = TargetCluster::Shared(Box::new(SharedTarget { guardrails, ..own.clone() }));
         let names = async || -> Result<BTreeSet<String>> {
             let mut all = BTreeSet::new();
             for (group, kind) in [("networking.k8s.io", "NetworkPolicy"), ("gateway.networking.k8s.io", "ListenerSet")]
@@ -184,7 +184,7 @@ impl World {
     pub(crate) async fn calls_may_be_dropped_anywhere(&self) -> Result<()> {
         let mut target = self.tenants[2].clone();
         target.uid = TenantUid(uuid::Uuid::new_v4());
-        target.place = TargetPlace::Shared(Box::new(Place::namespace(target.uid, Default::default())));
+        target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(target.uid, Default::default())));
         let deployer = &self.scene.deployer;
         for delay_ms in [5, 15, 30, 50, 80, 120, 200] {
             let _ = tokio::time::timeout(Duration::from_millis(delay_ms), deployer.isolation.ensure(&target)).await;
@@ -222,7 +222,7 @@ impl World {
         let mut target = self.tenants[2].clone();
         let uid = TenantUid(uuid::Uuid::new_v4());
         target.uid = uid;
-        target.place = TargetPlace::Shared(Box::new(Place::namespace(uid, Default::default())));
+        target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, Default::default())));
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.scene.client.clone());
         let name = place(&target).namespace.to_string();
         let made = namespaces

@@ -9,8 +9,8 @@ use kube::{
 };
 use landlord_core::{
     TenantUid,
-    guardrails::{Guardrails, Place},
-    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetPlace},
+    isolation::{Guardrails, SharedTarget},
+    ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetCluster},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
 use serde_json::json;
@@ -54,12 +54,15 @@ impl World {
         let tenants = ["acme", "globex", "initech"].map(|customer| (customer, TenantUid(uuid::Uuid::new_v4())));
         let tenants = tenants.map(|(customer, uid)| {
             let guardrails = guardrails(customer);
-            let place =
-                if customer == "initech" { Place::namespace(uid, guardrails) } else { Place::node(uid, guardrails) };
+            let place = if customer == "initech" {
+                SharedTarget::namespace(uid, guardrails)
+            } else {
+                SharedTarget::node(uid, guardrails)
+            };
             let mut target = scene.target(10, &json!({}));
             target.uid = uid;
             target.name = format!("customers/{customer}/tenants/prod").parse().unwrap();
-            target.place = TargetPlace::Shared(Box::new(place));
+            target.cluster = TargetCluster::Shared(Box::new(place));
             target
         });
         let world = Self { scene, controllers, tenants };
@@ -182,6 +185,6 @@ impl World {
     }
 }
 
-pub(crate) fn place(target: &DeployTarget) -> &Place {
-    target.place.shared().unwrap()
+pub(crate) fn place(target: &DeployTarget) -> &SharedTarget {
+    target.cluster.shared().unwrap()
 }

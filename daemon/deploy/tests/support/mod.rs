@@ -20,8 +20,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
     ErrorKind, Failure, TenantSpec, TenantUid,
-    ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetPlace},
     environment::SpecInput,
+    ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetCluster},
 };
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,
@@ -142,7 +142,7 @@ impl Scene {
                 identity: KubeIdentity::Token(self.control_plane.admin_token().to_owned().into()),
                 expire_time: None,
             },
-            place: TargetPlace::OwnCluster,
+            cluster: TargetCluster::OwnCluster,
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),
             name: "customers/acme/tenants/prod".parse().unwrap(),

@@ -49,7 +49,7 @@ impl Call<'_> {
             return self.uninstall().await;
         }
         let absent = self.work.environment.direction == Direction::Absent;
-        let first = if self.work.host.is_some() { Stage::Guardrails } else { Stage::Base };
+        let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, Direction::Present, &first).is_none() {
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
@@ -58,13 +58,13 @@ impl Call<'_> {
         }
         let target = self.target().await?;
         let isolation = &self.shared.ports.isolation;
-        if absent && target.place.shared().is_some() {
+        if absent && target.cluster.shared().is_some() {
             // Never `teardown`: that empties the whole cluster, which is others' too.
             let (progress, removed) = self.kube(isolation.remove(&target).await)?;
             return Ok(CallReport { removed, ..stage_progress(progress) });
         }
         match self.stage {
-            Stage::Guardrails => self.kube(isolation.ensure(&target).await).map(stage_progress),
+            Stage::Isolation => self.kube(isolation.ensure(&target).await).map(stage_progress),
             Stage::Base => self.kube(self.apps()?.ensure_base(&target).await).map(stage_progress),
             Stage::App(app) => self.kube(self.apps()?.ensure_release(&target, app).await).map(stage_progress),
             Stage::Verify => {

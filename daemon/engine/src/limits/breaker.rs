@@ -64,7 +64,7 @@ impl Breaker {
     }
 
     /// The last error, while the provider is out of order.
-    pub(super) fn trouble(&self) -> Option<&str> {
+    pub(super) fn outage(&self) -> Option<&str> {
         (self.streak >= STREAK_MIN).then_some(self.last_error.as_str())
     }
 }

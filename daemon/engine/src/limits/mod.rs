@@ -1,5 +1,5 @@
 //! Limits of the clouds' APIs, kept across all tenants of an account: token buckets and breakers
-//! for each (provider, account, region), and one waiting room for them, fair by customer and
+//! for each (provider, account, region), and one queue for them, fair by customer and
 //! tenant.
 //!
 //! A short wait is spent here, within the pass. Whoever would wait long is told when to come
@@ -8,7 +8,7 @@
 
 mod breaker;
 mod bucket;
-mod room;
+mod rate_queue;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,8 +17,8 @@ use landlord_provider_api::v1::DescribeResponse;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub(crate) use self::room::{Asker, Away, Urgency};
-use self::{bucket::Bucket, room::Room};
+pub(crate) use self::rate_queue::{Caller, Deferred, Urgency};
+use self::{bucket::Bucket, rate_queue::RateQueue};
 use crate::options::{BucketFigures, ProviderOptions};
 
 /// Longest that a call waits for tokens within its pass, before scaling.
@@ -40,20 +40,20 @@ pub(crate) type Costs = Vec<(String, f64)>;
 /// The limits of all accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    rooms: Mutex<HashMap<LimitKey, Room>>,
+    queues: Mutex<HashMap<LimitKey, RateQueue>>,
 }
 
 /// Gives the place up when the call is dropped.
-struct Place<'a> {
+struct QueueTicket<'a> {
     limits: &'a Limits,
     key: &'a LimitKey,
     ticket: u64,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueTicket<'_> {
     fn drop(&mut self) {
-        if let Some(room) = self.limits.rooms.lock().get_mut(self.key) {
-            room.leave(self.ticket);
+        if let Some(queue) = self.limits.queues.lock().get_mut(self.key) {
+            queue.leave(self.ticket);
         }
     }
 }
@@ -61,17 +61,17 @@ impl Drop for Place<'_> {
 impl Limits {
     /// Makes the buckets of an account known; keeps those that exist.
     pub(crate) fn learn(&self, key: &LimitKey, description: &DescribeResponse, options: &ProviderOptions) {
-        let mut rooms = self.rooms.lock();
-        let room = rooms.entry(key.clone()).or_default();
-        room.time_scale = options.time_scale;
+        let mut queues = self.queues.lock();
+        let queue = queues.entry(key.clone()).or_default();
+        queue.time_scale = options.time_scale;
         for described in &description.rate_buckets {
-            if room.buckets.contains_key(&described.name) {
+            if queue.buckets.contains_key(&described.name) {
                 continue;
             }
             let own = BucketFigures { rate_per_second: described.rate_per_second, burst: described.burst };
             let figures = options.buckets.get(&described.name).copied().unwrap_or(own);
-            room.buckets.insert(described.name.clone(), Bucket::new(figures, options.time_scale, Instant::now()));
-            room.breakers.insert(described.name.clone(), breaker::Breaker::default());
+            queue.buckets.insert(described.name.clone(), Bucket::new(figures, options.time_scale, Instant::now()));
+            queue.breakers.insert(described.name.clone(), breaker::Breaker::default());
         }
     }
 
@@ -82,54 +82,54 @@ impl Limits {
     ///
     /// # Errors
     /// When to come back, if that is later than a pass may wait; nothing was taken then.
-    pub(crate) async fn acquire(&self, key: &LimitKey, asker: Asker, costs: &Costs) -> Result<(), Away> {
+    pub(crate) async fn acquire(&self, key: &LimitKey, caller: Caller, costs: &Costs) -> Result<(), Deferred> {
         let entered = Instant::now();
-        let (ticket, mut word, wait_max) = {
-            let mut rooms = self.rooms.lock();
-            let Some(room) = rooms.get_mut(key) else { return Ok(()) };
-            let (ticket, word) = room.enter(asker, costs.clone(), entered);
-            (ticket, word, WAIT_MAX.mul_f64(room.time_scale).max(WAIT_MIN))
+        let (ticket, mut admission, wait_max) = {
+            let mut queues = self.queues.lock();
+            let Some(queue) = queues.get_mut(key) else { return Ok(()) };
+            let (ticket, admission) = queue.enter(caller, costs.clone(), entered);
+            (ticket, admission, WAIT_MAX.mul_f64(queue.time_scale).max(WAIT_MIN))
         };
-        let _place = Place { limits: self, key, ticket };
+        let _held = QueueTicket { limits: self, key, ticket };
         loop {
-            let wait = self.look(key, ticket, entered + wait_max);
+            let wait = self.serve(key, ticket, entered + wait_max);
             tokio::select! {
-                // A room that is gone limits nothing.
-                word = &mut word => return word.unwrap_or(Ok(())),
+                // A queue that is gone limits nothing.
+                admission = &mut admission => return admission.unwrap_or(Ok(())),
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    /// Serves the room; dismisses a call whose time in it is over. Says when to look again.
-    fn look(&self, key: &LimitKey, ticket: u64, deadline: Instant) -> Duration {
+    /// Serves the queue; dismisses a call whose time in it is over. Says when to look again.
+    fn serve(&self, key: &LimitKey, ticket: u64, deadline: Instant) -> Duration {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
-        let mut rooms = self.rooms.lock();
-        let Some(room) = rooms.get_mut(key) else { return left };
-        let next = room.serve(now);
+        let mut queues = self.queues.lock();
+        let Some(queue) = queues.get_mut(key) else { return left };
+        let next = queue.serve(now);
         // Waiting for longer than the pass may is no use.
         if left.is_zero() || next.is_some_and(|next| next > left) {
-            room.dismiss(ticket, now);
+            queue.dismiss(ticket, now);
         }
         next.unwrap_or(left).min(left)
     }
 
     /// What came of a call: slows and speeds the buckets, opens and closes the breakers.
-    pub(crate) fn ended(&self, key: &LimitKey, asker: &Asker, costs: &Costs, failure: Option<&Failure>) {
+    pub(crate) fn ended(&self, key: &LimitKey, caller: &Caller, costs: &Costs, failure: Option<&Failure>) {
         let now = Instant::now();
-        let mut rooms = self.rooms.lock();
-        let Some(room) = rooms.get_mut(key) else { return };
+        let mut queues = self.queues.lock();
+        let Some(queue) = queues.get_mut(key) else { return };
         for (name, _) in costs {
-            if let Some(breaker) = room.breakers.get_mut(name) {
+            if let Some(breaker) = queue.breakers.get_mut(name) {
                 match failure {
                     Some(failure) if failure.kind == ErrorKind::Transient => {
-                        breaker.failed(asker.tenant, &failure.message, room.time_scale, now);
+                        breaker.failed(caller.tenant, &failure.message, queue.time_scale, now);
                     }
                     _ => breaker.answered(),
                 }
             }
-            let Some(bucket) = room.buckets.get_mut(name) else { continue };
+            let Some(bucket) = queue.buckets.get_mut(name) else { continue };
             match failure {
                 Some(failure) if failure.kind == ErrorKind::Throttled => {
                     if failure.bucket.is_empty() || failure.bucket == *name {
@@ -142,8 +142,8 @@ impl Limits {
     }
 
     /// What the provider last said, while it is out of order for this account.
-    pub(crate) fn trouble(&self, key: &LimitKey) -> Option<String> {
-        self.rooms.lock().get(key).and_then(Room::trouble)
+    pub(crate) fn outage(&self, key: &LimitKey) -> Option<String> {
+        self.queues.lock().get(key).and_then(RateQueue::outage)
     }
 }
 

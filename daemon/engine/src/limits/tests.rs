@@ -7,7 +7,7 @@ use landlord_provider_api::v1::{DescribeResponse, RateBucket};
 use parking_lot::Mutex;
 use tokio::{task::JoinSet, time::Instant};
 
-use super::{Asker, Costs, LimitKey, Limits, Urgency, room::ROOM_MAX};
+use super::{Caller, Costs, LimitKey, Limits, Urgency, rate_queue::QUEUE_MAX};
 use crate::ProviderOptions;
 
 fn key() -> LimitKey {
@@ -22,8 +22,8 @@ fn limits(rate: f64, burst: f64) -> (Arc<Limits>, Costs) {
     (Arc::new(limits), vec![("b".into(), 1.0)])
 }
 
-fn asker(customer: &str, urgency: Urgency) -> Asker {
-    Asker { customer: customer.into(), tenant: TenantUid(uuid::Uuid::new_v4()), urgency }
+fn caller(customer: &str, urgency: Urgency) -> Caller {
+    Caller { customer: customer.into(), tenant: TenantUid(uuid::Uuid::new_v4()), urgency }
 }
 
 fn failure(kind: ErrorKind) -> Failure {
@@ -31,14 +31,14 @@ fn failure(kind: ErrorKind) -> Failure {
 }
 
 /// Lets everybody come back as told until served; gives the order in which they were.
-async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Asker, &'static str)>) -> Vec<&'static str> {
+async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Caller, &'static str)>) -> Vec<&'static str> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
-    for (asker, name) in askers {
+    for (caller, name) in askers {
         let (limits, costs, order) = (Arc::clone(limits), costs.clone(), Arc::clone(&order));
         tasks.spawn(async move {
-            while let Err(away) = limits.acquire(&key(), asker.clone(), &costs).await {
-                tokio::time::sleep(away.wait).await;
+            while let Err(deferred) = limits.acquire(&key(), caller.clone(), &costs).await {
+                tokio::time::sleep(deferred.wait).await;
             }
             order.lock().push(name);
         });
@@ -53,7 +53,7 @@ async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Asker, &'stati
 async fn a_burst_passes_and_the_rest_goes_at_the_rate() {
     let (limits, costs) = limits(2.0, 3.0);
     let started = Instant::now();
-    let askers = (0..203).map(|_| (asker("acme", Urgency::Change), "x")).collect();
+    let askers = (0..203).map(|_| (caller("acme", Urgency::Change), "x")).collect();
     assert_eq!(served(&limits, &costs, askers).await.len(), 203);
     let took = started.elapsed().as_secs_f64();
     // 200 beyond the burst at 2 a second; whoever was sent away leaves no token unused for long.
@@ -63,8 +63,8 @@ async fn a_burst_passes_and_the_rest_goes_at_the_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_customer_with_one_tenant_does_not_wait_for_the_many_of_another() {
     let (limits, costs) = limits(1.0, 1.0);
-    let mut askers: Vec<_> = (0..60).map(|_| (asker("many", Urgency::Change), "many")).collect();
-    askers.push((asker("one", Urgency::Change), "one"));
+    let mut askers: Vec<_> = (0..60).map(|_| (caller("many", Urgency::Change), "many")).collect();
+    askers.push((caller("one", Urgency::Change), "one"));
     let order = served(&limits, &costs, askers).await;
     let place = order.iter().position(|name| *name == "one").unwrap();
     assert!(place <= 3, "served as number {place}");
@@ -73,11 +73,11 @@ async fn a_customer_with_one_tenant_does_not_wait_for_the_many_of_another() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_goes_before_new_work_polling_and_drift() {
     let (limits, costs) = limits(1.0, 1.0);
-    let mut askers = vec![(asker("c", Urgency::Change), "first")];
+    let mut askers = vec![(caller("c", Urgency::Change), "first")];
     for (urgency, name) in
         [(Urgency::Drift, "drift"), (Urgency::Poll, "poll"), (Urgency::Change, "change"), (Urgency::Repair, "repair")]
     {
-        askers.push((asker("c", urgency), name));
+        askers.push((caller("c", urgency), name));
     }
     assert_eq!(served(&limits, &costs, askers).await, ["first", "repair", "change", "poll", "drift"]);
 }
@@ -89,9 +89,9 @@ async fn what_waits_long_rises_so_that_nobody_starves() {
     let mut tasks = JoinSet::new();
     let (their_limits, their_costs, told) = (Arc::clone(&limits), costs.clone(), Arc::clone(&order));
     tasks.spawn(async move {
-        let drift = asker("c", Urgency::Drift);
-        while let Err(away) = their_limits.acquire(&key(), drift.clone(), &their_costs).await {
-            tokio::time::sleep(away.wait).await;
+        let drift = caller("c", Urgency::Drift);
+        while let Err(deferred) = their_limits.acquire(&key(), drift.clone(), &their_costs).await {
+            tokio::time::sleep(deferred.wait).await;
         }
         *told.lock() = Some(Instant::now());
     });
@@ -100,7 +100,7 @@ async fn what_waits_long_rises_so_that_nobody_starves() {
     for _ in 0..1_200 {
         let (limits, costs) = (Arc::clone(&limits), costs.clone());
         tasks.spawn(async move {
-            let repair = asker("c", Urgency::Repair);
+            let repair = caller("c", Urgency::Repair);
             let _ = limits.acquire(&key(), repair, &costs).await;
         });
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -112,43 +112,43 @@ async fn what_waits_long_rises_so_that_nobody_starves() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_in_a_pass_for_what_comes_late() {
     let (limits, costs) = limits(0.001, 1.0);
-    limits.acquire(&key(), asker("c", Urgency::Change), &costs).await.unwrap();
+    limits.acquire(&key(), caller("c", Urgency::Change), &costs).await.unwrap();
     let mut tasks = JoinSet::new();
-    for _ in 0..10 * ROOM_MAX {
+    for _ in 0..10 * QUEUE_MAX {
         let (limits, costs) = (Arc::clone(&limits), costs.clone());
-        tasks.spawn(async move { limits.acquire(&key(), asker("c", Urgency::Change), &costs).await });
+        tasks.spawn(async move { limits.acquire(&key(), caller("c", Urgency::Change), &costs).await });
     }
-    let mut away = 0;
+    let mut deferred = 0;
     while let Some(result) = tasks.join_next().await {
-        away += usize::from(result.unwrap().is_err());
+        deferred += usize::from(result.unwrap().is_err());
     }
     // A token comes after a thousand seconds: nobody's pass waits so long.
-    assert_eq!(away, 10 * ROOM_MAX);
+    assert_eq!(deferred, 10 * QUEUE_MAX);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_its_place_and_takes_nothing() {
     let (limits, costs) = limits(1.0, 1.0);
-    limits.acquire(&key(), asker("c", Urgency::Change), &costs).await.unwrap();
+    limits.acquire(&key(), caller("c", Urgency::Change), &costs).await.unwrap();
     for _ in 0..100 {
-        let (key, dropped) = (key(), asker("c", Urgency::Repair));
+        let (key, dropped) = (key(), caller("c", Urgency::Repair));
         let waiting = limits.acquire(&key, dropped, &costs);
         assert!(tokio::time::timeout(Duration::from_millis(1), waiting).await.is_err());
     }
     let started = Instant::now();
-    limits.acquire(&key(), asker("c", Urgency::Drift), &costs).await.unwrap();
+    limits.acquire(&key(), caller("c", Urgency::Drift), &costs).await.unwrap();
     assert!(started.elapsed() <= Duration::from_secs(1), "a place of the dropped is still served");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_demanded_pause_closes_the_bucket_of_that_account_only() {
     let (limits, costs) = limits(1_000.0, 1_000.0);
-    let me = asker("c", Urgency::Change);
+    let me = caller("c", Urgency::Change);
     let mut throttled = failure(ErrorKind::Throttled);
     throttled.retry_after_ms = Some(60_000);
     limits.ended(&key(), &me, &costs, Some(&throttled));
-    let away = limits.acquire(&key(), me.clone(), &costs).await.unwrap_err();
-    assert!(away.wait > Duration::from_secs(50), "{away:?}");
+    let deferred = limits.acquire(&key(), me.clone(), &costs).await.unwrap_err();
+    assert!(deferred.wait > Duration::from_secs(50), "{deferred:?}");
     let other = LimitKey { account: "other".into(), ..key() };
     assert!(limits.acquire(&other, me, &costs).await.is_ok(), "another account suffers");
 }
@@ -156,11 +156,11 @@ async fn a_demanded_pause_closes_the_bucket_of_that_account_only() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_answers_nobody_is_tried_by_one_call_at_a_time() {
     let (limits, costs) = limits(1_000.0, 1_000.0);
-    let (a, b) = (asker("a", Urgency::Change), asker("b", Urgency::Change));
+    let (a, b) = (caller("a", Urgency::Change), caller("b", Urgency::Change));
     for _ in 0..10 {
         limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
     }
-    assert!(limits.trouble(&key()).is_some(), "a streak is told");
+    assert!(limits.outage(&key()).is_some(), "a streak is told");
     assert!(limits.acquire(&key(), b.clone(), &costs).await.is_ok(), "one tenant alone stops the others");
     limits.ended(&key(), &b, &costs, Some(&failure(ErrorKind::Transient)));
     let opened = Instant::now();
@@ -171,10 +171,10 @@ async fn a_provider_that_answers_nobody_is_tried_by_one_call_at_a_time() {
     for _ in 0..3 {
         limits.ended(&key(), &a, &costs, Some(&failure(ErrorKind::Transient)));
     }
-    let away = limits.acquire(&key(), b.clone(), &costs).await.unwrap_err();
-    assert!(away.trouble.is_some_and(|error| error == "scripted"), "the reason is told");
+    let deferred = limits.acquire(&key(), b.clone(), &costs).await.unwrap_err();
+    assert!(deferred.outage.is_some_and(|error| error == "scripted"), "the reason is told");
     limits.ended(&key(), &a, &costs, None);
-    assert!(limits.trouble(&key()).is_none());
+    assert!(limits.outage(&key()).is_none());
     let closed = Instant::now();
     for _ in 0..50 {
         assert!(limits.acquire(&key(), b.clone(), &costs).await.is_ok(), "closed again");

@@ -164,7 +164,7 @@ impl Cloud {
     /// Makes a namespace in a host cluster.
     pub(crate) fn fence(&self, uid: &str, host: &str) {
         let mut state = self.state.lock();
-        if !state.intents.contains(&(uid.into(), "guardrails".into())) {
+        if !state.intents.contains(&(uid.into(), "isolation".into())) {
             state.violations.push("guardrails without a durable intent".into());
         }
         if !state.objects.contains_key(&(host.into(), v1::ResourceKind::Cluster)) {

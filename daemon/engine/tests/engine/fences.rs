@@ -64,12 +64,12 @@ impl Apps for Fences {
 impl Isolation for Fences {
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
         let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
-        if target.place.shared().is_none() {
+        if target.cluster.shared().is_none() {
             self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
         }
         let key = (uid.clone(), ResourceKind::Unspecified);
         self.0
-            .act("guardrails", &key, || {
+            .act("isolation", &key, || {
                 self.0.cloud.fence(&uid, &host);
                 Ok(())
             })

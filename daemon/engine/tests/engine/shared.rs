@@ -101,7 +101,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     world.wait_for(&tenant, None).await;
     let ended = world.store.operation(delete.id).await.unwrap();
     assert!(matches!(ended.outcome, Some(OperationOutcome::Deleted { .. })), "{ended:?}");
-    let skipped = ended.stages.iter().find(|record| record.stage == Stage::Guardrails).unwrap();
+    let skipped = ended.stages.iter().find(|record| record.stage == Stage::Isolation).unwrap();
     assert_eq!(skipped.state, StageState::Skipped);
     // What was forced is told, not undone.
     assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1);

@@ -13,10 +13,10 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, HostSelector, Hosting, Level, Operation, OperationId, Placement, State, TenantName, TenantSpec,
-    guardrails::Guardrails,
+    Amounts, HostSelector, Level, Operation, OperationId, Placement, State, TenantName, TenantSpec,
     environment::Adoption,
     fleet::Growth,
+    isolation::Guardrails,
     ports::{
         Change, Claim, Commit, DeleteRequest, NewHostCluster, NewTenant, RequestKey, StoreError, EnvironmentPatch, TenantStore,
         Wake, Work, WorkStore,
@@ -220,8 +220,8 @@ impl World {
             lease_ttl: Duration::from_secs(30),
             resync_interval: self.resync_interval,
             capacity_interval: self.capacity_interval,
-            teardown_patience: Duration::from_secs(600),
-            retry_patience: Duration::from_secs(3_600),
+            teardown_timeout: Duration::from_secs(600),
+            retry_timeout: Duration::from_secs(3_600),
             drain_deadline: Duration::from_secs(5),
             in_cluster_time_scale: TIME_SCALE,
             providers: [(

@@ -32,8 +32,8 @@ pub(crate) fn adopt(catalog: &Catalog, asked: &v1::AdoptHostClusterRequest) -> C
     let key = request::key("AdoptHostCluster", &asked.request_id, asked, &mut violations);
     let wanted = wanted(&asked.host_cluster_id, asked.host_cluster.as_ref(), &mut violations);
     let resource = asked.host_cluster.clone().unwrap_or_default();
-    if !resource.class.is_empty() {
-        add(&mut violations, "host_cluster.class", "is for clusters that landlord makes; leave it out");
+    if !resource.tenant_class.is_empty() {
+        add(&mut violations, "host_cluster.tenant_class", "is for clusters that landlord makes; leave it out");
     }
     if resource.node_count != 0 {
         add(&mut violations, "host_cluster.node_count", "is for clusters that landlord makes; leave it out");
@@ -60,7 +60,7 @@ fn add(violations: &mut Vec<Violation>, field: &str, description: &str) {
 }
 
 fn of_host(violation: Violation) -> Violation {
-    Violation { field: format!("host_cluster.{}", violation.field), ..violation }
+    Violation { field: format!("host_cluster.{}", request::field(&violation.field)), ..violation }
 }
 
 fn wanted(
@@ -76,10 +76,10 @@ fn wanted(
     };
     let parsed = HostClusterSpec::parse(HostClusterInput {
         labels: resource.labels.clone().into_iter().collect(),
-        class: resource.class.clone(),
+        class: resource.tenant_class.clone(),
         region: resource.region.clone(),
         node_count: resource.node_count.into(),
-        tenants_max: resource.max_tenants.into(),
+        tenants_max: resource.tenants_max.into(),
         deletion_protection: resource.deletion_protection,
         adoption: resource.adoption.clone().map(convert::adoption_of),
     });

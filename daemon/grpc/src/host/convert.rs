@@ -2,7 +2,7 @@
 
 use landlord_core::{
     Amounts, Candidate, Environment, HostCluster, HostSelector, Placement, State, environment::Adoption,
-    guardrails::Place, ports::Event,
+    isolation::SharedTarget, ports::Event,
 };
 use landlord_proto::v1;
 
@@ -31,15 +31,15 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         name: record.name().to_string(),
         uid: record.uid.to_string(),
         labels: spec.labels.clone().into_iter().collect(),
-        class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
+        tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
         region: placement.region.clone(),
         node_count: spec.node_count.map_or(0, |count| whole(count.get())),
-        max_tenants: whole(spec.tenants_max),
+        tenants_max: whole(spec.tenants_max),
         deletion_protection: spec.deletion_protection,
         adoption: spec.adoption.clone().map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
-        drained: spec.drained,
+        cordoned: spec.drained,
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
         provider: placement.provider.to_string(),
@@ -115,12 +115,12 @@ fn adoption_to(adoption: Adoption, placement: &Placement) -> v1::Adoption {
     }
 }
 
-/// What fences a tenant.
-pub(crate) fn guardrails(environment: &Environment) -> Option<v1::Guardrails> {
+/// What isolates a tenant in a host cluster.
+pub(crate) fn isolation(environment: &Environment) -> Option<v1::Isolation> {
     environment.tenant()?.host.as_ref()?;
-    let place = Place::namespace(environment.uid, environment.placement.guardrails.clone()?);
+    let place = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
-    Some(v1::Guardrails {
+    Some(v1::Isolation {
         namespace: place.namespace.to_string(),
         pod_security_version: guardrails.pod_security_version().to_string(),
         cpu_request_milli: quota.cpu_request_milli.into(),
@@ -151,7 +151,7 @@ pub(crate) fn verdicts(
         reason: candidate.mismatch(wanted).or_else(|| candidate.refuses(wanted.reserve)).unwrap_or_default(),
         tenant_count: whole(candidate.tenants),
         customer_tenant_count: whole(candidate.of_customer),
-        max_tenants: whole(candidate.tenants_max),
+        tenants_max: whole(candidate.tenants_max),
     };
     (candidates.iter().map(verdict).collect(), full)
 }

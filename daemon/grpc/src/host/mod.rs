@@ -150,12 +150,14 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         }))
     }
 
-    async fn drain_host_cluster(&self, asked: Request<v1::DrainHostClusterRequest>) -> Answer<v1::HostCluster> {
+    async fn cordon_host_cluster(&self, asked: Request<v1::CordonHostClusterRequest>) -> Answer<v1::HostCluster> {
         let asked = asked.into_inner();
-        let id = id("name", &asked.name)?;
-        let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
-        let record = self.ports.store.drain(&id, etag, !asked.resume).await.map_err(failed)?;
-        Ok(Response::new(self.shown(&record).await?))
+        self.cordon(&asked.name, &asked.etag, true).await
+    }
+
+    async fn uncordon_host_cluster(&self, asked: Request<v1::UncordonHostClusterRequest>) -> Answer<v1::HostCluster> {
+        let asked = asked.into_inner();
+        self.cordon(&asked.name, &asked.etag, false).await
     }
 
     type WatchHostClustersStream = Pin<Box<dyn Stream<Item = Result<v1::WatchHostClustersResponse, Status>> + Send>>;
@@ -219,6 +221,13 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
 }
 
 impl Hosts {
+    async fn cordon(&self, name: &str, etag: &str, cordoned: bool) -> Answer<v1::HostCluster> {
+        let id = id("name", name)?;
+        let etag = (!etag.is_empty()).then_some(etag);
+        let record = self.ports.store.drain(&id, etag, cordoned).await.map_err(failed)?;
+        Ok(Response::new(self.shown(&record).await?))
+    }
+
     async fn validate_delete(&self, id: &HostClusterId, etag: &str) -> Answer<Operation> {
         let record = self.find(id).await?;
         let name = record.name().to_string();

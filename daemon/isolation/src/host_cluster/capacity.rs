@@ -117,7 +117,7 @@ fn takes_anybody(node: &Node) -> bool {
     ready && !own && !kept_away && spec.unschedulable != Some(true)
 }
 
-/// Whether a node's label names a tenant's pool, as [`PoolLabel::of`](landlord_core::guardrails::PoolLabel::of) writes it.
+/// Whether a node's label names a tenant's pool, as [`PoolLabel::of`](landlord_core::isolation::PoolLabel::of) writes it.
 /// The nodes of a cluster that landlord made carry its uid there, in the spelling with dashes, and no taint.
 fn is_tenants(label: &str) -> bool {
     label.len() == UID_DIGITS && label.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -242,7 +242,7 @@ fn parse(text: &str) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
-    use landlord_core::{TenantUid, guardrails::PoolLabel};
+    use landlord_core::{TenantUid, isolation::PoolLabel};
     use serde_json::{Value, json};
 
     use super::*;

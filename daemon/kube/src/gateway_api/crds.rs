@@ -76,7 +76,7 @@ impl Crds {
 pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>) -> Result<Option<String>> {
     let Some(crds) = crds else { return Ok(None) };
     // On a cluster for many, whoever brought the Gateway API along keeps it.
-    if target.place.shared().is_none() || brought(client, crds, &target.installation).await? == CrdsFrom::UsInPart {
+    if target.cluster.shared().is_none() || brought(client, crds, &target.installation).await? == CrdsFrom::UsInPart {
         ensure_crds(client, crds, &target.installation).await?;
     }
     Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))

@@ -110,9 +110,9 @@ pub struct Engine {
     /// What host clusters have, and what is taken of it, is counted this often; 5 s to 1 h.
     pub capacity_interval: HumanDuration,
     /// A delete waits this long for an unreachable API server.
-    pub teardown_patience: HumanDuration,
+    pub teardown_timeout: HumanDuration,
     /// Passing trouble is retried this long before a stage fails.
-    pub retry_patience: HumanDuration,
+    pub retry_timeout: HumanDuration,
     /// Passes may end for this long after SIGTERM.
     pub drain_deadline: HumanDuration,
 }
@@ -124,8 +124,8 @@ impl Default for Engine {
             lease_ttl: HumanDuration::from_secs(30),
             resync_interval: HumanDuration::from_secs(30 * 60),
             capacity_interval: HumanDuration::from_secs(5 * 60),
-            teardown_patience: HumanDuration::from_secs(10 * 60),
-            retry_patience: HumanDuration::from_secs(60 * 60),
+            teardown_timeout: HumanDuration::from_secs(10 * 60),
+            retry_timeout: HumanDuration::from_secs(60 * 60),
             drain_deadline: HumanDuration::from_secs(20),
         }
     }

@@ -158,7 +158,7 @@ fn config(cellar: &Cellar, attic: &Cellar) -> String {
          [classes.cellar-namespace]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['cellar']\n\
          stack = 'ai-fileserver'\n[classes.cellar-namespace.hosts]\nlabels = {{ tier = 'shared' }}\n\
          [classes.attic-bare]\nlevel = 'NAMESPACE'\nprovider = 'kubernetes'\nregions = ['attic']\n\
-         [engine]\nteardown_patience = '{}s'\nresync_interval = '10s'\n",
+         [engine]\nteardown_timeout = '{}s'\nresync_interval = '10s'\n",
         plugin.display(),
         ports.join(", "),
         cellar.credential().display(),
@@ -215,14 +215,14 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
         reach(&world, name, "READY");
     }
     let told = cli.ok(&["describe", TENANT]).unwrap();
-    for part in ["level NAMESPACE", "Lives in:    hostClusters/cellar", "Guardrails:  namespace"] {
+    for part in ["level NAMESPACE", "Lives in:    hostClusters/cellar", "Isolation:   namespace"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     let refused = cli.run(&["delete", HOST]).unwrap();
     assert!(refused.code == 6 && refused.stderr.contains(TENANT), "{refused:?}");
     the_customer_is_fenced(&cellar, &world);
     // A token of a month is nothing to hand out.
-    let refused = cli.run(&["kubeconfig", TENANT]).unwrap();
+    let refused = cli.run(&["kubeconfig", TENANT, "--for", "operator"]).unwrap();
     assert!(refused.code != 0 && refused.stderr.contains("not handed out"), "{refused:?}");
 
     an_outage_delays_its_own_tenants_and_no_others(&mut world, &cellar);
@@ -270,7 +270,7 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     // Nodes would be let go by now; the record stays, since customer's data may be there.
     wait_until("its teardown is passed over", || away.elapsed() >= OUTAGE && in_teardown("StageSkipped"));
     let told = cli.ok(&["describe", TENANT]).unwrap();
-    for part in ["DELETING", "skipped", "guardrails"] {
+    for part in ["DELETING", "skipped", "isolation"] {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
     // By the condition of a look that failed, or of calls that nobody answers: which comes first is a matter of moments.
@@ -289,7 +289,7 @@ fn the_customer_is_fenced(cellar: &Cellar, world: &World) {
     let kubeconfig = world.folder().join("customer.kubeconfig");
     fs::write(&kubeconfig, cli.ok(&["kubeconfig", TENANT, "--for", "customer"]).unwrap()).unwrap();
     let tenant = cli.tenant(TENANT).unwrap().unwrap();
-    let namespace = judge::text(&tenant["placement"]["guardrails"], "namespace").to_owned();
+    let namespace = judge::text(&tenant["placement"]["isolation"], "namespace").to_owned();
     let own = cellar.kubectl(&kubeconfig, &["get", "pods", "-o", "name"]);
     assert!(own.code == 0 && own.stdout.contains("pod/sftpgo-"), "{own:?}");
     let foreign: [&[&str]; 6] = [

@@ -3,7 +3,7 @@
 use crate::{
     arn, control, critical_path, dispatch, eks, identify,
     kind::AwsKind,
-    kubernetes, quotas, rates, sigv4,
+    kubernetes, quotas, rates, rights, sigv4,
     state::{self, AwsState},
     step::{AwsStep, NAME},
     token, wire,
@@ -69,6 +69,14 @@ impl Cloud for Aws {
 
     fn rate(&self, call: &Call) -> Option<(String, Rate)> {
         Some(rates::bucket(call))
+    }
+
+    fn rights(&self, call: &Call) -> Vec<String> {
+        rights::needed(call)
+    }
+
+    fn forbidden(&self, call: &Call, action: &str) -> ApiError {
+        rights::forbidden(call, action)
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

@@ -16,6 +16,7 @@ mod kind;
 mod kubernetes;
 mod quotas;
 mod rates;
+mod rights;
 mod route53;
 mod secret;
 mod sigv4;

@@ -3,7 +3,7 @@
 use crate::{
     aks, critical_path, dispatch, id, identify,
     kind::AzureKind,
-    kubernetes, principal, quotas, review,
+    kubernetes, principal, quotas, review, rights,
     state::AzureState,
     step::{AzureStep, NAME},
     steps, throttle, wire,
@@ -74,6 +74,14 @@ impl Cloud for Azure {
             return None;
         }
         Some(("all".to_owned(), Rate::new(50.0, 20.0)))
+    }
+
+    fn rights(&self, call: &Call) -> Vec<String> {
+        rights::needed(call)
+    }
+
+    fn forbidden(&self, call: &Call, action: &str) -> ApiError {
+        rights::forbidden(call, action)
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

@@ -28,6 +28,7 @@ mod quotas;
 mod references;
 mod resource;
 mod review;
+mod rights;
 mod roles;
 mod state;
 mod step;

@@ -60,6 +60,14 @@ pub trait Cloud: Debug + Send + Sync + 'static {
     /// The class of calls that share a bucket with `call`, and its rate; none if the cloud does not count it, or counts
     /// it itself.
     fn rate(&self, call: &Call) -> Option<(String, Rate)>;
+    /// The actions that a policy document must allow for `call`, in the document's own form; none where it is not known yet,
+    /// or where nothing is needed.
+    fn rights(&self, call: &Call) -> Vec<String> {
+        let _ = call;
+        Vec::new()
+    }
+    /// How the service of `call` says that its caller may not do `action`.
+    fn forbidden(&self, call: &Call, action: &str) -> ApiError;
     /// Answers a call.
     ///
     /// # Errors

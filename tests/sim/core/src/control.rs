@@ -131,6 +131,13 @@ struct QuotaChange {
     limits: BTreeMap<String, u64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenRights {
+    account: String,
+    allow: Vec<String>,
+}
+
 fn every_account() -> String {
     "*".to_owned()
 }
@@ -183,6 +190,12 @@ fn plain(
             }
             world.dirty = true;
             Ok(json!(world.quotas.all(&change.account)))
+        }
+        ("GET", ["rights"]) => Ok(world.rights.report()),
+        ("POST", ["rights"]) => {
+            let given: GivenRights = parse(body)?;
+            world.rights.set(given.account, given.allow);
+            Ok(json!({}))
         }
         ("POST", ["tags"]) => tag_edit::edit(clouds, world, parse(body)?),
         _ => {

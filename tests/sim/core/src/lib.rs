@@ -22,6 +22,7 @@ pub mod kind;
 pub mod object;
 mod persist;
 pub mod quota;
+pub mod rights;
 pub mod runtime;
 pub mod schedule;
 pub mod scope;

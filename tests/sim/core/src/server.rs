@@ -147,7 +147,7 @@ fn apply(
     } else if plan.throttle || !admitted(cloud, &mut world, call, now) {
         Some(cloud.throttled(call, world.clock.scale()))
     } else {
-        None
+        world.rights.missing(account, cloud.rights(call)).map(|action| cloud.forbidden(call, &action))
     };
     if let Some(error) = refusal {
         record(&mut world, call, now, &error.code, Some(error.message.clone()));

@@ -10,6 +10,7 @@ use crate::{
     kind::Kind,
     object::ObjectRef,
     quota::Quotas,
+    rights::AllRights,
     schedule::Schedule,
     scope::Scope,
     scope_key::ScopeKey,
@@ -54,6 +55,8 @@ pub struct World {
     pub schedule: Schedule,
     /// Quotas in force.
     pub quotas: Quotas,
+    /// What callers may do.
+    pub rights: AllRights,
     /// Work done and under way, by object id and operation.
     pub work: HashMap<(String, String), Work>,
     /// Request rates.
@@ -85,6 +88,7 @@ impl World {
             scopes: HashMap::new(),
             schedule: Schedule::default(),
             quotas: Quotas::default(),
+            rights: AllRights::default(),
             work: HashMap::new(),
             throttle: Throttle::default(),
             faults: Faults::new(seed),

@@ -1,7 +1,7 @@
 //! The simulated Google Cloud behind the seam that all simulated clouds share.
 
 use crate::{
-    auth, container, critical_path, dispatch,
+    auth, container, critical_path, dispatch, error,
     kinds::{self, GcpKind, GcpStep},
     kubernetes, names, quotas, rates,
     state::GcpState,
@@ -68,6 +68,10 @@ impl Cloud for Gcp {
 
     fn rate(&self, call: &Call) -> Option<(String, Rate)> {
         Some(rates::bucket(call))
+    }
+
+    fn forbidden(&self, _: &Call, action: &str) -> ApiError {
+        error::forbidden(format!("Permission '{action}' denied on resource (or it may not exist)."))
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

@@ -17,7 +17,6 @@ const NOT_YET: &[&str] = &[
     "cloudsim-aws",
     "cloudsim-azure",
     "cloudsim-gcp",
-    "landlord-cli",
     "landlord-conformance",
     "landlord-core",
     "landlord-grpc",

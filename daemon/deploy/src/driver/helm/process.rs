@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use landlord_kube::client;
+use tracing::Instrument as _;
 
 use super::slots::Slots;
 use crate::{
@@ -226,7 +227,8 @@ impl Helm {
         deadline: Duration,
     ) -> Result<String> {
         let slot = self.slots.acquire(environment).await;
-        let result = self.run_now(folder, what, arguments, deadline).await;
+        let span = tracing::debug_span!("helm", command = what);
+        let result = self.run_now(folder, what, arguments, deadline).instrument(span).await;
         if result.is_err() {
             self.slots.forget(environment);
         }

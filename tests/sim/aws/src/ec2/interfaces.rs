@@ -8,8 +8,9 @@ use crate::kind::AwsKind;
 use cloudsim_core::{
     call::{ApiError, Result},
     ctx::Ctx,
-    object::{Owner, Tags},
+    object::{Object, Owner, Tags},
 };
+use std::{collections::HashSet, net::Ipv4Addr, ops::Range};
 
 /// A NAT gateway or load balancer whose deletion has ended goes, with its interfaces; its addresses become free.
 pub(crate) fn service_object_gone(ctx: &mut Ctx<'_>, id: &str) {
@@ -66,7 +67,7 @@ pub(crate) fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInte
     }
     interface.owner = request.owner.unwrap_or(Owner::Customer);
     interface.state = if request.attached_to.is_empty() { "available" } else { "in-use" }.to_owned();
-    let address = private_ip(place.text("cidr"), ctx.world.ids);
+    let address = free_address(ctx, &place)?;
     let attachment =
         if request.attached_to.is_empty() { String::new() } else { format!("eni-attach-{}", ctx.world.hex(17)) };
     let groups = if request.groups.is_empty() && request.interface_type != "nat_gateway" {
@@ -94,15 +95,39 @@ pub(crate) fn create_interface(ctx: &mut Ctx<'_>, subnet: &str, request: NewInte
     Ok(id)
 }
 
-/// An address inside `cidr`, spread by `n`.
-fn private_ip(cidr: &str, n: u64) -> String {
-    let base = cidr.split('/').next().unwrap_or("10.0.0.0");
-    let octets: Vec<u64> = base.split('.').filter_map(|o| o.parse().ok()).collect();
-    let [a, b, c, d] = octets[..] else {
-        return base.to_owned();
-    };
-    let low = d + 4 + n % 250;
-    format!("{a}.{b}.{}.{}", c + low / 256, low % 256)
+/// An address of the subnet that no interface has. The first four and the last are AWS's own:
+/// <https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html>. Nodes are named after theirs.
+///
+/// # Errors
+/// The subnet is full.
+fn free_address(ctx: &mut Ctx<'_>, subnet: &Object) -> Result<String> {
+    let vpc = subnet.vpc.clone().unwrap_or_default();
+    let taken: HashSet<String> = ctx
+        .scope()
+        .in_vpc(&vpc)
+        .filter(|o| o.kind == AwsKind::NetworkInterface && o.text("subnet") == subnet.id)
+        .map(|o| o.text("ip").to_owned())
+        .collect();
+    let usable = addresses(subnet.text("cidr"));
+    let count = u64::from(usable.end.saturating_sub(usable.start));
+    // Spread by the ids given so far, so that an address that became free is not taken again at once.
+    let spread = u32::try_from(ctx.world.ids % count.max(1)).unwrap_or(0);
+    let in_order = (usable.start + spread..usable.end).chain(usable.start..usable.start + spread);
+    let free = in_order.map(|bits| Ipv4Addr::from(bits).to_string()).find(|address| !taken.contains(address));
+    free.filter(|_| count > 0).ok_or_else(|| {
+        let message = format!("There are not enough free addresses in subnet '{}' to satisfy the request.", subnet.id);
+        ApiError::new("InsufficientFreeAddressesInSubnet", message)
+    })
+}
+
+/// The addresses of a block that can be had; none if it is too small or no block.
+fn addresses(cidr: &str) -> Range<u32> {
+    let parsed = cidr.split_once('/').and_then(|(base, bits)| {
+        let base = u32::from(base.parse::<Ipv4Addr>().ok()?);
+        let size = 1_u32.checked_shl(32_u32.checked_sub(bits.parse().ok()?)?)?;
+        Some(base + 4..base.checked_add(size.checked_sub(1)?)?)
+    });
+    parsed.unwrap_or(0..0)
 }
 
 /// Removes an interface that is not attached.
@@ -140,4 +165,18 @@ pub(crate) fn detach_interface(ctx: &mut Ctx<'_>, attachment: &str) -> Result<()
         o.set("attachment", "");
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn five_addresses_of_a_block_are_not_to_be_had() {
+        assert_eq!(addresses("10.0.0.0/24").len(), 251);
+        assert_eq!(addresses("10.0.0.0/28").len(), 11);
+        assert!(
+            addresses("10.0.0.0/31").is_empty() && addresses("x").is_empty() && addresses("10.0.0.0/33").is_empty()
+        );
+    }
 }

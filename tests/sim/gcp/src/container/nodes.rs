@@ -15,7 +15,7 @@ use cloudsim_core::{
     object::{Object, Owner, Tags},
 };
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// GKE's machine type when none is named.
 pub(crate) const DEFAULT_MACHINE: &str = "e2-medium";
@@ -196,11 +196,20 @@ pub(crate) fn is_private(cluster: &Object) -> bool {
     cluster.props.get("doc").is_some_and(super::config::wants_private)
 }
 
+/// An address of the subnetwork that no machine has.
 fn node_address(ctx: &mut Ctx<'_>, subnetwork: &str) -> String {
-    let range = ctx.scope().live(subnetwork).and_then(|s| Range::parse(doc_text(s, "/ipCidrRange")));
+    let Some(range) = ctx.scope().live(subnetwork).and_then(|s| Range::parse(doc_text(s, "/ipCidrRange"))) else {
+        return "10.128.0.2".to_owned();
+    };
+    let in_it = |o: &&Object| o.is_live() && o.texts("refs").any(|r| r == subnetwork);
+    let machines = ctx.scope().of_kind(GcpKind::Instance).filter(in_it);
+    let taken: HashSet<String> = machines.map(|o| o.text("address").to_owned()).collect();
     let _ = ctx.world.hex(1);
-    let n = u32::try_from(ctx.world.ids % 1_000_000).unwrap_or(0);
-    range.map_or_else(|| "10.128.0.2".to_owned(), |r| r.address(2 + n % r.size().saturating_sub(4).max(1)))
+    // Two addresses at either end are Google's own: https://cloud.google.com/vpc/docs/subnets#unusable-ip-addresses-in-every-subnet
+    let usable = range.size().saturating_sub(4).max(1);
+    let start = u32::try_from(ctx.world.ids % u64::from(usable)).unwrap_or(0);
+    let all = (0..usable).map(|n| range.address(2 + (start + n) % usable));
+    all.into_iter().find(|address| !taken.contains(address)).unwrap_or_else(|| range.address(2))
 }
 
 /// The Kubernetes node of a machine, labelled as GKE labels it.

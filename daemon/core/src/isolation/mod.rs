@@ -4,13 +4,13 @@
 //! cluster a tenant lives on is the engine's.
 
 mod kinds;
-mod words;
+mod types;
 
 pub use kinds::{TENANT_KINDS, TenantKind};
 use serde::{Deserialize, Serialize};
-pub use words::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace};
+pub use types::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace};
 
-use crate::{TenantUid, guardrails::words::invalid};
+use crate::{TenantUid, isolation::types::invalid};
 
 /// Largest figure of a quota that is counted in units; far above any placement, far below what a Kubernetes quantity holds.
 const COUNT_MAX: u32 = 1_000_000;
@@ -310,7 +310,7 @@ impl Guardrails {
 /// How a tenant is kept apart on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "level")]
-pub enum Isolation {
+pub enum IsolationLevel {
     /// A fenced namespace; its pods share nodes with other tenants'.
     Namespace,
     /// The same, and nodes of its own.
@@ -323,27 +323,27 @@ pub enum Isolation {
 /// Where a tenant lives on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct SharedTarget {
     /// Its namespace, which holds everything of it.
     pub namespace: TenantNamespace,
     /// How it is kept apart.
-    pub isolation: Isolation,
+    pub isolation: IsolationLevel,
     /// What fences it.
     #[serde(default)]
     pub guardrails: Guardrails,
 }
 
-impl Place {
+impl SharedTarget {
     /// At the level NAMESPACE.
     #[must_use]
     pub fn namespace(uid: TenantUid, guardrails: Guardrails) -> Self {
-        Self { namespace: TenantNamespace::of(uid), isolation: Isolation::Namespace, guardrails }
+        Self { namespace: TenantNamespace::of(uid), isolation: IsolationLevel::Namespace, guardrails }
     }
 
     /// At the level NODE, on the pool that is labelled with the tenant's uid.
     #[must_use]
     pub fn node(uid: TenantUid, guardrails: Guardrails) -> Self {
-        let isolation = Isolation::Node { pool: PoolLabel::of(uid) };
+        let isolation = IsolationLevel::Node { pool: PoolLabel::of(uid) };
         Self { namespace: TenantNamespace::of(uid), isolation, guardrails }
     }
 
@@ -351,8 +351,8 @@ impl Place {
     #[must_use]
     pub fn pool(&self) -> Option<&PoolLabel> {
         match &self.isolation {
-            Isolation::Namespace => None,
-            Isolation::Node { pool } => Some(pool),
+            IsolationLevel::Namespace => None,
+            IsolationLevel::Node { pool } => Some(pool),
         }
     }
 }
@@ -415,10 +415,10 @@ mod tests {
     #[test]
     fn a_place_is_stored_and_read() {
         let uid = TenantUid(uuid::Uuid::from_u128(7));
-        let place = Place::node(uid, Guardrails::default());
+        let place = SharedTarget::node(uid, Guardrails::default());
         let text = serde_json::to_value(&place).unwrap();
         assert_eq!(text["isolation"], json!({ "level": "node", "pool": "00000000000000000000000000000007" }));
-        assert_eq!(serde_json::from_value::<Place>(text).unwrap(), place);
-        assert_eq!(Place::namespace(uid, Guardrails::default()).pool(), None);
+        assert_eq!(serde_json::from_value::<SharedTarget>(text).unwrap(), place);
+        assert_eq!(SharedTarget::namespace(uid, Guardrails::default()).pool(), None);
     }
 }

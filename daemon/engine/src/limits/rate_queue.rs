@@ -1,8 +1,8 @@
-//! The waiting room of one account: who waits for tokens, and who goes next.
+//! The queue of one account: who waits for tokens, and who goes next.
 //!
-//! A room is small, since whoever waits in it holds a pass. Whoever finds it full takes the place
+//! A queue is small, since whoever waits in it holds a pass. Whoever finds it full takes the place
 //! of the one that would go last, or is sent away with a time to come back; those times follow
-//! each other at the rate at which the room empties, so that it never runs dry and is never
+//! each other at the rate at which the queue empties, so that it never runs dry and is never
 //! stormed. The order is by urgency, then by what the customer and the tenant have had
 //! (start-time fair queueing, Goyal, Vin and Cheng, SIGCOMM 1996): a customer with one tenant
 //! does not wait for the thousand of another. Pure: the time is a value.
@@ -18,9 +18,9 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Costs, breaker::Breaker, bucket::Bucket};
 
 /// Waiting calls. Each holds a pass, and an account must leave passes to the others.
-pub(super) const ROOM_MAX: usize = 16;
+pub(super) const QUEUE_MAX: usize = 16;
 /// Longest absence, before scaling: rates recover meanwhile.
-const AWAY_MAX: Duration = Duration::from_secs(60);
+const DEFERRAL_MAX: Duration = Duration::from_secs(60);
 /// Waiting this long raises a call by one urgency, before scaling, so that nobody starves.
 const AGE_STEP: Duration = Duration::from_secs(60);
 /// Customers and tenants whose share is remembered; the account is idle long before so many are.
@@ -41,29 +41,29 @@ pub(crate) enum Urgency {
 
 /// Whose a call is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asker {
+pub(crate) struct Caller {
     pub(crate) customer: String,
     pub(crate) tenant: TenantUid,
     pub(crate) urgency: Urgency,
 }
 
-/// Sent away: come back after `wait`. `trouble` is what the provider last said, if it is out of
+/// Put off: come back after `wait`. `outage` is what the provider last said, if it is out of
 /// order.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Away {
+pub(crate) struct Deferred {
     pub(crate) wait: Duration,
-    pub(crate) trouble: Option<String>,
+    pub(crate) outage: Option<String>,
 }
 
 /// What a waiting call is told.
-pub(super) type Word = Result<(), Away>;
+pub(super) type Admission = Result<(), Deferred>;
 
 #[derive(Debug)]
 struct Waiter {
     ticket: u64,
-    asker: Asker,
+    caller: Caller,
     costs: Costs,
-    tell: oneshot::Sender<Word>,
+    tell: oneshot::Sender<Admission>,
 }
 
 /// What a customer or a tenant has had: its virtual finish time.
@@ -76,7 +76,7 @@ struct Flow {
 
 /// The buckets of one account and who waits for them.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct RateQueue {
     pub(super) buckets: HashMap<String, Bucket>,
     pub(super) breakers: HashMap<String, Breaker>,
     pub(super) time_scale: f64,
@@ -91,21 +91,21 @@ pub(super) struct Room {
     returns: Option<Instant>,
 }
 
-impl Room {
+impl RateQueue {
     /// Takes a place; the answer comes through the channel, perhaps at once.
-    pub(super) fn enter(&mut self, asker: Asker, costs: Costs, now: Instant) -> (u64, oneshot::Receiver<Word>) {
-        let (tell, word) = oneshot::channel();
+    pub(super) fn enter(&mut self, caller: Caller, costs: Costs, now: Instant) -> (u64, oneshot::Receiver<Admission>) {
+        let (tell, admission) = oneshot::channel();
         self.tickets += 1;
         let ticket = self.tickets;
-        self.tenants.entry(asker.tenant).or_default().waiting_since.get_or_insert(now);
-        self.waiting.push(Waiter { ticket, asker, costs, tell });
+        self.tenants.entry(caller.tenant).or_default().waiting_since.get_or_insert(now);
+        self.waiting.push(Waiter { ticket, caller, costs, tell });
         self.serve(now);
-        while self.waiting.len() > ROOM_MAX {
+        while self.waiting.len() > QUEUE_MAX {
             let order = self.order(now);
             let Some(last) = order.last().copied() else { break };
-            self.send_away(last, now);
+            self.defer(last, now);
         }
-        (ticket, word)
+        (ticket, admission)
     }
 
     /// Gives a place up, as whoever is dropped does.
@@ -116,7 +116,7 @@ impl Room {
     /// Sends the holder of a ticket away, if it still waits.
     pub(super) fn dismiss(&mut self, ticket: u64, now: Instant) {
         if let Some(at) = self.waiting.iter().position(|waiter| waiter.ticket == ticket) {
-            self.send_away(at, now);
+            self.defer(at, now);
         }
     }
 
@@ -146,8 +146,8 @@ impl Room {
     }
 
     /// The error of a provider that is out of order.
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.breakers.values().find_map(Breaker::trouble).map(str::to_owned)
+    pub(super) fn outage(&self) -> Option<String> {
+        self.breakers.values().find_map(Breaker::outage).map(str::to_owned)
     }
 
     fn lacking(&mut self, costs: &Costs, now: Instant) -> Vec<(String, Duration)> {
@@ -175,28 +175,28 @@ impl Room {
                 breaker.passing(now);
             }
         }
-        self.charge(&waiter.asker, total);
+        self.charge(&waiter.caller, total);
         // Whoever is gone meanwhile has taken tokens for nothing: a pass was dropped.
         let _ = waiter.tell.send(Ok(()));
     }
 
-    fn charge(&mut self, asker: &Asker, cost: f64) {
+    fn charge(&mut self, caller: &Caller, cost: f64) {
         if self.customers.len() + self.tenants.len() > FLOWS_MAX {
             self.customers.clear();
             self.tenants.clear();
         }
-        let customer = self.customers.entry(asker.customer.clone()).or_default();
+        let customer = self.customers.entry(caller.customer.clone()).or_default();
         self.virtual_customer = customer.finish.max(self.virtual_customer);
         customer.finish = self.virtual_customer + cost;
-        let tenant = self.tenants.entry(asker.tenant).or_default();
+        let tenant = self.tenants.entry(caller.tenant).or_default();
         self.virtual_tenant = tenant.finish.max(self.virtual_tenant);
         tenant.finish = self.virtual_tenant + cost;
         tenant.waiting_since = None;
     }
 
-    fn send_away(&mut self, at: usize, now: Instant) {
+    fn defer(&mut self, at: usize, now: Instant) {
         let waiter = self.waiting.swap_remove(at);
-        let away_max = AWAY_MAX.mul_f64(self.time_scale);
+        let away_max = DEFERRAL_MAX.mul_f64(self.time_scale);
         let mut wait = Duration::ZERO;
         let mut step = Duration::ZERO;
         for (name, cost) in &waiter.costs {
@@ -211,9 +211,9 @@ impl Room {
         let after_others = self.returns.map_or(now, |time| time + step);
         let back = after_others.max(now + wait).min(now + away_max.max(wait));
         self.returns = Some(back);
-        let away = Away { wait: back.saturating_duration_since(now), trouble: self.trouble() };
+        let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };
         // Whoever is gone meanwhile does not come back.
-        let _ = waiter.tell.send(Err(away));
+        let _ = waiter.tell.send(Err(deferred));
     }
 
     /// Who goes before whom.
@@ -227,13 +227,13 @@ impl Room {
     }
 
     fn rank(&self, waiter: &Waiter, now: Instant) -> (u32, f64, f64, u64) {
-        let tenant = self.tenants.get(&waiter.asker.tenant);
+        let tenant = self.tenants.get(&waiter.caller.tenant);
         let waited = tenant.and_then(|flow| flow.waiting_since).map_or(Duration::ZERO, |since| now - since);
         let step = AGE_STEP.mul_f64(self.time_scale).max(Duration::from_millis(1));
         let risen = u32::try_from(waited.as_millis() / step.as_millis().max(1)).unwrap_or(u32::MAX);
-        let customer = self.customers.get(&waiter.asker.customer).map_or(0.0, |flow| flow.finish);
+        let customer = self.customers.get(&waiter.caller.customer).map_or(0.0, |flow| flow.finish);
         (
-            (waiter.asker.urgency as u32).saturating_sub(risen),
+            (waiter.caller.urgency as u32).saturating_sub(risen),
             customer.max(self.virtual_customer),
             tenant.map_or(0.0, |flow| flow.finish).max(self.virtual_tenant),
             waiter.ticket,

@@ -1,0 +1,102 @@
+//! The part of a call that removes: one stage's objects, what the inventory still lists, and what to make of an object that
+//! has the tenant's name and not our marker.
+
+use std::time::Duration;
+
+use landlord_core::{Direction, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, stage::RemovedObject};
+use landlord_provider_api::v1;
+
+use super::{Call, Report, misplaced, object, progress};
+use crate::request;
+
+/// Pages of an inventory; a tenant has a few dozen objects.
+const PAGES_MAX: usize = 50;
+/// Objects named in a detail line.
+const NAMED_MAX: usize = 3;
+/// An inventory that is not empty is usually one that lags behind.
+const INVENTORY_HINT: Duration = Duration::from_secs(2);
+/// What lets a removal go on that is held by an object without its marker.
+const HELD_REMEDY: &str = "put the marker back, and the removal goes on; or remove the object by hand; or delete with \
+                           --force, which leaves it where it is and says so";
+
+impl Call<'_> {
+    /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
+    /// the removal; or it never was, and for this tenant nothing is there.
+    pub(super) fn judge_absence(&self, report: Report) -> Report {
+        let absent = self.work.environment.direction == Direction::Absent;
+        report.or_else(|mut failure| {
+            if !absent || failure.kind != ErrorKind::NameTaken {
+                return Err(failure);
+            }
+            // Whether an object of the cloud is the tenant's was asked with the call; of a namespace it is told here.
+            let in_namespace = matches!(self.stage, Stage::Isolation | Stage::Teardown);
+            if in_namespace && !request::is_ours(self.work, &Stage::Isolation) {
+                let detail = format!("left as it is, since it is not this tenant's: {}", failure.message);
+                return Ok(CallReport { done: true, detail, ..CallReport::default() });
+            }
+            failure.message = format!("{}; by record it is this tenant's, its marker is gone", failure.message);
+            failure.remedy = format!("{HELD_REMEDY} ({})", failure.remedy);
+            Err(failure)
+        })
+    }
+
+    pub(super) async fn absent(&self) -> Report {
+        if *self.stage == Stage::Inventory {
+            return self.inventory().await;
+        }
+        let Some(delete) = request::delete(self.work, self.scope.clone(), self.stage) else {
+            return Err(misplaced(self.stage));
+        };
+        let answer = self.provider.delete(delete).await?;
+        progress(answer.progress, None::<&v1::Gone>)
+    }
+
+    /// Empty, or what is still listed, which is asked to go once more.
+    async fn inventory(&self) -> Report {
+        let mut left = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..PAGES_MAX {
+            let page =
+                self.provider.list_owned(v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token }).await?;
+            left.extend(page.objects);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        if left.is_empty() {
+            return Ok(CallReport { done: true, ..CallReport::default() });
+        }
+        let removed = self.sweep().await?;
+        let names: Vec<&str> = left.iter().take(NAMED_MAX).map(|object| object.id.as_str()).collect();
+        Ok(CallReport {
+            poll_after: INVENTORY_HINT,
+            detail: format!("{} objects are still listed: {}, …", left.len(), names.join(", ")),
+            removed,
+            ..CallReport::default()
+        })
+    }
+
+    /// Asks everything to go once more: a create whose answer was lost may take effect after its
+    /// delete found nothing. What is still in use goes in a later round.
+    async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
+        let mut removed = Vec::new();
+        let environment = &self.work.environment;
+        // In the order of the removal: what is needed by others comes after them.
+        for node in graph(environment.direction, environment.kind(), &environment.placement, &[]) {
+            let stage = &node.stage;
+            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
+                continue;
+            }
+            let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
+            match self.provider.delete(delete).await {
+                Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
+                Err(error) if error.kind == ErrorKind::Conflict => {}
+                // Left on demand; the stage that it belongs to names it.
+                Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(removed)
+    }
+}

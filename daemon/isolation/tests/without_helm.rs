@@ -1,0 +1,79 @@
+//! Isolation needs an API server and nothing else: no Helm, no stack, no other program.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use landlord_core::{
+    TenantSpec, TenantUid,
+    isolation::{Guardrails, SharedTarget},
+    ports::{
+        DeployTarget, HostClusters as _, Isolation as _, KubeCredentials, KubeIdentity, StageProgress, TargetCluster,
+    },
+    tenant::SpecInput,
+};
+use landlord_isolation::{IsolationOptions, KubeIsolation};
+use landlord_kube::client::Clients;
+use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
+
+/// On a machine that may be compiling meanwhile.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn target(plane: &ControlPlane) -> DeployTarget {
+    let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    let uid = TenantUid(uuid::Uuid::from_u128(7));
+    DeployTarget {
+        kube: KubeCredentials {
+            endpoint: plane.endpoint().into(),
+            ca_pem: plane.ca_pem().into(),
+            identity: KubeIdentity::Token(plane.admin_token().to_owned().into()),
+            expire_time: None,
+        },
+        cluster: TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, Guardrails::default()))),
+        installation: "test".into(),
+        uid,
+        name: "customers/acme/tenants/prod".parse().unwrap(),
+        spec: TenantSpec::parse(spec).unwrap(),
+        generation: 1,
+        stack: "none".parse().unwrap(),
+    }
+}
+
+async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<StageProgress>) -> Result<()> {
+    let started = Instant::now();
+    while let StageProgress::Pending { detail, .. } = call().await? {
+        ensure!(started.elapsed() < PATIENCE, "{what}: {detail}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_is_isolated_and_removed_without_helm() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut options = ControlPlaneOptions::new(Artifacts::ensure(&mut |_| ())?, folder.path().join("cluster"));
+    (options.scheduler, options.kwok) = (false, false);
+    let plane = ControlPlane::start(options).await?;
+    let options = IsolationOptions {
+        gateways: BTreeMap::new(),
+        gateway_api_crds: None,
+        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+    };
+    let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
+    let target = target(&plane);
+    done("isolated", async || Ok(isolation.ensure(&target).await?)).await?;
+    done("removed", async || Ok(isolation.remove(&target).await?.0)).await?;
+    done("uninstalled", async || Ok(isolation.uninstall(&target.kube, &target.installation).await?.progress)).await?;
+    let namespaces: Api<Namespace> = Api::all(plane.kube_client()?);
+    let name = target.cluster.shared().unwrap().namespace.to_string();
+    ensure!(namespaces.get_opt(&name).await?.is_none(), "{name} is still there");
+    plane.stop().await;
+    Ok(())
+}
