@@ -266,7 +266,7 @@ fn a_fleet_grows_by_its_class_until_its_limit() {
     let selector = catalog.host_selector(&placement).unwrap();
     let full = |id| Candidate { tenants: 10, ..host(id, 10, 0) };
     let Choice::Grow(growth) = choose(&[], &selector) else { panic!("does not grow") };
-    assert_eq!((growth.hosting.tenants_max, &growth.placement.stack), (7, &None));
+    assert_eq!((growth.spec.tenants_max, &growth.placement.stack), (7, &None));
     assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
     let one = [full("a")];
     assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
@@ -283,8 +283,8 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
     let catalog = catalog(None);
     let order = |class: &str| {
         let input = HostClusterInput { class: class.into(), ..HostClusterInput::default() };
-        let (spec, hosting) = HostClusterSpec::parse(input).unwrap();
-        assert_eq!((hosting.tenants_max, hosting.drained), (TENANTS_DEFAULT, false));
+        let spec = HostClusterSpec::parse(input).unwrap();
+        assert_eq!((spec.tenants_max, spec.drained), (TENANTS_DEFAULT, false));
         catalog.place_host_cluster(&spec)
     };
     assert_eq!(order("own").unwrap().stack, None);
@@ -292,11 +292,12 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
         let violations = order(class).unwrap_err().to_string();
         assert!(violations.contains(part), "{class}: {violations}");
     }
-    let wrong = HostClusterInput { tenants_max: -1, node_count: 1_000, region: "X".into(), ..HostClusterInput::default() };
+    let wrong =
+        HostClusterInput { tenants_max: -1, node_count: 1_000, region: "X".into(), ..HostClusterInput::default() };
     let violations = HostClusterSpec::parse(wrong).unwrap_err();
     let mut fields: Vec<&str> = violations.0.iter().map(|violation| violation.field.as_str()).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["tenants_max", "node_count", "region"]);
+    assert_eq!(fields, ["node_count", "region", "tenants_max"]);
 }
 
 #[test]
@@ -317,7 +318,7 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
     assert!(catalog.place_again(&large, &placement).is_err());
     assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
-    let (spec, _) = HostClusterSpec::parse(HostClusterInput { class: "own".into(), ..HostClusterInput::default() }).unwrap();
+    let spec = HostClusterSpec::parse(HostClusterInput { class: "own".into(), ..HostClusterInput::default() }).unwrap();
     assert_eq!(catalog.place_host_cluster(&spec).unwrap().guardrails, None);
     assert_eq!(catalog.host_selector(&catalog.place_host_cluster(&spec).unwrap()), None);
 }

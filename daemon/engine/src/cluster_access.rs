@@ -209,8 +209,9 @@ mod tests {
     async fn a_customer_gets_in_only_while_the_guardrails_stand() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
-        let name = "customers/acme/tenants/prod".parse().unwrap();
-        store.create(order(&name)).await.unwrap();
+        let tenant: TenantName = "customers/acme/tenants/prod".parse().unwrap();
+        store.create(order(&tenant)).await.unwrap();
+        let name = tenant.into();
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
         let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
         assert!(!fenced().await, "not begun");

@@ -2,9 +2,9 @@
 
 use landlord_core::{
     Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
+    environment::{Endpoint, EnvironmentStatus},
     ports::Work,
     step::{Steady, record_in},
-    environment::{Endpoint, EnvironmentStatus},
 };
 
 use crate::events::failure;

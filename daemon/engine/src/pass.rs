@@ -62,7 +62,7 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
             Next::Again => continue,
             Next::Wait(wait) if calls.is_empty() => return pass.release(release_at(wait)).await,
             // What was overtaken starts nothing more: its calls end.
-            Next::Wait(wait) => wait.filter(|_| !overtaken),
+            Next::Wait(wait) => wait.filter(|wait| !overtaken && !wait.is_zero()),
         };
         tokio::select! {
             Some(finished) = calls.next() => {
@@ -140,7 +140,10 @@ impl<'a> Pass<'a> {
             let commit = Commit {
                 events: intents.iter().map(events::started).collect(),
                 stages: intents.clone(),
-                environment: EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() },
+                environment: EnvironmentPatch {
+                    status: changed.then(|| status.clone()),
+                    ..EnvironmentPatch::default()
+                },
                 ..Commit::default()
             };
             self.shared.ports.store.commit(self.claim, commit).await?;
@@ -251,7 +254,9 @@ impl<'a> Pass<'a> {
         tracing::info!("cancelled; the work is unwound");
         let environment = match unwind {
             Unwind::Remove => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
-            Unwind::Revert(spec, placement) => EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() },
+            Unwind::Revert(spec, placement) => {
+                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+            }
         };
         let release = Release::After(Duration::ZERO);
         let commit = Commit { environment, release, ..Commit::default() };

@@ -3,7 +3,7 @@
 use landlord_core::{
     Condition, Direction, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, step,
 };
-use landlord_core::{Operation, OperationOutcome, StageRecord, Placement, StageState, ports::Event};
+use landlord_core::{Operation, OperationOutcome, Placement, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
     v1,

@@ -22,8 +22,8 @@ pub(crate) fn plan(
     tenant: &Tenant,
     asked: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Status> {
-    let destination =
-        destination(catalog, environment, tenant, &asked.tenant_class).map_err(|violations| status::invalid(&violations))?;
+    let destination = destination(catalog, environment, tenant, &asked.tenant_class)
+        .map_err(|violations| status::invalid(&violations))?;
     if !asked.validate_only {
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }

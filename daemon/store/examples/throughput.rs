@@ -7,8 +7,8 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 
 use landlord_core::{
     Level, Placement, TenantName, TenantSpec,
-    ports::{NewTenant, RequestKey, TenantStore},
     environment::SpecInput,
+    ports::{NewTenant, RequestKey, TenantStore},
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
@@ -84,7 +84,7 @@ async fn main() {
     let reading = Arc::clone(&store);
     let gets_per_second = measure(gets, move |index| {
         let store = Arc::clone(&reading);
-        async move { drop(store.get(&name(index % creates)).await.unwrap()) }
+        async move { drop(store.get(&name(index % creates).into()).await.unwrap()) }
     })
     .await;
     store.close().await;

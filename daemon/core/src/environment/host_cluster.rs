@@ -111,7 +111,7 @@ impl HostClusterSpec {
             asked => u32::try_from(asked).unwrap_or(0),
         };
         if !(1..=TENANTS_MAX).contains(&tenants_max) {
-            problems.add("max_tenants", format!("must be 1 to {TENANTS_MAX}, not {}", input.tenants_max));
+            problems.add("tenants_max", format!("must be 1 to {TENANTS_MAX}, not {}", input.tenants_max));
         }
         if let Some(adoption) = &input.adoption {
             check_adoption(adoption, &mut |field, description| problems.add(field, description));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Condition, Environment, State, TenantName, ports::TenantStore as _};
+use landlord_core::{Condition, Environment, EnvironmentName, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -25,15 +25,15 @@ fn condition<'a>(tenant: &'a Environment, kind: &str) -> &'a Condition {
 }
 
 /// Waits until a tenant is as `wanted`.
-async fn until(world: &World, name: &TenantName, wanted: impl Fn(&Environment) -> bool) -> Environment {
+async fn until(world: &World, name: &EnvironmentName, wanted: impl Fn(&Environment) -> bool) -> Environment {
     for _ in 0..2_000 {
-        let tenant = world.store.get(&name.clone().into()).await.unwrap();
+        let tenant = world.store.get(name).await.unwrap();
         if wanted(&tenant) {
             return tenant;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("never so: {:?}", world.store.get(&name.clone().into()).await.unwrap().status);
+    panic!("never so: {:?}", world.store.get(name).await.unwrap().status);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +137,7 @@ async fn one_field_follows_a_tenant_through_the_log() {
     world.stop().await;
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let uid = of_one.tenant_uid.to_string();
+    let uid = of_one.uid.to_string();
     let own: Vec<_> =
         lines.filter(|line| fields(line).get("tenant.id").is_some_and(|id| *id == uid.as_str())).collect();
     for step in ["preflight", "network", "cluster", "addons", "node-pool", "dns-zone", "identity"] {

@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use landlord_core::{OperationOutcome, State, TenantName, ports::TenantStore as _};
+use landlord_core::{EnvironmentName, OperationOutcome, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
@@ -33,7 +33,7 @@ const WORLDS: usize = 12;
 /// Random lifecycles of one run.
 const SEEDS: u64 = 100;
 
-fn name(tenant: &str) -> TenantName {
+fn name(tenant: &str) -> EnvironmentName {
     format!("customers/a/tenants/{tenant}").parse().unwrap()
 }
 
@@ -121,7 +121,7 @@ async fn two_engines_share_the_work_and_never_a_tenant() {
     let mut world = World::new(true).await;
     world.start(Life::until(None), random_faults(1));
     world.start(Life::until(None), random_faults(2));
-    let names: Vec<TenantName> = (0..12).map(|index| name(&format!("t{index}"))).collect();
+    let names: Vec<EnvironmentName> = (0..12).map(|index| name(&format!("t{index}"))).collect();
     let mut uids = Vec::new();
     for name in &names {
         uids.push(world.create(name).await.uid);
@@ -161,7 +161,7 @@ async fn an_exhausted_quota_fails_and_a_retry_goes_on_from_there() {
 }
 
 /// Starts a create whose cluster never gets ready, and waits until it is at that.
-async fn stuck_create() -> (World, TenantName, landlord_core::Operation) {
+async fn stuck_create() -> (World, EnvironmentName, landlord_core::Operation) {
     let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Lost));
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
@@ -255,7 +255,7 @@ async fn what_appears_late_goes_too() {
 }
 
 /// A tenant that was READY, and whose cluster lost its marker before it is deleted.
-async fn unmarked() -> (World, TenantName, String) {
+async fn unmarked() -> (World, EnvironmentName, String) {
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
     let tenant = name("one");

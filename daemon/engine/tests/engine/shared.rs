@@ -9,8 +9,8 @@ use std::{
 };
 
 use landlord_core::{
-    HostClusterId, Level, OperationOutcome, Stage, StageState, State, TenantName,
-    host::Adoption,
+    EnvironmentName, Level, OperationOutcome, Stage, StageState, State,
+    environment::Adoption,
     ports::{StoreError, TenantStore as _},
 };
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
@@ -21,8 +21,8 @@ use crate::{
     world::{Life, World},
 };
 
-pub(crate) fn host(id: &str) -> TenantName {
-    TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
+pub(crate) fn host(id: &str) -> EnvironmentName {
+    EnvironmentName::HostCluster(id.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,8 +32,8 @@ async fn a_full_fleet_grows_and_the_tenant_waits_for_it() {
     let tenant = name("one");
     world.create_shared(&tenant, Level::Namespace, true).await;
     world.wait_for(&tenant, Some(State::Ready)).await;
-    let host = world.store.get(&tenant).await.unwrap().host.unwrap();
-    let record = world.store.get(&TenantName::of_host_cluster(&host.id)).await.unwrap();
+    let host = world.store.get(&tenant).await.unwrap().tenant().unwrap().host.clone().unwrap();
+    let record = world.store.get(&EnvironmentName::from(host.id.clone())).await.unwrap();
     assert_eq!(record.status.state, State::Ready);
     assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1);
     assert_eq!(world.cloud.violations(), Vec::<String>::new());

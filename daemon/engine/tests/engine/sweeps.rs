@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use landlord_core::{Level, State, TenantName, ports::TenantStore as _};
+use landlord_core::{EnvironmentName, Level, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
@@ -36,7 +36,7 @@ impl Story {
     }
 
     /// Waits for a state, with another daemon if the first one's life ends.
-    async fn reach(&mut self, name: &TenantName, wanted: Option<State>) {
+    async fn reach(&mut self, name: &EnvironmentName, wanted: Option<State>) {
         let over = tokio::select! {
             () = self.world.wait_for(name, wanted) => false,
             () = self.life.ended(), if !self.restarted => true,
@@ -66,7 +66,7 @@ impl Story {
 async fn shared_life(life: Arc<Life>, faults: Faults) -> u64 {
     let mut story = Story::begin(life, faults).await;
     let shared = host("one");
-    let neighbour: TenantName = "customers/b/tenants/neighbour".parse().unwrap();
+    let neighbour: EnvironmentName = "customers/b/tenants/neighbour".parse().unwrap();
     let (space, pool) = (name("space"), name("pool"));
     let of_host = story.world.create_host_cluster("one", None).await;
     let of_neighbour = story.world.create_shared(&neighbour, Level::Namespace, false).await;
@@ -111,9 +111,13 @@ async fn hasty_life(life: Arc<Life>, faults: Faults) -> u64 {
     let (hasty, patient) = (name("hasty"), name("patient"));
     let of_hasty = story.world.create_shared(&hasty, Level::Node, true).await;
     let of_patient = story.world.create_shared(&patient, Level::Namespace, true).await;
-    let one = story.world.store.get(&patient).await.unwrap().host.unwrap();
-    assert_eq!(story.world.store.get(&hasty).await.unwrap().host, Some(one.clone()), "the fleet grew twice");
-    let shared = TenantName::of_host_cluster(&one.id);
+    let one = story.world.store.get(&patient).await.unwrap().tenant().unwrap().host.clone().unwrap();
+    assert_eq!(
+        story.world.store.get(&hasty).await.unwrap().tenant().unwrap().host,
+        Some(one.clone()),
+        "the fleet grew twice"
+    );
+    let shared = EnvironmentName::from(one.id.clone());
     story.world.delete(&hasty).await;
     assert!(story.world.is_in_use(&shared).await, "a host cluster could be removed under those who wait for it");
     story.reach(&patient, Some(State::Ready)).await;

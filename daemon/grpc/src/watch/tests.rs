@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::StreamExt as _;
 use landlord_core::{
-    TenantName, TenantUid, Timestamp,
+    TenantUid, Timestamp,
     ports::{EventKind, EventScope, NewEvent},
 };
 use tokio::sync::watch::Sender;

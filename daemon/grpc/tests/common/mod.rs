@@ -14,15 +14,15 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, Direction, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome, PlacementRule,
-    Residencies, Residency, Stage, StageRecord, StageState, State, Tenant, Timestamp,
+    Catalog, Class, Direction, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
+    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
-        Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
-        ProviderKey, Providers, EnvironmentPatch, Wake, WorkStore,
+        Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
+        ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
     },
-    environment::EnvironmentStatus,
 };
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
@@ -282,7 +282,8 @@ impl Daemon {
         assert!(claims.is_empty(), "one tenant at a time");
         let work = self.store.load(&claim).await.unwrap();
         let remove = matches!(outcome, OperationOutcome::Deleted { .. });
-        let status = EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
+        let status =
+            EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
         let told = NewEvent {
             kind: landlord_core::ports::EventKind::Tenant,
             stage: String::new(),
@@ -291,7 +292,11 @@ impl Daemon {
         };
         let commit = Commit {
             stages,
-            environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
+            environment: EnvironmentPatch {
+                status: Some(status),
+                mark_ready: state == State::Ready,
+                ..Default::default()
+            },
             operation: Some(OperationEnd { id: work.environment.operation, outcome }),
             events: vec![told],
             release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),

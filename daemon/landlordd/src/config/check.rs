@@ -4,11 +4,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use landlord_core::{
-    Catalog, Class, ClassName, Level, ProviderName, ReservePercent,
-    catalog::CUSTOMER_PLACEHOLDER,
-    environment::TENANTS_MAX,
-    fleet::GrowRule,
-    ports::ProviderKey,
+    Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
+    environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
 };
 use secrecy::SecretString;
 

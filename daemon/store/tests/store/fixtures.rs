@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Environment, EnvironmentName, Failure, Level, OperationOutcome, Placement, Stage, StageRecord, StageState, State, TenantName,
-    TenantSpec, Timestamp,
+    Direction, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
+    StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
+    environment::{Domain, HostClusterInput, SpecInput},
     ports::{
         Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
-        RequestKey, StoreError, TenantStore, Work, WorkStore,
+        Release, RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
-    environment::{Domain, SpecInput},
 };
 use uuid::Uuid;
 
@@ -40,6 +40,13 @@ pub(crate) fn spec() -> TenantSpec {
         ..SpecInput::default()
     })
     .unwrap()
+}
+
+/// A host cluster's spec, with the labels of [`spec`].
+pub(crate) fn host_spec(tenants_max: u32) -> HostClusterSpec {
+    let labels = spec().labels;
+    HostClusterSpec::parse(HostClusterInput { labels, tenants_max: tenants_max.into(), ..HostClusterInput::default() })
+        .unwrap()
 }
 
 /// A tenant's spec: every one has a domain of its own.
@@ -91,7 +98,13 @@ pub(crate) fn keyed(hash: &str) -> RequestKey {
 }
 
 pub(crate) fn new(name: &EnvironmentName, request: RequestKey) -> NewTenant {
-    NewTenant { name: name.tenant().unwrap().clone(), spec: spec_of(name), placement: placement(), hosts: None, request }
+    NewTenant {
+        name: name.tenant().unwrap().clone(),
+        spec: spec_of(name),
+        placement: placement(),
+        hosts: None,
+        request,
+    }
 }
 
 pub(crate) fn update(spec: TenantSpec) -> Change {

@@ -197,15 +197,12 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
 
 #[tokio::test]
 async fn reservations_of_an_earlier_version_are_filled_in() {
-    use landlord_core::{
-        HostSelector, Hosting, Level, Placement, ReservePercent, ports::NewHostCluster, ports::NewTenant,
-    };
+    use landlord_core::{HostSelector, Level, Placement, ReservePercent, ports::NewHostCluster, ports::NewTenant};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
     let store = open(&path).await.unwrap();
-    let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
     let host =
-        NewHostCluster { id: "one".parse().unwrap(), spec: spec(), placement: placement(), hosting, request: once() };
+        NewHostCluster { id: "one".parse().unwrap(), spec: host_spec(3), placement: placement(), request: once() };
     store.create_host_cluster(host).await.unwrap();
     let hosts = HostSelector {
         provider: placement().provider,
@@ -298,7 +295,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
     // Whoever is there stays, and nobody joins them.
     store.get(&name("bolt", "prod")).await.unwrap();
     for taken in ["acme.example.com", "files.core.example.net", "core.example.net"] {
-        let refused = store.check_domain(&name("late", "prod"), &domain(taken)).await;
+        let refused = store.check_domain(name("late", "prod").tenant().unwrap(), &domain(taken)).await;
         assert_refused!(refused, StoreError::DomainTaken { tenant: None, .. });
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures::future::join_all;
 use landlord_core::{
     OperationKind, OperationOutcome, State,
-    ports::{EventQuery, OperationQuery, StoreError, EnvironmentQuery},
+    ports::{EnvironmentQuery, EventQuery, OperationQuery, RequestScope, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -58,7 +58,10 @@ pub(crate) async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store
     assert_refused!(refused, StoreError::RequestIdReused(_));
     let refused = store.change(&name("acme", "prod"), None, update(larger()), other.clone()).await;
     assert_refused!(refused, StoreError::RequestIdReused(_));
-    assert_refused!(store.replayed(&RequestScope::Customer("acme".parse().unwrap()), &other).await, StoreError::RequestIdReused(_));
+    assert_refused!(
+        store.replayed(&RequestScope::Customer("acme".parse().unwrap()), &other).await,
+        StoreError::RequestIdReused(_)
+    );
     assert_refused!(store.get(&name("acme", "test")).await, StoreError::NotFound(_));
     let foreign = store.create(new(&name("bolt", "prod"), request)).await.unwrap();
     assert!(!foreign.replayed);

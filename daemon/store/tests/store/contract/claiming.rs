@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EnvironmentPatch, EventKind, StoreError},
+    ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -14,7 +14,7 @@ use crate::{assert_refused, fixtures::*};
 async fn names<S: Store>(store: &S, claims: &[Claim]) -> Vec<String> {
     let mut names = Vec::new();
     for claim in claims {
-        names.push(store.load(claim).await.unwrap().tenant.name.tenant.to_string());
+        names.push(store.load(claim).await.unwrap().environment.name().id().to_owned());
     }
     names
 }
@@ -150,15 +150,15 @@ pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     let claim = claim_one(&*store).await;
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= LEASE && wait > Duration::ZERO, "{wait:?}");
-    let release = |wait| Commit { release_after: Some(wait), ..Commit::default() };
-    store.commit(&claim, release(HOUR)).await.unwrap();
+    let released = |release| Commit { release, ..Commit::default() };
+    store.commit(&claim, released(Release::After(HOUR))).await.unwrap();
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= HOUR && wait > LEASE, "{wait:?}");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
     let claim = claim_one(&*store).await;
-    store.commit(&claim, release(Duration::MAX)).await.unwrap();
+    store.commit(&claim, released(Release::UntilChanged)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
@@ -179,8 +179,8 @@ pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc
 pub(crate) async fn nothing_is_due_later_than_anything_waits<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "one").await;
     let claim = claim_one(&*store).await;
-    let release_after = Some(Duration::from_secs(86_400));
-    store.commit(&claim, Commit { release_after, ..Commit::default() }).await.unwrap();
+    let release = Release::After(Duration::from_secs(86_400));
+    store.commit(&claim, Commit { release, ..Commit::default() }).await.unwrap();
     assert_eq!(store.clamp_dues(Duration::from_secs(2 * 86_400)).await.unwrap(), 0);
     assert!(store.claim("a", 1, LEASE).await.unwrap().is_empty());
     assert_eq!(store.clamp_dues(Duration::from_secs(3_600)).await.unwrap(), 1);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageRecord, StageState, State,
-    ports::{Commit, EnvironmentPatch, EventKind, EventQuery, StoreError},
+    ports::{Commit, EnvironmentPatch, EventKind, EventQuery, Release, StoreError},
     stage::RemovedObject,
 };
 
@@ -106,7 +106,7 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     assert_eq!((work.environment.generation, &tenant_of(&work.environment).spec), (3, &spec()));
     assert!(work.environment.cancel_requested);
     let mut end = settle(&work, State::Ready, OperationOutcome::Cancelled);
-    end.tenant.clear_cancel = true;
+    end.environment.clear_cancel = true;
     store.commit(&claim, end).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!((tenant.cancel_requested, tenant.status.observed_generation), (false, 3));
@@ -158,7 +158,7 @@ pub(crate) async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
     commit.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
     assert_refused!(store.commit(&claim, commit).await, StoreError::NotFound(_));
     let after = store.load(&claim).await.unwrap();
-    assert_eq!((after.tenant, after.stages), (before.tenant, before.stages));
+    assert_eq!((after.environment, after.stages), (before.environment, before.stages));
     assert_eq!(store.newest_event().await.unwrap(), events);
 }
 

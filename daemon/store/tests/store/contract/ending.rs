@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
-    ports::{Change, Commit, EnvironmentPatch, StoreError},
+    ports::{Change, Commit, EnvironmentPatch, Release, StoreError},
 };
 use uuid::Uuid;
 

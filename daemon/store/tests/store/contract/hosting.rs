@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector, Level, Measured, Observation, OperationOutcome,
-    Placement, Stage, StageRecord, StageState, State, Timestamp,
+    Amounts, Direction, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
+    OperationOutcome, Placement, Stage, StageRecord, StageState, State, Timestamp,
     fleet::Growth,
     ports::{
-        EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, Release, RequestKey,
-        StoreError,
+        EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, Release,
+        RequestKey, StoreError,
     },
 };
 
@@ -23,21 +23,8 @@ fn host_name(text: &str) -> EnvironmentName {
     id(text).into()
 }
 
-fn host_spec(tenants_max: u32) -> HostClusterSpec {
-    HostClusterSpec {
-        labels: spec().labels,
-        class: None,
-        region: None,
-        node_count: None,
-        deletion_protection: false,
-        tenants_max,
-        drained: false,
-        adoption: None,
-    }
-}
-
-fn new_host(text: &str, max_tenants: u32, request: RequestKey) -> NewHostCluster {
-    NewHostCluster { id: id(text), spec: host_spec(max_tenants), placement: placement(), request }
+fn new_host(text: &str, tenants_max: u32, request: RequestKey) -> NewHostCluster {
+    NewHostCluster { id: id(text), spec: host_spec(tenants_max), placement: placement(), request }
 }
 
 fn selector(growth: Option<Growth>) -> HostSelector {
@@ -57,8 +44,8 @@ fn shared(customer: &str, tenant: &str) -> NewTenant {
     NewTenant { placement, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
 }
 
-async fn host<S: Store>(store: &S, text: &str, max_tenants: u32) -> Environment {
-    store.create_host_cluster(new_host(text, max_tenants, once())).await.unwrap().environment.unwrap()
+async fn host<S: Store>(store: &S, text: &str, tenants_max: u32) -> Environment {
+    store.create_host_cluster(new_host(text, tenants_max, once())).await.unwrap().environment.unwrap()
 }
 
 async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
@@ -111,7 +98,12 @@ pub(crate) async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let query = EnvironmentQuery { owners: Owners::HostClusters, after: after.clone(), limit: 2, ..EnvironmentQuery::default() };
+        let query = EnvironmentQuery {
+            owners: Owners::HostClusters,
+            after: after.clone(),
+            limit: 2,
+            ..EnvironmentQuery::default()
+        };
         let page = store.list(&query).await.unwrap();
         seen.extend(page.items.into_iter().map(|record| record.name().to_string()));
         after = page.next;
@@ -160,7 +152,11 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     let of = |customer: &str| customer.parse().unwrap();
     let counted = store.candidates(Some(&of("acme"))).await.unwrap();
     assert_eq!(counted.iter().map(|c| c.of_customer).collect::<Vec<_>>(), [1, 1, 1]);
-    let inside = EnvironmentQuery { owners: Owners::Tenants { customer: None, host_cluster: Some(id("one")) }, limit: 10, ..EnvironmentQuery::default() };
+    let inside = EnvironmentQuery {
+        owners: Owners::Tenants { customer: None, host_cluster: Some(id("one")) },
+        limit: 10,
+        ..EnvironmentQuery::default()
+    };
     let inside = store.list(&inside).await.unwrap().items;
     assert!(!inside.is_empty() && inside.iter().all(|tenant| tenant_of(tenant).host.as_ref().unwrap().id == id("one")));
 }

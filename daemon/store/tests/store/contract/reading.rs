@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::FutureExt as _;
 use landlord_core::{
     Direction, OperationId, OperationOutcome, Stage, StageState, State,
-    ports::{Commit, EventKind, EventQuery, OperationQuery, StoreError, EnvironmentQuery},
+    ports::{Commit, EnvironmentQuery, EventKind, EventQuery, EventScope, OperationQuery, Owners, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -35,6 +35,11 @@ pub(crate) async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
     assert_eq!(store.list(&query).await.unwrap().next, None);
 }
 
+/// Of a customer's tenants.
+fn of(customer: &str) -> Owners {
+    Owners::Tenants { customer: Some(customer.parse().unwrap()), host_cluster: None }
+}
+
 pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "ready").await;
     make_ready(&*store).await;
@@ -56,7 +61,7 @@ pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
             EnvironmentQuery {
                 class: Some("standard".parse().unwrap()),
                 states: vec![State::Ready],
-                customer: Some("bolt".parse().unwrap()),
+                owners: of("bolt"),
                 ..all()
             },
             "",
@@ -174,7 +179,7 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     }
     store.delete(&name("acme", "one"), delete()).await.unwrap();
     let all = || EventQuery { limit: 10, ..EventQuery::default() };
-    let acme = Some("acme".parse().unwrap());
+    let acme = "acme".parse().unwrap();
     let cases = [
         (all(), 4),
         (EventQuery { scope: EventScope::Customer(acme), ..all() }, 3),
@@ -190,8 +195,11 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
 pub(crate) async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let after_seq = store.newest_event().await.unwrap();
-    let of =
-        |customer: &str| EventQuery { scope: EventScope::Customer(customer.parse().unwrap()), after_seq, ..EventQuery::default() };
+    let of = |customer: &str| EventQuery {
+        scope: EventScope::Customer(customer.parse().unwrap()),
+        after_seq,
+        ..EventQuery::default()
+    };
     let (acme, all) = (of("acme"), EventQuery { after_seq, ..EventQuery::default() });
     let mut waits_for_acme = std::pin::pin!(store.wait_for_event(&acme));
     assert!((&mut waits_for_acme).now_or_never().is_none());
