@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Measurements, PluginFile, PluginOptions,
     frame::{Answer, Body, Call, FRAME_BYTES_MAX, Frame, Loaded, encode},
-    spawn::{log_output, pass_library, spawn},
-    words::{self, LINE_BYTES_MAX, Lines},
+    output_limits::{self, LINE_BYTES_MAX, Lines},
+    spawn::{hand_over, log_output, spawn},
 };
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
@@ -76,7 +76,7 @@ struct Shared {
 
 impl Shared {
     /// Nobody will answer any more. The first cause stays.
-    fn bury(&self, cause: impl Into<String>) {
+    fn mark_dead(&self, cause: impl Into<String>) {
         let _ = self.ending.set(cause.into());
         self.dead.cancel();
         self.waiting.lock().clear();
@@ -139,17 +139,17 @@ impl Connection {
         }
         // The child reads at once, or never.
         ours.set_write_timeout(Some(CANCEL_GRACE)).map_err(|error| error.to_string())?;
-        pass_library(&ours, file, options)?;
+        let ours = hand_over(ours, file, options).await?;
         ours.set_nonblocking(true).map_err(|error| error.to_string())?;
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();
-        let heard = Heard { key: key.clone(), measurements: measurements.clone(), lines };
-        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(&heard, &mut reader)).await {
+        let log_sink = LogSink { key: key.clone(), measurements: measurements.clone(), lines };
+        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(&log_sink, &mut reader)).await {
             Ok(Ok(Some(loaded))) if loaded.error.is_empty() => {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
-            Ok(Ok(Some(loaded))) => return Err(words::problem(loaded.error)),
+            Ok(Ok(Some(loaded))) => return Err(output_limits::problem(loaded.error)),
             Ok(Ok(None)) => {
                 let status = tokio::time::timeout(REAP_PATIENCE, child.wait()).await;
                 let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
@@ -162,7 +162,7 @@ impl Connection {
         let shared = Arc::new(Shared::default());
         let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
         let name = key.clone();
-        tasks.spawn(async move { receive(&heard, reader, &reading).await });
+        tasks.spawn(async move { receive(&log_sink, reader, &reading).await });
         tasks.spawn(async move { reap(&name, child, &waiting).await });
         let outbox = AsyncMutex::new(Outbox { writer, unsent: Vec::new(), sent: 0 });
         Ok(Self { shared, outbox, next_id: AtomicU64::new(1), pid, _tasks: tasks })
@@ -180,7 +180,7 @@ impl Connection {
 
     /// Ends the process; the cause is what its health says afterwards.
     pub(crate) fn kill(&self, cause: impl Into<String>) {
-        self.shared.bury(cause);
+        self.shared.mark_dead(cause);
     }
 
     /// Carries a call. Dropping the future forgets the answer.
@@ -190,7 +190,7 @@ impl Connection {
         let frame = encode(Body::Call(Call { id, method, deadline_ms, request })).ok_or(CallError::TooLong)?;
         let (answer, mut wait) = oneshot::channel();
         self.shared.waiting.lock().insert(id, answer);
-        let _forget = Forget { shared: &self.shared, id };
+        let _pending = PendingGuard { shared: &self.shared, id };
         if !self.is_alive() {
             return Err(self.gone());
         }
@@ -236,12 +236,12 @@ impl Connection {
 }
 
 /// Removes a call whose caller went away.
-struct Forget<'a> {
+struct PendingGuard<'a> {
     shared: &'a Shared,
     id: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for PendingGuard<'_> {
     fn drop(&mut self) {
         self.shared.waiting.lock().remove(&self.id);
     }
@@ -260,26 +260,26 @@ async fn read_frame(reader: &mut OwnedReadHalf) -> Result<Option<Frame>, String>
     frame.map(Some).map_err(|error| format!("it sent garbage: {error}"))
 }
 
-/// What becomes of what a plugin says by itself.
-struct Heard {
+/// Where a plugin's own log lines and figures go.
+struct LogSink {
     key: ProviderKey,
     measurements: Measurements,
     lines: Arc<Lines>,
 }
 
 /// The child's first words, after what the plugin logs while it is loaded.
-async fn read_loaded(heard: &Heard, reader: &mut OwnedReadHalf) -> Result<Option<Loaded>, String> {
+async fn read_loaded(log_sink: &LogSink, reader: &mut OwnedReadHalf) -> Result<Option<Loaded>, String> {
     loop {
         match read_frame(reader).await? {
             Some(Frame { body: Some(Body::Loaded(loaded)) }) => return Ok(Some(loaded)),
-            Some(Frame { body: Some(Body::Log(log)) }) => heard.log_line(log.level, &log.json),
+            Some(Frame { body: Some(Body::Log(log)) }) => log_sink.log_line(log.level, &log.json),
             Some(_) => return Err("it sent something else before it was loaded".into()),
             None => return Ok(None),
         }
     }
 }
 
-async fn receive(heard: &Heard, mut reader: OwnedReadHalf, shared: &Shared) {
+async fn receive(log_sink: &LogSink, mut reader: OwnedReadHalf, shared: &Shared) {
     loop {
         match read_frame(&mut reader).await {
             Ok(Some(Frame { body: Some(Body::Answer(answer)) })) => {
@@ -289,13 +289,13 @@ async fn receive(heard: &Heard, mut reader: OwnedReadHalf, shared: &Shared) {
                     let _ = waiting.send(answer);
                 }
             }
-            Ok(Some(Frame { body: Some(Body::Log(log)) })) => heard.log_line(log.level, &log.json),
-            Ok(Some(_)) => return shared.bury("it sent a frame that is not its to send"),
+            Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_sink.log_line(log.level, &log.json),
+            Ok(Some(_)) => return shared.mark_dead("it sent a frame that is not its to send"),
             Ok(None) => {
                 let _ = tokio::time::timeout(REAP_PATIENCE, shared.dead.cancelled()).await;
-                return shared.bury("it closed its socket");
+                return shared.mark_dead("it closed its socket");
             }
-            Err(problem) => return shared.bury(problem),
+            Err(problem) => return shared.mark_dead(problem),
         }
     }
 }
@@ -309,15 +309,15 @@ async fn reap(key: &ProviderKey, mut child: Child, shared: &Shared) {
         },
     };
     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-    shared.bury(status.clone());
+    shared.mark_dead(status.clone());
     tracing::warn!(plugin = %key, status, cause = shared.ending(), "the plugin's process ended");
 }
 
-impl Heard {
+impl LogSink {
     fn log_line(&self, level: u32, json: &str) {
         let key = &self.key;
         // A line that is cut is no JSON any more; it is shown as it is.
-        let json = words::shorten(json, LINE_BYTES_MAX);
+        let json = output_limits::shorten(json, LINE_BYTES_MAX);
         let fields: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
         if let (Some(metric), Some(value)) = (fields["metric"].as_str(), fields["value"].as_f64())
             && self.measurements.own(key, metric, value)

@@ -19,10 +19,10 @@ pub mod host;
 #[expect(unsafe_code, reason = "the plugin boundary: dlopen and calls through a C table")]
 mod load;
 pub mod measure;
+mod output_limits;
 pub mod plugin;
 pub mod sandbox;
 mod spawn;
-mod words;
 
 pub use child::run_child;
 pub use file::{FileError, PluginFile};

@@ -23,7 +23,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use crate::{
     Measurements, PluginFile, Sandbox,
     connection::{CallError, Connection},
-    words,
+    output_limits,
 };
 
 /// Restarts that are not waited for: a single crash costs nothing but its calls.
@@ -272,11 +272,11 @@ impl Plugin {
         match answer.status {
             STATUS_OK => A::decode(payload).map_err(|error| garbage(error.to_string())),
             STATUS_ERROR => match v1::Error::decode(payload) {
-                Ok(error) => Err(words::bounded(error.into())),
+                Ok(error) => Err(output_limits::bounded(error.into())),
                 Err(error) => Err(garbage(error.to_string())),
             },
             _ => {
-                let panic = words::problem(String::from_utf8_lossy(payload).into_owned());
+                let panic = output_limits::problem(String::from_utf8_lossy(payload).into_owned());
                 let problem = format!("{name} panicked in the plugin: {panic}");
                 Err(ProviderError::new(ErrorKind::Internal, problem).with_remedy("report it to the plugin's authors"))
             }

@@ -23,7 +23,7 @@ use crate::{
     PluginFile, PluginOptions,
     child::{CHILD_ARGUMENT, HEADER_BYTES},
     frame::{Body, Setup, encode},
-    words::{LINE_BYTES_MAX, Lines},
+    output_limits::{LINE_BYTES_MAX, Lines},
 };
 
 /// Starts the process. Standard input is the socket; the environment is what the options name.
@@ -44,10 +44,28 @@ pub(crate) fn spawn(options: &PluginOptions, socket: UnixStream) -> Result<Child
     command.spawn().map_err(|error| format!("its process can't be started ({}): {error}", options.program.display()))
 }
 
+/// Hands over the library by [`pass_library`], and gives the socket back. A child that does not read blocks the write, so it
+/// runs on a thread that may block; the socket's write timeout bounds it, also when the caller goes away.
+///
+/// # Errors
+/// Why the library could not be handed over, in words for the operator.
+pub(crate) async fn hand_over(
+    socket: UnixStream,
+    file: &PluginFile,
+    options: &PluginOptions,
+) -> Result<UnixStream, String> {
+    let library = file.memory().as_fd().try_clone_to_owned();
+    let library = library.map_err(|error| format!("its library can't be handed over: {error}"))?;
+    let options = options.clone();
+    let handed_over =
+        tokio::task::spawn_blocking(move || pass_library(&socket, &library, &options).map(|()| socket)).await;
+    handed_over.map_err(|error| format!("its library can't be handed over: {error}"))?
+}
+
 /// Sends the first messages: the library's descriptor, then how the child is to live.
-pub(crate) fn pass_library(socket: &UnixStream, file: &PluginFile, options: &PluginOptions) -> Result<(), String> {
+fn pass_library(socket: &UnixStream, library: &OwnedFd, options: &PluginOptions) -> Result<(), String> {
     let header = [0_u8; HEADER_BYTES];
-    let descriptors = [file.memory().as_fd()];
+    let descriptors = [library.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));

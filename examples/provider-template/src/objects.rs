@@ -33,11 +33,8 @@ impl<'a> Place<'a> {
     }
 
     fn labels(&self) -> BTreeMap<String, String> {
-        let markers = [
-            (MARKER_INSTALLATION, self.scope.installation.as_str()),
-            (MARKER_TENANT_UID, &self.scope.tenant_uid),
-            (MARKER_ROLE, self.role),
-        ];
+        let (installation, uid) = (self.scope.installation.as_str(), self.scope.tenant_uid.as_str());
+        let markers = [(MARKER_INSTALLATION, installation), (MARKER_TENANT_UID, uid), (MARKER_ROLE, self.role)];
         let markers = markers.map(|(key, value)| (key.to_owned(), value.to_owned()));
         self.scope.labels.clone().into_iter().chain(markers).collect()
     }
@@ -132,10 +129,8 @@ pub(crate) async fn delete(cloud: &Cloud, place: &Place<'_>, recorded: bool) -> 
 
 /// A page of what carries our markers.
 pub(crate) async fn list(cloud: &Cloud, scope: &v1::Scope, page: &str) -> Result<v1::ListOwnedResponse> {
-    let mut labels = vec![(MARKER_INSTALLATION, scope.installation.as_str())];
-    if !scope.tenant_uid.is_empty() {
-        labels.push((MARKER_TENANT_UID, scope.tenant_uid.as_str()));
-    }
+    let tenant = Some((MARKER_TENANT_UID, scope.tenant_uid.as_str())).filter(|(_, uid)| !uid.is_empty());
+    let labels: Vec<_> = [(MARKER_INSTALLATION, scope.installation.as_str())].into_iter().chain(tenant).collect();
     let page = cloud.list(&labels, page).await?;
     let objects = page.items.iter().map(|object| owned(scope, object)).collect();
     Ok(v1::ListOwnedResponse { objects, next_page_token: page.next })

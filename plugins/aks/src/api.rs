@@ -60,6 +60,8 @@ kinds! {
     GROUP = "Microsoft.Resources/subscriptions/resourceGroups" RESOURCES "resources" [Read, Write, Delete] "";
     /// The list of a subscription's resources.
     RESOURCE = "Microsoft.Resources/subscriptions/resources" RESOURCES "resources" [Read] "";
+    /// The list of a resource group's resources.
+    GROUP_RESOURCE = "Microsoft.Resources/subscriptions/resourceGroups/resources" RESOURCES "resources" [Read] "";
     /// A virtual network; joining lets a cluster use it.
     VNET = "Microsoft.Network/virtualNetworks" NETWORK "network" [Read, Write] "";
     /// A subnet; `join` is asked of whoever puts a cluster into it.

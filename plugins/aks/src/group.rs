@@ -56,7 +56,7 @@ pub(crate) async fn ensure(call: &Call<'_>, group: &str, role: &str) -> Result<s
 
 /// Everything in the group.
 pub(crate) async fn contents(call: &Call<'_>, group: &str) -> Result<Vec<Group>> {
-    call.arm.list(&api::RESOURCE, &format!("{}/resources", call.names.group_id(group)), None).await
+    call.arm.list(&api::GROUP_RESOURCE, &format!("{}/resources", call.names.group_id(group)), None).await
 }
 
 /// Deletes the group with all that is in it, if all of it is ours; gives what goes. Azure finds

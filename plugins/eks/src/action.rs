@@ -147,7 +147,7 @@ mod tests {
         ("AWS::EC2::EIP", &["ec2:AllocateAddress", "ec2:ReleaseAddress", "ec2:DescribeAddresses"]),
         ("AWS::EC2::NatGateway", &["ec2:CreateNatGateway", "ec2:DeleteNatGateway", "ec2:DescribeNatGateways"]),
         ("AWS::EC2::RouteTable", &["ec2:CreateRouteTable", "ec2:DeleteRouteTable", "ec2:DescribeRouteTables"]),
-        ("AWS::EC2::Route", &["ec2:CreateRoute", "ec2:DeleteRoute"]),
+        ("AWS::EC2::Route", &["ec2:CreateRoute", "ec2:DeleteRoute", "ec2:ReplaceRoute"]),
         ("AWS::EC2::SubnetRouteTableAssociation", &["ec2:AssociateRouteTable", "ec2:DisassociateRouteTable"]),
         (
             "AWS::EC2::SecurityGroup",

@@ -94,7 +94,7 @@ impl Action {
     }
 
     /// Makes it happen.
-    pub(crate) async fn strike(self) -> Result<(), ProviderError> {
+    pub(crate) async fn inject(self) -> Result<(), ProviderError> {
         match self {
             Self::Abort => std::process::abort(),
             Self::Segfault => segfault(),

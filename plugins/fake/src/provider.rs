@@ -42,11 +42,11 @@ impl Fake {
         let missing = || ProviderError::new(ErrorKind::Invalid, format!("{method} without a scope"));
         let scope = scope.ok_or_else(missing)?;
         if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, false)? {
-            action.strike().await?;
+            action.inject().await?;
         }
         let result = work(scope)?;
         if let Some(action) = self.faults.take_for(method, &scope.tenant_uid, true)? {
-            action.strike().await?;
+            action.inject().await?;
         }
         Ok(result)
     }
@@ -300,7 +300,7 @@ impl ProviderPlugin for Fake {
         let faults = Arc::new(Faults::new(&config));
         entry::publish(&faults);
         if let Some(action) = faults.take_for("Configure", "", false)? {
-            action.strike().await?;
+            action.inject().await?;
         }
         if config.has(Defect::PrintsCredential) {
             let credential = String::from_utf8_lossy(&request.credential_json);

@@ -59,9 +59,10 @@ fn same_access(present: Option<&ControlPlaneEndpointsConfig>, wanted: &ControlPl
         let by_address = config.and_then(|c| c.ip_endpoints_config.clone()).unwrap_or_default();
         let public = by_address.enable_public_endpoint.unwrap_or(true);
         let networks = by_address.authorized_networks_config.unwrap_or_default();
+        let google_cloud = networks.gcp_public_cidrs_access_enabled == Some(true);
         let blocks: BTreeSet<String> = networks.cidr_blocks.into_iter().map(|b| b.cidr_block).collect();
         // A list that is off counts for nothing, and so does one of an endpoint that is not there.
-        (public, (networks.enabled && public).then_some(blocks))
+        (public, (networks.enabled && public).then_some((blocks, google_cloud)))
     };
     facts(present) == facts(Some(wanted))
 }
@@ -116,6 +117,15 @@ mod tests {
                 assert_eq!(due.is_some(), wanted != present, "{present:?} {wanted:?}");
             }
         }
+        let narrow = parameters(&["203.0.113.0/24"]);
+        let mut open = endpoints(&narrow);
+        let by_address = open.ip_endpoints_config.as_mut().expect("by address");
+        let networks = by_address.authorized_networks_config.as_mut().expect("a list");
+        assert_eq!(networks.gcp_public_cidrs_access_enabled, Some(false), "said, since Google's default is true");
+        networks.gcp_public_cidrs_access_enabled = Some(true);
+        let cluster =
+            Cluster::new().set_current_master_version("1.34.1-gke.1").set_control_plane_endpoints_config(open);
+        assert!(due(&narrow, &cluster).expect("valid").is_some(), "other customers' machines are shut out");
         let default = Cluster::new().set_current_master_version("1.34.1-gke.1");
         assert!(due(&parameters(&["0.0.0.0/0"]), &default).expect("valid").is_none(), "GKE's default is everybody");
     }

@@ -242,7 +242,11 @@ fn endpoints(parameters: &Parameters) -> ControlPlaneEndpointsConfig {
     let cidrs = parameters.public_access_cidrs.as_deref().unwrap_or_default();
     let everybody = cidrs.iter().any(|c| c == EVERYBODY);
     let blocks = cidrs.iter().filter(|_| !everybody).map(|c| CidrBlock::new().set_cidr_block(c));
-    let networks = MasterAuthorizedNetworksConfig::new().set_enabled(!everybody).set_cidr_blocks(blocks);
+    let mut networks = MasterAuthorizedNetworksConfig::new().set_enabled(!everybody).set_cidr_blocks(blocks);
+    if !everybody {
+        // Unsaid, Google lets every virtual machine with a public address of Google Cloud past the list, other customers' too.
+        networks = networks.set_gcp_public_cidrs_access_enabled(false);
+    }
     let by_address = IPEndpointsConfig::new()
         .set_enabled(true)
         .set_enable_public_endpoint(!cidrs.is_empty())

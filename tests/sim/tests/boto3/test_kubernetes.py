@@ -136,5 +136,6 @@ def test_a_cluster_is_a_real_one(tmp_path):
         ec2.delete_security_group(GroupId=group["GroupId"])
     assert delete_stack(cfn, stack["StackId"]) == "DELETE_COMPLETE"
     assert cloud.objects() == []
-    assert not list((pathlib.Path(tmp_path) / "clusters").iterdir()), "the cluster's data are gone"
+    # The API forgets a cluster before the machine has stopped its processes.
+    wait_for("the end of the cluster's data", lambda: not list((pathlib.Path(tmp_path) / "clusters").iterdir()))
     stop(cloud)
