@@ -148,6 +148,53 @@ pub(crate) async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S
     claim_one(&*store).await;
 }
 
+pub(crate) async fn pausing_and_going_on_take_over_what_is_unfinished<S: Store>(store: Arc<S>) {
+    let create = created(&*store, "acme", "prod").await.operation.id;
+    let acme = name("acme", "prod");
+    let paused = landlord_core::TenantSpec { paused: true, ..spec() };
+    let pause = store.change(&acme, None, update(paused), once()).await.unwrap().operation;
+    let ended = store.operation(create).await.unwrap().outcome;
+    assert_eq!((ended, &pause.outcome), (Some(OperationOutcome::Superseded { by: pause.id }), &None));
+    let resume = store.change(&acme, None, update(spec()), once()).await.unwrap();
+    let ended = store.operation(pause.id).await.unwrap().outcome;
+    assert_eq!(ended, Some(OperationOutcome::Superseded { by: resume.operation.id }));
+    // Whoever waits for it waits for READY.
+    assert_eq!(resume.operation.outcome, None);
+    let tenant = resume.environment.unwrap();
+    assert_eq!((tenant.generation, tenant.status.state, tenant.operation), (1, State::Pending, resume.operation.id));
+    make_ready(&*store).await;
+    assert_eq!(store.operation(resume.operation.id).await.unwrap().outcome, Some(OperationOutcome::Ready));
+}
+
+pub(crate) async fn an_update_of_the_record_supersedes_nothing<S: Store>(store: Arc<S>) {
+    let create = created(&*store, "acme", "prod").await.operation.id;
+    let acme = name("acme", "prod");
+    let claim = claim_one(&*store).await;
+    let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
+    let changed = store.change(&acme, None, update(renamed.clone()), once()).await.unwrap();
+    assert_eq!(changed.operation.outcome, Some(OperationOutcome::Ready));
+    let tenant = changed.environment.unwrap();
+    assert_eq!((tenant.operation, &tenant_of(&tenant).spec), (create, &renamed));
+    assert_eq!(store.operation(create).await.unwrap().outcome, None);
+    // The engine's work goes on, and its create ends with it.
+    let work = store.load(&claim).await.unwrap();
+    assert_eq!((work.operation_kind, work.operation_done), (OperationKind::Create, false));
+    store
+        .commit(
+            &claim,
+            landlord_core::ports::Commit {
+                release: landlord_core::ports::Release::After(std::time::Duration::ZERO),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    make_ready(&*store).await;
+    assert_eq!(store.operation(create).await.unwrap().outcome, Some(OperationOutcome::Ready));
+    let tenant = store.get(&acme).await.unwrap();
+    assert_eq!((tenant_of(&tenant).spec.clone(), tenant.status.state), (renamed, State::Ready));
+}
+
 pub(crate) async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
