@@ -8,6 +8,7 @@ pub mod kube;
 pub mod providers;
 pub mod store;
 mod store_error;
+mod store_query;
 pub mod target;
 
 pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use super::store_error::{DOMAIN_REMEDY, StoreError};
+pub use super::{
+    store_error::{DOMAIN_REMEDY, StoreError},
+    store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
+};
 use crate::{
-    Candidate, ClassName, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec,
-    HostSelector, HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, ProviderName, Stage,
-    StageRecord, State, TenantName, TenantSpec, TenantUid, Timestamp,
+    Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
+    TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
 };
 
@@ -116,125 +119,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Name of the last item when more may follow; `after` of the next query.
     pub next: Option<String>,
-}
-
-/// Whose environments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owners {
-    /// Tenants.
-    Tenants {
-        /// Of this customer only.
-        customer: Option<CustomerId>,
-        /// In this host cluster only.
-        host_cluster: Option<HostClusterId>,
-    },
-    /// Host clusters.
-    HostClusters,
-}
-
-impl Default for Owners {
-    fn default() -> Self {
-        Self::Tenants { customer: None, host_cluster: None }
-    }
-}
-
-/// Which environments.
-#[derive(Debug, Clone, Default)]
-pub struct EnvironmentQuery {
-    /// Whose.
-    pub owners: Owners,
-    /// In one of these states; empty: any.
-    pub states: Vec<State>,
-    /// Of this provider only.
-    pub provider: Option<ProviderName>,
-    /// Of this class only.
-    pub class: Option<ClassName>,
-    /// After this resource name (order: customer, tenant; or host cluster).
-    pub after: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
-
-/// Which operations; newest first.
-#[derive(Debug, Clone, Default)]
-pub struct OperationQuery {
-    /// Of this tenant or host cluster only.
-    pub name: Option<EnvironmentName>,
-    /// Only those done or not done.
-    pub done: Option<bool>,
-    /// After this operation (order: create time descending, id).
-    pub after: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
-
-/// What an event tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The tenant record changed (spec, state, conditions, endpoints).
-    Tenant,
-    /// A stage began, changed its detail, failed an attempt, or ended.
-    Stage,
-    /// An operation began or ended.
-    Operation,
-    /// The tenant is gone.
-    Removed,
-}
-
-/// An event to write.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent {
-    /// Kind.
-    pub kind: EventKind,
-    /// Stage name, for stage events; empty otherwise.
-    pub stage: String,
-    /// Word for machines, CamelCase (`StageStarted`, `StageDone`, `StageRetrying`, …).
-    pub reason: String,
-    /// Sentence for humans. No secrets.
-    pub message: String,
-}
-
-/// An event as read. `seq` grows without end and never repeats: it is the resume token.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// Position.
-    pub seq: i64,
-    /// When.
-    pub time: Timestamp,
-    /// Whose.
-    pub uid: TenantUid,
-    /// Whose.
-    pub name: EnvironmentName,
-    /// What.
-    pub event: NewEvent,
-}
-
-/// Whose events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum EventScope {
-    /// Of all tenants.
-    #[default]
-    Tenants,
-    /// Of a customer's tenants.
-    Customer(CustomerId),
-    /// Of all host clusters.
-    HostClusters,
-    /// Of one name, also of earlier environments of that name.
-    Environment(EnvironmentName),
-    /// Of all tenants and host clusters.
-    All,
-}
-
-/// Which events, oldest first.
-#[derive(Debug, Clone, Default)]
-pub struct EventQuery {
-    /// After this position.
-    pub after_seq: i64,
-    /// Whose.
-    pub scope: EventScope,
-    /// At most this many.
-    pub limit: u32,
 }
 
 /// The API's face of the store. Every acknowledged change is durable.
