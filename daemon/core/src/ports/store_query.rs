@@ -1,9 +1,6 @@
 //! What is asked of a store, and the events that it answers with: values without rules. Knows no database.
 
-use crate::{
-    ClassName, CustomerId, Environment, EnvironmentName, HostClusterId, Operation, ProviderName, Stage, State,
-    TenantUid, Timestamp,
-};
+use crate::{ClassName, CustomerId, EnvironmentName, HostClusterId, ProviderName, State, TenantUid, Timestamp};
 
 /// Whose environments.
 #[derive(Debug, Clone, PartialEq, Eq)]
