@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Level, Offer, Timestamp};
+use crate::{Level, Placement, Timestamp};
 
 /// A host cluster is looked at again this long after a tenant was placed there: its namespace and first pods are there
 /// then, and a burst of orders costs one look.
@@ -153,14 +153,14 @@ impl Default for ReservePercent {
 }
 
 impl ReservePercent {
-    /// What is reserved for a tenant of an offer.
+    /// What is reserved for a tenant of a placement.
     #[must_use]
-    pub fn of(self, offer: &Offer) -> Amounts {
-        match offer.level {
+    pub fn of(self, placement: &Placement) -> Amounts {
+        match placement.level {
             // With nodes of its own, or a cluster, it takes nothing of what others share.
             Level::Cluster | Level::Node => Amounts::default(),
             Level::Namespace => {
-                let guardrails = offer.guardrails.clone().unwrap_or_default();
+                let guardrails = placement.guardrails.clone().unwrap_or_default();
                 let quota = guardrails.quota();
                 let part = |amount: u32, percent: u32| (u64::from(amount) * u64::from(percent)).div_ceil(100);
                 Amounts {

@@ -1,49 +1,16 @@
-//! What is on offer: classes, placement rules, and the pure choice of an offer for a spec.
+//! What is on offer: classes, placement rules, and the pure choice of a placement for a spec.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName, TenantSpec,
-    host::{Growth, HostRule, HostSelector, Hosting},
+    ClassName, Level, Placement, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName,
+    TenantSpec,
+    environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
+    fleet::{Growth, HostRule, HostSelector},
     isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
-    ports::ProviderKey,
-    tenant::{Violation, Violations},
 };
-
-/// Isolation level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Level {
-    /// A cluster per tenant.
-    Cluster,
-    /// A node pool in a shared cluster.
-    Node,
-    /// A namespace in a shared cluster.
-    Namespace,
-}
-
-impl Level {
-    /// Whether tenants of this level live in a host cluster.
-    #[must_use]
-    pub fn is_shared(self) -> bool {
-        match self {
-            Self::Cluster => false,
-            Self::Node | Self::Namespace => true,
-        }
-    }
-
-    /// Its name in configuration and API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cluster => "CLUSTER",
-            Self::Node => "NODE",
-            Self::Namespace => "NAMESPACE",
-        }
-    }
-}
 
 /// A named offer from the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,46 +55,6 @@ pub struct Class {
     pub guardrails: Option<Guardrails>,
 }
 
-/// A class resolved for one tenant; stored with it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Offer {
-    /// Class.
-    pub class: ClassName,
-    /// Rule that chose it; empty: the spec named the class.
-    pub rule: String,
-    /// Isolation level.
-    pub level: Level,
-    /// Provider.
-    pub provider: ProviderName,
-    /// Credential scope.
-    pub credentials: String,
-    /// Account that the credential scope belongs to; empty: unknown.
-    pub account: String,
-    /// Region.
-    pub region: String,
-    /// Stack.
-    pub stack: Option<StackName>,
-    /// Machine size.
-    pub machine_type: String,
-    /// Nodes.
-    pub node_count: u32,
-    /// Root disk in GiB; 0: the provider's default.
-    pub disk_size_gib: u32,
-    /// The provider's own parameters.
-    pub parameters: serde_json::Map<String, serde_json::Value>,
-    /// What fences the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrails: Option<Guardrails>,
-}
-
-impl Offer {
-    /// The plugin, with its credential scope, that builds it.
-    #[must_use]
-    pub fn provider_key(&self) -> ProviderKey {
-        ProviderKey { provider: self.provider.clone(), credentials: self.credentials.clone() }
-    }
-}
-
 /// Everything on offer. Built from a checked configuration.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Catalog {
@@ -142,11 +69,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Chooses the offer for a spec: the class it names, else the first matching rule's.
+    /// Chooses the placement for a spec: the class it names, else the first matching rule's.
     ///
     /// # Errors
     /// All violations: unknown class, no matching rule, region not on offer, too many nodes.
-    pub fn place(&self, name: &TenantName, spec: &TenantSpec) -> Result<Offer, Violations> {
+    pub fn place(&self, name: &TenantName, spec: &TenantSpec) -> Result<Placement, Violations> {
         let (class_name, rule) = match &spec.class {
             Some(class) => (class, String::new()),
             None => match self.rules.iter().find(|rule| self.mismatches(rule, name, spec).is_empty()) {
@@ -164,22 +91,22 @@ impl Catalog {
         };
         let region = self.region(name, spec, class);
         let forbidden = self.residency.forbids(name, &spec.labels, &region);
-        let offer = self.offer(class_name, class, rule, spec, region, forbidden)?;
-        fits(&offer, spec)?;
-        let guardrails = offer.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
-        Ok(Offer { guardrails, ..offer })
+        let placement = self.placement(class_name, class, rule, spec.node_count, region, forbidden)?;
+        fits(&placement, spec)?;
+        let guardrails = placement.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
+        Ok(Placement { guardrails, ..placement })
     }
 
     /// `forbidden`: why the region is no place for it, for all violations to be told together.
-    fn offer(
+    fn placement(
         &self,
         class_name: &ClassName,
         class: &Class,
         rule: String,
-        spec: &TenantSpec,
+        node_count: Option<NodeCount>,
         region: String,
         forbidden: Option<String>,
-    ) -> Result<Offer, Violations> {
+    ) -> Result<Placement, Violations> {
         let mut violations = Vec::new();
         let mut add =
             |field: &str, description: String| violations.push(Violation { field: field.into(), description });
@@ -190,7 +117,7 @@ impl Catalog {
         if let Some(why) = forbidden {
             add("region", why);
         }
-        let node_count = spec.node_count.map_or(class.node_count, crate::tenant::NodeCount::get);
+        let node_count = node_count.map_or(class.node_count, NodeCount::get);
         if class.level == Level::Namespace && node_count > 0 {
             add("node_count", format!("class {class_name} has no nodes of its own; leave it out"));
         } else if node_count > class.node_count_max {
@@ -201,7 +128,7 @@ impl Catalog {
             return Err(Violations(violations));
         }
         let account = self.accounts.get(&(class.provider.clone(), class.credentials.clone()));
-        Ok(Offer {
+        Ok(Placement {
             class: class_name.clone(),
             rule,
             level: class.level,
@@ -218,12 +145,12 @@ impl Catalog {
         })
     }
 
-    /// The offer for a host cluster: that of its class, which must be one of level CLUSTER, without
+    /// The placement for a host cluster: that of its class, which must be one of level CLUSTER, without
     /// apps.
     ///
     /// # Errors
     /// All violations.
-    pub fn place_host(&self, spec: &TenantSpec) -> Result<Offer, Violations> {
+    pub fn place_host_cluster(&self, spec: &HostClusterSpec) -> Result<Placement, Violations> {
         let Some(name) = &spec.class else {
             return Err(one("class", "is missing; name a class of level CLUSTER, which says how it is built"));
         };
@@ -235,32 +162,32 @@ impl Catalog {
             return Err(one("class", format!("{name} is of level {level}; a host cluster needs one of level CLUSTER")));
         }
         let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
-        Ok(Offer { stack: None, ..self.offer(name, class, String::new(), spec, region, None)? })
+        Ok(Placement { stack: None, ..self.placement(name, class, String::new(), spec.node_count, region, None)? })
     }
 
-    /// Which host cluster an offer needs; `None`: none. An offer of a class that is gone, or that
+    /// Which host cluster a placement needs; `None`: none. A placement of a class that is gone, or that
     /// grows by one that is gone, needs what can still be told.
     #[must_use]
-    pub fn host_selector(&self, offer: &Offer) -> Option<HostSelector> {
-        let class = self.classes.get(&offer.class).filter(|_| offer.level.is_shared())?;
+    pub fn host_selector(&self, placement: &Placement) -> Option<HostSelector> {
+        let class = self.classes.get(&placement.class).filter(|_| placement.level.is_shared())?;
         let rule = class.hosts.clone().unwrap_or_default();
         let growth = rule.grow.and_then(|grow| {
-            let input = crate::host::HostInput {
+            let input = HostClusterInput {
                 labels: rule.labels.clone(),
                 class: grow.class.to_string(),
-                region: offer.region.clone(),
-                max_tenants: grow.max_tenants.into(),
-                ..Default::default()
+                region: placement.region.clone(),
+                tenants_max: grow.tenants_max.into(),
+                ..HostClusterInput::default()
             };
-            let (spec, hosting): (TenantSpec, Hosting) = crate::host::parse(input).ok()?;
-            let offer = self.place_host(&spec).ok()?;
-            Some(Growth { spec, offer, hosting, host_clusters_max: grow.host_clusters_max })
+            let spec = HostClusterSpec::parse(input).ok()?;
+            let placement = self.place_host_cluster(&spec).ok()?;
+            Some(Growth { spec, placement, host_clusters_max: grow.host_clusters_max })
         });
         Some(HostSelector {
-            provider: offer.provider.clone(),
+            provider: placement.provider.clone(),
             credentials: (!class.credentials.is_empty()).then(|| class.credentials.clone()),
-            region: offer.region.clone(),
-            reserve: rule.reserve_percent.of(offer),
+            region: placement.region.clone(),
+            reserve: rule.reserve_percent.of(placement),
             labels: rule.labels,
             growth,
         })
@@ -306,13 +233,13 @@ impl Catalog {
         (!self.classes.contains_key(class)).then(|| Violation { field: "class".into(), description })
     }
 
-    /// The offer for a changed spec of a tenant that was placed before. The tenant keeps what it
+    /// The placement for a changed spec of a tenant that was placed before. The tenant keeps what it
     /// was given, whatever the classes and placement rules say now; only its number of nodes
     /// follows the spec, within what its class allows now.
     ///
     /// # Errors
     /// Too many nodes.
-    pub fn place_again(&self, spec: &TenantSpec, current: &Offer) -> Result<Offer, Violations> {
+    pub fn place_again(&self, spec: &TenantSpec, current: &Placement) -> Result<Placement, Violations> {
         let class = self.classes.get(&current.class);
         let node_count = match (spec.node_count, class) {
             (Some(count), _) => count.get(),
@@ -326,17 +253,17 @@ impl Catalog {
             return Err(one("node_count", format!("class {class} allows at most {most} nodes, not {node_count}")));
         }
         fits(current, spec)?;
-        Ok(Offer { node_count, ..current.clone() })
+        Ok(Placement { node_count, ..current.clone() })
     }
 }
 
 /// In a shared cluster the files must fit the quota, or the apps would wait for a volume for ever.
-fn fits(offer: &Offer, spec: &TenantSpec) -> Result<(), Violations> {
-    let most = offer.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
+fn fits(placement: &Placement, spec: &TenantSpec) -> Result<(), Violations> {
+    let most = placement.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
     match most.filter(|most| spec.storage.gib() > *most) {
         None => Ok(()),
         Some(most) => {
-            let (class, asked) = (&offer.class, spec.storage.gib());
+            let (class, asked) = (&placement.class, spec.storage.gib());
             Err(one("storage_gib", format!("class {class} allows at most {most} GiB of volumes together, not {asked}")))
         }
     }

@@ -3,7 +3,7 @@
 //! Wall time is the critical path of the cloud's own latencies, so a stage waits for what it
 //! really needs and for nothing else.
 
-use crate::{Direction, Level, Offer, Stage, ports::ReleasePlan, tenant::Kind};
+use crate::{Direction, EnvironmentKind, Level, Placement, Stage, ports::ReleasePlan};
 
 /// A stage and what must be done before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,25 +18,32 @@ fn node(stage: Stage, after: impl IntoIterator<Item = Stage>) -> Node {
     Node { stage, after: after.into_iter().collect() }
 }
 
-/// The graph for an offer. `releases` are the stack's, empty without one.
+/// The graph for a placement. `releases` are the stack's, empty without one.
 #[must_use]
-pub fn graph(direction: Direction, kind: Kind, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+pub fn graph(
+    direction: Direction,
+    kind: EnvironmentKind,
+    placement: &Placement,
+    releases: &[ReleasePlan],
+) -> Vec<Node> {
     match (direction, kind) {
-        (Direction::Present, Kind::Tenant(Level::Cluster)) => own_cluster(offer, releases),
-        (Direction::Present, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared(level, offer, releases),
-        (Direction::Present, Kind::Host) => host(),
-        (Direction::Present, Kind::AdoptedHost) => {
+        (Direction::Present, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster(placement, releases),
+        (Direction::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
+            shared(level, placement, releases)
+        }
+        (Direction::Present, EnvironmentKind::HostCluster) => host(),
+        (Direction::Present, EnvironmentKind::AdoptedHostCluster) => {
             vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]
         }
-        (Direction::Absent, Kind::Tenant(Level::Cluster)) => own_cluster_absent(offer),
-        (Direction::Absent, Kind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
-        (Direction::Absent, Kind::Host) => host_absent(),
+        (Direction::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement),
+        (Direction::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
+        (Direction::Absent, EnvironmentKind::HostCluster) => host_absent(),
         // What landlord did not make it does not remove; what it put there for its tenants it takes back.
-        (Direction::Absent, Kind::AdoptedHost) => vec![node(Stage::Isolation, [])],
+        (Direction::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
     }
 }
 
-fn own_cluster(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+fn own_cluster(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Base, Cluster, DnsZone, Identity, Network, NodePool, Preflight};
     let mut nodes = vec![
         node(Preflight, []),
@@ -47,7 +54,7 @@ fn own_cluster(offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
         node(NodePool, [Cluster]),
         node(Identity, [Cluster, DnsZone]),
     ];
-    if offer.stack.is_none() {
+    if placement.stack.is_none() {
         return nodes;
     }
     nodes.push(node(Base, [Cluster]));
@@ -69,7 +76,7 @@ fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], befor
 }
 
 /// In a host cluster: a fenced namespace, at level NODE with nodes of its own beside it.
-fn shared(level: Level, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
+fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Base, DnsZone, Host, Isolation, NodePool, Preflight};
     let mut nodes =
         vec![node(Preflight, []), node(Host, [Preflight]), node(Isolation, [Host]), node(DnsZone, [Preflight])];
@@ -78,7 +85,7 @@ fn shared(level: Level, offer: &Offer, releases: &[ReleasePlan]) -> Vec<Node> {
         nodes.push(node(NodePool, [Host]));
         before.push(NodePool);
     }
-    if offer.stack.is_none() {
+    if placement.stack.is_none() {
         return nodes;
     }
     // Nothing is put into a namespace before it is fenced.
@@ -100,10 +107,10 @@ fn host() -> Vec<Node> {
     ]
 }
 
-fn own_cluster_absent(offer: &Offer) -> Vec<Node> {
+fn own_cluster_absent(placement: &Placement) -> Vec<Node> {
     use Stage::{Addons, Cluster, DnsRecords, DnsZone, Identity, Inventory, Leftovers, Network, NodePool, Teardown};
     // Load balancers and volumes go while the controllers that made them still run.
-    let first: Vec<Stage> = offer.stack.iter().map(|_| Teardown).collect();
+    let first: Vec<Stage> = placement.stack.iter().map(|_| Teardown).collect();
     let mut nodes: Vec<Node> = first.iter().map(|stage| node(stage.clone(), [])).collect();
     nodes.extend([
         node(DnsRecords, first.clone()),

@@ -113,11 +113,6 @@ label_type!(
 );
 
 /// Resource name of a tenant: `customers/{customer}/tenants/{tenant}`.
-///
-/// A host cluster is kept as a record of the same form, so that leases, fences, journal and removal
-/// are the same code; its name is `hostClusters/{host_cluster}`. It belongs to no customer: its
-/// customer is empty, which no customer id that was parsed can be. Text never becomes such a name
-/// by parsing, so no request about a tenant reaches a host cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TenantName {
     /// Who signed.
@@ -126,26 +121,84 @@ pub struct TenantName {
     pub tenant: TenantId,
 }
 
-impl TenantName {
-    /// The name under which a host cluster is kept.
-    #[must_use]
-    pub fn of_host_cluster(id: &HostClusterId) -> Self {
-        Self { customer: CustomerId(String::new()), tenant: TenantId(id.0.clone()) }
-    }
-
-    /// The host cluster of that name; `None`: it is a tenant's name.
-    #[must_use]
-    pub fn host_cluster(&self) -> Option<HostClusterId> {
-        self.customer.0.is_empty().then(|| HostClusterId(self.tenant.0.clone()))
+impl fmt::Display for TenantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "customers/{}/tenants/{}", self.customer, self.tenant)
     }
 }
 
-impl fmt::Display for TenantName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.customer.0.is_empty() {
-            return write!(f, "hostClusters/{}", self.tenant);
+/// Resource name of an environment: a tenant's, or `hostClusters/{host_cluster}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EnvironmentName {
+    /// Of a tenant.
+    Tenant(TenantName),
+    /// Of a host cluster.
+    HostCluster(HostClusterId),
+}
+
+impl EnvironmentName {
+    /// The tenant's name; `None`: it is a host cluster's.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&TenantName> {
+        match self {
+            Self::Tenant(name) => Some(name),
+            Self::HostCluster(_) => None,
         }
-        write!(f, "customers/{}/tenants/{}", self.customer, self.tenant)
+    }
+
+    /// The host cluster's id; `None`: it is a tenant's name.
+    #[must_use]
+    pub fn host_cluster(&self) -> Option<&HostClusterId> {
+        match self {
+            Self::Tenant(_) => None,
+            Self::HostCluster(id) => Some(id),
+        }
+    }
+
+    /// Whose it is; `None`: a host cluster belongs to no customer.
+    #[must_use]
+    pub fn customer(&self) -> Option<&CustomerId> {
+        self.tenant().map(|name| &name.customer)
+    }
+
+    /// The last part of the name: the tenant's or the host cluster's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Tenant(name) => name.tenant.as_str(),
+            Self::HostCluster(id) => id.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for EnvironmentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(name) => name.fmt(f),
+            Self::HostCluster(id) => write!(f, "hostClusters/{id}"),
+        }
+    }
+}
+
+impl From<TenantName> for EnvironmentName {
+    fn from(name: TenantName) -> Self {
+        Self::Tenant(name)
+    }
+}
+
+impl From<HostClusterId> for EnvironmentName {
+    fn from(id: HostClusterId) -> Self {
+        Self::HostCluster(id)
+    }
+}
+
+impl FromStr for EnvironmentName {
+    type Err = InvalidName;
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        match value.strip_prefix("hostClusters/") {
+            Some(id) => id.parse().map(Self::HostCluster),
+            None => value.parse().map(Self::Tenant),
+        }
     }
 }
 
@@ -203,15 +256,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_becomes_the_name_of_a_host_cluster() {
-        let id: HostClusterId = "shared-1".parse().unwrap();
-        let name = TenantName::of_host_cluster(&id);
+    fn no_text_of_a_tenant_becomes_the_name_of_a_host_cluster() {
+        let name: EnvironmentName = "hostClusters/shared-1".parse().unwrap();
         assert_eq!(name.to_string(), "hostClusters/shared-1");
-        assert_eq!(name.host_cluster(), Some(id));
+        assert_eq!((name.host_cluster().map(HostClusterId::as_str), name.customer()), (Some("shared-1"), None));
         for text in ["hostClusters/shared-1", "customers//tenants/shared-1", "/tenants/shared-1"] {
             assert!(text.parse::<TenantName>().is_err(), "{text}");
         }
         assert!("".parse::<CustomerId>().is_err());
-        assert_eq!("customers/a/tenants/b".parse::<TenantName>().unwrap().host_cluster(), None);
+        assert_eq!("customers/a/tenants/b".parse::<EnvironmentName>().unwrap().host_cluster(), None);
+        assert!("customers//tenants/shared-1".parse::<EnvironmentName>().is_err());
     }
 }

@@ -6,34 +6,39 @@
 
 pub mod capacity;
 pub mod catalog;
+pub mod environment;
 pub mod executor;
 pub mod failure;
+pub mod fleet;
 pub mod graph;
-pub mod host;
 pub mod ids;
 pub mod isolation;
 pub mod journal;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;
+pub mod placement_rule;
 pub mod ports;
 pub mod residency;
 pub mod stage;
 pub mod step;
-pub mod tenant;
 pub mod time;
 
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
-pub use catalog::{Catalog, Class, Level, Offer};
+pub use catalog::{Catalog, Class};
+pub use environment::{
+    Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
+    TenantSpec, Violation, Violations,
+};
 pub use failure::{ErrorKind, Failure};
-pub use host::{Candidate, HostRef, HostSelector, HostView, Hosting};
+pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
-    AppName, ClassName, CustomerId, HostClusterId, OperationId, ProviderName, StackName, TenantId, TenantName,
-    TenantUid,
+    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
+    TenantName, TenantUid,
 };
 pub use operation::{Operation, OperationKind, OperationOutcome};
-pub use placement::{PlacementRule, RuleVerdict};
+pub use placement::{Level, Placement};
+pub use placement_rule::{PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
 pub use stage::{Direction, Stage, StageRecord, StageState};
-pub use tenant::{Condition, State, Tenant, TenantSpec, Violation, Violations};
 pub use time::Timestamp;

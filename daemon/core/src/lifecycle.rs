@@ -1,7 +1,259 @@
-//! The rules of an environment's life as pure functions: what a request makes of the record that it finds.
-//! Knows no store, no clock and no cloud.
+//! The rules of an environment's life as total, pure functions: what a request, or a result of the engine, makes of the
+//! record that it finds. Generation, state, cancellation and what becomes due are decided here and nowhere else.
+//!
+//! # Expected flow
+//! The store reads a record in a transaction, asks one of these functions, and writes what it gets. A [`Refusal`] changes
+//! nothing.
+//!
+//! # Guarantees
+//! - A change of the record only (names, labels, protection) supersedes nothing: the operation that runs goes on. Pausing
+//!   and going on take over what is unfinished, and end with it.
+//! - Only a create that runs unwinds. Whatever else removes an environment is a delete, and no delete is accepted while the
+//!   environment is protected.
+//! - An environment that is being removed is never wanted again.
+//!
+//! Knows no store, no clock and no cloud: ids and times are values.
 
-use crate::{Direction, Offer, OperationKind, Tenant, TenantSpec};
+use crate::{
+    Direction, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid,
+    Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
+};
+
+/// Why a request changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is on its way out.
+    #[error("{0} is being deleted")]
+    BeingDeleted(String),
+    /// Only what is FAILED can be retried.
+    #[error("{name} is {state}, not FAILED; there is nothing to retry", state = state.as_str())]
+    NothingToRetry {
+        /// Resource name.
+        name: String,
+        /// Its state.
+        state: State,
+    },
+    /// Deletion is refused.
+    #[error("{0} has deletion_protection set; clear it first")]
+    Protected(String),
+    /// A delete can't be cancelled.
+    #[error("a delete can't be cancelled: part of the environment may be gone already")]
+    NotCancellable,
+    /// A host cluster has no spec that an update changes.
+    #[error("{0} is a host cluster; it can't be updated")]
+    NotATenant(String),
+    /// The client saw an older version.
+    #[error("{0} has changed since it was read; read it again and repeat the change")]
+    EtagMismatch(String),
+}
+
+/// What a request makes of an environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The record afterwards.
+    pub environment: Environment,
+    /// What else is to be done.
+    pub effect: Effect,
+}
+
+/// What is to be written beside the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The record alone changed: the request's operation is done at once, and the one that runs goes on.
+    Recorded {
+        /// Whether the engine shall see it now.
+        due: bool,
+    },
+    /// The request's operation takes over from the earlier one, and the environment is due.
+    Work {
+        /// Failed stages begin again.
+        restart_failed: bool,
+    },
+    /// The request is answered by the operation that runs.
+    Joined {
+        /// Whether the record changed all the same.
+        changed: bool,
+    },
+}
+
+/// Refuses a request that saw another version; without an etag every version is fine.
+///
+/// # Errors
+/// [`Refusal::EtagMismatch`].
+pub fn check_etag(environment: &Environment, etag: Option<&str>) -> Result<(), Refusal> {
+    match etag {
+        Some(etag) if etag != environment.etag => Err(Refusal::EtagMismatch(environment.name().to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// A new environment, with its create accepted as `operation`.
+#[must_use]
+pub fn accept(
+    uid: TenantUid,
+    owner: Owner,
+    placement: Placement,
+    operation: OperationId,
+    now: Timestamp,
+) -> Environment {
+    Environment {
+        uid,
+        owner,
+        placement,
+        generation: 1,
+        direction: Direction::Present,
+        force_delete: false,
+        status: EnvironmentStatus {
+            state: State::Pending,
+            observed_generation: 0,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+        },
+        etag: String::new(),
+        operation,
+        cancel_requested: false,
+        create_time: now,
+        update_time: now,
+        delete_time: None,
+    }
+}
+
+/// A whole new spec of a tenant, accepted as `operation`.
+///
+/// # Errors
+/// [`Refusal::BeingDeleted`], [`Refusal::NotATenant`].
+pub fn update(
+    before: &Environment,
+    spec: TenantSpec,
+    placement: Placement,
+    operation: OperationId,
+) -> Result<Transition, Refusal> {
+    let name = || before.name().to_string();
+    if before.direction == Direction::Absent {
+        return Err(Refusal::BeingDeleted(name()));
+    }
+    let mut environment = before.clone();
+    let Owner::Tenant(tenant) = &mut environment.owner else { return Err(Refusal::NotATenant(name())) };
+    let works = tenant.spec.needs_work(&spec);
+    let pause_changed = tenant.spec.paused != spec.paused;
+    tenant.spec = spec;
+    if !works {
+        // What was resolved belongs to the generation that it was resolved for.
+        if pause_changed && !is_settled(before) {
+            // Whoever lets work go on waits for its end, not for the record of the wish.
+            environment.operation = operation;
+            environment.cancel_requested = false;
+            return Ok(Transition { environment, effect: Effect::Work { restart_failed: false } });
+        }
+        return Ok(Transition { environment, effect: Effect::Recorded { due: pause_changed } });
+    }
+    environment.placement = placement;
+    environment.generation += 1;
+    Ok(begin(environment, operation, false))
+}
+
+/// Whether nothing is left to be done for what is wanted.
+fn is_settled(environment: &Environment) -> bool {
+    let status = &environment.status;
+    status.observed_generation == environment.generation && status.state != State::Failed
+}
+
+/// Failed stages begin again, as `operation`.
+///
+/// # Errors
+/// [`Refusal::NothingToRetry`].
+pub fn retry(before: &Environment, operation: OperationId) -> Result<Transition, Refusal> {
+    let state = before.status.state;
+    if state != State::Failed {
+        return Err(Refusal::NothingToRetry { name: before.name().to_string(), state });
+    }
+    Ok(begin(before.clone(), operation, true))
+}
+
+/// Removal, accepted as `operation`. `running`: kind of the operation that runs, if one does.
+///
+/// # Errors
+/// [`Refusal::Protected`].
+pub fn delete(
+    before: &Environment,
+    running: Option<OperationKind>,
+    force: bool,
+    operation: OperationId,
+    now: Timestamp,
+) -> Result<Transition, Refusal> {
+    let present = before.direction == Direction::Present;
+    // What unwinds already (a cancelled create) has nothing left to protect.
+    if present && before.is_protected() {
+        return Err(Refusal::Protected(before.name().to_string()));
+    }
+    let mut environment = before.clone();
+    environment.force_delete |= force;
+    if !present && running == Some(OperationKind::Delete) {
+        let changed = environment.force_delete != before.force_delete;
+        return Ok(Transition { environment, effect: Effect::Joined { changed } });
+    }
+    environment.direction = Direction::Absent;
+    environment.delete_time = environment.delete_time.or(Some(now));
+    // A delete that had failed begins again where it stood.
+    Ok(begin(environment, operation, true))
+}
+
+/// A requested cancellation of `operation`; `None`: it changes nothing (AIP-151: it has ended, or it is being cancelled).
+///
+/// # Errors
+/// [`Refusal::NotCancellable`].
+pub fn cancel(before: Option<&Environment>, operation: &Operation) -> Result<Option<Environment>, Refusal> {
+    if operation.outcome.is_some() || operation.cancel_requested {
+        return Ok(None);
+    }
+    let worked_on = before.filter(|environment| environment.operation == operation.id);
+    let Some(environment) = worked_on.filter(|environment| environment.direction == Direction::Present) else {
+        return Err(Refusal::NotCancellable);
+    };
+    if operation.kind == OperationKind::Delete {
+        return Err(Refusal::NotCancellable);
+    }
+    Ok(Some(Environment { cancel_requested: true, ..environment.clone() }))
+}
+
+/// The record after a commit of the engine.
+#[must_use]
+pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -> Environment {
+    let mut after = before.clone();
+    if let Some(status) = &patch.status {
+        after.status = status.clone();
+    }
+    if let Some(direction) = patch.direction {
+        after.direction = direction;
+    }
+    after.delete_time = match after.direction {
+        Direction::Absent => Some(after.delete_time.unwrap_or(now)),
+        Direction::Present => None,
+    };
+    after.cancel_requested &= !patch.clear_cancel;
+    match &mut after.owner {
+        Owner::Tenant(tenant) => {
+            if patch.mark_ready {
+                tenant.last_ready = Some((tenant.spec.clone(), before.placement.clone()));
+            }
+            if let Some((spec, placement)) = &patch.revert {
+                tenant.spec = spec.clone();
+                after.placement = placement.clone();
+                after.generation += 1;
+            }
+        }
+        Owner::HostCluster(host_cluster) => host_cluster.was_ready |= patch.mark_ready,
+    }
+    after
+}
+
+/// Work begins for an operation, whatever was asked for before.
+fn begin(mut environment: Environment, operation: OperationId, restart_failed: bool) -> Transition {
+    environment.operation = operation;
+    environment.cancel_requested = false;
+    environment.status.state = environment.working_state();
+    Transition { environment, effect: Effect::Work { restart_failed } }
+}
 
 /// What a requested cancellation does.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,7 +262,7 @@ pub enum Cancellation {
     /// A create that runs: what it made is removed again.
     Unwind,
     /// An update of an environment that was READY: back to this, as far as that is possible.
-    Revert(TenantSpec, Offer),
+    Revert(TenantSpec, Placement),
     /// Anything else: work stops where it is. Nothing is removed. Retry, Update or Delete lead on.
     Stop,
 }
@@ -24,21 +276,26 @@ pub enum Cancellation {
 /// `operation_generation`: the generation for which the operation was accepted. A tenant beyond it was reverted.
 #[must_use]
 pub fn cancellation(
-    tenant: &Tenant,
+    environment: &Environment,
     kind: OperationKind,
     operation_done: bool,
     operation_generation: i64,
 ) -> Option<Cancellation> {
-    if !tenant.cancel_requested || tenant.direction == Direction::Absent || tenant.generation > operation_generation {
+    if !environment.cancel_requested
+        || environment.direction == Direction::Absent
+        || environment.generation > operation_generation
+    {
         return None;
     }
-    if may_unwind(tenant, kind, operation_done) {
+    if may_unwind(environment, kind, operation_done) {
         return Some(Cancellation::Unwind);
     }
-    if let (OperationKind::Update, false, Some((spec, offer))) = (kind, operation_done, &tenant.last_ready) {
+    if let Owner::Tenant(tenant) = &environment.owner
+        && let (OperationKind::Update, false, Some((spec, placement))) = (kind, operation_done, &tenant.last_ready)
+    {
         let spec = tenant.spec.reverted_to(spec);
         if tenant.spec.needs_work(&spec) {
-            return Some(Cancellation::Revert(spec, offer.clone()));
+            return Some(Cancellation::Revert(spec, placement.clone()));
         }
     }
     Some(Cancellation::Stop)
@@ -46,10 +303,10 @@ pub fn cancellation(
 
 /// Whether cancelling a tenant's newest operation would remove the environment.
 #[must_use]
-pub fn may_unwind(tenant: &Tenant, kind: OperationKind, operation_done: bool) -> bool {
+pub fn may_unwind(environment: &Environment, kind: OperationKind, operation_done: bool) -> bool {
     kind == OperationKind::Create
         && !operation_done
-        && tenant.direction == Direction::Present
-        && tenant.last_ready.is_none()
-        && !tenant.spec.deletion_protection
+        && environment.direction == Direction::Present
+        && !environment.was_ready()
+        && !environment.is_protected()
 }

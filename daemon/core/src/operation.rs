@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, OperationId, StageRecord, TenantName, TenantUid, Timestamp, stage::RemovedObject};
+use crate::{EnvironmentName, Failure, OperationId, StageRecord, TenantUid, Timestamp, stage::RemovedObject};
 
 /// What was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,10 +48,10 @@ pub enum OperationOutcome {
 pub struct Operation {
     /// Id.
     pub id: OperationId,
-    /// Tenant's uid.
-    pub tenant_uid: TenantUid,
-    /// Tenant's name.
-    pub tenant: TenantName,
+    /// Uid of the environment.
+    pub uid: TenantUid,
+    /// Name of the environment.
+    pub name: EnvironmentName,
     /// What was accepted.
     pub kind: OperationKind,
     /// Generation that it works towards.

@@ -1,63 +1,95 @@
-//! Placement rules: which class a tenant gets that names none, and why not another. Knows no class.
+//! Where an environment is built and of what: a class resolved for one environment, and kept with it for life.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, TenantName, TenantSpec};
+use crate::{ClassName, ProviderName, StackName, isolation::Guardrails};
 
-/// A rule that picks a class for a tenant whose spec names none. All given parts must match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlacementRule {
-    /// Name, shown to say which rule chose.
-    pub name: String,
-    /// Customers it is for; empty: all.
-    #[serde(default)]
-    pub customers: Vec<String>,
-    /// Labels that the tenant must carry.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// Regions wished for; empty: any.
-    #[serde(default)]
-    pub regions: Vec<String>,
-    /// Class chosen.
-    pub class: ClassName,
+/// Isolation level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Level {
+    /// A cluster per tenant.
+    Cluster,
+    /// A node pool in a shared cluster.
+    Node,
+    /// A namespace in a shared cluster.
+    Namespace,
 }
 
-/// What a placement rule says of a spec.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleVerdict {
-    /// The rule's name.
+impl Level {
+    /// Whether tenants of this level live in a host cluster.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        match self {
+            Self::Cluster => false,
+            Self::Node | Self::Namespace => true,
+        }
+    }
+
+    /// Its name in configuration and API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cluster => "CLUSTER",
+            Self::Node => "NODE",
+            Self::Namespace => "NAMESPACE",
+        }
+    }
+}
+
+/// One plugin with one credential scope: the unit that runs in a child process of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderKey {
+    /// Provider.
+    pub provider: ProviderName,
+    /// Credential scope.
+    pub credentials: String,
+}
+
+impl fmt::Display for ProviderKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.provider, self.credentials)
+    }
+}
+
+/// A class resolved for one tenant; stored with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Class.
+    pub class: ClassName,
+    /// Rule that chose it; empty: the spec named the class.
     pub rule: String,
-    /// The class that it chooses.
-    pub class: ClassName,
-    /// The parts that do not match, in words; empty if all do.
-    pub mismatches: Vec<String>,
+    /// Isolation level.
+    pub level: Level,
+    /// Provider.
+    pub provider: ProviderName,
+    /// Credential scope.
+    pub credentials: String,
+    /// Account that the credential scope belongs to; empty: unknown.
+    pub account: String,
+    /// Region.
+    pub region: String,
+    /// Stack.
+    pub stack: Option<StackName>,
+    /// Machine size.
+    pub machine_type: String,
+    /// Nodes.
+    pub node_count: u32,
+    /// Root disk in GiB; 0: the provider's default.
+    pub disk_size_gib: u32,
+    /// The provider's own parameters.
+    pub parameters: serde_json::Map<String, serde_json::Value>,
+    /// What fences the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
 }
 
-impl PlacementRule {
-    /// Which parts do not match, and what they ask for.
-    pub(crate) fn mismatches(&self, name: &TenantName, spec: &TenantSpec) -> Vec<String> {
-        let mut mismatches = Vec::new();
-        let customer = name.customer.as_str();
-        if !self.customers.is_empty() && !self.customers.iter().any(|c| c == customer) {
-            mismatches.push(format!("it is for the customers {}, not for {customer}", self.customers.join(", ")));
-        }
-        for (key, value) in &self.labels {
-            match spec.labels.get(key) {
-                Some(has) if has == value => {}
-                Some(has) => mismatches.push(format!("it asks for the label {key}={value}, not {key}={has}")),
-                None => mismatches.push(format!("it asks for the label {key}={value}, which is missing")),
-            }
-        }
-        if !self.regions.is_empty() {
-            match &spec.region {
-                Some(region) if self.regions.contains(region) => {}
-                Some(region) => mismatches.push(format!("it is for {}, not for {region}", self.regions.join(", "))),
-                None => mismatches.push(format!("it is for {}, and no region is wished for", self.regions.join(", "))),
-            }
-        }
-        mismatches
+impl Placement {
+    /// The plugin, with its credential scope, that builds it.
+    #[must_use]
+    pub fn provider_key(&self) -> ProviderKey {
+        ProviderKey { provider: self.provider.clone(), credentials: self.credentials.clone() }
     }
 }

@@ -4,7 +4,7 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Offer, Operation, OperationOutcome, Stage, StageRecord, StageState, TenantSpec, Timestamp,
+    Direction, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec, Timestamp,
     graph::{Node, graph},
     journal,
     lifecycle::{self, Cancellation},
@@ -41,7 +41,7 @@ pub enum Unwind {
     /// A create: towards absence.
     Remove,
     /// A change of a tenant that was READY: back to what it was.
-    Revert(TenantSpec, Offer),
+    Revert(TenantSpec, Placement),
 }
 
 /// A resting state.
@@ -73,19 +73,19 @@ pub enum Steady {
 /// Decides.
 #[must_use]
 pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
-    let tenant = &work.tenant;
+    let environment = &work.environment;
     let cancelled =
-        lifecycle::cancellation(tenant, work.operation_kind, work.operation_done, work.operation_generation);
+        lifecycle::cancellation(environment, work.operation_kind, work.operation_done, work.operation_generation);
     match cancelled {
         None => {}
         Some(Cancellation::Unwind) => return Step::Unwind(Unwind::Remove),
-        Some(Cancellation::Revert(spec, offer)) => return Step::Unwind(Unwind::Revert(spec, offer)),
+        Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
-    if tenant.direction == Direction::Present && tenant.spec.paused {
+    if environment.direction == Direction::Present && environment.is_paused() {
         return Step::Rest(Steady::Paused);
     }
-    let nodes = graph(tenant.direction, tenant.kind(), &tenant.offer, releases);
+    let nodes = graph(environment.direction, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
         let held = held(work, &nodes);
         if !held.due.is_empty() {
@@ -93,7 +93,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         }
         return Step::Rest(Steady::Failed { stage, failure, wake_time: held.wake_time });
     }
-    if tenant.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
+    if environment.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
         return Step::Rest(Steady::Gone);
     }
     let calls = calls(work, &nodes);
@@ -123,7 +123,7 @@ fn held(work: &Work, nodes: &[Node]) -> Calls {
 /// The record of a stage in the tenant's direction.
 #[must_use]
 pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
-    record_in(work, work.tenant.direction, stage)
+    record_in(work, work.environment.direction, stage)
 }
 
 /// The record of a stage in a direction.
@@ -135,8 +135,9 @@ pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Opt
 /// A record counts only for the generation that it was made for. Absence has no generations:
 /// whatever the spec was, nothing of it shall be left.
 fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
-    let tenant = &work.tenant;
-    record(work, stage).filter(|record| tenant.direction == Direction::Absent || record.generation == tenant.generation)
+    let environment = &work.environment;
+    record(work, stage)
+        .filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
 }
 
 fn is_done(work: &Work, stage: &Stage) -> bool {
@@ -185,7 +186,8 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
             }
             Some(record) => match record.state {
                 StageState::Failed | StageState::Skipped => {}
-                StageState::Done if work.tenant.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
+                StageState::Done
+                    if work.environment.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
                 StageState::Running | StageState::Done => calls.at(record, work.now),
             },
         }
@@ -199,7 +201,7 @@ pub fn operation_outcome(work: &Work, settle: &Steady) -> Option<OperationOutcom
     if work.operation_done {
         return None;
     }
-    let cancelled = work.tenant.cancel_requested;
+    let cancelled = work.environment.cancel_requested;
     match settle {
         Steady::Paused => None,
         Steady::Stopped => Some(OperationOutcome::Cancelled),

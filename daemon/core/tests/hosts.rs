@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Amounts, Candidate, Catalog, Class, HostRef, HostSelector, Level, Measured, Observation, Offer, ReservePercent,
-    State, TenantUid, Timestamp,
-    host::{Choice, GrowRule, HostInput, HostRule, TENANTS_DEFAULT, choose, parse},
+    Amounts, Candidate, Catalog, Class, HostClusterRef, HostSelector, Level, Measured, Observation, Placement,
+    ReservePercent, State, TenantUid, Timestamp,
+    environment::{HostClusterInput, HostClusterSpec, TENANTS_DEFAULT},
+    fleet::{Choice, GrowRule, HostRule, choose},
 };
 use proptest::prelude::*;
 
@@ -17,7 +18,7 @@ fn labels(of: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
     Candidate {
-        host: HostRef { uid: TenantUid(uuid::Uuid::nil()), id: id.parse().unwrap() },
+        host: HostClusterRef { uid: TenantUid(uuid::Uuid::nil()), id: id.parse().unwrap() },
         provider: "cloud".parse().unwrap(),
         credentials: "main".into(),
         account: "1".into(),
@@ -28,7 +29,7 @@ fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
         state: State::Ready,
         leaving: false,
         drained: false,
-        max_tenants: 10,
+        tenants_max: 10,
         tenants,
         of_customer,
         reserved: Amounts::default(),
@@ -58,7 +59,7 @@ fn chosen(candidates: &[Candidate]) -> String {
 #[test]
 fn ready_ones_come_first_then_the_customers_spread_then_the_load() {
     let pending = |id: &str| Candidate { state: State::Provisioning, ..host(id, 0, 0) };
-    let small = |id: &str, tenants| Candidate { max_tenants: 4, ..host(id, tenants, 0) };
+    let small = |id: &str, tenants| Candidate { tenants_max: 4, ..host(id, tenants, 0) };
     let cases = [
         (vec![host("a", 3, 0), host("b", 2, 0)], "b"),
         (vec![host("a", 1, 1), host("b", 9, 0)], "b"),
@@ -180,12 +181,12 @@ fn a_class_says_how_much_of_the_quota_is_reserved() {
     let name = "shared".parse().unwrap();
     let quota = serde_json::json!({ "quota": { "cpu_request_milli": 4_001, "memory_request_mib": 8_192, "pods": 30 } });
     catalog.classes.get_mut(&name).unwrap().guardrails = Some(serde_json::from_value(quota).unwrap());
-    let reserve = |catalog: &Catalog| catalog.host_selector(&offer(catalog)).unwrap().reserve;
+    let reserve = |catalog: &Catalog| catalog.host_selector(&placement(catalog)).unwrap().reserve;
     assert_eq!(reserve(&catalog), amounts(4_001, 8_192, 30));
     let percent = ReservePercent { cpu: 50, memory: 100, pods: 0 };
     catalog.classes.get_mut(&name).unwrap().hosts.as_mut().unwrap().reserve_percent = percent;
     assert_eq!(reserve(&catalog), amounts(2_001, 8_192, 0), "half a millicore is not given away");
-    let mut node = offer(&catalog);
+    let mut node = placement(&catalog);
     node.level = Level::Node;
     assert_eq!(percent.of(&node), Amounts::default());
 }
@@ -193,7 +194,7 @@ fn a_class_says_how_much_of_the_quota_is_reserved() {
 #[test]
 fn a_fleet_without_room_for_what_is_needed_grows() {
     let catalog = catalog(Some(2));
-    let selector = catalog.host_selector(&offer(&catalog)).unwrap();
+    let selector = catalog.host_selector(&placement(&catalog)).unwrap();
     assert!(selector.reserve.cpu_milli > 0);
     let selector = HostSelector { reserve: amounts(4_000, 4_096, 40), ..selector };
     let full = |id| seen(id, amounts(9_000, 0, 0), Amounts::default());
@@ -238,7 +239,7 @@ fn class(level: Level) -> Class {
 
 fn catalog(grow_to: Option<u32>) -> Catalog {
     let grow =
-        grow_to.map(|host_clusters_max| GrowRule { class: "own".parse().unwrap(), max_tenants: 7, host_clusters_max });
+        grow_to.map(|host_clusters_max| GrowRule { class: "own".parse().unwrap(), tenants_max: 7, host_clusters_max });
     let shared = Class {
         hosts: Some(HostRule { labels: labels(&[("tier", "gold")]), grow, ..HostRule::default() }),
         ..class(Level::Namespace)
@@ -247,8 +248,8 @@ fn catalog(grow_to: Option<u32>) -> Catalog {
     Catalog { classes: [own, ("shared".parse().unwrap(), shared)].into(), ..Catalog::default() }
 }
 
-fn offer(catalog: &Catalog) -> Offer {
-    let input = landlord_core::tenant::SpecInput {
+fn placement(catalog: &Catalog) -> Placement {
+    let input = landlord_core::environment::SpecInput {
         class: "shared".into(),
         domain: "a.example.com".into(),
         storage_gib: 1,
@@ -261,11 +262,11 @@ fn offer(catalog: &Catalog) -> Offer {
 #[test]
 fn a_fleet_grows_by_its_class_until_its_limit() {
     let catalog = catalog(Some(2));
-    let offer = offer(&catalog);
-    let selector = catalog.host_selector(&offer).unwrap();
+    let placement = placement(&catalog);
+    let selector = catalog.host_selector(&placement).unwrap();
     let full = |id| Candidate { tenants: 10, ..host(id, 10, 0) };
     let Choice::Grow(growth) = choose(&[], &selector) else { panic!("does not grow") };
-    assert_eq!((growth.hosting.max_tenants, &growth.offer.stack), (7, &None));
+    assert_eq!((growth.spec.tenants_max, &growth.placement.stack), (7, &None));
     assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
     let one = [full("a")];
     assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
@@ -281,21 +282,22 @@ fn a_fleet_grows_by_its_class_until_its_limit() {
 fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
     let catalog = catalog(None);
     let order = |class: &str| {
-        let input = HostInput { class: class.into(), ..HostInput::default() };
-        let (spec, hosting) = parse(input).unwrap();
-        assert_eq!((hosting.max_tenants, hosting.drained), (TENANTS_DEFAULT, false));
-        catalog.place_host(&spec)
+        let input = HostClusterInput { class: class.into(), ..HostClusterInput::default() };
+        let spec = HostClusterSpec::parse(input).unwrap();
+        assert_eq!((spec.tenants_max, spec.drained), (TENANTS_DEFAULT, false));
+        catalog.place_host_cluster(&spec)
     };
     assert_eq!(order("own").unwrap().stack, None);
     for (class, part) in [("", "is missing"), ("shared", "level NAMESPACE"), ("nope", "does not exist")] {
         let violations = order(class).unwrap_err().to_string();
         assert!(violations.contains(part), "{class}: {violations}");
     }
-    let wrong = HostInput { max_tenants: -1, node_count: 1_000, region: "X".into(), ..HostInput::default() };
-    let violations = parse(wrong).unwrap_err();
+    let wrong =
+        HostClusterInput { tenants_max: -1, node_count: 1_000, region: "X".into(), ..HostClusterInput::default() };
+    let violations = HostClusterSpec::parse(wrong).unwrap_err();
     let mut fields: Vec<&str> = violations.0.iter().map(|violation| violation.field.as_str()).collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["max_tenants", "node_count", "region"]);
+    assert_eq!(fields, ["node_count", "region", "tenants_max"]);
 }
 
 #[test]
@@ -304,8 +306,8 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     let input = serde_json::json!({ "customer_group": "oidc:{customer}" });
     catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =
         Some(serde_json::from_value(input).unwrap());
-    let offer = offer(&catalog);
-    let large = landlord_core::tenant::SpecInput {
+    let placement = placement(&catalog);
+    let large = landlord_core::environment::SpecInput {
         class: "shared".into(),
         domain: "a.example.com".into(),
         storage_gib: 501,
@@ -314,11 +316,11 @@ fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group(
     let large = landlord_core::TenantSpec::parse(large).unwrap();
     let refused = catalog.place(&"customers/a/tenants/b".parse().unwrap(), &large).unwrap_err();
     assert!(refused.to_string().contains("storage_gib: class shared allows at most 500 GiB"), "{refused}");
-    assert!(catalog.place_again(&large, &offer).is_err());
-    assert_eq!(offer.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
-    let (spec, _) = parse(HostInput { class: "own".into(), ..HostInput::default() }).unwrap();
-    assert_eq!(catalog.place_host(&spec).unwrap().guardrails, None);
-    assert_eq!(catalog.host_selector(&catalog.place_host(&spec).unwrap()), None);
+    assert!(catalog.place_again(&large, &placement).is_err());
+    assert_eq!(placement.guardrails.unwrap().customer_group().unwrap().as_str(), "oidc:a");
+    let spec = HostClusterSpec::parse(HostClusterInput { class: "own".into(), ..HostClusterInput::default() }).unwrap();
+    assert_eq!(catalog.place_host_cluster(&spec).unwrap().guardrails, None);
+    assert_eq!(catalog.host_selector(&catalog.place_host_cluster(&spec).unwrap()), None);
 }
 
 proptest! {
@@ -326,7 +328,7 @@ proptest! {
     #[test]
     fn placing_fills_evenly_and_never_too_much(rooms in proptest::collection::vec(1_u32..6, 1..5), asked in 0_u32..40) {
         let mut hosts: Vec<Candidate> = rooms.iter().enumerate()
-            .map(|(index, room)| Candidate { max_tenants: *room, ..host(&format!("h{index}"), 0, 0) })
+            .map(|(index, room)| Candidate { tenants_max: *room, ..host(&format!("h{index}"), 0, 0) })
             .collect();
         let mut refused = 0;
         for _ in 0..asked {
@@ -341,9 +343,9 @@ proptest! {
         let room: u32 = rooms.iter().sum();
         prop_assert_eq!(hosts.iter().map(|host| host.tenants).sum::<u32>(), asked.min(room));
         prop_assert_eq!(refused, asked.saturating_sub(room));
-        prop_assert!(hosts.iter().all(|host| host.tenants <= host.max_tenants));
+        prop_assert!(hosts.iter().all(|host| host.tenants <= host.tenants_max));
         let most = hosts.iter().map(|host| host.tenants).max().unwrap();
-        let least = hosts.iter().filter(|host| host.tenants < host.max_tenants).map(|host| host.tenants).min();
+        let least = hosts.iter().filter(|host| host.tenants < host.tenants_max).map(|host| host.tenants).min();
         prop_assert!(least.is_none_or(|least| most - least <= 1), "one customer's tenants are not spread");
     }
 }

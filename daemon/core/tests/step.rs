@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Hosting, Level, Offer, OperationId, OperationKind, OperationOutcome, Stage,
-    StageState, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    Direction, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
+    OperationOutcome, Owner, Placement, Stage, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
+    environment::{Adoption, HostClusterInput, SpecInput},
     graph::graph,
-    host::Adoption,
     journal::{self, CallReport, RetryRules},
+    lifecycle,
     ports::{ReleasePlan, Work},
     step::{self, Steady, Step, Unwind},
-    tenant::{Kind, SpecInput, TenantStatus},
 };
 use proptest::prelude::*;
 
@@ -30,8 +30,8 @@ fn rules() -> RetryRules {
     }
 }
 
-fn offer(stack: bool) -> Offer {
-    Offer {
+fn placement(stack: bool) -> Placement {
+    Placement {
         class: "small".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -61,30 +61,18 @@ fn work(stack: bool) -> Work {
     let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
     let id = uuid::Uuid::nil();
     Work {
-        tenant: Tenant {
-            uid: TenantUid(id),
-            name: "customers/a/tenants/b".parse().unwrap(),
-            spec: TenantSpec::parse(input).unwrap(),
-            offer: offer(stack),
-            host: None,
-            hosting: None,
-            generation: 1,
-            direction: Direction::Present,
-            force_delete: false,
-            status: TenantStatus {
-                state: State::Pending,
-                observed_generation: 0,
-                conditions: Vec::new(),
-                endpoints: Vec::new(),
-            },
-            etag: String::new(),
-            operation: OperationId(id),
-            cancel_requested: false,
-            last_ready: None,
-            create_time: Timestamp(0),
-            update_time: Timestamp(0),
-            delete_time: None,
-        },
+        environment: lifecycle::accept(
+            TenantUid(id),
+            Owner::Tenant(Tenant {
+                name: "customers/a/tenants/b".parse().unwrap(),
+                spec: TenantSpec::parse(input).unwrap(),
+                host: None,
+                last_ready: None,
+            }),
+            placement(stack),
+            OperationId(id),
+            Timestamp(0),
+        ),
         operation_kind: OperationKind::Create,
         operation_done: false,
         operation_generation: 1,
@@ -94,27 +82,37 @@ fn work(stack: bool) -> Work {
     }
 }
 
+/// The tenant that is worked on.
+fn tenant(work: &mut Work) -> &mut Tenant {
+    match &mut work.environment.owner {
+        Owner::Tenant(tenant) => tenant,
+        Owner::HostCluster(host_cluster) => panic!("{} is no tenant", host_cluster.id),
+    }
+}
+
 /// A record of each kind.
-fn work_of(kind: Kind, stack: bool) -> Work {
+fn work_of(kind: EnvironmentKind, stack: bool) -> Work {
     let mut work = work(stack);
     match kind {
-        Kind::Tenant(level) => work.tenant.offer.level = level,
-        Kind::Host | Kind::AdoptedHost => {
-            work.tenant.offer.stack = None;
-            let adoption = (kind == Kind::AdoptedHost).then(Adoption::default);
-            work.tenant.hosting = Some(Hosting { max_tenants: 3, drained: false, adoption });
+        EnvironmentKind::Tenant(level) => work.environment.placement.level = level,
+        EnvironmentKind::HostCluster | EnvironmentKind::AdoptedHostCluster => {
+            work.environment.placement.stack = None;
+            let adoption = (kind == EnvironmentKind::AdoptedHostCluster).then(Adoption::default);
+            let spec = HostClusterSpec::parse(HostClusterInput { adoption, ..HostClusterInput::default() }).unwrap();
+            let host_cluster = HostCluster { id: "one".parse().unwrap(), spec, was_ready: false };
+            work.environment.owner = Owner::HostCluster(host_cluster);
         }
     }
-    assert_eq!(work.tenant.kind(), kind);
+    assert_eq!(work.environment.kind(), kind);
     work
 }
 
-const KINDS: [Kind; 5] = [
-    Kind::Tenant(Level::Cluster),
-    Kind::Tenant(Level::Node),
-    Kind::Tenant(Level::Namespace),
-    Kind::Host,
-    Kind::AdoptedHost,
+const KINDS: [EnvironmentKind; 5] = [
+    EnvironmentKind::Tenant(Level::Cluster),
+    EnvironmentKind::Tenant(Level::Node),
+    EnvironmentKind::Tenant(Level::Namespace),
+    EnvironmentKind::HostCluster,
+    EnvironmentKind::AdoptedHostCluster,
 ];
 
 /// What the cloud answers to one call.
@@ -140,26 +138,27 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
         let calls = match step::next_step(work, &all) {
             Step::Rest(settle) => return settle,
             Step::Unwind(Unwind::Remove) => {
-                work.tenant.direction = Direction::Absent;
+                work.environment.direction = Direction::Absent;
                 continue;
             }
-            Step::Unwind(Unwind::Revert(spec, offer)) => {
-                (work.tenant.spec, work.tenant.offer) = (spec, offer);
-                work.tenant.generation += 1;
+            Step::Unwind(Unwind::Revert(spec, placement)) => {
+                tenant(work).spec = spec;
+                work.environment.placement = placement;
+                work.environment.generation += 1;
                 continue;
             }
             Step::Call(calls) => calls,
         };
-        let direction = work.tenant.direction;
+        let direction = work.environment.direction;
         for stage in &calls.begin {
-            let nodes = graph(direction, work.tenant.kind(), &work.tenant.offer, &all);
+            let nodes = graph(direction, work.environment.kind(), &work.environment.placement, &all);
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
                 let state = step::record(work, before).map(|record| record.state);
                 assert!(matches!(state, Some(StageState::Done | StageState::Skipped)), "{stage} began before {before}");
             }
             let intent =
-                journal::intend(stage, direction, work.tenant.generation, Duration::from_secs(60), None, work.now);
+                journal::intend(stage, direction, work.environment.generation, Duration::from_secs(60), None, work.now);
             work.stages.retain(|old| old.direction != direction || old.stage != *stage);
             work.stages.push(intent);
         }
@@ -213,7 +212,7 @@ proptest! {
             made += 1;
             if made > calls { Answer::Fails(ErrorKind::Quota) } else { Answer::Done }
         });
-        work.tenant.direction = Direction::Absent;
+        work.environment.direction = Direction::Absent;
         let present: BTreeMap<Stage, _> =
             work.stages.iter().map(|record| (record.stage.clone(), record.clone())).collect();
         let mut script = script.into_iter();
@@ -266,7 +265,7 @@ fn a_failed_stage_goes_on_after_a_retry() {
 fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
     let mut work = work(true);
     turn(&mut work, |_| Answer::Done);
-    work.tenant.direction = Direction::Absent;
+    work.environment.direction = Direction::Absent;
     let begun = work.now;
     let settled =
         turn(
@@ -285,9 +284,9 @@ fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
 #[test]
 fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
     for level in [Level::Node, Level::Namespace] {
-        let mut work = work_of(Kind::Tenant(level), true);
+        let mut work = work_of(EnvironmentKind::Tenant(level), true);
         turn(&mut work, |_| Answer::Done);
-        work.tenant.direction = Direction::Absent;
+        work.environment.direction = Direction::Absent;
         let begun = work.now;
         // The host cluster is away for a day: far longer than any patience.
         let day = Duration::from_secs(24 * 3_600);
@@ -339,11 +338,11 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
     use Stage::{Addons, Cluster, Identity, Leftovers, Network, NodePool};
     let stages = |kind, direction| -> Vec<Stage> {
         let work = work_of(kind, true);
-        graph(direction, kind, &work.tenant.offer, &releases()).into_iter().map(|node| node.stage).collect()
+        graph(direction, kind, &work.environment.placement, &releases()).into_iter().map(|node| node.stage).collect()
     };
     for direction in [Direction::Present, Direction::Absent] {
         for level in [Level::Node, Level::Namespace] {
-            let all = stages(Kind::Tenant(level), direction);
+            let all = stages(EnvironmentKind::Tenant(level), direction);
             for shared in [Network, Cluster, Addons, Identity, Leftovers] {
                 assert!(!all.contains(&shared), "{level:?} {direction:?} has {shared}");
             }
@@ -351,17 +350,17 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
             assert!(all.contains(&Stage::Isolation));
         }
     }
-    assert_eq!(stages(Kind::AdoptedHost, Direction::Present), [Cluster, Stage::Capacity]);
-    assert_eq!(stages(Kind::AdoptedHost, Direction::Absent), [Stage::Isolation]);
-    let host = stages(Kind::Host, Direction::Present);
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, Direction::Present), [Cluster, Stage::Capacity]);
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, Direction::Absent), [Stage::Isolation]);
+    let host = stages(EnvironmentKind::HostCluster, Direction::Present);
     assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
     assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
 }
 
 #[test]
 fn nothing_is_deployed_before_its_fence_stands() {
-    let work = work_of(Kind::Tenant(Level::Namespace), true);
-    let nodes = graph(Direction::Present, work.tenant.kind(), &work.tenant.offer, &releases());
+    let work = work_of(EnvironmentKind::Tenant(Level::Namespace), true);
+    let nodes = graph(Direction::Present, work.environment.kind(), &work.environment.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
     assert_eq!(before(&Stage::Base), [Stage::Isolation]);
     for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
@@ -384,11 +383,11 @@ fn a_stage_that_has_nothing_to_do_is_skipped_with_its_reason() {
 fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
     let mut cancelled = work(false);
     turn(&mut cancelled, |stage| if *stage == Stage::Cluster { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
-    cancelled.tenant.cancel_requested = true;
+    cancelled.environment.cancel_requested = true;
     assert_eq!(turn(&mut cancelled, |_| Answer::Done), Steady::Gone);
 
     let mut paused = work(false);
-    paused.tenant.spec.paused = true;
+    tenant(&mut paused).spec.paused = true;
     assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Steady::Paused);
 }
 
@@ -397,32 +396,35 @@ fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
     let mut work = work(true);
     let quota = |stage: &Stage| if *stage == Stage::Addons { Answer::Fails(ErrorKind::Quota) } else { Answer::Done };
     assert!(matches!(turn(&mut work, quota), Steady::Failed { .. }));
-    work.tenant.spec.deletion_protection = true;
+    tenant(&mut work).spec.deletion_protection = true;
     work.operation_kind = OperationKind::Retry;
-    work.tenant.cancel_requested = true;
+    work.environment.cancel_requested = true;
     let before = work.stages.clone();
     assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
     assert_eq!(step::operation_outcome(&work, &Steady::Stopped), Some(OperationOutcome::Cancelled));
     work.operation_done = true;
     assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
-    assert_eq!((work.tenant.direction, &work.stages), (Direction::Present, &before));
+    assert_eq!((work.environment.direction, &work.stages), (Direction::Present, &before));
 }
 
 #[test]
 fn a_cancelled_update_goes_back_and_ends_ready() {
     let mut work = work(false);
     turn(&mut work, |_| Answer::Done);
-    work.tenant.last_ready = Some((work.tenant.spec.clone(), work.tenant.offer.clone()));
-    work.tenant.spec.node_count = landlord_core::tenant::NodeCount::try_from(3).ok();
-    work.tenant.spec.storage = landlord_core::tenant::StorageSize::try_from(9).unwrap();
-    (work.tenant.generation, work.operation_generation) = (2, 2);
+    let placement = work.environment.placement.clone();
+    let changed = tenant(&mut work);
+    changed.last_ready = Some((changed.spec.clone(), placement));
+    changed.spec.node_count = landlord_core::environment::NodeCount::try_from(3).ok();
+    changed.spec.storage = landlord_core::environment::StorageSize::try_from(9).unwrap();
+    (work.environment.generation, work.operation_generation) = (2, 2);
     work.operation_kind = OperationKind::Update;
-    work.tenant.cancel_requested = true;
+    work.environment.cancel_requested = true;
     let settled = turn(&mut work, |_| Answer::Done);
     assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
     assert_eq!(step::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
-    assert_eq!((work.tenant.spec.node_count, work.tenant.spec.storage.gib()), (None, 9));
-    assert_eq!((work.tenant.direction, work.tenant.generation), (Direction::Present, 3));
+    let spec = &tenant(&mut work).spec;
+    assert_eq!((spec.node_count, spec.storage.gib()), (None, 9));
+    assert_eq!((work.environment.direction, work.environment.generation), (Direction::Present, 3));
 }
 
 #[test]

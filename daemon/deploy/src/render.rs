@@ -196,8 +196,8 @@ pub(crate) fn secret(
 mod tests {
     use landlord_core::{
         TenantSpec,
+        environment::SpecInput,
         ports::{KubeCredentials, KubeIdentity, TargetCluster},
-        tenant::SpecInput,
     };
 
     use super::*;

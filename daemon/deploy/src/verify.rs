@@ -7,8 +7,8 @@ use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
+    environment::Endpoint,
     ports::{DeployTarget, StageProgress, Verified},
-    tenant::Endpoint,
 };
 use serde_json::Value;
 

@@ -24,12 +24,12 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
+    environment::SpecInput,
     isolation::{Guardrails, SharedTarget},
     ports::{
         Apps as _, CUSTOMER_ACCESS_MIN, DeployTarget, Isolation as _, KubeCredentials, KubeIdentity, StageProgress,
         TargetCluster,
     },
-    tenant::SpecInput,
 };
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};

@@ -23,9 +23,9 @@ use anyhow::{Context as _, Result, ensure};
 use deployer::{DeployOptions, Deployer};
 use landlord_core::{
     TenantSpec, TenantUid,
+    environment::SpecInput,
     isolation::{Guardrails, SharedTarget},
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
-    tenant::SpecInput,
 };
 use serde::Deserialize;
 use serde_json::Value;

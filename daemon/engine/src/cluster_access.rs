@@ -8,7 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, ErrorKind, Failure, Level, Offer, Stage, StageState, Tenant, TenantName, TenantUid, Timestamp,
+    Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
+    Timestamp,
     isolation::{Guardrails, SharedTarget},
     ports::{
         CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetCluster, TenantStore,
@@ -41,52 +42,55 @@ impl std::fmt::Debug for ClusterAccess {
 
 impl ClusterAccess {
     /// The daemon's own access to the cluster that a tenant lives in.
-    async fn own(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
+    async fn own(&self, environment: &Environment) -> Result<KubeCredentials, Failure> {
         let too_early = || {
-            Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name))
+            Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", environment.name()))
                 .with_remedy("wait until its stage `cluster` is done")
         };
         let operation = self
             .store
-            .operation(tenant.operation)
+            .operation(environment.operation)
             .await
             .map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
         let cluster = operation.stages.iter().find(|record| record.stage == Stage::Cluster);
         if cluster.is_some_and(|record| record.state != StageState::Done) {
             return Err(too_early());
         }
-        let key = tenant.offer.provider_key();
-        let request = match &tenant.host {
+        let key = environment.placement.provider_key();
+        let request = match environment.tenant().and_then(|tenant| tenant.host.as_ref()) {
             // Without a status the provider looks the cluster up by its name.
-            None => v1::KubeAccessRequest { scope: Some(self.scope(tenant.uid, &tenant.offer)), cluster: None },
-            Some(_) => self.host_request(tenant).await?,
+            None => v1::KubeAccessRequest {
+                scope: Some(self.scope(environment.uid, &environment.placement)),
+                cluster: None,
+            },
+            Some(_) => self.host_request(environment).await?,
         };
         self.providers.provider(&key)?.kube_access(request).await?.try_into()
     }
 }
 
 impl ClusterAccess {
-    fn scope(&self, uid: TenantUid, offer: &Offer) -> v1::Scope {
+    fn scope(&self, uid: TenantUid, placement: &Placement) -> v1::Scope {
         v1::Scope {
             installation: self.installation.clone(),
             tenant_uid: uid.to_string(),
-            region: offer.region.clone(),
-            account: offer.account.clone(),
+            region: placement.region.clone(),
+            account: placement.account.clone(),
             ..v1::Scope::default()
         }
     }
 
     /// The cluster of a tenant in a shared one is its host cluster's.
-    async fn host_request(&self, tenant: &Tenant) -> Result<v1::KubeAccessRequest, Failure> {
-        let host = self.store.host_of(tenant).await;
+    async fn host_request(&self, environment: &Environment) -> Result<v1::KubeAccessRequest, Failure> {
+        let host = self.store.host_of(environment).await;
         let host = host.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
         let Some(host) = host.filter(|host| host.usable) else {
-            let problem = format!("the host cluster of {} is not READY yet", tenant.name);
+            let problem = format!("the host cluster of {} is not READY yet", environment.name());
             return Err(Failure::new(ErrorKind::Conflict, problem).with_remedy("wait until it is"));
         };
-        let adoption = host.hosting.adoption.as_ref();
+        let adoption = host.adoption.as_ref();
         let host_cluster = adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default();
-        let scope = v1::Scope { host_cluster, ..self.scope(host.host.uid, &host.offer) };
+        let scope = v1::Scope { host_cluster, ..self.scope(host.host.uid, &host.placement) };
         let cluster = v1::ClusterStatus::decode(host.cluster.as_slice()).ok();
         Ok(v1::KubeAccessRequest { scope: Some(scope), cluster })
     }
@@ -94,43 +98,46 @@ impl ClusterAccess {
 
 #[async_trait]
 impl KubeAccess for ClusterAccess {
-    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
-        let access = self.own(tenant).await?;
-        refuse_standing(&tenant.name, &access, wall_clock())?;
+    async fn access(&self, environment: &Environment) -> Result<KubeCredentials, Failure> {
+        let access = self.own(environment).await?;
+        refuse_standing(&environment.name(), &access, wall_clock())?;
         Ok(access)
     }
 
-    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure> {
+    async fn customer_access(&self, environment: &Environment, duration: Duration) -> Result<CustomerAccess, Failure> {
         let refused = |problem: &str, remedy: &str| {
-            let problem = format!("{} has no kubeconfig for its customer: {problem}", tenant.name);
+            let problem = format!("{} has no kubeconfig for its customer: {problem}", environment.name());
             Err(Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy))
         };
+        let Some(tenant) = environment.tenant() else {
+            return refused("it is a host cluster", "ask for the kubeconfig of a tenant");
+        };
         // Which namespace it is, its uid alone says; what fences it does not matter here.
-        let place = match tenant.offer.level {
+        let place = match environment.placement.level {
             Level::Cluster => {
                 return refused(
                     "its class gives it a cluster of its own, in which no account is fenced off for a customer",
                     "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
                 );
             }
-            Level::Node => SharedTarget::node(tenant.uid, Guardrails::default()),
-            Level::Namespace => SharedTarget::namespace(tenant.uid, Guardrails::default()),
+            Level::Node => SharedTarget::node(environment.uid, Guardrails::default()),
+            Level::Namespace => SharedTarget::namespace(environment.uid, Guardrails::default()),
         };
-        let Some(stack) = &tenant.offer.stack else {
+        let Some(stack) = &environment.placement.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
-        if !is_fenced(&*self.store, tenant).await? {
+        if !is_fenced(&*self.store, environment).await? {
             return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
         let target = DeployTarget {
-            kube: self.own(tenant).await?,
+            kube: self.own(environment).await?,
             cluster: TargetCluster::Shared(Box::new(place)),
             installation: self.installation.clone(),
-            uid: tenant.uid,
+            uid: environment.uid,
             name: tenant.name.clone(),
             spec: tenant.spec.clone(),
-            generation: tenant.generation,
+            generation: environment.generation,
             stack: stack.clone(),
         };
         let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
@@ -139,15 +146,15 @@ impl KubeAccess for ClusterAccess {
 }
 
 /// Whether what fences a tenant in its host cluster is recorded as standing now.
-async fn is_fenced(store: &dyn TenantStore, tenant: &Tenant) -> Result<bool, Failure> {
-    let record = store.stage(tenant.uid, Direction::Present, &Stage::Isolation).await;
+async fn is_fenced(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
+    let record = store.stage(environment.uid, Direction::Present, &Stage::Isolation).await;
     let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
     let stands = record.is_some_and(|record| record.state == StageState::Done);
-    Ok(stands && tenant.direction == Direction::Present)
+    Ok(stands && environment.direction == Direction::Present)
 }
 
 /// Access that does not end soon is the daemon's alone.
-fn refuse_standing(name: &TenantName, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
+fn refuse_standing(name: &EnvironmentName, access: &KubeCredentials, now: Timestamp) -> Result<(), Failure> {
     let how_long = match access.expire_time {
         Some(end) if end <= now.after(SHORT_LIVED_MAX) => return Ok(()),
         Some(end) => format!("only ends at {end}"),
@@ -168,9 +175,10 @@ fn wall_clock() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use landlord_core::{
-        StageRecord, TenantSpec, journal,
+        StageRecord, TenantName, TenantSpec,
+        environment::SpecInput,
+        journal,
         ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
-        tenant::SpecInput,
     };
     use landlord_store::{SqliteOptions, SqliteStore};
 
@@ -178,7 +186,7 @@ mod tests {
 
     fn order(name: &TenantName) -> NewTenant {
         let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
-        let offer = Offer {
+        let placement = Placement {
             class: "space".parse().unwrap(),
             rule: String::new(),
             level: Level::Namespace,
@@ -194,15 +202,16 @@ mod tests {
             guardrails: Some(Guardrails::default()),
         };
         let request = RequestKey { request_id: None, request_hash: String::new() };
-        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), offer, hosts: None, request }
+        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
     }
 
     #[tokio::test]
     async fn a_customer_gets_in_only_while_the_guardrails_stand() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
-        let name = "customers/acme/tenants/prod".parse().unwrap();
-        store.create(order(&name)).await.unwrap();
+        let tenant: TenantName = "customers/acme/tenants/prod".parse().unwrap();
+        store.create(order(&tenant)).await.unwrap();
+        let name = tenant.into();
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
         let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
         assert!(!fenced().await, "not begun");

@@ -2,9 +2,9 @@
 
 use landlord_core::{
     Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
+    environment::{Endpoint, EnvironmentStatus},
     ports::Work,
     step::{Steady, record_in},
-    tenant::{Endpoint, TenantStatus},
 };
 
 use crate::events::failure;
@@ -13,14 +13,10 @@ use crate::events::failure;
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 
 /// The tenant's status while it is worked on, by its records as they are now.
-pub(crate) fn working(work: &Work) -> TenantStatus {
-    let tenant = &work.tenant;
-    let state = match (tenant.direction, tenant.last_ready.is_some()) {
-        (Direction::Absent, _) => State::Deleting,
-        (Direction::Present, true) => State::Updating,
-        (Direction::Present, false) => State::Provisioning,
-    };
-    let mut status = tenant.status.clone();
+pub(crate) fn working(work: &Work) -> EnvironmentStatus {
+    let environment = &work.environment;
+    let state = environment.working_state();
+    let mut status = environment.status.clone();
     status.state = state;
     let (reason, message) = match retrying(work) {
         Some(record) => ("Retrying", format!("{}, attempt {}: {}", record.stage, record.attempt, failure(record))),
@@ -42,39 +38,39 @@ pub(crate) fn working(work: &Work) -> TenantStatus {
 
 /// The stage whose trouble lasts longest, if any is tried again.
 fn retrying(work: &Work) -> Option<&StageRecord> {
-    let live = work.stages.iter().filter(|record| record.direction == work.tenant.direction);
+    let live = work.stages.iter().filter(|record| record.direction == work.environment.direction);
     let failing = live.filter(|record| record.state == StageState::Running && record.failing_since.is_some());
     failing.min_by_key(|record| record.failing_since)
 }
 
 /// What is missing or different of what was READY in this very generation.
 fn drifted(work: &Work) -> Vec<String> {
-    let tenant = &work.tenant;
-    if tenant.direction == Direction::Absent || tenant.status.observed_generation != tenant.generation {
+    let environment = &work.environment;
+    if environment.direction == Direction::Absent || environment.status.observed_generation != environment.generation {
         return Vec::new();
     }
     let open = work.stages.iter().filter(|record| {
         record.direction == Direction::Present
-            && record.generation == tenant.generation
+            && record.generation == environment.generation
             && matches!(record.state, StageState::Running | StageState::Failed)
     });
     open.map(|record| format!("{}: {}", record.stage, record.detail)).collect()
 }
 
 /// The status that follows from the records after one of them changed: nothing while looks at what is READY find it so.
-pub(crate) fn followed(work: &Work) -> TenantStatus {
-    let tenant = &work.tenant;
-    let rests = matches!(tenant.status.state, State::Ready | State::Failed);
+pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
+    let environment = &work.environment;
+    let rests = matches!(environment.status.state, State::Ready | State::Failed);
     let works = work.stages.iter().any(|record| {
-        let current = tenant.direction == Direction::Absent || record.generation == tenant.generation;
-        current && record.direction == tenant.direction && record.state == StageState::Running
+        let current = environment.direction == Direction::Absent || record.generation == environment.generation;
+        current && record.direction == environment.direction && record.state == StageState::Running
     });
-    if rests && !works { tenant.status.clone() } else { working(work) }
+    if rests && !works { environment.status.clone() } else { working(work) }
 }
 
 /// A status with what is known of the provider: the condition `ProviderDegraded` appears with the first error, and turns
 /// when calls are answered again.
-pub(crate) fn provider(mut status: TenantStatus, error: Option<&str>, now: Timestamp) -> TenantStatus {
+pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: Timestamp) -> EnvironmentStatus {
     let known = status.conditions.iter().find(|condition| condition.r#type == PROVIDER_DEGRADED);
     if known.is_some_and(|condition| condition.status) == error.is_some() {
         return status;
@@ -90,12 +86,12 @@ pub(crate) fn provider(mut status: TenantStatus, error: Option<&str>, now: Times
 }
 
 /// The tenant's status when it comes to rest.
-pub(crate) fn rested(work: &Work, steady: &Steady) -> TenantStatus {
-    let mut status = work.tenant.status.clone();
+pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
+    let mut status = work.environment.status.clone();
     match steady {
         Steady::Ready { .. } => {
             status.state = State::Ready;
-            status.observed_generation = work.tenant.generation;
+            status.observed_generation = work.environment.generation;
             if let Some(endpoints) = endpoints(work) {
                 status.endpoints = endpoints;
             }
@@ -138,7 +134,7 @@ fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
 }
 
 /// Sets a condition; its time moves only when it turns.
-fn set(status: &mut TenantStatus, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
+fn set(status: &mut EnvironmentStatus, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
     let before = status.conditions.iter().position(|condition| condition.r#type == kind);
     let transition_time = before
         .map(|index| status.conditions.remove(index))

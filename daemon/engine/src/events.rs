@@ -58,7 +58,7 @@ pub(crate) fn failure(record: &StageRecord) -> String {
 
 /// The event of a resting state.
 pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
-    let name = &work.tenant.name;
+    let name = work.environment.name();
     let (kind, reason, message) = match steady {
         Steady::Ready { .. } => (EventKind::Tenant, "Ready", format!("{name} is READY")),
         Steady::Failed { stage, failure, .. } => {

@@ -9,7 +9,7 @@ mod removal;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, host::Adoption, journal::CallReport, ports::Work, stage::RemovedObject,
+    Direction, ErrorKind, Failure, Stage, environment::Adoption, journal::CallReport, ports::Work, stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
@@ -38,12 +38,12 @@ type Report = Result<CallReport, Failure>;
 
 /// Calls a stage once.
 pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
-    let tenant = &work.tenant;
-    let key = tenant.offer.provider_key();
+    let environment = &work.environment;
+    let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
-    let Some(method) = timing::method(stage, tenant.direction) else {
-        let span = tracing::info_span!("call", tenant.id = %tenant.uid, rpc.method = "kubernetes");
+    let Some(method) = timing::method(stage, environment.direction) else {
+        let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
             tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster().instrument(span)).await.unwrap_or_else(|_| {
                 let problem = format!("{stage} did not come back within {DEPLOY_DEADLINE:?}");
@@ -55,7 +55,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let description = shared.ports.providers.description(&key);
     let limit_key = limit_key(work);
     if let Some(description) = &description {
-        let options = shared.provider_options(&tenant.offer.provider);
+        let options = shared.provider_options(&environment.placement.provider);
         shared.limits.learn(&limit_key, description, &options);
     }
     let costs = timing::costs(method, description.as_ref());
@@ -63,7 +63,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     if let Err(deferred) = shared.limits.acquire(&limit_key, caller.clone(), &costs).await {
         return Err(deferral(&deferred));
     }
-    let span = tracing::info_span!("call", tenant.id = %tenant.uid, rpc.method = method);
+    let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
     let report = call.judge_absence(report);
     shared.limits.ended(&limit_key, &caller, &costs, report.as_ref().err());
@@ -83,11 +83,11 @@ fn deferral(deferred: &Deferred) -> Failure {
 
 /// Whose limits the calls of a tenant count against.
 pub(crate) fn limit_key(work: &Work) -> LimitKey {
-    let offer = &work.tenant.offer;
+    let placement = &work.environment.placement;
     LimitKey {
-        provider: offer.provider.to_string(),
-        account: if offer.account.is_empty() { offer.credentials.clone() } else { offer.account.clone() },
-        region: offer.region.clone(),
+        provider: placement.provider.to_string(),
+        account: if placement.account.is_empty() { placement.credentials.clone() } else { placement.account.clone() },
+        region: placement.region.clone(),
     }
 }
 
@@ -102,10 +102,10 @@ struct Call<'a> {
 impl Call<'_> {
     async fn in_cloud(&self) -> Report {
         if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
-            let detail = format!("provider {} serves no DNS", self.work.tenant.offer.provider);
+            let detail = format!("provider {} serves no DNS", self.work.environment.placement.provider);
             return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
         }
-        if self.work.tenant.direction == Direction::Absent {
+        if self.work.environment.direction == Direction::Absent {
             return self.absent().await;
         }
         match self.stage {
@@ -123,25 +123,20 @@ impl Call<'_> {
     }
 
     fn adoption(&self) -> Option<&Adoption> {
-        self.work.tenant.hosting.as_ref()?.adoption.as_ref()
+        self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
     /// Whether the provider makes zones and records. With a cluster of its own a tenant needs them;
     /// in a shared one it can do without.
     fn serves_dns(&self) -> bool {
-        let description = self.shared.ports.providers.description(&self.work.tenant.offer.provider_key());
+        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
         self.work.host.is_none() || description.is_none_or(|d| d.capabilities.iter().any(|c| c == DNS))
-    }
-
-    /// A host cluster has no domain: its tenants have.
-    fn has_zone(&self) -> bool {
-        self.work.tenant.hosting.is_none() && self.serves_dns()
     }
 
     /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
     /// is fit, and tells which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
-        let description = self.shared.ports.providers.description(&self.work.tenant.offer.provider_key());
+        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
         if description.is_some_and(|d| d.capabilities.iter().any(|c| c == ADOPTS)) {
             return self.cluster().await;
         }
@@ -161,7 +156,7 @@ impl Call<'_> {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
                 node_pool: request::checked_pool(self.work),
-                dns_zone: self.has_zone().then(|| request::dns_zone(self.work)),
+                dns_zone: request::dns_zone(self.work).filter(|_| self.serves_dns()),
             })
             .await?;
         if answer.violations.is_empty() {
@@ -233,7 +228,7 @@ impl Call<'_> {
             .provider
             .ensure_dns_zone(v1::EnsureDnsZoneRequest {
                 scope: Some(self.scope.clone()),
-                spec: Some(request::dns_zone(self.work)),
+                spec: request::dns_zone(self.work),
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;

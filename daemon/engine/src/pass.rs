@@ -10,7 +10,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use landlord_core::{
     Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
-    ports::{Claim, Commit, OperationEnd, ReleasePlan, StoreError, TenantPatch, Work},
+    ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
 };
 use landlord_provider_api::v1::DescribeResponse;
@@ -43,8 +43,8 @@ enum Next {
     Again,
     /// The pass is over.
     Over,
-    /// Nothing to start now; look again after this long.
-    Wait(Duration),
+    /// Nothing to start now. Look again after this long; `None`: when a call has ended, or the API changed something.
+    Wait(Option<Duration>),
 }
 
 /// Works on a claimed tenant until there is nothing to do but wait.
@@ -56,21 +56,21 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
     let mut overtaken = false;
     loop {
         pass.tick();
-        let next = if overtaken { Next::Wait(Duration::ZERO) } else { pass.step(&mut calls).await? };
+        let next = if overtaken { Next::Wait(Some(Duration::ZERO)) } else { pass.step(&mut calls).await? };
         let wait = match next {
             Next::Over => return Ok(()),
             Next::Again => continue,
-            Next::Wait(wait) if calls.is_empty() => return pass.release(wait).await,
-            Next::Wait(wait) => wait,
+            Next::Wait(wait) if calls.is_empty() => return pass.release(release_at(wait)).await,
+            // What was overtaken starts nothing more: its calls end.
+            Next::Wait(wait) => wait.filter(|wait| !overtaken && !wait.is_zero()),
         };
-        let look_again = !overtaken && !wait.is_zero();
         tokio::select! {
             Some(finished) = calls.next() => {
                 pass.finish(finished).await?;
                 overtaken = overtaken || pass.reload().await?;
             }
             _ = lease.tick() => shared.ports.store.renew(claim, shared.options.lease_ttl).await?,
-            () = tokio::time::sleep(wait), if look_again => {}
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
     }
 }
@@ -80,11 +80,11 @@ impl<'a> Pass<'a> {
         let mut work = shared.ports.store.load(claim).await?;
         clamp(&mut work, shared.longest_wait());
         let span = tracing::Span::current();
-        span.record("operation.id", tracing::field::display(work.tenant.operation));
-        span.record("provider", tracing::field::display(&work.tenant.offer.provider));
-        let offer = &work.tenant.offer;
-        let key = offer.provider_key();
-        let releases = match (&offer.stack, &shared.ports.apps) {
+        span.record("operation.id", tracing::field::display(work.environment.operation));
+        span.record("provider", tracing::field::display(&work.environment.placement.provider));
+        let placement = &work.environment.placement;
+        let key = placement.provider_key();
+        let releases = match (&placement.stack, &shared.ports.apps) {
             (Some(stack), Some(apps)) => apps.releases(stack).unwrap_or_else(|failure| {
                 // Its apps can't be planned: Base fails with the same reason, which is shown.
                 tracing::warn!(%failure, "a stack is not known any more");
@@ -98,7 +98,7 @@ impl<'a> Pass<'a> {
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
             scales: timing::Scales {
-                cloud: shared.provider_options(&offer.provider).time_scale,
+                cloud: shared.provider_options(&placement.provider).time_scale,
                 in_cluster: shared.options.in_cluster_time_scale,
             },
             work,
@@ -121,7 +121,7 @@ impl<'a> Pass<'a> {
         match step::next_step(&self.work, &self.releases) {
             Step::Unwind(unwind) if calls.is_empty() => self.unwind(unwind).await.map(|()| Next::Over),
             Step::Rest(steady) if calls.is_empty() => self.rest(steady).await.map(|()| Next::Over),
-            Step::Unwind(_) | Step::Rest(_) => Ok(Next::Wait(Duration::ZERO)),
+            Step::Unwind(_) | Step::Rest(_) => Ok(Next::Wait(None)),
             Step::Call(planned) => self.start(planned, calls).await,
         }
     }
@@ -131,20 +131,23 @@ impl<'a> Pass<'a> {
         planned: Calls,
         calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>,
     ) -> Result<Next, StoreError> {
-        let direction = self.work.tenant.direction;
+        let direction = self.work.environment.direction;
         let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
         let status =
             if intents.is_empty() { conditions::followed(&self.work) } else { conditions::working(&self.work) };
-        let changed = status != self.work.tenant.status;
+        let changed = status != self.work.environment.status;
         if changed || !intents.is_empty() {
             let commit = Commit {
                 events: intents.iter().map(events::started).collect(),
                 stages: intents.clone(),
-                tenant: TenantPatch { status: changed.then(|| status.clone()), ..TenantPatch::default() },
+                environment: EnvironmentPatch {
+                    status: changed.then(|| status.clone()),
+                    ..EnvironmentPatch::default()
+                },
                 ..Commit::default()
             };
             self.shared.ports.store.commit(self.claim, commit).await?;
-            self.work.tenant.status = status;
+            self.work.environment.status = status;
             for intent in intents {
                 self.put(intent);
             }
@@ -171,8 +174,7 @@ impl<'a> Pass<'a> {
         if started {
             return Ok(Next::Again);
         }
-        let wake = planned.wake_time.map_or(Duration::MAX, |time| time.since(self.work.now));
-        Ok(Next::Wait(if wake == Duration::MAX && !calls.is_empty() { Duration::ZERO } else { wake }))
+        Ok(Next::Wait(planned.wake_time.map(|time| time.since(self.work.now))))
     }
 
     /// One field follows a tenant through the whole log: `tenant.id`.
@@ -181,8 +183,8 @@ impl<'a> Pass<'a> {
         tracing::info_span!(
             "stage",
             tenant.id = %self.claim.uid,
-            operation.id = %self.work.tenant.operation,
-            provider = %self.work.tenant.offer.provider,
+            operation.id = %self.work.environment.operation,
+            provider = %self.work.environment.placement.provider,
             step = %stage,
             attempt
         )
@@ -195,7 +197,7 @@ impl<'a> Pass<'a> {
             _ => timing::expected(stage, direction, description, &self.releases, self.scales),
         };
         let earlier = step::record_in(&self.work, direction, stage);
-        journal::intend(stage, direction, self.work.tenant.generation, expected, earlier, self.work.now)
+        journal::intend(stage, direction, self.work.environment.generation, expected, earlier, self.work.now)
     }
 
     fn put(&mut self, record: StageRecord) {
@@ -208,37 +210,37 @@ impl<'a> Pass<'a> {
         let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
-        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.tenant.direction));
+        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.direction));
         let now = self.now();
-        let force = self.work.tenant.force_delete;
+        let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
         let events: Vec<_> = events::changed(&before, &after).into_iter().collect();
         self.stage_span(&after.stage).in_scope(|| {
             for event in &events {
-                tracing::info!(tenant.name = %self.work.tenant.name, "{}", event.message);
+                tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
             }
         });
         self.put(after.clone());
         self.work.now = now;
         let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
         let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
-        let changed = status != self.work.tenant.status;
-        let tenant = TenantPatch { status: changed.then(|| status.clone()), ..TenantPatch::default() };
-        let commit = Commit { stages: vec![after], tenant, events, ..Commit::default() };
+        let changed = status != self.work.environment.status;
+        let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
+        let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await?;
-        self.work.tenant.status = status;
+        self.work.environment.status = status;
         Ok(())
     }
 
     /// Loads anew; says whether the API changed what is wanted.
     async fn reload(&mut self) -> Result<bool, StoreError> {
         let work = self.shared.ports.store.load(self.claim).await?;
-        let (old, new) = (&self.work.tenant, &work.tenant);
+        let (old, new) = (&self.work.environment, &work.environment);
         let overtaken = old.operation != new.operation
             || old.generation != new.generation
             || old.direction != new.direction
             || old.cancel_requested != new.cancel_requested
-            || old.spec.paused != new.spec.paused
+            || old.is_paused() != new.is_paused()
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
@@ -250,36 +252,40 @@ impl<'a> Pass<'a> {
 
     async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
         tracing::info!("cancelled; the work is unwound");
-        let tenant = match unwind {
-            Unwind::Remove => TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() },
-            Unwind::Revert(spec, offer) => TenantPatch { revert: Some((spec, offer)), ..TenantPatch::default() },
+        let environment = match unwind {
+            Unwind::Remove => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
+            Unwind::Revert(spec, placement) => {
+                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+            }
         };
-        let commit = Commit { tenant, release_after: Some(Duration::ZERO), ..Commit::default() };
+        let release = Release::After(Duration::ZERO);
+        let commit = Commit { environment, release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
     async fn rest(&self, steady: Steady) -> Result<(), StoreError> {
         let status = conditions::rested(&self.work, &steady);
-        let changed = status != self.work.tenant.status;
+        let changed = status != self.work.environment.status;
         let outcome = step::operation_outcome(&self.work, &steady);
         let is_news = changed || outcome.is_some() || steady == Steady::Gone;
-        let release_after = match &steady {
-            Steady::Ready { wake_time } => wake_time.map_or(Duration::MAX, |time| time.since(self.work.now)),
-            Steady::Failed { wake_time: Some(time), .. } => time.since(self.work.now),
-            Steady::Failed { wake_time: None, .. } | Steady::Paused | Steady::Gone | Steady::Stopped => Duration::MAX,
+        let release = match &steady {
+            Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
+                release_at(wake_time.map(|time| time.since(self.work.now)))
+            }
+            Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
         };
         let ready = matches!(steady, Steady::Ready { .. });
         let commit = Commit {
             stages: Vec::new(),
-            tenant: TenantPatch {
+            environment: EnvironmentPatch {
                 status: changed.then_some(status),
                 mark_ready: ready && outcome.is_some(),
-                clear_cancel: ready && self.work.tenant.cancel_requested,
-                ..TenantPatch::default()
+                clear_cancel: ready && self.work.environment.cancel_requested,
+                ..EnvironmentPatch::default()
             },
-            operation: outcome.map(|outcome| OperationEnd { id: self.work.tenant.operation, outcome }),
+            operation: outcome.map(|outcome| OperationEnd { id: self.work.environment.operation, outcome }),
             events: is_news.then(|| events::rested(&self.work, &steady)).into_iter().collect(),
-            release_after: Some(release_after),
+            release,
             remove: steady == Steady::Gone,
         };
         if steady == Steady::Gone {
@@ -288,10 +294,15 @@ impl<'a> Pass<'a> {
         self.shared.ports.store.commit(self.claim, commit).await
     }
 
-    async fn release(&self, wait: Duration) -> Result<(), StoreError> {
-        let commit = Commit { release_after: Some(wait), ..Commit::default() };
+    async fn release(&self, release: Release) -> Result<(), StoreError> {
+        let commit = Commit { release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
+}
+
+/// Due after `wait`; `None`: nothing is scheduled.
+fn release_at(wait: Option<Duration>) -> Release {
+    wait.map_or(Release::UntilChanged, Release::After)
 }
 
 /// Due times lie no further ahead than the longest legitimate wait, after whatever the clock went through.

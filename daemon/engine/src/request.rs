@@ -1,13 +1,12 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    Direction, ErrorKind, HostView, Hosting, Level, Stage, StageRecord, StageState, TenantUid,
-    host::Adoption,
+    Direction, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState, TenantUid,
+    environment::Adoption,
     isolation::{PoolLabel, SharedTarget},
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
     stage::Ownership,
     step::record_in,
-    tenant::Kind,
 };
 use landlord_provider_api::v1;
 use prost::Message;
@@ -25,43 +24,48 @@ const POOL_LABEL: &str = "landlord.dev/tenant";
 fn pool_role(work: &Work) -> String {
     match work.host {
         None => POOL_ROLE.into(),
-        Some(_) => format!("t-{}", work.tenant.uid.0.simple()),
+        Some(_) => format!("t-{}", work.environment.uid.0.simple()),
     }
 }
 
 /// Scope of a tenant's calls.
 pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
-    let tenant = &work.tenant;
+    let environment = &work.environment;
     // A cluster that was adopted has a name of its own, which is known before it was reached.
-    let hosting = tenant.hosting.as_ref().or(work.host.as_ref().map(|host| &host.hosting));
-    let adopted = hosting.and_then(|hosting| hosting.adoption.as_ref()).map(|adoption| adoption.cluster_name.clone());
+    let own = environment.host_cluster().and_then(|host| host.spec.adoption.as_ref());
+    let adoption = own.or(work.host.as_ref().and_then(|host| host.adoption.as_ref()));
+    let adopted = adoption.map(|adoption| adoption.cluster_name.clone());
     let known = work.host.as_ref().map(|host| cluster_of(host).name).filter(|name| !name.is_empty());
     let host_cluster = known.or(adopted);
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     v1::Scope {
         installation: installation.to_owned(),
-        tenant_uid: tenant.uid.to_string(),
-        region: tenant.offer.region.clone(),
-        account: tenant.offer.account.clone(),
-        labels: [
-            label("landlord-customer", tenant.name.customer.as_str()),
-            label("landlord-tenant", tenant.name.tenant.as_str()),
-        ]
-        .into(),
-        generation: tenant.generation,
+        tenant_uid: environment.uid.to_string(),
+        region: environment.placement.region.clone(),
+        account: environment.placement.account.clone(),
+        labels: match environment.name() {
+            EnvironmentName::Tenant(name) => {
+                let customer = label("landlord-customer", name.customer.as_str());
+                [customer, label("landlord-tenant", name.tenant.as_str())].into()
+            }
+            EnvironmentName::HostCluster(id) => [label("landlord-tenant", id.as_str())].into(),
+        },
+        generation: environment.generation,
         host_cluster: host_cluster.unwrap_or_default(),
     }
 }
 
 /// Whose a call of a stage is, and how urgent.
 pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
-    let tenant = &work.tenant;
-    let urgency = match (tenant.direction, record_in(work, tenant.direction, stage)) {
+    let environment = &work.environment;
+    let urgency = match (environment.direction, record_in(work, environment.direction, stage)) {
         (Direction::Absent, _) => Urgency::Repair,
         (Direction::Present, Some(record)) => urgency(record),
         (Direction::Present, None) => Urgency::Change,
     };
-    Caller { customer: tenant.name.customer.to_string(), tenant: tenant.uid, urgency }
+    // A customer's id has no capitals: host clusters share one turn, and take nobody's.
+    let customer = environment.name().customer().map_or_else(|| "HOST CLUSTERS".to_owned(), ToString::to_string);
+    Caller { customer, tenant: environment.uid, urgency }
 }
 
 fn urgency(record: &StageRecord) -> Urgency {
@@ -78,12 +82,12 @@ fn urgency(record: &StageRecord) -> Urgency {
 
 /// Scope of calls about a host cluster itself, on behalf of a tenant in it.
 fn host_scope(installation: &str, host: &HostView) -> v1::Scope {
-    let adoption = host.hosting.adoption.as_ref();
+    let adoption = host.adoption.as_ref();
     v1::Scope {
         installation: installation.to_owned(),
         tenant_uid: host.host.uid.to_string(),
-        region: host.offer.region.clone(),
-        account: host.offer.account.clone(),
+        region: host.placement.region.clone(),
+        account: host.placement.account.clone(),
         host_cluster: adoption.map(|adoption| adoption.cluster_name.clone()).unwrap_or_default(),
         ..v1::Scope::default()
     }
@@ -103,7 +107,7 @@ pub(crate) fn cluster(work: &Work) -> v1::ClusterStatus {
 pub(crate) fn network(work: &Work) -> v1::NetworkStatus {
     match &work.host {
         None => status(work, &Stage::Network),
-        Some(HostView { hosting: Hosting { adoption: Some(adoption), .. }, .. }) => v1::NetworkStatus {
+        Some(HostView { adoption: Some(adoption), .. }) => v1::NetworkStatus {
             network_id: adoption.network_id.clone(),
             private_subnet_ids: adoption.private_subnet_ids.clone(),
             public_subnet_ids: adoption.public_subnet_ids.clone(),
@@ -117,7 +121,7 @@ pub(crate) fn network(work: &Work) -> v1::NetworkStatus {
 pub(crate) fn access(installation: &str, work: &Work, scope: &v1::Scope) -> (TenantUid, v1::KubeAccessRequest) {
     let cluster = Some(cluster(work));
     match &work.host {
-        None => (work.tenant.uid, v1::KubeAccessRequest { scope: Some(scope.clone()), cluster }),
+        None => (work.environment.uid, v1::KubeAccessRequest { scope: Some(scope.clone()), cluster }),
         Some(host) => {
             let scope = Some(host_scope(installation, host));
             (host.host.uid, v1::KubeAccessRequest { scope, cluster })
@@ -141,8 +145,8 @@ pub(crate) fn adopted(adoption: &Adoption) -> v1::ClusterStatus {
 /// The class's parameters; in a host cluster laid over those that it was built by, so that nodes fit
 /// their cluster.
 pub(crate) fn parameters(work: &Work) -> String {
-    let mut parameters = work.host.as_ref().map(|host| host.offer.parameters.clone()).unwrap_or_default();
-    parameters.extend(work.tenant.offer.parameters.clone());
+    let mut parameters = work.host.as_ref().map(|host| host.placement.parameters.clone()).unwrap_or_default();
+    parameters.extend(work.environment.placement.parameters.clone());
     serde_json::Value::Object(parameters).to_string()
 }
 
@@ -155,7 +159,7 @@ pub(crate) fn status<M: Message + Default>(work: &Work, stage: &Stage) -> M {
 
 /// The cache of ids of a stage. A delete goes on with what the create knew.
 pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
-    [work.tenant.direction, Direction::Present]
+    [work.environment.direction, Direction::Present]
         .into_iter()
         .filter_map(|direction| record_in(work, direction, stage))
         .map(|record| record.checkpoint.clone())
@@ -165,23 +169,23 @@ pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
 
 /// The node pool wanted.
 pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
-    let offer = &work.tenant.offer;
-    let count = i32::try_from(offer.node_count).unwrap_or(i32::MAX);
+    let placement = &work.environment.placement;
+    let count = i32::try_from(placement.node_count).unwrap_or(i32::MAX);
     // In a shared cluster nobody else may run there, and the guardrails let nobody else tolerate it.
     let (label, taints) = match work.host {
-        None => (work.tenant.uid.to_string(), Vec::new()),
+        None => (work.environment.uid.to_string(), Vec::new()),
         Some(_) => {
-            let label = PoolLabel::of(work.tenant.uid).to_string();
+            let label = PoolLabel::of(work.environment.uid).to_string();
             let taint = v1::Taint { key: POOL_LABEL.into(), value: label.clone(), effect: "NoSchedule".into() };
             (label, vec![taint])
         }
     };
     v1::NodePoolSpec {
         role: pool_role(work),
-        machine_type: offer.machine_type.clone(),
+        machine_type: placement.machine_type.clone(),
         node_count: count,
         node_count_max: count,
-        disk_size_gib: i32::try_from(offer.disk_size_gib).unwrap_or(i32::MAX),
+        disk_size_gib: i32::try_from(placement.disk_size_gib).unwrap_or(i32::MAX),
         labels: [(POOL_LABEL.to_owned(), label.clone())].into(),
         taints,
     }
@@ -189,12 +193,17 @@ pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
 
 /// The node pool to be checked before anything is built; `None`: the tenant has none of its own.
 pub(crate) fn checked_pool(work: &Work) -> Option<v1::NodePoolSpec> {
-    (work.tenant.kind() != Kind::Tenant(Level::Namespace)).then(|| node_pool(work))
+    (work.environment.kind() != EnvironmentKind::Tenant(Level::Namespace)).then(|| node_pool(work))
 }
 
-/// The zone wanted.
-pub(crate) fn dns_zone(work: &Work) -> v1::DnsZoneSpec {
-    v1::DnsZoneSpec { domain: work.tenant.spec.domain.as_str().to_owned() }
+/// The domain of a tenant; a host cluster has none.
+fn domain(work: &Work) -> Option<String> {
+    work.environment.tenant().map(|tenant| tenant.spec.domain.as_str().to_owned())
+}
+
+/// The zone wanted; `None`: a host cluster has none.
+pub(crate) fn dns_zone(work: &Work) -> Option<v1::DnsZoneSpec> {
+    domain(work).map(|domain| v1::DnsZoneSpec { domain })
 }
 
 /// What a provider's identities need in the cluster.
@@ -220,32 +229,33 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         scope: Some(scope),
         kind: kind.into(),
         role: pool_role(work),
-        domain: work.tenant.spec.domain.as_str().to_owned(),
+        domain: domain(work).unwrap_or_default(),
         checkpoint: checkpoint(work, stage),
         recorded: is_ours(work, stage),
     })
 }
 
-/// What the deploy stage works on; `None` without a stack in a cluster of its own.
+/// What the deploy stage works on; `None` for a host cluster, and without a stack in a cluster of its own.
 pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
-    let tenant = &work.tenant;
-    let guardrails = || tenant.offer.guardrails.clone().unwrap_or_default();
+    let environment = &work.environment;
+    let tenant = environment.tenant()?;
+    let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
     let shared = |target| TargetCluster::Shared(Box::new(target));
-    let cluster = match (&work.host, tenant.offer.level) {
+    let cluster = match (&work.host, environment.placement.level) {
         (None, _) | (Some(_), Level::Cluster) => TargetCluster::OwnCluster,
-        (Some(_), Level::Node) => shared(SharedTarget::node(tenant.uid, guardrails())),
-        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(tenant.uid, guardrails())),
+        (Some(_), Level::Node) => shared(SharedTarget::node(environment.uid, guardrails())),
+        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(environment.uid, guardrails())),
     };
     // A namespace is fenced and removed whatever is in it.
     let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,
         installation: installation.to_owned(),
-        uid: tenant.uid,
+        uid: environment.uid,
         name: tenant.name.clone(),
         spec: tenant.spec.clone(),
-        generation: tenant.generation,
-        stack: tenant.offer.stack.clone().or_else(unnamed)?,
+        generation: environment.generation,
+        stack: environment.placement.stack.clone().or_else(unnamed)?,
         cluster,
     })
 }

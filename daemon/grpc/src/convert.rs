@@ -1,7 +1,9 @@
 //! Domain values as messages of the API, and specs from them.
 
-use landlord_core::{Condition, Direction, Level, OperationKind, State, Tenant, Timestamp, step, tenant::SpecInput};
-use landlord_core::{Offer, Operation, OperationOutcome, StageRecord, StageState, ports::Event};
+use landlord_core::{
+    Condition, Direction, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, step,
+};
+use landlord_core::{Operation, OperationOutcome, Placement, StageRecord, StageState, ports::Event};
 use landlord_proto::{
     google::{longrunning, rpc},
     v1,
@@ -37,12 +39,12 @@ pub(crate) fn condition(condition: &Condition) -> v1::Condition {
 }
 
 /// A tenant as clients see it.
-pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
-    let (spec, status) = (&tenant.spec, &tenant.status);
-    let endpoint = |e: &landlord_core::tenant::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
+pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
+    let (spec, status) = (&tenant.spec, &environment.status);
+    let endpoint = |e: &landlord_core::environment::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
     v1::Tenant {
         name: tenant.name.to_string(),
-        uid: tenant.uid.to_string(),
+        uid: environment.uid.to_string(),
         display_name: spec.display_name.clone(),
         labels: spec.labels.clone().into_iter().collect(),
         tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -56,42 +58,43 @@ pub(crate) fn tenant(tenant: &Tenant) -> v1::Tenant {
         state: state(status.state).into(),
         conditions: status.conditions.iter().map(condition).collect(),
         endpoints: status.endpoints.iter().map(endpoint).collect(),
-        placement: Some(placement(tenant)),
-        generation: tenant.generation,
+        placement: Some(placement(environment)),
+        generation: environment.generation,
         observed_generation: status.observed_generation,
         reconciling: !matches!(status.state, State::Ready | State::Failed),
-        etag: tenant.etag.clone(),
-        create_time: Some(timestamp(tenant.create_time)),
-        update_time: Some(timestamp(tenant.update_time)),
-        delete_time: tenant.delete_time.map(timestamp),
-        latest_operation: format!("operations/{}", tenant.operation),
+        etag: environment.etag.clone(),
+        create_time: Some(timestamp(environment.create_time)),
+        update_time: Some(timestamp(environment.update_time)),
+        delete_time: environment.delete_time.map(timestamp),
+        latest_operation: format!("operations/{}", environment.operation),
     }
 }
 
 /// Where a tenant is placed.
-pub(crate) fn placement(tenant: &Tenant) -> v1::Placement {
+pub(crate) fn placement(environment: &Environment) -> v1::Placement {
+    let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
     v1::Placement {
-        host_cluster: tenant.host.as_ref().map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
-        isolation: crate::host::convert::isolation(tenant),
-        ..offered(&tenant.offer)
+        host_cluster: host.map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
+        isolation: crate::host::convert::isolation(environment),
+        ..offered(&environment.placement)
     }
 }
 
-/// Where an offer places a tenant, as far as it says.
-pub(crate) fn offered(offer: &Offer) -> v1::Placement {
-    let level = match offer.level {
+/// Where a placement places a tenant, as far as it says.
+pub(crate) fn offered(placement: &Placement) -> v1::Placement {
+    let level = match placement.level {
         Level::Cluster => v1::placement::Level::Cluster,
         Level::Node => v1::placement::Level::Node,
         Level::Namespace => v1::placement::Level::Namespace,
     };
     v1::Placement {
-        tenant_class: offer.class.to_string(),
-        rule: offer.rule.clone(),
-        provider: offer.provider.to_string(),
-        account: offer.account.clone(),
-        region: offer.region.clone(),
+        tenant_class: placement.class.to_string(),
+        rule: placement.rule.clone(),
+        provider: placement.provider.to_string(),
+        account: placement.account.clone(),
+        region: placement.region.clone(),
         level: level.into(),
-        stack: offer.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        stack: placement.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..v1::Placement::default()
     }
 }
@@ -198,21 +201,21 @@ fn any<M: prost::Name>(message: &M) -> prost_types::Any {
     prost_types::Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: message.encode_to_vec() }
 }
 
-/// An operation as clients see it. `tenant` is the response of one that ended READY.
-pub(crate) fn operation(operation: &Operation, tenant: Option<&Tenant>) -> longrunning::Operation {
+/// An operation as clients see it. `current` is the response of one that ended READY.
+pub(crate) fn operation(operation: &Operation, current: Option<&Environment>) -> longrunning::Operation {
     let superseded_by = match &operation.outcome {
         Some(OperationOutcome::Superseded { by }) => format!("operations/{by}"),
         _ => String::new(),
     };
-    let name = operation.tenant.to_string();
-    let (tenant_name, host_cluster) = match operation.tenant.host_cluster() {
+    let name = operation.name.to_string();
+    let (tenant_name, host_cluster) = match operation.name.host_cluster() {
         None => (name, String::new()),
         Some(_) => (String::new(), name),
     };
     let metadata = v1::OperationMetadata {
         tenant: tenant_name,
         host_cluster,
-        tenant_uid: operation.tenant_uid.to_string(),
+        tenant_uid: operation.uid.to_string(),
         kind: kind(operation.kind).into(),
         generation: operation.generation,
         create_time: Some(timestamp(operation.create_time)),
@@ -225,31 +228,33 @@ pub(crate) fn operation(operation: &Operation, tenant: Option<&Tenant>) -> longr
         name: format!("operations/{}", operation.id),
         metadata: Some(any(&metadata)),
         done: operation.outcome.is_some(),
-        result: operation.outcome.as_ref().map(|outcome| result(operation, outcome, tenant)),
+        result: operation.outcome.as_ref().map(|outcome| result(operation, outcome, current)),
     }
 }
 
 fn result(
     operation: &Operation,
     outcome: &OperationOutcome,
-    current: Option<&Tenant>,
+    current: Option<&Environment>,
 ) -> longrunning::operation::Result {
     use longrunning::operation::Result::{Error, Response};
     let error = |status: tonic::Status| {
         let details = rpc::Status::decode(status.details()).map(|s| s.details).unwrap_or_default();
         Error(rpc::Status { code: status.code() as i32, message: status.message().to_owned(), details })
     };
-    let of_host = operation.tenant.host_cluster().is_some();
+    let of_host = operation.name.host_cluster().is_some();
     match outcome {
-        OperationOutcome::Ready if of_host => Response(any(&match current {
-            // Who lives there is told by the host cluster itself.
-            Some(current) => crate::host::convert::host_cluster(current, None),
-            None => v1::HostCluster { name: operation.tenant.to_string(), ..Default::default() },
-        })),
-        OperationOutcome::Ready => match current {
-            Some(current) => Response(any(&tenant(current))),
+        OperationOutcome::Ready if of_host => {
+            Response(any(&match current.and_then(|e| Some((e, e.host_cluster()?))) {
+                // Who lives there is told by the host cluster itself.
+                Some((current, host)) => crate::host::convert::host_cluster(current, host, None),
+                None => v1::HostCluster { name: operation.name.to_string(), ..Default::default() },
+            }))
+        }
+        OperationOutcome::Ready => match current.and_then(|e| Some((e, e.tenant()?))) {
+            Some((current, of)) => Response(any(&tenant(current, of))),
             // It was READY then, and is gone now.
-            None => Response(any(&v1::Tenant { name: operation.tenant.to_string(), ..Default::default() })),
+            None => Response(any(&v1::Tenant { name: operation.name.to_string(), ..Default::default() })),
         },
         OperationOutcome::Deleted { removed } => {
             let removed = removed.iter().map(|object| v1::RemovedObject {
@@ -272,8 +277,8 @@ fn result(
 pub(crate) fn event(event: &Event) -> v1::TenantEvent {
     v1::TenantEvent {
         event_time: Some(timestamp(event.time)),
-        tenant: event.tenant.to_string(),
-        tenant_uid: event.tenant_uid.to_string(),
+        tenant: event.name.to_string(),
+        tenant_uid: event.uid.to_string(),
         stage: event.event.stage.clone(),
         reason: event.event.reason.clone(),
         message: event.event.message.clone(),

@@ -17,12 +17,12 @@ pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (Requ
     let Some((name, spec)) = wanted else {
         return (key, Err(Violations(violations)));
     };
-    let offer = catalog.place(&name, &spec);
-    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
-    match offer {
-        Some(offer) if violations.is_empty() => {
-            let (hosts, request) = (catalog.host_selector(&offer), key.clone());
-            (key, Ok(NewTenant { name, spec, offer, hosts, request }))
+    let placement = catalog.place(&name, &spec);
+    let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
+    match placement {
+        Some(placement) if violations.is_empty() => {
+            let (hosts, request) = (catalog.host_selector(&placement), key.clone());
+            (key, Ok(NewTenant { name, spec, placement, hosts, request }))
         }
         _ => (key, Err(Violations(violations))),
     }

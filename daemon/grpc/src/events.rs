@@ -1,8 +1,8 @@
 //! A page of the events of one tenant or host cluster.
 
 use landlord_core::{
-    TenantName,
-    ports::{Event, EventQuery},
+    EnvironmentName,
+    ports::{Event, EventQuery, EventScope},
 };
 use tonic::Status;
 
@@ -18,7 +18,7 @@ pub(crate) struct EventPage {
 /// The page that a request names. `parent`: as the request says it.
 pub(crate) async fn page(
     ports: &Ports,
-    name: TenantName,
+    name: EnvironmentName,
     parent: &str,
     page_size: i32,
     page_token: &str,
@@ -27,7 +27,7 @@ pub(crate) async fn page(
     let after = page::position(&scope, page_token)?;
     let limit = page::size(page_size)?;
     let after_seq = after.and_then(|seq| seq.parse().ok()).unwrap_or(0);
-    let query = EventQuery { after_seq, tenant: Some(name), limit, ..EventQuery::default() };
+    let query = EventQuery { after_seq, scope: EventScope::Environment(name), limit };
     let events = ports.store.events(&query).await.map_err(|error| status::store(&error))?;
     let full = events.len() >= limit as usize;
     let next = events.last().filter(|_| full).map(|event| event.seq.to_string());

@@ -53,8 +53,8 @@ pub(crate) async fn generate(
 ) -> Result<v1::GenerateKubeconfigResponse, Status> {
     let name = request::tenant_name("name", &asked.name)?;
     let subject = For::parse(asked)?;
-    let tenant = ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-    if asked.subject() == Subject::Unspecified && tenant.offer.level != Level::Cluster {
+    let tenant = ports.store.get(&name.clone().into()).await.map_err(|error| status::store(&error))?;
+    if asked.subject() == Subject::Unspecified && tenant.placement.level != Level::Cluster {
         return Err(status::invalid_field(
             "subject",
             format!(

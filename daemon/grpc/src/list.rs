@@ -1,6 +1,10 @@
 //! ListTenants: from the request to the store's query.
 
-use landlord_core::{ClassName, ProviderName, State, ids::InvalidName, ports::TenantQuery};
+use landlord_core::{
+    ClassName, ProviderName, State,
+    ids::InvalidName,
+    ports::{EnvironmentQuery, Owners},
+};
 use landlord_proto::v1;
 use tonic::Status;
 
@@ -12,7 +16,7 @@ pub(crate) fn scope(asked: &v1::ListTenantsRequest) -> String {
 }
 
 /// The query of a request.
-pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Status> {
+pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<EnvironmentQuery, Status> {
     let parent = request::customer_or_all(&asked.parent)?;
     let mut filter = filter::parse(&asked.filter, &["state", "customer", "provider", "tenant_class", "host_cluster"])?;
     let name = |field: &str, error: &InvalidName| status::invalid_field("filter", format!("{field}: {error}"));
@@ -31,16 +35,17 @@ pub(crate) fn query(asked: &v1::ListTenantsRequest) -> Result<TenantQuery, Statu
     let class = filter::one(&mut filter, "tenant_class")?;
     let host_cluster = filter::one(&mut filter, "host_cluster")?;
     let states = filter.remove("state").unwrap_or_default();
-    Ok(TenantQuery {
-        customer,
+    Ok(EnvironmentQuery {
+        owners: Owners::Tenants {
+            customer,
+            host_cluster: host_cluster.map(|name| host::id("filter", &name)).transpose()?,
+        },
         states: states.iter().map(|word| state(word)).collect::<Result<_, _>>()?,
         provider: provider
             .map(|id| id.parse::<ProviderName>())
             .transpose()
             .map_err(|error| name("provider", &error))?,
         class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| name("tenant_class", &error))?,
-        host_cluster: host_cluster.map(|name| host::id("filter", &name)).transpose()?,
-        host_clusters: false,
         after: page::position(&scope(asked), &asked.page_token)?,
         limit: page::size(asked.page_size)?,
     })
@@ -65,13 +70,17 @@ mod tests {
 
     #[test]
     fn parent_and_filter_together_choose() {
+        let customer_of = |query: &EnvironmentQuery| match &query.owners {
+            Owners::Tenants { customer, .. } => customer.as_ref().map(|id| id.as_str().to_owned()),
+            Owners::HostClusters => panic!("not of tenants"),
+        };
         let all = query(&asked("customers/-", "")).unwrap();
-        assert_eq!((all.customer, all.states.len(), all.limit), (None, 0, 100));
+        assert_eq!((customer_of(&all), all.states.len(), all.limit), (None, 0, 100));
         let one = query(&asked("customers/-", r#"customer = "acme" AND (state = READY OR state = FAILED)"#)).unwrap();
-        assert_eq!(one.customer.unwrap().as_str(), "acme");
+        assert_eq!(customer_of(&one).unwrap(), "acme");
         assert_eq!(one.states, [State::Ready, State::Failed]);
         let same = query(&asked("customers/acme", "customer = acme")).unwrap();
-        assert_eq!(same.customer.unwrap().as_str(), "acme");
+        assert_eq!(customer_of(&same).unwrap(), "acme");
     }
 
     #[test]

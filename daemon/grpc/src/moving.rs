@@ -5,7 +5,7 @@
 //! opened from another, so a move made here would either lose what was written meanwhile or call a
 //! copy complete that nobody checked. It is told instead of tried.
 
-use landlord_core::{Catalog, ClassName, Level, Offer, Tenant, TenantSpec, Violation, Violations};
+use landlord_core::{Catalog, ClassName, Environment, Level, Placement, Tenant, TenantSpec, Violation, Violations};
 use landlord_proto::v1;
 use tonic::Status;
 
@@ -18,26 +18,32 @@ const DATA: &str = "the customer's files, vectors and settings would have to be 
 /// The plan of a move; refused unless it is only asked for.
 pub(crate) fn plan(
     catalog: &Catalog,
+    environment: &Environment,
     tenant: &Tenant,
     asked: &v1::MoveTenantRequest,
 ) -> Result<v1::MoveTenantResponse, Status> {
-    let destination =
-        destination(catalog, tenant, &asked.tenant_class).map_err(|violations| status::invalid(&violations))?;
+    let destination = destination(catalog, environment, tenant, &asked.tenant_class)
+        .map_err(|violations| status::invalid(&violations))?;
     if !asked.validate_only {
         return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
     }
     Ok(v1::MoveTenantResponse {
-        steps: steps(&tenant.offer, &destination),
-        source: Some(convert::placement(tenant)),
+        steps: steps(&environment.placement, &destination),
+        source: Some(convert::placement(environment)),
         destination: Some(convert::offered(&destination)),
         obstacles: vec![DATA.to_owned()],
     })
 }
 
-fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Offer, Violations> {
+fn destination(
+    catalog: &Catalog,
+    environment: &Environment,
+    tenant: &Tenant,
+    class: &str,
+) -> Result<Placement, Violations> {
     let wrong = |description: String| Violations(vec![Violation { field: "tenant_class".into(), description }]);
     let class: ClassName = class.parse().map_err(|error: landlord_core::ids::InvalidName| wrong(error.to_string()))?;
-    if class == tenant.offer.class {
+    if class == environment.placement.class {
         return Err(wrong(format!("{} is of class {class} already", tenant.name)));
     }
     let level = catalog.classes.get(&class).map(|class| class.level);
@@ -48,7 +54,7 @@ fn destination(catalog: &Catalog, tenant: &Tenant, class: &str) -> Result<Offer,
     catalog.place(&tenant.name, &spec).map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
 }
 
-fn steps(from: &Offer, to: &Offer) -> Vec<String> {
+fn steps(from: &Placement, to: &Placement) -> Vec<String> {
     let mut steps = Vec::new();
     match to.level {
         Level::Cluster => steps.push(format!("make a network and a cluster of {} in {}", to.provider, to.region)),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use landlord_core::{
-    OperationId, TenantName,
-    ports::{EventQuery, OperationQuery},
+    EnvironmentName, OperationId,
+    ports::{EventQuery, EventScope, OperationQuery},
 };
 use landlord_proto::google::longrunning::{
     CancelOperationRequest, DeleteOperationRequest, GetOperationRequest, ListOperationsRequest, ListOperationsResponse,
@@ -38,10 +38,10 @@ impl LongRunning {
         let store = &self.ports.store;
         let operation = store.operation(id).await.map_err(|error| status::store(&error))?;
         let tenant = match operation.outcome {
-            Some(landlord_core::OperationOutcome::Ready) => store.get(&operation.tenant).await.ok(),
+            Some(landlord_core::OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
             _ => None,
         };
-        let tenant = tenant.filter(|tenant| tenant.uid == operation.tenant_uid);
+        let tenant = tenant.filter(|tenant| tenant.uid == operation.uid);
         Ok(convert::operation(&operation, tenant.as_ref()))
     }
 }
@@ -72,10 +72,10 @@ impl Operations for LongRunning {
         if tenant.is_some() && host.is_some() {
             return Err(status::invalid_field("filter", "an operation is about a tenant or about a host cluster"));
         }
-        let tenant = tenant.or_else(|| host.map(|id| TenantName::of_host_cluster(&id)));
+        let name = tenant.map(EnvironmentName::from).or_else(|| host.map(EnvironmentName::from));
         let scope = format!("operations {}", asked.filter);
         let query = OperationQuery {
-            tenant,
+            name,
             done,
             after: page::position(&scope, &asked.page_token)?,
             limit: page::size(asked.page_size)?,
@@ -109,7 +109,7 @@ impl Operations for LongRunning {
         };
         let deadline = Instant::now() + patience;
         let store = &self.ports.store;
-        let tenant = store.operation(id).await.map_err(|error| status::store(&error))?.tenant;
+        let name = store.operation(id).await.map_err(|error| status::store(&error))?.name;
         // Known before the operation is read, so that no event falls between.
         let mut after_seq = store.newest_event().await.map_err(|error| status::store(&error))?;
         loop {
@@ -117,7 +117,7 @@ impl Operations for LongRunning {
             if operation.done || Instant::now() >= deadline {
                 return Ok(Response::new(operation));
             }
-            let query = EventQuery { after_seq, tenant: Some(tenant.clone()), ..EventQuery::default() };
+            let query = EventQuery { after_seq, scope: EventScope::Environment(name.clone()), ..EventQuery::default() };
             let poll = deadline.min(Instant::now() + POLL_INTERVAL);
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(Response::new(operation)),

@@ -1,7 +1,7 @@
 //! ExplainPlacement, and whether the plugin that a placement needs is up. Changes nothing.
 
 use landlord_core::{
-    Offer,
+    Placement,
     ports::{Providers, StoreError},
 };
 use landlord_proto::v1;
@@ -10,14 +10,14 @@ use tonic::Status;
 use crate::{Ports, convert, create, host, request, status};
 
 /// Why nothing can be built there: the plugin never came up.
-pub(crate) fn down(providers: &dyn Providers, offer: &Offer) -> Option<String> {
+pub(crate) fn down(providers: &dyn Providers, placement: &Placement) -> Option<String> {
     // Of a class that takes the credential scope of whatever host cluster is chosen nothing is known yet.
-    if offer.credentials.is_empty() {
+    if placement.credentials.is_empty() {
         return None;
     }
-    let key = offer.provider_key();
+    let key = placement.provider_key();
     let why = providers.start_failure(&key)?;
-    let class = &offer.class;
+    let class = &placement.class;
     Some(format!(
         "class {class} needs the plugin {key}, which is not up: {why}; see `landlord plugins` and the daemon's log"
     ))
@@ -45,12 +45,12 @@ pub(crate) async fn explain(
     });
     let mut host_clusters = Vec::new();
     let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
-        Ok(offer) => (Some(offer.clone()), down(&*ports.providers, &offer).into_iter().collect::<Vec<_>>()),
+        Ok(placement) => (Some(placement.clone()), down(&*ports.providers, &placement).into_iter().collect::<Vec<_>>()),
         Err(wrong) => {
             (None, wrong.0.into_iter().map(|v| format!("{}: {}", request::field(&v.field), v.description)).collect())
         }
     };
-    if let Some(selector) = placement.as_ref().and_then(|offer| ports.catalog.host_selector(offer)) {
+    if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await.map_err(|error| status::store(&error))?;
         let (said, full) = host::convert::verdicts(&candidates, &selector);
         host_clusters = said;
@@ -68,7 +68,7 @@ pub(crate) async fn explain(
         Err(error) => return Err(status::store(&error)),
     }
     let chosen = host_clusters.iter().find(|verdict| verdict.chosen).map(|verdict| verdict.host_cluster.clone());
-    let placement =
-        placement.map(|offer| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&offer) });
+    let placement = placement
+        .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
 }

@@ -34,7 +34,6 @@ pub(crate) fn field(field: &str) -> &str {
     match field {
         // A reserved word in many languages.
         "class" => "tenant_class",
-        "max_tenants" => "tenants_max",
         other => other,
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn store(error: &StoreError) -> Status {
             status(Code::FailedPrecondition, "HOST_CLUSTER_IN_USE", message, &metadata)
         }
         StoreError::NoRoom(why) => {
-            let metadata = [("why", why.as_str()), ("remedy", landlord_core::host::FULL_REMEDY)];
+            let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY", message, &metadata)
         }
         StoreError::FailedPrecondition(_) => status(Code::FailedPrecondition, "FAILED_PRECONDITION", message, &[]),

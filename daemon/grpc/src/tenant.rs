@@ -4,9 +4,9 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    CustomerId, Direction, Tenant, Violation, Violations,
-    host::{Choice, choose},
-    ports::{Accepted, Change, DeleteRequest, EventQuery, NewTenant, RequestKey, StoreError},
+    CustomerId, Direction, Environment, EnvironmentName, Tenant, Violation, Violations,
+    fleet::{Choice, choose},
+    ports::{Accepted, Change, DeleteRequest, EventQuery, EventScope, NewTenant, RequestKey, RequestScope, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
@@ -32,7 +32,7 @@ impl Tenants {
         if !accepted.replayed {
             self.ports.wake.wake();
         }
-        Response::new(convert::operation(&accepted.operation, accepted.tenant.as_ref()))
+        Response::new(convert::operation(&accepted.operation, accepted.environment.as_ref()))
     }
 
     /// The answer to an earlier request with the same id.
@@ -40,13 +40,17 @@ impl Tenants {
         if key.request_id.is_none() {
             return Ok(None);
         }
-        self.ports.store.replayed(customer, key).await.map_err(|error| status::store(&error))
+        self.ports
+            .store
+            .replayed(&RequestScope::Customer(customer.clone()), key)
+            .await
+            .map_err(|error| status::store(&error))
     }
 
     /// Checks a create as far as it can be without doing it.
     async fn validate_create(&self, new: &NewTenant) -> Answer<Operation> {
         let (store, failed) = (&self.ports.store, |error| status::store(&error));
-        match store.get(&new.name).await {
+        match store.get(&new.name.clone().into()).await {
             Ok(_) => return Err(failed(StoreError::AlreadyExists(new.name.to_string()))),
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(failed(error)),
@@ -67,11 +71,16 @@ pub(crate) fn validated() -> Response<Operation> {
     Response::new(Operation { done: true, ..Operation::default() })
 }
 
-fn check_etag(tenant: &Tenant, etag: &str) -> Result<(), Status> {
+/// The tenant of a record, which its name has chosen.
+fn tenant_of(environment: &Environment) -> Result<&Tenant, Status> {
+    environment.tenant().ok_or_else(|| status::store(&StoreError::NotFound(environment.name().to_string())))
+}
+
+fn check_etag(tenant: &Environment, etag: &str) -> Result<(), Status> {
     if etag.is_empty() || etag == tenant.etag {
         return Ok(());
     }
-    Err(status::store(&StoreError::EtagMismatch { name: tenant.name.to_string() }))
+    Err(status::store(&StoreError::EtagMismatch { name: tenant.name().to_string() }))
 }
 
 fn refuse_unless_empty(violations: Vec<Violation>) -> Result<(), Status> {
@@ -96,7 +105,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
             }
         };
         // Told now rather than by a tenant that hangs; what was accepted before is answered as it was.
-        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+        if let Some(down) = place::down(&*self.ports.providers, &new.placement)
             && self.replayed(&new.name.customer, &key).await?.is_none()
         {
             return Err(status::provider_down(&down));
@@ -117,8 +126,8 @@ impl v1::tenant_service_server::TenantService for Tenants {
 
     async fn get_tenant(&self, asked: Request<v1::GetTenantRequest>) -> Answer<v1::Tenant> {
         let name = request::tenant_name("name", &asked.into_inner().name)?;
-        let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        Ok(Response::new(convert::tenant(&tenant)))
+        let environment = self.ports.store.get(&name.into()).await.map_err(|error| status::store(&error))?;
+        Ok(Response::new(convert::tenant(&environment, tenant_of(&environment)?)))
     }
 
     async fn list_tenants(&self, asked: Request<v1::ListTenantsRequest>) -> Answer<v1::ListTenantsResponse> {
@@ -126,7 +135,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let query = list::query(&asked)?;
         let found = self.ports.store.list(&query).await.map_err(|error| status::store(&error))?;
         Ok(Response::new(v1::ListTenantsResponse {
-            tenants: found.items.iter().map(convert::tenant).collect(),
+            tenants: found.items.iter().filter_map(|e| e.tenant().map(|tenant| convert::tenant(e, tenant))).collect(),
             next_page_token: page::token(&list::scope(&asked), found.next.as_deref()),
         }))
     }
@@ -141,10 +150,11 @@ impl v1::tenant_service_server::TenantService for Tenants {
         if let Some(earlier) = self.replayed(&name.customer, &key).await? {
             return Ok(self.accepted(&earlier));
         }
+        let resource_name = EnvironmentName::from(name.clone());
         let mut attempts_left = UPDATE_ATTEMPTS_MAX;
         loop {
-            let current = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-            let change = update::check(&self.ports.catalog, &current, &asked, violations.clone())
+            let current = self.ports.store.get(&resource_name).await.map_err(|error| status::store(&error))?;
+            let change = update::check(&self.ports.catalog, &current, tenant_of(&current)?, &asked, violations.clone())
                 .map_err(|violations| status::invalid(&violations))?;
             check_etag(&current, etag)?;
             if asked.validate_only {
@@ -155,7 +165,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
                 return Ok(validated());
             }
             // The change was merged into this version, and no other may be overwritten by it.
-            let changed = self.ports.store.change(&name, Some(&current.etag), change, key.clone()).await;
+            let changed = self.ports.store.change(&resource_name, Some(&current.etag), change, key.clone()).await;
             match changed {
                 Err(StoreError::EtagMismatch { .. }) if etag.is_empty() && attempts_left > 0 => {
                     attempts_left -= 1;
@@ -175,16 +185,16 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let key = request::key("DeleteTenant", &asked.request_id, &asked, &mut violations);
         refuse_unless_empty(violations)?;
         if asked.validate_only {
-            let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
+            let tenant = self.ports.store.get(&name.into()).await.map_err(|error| status::store(&error))?;
             check_etag(&tenant, &asked.etag)?;
-            if tenant.spec.deletion_protection {
+            if tenant.is_protected() {
                 return Err(status::store(&StoreError::DeletionProtected(asked.name)));
             }
             return Ok(validated());
         }
         let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
         let delete = DeleteRequest { force: asked.force, etag, request: key };
-        let accepted = self.ports.store.delete(&name, delete).await.map_err(|error| status::store(&error))?;
+        let accepted = self.ports.store.delete(&name.into(), delete).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }
 
@@ -195,7 +205,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let mut violations = Vec::new();
         let key = request::key("RetryTenant", &asked.request_id, &asked, &mut violations);
         refuse_unless_empty(violations)?;
-        let changed = self.ports.store.change(&name, etag, Change::Retry, key).await;
+        let changed = self.ports.store.change(&name.into(), etag, Change::Retry, key).await;
         let accepted = changed.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }
@@ -204,12 +214,12 @@ impl v1::tenant_service_server::TenantService for Tenants {
 
     async fn watch_tenants(&self, asked: Request<v1::WatchTenantsRequest>) -> Answer<Self::WatchTenantsStream> {
         let asked = asked.into_inner();
-        let (customer, tenant) = if asked.parent.contains("/tenants/") {
-            (None, Some(request::tenant_name("parent", &asked.parent)?))
+        let scope = if asked.parent.contains("/tenants/") {
+            EventScope::Environment(request::tenant_name("parent", &asked.parent)?.into())
         } else {
-            (request::customer_or_all(&asked.parent)?, None)
+            request::customer_or_all(&asked.parent)?.map_or(EventScope::Tenants, EventScope::Customer)
         };
-        let query = EventQuery { customer, tenant, ..EventQuery::default() };
+        let query = EventQuery { scope, ..EventQuery::default() };
         let messages = self.watches.open(query, &asked.resume_token).await?;
         let responses = messages.map_ok(|message| v1::WatchTenantsResponse {
             event: message.event.as_deref().map(convert::event),
@@ -224,7 +234,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
     ) -> Answer<v1::ListTenantEventsResponse> {
         let asked = asked.into_inner();
         let name = request::tenant_name("parent", &asked.parent)?;
-        let page = events::page(&self.ports, name, &asked.parent, asked.page_size, &asked.page_token).await?;
+        let page = events::page(&self.ports, name.into(), &asked.parent, asked.page_size, &asked.page_token).await?;
         Ok(Response::new(v1::ListTenantEventsResponse {
             events: page.events.iter().map(convert::event).collect(),
             next_page_token: page.next_page_token,
@@ -234,9 +244,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
     async fn move_tenant(&self, asked: Request<v1::MoveTenantRequest>) -> Answer<v1::MoveTenantResponse> {
         let asked = asked.into_inner();
         let name = request::tenant_name("name", &asked.name)?;
-        let tenant = self.ports.store.get(&name).await.map_err(|error| status::store(&error))?;
-        check_etag(&tenant, &asked.etag)?;
-        Ok(Response::new(moving::plan(&self.ports.catalog, &tenant, &asked)?))
+        let environment = self.ports.store.get(&name.into()).await.map_err(|error| status::store(&error))?;
+        check_etag(&environment, &asked.etag)?;
+        let plan = moving::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, &asked)?;
+        Ok(Response::new(plan))
     }
 
     async fn generate_kubeconfig(

@@ -1,7 +1,7 @@
 //! UpdateTenant: the present tenant and the request together give the new spec, or everything
 //! that is wrong with it.
 
-use landlord_core::{Catalog, Tenant, TenantSpec, Violation, Violations, ports::Change};
+use landlord_core::{Catalog, Environment, Tenant, TenantSpec, Violation, Violations, ports::Change};
 use landlord_proto::v1;
 
 use crate::{convert, request};
@@ -13,12 +13,13 @@ const CHANGEABLE: [&str; 7] =
 /// The change that a request asks for.
 pub(crate) fn check(
     catalog: &Catalog,
+    environment: &Environment,
     current: &Tenant,
     asked: &v1::UpdateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<Change, Violations> {
     let wanted = asked.tenant.clone().unwrap_or_default();
-    let mut merged = convert::tenant(current);
+    let mut merged = convert::tenant(environment, current);
     for path in paths(asked) {
         if !copy(&path, &wanted, &mut merged) {
             let changeable = CHANGEABLE.join(", ");
@@ -39,18 +40,18 @@ pub(crate) fn check(
     };
     violations.extend(current.spec.forbidden_changes(&spec).into_iter().map(of_tenant));
     if spec.labels != current.spec.labels
-        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &current.offer.region)
+        && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &environment.placement.region)
     {
         let description = format!("{why}; a tenant does not move: order another one there");
         violations.push(Violation { field: "tenant.labels".into(), description });
     }
-    let offer = if current.spec.needs_work(&spec) && violations.is_empty() {
-        catalog.place_again(&spec, &current.offer)
+    let placement = if current.spec.needs_work(&spec) && violations.is_empty() {
+        catalog.place_again(&spec, &environment.placement)
     } else {
-        Ok(current.offer.clone())
+        Ok(environment.placement.clone())
     };
-    match offer {
-        Ok(offer) if violations.is_empty() => Ok(Change::Update { spec, offer }),
+    match placement {
+        Ok(placement) if violations.is_empty() => Ok(Change::Update { spec, placement }),
         Ok(_) => Err(Violations(violations)),
         Err(more) => Err(Violations(more.0.into_iter().map(of_tenant).collect())),
     }

@@ -275,13 +275,13 @@ impl landlord_core::ports::Providers for NoPlugins {
 struct NoClusters;
 #[async_trait::async_trait]
 impl landlord_core::ports::KubeAccess for NoClusters {
-    async fn access(&self, _: &landlord_core::Tenant) -> Result<landlord_core::ports::KubeCredentials, Failure> {
+    async fn access(&self, _: &landlord_core::Environment) -> Result<landlord_core::ports::KubeCredentials, Failure> {
         Err(Failure::new(ErrorKind::Conflict, "none"))
     }
 
     async fn customer_access(
         &self,
-        _: &landlord_core::Tenant,
+        _: &landlord_core::Environment,
         _: std::time::Duration,
     ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
         Err(Failure::new(ErrorKind::Conflict, "none"))

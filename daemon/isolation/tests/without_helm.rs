@@ -13,11 +13,11 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use landlord_core::{
     TenantSpec, TenantUid,
+    environment::SpecInput,
     isolation::{Guardrails, SharedTarget},
     ports::{
         DeployTarget, HostClusters as _, Isolation as _, KubeCredentials, KubeIdentity, StageProgress, TargetCluster,
     },
-    tenant::SpecInput,
 };
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::client::Clients;

@@ -142,7 +142,7 @@ regions = ['here']
 labels = { tier = 'shared' }
 [classes.space.hosts.grow]
 class = 'own'
-max_tenants = 50
+tenants_max = 50
 host_clusters_max = 2
 [classes.space.guardrails]
 customer_group = 'oidc:{customer}'
@@ -189,7 +189,7 @@ fn what_does_not_belong_to_a_level_is_named() {
         ),
         ("class = 'own'", "class = 'pool'", &["grow.class: classes.pool is of level NODE"]),
         ("class = 'own'", "class = 'none'", &["grow.class: classes.none is not configured"]),
-        ("max_tenants = 50", "max_tenants = 0", &["grow.max_tenants: must be 1 to 10000"]),
+        ("tenants_max = 50", "tenants_max = 0", &["grow.tenants_max: must be 1 to 10000"]),
         (
             "[classes.space.hosts.grow]",
             "[classes.space.hosts.reserve_percent]\nmemory = 101\n[classes.space.hosts.grow]",

@@ -6,9 +6,9 @@
 use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 
 use landlord_core::{
-    Level, Offer, TenantName, TenantSpec,
+    Level, Placement, TenantName, TenantSpec,
+    environment::SpecInput,
     ports::{NewTenant, RequestKey, TenantStore},
-    tenant::SpecInput,
 };
 use landlord_store::{SqliteOptions, SqliteStore};
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ fn order(name: TenantName) -> NewTenant {
         storage_gib: 10,
         ..SpecInput::default()
     };
-    let offer = Offer {
+    let placement = Placement {
         class: "standard".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -40,7 +40,7 @@ fn order(name: TenantName) -> NewTenant {
         guardrails: None,
     };
     let request = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
-    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), offer, hosts: None, request }
+    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
 }
 
 fn name(index: usize) -> TenantName {
@@ -84,7 +84,7 @@ async fn main() {
     let reading = Arc::clone(&store);
     let gets_per_second = measure(gets, move |index| {
         let store = Arc::clone(&reading);
-        async move { drop(store.get(&name(index % creates)).await.unwrap()) }
+        async move { drop(store.get(&name(index % creates).into()).await.unwrap()) }
     })
     .await;
     store.close().await;

@@ -3,21 +3,24 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, HostClusterId, HostView, Offer, Operation, OperationId, OperationKind,
-    OperationOutcome, Stage, StageRecord, State, Tenant, TenantName, TenantSpec, TenantUid, Timestamp, lifecycle,
+    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
+    environment::Domain,
+    lifecycle::{self, Effect, Transition},
     ports::{
-        Accepted, Change, DeleteRequest, Event, EventKind, EventQuery, EventScope, NewEvent, NewHost, NewTenant,
-        OperationQuery, Page, RequestKey, StoreError, TenantQuery, TenantStore,
+        Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
+        OperationQuery, Page, RequestKey, RequestScope, StoreError, TenantStore,
     },
-    tenant::{Domain, TenantStatus},
 };
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
 use uuid::Uuid;
 
 use crate::{
-    SqliteStore, clock, domains, events, hosts, operations,
-    rows::{kind_word, unavailable},
-    stages, tenants,
+    SqliteStore,
+    accept::{accept_new, new_operation, tell_accepted, told},
+    clock, domains, environments, events, hosts, operations,
+    rows::{self, unavailable},
+    stages,
 };
 
 #[async_trait]
@@ -31,12 +34,12 @@ impl TenantStore for SqliteStore {
         domains::refuse_taken(&mut *self.reader().await?, name, domain).await
     }
 
-    async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError> {
+    async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError> {
         let events_max = self.options.events_max;
-        self.writer.write(move |connection| create_host(connection, new, events_max).boxed()).await
+        self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
     }
 
-    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Tenant, StoreError> {
+    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Environment, StoreError> {
         let (id, etag) = (id.clone(), etag.map(str::to_owned));
         self.writer.write(move |connection| hosts::drain(connection, id, etag, drained).boxed()).await
     }
@@ -45,16 +48,16 @@ impl TenantStore for SqliteStore {
         hosts::candidates(&mut *self.reader().await?, customer).await
     }
 
-    async fn host_of(&self, tenant: &Tenant) -> Result<Option<HostView>, StoreError> {
-        hosts::view(&mut *self.snapshot().await?, tenant).await
+    async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError> {
+        hosts::view(&mut *self.snapshot().await?, environment).await
     }
 
-    async fn replayed(&self, customer: &CustomerId, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
-        operations::replay(&mut *self.snapshot().await?, customer, request).await
+    async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
+        operations::replay(&mut *self.snapshot().await?, scope, request).await
     }
 
-    async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError> {
-        tenants::find(&mut *self.reader().await?, name).await
+    async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError> {
+        environments::find(&mut *self.reader().await?, name).await
     }
 
     async fn stage(
@@ -66,13 +69,13 @@ impl TenantStore for SqliteStore {
         stages::one(&mut *self.reader().await?, tenant, direction, stage).await
     }
 
-    async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {
-        tenants::list(&mut *self.reader().await?, query).await
+    async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
+        environments::list(&mut *self.reader().await?, query).await
     }
 
     async fn change(
         &self,
-        name: &TenantName,
+        name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
         request: RequestKey,
@@ -80,27 +83,11 @@ impl TenantStore for SqliteStore {
         let (name, etag) = (name.clone(), etag.map(str::to_owned));
         let events_max = self.options.events_max;
         self.writer
-            .write(move |connection| {
-                async move {
-                    if let Some(earlier) = operations::replay(connection, &name.customer, &request).await? {
-                        return Ok(earlier);
-                    }
-                    let tenant = tenants::find(connection, &name).await?;
-                    check_etag(&tenant, etag.as_deref())?;
-                    match change {
-                        Change::Update { spec, offer } => {
-                            let wanted = Tenant { spec, offer, ..tenant.clone() };
-                            update(connection, tenant, wanted, &request, events_max).await
-                        }
-                        Change::Retry => retry(connection, tenant, &request, events_max).await,
-                    }
-                }
-                .boxed()
-            })
+            .write(move |connection| change_tenant(connection, name, etag, change, request, events_max).boxed())
             .await
     }
 
-    async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError> {
+    async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
         let name = name.clone();
         let events_max = self.options.events_max;
         self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
@@ -131,14 +118,11 @@ impl TenantStore for SqliteStore {
     }
 
     async fn wait_for_event(&self, query: &EventQuery) -> i64 {
-        let customer = match (&query.tenant, &query.customer) {
-            (Some(name), _) => Some(name.customer.as_str()),
-            (None, Some(customer)) => Some(customer.as_str()),
-            (None, None) => match query.scope {
-                // The customer that host clusters have in the table.
-                EventScope::HostClusters => Some(""),
-                EventScope::Tenants | EventScope::All => None,
-            },
+        let customer = match &query.scope {
+            EventScope::Tenants | EventScope::All => None,
+            EventScope::HostClusters => Some(rows::scope(&RequestScope::HostClusters)),
+            EventScope::Customer(customer) => Some(customer.as_str()),
+            EventScope::Environment(name) => Some(rows::key(name).0),
         };
         self.notifier.wait(customer, query.after_seq).await
     }
@@ -161,28 +145,34 @@ impl SqliteStore {
 }
 
 async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
-    if let Some(earlier) = operations::replay(connection, &new.name.customer, &new.request).await? {
+    let name = EnvironmentName::from(new.name.clone());
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request).await? {
         return Ok(earlier);
     }
-    if tenants::maybe(connection, &new.name).await?.is_some() {
-        return Err(StoreError::AlreadyExists(new.name.to_string()));
+    if environments::maybe(connection, &name).await?.is_some() {
+        return Err(StoreError::AlreadyExists(name.to_string()));
     }
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
     let now = clock::now(connection).await?;
-    let mut tenant = pending(TenantUid(Uuid::new_v4()), new.name, new.spec, new.offer, now);
+    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host: None, last_ready: None });
+    let mut environment = lifecycle::accept(TenantUid(Uuid::new_v4()), owner, new.placement, new_operation(), now);
     if let Some(selector) = &new.hosts {
-        hosts::place(connection, &mut tenant, selector, now, events_max).await?;
+        hosts::place(connection, &mut environment, selector, now, events_max).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
-    accept_new(connection, &tenant, reserve, &new.request, events_max).await
+    accept_new(connection, &environment, reserve, &new.request, events_max).await
 }
 
-async fn create_host(connection: &mut SqliteConnection, new: NewHost, events_max: u64) -> Result<Accepted, StoreError> {
-    let name = TenantName::of_host_cluster(&new.id);
-    if let Some(earlier) = operations::replay(connection, &name.customer, &new.request).await? {
+async fn create_host_cluster(
+    connection: &mut SqliteConnection,
+    new: NewHostCluster,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    let name = EnvironmentName::HostCluster(new.id.clone());
+    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request).await? {
         return Ok(earlier);
     }
-    if tenants::maybe(connection, &name).await?.is_some() {
+    if environments::maybe(connection, &name).await?.is_some() {
         return Err(StoreError::AlreadyExists(name.to_string()));
     }
     let now = clock::now(connection).await?;
@@ -190,211 +180,100 @@ async fn create_host(connection: &mut SqliteConnection, new: NewHost, events_max
     accept_new(connection, &record, Amounts::default(), &request, events_max).await
 }
 
-/// Writes a new record with its operation and first event.
-async fn accept_new(
+async fn change_tenant(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
-    reserve: Amounts,
-    request: &RequestKey,
+    name: EnvironmentName,
+    etag: Option<String>,
+    change: Change,
+    request: RequestKey,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    tenants::insert(connection, tenant, reserve).await?;
-    let accepted = operations::accept(connection, tenant, OperationKind::Create, request, tenant.create_time).await?;
-    tell_accepted(connection, &accepted.operation, events_max).await?;
-    Ok(accepted)
-}
-
-/// A record that was just accepted.
-pub(crate) fn pending(uid: TenantUid, name: TenantName, spec: TenantSpec, offer: Offer, now: Timestamp) -> Tenant {
-    Tenant {
-        uid,
-        name,
-        spec,
-        offer,
-        host: None,
-        hosting: None,
-        generation: 1,
-        direction: Direction::Present,
-        force_delete: false,
-        status: TenantStatus {
-            state: State::Pending,
-            observed_generation: 0,
-            conditions: Vec::new(),
-            endpoints: Vec::new(),
-        },
-        etag: String::new(),
-        operation: new_operation(),
-        cancel_requested: false,
-        last_ready: None,
-        create_time: now,
-        update_time: now,
-        delete_time: None,
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request).await? {
+        return Ok(earlier);
     }
-}
-
-async fn update(
-    connection: &mut SqliteConnection,
-    before: Tenant,
-    mut tenant: Tenant,
-    request: &RequestKey,
-    events_max: u64,
-) -> Result<Accepted, StoreError> {
-    if before.direction == Direction::Absent {
-        return Err(StoreError::FailedPrecondition(format!("{} is being deleted", before.name)));
-    }
-    let now = clock::now(connection).await?;
-    let works = before.spec.needs_work(&tenant.spec);
-    if works {
-        tenant.generation += 1;
-        tenant.status.state = working_state(&tenant);
-    } else {
-        // What was resolved belongs to the generation that it was resolved for.
-        tenant.offer = before.offer;
-    }
-    // A change of the record only; one that finds the tenant as wanted is done at once.
-    let settled =
-        !works && before.status.observed_generation == before.generation && before.status.state != State::Failed;
-    // Pausing and going on change what the engine does, though nothing in the cloud.
-    let due = !settled || before.spec.paused != tenant.spec.paused;
-    tenant.operation = new_operation();
-    operations::supersede(connection, before.operation, tenant.operation, now).await?;
-    tenants::rewrite(connection, &tenant, now, due).await?;
-    let kind = OperationKind::Update;
-    let mut accepted = operations::accept(connection, &tenant, kind, request, now).await?;
-    if settled {
-        operations::end(connection, tenant.operation, &OperationOutcome::Ready, now).await?;
-        accepted.operation = operations::read(connection, tenant.operation).await?;
-    }
-    tell_accepted(connection, &accepted.operation, events_max).await?;
-    Ok(accepted)
-}
-
-async fn retry(
-    connection: &mut SqliteConnection,
-    mut tenant: Tenant,
-    request: &RequestKey,
-    events_max: u64,
-) -> Result<Accepted, StoreError> {
-    if tenant.status.state != State::Failed {
-        return Err(StoreError::FailedPrecondition(format!(
-            "{} is {}, not FAILED; there is nothing to retry",
-            tenant.name,
-            tenant.status.state.as_str()
-        )));
-    }
-    let now = clock::now(connection).await?;
-    let earlier = tenant.operation;
-    tenant.operation = new_operation();
-    tenant.status.state = working_state(&tenant);
-    operations::supersede(connection, earlier, tenant.operation, now).await?;
-    stages::restart_failed(connection, &tenant, now).await?;
-    tenants::rewrite(connection, &tenant, now, true).await?;
-    let kind = OperationKind::Retry;
-    let accepted = operations::accept(connection, &tenant, kind, request, now).await?;
-    tell_accepted(connection, &accepted.operation, events_max).await?;
-    Ok(accepted)
+    let before = environments::find(connection, &name).await?;
+    lifecycle::check_etag(&before, etag.as_deref())?;
+    let id = new_operation();
+    let (kind, transition) = match change {
+        Change::Update { spec, placement } => (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?),
+        Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
+    };
+    write(connection, &before, transition, (id, kind), &request, events_max).await
 }
 
 async fn delete(
     connection: &mut SqliteConnection,
-    name: TenantName,
+    name: EnvironmentName,
     request: DeleteRequest,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    if let Some(earlier) = operations::replay(connection, &name.customer, &request.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request).await? {
         return Ok(earlier);
     }
-    let mut tenant = tenants::find(connection, &name).await?;
-    check_etag(&tenant, request.etag.as_deref())?;
-    let present = tenant.direction == Direction::Present;
-    // What is unwinding already (a cancelled create) has nothing left to protect.
-    if tenant.spec.deletion_protection && present {
-        return Err(StoreError::DeletionProtected(name.to_string()));
-    }
-    hosts::refuse_if_in_use(connection, &tenant).await?;
+    let before = environments::find(connection, &name).await?;
+    lifecycle::check_etag(&before, request.etag.as_deref())?;
+    let (id, now) = (new_operation(), clock::now(connection).await?);
+    let running = operations::read(connection, before.operation).await?;
+    let running = running.outcome.is_none().then_some(running.kind);
+    let transition = lifecycle::delete(&before, running, request.force, id, now)?;
+    hosts::refuse_if_in_use(connection, &before).await?;
+    write(connection, &before, transition, (id, OperationKind::Delete), &request.request, events_max).await
+}
+
+/// Writes what a request makes of an environment, with its operation and first event.
+async fn write(
+    connection: &mut SqliteConnection,
+    before: &Environment,
+    transition: Transition,
+    (id, kind): (OperationId, OperationKind),
+    request: &RequestKey,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    let Transition { environment, effect } = transition;
     let now = clock::now(connection).await?;
-    let running = operations::read(connection, tenant.operation).await?;
-    if !present && running.outcome.is_none() && running.kind == OperationKind::Delete {
-        if request.force && !tenant.force_delete {
-            tenant.force_delete = true;
-            tenants::rewrite(connection, &tenant, now, true).await?;
+    let mut accepted = match effect {
+        Effect::Joined { changed } => {
+            if changed {
+                environments::rewrite(connection, &environment, now, true).await?;
+            }
+            let operation = operations::read(connection, environment.operation).await?;
+            let operation = operations::with_stages(connection, operation).await?;
+            let environment = Some(environments::find(connection, &environment.name()).await?);
+            return Ok(Accepted { environment, operation, replayed: false });
         }
-        let operation = operations::with_stages(connection, running).await?;
-        let tenant = Some(tenants::find(connection, &name).await?);
-        return Ok(Accepted { tenant, operation, replayed: false });
+        Effect::Recorded { due } => {
+            environments::rewrite(connection, &environment, now, due).await?;
+            operations::accept(connection, &environment, id, kind, request, now).await?
+        }
+        Effect::Work { restart_failed } => {
+            operations::supersede(connection, before.operation, id, now).await?;
+            if restart_failed {
+                stages::restart_failed(connection, &environment, now).await?;
+            }
+            environments::rewrite(connection, &environment, now, true).await?;
+            operations::accept(connection, &environment, id, kind, request, now).await?
+        }
+    };
+    if let Effect::Recorded { .. } = effect {
+        operations::end(connection, id, &OperationOutcome::Ready, now).await?;
+        accepted.operation = operations::read(connection, id).await?;
     }
-    let earlier = tenant.operation;
-    tenant.operation = new_operation();
-    operations::supersede(connection, earlier, tenant.operation, now).await?;
-    tenant.direction = Direction::Absent;
-    tenant.force_delete |= request.force;
-    tenant.delete_time = tenant.delete_time.or(Some(now));
-    tenant.status.state = State::Deleting;
-    // A delete that had failed begins again where it stood.
-    stages::restart_failed(connection, &tenant, now).await?;
-    tenants::rewrite(connection, &tenant, now, true).await?;
-    let kind = OperationKind::Delete;
-    let accepted = operations::accept(connection, &tenant, kind, &request.request, now).await?;
     tell_accepted(connection, &accepted.operation, events_max).await?;
     Ok(accepted)
 }
 
 async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
     let operation = operations::read(connection, id).await?;
+    let before = environments::maybe(connection, &operation.name).await?;
+    let Some(environment) = lifecycle::cancel(before.as_ref(), &operation)? else { return Ok(()) };
     // An unwinding host cluster would take its tenants with it.
-    let record = tenants::maybe(connection, &operation.tenant).await?;
-    if let Some(record) = record.filter(|record| record.operation == id)
-        && lifecycle::may_unwind(&record, operation.kind, operation.outcome.is_some())
-    {
-        hosts::refuse_if_in_use(connection, &record).await?;
+    if lifecycle::may_unwind(&environment, operation.kind, operation.outcome.is_some()) {
+        hosts::refuse_if_in_use(connection, &environment).await?;
     }
     let now = clock::now(connection).await?;
-    if !operations::request_cancel(connection, &operation, now).await? {
-        return Ok(());
-    }
+    operations::request_cancel(connection, id).await?;
+    environments::request_cancel(connection, environment.uid, id, now).await?;
     let message = format!("cancellation of operations/{id} requested");
     let event = told("CancelRequested", message);
-    let (uid, name) = (operation.tenant_uid, &operation.tenant);
-    events::append(connection, now, uid, name, &[event], events_max).await
-}
-
-/// Ids grow with time: lists rely on it.
-fn new_operation() -> OperationId {
-    OperationId(Uuid::now_v7())
-}
-
-fn working_state(tenant: &Tenant) -> State {
-    match (tenant.direction, tenant.last_ready.is_some()) {
-        (Direction::Absent, _) => State::Deleting,
-        (Direction::Present, true) => State::Updating,
-        (Direction::Present, false) => State::Provisioning,
-    }
-}
-
-pub(crate) fn check_etag(tenant: &Tenant, etag: Option<&str>) -> Result<(), StoreError> {
-    match etag {
-        Some(etag) if etag != tenant.etag => Err(StoreError::EtagMismatch { name: tenant.name.to_string() }),
-        _ => Ok(()),
-    }
-}
-
-fn told(reason: &str, message: String) -> NewEvent {
-    NewEvent { kind: EventKind::Operation, stage: String::new(), reason: reason.into(), message }
-}
-
-pub(crate) async fn tell_accepted(
-    connection: &mut SqliteConnection,
-    operation: &Operation,
-    events_max: u64,
-) -> Result<(), StoreError> {
-    let reason = match operation.kind {
-        OperationKind::Create => "CreateAccepted",
-        OperationKind::Update => "UpdateAccepted",
-        OperationKind::Delete => "DeleteAccepted",
-        OperationKind::Retry => "RetryAccepted",
-    };
-    let name = &operation.tenant;
-    let event = told(reason, format!("{} of {name} accepted", kind_word(operation.kind)));
-    let (uid, time) = (operation.tenant_uid, operation.create_time);
-    events::append(connection, time, uid, name, &[event], events_max).await
+    events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await
 }

@@ -4,7 +4,7 @@
 //! Two tenants of one customer may nest their domains; else whoever has a domain has all below it, and nobody gets one
 //! above, under which the names of others would be his.
 
-use landlord_core::{TenantName, ports::StoreError, tenant::Domain};
+use landlord_core::{TenantName, environment::Domain, ports::StoreError};
 use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use crate::rows::{self, unavailable};
@@ -66,10 +66,10 @@ pub(crate) async fn fill(connection: &mut SqliteConnection) -> Result<(), StoreE
         .await
         .map_err(&failed)?;
     for row in rows {
-        let tenant = rows::tenant(&row)?;
+        let environment = rows::environment(&row)?;
         sqlx::query("UPDATE tenants SET domain_reversed = $1 WHERE uid = $2")
-            .bind(tenant.spec.domain.reversed())
-            .bind(tenant.uid.to_string())
+            .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
+            .bind(environment.uid.to_string())
             .execute(&mut *filling)
             .await
             .map_err(&failed)?;

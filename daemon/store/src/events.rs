@@ -5,7 +5,7 @@
 //! readers wait for the gap.)
 
 use landlord_core::{
-    TenantName, TenantUid, Timestamp,
+    EnvironmentName, TenantUid, Timestamp,
     ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
@@ -36,16 +36,17 @@ fn kind(text: &str) -> Result<EventKind, StoreError> {
     }
 }
 
-/// Appends events of one tenant.
+/// Appends events of one environment.
 pub(crate) async fn append(
     connection: &mut SqliteConnection,
     now: Timestamp,
     uid: TenantUid,
-    name: &TenantName,
+    name: &EnvironmentName,
     events: &[NewEvent],
     events_max: u64,
 ) -> Result<(), StoreError> {
     let failed = unavailable("writing an event");
+    let (customer, id) = rows::key(name);
     for event in events {
         let message: String = event.message.chars().take(MESSAGE_CHARS_MAX).collect();
         let seq: i64 = sqlx::query_scalar(
@@ -54,8 +55,8 @@ pub(crate) async fn append(
         )
         .bind(now.0)
         .bind(uid.to_string())
-        .bind(name.customer.as_str())
-        .bind(name.tenant.as_str())
+        .bind(customer)
+        .bind(id)
         .bind(word(event.kind))
         .bind(&event.stage)
         .bind(&event.reason)
@@ -102,18 +103,16 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) 
          WHERE seq > ",
     );
     sql.push_bind(query.after_seq);
-    let of_tenant = query.tenant.as_ref().map(|name| &name.customer);
-    if let Some(customer) = of_tenant.or(query.customer.as_ref()) {
-        sql.push(" AND customer = ").push_bind(customer.as_str());
-    } else {
-        match query.scope {
-            EventScope::Tenants => sql.push(" AND customer <> ''"),
-            EventScope::HostClusters => sql.push(" AND customer = ''"),
-            EventScope::All => &mut sql,
-        };
-    }
-    if let Some(name) = &query.tenant {
-        sql.push(" AND tenant = ").push_bind(name.tenant.as_str());
+    match &query.scope {
+        EventScope::Tenants => drop(sql.push(" AND ").push(rows::IS_TENANT)),
+        EventScope::All => {}
+        EventScope::HostClusters => drop(sql.push(" AND ").push(rows::IS_HOST_CLUSTER)),
+        EventScope::Customer(customer) => drop(sql.push(" AND customer = ").push_bind(customer.as_str())),
+        EventScope::Environment(name) => {
+            let (customer, id) = rows::key(name);
+            sql.push(" AND customer = ").push_bind(customer);
+            sql.push(" AND tenant = ").push_bind(id);
+        }
     }
     sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(page_limit(query.limit)));
     let rows = sql.build().fetch_all(connection).await.map_err(&failed)?;
@@ -130,8 +129,8 @@ fn event(row: &sqlx::sqlite::SqliteRow) -> Result<Event, StoreError> {
     Ok(Event {
         seq: row.try_get("seq").map_err(&failed)?,
         time: Timestamp(row.try_get("time").map_err(&failed)?),
-        tenant_uid: name("tenant_uid")?.parse().map_err(bad)?,
-        tenant: rows::name(&name("customer")?, &name("tenant")?)?,
+        uid: name("tenant_uid")?.parse().map_err(bad)?,
+        name: rows::name(&name("customer")?, &name("tenant")?)?,
         event: NewEvent {
             kind: kind(&name("kind")?)?,
             stage: name("stage")?,

@@ -5,19 +5,21 @@
 //! the last place. (A store with several writers must lock the host cluster's row.)
 
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, HostClusterId, HostRef, HostSelector, HostView, Hosting, OperationKind,
-    ReservePercent, Stage, StageRecord, StageState, State, Tenant, TenantName, TenantUid, Timestamp,
+    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterId,
+    HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState,
+    State, Tenant, TenantUid, Timestamp,
     capacity::LOOK_AFTER_PLACEMENT,
-    host::{self, Choice, Growth},
-    ports::{NewHost, RequestKey, StoreError},
+    fleet::{self, Choice, Growth},
+    lifecycle,
+    ports::{NewHostCluster, RequestKey, StoreError},
 };
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use crate::{
-    api, clock, operations, rows,
+    accept, clock, environments, rows,
     rows::{direction_word, unavailable},
-    stages, tenants,
+    stages,
 };
 
 /// Tenants named in a refusal.
@@ -61,7 +63,7 @@ pub(crate) async fn candidates(
             let sum: i64 = row.try_get(column).map_err(&failed)?;
             Ok(sum.unsigned_abs())
         };
-        let count = |column: &str| Ok(u32::try_from(sum(column)?).unwrap_or(u32::MAX));
+        let count = |column: &str| sum(column).map(|sum| u32::try_from(sum).unwrap_or(u32::MAX));
         let held = Held {
             tenants: count("held")?,
             of_customer: count("of_customer")?,
@@ -72,7 +74,7 @@ pub(crate) async fn candidates(
             },
             observation: row.try_get::<Option<Vec<u8>>, _>("observation").map_err(&failed)?.unwrap_or_default(),
         };
-        found.extend(candidate(rows::tenant(&row)?, held));
+        found.extend(candidate(rows::environment(&row)?, held));
     }
     Ok(found)
 }
@@ -86,23 +88,28 @@ struct Held {
     observation: Vec<u8>,
 }
 
-fn candidate(record: Tenant, held: Held) -> Option<Candidate> {
-    let hosting = record.hosting?;
+/// Whether it is being removed, or about to be: a create that is cancelled unwinds, anything else that is cancelled stays.
+fn is_leaving(record: &Environment) -> bool {
+    let unwinds = record.cancel_requested && !record.was_ready() && record.status.state != State::Failed;
+    record.direction == Direction::Absent || unwinds
+}
+
+fn candidate(record: Environment, held: Held) -> Option<Candidate> {
+    let leaving = is_leaving(&record);
+    let Owner::HostCluster(HostCluster { id, spec, .. }) = record.owner else { return None };
     Some(Candidate {
-        host: HostRef { uid: record.uid, id: record.name.host_cluster()? },
-        provider: record.offer.provider,
-        credentials: record.offer.credentials,
-        account: record.offer.account,
-        class: record.offer.class,
-        node_count: record.offer.node_count,
-        region: record.offer.region,
-        labels: record.spec.labels,
+        host: HostClusterRef { uid: record.uid, id },
+        provider: record.placement.provider,
+        credentials: record.placement.credentials,
+        account: record.placement.account,
+        class: record.placement.class,
+        node_count: record.placement.node_count,
+        region: record.placement.region,
+        labels: spec.labels,
         state: record.status.state,
-        // A create that is cancelled is about to unwind; anything else that is cancelled stays.
-        leaving: record.direction == Direction::Absent
-            || record.cancel_requested && record.last_ready.is_none() && record.status.state != State::Failed,
-        drained: hosting.drained,
-        max_tenants: hosting.max_tenants,
+        leaving,
+        drained: spec.drained,
+        tenants_max: spec.tenants_max,
         tenants: held.tenants,
         of_customer: held.of_customer,
         reserved: held.reserved,
@@ -114,13 +121,14 @@ fn candidate(record: Tenant, held: Held) -> Option<Candidate> {
 /// Gives a new tenant its host cluster, ordering one if its class grows.
 pub(crate) async fn place(
     connection: &mut SqliteConnection,
-    tenant: &mut Tenant,
+    environment: &mut Environment,
     selector: &HostSelector,
     now: Timestamp,
     events_max: u64,
 ) -> Result<(), StoreError> {
+    let Owner::Tenant(tenant) = &mut environment.owner else { return Ok(()) };
     let candidates = candidates(connection, Some(&tenant.name.customer)).await?;
-    let (host, credentials, account) = match host::choose(&candidates, selector) {
+    let (host, credentials, account) = match fleet::choose(&candidates, selector) {
         Choice::Host(host) => {
             look_again(connection, host.host.uid, now).await?;
             (host.host.clone(), host.credentials.clone(), host.account.clone())
@@ -128,12 +136,12 @@ pub(crate) async fn place(
         Choice::Full(why) => return Err(StoreError::NoRoom(why)),
         Choice::Grow(growth) => {
             let host = grow(connection, growth, now, events_max).await?;
-            (host, growth.offer.credentials.clone(), growth.offer.account.clone())
+            (host, growth.placement.credentials.clone(), growth.placement.account.clone())
         }
     };
-    tenant.offer.credentials = credentials;
-    tenant.offer.account = account;
     tenant.host = Some(host);
+    environment.placement.credentials = credentials;
+    environment.placement.account = account;
     Ok(())
 }
 
@@ -170,16 +178,16 @@ pub(crate) async fn fill_reservations(connection: &mut SqliteConnection) -> Resu
         .await
         .map_err(&failed)?;
     for row in rows {
-        let tenant = rows::tenant(&row)?;
-        let reserve = ReservePercent::default().of(&tenant.offer);
-        let [cpu_milli, memory_mib, pods] = tenants::reserved(reserve);
+        let environment = rows::environment(&row)?;
+        let reserve = ReservePercent::default().of(&environment.placement);
+        let [cpu_milli, memory_mib, pods] = environments::reserved(reserve);
         sqlx::query(
             "UPDATE tenants SET reserved_cpu_milli = $1, reserved_memory_mib = $2, reserved_pods = $3 WHERE uid = $4",
         )
         .bind(cpu_milli)
         .bind(memory_mib)
         .bind(pods)
-        .bind(tenant.uid.to_string())
+        .bind(environment.uid.to_string())
         .execute(&mut *connection)
         .await
         .map_err(&failed)?;
@@ -192,37 +200,36 @@ async fn grow(
     growth: &Growth,
     now: Timestamp,
     events_max: u64,
-) -> Result<HostRef, StoreError> {
+) -> Result<HostClusterRef, StoreError> {
     let uid = TenantUid(Uuid::new_v4());
-    let class: String = growth.offer.class.as_str().chars().take(CLASS_CHARS_MAX).collect();
+    let class: String = growth.placement.class.as_str().chars().take(CLASS_CHARS_MAX).collect();
     let digits: String = uid.to_string().chars().take(8).collect();
     let id: HostClusterId = format!("{class}-{digits}").parse().map_err(|error: landlord_core::ids::InvalidName| {
         StoreError::Corrupt { what: "host cluster id".into(), problem: error.to_string() }
     })?;
-    let new = NewHost {
+    let new = NewHostCluster {
         id: id.clone(),
         spec: growth.spec.clone(),
-        offer: growth.offer.clone(),
-        hosting: growth.hosting.clone(),
+        placement: growth.placement.clone(),
         request: RequestKey { request_id: None, request_hash: String::new() },
     };
-    let record = record(uid, new, now).0;
-    tenants::insert(connection, &record, Amounts::default()).await?;
-    let request = RequestKey { request_id: None, request_hash: String::new() };
-    let accepted = operations::accept(connection, &record, OperationKind::Create, &request, now).await?;
-    api::tell_accepted(connection, &accepted.operation, events_max).await?;
-    Ok(HostRef { uid, id })
+    let (record, request) = record(uid, new, now);
+    accept::accept_new(connection, &record, Amounts::default(), &request, events_max).await?;
+    Ok(HostClusterRef { uid, id })
 }
 
 /// The row of a new host cluster.
-pub(crate) fn record(uid: TenantUid, new: NewHost, now: Timestamp) -> (Tenant, RequestKey) {
-    let name = TenantName::of_host_cluster(&new.id);
-    (Tenant { hosting: Some(new.hosting), ..api::pending(uid, name, new.spec, new.offer, now) }, new.request)
+pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestKey) {
+    let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, was_ready: false });
+    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request)
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.
-pub(crate) async fn refuse_if_in_use(connection: &mut SqliteConnection, record: &Tenant) -> Result<(), StoreError> {
-    if record.hosting.is_none() {
+pub(crate) async fn refuse_if_in_use(
+    connection: &mut SqliteConnection,
+    record: &Environment,
+) -> Result<(), StoreError> {
+    if record.host_cluster().is_none() {
         return Ok(());
     }
     let failed = unavailable("looking for tenants of a host cluster");
@@ -243,10 +250,10 @@ pub(crate) async fn refuse_if_in_use(connection: &mut SqliteConnection, record: 
         .map_err(&failed)?;
     let mut named = Vec::with_capacity(rows.len());
     for row in &rows {
-        named.push(rows::tenant(row)?.name.to_string());
+        named.push(rows::environment(row)?.name().to_string());
     }
     let more = if all > NAMED_MAX { format!(" and {} more", all - NAMED_MAX) } else { String::new() };
-    Err(StoreError::HostInUse { name: record.name.to_string(), tenants: format!("{}{more}", named.join(", ")) })
+    Err(StoreError::HostInUse { name: record.name().to_string(), tenants: format!("{}{more}", named.join(", ")) })
 }
 
 /// Opens or closes a host cluster for new tenants.
@@ -255,35 +262,40 @@ pub(crate) async fn drain(
     id: HostClusterId,
     etag: Option<String>,
     drained: bool,
-) -> Result<Tenant, StoreError> {
-    let name = TenantName::of_host_cluster(&id);
-    let record = tenants::find(connection, &name).await?;
-    api::check_etag(&record, etag.as_deref())?;
-    let Some(before) = record.hosting.clone() else { return Err(StoreError::NotFound(name.to_string())) };
+) -> Result<Environment, StoreError> {
+    let name = EnvironmentName::HostCluster(id);
+    let record = environments::find(connection, &name).await?;
+    lifecycle::check_etag(&record, etag.as_deref())?;
+    let Owner::HostCluster(before) = &record.owner else { return Err(StoreError::NotFound(name.to_string())) };
     if record.direction == Direction::Absent {
         return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));
     }
-    if before.drained == drained {
+    if before.spec.drained == drained {
         return Ok(record);
     }
+    let spec = HostClusterSpec { drained, ..before.spec.clone() };
+    let after = Owner::HostCluster(HostCluster { spec, ..before.clone() });
     let now = clock::now(connection).await?;
     // No revision: what the engine does with it is the same as before.
     sqlx::query("UPDATE tenants SET hosting = $1, version = version + 1, update_time = $2 WHERE uid = $3")
-        .bind(rows::json("hosting", &Hosting { drained, ..before })?)
+        .bind(rows::owner_columns(&after)?.hosting)
         .bind(now.0)
         .bind(record.uid.to_string())
         .execute(&mut *connection)
         .await
         .map_err(unavailable("draining a host cluster"))?;
-    tenants::find(connection, &name).await
+    environments::find(connection, &name).await
 }
 
 /// A tenant's host cluster as it is now.
-pub(crate) async fn view(connection: &mut SqliteConnection, tenant: &Tenant) -> Result<Option<HostView>, StoreError> {
-    let uid = match (&tenant.host, &tenant.hosting) {
-        (Some(host), _) => host.uid,
-        (None, Some(_)) => tenant.uid,
-        (None, None) => return Ok(None),
+pub(crate) async fn view(
+    connection: &mut SqliteConnection,
+    environment: &Environment,
+) -> Result<Option<HostView>, StoreError> {
+    let uid = match &environment.owner {
+        Owner::HostCluster(_) => environment.uid,
+        Owner::Tenant(Tenant { host: Some(host), .. }) => host.uid,
+        Owner::Tenant(Tenant { host: None, .. }) => return Ok(None),
     };
     let row = sqlx::query("SELECT * FROM tenants WHERE uid = $1")
         .bind(uid.to_string())
@@ -292,18 +304,19 @@ pub(crate) async fn view(connection: &mut SqliteConnection, tenant: &Tenant) -> 
         .map_err(unavailable("reading a host cluster"))?;
     // Its row can't go while a tenant names it.
     let missing = || StoreError::Corrupt { what: "host cluster".into(), problem: format!("{uid} is gone") };
-    let record = rows::tenant(&row.ok_or_else(missing)?)?;
-    let (Some(hosting), Some(id)) = (record.hosting, record.name.host_cluster()) else { return Err(missing()) };
+    let record = rows::environment(&row.ok_or_else(missing)?)?;
+    let usable = record.was_ready() && record.direction == Direction::Present;
+    let Owner::HostCluster(HostCluster { id, spec, .. }) = record.owner else { return Err(missing()) };
     let mut status_of = async |stage: Stage| -> Result<Vec<u8>, StoreError> {
         let found = stages::one(connection, uid, Direction::Present, &stage).await?;
         Ok(found.map(|record| record.status).unwrap_or_default())
     };
     Ok(Some(HostView {
-        host: HostRef { uid, id },
+        host: HostClusterRef { uid, id },
         state: record.status.state,
-        usable: record.last_ready.is_some() && record.direction == Direction::Present,
-        offer: record.offer,
-        hosting,
+        usable,
+        placement: record.placement,
+        adoption: spec.adoption,
         network: status_of(Stage::Network).await?,
         cluster: status_of(Stage::Cluster).await?,
     }))

@@ -6,9 +6,11 @@
 //!
 //! Nothing is cached: what a caller reads is what was committed last.
 
+mod accept;
 mod api;
 mod clock;
 mod domains;
+mod environments;
 mod events;
 mod hosts;
 mod notify;
@@ -16,7 +18,6 @@ mod open;
 mod operations;
 mod rows;
 mod stages;
-mod tenants;
 mod work;
 mod write;
 

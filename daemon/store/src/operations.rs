@@ -1,35 +1,39 @@
 //! Rows of operations: accepted, replayed, ended, read. They outlive their tenants.
 
 use landlord_core::{
-    CustomerId, Direction, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Tenant, Timestamp,
-    ports::{Accepted, OperationQuery, Page, RequestKey, StoreError},
+    Direction, Environment, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Timestamp,
+    ports::{Accepted, OperationQuery, Page, RequestKey, RequestScope, StoreError},
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 
 use crate::{
+    environments,
     rows::{self, json, kind_word, page, page_limit, unavailable},
-    stages, tenants,
+    stages,
 };
 
-/// Records the operation of a change; the tenant's row names it already.
+/// Records the operation of a change.
 pub(crate) async fn accept(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
+    environment: &Environment,
+    id: OperationId,
     kind: OperationKind,
     request: &RequestKey,
     now: Timestamp,
 ) -> Result<Accepted, StoreError> {
+    let name = environment.name();
+    let (customer, tenant) = rows::key(&name);
     sqlx::query(
         "INSERT INTO operations (id, tenant_uid, customer, tenant, kind, generation, request_id, \
          request_hash, create_time, end_time, cancel_requested, outcome, stages) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 0, NULL, NULL)",
     )
-    .bind(tenant.operation.to_string())
-    .bind(tenant.uid.to_string())
-    .bind(tenant.name.customer.as_str())
-    .bind(tenant.name.tenant.as_str())
+    .bind(id.to_string())
+    .bind(environment.uid.to_string())
+    .bind(customer)
+    .bind(tenant)
     .bind(kind_word(kind))
-    .bind(tenant.generation)
+    .bind(environment.generation)
     .bind(request.request_id.map(|id| id.to_string()))
     .bind(&request.request_hash)
     .bind(now.0)
@@ -37,8 +41,8 @@ pub(crate) async fn accept(
     .await
     .map_err(unavailable("writing an operation"))?;
     Ok(Accepted {
-        tenant: Some(tenants::find(connection, &tenant.name).await?),
-        operation: read(connection, tenant.operation).await?,
+        environment: Some(environments::find(connection, &name).await?),
+        operation: read(connection, id).await?,
         replayed: false,
     })
 }
@@ -46,12 +50,12 @@ pub(crate) async fn accept(
 /// The answer to an earlier request with the same id. Ids are kept as long as operations are.
 pub(crate) async fn replay(
     connection: &mut SqliteConnection,
-    customer: &CustomerId,
+    scope: &RequestScope,
     request: &RequestKey,
 ) -> Result<Option<Accepted>, StoreError> {
     let Some(request_id) = request.request_id else { return Ok(None) };
     let row = sqlx::query("SELECT * FROM operations WHERE customer = $1 AND request_id = $2")
-        .bind(customer.as_str())
+        .bind(rows::scope(scope))
         .bind(request_id.to_string())
         .fetch_optional(&mut *connection)
         .await
@@ -62,9 +66,9 @@ pub(crate) async fn replay(
         return Err(StoreError::RequestIdReused(request_id.to_string()));
     }
     let operation = with_stages(connection, rows::operation(&row)?).await?;
-    let tenant = tenants::maybe(connection, &operation.tenant).await?;
-    let tenant = tenant.filter(|tenant| tenant.uid == operation.tenant_uid);
-    Ok(Some(Accepted { tenant, operation, replayed: true }))
+    let environment = environments::maybe(connection, &operation.name).await?;
+    let environment = environment.filter(|environment| environment.uid == operation.uid);
+    Ok(Some(Accepted { environment, operation, replayed: true }))
 }
 
 /// An operation, with the stages kept at its end.
@@ -90,8 +94,8 @@ pub(crate) async fn with_stages(
 }
 
 async fn live_stages(connection: &mut SqliteConnection, operation: &Operation) -> Result<Vec<StageRecord>, StoreError> {
-    let direction = tenants::direction(connection, operation.tenant_uid).await?.unwrap_or(Direction::Absent);
-    let mut stages = stages::read(connection, operation.tenant_uid).await?;
+    let direction = environments::direction(connection, operation.uid).await?.unwrap_or(Direction::Absent);
+    let mut stages = stages::read(connection, operation.uid).await?;
     stages.retain(|record| stages::concerns(record, operation.kind, operation.cancel_requested, direction));
     stages.sort_by(|a, b| (a.direction, a.start_time, &a.stage).cmp(&(b.direction, b.start_time, &b.stage)));
     Ok(stages)
@@ -124,29 +128,14 @@ pub(crate) async fn end(
     Ok(())
 }
 
-/// Asks for cancellation; returns whether that is new.
-pub(crate) async fn request_cancel(
-    connection: &mut SqliteConnection,
-    operation: &Operation,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    // AIP-151: cancelling what has ended, or is being cancelled, changes nothing.
-    if operation.outcome.is_some() || operation.cancel_requested {
-        return Ok(false);
-    }
-    let direction = tenants::direction(connection, operation.tenant_uid).await?;
-    if operation.kind == OperationKind::Delete || direction != Some(Direction::Present) {
-        return Err(StoreError::FailedPrecondition(
-            "a delete can't be cancelled: part of the environment may be gone already".into(),
-        ));
-    }
+/// Marks an operation for cancellation.
+pub(crate) async fn request_cancel(connection: &mut SqliteConnection, id: OperationId) -> Result<(), StoreError> {
     sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
-        .bind(operation.id.to_string())
-        .execute(&mut *connection)
+        .bind(id.to_string())
+        .execute(connection)
         .await
         .map_err(unavailable("cancelling an operation"))?;
-    tenants::request_cancel(connection, operation.tenant_uid, operation.id, now).await?;
-    Ok(true)
+    Ok(())
 }
 
 /// A page, newest first.
@@ -156,9 +145,10 @@ pub(crate) async fn list(
 ) -> Result<Page<Operation>, StoreError> {
     let limit = page_limit(query.limit);
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM operations WHERE 1 = 1");
-    if let Some(name) = &query.tenant {
-        sql.push(" AND customer = ").push_bind(name.customer.as_str());
-        sql.push(" AND tenant = ").push_bind(name.tenant.as_str());
+    if let Some(name) = &query.name {
+        let (customer, id) = rows::key(name);
+        sql.push(" AND customer = ").push_bind(customer);
+        sql.push(" AND tenant = ").push_bind(id);
     }
     match query.done {
         None => {}

@@ -1,14 +1,15 @@
 //! Rows to domain values and back. Persisted words are spelled out here, not derived from
 //! names in the code, so that renaming a type can't change what is stored.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use landlord_core::{
-    Direction, HostRef, Operation, OperationKind, OperationOutcome, Stage, StageRecord, State, Tenant, TenantName,
-    Timestamp,
-    ports::{Page, StoreError},
+    ClassName, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec,
+    Operation, OperationKind, OperationOutcome, Owner, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
+    environment::{Adoption, NodeCount},
+    ports::{Page, RequestScope, StoreError},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 /// Largest page, whatever was asked for: bounds the memory of one answer.
@@ -107,23 +108,45 @@ pub(crate) fn priority(direction: Direction, operation_done: bool) -> i64 {
     }
 }
 
-/// The name in a row's columns `customer` and `tenant`; a host cluster's has no customer.
-pub(crate) fn name(customer: &str, tenant: &str) -> Result<TenantName, StoreError> {
-    if customer.is_empty() {
-        return Ok(TenantName::of_host_cluster(&named("host cluster", tenant)?));
-    }
-    Ok(TenantName { customer: named("customer", customer)?, tenant: named("tenant", tenant)? })
+/// Column `customer` of the rows of host clusters, which belong to none: no customer's id is empty. With it the columns
+/// `customer` and `tenant` are the key of both kinds. Read and written here only.
+const NO_CUSTOMER: &str = "";
+
+/// Condition of a host cluster's row.
+pub(crate) const IS_HOST_CLUSTER: &str = "customer = ''";
+/// Condition of a tenant's row, or event.
+pub(crate) const IS_TENANT: &str = "customer <> ''";
+
+/// The columns `customer` and `tenant` of a name.
+pub(crate) fn key(name: &EnvironmentName) -> (&str, &str) {
+    (name.customer().map_or(NO_CUSTOMER, CustomerId::as_str), name.id())
 }
 
-fn name_in(row: &SqliteRow) -> Result<TenantName, StoreError> {
+/// The column `customer` of the requests of a scope.
+pub(crate) fn scope(scope: &RequestScope) -> &str {
+    match scope {
+        RequestScope::Customer(customer) => customer.as_str(),
+        RequestScope::HostClusters => NO_CUSTOMER,
+    }
+}
+
+/// The name in a row's columns `customer` and `tenant`.
+pub(crate) fn name(customer: &str, tenant: &str) -> Result<EnvironmentName, StoreError> {
+    if customer == NO_CUSTOMER {
+        return Ok(EnvironmentName::HostCluster(named("host cluster", tenant)?));
+    }
+    Ok(TenantName { customer: named("customer", customer)?, tenant: named("tenant", tenant)? }.into())
+}
+
+fn name_in(row: &SqliteRow) -> Result<EnvironmentName, StoreError> {
     name(&column::<String>(row, "customer")?, &column::<String>(row, "tenant")?)
 }
 
-fn host_in(row: &SqliteRow) -> Result<Option<HostRef>, StoreError> {
+fn host_in(row: &SqliteRow) -> Result<Option<HostClusterRef>, StoreError> {
     let uid: Option<String> = column(row, "host_uid")?;
     let id: Option<String> = column(row, "host_name")?;
     let (Some(uid), Some(id)) = (uid, id) else { return Ok(None) };
-    Ok(Some(HostRef { uid: named("host cluster uid", &uid)?, id: named("host cluster", &id)? }))
+    Ok(Some(HostClusterRef { uid: named("host cluster uid", &uid)?, id: named("host cluster", &id)? }))
 }
 
 /// The etag of a version of a tenant.
@@ -131,25 +154,108 @@ pub(crate) fn etag(uid: &str, version: i64) -> String {
     format!("\"{}-{version}\"", uid.chars().take(8).collect::<String>())
 }
 
-pub(crate) fn tenant(row: &SqliteRow) -> Result<Tenant, StoreError> {
-    let uid: String = column(row, "uid")?;
+/// The part of a host cluster's spec that has the column `spec`. Earlier versions wrote a tenant's spec there, whose other
+/// fields mean nothing.
+#[derive(Serialize, Deserialize)]
+struct HostClusterColumn {
+    labels: BTreeMap<String, String>,
+    class: Option<ClassName>,
+    region: Option<String>,
+    node_count: Option<NodeCount>,
+    deletion_protection: bool,
+}
+
+/// The part of a host cluster's spec that has the column `hosting`.
+#[derive(Serialize, Deserialize)]
+struct HostingColumn {
+    max_tenants: u32,
+    drained: bool,
+    adoption: Option<Adoption>,
+}
+
+/// What the column `last_ready` of a host cluster holds; of earlier versions anything else.
+const WAS_READY: &str = "true";
+
+/// The columns of what only one kind of owner has.
+pub(crate) struct OwnerColumns {
+    /// JSON.
+    pub(crate) spec: String,
+    /// JSON; of host clusters only.
+    pub(crate) hosting: Option<String>,
+    /// JSON; `None` before the first READY.
+    pub(crate) last_ready: Option<String>,
+}
+
+/// An owner as its columns hold it.
+pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
+    match owner {
+        Owner::Tenant(tenant) => Ok(OwnerColumns {
+            spec: json("spec", &tenant.spec)?,
+            hosting: None,
+            last_ready: tenant.last_ready.as_ref().map(|pair| json("last_ready", pair)).transpose()?,
+        }),
+        Owner::HostCluster(HostCluster { spec, was_ready, .. }) => {
+            let hosting =
+                HostingColumn { max_tenants: spec.tenants_max, drained: spec.drained, adoption: spec.adoption.clone() };
+            let rest = HostClusterColumn {
+                labels: spec.labels.clone(),
+                class: spec.class.clone(),
+                region: spec.region.clone(),
+                node_count: spec.node_count,
+                deletion_protection: spec.deletion_protection,
+            };
+            Ok(OwnerColumns {
+                spec: json("spec", &rest)?,
+                hosting: Some(json("hosting", &hosting)?),
+                last_ready: was_ready.then(|| WAS_READY.to_owned()),
+            })
+        }
+    }
+}
+
+fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
+    let spec: String = column(row, "spec")?;
     let last_ready: Option<String> = column(row, "last_ready")?;
-    let direction_text: String = column(row, "direction")?;
-    let hosting: Option<String> = column(row, "hosting")?;
-    Ok(Tenant {
-        name: name_in(row)?,
-        spec: parse("spec", &column::<String>(row, "spec")?)?,
-        offer: parse("offer", &column::<String>(row, "offer")?)?,
-        host: host_in(row)?,
-        hosting: hosting.map(|text| parse("hosting", &text)).transpose()?,
+    match name_in(row)? {
+        EnvironmentName::Tenant(name) => Ok(Owner::Tenant(Tenant {
+            name,
+            spec: parse("spec", &spec)?,
+            host: host_in(row)?,
+            last_ready: last_ready.map(|text| parse("last_ready", &text)).transpose()?,
+        })),
+        EnvironmentName::HostCluster(id) => {
+            let rest: HostClusterColumn = parse("spec", &spec)?;
+            let hosting: HostingColumn = parse("hosting", &column::<String>(row, "hosting")?)?;
+            Ok(Owner::HostCluster(HostCluster {
+                id,
+                spec: HostClusterSpec {
+                    labels: rest.labels,
+                    class: rest.class,
+                    region: rest.region,
+                    node_count: rest.node_count,
+                    deletion_protection: rest.deletion_protection,
+                    tenants_max: hosting.max_tenants,
+                    drained: hosting.drained,
+                    adoption: hosting.adoption,
+                },
+                was_ready: last_ready.is_some(),
+            }))
+        }
+    }
+}
+
+pub(crate) fn environment(row: &SqliteRow) -> Result<Environment, StoreError> {
+    let uid: String = column(row, "uid")?;
+    Ok(Environment {
+        owner: owner(row)?,
+        placement: parse("offer", &column::<String>(row, "offer")?)?,
         generation: column(row, "generation")?,
-        direction: direction(&direction_text)?,
+        direction: direction(&column::<String>(row, "direction")?)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,
         status: parse("status", &column::<String>(row, "status")?)?,
         etag: etag(&uid, column(row, "version")?),
         operation: named("operation", &column::<String>(row, "operation")?)?,
         cancel_requested: column::<i64>(row, "cancel_requested")? != 0,
-        last_ready: last_ready.map(|text| parse("last_ready", &text)).transpose()?,
         create_time: Timestamp(column(row, "create_time")?),
         update_time: Timestamp(column(row, "update_time")?),
         delete_time: column::<Option<i64>>(row, "delete_time")?.map(Timestamp),
@@ -164,8 +270,8 @@ pub(crate) fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
     let stages: Option<String> = column(row, "stages")?;
     Ok(Operation {
         id: named("operation id", &column::<String>(row, "id")?)?,
-        tenant_uid: named("tenant uid", &column::<String>(row, "tenant_uid")?)?,
-        tenant: name_in(row)?,
+        uid: named("tenant uid", &column::<String>(row, "tenant_uid")?)?,
+        name: name_in(row)?,
         kind: kind(&column::<String>(row, "kind")?)?,
         generation: column(row, "generation")?,
         create_time: Timestamp(column(row, "create_time")?),

@@ -1,7 +1,7 @@
 //! The journal's rows: one per tenant, direction and stage. Knows no retry rule: which record
 //! follows which is the domain's business.
 
-use landlord_core::{Direction, Stage, StageRecord, StageState, Tenant, TenantUid, Timestamp, ports::StoreError};
+use landlord_core::{Direction, Environment, Stage, StageRecord, StageState, TenantUid, Timestamp, ports::StoreError};
 use sqlx::SqliteConnection;
 
 use crate::rows::{self, direction_word, stage_json, unavailable};
@@ -64,12 +64,12 @@ pub(crate) async fn put(
 /// begins anew. Attempts go on counting.
 pub(crate) async fn restart_failed(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
+    environment: &Environment,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for record in read(connection, tenant.uid).await? {
+    for record in read(connection, environment.uid).await? {
         let open = matches!(record.state, StageState::Failed | StageState::Running);
-        if record.direction != tenant.direction || !open {
+        if record.direction != environment.direction || !open {
             continue;
         }
         let again = StageRecord {
@@ -84,7 +84,7 @@ pub(crate) async fn restart_failed(
             furthest_ms: 0,
             ..record
         };
-        put(connection, tenant.uid, &again).await?;
+        put(connection, environment.uid, &again).await?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Direction, Tenant, TenantUid, Timestamp,
-    ports::{Claim, Commit, EventKind, StoreError, TenantPatch, Work, WorkStore},
+    Direction, Environment, TenantUid, Timestamp, lifecycle,
+    ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError, Work, WorkStore},
 };
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 
@@ -27,17 +27,18 @@ impl WorkStore for SqliteStore {
         let mut snapshot = self.engine.begin().await.map_err(unavailable("loading work"))?;
         let connection = &mut *snapshot;
         let row = fenced(connection, claim).await?;
-        let tenant = rows::tenant(&row)?;
-        let operation = operations::read(connection, tenant.operation).await?;
+        let environment = rows::environment(&row)?;
+        let operation = operations::read(connection, environment.operation).await?;
         let stages = stages::read(connection, claim.uid).await?;
-        let host = if tenant.host.is_some() { hosts::view(connection, &tenant).await? } else { None };
+        let lives_in_host = environment.tenant().is_some_and(|tenant| tenant.host.is_some());
+        let host = if lives_in_host { hosts::view(connection, &environment).await? } else { None };
         let now = clock::now(connection).await?;
         let operation_done = operation.outcome.is_some();
         Ok(Work {
             operation_kind: operation.kind,
             operation_done,
             operation_generation: operation.generation,
-            tenant,
+            environment,
             stages,
             host,
             now,
@@ -193,13 +194,13 @@ async fn commit(
     // What the API changed meanwhile was not seen by this pass: its verdicts on the tenant as a
     // whole are void, the records of its stages stand.
     let overtaken = seen != newest;
-    let tenant = rows::tenant(&row)?;
+    let environment = rows::environment(&row)?;
     let now = clock::now(connection).await?;
     for record in &change.stages {
         stages::put(connection, claim.uid, record).await?;
     }
     if !overtaken {
-        patch(connection, &tenant, &change.tenant, now).await?;
+        patch(connection, &environment, &change.environment, now).await?;
         if let Some(end) = &change.operation {
             operations::end(connection, end.id, &end.outcome, now).await?;
         }
@@ -208,16 +209,19 @@ async fn commit(
     if overtaken {
         events.retain(|event| event.kind == EventKind::Stage);
     }
-    events::append(connection, now, claim.uid, &tenant.name, &events, events_max).await?;
-    match (overtaken, change.remove, change.release_after) {
+    events::append(connection, now, claim.uid, &environment.name(), &events, events_max).await?;
+    let direction = match (overtaken, change.environment.direction) {
+        (false, Some(direction)) => direction,
+        _ => environment.direction,
+    };
+    match (overtaken, change.remove, change.release) {
         (false, true, _) => remove(connection, claim.uid).await,
-        (true, true, _) | (true, _, Some(_)) => release(connection, tenant.uid, tenant.direction, Some(now)).await,
-        (false, false, Some(after)) => {
-            let due = (after != Duration::MAX).then(|| now.after(after));
-            let direction = change.tenant.direction.unwrap_or(tenant.direction);
-            release(connection, tenant.uid, direction, due).await
+        (true, true, _) | (true, _, Release::After(_) | Release::UntilChanged) => {
+            release(connection, claim.uid, direction, Some(now)).await
         }
-        (_, false, None) => Ok(()),
+        (false, false, Release::After(wait)) => release(connection, claim.uid, direction, Some(now.after(wait))).await,
+        (false, false, Release::UntilChanged) => release(connection, claim.uid, direction, None).await,
+        (_, false, Release::Hold) => Ok(()),
     }
 }
 
@@ -253,46 +257,39 @@ async fn release(
 
 async fn patch(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
-    change: &TenantPatch,
+    before: &Environment,
+    change: &EnvironmentPatch,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if *change == TenantPatch::default() {
+    if *change == EnvironmentPatch::default() {
         return Ok(());
     }
-    let status = change.status.as_ref().unwrap_or(&tenant.status);
-    let (spec, offer) = change.revert.as_ref().map_or((&tenant.spec, &tenant.offer), |(spec, offer)| (spec, offer));
-    let last_ready =
-        if change.mark_ready { Some((tenant.spec.clone(), tenant.offer.clone())) } else { tenant.last_ready.clone() };
-    let visible = *status != tenant.status || change.direction.is_some() || change.revert.is_some();
-    let direction = change.direction.unwrap_or(tenant.direction);
-    let delete_time = match direction {
-        Direction::Absent => Some(tenant.delete_time.unwrap_or(now).0),
-        Direction::Present => None,
-    };
+    let after = lifecycle::patched(before, change, now);
+    let visible = after.status != before.status || change.direction.is_some() || change.revert.is_some();
+    let columns = rows::owner_columns(&after.owner)?;
     sqlx::query(
-        "UPDATE tenants SET spec = $1, offer = $2, class = $13, provider = $14, generation = generation + $3, direction = $4, \
+        "UPDATE tenants SET spec = $1, offer = $2, class = $13, provider = $14, generation = $3, direction = $4, \
          state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, \
          update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
          WHERE uid = $12",
     )
-    .bind(json("spec", spec)?)
-    .bind(json("offer", offer)?)
-    .bind(i64::from(change.revert.is_some()))
-    .bind(direction_word(direction))
-    .bind(state_word(status.state))
-    .bind(json("status", status)?)
+    .bind(columns.spec)
+    .bind(json("offer", &after.placement)?)
+    .bind(after.generation)
+    .bind(direction_word(after.direction))
+    .bind(state_word(after.status.state))
+    .bind(json("status", &after.status)?)
     .bind(i64::from(visible))
-    .bind(i64::from(tenant.cancel_requested && !change.clear_cancel))
-    .bind(last_ready.map(|pair| json("last_ready", &pair)).transpose()?)
+    .bind(i64::from(after.cancel_requested))
+    .bind(columns.last_ready)
     .bind(now.0)
-    .bind(delete_time)
-    .bind(tenant.uid.to_string())
-    .bind(offer.class.as_str())
-    .bind(offer.provider.as_str())
+    .bind(after.delete_time.map(|time| time.0))
+    .bind(after.uid.to_string())
+    .bind(after.placement.class.as_str())
+    .bind(after.placement.provider.as_str())
     .execute(connection)
     .await
-    .map_err(unavailable("updating a tenant"))?;
+    .map_err(unavailable("updating an environment"))?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ pub use types::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVe
 
 use crate::{TenantUid, isolation::types::invalid};
 
-/// Largest figure of a quota that is counted in units; far above any offer, far below what a Kubernetes quantity holds.
+/// Largest figure of a quota that is counted in units; far above any placement, far below what a Kubernetes quantity holds.
 const COUNT_MAX: u32 = 1_000_000;
 /// Most CIDRs of one list: a NetworkPolicy peer with some hundred exceptions slows every data plane down.
 const CIDRS_MAX: usize = 64;

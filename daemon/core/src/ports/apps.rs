@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use super::target::{DeployTarget, StageProgress};
-use crate::{AppName, Failure, StackName, stage::RemovedObject, tenant::Endpoint};
+use crate::{AppName, Failure, StackName, environment::Endpoint, stage::RemovedObject};
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use landlord_provider_api::v1;
 use secrecy::SecretString;
 
-use crate::{ErrorKind, Failure, Tenant, Timestamp};
+use crate::{Environment, ErrorKind, Failure, Timestamp};
 
 /// Who a client of an API server is: one or the other, never both.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub trait KubeAccess: Send + Sync + 'static {
     /// # Errors
     /// CONFLICT while the tenant has no cluster yet, or where access that ends soon can't be had; else as
     /// [`Failure::kind`] says.
-    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure>;
+    async fn access(&self, tenant: &Environment) -> Result<KubeCredentials, Failure>;
 
     /// Access for the customer: the rights of the tenant's own service account, for `duration`. The API server keeps
     /// no record of it, and it can't be taken back before it ends but with the account.
@@ -89,7 +89,7 @@ pub trait KubeAccess: Send + Sync + 'static {
     /// # Errors
     /// CONFLICT: the tenant is not built yet, its guardrails are not recorded as standing, or it has no account for its
     /// customer at its level; else as [`Failure::kind`] says.
-    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure>;
+    async fn customer_access(&self, tenant: &Environment, duration: Duration) -> Result<CustomerAccess, Failure>;
 }
 
 #[cfg(test)]

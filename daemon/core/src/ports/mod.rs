@@ -8,6 +8,7 @@ pub mod kube;
 pub mod providers;
 pub mod store;
 mod store_error;
+mod store_query;
 pub mod target;
 
 pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};
@@ -16,9 +17,9 @@ pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, Event, EventKind, EventQuery, EventScope, NewEvent,
-    NewHost, NewTenant, OperationEnd, OperationQuery, Page, RequestKey, StoreError, TenantPatch, TenantQuery,
-    TenantStore, Work, WorkStore,
+    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
+    EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
+    Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetCluster};

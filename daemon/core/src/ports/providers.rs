@@ -1,25 +1,11 @@
 //! Port to the provider plugins.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use landlord_provider_api::{Provider, v1};
 
-use crate::{Failure, ProviderName, Timestamp};
-
-/// One plugin with one credential scope: the unit that runs in a child process of its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProviderKey {
-    /// Provider.
-    pub provider: ProviderName,
-    /// Credential scope.
-    pub credentials: String,
-}
-
-impl fmt::Display for ProviderKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.provider, self.credentials)
-    }
-}
+pub use crate::placement::ProviderKey;
+use crate::{Failure, Timestamp};
 
 /// How a plugin is doing.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use super::store_error::{DOMAIN_REMEDY, StoreError};
+pub use super::{
+    store_error::{DOMAIN_REMEDY, StoreError},
+    store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
+};
 use crate::{
-    Candidate, ClassName, CustomerId, Direction, HostClusterId, HostSelector, HostView, Hosting, Offer, Operation,
-    OperationId, OperationKind, OperationOutcome, ProviderName, Stage, StageRecord, State, Tenant, TenantName,
+    Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
     TenantSpec, TenantUid, Timestamp,
-    tenant::{Domain, TenantStatus},
+    environment::{Domain, EnvironmentStatus},
 };
 
 /// A client's idempotency key.
@@ -24,6 +27,24 @@ pub struct RequestKey {
     pub request_hash: String,
 }
 
+/// Among whose requests a request id is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RequestScope {
+    /// Requests about a customer's tenants.
+    Customer(CustomerId),
+    /// Requests about host clusters.
+    HostClusters,
+}
+
+impl From<&EnvironmentName> for RequestScope {
+    fn from(name: &EnvironmentName) -> Self {
+        match name {
+            EnvironmentName::Tenant(name) => Self::Customer(name.customer.clone()),
+            EnvironmentName::HostCluster(_) => Self::HostClusters,
+        }
+    }
+}
+
 /// A checked CreateTenant.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
@@ -31,8 +52,8 @@ pub struct NewTenant {
     pub name: TenantName,
     /// Spec.
     pub spec: TenantSpec,
-    /// Offer chosen. At a shared level, credential scope and account become the host cluster's.
-    pub offer: Offer,
+    /// Placement chosen. At a shared level, credential scope and account become the host cluster's.
+    pub placement: Placement,
     /// Which host cluster it needs; `None`: none. One is chosen in the transaction that accepts the
     /// tenant, so that creates at the same moment can't overfill it.
     pub hosts: Option<HostSelector>,
@@ -42,15 +63,13 @@ pub struct NewTenant {
 
 /// A checked CreateHostCluster or AdoptHostCluster.
 #[derive(Debug, Clone)]
-pub struct NewHost {
+pub struct NewHostCluster {
     /// Id.
     pub id: HostClusterId,
     /// Spec.
-    pub spec: TenantSpec,
-    /// Offer.
-    pub offer: Offer,
-    /// Hosting.
-    pub hosting: Hosting,
+    pub spec: HostClusterSpec,
+    /// Placement.
+    pub placement: Placement,
     /// Idempotency key, unique among host clusters.
     pub request: RequestKey,
 }
@@ -64,8 +83,8 @@ pub enum Change {
     Update {
         /// New spec.
         spec: TenantSpec,
-        /// New offer.
-        offer: Offer,
+        /// New placement.
+        placement: Placement,
     },
     /// RetryTenant: failed stages start again. FailedPrecondition unless FAILED.
     Retry,
@@ -85,8 +104,8 @@ pub struct DeleteRequest {
 /// An accepted change.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The tenant after the change; `None` in the answer to a replay whose tenant is gone since.
-    pub tenant: Option<Tenant>,
+    /// The environment after the change; `None` in the answer to a replay whose environment is gone since.
+    pub environment: Option<Environment>,
     /// Its operation.
     pub operation: Operation,
     /// Whether this is the answer to a replayed request id.
@@ -102,109 +121,6 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// Which tenants.
-#[derive(Debug, Clone, Default)]
-pub struct TenantQuery {
-    /// Of this customer only.
-    pub customer: Option<CustomerId>,
-    /// In one of these states; empty: any.
-    pub states: Vec<State>,
-    /// Of this provider only.
-    pub provider: Option<ProviderName>,
-    /// Of this class only.
-    pub class: Option<ClassName>,
-    /// In this host cluster only.
-    pub host_cluster: Option<HostClusterId>,
-    /// Host clusters instead of tenants.
-    pub host_clusters: bool,
-    /// After this resource name (order: customer, tenant).
-    pub after: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
-
-/// Which operations; newest first.
-#[derive(Debug, Clone, Default)]
-pub struct OperationQuery {
-    /// Of this tenant or host cluster only.
-    pub tenant: Option<TenantName>,
-    /// Only those done or not done.
-    pub done: Option<bool>,
-    /// After this operation (order: create time descending, id).
-    pub after: Option<String>,
-    /// At most this many.
-    pub limit: u32,
-}
-
-/// What an event tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The tenant record changed (spec, state, conditions, endpoints).
-    Tenant,
-    /// A stage began, changed its detail, failed an attempt, or ended.
-    Stage,
-    /// An operation began or ended.
-    Operation,
-    /// The tenant is gone.
-    Removed,
-}
-
-/// An event to write.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent {
-    /// Kind.
-    pub kind: EventKind,
-    /// Stage name, for stage events; empty otherwise.
-    pub stage: String,
-    /// Word for machines, CamelCase (`StageStarted`, `StageDone`, `StageRetrying`, …).
-    pub reason: String,
-    /// Sentence for humans. No secrets.
-    pub message: String,
-}
-
-/// An event as read. `seq` grows without end and never repeats: it is the resume token.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// Position.
-    pub seq: i64,
-    /// When.
-    pub time: Timestamp,
-    /// Whose.
-    pub tenant_uid: TenantUid,
-    /// Whose.
-    pub tenant: TenantName,
-    /// What.
-    pub event: NewEvent,
-}
-
-/// Whose events, where neither a customer nor a name chooses them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum EventScope {
-    /// Of all tenants.
-    #[default]
-    Tenants,
-    /// Of all host clusters.
-    HostClusters,
-    /// Of both.
-    All,
-}
-
-/// Which events, oldest first.
-#[derive(Debug, Clone, Default)]
-pub struct EventQuery {
-    /// After this position.
-    pub after_seq: i64,
-    /// Whose, if neither `customer` nor `tenant` says so.
-    pub scope: EventScope,
-    /// Of this customer only.
-    pub customer: Option<CustomerId>,
-    /// Of this tenant name only (also of earlier tenants of that name).
-    pub tenant: Option<TenantName>,
-    /// At most this many.
-    pub limit: u32,
-}
-
 /// The API's face of the store. Every acknowledged change is durable.
 #[async_trait]
 pub trait TenantStore: Send + Sync + 'static {
@@ -217,25 +133,25 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError>;
 
     /// The same for a host cluster.
-    async fn create_host(&self, new: NewHost) -> Result<Accepted, StoreError>;
+    async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError>;
 
     /// Has a host cluster take no new tenants (`drained`), or take them again, if `etag` (when given)
     /// still stands.
-    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Tenant, StoreError>;
+    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Environment, StoreError>;
 
     /// All host clusters by name, with who lives in each at this moment.
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError>;
 
     /// The host cluster of a tenant as it is now; `None`: it has a cluster of its own. Of a host
     /// cluster: itself.
-    async fn host_of(&self, tenant: &Tenant) -> Result<Option<HostView>, StoreError>;
+    async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError>;
 
-    /// The answer to an earlier request of the customer with the same request id, if there was
+    /// The answer to an earlier request of the same scope with the same request id, if there was
     /// one. RequestIdReused if that asked for something else.
-    async fn replayed(&self, customer: &CustomerId, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
+    async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
 
-    /// A tenant by name.
-    async fn get(&self, name: &TenantName) -> Result<Tenant, StoreError>;
+    /// An environment by name. One with a tenant's name is a tenant's, one with a host cluster's is a host cluster.
+    async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError>;
 
     /// What is recorded of a tenant's stage now; `None`: it was not begun, or the tenant is gone.
     async fn stage(
@@ -245,21 +161,21 @@ pub trait TenantStore: Send + Sync + 'static {
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError>;
 
-    /// A page of tenants.
-    async fn list(&self, query: &TenantQuery) -> Result<Page<Tenant>, StoreError>;
+    /// A page of environments.
+    async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError>;
 
     /// Changes a tenant if `etag` (when given) still stands. The running operation, if any,
     /// ends as superseded.
     async fn change(
         &self,
-        name: &TenantName,
+        name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
         request: RequestKey,
     ) -> Result<Accepted, StoreError>;
 
     /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
-    async fn delete(&self, name: &TenantName, request: DeleteRequest) -> Result<Accepted, StoreError>;
+    async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError>;
 
     /// Asks for cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
     /// it is ([`crate::lifecycle::cancellation`]). FailedPrecondition for a delete; HostInUse for the create of a host
@@ -298,8 +214,8 @@ pub struct Claim {
 /// Everything needed to decide what to do for one tenant.
 #[derive(Debug, Clone)]
 pub struct Work {
-    /// Tenant as of now.
-    pub tenant: Tenant,
+    /// The environment as of now.
+    pub environment: Environment,
     /// Kind of its newest operation.
     pub operation_kind: OperationKind,
     /// Whether that operation has ended.
@@ -325,17 +241,29 @@ pub struct OperationEnd {
 
 /// Changes of the tenant's row by the engine.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct TenantPatch {
+pub struct EnvironmentPatch {
     /// New status.
-    pub status: Option<TenantStatus>,
+    pub status: Option<EnvironmentStatus>,
     /// New direction (a cancelled create unwinds towards absence).
     pub direction: Option<Direction>,
-    /// Spec and offer to go back to (a cancelled update); raises the generation.
-    pub revert: Option<(TenantSpec, Offer)>,
-    /// Remember spec and offer as the last that were READY.
+    /// Spec and placement to go back to (a cancelled update); raises the generation.
+    pub revert: Option<(TenantSpec, Placement)>,
+    /// Remember spec and placement as the last that were READY.
     pub mark_ready: bool,
     /// The cancellation request was acted upon.
     pub clear_cancel: bool,
+}
+
+/// Whether a claim is given back, and when it is due again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Release {
+    /// The work goes on.
+    #[default]
+    Hold,
+    /// Due after this long.
+    After(Duration),
+    /// Due when the API changes something.
+    UntilChanged,
 }
 
 /// One fenced transaction of the engine.
@@ -343,16 +271,16 @@ pub struct TenantPatch {
 pub struct Commit {
     /// Stage records to insert or replace.
     pub stages: Vec<StageRecord>,
-    /// Change of the tenant's row.
-    pub tenant: TenantPatch,
+    /// Change of the environment's row.
+    pub environment: EnvironmentPatch,
     /// End of the running operation; its stages are kept with it as they stand.
     pub operation: Option<OperationEnd>,
     /// Events.
     pub events: Vec<NewEvent>,
-    /// Give the claim back, due again after this long. If the API changed the tenant since
-    /// the work was loaded, it is due at once whatever is said here.
-    pub release_after: Option<Duration>,
-    /// Remove the tenant and its stages (the operation and the events stay). Implies release.
+    /// Whether the claim is given back. If the API changed the environment since the work was loaded, it is due at once
+    /// whatever is said here.
+    pub release: Release,
+    /// Remove the environment and its stages (the operation and the events stay). Implies release.
     pub remove: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong in a store, told so that a client knows what to do. Knows no database.
 
-use crate::TenantUid;
+use crate::{TenantUid, lifecycle::Refusal};
 
 /// What mends a domain that is taken.
 pub const DOMAIN_REMEDY: &str = "order a domain that no tenant has, and that is neither above nor below one of another \
@@ -50,7 +50,7 @@ pub enum StoreError {
         tenants: String,
     },
     /// No host cluster has room.
-    #[error("{0}; {remedy}", remedy = crate::host::FULL_REMEDY)]
+    #[error("{0}; {remedy}", remedy = crate::fleet::FULL_REMEDY)]
     NoRoom(String),
     /// The claim was lost to another owner: stop and forget.
     #[error("the lease of tenant {0} was lost to another owner")]
@@ -75,4 +75,17 @@ pub enum StoreError {
         /// Why.
         problem: String,
     },
+}
+
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Protected(name) => Self::DeletionProtected(name),
+            Refusal::EtagMismatch(name) => Self::EtagMismatch { name },
+            Refusal::BeingDeleted(_)
+            | Refusal::NothingToRetry { .. }
+            | Refusal::NotCancellable
+            | Refusal::NotATenant(_) => Self::FailedPrecondition(refusal.to_string()),
+        }
+    }
 }

@@ -20,8 +20,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
     ErrorKind, Failure, TenantSpec, TenantUid,
+    environment::SpecInput,
     ports::{Apps as _, DeployTarget, KubeCredentials, KubeIdentity, StageProgress, TargetCluster},
-    tenant::SpecInput,
 };
 use landlord_test_kube::{
     Artifacts, ControlPlane, ControlPlaneOptions,

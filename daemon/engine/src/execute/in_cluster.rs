@@ -45,10 +45,10 @@ impl Call<'_> {
         if *self.stage == Stage::Capacity {
             return self.capacity().await;
         }
-        if self.work.tenant.hosting.is_some() {
+        if self.work.environment.host_cluster().is_some() {
             return self.uninstall().await;
         }
-        let absent = self.work.tenant.direction == Direction::Absent;
+        let absent = self.work.environment.direction == Direction::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, Direction::Present, &first).is_none() {
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
@@ -95,7 +95,7 @@ impl Call<'_> {
                 return Ok(CallReport { done: true, detail, ..CallReport::default() });
             }
         };
-        let (nodes, ordered) = (observation.measured.nodes, self.work.tenant.offer.node_count);
+        let (nodes, ordered) = (observation.measured.nodes, self.work.environment.placement.node_count);
         if nodes < ordered && self.nodes_may_come() {
             let detail = format!("waiting for nodes: {nodes} of {ordered} take pods");
             return Ok(CallReport { poll_after: NODES_HINT, detail, ..CallReport::default() });
@@ -152,7 +152,7 @@ impl Call<'_> {
 
     /// What identities in the cloud need in the tenant's cluster. Without a stack nothing is landlord's there.
     pub(super) async fn accounts(&self, accounts: &[CloudAccount], report: CallReport) -> Report {
-        if accounts.is_empty() || self.work.tenant.offer.stack.is_none() {
+        if accounts.is_empty() || self.work.environment.placement.stack.is_none() {
             return Ok(report);
         }
         let target = self.target().await?;

@@ -23,7 +23,7 @@ impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
     /// the removal; or it never was, and for this tenant nothing is there.
     pub(super) fn judge_absence(&self, report: Report) -> Report {
-        let absent = self.work.tenant.direction == Direction::Absent;
+        let absent = self.work.environment.direction == Direction::Absent;
         report.or_else(|mut failure| {
             if !absent || failure.kind != ErrorKind::NameTaken {
                 return Err(failure);
@@ -81,9 +81,9 @@ impl Call<'_> {
     /// delete found nothing. What is still in use goes in a later round.
     async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
         let mut removed = Vec::new();
-        let tenant = &self.work.tenant;
+        let environment = &self.work.environment;
         // In the order of the removal: what is needed by others comes after them.
-        for node in graph(tenant.direction, tenant.kind(), &tenant.offer, &[]) {
+        for node in graph(environment.direction, environment.kind(), &environment.placement, &[]) {
             let stage = &node.stage;
             if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
                 continue;
@@ -93,7 +93,7 @@ impl Call<'_> {
                 Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
                 Err(error) if error.kind == ErrorKind::Conflict => {}
                 // Left on demand; the stage that it belongs to names it.
-                Err(error) if error.kind == ErrorKind::NameTaken && self.work.tenant.force_delete => {}
+                Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
                 Err(error) => return Err(error.into()),
             }
         }

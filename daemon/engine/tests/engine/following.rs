@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Condition, State, Tenant, TenantName, ports::TenantStore as _};
+use landlord_core::{Condition, Environment, EnvironmentName, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,12 +20,12 @@ use crate::{
     world::{Life, World},
 };
 
-fn condition<'a>(tenant: &'a Tenant, kind: &str) -> &'a Condition {
+fn condition<'a>(tenant: &'a Environment, kind: &str) -> &'a Condition {
     tenant.status.conditions.iter().find(|condition| condition.r#type == kind).unwrap()
 }
 
 /// Waits until a tenant is as `wanted`.
-async fn until(world: &World, name: &TenantName, wanted: impl Fn(&Tenant) -> bool) -> Tenant {
+async fn until(world: &World, name: &EnvironmentName, wanted: impl Fn(&Environment) -> bool) -> Environment {
     for _ in 0..2_000 {
         let tenant = world.store.get(name).await.unwrap();
         if wanted(&tenant) {
@@ -48,7 +48,7 @@ async fn what_vanished_is_updating_and_not_ready_from_the_first_look() {
     world.resync_interval = Duration::from_millis(100);
     world.start(Life::until(None), faults);
     let tenant = name("one");
-    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    let uid = world.create(&tenant).await.uid.to_string();
     world.wait_for(&tenant, Some(State::Ready)).await;
     world.cloud.vanish(&uid, ResourceKind::NodePool);
     let seen = until(&world, &tenant, |tenant| tenant.status.state != State::Ready).await;
@@ -137,7 +137,7 @@ async fn one_field_follows_a_tenant_through_the_log() {
     world.stop().await;
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let uid = of_one.tenant_uid.to_string();
+    let uid = of_one.uid.to_string();
     let own: Vec<_> =
         lines.filter(|line| fields(line).get("tenant.id").is_some_and(|id| *id == uid.as_str())).collect();
     for step in ["preflight", "network", "cluster", "addons", "node-pool", "dns-zone", "identity"] {

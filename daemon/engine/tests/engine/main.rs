@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use landlord_core::{OperationOutcome, State, TenantName, ports::TenantStore as _};
+use landlord_core::{EnvironmentName, OperationOutcome, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
@@ -33,7 +33,7 @@ const WORLDS: usize = 12;
 /// Random lifecycles of one run.
 const SEEDS: u64 = 100;
 
-fn name(tenant: &str) -> TenantName {
+fn name(tenant: &str) -> EnvironmentName {
     format!("customers/a/tenants/{tenant}").parse().unwrap()
 }
 
@@ -65,7 +65,7 @@ async fn lifecycle(life: Arc<Life>, faults: Faults) -> u64 {
         }
     }
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
-    assert_eq!(world.cloud.objects(&created.tenant_uid.to_string()), Vec::new());
+    assert_eq!(world.cloud.objects(&created.uid.to_string()), Vec::new());
     life.steps()
 }
 
@@ -121,10 +121,10 @@ async fn two_engines_share_the_work_and_never_a_tenant() {
     let mut world = World::new(true).await;
     world.start(Life::until(None), random_faults(1));
     world.start(Life::until(None), random_faults(2));
-    let names: Vec<TenantName> = (0..12).map(|index| name(&format!("t{index}"))).collect();
+    let names: Vec<EnvironmentName> = (0..12).map(|index| name(&format!("t{index}"))).collect();
     let mut uids = Vec::new();
     for name in &names {
-        uids.push(world.create(name).await.tenant_uid);
+        uids.push(world.create(name).await.uid);
     }
     for name in &names {
         world.wait_for(name, Some(State::Ready)).await;
@@ -161,13 +161,13 @@ async fn an_exhausted_quota_fails_and_a_retry_goes_on_from_there() {
 }
 
 /// Starts a create whose cluster never gets ready, and waits until it is at that.
-async fn stuck_create() -> (World, TenantName, landlord_core::Operation) {
+async fn stuck_create() -> (World, EnvironmentName, landlord_core::Operation) {
     let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Lost));
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
     let tenant = name("one");
     let create = world.create(&tenant).await;
-    let uid = create.tenant_uid.to_string();
+    let uid = create.uid.to_string();
     while !world.cloud.objects(&uid).contains(&ResourceKind::Cluster) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -179,7 +179,7 @@ async fn a_delete_amid_a_create_leaves_nothing_and_names_what_went() {
     let (world, tenant, create) = stuck_create().await;
     let delete = world.delete(&tenant).await;
     world.wait_for(&tenant, None).await;
-    assert_eq!(world.cloud.objects(&create.tenant_uid.to_string()), Vec::new());
+    assert_eq!(world.cloud.objects(&create.uid.to_string()), Vec::new());
     let outcome = world.store.operation(delete.id).await.unwrap().outcome;
     let Some(OperationOutcome::Deleted { removed }) = outcome else { panic!("{outcome:?}") };
     let types: Vec<&str> = removed.iter().map(|object| object.r#type.as_str()).collect();
@@ -194,7 +194,7 @@ async fn a_cancelled_create_unwinds() {
     let (world, tenant, create) = stuck_create().await;
     world.cancel(create.id).await;
     world.wait_for(&tenant, None).await;
-    assert_eq!(world.cloud.objects(&create.tenant_uid.to_string()), Vec::new());
+    assert_eq!(world.cloud.objects(&create.uid.to_string()), Vec::new());
     let outcome = world.store.operation(create.id).await.unwrap().outcome;
     assert_eq!(outcome, Some(OperationOutcome::Cancelled));
     world.stop().await;
@@ -215,7 +215,7 @@ async fn a_cancelled_retry_stops_where_it_is() {
     let tenant = name("one");
     let create = world.create(&tenant).await;
     world.wait_for(&tenant, Some(State::Failed)).await;
-    let objects = world.cloud.objects(&create.tenant_uid.to_string());
+    let objects = world.cloud.objects(&create.uid.to_string());
     assert!(objects.contains(&ResourceKind::Cluster));
     exhausted.store(false, Ordering::SeqCst);
     let retry = world.retry(&tenant).await;
@@ -226,7 +226,7 @@ async fn a_cancelled_retry_stops_where_it_is() {
     // It stays so, whatever wakes the engine.
     world.wake();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let after = world.cloud.objects(&create.tenant_uid.to_string());
+    let after = world.cloud.objects(&create.uid.to_string());
     assert!(objects.iter().all(|object| after.contains(object)), "{objects:?} became {after:?}");
     assert_eq!(world.store.get(&tenant).await.unwrap().status.state, State::Failed);
     world.stop().await;
@@ -239,7 +239,7 @@ async fn what_appears_late_goes_too() {
     let life = Life::until(None);
     world.start(Arc::clone(&life), faults);
     let tenant = name("one");
-    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    let uid = world.create(&tenant).await.uid.to_string();
     world.wait_for(&tenant, Some(State::Ready)).await;
     world.delete(&tenant).await;
     while !world.cloud.objects(&uid).is_empty() {
@@ -255,11 +255,11 @@ async fn what_appears_late_goes_too() {
 }
 
 /// A tenant that was READY, and whose cluster lost its marker before it is deleted.
-async fn unmarked() -> (World, TenantName, String) {
+async fn unmarked() -> (World, EnvironmentName, String) {
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
     let tenant = name("one");
-    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    let uid = world.create(&tenant).await.uid.to_string();
     world.wait_for(&tenant, Some(State::Ready)).await;
     world.cloud.mark(&uid, ResourceKind::Cluster, false);
     world.delete(&tenant).await;
@@ -300,7 +300,7 @@ async fn what_comes_back_while_a_removal_runs_is_removed_again() {
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
     let tenant = name("one");
-    let uid = world.create(&tenant).await.tenant_uid.to_string();
+    let uid = world.create(&tenant).await.uid.to_string();
     world.wait_for(&tenant, Some(State::Ready)).await;
     let held = Arc::clone(&world.cloud);
     held.mark(&uid, ResourceKind::Network, false);

@@ -9,8 +9,8 @@ use std::{
 };
 
 use landlord_core::{
-    HostClusterId, Level, OperationOutcome, Stage, StageState, State, TenantName,
-    host::Adoption,
+    EnvironmentName, Level, OperationOutcome, Stage, StageState, State,
+    environment::Adoption,
     ports::{StoreError, TenantStore as _},
 };
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
@@ -21,8 +21,8 @@ use crate::{
     world::{Life, World},
 };
 
-pub(crate) fn host(id: &str) -> TenantName {
-    TenantName::of_host_cluster(&id.parse::<HostClusterId>().unwrap())
+pub(crate) fn host(id: &str) -> EnvironmentName {
+    EnvironmentName::HostCluster(id.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,8 +32,8 @@ async fn a_full_fleet_grows_and_the_tenant_waits_for_it() {
     let tenant = name("one");
     world.create_shared(&tenant, Level::Namespace, true).await;
     world.wait_for(&tenant, Some(State::Ready)).await;
-    let host = world.store.get(&tenant).await.unwrap().host.unwrap();
-    let record = world.store.get(&TenantName::of_host_cluster(&host.id)).await.unwrap();
+    let host = world.store.get(&tenant).await.unwrap().tenant().unwrap().host.clone().unwrap();
+    let record = world.store.get(&EnvironmentName::from(host.id.clone())).await.unwrap();
     assert_eq!(record.status.state, State::Ready);
     assert_eq!(world.cloud.namespaces(&host.uid.to_string()).len(), 1);
     assert_eq!(world.cloud.violations(), Vec::<String>::new());
@@ -45,7 +45,7 @@ async fn a_failed_host_cluster_is_told_to_those_who_wait_and_they_can_leave() {
     let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Fails(ErrorKind::Quota)));
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
-    world.create_host("one", None).await;
+    world.create_host_cluster("one", None).await;
     let tenant = name("one");
     let create = world.create_shared(&tenant, Level::Namespace, false).await;
     world.wait_for(&host("one"), Some(State::Failed)).await;
@@ -75,7 +75,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     });
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
-    let of_host = world.create_host("one", None).await;
+    let of_host = world.create_host_cluster("one", None).await;
     let tenant = name("one");
     world.create_shared(&tenant, Level::Namespace, false).await;
     world.wait_for(&tenant, Some(State::Ready)).await;
@@ -104,15 +104,15 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     let skipped = ended.stages.iter().find(|record| record.stage == Stage::Isolation).unwrap();
     assert_eq!(skipped.state, StageState::Skipped);
     // What was forced is told, not undone.
-    assert_eq!(world.cloud.namespaces(&of_host.tenant_uid.to_string()).len(), 1);
+    assert_eq!(world.cloud.namespaces(&of_host.uid.to_string()).len(), 1);
     world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_adopted_cluster_is_never_made_nor_removed() {
     let mut world = World::new(false).await;
-    let of_host = world.create_host("theirs", Some(Adoption::default())).await;
-    let uid = of_host.tenant_uid.to_string();
+    let of_host = world.create_host_cluster("theirs", Some(Adoption::default())).await;
+    let uid = of_host.uid.to_string();
     // It was there before.
     world.cloud.appear(&uid, ResourceKind::Cluster);
     world.start(Life::until(None), no_faults());
@@ -134,7 +134,7 @@ async fn what_a_host_cluster_has_is_counted_and_promised_once() {
     let mut world = World::new(false).await;
     world.capacity_interval = Duration::from_millis(100);
     world.start(Life::until(None), no_faults());
-    world.create_host("one", None).await;
+    world.create_host_cluster("one", None).await;
     world.wait_for(&host("one"), Some(State::Ready)).await;
     let first = world.store.candidates(None).await.unwrap().remove(0).observation.expect("READY, but never counted");
     assert_eq!(first.measured.allocatable.cpu_milli, 10_000);
@@ -178,7 +178,7 @@ async fn a_host_cluster_that_can_not_be_counted_takes_tenants_by_number_and_says
     let mut world = World::new(false).await;
     world.capacity_interval = Duration::from_millis(100);
     world.start(Life::until(None), faults);
-    world.create_host("one", None).await;
+    world.create_host_cluster("one", None).await;
     world.wait_for(&host("one"), Some(State::Ready)).await;
     for tenant in ["a", "b", "c", "d"] {
         world.create_shared(&name(tenant), Level::Namespace, false).await;
@@ -207,7 +207,7 @@ async fn a_host_cluster_is_counted_when_its_nodes_are_there_or_stay_away() {
     let mut world = World::new(false).await;
     world.start(Life::until(None), no_faults());
     world.cloud.miss_nodes(3);
-    let order = world.create_host("one", None).await;
+    let order = world.create_host_cluster("one", None).await;
     let capacity = async || {
         let operation = world.store.operation(order.id).await.unwrap();
         operation.stages.into_iter().find(|record| record.stage == Stage::Capacity)
@@ -224,7 +224,7 @@ async fn a_host_cluster_is_counted_when_its_nodes_are_there_or_stay_away() {
     assert_eq!(world.store.candidates(None).await.unwrap()[0].observation.unwrap().measured.nodes, 3);
     // Those of another one never come: it is READY with what it has.
     world.cloud.miss_nodes(3);
-    world.create_host("two", None).await;
+    world.create_host_cluster("two", None).await;
     world.wait_for(&host("two"), Some(State::Ready)).await;
     assert_eq!(world.store.candidates(None).await.unwrap()[1].observation.unwrap().measured.nodes, 0);
     world.stop().await;

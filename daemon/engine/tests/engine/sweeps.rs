@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::{StreamExt as _, stream};
-use landlord_core::{Level, State, TenantName, ports::TenantStore as _};
+use landlord_core::{EnvironmentName, Level, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 
 use crate::{
@@ -36,7 +36,7 @@ impl Story {
     }
 
     /// Waits for a state, with another daemon if the first one's life ends.
-    async fn reach(&mut self, name: &TenantName, wanted: Option<State>) {
+    async fn reach(&mut self, name: &EnvironmentName, wanted: Option<State>) {
         let over = tokio::select! {
             () = self.world.wait_for(name, wanted) => false,
             () = self.life.ended(), if !self.restarted => true,
@@ -66,16 +66,16 @@ impl Story {
 async fn shared_life(life: Arc<Life>, faults: Faults) -> u64 {
     let mut story = Story::begin(life, faults).await;
     let shared = host("one");
-    let neighbour: TenantName = "customers/b/tenants/neighbour".parse().unwrap();
+    let neighbour: EnvironmentName = "customers/b/tenants/neighbour".parse().unwrap();
     let (space, pool) = (name("space"), name("pool"));
-    let of_host = story.world.create_host("one", None).await;
+    let of_host = story.world.create_host_cluster("one", None).await;
     let of_neighbour = story.world.create_shared(&neighbour, Level::Namespace, false).await;
     let of_space = story.world.create_shared(&space, Level::Namespace, false).await;
     let of_pool = story.world.create_shared(&pool, Level::Node, false).await;
     for name in [&shared, &neighbour, &space, &pool] {
         story.reach(name, Some(State::Ready)).await;
     }
-    let uids = [of_host, of_neighbour, of_space, of_pool].map(|operation| operation.tenant_uid.to_string());
+    let uids = [of_host, of_neighbour, of_space, of_pool].map(|operation| operation.uid.to_string());
     let [host_uid, neighbour_uid, space_uid, pool_uid] = &uids;
     let cloud = Arc::clone(&story.world.cloud);
     let mut inside = vec![neighbour_uid.clone(), space_uid.clone(), pool_uid.clone()];
@@ -111,20 +111,24 @@ async fn hasty_life(life: Arc<Life>, faults: Faults) -> u64 {
     let (hasty, patient) = (name("hasty"), name("patient"));
     let of_hasty = story.world.create_shared(&hasty, Level::Node, true).await;
     let of_patient = story.world.create_shared(&patient, Level::Namespace, true).await;
-    let one = story.world.store.get(&patient).await.unwrap().host.unwrap();
-    assert_eq!(story.world.store.get(&hasty).await.unwrap().host, Some(one.clone()), "the fleet grew twice");
-    let shared = TenantName::of_host_cluster(&one.id);
+    let one = story.world.store.get(&patient).await.unwrap().tenant().unwrap().host.clone().unwrap();
+    assert_eq!(
+        story.world.store.get(&hasty).await.unwrap().tenant().unwrap().host,
+        Some(one.clone()),
+        "the fleet grew twice"
+    );
+    let shared = EnvironmentName::from(one.id.clone());
     story.world.delete(&hasty).await;
     assert!(story.world.is_in_use(&shared).await, "a host cluster could be removed under those who wait for it");
     story.reach(&patient, Some(State::Ready)).await;
     story.reach(&hasty, None).await;
-    let patient_uid = of_patient.tenant_uid.to_string();
+    let patient_uid = of_patient.uid.to_string();
     assert_eq!(story.world.cloud.namespaces(&one.uid.to_string()), std::slice::from_ref(&patient_uid));
     story.world.delete(&patient).await;
     story.reach(&patient, None).await;
     story.world.delete(&shared).await;
     story.reach(&shared, None).await;
-    story.end(&[one.uid.to_string(), of_hasty.tenant_uid.to_string(), patient_uid]).await
+    story.end(&[one.uid.to_string(), of_hasty.uid.to_string(), patient_uid]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,14 +13,15 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, HostSelector, Hosting, Level, Offer, Operation, OperationId, State, TenantName, TenantSpec,
-    host::{Adoption, Growth},
+    Amounts, EnvironmentName, HostClusterSpec, HostSelector, Level, Operation, OperationId, Placement, State,
+    TenantName, TenantSpec,
+    environment::{Adoption, HostClusterInput, SpecInput},
+    fleet::Growth,
     isolation::Guardrails,
     ports::{
-        Change, Claim, Commit, DeleteRequest, NewHost, NewTenant, RequestKey, StoreError, TenantPatch, TenantStore,
-        Wake, Work, WorkStore,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey, StoreError,
+        TenantStore, Wake, Work, WorkStore,
     },
-    tenant::SpecInput,
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_store::{SqliteOptions, SqliteStore};
@@ -142,7 +143,7 @@ impl WorkStore for Mortal {
         let uid = claim.uid.to_string();
         let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
         let removes = commit.remove;
-        let shown = removes || commit.tenant != TenantPatch::default();
+        let shown = removes || commit.environment != EnvironmentPatch::default();
         let committed = async {
             self.store.commit(claim, commit).await?;
             for (direction, stage) in intents {
@@ -151,7 +152,7 @@ impl WorkStore for Mortal {
             if removes {
                 self.cloud.forgotten(&uid);
             }
-            Ok(())
+            Ok::<(), StoreError>(())
         };
         self.life.transaction(committed).await?;
         if shown {
@@ -282,11 +283,11 @@ impl World {
     }
 
     /// Orders a tenant.
-    pub(crate) async fn create(&self, name: &TenantName) -> Operation {
+    pub(crate) async fn create(&self, name: &EnvironmentName) -> Operation {
         self.order(NewTenant {
-            name: name.clone(),
+            name: tenant_name(name),
             spec: spec_of(name),
-            offer: offer(),
+            placement: placement(),
             hosts: None,
             request: request(),
         })
@@ -294,18 +295,18 @@ impl World {
     }
 
     /// Orders a tenant of a shared level, in a host cluster that is there or, if `grow`, a new one.
-    pub(crate) async fn create_shared(&self, name: &TenantName, level: Level, grow: bool) -> Operation {
+    pub(crate) async fn create_shared(&self, name: &EnvironmentName, level: Level, grow: bool) -> Operation {
         self.try_create_shared(name, level, grow).await.unwrap()
     }
 
     /// The same, perhaps refused.
     pub(crate) async fn try_create_shared(
         &self,
-        name: &TenantName,
+        name: &EnvironmentName,
         level: Level,
         grow: bool,
     ) -> Result<Operation, StoreError> {
-        let growth = Growth { spec: spec(), offer: offer(), hosting: hosting(), host_clusters_max: 1 };
+        let growth = Growth { spec: host_spec(None), placement: placement(), host_clusters_max: 1 };
         let hosts = HostSelector {
             provider: "cloud".parse().unwrap(),
             credentials: None,
@@ -314,11 +315,11 @@ impl World {
             reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
-        let offer = Offer { level, guardrails: Some(Guardrails::default()), ..offer() };
+        let placement = Placement { level, guardrails: Some(Guardrails::default()), ..placement() };
         self.try_order(NewTenant {
-            name: name.clone(),
+            name: tenant_name(name),
             spec: spec_of(name),
-            offer,
+            placement,
             hosts: Some(hosts),
             request: request(),
         })
@@ -336,16 +337,20 @@ impl World {
     }
 
     /// Orders a host cluster, or adopts one.
-    pub(crate) async fn create_host(&self, id: &str, adoption: Option<Adoption>) -> Operation {
-        let hosting = Hosting { adoption, ..hosting() };
-        let new = NewHost { id: id.parse().unwrap(), spec: spec(), offer: offer(), hosting, request: request() };
-        let accepted = self.store.create_host(new).await.unwrap();
+    pub(crate) async fn create_host_cluster(&self, id: &str, adoption: Option<Adoption>) -> Operation {
+        let new = NewHostCluster {
+            id: id.parse().unwrap(),
+            spec: host_spec(adoption),
+            placement: placement(),
+            request: request(),
+        };
+        let accepted = self.store.create_host_cluster(new).await.unwrap();
         self.wake();
         accepted.operation
     }
 
     /// Tries to remove a host cluster; says whether that was refused because of its tenants.
-    pub(crate) async fn is_in_use(&self, name: &TenantName) -> bool {
+    pub(crate) async fn is_in_use(&self, name: &EnvironmentName) -> bool {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
         match self.store.delete(name, delete).await {
             Ok(_) => false,
@@ -355,14 +360,14 @@ impl World {
     }
 
     /// Has a delete go on without what can't be reached.
-    pub(crate) async fn force(&self, name: &TenantName) {
+    pub(crate) async fn force(&self, name: &EnvironmentName) {
         let delete = DeleteRequest { force: true, etag: None, request: request() };
         self.store.delete(name, delete).await.unwrap();
         self.wake();
     }
 
     /// Has a failed tenant retried.
-    pub(crate) async fn retry(&self, name: &TenantName) -> Operation {
+    pub(crate) async fn retry(&self, name: &EnvironmentName) -> Operation {
         let accepted = self.store.change(name, None, Change::Retry, request()).await.unwrap();
         self.wake();
         accepted.operation
@@ -375,7 +380,7 @@ impl World {
     }
 
     /// Orders a tenant's end.
-    pub(crate) async fn delete(&self, name: &TenantName) -> Operation {
+    pub(crate) async fn delete(&self, name: &EnvironmentName) -> Operation {
         let delete = DeleteRequest { force: false, etag: None, request: request() };
         let accepted = self.store.delete(name, delete).await.unwrap();
         self.wake();
@@ -383,7 +388,7 @@ impl World {
     }
 
     /// Waits for a state; `None`: for its end.
-    pub(crate) async fn wait_for(&self, name: &TenantName, wanted: Option<State>) {
+    pub(crate) async fn wait_for(&self, name: &EnvironmentName, wanted: Option<State>) {
         let since = Instant::now();
         let mut state = None;
         while since.elapsed() < PATIENCE {
@@ -404,8 +409,13 @@ impl World {
     }
 }
 
+fn tenant_name(name: &EnvironmentName) -> TenantName {
+    name.tenant().unwrap().clone()
+}
+
 /// Every tenant has a domain of its own.
-fn spec_of(name: &TenantName) -> TenantSpec {
+fn spec_of(name: &EnvironmentName) -> TenantSpec {
+    let name = tenant_name(name);
     let domain = format!("{}.{}.example.com", name.tenant.as_str(), name.customer.as_str());
     TenantSpec { domain: domain.try_into().unwrap(), ..spec() }
 }
@@ -415,16 +425,16 @@ fn spec() -> TenantSpec {
     TenantSpec::parse(input).unwrap()
 }
 
-fn hosting() -> Hosting {
-    Hosting { max_tenants: 5, drained: false, adoption: None }
+fn host_spec(adoption: Option<Adoption>) -> HostClusterSpec {
+    HostClusterSpec::parse(HostClusterInput { tenants_max: 5, adoption, ..HostClusterInput::default() }).unwrap()
 }
 
 fn request() -> RequestKey {
     RequestKey { request_id: None, request_hash: String::new() }
 }
 
-fn offer() -> Offer {
-    Offer {
+fn placement() -> Placement {
+    Placement {
         class: "small".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,

@@ -2,16 +2,16 @@
 //! wrong at once.
 
 use landlord_core::{
-    Catalog, HostClusterId, Hosting, TenantSpec, Violation, Violations,
-    host::{self, HostInput},
-    ports::{NewHost, RequestKey},
+    Catalog, HostClusterId, HostClusterSpec, Violation, Violations,
+    environment::{HostClusterInput, adopted_placement},
+    ports::{NewHostCluster, RequestKey},
 };
 use landlord_proto::v1;
 
 use super::convert;
 use crate::request;
 
-type Checked = (RequestKey, Result<NewHost, Violations>);
+type Checked = (RequestKey, Result<NewHostCluster, Violations>);
 
 /// Of a CreateHostCluster.
 pub(crate) fn create(catalog: &Catalog, asked: &v1::CreateHostClusterRequest) -> Checked {
@@ -21,9 +21,9 @@ pub(crate) fn create(catalog: &Catalog, asked: &v1::CreateHostClusterRequest) ->
     if asked.host_cluster.as_ref().is_some_and(|cluster| cluster.adoption.is_some()) {
         add(&mut violations, "host_cluster.adoption", "is for AdoptHostCluster; here landlord makes the cluster");
     }
-    let Some((id, spec, hosting)) = wanted else { return (key, Err(Violations(violations))) };
-    let offer = catalog.place_host(&spec);
-    finish(key, (id, spec, hosting), offer, violations)
+    let Some((id, spec)) = wanted else { return (key, Err(Violations(violations))) };
+    let placement = catalog.place_host_cluster(&spec);
+    finish(key, (id, spec), placement, violations)
 }
 
 /// Of an AdoptHostCluster.
@@ -44,15 +44,15 @@ pub(crate) fn adopt(catalog: &Catalog, asked: &v1::AdoptHostClusterRequest) -> C
     };
     let scope = adoption.provider.parse().ok().map(|provider| (provider, adoption.credentials.clone()));
     let account = scope.and_then(|scope| catalog.accounts.get(&scope).cloned()).unwrap_or_default();
-    let offer = host::adopted_offer(&adoption.provider, &adoption.credentials, &account, &resource.region);
-    let offer = offer.map_err(|Violations(wrong)| {
+    let placement = adopted_placement(&adoption.provider, &adoption.credentials, &account, &resource.region);
+    let placement = placement.map_err(|Violations(wrong)| {
         Violations(wrong.into_iter().map(|v| Violation { field: format!("adoption.{}", v.field), ..v }).collect())
     });
     let Some(wanted) = wanted else {
-        violations.extend(offer.err().into_iter().flat_map(|more| more.0).map(of_host));
+        violations.extend(placement.err().into_iter().flat_map(|more| more.0).map(of_host));
         return (key, Err(Violations(violations)));
     };
-    finish(key, wanted, offer, violations)
+    finish(key, wanted, placement, violations)
 }
 
 fn add(violations: &mut Vec<Violation>, field: &str, description: &str) {
@@ -67,38 +67,37 @@ fn wanted(
     id: &str,
     resource: Option<&v1::HostCluster>,
     violations: &mut Vec<Violation>,
-) -> Option<(HostClusterId, TenantSpec, Hosting)> {
+) -> Option<(HostClusterId, HostClusterSpec)> {
     let id = id.parse::<HostClusterId>();
     let id = id.map_err(|error| add(violations, "host_cluster_id", &error.to_string())).ok();
     let Some(resource) = resource else {
         add(violations, "host_cluster", "is missing; it says what is ordered");
         return None;
     };
-    let parsed = host::parse(HostInput {
+    let parsed = HostClusterSpec::parse(HostClusterInput {
         labels: resource.labels.clone().into_iter().collect(),
         class: resource.tenant_class.clone(),
         region: resource.region.clone(),
         node_count: resource.node_count.into(),
-        max_tenants: resource.tenants_max.into(),
+        tenants_max: resource.tenants_max.into(),
         deletion_protection: resource.deletion_protection,
         adoption: resource.adoption.clone().map(convert::adoption_of),
     });
     let parsed = parsed.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
-    let (spec, hosting) = parsed?;
-    Some((id?, spec, hosting))
+    Some((id?, parsed?))
 }
 
 fn finish(
     key: RequestKey,
-    (id, spec, hosting): (HostClusterId, TenantSpec, Hosting),
-    offer: Result<landlord_core::Offer, Violations>,
+    (id, spec): (HostClusterId, HostClusterSpec),
+    placement: Result<landlord_core::Placement, Violations>,
     mut violations: Vec<Violation>,
 ) -> Checked {
-    let offer = offer.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
-    match offer {
-        Some(offer) if violations.is_empty() => {
+    let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
+    match placement {
+        Some(placement) if violations.is_empty() => {
             let request = key.clone();
-            (key, Ok(NewHost { id, spec, offer, hosting, request }))
+            (key, Ok(NewHostCluster { id, spec, placement, request }))
         }
         _ => (key, Err(Violations(violations))),
     }

@@ -1,7 +1,8 @@
 //! Host clusters as messages of the API.
 
 use landlord_core::{
-    Amounts, Candidate, HostSelector, Offer, State, Tenant, host::Adoption, isolation::SharedTarget, ports::Event,
+    Amounts, Candidate, Environment, HostCluster, HostSelector, Placement, State, environment::Adoption,
+    isolation::SharedTarget, ports::Event,
 };
 use landlord_proto::v1;
 
@@ -23,29 +24,27 @@ fn whole(number: u32) -> i32 {
 }
 
 /// A host cluster as clients see it; `candidate` tells who lives there.
-pub(crate) fn host_cluster(record: &Tenant, candidate: Option<&Candidate>) -> v1::HostCluster {
-    let (spec, offer, hosting) = (&record.spec, &record.offer, record.hosting.clone());
-    let adoption = hosting.as_ref().and_then(|hosting| hosting.adoption.clone());
-    let max_tenants = hosting.as_ref().map_or(0, |hosting| hosting.max_tenants);
-    let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.max_tenants.saturating_sub(c.tenants));
+pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: Option<&Candidate>) -> v1::HostCluster {
+    let (spec, placement) = (&host.spec, &record.placement);
+    let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.tenants_max.saturating_sub(c.tenants));
     v1::HostCluster {
-        name: record.name.to_string(),
+        name: record.name().to_string(),
         uid: record.uid.to_string(),
         labels: spec.labels.clone().into_iter().collect(),
         tenant_class: spec.class.as_ref().map(ToString::to_string).unwrap_or_default(),
-        region: offer.region.clone(),
+        region: placement.region.clone(),
         node_count: spec.node_count.map_or(0, |count| whole(count.get())),
-        tenants_max: whole(max_tenants),
+        tenants_max: whole(spec.tenants_max),
         deletion_protection: spec.deletion_protection,
-        adoption: adoption.map(|adoption| adoption_to(adoption, offer)),
+        adoption: spec.adoption.clone().map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
-        cordoned: hosting.is_some_and(|hosting| hosting.drained),
+        cordoned: spec.drained,
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
-        provider: offer.provider.to_string(),
-        credentials: offer.credentials.clone(),
-        account: offer.account.clone(),
+        provider: placement.provider.to_string(),
+        credentials: placement.credentials.clone(),
+        account: placement.account.clone(),
         reconciling: !matches!(record.status.state, State::Ready | State::Failed),
         etag: record.etag.clone(),
         create_time: Some(convert::timestamp(record.create_time)),
@@ -83,8 +82,8 @@ fn capacity(candidate: &Candidate) -> v1::HostCapacity {
 pub(crate) fn event(event: &Event) -> v1::HostClusterEvent {
     v1::HostClusterEvent {
         event_time: Some(convert::timestamp(event.time)),
-        host_cluster: event.tenant.to_string(),
-        host_cluster_uid: event.tenant_uid.to_string(),
+        host_cluster: event.name.to_string(),
+        host_cluster_uid: event.uid.to_string(),
         stage: event.event.stage.clone(),
         reason: event.event.reason.clone(),
         message: event.event.message.clone(),
@@ -103,10 +102,10 @@ pub(crate) fn adoption_of(adoption: v1::Adoption) -> Adoption {
     }
 }
 
-fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
+fn adoption_to(adoption: Adoption, placement: &Placement) -> v1::Adoption {
     v1::Adoption {
-        provider: offer.provider.to_string(),
-        credentials: offer.credentials.clone(),
+        provider: placement.provider.to_string(),
+        credentials: placement.credentials.clone(),
         cluster_name: adoption.cluster_name,
         cluster_attributes: adoption.cluster_attributes.into_iter().collect(),
         network_id: adoption.network_id,
@@ -117,9 +116,9 @@ fn adoption_to(adoption: Adoption, offer: &Offer) -> v1::Adoption {
 }
 
 /// What isolates a tenant in a host cluster.
-pub(crate) fn isolation(tenant: &Tenant) -> Option<v1::Isolation> {
-    let guardrails = tenant.offer.guardrails.clone().filter(|_| tenant.host.is_some())?;
-    let place = SharedTarget::namespace(tenant.uid, guardrails);
+pub(crate) fn isolation(environment: &Environment) -> Option<v1::Isolation> {
+    environment.tenant()?.host.as_ref()?;
+    let place = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
     let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
     Some(v1::Isolation {
         namespace: place.namespace.to_string(),
@@ -140,7 +139,7 @@ pub(crate) fn verdicts(
     candidates: &[Candidate],
     wanted: &HostSelector,
 ) -> (Vec<v1::HostClusterVerdict>, Option<String>) {
-    use landlord_core::host::{Choice, choose};
+    use landlord_core::fleet::{Choice, choose};
     let (chosen, full) = match choose(candidates, wanted) {
         Choice::Host(host) => (Some(host.host.uid), None),
         Choice::Grow(_) => (None, None),
@@ -152,7 +151,7 @@ pub(crate) fn verdicts(
         reason: candidate.mismatch(wanted).or_else(|| candidate.refuses(wanted.reserve)).unwrap_or_default(),
         tenant_count: whole(candidate.tenants),
         customer_tenant_count: whole(candidate.of_customer),
-        tenants_max: whole(candidate.max_tenants),
+        tenants_max: whole(candidate.tenants_max),
     };
     (candidates.iter().map(verdict).collect(), full)
 }

@@ -7,9 +7,11 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    HostClusterId, Tenant, TenantName, Violations,
-    host::no_customer,
-    ports::{Accepted, Change, DeleteRequest, EventQuery, EventScope, NewHost, RequestKey, StoreError, TenantQuery},
+    Environment, EnvironmentName, HostCluster, HostClusterId, Violations,
+    ports::{
+        Accepted, Change, DeleteRequest, EnvironmentQuery, EventQuery, EventScope, NewHostCluster, Owners, RequestKey,
+        RequestScope, StoreError,
+    },
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
@@ -40,29 +42,35 @@ fn failed(error: StoreError) -> Status {
     status::store(&error)
 }
 
+/// The host cluster of a record, which its name has chosen.
+fn host_of(record: &Environment) -> Result<&HostCluster, Status> {
+    record.host_cluster().ok_or_else(|| failed(StoreError::NotFound(record.name().to_string())))
+}
+
 impl Hosts {
     fn accepted(&self, accepted: &Accepted) -> Response<Operation> {
         if !accepted.replayed {
             self.ports.wake.wake();
         }
-        Response::new(tenants::operation(&accepted.operation, accepted.tenant.as_ref()))
+        Response::new(tenants::operation(&accepted.operation, accepted.environment.as_ref()))
     }
 
-    async fn find(&self, id: &HostClusterId) -> Result<Tenant, Status> {
-        self.ports.store.get(&TenantName::of_host_cluster(id)).await.map_err(failed)
+    async fn find(&self, id: &HostClusterId) -> Result<Environment, Status> {
+        self.ports.store.get(&id.clone().into()).await.map_err(failed)
     }
 
     /// A record as clients see it, with who lives there now.
-    async fn shown(&self, record: &Tenant) -> Result<v1::HostCluster, Status> {
+    async fn shown(&self, record: &Environment) -> Result<v1::HostCluster, Status> {
         let candidates = self.ports.store.candidates(None).await.map_err(failed)?;
-        Ok(convert::host_cluster(record, candidates.iter().find(|candidate| candidate.host.uid == record.uid)))
+        let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
+        Ok(convert::host_cluster(record, host_of(record)?, candidate))
     }
 
     /// Accepts what was checked, or says that it could be accepted.
     async fn create(
         &self,
         key: RequestKey,
-        checked: Result<NewHost, Violations>,
+        checked: Result<NewHostCluster, Violations>,
         validate_only: bool,
     ) -> Answer<Operation> {
         let new = match checked {
@@ -75,29 +83,27 @@ impl Hosts {
                 return Err(status::invalid(&violations));
             }
         };
-        if let Some(down) = place::down(&*self.ports.providers, &new.offer)
+        if let Some(down) = place::down(&*self.ports.providers, &new.placement)
             && self.replayed(&key).await?.is_none()
         {
             return Err(status::provider_down(&down));
         }
         if validate_only {
-            let name = TenantName::of_host_cluster(&new.id);
+            let name = EnvironmentName::from(new.id.clone());
             return match self.ports.store.get(&name).await {
                 Ok(_) => Err(failed(StoreError::AlreadyExists(name.to_string()))),
                 Err(StoreError::NotFound(_)) => Ok(crate::tenant::validated()),
                 Err(error) => Err(failed(error)),
             };
         }
-        Ok(self.accepted(&self.ports.store.create_host(new).await.map_err(failed)?))
+        Ok(self.accepted(&self.ports.store.create_host_cluster(new).await.map_err(failed)?))
     }
 
     async fn replayed(&self, key: &RequestKey) -> Result<Option<Accepted>, Status> {
         if key.request_id.is_none() {
             return Ok(None);
         }
-        // Request ids of host clusters are kept under the customer that none of them has.
-        let Ok(any) = "any".parse() else { return Ok(None) };
-        self.ports.store.replayed(&no_customer(&any), key).await.map_err(failed)
+        self.ports.store.replayed(&RequestScope::HostClusters, key).await.map_err(failed)
     }
 }
 
@@ -126,19 +132,20 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
     ) -> Answer<v1::ListHostClustersResponse> {
         let asked = asked.into_inner();
         let scope = "host clusters";
-        let query = TenantQuery {
-            host_clusters: true,
+        let query = EnvironmentQuery {
+            owners: Owners::HostClusters,
             after: page::position(scope, &asked.page_token)?,
             limit: page::size(asked.page_size)?,
-            ..TenantQuery::default()
+            ..EnvironmentQuery::default()
         };
         let found = self.ports.store.list(&query).await.map_err(failed)?;
         let candidates = self.ports.store.candidates(None).await.map_err(failed)?;
-        let shown = |record: &Tenant| {
-            convert::host_cluster(record, candidates.iter().find(|candidate| candidate.host.uid == record.uid))
+        let shown = |record: &Environment| {
+            let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
+            record.host_cluster().map(|host| convert::host_cluster(record, host, candidate))
         };
         Ok(Response::new(v1::ListHostClustersResponse {
-            host_clusters: found.items.iter().map(shown).collect(),
+            host_clusters: found.items.iter().filter_map(shown).collect(),
             next_page_token: page::token(scope, found.next.as_deref()),
         }))
     }
@@ -160,11 +167,11 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         asked: Request<v1::WatchHostClustersRequest>,
     ) -> Answer<Self::WatchHostClustersStream> {
         let asked = asked.into_inner();
-        let tenant = match asked.name.as_str() {
-            "" => None,
-            name => Some(TenantName::of_host_cluster(&id("name", name)?)),
+        let scope = match asked.name.as_str() {
+            "" => EventScope::HostClusters,
+            name => EventScope::Environment(id("name", name)?.into()),
         };
-        let query = EventQuery { tenant, scope: EventScope::HostClusters, ..EventQuery::default() };
+        let query = EventQuery { scope, ..EventQuery::default() };
         let messages = self.watches.open(query, &asked.resume_token).await?;
         let responses = messages.map_ok(|message| v1::WatchHostClustersResponse {
             event: message.event.as_deref().map(convert::event),
@@ -178,7 +185,7 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         asked: Request<v1::ListHostClusterEventsRequest>,
     ) -> Answer<v1::ListHostClusterEventsResponse> {
         let asked = asked.into_inner();
-        let name = TenantName::of_host_cluster(&id("parent", &asked.parent)?);
+        let name = id("parent", &asked.parent)?.into();
         let page = events::page(&self.ports, name, &asked.parent, asked.page_size, &asked.page_token).await?;
         Ok(Response::new(v1::ListHostClusterEventsResponse {
             events: page.events.iter().map(convert::event).collect(),
@@ -188,7 +195,7 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
 
     async fn retry_host_cluster(&self, asked: Request<v1::RetryHostClusterRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
-        let name = TenantName::of_host_cluster(&id("name", &asked.name)?);
+        let name = id("name", &asked.name)?.into();
         let etag = (!asked.etag.is_empty()).then_some(asked.etag.as_str());
         let mut violations = Vec::new();
         let key = request::key("RetryHostCluster", &asked.request_id, &asked, &mut violations);
@@ -208,7 +215,7 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         }
         let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
         let delete = DeleteRequest { force: asked.force, etag, request: key };
-        let accepted = self.ports.store.delete(&TenantName::of_host_cluster(&id), delete).await.map_err(failed)?;
+        let accepted = self.ports.store.delete(&id.into(), delete).await.map_err(failed)?;
         Ok(self.accepted(&accepted))
     }
 }
@@ -223,17 +230,21 @@ impl Hosts {
 
     async fn validate_delete(&self, id: &HostClusterId, etag: &str) -> Answer<Operation> {
         let record = self.find(id).await?;
-        let name = record.name.to_string();
+        let name = record.name().to_string();
         if !etag.is_empty() && etag != record.etag {
             return Err(failed(StoreError::EtagMismatch { name }));
         }
-        if record.spec.deletion_protection {
+        if record.is_protected() {
             return Err(failed(StoreError::DeletionProtected(name)));
         }
-        let query = TenantQuery { host_cluster: Some(id.clone()), limit: 1, ..TenantQuery::default() };
+        let query = EnvironmentQuery {
+            owners: Owners::Tenants { customer: None, host_cluster: Some(id.clone()) },
+            limit: 1,
+            ..EnvironmentQuery::default()
+        };
         let inside = self.ports.store.list(&query).await.map_err(failed)?;
         match inside.items.first() {
-            Some(tenant) => Err(failed(StoreError::HostInUse { name, tenants: format!("{}, …", tenant.name) })),
+            Some(tenant) => Err(failed(StoreError::HostInUse { name, tenants: format!("{}, …", tenant.name()) })),
             None => Ok(crate::tenant::validated()),
         }
     }

@@ -113,7 +113,7 @@ impl RecentEvents {
             *kept = Kept { after, to: after, events: VecDeque::new() };
         }
         let limit = u32::try_from(KEPT_MAX).unwrap_or(u32::MAX);
-        let query = EventQuery { after_seq: kept.to, scope: EventScope::All, limit, ..EventQuery::default() };
+        let query = EventQuery { after_seq: kept.to, scope: EventScope::All, limit };
         let Ok(events) = self.source.events(&query).await else {
             // Whoever asks reads the store itself and gets its error; the next one begins anew.
             *kept = Kept { after: announced, to: announced, events: VecDeque::new() };
@@ -134,14 +134,11 @@ impl RecentEvents {
 
 /// Whether a query is about an event: what the store decides by its columns.
 pub(super) fn chooses(query: &EventQuery, event: &Event) -> bool {
-    if let Some(tenant) = &query.tenant {
-        return *tenant == event.tenant;
-    }
-    let of_host = event.tenant.host_cluster().is_some();
-    match (&query.customer, query.scope) {
-        (Some(customer), _) => !of_host && *customer == event.tenant.customer,
-        (None, EventScope::Tenants) => !of_host,
-        (None, EventScope::HostClusters) => of_host,
-        (None, EventScope::All) => true,
+    match &query.scope {
+        EventScope::Tenants => event.name.tenant().is_some(),
+        EventScope::Customer(customer) => event.name.customer() == Some(customer),
+        EventScope::HostClusters => event.name.host_cluster().is_some(),
+        EventScope::Environment(name) => event.name == *name,
+        EventScope::All => true,
     }
 }

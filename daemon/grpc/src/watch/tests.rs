@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::StreamExt as _;
 use landlord_core::{
-    TenantName, TenantUid, Timestamp,
+    TenantUid, Timestamp,
     ports::{EventKind, EventScope, NewEvent},
 };
 use tokio::sync::watch::Sender;
@@ -27,10 +27,7 @@ struct Log {
 
 impl Log {
     fn append(&self, name: &str) {
-        let tenant: TenantName = match name.strip_prefix("hostClusters/") {
-            Some(id) => TenantName::of_host_cluster(&id.parse().unwrap()),
-            None => name.parse().unwrap(),
-        };
+        let name = name.parse().unwrap();
         let mut events = self.events.lock().unwrap();
         let seq = i64::try_from(events.len()).unwrap() + 1;
         let event = NewEvent {
@@ -39,8 +36,8 @@ impl Log {
             reason: "Settled".into(),
             message: String::new(),
         };
-        let tenant_uid: TenantUid = uuid::Uuid::new_v4().to_string().parse().unwrap();
-        events.push(Event { seq, time: Timestamp(0), tenant_uid, tenant, event });
+        let uid: TenantUid = uuid::Uuid::new_v4().to_string().parse().unwrap();
+        events.push(Event { seq, time: Timestamp(0), uid, name, event });
         self.newest.send_replace(seq);
     }
 
@@ -138,8 +135,9 @@ async fn whoever_takes_nothing_is_cut_and_told_where_to_go_on() {
 async fn each_watch_gets_what_it_chose_and_nothing_twice() {
     let log = Arc::new(Log::default());
     let (watches, stop) = watches(&log);
-    let acme = EventQuery { customer: Some("acme".parse().unwrap()), ..EventQuery::default() };
-    let prod = EventQuery { tenant: Some("customers/acme/tenants/prod".parse().unwrap()), ..EventQuery::default() };
+    let acme = EventQuery { scope: EventScope::Customer("acme".parse().unwrap()), ..EventQuery::default() };
+    let prod = EventScope::Environment("customers/acme/tenants/prod".parse().unwrap());
+    let prod = EventQuery { scope: prod, ..EventQuery::default() };
     let mut wanted = Vec::new();
     for (query, names) in [
         (EventQuery::default(), vec!["prod", "test", "prod"]),
@@ -167,7 +165,7 @@ async fn each_watch_gets_what_it_chose_and_nothing_twice() {
                         break event;
                     }
                 };
-                assert_eq!(event.tenant.tenant.as_str(), *name);
+                assert_eq!(event.name.id(), *name);
             }
         }
     }

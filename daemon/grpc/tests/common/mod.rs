@@ -14,15 +14,15 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, Direction, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome, PlacementRule,
-    Residencies, Residency, Stage, StageRecord, StageState, State, Tenant, Timestamp,
-    host::HostRule,
+    Catalog, Class, Direction, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
+    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    environment::EnvironmentStatus,
+    fleet::HostRule,
     journal,
     ports::{
-        Commit, CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, ProviderHealth,
-        ProviderKey, Providers, TenantPatch, Wake, WorkStore,
+        Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
+        ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
     },
-    tenant::TenantStatus,
 };
 use landlord_grpc::{Listen, Ports, ServeError};
 use landlord_proto::{
@@ -97,9 +97,9 @@ struct Clusters;
 
 #[async_trait::async_trait]
 impl KubeAccess for Clusters {
-    async fn access(&self, tenant: &Tenant) -> Result<KubeCredentials, Failure> {
+    async fn access(&self, tenant: &Environment) -> Result<KubeCredentials, Failure> {
         if tenant.status.state != State::Ready {
-            let failure = Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name));
+            let failure = Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name()));
             return Err(failure.with_remedy("wait until it is READY"));
         }
         Ok(KubeCredentials {
@@ -110,11 +110,11 @@ impl KubeAccess for Clusters {
         })
     }
 
-    async fn customer_access(&self, tenant: &Tenant, duration: Duration) -> Result<CustomerAccess, Failure> {
+    async fn customer_access(&self, tenant: &Environment, duration: Duration) -> Result<CustomerAccess, Failure> {
         let access = self.access(tenant).await?;
         let identity = KubeIdentity::Token("token-of-a-customer".to_owned().into());
         let kube = KubeCredentials { identity, expire_time: Some(Timestamp(0).after(duration)), ..access };
-        Ok(CustomerAccess { kube, namespace: format!("tenant-{}", tenant.name.tenant) })
+        Ok(CustomerAccess { kube, namespace: format!("tenant-{}", tenant.name().id()) })
     }
 }
 
@@ -282,7 +282,8 @@ impl Daemon {
         assert!(claims.is_empty(), "one tenant at a time");
         let work = self.store.load(&claim).await.unwrap();
         let remove = matches!(outcome, OperationOutcome::Deleted { .. });
-        let status = TenantStatus { state, observed_generation: work.tenant.generation, ..work.tenant.status };
+        let status =
+            EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
         let told = NewEvent {
             kind: landlord_core::ports::EventKind::Tenant,
             stage: String::new(),
@@ -291,10 +292,14 @@ impl Daemon {
         };
         let commit = Commit {
             stages,
-            tenant: TenantPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
-            operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
+            environment: EnvironmentPatch {
+                status: Some(status),
+                mark_ready: state == State::Ready,
+                ..Default::default()
+            },
+            operation: Some(OperationEnd { id: work.environment.operation, outcome }),
             events: vec![told],
-            release_after: Some(Duration::from_secs(3_600)),
+            release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
             remove,
         };
         self.store.commit(&claim, commit).await.unwrap();

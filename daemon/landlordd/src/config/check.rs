@@ -4,10 +4,8 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use landlord_core::{
-    Catalog, Class, ClassName, Level, ProviderName, ReservePercent,
-    catalog::CUSTOMER_PLACEHOLDER,
-    host::{GrowRule, TENANTS_MAX},
-    ports::ProviderKey,
+    Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
+    environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
 };
 use secrecy::SecretString;
 
@@ -265,8 +263,8 @@ fn check_level(config: &Config, at: &str, class: &Class, problems: &mut Vec<Stri
 
 /// A host cluster that a class orders must be one that it can then choose.
 fn check_grow(config: &Config, at: &str, class: &Class, grow: &GrowRule, problems: &mut Vec<String>) {
-    if !(1..=TENANTS_MAX).contains(&grow.max_tenants) {
-        problems.push(format!("{at}.max_tenants: must be 1 to {TENANTS_MAX}, not {}", grow.max_tenants));
+    if !(1..=TENANTS_MAX).contains(&grow.tenants_max) {
+        problems.push(format!("{at}.tenants_max: must be 1 to {TENANTS_MAX}, not {}", grow.tenants_max));
     }
     if grow.host_clusters_max == 0 {
         problems

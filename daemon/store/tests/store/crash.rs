@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use landlord_core::ports::{EventQuery, OperationQuery, TenantQuery, TenantStore as _};
+use landlord_core::ports::{EnvironmentQuery, EventQuery, OperationQuery, TenantStore as _};
 
 use crate::{fixtures::*, sqlite};
 
@@ -83,7 +83,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 /// Every tenant that is there has its operation and its event: no half of a transaction.
 async fn whole(store: &landlord_store::SqliteStore) {
     let (mut tenants, mut operations, mut events) = (0, 0, 0);
-    let mut query = TenantQuery { limit: 1_000, ..TenantQuery::default() };
+    let mut query = EnvironmentQuery { limit: 1_000, ..EnvironmentQuery::default() };
     loop {
         let page = store.list(&query).await.unwrap();
         tenants += page.items.len();

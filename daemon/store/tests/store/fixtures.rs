@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Failure, Level, Offer, OperationOutcome, Stage, StageRecord, StageState, State, TenantName, TenantSpec,
-    Timestamp,
+    Direction, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
+    StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
+    environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, Change, Claim, Commit, DeleteRequest, EventKind, NewEvent, NewTenant, OperationEnd, RequestKey,
-        StoreError, TenantPatch, TenantStore, Work, WorkStore,
+        Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
+        Release, RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
-    tenant::{Domain, SpecInput},
 };
 use uuid::Uuid;
 
@@ -22,8 +22,13 @@ pub(crate) const LEASE: Duration = Duration::from_secs(600);
 /// A time by which nothing comes due within a test.
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(crate) fn name(customer: &str, tenant: &str) -> TenantName {
-    TenantName { customer: customer.parse().unwrap(), tenant: tenant.parse().unwrap() }
+pub(crate) fn name(customer: &str, tenant: &str) -> EnvironmentName {
+    TenantName { customer: customer.parse().unwrap(), tenant: tenant.parse().unwrap() }.into()
+}
+
+/// The tenant of an environment.
+pub(crate) fn tenant_of(environment: &Environment) -> &Tenant {
+    environment.tenant().unwrap()
 }
 
 pub(crate) fn spec() -> TenantSpec {
@@ -37,8 +42,16 @@ pub(crate) fn spec() -> TenantSpec {
     .unwrap()
 }
 
+/// A host cluster's spec, with the labels of [`spec`].
+pub(crate) fn host_spec(tenants_max: u32) -> HostClusterSpec {
+    let labels = spec().labels;
+    HostClusterSpec::parse(HostClusterInput { labels, tenants_max: tenants_max.into(), ..HostClusterInput::default() })
+        .unwrap()
+}
+
 /// A tenant's spec: every one has a domain of its own.
-pub(crate) fn spec_of(name: &TenantName) -> TenantSpec {
+pub(crate) fn spec_of(name: &EnvironmentName) -> TenantSpec {
+    let name = name.tenant().unwrap();
     if (name.customer.as_str(), name.tenant.as_str()) == ("acme", "prod") {
         return spec();
     }
@@ -56,8 +69,8 @@ pub(crate) fn larger() -> TenantSpec {
     TenantSpec { storage: 20.try_into().unwrap(), ..spec() }
 }
 
-pub(crate) fn offer() -> Offer {
-    Offer {
+pub(crate) fn placement() -> Placement {
+    Placement {
         class: "standard".parse().unwrap(),
         rule: String::new(),
         level: Level::Cluster,
@@ -84,12 +97,18 @@ pub(crate) fn keyed(hash: &str) -> RequestKey {
     RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() }
 }
 
-pub(crate) fn new(name: &TenantName, request: RequestKey) -> NewTenant {
-    NewTenant { name: name.clone(), spec: spec_of(name), offer: offer(), hosts: None, request }
+pub(crate) fn new(name: &EnvironmentName, request: RequestKey) -> NewTenant {
+    NewTenant {
+        name: name.tenant().unwrap().clone(),
+        spec: spec_of(name),
+        placement: placement(),
+        hosts: None,
+        request,
+    }
 }
 
 pub(crate) fn update(spec: TenantSpec) -> Change {
-    Change::Update { spec, offer: offer() }
+    Change::Update { spec, placement: placement() }
 }
 
 pub(crate) fn delete() -> DeleteRequest {
@@ -140,16 +159,16 @@ pub(crate) async fn claim_one<S: Store>(store: &S) -> Claim {
 
 /// What the engine writes when a tenant comes to rest in `state`.
 pub(crate) fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Commit {
-    let mut status = work.tenant.status.clone();
+    let mut status = work.environment.status.clone();
     status.state = state;
     let ready = state == State::Ready;
     if ready {
-        status.observed_generation = work.tenant.generation;
+        status.observed_generation = work.environment.generation;
     }
     Commit {
-        tenant: TenantPatch { status: Some(status), mark_ready: ready, ..TenantPatch::default() },
-        operation: Some(OperationEnd { id: work.tenant.operation, outcome }),
-        release_after: Some(Duration::MAX),
+        environment: EnvironmentPatch { status: Some(status), mark_ready: ready, ..EnvironmentPatch::default() },
+        operation: Some(OperationEnd { id: work.environment.operation, outcome }),
+        release: Release::UntilChanged,
         ..Commit::default()
     }
 }
@@ -170,7 +189,7 @@ pub(crate) fn failure() -> Failure {
 pub(crate) async fn make_failed<S: Store>(store: &S, stage: Stage) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
-    let direction = work.tenant.direction;
+    let direction = work.environment.direction;
     let outcome = OperationOutcome::Failed { failure: failure() };
     let mut commit = settle(&work, State::Failed, outcome);
     commit.stages = vec![record(stage, direction, StageState::Failed)];

@@ -4,6 +4,7 @@
 
 mod contract;
 mod crash;
+mod earlier;
 mod fixtures;
 mod golden;
 mod sqlite;

@@ -197,24 +197,24 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
 
 #[tokio::test]
 async fn reservations_of_an_earlier_version_are_filled_in() {
-    use landlord_core::{HostSelector, Hosting, Level, Offer, ReservePercent, ports::NewHost, ports::NewTenant};
+    use landlord_core::{HostSelector, Level, Placement, ReservePercent, ports::NewHostCluster, ports::NewTenant};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
     let store = open(&path).await.unwrap();
-    let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
-    let host = NewHost { id: "one".parse().unwrap(), spec: spec(), offer: offer(), hosting, request: once() };
-    store.create_host(host).await.unwrap();
+    let host =
+        NewHostCluster { id: "one".parse().unwrap(), spec: host_spec(3), placement: placement(), request: once() };
+    store.create_host_cluster(host).await.unwrap();
     let hosts = HostSelector {
-        provider: offer().provider,
+        provider: placement().provider,
         credentials: None,
-        region: offer().region,
+        region: placement().region,
         labels: spec().labels,
-        reserve: ReservePercent::default().of(&offer()),
+        reserve: ReservePercent::default().of(&placement()),
         growth: None,
     };
     for (tenant, level) in [("space", Level::Namespace), ("pool", Level::Node)] {
-        let offer = Offer { level, ..offer() };
-        let new = NewTenant { offer, hosts: Some(hosts.clone()), ..new(&name("acme", tenant), once()) };
+        let placement = Placement { level, ..placement() };
+        let new = NewTenant { placement, hosts: Some(hosts.clone()), ..new(&name("acme", tenant), once()) };
         store.create(new).await.unwrap();
     }
     store.close().await;
@@ -226,7 +226,7 @@ async fn reservations_of_an_earlier_version_are_filled_in() {
         .unwrap();
     earlier.close().await.unwrap();
     let candidates = open(&path).await.unwrap().candidates(None).await.unwrap();
-    let space = Offer { level: Level::Namespace, ..offer() };
+    let space = Placement { level: Level::Namespace, ..placement() };
     assert_eq!((candidates[0].tenants, candidates[0].reserved), (2, ReservePercent::default().of(&space)));
     assert!(candidates[0].reserved.pods > 0);
 }
@@ -295,7 +295,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
     // Whoever is there stays, and nobody joins them.
     store.get(&name("bolt", "prod")).await.unwrap();
     for taken in ["acme.example.com", "files.core.example.net", "core.example.net"] {
-        let refused = store.check_domain(&name("late", "prod"), &domain(taken)).await;
+        let refused = store.check_domain(name("late", "prod").tenant().unwrap(), &domain(taken)).await;
         assert_refused!(refused, StoreError::DomainTaken { tenant: None, .. });
     }
 }

@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "cloudsim-azure",
     "cloudsim-gcp",
     "landlord-conformance",
-    "landlord-core",
     "landlord-grpc",
     "landlord-plugin-aks",
     "landlord-plugin-eks",
@@ -26,7 +25,6 @@ const NOT_YET: &[&str] = &[
     "landlord-plugin-gke",
     "landlord-plugin-host",
     "landlord-plugin-kubernetes",
-    "landlord-store",
     "landlord-test-kube",
 ];
 

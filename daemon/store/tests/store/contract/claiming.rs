@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EventKind, StoreError, TenantPatch},
+    ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -14,7 +14,7 @@ use crate::{assert_refused, fixtures::*};
 async fn names<S: Store>(store: &S, claims: &[Claim]) -> Vec<String> {
     let mut names = Vec::new();
     for claim in claims {
-        names.push(store.load(claim).await.unwrap().tenant.name.tenant.to_string());
+        names.push(store.load(claim).await.unwrap().environment.name().id().to_owned());
     }
     names
 }
@@ -24,7 +24,7 @@ pub(crate) async fn deletes_before_changes_before_resyncs<S: Store>(store: Arc<S
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
-    commit.release_after = Some(Duration::ZERO);
+    commit.release = Release::After(Duration::ZERO);
     store.commit(&claim, commit).await.unwrap();
     created(&*store, "acme", "create").await;
     created(&*store, "acme", "delete").await;
@@ -74,14 +74,14 @@ pub(crate) async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: A
 fn everything() -> Commit {
     Commit {
         stages: vec![record(Stage::Network, Direction::Present, StageState::Done)],
-        tenant: TenantPatch {
+        environment: EnvironmentPatch {
             direction: Some(Direction::Absent),
-            revert: Some((larger(), offer())),
+            revert: Some((larger(), placement())),
             mark_ready: true,
-            ..TenantPatch::default()
+            ..EnvironmentPatch::default()
         },
         events: vec![event(EventKind::Stage, "StageDone")],
-        release_after: Some(Duration::ZERO),
+        release: Release::After(Duration::ZERO),
         ..Commit::default()
     }
 }
@@ -119,7 +119,7 @@ pub(crate) async fn a_lost_claim_writes_nothing<S: Store>(store: Arc<S>) {
 pub(crate) async fn a_claim_given_back_writes_nothing<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
-    let release = Commit { release_after: Some(HOUR), ..Commit::default() };
+    let release = Commit { release: Release::After(HOUR), ..Commit::default() };
     store.commit(&claim, release).await.unwrap();
     writes_nothing(&*store, &claim).await;
 }
@@ -128,7 +128,7 @@ pub(crate) async fn recovered_leases_are_due_and_their_claims_void<S: Store>(sto
     created(&*store, "acme", "prod").await;
     created(&*store, "acme", "rests").await;
     let claims = store.claim("a", 10, LEASE).await.unwrap();
-    let rest = Commit { release_after: Some(Duration::MAX), ..Commit::default() };
+    let rest = Commit { release: Release::UntilChanged, ..Commit::default() };
     let rests = names(&*store, &claims).await.iter().position(|name| name == "rests").unwrap();
     store.commit(&claims[rests], rest).await.unwrap();
     // A store with several daemons recovers none: their leases run out by themselves.
@@ -150,15 +150,15 @@ pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     let claim = claim_one(&*store).await;
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= LEASE && wait > Duration::ZERO, "{wait:?}");
-    let release = |wait| Commit { release_after: Some(wait), ..Commit::default() };
-    store.commit(&claim, release(HOUR)).await.unwrap();
+    let released = |release| Commit { release, ..Commit::default() };
+    store.commit(&claim, released(Release::After(HOUR))).await.unwrap();
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= HOUR && wait > LEASE, "{wait:?}");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
     let claim = claim_one(&*store).await;
-    store.commit(&claim, release(Duration::MAX)).await.unwrap();
+    store.commit(&claim, released(Release::UntilChanged)).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), None);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
@@ -179,8 +179,8 @@ pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc
 pub(crate) async fn nothing_is_due_later_than_anything_waits<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "one").await;
     let claim = claim_one(&*store).await;
-    let release_after = Some(Duration::from_secs(86_400));
-    store.commit(&claim, Commit { release_after, ..Commit::default() }).await.unwrap();
+    let release = Release::After(Duration::from_secs(86_400));
+    store.commit(&claim, Commit { release, ..Commit::default() }).await.unwrap();
     assert_eq!(store.clamp_dues(Duration::from_secs(2 * 86_400)).await.unwrap(), 0);
     assert!(store.claim("a", 1, LEASE).await.unwrap().is_empty());
     assert_eq!(store.clamp_dues(Duration::from_secs(3_600)).await.unwrap(), 1);

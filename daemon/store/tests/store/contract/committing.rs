@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationOutcome, Stage, StageRecord, StageState, State,
-    ports::{Commit, EventKind, EventQuery, StoreError, TenantPatch},
+    ports::{Commit, EnvironmentPatch, EventKind, EventQuery, Release, StoreError},
     stage::RemovedObject,
 };
 
@@ -46,17 +46,17 @@ pub(crate) async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(sto
     stale.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
     store.commit(&claim, stale).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
-    assert_eq!(tenant, changed.tenant.unwrap());
+    assert_eq!(tenant, changed.environment.unwrap());
     assert_eq!(store.operation(changed.operation.id).await.unwrap().outcome, None);
     // Due at once, whatever the pass said; what it did is not forgotten.
     let again = claim_one(&*store).await;
     let work = store.load(&again).await.unwrap();
-    assert_eq!((work.tenant.generation, work.stages.len()), (2, 1));
+    assert_eq!((work.environment.generation, work.stages.len()), (2, 1));
     // The new claim has seen the change: its verdict counts.
     store.commit(&again, settle(&work, State::Ready, OperationOutcome::Ready)).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!((tenant.status.state, tenant.status.observed_generation), (State::Ready, 2));
-    assert_eq!(tenant.last_ready, Some((larger(), offer())));
+    assert_eq!(tenant_of(&tenant).last_ready, Some((larger(), placement())));
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
@@ -98,15 +98,15 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     store.cancel(changed.operation.id).await.unwrap();
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    let last_ready = work.tenant.last_ready.clone();
-    assert_eq!(last_ready, Some((spec(), offer())));
-    let turn = TenantPatch { revert: last_ready, ..TenantPatch::default() };
-    store.commit(&claim, Commit { tenant: turn, ..Commit::default() }).await.unwrap();
+    let last_ready = tenant_of(&work.environment).last_ready.clone();
+    assert_eq!(last_ready, Some((spec(), placement())));
+    let turn = EnvironmentPatch { revert: last_ready, ..EnvironmentPatch::default() };
+    store.commit(&claim, Commit { environment: turn, ..Commit::default() }).await.unwrap();
     let work = store.load(&claim).await.unwrap();
-    assert_eq!((work.tenant.generation, &work.tenant.spec), (3, &spec()));
-    assert!(work.tenant.cancel_requested);
+    assert_eq!((work.environment.generation, &tenant_of(&work.environment).spec), (3, &spec()));
+    assert!(work.environment.cancel_requested);
     let mut end = settle(&work, State::Ready, OperationOutcome::Cancelled);
-    end.tenant.clear_cancel = true;
+    end.environment.clear_cancel = true;
     store.commit(&claim, end).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!((tenant.cancel_requested, tenant.status.observed_generation), (false, 3));
@@ -118,12 +118,12 @@ pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     store.cancel(made.operation.id).await.unwrap();
     let claim = claim_one(&*store).await;
-    let turn = TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() };
+    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
     let stages = vec![
         record(Stage::Network, Direction::Present, StageState::Done),
         record(Stage::Network, Direction::Absent, StageState::Running),
     ];
-    let commit = Commit { tenant: turn, stages, release_after: Some(Duration::ZERO), ..Commit::default() };
+    let commit = Commit { environment: turn, stages, release: Release::After(Duration::ZERO), ..Commit::default() };
     store.commit(&claim, commit).await.unwrap();
     let tenant = store.get(&name("acme", "prod")).await.unwrap();
     assert_eq!(tenant.direction, Direction::Absent);
@@ -139,7 +139,7 @@ pub(crate) async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
-    end.release_after = None;
+    end.release = Release::Hold;
     store.commit(&claim, end).await.unwrap();
     let ended = store.operation(made.operation.id).await.unwrap();
     let outcome = OperationOutcome::Failed { failure: failure() };
@@ -158,7 +158,7 @@ pub(crate) async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
     commit.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
     assert_refused!(store.commit(&claim, commit).await, StoreError::NotFound(_));
     let after = store.load(&claim).await.unwrap();
-    assert_eq!((after.tenant, after.stages), (before.tenant, before.stages));
+    assert_eq!((after.environment, after.stages), (before.environment, before.stages));
     assert_eq!(store.newest_event().await.unwrap(), events);
 }
 
@@ -167,10 +167,10 @@ pub(crate) async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<
     let acme = name("acme", "prod");
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    let etag = work.tenant.etag.clone();
+    let etag = work.environment.etag.clone();
     let quiet = Commit {
         stages: vec![record(Stage::Network, Direction::Present, StageState::Running)],
-        tenant: TenantPatch { status: Some(work.tenant.status.clone()), ..TenantPatch::default() },
+        environment: EnvironmentPatch { status: Some(work.environment.status.clone()), ..EnvironmentPatch::default() },
         ..Commit::default()
     };
     store.commit(&claim, quiet).await.unwrap();

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Hosting, TenantName, TenantSpec,
-    ports::{NewHost, NewTenant, RequestKey, StoreError},
+    EnvironmentName, TenantSpec,
+    ports::{NewHostCluster, NewTenant, RequestKey, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
 
-fn order(name: &TenantName, text: &str, request: RequestKey) -> NewTenant {
+fn order(name: &EnvironmentName, text: &str, request: RequestKey) -> NewTenant {
     NewTenant { spec: TenantSpec { domain: domain(text), ..spec() }, ..new(name, request) }
 }
 
 /// Looks and orders; both must say the same.
 async fn try_order<S: Store>(store: &S, customer: &str, tenant: &str, text: &str) -> Result<(), StoreError> {
     let name = name(customer, tenant);
-    let checked = store.check_domain(&name, &domain(text)).await;
+    let checked = store.check_domain(name.tenant().unwrap(), &domain(text)).await;
     let created = store.create(order(&name, text, once())).await.map(drop);
     let told = |result: &Result<(), StoreError>| result.as_ref().err().map(ToString::to_string);
     assert_eq!(told(&checked), told(&created), "{text}");
@@ -55,10 +55,10 @@ pub(crate) async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
         }
     }
     // A tenant does not stand in its own way.
-    store.check_domain(&name("acme", "first"), &domain("acme.example.com")).await.unwrap();
+    store.check_domain(name("acme", "first").tenant().unwrap(), &domain("acme.example.com")).await.unwrap();
     // Other spellings of the same name are no domains at all.
     for other in ["ACME.example.com", "acme.example.com."] {
-        landlord_core::tenant::Domain::try_from(other.to_owned()).unwrap_err();
+        landlord_core::environment::Domain::try_from(other.to_owned()).unwrap_err();
     }
 }
 
@@ -109,11 +109,10 @@ pub(crate) async fn creates_at_once_let_one_have_a_domain<S: Store>(store: Arc<S
 }
 
 pub(crate) async fn a_replay_and_a_host_cluster_take_no_domain<S: Store>(store: Arc<S>) {
-    let hosting = Hosting { max_tenants: 3, drained: false, adoption: None };
     for id in ["one", "two"] {
-        let (id, hosting) = (id.parse().unwrap(), hosting.clone());
-        let host = NewHost { id, spec: spec(), offer: offer(), hosting, request: once() };
-        store.create_host(host).await.unwrap();
+        let id = id.parse().unwrap();
+        let host = NewHostCluster { id, spec: host_spec(3), placement: placement(), request: once() };
+        store.create_host_cluster(host).await.unwrap();
     }
     let (acme, request) = (name("acme", "prod"), keyed("same"));
     let first = store.create(new(&acme, request.clone())).await.unwrap();

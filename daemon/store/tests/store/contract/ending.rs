@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
     Direction, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
-    ports::{Change, Commit, StoreError, TenantPatch},
+    ports::{Change, Commit, EnvironmentPatch, Release, StoreError},
 };
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(crate) async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) 
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     let retried = store.change(&acme, None, Change::Retry, once()).await.unwrap();
     assert_eq!(retried.operation.kind, OperationKind::Retry);
-    let tenant = retried.tenant.unwrap();
+    let tenant = retried.environment.unwrap();
     assert_eq!((tenant.status.state, tenant.generation), (State::Provisioning, 1));
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -42,7 +42,7 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
     unwind(&*store).await;
     make_failed(&*store, Stage::Network).await;
     let retried = store.change(&name("acme", "prod"), None, Change::Retry, once()).await.unwrap();
-    assert_eq!(retried.tenant.unwrap().status.state, State::Deleting);
+    assert_eq!(retried.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(retried.operation.id).await.unwrap();
     assert_eq!(operation.stages.len(), 1);
     assert_eq!(operation.stages[0].direction, Direction::Absent);
@@ -53,8 +53,8 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
 /// Turns the one due tenant towards absence, as the engine does with a cancelled create.
 async fn unwind<S: Store>(store: &S) {
     let claim = claim_one(store).await;
-    let turn = TenantPatch { direction: Some(Direction::Absent), ..TenantPatch::default() };
-    let commit = Commit { tenant: turn, release_after: Some(Duration::ZERO), ..Commit::default() };
+    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
+    let commit = Commit { environment: turn, release: Release::After(Duration::ZERO), ..Commit::default() };
     store.commit(&claim, commit).await.unwrap();
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store
     let mut request = delete();
     request.force = true;
     let deleted = store.delete(&acme, request).await.unwrap();
-    assert!(deleted.tenant.unwrap().force_delete);
+    assert!(deleted.environment.unwrap().force_delete);
     assert_eq!(deleted.operation.kind, OperationKind::Delete);
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let deleted = store.delete(&acme, delete()).await.unwrap();
-    let tenant = deleted.tenant.unwrap();
+    let tenant = deleted.environment.unwrap();
     assert_eq!((tenant.direction, tenant.status.state), (Direction::Absent, State::Deleting));
     assert!(tenant.delete_time.is_some());
     let by = deleted.operation.id;
@@ -113,7 +113,7 @@ pub(crate) async fn deleting_twice_is_one_operation<S: Store>(store: Arc<S>) {
     let second = store.delete(&acme, forced).await.unwrap();
     assert_eq!(second.operation.id, first.operation.id);
     assert!(!second.replayed);
-    assert!(second.tenant.unwrap().force_delete);
+    assert!(second.environment.unwrap().force_delete);
     // A later call without force takes nothing back.
     store.delete(&acme, delete()).await.unwrap();
     assert!(store.get(&acme).await.unwrap().force_delete);
@@ -126,7 +126,7 @@ pub(crate) async fn a_failed_delete_begins_again<S: Store>(store: Arc<S>) {
     make_failed(&*store, Stage::Cluster).await;
     let second = store.delete(&acme, delete()).await.unwrap();
     assert_ne!(second.operation.id, first.operation.id);
-    assert_eq!(second.tenant.unwrap().status.state, State::Deleting);
+    assert_eq!(second.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(second.operation.id).await.unwrap();
     assert_eq!(operation.stages[0].state, StageState::Running);
     let ended = store.operation(first.operation.id).await.unwrap();
@@ -152,7 +152,7 @@ pub(crate) async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
     assert_eq!(store.newest_event().await.unwrap(), told);
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    assert!(work.tenant.cancel_requested);
+    assert!(work.environment.cancel_requested);
     assert!(store.operation(made.operation.id).await.unwrap().cancel_requested);
     let commit = settle(&work, State::Ready, OperationOutcome::Cancelled);
     store.commit(&claim, commit).await.unwrap();

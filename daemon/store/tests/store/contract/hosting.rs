@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, HostClusterId, HostSelector, Hosting, Level, Measured, Observation, Offer, OperationOutcome,
-    Stage, StageRecord, StageState, State, Tenant, TenantName, Timestamp,
-    host::Growth,
-    ports::{EventQuery, EventScope, NewHost, NewTenant, OperationQuery, RequestKey, StoreError, TenantQuery},
+    Amounts, Direction, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
+    OperationOutcome, Placement, Stage, StageRecord, StageState, State, Timestamp,
+    fleet::Growth,
+    ports::{
+        EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, Release,
+        RequestKey, StoreError,
+    },
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -16,16 +19,12 @@ fn id(text: &str) -> HostClusterId {
     text.parse().unwrap()
 }
 
-fn host_name(text: &str) -> TenantName {
-    TenantName::of_host_cluster(&id(text))
+fn host_name(text: &str) -> EnvironmentName {
+    id(text).into()
 }
 
-fn hosting(max_tenants: u32) -> Hosting {
-    Hosting { max_tenants, drained: false, adoption: None }
-}
-
-fn new_host(text: &str, max_tenants: u32, request: RequestKey) -> NewHost {
-    NewHost { id: id(text), spec: spec(), offer: offer(), hosting: hosting(max_tenants), request }
+fn new_host(text: &str, tenants_max: u32, request: RequestKey) -> NewHostCluster {
+    NewHostCluster { id: id(text), spec: host_spec(tenants_max), placement: placement(), request }
 }
 
 fn selector(growth: Option<Growth>) -> HostSelector {
@@ -40,55 +39,56 @@ fn selector(growth: Option<Growth>) -> HostSelector {
 }
 
 fn shared(customer: &str, tenant: &str) -> NewTenant {
-    let offer = Offer { level: Level::Namespace, credentials: String::new(), account: String::new(), ..offer() };
-    NewTenant { offer, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
+    let placement =
+        Placement { level: Level::Namespace, credentials: String::new(), account: String::new(), ..placement() };
+    NewTenant { placement, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
 }
 
-async fn host<S: Store>(store: &S, text: &str, max_tenants: u32) -> Tenant {
-    store.create_host(new_host(text, max_tenants, once())).await.unwrap().tenant.unwrap()
+async fn host<S: Store>(store: &S, text: &str, tenants_max: u32) -> Environment {
+    store.create_host_cluster(new_host(text, tenants_max, once())).await.unwrap().environment.unwrap()
 }
 
 async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
-    store.get(&name(customer, tenant)).await.unwrap().host.unwrap().id.to_string()
+    tenant_of(&store.get(&name(customer, tenant)).await.unwrap()).host.clone().unwrap().id.to_string()
 }
 
 pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store: Arc<S>) {
     let request = keyed("host");
-    let first = store.create_host(new_host("one", 3, request.clone())).await.unwrap();
-    let record = first.tenant.clone().unwrap();
-    assert_eq!(record.name.to_string(), "hostClusters/one");
-    assert_eq!((record.hosting.clone(), record.host.clone()), (Some(hosting(3)), None));
-    let again = store.create_host(new_host("one", 3, request)).await.unwrap();
+    let first = store.create_host_cluster(new_host("one", 3, request.clone())).await.unwrap();
+    let record = first.environment.clone().unwrap();
+    assert_eq!(record.name().to_string(), "hostClusters/one");
+    assert_eq!(record.host_cluster().unwrap().spec, host_spec(3));
+    let again = store.create_host_cluster(new_host("one", 3, request)).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.operation.id, first.operation.id);
-    assert_refused!(store.create_host(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
+    assert_refused!(store.create_host_cluster(new_host("one", 3, once())).await, StoreError::AlreadyExists(_));
 
     // Neither lists nor watches of tenants know it; it is asked for by its kind and name.
-    let all = TenantQuery { limit: 10, ..TenantQuery::default() };
+    let all = EnvironmentQuery { limit: 10, ..EnvironmentQuery::default() };
     assert!(store.list(&all).await.unwrap().items.is_empty());
-    let hosts = store.list(&TenantQuery { host_clusters: true, ..all.clone() }).await.unwrap();
+    let hosts = store.list(&EnvironmentQuery { owners: Owners::HostClusters, ..all.clone() }).await.unwrap();
     assert_eq!(hosts.items, std::slice::from_ref(&record));
     let events = EventQuery { limit: 10, ..EventQuery::default() };
     assert!(store.events(&events).await.unwrap().is_empty());
     let hosts = EventQuery { scope: EventScope::HostClusters, ..events.clone() };
     assert_eq!(store.events(&hosts).await.unwrap().len(), 1);
-    let own = EventQuery { tenant: Some(record.name.clone()), ..events };
+    let own = EventQuery { scope: EventScope::Environment(record.name()), ..events };
     assert_eq!(store.events(&own).await.unwrap().len(), 1);
-    let of_host = OperationQuery { tenant: Some(record.name.clone()), limit: 10, ..OperationQuery::default() };
+    let of_host = OperationQuery { name: Some(record.name()), limit: 10, ..OperationQuery::default() };
     assert_eq!(store.operations(&of_host).await.unwrap().items.len(), 1);
 
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    assert_eq!((work.tenant.name, work.host), (record.name, None));
+    assert_eq!((work.environment.name(), work.host), (record.name(), None));
 }
 
 pub(crate) async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store: Arc<S>) {
     let request = keyed("same");
-    store.create_host(new_host("prod", 3, request.clone())).await.unwrap();
+    store.create_host_cluster(new_host("prod", 3, request.clone())).await.unwrap();
     // Request ids of customers are not those of host clusters.
     let tenant = store.create(new(&name("prod", "prod"), request)).await.unwrap();
     assert!(!tenant.replayed);
-    let hosts = TenantQuery { host_clusters: true, limit: 10, ..TenantQuery::default() };
+    let hosts = EnvironmentQuery { owners: Owners::HostClusters, limit: 10, ..EnvironmentQuery::default() };
     assert_eq!(store.list(&hosts).await.unwrap().items.len(), 1);
 }
 
@@ -98,9 +98,14 @@ pub(crate) async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
     }
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let query = TenantQuery { host_clusters: true, after: after.clone(), limit: 2, ..TenantQuery::default() };
+        let query = EnvironmentQuery {
+            owners: Owners::HostClusters,
+            after: after.clone(),
+            limit: 2,
+            ..EnvironmentQuery::default()
+        };
         let page = store.list(&query).await.unwrap();
-        seen.extend(page.items.into_iter().map(|record| record.name.to_string()));
+        seen.extend(page.items.into_iter().map(|record| record.name().to_string()));
         after = page.next;
         if after.is_none() {
             break;
@@ -123,7 +128,7 @@ pub(crate) async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
         assert!(told.contains("it is full with") && told.contains("hosts.grow"), "{told}");
     }
     let candidates = store.candidates(None).await.unwrap();
-    let held: Vec<(u32, u32)> = candidates.iter().map(|c| (c.tenants, c.max_tenants)).collect();
+    let held: Vec<(u32, u32)> = candidates.iter().map(|c| (c.tenants, c.tenants_max)).collect();
     assert_eq!(held, [(3, 3), (4, 4)]);
 }
 
@@ -133,8 +138,11 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     }
     let mut places = Vec::new();
     for tenant in ["a", "b", "c"] {
-        let accepted = store.create(shared("acme", tenant)).await.unwrap().tenant.unwrap();
-        assert_eq!((accepted.offer.credentials.as_str(), accepted.offer.account.as_str()), ("default", "111122223333"));
+        let accepted = store.create(shared("acme", tenant)).await.unwrap().environment.unwrap();
+        assert_eq!(
+            (accepted.placement.credentials.as_str(), accepted.placement.account.as_str()),
+            ("default", "111122223333")
+        );
         places.push(lives_in(&*store, "acme", tenant).await);
     }
     places.sort();
@@ -144,15 +152,19 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     let of = |customer: &str| customer.parse().unwrap();
     let counted = store.candidates(Some(&of("acme"))).await.unwrap();
     assert_eq!(counted.iter().map(|c| c.of_customer).collect::<Vec<_>>(), [1, 1, 1]);
-    let inside = TenantQuery { host_cluster: Some(id("one")), limit: 10, ..TenantQuery::default() };
+    let inside = EnvironmentQuery {
+        owners: Owners::Tenants { customer: None, host_cluster: Some(id("one")) },
+        limit: 10,
+        ..EnvironmentQuery::default()
+    };
     let inside = store.list(&inside).await.unwrap().items;
-    assert!(!inside.is_empty() && inside.iter().all(|tenant| tenant.host.as_ref().unwrap().id == id("one")));
+    assert!(!inside.is_empty() && inside.iter().all(|tenant| tenant_of(tenant).host.as_ref().unwrap().id == id("one")));
 }
 
 pub(crate) async fn a_drained_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
     let before = host(&*store, "one", 10).await;
     let drained = store.drain(&id("one"), Some(&before.etag), true).await.unwrap();
-    assert!(drained.hosting.as_ref().unwrap().drained);
+    assert!(drained.host_cluster().unwrap().spec.drained);
     assert_ne!(drained.etag, before.etag);
     assert_refused!(store.drain(&id("one"), Some(&before.etag), false).await, StoreError::EtagMismatch { .. });
     assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoRoom(_));
@@ -167,20 +179,20 @@ pub(crate) async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
     for index in 0..7 {
         store.create(shared("acme", &format!("t{index}"))).await.unwrap();
     }
-    let refused = store.delete(&record.name, delete()).await;
+    let refused = store.delete(&record.name(), delete()).await;
     assert_refused!(&refused, StoreError::HostInUse { .. });
     let told = refusal(refused);
     assert!(told.contains("customers/acme/tenants/t0, ") && told.contains("and 2 more"), "{told}");
     // A cancelled create would unwind it, which is a removal too.
     assert_refused!(store.cancel(record.operation).await, StoreError::HostInUse { .. });
-    let unchanged = store.get(&record.name).await.unwrap();
+    let unchanged = store.get(&record.name()).await.unwrap();
     assert_eq!((unchanged.direction, unchanged.cancel_requested), (Direction::Present, false));
 }
 
 pub(crate) async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
     let one = host(&*store, "one", 10).await;
     let two = host(&*store, "two", 10).await;
-    store.delete(&one.name, delete()).await.unwrap();
+    store.delete(&one.name(), delete()).await.unwrap();
     store.cancel(two.operation).await.unwrap();
     let refused = store.create(shared("acme", "prod")).await;
     assert_refused!(&refused, StoreError::NoRoom(_));
@@ -202,7 +214,7 @@ pub(crate) async fn a_tenant_that_goes_makes_room<S: Store>(store: Arc<S>) {
 }
 
 fn growth(host_clusters_max: u32) -> Growth {
-    Growth { spec: spec(), offer: offer(), hosting: hosting(2), host_clusters_max }
+    Growth { spec: host_spec(2), placement: placement(), host_clusters_max }
 }
 
 pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {
@@ -215,7 +227,7 @@ pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: 
     assert_eq!(candidates.iter().map(|c| c.tenants).collect::<Vec<_>>(), [2, 2]);
     for candidate in &candidates {
         assert!(candidate.host.id.as_str().starts_with("standard-"), "{}", candidate.host.id);
-        let record = store.get(&TenantName::of_host_cluster(&candidate.host.id)).await.unwrap();
+        let record = store.get(&candidate.host.id.clone().into()).await.unwrap();
         assert_eq!((record.uid, record.status.state), (candidate.host.uid, State::Pending));
         let operation = store.operation(record.operation).await.unwrap();
         assert_eq!(operation.outcome, None);
@@ -227,7 +239,7 @@ pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: 
 pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 10).await;
     let host_claim = claim_one(&*store).await;
-    let tenant = store.create(shared("acme", "prod")).await.unwrap().tenant.unwrap();
+    let tenant = store.create(shared("acme", "prod")).await.unwrap().environment.unwrap();
     let claim = claim_one(&*store).await;
     let seen = store.load(&claim).await.unwrap().host.unwrap();
     assert_eq!((seen.host.uid, seen.usable, seen.cluster.len()), (record.uid, false, 0));
@@ -239,9 +251,9 @@ pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S
     let seen = store.load(&claim).await.unwrap().host.unwrap();
     assert_eq!((seen.usable, seen.state, seen.cluster), (true, State::Ready, vec![8, 1]));
     assert_eq!(store.host_of(&tenant).await.unwrap().unwrap().host.uid, record.uid);
-    let itself = store.host_of(&store.get(&record.name).await.unwrap()).await.unwrap().unwrap();
+    let itself = store.host_of(&store.get(&record.name()).await.unwrap()).await.unwrap().unwrap();
     assert_eq!(itself.host.uid, record.uid);
-    let own = created(&*store, "acme", "own").await.tenant.unwrap();
+    let own = created(&*store, "acme", "own").await.environment.unwrap();
     assert_eq!(store.host_of(&own).await.unwrap(), None);
 }
 
@@ -266,7 +278,7 @@ async fn counted<S: Store>(store: &S, allocatable: Amounts) {
     let poll_time = work.now.after(HOUR);
     let record = record(Stage::Capacity, Direction::Present, StageState::Done);
     commit.stages = vec![StageRecord { status, poll_time, ..record }];
-    commit.release_after = Some(HOUR);
+    commit.release = Release::After(HOUR);
     store.commit(&claim, commit).await.unwrap();
 }
 
@@ -302,7 +314,7 @@ pub(crate) async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store
     assert_refused!(store.create(promised("acme", "c")).await, StoreError::NoRoom(_));
     let claims = store.claim("a", 1, LEASE).await.unwrap();
     let work = store.load(&claims[0]).await.unwrap();
-    assert_eq!(work.tenant.name, name("acme", "a"));
+    assert_eq!(work.environment.name(), name("acme", "a"));
     let mut commit = settle(&work, State::Deleting, OperationOutcome::Deleted { removed: Vec::new() });
     commit.remove = true;
     store.commit(&claims[0], commit).await.unwrap();
@@ -329,7 +341,7 @@ pub(crate) async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: 
     let due = store.next_due().await.unwrap().unwrap();
     assert!(due < HOUR / 60, "{due:?}");
     // Its other stages and its version are as they were.
-    let after = store.get(&record.name).await.unwrap();
+    let after = store.get(&record.name()).await.unwrap();
     assert_eq!(after.status.state, State::Ready);
     let seen = store.candidates(None).await.unwrap().remove(0).observation.unwrap();
     assert!(seen.time > Timestamp(0));

@@ -23,6 +23,8 @@ macro_rules! contract_suite {
             accepting: an_update_raises_the_generation_and_supersedes;
             accepting: an_update_of_the_record_only_ends_at_once;
             accepting: pausing_what_is_ready_leaves_it_ready;
+            accepting: pausing_and_going_on_take_over_what_is_unfinished;
+            accepting: an_update_of_the_record_supersedes_nothing;
             accepting: an_update_of_the_record_keeps_the_offer;
             accepting: an_old_etag_changes_nothing;
             accepting: updates_at_once_with_one_etag_let_one_through;

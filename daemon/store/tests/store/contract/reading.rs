@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::FutureExt as _;
 use landlord_core::{
     Direction, OperationId, OperationOutcome, Stage, StageState, State,
-    ports::{Commit, EventKind, EventQuery, OperationQuery, StoreError, TenantQuery},
+    ports::{Commit, EnvironmentQuery, EventKind, EventQuery, EventScope, OperationQuery, Owners, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -15,13 +15,13 @@ pub(crate) async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
     for (customer, tenant) in [("b", "x"), ("a", "y"), ("a-b", "x"), ("a", "x"), ("c", "a")] {
         created(&*store, customer, tenant).await;
     }
-    let mut query = TenantQuery { limit: 2, ..TenantQuery::default() };
+    let mut query = EnvironmentQuery { limit: 2, ..EnvironmentQuery::default() };
     let (mut names, mut pages) = (Vec::new(), 0);
     loop {
         let page = store.list(&query).await.unwrap();
         pages += 1;
         assert!(page.items.len() <= 2);
-        names.extend(page.items.iter().map(|tenant| tenant.name.to_string()));
+        names.extend(page.items.iter().map(|tenant| tenant.name().to_string()));
         query.after = page.next;
         if query.after.is_none() {
             break;
@@ -35,28 +35,33 @@ pub(crate) async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
     assert_eq!(store.list(&query).await.unwrap().next, None);
 }
 
+/// Of a customer's tenants.
+fn of(customer: &str) -> Owners {
+    Owners::Tenants { customer: Some(customer.parse().unwrap()), host_cluster: None }
+}
+
 pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "ready").await;
     make_ready(&*store).await;
     created(&*store, "acme", "waiting").await;
     let mut order = new(&name("bolt", "other"), once());
-    order.offer.class = "small".parse().unwrap();
-    order.offer.provider = "cheap".parse().unwrap();
+    order.placement.class = "small".parse().unwrap();
+    order.placement.provider = "cheap".parse().unwrap();
     store.create(order).await.unwrap();
-    let all = || TenantQuery { limit: 10, ..TenantQuery::default() };
+    let all = || EnvironmentQuery { limit: 10, ..EnvironmentQuery::default() };
     let cases = [
         (all(), "other ready waiting"),
-        (TenantQuery { customer: Some("acme".parse().unwrap()), ..all() }, "ready waiting"),
-        (TenantQuery { customer: Some("nobody".parse().unwrap()), ..all() }, ""),
-        (TenantQuery { states: vec![State::Ready], ..all() }, "ready"),
-        (TenantQuery { states: vec![State::Failed, State::Pending], ..all() }, "other waiting"),
-        (TenantQuery { provider: Some("cheap".parse().unwrap()), ..all() }, "other"),
-        (TenantQuery { class: Some("standard".parse().unwrap()), ..all() }, "ready waiting"),
+        (EnvironmentQuery { owners: of("acme"), ..all() }, "ready waiting"),
+        (EnvironmentQuery { owners: of("nobody"), ..all() }, ""),
+        (EnvironmentQuery { states: vec![State::Ready], ..all() }, "ready"),
+        (EnvironmentQuery { states: vec![State::Failed, State::Pending], ..all() }, "other waiting"),
+        (EnvironmentQuery { provider: Some("cheap".parse().unwrap()), ..all() }, "other"),
+        (EnvironmentQuery { class: Some("standard".parse().unwrap()), ..all() }, "ready waiting"),
         (
-            TenantQuery {
+            EnvironmentQuery {
                 class: Some("standard".parse().unwrap()),
                 states: vec![State::Ready],
-                customer: Some("bolt".parse().unwrap()),
+                owners: of("bolt"),
                 ..all()
             },
             "",
@@ -64,7 +69,7 @@ pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     ];
     for (query, expected) in cases {
         let page = store.list(&query).await.unwrap();
-        let mut names: Vec<&str> = page.items.iter().map(|t| t.name.tenant.as_str()).collect();
+        let mut names: Vec<String> = page.items.iter().map(|t| t.name().id().to_owned()).collect();
         names.sort_unstable();
         assert_eq!(names.join(" "), expected, "{query:?}");
     }
@@ -99,9 +104,9 @@ pub(crate) async fn operations_by_filter<S: Store>(store: Arc<S>) {
         (all(), vec![third, second, first]),
         (OperationQuery { done: Some(true), ..all() }, vec![first]),
         (OperationQuery { done: Some(false), ..all() }, vec![third, second]),
-        (OperationQuery { tenant: one.clone(), ..all() }, vec![third, first]),
-        (OperationQuery { tenant: one, done: Some(false), ..all() }, vec![third]),
-        (OperationQuery { tenant: Some(name("bolt", "one")), ..all() }, vec![]),
+        (OperationQuery { name: one.clone(), ..all() }, vec![third, first]),
+        (OperationQuery { name: one, done: Some(false), ..all() }, vec![third]),
+        (OperationQuery { name: Some(name("bolt", "one")), ..all() }, vec![]),
     ];
     for (query, expected) in cases {
         let page = store.operations(&query).await.unwrap();
@@ -113,7 +118,7 @@ pub(crate) async fn operations_by_filter<S: Store>(store: Arc<S>) {
 pub(crate) async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
     for token in ["", "nonsense", "customers/A/tenants/b", "' OR 1 = 1 --"] {
         let after = Some(token.to_owned());
-        let query = TenantQuery { after: after.clone(), limit: 1, ..TenantQuery::default() };
+        let query = EnvironmentQuery { after: after.clone(), limit: 1, ..EnvironmentQuery::default() };
         assert_refused!(store.list(&query).await, StoreError::InvalidArgument(_));
         let query = OperationQuery { after, limit: 1, ..OperationQuery::default() };
         assert_refused!(store.operations(&query).await, StoreError::InvalidArgument(_));
@@ -174,13 +179,13 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     }
     store.delete(&name("acme", "one"), delete()).await.unwrap();
     let all = || EventQuery { limit: 10, ..EventQuery::default() };
-    let acme = Some("acme".parse().unwrap());
+    let acme = "acme".parse().unwrap();
     let cases = [
         (all(), 4),
-        (EventQuery { customer: acme.clone(), ..all() }, 3),
-        (EventQuery { tenant: Some(name("acme", "one")), ..all() }, 2),
-        (EventQuery { customer: acme, tenant: Some(name("acme", "two")), ..all() }, 1),
-        (EventQuery { tenant: Some(name("bolt", "two")), ..all() }, 0),
+        (EventQuery { scope: EventScope::Customer(acme), ..all() }, 3),
+        (EventQuery { scope: EventScope::Environment(name("acme", "one")), ..all() }, 2),
+        (EventQuery { scope: EventScope::Environment(name("acme", "two")), ..all() }, 1),
+        (EventQuery { scope: EventScope::Environment(name("bolt", "two")), ..all() }, 0),
     ];
     for (query, expected) in cases {
         assert_eq!(store.events(&query).await.unwrap().len(), expected, "{query:?}");
@@ -190,8 +195,11 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
 pub(crate) async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let after_seq = store.newest_event().await.unwrap();
-    let of =
-        |customer: &str| EventQuery { customer: Some(customer.parse().unwrap()), after_seq, ..EventQuery::default() };
+    let of = |customer: &str| EventQuery {
+        scope: EventScope::Customer(customer.parse().unwrap()),
+        after_seq,
+        ..EventQuery::default()
+    };
     let (acme, all) = (of("acme"), EventQuery { after_seq, ..EventQuery::default() });
     let mut waits_for_acme = std::pin::pin!(store.wait_for_event(&acme));
     assert!((&mut waits_for_acme).now_or_never().is_none());
@@ -214,7 +222,7 @@ pub(crate) async fn readers_that_stop_reading_hold_up_nobody<S: Store>(store: Ar
     for read in &mut stuck {
         let _ = read.as_mut().now_or_never();
     }
-    let all = TenantQuery { limit: 10, ..TenantQuery::default() };
+    let all = EnvironmentQuery { limit: 10, ..EnvironmentQuery::default() };
     let get = store.list(&all);
     let soon = Duration::from_secs(20);
     assert_eq!(tokio::time::timeout(soon, get).await.unwrap().unwrap().items.len(), 1);

@@ -9,7 +9,7 @@ use crate::ClassName;
 /// Largest storage: the largest gp3 volume is 64 TiB
 /// (<https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html>).
 pub const STORAGE_GIB_MAX: u32 = 65_536;
-/// Most nodes of one tenant: far above any offer, below every provider's node pool limit.
+/// Most nodes of one tenant: far above any placement, below every provider's node pool limit.
 pub const NODE_COUNT_MAX: u32 = 100;
 /// Largest stack values as JSON: a Kubernetes Secret (1 MiB) must hold several Helm revisions.
 pub const STACK_VALUES_BYTES_MAX: usize = 32 * 1024;
@@ -203,15 +203,22 @@ pub struct SpecInput {
     pub paused: bool,
 }
 
-struct Collector(Vec<Violation>);
+/// Collects everything that is wrong.
+#[derive(Default)]
+pub(super) struct Collector(Vec<Violation>);
 
 impl Collector {
-    fn add(&mut self, field: &str, description: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
         self.0.push(Violation { field: field.into(), description: description.into() });
     }
 
-    fn check<T, E: fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
+    pub(super) fn check<T, E: fmt::Display>(&mut self, field: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(field, error.to_string())).ok()
+    }
+
+    /// The checked value, if nothing is wrong.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Violations> {
+        if self.0.is_empty() { Ok(value) } else { Err(Violations(self.0)) }
     }
 }
 
@@ -222,7 +229,7 @@ impl TenantSpec {
     /// # Errors
     /// All violations.
     pub fn parse(input: SpecInput) -> Result<Self, Violations> {
-        let mut problems = Collector(Vec::new());
+        let mut problems = Collector::default();
         if input.display_name.chars().count() > DISPLAY_NAME_CHARS_MAX
             || input.display_name.chars().any(char::is_control)
         {
@@ -231,9 +238,7 @@ impl TenantSpec {
         check_labels(&input.labels, &mut problems);
         let class =
             (!input.class.is_empty()).then(|| problems.check("class", input.class.parse::<ClassName>())).flatten();
-        if !region_ok(&input.region) {
-            problems.add("region", "must be a region name such as eu-central-1");
-        }
+        check_region(&input.region, &mut problems);
         let domain = problems.check("domain", Domain::try_from(input.domain));
         let storage = problems.check(
             "storage_gib",
@@ -241,15 +246,7 @@ impl TenantSpec {
                 .map_err(|_| format!("must be 1 to {STORAGE_GIB_MAX} GiB, not {}", input.storage_gib))
                 .and_then(StorageSize::try_from),
         );
-        let node_count = match input.node_count {
-            0 => None,
-            count => problems.check(
-                "node_count",
-                u32::try_from(count)
-                    .map_err(|_| format!("must be 1 to {NODE_COUNT_MAX}, not {count}"))
-                    .and_then(NodeCount::try_from),
-            ),
-        };
+        let node_count = check_node_count(input.node_count, &mut problems);
         let values_bytes = serde_json::to_vec(&input.stack_values).map_or(usize::MAX, |v| v.len());
         if values_bytes > STACK_VALUES_BYTES_MAX {
             problems.add(
@@ -297,7 +294,7 @@ impl TenantSpec {
     /// What forbids going from `self` to `new`; the paths are the API's.
     #[must_use]
     pub fn forbidden_changes(&self, new: &Self) -> Vec<Violation> {
-        let mut problems = Collector(Vec::new());
+        let mut problems = Collector::default();
         if self.domain != new.domain {
             problems.add("domain", "can't be changed; create a new tenant and delete this one");
         }
@@ -317,12 +314,24 @@ impl TenantSpec {
     }
 }
 
-fn region_ok(region: &str) -> bool {
-    region.len() <= REGION_CHARS_MAX
-        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+pub(super) fn check_region(region: &str, problems: &mut Collector) {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if region.len() > REGION_CHARS_MAX || !region.bytes().all(allowed) {
+        problems.add("region", "must be a region name such as eu-central-1");
+    }
 }
 
-fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Collector) {
+/// 0: the class's number.
+pub(super) fn check_node_count(count: i64, problems: &mut Collector) -> Option<NodeCount> {
+    let checked = |count: i64| {
+        u32::try_from(count)
+            .map_err(|_| format!("must be 1 to {NODE_COUNT_MAX}, not {count}"))
+            .and_then(NodeCount::try_from)
+    };
+    if count == 0 { None } else { problems.check("node_count", checked(count)) }
+}
+
+pub(super) fn check_labels(labels: &BTreeMap<String, String>, problems: &mut Collector) {
     if labels.len() > LABELS_MAX {
         problems.add("labels", format!("must be at most {LABELS_MAX}, not {}", labels.len()));
     }

@@ -1,31 +1,36 @@
-//! Rows of tenants: inserted, rewritten by the API, read.
+//! Rows of environments: inserted, rewritten by the API, read.
 //!
 //! `next_due` is when the tenant may next be claimed. While a lease runs it is the lease's end,
 //! whatever happens meanwhile: the API's writes raise `revision`, and the release sees that. So
 //! one index answers both what is due and when something will be.
 
 use landlord_core::{
-    Amounts, Direction, OperationId, Tenant, TenantName, TenantUid, Timestamp,
-    ports::{Page, StoreError, TenantQuery},
+    Amounts, Direction, Environment, EnvironmentName, OperationId, TenantUid, Timestamp,
+    ids::InvalidName,
+    ports::{EnvironmentQuery, Owners, Page, StoreError},
 };
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::rows::{self, direction_word, json, page, page_limit, priority, state_word, unavailable};
 
-/// A tenant by name, if there is one.
-pub(crate) async fn maybe(connection: &mut SqliteConnection, name: &TenantName) -> Result<Option<Tenant>, StoreError> {
+/// An environment by name, if there is one.
+pub(crate) async fn maybe(
+    connection: &mut SqliteConnection,
+    name: &EnvironmentName,
+) -> Result<Option<Environment>, StoreError> {
+    let (customer, tenant) = rows::key(name);
     sqlx::query("SELECT * FROM tenants WHERE customer = $1 AND tenant = $2")
-        .bind(name.customer.as_str())
-        .bind(name.tenant.as_str())
+        .bind(customer)
+        .bind(tenant)
         .fetch_optional(connection)
         .await
-        .map_err(unavailable("reading a tenant"))?
-        .map(|row| rows::tenant(&row))
+        .map_err(unavailable("reading an environment"))?
+        .map(|row| rows::environment(&row))
         .transpose()
 }
 
-/// A tenant by name.
-pub(crate) async fn find(connection: &mut SqliteConnection, name: &TenantName) -> Result<Tenant, StoreError> {
+/// An environment by name.
+pub(crate) async fn find(connection: &mut SqliteConnection, name: &EnvironmentName) -> Result<Environment, StoreError> {
     maybe(connection, name).await?.ok_or_else(|| StoreError::NotFound(name.to_string()))
 }
 
@@ -51,10 +56,13 @@ pub(crate) fn reserved(amounts: Amounts) -> [i64; 3] {
 /// A new tenant, due at once, with what is reserved for it in its host cluster.
 pub(crate) async fn insert(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
+    environment: &Environment,
     reserve: Amounts,
 ) -> Result<(), StoreError> {
     let [cpu_milli, memory_mib, pods] = reserved(reserve);
+    let (name, columns) = (environment.name(), rows::owner_columns(&environment.owner)?);
+    let (customer, id) = rows::key(&name);
+    let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
     sqlx::query(
         "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
@@ -64,67 +72,69 @@ pub(crate) async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
          1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
     )
-    .bind(tenant.uid.to_string())
-    .bind(tenant.name.customer.as_str())
-    .bind(tenant.name.tenant.as_str())
-    .bind(tenant.offer.class.as_str())
-    .bind(tenant.offer.provider.as_str())
-    .bind(json("spec", &tenant.spec)?)
-    .bind(json("offer", &tenant.offer)?)
-    .bind(tenant.generation)
-    .bind(direction_word(tenant.direction))
-    .bind(state_word(tenant.status.state))
-    .bind(json("status", &tenant.status)?)
-    .bind(tenant.operation.to_string())
-    .bind(tenant.create_time.0)
+    .bind(environment.uid.to_string())
+    .bind(customer)
+    .bind(id)
+    .bind(environment.placement.class.as_str())
+    .bind(environment.placement.provider.as_str())
+    .bind(columns.spec)
+    .bind(json("offer", &environment.placement)?)
+    .bind(environment.generation)
+    .bind(direction_word(environment.direction))
+    .bind(state_word(environment.status.state))
+    .bind(json("status", &environment.status)?)
+    .bind(environment.operation.to_string())
+    .bind(environment.create_time.0)
     .bind(priority(Direction::Present, false))
-    .bind(tenant.hosting.as_ref().map(|hosting| json("hosting", hosting)).transpose()?)
-    .bind(tenant.host.as_ref().map(|host| host.uid.to_string()))
-    .bind(tenant.host.as_ref().map(|host| host.id.to_string()))
+    .bind(columns.hosting)
+    .bind(host.map(|host| host.uid.to_string()))
+    .bind(host.map(|host| host.id.to_string()))
     .bind(cpu_milli)
     .bind(memory_mib)
     .bind(pods)
-    .bind(tenant.hosting.is_none().then(|| tenant.spec.domain.reversed()))
+    .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
     .execute(connection)
     .await
     .map_err(unavailable("writing a tenant"))?;
     Ok(())
 }
 
-/// The API's write of a tenant: its version and revision rise. If `due`, it can be claimed at
+/// The API's write of an environment: its version and revision rise. If `due`, it can be claimed at
 /// once, or as soon as the lease under which it is being worked on is given back or over.
 pub(crate) async fn rewrite(
     connection: &mut SqliteConnection,
-    tenant: &Tenant,
+    environment: &Environment,
     now: Timestamp,
     due: bool,
 ) -> Result<(), StoreError> {
+    let columns = rows::owner_columns(&environment.owner)?;
     sqlx::query(
         "UPDATE tenants SET class = $1, provider = $2, spec = $3, offer = $4, generation = $5, \
          direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
-         operation = $10, cancel_requested = 0, update_time = $11, delete_time = $12, \
+         operation = $10, cancel_requested = $16, update_time = $11, delete_time = $12, \
          revision = revision + 1, \
          next_due = CASE WHEN $13 = 1 AND lease_until <= $11 THEN $11 ELSE next_due END, \
          priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15",
     )
-    .bind(tenant.offer.class.as_str())
-    .bind(tenant.offer.provider.as_str())
-    .bind(json("spec", &tenant.spec)?)
-    .bind(json("offer", &tenant.offer)?)
-    .bind(tenant.generation)
-    .bind(direction_word(tenant.direction))
-    .bind(i64::from(tenant.force_delete))
-    .bind(state_word(tenant.status.state))
-    .bind(json("status", &tenant.status)?)
-    .bind(tenant.operation.to_string())
+    .bind(environment.placement.class.as_str())
+    .bind(environment.placement.provider.as_str())
+    .bind(columns.spec)
+    .bind(json("offer", &environment.placement)?)
+    .bind(environment.generation)
+    .bind(direction_word(environment.direction))
+    .bind(i64::from(environment.force_delete))
+    .bind(state_word(environment.status.state))
+    .bind(json("status", &environment.status)?)
+    .bind(environment.operation.to_string())
     .bind(now.0)
-    .bind(tenant.delete_time.map(|time| time.0))
+    .bind(environment.delete_time.map(|time| time.0))
     .bind(i64::from(due))
-    .bind(priority(tenant.direction, false))
-    .bind(tenant.uid.to_string())
+    .bind(priority(environment.direction, false))
+    .bind(environment.uid.to_string())
+    .bind(i64::from(environment.cancel_requested))
     .execute(connection)
     .await
-    .map_err(unavailable("updating a tenant"))?;
+    .map_err(unavailable("updating an environment"))?;
     Ok(())
 }
 
@@ -149,20 +159,29 @@ pub(crate) async fn request_cancel(
     Ok(())
 }
 
-/// A page, by customer and tenant.
-pub(crate) async fn list(connection: &mut SqliteConnection, query: &TenantQuery) -> Result<Page<Tenant>, StoreError> {
+/// A page, by name.
+pub(crate) async fn list(
+    connection: &mut SqliteConnection,
+    query: &EnvironmentQuery,
+) -> Result<Page<Environment>, StoreError> {
     let limit = page_limit(query.limit);
-    // A host cluster is the row of no customer.
-    let mut sql = QueryBuilder::<Sqlite>::new(match query.host_clusters {
-        true => "SELECT * FROM tenants WHERE customer = ''",
-        false => "SELECT * FROM tenants WHERE customer <> ''",
-    });
-    if let Some(host) = &query.host_cluster {
-        sql.push(" AND host_name = ").push_bind(host.as_str());
-    }
-    if let Some(customer) = &query.customer {
-        sql.push(" AND customer = ").push_bind(customer.as_str());
-    }
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM tenants WHERE ");
+    let page_of_tenants = match &query.owners {
+        Owners::HostClusters => {
+            sql.push(rows::IS_HOST_CLUSTER);
+            false
+        }
+        Owners::Tenants { customer, host_cluster } => {
+            sql.push(rows::IS_TENANT);
+            if let Some(host) = host_cluster {
+                sql.push(" AND host_name = ").push_bind(host.as_str());
+            }
+            if let Some(customer) = customer {
+                sql.push(" AND customer = ").push_bind(customer.as_str());
+            }
+            true
+        }
+    };
     if let Some(provider) = &query.provider {
         sql.push(" AND provider = ").push_bind(provider.as_str());
     }
@@ -178,16 +197,17 @@ pub(crate) async fn list(connection: &mut SqliteConnection, query: &TenantQuery)
         sql.push(")");
     }
     if let Some(text) = query.after.as_deref() {
-        let bad = |error: landlord_core::ids::InvalidName| StoreError::InvalidArgument(format!("page token: {error}"));
-        let after = match (query.host_clusters, text.strip_prefix("hostClusters/")) {
-            (true, Some(id)) => TenantName::of_host_cluster(&id.parse().map_err(bad)?),
-            _ => text.parse().map_err(bad)?,
-        };
-        sql.push(" AND (customer, tenant) > (").push_bind(after.customer.as_str());
-        sql.push(", ").push_bind(after.tenant.as_str()).push(")");
+        let bad = |problem: String| StoreError::InvalidArgument(format!("page token: {problem}"));
+        let after: EnvironmentName = text.parse().map_err(|error: InvalidName| bad(error.to_string()))?;
+        if after.tenant().is_some() != page_of_tenants {
+            return Err(bad(format!("{after} is of another list")));
+        }
+        let (customer, id) = rows::key(&after);
+        sql.push(" AND (customer, tenant) > (").push_bind(customer.to_owned());
+        sql.push(", ").push_bind(id.to_owned()).push(")");
     }
     sql.push(" ORDER BY customer, tenant LIMIT ").push_bind(i64::from(limit) + 1);
-    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing tenants"))?;
-    let items: Vec<Tenant> = rows.iter().map(rows::tenant).collect::<Result<_, _>>()?;
-    Ok(page(items, limit, |tenant| tenant.name.to_string()))
+    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing environments"))?;
+    let items: Vec<Environment> = rows.iter().map(rows::environment).collect::<Result<_, _>>()?;
+    Ok(page(items, limit, |environment| environment.name().to_string()))
 }

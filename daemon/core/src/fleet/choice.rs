@@ -3,14 +3,17 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use super::{Growth, HostRef, HostSelector};
-use crate::{Amounts, ClassName, Observation, ProviderName, State};
+use super::{Growth, HostSelector};
+use crate::{
+    Amounts, ClassName, Observation, ProviderName,
+    environment::{HostClusterRef, State},
+};
 
 /// A host cluster and who lives there, at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// Which.
-    pub host: HostRef,
+    pub host: HostClusterRef,
     /// Provider.
     pub provider: ProviderName,
     /// Credential scope.
@@ -32,7 +35,7 @@ pub struct Candidate {
     /// Takes no new tenants.
     pub drained: bool,
     /// Tenants that it takes at most.
-    pub max_tenants: u32,
+    pub tenants_max: u32,
     /// Tenants that live there.
     pub tenants: u32,
     /// Those of them that are the asking customer's.
@@ -83,7 +86,7 @@ impl Candidate {
         if self.state == State::Failed {
             return Some("it is FAILED".into());
         }
-        (self.tenants >= self.max_tenants).then(|| format!("it is full with {} tenants", self.tenants))
+        (self.tenants >= self.tenants_max).then(|| format!("it is full with {} tenants", self.tenants))
     }
 
     /// Why it takes no tenant that needs so much; `None`: it does.
@@ -94,7 +97,7 @@ impl Candidate {
 
     /// Why even one like it, without tenants, has no room for so much; `None`: it may have.
     fn too_small(&self, growth: &Growth, needs: Amounts) -> Option<String> {
-        let like = self.class == growth.offer.class && self.node_count == growth.offer.node_count;
+        let like = self.class == growth.placement.class && self.node_count == growth.placement.node_count;
         let measured = self.observation.filter(|_| like)?.measured;
         // While nodes are missing it says nothing about a whole one.
         if measured.nodes < self.node_count {
@@ -108,7 +111,7 @@ impl Candidate {
     /// least loaded by whatever is scarcest there, so that a lost host cluster costs each customer as little as can be.
     fn rank(&self) -> (bool, u32, u64, &str) {
         let ready = matches!(self.state, State::Ready | State::Updating);
-        let tenants = u64::from(self.tenants) * 1_000_000 / u64::from(self.max_tenants.max(1));
+        let tenants = u64::from(self.tenants) * 1_000_000 / u64::from(self.tenants_max.max(1));
         let load = self.observation.map_or(0, |observation| observation.measured.load(self.reserved));
         (!ready, self.of_customer, tenants.max(load), self.host.id.as_str())
     }
@@ -131,7 +134,7 @@ pub fn choose<'a>(candidates: &'a [Candidate], wanted: &'a HostSelector) -> Choi
     // Another one of the same kind would cost its nodes and help nobody.
     if let Some(why) = matching.iter().find_map(|candidate| candidate.too_small(growth, wanted.reserve)) {
         let grown =
-            format!("; it does not grow, because a new one of class {} is too small: {why}", growth.offer.class);
+            format!("; it does not grow, because a new one of class {} is too small: {why}", growth.placement.class);
         return Choice::Full(full(&matching, wanted, grown));
     }
     Choice::Grow(growth)
@@ -148,7 +151,7 @@ fn full(matching: &[&Candidate], wanted: &HostSelector, grown: String) -> String
         return format!("there is no {what}{grown}");
     }
     let mut closed: Vec<&Candidate> = matching.to_vec();
-    closed.sort_by_key(|candidate| Reverse(candidate.max_tenants));
+    closed.sort_by_key(|candidate| Reverse(candidate.tenants_max));
     let why = |c: &&Candidate| format!("{}: {}", c.host.id, c.refuses(wanted.reserve).unwrap_or_default());
     let named: Vec<String> = closed.iter().take(NAMED_MAX).map(why).collect();
     let more =

@@ -1,0 +1,75 @@
+//! What is: the state of an environment, its conditions and addresses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// Where an environment is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; no work has begun.
+    Pending,
+    /// Being built for the first time.
+    Provisioning,
+    /// As ordered, and answering.
+    Ready,
+    /// Being changed or repaired after it was READY once.
+    Updating,
+    /// Being removed.
+    Deleting,
+    /// A stage gave up. Retry, Update or Delete lead out.
+    Failed,
+}
+
+impl State {
+    /// The name in the API and the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Provisioning => "PROVISIONING",
+            Self::Ready => "READY",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// A condition as Kubernetes uses the word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// `Ready`, `Progressing`, `Paused`, `ProviderDegraded`, …
+    pub r#type: String,
+    /// Whether it holds.
+    pub status: bool,
+    /// Word for machines, CamelCase.
+    pub reason: String,
+    /// Sentence for humans.
+    pub message: String,
+    /// When `status` last changed.
+    pub transition_time: Timestamp,
+}
+
+/// An address that the customer uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `files`, `chat`, `sftp`, …
+    pub name: String,
+    /// URL.
+    pub url: String,
+}
+
+/// What is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentStatus {
+    /// Where it is in its life.
+    pub state: State,
+    /// Newest generation that was READY.
+    pub observed_generation: i64,
+    /// Conditions, sorted by type.
+    pub conditions: Vec<Condition>,
+    /// Addresses, once known.
+    pub endpoints: Vec<Endpoint>,
+}
