@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    CustomerId, Direction, Environment, EnvironmentName, Tenant, Violation, Violations,
+    CustomerId, DesiredState, Environment, EnvironmentName, Tenant, Violation, Violations,
     fleet::{Choice, choose},
     ports::{Accepted, Change, DeleteRequest, EventQuery, EventScope, NewTenant, RequestKey, RequestScope, StoreError},
 };
@@ -158,7 +158,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
                 .map_err(|violations| status::invalid(&violations))?;
             check_etag(&current, etag)?;
             if asked.validate_only {
-                if current.direction == Direction::Absent {
+                if current.desired_state == DesiredState::Absent {
                     let error = StoreError::FailedPrecondition(format!("{name} is being deleted"));
                     return Err(status::store(&error));
                 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
     OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
@@ -63,10 +63,10 @@ impl TenantStore for SqliteStore {
     async fn stage(
         &self,
         tenant: TenantUid,
-        direction: Direction,
+        desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError> {
-        stages::one(&mut *self.reader().await?, tenant, direction, stage).await
+        stages::one(&mut *self.reader().await?, tenant, desired_state, stage).await
     }
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {

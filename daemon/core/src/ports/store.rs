@@ -12,7 +12,7 @@ pub use super::{
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
 use crate::{
-    Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
+    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
     HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
     TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
@@ -157,7 +157,7 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn stage(
         &self,
         tenant: TenantUid,
-        direction: Direction,
+        desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError>;
 
@@ -244,8 +244,8 @@ pub struct OperationEnd {
 pub struct EnvironmentPatch {
     /// New status.
     pub status: Option<EnvironmentStatus>,
-    /// New direction (a cancelled create unwinds towards absence).
-    pub direction: Option<Direction>,
+    /// New desired state (a cancelled create unwinds towards absence).
+    pub desired_state: Option<DesiredState>,
     /// Spec and placement to go back to (a cancelled update); raises the generation.
     pub revert: Option<(TenantSpec, Placement)>,
     /// Remember spec and placement as the last that were READY.

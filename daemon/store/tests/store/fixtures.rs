@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
+    DesiredState, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
@@ -120,12 +120,12 @@ pub(crate) fn event(kind: EventKind, reason: &str) -> NewEvent {
 }
 
 /// A record with a value in every field.
-pub(crate) fn record(stage: Stage, direction: Direction, state: StageState) -> StageRecord {
+pub(crate) fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> StageRecord {
     let failed = state == StageState::Failed;
     let failure = || Failure::new(landlord_core::ErrorKind::Quota, "no more networks").with_remedy("raise the quota");
     StageRecord {
         stage,
-        direction,
+        desired_state,
         generation: 1,
         state,
         attempt: 2,
@@ -189,10 +189,10 @@ pub(crate) fn failure() -> Failure {
 pub(crate) async fn make_failed<S: Store>(store: &S, stage: Stage) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
-    let direction = work.environment.direction;
+    let desired_state = work.environment.desired_state;
     let outcome = OperationOutcome::Failed { failure: failure() };
     let mut commit = settle(&work, State::Failed, outcome);
-    commit.stages = vec![record(stage, direction, StageState::Failed)];
+    commit.stages = vec![record(stage, desired_state, StageState::Failed)];
     store.commit(&claim, commit).await.unwrap();
 }
 

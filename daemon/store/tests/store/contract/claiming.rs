@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use landlord_core::{
-    Direction, OperationOutcome, Stage, StageState, State, TenantUid,
+    DesiredState, OperationOutcome, Stage, StageState, State, TenantUid,
     ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError},
 };
 
@@ -73,9 +73,9 @@ pub(crate) async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: A
 /// Everything that a claim without right could write.
 fn everything() -> Commit {
     Commit {
-        stages: vec![record(Stage::Network, Direction::Present, StageState::Done)],
+        stages: vec![record(Stage::Network, DesiredState::Present, StageState::Done)],
         environment: EnvironmentPatch {
-            direction: Some(Direction::Absent),
+            desired_state: Some(DesiredState::Absent),
             revert: Some((larger(), placement())),
             mark_ready: true,
             ..EnvironmentPatch::default()

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    Direction, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
+    DesiredState, OperationId, OperationKind, OperationOutcome, Stage, StageState, State, TenantSpec,
     ports::{Change, Commit, EnvironmentPatch, Release, StoreError},
 };
 use uuid::Uuid;
@@ -32,7 +32,7 @@ pub(crate) async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) 
     assert_eq!((stage.state, stage.failures, stage.failing_since), (StageState::Running, 0, None));
     assert_eq!((stage.attempt, stage.end_time), (2, None));
     assert!(stage.poll_time <= work.now);
-    assert_eq!(stage.checkpoint, record(Stage::Network, Direction::Present, StageState::Failed).checkpoint);
+    assert_eq!(stage.checkpoint, record(Stage::Network, DesiredState::Present, StageState::Failed).checkpoint);
     assert_eq!((work.operation_kind, work.operation_done), (OperationKind::Retry, false));
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
     assert_eq!(retried.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(retried.operation.id).await.unwrap();
     assert_eq!(operation.stages.len(), 1);
-    assert_eq!(operation.stages[0].direction, Direction::Absent);
+    assert_eq!(operation.stages[0].desired_state, DesiredState::Absent);
     let refused = store.cancel(operation.id).await;
     assert_refused!(refused, StoreError::FailedPrecondition(_));
 }
@@ -53,7 +53,7 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
 /// Turns the one due tenant towards absence, as the engine does with a cancelled create.
 async fn unwind<S: Store>(store: &S) {
     let claim = claim_one(store).await;
-    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
+    let turn = EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() };
     let commit = Commit { environment: turn, release: Release::After(Duration::ZERO), ..Commit::default() };
     store.commit(&claim, commit).await.unwrap();
 }
@@ -70,7 +70,7 @@ pub(crate) async fn protection_holds_against_force<S: Store>(store: Arc<S>) {
     let mut request = delete();
     request.force = true;
     assert_refused!(store.delete(&acme, request).await, StoreError::DeletionProtected(_));
-    assert_eq!(store.get(&acme).await.unwrap().direction, Direction::Present);
+    assert_eq!(store.get(&acme).await.unwrap().desired_state, DesiredState::Present);
     store.change(&acme, None, update(spec()), once()).await.unwrap();
     store.delete(&acme, delete()).await.unwrap();
 }
@@ -95,7 +95,7 @@ pub(crate) async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     let deleted = store.delete(&acme, delete()).await.unwrap();
     let tenant = deleted.environment.unwrap();
-    assert_eq!((tenant.direction, tenant.status.state), (Direction::Absent, State::Deleting));
+    assert_eq!((tenant.desired_state, tenant.status.state), (DesiredState::Absent, State::Deleting));
     assert!(tenant.delete_time.is_some());
     let by = deleted.operation.id;
     let earlier = store.operation(made.operation.id).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
+    Amounts, DesiredState, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
     OperationOutcome, Placement, Stage, StageRecord, StageState, State, Timestamp,
     fleet::Growth,
     ports::{
@@ -186,7 +186,7 @@ pub(crate) async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
     // A cancelled create would unwind it, which is a removal too.
     assert_refused!(store.cancel(record.operation).await, StoreError::HostInUse { .. });
     let unchanged = store.get(&record.name()).await.unwrap();
-    assert_eq!((unchanged.direction, unchanged.cancel_requested), (Direction::Present, false));
+    assert_eq!((unchanged.desired_state, unchanged.cancel_requested), (DesiredState::Present, false));
 }
 
 pub(crate) async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
@@ -246,7 +246,7 @@ pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S
 
     let work = store.load(&host_claim).await.unwrap();
     let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
-    commit.stages = vec![self::record(Stage::Cluster, Direction::Present, StageState::Done)];
+    commit.stages = vec![self::record(Stage::Cluster, DesiredState::Present, StageState::Done)];
     store.commit(&host_claim, commit).await.unwrap();
     let seen = store.load(&claim).await.unwrap().host.unwrap();
     assert_eq!((seen.usable, seen.state, seen.cluster), (true, State::Ready, vec![8, 1]));
@@ -276,7 +276,7 @@ async fn counted<S: Store>(store: &S, allocatable: Amounts) {
     let measured = Measured { nodes: 1, allocatable, ..Measured::default() };
     let status = serde_json::to_vec(&Observation { time: work.now, measured }).unwrap();
     let poll_time = work.now.after(HOUR);
-    let record = record(Stage::Capacity, Direction::Present, StageState::Done);
+    let record = record(Stage::Capacity, DesiredState::Present, StageState::Done);
     commit.stages = vec![StageRecord { status, poll_time, ..record }];
     commit.release = Release::After(HOUR);
     store.commit(&claim, commit).await.unwrap();
