@@ -178,7 +178,7 @@ mod tests {
         StageRecord, TenantName, TenantSpec,
         environment::SpecInput,
         journal,
-        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
+        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestContext, WorkStore as _},
     };
     use landlord_store::{SqliteOptions, SqliteStore};
 
@@ -201,7 +201,7 @@ mod tests {
             parameters: serde_json::Map::new(),
             guardrails: Some(Guardrails::default()),
         };
-        let request = RequestKey { request_id: None, request_hash: String::new() };
+        let request = RequestContext::of_daemon();
         NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
     }
 
@@ -229,7 +229,7 @@ mod tests {
             store.commit(&claim, Commit { stages, ..Commit::default() }).await.unwrap();
             assert_eq!(isolated().await, stands, "{state:?}");
         }
-        let request = RequestKey { request_id: None, request_hash: String::new() };
+        let request = RequestContext::of_daemon();
         store.delete(&name, DeleteRequest { force: false, etag: None, request }).await.unwrap();
         assert!(!isolated().await, "being deleted");
     }

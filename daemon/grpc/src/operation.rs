@@ -94,7 +94,11 @@ impl Operations for LongRunning {
 
     async fn cancel_operation(&self, asked: Request<CancelOperationRequest>) -> Answer<()> {
         let id = id(&asked.into_inner().name)?;
-        self.ports.store.cancel(id).await.map_err(|error| status::store(&error))?;
+        self.ports
+            .store
+            .cancel(id, landlord_core::ports::RequestContext::of_daemon())
+            .await
+            .map_err(|error| status::store(&error))?;
         self.ports.wake.wake();
         Ok(Response::new(()))
     }

@@ -11,7 +11,7 @@ use landlord_core::{
     capacity::COUNT_AFTER_PLACEMENT,
     fleet::{self, Choice, Growth},
     lifecycle,
-    ports::{NewHostCluster, RequestKey, StoreError},
+    ports::{NewHostCluster, RequestContext, RequestKey, StoreError},
 };
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
@@ -211,7 +211,7 @@ async fn grow(
         id: id.clone(),
         spec: growth.spec.clone(),
         placement: growth.placement.clone(),
-        request: RequestKey { request_id: None, request_hash: String::new() },
+        request: RequestContext::of_daemon(),
     };
     let (record, request) = record(uid, new, now);
     accept::accept_new(connection, &record, Amounts::default(), &request, events_max).await?;
@@ -221,7 +221,7 @@ async fn grow(
 /// The row of a new host cluster.
 pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestKey) {
     let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, was_ready: false });
-    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request)
+    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request.key)
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.

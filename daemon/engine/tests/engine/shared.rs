@@ -92,7 +92,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
             landlord_core::ports::DeleteRequest {
                 force: true,
                 etag: None,
-                request: landlord_core::ports::RequestKey { request_id: None, request_hash: String::new() },
+                request: landlord_core::ports::RequestContext::of_daemon(),
             },
         )
         .await;

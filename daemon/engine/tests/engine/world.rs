@@ -19,7 +19,7 @@ use landlord_core::{
     fleet::Growth,
     isolation::Guardrails,
     ports::{
-        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey, StoreError,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
     },
 };
@@ -376,7 +376,7 @@ impl World {
 
     /// Cancels an operation.
     pub(crate) async fn cancel(&self, id: OperationId) {
-        self.store.cancel(id).await.unwrap();
+        self.store.cancel(id, request()).await.unwrap();
         self.wake();
     }
 
@@ -430,8 +430,8 @@ fn host_spec(adoption: Option<Adoption>) -> HostClusterSpec {
     HostClusterSpec::parse(HostClusterInput { tenants_max: 5, adoption, ..HostClusterInput::default() }).unwrap()
 }
 
-fn request() -> RequestKey {
-    RequestKey { request_id: None, request_hash: String::new() }
+fn request() -> RequestContext {
+    RequestContext::of_daemon()
 }
 
 fn placement() -> Placement {

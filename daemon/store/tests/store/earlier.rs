@@ -7,7 +7,7 @@ use landlord_core::{
     TenantSpec,
     environment::Adoption,
     ports::{
-        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestKey, StoreError,
+        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext, StoreError,
         TenantStore as _, WorkStore as _,
     },
 };
@@ -88,7 +88,7 @@ async fn host_clusters_of_an_earlier_version_are_read() {
 
     // And they are worked on.
     assert_refused!(store.delete(&made.name(), delete()).await, StoreError::DeletionProtected(_));
-    let open_again = store.drain(&host_cluster_id("made"), Some(&made.etag), false).await.unwrap();
+    let open_again = store.drain(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
     assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { drained: false, ..wanted });
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
@@ -126,7 +126,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!(tenant_of(prod).spec, wanted);
     assert_eq!(tenant_of(prod).last_ready, Some((spec(), placement())));
     assert!(prod.cancel_requested && prod.generation == 2);
-    let request = RequestKey { request_id: None, request_hash: String::new() };
+    let request = RequestContext::of_daemon();
     let again = store.change(&prod.name(), Some(&prod.etag), update(spec()), request).await.unwrap();
     assert_eq!(again.environment.unwrap().generation, 3);
 

@@ -8,7 +8,7 @@ use landlord_core::{
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
         Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
-        Release, RequestKey, StoreError, TenantStore, Work, WorkStore,
+        Release, RequestContext, RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;
@@ -88,16 +88,17 @@ pub(crate) fn placement() -> Placement {
 }
 
 /// A request without an id.
-pub(crate) fn once() -> RequestKey {
-    RequestKey { request_id: None, request_hash: "hash".into() }
+pub(crate) fn once() -> RequestContext {
+    RequestContext::of_daemon()
 }
 
 /// A request that can be repeated.
-pub(crate) fn keyed(hash: &str) -> RequestKey {
-    RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() }
+pub(crate) fn keyed(hash: &str) -> RequestContext {
+    let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() };
+    RequestContext { key, ..RequestContext::of_daemon() }
 }
 
-pub(crate) fn new(name: &EnvironmentName, request: RequestKey) -> NewTenant {
+pub(crate) fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant {
     NewTenant {
         name: name.tenant().unwrap().clone(),
         spec: spec_of(name),

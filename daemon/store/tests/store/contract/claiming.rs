@@ -155,7 +155,7 @@ pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= HOUR && wait > LEASE, "{wait:?}");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
-    store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation).await.unwrap();
+    store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation, once()).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
     let claim = claim_one(&*store).await;
     store.commit(&claim, released(Release::UntilChanged)).await.unwrap();
@@ -166,7 +166,7 @@ pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
 pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     store.change(&name("acme", "prod"), None, update(larger()), once()).await.unwrap();
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);

@@ -64,7 +64,7 @@ pub(crate) async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: 
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     let after_seq = store.newest_event().await.unwrap();
     let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
     stale.events = vec![event(EventKind::Stage, "StageDone"), event(EventKind::Tenant, "Ready")];
@@ -95,7 +95,7 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     make_ready(&*store).await;
     let acme = name("acme", "prod");
     let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
-    store.cancel(changed.operation.id).await.unwrap();
+    store.cancel(changed.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let last_ready = tenant_of(&work.environment).last_ready.clone();
@@ -116,7 +116,7 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
 
 pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
     let turn = EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() };
     let stages = vec![

@@ -38,15 +38,20 @@ pub(crate) async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) 
 
 pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     unwind(&*store).await;
     make_failed(&*store, Stage::Network).await;
     let retried = store.change(&name("acme", "prod"), None, Change::Retry, once()).await.unwrap();
     assert_eq!(retried.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(retried.operation.id).await.unwrap();
     assert_eq!(operation.stages.len(), 1);
+<<<<<<< HEAD
     assert_eq!(operation.stages[0].desired_state, DesiredState::Absent);
     let refused = store.cancel(operation.id).await;
+=======
+    assert_eq!(operation.stages[0].direction, Direction::Absent);
+    let refused = store.cancel(operation.id, once()).await;
+>>>>>>> main
     assert_refused!(refused, StoreError::FailedPrecondition(_));
 }
 
@@ -81,7 +86,7 @@ pub(crate) async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store
     order.spec = protected();
     let made = store.create(order).await.unwrap();
     // No engine turns it; a daemon of before did.
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     unwind(&*store).await;
     let mut request = delete();
     request.force = true;
@@ -141,14 +146,14 @@ pub(crate) async fn what_is_unknown_is_not_found<S: Store>(store: Arc<S>) {
     assert_refused!(changed, StoreError::NotFound(_));
     let id = OperationId(Uuid::nil());
     assert_refused!(store.operation(id).await, StoreError::NotFound(_));
-    assert_refused!(store.cancel(id).await, StoreError::NotFound(_));
+    assert_refused!(store.cancel(id, once()).await, StoreError::NotFound(_));
 }
 
 pub(crate) async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     let told = store.newest_event().await.unwrap();
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     assert_eq!(store.newest_event().await.unwrap(), told);
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -157,14 +162,14 @@ pub(crate) async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
     let commit = settle(&work, State::Ready, OperationOutcome::Cancelled);
     store.commit(&claim, commit).await.unwrap();
     // What has ended can't be cancelled, and asking is no error.
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     assert_eq!(store.newest_event().await.unwrap(), told);
 }
 
 pub(crate) async fn a_delete_cannot_be_cancelled<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let deleted = store.delete(&name("acme", "prod"), delete()).await.unwrap();
-    let refused = store.cancel(deleted.operation.id).await;
+    let refused = store.cancel(deleted.operation.id, once()).await;
     assert_refused!(refused, StoreError::FailedPrecondition(_));
     assert!(!store.operation(deleted.operation.id).await.unwrap().cancel_requested);
 }
