@@ -45,13 +45,8 @@ pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(st
     assert_eq!(retried.environment.unwrap().status.state, State::Deleting);
     let operation = store.operation(retried.operation.id).await.unwrap();
     assert_eq!(operation.stages.len(), 1);
-<<<<<<< HEAD
     assert_eq!(operation.stages[0].desired_state, DesiredState::Absent);
-    let refused = store.cancel(operation.id).await;
-=======
-    assert_eq!(operation.stages[0].direction, Direction::Absent);
     let refused = store.cancel(operation.id, once()).await;
->>>>>>> main
     assert_refused!(refused, StoreError::FailedPrecondition(_));
 }
 
