@@ -14,6 +14,7 @@ pub mod graph;
 pub mod ids;
 pub mod isolation;
 pub mod journal;
+pub mod late;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;

@@ -16,7 +16,7 @@ pub(crate) fn pending(poll_after_s: i64, detail: impl Into<String>) -> Option<v1
     progress(Outcome::Pending(v1::Pending {
         poll_after: Some(prost_types::Duration { seconds: poll_after_s, nanos: 0 }),
         detail: detail.into(),
-        checkpoint: Vec::new(),
+        ..v1::Pending::default()
     }))
 }
 
