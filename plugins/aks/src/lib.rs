@@ -36,7 +36,7 @@ mod tags;
 mod transport;
 mod validate;
 
-use landlord_provider_api::progress;
+use landlord_provider_sdk::progress;
 pub use provider::Aks;
 
 landlord_provider_api::export_provider!(Aks);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -59,11 +60,7 @@ impl Scope {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
         let remedy = "use {\"kind\": \"kubeconfig\", \"kubeconfig\": \"…\"} (in the daemon's configuration: kubeconfig_file = \
                       \"PATH\") or {\"kind\": \"kubeconfig_file\", \"path\": \"…\"}; `context` chooses one of several";
-        // serde's message can quote a value; of a secret nothing may be quoted.
-        serde_json::from_slice(bytes).map_err(|error| {
-            let place = format!("near line {} column {}", error.line(), error.column());
-            invalid(format!("the credential scope is not valid: unknown, missing or misplaced key {place}"), remedy)
-        })
+        settings::credential(bytes, remedy)
     }
 
     /// The access as it is now: files are read at every call, so that what is rotated is seen.

@@ -16,7 +16,6 @@ mod inventory;
 mod kubeconfig;
 mod look;
 mod nodes;
-mod progress;
 mod provider;
 mod session;
 

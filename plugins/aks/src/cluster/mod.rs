@@ -173,7 +173,7 @@ async fn create(
         )),
         // Made in the meantime, perhaps by an earlier call of ours whose answer was lost: the
         // next look decides whose it is.
-        Err(error) if error.is_precondition() => {
+        Err(error) if error::is_precondition(&error) => {
             find(call).await?;
             Ok(pending(POLL_S, format!("AKS cluster {name} is there; looking how far it is")))
         }

@@ -18,7 +18,7 @@ use crate::{
     arm::If,
     birth,
     cluster::Status,
-    error::{Error, Result, late},
+    error::{Error, Result, is_precondition, late},
     names::{self, Call},
     object::{Object, State},
     operation::{self, Followed, Work},
@@ -189,7 +189,7 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
             Ok(operation::begun(call.arm, Work::Change, &answer, POLL_S, format!("agent pool {name} is being created")))
         }
         // Made in the meantime: the next look decides whether it is ours.
-        Err(error) if error.is_precondition() => {
+        Err(error) if is_precondition(&error) => {
             Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))
         }
         Err(error) if error.is_busy() => Ok(waits(name, &error)),

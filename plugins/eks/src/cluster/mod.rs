@@ -38,7 +38,7 @@ pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Res
     let Some(cluster) = answer.and_then(|a| a.cluster) else {
         return Ok(None);
     };
-    if !tags::map_is_ours(scope, cluster.tags()) {
+    if !tags::is_ours(scope, &cluster.tags()) {
         return Err(tags::name_taken("EKS cluster", name).into());
     }
     Ok(Some(cluster))

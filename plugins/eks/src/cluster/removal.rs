@@ -1,13 +1,13 @@
 //! Deleting and observing the tenant's control plane, from the scope alone.
 
 use aws_sdk_eks::types::{Cluster, ClusterStatus as Status};
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_api::v1;
 
 use super::{POLL_S, find, owned};
 use crate::{
     action,
     aws::Clients,
-    error::{Result, failed},
+    error::{Owned as _, Result, failed},
     names::Names,
     node_pool,
     progress::{self, Outcome},
@@ -15,13 +15,7 @@ use crate::{
 
 /// `None` for absent and for a stranger's, which a deletion leaves alone.
 pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
-    match find(aws, scope, names).await {
-        Err(error) => match ProviderError::from(error) {
-            stated if stated.kind == ErrorKind::NameTaken => Ok(None),
-            stated => Err(stated.into()),
-        },
-        found => found,
-    }
+    find(aws, scope, names).await.if_owned()
 }
 
 /// Makes the control plane be absent, its node groups first.
