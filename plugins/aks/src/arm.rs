@@ -379,7 +379,6 @@ fn next_token(link: &str) -> String {
 mod tests {
     use super::{Arm, next_token};
     use crate::{credentials, transport::Wire};
-    use std::time::Duration;
 
     fn arm(simulator: Option<&str>) -> Arm {
         let wire = Wire::new(None).expect("a client");

@@ -9,7 +9,7 @@ pub(crate) use landlord_provider_sdk::error::{Absent, Owned, chain, no_credentia
 use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
 use serde_json::Value;
 
-use crate::{action::Action, error_table, token};
+use crate::{action::Action, error_table};
 
 /// A call that failed.
 pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
@@ -59,7 +59,7 @@ pub(crate) fn failed(
 ) -> impl FnOnce(google_cloud_gax::error::Error) -> Error {
     let subject = subject.into();
     move |error| {
-        if let Some(stated) = token::stated_in(&error) {
+        if let Some(stated) = stated_in(&error) {
             return stated;
         }
         let status = error.http_status_code().unwrap_or(0);
@@ -81,6 +81,18 @@ pub(crate) fn failed(
         }
         answer.into_error(action, subject, status)
     }
+}
+
+/// The contract's error inside an SDK error, when a token could not be had.
+fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut source = Some(error);
+    while let Some(e) = source {
+        if let Some(stated) = e.downcast_ref::<ProviderError>() {
+            return Some(stated.clone().into());
+        }
+        source = e.source();
+    }
+    None
 }
 
 /// What an answer tells.

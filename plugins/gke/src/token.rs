@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::{
     action::{self, Action},
     credentials::Scope,
-    error::{Answer, Error, chain, incomplete, no_credentials, retry_after},
+    error::{Answer, chain, incomplete, no_credentials, retry_after},
 };
 
 /// What a token may do: everything that its principal may.
@@ -275,16 +275,4 @@ impl CredentialsProvider for Tokens {
     async fn universe_domain(&self) -> Option<String> {
         None
     }
-}
-
-/// The contract's error inside an SDK error, when a token could not be had.
-pub(crate) fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut source = Some(error);
-    while let Some(e) = source {
-        if let Some(stated) = e.downcast_ref::<ProviderError>() {
-            return Some(stated.clone().into());
-        }
-        source = e.source();
-    }
-    None
 }

@@ -12,6 +12,7 @@ mod credentials;
 mod describe;
 mod error;
 mod expiry;
+mod files;
 mod inventory;
 mod kubeconfig;
 mod look;

@@ -1,22 +1,17 @@
 //! Deleting and observing the tenant's control plane, from the scope alone.
 
-use aws_sdk_eks::types::{Cluster, ClusterStatus as Status};
+use aws_sdk_eks::types::ClusterStatus as Status;
 use landlord_provider_api::v1;
 
-use super::{POLL_S, find, owned};
+use super::{POLL_S, find_own, owned};
 use crate::{
     action,
     aws::Clients,
-    error::{Owned as _, Result, failed},
+    error::{Result, failed},
     names::Names,
     node_pool,
     progress::{self, Outcome},
 };
-
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
-pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
-    find(aws, scope, names).await.if_owned()
-}
 
 /// Makes the control plane be absent, its node groups first.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
