@@ -184,7 +184,7 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),
         gateway_api_crds: gateway_api_crds.clone(),
-        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     if stacks.is_empty() {

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
     OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
-        OperationQuery, Page, RequestKey, RequestScope, StoreError, TenantStore,
+        OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
     },
 };
 use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
@@ -39,7 +39,13 @@ impl TenantStore for SqliteStore {
         self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
     }
 
-    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Environment, StoreError> {
+    async fn drain(
+        &self,
+        id: &HostClusterId,
+        etag: Option<&str>,
+        drained: bool,
+        _request: RequestContext,
+    ) -> Result<Environment, StoreError> {
         let (id, etag) = (id.clone(), etag.map(str::to_owned));
         self.writer.write(move |connection| hosts::drain(connection, id, etag, drained).boxed()).await
     }
@@ -63,10 +69,10 @@ impl TenantStore for SqliteStore {
     async fn stage(
         &self,
         tenant: TenantUid,
-        direction: Direction,
+        desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError> {
-        stages::one(&mut *self.reader().await?, tenant, direction, stage).await
+        stages::one(&mut *self.reader().await?, tenant, desired_state, stage).await
     }
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
@@ -78,12 +84,12 @@ impl TenantStore for SqliteStore {
         name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
-        request: RequestKey,
+        request: RequestContext,
     ) -> Result<Accepted, StoreError> {
         let (name, etag) = (name.clone(), etag.map(str::to_owned));
         let events_max = self.options.events_max;
         self.writer
-            .write(move |connection| change_tenant(connection, name, etag, change, request, events_max).boxed())
+            .write(move |connection| change_tenant(connection, name, etag, change, request.key, events_max).boxed())
             .await
     }
 
@@ -93,7 +99,7 @@ impl TenantStore for SqliteStore {
         self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
     }
 
-    async fn cancel(&self, id: OperationId) -> Result<(), StoreError> {
+    async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {
         let events_max = self.options.events_max;
         self.writer.write(move |connection| cancel(connection, id, events_max).boxed()).await
     }
@@ -146,7 +152,7 @@ impl SqliteStore {
 
 async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
-    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
         return Ok(earlier);
     }
     if environments::maybe(connection, &name).await?.is_some() {
@@ -160,7 +166,7 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
         hosts::place(connection, &mut environment, selector, now, events_max).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
-    accept_new(connection, &environment, reserve, &new.request, events_max).await
+    accept_new(connection, &environment, reserve, &new.request.key, events_max).await
 }
 
 async fn create_host_cluster(
@@ -169,7 +175,7 @@ async fn create_host_cluster(
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::HostCluster(new.id.clone());
-    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request.key).await? {
         return Ok(earlier);
     }
     if environments::maybe(connection, &name).await?.is_some() {
@@ -207,7 +213,7 @@ async fn delete(
     request: DeleteRequest,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request.key).await? {
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
@@ -217,7 +223,7 @@ async fn delete(
     let running = running.outcome.is_none().then_some(running.kind);
     let transition = lifecycle::delete(&before, running, request.force, id, now)?;
     hosts::refuse_if_in_use(connection, &before).await?;
-    write(connection, &before, transition, (id, OperationKind::Delete), &request.request, events_max).await
+    write(connection, &before, transition, (id, OperationKind::Delete), &request.request.key, events_max).await
 }
 
 /// Writes what a request makes of an environment, with its operation and first event.

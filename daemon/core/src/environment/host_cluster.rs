@@ -108,7 +108,7 @@ impl HostClusterSpec {
         let node_count = check_node_count(input.node_count, &mut problems);
         let tenants_max = match input.tenants_max {
             0 => TENANTS_DEFAULT,
-            asked => u32::try_from(asked).unwrap_or(0),
+            requested => u32::try_from(requested).unwrap_or(0),
         };
         if !(1..=TENANTS_MAX).contains(&tenants_max) {
             problems.add("tenants_max", format!("must be 1 to {TENANTS_MAX}, not {}", input.tenants_max));
