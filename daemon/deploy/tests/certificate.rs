@@ -161,7 +161,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
         state_dir: folder.path().join("state"),
         helm_processes_max: 1,
         gateway_api_crds: None,
-        removal_patience: PATIENCE,
+        removal_timeout: PATIENCE,
     })
     .await
     .unwrap();

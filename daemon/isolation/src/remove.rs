@@ -2,7 +2,7 @@
 //!
 //! The namespace goes with everything in it: Kubernetes' own controllers delete the content, the cloud's release load
 //! balancers and volumes, since on a host cluster they keep running. What stands in the way is named from the first
-//! look on. After [`REMOVAL_PATIENCE`] it is dealt with:
+//! look on. After [`REMOVAL_TIMEOUT`] it is dealt with:
 //!
 //! - a finalizer that nobody serves is taken off, unless the object may hold something in the cloud: that would be
 //!   leaked, so the stage fails with the object's name instead;
@@ -36,7 +36,7 @@ use landlord_kube::{
 
 /// How long an ending namespace is left to Kubernetes. A load balancer takes a minute or two to go, volumes seconds; longer
 /// than this, nobody serves what is left.
-pub const REMOVAL_PATIENCE: Duration = Duration::from_secs(300);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(300);
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// Set on claims by Kubernetes' own controllers and its CSI sidecars; they protect a volume that is in use, or copied from.

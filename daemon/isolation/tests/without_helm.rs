@@ -64,7 +64,7 @@ async fn a_tenant_is_isolated_and_removed_without_helm() -> Result<()> {
     let options = IsolationOptions {
         gateways: BTreeMap::new(),
         gateway_api_crds: None,
-        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
     let target = target(&plane);

@@ -89,12 +89,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn start(removal_patience: Duration) -> Result<Self> {
+    pub(crate) async fn start(removal_timeout: Duration) -> Result<Self> {
         let crds = artifacts()?.gateway_crds;
-        Self::start_with(removal_patience, crds).await
+        Self::start_with(removal_timeout, crds).await
     }
 
-    pub(crate) async fn start_with(removal_patience: Duration, gateway_crds: PathBuf) -> Result<Self> {
+    pub(crate) async fn start_with(removal_timeout: Duration, gateway_crds: PathBuf) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
         let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
@@ -107,7 +107,7 @@ impl Scene {
             state_dir: folder.path().join("state"),
             helm_processes_max: 2,
             gateway_api_crds: Some(gateway_crds),
-            removal_patience,
+            removal_timeout,
         })
         .await?;
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
@@ -123,7 +123,7 @@ impl Scene {
             state_dir: self.folder.path().join(name),
             helm_processes_max: 2,
             gateway_api_crds: Some(gateway_crds),
-            removal_patience: Duration::from_secs(20),
+            removal_timeout: Duration::from_secs(20),
         };
         Ok(Deployer::open(options).await?)
     }

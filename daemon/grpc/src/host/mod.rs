@@ -224,7 +224,7 @@ impl Hosts {
     async fn cordon(&self, name: &str, etag: &str, cordoned: bool) -> Answer<v1::HostCluster> {
         let id = id("name", name)?;
         let etag = (!etag.is_empty()).then_some(etag);
-        let record = self.ports.store.drain(&id, etag, cordoned).await.map_err(failed)?;
+        let record = self.ports.store.cordon(&id, etag, cordoned).await.map_err(failed)?;
         Ok(Response::new(self.shown(&record).await?))
     }
 

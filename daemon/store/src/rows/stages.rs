@@ -2,12 +2,12 @@
 //! follows which is the domain's business.
 
 use landlord_core::{Direction, Environment, Stage, StageRecord, StageState, TenantUid, Timestamp, ports::StoreError};
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use crate::rows::{self, direction_word, stage_json, unavailable};
+use super::columns::{self as rows, direction_word, stage_json, unavailable};
 
 /// All stage records of a tenant, both directions.
-pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
     sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .fetch_all(connection)
@@ -20,7 +20,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> R
 
 /// One record, if there is one.
 pub(crate) async fn one(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     direction: Direction,
     stage: &Stage,
@@ -38,7 +38,7 @@ pub(crate) async fn one(
 
 /// Inserts or replaces a record.
 pub(crate) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     record: &StageRecord,
 ) -> Result<(), StoreError> {
@@ -63,7 +63,7 @@ pub(crate) async fn put(
 /// In the tenant's direction, failed stages run again, and the patience with those in trouble
 /// begins anew. Attempts go on counting.
 pub(crate) async fn restart_failed(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -90,7 +90,7 @@ pub(crate) async fn restart_failed(
 }
 
 /// Removes all records of a tenant.
-pub(crate) async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
+pub(crate) async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .execute(connection)
