@@ -63,7 +63,7 @@ impl Isolation for KubeIsolation {
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
         let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
-        // A namespace is isolated also for a class without a stack; one that is unknown is told by the base.
+        // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
         let gateway = self.options.gateways.get(&target.stack);
         let call = async |client| enforce::ensure(&client, target, place, gateway, crds).await;
         self.clients.call(&target.kube, call).await

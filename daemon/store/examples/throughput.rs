@@ -8,7 +8,7 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 use landlord_core::{
     Level, Placement, TenantName, TenantSpec,
     environment::SpecInput,
-    ports::{NewTenant, RequestKey, TenantStore},
+    ports::{NewTenant, RequestContext, RequestKey, TenantStore},
 };
 use landlord_store::{SqliteOptions, sqlite};
 use tokio::task::JoinSet;
@@ -39,7 +39,8 @@ fn order(name: TenantName) -> NewTenant {
         parameters: serde_json::Map::new(),
         guardrails: None,
     };
-    let request = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
+    let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
+    let request = RequestContext { key, ..RequestContext::of_daemon() };
     NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
 }
 

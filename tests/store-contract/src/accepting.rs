@@ -31,13 +31,13 @@ pub async fn a_create_is_pending_with_operation_and_event<S: Store>(store: Arc<S
 
 pub async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>) {
     let (acme, request) = (name("acme", "prod"), keyed("same"));
-    assert!(store.replayed(&(&acme).into(), &request).await.unwrap().is_none());
+    assert!(store.replayed(&(&acme).into(), &request.key).await.unwrap().is_none());
     let first = store.create(new(&acme, request.clone())).await.unwrap();
     let events = store.newest_event().await.unwrap();
     let again = store.create(new(&acme, request.clone())).await.unwrap();
     assert!(again.replayed && !first.replayed);
     assert_eq!((again.operation, again.environment), (first.operation.clone(), first.environment));
-    let replayed = store.replayed(&(&acme).into(), &request).await.unwrap().unwrap();
+    let replayed = store.replayed(&(&acme).into(), &request.key).await.unwrap().unwrap();
     assert_eq!(replayed.operation, first.operation);
     assert_eq!(store.newest_event().await.unwrap(), events);
 
@@ -53,13 +53,13 @@ pub async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store>(store
     let request = keyed("one");
     store.create(new(&name("acme", "prod"), request.clone())).await.unwrap();
     let mut other = request.clone();
-    other.request_hash = "another".into();
+    other.key.request_hash = "another".into();
     let refused = store.create(new(&name("acme", "test"), other.clone())).await;
     assert_refused!(refused, StoreError::RequestIdReused(_));
     let refused = store.change(&name("acme", "prod"), None, update(larger()), other.clone()).await;
     assert_refused!(refused, StoreError::RequestIdReused(_));
     assert_refused!(
-        store.replayed(&RequestScope::Customer("acme".parse().unwrap()), &other).await,
+        store.replayed(&RequestScope::Customer("acme".parse().unwrap()), &other.key).await,
         StoreError::RequestIdReused(_)
     );
     assert_refused!(store.get(&name("acme", "test")).await, StoreError::NotFound(_));

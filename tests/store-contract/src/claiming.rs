@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use landlord_core::{
-    Direction, OperationOutcome, Stage, StageState, State, TenantUid,
+    DesiredState, OperationOutcome, Stage, StageState, State, TenantUid,
     ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError},
 };
 
@@ -73,9 +73,9 @@ pub async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: Arc<S>) 
 /// Everything that a claim without right could write.
 fn everything() -> Commit {
     Commit {
-        stages: vec![record(Stage::Network, Direction::Present, StageState::Done)],
+        stages: vec![record(Stage::Network, DesiredState::Present, StageState::Done)],
         environment: EnvironmentPatch {
-            direction: Some(Direction::Absent),
+            desired_state: Some(DesiredState::Absent),
             revert: Some((larger(), placement())),
             mark_ready: true,
             ..EnvironmentPatch::default()
@@ -155,7 +155,7 @@ pub async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     let wait = store.next_due().await.unwrap().unwrap();
     assert!(wait <= HOUR && wait > LEASE, "{wait:?}");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
-    store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation).await.unwrap();
+    store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation, once()).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
     let claim = claim_one(&*store).await;
     store.commit(&claim, released(Release::UntilChanged)).await.unwrap();
@@ -166,7 +166,7 @@ pub async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
 pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     store.change(&name("acme", "prod"), None, update(larger()), once()).await.unwrap();
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use landlord_core::{
-    Direction, OperationOutcome, Stage, StageRecord, StageState, State,
+    DesiredState, OperationOutcome, Stage, StageRecord, StageState, State,
     ports::{Commit, EnvironmentPatch, EventKind, EventQuery, Release, StoreError},
     stage::RemovedObject,
 };
@@ -16,10 +16,10 @@ pub async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
     let removed = RemovedObject { r#type: "vpc".into(), id: "vpc-1".into(), name: "acme \"prod\"".into() };
     let app = Stage::App("chat".parse().unwrap());
     let mut records = vec![
-        record(Stage::Network, Direction::Present, StageState::Failed),
-        record(app, Direction::Present, StageState::Running),
-        record(Stage::Teardown, Direction::Absent, StageState::Skipped),
-        StageRecord { removed: vec![removed], ..record(Stage::Network, Direction::Absent, StageState::Done) },
+        record(Stage::Network, DesiredState::Present, StageState::Failed),
+        record(app, DesiredState::Present, StageState::Running),
+        record(Stage::Teardown, DesiredState::Absent, StageState::Skipped),
+        StageRecord { removed: vec![removed], ..record(Stage::Network, DesiredState::Absent, StageState::Done) },
     ];
     let begun = Commit { stages: records.clone(), ..Commit::default() };
     store.commit(&claim, begun).await.unwrap();
@@ -28,7 +28,7 @@ pub async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
     records[1].checkpoint.clear();
     let ended = Commit { stages: vec![records[1].clone()], ..Commit::default() };
     store.commit(&claim, ended).await.unwrap();
-    let by_key = |a: &StageRecord, b: &StageRecord| (a.direction, &a.stage).cmp(&(b.direction, &b.stage));
+    let by_key = |a: &StageRecord, b: &StageRecord| (a.desired_state, &a.stage).cmp(&(b.desired_state, &b.stage));
     let mut read = store.load(&claim).await.unwrap().stages;
     read.sort_by(by_key);
     records.sort_by(by_key);
@@ -43,7 +43,7 @@ pub async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc
     let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
     // The pass ends with a verdict on what is wanted no more.
     let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
-    stale.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    stale.stages = vec![record(Stage::Network, DesiredState::Present, StageState::Done)];
     store.commit(&claim, stale).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
     assert_eq!(tenant, changed.environment.unwrap());
@@ -64,7 +64,7 @@ pub async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: Arc<S>)
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     let after_seq = store.newest_event().await.unwrap();
     let mut stale = settle(&work, State::Ready, OperationOutcome::Ready);
     stale.events = vec![event(EventKind::Stage, "StageDone"), event(EventKind::Tenant, "Ready")];
@@ -95,7 +95,7 @@ pub async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     make_ready(&*store).await;
     let acme = name("acme", "prod");
     let changed = store.change(&acme, None, update(larger()), once()).await.unwrap();
-    store.cancel(changed.operation.id).await.unwrap();
+    store.cancel(changed.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     let last_ready = tenant_of(&work.environment).last_ready.clone();
@@ -116,22 +116,22 @@ pub async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
 
 pub async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
-    store.cancel(made.operation.id).await.unwrap();
+    store.cancel(made.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
-    let turn = EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() };
+    let turn = EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() };
     let stages = vec![
-        record(Stage::Network, Direction::Present, StageState::Done),
-        record(Stage::Network, Direction::Absent, StageState::Running),
+        record(Stage::Network, DesiredState::Present, StageState::Done),
+        record(Stage::Network, DesiredState::Absent, StageState::Running),
     ];
     let commit = Commit { environment: turn, stages, release: Release::After(Duration::ZERO), ..Commit::default() };
     store.commit(&claim, commit).await.unwrap();
     let tenant = store.get(&name("acme", "prod")).await.unwrap();
-    assert_eq!(tenant.direction, Direction::Absent);
+    assert_eq!(tenant.desired_state, DesiredState::Absent);
     assert!(tenant.delete_time.is_some());
     // A cancelled create shows what was built and how it is taken down.
     let shown = store.operation(made.operation.id).await.unwrap().stages;
-    let directions: Vec<Direction> = shown.iter().map(|stage| stage.direction).collect();
-    assert_eq!(directions, [Direction::Present, Direction::Absent]);
+    let desired_states: Vec<DesiredState> = shown.iter().map(|stage| stage.desired_state).collect();
+    assert_eq!(desired_states, [DesiredState::Present, DesiredState::Absent]);
 }
 
 pub async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>) {
@@ -155,7 +155,7 @@ pub async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
     // The last of its parts fails: there is no such operation.
     let mut commit = settle(&before, State::Ready, OperationOutcome::Ready);
     commit.operation.as_mut().unwrap().id = landlord_core::OperationId(uuid::Uuid::nil());
-    commit.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    commit.stages = vec![record(Stage::Network, DesiredState::Present, StageState::Done)];
     assert_refused!(store.commit(&claim, commit).await, StoreError::NotFound(_));
     let after = store.load(&claim).await.unwrap();
     assert_eq!((after.environment, after.stages), (before.environment, before.stages));
@@ -169,7 +169,7 @@ pub async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<S>) {
     let work = store.load(&claim).await.unwrap();
     let etag = work.environment.etag.clone();
     let quiet = Commit {
-        stages: vec![record(Stage::Network, Direction::Present, StageState::Running)],
+        stages: vec![record(Stage::Network, DesiredState::Present, StageState::Running)],
         environment: EnvironmentPatch { status: Some(work.environment.status.clone()), ..EnvironmentPatch::default() },
         ..Commit::default()
     };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures::future::join_all;
 use landlord_core::{
     EnvironmentName, TenantSpec,
-    ports::{NewHostCluster, NewTenant, RequestKey, StoreError},
+    ports::{NewHostCluster, NewTenant, RequestContext, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
 
-fn order(name: &EnvironmentName, text: &str, request: RequestKey) -> NewTenant {
+fn order(name: &EnvironmentName, text: &str, request: RequestContext) -> NewTenant {
     NewTenant { spec: TenantSpec { domain: domain(text), ..spec() }, ..new(name, request) }
 }
 

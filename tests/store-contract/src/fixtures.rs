@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
+    DesiredState, Environment, EnvironmentName, Failure, HostClusterSpec, Level, OperationOutcome, Placement, Stage,
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
         Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
-        Release, RequestKey, StoreError, TenantStore, Work, WorkStore,
+        Release, RequestContext, RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;
@@ -88,16 +88,17 @@ pub fn placement() -> Placement {
 }
 
 /// A request without an id.
-pub fn once() -> RequestKey {
-    RequestKey { request_id: None, request_hash: "hash".into() }
+pub fn once() -> RequestContext {
+    RequestContext::of_daemon()
 }
 
 /// A request that can be repeated.
-pub fn keyed(hash: &str) -> RequestKey {
-    RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() }
+pub fn keyed(hash: &str) -> RequestContext {
+    let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() };
+    RequestContext { key, ..RequestContext::of_daemon() }
 }
 
-pub fn new(name: &EnvironmentName, request: RequestKey) -> NewTenant {
+pub fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant {
     NewTenant {
         name: name.tenant().unwrap().clone(),
         spec: spec_of(name),
@@ -120,12 +121,12 @@ pub fn event(kind: EventKind, reason: &str) -> NewEvent {
 }
 
 /// A record with a value in every field.
-pub fn record(stage: Stage, direction: Direction, state: StageState) -> StageRecord {
+pub fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> StageRecord {
     let failed = state == StageState::Failed;
     let failure = || Failure::new(landlord_core::ErrorKind::Quota, "no more networks").with_remedy("raise the quota");
     StageRecord {
         stage,
-        direction,
+        desired_state,
         generation: 1,
         state,
         attempt: 2,
@@ -189,10 +190,10 @@ pub fn failure() -> Failure {
 pub async fn make_failed<S: Store>(store: &S, stage: Stage) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
-    let direction = work.environment.direction;
+    let desired_state = work.environment.desired_state;
     let outcome = OperationOutcome::Failed { failure: failure() };
     let mut commit = settle(&work, State::Failed, outcome);
-    commit.stages = vec![record(stage, direction, StageState::Failed)];
+    commit.stages = vec![record(stage, desired_state, StageState::Failed)];
     store.commit(&claim, commit).await.unwrap();
 }
 

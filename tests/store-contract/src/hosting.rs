@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use landlord_core::{
-    Amounts, Direction, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
+    Amounts, DesiredState, Environment, EnvironmentName, HostClusterId, HostSelector, Level, Measured, Observation,
     OperationOutcome, Placement, Stage, StageRecord, StageState, State, Timestamp,
     fleet::Growth,
     ports::{
         EnvironmentQuery, EventQuery, EventScope, NewHostCluster, NewTenant, OperationQuery, Owners, Release,
-        RequestKey, StoreError,
+        RequestContext, StoreError,
     },
 };
 
@@ -23,7 +23,7 @@ fn host_name(text: &str) -> EnvironmentName {
     id(text).into()
 }
 
-fn new_host(text: &str, tenants_max: u32, request: RequestKey) -> NewHostCluster {
+fn new_host(text: &str, tenants_max: u32, request: RequestContext) -> NewHostCluster {
     NewHostCluster { id: id(text), spec: host_spec(tenants_max), placement: placement(), request }
 }
 
@@ -163,15 +163,15 @@ pub async fn a_customers_tenants_are_spread_and_take_their_hosts_account<S: Stor
 
 pub async fn a_cordoned_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
     let before = host(&*store, "one", 10).await;
-    let cordoned = store.cordon(&id("one"), Some(&before.etag), true).await.unwrap();
+    let cordoned = store.cordon(&id("one"), Some(&before.etag), true, once()).await.unwrap();
     assert!(cordoned.host_cluster().unwrap().spec.cordoned);
     assert_ne!(cordoned.etag, before.etag);
-    assert_refused!(store.cordon(&id("one"), Some(&before.etag), false).await, StoreError::EtagMismatch { .. });
+    assert_refused!(store.cordon(&id("one"), Some(&before.etag), false, once()).await, StoreError::EtagMismatch { .. });
     assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoHostClusterCapacity(_));
-    assert_eq!(store.cordon(&id("one"), None, true).await.unwrap().etag, cordoned.etag, "nothing was changed");
-    store.cordon(&id("one"), None, false).await.unwrap();
+    assert_eq!(store.cordon(&id("one"), None, true, once()).await.unwrap().etag, cordoned.etag, "nothing was changed");
+    store.cordon(&id("one"), None, false, once()).await.unwrap();
     store.create(shared("acme", "prod")).await.unwrap();
-    assert_refused!(store.cordon(&id("none"), None, true).await, StoreError::NotFound(_));
+    assert_refused!(store.cordon(&id("none"), None, true, once()).await, StoreError::NotFound(_));
 }
 
 pub async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
@@ -184,16 +184,16 @@ pub async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
     let message = refusal(refused);
     assert!(message.contains("customers/acme/tenants/t0, ") && message.contains("and 2 more"), "{message}");
     // A cancelled create would unwind it, which is a removal too.
-    assert_refused!(store.cancel(record.operation).await, StoreError::HostInUse { .. });
+    assert_refused!(store.cancel(record.operation, once()).await, StoreError::HostInUse { .. });
     let unchanged = store.get(&record.name()).await.unwrap();
-    assert_eq!((unchanged.direction, unchanged.cancel_requested), (Direction::Present, false));
+    assert_eq!((unchanged.desired_state, unchanged.cancel_requested), (DesiredState::Present, false));
 }
 
 pub async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
     let one = host(&*store, "one", 10).await;
     let two = host(&*store, "two", 10).await;
     store.delete(&one.name(), delete()).await.unwrap();
-    store.cancel(two.operation).await.unwrap();
+    store.cancel(two.operation, once()).await.unwrap();
     let refused = store.create(shared("acme", "prod")).await;
     assert_refused!(&refused, StoreError::NoHostClusterCapacity(_));
     assert!(refusal(refused).contains("it is being removed"));
@@ -246,7 +246,7 @@ pub async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S>) {
 
     let work = store.load(&host_claim).await.unwrap();
     let mut commit = settle(&work, State::Ready, OperationOutcome::Ready);
-    commit.stages = vec![self::record(Stage::Cluster, Direction::Present, StageState::Done)];
+    commit.stages = vec![self::record(Stage::Cluster, DesiredState::Present, StageState::Done)];
     store.commit(&host_claim, commit).await.unwrap();
     let seen = store.load(&claim).await.unwrap().host.unwrap();
     assert_eq!((seen.usable, seen.state, seen.cluster), (true, State::Ready, vec![8, 1]));
@@ -276,7 +276,7 @@ async fn counted<S: Store>(store: &S, allocatable: Amounts) {
     let measured = Measured { nodes: 1, allocatable, ..Measured::default() };
     let status = serde_json::to_vec(&Observation { time: work.now, measured }).unwrap();
     let poll_time = work.now.after(HOUR);
-    let record = record(Stage::Capacity, Direction::Present, StageState::Done);
+    let record = record(Stage::Capacity, DesiredState::Present, StageState::Done);
     commit.stages = vec![StageRecord { status, poll_time, ..record }];
     commit.release = Release::After(HOUR);
     store.commit(&claim, commit).await.unwrap();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use landlord_core::{
-    Direction, OperationId, OperationOutcome, Stage, StageState, State,
+    DesiredState, OperationId, OperationOutcome, Stage, StageState, State,
     ports::{Commit, EnvironmentQuery, EventKind, EventQuery, EventScope, OperationQuery, Owners, StoreError},
 };
 
@@ -128,18 +128,18 @@ pub async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
 pub async fn an_operation_shows_live_stages_then_those_at_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await.operation.id;
     let claim = claim_one(&*store).await;
-    let running = record(Stage::Network, Direction::Present, StageState::Running);
+    let running = record(Stage::Network, DesiredState::Present, StageState::Running);
     let begun = Commit { stages: vec![running.clone()], ..Commit::default() };
     store.commit(&claim, begun).await.unwrap();
     assert_eq!(store.operation(made).await.unwrap().stages, [running]);
 
     let work = store.load(&claim).await.unwrap();
     let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
-    end.stages = vec![record(Stage::Network, Direction::Present, StageState::Done)];
+    end.stages = vec![record(Stage::Network, DesiredState::Present, StageState::Done)];
     store.commit(&claim, end).await.unwrap();
     let deleted = store.delete(&name("acme", "prod"), delete()).await.unwrap().operation.id;
     let claim = claim_one(&*store).await;
-    let absent = record(Stage::Network, Direction::Absent, StageState::Running);
+    let absent = record(Stage::Network, DesiredState::Absent, StageState::Running);
     let begun = Commit { stages: vec![absent.clone()], ..Commit::default() };
     store.commit(&claim, begun).await.unwrap();
 

@@ -35,8 +35,8 @@ pub(crate) use shipped::stacks;
 /// Namespace of the stack.
 pub(crate) const NAMESPACE: &str = "ai-fileserver";
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Load balancers and volumes by uid.
 #[derive(Default)]
@@ -245,9 +245,9 @@ pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> Result
     let started = Instant::now();
     loop {
         let Err(why) = look().await.with_context(|| what.to_owned())? else { return Ok(()) };
-        if started.elapsed() > PATIENCE {
-            bail!("not within {PATIENCE:?}: {what}: {why}");
+        if started.elapsed() > TIMEOUT {
+            bail!("not within {TIMEOUT:?}: {what}: {why}");
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -19,7 +19,7 @@ use landlord_core::{
     fleet::Growth,
     isolation::Guardrails,
     ports::{
-        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey, StoreError,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
     },
 };
@@ -35,13 +35,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cloud::{Cloud, Faults, Only, Scripted},
-    fences::Fences,
+    isolated::IsolationOnly,
 };
 
 /// A lifecycle takes about a second; a machine may be busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// The store is looked at when something was committed, and this often.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 /// What is reserved for each tenant of level NAMESPACE: three fit into what the cloud's host clusters have.
 const RESERVE: Amounts = Amounts { cpu_milli: 3_000, memory_mib: 4_096, pods: 20 };
 /// A hundred times faster than a cloud.
@@ -141,13 +141,14 @@ impl WorkStore for Mortal {
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError> {
         self.life.boundary().await;
         let uid = claim.uid.to_string();
-        let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
+        let intents: Vec<_> =
+            commit.stages.iter().map(|record| (record.desired_state, record.stage.to_string())).collect();
         let removes = commit.remove;
         let shown = removes || commit.environment != EnvironmentPatch::default();
         let committed = async {
             self.store.commit(claim, commit).await?;
-            for (direction, stage) in intents {
-                self.cloud.intended(&uid, direction, &stage);
+            for (desired_state, stage) in intents {
+                self.cloud.intended(&uid, desired_state, &stage);
             }
             if removes {
                 self.cloud.forgotten(&uid);
@@ -183,7 +184,7 @@ pub(crate) struct World {
     changed: Arc<Notify>,
     /// How often host clusters are counted.
     pub(crate) capacity_interval: Duration,
-    /// How often what is READY is looked at again.
+    /// How often what is READY is observed again.
     pub(crate) resync_interval: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
@@ -242,14 +243,14 @@ impl World {
             changed: Arc::clone(&self.changed),
         };
         let scripted = Arc::new(Scripted { cloud, life, faults });
-        let fences = Arc::new(Fences(Arc::clone(&scripted)));
+        let isolated = Arc::new(IsolationOnly(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
         let ports = EnginePorts {
             store: Arc::new(mortal),
             providers,
-            apps: Some(fences.clone()),
-            isolation: fences.clone(),
-            host_clusters: fences,
+            apps: Some(isolated.clone()),
+            isolation: isolated.clone(),
+            host_clusters: isolated,
         };
         let (engine, handle) = Engine::new(options, ports);
         let stop = CancellationToken::new();
@@ -378,7 +379,7 @@ impl World {
 
     /// Cancels an operation.
     pub(crate) async fn cancel(&self, id: OperationId) {
-        self.store.cancel(id).await.unwrap();
+        self.store.cancel(id, request()).await.unwrap();
         self.wake();
     }
 
@@ -394,7 +395,7 @@ impl World {
     pub(crate) async fn wait_for(&self, name: &EnvironmentName, wanted: Option<State>) {
         let since = Instant::now();
         let mut state = None;
-        while since.elapsed() < PATIENCE {
+        while since.elapsed() < TIMEOUT {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
@@ -406,7 +407,7 @@ impl World {
             if state == wanted {
                 return;
             }
-            let _ = tokio::time::timeout(LOOK, changed).await;
+            let _ = tokio::time::timeout(POLL, changed).await;
         }
         panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }
@@ -432,8 +433,8 @@ fn host_spec(adoption: Option<Adoption>) -> HostClusterSpec {
     HostClusterSpec::parse(HostClusterInput { tenants_max: 5, adoption, ..HostClusterInput::default() }).unwrap()
 }
 
-fn request() -> RequestKey {
-    RequestKey { request_id: None, request_hash: String::new() }
+fn request() -> RequestContext {
+    RequestContext::of_daemon()
 }
 
 fn placement() -> Placement {

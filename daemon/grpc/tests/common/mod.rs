@@ -14,7 +14,7 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use landlord_core::{
-    Catalog, Class, Direction, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
+    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
     PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
     environment::EnvironmentStatus,
     fleet::HostRule,
@@ -310,7 +310,7 @@ impl Daemon {
 pub fn counted(measured: Measured) -> StageRecord {
     let status = serde_json::to_vec(&Observation { time: Timestamp(1_700_000_000_000), measured }).unwrap();
     let now = Timestamp(0);
-    let intent = journal::intend(&Stage::Capacity, Direction::Present, 1, Duration::ZERO, None, now);
+    let intent = journal::intend(&Stage::Capacity, DesiredState::Present, 1, Duration::ZERO, None, now);
     StageRecord { state: StageState::Done, status, end_time: Some(now), poll_time: now.after(Duration::MAX), ..intent }
 }
 

@@ -152,9 +152,9 @@ fn only_counted_resources() -> String {
 }
 
 fn probes_stay_at_home() -> String {
-    let asked = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.?postStart", "lifecycle.?preStop"];
+    let requested = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.?postStart", "lifecycle.?preStop"];
     let silent = |from: &str, how: &str| format!("c.?{from}.?{how}.?host.orValue('') == ''");
     let all: Vec<String> =
-        asked.iter().flat_map(|from| ["httpGet", "tcpSocket"].map(|how| silent(from, how))).collect();
+        requested.iter().flat_map(|from| ["httpGet", "tcpSocket"].map(|how| silent(from, how))).collect();
     all.join(" && ")
 }

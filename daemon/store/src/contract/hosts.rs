@@ -5,19 +5,19 @@
 //! the last place. (A store with several writers must lock the host cluster's row.)
 
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterId,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostCluster, HostClusterId,
     HostClusterRef, HostClusterSpec, HostSelector, HostView, Owner, ReservePercent, Stage, StageRecord, StageState,
     State, Tenant, TenantUid, Timestamp,
-    capacity::LOOK_AFTER_PLACEMENT,
+    capacity::COUNT_AFTER_PLACEMENT,
     fleet::{self, Choice, Growth},
     lifecycle,
-    ports::{NewHostCluster, RequestKey, StoreError},
+    ports::{NewHostCluster, RequestContext, RequestKey, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use super::accept;
-use crate::rows::{self, clock, direction_word, environments, stages, unavailable};
+use crate::rows::{self, clock, desired_state_word, environments, stages, unavailable};
 
 /// Tenants named in a refusal.
 const NAMED_MAX: i64 = 5;
@@ -49,7 +49,7 @@ pub(crate) async fn candidates(
     // An empty customer is nobody's: host clusters themselves live nowhere.
     let rows = sqlx::query(CANDIDATES)
         .bind(customer.map_or("", CustomerId::as_str))
-        .bind(direction_word(Direction::Present))
+        .bind(desired_state_word(DesiredState::Present))
         .bind(Stage::Capacity.to_string())
         .fetch_all(connection)
         .await
@@ -88,7 +88,7 @@ struct Held {
 /// Whether it is being removed, or about to be: a create that is cancelled unwinds, anything else that is cancelled stays.
 fn is_leaving(record: &Environment) -> bool {
     let unwinds = record.cancel_requested && !record.was_ready() && record.status.state != State::Failed;
-    record.direction == Direction::Absent || unwinds
+    record.desired_state == DesiredState::Absent || unwinds
 }
 
 fn candidate(record: Environment, held: Held) -> Option<Candidate> {
@@ -145,8 +145,8 @@ pub(crate) async fn place(
 /// Has the engine count what a host cluster has, soon after a tenant was placed there. A host cluster that is being
 /// worked on is counted by that work, or at its next turn.
 async fn requeue_capacity(connection: &mut AnyConnection, uid: TenantUid, now: Timestamp) -> Result<(), StoreError> {
-    let soon = now.after(LOOK_AFTER_PLACEMENT);
-    let Some(record) = stages::one(connection, uid, Direction::Present, &Stage::Capacity).await? else {
+    let soon = now.after(COUNT_AFTER_PLACEMENT);
+    let Some(record) = stages::one(connection, uid, DesiredState::Present, &Stage::Capacity).await? else {
         return Ok(());
     };
     if record.state != StageState::Done || record.poll_time <= soon {
@@ -208,7 +208,7 @@ async fn grow(
         id: id.clone(),
         spec: growth.spec.clone(),
         placement: growth.placement.clone(),
-        request: RequestKey { request_id: None, request_hash: String::new() },
+        request: RequestContext::of_daemon(),
     };
     let (record, request) = record(uid, new, now);
     accept::accept_new(connection, &record, Amounts::default(), &request, events_max).await?;
@@ -218,7 +218,7 @@ async fn grow(
 /// The row of a new host cluster.
 pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (Environment, RequestKey) {
     let owner = Owner::HostCluster(HostCluster { id: new.id, spec: new.spec, was_ready: false });
-    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request)
+    (lifecycle::accept(uid, owner, new.placement, accept::new_operation(), now), new.request.key)
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.
@@ -261,7 +261,7 @@ pub(crate) async fn cordon(
     let record = environments::find(connection, &name).await?;
     lifecycle::check_etag(&record, etag.as_deref())?;
     let Owner::HostCluster(before) = &record.owner else { return Err(StoreError::NotFound(name.to_string())) };
-    if record.direction == Direction::Absent {
+    if record.desired_state == DesiredState::Absent {
         return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));
     }
     if before.spec.cordoned == cordoned {
@@ -299,10 +299,10 @@ pub(crate) async fn view(
     // Its row can't go while a tenant names it.
     let missing = || StoreError::Corrupt { what: "host cluster".into(), problem: format!("{uid} is gone") };
     let record = rows::environment(&row.ok_or_else(missing)?)?;
-    let usable = record.was_ready() && record.direction == Direction::Present;
+    let usable = record.was_ready() && record.desired_state == DesiredState::Present;
     let Owner::HostCluster(HostCluster { id, spec, .. }) = record.owner else { return Err(missing()) };
     let mut status_of = async |stage: Stage| -> Result<Vec<u8>, StoreError> {
-        let found = stages::one(connection, uid, Direction::Present, &stage).await?;
+        let found = stages::one(connection, uid, DesiredState::Present, &stage).await?;
         Ok(found.map(|record| record.status).unwrap_or_default())
     };
     Ok(Some(HostView {

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
     OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
-        OperationQuery, Page, RequestKey, RequestScope, StoreError, TenantStore,
+        OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
     },
 };
 use sqlx::AnyConnection;
@@ -40,7 +40,13 @@ impl TenantStore for Store {
         self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
     }
 
-    async fn cordon(&self, id: &HostClusterId, etag: Option<&str>, cordoned: bool) -> Result<Environment, StoreError> {
+    async fn cordon(
+        &self,
+        id: &HostClusterId,
+        etag: Option<&str>,
+        cordoned: bool,
+        _request: RequestContext,
+    ) -> Result<Environment, StoreError> {
         let (id, etag) = (id.clone(), etag.map(str::to_owned));
         self.writer.write(move |connection| hosts::cordon(connection, id, etag, cordoned).boxed()).await
     }
@@ -64,10 +70,10 @@ impl TenantStore for Store {
     async fn stage(
         &self,
         tenant: TenantUid,
-        direction: Direction,
+        desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError> {
-        stages::one(&mut *self.reader().await?, tenant, direction, stage).await
+        stages::one(&mut *self.reader().await?, tenant, desired_state, stage).await
     }
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
@@ -79,12 +85,12 @@ impl TenantStore for Store {
         name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
-        request: RequestKey,
+        request: RequestContext,
     ) -> Result<Accepted, StoreError> {
         let (name, etag) = (name.clone(), etag.map(str::to_owned));
         let events_max = self.events_max;
         self.writer
-            .write(move |connection| change_tenant(connection, name, etag, change, request, events_max).boxed())
+            .write(move |connection| change_tenant(connection, name, etag, change, request.key, events_max).boxed())
             .await
     }
 
@@ -94,7 +100,7 @@ impl TenantStore for Store {
         self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
     }
 
-    async fn cancel(&self, id: OperationId) -> Result<(), StoreError> {
+    async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {
         let events_max = self.events_max;
         self.writer.write(move |connection| cancel(connection, id, events_max).boxed()).await
     }
@@ -135,7 +141,7 @@ impl TenantStore for Store {
 
 async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
-    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
         return Ok(earlier);
     }
     if environments::maybe(connection, &name).await?.is_some() {
@@ -149,7 +155,7 @@ async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64)
         hosts::place(connection, &mut environment, selector, now, events_max).await?;
     }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
-    accept_new(connection, &environment, reserve, &new.request, events_max).await
+    accept_new(connection, &environment, reserve, &new.request.key, events_max).await
 }
 
 async fn create_host_cluster(
@@ -158,7 +164,7 @@ async fn create_host_cluster(
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::HostCluster(new.id.clone());
-    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request.key).await? {
         return Ok(earlier);
     }
     if environments::maybe(connection, &name).await?.is_some() {
@@ -196,7 +202,7 @@ async fn delete(
     request: DeleteRequest,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
-    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request).await? {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request.key).await? {
         return Ok(earlier);
     }
     let before = environments::find(connection, &name).await?;
@@ -206,7 +212,7 @@ async fn delete(
     let running = running.outcome.is_none().then_some(running.kind);
     let transition = lifecycle::delete(&before, running, request.force, id, now)?;
     hosts::refuse_if_in_use(connection, &before).await?;
-    write(connection, &before, transition, (id, OperationKind::Delete), &request.request, events_max).await
+    write(connection, &before, transition, (id, OperationKind::Delete), &request.request.key, events_max).await
 }
 
 /// Writes what a request makes of an environment, with its operation and first event.

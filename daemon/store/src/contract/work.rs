@@ -5,14 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Direction, Environment, TenantUid, Timestamp, lifecycle,
+    DesiredState, Environment, TenantUid, Timestamp, lifecycle,
     ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError, Work, WorkStore},
 };
 use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
 use super::hosts;
 use crate::{
-    rows::{self, clock, direction_word, events, json, operations, priority, stages, state_word, unavailable},
+    rows::{self, clock, desired_state_word, events, json, operations, priority, stages, state_word, unavailable},
     store::Store,
 };
 
@@ -210,17 +210,19 @@ async fn commit(
         events.retain(|event| event.kind == EventKind::Stage);
     }
     events::append(connection, now, claim.uid, &environment.name(), &events, events_max).await?;
-    let direction = match (overtaken, change.environment.direction) {
-        (false, Some(direction)) => direction,
-        _ => environment.direction,
+    let desired_state = match (overtaken, change.environment.desired_state) {
+        (false, Some(desired_state)) => desired_state,
+        _ => environment.desired_state,
     };
     match (overtaken, change.remove, change.release) {
         (false, true, _) => remove(connection, claim.uid).await,
         (true, true, _) | (true, _, Release::After(_) | Release::UntilChanged) => {
-            release(connection, claim.uid, direction, Some(now)).await
+            release(connection, claim.uid, desired_state, Some(now)).await
         }
-        (false, false, Release::After(wait)) => release(connection, claim.uid, direction, Some(now.after(wait))).await,
-        (false, false, Release::UntilChanged) => release(connection, claim.uid, direction, None).await,
+        (false, false, Release::After(wait)) => {
+            release(connection, claim.uid, desired_state, Some(now.after(wait))).await
+        }
+        (false, false, Release::UntilChanged) => release(connection, claim.uid, desired_state, None).await,
         (_, false, Release::Hold) => Ok(()),
     }
 }
@@ -229,7 +231,7 @@ async fn commit(
 async fn release(
     connection: &mut AnyConnection,
     uid: TenantUid,
-    direction: Direction,
+    desired_state: DesiredState,
     due: Option<Timestamp>,
 ) -> Result<(), StoreError> {
     let failed = unavailable("giving a claim back");
@@ -247,7 +249,7 @@ async fn release(
          WHERE uid = $3",
     )
     .bind(due.map(|due| due.0))
-    .bind(priority(direction, ended.is_some()))
+    .bind(priority(desired_state, ended.is_some()))
     .bind(uid.to_string())
     .execute(connection)
     .await
@@ -265,7 +267,7 @@ async fn patch(
         return Ok(());
     }
     let after = lifecycle::patched(before, change, now);
-    let visible = after.status != before.status || change.direction.is_some() || change.revert.is_some();
+    let visible = after.status != before.status || change.desired_state.is_some() || change.revert.is_some();
     let columns = rows::owner_columns(&after.owner)?;
     sqlx::query(
         "UPDATE tenants SET spec = $1, placement = $2, class = $13, provider = $14, generation = $3, direction = $4, \
@@ -276,7 +278,7 @@ async fn patch(
     .bind(columns.spec)
     .bind(json("placement", &after.placement)?)
     .bind(after.generation)
-    .bind(direction_word(after.direction))
+    .bind(desired_state_word(after.desired_state))
     .bind(state_word(after.status.state))
     .bind(json("status", &after.status)?)
     .bind(i64::from(visible))

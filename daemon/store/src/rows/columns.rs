@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use landlord_core::{
-    ClassName, CustomerId, Direction, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec,
+    ClassName, CustomerId, DesiredState, Environment, EnvironmentName, HostCluster, HostClusterRef, HostClusterSpec,
     Operation, OperationKind, OperationOutcome, Owner, Stage, StageRecord, State, Tenant, TenantName, Timestamp,
     environment::{Adoption, NodeCount},
     ports::{Page, RequestScope, StoreError},
@@ -61,17 +61,17 @@ where
     row.try_get(name).map_err(|error| corrupt(name, error))
 }
 
-pub(crate) fn direction_word(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Present => "present",
-        Direction::Absent => "absent",
+pub(crate) fn desired_state_word(desired_state: DesiredState) -> &'static str {
+    match desired_state {
+        DesiredState::Present => "present",
+        DesiredState::Absent => "absent",
     }
 }
 
-pub(crate) fn direction(text: &str) -> Result<Direction, StoreError> {
+pub(crate) fn desired_state(text: &str) -> Result<DesiredState, StoreError> {
     match text {
-        "present" => Ok(Direction::Present),
-        "absent" => Ok(Direction::Absent),
+        "present" => Ok(DesiredState::Present),
+        "absent" => Ok(DesiredState::Absent),
         other => Err(corrupt("direction", format!("unknown word {other:?}"))),
     }
 }
@@ -100,11 +100,11 @@ pub(crate) fn state_word(state: State) -> &'static str {
 }
 
 /// Work for the three groups of the claim order.
-pub(crate) fn priority(direction: Direction, operation_done: bool) -> i64 {
-    match (direction, operation_done) {
-        (Direction::Absent, _) => 0,
-        (Direction::Present, false) => 1,
-        (Direction::Present, true) => 2,
+pub(crate) fn priority(desired_state: DesiredState, operation_done: bool) -> i64 {
+    match (desired_state, operation_done) {
+        (DesiredState::Absent, _) => 0,
+        (DesiredState::Present, false) => 1,
+        (DesiredState::Present, true) => 2,
     }
 }
 
@@ -253,7 +253,7 @@ pub(crate) fn environment(row: &AnyRow) -> Result<Environment, StoreError> {
         owner: owner(row)?,
         placement: parse("placement", &column::<String>(row, "placement")?)?,
         generation: column(row, "generation")?,
-        direction: direction(&column::<String>(row, "direction")?)?,
+        desired_state: desired_state(&column::<String>(row, "direction")?)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,
         status: parse("status", &column::<String>(row, "status")?)?,
         etag: etag(&uid, column(row, "version")?),

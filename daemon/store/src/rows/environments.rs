@@ -5,14 +5,14 @@
 //! one index answers both what is due and when something will be.
 
 use landlord_core::{
-    Amounts, Direction, Environment, EnvironmentName, OperationId, TenantUid, Timestamp,
+    Amounts, DesiredState, Environment, EnvironmentName, OperationId, TenantUid, Timestamp,
     ids::InvalidName,
     ports::{EnvironmentQuery, Owners, Page, StoreError},
 };
 use sqlx::AnyConnection;
 
 use super::{
-    columns::{self as rows, direction_word, json, page, page_limit, priority, state_word, unavailable},
+    columns::{self as rows, desired_state_word, json, page, page_limit, priority, state_word, unavailable},
     statement::Statement,
 };
 
@@ -38,13 +38,16 @@ pub(crate) async fn find(connection: &mut AnyConnection, name: &EnvironmentName)
 }
 
 /// Towards what the engine works; `None`: the tenant is gone.
-pub(crate) async fn direction(connection: &mut AnyConnection, uid: TenantUid) -> Result<Option<Direction>, StoreError> {
+pub(crate) async fn desired_state(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+) -> Result<Option<DesiredState>, StoreError> {
     sqlx::query_scalar::<_, String>("SELECT direction FROM tenants WHERE uid = $1")
         .bind(uid.to_string())
         .fetch_optional(connection)
         .await
         .map_err(unavailable("reading a tenant"))?
-        .map(|text| rows::direction(&text))
+        .map(|text| rows::desired_state(&text))
         .transpose()
 }
 
@@ -80,12 +83,12 @@ pub(crate) async fn insert(
     .bind(columns.spec)
     .bind(json("placement", &environment.placement)?)
     .bind(environment.generation)
-    .bind(direction_word(environment.direction))
+    .bind(desired_state_word(environment.desired_state))
     .bind(state_word(environment.status.state))
     .bind(json("status", &environment.status)?)
     .bind(environment.operation.to_string())
     .bind(environment.create_time.0)
-    .bind(priority(Direction::Present, false))
+    .bind(priority(DesiredState::Present, false))
     .bind(columns.hosting)
     .bind(host.map(|host| host.uid.to_string()))
     .bind(host.map(|host| host.id.to_string()))
@@ -121,7 +124,7 @@ pub(crate) async fn rewrite(
     .bind(columns.spec)
     .bind(json("placement", &environment.placement)?)
     .bind(environment.generation)
-    .bind(direction_word(environment.direction))
+    .bind(desired_state_word(environment.desired_state))
     .bind(i64::from(environment.force_delete))
     .bind(state_word(environment.status.state))
     .bind(json("status", &environment.status)?)
@@ -129,7 +132,7 @@ pub(crate) async fn rewrite(
     .bind(now.0)
     .bind(environment.delete_time.map(|time| time.0))
     .bind(i64::from(due))
-    .bind(priority(environment.direction, false))
+    .bind(priority(environment.desired_state, false))
     .bind(environment.uid.to_string())
     .bind(i64::from(environment.cancel_requested))
     .execute(connection)

@@ -10,6 +10,6 @@ pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    direction_word, environment, json, key, kind_word, owner_columns, priority, scope, state_word, unavailable,
+    desired_state_word, environment, json, key, kind_word, owner_columns, priority, scope, state_word, unavailable,
 };
 pub(crate) use statement::Statement;

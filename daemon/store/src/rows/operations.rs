@@ -1,7 +1,7 @@
 //! Rows of operations: accepted, replayed, ended, read. They outlive their tenants.
 
 use landlord_core::{
-    Direction, Environment, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Timestamp,
+    DesiredState, Environment, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Timestamp,
     ports::{Accepted, OperationQuery, Page, RequestKey, RequestScope, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
@@ -94,10 +94,10 @@ pub(crate) async fn with_stages(
 }
 
 async fn live_stages(connection: &mut AnyConnection, operation: &Operation) -> Result<Vec<StageRecord>, StoreError> {
-    let direction = environments::direction(connection, operation.uid).await?.unwrap_or(Direction::Absent);
+    let desired_state = environments::desired_state(connection, operation.uid).await?.unwrap_or(DesiredState::Absent);
     let mut stages = stages::read(connection, operation.uid).await?;
-    stages.retain(|record| stages::concerns(record, operation.kind, operation.cancel_requested, direction));
-    stages.sort_by(|a, b| (a.direction, a.start_time, &a.stage).cmp(&(b.direction, b.start_time, &b.stage)));
+    stages.retain(|record| stages::concerns(record, operation.kind, operation.cancel_requested, desired_state));
+    stages.sort_by(|a, b| (a.desired_state, a.start_time, &a.stage).cmp(&(b.desired_state, b.start_time, &b.stage)));
     Ok(stages)
 }
 

@@ -1,10 +1,12 @@
-//! The journal's rows: one per tenant, direction and stage. Knows no retry rule: which record
+//! The journal's rows: one per tenant, desired state and stage. Knows no retry rule: which record
 //! follows which is the domain's business.
 
-use landlord_core::{Direction, Environment, Stage, StageRecord, StageState, TenantUid, Timestamp, ports::StoreError};
+use landlord_core::{
+    DesiredState, Environment, Stage, StageRecord, StageState, TenantUid, Timestamp, ports::StoreError,
+};
 use sqlx::AnyConnection;
 
-use super::columns::{self as rows, direction_word, stage_json, unavailable};
+use super::columns::{self as rows, desired_state_word, stage_json, unavailable};
 
 /// All stage records of a tenant, both directions.
 pub(crate) async fn read(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
@@ -22,12 +24,12 @@ pub(crate) async fn read(connection: &mut AnyConnection, uid: TenantUid) -> Resu
 pub(crate) async fn one(
     connection: &mut AnyConnection,
     uid: TenantUid,
-    direction: Direction,
+    desired_state: DesiredState,
     stage: &Stage,
 ) -> Result<Option<StageRecord>, StoreError> {
     sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1 AND direction = $2 AND stage = $3")
         .bind(uid.to_string())
-        .bind(direction_word(direction))
+        .bind(desired_state_word(desired_state))
         .bind(stage.to_string())
         .fetch_optional(connection)
         .await
@@ -49,7 +51,7 @@ pub(crate) async fn put(
          status = excluded.status",
     )
     .bind(uid.to_string())
-    .bind(direction_word(record.direction))
+    .bind(desired_state_word(record.desired_state))
     .bind(record.stage.to_string())
     .bind(stage_json(record)?)
     .bind(&record.checkpoint)
@@ -60,7 +62,7 @@ pub(crate) async fn put(
     Ok(())
 }
 
-/// In the tenant's direction, failed stages run again, and the patience with those in trouble
+/// In the tenant's direction, failed stages run again, and the timeout with those in trouble
 /// begins anew. Attempts go on counting.
 pub(crate) async fn restart_failed(
     connection: &mut AnyConnection,
@@ -69,7 +71,7 @@ pub(crate) async fn restart_failed(
 ) -> Result<(), StoreError> {
     for record in read(connection, environment.uid).await? {
         let open = matches!(record.state, StageState::Failed | StageState::Running);
-        if record.direction != environment.direction || !open {
+        if record.desired_state != environment.desired_state || !open {
             continue;
         }
         let again = StageRecord {
@@ -104,14 +106,14 @@ pub(crate) fn concerns(
     record: &StageRecord,
     kind: landlord_core::OperationKind,
     cancelled: bool,
-    direction: Direction,
+    desired_state: DesiredState,
 ) -> bool {
     use landlord_core::OperationKind::{Create, Delete, Retry, Update};
     match kind {
-        Delete => record.direction == Direction::Absent,
+        Delete => record.desired_state == DesiredState::Absent,
         // What failed may have been an unwinding.
-        Retry => record.direction == direction,
+        Retry => record.desired_state == desired_state,
         // A cancelled one also shows how it is unwound.
-        Create | Update => record.direction == Direction::Present || cancelled,
+        Create | Update => record.desired_state == DesiredState::Present || cancelled,
     }
 }

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use landlord_core::{
-    Direction, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Stage, StageState, State,
+    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Stage, StageState, State,
     TenantSpec,
     environment::Adoption,
     ports::{
-        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestKey, StoreError,
+        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext, StoreError,
         TenantStore as _, WorkStore as _,
     },
 };
@@ -88,12 +88,12 @@ async fn host_clusters_of_an_earlier_version_are_read() {
 
     // And they are worked on.
     assert_refused!(store.delete(&made.name(), delete()).await, StoreError::DeletionProtected(_));
-    let open_again = store.cordon(&host_cluster_id("made"), Some(&made.etag), false).await.unwrap();
+    let open_again = store.cordon(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
     assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { cordoned: false, ..wanted });
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
     let work = store.load(&claim).await.unwrap();
-    assert_eq!((work.environment.direction, work.operation_kind), (Direction::Absent, OperationKind::Delete));
+    assert_eq!((work.environment.desired_state, work.operation_kind), (DesiredState::Absent, OperationKind::Delete));
     assert_eq!(work.stages.len(), 1);
 }
 
@@ -126,7 +126,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!(tenant_of(prod).spec, wanted);
     assert_eq!(tenant_of(prod).last_ready, Some((spec(), placement())));
     assert!(prod.cancel_requested && prod.generation == 2);
-    let request = RequestKey { request_id: None, request_hash: String::new() };
+    let request = RequestContext::of_daemon();
     let again = store.change(&prod.name(), Some(&prod.etag), update(spec()), request).await.unwrap();
     assert_eq!(again.environment.unwrap().generation, 3);
 
@@ -137,7 +137,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!((&host.network, &host.cluster), (&vec![8, 1], &vec![8, 1]));
     assert_eq!((space.placement.level, space.kind()), (Level::Namespace, EnvironmentKind::Tenant(Level::Namespace)));
     assert!(space.placement.guardrails.is_some() && space.placement.stack.is_some());
-    let stage = store.stage(space.uid, Direction::Present, &Stage::Isolation).await.unwrap().unwrap();
+    let stage = store.stage(space.uid, DesiredState::Present, &Stage::Isolation).await.unwrap().unwrap();
     assert_eq!(stage.state, StageState::Done);
 
     // What failed is retried, what was leaving goes on leaving, what waited is due, and a name that is gone is free.

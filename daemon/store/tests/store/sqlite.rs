@@ -303,7 +303,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
 
 #[tokio::test]
 async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
-    use landlord_core::{Direction, OperationOutcome, Stage, StageState, State, ports::WorkStore as _};
+    use landlord_core::{DesiredState, OperationOutcome, Stage, StageState, State, ports::WorkStore as _};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
     let store = open(&path).await.unwrap();
@@ -311,7 +311,7 @@ async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
     let claim = claim_one(&store).await;
     let work = store.load(&claim).await.unwrap();
     let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
-    end.stages = vec![record(Stage::Isolation, Direction::Present, StageState::Done)];
+    end.stages = vec![record(Stage::Isolation, DesiredState::Present, StageState::Done)];
     store.commit(&claim, end).await.unwrap();
     store.close().await;
     drop(store);
@@ -328,7 +328,7 @@ async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
     earlier.close().await.unwrap();
     let store = open(&path).await.unwrap();
     let tenant = store.get(&name("acme", "prod")).await.unwrap();
-    let stored = store.stage(tenant.uid, Direction::Present, &Stage::Isolation).await.unwrap().unwrap();
+    let stored = store.stage(tenant.uid, DesiredState::Present, &Stage::Isolation).await.unwrap().unwrap();
     assert_eq!((stored.stage, stored.state), (Stage::Isolation, StageState::Done));
     let operation = store.operation(tenant.operation).await.unwrap();
     assert!(operation.stages.iter().any(|record| record.stage == Stage::Isolation), "{:?}", operation.stages);

@@ -1,4 +1,4 @@
-//! A deploy stage that only fences: namespaces in the cloud's host clusters, seen by the same judge.
+//! A deploy stage that only isolates: namespaces in the cloud's host clusters, seen by the same judge.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -15,21 +15,21 @@ use landlord_provider_api::v1::ResourceKind;
 
 use crate::cloud::Scripted;
 
-/// An API server bears a look each second.
+/// An API server bears a request each second.
 const POLL_AFTER: Duration = Duration::from_secs(1);
 
 /// What every host cluster here has.
 const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
 
 /// Over the cloud's own faults and boundaries.
-pub(crate) struct Fences(pub(crate) Arc<Scripted>);
+pub(crate) struct IsolationOnly(pub(crate) Arc<Scripted>);
 
 fn unexpected(what: &str) -> Failure {
     Failure::new(ErrorKind::Internal, format!("{what}: no class here has a stack"))
 }
 
 #[async_trait]
-impl Apps for Fences {
+impl Apps for IsolationOnly {
     fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
     }
@@ -61,7 +61,7 @@ impl Apps for Fences {
 }
 
 #[async_trait]
-impl Isolation for Fences {
+impl Isolation for IsolationOnly {
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
         let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
         if target.cluster.shared().is_none() {
@@ -70,7 +70,7 @@ impl Isolation for Fences {
         let key = (uid.clone(), ResourceKind::Unspecified);
         self.0
             .act("isolation", &key, || {
-                self.0.cloud.fence(&uid, &host);
+                self.0.cloud.isolate(&uid, &host);
                 Ok(())
             })
             .await?;
@@ -95,7 +95,7 @@ impl Isolation for Fences {
 }
 
 #[async_trait]
-impl HostClusters for Fences {
+impl HostClusters for IsolationOnly {
     async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
         let host = kube.endpoint.clone();
         let key = (host.clone(), ResourceKind::Unspecified);

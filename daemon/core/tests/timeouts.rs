@@ -1,10 +1,10 @@
-//! Patience with a stage: only success ends it, or a try that gets clearly further than every one before; and the last cause
+//! Timeout with a stage: only success ends it, or a try that gets clearly further than every one before; and the last cause
 //! is there to be seen all the time.
 
 use std::time::Duration;
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport, RetryRules},
 };
 
@@ -17,8 +17,8 @@ const RULES: RetryRules = RetryRules {
     time_scale: 1.0,
 };
 
-fn begin(stage: Stage, direction: Direction) -> StageRecord {
-    journal::intend(&stage, direction, 1, 10 * MINUTE, None, Timestamp(0))
+fn begin(stage: Stage, desired_state: DesiredState) -> StageRecord {
+    journal::intend(&stage, desired_state, 1, 10 * MINUTE, None, Timestamp(0))
 }
 
 fn pending(record: &StageRecord, now: Timestamp) -> StageRecord {
@@ -33,7 +33,7 @@ fn fails(record: &StageRecord, kind: ErrorKind, now: Timestamp) -> StageRecord {
 
 /// Every try is accepted by the cloud, is under way for a while, and fails. Gives when the stage gave up.
 fn cycle(kind: ErrorKind, tries: impl Fn(u32) -> Duration) -> (StageRecord, Duration) {
-    let (mut record, mut now) = (begin(Stage::NodePool, Direction::Present), Timestamp(0));
+    let (mut record, mut now) = (begin(Stage::NodePool, DesiredState::Present), Timestamp(0));
     for number in 0..500 {
         let end = now.after(tries(number));
         while now < end {
@@ -52,14 +52,14 @@ fn cycle(kind: ErrorKind, tries: impl Fn(u32) -> Duration) -> (StageRecord, Dura
 }
 
 #[test]
-fn what_fails_each_time_it_is_made_gives_up_within_its_patience() {
-    // One patience, the first try before it, and the one that is under way at its end.
-    for (kind, patience) in
+fn what_fails_each_time_it_is_made_gives_up_within_its_timeout() {
+    // One timeout, the first try before it, and the one that is under way at its end.
+    for (kind, timeout) in
         [(ErrorKind::Conflict, 60), (ErrorKind::Transient, 60), (ErrorKind::Capacity, 30), (ErrorKind::Internal, 60)]
     {
         for minutes in [3, 12, 20] {
             let (record, gave_up) = cycle(kind, |_| minutes * MINUTE);
-            let most = (patience + 2 * minutes + 6) * MINUTE;
+            let most = (timeout + 2 * minutes + 6) * MINUTE;
             assert!(gave_up <= most, "{kind:?} with tries of {minutes} min gave up after {gave_up:?}");
             let failure = record.failure.unwrap();
             assert_eq!(failure.remedy, "open port 443; then retry", "a stage that gave up is not tried again");
@@ -72,7 +72,7 @@ fn what_fails_each_time_it_is_made_gives_up_within_its_patience() {
 
 #[test]
 fn an_error_on_the_way_is_forgotten_when_the_try_gets_further() {
-    let record = fails(&begin(Stage::Cluster, Direction::Present), ErrorKind::Transient, Timestamp(60_000));
+    let record = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Transient, Timestamp(60_000));
     let early = pending(&record, Timestamp(90_000));
     assert!(early.failure.is_some() && early.failing_since == Some(Timestamp(60_000)), "{early:?}");
     let later = pending(&early, Timestamp(200_000));
@@ -81,18 +81,18 @@ fn an_error_on_the_way_is_forgotten_when_the_try_gets_further() {
 
 #[test]
 fn waiting_for_a_rate_limit_hides_no_cause() {
-    let record = fails(&begin(Stage::Cluster, Direction::Present), ErrorKind::Capacity, Timestamp(60_000));
+    let record = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Capacity, Timestamp(60_000));
     let throttled = fails(&record, ErrorKind::Throttled, Timestamp(70_000));
     assert_eq!(throttled.failure.unwrap().kind, ErrorKind::Capacity);
     // By itself it is told, and gone when a call went out.
-    let throttled = fails(&begin(Stage::Cluster, Direction::Present), ErrorKind::Throttled, Timestamp(1_000));
+    let throttled = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Throttled, Timestamp(1_000));
     assert!(throttled.failure.is_some());
     assert_eq!(pending(&throttled, Timestamp(5_000)).failure, None);
 }
 
 #[test]
 fn of_a_teardown_only_an_api_server_that_is_away_counts() {
-    let mut record = begin(Stage::Teardown, Direction::Absent);
+    let mut record = begin(Stage::Teardown, DesiredState::Absent);
     for minute in 0..60_i64 {
         let now = Timestamp(minute * 60_000);
         record = if minute % 2 == 0 { fails(&record, ErrorKind::Transient, now) } else { pending(&record, now) };
