@@ -59,7 +59,7 @@ impl Tenants {
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await.map_err(failed)?;
             if let Choice::Full(why) = choose(&candidates, selector) {
-                return Err(failed(StoreError::NoRoom(why)));
+                return Err(failed(StoreError::NoHostClusterCapacity(why)));
             }
         }
         Ok(validated())

@@ -228,7 +228,7 @@ impl Hosts {
         let record = self
             .ports
             .store
-            .drain(&id, etag, cordoned, landlord_core::ports::RequestContext::of_daemon())
+            .cordon(&id, etag, cordoned, landlord_core::ports::RequestContext::of_daemon())
             .await
             .map_err(failed)?;
         Ok(Response::new(self.shown(&record).await?))

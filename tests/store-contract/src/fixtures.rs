@@ -14,24 +14,24 @@ use landlord_core::{
 use uuid::Uuid;
 
 /// A store as the daemon sees it.
-pub(crate) trait Store: TenantStore + WorkStore {}
+pub trait Store: TenantStore + WorkStore {}
 impl<T: TenantStore + WorkStore> Store for T {}
 
 /// Longer than any test runs.
-pub(crate) const LEASE: Duration = Duration::from_secs(600);
+pub const LEASE: Duration = Duration::from_secs(600);
 /// A time by which nothing comes due within a test.
-pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
+pub const HOUR: Duration = Duration::from_secs(3_600);
 
-pub(crate) fn name(customer: &str, tenant: &str) -> EnvironmentName {
+pub fn name(customer: &str, tenant: &str) -> EnvironmentName {
     TenantName { customer: customer.parse().unwrap(), tenant: tenant.parse().unwrap() }.into()
 }
 
 /// The tenant of an environment.
-pub(crate) fn tenant_of(environment: &Environment) -> &Tenant {
+pub fn tenant_of(environment: &Environment) -> &Tenant {
     environment.tenant().unwrap()
 }
 
-pub(crate) fn spec() -> TenantSpec {
+pub fn spec() -> TenantSpec {
     TenantSpec::parse(SpecInput {
         display_name: "Acme".into(),
         labels: BTreeMap::from([("tier".to_owned(), "gold".to_owned())]),
@@ -43,14 +43,14 @@ pub(crate) fn spec() -> TenantSpec {
 }
 
 /// A host cluster's spec, with the labels of [`spec`].
-pub(crate) fn host_spec(tenants_max: u32) -> HostClusterSpec {
+pub fn host_spec(tenants_max: u32) -> HostClusterSpec {
     let labels = spec().labels;
     HostClusterSpec::parse(HostClusterInput { labels, tenants_max: tenants_max.into(), ..HostClusterInput::default() })
         .unwrap()
 }
 
 /// A tenant's spec: every one has a domain of its own.
-pub(crate) fn spec_of(name: &EnvironmentName) -> TenantSpec {
+pub fn spec_of(name: &EnvironmentName) -> TenantSpec {
     let name = name.tenant().unwrap();
     if (name.customer.as_str(), name.tenant.as_str()) == ("acme", "prod") {
         return spec();
@@ -61,15 +61,15 @@ pub(crate) fn spec_of(name: &EnvironmentName) -> TenantSpec {
     }
 }
 
-pub(crate) fn domain(text: &str) -> Domain {
+pub fn domain(text: &str) -> Domain {
     text.to_owned().try_into().unwrap()
 }
 
-pub(crate) fn larger() -> TenantSpec {
+pub fn larger() -> TenantSpec {
     TenantSpec { storage: 20.try_into().unwrap(), ..spec() }
 }
 
-pub(crate) fn placement() -> Placement {
+pub fn placement() -> Placement {
     Placement {
         class: "standard".parse().unwrap(),
         rule: String::new(),
@@ -88,17 +88,17 @@ pub(crate) fn placement() -> Placement {
 }
 
 /// A request without an id.
-pub(crate) fn once() -> RequestContext {
+pub fn once() -> RequestContext {
     RequestContext::of_daemon()
 }
 
 /// A request that can be repeated.
-pub(crate) fn keyed(hash: &str) -> RequestContext {
+pub fn keyed(hash: &str) -> RequestContext {
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: hash.into() };
     RequestContext { key, ..RequestContext::of_daemon() }
 }
 
-pub(crate) fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant {
+pub fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant {
     NewTenant {
         name: name.tenant().unwrap().clone(),
         spec: spec_of(name),
@@ -108,20 +108,20 @@ pub(crate) fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant 
     }
 }
 
-pub(crate) fn update(spec: TenantSpec) -> Change {
+pub fn update(spec: TenantSpec) -> Change {
     Change::Update { spec, placement: placement() }
 }
 
-pub(crate) fn delete() -> DeleteRequest {
+pub fn delete() -> DeleteRequest {
     DeleteRequest { force: false, etag: None, request: once() }
 }
 
-pub(crate) fn event(kind: EventKind, reason: &str) -> NewEvent {
+pub fn event(kind: EventKind, reason: &str) -> NewEvent {
     NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into() }
 }
 
 /// A record with a value in every field.
-pub(crate) fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> StageRecord {
+pub fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> StageRecord {
     let failed = state == StageState::Failed;
     let failure = || Failure::new(landlord_core::ErrorKind::Quota, "no more networks").with_remedy("raise the quota");
     StageRecord {
@@ -147,19 +147,19 @@ pub(crate) fn record(stage: Stage, desired_state: DesiredState, state: StageStat
     }
 }
 
-pub(crate) async fn created<S: Store>(store: &S, customer: &str, tenant: &str) -> Accepted {
+pub async fn created<S: Store>(store: &S, customer: &str, tenant: &str) -> Accepted {
     store.create(new(&name(customer, tenant), once())).await.unwrap()
 }
 
 /// Claims everything that is due, which must be exactly one tenant.
-pub(crate) async fn claim_one<S: Store>(store: &S) -> Claim {
+pub async fn claim_one<S: Store>(store: &S) -> Claim {
     let claims = store.claim("a", 100, LEASE).await.unwrap();
     assert_eq!(claims.len(), 1, "{claims:?}");
     claims.into_iter().next().unwrap()
 }
 
 /// What the engine writes when a tenant comes to rest in `state`.
-pub(crate) fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Commit {
+pub fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Commit {
     let mut status = work.environment.status.clone();
     status.state = state;
     let ready = state == State::Ready;
@@ -175,19 +175,19 @@ pub(crate) fn settle(work: &Work, state: State, outcome: OperationOutcome) -> Co
 }
 
 /// Works on the one due tenant until READY.
-pub(crate) async fn make_ready<S: Store>(store: &S) {
+pub async fn make_ready<S: Store>(store: &S) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
     let commit = settle(&work, State::Ready, OperationOutcome::Ready);
     store.commit(&claim, commit).await.unwrap();
 }
 
-pub(crate) fn failure() -> Failure {
+pub fn failure() -> Failure {
     Failure::new(landlord_core::ErrorKind::Quota, "no more networks")
 }
 
 /// Works on the one due tenant until a stage has failed.
-pub(crate) async fn make_failed<S: Store>(store: &S, stage: Stage) {
+pub async fn make_failed<S: Store>(store: &S, stage: Stage) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
     let desired_state = work.environment.desired_state;
@@ -198,7 +198,7 @@ pub(crate) async fn make_failed<S: Store>(store: &S, stage: Stage) {
 }
 
 /// Works on the one due tenant, which is being deleted, until it is gone.
-pub(crate) async fn make_gone<S: Store>(store: &S) {
+pub async fn make_gone<S: Store>(store: &S) {
     let claim = claim_one(store).await;
     let work = store.load(&claim).await.unwrap();
     let outcome = OperationOutcome::Deleted { removed: Vec::new() };
@@ -218,6 +218,6 @@ macro_rules! assert_refused {
 }
 
 /// The text of a refusal.
-pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     result.unwrap_err().to_string()
 }

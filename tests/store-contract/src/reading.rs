@@ -10,7 +10,7 @@ use landlord_core::{
 
 use crate::{assert_refused, fixtures::*};
 
-pub(crate) async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
+pub async fn tenants_in_pages_each_once<S: Store>(store: Arc<S>) {
     // Not in the order of the names; a customer whose id begins with another's.
     for (customer, tenant) in [("b", "x"), ("a", "y"), ("a-b", "x"), ("a", "x"), ("c", "a")] {
         created(&*store, customer, tenant).await;
@@ -40,7 +40,7 @@ fn of(customer: &str) -> Owners {
     Owners::Tenants { customer: Some(customer.parse().unwrap()), host_cluster: None }
 }
 
-pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
+pub async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "ready").await;
     make_ready(&*store).await;
     created(&*store, "acme", "waiting").await;
@@ -75,7 +75,7 @@ pub(crate) async fn tenants_by_filter<S: Store>(store: Arc<S>) {
     }
 }
 
-pub(crate) async fn operations_in_pages_newest_first<S: Store>(store: Arc<S>) {
+pub async fn operations_in_pages_newest_first<S: Store>(store: Arc<S>) {
     let mut made = Vec::new();
     for tenant in ["one", "two", "three", "four", "five"] {
         made.insert(0, created(&*store, "acme", tenant).await.operation.id);
@@ -93,7 +93,7 @@ pub(crate) async fn operations_in_pages_newest_first<S: Store>(store: Arc<S>) {
     assert_eq!(seen, made);
 }
 
-pub(crate) async fn operations_by_filter<S: Store>(store: Arc<S>) {
+pub async fn operations_by_filter<S: Store>(store: Arc<S>) {
     let first = created(&*store, "acme", "one").await.operation.id;
     make_ready(&*store).await;
     let second = created(&*store, "acme", "two").await.operation.id;
@@ -115,7 +115,7 @@ pub(crate) async fn operations_by_filter<S: Store>(store: Arc<S>) {
     }
 }
 
-pub(crate) async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
+pub async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
     for token in ["", "nonsense", "customers/A/tenants/b", "' OR 1 = 1 --"] {
         let after = Some(token.to_owned());
         let query = EnvironmentQuery { after: after.clone(), limit: 1, ..EnvironmentQuery::default() };
@@ -125,7 +125,7 @@ pub(crate) async fn foreign_page_tokens_are_refused<S: Store>(store: Arc<S>) {
     }
 }
 
-pub(crate) async fn an_operation_shows_live_stages_then_those_at_its_end<S: Store>(store: Arc<S>) {
+pub async fn an_operation_shows_live_stages_then_those_at_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await.operation.id;
     let claim = claim_one(&*store).await;
     let running = record(Stage::Network, DesiredState::Present, StageState::Running);
@@ -150,7 +150,7 @@ pub(crate) async fn an_operation_shows_live_stages_then_those_at_its_end<S: Stor
     assert_eq!(store.operation(deleted).await.unwrap().stages, [absent]);
 }
 
-pub(crate) async fn events_resume_without_gap_or_repeat<S: Store>(store: Arc<S>) {
+pub async fn events_resume_without_gap_or_repeat<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     for round in 0..5 {
@@ -173,7 +173,7 @@ pub(crate) async fn events_resume_without_gap_or_repeat<S: Store>(store: Arc<S>)
     assert_eq!(store.newest_event().await.unwrap(), query.after_seq);
 }
 
-pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
+pub async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     for (customer, tenant) in [("acme", "one"), ("acme", "two"), ("bolt", "one")] {
         created(&*store, customer, tenant).await;
     }
@@ -192,7 +192,7 @@ pub(crate) async fn events_by_customer_and_tenant<S: Store>(store: Arc<S>) {
     }
 }
 
-pub(crate) async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
+pub async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let after_seq = store.newest_event().await.unwrap();
     let of = |customer: &str| EventQuery {
@@ -207,14 +207,14 @@ pub(crate) async fn who_waits_for_events_is_told_of_its_own<S: Store>(store: Arc
     assert!(store.wait_for_event(&all).await > after_seq);
     assert!((&mut waits_for_acme).now_or_never().is_none(), "another customer's event woke it");
     created(&*store, "acme", "test").await;
-    let told = tokio::time::timeout(HOUR, waits_for_acme).await.unwrap();
-    assert!(told > after_seq);
+    let position = tokio::time::timeout(HOUR, waits_for_acme).await.unwrap();
+    assert!(position > after_seq);
     // What is there already is not waited for.
     let earlier = EventQuery { after_seq: 0, ..of("acme") };
     tokio::time::timeout(HOUR, store.wait_for_event(&earlier)).await.unwrap();
 }
 
-pub(crate) async fn readers_that_stop_reading_hold_up_nobody<S: Store>(store: Arc<S>) {
+pub async fn readers_that_stop_reading_hold_up_nobody<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let query = EventQuery { limit: 10, ..EventQuery::default() };
     // As a stream to a client that takes nothing more: begun, and never polled again.

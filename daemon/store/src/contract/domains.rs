@@ -5,44 +5,40 @@
 //! above, under which the names of others would be his.
 
 use landlord_core::{TenantName, environment::Domain, ports::StoreError};
-use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _, Row as _};
 
-use crate::rows::{self, unavailable};
+use crate::rows::{self, Statement, unavailable};
 
 /// Clashes named at each start: enough to see what is wrong, and no flood.
 const NAMED_MAX: usize = 20;
 
 /// Which tenants a domain clashes with.
-fn clashing(name: &TenantName, domain: &Domain) -> QueryBuilder<Sqlite> {
+fn clashing(name: &TenantName, domain: &Domain) -> Statement {
     let own = domain.reversed();
     // Those below are between `com.example.acme.` and the same with `/`, which follows `.`.
     let end = format!("{}/", own.strip_suffix('.').unwrap_or(&own));
-    let mut sql =
-        QueryBuilder::new("SELECT customer, tenant, domain_reversed FROM tenants WHERE (domain_reversed IN (");
-    let mut above = sql.separated(", ");
-    for domain in domain.reversed_above() {
-        above.push_bind(domain);
-    }
-    above.push_bind(own.clone());
-    sql.push(") OR (domain_reversed >= ").push_bind(own.clone());
-    sql.push(" AND domain_reversed < ").push_bind(end);
-    sql.push(")) AND (domain_reversed = ").push_bind(own);
-    sql.push(" OR customer <> ").push_bind(name.customer.as_str().to_owned());
-    sql.push(") AND NOT (customer = ").push_bind(name.customer.as_str().to_owned());
-    sql.push(" AND tenant = ").push_bind(name.tenant.as_str().to_owned());
+    let mut sql = Statement::new("SELECT customer, tenant, domain_reversed FROM tenants WHERE (domain_reversed IN (");
+    sql.bind_all(domain.reversed_above().into_iter().chain([own.clone()]));
+    sql.push(") OR (domain_reversed >= ").bind(own.clone());
+    sql.push(" AND domain_reversed < ").bind(end);
+    sql.push(")) AND (domain_reversed = ").bind(own);
+    sql.push(" OR customer <> ").bind(name.customer.as_str().to_owned());
+    sql.push(") AND NOT (customer = ").bind(name.customer.as_str().to_owned());
+    sql.push(" AND tenant = ").bind(name.tenant.as_str().to_owned());
     sql.push(") LIMIT 1");
     sql
 }
 
 /// Refuses a domain that can't be the tenant's. The tenant itself, if it is there, does not count.
 pub(crate) async fn refuse_taken(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     name: &TenantName,
     domain: &Domain,
 ) -> Result<(), StoreError> {
     let failed = unavailable("looking whose a domain is");
-    let mut sql = clashing(name, domain);
-    let Some(row) = sql.build().fetch_optional(connection).await.map_err(&failed)? else { return Ok(()) };
+    let Some(row) = clashing(name, domain).query().fetch_optional(connection).await.map_err(&failed)? else {
+        return Ok(());
+    };
     let text = |column: &str| -> Result<String, StoreError> { row.try_get(column).map_err(&failed) };
     let (customer, tenant, found, own) =
         (text("customer")?, text("tenant")?, text("domain_reversed")?, domain.reversed());
@@ -58,7 +54,7 @@ pub(crate) async fn refuse_taken(
 }
 
 /// Domains of tenants that were accepted before they were kept apart; all or none.
-pub(crate) async fn fill(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(crate) async fn fill(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let failed = unavailable("filling domains in");
     let mut filling = connection.begin().await.map_err(&failed)?;
     let rows = sqlx::query("SELECT * FROM tenants WHERE domain_reversed IS NULL AND customer <> ''")
@@ -77,8 +73,8 @@ pub(crate) async fn fill(connection: &mut SqliteConnection) -> Result<(), StoreE
     filling.commit().await.map_err(&failed)
 }
 
-/// Tells which tenants have domains that would be refused now: they were accepted before that was so, and stay.
-pub(crate) async fn tell_clashes(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+/// Logs which tenants have domains that would be refused now: they were accepted before that was so, and stay.
+pub(crate) async fn log_clashes(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let found = clashes(connection).await?;
     for [tenant, other] in found.iter().take(NAMED_MAX) {
         tracing::warn!(
@@ -95,7 +91,7 @@ pub(crate) async fn tell_clashes(connection: &mut SqliteConnection) -> Result<()
 }
 
 /// Every tenant whose domain clashes, with the one nearest above it that it clashes with.
-async fn clashes(connection: &mut SqliteConnection) -> Result<Vec<[String; 2]>, StoreError> {
+async fn clashes(connection: &mut AnyConnection) -> Result<Vec<[String; 2]>, StoreError> {
     let failed = unavailable("looking for clashing domains");
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT domain_reversed, customer, tenant FROM tenants WHERE domain_reversed IS NOT NULL \
@@ -104,7 +100,7 @@ async fn clashes(connection: &mut SqliteConnection) -> Result<Vec<[String; 2]>, 
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    let told = |(domain, customer, tenant): &(String, String, String)| {
+    let shown = |(domain, customer, tenant): &(String, String, String)| {
         let labels: Vec<&str> = domain.trim_end_matches('.').rsplit('.').collect();
         format!("customers/{customer}/tenants/{tenant} ({})", labels.join("."))
     };
@@ -116,7 +112,7 @@ async fn clashes(connection: &mut SqliteConnection) -> Result<Vec<[String; 2]>, 
             above.pop();
         }
         let clash = above.iter().rev().find(|higher| higher.0 == row.0 || higher.1 != row.1);
-        found.extend(clash.map(|higher| [told(higher), told(row)]));
+        found.extend(clash.map(|higher| [shown(higher), shown(row)]));
         above.push(row);
     }
     Ok(found)
@@ -124,7 +120,7 @@ async fn clashes(connection: &mut SqliteConnection) -> Result<Vec<[String; 2]>, 
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{Connection as _, Execute as _, Row as _, SqliteConnection};
+    use sqlx::{Connection as _, Row as _, SqliteConnection};
 
     use super::*;
 
@@ -139,7 +135,7 @@ mod tests {
         let mut connection = empty().await;
         let name = "customers/acme/tenants/prod".parse().unwrap();
         let domain = Domain::try_from("files.acme.example.com".to_owned()).unwrap();
-        let sql = clashing(&name, &domain).build().sql().as_str().to_owned();
+        let sql = clashing(&name, &domain).text().to_owned();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let mut query = sqlx::query(explain);
         for _ in 0..sql.matches('?').count().max(sql.matches('$').count()) {

@@ -10,7 +10,7 @@ use landlord_core::{
 
 use crate::{assert_refused, fixtures::*};
 
-pub(crate) async fn a_create_is_pending_with_operation_and_event<S: Store>(store: Arc<S>) {
+pub async fn a_create_is_pending_with_operation_and_event<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     let accepted = store.create(new(&acme, once())).await.unwrap();
     let tenant = store.get(&acme).await.unwrap();
@@ -29,7 +29,7 @@ pub(crate) async fn a_create_is_pending_with_operation_and_event<S: Store>(store
     assert_eq!(store.newest_event().await.unwrap(), events[0].seq);
 }
 
-pub(crate) async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>) {
+pub async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>) {
     let (acme, request) = (name("acme", "prod"), keyed("same"));
     assert!(store.replayed(&(&acme).into(), &request.key).await.unwrap().is_none());
     let first = store.create(new(&acme, request.clone())).await.unwrap();
@@ -37,8 +37,8 @@ pub(crate) async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>
     let again = store.create(new(&acme, request.clone())).await.unwrap();
     assert!(again.replayed && !first.replayed);
     assert_eq!((again.operation, again.environment), (first.operation.clone(), first.environment));
-    let asked = store.replayed(&(&acme).into(), &request.key).await.unwrap().unwrap();
-    assert_eq!(asked.operation, first.operation);
+    let replayed = store.replayed(&(&acme).into(), &request.key).await.unwrap().unwrap();
+    assert_eq!(replayed.operation, first.operation);
     assert_eq!(store.newest_event().await.unwrap(), events);
 
     let request = keyed("update");
@@ -49,7 +49,7 @@ pub(crate) async fn a_replay_returns_what_the_first_made<S: Store>(store: Arc<S>
     assert_eq!(store.get(&acme).await.unwrap().generation, 2);
 }
 
-pub(crate) async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store>(store: Arc<S>) {
+pub async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store>(store: Arc<S>) {
     let request = keyed("one");
     store.create(new(&name("acme", "prod"), request.clone())).await.unwrap();
     let mut other = request.clone();
@@ -67,7 +67,7 @@ pub(crate) async fn a_request_id_belongs_to_one_request_of_one_customer<S: Store
     assert!(!foreign.replayed);
 }
 
-pub(crate) async fn fifty_at_once_make_one_tenant<S: Store>(store: Arc<S>) {
+pub async fn fifty_at_once_make_one_tenant<S: Store>(store: Arc<S>) {
     let (acme, request) = (name("acme", "prod"), keyed("same"));
     let calls = (0..50).map(|_| store.create(new(&acme, request.clone())));
     let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
@@ -80,14 +80,14 @@ pub(crate) async fn fifty_at_once_make_one_tenant<S: Store>(store: Arc<S>) {
     assert_eq!(store.operations(&all).await.unwrap().items.len(), 1);
 }
 
-pub(crate) async fn a_taken_name_is_refused<S: Store>(store: Arc<S>) {
+pub async fn a_taken_name_is_refused<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let refused = store.create(new(&name("acme", "prod"), keyed("new"))).await;
     assert_refused!(&refused, StoreError::AlreadyExists(_));
     assert_eq!(refusal(refused), "customers/acme/tenants/prod exists already");
 }
 
-pub(crate) async fn a_removed_name_can_be_used_again<S: Store>(store: Arc<S>) {
+pub async fn a_removed_name_can_be_used_again<S: Store>(store: Arc<S>) {
     let (acme, request) = (name("acme", "prod"), keyed("first"));
     let first = store.create(new(&acme, request.clone())).await.unwrap();
     let deleted = store.delete(&acme, delete()).await.unwrap();
@@ -104,7 +104,7 @@ pub(crate) async fn a_removed_name_can_be_used_again<S: Store>(store: Arc<S>) {
     assert_eq!(ended.outcome, Some(OperationOutcome::Deleted { removed: Vec::new() }));
 }
 
-pub(crate) async fn an_update_raises_the_generation_and_supersedes<S: Store>(store: Arc<S>) {
+pub async fn an_update_raises_the_generation_and_supersedes<S: Store>(store: Arc<S>) {
     let first = created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let etag = first.environment.unwrap().etag;
@@ -124,7 +124,7 @@ pub(crate) async fn an_update_raises_the_generation_and_supersedes<S: Store>(sto
     assert_eq!(changed.environment.unwrap().status.state, State::Updating);
 }
 
-pub(crate) async fn an_update_of_the_record_only_ends_at_once<S: Store>(store: Arc<S>) {
+pub async fn an_update_of_the_record_only_ends_at_once<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_ready(&*store).await;
     let renamed = landlord_core::TenantSpec { display_name: "Acme Ltd".into(), ..spec() };
@@ -137,7 +137,7 @@ pub(crate) async fn an_update_of_the_record_only_ends_at_once<S: Store>(store: A
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
-pub(crate) async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S>) {
+pub async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_ready(&*store).await;
     let paused = landlord_core::TenantSpec { paused: true, ..spec() };
@@ -148,7 +148,7 @@ pub(crate) async fn pausing_what_is_ready_leaves_it_ready<S: Store>(store: Arc<S
     claim_one(&*store).await;
 }
 
-pub(crate) async fn pausing_and_going_on_take_over_what_is_unfinished<S: Store>(store: Arc<S>) {
+pub async fn pausing_and_going_on_take_over_what_is_unfinished<S: Store>(store: Arc<S>) {
     let create = created(&*store, "acme", "prod").await.operation.id;
     let acme = name("acme", "prod");
     let paused = landlord_core::TenantSpec { paused: true, ..spec() };
@@ -166,7 +166,7 @@ pub(crate) async fn pausing_and_going_on_take_over_what_is_unfinished<S: Store>(
     assert_eq!(store.operation(resume.operation.id).await.unwrap().outcome, Some(OperationOutcome::Ready));
 }
 
-pub(crate) async fn an_update_of_the_record_supersedes_nothing<S: Store>(store: Arc<S>) {
+pub async fn an_update_of_the_record_supersedes_nothing<S: Store>(store: Arc<S>) {
     let create = created(&*store, "acme", "prod").await.operation.id;
     let acme = name("acme", "prod");
     let claim = claim_one(&*store).await;
@@ -195,7 +195,7 @@ pub(crate) async fn an_update_of_the_record_supersedes_nothing<S: Store>(store: 
     assert_eq!((tenant_of(&tenant).spec.clone(), tenant.status.state), (renamed, State::Ready));
 }
 
-pub(crate) async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc<S>) {
+pub async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let placement = landlord_core::Placement { machine_type: "m7i.large".into(), ..placement() };
@@ -208,7 +208,7 @@ pub(crate) async fn an_update_of_the_record_keeps_the_offer<S: Store>(store: Arc
     assert_eq!(store.get(&acme).await.unwrap().placement.machine_type, "m7i.large");
 }
 
-pub(crate) async fn an_old_etag_changes_nothing<S: Store>(store: Arc<S>) {
+pub async fn an_old_etag_changes_nothing<S: Store>(store: Arc<S>) {
     let etag = created(&*store, "acme", "prod").await.environment.unwrap().etag;
     let acme = name("acme", "prod");
     store.change(&acme, Some(&etag), update(larger()), once()).await.unwrap();
@@ -221,7 +221,7 @@ pub(crate) async fn an_old_etag_changes_nothing<S: Store>(store: Arc<S>) {
     assert_eq!(store.get(&acme).await.unwrap(), before);
 }
 
-pub(crate) async fn updates_at_once_with_one_etag_let_one_through<S: Store>(store: Arc<S>) {
+pub async fn updates_at_once_with_one_etag_let_one_through<S: Store>(store: Arc<S>) {
     let etag = created(&*store, "acme", "prod").await.environment.unwrap().etag;
     let acme = name("acme", "prod");
     let calls = (0..20).map(|_| store.change(&acme, Some(&etag), update(larger()), once()));

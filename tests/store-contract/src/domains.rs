@@ -19,12 +19,12 @@ async fn try_order<S: Store>(store: &S, customer: &str, tenant: &str, text: &str
     let name = name(customer, tenant);
     let checked = store.check_domain(name.tenant().unwrap(), &domain(text)).await;
     let created = store.create(order(&name, text, once())).await.map(drop);
-    let told = |result: &Result<(), StoreError>| result.as_ref().err().map(ToString::to_string);
-    assert_eq!(told(&checked), told(&created), "{text}");
+    let refused = |result: &Result<(), StoreError>| result.as_ref().err().map(ToString::to_string);
+    assert_eq!(refused(&checked), refused(&created), "{text}");
     created
 }
 
-pub(crate) async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
+pub async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
     try_order(&*store, "acme", "first", "acme.example.com").await.unwrap();
     // Who asks, for what, and whether it is had.
     let cases = [
@@ -62,7 +62,7 @@ pub(crate) async fn a_domain_belongs_to_one_tenant<S: Store>(store: Arc<S>) {
     }
 }
 
-pub(crate) async fn what_is_refused_names_no_other_customer<S: Store>(store: Arc<S>) {
+pub async fn what_is_refused_names_no_other_customer<S: Store>(store: Arc<S>) {
     try_order(&*store, "secretive", "hidden", "corp.example.com").await.unwrap();
     let cases = [
         ("corp.example.com", "the domain corp.example.com belongs to another tenant already; "),
@@ -72,16 +72,16 @@ pub(crate) async fn what_is_refused_names_no_other_customer<S: Store>(store: Arc
     for (text, expected) in cases {
         let refused = try_order(&*store, "bolt", "prod", text).await;
         assert_refused!(&refused, StoreError::DomainTaken { tenant: None, .. });
-        let told = refusal(refused);
-        assert!(told.starts_with(expected) && told.contains("order a domain that no tenant has"), "{told}");
-        let secret = ["secretive", "hidden"].iter().any(|word| told.contains(word));
-        assert!(!secret && (text.contains("corp") || !told.contains("corp")), "{told}");
+        let message = refusal(refused);
+        assert!(message.starts_with(expected) && message.contains("order a domain that no tenant has"), "{message}");
+        let secret = ["secretive", "hidden"].iter().any(|word| message.contains(word));
+        assert!(!secret && (text.contains("corp") || !message.contains("corp")), "{message}");
     }
     let own = try_order(&*store, "secretive", "second", "corp.example.com").await;
     assert!(refusal(own).contains("belongs to customers/secretive/tenants/hidden already"));
 }
 
-pub(crate) async fn a_domain_is_free_when_its_record_is_gone<S: Store>(store: Arc<S>) {
+pub async fn a_domain_is_free_when_its_record_is_gone<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     created(&*store, "acme", "prod").await;
     store.delete(&acme, delete()).await.unwrap();
@@ -94,7 +94,7 @@ pub(crate) async fn a_domain_is_free_when_its_record_is_gone<S: Store>(store: Ar
     try_order(&*store, "bolt", "prod", taken.as_str()).await.unwrap();
 }
 
-pub(crate) async fn creates_at_once_let_one_have_a_domain<S: Store>(store: Arc<S>) {
+pub async fn creates_at_once_let_one_have_a_domain<S: Store>(store: Arc<S>) {
     // The same, one above and one below: whoever comes first keeps all others out.
     let texts = ["acme.example.com", "example.com", "files.acme.example.com"];
     let calls = (0..30).map(|turn| {
@@ -108,7 +108,7 @@ pub(crate) async fn creates_at_once_let_one_have_a_domain<S: Store>(store: Arc<S
     }
 }
 
-pub(crate) async fn a_replay_and_a_host_cluster_take_no_domain<S: Store>(store: Arc<S>) {
+pub async fn a_replay_and_a_host_cluster_take_no_domain<S: Store>(store: Arc<S>) {
     for id in ["one", "two"] {
         let id = id.parse().unwrap();
         let host = NewHostCluster { id, spec: host_spec(3), placement: placement(), request: once() };

@@ -8,16 +8,16 @@ use landlord_core::{
     DesiredState, Environment, TenantUid, Timestamp, lifecycle,
     ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError, Work, WorkStore},
 };
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
+use super::hosts;
 use crate::{
-    SqliteStore, clock, events, hosts, operations,
-    rows::{self, desired_state_word, json, priority, state_word, unavailable},
-    stages,
+    rows::{self, clock, desired_state_word, events, json, operations, priority, stages, state_word, unavailable},
+    store::Store,
 };
 
 #[async_trait]
-impl WorkStore for SqliteStore {
+impl WorkStore for Store {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
         let owner = owner.to_owned();
         self.writer.write(move |connection| claim(connection, owner, limit, lease_ttl).boxed()).await
@@ -60,7 +60,7 @@ impl WorkStore for SqliteStore {
 
     async fn commit(&self, claim: &Claim, change: Commit) -> Result<(), StoreError> {
         let claim = claim.clone();
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer.write(move |connection| commit(connection, claim, change, events_max).boxed()).await
     }
 
@@ -115,7 +115,7 @@ impl WorkStore for SqliteStore {
 }
 
 /// Deletes before changes before resyncs; within each, every customer's first before any
-/// customer's second. Leased tenants are due when the lease ends (see `tenants.rs`).
+/// customer's second. Leased tenants are due when the lease ends (see `rows/environments.rs`).
 const DUE: &str = "SELECT uid FROM ( \
        SELECT uid, priority, next_due, \
               ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn \
@@ -123,7 +123,7 @@ const DUE: &str = "SELECT uid FROM ( \
      ORDER BY priority, turn, next_due LIMIT $2";
 
 async fn claim(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     owner: String,
     limit: u32,
     lease_ttl: Duration,
@@ -155,7 +155,7 @@ async fn claim(
 }
 
 /// The tenant's row, if the claim still stands.
-async fn fenced(connection: &mut SqliteConnection, claim: &Claim) -> Result<SqliteRow, StoreError> {
+async fn fenced(connection: &mut AnyConnection, claim: &Claim) -> Result<AnyRow, StoreError> {
     sqlx::query("SELECT * FROM tenants WHERE uid = $1 AND owner = $2 AND fence = $3")
         .bind(claim.uid.to_string())
         .bind(&claim.owner)
@@ -166,7 +166,7 @@ async fn fenced(connection: &mut SqliteConnection, claim: &Claim) -> Result<Sqli
         .ok_or(StoreError::FenceLost(claim.uid))
 }
 
-async fn update_lease(connection: &mut SqliteConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
+async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE tenants SET lease_until = $1, next_due = $1 \
          WHERE uid = $2 AND owner = $3 AND fence = $4",
@@ -182,7 +182,7 @@ async fn update_lease(connection: &mut SqliteConnection, claim: &Claim, until: T
 }
 
 async fn commit(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     claim: Claim,
     change: Commit,
     events_max: u64,
@@ -229,7 +229,7 @@ async fn commit(
 
 /// Gives a claim back. `due`: when to claim it again; `None`: when the API changes something.
 async fn release(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     desired_state: DesiredState,
     due: Option<Timestamp>,
@@ -258,7 +258,7 @@ async fn release(
 }
 
 async fn patch(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     before: &Environment,
     change: &EnvironmentPatch,
     now: Timestamp,
@@ -270,13 +270,13 @@ async fn patch(
     let visible = after.status != before.status || change.desired_state.is_some() || change.revert.is_some();
     let columns = rows::owner_columns(&after.owner)?;
     sqlx::query(
-        "UPDATE tenants SET spec = $1, offer = $2, class = $13, provider = $14, generation = $3, direction = $4, \
+        "UPDATE tenants SET spec = $1, placement = $2, class = $13, provider = $14, generation = $3, direction = $4, \
          state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, \
          update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
          WHERE uid = $12",
     )
     .bind(columns.spec)
-    .bind(json("offer", &after.placement)?)
+    .bind(json("placement", &after.placement)?)
     .bind(after.generation)
     .bind(desired_state_word(after.desired_state))
     .bind(state_word(after.status.state))
@@ -295,7 +295,7 @@ async fn patch(
     Ok(())
 }
 
-async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
+async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
     stages::remove(connection, uid).await?;
     sqlx::query("DELETE FROM tenants WHERE uid = $1")
         .bind(uid.to_string())

@@ -9,13 +9,16 @@ use landlord_core::{
     ids::InvalidName,
     ports::{EnvironmentQuery, Owners, Page, StoreError},
 };
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::AnyConnection;
 
-use crate::rows::{self, desired_state_word, json, page, page_limit, priority, state_word, unavailable};
+use super::{
+    columns::{self as rows, desired_state_word, json, page, page_limit, priority, state_word, unavailable},
+    statement::Statement,
+};
 
 /// An environment by name, if there is one.
 pub(crate) async fn maybe(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     name: &EnvironmentName,
 ) -> Result<Option<Environment>, StoreError> {
     let (customer, tenant) = rows::key(name);
@@ -30,13 +33,13 @@ pub(crate) async fn maybe(
 }
 
 /// An environment by name.
-pub(crate) async fn find(connection: &mut SqliteConnection, name: &EnvironmentName) -> Result<Environment, StoreError> {
+pub(crate) async fn find(connection: &mut AnyConnection, name: &EnvironmentName) -> Result<Environment, StoreError> {
     maybe(connection, name).await?.ok_or_else(|| StoreError::NotFound(name.to_string()))
 }
 
 /// Towards what the engine works; `None`: the tenant is gone.
 pub(crate) async fn desired_state(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
 ) -> Result<Option<DesiredState>, StoreError> {
     sqlx::query_scalar::<_, String>("SELECT direction FROM tenants WHERE uid = $1")
@@ -55,7 +58,7 @@ pub(crate) fn reserved(amounts: Amounts) -> [i64; 3] {
 
 /// A new tenant, due at once, with what is reserved for it in its host cluster.
 pub(crate) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     reserve: Amounts,
 ) -> Result<(), StoreError> {
@@ -64,7 +67,7 @@ pub(crate) async fn insert(
     let (customer, id) = rows::key(&name);
     let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
     sqlx::query(
-        "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, offer, generation, \
+        "INSERT INTO tenants (uid, customer, tenant, class, provider, spec, placement, generation, \
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
          create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
          lease_until, next_due, priority, hosting, host_uid, host_name, reserved_cpu_milli, \
@@ -78,7 +81,7 @@ pub(crate) async fn insert(
     .bind(environment.placement.class.as_str())
     .bind(environment.placement.provider.as_str())
     .bind(columns.spec)
-    .bind(json("offer", &environment.placement)?)
+    .bind(json("placement", &environment.placement)?)
     .bind(environment.generation)
     .bind(desired_state_word(environment.desired_state))
     .bind(state_word(environment.status.state))
@@ -102,14 +105,14 @@ pub(crate) async fn insert(
 /// The API's write of an environment: its version and revision rise. If `due`, it can be claimed at
 /// once, or as soon as the lease under which it is being worked on is given back or over.
 pub(crate) async fn rewrite(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     now: Timestamp,
     due: bool,
 ) -> Result<(), StoreError> {
     let columns = rows::owner_columns(&environment.owner)?;
     sqlx::query(
-        "UPDATE tenants SET class = $1, provider = $2, spec = $3, offer = $4, generation = $5, \
+        "UPDATE tenants SET class = $1, provider = $2, spec = $3, placement = $4, generation = $5, \
          direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
          operation = $10, cancel_requested = $16, update_time = $11, delete_time = $12, \
          revision = revision + 1, \
@@ -119,7 +122,7 @@ pub(crate) async fn rewrite(
     .bind(environment.placement.class.as_str())
     .bind(environment.placement.provider.as_str())
     .bind(columns.spec)
-    .bind(json("offer", &environment.placement)?)
+    .bind(json("placement", &environment.placement)?)
     .bind(environment.generation)
     .bind(desired_state_word(environment.desired_state))
     .bind(i64::from(environment.force_delete))
@@ -140,7 +143,7 @@ pub(crate) async fn rewrite(
 
 /// Marks the tenant for cancellation of its operation.
 pub(crate) async fn request_cancel(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     operation: OperationId,
     now: Timestamp,
@@ -161,11 +164,11 @@ pub(crate) async fn request_cancel(
 
 /// A page, by name.
 pub(crate) async fn list(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     query: &EnvironmentQuery,
 ) -> Result<Page<Environment>, StoreError> {
     let limit = page_limit(query.limit);
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM tenants WHERE ");
+    let mut sql = Statement::new("SELECT * FROM tenants WHERE ");
     let page_of_tenants = match &query.owners {
         Owners::HostClusters => {
             sql.push(rows::IS_HOST_CLUSTER);
@@ -174,27 +177,23 @@ pub(crate) async fn list(
         Owners::Tenants { customer, host_cluster } => {
             sql.push(rows::IS_TENANT);
             if let Some(host) = host_cluster {
-                sql.push(" AND host_name = ").push_bind(host.as_str());
+                sql.push(" AND host_name = ").bind(host.as_str());
             }
             if let Some(customer) = customer {
-                sql.push(" AND customer = ").push_bind(customer.as_str());
+                sql.push(" AND customer = ").bind(customer.as_str());
             }
             true
         }
     };
     if let Some(provider) = &query.provider {
-        sql.push(" AND provider = ").push_bind(provider.as_str());
+        sql.push(" AND provider = ").bind(provider.as_str());
     }
     if let Some(class) = &query.class {
-        sql.push(" AND class = ").push_bind(class.as_str());
+        sql.push(" AND class = ").bind(class.as_str());
     }
     if !query.states.is_empty() {
-        sql.push(" AND state IN (");
-        let mut words = sql.separated(", ");
-        for state in &query.states {
-            words.push_bind(state_word(*state));
-        }
-        sql.push(")");
+        let states = query.states.iter().map(|state| state_word(*state));
+        sql.push(" AND state IN (").bind_all(states).push(")");
     }
     if let Some(text) = query.after.as_deref() {
         let bad = |problem: String| StoreError::InvalidArgument(format!("page token: {problem}"));
@@ -203,11 +202,11 @@ pub(crate) async fn list(
             return Err(bad(format!("{after} is of another list")));
         }
         let (customer, id) = rows::key(&after);
-        sql.push(" AND (customer, tenant) > (").push_bind(customer.to_owned());
-        sql.push(", ").push_bind(id.to_owned()).push(")");
+        sql.push(" AND (customer, tenant) > (").bind(customer.to_owned());
+        sql.push(", ").bind(id.to_owned()).push(")");
     }
-    sql.push(" ORDER BY customer, tenant LIMIT ").push_bind(i64::from(limit) + 1);
-    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing environments"))?;
+    sql.push(" ORDER BY customer, tenant LIMIT ").bind(i64::from(limit) + 1);
+    let rows = sql.query().fetch_all(connection).await.map_err(unavailable("listing environments"))?;
     let items: Vec<Environment> = rows.iter().map(rows::environment).collect::<Result<_, _>>()?;
     Ok(page(items, limit, |environment| environment.name().to_string()))
 }

@@ -1,12 +1,22 @@
-//! What every store must do, whatever database it stands on. A check gets a store of its own.
+//! What every store must do, whatever database it stands on: each promise of the port, and each race that could break one.
+//!
+//! [`contract_suite!`] makes a test of each check; every one gets a store of its own, and knows the ports only.
+//!
+//! ```ignore
+//! landlord_store_contract::contract_suite!(crate::sqlite::fresh);
+//! ```
+#![allow(clippy::unwrap_used, reason = "part of tests, which fail by panicking")]
+#![allow(clippy::missing_panics_doc, reason = "part of tests, which fail by panicking")]
+#![allow(missing_docs, reason = "a check's name is the promise that it holds a store to")]
 
-pub(crate) mod accepting;
-pub(crate) mod claiming;
-pub(crate) mod committing;
-pub(crate) mod domains;
-pub(crate) mod ending;
-pub(crate) mod hosting;
-pub(crate) mod reading;
+pub mod accepting;
+pub mod claiming;
+pub mod committing;
+pub mod domains;
+pub mod ending;
+pub mod fixtures;
+pub mod hosting;
+pub mod reading;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
 /// of which the second is kept until the check is over.
@@ -78,7 +88,7 @@ macro_rules! contract_suite {
             hosting: host_clusters_in_pages_each_once;
             hosting: creates_at_once_never_overfill;
             hosting: a_customers_tenants_are_spread_and_take_their_hosts_account;
-            hosting: a_drained_host_cluster_takes_nobody;
+            hosting: a_cordoned_host_cluster_takes_nobody;
             hosting: a_host_cluster_in_use_stays;
             hosting: a_host_cluster_that_is_leaving_takes_nobody;
             hosting: a_tenant_that_goes_makes_room;
@@ -94,7 +104,7 @@ macro_rules! contract_suite {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $check() {
                 let (store, _kept) = $fresh().await;
-                $crate::contract::$module::$check(store).await;
+                $crate::$module::$check(store).await;
             }
         )*
     };

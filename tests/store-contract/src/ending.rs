@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::{assert_refused, fixtures::*};
 
-pub(crate) async fn a_retry_needs_a_failed_tenant<S: Store>(store: Arc<S>) {
+pub async fn a_retry_needs_a_failed_tenant<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let refused = store.change(&name("acme", "prod"), None, Change::Retry, once()).await;
     assert_refused!(&refused, StoreError::FailedPrecondition(_));
     assert!(refusal(refused).contains("is PENDING, not FAILED"));
 }
 
-pub(crate) async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) {
+pub async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_failed(&*store, Stage::Network).await;
     let acme = name("acme", "prod");
@@ -36,7 +36,7 @@ pub(crate) async fn a_retry_starts_failed_stages_again<S: Store>(store: Arc<S>) 
     assert_eq!((work.operation_kind, work.operation_done), (OperationKind::Retry, false));
 }
 
-pub(crate) async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(store: Arc<S>) {
+pub async fn a_retry_of_a_failed_unwinding_shows_the_removal<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     store.cancel(made.operation.id, once()).await.unwrap();
     unwind(&*store).await;
@@ -62,7 +62,7 @@ fn protected() -> TenantSpec {
     TenantSpec { deletion_protection: true, ..spec() }
 }
 
-pub(crate) async fn protection_holds_against_force<S: Store>(store: Arc<S>) {
+pub async fn protection_holds_against_force<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     let mut order = new(&acme, once());
     order.spec = protected();
@@ -75,7 +75,7 @@ pub(crate) async fn protection_holds_against_force<S: Store>(store: Arc<S>) {
     store.delete(&acme, delete()).await.unwrap();
 }
 
-pub(crate) async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store: Arc<S>) {
+pub async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store: Arc<S>) {
     let acme = name("acme", "prod");
     let mut order = new(&acme, once());
     order.spec = protected();
@@ -90,7 +90,7 @@ pub(crate) async fn what_unwinds_can_be_deleted_though_protected<S: Store>(store
     assert_eq!(deleted.operation.kind, OperationKind::Delete);
 }
 
-pub(crate) async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
+pub async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let deleted = store.delete(&acme, delete()).await.unwrap();
@@ -104,7 +104,7 @@ pub(crate) async fn a_delete_supersedes_and_is_final<S: Store>(store: Arc<S>) {
     assert_eq!(refusal(refused), "customers/acme/tenants/prod is being deleted");
 }
 
-pub(crate) async fn deleting_twice_is_one_operation<S: Store>(store: Arc<S>) {
+pub async fn deleting_twice_is_one_operation<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let first = store.delete(&acme, delete()).await.unwrap();
@@ -119,7 +119,7 @@ pub(crate) async fn deleting_twice_is_one_operation<S: Store>(store: Arc<S>) {
     assert!(store.get(&acme).await.unwrap().force_delete);
 }
 
-pub(crate) async fn a_failed_delete_begins_again<S: Store>(store: Arc<S>) {
+pub async fn a_failed_delete_begins_again<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let first = store.delete(&acme, delete()).await.unwrap();
@@ -133,7 +133,7 @@ pub(crate) async fn a_failed_delete_begins_again<S: Store>(store: Arc<S>) {
     assert_eq!(ended.stages[0].state, StageState::Failed);
 }
 
-pub(crate) async fn what_is_unknown_is_not_found<S: Store>(store: Arc<S>) {
+pub async fn what_is_unknown_is_not_found<S: Store>(store: Arc<S>) {
     let nobody = name("acme", "nobody");
     assert_refused!(store.get(&nobody).await, StoreError::NotFound(_));
     assert_refused!(store.delete(&nobody, delete()).await, StoreError::NotFound(_));
@@ -144,12 +144,12 @@ pub(crate) async fn what_is_unknown_is_not_found<S: Store>(store: Arc<S>) {
     assert_refused!(store.cancel(id, once()).await, StoreError::NotFound(_));
 }
 
-pub(crate) async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
+pub async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     store.cancel(made.operation.id, once()).await.unwrap();
-    let told = store.newest_event().await.unwrap();
+    let newest = store.newest_event().await.unwrap();
     store.cancel(made.operation.id, once()).await.unwrap();
-    assert_eq!(store.newest_event().await.unwrap(), told);
+    assert_eq!(store.newest_event().await.unwrap(), newest);
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
     assert!(work.environment.cancel_requested);
@@ -158,10 +158,10 @@ pub(crate) async fn a_cancel_reaches_the_engine_once<S: Store>(store: Arc<S>) {
     store.commit(&claim, commit).await.unwrap();
     // What has ended can't be cancelled, and asking is no error.
     store.cancel(made.operation.id, once()).await.unwrap();
-    assert_eq!(store.newest_event().await.unwrap(), told);
+    assert_eq!(store.newest_event().await.unwrap(), newest);
 }
 
-pub(crate) async fn a_delete_cannot_be_cancelled<S: Store>(store: Arc<S>) {
+pub async fn a_delete_cannot_be_cancelled<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let deleted = store.delete(&name("acme", "prod"), delete()).await.unwrap();
     let refused = store.cancel(deleted.operation.id, once()).await;

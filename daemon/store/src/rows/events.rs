@@ -8,9 +8,12 @@ use landlord_core::{
     EnvironmentName, TenantUid, Timestamp,
     ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
 };
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
 
-use crate::rows::{self, page_limit, unavailable};
+use super::{
+    columns::{self as rows, page_limit, unavailable},
+    statement::Statement,
+};
 
 /// The oldest are removed this often, in events written.
 const PURGE_EVERY: i64 = 1_000;
@@ -38,7 +41,7 @@ fn kind(text: &str) -> Result<EventKind, StoreError> {
 
 /// Appends events of one environment.
 pub(crate) async fn append(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     now: Timestamp,
     uid: TenantUid,
     name: &EnvironmentName,
@@ -77,7 +80,7 @@ pub(crate) async fn append(
 }
 
 /// Position of the newest event.
-pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<i64, StoreError> {
     let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM events")
         .fetch_one(connection)
         .await
@@ -87,7 +90,7 @@ pub(crate) async fn newest(connection: &mut SqliteConnection) -> Result<i64, Sto
 
 /// Events after a position, oldest first. `connection` must see one moment: the check of the
 /// position and the events themselves belong together.
-pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
     let failed = unavailable("reading events");
     let oldest: Option<i64> =
         sqlx::query_scalar("SELECT MIN(seq) FROM events").fetch_one(&mut *connection).await.map_err(&failed)?;
@@ -98,28 +101,28 @@ pub(crate) async fn read(connection: &mut SqliteConnection, query: &EventQuery) 
                 .into(),
         ));
     }
-    let mut sql = QueryBuilder::<Sqlite>::new(
+    let mut sql = Statement::new(
         "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message FROM events \
          WHERE seq > ",
     );
-    sql.push_bind(query.after_seq);
+    sql.bind(query.after_seq);
     match &query.scope {
         EventScope::Tenants => drop(sql.push(" AND ").push(rows::IS_TENANT)),
         EventScope::All => {}
         EventScope::HostClusters => drop(sql.push(" AND ").push(rows::IS_HOST_CLUSTER)),
-        EventScope::Customer(customer) => drop(sql.push(" AND customer = ").push_bind(customer.as_str())),
+        EventScope::Customer(customer) => drop(sql.push(" AND customer = ").bind(customer.as_str())),
         EventScope::Environment(name) => {
             let (customer, id) = rows::key(name);
-            sql.push(" AND customer = ").push_bind(customer);
-            sql.push(" AND tenant = ").push_bind(id);
+            sql.push(" AND customer = ").bind(customer);
+            sql.push(" AND tenant = ").bind(id);
         }
     }
-    sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(page_limit(query.limit)));
-    let rows = sql.build().fetch_all(connection).await.map_err(&failed)?;
+    sql.push(" ORDER BY seq LIMIT ").bind(i64::from(page_limit(query.limit)));
+    let rows = sql.query().fetch_all(connection).await.map_err(&failed)?;
     rows.iter().map(event).collect()
 }
 
-fn event(row: &sqlx::sqlite::SqliteRow) -> Result<Event, StoreError> {
+fn event(row: &AnyRow) -> Result<Event, StoreError> {
     let failed = unavailable("reading an event");
     let name = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
     let bad = |error: landlord_core::ids::InvalidName| StoreError::Corrupt {

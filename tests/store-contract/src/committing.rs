@@ -10,7 +10,7 @@ use landlord_core::{
 
 use crate::{assert_refused, fixtures::*};
 
-pub(crate) async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
+pub async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let removed = RemovedObject { r#type: "vpc".into(), id: "vpc-1".into(), name: "acme \"prod\"".into() };
@@ -35,7 +35,7 @@ pub(crate) async fn a_record_comes_back_as_it_was<S: Store>(store: Arc<S>) {
     assert_eq!(read, records);
 }
 
-pub(crate) async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc<S>) {
+pub async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -60,7 +60,7 @@ pub(crate) async fn a_change_during_a_pass_is_kept_and_due_at_once<S: Store>(sto
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
-pub(crate) async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: Arc<S>) {
+pub async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -70,13 +70,13 @@ pub(crate) async fn an_overtaken_pass_tells_of_its_stages_only<S: Store>(store: 
     stale.events = vec![event(EventKind::Stage, "StageDone"), event(EventKind::Tenant, "Ready")];
     store.commit(&claim, stale).await.unwrap();
     let query = EventQuery { after_seq, limit: 10, ..EventQuery::default() };
-    let told = store.events(&query).await.unwrap();
-    let reasons: Vec<&str> = told.iter().map(|event| event.event.reason.as_str()).collect();
+    let events = store.events(&query).await.unwrap();
+    let reasons: Vec<&str> = events.iter().map(|event| event.event.reason.as_str()).collect();
     assert_eq!(reasons, ["StageDone"]);
     assert!(store.get(&name("acme", "prod")).await.unwrap().cancel_requested);
 }
 
-pub(crate) async fn an_overtaken_removal_removes_nothing<S: Store>(store: Arc<S>) {
+pub async fn an_overtaken_removal_removes_nothing<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     store.delete(&acme, delete()).await.unwrap();
@@ -90,7 +90,7 @@ pub(crate) async fn an_overtaken_removal_removes_nothing<S: Store>(store: Arc<S>
     make_gone(&*store).await;
 }
 
-pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
+pub async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     make_ready(&*store).await;
     let acme = name("acme", "prod");
@@ -114,7 +114,7 @@ pub(crate) async fn a_revert_is_a_new_generation<S: Store>(store: Arc<S>) {
     assert_eq!(ended.outcome, Some(OperationOutcome::Cancelled));
 }
 
-pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
+pub async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     store.cancel(made.operation.id, once()).await.unwrap();
     let claim = claim_one(&*store).await;
@@ -134,7 +134,7 @@ pub(crate) async fn an_unwinding_turns_the_tenant<S: Store>(store: Arc<S>) {
     assert_eq!(desired_states, [DesiredState::Present, DesiredState::Absent]);
 }
 
-pub(crate) async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>) {
+pub async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -147,7 +147,7 @@ pub(crate) async fn an_ended_operation_stays_as_it_ended<S: Store>(store: Arc<S>
     assert_eq!(store.operation(made.operation.id).await.unwrap(), ended);
 }
 
-pub(crate) async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
+pub async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let before = store.load(&claim).await.unwrap();
@@ -162,7 +162,7 @@ pub(crate) async fn a_refused_commit_writes_nothing<S: Store>(store: Arc<S>) {
     assert_eq!(store.newest_event().await.unwrap(), events);
 }
 
-pub(crate) async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<S>) {
+pub async fn the_etag_follows_what_a_client_can_see<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let acme = name("acme", "prod");
     let claim = claim_one(&*store).await;

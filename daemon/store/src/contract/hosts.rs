@@ -1,4 +1,4 @@
-//! Host clusters: made, chosen, drained, looked at. A host cluster is a row among the tenants, so all
+//! Host clusters: made, chosen, cordoned, observed. A host cluster is a row among the tenants, so all
 //! that works on tenants works on it; here is what only it has.
 //!
 //! Choosing and writing are one transaction of the only writer, so that two creates can't both take
@@ -13,14 +13,11 @@ use landlord_core::{
     lifecycle,
     ports::{NewHostCluster, RequestContext, RequestKey, StoreError},
 };
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
-use crate::{
-    accept, clock, environments, rows,
-    rows::{desired_state_word, unavailable},
-    stages,
-};
+use super::accept;
+use crate::rows::{self, clock, desired_state_word, environments, stages, unavailable};
 
 /// Tenants named in a refusal.
 const NAMED_MAX: i64 = 5;
@@ -28,8 +25,8 @@ const NAMED_MAX: i64 = 5;
 /// fits an id.
 const CLASS_CHARS_MAX: usize = 31;
 
-/// Every host cluster, with its tenants counted, what is reserved for them, and what was last seen there. A sum of
-/// numbers is a number again only if it is said (PostgreSQL).
+/// Every host cluster, with its tenants counted, what is reserved for them, and what was last seen there. PostgreSQL's
+/// sum of numbers is a number again only by a cast.
 const CANDIDATES: &str = "SELECT hosts.*, looks.status AS observation, \
        (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid) AS held, \
        (SELECT COUNT(*) FROM tenants AS t WHERE t.host_uid = hosts.uid AND t.customer = $1) AS of_customer, \
@@ -45,7 +42,7 @@ const CANDIDATES: &str = "SELECT hosts.*, looks.status AS observation, \
 
 /// All host clusters by name, with who lives in each.
 pub(crate) async fn candidates(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     customer: Option<&CustomerId>,
 ) -> Result<Vec<Candidate>, StoreError> {
     let failed = unavailable("reading host clusters");
@@ -108,7 +105,7 @@ fn candidate(record: Environment, held: Held) -> Option<Candidate> {
         labels: spec.labels,
         state: record.status.state,
         leaving,
-        drained: spec.drained,
+        cordoned: spec.cordoned,
         tenants_max: spec.tenants_max,
         tenants: held.tenants,
         of_customer: held.of_customer,
@@ -120,7 +117,7 @@ fn candidate(record: Environment, held: Held) -> Option<Candidate> {
 
 /// Gives a new tenant its host cluster, ordering one if its class grows.
 pub(crate) async fn place(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &mut Environment,
     selector: &HostSelector,
     now: Timestamp,
@@ -130,10 +127,10 @@ pub(crate) async fn place(
     let candidates = candidates(connection, Some(&tenant.name.customer)).await?;
     let (host, credentials, account) = match fleet::choose(&candidates, selector) {
         Choice::Host(host) => {
-            look_again(connection, host.host.uid, now).await?;
+            requeue_capacity(connection, host.host.uid, now).await?;
             (host.host.clone(), host.credentials.clone(), host.account.clone())
         }
-        Choice::Full(why) => return Err(StoreError::NoRoom(why)),
+        Choice::Full(why) => return Err(StoreError::NoHostClusterCapacity(why)),
         Choice::Grow(growth) => {
             let host = grow(connection, growth, now, events_max).await?;
             (host, growth.placement.credentials.clone(), growth.placement.account.clone())
@@ -147,7 +144,7 @@ pub(crate) async fn place(
 
 /// Has the engine count what a host cluster has, soon after a tenant was placed there. A host cluster that is being
 /// worked on is counted by that work, or at its next turn.
-async fn look_again(connection: &mut SqliteConnection, uid: TenantUid, now: Timestamp) -> Result<(), StoreError> {
+async fn requeue_capacity(connection: &mut AnyConnection, uid: TenantUid, now: Timestamp) -> Result<(), StoreError> {
     let soon = now.after(COUNT_AFTER_PLACEMENT);
     let Some(record) = stages::one(connection, uid, DesiredState::Present, &Stage::Capacity).await? else {
         return Ok(());
@@ -171,7 +168,7 @@ async fn look_again(connection: &mut SqliteConnection, uid: TenantUid, now: Time
 
 /// Reservations of tenants that were accepted before reservations were kept: all that their quotas let them request,
 /// for what their classes reserve is not known here.
-pub(crate) async fn fill_reservations(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+pub(crate) async fn fill_reservations(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let failed = unavailable("filling reservations in");
     let rows = sqlx::query("SELECT * FROM tenants WHERE host_uid IS NOT NULL AND reserved_cpu_milli IS NULL")
         .fetch_all(&mut *connection)
@@ -196,7 +193,7 @@ pub(crate) async fn fill_reservations(connection: &mut SqliteConnection) -> Resu
 }
 
 async fn grow(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     growth: &Growth,
     now: Timestamp,
     events_max: u64,
@@ -225,10 +222,7 @@ pub(crate) fn record(uid: TenantUid, new: NewHostCluster, now: Timestamp) -> (En
 }
 
 /// Refuses what must not happen to a host cluster in which tenants live.
-pub(crate) async fn refuse_if_in_use(
-    connection: &mut SqliteConnection,
-    record: &Environment,
-) -> Result<(), StoreError> {
+pub(crate) async fn refuse_if_in_use(connection: &mut AnyConnection, record: &Environment) -> Result<(), StoreError> {
     if record.host_cluster().is_none() {
         return Ok(());
     }
@@ -257,11 +251,11 @@ pub(crate) async fn refuse_if_in_use(
 }
 
 /// Opens or closes a host cluster for new tenants.
-pub(crate) async fn drain(
-    connection: &mut SqliteConnection,
+pub(crate) async fn cordon(
+    connection: &mut AnyConnection,
     id: HostClusterId,
     etag: Option<String>,
-    drained: bool,
+    cordoned: bool,
 ) -> Result<Environment, StoreError> {
     let name = EnvironmentName::HostCluster(id);
     let record = environments::find(connection, &name).await?;
@@ -270,10 +264,10 @@ pub(crate) async fn drain(
     if record.desired_state == DesiredState::Absent {
         return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")));
     }
-    if before.spec.drained == drained {
+    if before.spec.cordoned == cordoned {
         return Ok(record);
     }
-    let spec = HostClusterSpec { drained, ..before.spec.clone() };
+    let spec = HostClusterSpec { cordoned, ..before.spec.clone() };
     let after = Owner::HostCluster(HostCluster { spec, ..before.clone() });
     let now = clock::now(connection).await?;
     // No revision: what the engine does with it is the same as before.
@@ -283,13 +277,13 @@ pub(crate) async fn drain(
         .bind(record.uid.to_string())
         .execute(&mut *connection)
         .await
-        .map_err(unavailable("draining a host cluster"))?;
+        .map_err(unavailable("cordoning a host cluster"))?;
     environments::find(connection, &name).await
 }
 
 /// A tenant's host cluster as it is now.
 pub(crate) async fn view(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
 ) -> Result<Option<HostView>, StoreError> {
     let uid = match &environment.owner {

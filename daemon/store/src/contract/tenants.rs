@@ -12,21 +12,22 @@ use landlord_core::{
         OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
     },
 };
-use sqlx::{Sqlite, SqliteConnection, pool::PoolConnection};
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
+use super::{
+    accept::{accept_new, emit_accepted, new_operation, operation_event},
+    domains, hosts,
+};
 use crate::{
-    SqliteStore,
-    accept::{accept_new, new_operation, tell_accepted, told},
-    clock, domains, environments, events, hosts, operations,
-    rows::{self, unavailable},
-    stages,
+    rows::{self, clock, environments, events, operations, stages},
+    store::Store,
 };
 
 #[async_trait]
-impl TenantStore for SqliteStore {
+impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
     }
 
@@ -35,19 +36,19 @@ impl TenantStore for SqliteStore {
     }
 
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError> {
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
     }
 
-    async fn drain(
+    async fn cordon(
         &self,
         id: &HostClusterId,
         etag: Option<&str>,
-        drained: bool,
+        cordoned: bool,
         _request: RequestContext,
     ) -> Result<Environment, StoreError> {
         let (id, etag) = (id.clone(), etag.map(str::to_owned));
-        self.writer.write(move |connection| hosts::drain(connection, id, etag, drained).boxed()).await
+        self.writer.write(move |connection| hosts::cordon(connection, id, etag, cordoned).boxed()).await
     }
 
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
@@ -87,7 +88,7 @@ impl TenantStore for SqliteStore {
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
         let (name, etag) = (name.clone(), etag.map(str::to_owned));
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer
             .write(move |connection| change_tenant(connection, name, etag, change, request.key, events_max).boxed())
             .await
@@ -95,12 +96,12 @@ impl TenantStore for SqliteStore {
 
     async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
         let name = name.clone();
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
     }
 
     async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {
-        let events_max = self.options.events_max;
+        let events_max = self.events_max;
         self.writer.write(move |connection| cancel(connection, id, events_max).boxed()).await
     }
 
@@ -138,19 +139,7 @@ impl TenantStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
-    /// A connection for one statement of the API.
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
-        self.api.acquire().await.map_err(unavailable("reading"))
-    }
-
-    /// A connection of the API whose statements all see the same moment.
-    async fn snapshot(&self) -> Result<sqlx::Transaction<'static, Sqlite>, StoreError> {
-        self.api.begin().await.map_err(unavailable("reading"))
-    }
-}
-
-async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
+async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
         return Ok(earlier);
@@ -170,7 +159,7 @@ async fn create(connection: &mut SqliteConnection, new: NewTenant, events_max: u
 }
 
 async fn create_host_cluster(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     new: NewHostCluster,
     events_max: u64,
 ) -> Result<Accepted, StoreError> {
@@ -187,7 +176,7 @@ async fn create_host_cluster(
 }
 
 async fn change_tenant(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     name: EnvironmentName,
     etag: Option<String>,
     change: Change,
@@ -208,7 +197,7 @@ async fn change_tenant(
 }
 
 async fn delete(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     name: EnvironmentName,
     request: DeleteRequest,
     events_max: u64,
@@ -228,7 +217,7 @@ async fn delete(
 
 /// Writes what a request makes of an environment, with its operation and first event.
 async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     before: &Environment,
     transition: Transition,
     (id, kind): (OperationId, OperationKind),
@@ -264,11 +253,11 @@ async fn write(
         operations::end(connection, id, &OperationOutcome::Ready, now).await?;
         accepted.operation = operations::read(connection, id).await?;
     }
-    tell_accepted(connection, &accepted.operation, events_max).await?;
+    emit_accepted(connection, &accepted.operation, events_max).await?;
     Ok(accepted)
 }
 
-async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
+async fn cancel(connection: &mut AnyConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
     let operation = operations::read(connection, id).await?;
     let before = environments::maybe(connection, &operation.name).await?;
     let Some(environment) = lifecycle::cancel(before.as_ref(), &operation)? else { return Ok(()) };
@@ -280,6 +269,6 @@ async fn cancel(connection: &mut SqliteConnection, id: OperationId, events_max: 
     operations::request_cancel(connection, id).await?;
     environments::request_cancel(connection, environment.uid, id, now).await?;
     let message = format!("cancellation of operations/{id} requested");
-    let event = told("CancelRequested", message);
+    let event = operation_event("CancelRequested", message);
     events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await
 }

@@ -4,12 +4,12 @@
 use landlord_core::{
     DesiredState, Environment, Stage, StageRecord, StageState, TenantUid, Timestamp, ports::StoreError,
 };
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
-use crate::rows::{self, desired_state_word, stage_json, unavailable};
+use super::columns::{self as rows, desired_state_word, stage_json, unavailable};
 
 /// All stage records of a tenant, both directions.
-pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<StageRecord>, StoreError> {
     sqlx::query("SELECT * FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .fetch_all(connection)
@@ -22,7 +22,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection, uid: TenantUid) -> R
 
 /// One record, if there is one.
 pub(crate) async fn one(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     desired_state: DesiredState,
     stage: &Stage,
@@ -40,7 +40,7 @@ pub(crate) async fn one(
 
 /// Inserts or replaces a record.
 pub(crate) async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     uid: TenantUid,
     record: &StageRecord,
 ) -> Result<(), StoreError> {
@@ -65,7 +65,7 @@ pub(crate) async fn put(
 /// In the tenant's direction, failed stages run again, and the timeout with those in trouble
 /// begins anew. Attempts go on counting.
 pub(crate) async fn restart_failed(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -92,7 +92,7 @@ pub(crate) async fn restart_failed(
 }
 
 /// Removes all records of a tenant.
-pub(crate) async fn remove(connection: &mut SqliteConnection, uid: TenantUid) -> Result<(), StoreError> {
+pub(crate) async fn remove(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM stages WHERE tenant_uid = $1")
         .bind(uid.to_string())
         .execute(connection)

@@ -4,17 +4,17 @@ use landlord_core::{
     DesiredState, Environment, Operation, OperationId, OperationKind, OperationOutcome, StageRecord, Timestamp,
     ports::{Accepted, OperationQuery, Page, RequestKey, RequestScope, StoreError},
 };
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::{AnyConnection, Row as _};
 
-use crate::{
-    environments,
-    rows::{self, json, kind_word, page, page_limit, unavailable},
-    stages,
+use super::{
+    columns::{self as rows, json, kind_word, page, page_limit, unavailable},
+    environments, stages,
+    statement::Statement,
 };
 
 /// Records the operation of a change.
 pub(crate) async fn accept(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     id: OperationId,
     kind: OperationKind,
@@ -47,9 +47,9 @@ pub(crate) async fn accept(
     })
 }
 
-/// The answer to an earlier request with the same id. Ids are kept as long as operations are.
+/// The response to an earlier request with the same id. Ids are kept as long as operations are.
 pub(crate) async fn replay(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     scope: &RequestScope,
     request: &RequestKey,
 ) -> Result<Option<Accepted>, StoreError> {
@@ -72,7 +72,7 @@ pub(crate) async fn replay(
 }
 
 /// An operation, with the stages kept at its end.
-pub(crate) async fn read(connection: &mut SqliteConnection, id: OperationId) -> Result<Operation, StoreError> {
+pub(crate) async fn read(connection: &mut AnyConnection, id: OperationId) -> Result<Operation, StoreError> {
     let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(connection)
@@ -84,7 +84,7 @@ pub(crate) async fn read(connection: &mut SqliteConnection, id: OperationId) -> 
 
 /// Adds the live stages to an operation that runs; one that has ended has its own.
 pub(crate) async fn with_stages(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     mut operation: Operation,
 ) -> Result<Operation, StoreError> {
     if operation.outcome.is_none() {
@@ -93,7 +93,7 @@ pub(crate) async fn with_stages(
     Ok(operation)
 }
 
-async fn live_stages(connection: &mut SqliteConnection, operation: &Operation) -> Result<Vec<StageRecord>, StoreError> {
+async fn live_stages(connection: &mut AnyConnection, operation: &Operation) -> Result<Vec<StageRecord>, StoreError> {
     let desired_state = environments::desired_state(connection, operation.uid).await?.unwrap_or(DesiredState::Absent);
     let mut stages = stages::read(connection, operation.uid).await?;
     stages.retain(|record| stages::concerns(record, operation.kind, operation.cancel_requested, desired_state));
@@ -103,7 +103,7 @@ async fn live_stages(connection: &mut SqliteConnection, operation: &Operation) -
 
 /// Ends an operation that runs, keeping its stages as they stand; one that has ended stays.
 pub(crate) async fn end(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     id: OperationId,
     outcome: &OperationOutcome,
     now: Timestamp,
@@ -129,7 +129,7 @@ pub(crate) async fn end(
 }
 
 /// Marks an operation for cancellation.
-pub(crate) async fn request_cancel(connection: &mut SqliteConnection, id: OperationId) -> Result<(), StoreError> {
+pub(crate) async fn request_cancel(connection: &mut AnyConnection, id: OperationId) -> Result<(), StoreError> {
     sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
         .bind(id.to_string())
         .execute(connection)
@@ -140,15 +140,15 @@ pub(crate) async fn request_cancel(connection: &mut SqliteConnection, id: Operat
 
 /// A page, newest first.
 pub(crate) async fn list(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     query: &OperationQuery,
 ) -> Result<Page<Operation>, StoreError> {
     let limit = page_limit(query.limit);
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT * FROM operations WHERE 1 = 1");
+    let mut sql = Statement::new("SELECT * FROM operations WHERE 1 = 1");
     if let Some(name) = &query.name {
         let (customer, id) = rows::key(name);
-        sql.push(" AND customer = ").push_bind(customer);
-        sql.push(" AND tenant = ").push_bind(id);
+        sql.push(" AND customer = ").bind(customer);
+        sql.push(" AND tenant = ").bind(id);
     }
     match query.done {
         None => {}
@@ -158,18 +158,18 @@ pub(crate) async fn list(
     if let Some(text) = query.after.as_deref() {
         let after: OperationId =
             text.parse().map_err(|error| StoreError::InvalidArgument(format!("page token: {error}")))?;
-        sql.push(" AND id < ").push_bind(after.to_string());
+        sql.push(" AND id < ").bind(after.to_string());
     }
     // UUIDv7 ids grow with time, so their order is the order of creation.
-    sql.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit) + 1);
-    let rows = sql.build().fetch_all(connection).await.map_err(unavailable("listing operations"))?;
+    sql.push(" ORDER BY id DESC LIMIT ").bind(i64::from(limit) + 1);
+    let rows = sql.query().fetch_all(connection).await.map_err(unavailable("listing operations"))?;
     let items: Vec<Operation> = rows.iter().map(rows::operation).collect::<Result<_, _>>()?;
     Ok(page(items, limit, |operation| operation.id.to_string()))
 }
 
 /// Ends the operation that a later one takes over from.
 pub(crate) async fn supersede(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     earlier: OperationId,
     by: OperationId,
     now: Timestamp,

@@ -19,7 +19,7 @@ async fn names<S: Store>(store: &S, claims: &[Claim]) -> Vec<String> {
     names
 }
 
-pub(crate) async fn deletes_before_changes_before_resyncs<S: Store>(store: Arc<S>) {
+pub async fn deletes_before_changes_before_resyncs<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "resync").await;
     let claim = claim_one(&*store).await;
     let work = store.load(&claim).await.unwrap();
@@ -33,7 +33,7 @@ pub(crate) async fn deletes_before_changes_before_resyncs<S: Store>(store: Arc<S
     assert_eq!(names(&*store, &claims).await, ["delete", "create", "resync"]);
 }
 
-pub(crate) async fn customers_take_turns<S: Store>(store: Arc<S>) {
+pub async fn customers_take_turns<S: Store>(store: Arc<S>) {
     for tenant in ["one", "two", "three", "four"] {
         created(&*store, "big", tenant).await;
     }
@@ -45,7 +45,7 @@ pub(crate) async fn customers_take_turns<S: Store>(store: Arc<S>) {
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap().len(), 3);
 }
 
-pub(crate) async fn owners_never_share_a_tenant<S: Store>(store: Arc<S>) {
+pub async fn owners_never_share_a_tenant<S: Store>(store: Arc<S>) {
     for tenant in 0..40 {
         created(&*store, &format!("c{}", tenant % 7), &format!("t{tenant}")).await;
     }
@@ -58,7 +58,7 @@ pub(crate) async fn owners_never_share_a_tenant<S: Store>(store: Arc<S>) {
     assert_eq!((claims.len(), uids.len()), (40, 40));
 }
 
-pub(crate) async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: Arc<S>) {
+pub async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let first = store.claim("a", 10, LEASE).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
@@ -103,7 +103,7 @@ async fn writes_nothing<S: Store>(store: &S, claim: &Claim) {
     assert_eq!(store.operation(operation.id).await.unwrap(), operation);
 }
 
-pub(crate) async fn a_lost_claim_writes_nothing<S: Store>(store: Arc<S>) {
+pub async fn a_lost_claim_writes_nothing<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let lost = store.claim("a", 1, Duration::ZERO).await.unwrap();
     let held = store.claim("b", 1, LEASE).await.unwrap();
@@ -116,7 +116,7 @@ pub(crate) async fn a_lost_claim_writes_nothing<S: Store>(store: Arc<S>) {
     store.load(&held[0]).await.unwrap();
 }
 
-pub(crate) async fn a_claim_given_back_writes_nothing<S: Store>(store: Arc<S>) {
+pub async fn a_claim_given_back_writes_nothing<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     let release = Commit { release: Release::After(HOUR), ..Commit::default() };
@@ -124,7 +124,7 @@ pub(crate) async fn a_claim_given_back_writes_nothing<S: Store>(store: Arc<S>) {
     writes_nothing(&*store, &claim).await;
 }
 
-pub(crate) async fn recovered_leases_are_due_and_their_claims_void<S: Store>(store: Arc<S>) {
+pub async fn recovered_leases_are_due_and_their_claims_void<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "prod").await;
     created(&*store, "acme", "rests").await;
     let claims = store.claim("a", 10, LEASE).await.unwrap();
@@ -142,7 +142,7 @@ pub(crate) async fn recovered_leases_are_due_and_their_claims_void<S: Store>(sto
     assert_refused!(store.load(&again).await, StoreError::FenceLost(_));
 }
 
-pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
+pub async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     assert_eq!(store.next_due().await.unwrap(), None);
     created(&*store, "acme", "prod").await;
     assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
@@ -163,7 +163,7 @@ pub(crate) async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
-pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
+pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     let made = created(&*store, "acme", "prod").await;
     let claim = claim_one(&*store).await;
     store.cancel(made.operation.id, once()).await.unwrap();
@@ -176,7 +176,7 @@ pub(crate) async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn nothing_is_due_later_than_anything_waits<S: Store>(store: Arc<S>) {
+pub async fn nothing_is_due_later_than_anything_waits<S: Store>(store: Arc<S>) {
     created(&*store, "acme", "one").await;
     let claim = claim_one(&*store).await;
     let release = Release::After(Duration::from_secs(86_400));

@@ -10,14 +10,14 @@ use landlord_core::{
     ports::{Page, RequestScope, StoreError},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Any, Row as _, any::AnyRow};
 
-/// Largest page, whatever was asked for: bounds the memory of one answer.
+/// Largest page, whatever was requested: bounds the memory of one response.
 const PAGE_MAX: u32 = 1_000;
 
 /// Rows of a page.
-pub(crate) fn page_limit(asked: u32) -> u32 {
-    asked.clamp(1, PAGE_MAX)
+pub(crate) fn page_limit(requested: u32) -> u32 {
+    requested.clamp(1, PAGE_MAX)
 }
 
 /// A page out of `items`, read with one more than `limit` to know whether more may follow.
@@ -54,9 +54,9 @@ where
     text.parse().map_err(|error: T::Err| corrupt(what, error))
 }
 
-fn column<'r, T>(row: &'r SqliteRow, name: &str) -> Result<T, StoreError>
+fn column<'r, T>(row: &'r AnyRow, name: &str) -> Result<T, StoreError>
 where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    T: sqlx::Decode<'r, Any> + sqlx::Type<Any>,
 {
     row.try_get(name).map_err(|error| corrupt(name, error))
 }
@@ -138,11 +138,11 @@ pub(crate) fn name(customer: &str, tenant: &str) -> Result<EnvironmentName, Stor
     Ok(TenantName { customer: named("customer", customer)?, tenant: named("tenant", tenant)? }.into())
 }
 
-fn name_in(row: &SqliteRow) -> Result<EnvironmentName, StoreError> {
+fn name_in(row: &AnyRow) -> Result<EnvironmentName, StoreError> {
     name(&column::<String>(row, "customer")?, &column::<String>(row, "tenant")?)
 }
 
-fn host_in(row: &SqliteRow) -> Result<Option<HostClusterRef>, StoreError> {
+fn host_in(row: &AnyRow) -> Result<Option<HostClusterRef>, StoreError> {
     let uid: Option<String> = column(row, "host_uid")?;
     let id: Option<String> = column(row, "host_name")?;
     let (Some(uid), Some(id)) = (uid, id) else { return Ok(None) };
@@ -168,8 +168,8 @@ struct HostClusterColumn {
 /// The part of a host cluster's spec that has the column `hosting`.
 #[derive(Serialize, Deserialize)]
 struct HostingColumn {
-    max_tenants: u32,
-    drained: bool,
+    tenants_max: u32,
+    cordoned: bool,
     adoption: Option<Adoption>,
 }
 
@@ -195,8 +195,11 @@ pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
             last_ready: tenant.last_ready.as_ref().map(|pair| json("last_ready", pair)).transpose()?,
         }),
         Owner::HostCluster(HostCluster { spec, was_ready, .. }) => {
-            let hosting =
-                HostingColumn { max_tenants: spec.tenants_max, drained: spec.drained, adoption: spec.adoption.clone() };
+            let hosting = HostingColumn {
+                tenants_max: spec.tenants_max,
+                cordoned: spec.cordoned,
+                adoption: spec.adoption.clone(),
+            };
             let rest = HostClusterColumn {
                 labels: spec.labels.clone(),
                 class: spec.class.clone(),
@@ -213,7 +216,7 @@ pub(crate) fn owner_columns(owner: &Owner) -> Result<OwnerColumns, StoreError> {
     }
 }
 
-fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
+fn owner(row: &AnyRow) -> Result<Owner, StoreError> {
     let spec: String = column(row, "spec")?;
     let last_ready: Option<String> = column(row, "last_ready")?;
     match name_in(row)? {
@@ -234,8 +237,8 @@ fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
                     region: rest.region,
                     node_count: rest.node_count,
                     deletion_protection: rest.deletion_protection,
-                    tenants_max: hosting.max_tenants,
-                    drained: hosting.drained,
+                    tenants_max: hosting.tenants_max,
+                    cordoned: hosting.cordoned,
                     adoption: hosting.adoption,
                 },
                 was_ready: last_ready.is_some(),
@@ -244,11 +247,11 @@ fn owner(row: &SqliteRow) -> Result<Owner, StoreError> {
     }
 }
 
-pub(crate) fn environment(row: &SqliteRow) -> Result<Environment, StoreError> {
+pub(crate) fn environment(row: &AnyRow) -> Result<Environment, StoreError> {
     let uid: String = column(row, "uid")?;
     Ok(Environment {
         owner: owner(row)?,
-        placement: parse("offer", &column::<String>(row, "offer")?)?,
+        placement: parse("placement", &column::<String>(row, "placement")?)?,
         generation: column(row, "generation")?,
         desired_state: desired_state(&column::<String>(row, "direction")?)?,
         force_delete: column::<i64>(row, "force_delete")? != 0,
@@ -264,7 +267,7 @@ pub(crate) fn environment(row: &SqliteRow) -> Result<Environment, StoreError> {
 }
 
 /// An operation without its stages.
-pub(crate) fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
+pub(crate) fn operation(row: &AnyRow) -> Result<Operation, StoreError> {
     let outcome: Option<String> = column(row, "outcome")?;
     let outcome: Option<OperationOutcome> = outcome.map(|text| parse("outcome", &text)).transpose()?;
     let stages: Option<String> = column(row, "stages")?;
@@ -283,7 +286,7 @@ pub(crate) fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
 }
 
 /// A stage's record; the two binary fields have columns of their own.
-pub(crate) fn stage(row: &SqliteRow) -> Result<StageRecord, StoreError> {
+pub(crate) fn stage(row: &AnyRow) -> Result<StageRecord, StoreError> {
     let mut record: StageRecord = parse("stage record", &column::<String>(row, "record")?)?;
     record.checkpoint = column(row, "checkpoint")?;
     record.status = column(row, "status")?;

@@ -52,7 +52,7 @@ async fn lives_in<S: Store>(store: &S, customer: &str, tenant: &str) -> String {
     tenant_of(&store.get(&name(customer, tenant)).await.unwrap()).host.clone().unwrap().id.to_string()
 }
 
-pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store: Arc<S>) {
+pub async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>(store: Arc<S>) {
     let request = keyed("host");
     let first = store.create_host_cluster(new_host("one", 3, request.clone())).await.unwrap();
     let record = first.environment.clone().unwrap();
@@ -82,7 +82,7 @@ pub(crate) async fn a_host_cluster_is_work_like_a_tenant_and_no_tenant<S: Store>
     assert_eq!((work.environment.name(), work.host), (record.name(), None));
 }
 
-pub(crate) async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store: Arc<S>) {
+pub async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store: Arc<S>) {
     let request = keyed("same");
     store.create_host_cluster(new_host("prod", 3, request.clone())).await.unwrap();
     // Request ids of customers are not those of host clusters.
@@ -92,7 +92,7 @@ pub(crate) async fn a_host_cluster_and_a_tenant_may_share_an_id<S: Store>(store:
     assert_eq!(store.list(&hosts).await.unwrap().items.len(), 1);
 }
 
-pub(crate) async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
+pub async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
     for index in 0..5 {
         host(&*store, &format!("h{index}"), 1).await;
     }
@@ -114,7 +114,7 @@ pub(crate) async fn host_clusters_in_pages_each_once<S: Store>(store: Arc<S>) {
     assert_eq!(seen, (0..5).map(|index| format!("hostClusters/h{index}")).collect::<Vec<_>>());
 }
 
-pub(crate) async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
+pub async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
     host(&*store, "one", 3).await;
     host(&*store, "two", 4).await;
     let names: Vec<String> = (0..40).map(|index| format!("t{index}")).collect();
@@ -123,16 +123,16 @@ pub(crate) async fn creates_at_once_never_overfill<S: Store>(store: Arc<S>) {
     assert_eq!((placed.len(), refused.len()), (7, 33));
     for refusal in refused {
         let error = refusal.unwrap_err();
-        assert!(matches!(error, StoreError::NoRoom(_)), "{error:?}");
-        let told = error.to_string();
-        assert!(told.contains("it is full with") && told.contains("hosts.grow"), "{told}");
+        assert!(matches!(error, StoreError::NoHostClusterCapacity(_)), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains("it is full with") && message.contains("hosts.grow"), "{message}");
     }
     let candidates = store.candidates(None).await.unwrap();
     let held: Vec<(u32, u32)> = candidates.iter().map(|c| (c.tenants, c.tenants_max)).collect();
     assert_eq!(held, [(3, 3), (4, 4)]);
 }
 
-pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<S: Store>(store: Arc<S>) {
+pub async fn a_customers_tenants_are_spread_and_take_their_hosts_account<S: Store>(store: Arc<S>) {
     for text in ["one", "two", "three"] {
         host(&*store, text, 10).await;
     }
@@ -161,52 +161,52 @@ pub(crate) async fn a_customers_tenants_are_spread_and_take_their_hosts_account<
     assert!(!inside.is_empty() && inside.iter().all(|tenant| tenant_of(tenant).host.as_ref().unwrap().id == id("one")));
 }
 
-pub(crate) async fn a_drained_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
+pub async fn a_cordoned_host_cluster_takes_nobody<S: Store>(store: Arc<S>) {
     let before = host(&*store, "one", 10).await;
-    let drained = store.drain(&id("one"), Some(&before.etag), true, once()).await.unwrap();
-    assert!(drained.host_cluster().unwrap().spec.drained);
-    assert_ne!(drained.etag, before.etag);
-    assert_refused!(store.drain(&id("one"), Some(&before.etag), false, once()).await, StoreError::EtagMismatch { .. });
-    assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoRoom(_));
-    assert_eq!(store.drain(&id("one"), None, true, once()).await.unwrap().etag, drained.etag, "nothing was changed");
-    store.drain(&id("one"), None, false, once()).await.unwrap();
+    let cordoned = store.cordon(&id("one"), Some(&before.etag), true, once()).await.unwrap();
+    assert!(cordoned.host_cluster().unwrap().spec.cordoned);
+    assert_ne!(cordoned.etag, before.etag);
+    assert_refused!(store.cordon(&id("one"), Some(&before.etag), false, once()).await, StoreError::EtagMismatch { .. });
+    assert_refused!(store.create(shared("acme", "prod")).await, StoreError::NoHostClusterCapacity(_));
+    assert_eq!(store.cordon(&id("one"), None, true, once()).await.unwrap().etag, cordoned.etag, "nothing was changed");
+    store.cordon(&id("one"), None, false, once()).await.unwrap();
     store.create(shared("acme", "prod")).await.unwrap();
-    assert_refused!(store.drain(&id("none"), None, true, once()).await, StoreError::NotFound(_));
+    assert_refused!(store.cordon(&id("none"), None, true, once()).await, StoreError::NotFound(_));
 }
 
-pub(crate) async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
+pub async fn a_host_cluster_in_use_stays<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 10).await;
     for index in 0..7 {
         store.create(shared("acme", &format!("t{index}"))).await.unwrap();
     }
     let refused = store.delete(&record.name(), delete()).await;
     assert_refused!(&refused, StoreError::HostInUse { .. });
-    let told = refusal(refused);
-    assert!(told.contains("customers/acme/tenants/t0, ") && told.contains("and 2 more"), "{told}");
+    let message = refusal(refused);
+    assert!(message.contains("customers/acme/tenants/t0, ") && message.contains("and 2 more"), "{message}");
     // A cancelled create would unwind it, which is a removal too.
     assert_refused!(store.cancel(record.operation, once()).await, StoreError::HostInUse { .. });
     let unchanged = store.get(&record.name()).await.unwrap();
     assert_eq!((unchanged.desired_state, unchanged.cancel_requested), (DesiredState::Present, false));
 }
 
-pub(crate) async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
+pub async fn a_host_cluster_that_is_leaving_takes_nobody<S: Store>(store: Arc<S>) {
     let one = host(&*store, "one", 10).await;
     let two = host(&*store, "two", 10).await;
     store.delete(&one.name(), delete()).await.unwrap();
     store.cancel(two.operation, once()).await.unwrap();
     let refused = store.create(shared("acme", "prod")).await;
-    assert_refused!(&refused, StoreError::NoRoom(_));
+    assert_refused!(&refused, StoreError::NoHostClusterCapacity(_));
     assert!(refusal(refused).contains("it is being removed"));
 }
 
-pub(crate) async fn a_tenant_that_goes_makes_room<S: Store>(store: Arc<S>) {
+pub async fn a_tenant_that_goes_makes_room<S: Store>(store: Arc<S>) {
     host(&*store, "one", 1).await;
     let claim = claim_one(&*store).await;
     store.create(shared("acme", "first")).await.unwrap();
-    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoRoom(_));
+    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoHostClusterCapacity(_));
     store.delete(&name("acme", "first"), delete()).await.unwrap();
     // Until it is gone its namespace may still be there.
-    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoRoom(_));
+    assert_refused!(store.create(shared("acme", "second")).await, StoreError::NoHostClusterCapacity(_));
     assert_refused!(store.delete(&host_name("one"), delete()).await, StoreError::HostInUse { .. });
     make_gone(&*store).await;
     store.create(shared("acme", "second")).await.unwrap();
@@ -217,7 +217,7 @@ fn growth(host_clusters_max: u32) -> Growth {
     Growth { spec: host_spec(2), placement: placement(), host_clusters_max }
 }
 
-pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {
+pub async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: Arc<S>) {
     let grown = |tenant: &str| NewTenant { hosts: Some(selector(Some(growth(2)))), ..shared("acme", tenant) };
     let names: Vec<String> = (0..6).map(|index| format!("t{index}")).collect();
     let answers = join_all(names.iter().map(|tenant| store.create(grown(tenant)))).await;
@@ -236,7 +236,7 @@ pub(crate) async fn a_full_fleet_grows_once_for_those_who_wait<S: Store>(store: 
     assert!(refused.contains("2 host clusters at most"), "{refused}");
 }
 
-pub(crate) async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S>) {
+pub async fn a_tenants_work_shows_its_host_cluster<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 10).await;
     let host_claim = claim_one(&*store).await;
     let tenant = store.create(shared("acme", "prod")).await.unwrap().environment.unwrap();
@@ -282,7 +282,7 @@ async fn counted<S: Store>(store: &S, allocatable: Amounts) {
     store.commit(&claim, commit).await.unwrap();
 }
 
-pub(crate) async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store: Arc<S>) {
+pub async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store: Arc<S>) {
     host(&*store, "one", 10).await;
     // Nothing was counted yet, so only tenants are: this is promised too.
     let early = store.create(promised("acme", "early")).await;
@@ -304,14 +304,14 @@ pub(crate) async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store
     assert_eq!(seen.reserved, PROMISE.plus(PROMISE));
     assert_eq!(seen.observation.unwrap().measured.allocatable, amounts(5_000, 8_192, 100));
     let refused = store.create(promised("acme", "c")).await;
-    assert_refused!(&refused, StoreError::NoRoom(_));
-    let told = refusal(refused);
-    assert!(told.contains("one: 2000 millicores are needed and 1000 of 5000 free"), "{told}");
+    assert_refused!(&refused, StoreError::NoHostClusterCapacity(_));
+    let message = refusal(refused);
+    assert!(message.contains("one: 2000 millicores are needed and 1000 of 5000 free"), "{message}");
     // One that brings its own nodes fits.
     store.create(NewTenant { hosts: Some(selector(None)), ..shared("acme", "pool") }).await.unwrap();
     // What is being removed may still be there.
     store.delete(&name("acme", "a"), delete()).await.unwrap();
-    assert_refused!(store.create(promised("acme", "c")).await, StoreError::NoRoom(_));
+    assert_refused!(store.create(promised("acme", "c")).await, StoreError::NoHostClusterCapacity(_));
     let claims = store.claim("a", 1, LEASE).await.unwrap();
     let work = store.load(&claims[0]).await.unwrap();
     assert_eq!(work.environment.name(), name("acme", "a"));
@@ -321,7 +321,7 @@ pub(crate) async fn what_is_promised_is_gone_until_the_record_is<S: Store>(store
     store.create(promised("acme", "c")).await.unwrap();
 }
 
-pub(crate) async fn creates_at_once_never_promise_what_is_not_there<S: Store>(store: Arc<S>) {
+pub async fn creates_at_once_never_promise_what_is_not_there<S: Store>(store: Arc<S>) {
     host(&*store, "one", 100).await;
     counted(&*store, amounts(9_000, 8_192, 100)).await;
     let names: Vec<String> = (0..20).map(|index| format!("t{index}")).collect();
@@ -330,7 +330,7 @@ pub(crate) async fn creates_at_once_never_promise_what_is_not_there<S: Store>(st
     assert_eq!(store.candidates(None).await.unwrap().remove(0).reserved, amounts(8_000, 4_096, 40));
 }
 
-pub(crate) async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: Arc<S>) {
+pub async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 100).await;
     counted(&*store, amounts(9_000, 8_192, 100)).await;
     let due = store.next_due().await.unwrap().unwrap();

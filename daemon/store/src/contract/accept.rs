@@ -4,14 +4,14 @@ use landlord_core::{
     Amounts, Environment, Operation, OperationId, OperationKind,
     ports::{Accepted, EventKind, NewEvent, RequestKey, StoreError},
 };
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use uuid::Uuid;
 
-use crate::{environments, events, operations, rows::kind_word};
+use crate::rows::{environments, events, kind_word, operations};
 
 /// Writes a new record with its operation and first event.
 pub(crate) async fn accept_new(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     environment: &Environment,
     reserve: Amounts,
     request: &RequestKey,
@@ -20,7 +20,7 @@ pub(crate) async fn accept_new(
     environments::insert(connection, environment, reserve).await?;
     let (id, now) = (environment.operation, environment.create_time);
     let accepted = operations::accept(connection, environment, id, OperationKind::Create, request, now).await?;
-    tell_accepted(connection, &accepted.operation, events_max).await?;
+    emit_accepted(connection, &accepted.operation, events_max).await?;
     Ok(accepted)
 }
 
@@ -29,12 +29,12 @@ pub(crate) fn new_operation() -> OperationId {
     OperationId(Uuid::now_v7())
 }
 
-pub(crate) fn told(reason: &str, message: String) -> NewEvent {
+pub(crate) fn operation_event(reason: &str, message: String) -> NewEvent {
     NewEvent { kind: EventKind::Operation, stage: String::new(), reason: reason.into(), message }
 }
 
-pub(crate) async fn tell_accepted(
-    connection: &mut SqliteConnection,
+pub(crate) async fn emit_accepted(
+    connection: &mut AnyConnection,
     operation: &Operation,
     events_max: u64,
 ) -> Result<(), StoreError> {
@@ -45,7 +45,7 @@ pub(crate) async fn tell_accepted(
         OperationKind::Retry => "RetryAccepted",
     };
     let name = &operation.name;
-    let event = told(reason, format!("{} of {name} accepted", kind_word(operation.kind)));
+    let event = operation_event(reason, format!("{} of {name} accepted", kind_word(operation.kind)));
     let (uid, time) = (operation.uid, operation.create_time);
     events::append(connection, time, uid, name, &[event], events_max).await
 }
