@@ -28,7 +28,7 @@ use tokio::{
 };
 
 pub(crate) use self::connection::Connection;
-use crate::serve::ServeError;
+use crate::serve_error::ServeError;
 
 /// A client that has not said its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

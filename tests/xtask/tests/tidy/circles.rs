@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "cloudsim-azure",
     "cloudsim-gcp",
     "landlord-conformance",
-    "landlord-grpc",
     "landlord-plugin-aks",
     "landlord-plugin-eks",
     "landlord-plugin-fake",
