@@ -155,7 +155,7 @@ pub(crate) fn given(etag: &str) -> Option<&str> {
     (!etag.is_empty()).then_some(etag)
 }
 
-/// Refuses a delete that the store would refuse, as far as the record tells.
+/// Refuses a delete that the store would refuse, as far as the record shows.
 pub(crate) async fn dry_run_delete(ports: &Ports, name: &EnvironmentName, etag: &str) -> Result<(), Error> {
     let environment = ports.store.get(name).await?;
     landlord_core::lifecycle::check_etag(&environment, given(etag)).map_err(StoreError::from)?;

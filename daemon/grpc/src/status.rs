@@ -81,7 +81,7 @@ fn store(error: &StoreError, message: String) -> Status {
             let metadata = [("resource", name.as_str()), ("tenants", tenants.as_str())];
             status(Reason::HostClusterInUse, message, &metadata)
         }
-        StoreError::NoRoom(why) => {
+        StoreError::NoHostClusterCapacity(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Reason::NoHostClusterCapacity, message, &metadata)
         }

@@ -1,7 +1,7 @@
 //! Operations and their stages as messages of the API.
 
 use landlord_core::{
-    Direction, Environment, Operation, OperationKind, OperationOutcome, StageRecord, StageState, step,
+    DesiredState, Environment, Operation, OperationKind, OperationOutcome, StageRecord, StageState, step,
 };
 use landlord_proto::{
     google::{longrunning, rpc},
@@ -23,9 +23,9 @@ fn stage(record: &StageRecord) -> v1::StageStatus {
         StageState::Failed => v1::stage_status::State::Failed,
         StageState::Skipped => v1::stage_status::State::Skipped,
     };
-    let name = match record.direction {
-        Direction::Present => record.stage.to_string(),
-        Direction::Absent => format!("remove/{}", record.stage),
+    let name = match record.desired_state {
+        DesiredState::Present => record.stage.to_string(),
+        DesiredState::Absent => format!("remove/{}", record.stage),
     };
     let expected = std::time::Duration::from_millis(record.expected_ms);
     let failure = record.failure.clone();

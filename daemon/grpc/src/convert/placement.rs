@@ -15,7 +15,7 @@ pub(crate) fn placement(environment: &Environment) -> v1::Placement {
     }
 }
 
-/// Where a placement places a tenant, as far as it says.
+/// Where a placement places a tenant, as far as it is known.
 pub(crate) fn offered(placement: &Placement) -> v1::Placement {
     let level = match placement.level {
         Level::Cluster => v1::placement::Level::Cluster,

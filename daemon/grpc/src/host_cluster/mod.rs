@@ -87,7 +87,7 @@ impl HostClusters {
     ) -> Result<v1::HostCluster, Error> {
         Error::unless_empty(violations)?;
         let id = name::host_cluster("name", name)?;
-        let record = self.ports.store.drain(&id, given(etag), cordoned, context).await?;
+        let record = self.ports.store.cordon(&id, given(etag), cordoned, context).await?;
         self.shown(&record).await
     }
 }

@@ -55,7 +55,7 @@ impl Write for v1::CreateTenantRequest {
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await?;
             if let Choice::Full(why) = choose(&candidates, selector) {
-                return Err(StoreError::NoRoom(why).into());
+                return Err(StoreError::NoHostClusterCapacity(why).into());
             }
         }
         Ok(())
@@ -84,7 +84,7 @@ fn check(
     }
 }
 
-/// Name and spec of what is asked for, before any placement. `None`: `violations` say why.
+/// Name and spec of what is ordered, before any placement. `None`: see `violations`.
 pub(crate) fn wanted(
     catalog: &Catalog,
     parent: &str,

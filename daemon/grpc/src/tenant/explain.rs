@@ -41,7 +41,7 @@ pub(crate) async fn explain(
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         host_clusters = verdicts;
         if let Some(why) = full {
-            problems.push(StoreError::NoRoom(why).to_string());
+            problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }
     }

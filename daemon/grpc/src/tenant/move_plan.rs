@@ -14,7 +14,7 @@ const DATA: &str = "the customer's files, vectors and settings would have to be 
                     hooks that make a consistent copy; order a new tenant of the class, have the customer copy the \
                     data (SFTP), then delete this one";
 
-/// The plan of a move; refused unless it is only asked for.
+/// The plan of a move; refused unless only the plan is requested.
 pub(crate) fn plan(
     catalog: &Catalog,
     environment: &Environment,
@@ -67,7 +67,7 @@ fn steps(from: &Placement, to: &Placement) -> Vec<String> {
         }
     }
     if let Some(stack) = &to.stack {
-        steps.push(format!("deploy stack {stack} and wait until it answers"));
+        steps.push(format!("deploy stack {stack} and wait until it is ready"));
     }
     steps.push("stop writes in the old place and copy its data".into());
     steps.push("check the copy".into());

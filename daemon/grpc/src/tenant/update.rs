@@ -1,7 +1,7 @@
 //! UpdateTenant: the present tenant and the request together give the new spec, or everything that is wrong with it.
 
 use landlord_core::{
-    Catalog, Direction, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
+    Catalog, DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
     lifecycle::check_etag,
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
 };
@@ -62,7 +62,7 @@ impl Write for v1::UpdateTenantRequest {
     }
 
     async fn dry_run(&self, _: &Ports, merged: &Merged) -> Result<(), Error> {
-        if merged.current.direction == Direction::Absent {
+        if merged.current.desired_state == DesiredState::Absent {
             let name = merged.current.name();
             return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
         }

@@ -27,7 +27,7 @@ use crate::error::{Error, violation};
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Events of a page, and messages that wait for a slow client: some 200 KiB with the longest texts.
 const WAITING_MAX: usize = 100;
-/// A client that takes no message for this long is cut and told where to go on. A client that is only slow may be cut
+/// A client that takes no message for this long is cut, with the place where to resume. A client that is only slow may be cut
 /// too: its transport takes messages a window at a time.
 const STALL_MAX: Duration = Duration::from_secs(60);
 

@@ -38,7 +38,7 @@ impl EventSource for Arc<dyn TenantStore> {
 pub(crate) struct Page {
     /// Oldest first.
     pub(crate) events: Vec<Arc<Event>>,
-    /// All events up to here were looked at.
+    /// All events up to here were considered.
     pub(crate) position: i64,
     /// Whether more may follow at once.
     pub(crate) more: bool,
