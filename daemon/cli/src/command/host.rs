@@ -92,33 +92,33 @@ pub(super) async fn describe(client: &mut Client, name: &str) -> Result<(), Erro
 }
 
 fn description(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> String {
-    let mut text = String::new();
+    let mut shown = String::new();
     // Writing into a String cannot fail.
-    let _ = writeln!(text, "Name:        {}", host.name);
-    let _ = writeln!(text, "UID:         {}", host.uid);
-    let _ = writeln!(text, "State:       {}", host.state().as_str_name());
+    let _ = writeln!(shown, "Name:        {}", host.name);
+    let _ = writeln!(shown, "UID:         {}", host.uid);
+    let _ = writeln!(shown, "State:       {}", host.state().as_str_name());
     let origin = match &host.adoption {
         Some(adoption) if adoption.cluster_name.is_empty() => "adopted".to_owned(),
         Some(adoption) => format!("adopted, cluster {}", adoption.cluster_name),
         None => format!("class {}", host.tenant_class),
     };
-    let _ = writeln!(text, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
+    let _ = writeln!(shown, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
     let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if !labels.is_empty() {
-        let _ = writeln!(text, "Labels:      {}", labels.join(", "));
+        let _ = writeln!(shown, "Labels:      {}", labels.join(", "));
     }
     let cordoned = if host.cordoned { ", cordoned" } else { "" };
     let _ = writeln!(
-        text,
+        shown,
         "Tenants:     {} of {}; takes {} more{cordoned}",
         host.tenant_count, host.tenants_max, host.free_count
     );
-    about_capacity(&mut text, &host.capacity.unwrap_or_default());
-    describe::about_conditions(&mut text, &host.conditions);
+    about_capacity(&mut shown, &host.capacity.unwrap_or_default());
+    describe::about_conditions(&mut shown, &host.conditions);
     for tenant in tenants {
         let placement = &tenant["placement"];
         let _ = writeln!(
-            text,
+            shown,
             "  {:<40} {:<10} {:<12} {}",
             text(tenant, "name"),
             text(placement, "level"),
@@ -126,20 +126,20 @@ fn description(host: &v1::HostCluster, operation: &Operation, tenants: &[Value])
             text(&placement["isolation"], "namespace")
         );
     }
-    describe::about_operation(&mut text, operation);
-    text
+    describe::about_operation(&mut shown, operation);
+    shown
 }
 
 /// What it has, and what is free of it.
-fn about_capacity(text: &mut String, capacity: &v1::HostCapacity) {
+fn about_capacity(shown: &mut String, capacity: &v1::HostCapacity) {
     match capacity.observe_time {
-        None => text.push_str("Capacity:    not counted yet\n"),
+        None => shown.push_str("Capacity:    not counted yet\n"),
         Some(time) => {
             let nodes = capacity.node_count;
-            let _ = writeln!(text, "Capacity:    {nodes} shared nodes, counted {} ago", output::since(time.seconds));
+            let _ = writeln!(shown, "Capacity:    {nodes} shared nodes, counted {} ago", output::since(time.seconds));
         }
     }
-    let _ = writeln!(text, "  {:<24} {:>10} {:>12} {:>8}", "", "CPU", "MEMORY", "PODS");
+    let _ = writeln!(shown, "  {:<24} {:>10} {:>12} {:>8}", "", "CPU", "MEMORY", "PODS");
     for (what, amounts) in [
         ("allocatable", capacity.allocatable),
         ("requested", capacity.requested),
@@ -149,7 +149,7 @@ fn about_capacity(text: &mut String, capacity: &v1::HostCapacity) {
     ] {
         let Some(amounts) = amounts else { continue };
         let (cpu, memory) = (format!("{}m", amounts.cpu_milli), format!("{}Mi", amounts.memory_mib));
-        let _ = writeln!(text, "  {what:<24} {cpu:>10} {memory:>12} {:>8}", amounts.pods);
+        let _ = writeln!(shown, "  {what:<24} {cpu:>10} {memory:>12} {:>8}", amounts.pods);
     }
 }
 
