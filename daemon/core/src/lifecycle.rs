@@ -247,7 +247,7 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
     after
 }
 
-/// Work begins for an operation, whatever was asked for before.
+/// Work begins for an operation, whatever was requested before.
 fn begin(mut environment: Environment, operation: OperationId, restart_failed: bool) -> Transition {
     environment.operation = operation;
     environment.cancel_requested = false;

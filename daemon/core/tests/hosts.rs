@@ -28,7 +28,7 @@ fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
         labels: labels(&[("tier", "gold")]),
         state: State::Ready,
         leaving: false,
-        drained: false,
+        cordoned: false,
         tenants_max: 10,
         tenants,
         of_customer,
@@ -79,8 +79,8 @@ fn ready_ones_come_first_then_the_customers_spread_then_the_load() {
 fn what_does_not_match_or_takes_nobody_is_left_out_with_its_reason() {
     let full = chosen(&[host("a", 10, 0)]);
     assert!(full.contains("a: it is full with 10 tenants"), "{full}");
-    let drained = chosen(&[Candidate { drained: true, ..host("a", 0, 0) }]);
-    assert!(drained.contains("a: it is drained"), "{drained}");
+    let cordoned = chosen(&[Candidate { cordoned: true, ..host("a", 0, 0) }]);
+    assert!(cordoned.contains("a: it is cordoned"), "{cordoned}");
     let failed = chosen(&[Candidate { state: State::Failed, ..host("a", 0, 0) }]);
     assert!(failed.contains("it is FAILED"), "{failed}");
     let leaving = chosen(&[Candidate { leaving: true, ..host("a", 0, 0) }]);
@@ -162,11 +162,11 @@ fn a_tenant_goes_where_what_it_needs_is_free() {
     assert_eq!(place(&[host("new", 0, 0), full_of(amounts(9_000, 0, 0))], needs), "new");
     // Every one that was looked at is named with what it lacks.
     let message = place(
-        &[full_of(amounts(9_000, 0, 0)), Candidate { drained: true, ..host("b", 0, 0) }, host("c", 10, 0)],
+        &[full_of(amounts(9_000, 0, 0)), Candidate { cordoned: true, ..host("b", 0, 0) }, host("c", 10, 0)],
         needs,
     );
     for part in
-        ["a: 4000 millicores are needed and 0 of 10000 free", "b: it is drained", "c: it is full with 10 tenants"]
+        ["a: 4000 millicores are needed and 0 of 10000 free", "b: it is cordoned", "c: it is full with 10 tenants"]
     {
         assert!(message.contains(part), "{part} is not in {message}");
     }
@@ -270,7 +270,7 @@ fn a_fleet_grows_by_its_class_until_its_limit() {
     assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
     let one = [full("a")];
     assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
-    let two = [full("a"), Candidate { drained: true, ..full("b") }];
+    let two = [full("a"), Candidate { cordoned: true, ..full("b") }];
     let Choice::Full(why) = choose(&two, &selector) else { panic!("grows beyond its limit") };
     assert!(why.contains("2 host clusters at most"), "{why}");
     // One that is going makes room for another.
@@ -284,7 +284,7 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
     let order = |class: &str| {
         let input = HostClusterInput { class: class.into(), ..HostClusterInput::default() };
         let spec = HostClusterSpec::parse(input).unwrap();
-        assert_eq!((spec.tenants_max, spec.drained), (TENANTS_DEFAULT, false));
+        assert_eq!((spec.tenants_max, spec.cordoned), (TENANTS_DEFAULT, false));
         catalog.place_host_cluster(&spec)
     };
     assert_eq!(order("own").unwrap().stack, None);

@@ -180,7 +180,7 @@ mod tests {
         journal,
         ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestContext, WorkStore as _},
     };
-    use landlord_store::{SqliteOptions, SqliteStore};
+    use landlord_store::{SqliteOptions, sqlite};
 
     use super::*;
 
@@ -208,7 +208,12 @@ mod tests {
     #[tokio::test]
     async fn a_customer_gets_in_only_while_the_guardrails_stand() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
+        let store = sqlite::open(
+            &folder.path().join("landlord.db"),
+            SqliteOptions { create: true, ..SqliteOptions::default() },
+        )
+        .await
+        .unwrap();
         let tenant: TenantName = "customers/acme/tenants/prod".parse().unwrap();
         store.create(order(&tenant)).await.unwrap();
         let name = tenant.into();

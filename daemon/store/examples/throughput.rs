@@ -10,7 +10,7 @@ use landlord_core::{
     environment::SpecInput,
     ports::{NewTenant, RequestContext, RequestKey, TenantStore},
 };
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, sqlite};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -75,7 +75,8 @@ async fn main() {
     let mut number = |default| arguments.next().map_or(default, |text| text.parse().unwrap());
     let (creates, gets): (usize, usize) = (number(10_000), number(50_000));
     let path = folder.join(format!("throughput-{}.db", std::process::id()));
-    let store = Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await.unwrap());
+    let store =
+        Arc::new(sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap());
     let writing = Arc::clone(&store);
     let creates_per_second = measure(creates, move |index| {
         let store = Arc::clone(&writing);

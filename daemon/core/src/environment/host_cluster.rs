@@ -49,7 +49,7 @@ pub struct HostClusterSpec {
     /// Tenants that it takes at most.
     pub tenants_max: u32,
     /// Takes no new tenants.
-    pub drained: bool,
+    pub cordoned: bool,
     /// How to reach a cluster that landlord did not make; such a cluster is never changed or removed.
     pub adoption: Option<Adoption>,
 }
@@ -123,7 +123,7 @@ impl HostClusterSpec {
             node_count,
             deletion_protection: input.deletion_protection,
             tenants_max,
-            drained: false,
+            cordoned: false,
             adoption: input.adoption,
         })
     }

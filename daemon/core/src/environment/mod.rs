@@ -54,7 +54,7 @@ pub struct Environment {
     pub generation: i64,
     /// Present, or absent once deletion was accepted.
     pub desired_state: DesiredState,
-    /// Delete even where the API server cannot be asked to release what it made; leftovers
+    /// Delete even where the API server cannot be reached to release what it made; leftovers
     /// are then swept by tag only.
     pub force_delete: bool,
     /// What is.

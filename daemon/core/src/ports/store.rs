@@ -78,11 +78,11 @@ pub struct DeleteRequest {
 /// An accepted change.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The environment after the change; `None` in the answer to a replay whose environment is gone since.
+    /// The environment after the change; `None` in the response to a replay whose environment is gone since.
     pub environment: Option<Environment>,
     /// Its operation.
     pub operation: Operation,
-    /// Whether this is the answer to a replayed request id.
+    /// Whether this is the response to a replayed request id.
     pub replayed: bool,
 }
 
@@ -109,13 +109,13 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The same for a host cluster.
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError>;
 
-    /// Has a host cluster take no new tenants (`drained`), or take them again, if `etag` (when given)
+    /// Has a host cluster take no new tenants (`cordoned`), or take them again, if `etag` (when given)
     /// still stands.
-    async fn drain(
+    async fn cordon(
         &self,
         id: &HostClusterId,
         etag: Option<&str>,
-        drained: bool,
+        cordoned: bool,
         request: RequestContext,
     ) -> Result<Environment, StoreError>;
 
@@ -126,8 +126,8 @@ pub trait TenantStore: Send + Sync + 'static {
     /// cluster: itself.
     async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError>;
 
-    /// The answer to an earlier request of the same scope with the same request id, if there was
-    /// one. RequestIdReused if that asked for something else.
+    /// The response to an earlier request of the same scope with the same request id, if there was
+    /// one. RequestIdReused if that requested something else.
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
 
     /// An environment by name. One with a tenant's name is a tenant's, one with a host cluster's is a host cluster.
@@ -258,7 +258,7 @@ pub struct Commit {
     /// Events.
     pub events: Vec<NewEvent>,
     /// Whether the claim is given back. If the API changed the environment since the work was loaded, it is due at once
-    /// whatever is said here.
+    /// whatever stands here.
     pub release: Release,
     /// Remove the environment and its stages (the operation and the events stay). Implies release.
     pub remove: bool,

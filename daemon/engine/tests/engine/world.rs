@@ -24,7 +24,7 @@ use landlord_core::{
     },
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, Store, sqlite};
 use tempfile::TempDir;
 use tokio::{
     sync::{Notify, RwLock},
@@ -115,7 +115,7 @@ impl Life {
 
 /// The store as one life sees it.
 struct Mortal {
-    store: SqliteStore,
+    store: Store,
     life: Arc<Life>,
     cloud: Arc<Cloud>,
     /// Whether other daemons live: then only time ends leases.
@@ -178,7 +178,7 @@ impl WorkStore for Mortal {
 /// Everything.
 pub(crate) struct World {
     _folder: TempDir,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Store,
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
     changed: Arc<Notify>,
@@ -199,7 +199,10 @@ impl World {
         // What a kill of the process leaves does not depend on the disk: where there is a folder in memory, it is used.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
-        let store = SqliteStore::open(&folder.path().join("store.db"), SqliteOptions::default()).await.unwrap();
+        let store =
+            sqlite::open(&folder.path().join("store.db"), SqliteOptions { create: true, ..SqliteOptions::default() })
+                .await
+                .unwrap();
         Self {
             _folder: folder,
             store,

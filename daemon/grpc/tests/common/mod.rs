@@ -32,7 +32,7 @@ use landlord_proto::{
         tenant_service_client::TenantServiceClient,
     },
 };
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, Store, sqlite};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -43,7 +43,7 @@ use tonic_types::StatusExt as _;
 
 pub struct Daemon {
     pub socket: PathBuf,
-    pub store: SqliteStore,
+    pub store: Store,
     pub woken: Arc<AtomicUsize>,
     pub up: Arc<AtomicBool>,
     pub stop: CancellationToken,
@@ -201,7 +201,7 @@ impl Daemon {
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let path = folder.path().join("landlord.db");
-        let store = SqliteStore::open(&path, SqliteOptions::default()).await.unwrap();
+        let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
         Self::serve(folder, store, Listen { socket, tcp }, catalog()).await
     }
@@ -219,12 +219,12 @@ impl Daemon {
     }
 
     /// A daemon in the place of one that has ended.
-    pub async fn on(socket: &Path, store: SqliteStore) -> Self {
+    pub async fn on(socket: &Path, store: Store) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: None }, catalog()).await
     }
 
-    async fn serve(folder: Arc<tempfile::TempDir>, store: SqliteStore, listen: Listen, catalog: Catalog) -> Self {
+    async fn serve(folder: Arc<tempfile::TempDir>, store: Store, listen: Listen, catalog: Catalog) -> Self {
         let (socket, tcp) = (listen.socket.clone(), listen.tcp);
         let wakes = Wakes::default();
         let woken = wakes.0.clone();

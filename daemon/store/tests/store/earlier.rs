@@ -11,7 +11,7 @@ use landlord_core::{
         TenantStore as _, WorkStore as _,
     },
 };
-use landlord_store::SqliteStore;
+use landlord_store::Store;
 use sqlx::Connection as _;
 
 use crate::{
@@ -25,7 +25,7 @@ const SCHEMA: i64 = 5;
 /// Two host clusters; tenants in every state; one that is gone.
 const ROWS: &str = include_str!("earlier/0005.sql");
 
-async fn earlier(path: &Path) -> SqliteStore {
+async fn earlier(path: &Path) -> Store {
     drop(std::fs::File::create(path).unwrap());
     let mut connection = raw(path).await;
     let mut schema = sqlx::migrate!("./migrations");
@@ -49,7 +49,7 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         node_count: 3.try_into().ok(),
         deletion_protection: true,
         tenants_max: 7,
-        drained: true,
+        cordoned: true,
         adoption: None,
     };
     let host_cluster = made.host_cluster().unwrap();
@@ -83,13 +83,13 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         events.iter().any(|event| event.uid == made.uid) && events.iter().all(|event| event.name.tenant().is_none())
     );
     let candidates = store.candidates("acme".parse().ok().as_ref()).await.unwrap();
-    let seen: Vec<_> = candidates.iter().map(|c| (c.host.id.as_str(), c.tenants, c.of_customer, c.drained)).collect();
+    let seen: Vec<_> = candidates.iter().map(|c| (c.host.id.as_str(), c.tenants, c.of_customer, c.cordoned)).collect();
     assert_eq!(seen, [("adopted", 0, 0, false), ("made", 1, 1, true)]);
 
     // And they are worked on.
     assert_refused!(store.delete(&made.name(), delete()).await, StoreError::DeletionProtected(_));
-    let open_again = store.drain(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
-    assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { drained: false, ..wanted });
+    let open_again = store.cordon(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
+    assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { cordoned: false, ..wanted });
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
     let work = store.load(&claim).await.unwrap();

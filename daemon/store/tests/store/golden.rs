@@ -39,7 +39,7 @@ async fn records_are_as_written_down() {
     let mut raw = sqlite::raw(&folder.path().join("landlord.db")).await;
     let mut lines = Vec::new();
     let row = sqlx::query("SELECT * FROM tenants").fetch_one(&mut raw).await.unwrap();
-    for column in ["spec", "offer", "direction", "state", "status", "last_ready"] {
+    for column in ["spec", "placement", "direction", "state", "status", "last_ready"] {
         lines.push(format!("tenants.{column}: {}", row.get::<String, _>(column)));
     }
     let row = sqlx::query("SELECT * FROM operations").fetch_one(&mut raw).await.unwrap();
