@@ -81,7 +81,6 @@ async fn a_create_that_a_kill_left_without_a_response_is_removed_too() {
     world.cloud.appear(&uid, ResourceKind::Network);
     world.wait_for(&tenant, None).await;
     assert_eq!(world.cloud.objects(&uid), Vec::new());
-    world.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
