@@ -28,7 +28,7 @@ use landlord_core::{
     ports::{KubeAccess, Providers, TenantStore, Wake},
 };
 
-pub use listen::Listen;
+pub use listen::{Listen, ListenTcp};
 pub use serve::{ServeError, serve};
 
 /// What the API works with.

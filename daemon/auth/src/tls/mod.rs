@@ -154,13 +154,10 @@ pub(crate) fn build(files: &TlsFiles, content: &Content) -> Result<ServerConfig,
     let provider = Arc::new(aws_lc_rs::default_provider());
     let chain = certificates(&files.certificate, &content.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&content.key).map_err(|source| match source {
-        rustls_pki_types::pem::Error::NoItemsFound => {
-            TlsError::Empty { path: files.key.clone(), what: "private key" }
-        }
+        rustls_pki_types::pem::Error::NoItemsFound => TlsError::Empty { path: files.key.clone(), what: "private key" },
         source => TlsError::Pem { path: files.key.clone(), source },
     })?;
-    let pair =
-        |source| TlsError::Pair { certificate: files.certificate.clone(), key: files.key.clone(), source };
+    let pair = |source| TlsError::Pair { certificate: files.certificate.clone(), key: files.key.clone(), source };
     let verifier = client_verifier(files, content, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

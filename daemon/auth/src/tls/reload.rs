@@ -124,8 +124,7 @@ mod tests {
     fn pair(folder: &Path) -> TlsFiles {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
-        let files =
-            TlsFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key"), client_ca: None };
+        let files = TlsFiles { certificate: folder.join("tls.crt"), key: folder.join("tls.key"), client_ca: None };
         std::fs::write(&files.certificate, certificate.pem()).unwrap();
         std::fs::write(&files.key, key.serialize_pem()).unwrap();
         std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
