@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_stack_fits() {
+    fn the_shipped_stack_is_valid() {
         let all = load_all(&stacks()).unwrap();
         let stack = &all[&"ai-fileserver".parse::<StackName>().unwrap()];
         let names: Vec<String> = stack.plan().iter().map(|release| release.app.to_string()).collect();
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_said_all_at_once() {
+    fn all_violations_are_reported_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let text = "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: kube-system\nreleases:\n\
                     - { name: a, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
@@ -342,7 +342,7 @@ mod tests {
                     secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
                     entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
-        let told = Stack::load(folder.path()).unwrap_err().to_string();
+        let message = Stack::load(folder.path()).unwrap_err().to_string();
         for part in [
             "kube-",
             "depends on b",
@@ -353,7 +353,7 @@ mod tests {
             "s.k",
             "either a service",
         ] {
-            assert!(told.contains(part), "{part} is missing in: {told}");
+            assert!(message.contains(part), "{part} is missing in: {message}");
         }
     }
 

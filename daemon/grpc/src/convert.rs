@@ -1,7 +1,7 @@
 //! Domain values as messages of the API, and specs from them.
 
 use landlord_core::{
-    Condition, Direction, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, step,
+    Condition, DesiredState, Environment, Level, OperationKind, State, Tenant, Timestamp, environment::SpecInput, step,
 };
 use landlord_core::{Operation, OperationOutcome, Placement, StageRecord, StageState, ports::Event};
 use landlord_proto::{
@@ -167,9 +167,9 @@ fn stage(record: &StageRecord) -> v1::StageStatus {
         StageState::Failed => v1::stage_status::State::Failed,
         StageState::Skipped => v1::stage_status::State::Skipped,
     };
-    let name = match record.direction {
-        Direction::Present => record.stage.to_string(),
-        Direction::Absent => format!("remove/{}", record.stage),
+    let name = match record.desired_state {
+        DesiredState::Present => record.stage.to_string(),
+        DesiredState::Absent => format!("remove/{}", record.stage),
     };
     let expected = std::time::Duration::from_millis(record.expected_ms);
     let failure = record.failure.clone();

@@ -21,7 +21,7 @@ pub(crate) fn check(catalog: &Catalog, asked: &v1::CreateTenantRequest) -> (Requ
     let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
     match placement {
         Some(placement) if violations.is_empty() => {
-            let (hosts, request) = (catalog.host_selector(&placement), key.clone());
+            let (hosts, request) = (catalog.host_selector(&placement), request::context(key.clone()));
             (key, Ok(NewTenant { name, spec, placement, hosts, request }))
         }
         _ => (key, Err(Violations(violations))),

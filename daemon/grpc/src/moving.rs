@@ -61,11 +61,11 @@ fn steps(from: &Placement, to: &Placement) -> Vec<String> {
         Level::Node => {
             steps.push(format!("choose a host cluster of {} in {}", to.provider, to.region));
             steps.push(format!("make {} nodes {} in it, for this tenant alone", to.node_count, to.machine_type));
-            steps.push("make the fenced namespace".into());
+            steps.push("make the isolated namespace".into());
         }
         Level::Namespace => {
             steps.push(format!("choose a host cluster of {} in {}", to.provider, to.region));
-            steps.push("make the fenced namespace".into());
+            steps.push("make the isolated namespace".into());
         }
     }
     if let Some(stack) = &to.stack {

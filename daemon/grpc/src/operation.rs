@@ -94,7 +94,11 @@ impl Operations for LongRunning {
 
     async fn cancel_operation(&self, asked: Request<CancelOperationRequest>) -> Answer<()> {
         let id = id(&asked.into_inner().name)?;
-        self.ports.store.cancel(id).await.map_err(|error| status::store(&error))?;
+        self.ports
+            .store
+            .cancel(id, landlord_core::ports::RequestContext::of_daemon())
+            .await
+            .map_err(|error| status::store(&error))?;
         self.ports.wake.wake();
         Ok(Response::new(()))
     }
@@ -102,12 +106,12 @@ impl Operations for LongRunning {
     async fn wait_operation(&self, asked: Request<WaitOperationRequest>) -> Answer<Operation> {
         let asked = asked.into_inner();
         let id = id(&asked.name)?;
-        let patience = match asked.timeout.map(Duration::try_from) {
+        let timeout = match asked.timeout.map(Duration::try_from) {
             None => WAIT_MAX,
             Some(Ok(timeout)) => timeout.min(WAIT_MAX),
             Some(Err(_)) => return Err(status::invalid_field("timeout", "must not be negative")),
         };
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         let store = &self.ports.store;
         let name = store.operation(id).await.map_err(|error| status::store(&error))?.name;
         // Known before the operation is read, so that no event falls between.

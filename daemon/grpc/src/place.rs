@@ -55,7 +55,7 @@ pub(crate) async fn explain(
         let (said, full) = host::convert::verdicts(&candidates, &selector);
         host_clusters = said;
         if let Some(why) = full {
-            problems.push(StoreError::NoRoom(why).to_string());
+            problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }
     }

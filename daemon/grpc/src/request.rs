@@ -1,6 +1,9 @@
 //! What all requests share: parents, names, request ids, hashes.
 
-use landlord_core::{CustomerId, TenantName, Violation, ports::RequestKey};
+use landlord_core::{
+    CustomerId, TenantName, Violation,
+    ports::{RequestContext, RequestKey},
+};
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
@@ -27,6 +30,11 @@ pub(crate) fn key<M: Message>(
     hash.update(method);
     hash.update(asked.encode_to_vec());
     RequestKey { request_id: parsed, request_hash: hex::encode(hash.finalize()) }
+}
+
+/// The context of a request with a key.
+pub(crate) fn context(key: RequestKey) -> RequestContext {
+    RequestContext { key, ..RequestContext::of_daemon() }
 }
 
 /// A field of a specification as the API calls it.

@@ -49,7 +49,7 @@ const CALL_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams end when the daemon stops; calls under way may end for this long.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the API can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ pub async fn serve(
         let stop = stop.clone();
         async move {
             stop.cancelled().await;
-            tokio::time::sleep(DRAIN_PATIENCE).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
     let result = tokio::select! {

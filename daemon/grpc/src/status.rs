@@ -122,7 +122,7 @@ pub(crate) fn store(error: &StoreError) -> Status {
             let metadata = [("resource", name.as_str()), ("tenants", tenants.as_str())];
             status(Code::FailedPrecondition, "HOST_CLUSTER_IN_USE", message, &metadata)
         }
-        StoreError::NoRoom(why) => {
+        StoreError::NoHostClusterCapacity(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Code::ResourceExhausted, "NO_HOST_CLUSTER_CAPACITY", message, &metadata)
         }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
-    CustomerId, Direction, Environment, EnvironmentName, Tenant, Violation, Violations,
+    CustomerId, DesiredState, Environment, EnvironmentName, Tenant, Violation, Violations,
     fleet::{Choice, choose},
     ports::{Accepted, Change, DeleteRequest, EventQuery, EventScope, NewTenant, RequestKey, RequestScope, StoreError},
 };
@@ -59,7 +59,7 @@ impl Tenants {
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await.map_err(failed)?;
             if let Choice::Full(why) = choose(&candidates, selector) {
-                return Err(failed(StoreError::NoRoom(why)));
+                return Err(failed(StoreError::NoHostClusterCapacity(why)));
             }
         }
         Ok(validated())
@@ -158,14 +158,18 @@ impl v1::tenant_service_server::TenantService for Tenants {
                 .map_err(|violations| status::invalid(&violations))?;
             check_etag(&current, etag)?;
             if asked.validate_only {
-                if current.direction == Direction::Absent {
+                if current.desired_state == DesiredState::Absent {
                     let error = StoreError::FailedPrecondition(format!("{name} is being deleted"));
                     return Err(status::store(&error));
                 }
                 return Ok(validated());
             }
             // The change was merged into this version, and no other may be overwritten by it.
-            let changed = self.ports.store.change(&resource_name, Some(&current.etag), change, key.clone()).await;
+            let changed = self
+                .ports
+                .store
+                .change(&resource_name, Some(&current.etag), change, request::context(key.clone()))
+                .await;
             match changed {
                 Err(StoreError::EtagMismatch { .. }) if etag.is_empty() && attempts_left > 0 => {
                     attempts_left -= 1;
@@ -193,7 +197,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
             return Ok(validated());
         }
         let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
-        let delete = DeleteRequest { force: asked.force, etag, request: key };
+        let delete = DeleteRequest { force: asked.force, etag, request: request::context(key) };
         let accepted = self.ports.store.delete(&name.into(), delete).await.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }
@@ -205,7 +209,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let mut violations = Vec::new();
         let key = request::key("RetryTenant", &asked.request_id, &asked, &mut violations);
         refuse_unless_empty(violations)?;
-        let changed = self.ports.store.change(&name.into(), etag, Change::Retry, key).await;
+        let changed = self.ports.store.change(&name.into(), etag, Change::Retry, request::context(key)).await;
         let accepted = changed.map_err(|error| status::store(&error))?;
         Ok(self.accepted(&accepted))
     }

@@ -22,7 +22,7 @@ use crate::{
 /// The daemon is asked this often: often enough for a live view.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A daemon that restarts is back by then.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(server: &Connection, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
     let goal = Goal::parse(&wait.goal)?;
@@ -120,10 +120,10 @@ impl Outage {
         self.0 = None;
     }
 
-    /// Bears an outage with patience; any other error not at all.
+    /// Rides out an outage up to a timeout, and no other error.
     fn bear(&mut self, status: Status) -> Result<(), Error> {
         let since = *self.0.get_or_insert_with(Instant::now);
-        if !is_outage(&status) || since.elapsed() > OUTAGE_PATIENCE {
+        if !is_outage(&status) || since.elapsed() > OUTAGE_TIMEOUT {
             return Err(status.into());
         }
         Ok(())

@@ -7,6 +7,7 @@ pub mod isolation;
 pub mod kube;
 mod peer;
 pub mod providers;
+mod request;
 pub mod store;
 mod store_error;
 mod store_query;
@@ -19,9 +20,9 @@ pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
+    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
-    Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
+    Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, TraceParent, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetCluster};

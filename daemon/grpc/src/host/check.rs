@@ -96,7 +96,7 @@ fn finish(
     let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_host))).ok();
     match placement {
         Some(placement) if violations.is_empty() => {
-            let request = key.clone();
+            let request = request::context(key.clone());
             (key, Ok(NewHostCluster { id, spec, placement, request }))
         }
         _ => (key, Err(Violations(violations))),

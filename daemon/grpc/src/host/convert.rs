@@ -39,7 +39,7 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         adoption: spec.adoption.clone().map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
         conditions: record.status.conditions.iter().map(convert::condition).collect(),
-        cordoned: spec.drained,
+        cordoned: spec.cordoned,
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
         provider: placement.provider.to_string(),

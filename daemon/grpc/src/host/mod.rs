@@ -200,7 +200,8 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
         let mut violations = Vec::new();
         let key = request::key("RetryHostCluster", &asked.request_id, &asked, &mut violations);
         refuse_unless_empty(violations)?;
-        let changed = self.ports.store.change(&name, etag, Change::Retry, key).await.map_err(failed)?;
+        let changed =
+            self.ports.store.change(&name, etag, Change::Retry, request::context(key)).await.map_err(failed)?;
         Ok(self.accepted(&changed))
     }
 
@@ -214,7 +215,7 @@ impl v1::host_cluster_service_server::HostClusterService for Hosts {
             return self.validate_delete(&id, &asked.etag).await;
         }
         let etag = (!asked.etag.is_empty()).then(|| asked.etag.clone());
-        let delete = DeleteRequest { force: asked.force, etag, request: key };
+        let delete = DeleteRequest { force: asked.force, etag, request: request::context(key) };
         let accepted = self.ports.store.delete(&id.into(), delete).await.map_err(failed)?;
         Ok(self.accepted(&accepted))
     }
@@ -224,7 +225,12 @@ impl Hosts {
     async fn cordon(&self, name: &str, etag: &str, cordoned: bool) -> Answer<v1::HostCluster> {
         let id = id("name", name)?;
         let etag = (!etag.is_empty()).then_some(etag);
-        let record = self.ports.store.drain(&id, etag, cordoned).await.map_err(failed)?;
+        let record = self
+            .ports
+            .store
+            .cordon(&id, etag, cordoned, landlord_core::ports::RequestContext::of_daemon())
+            .await
+            .map_err(failed)?;
         Ok(Response::new(self.shown(&record).await?))
     }
 
