@@ -1,6 +1,6 @@
 //! A description from tables of constants, as providers keep them: each line beside its source.
 
-use crate::v1;
+use landlord_provider_api::v1;
 
 /// What a provider is and can do.
 #[derive(Debug, Clone, Copy)]

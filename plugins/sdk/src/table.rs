@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::ErrorKind;
+use landlord_provider_api::ErrorKind;
 
 /// Service (`*`: any), the cloud's code, what it means, and what would mend it (may be empty).
 pub type Row = (&'static str, &'static str, ErrorKind, &'static str);
@@ -46,7 +46,7 @@ pub fn problems(table: &[Row]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::{Row, lines, look_up, problems};
-    use crate::ErrorKind::{Auth, Conflict, Quota};
+    use landlord_provider_api::ErrorKind::{Auth, Conflict, Quota};
 
     const TABLE: [Row; 3] =
         [("*", "Busy", Conflict, ""), ("dns", "Busy", Auth, "ask"), ("dns", "Full", Quota, "raise the quota")];

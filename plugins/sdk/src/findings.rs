@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use crate::{cidr::Cidr, v1};
+use landlord_provider_api::v1;
+
+use crate::cidr::Cidr;
 
 /// Longest name in DNS (RFC 1035, 2.3.4), and longest label of one.
 const DOMAIN_MAX: usize = 253;
@@ -147,7 +149,7 @@ pub fn is_label(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Findings, PoolBounds, is_label};
-    use crate::v1::{NodePoolSpec, Taint};
+    use landlord_provider_api::v1::{NodePoolSpec, Taint};
 
     fn found(check: impl FnOnce(&mut Findings)) -> Vec<(String, String)> {
         let mut findings = Findings::default();

@@ -1,8 +1,8 @@
-//! Answers of the contract's methods in one line each.
+//! Responses of the contract's methods in one line each.
 
-use crate::v1;
+use landlord_provider_api::v1;
 
-/// What a step came to: the contract's own words, before it is known what was removed.
+/// What a step came to, before it is known what was removed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// As asked for.
@@ -47,4 +47,20 @@ pub fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
         detail: detail.into(),
         checkpoint: Vec::new(),
     })
+}
+
+/// A response without removed objects.
+#[must_use]
+pub fn done(outcome: Outcome) -> Option<v1::Progress> {
+    Some(outcome.progress(Vec::new()))
+}
+
+/// What a look at several objects means: Gone without one, Ready if all are, else Pending with what `unready` says.
+#[must_use]
+pub fn of_all(is_empty: bool, unready: &[String], poll_after_s: i64) -> Outcome {
+    match (is_empty, unready) {
+        (true, _) => Outcome::Gone,
+        (false, []) => ready(),
+        (false, unready) => pending(poll_after_s, unready.join("; ")),
+    }
 }
