@@ -2,8 +2,8 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::{Registry, Unit},
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -12,16 +12,10 @@ struct ReloadLabels {
     outcome: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ListenerLabels {
-    listener: String,
-}
-
 /// The figures of all listeners; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct TlsFigures {
     reloads: Family<ReloadLabels, Counter>,
-    not_after: Family<ListenerLabels, Gauge>,
 }
 
 impl TlsFigures {
@@ -29,17 +23,11 @@ impl TlsFigures {
     pub fn register(&self, registry: &mut Registry) {
         let reloads = "Changes of certificate files by listener and outcome (ok, error: the pair of before goes on)";
         registry.register("landlord_tls_reloads", reloads, self.reloads.clone());
-        let not_after = "End of validity of the certificate that a listener shows, in seconds since 1970";
-        registry.register_with_unit("landlord_tls_not_after", not_after, Unit::Seconds, self.not_after.clone());
     }
 
     pub(crate) fn reloaded(&self, listener: &str, succeeded: bool) {
         let outcome = if succeeded { "ok" } else { "error" };
         self.reloads.get_or_create(&ReloadLabels { listener: listener.to_owned(), outcome }).inc();
-    }
-
-    pub(crate) fn shows(&self, listener: &str, not_after_secs: i64) {
-        self.not_after.get_or_create(&ListenerLabels { listener: listener.to_owned() }).set(not_after_secs);
     }
 
     /// How often files of `listener` were reloaded with this outcome.

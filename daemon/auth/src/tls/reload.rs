@@ -6,10 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use x509_parser::prelude::FromDer as _;
 
 use super::{Content, TlsError, TlsFiles, build, figures::TlsFigures};
 
@@ -42,9 +40,7 @@ impl Reloader {
     pub fn open(listener: &str, files: TlsFiles, figures: TlsFigures) -> Result<Self, TlsError> {
         let used = Content::read(&files)?;
         let (config, _) = watch::channel(Arc::new(build(&files, &used)?));
-        let reloader = Self { listener: listener.to_owned(), files, figures, used, refused: None, config };
-        reloader.show();
-        Ok(reloader)
+        Ok(Self { listener: listener.to_owned(), files, figures, used, refused: None, config })
     }
 
     /// The configuration for the next connection, always the newest that could be used.
@@ -82,7 +78,6 @@ impl Reloader {
                 self.config.send_replace(Arc::new(config));
                 (self.used, self.refused) = (content, None);
                 self.figures.reloaded(&self.listener, true);
-                self.show();
                 tracing::info!(listener = self.listener, "new connections use the new certificate");
             }
             Err(error) => {
@@ -101,15 +96,6 @@ impl Reloader {
             source,
             "the changed TLS files can't be used; the certificate of before goes on, and the files are read again"
         );
-    }
-
-    /// Tells the figures when the certificate in use ends.
-    fn show(&self) {
-        let leaf = CertificateDer::from_pem_slice(&self.used.certificate).ok();
-        let parsed = leaf.as_ref().and_then(|leaf| x509_parser::certificate::X509Certificate::from_der(leaf).ok());
-        if let Some((_, certificate)) = parsed {
-            self.figures.shows(&self.listener, certificate.validity().not_after.timestamp());
-        }
     }
 }
 
