@@ -1,9 +1,5 @@
 //! The API over TLS: who may connect, and certificates that change under load.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
-
-mod common;
-
 use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
@@ -15,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Daemon, PROD, named, order};
+use crate::common::{Daemon, PROD, named, order};
 use landlord_auth::tls::{ClientAuth, Reloader, TlsFigures, TlsFiles};
 use landlord_grpc::ListenTcp;
 use landlord_proto::v1::tenant_service_client::TenantServiceClient;
