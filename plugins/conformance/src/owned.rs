@@ -2,7 +2,7 @@
 //! knows what a tenant is made of.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -11,16 +11,13 @@ use landlord_provider_api::{Inventory as _, ProviderError, v1};
 
 use crate::{
     tenant::Tenant,
-    world::{ERROR_PAUSE, Look, Step, Timeout, World, fail, is_retried},
+    world::{Counts, ERROR_PAUSE, Look, Step, Timeout, World, fail, is_retried},
 };
 
 /// Pages that an inventory may have; one that goes on is a loop.
 const PAGES_MAX: usize = 10_000;
 /// Pause between two looks at a list that lags.
 pub(crate) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
-
-/// Objects by type and role.
-pub type Counts = BTreeMap<String, usize>;
 
 impl World {
     /// All pages of the inventory of a tenant, or of the installation. Retried errors are repeated.

@@ -14,7 +14,6 @@ use v1::{ResourceKind as Kind, progress::Outcome};
 
 use crate::{
     config::Config,
-    owned::Counts,
     proxy::Proxy,
     session::Session,
     tenant::{Stage, Tenant},
@@ -378,3 +377,6 @@ impl Timeout {
 pub(crate) fn word(kind: Kind) -> String {
     kind.as_str_name().trim_start_matches("RESOURCE_KIND_").to_lowercase().replace('_', "-")
 }
+
+/// Objects by type and role.
+pub type Counts = BTreeMap<String, usize>;

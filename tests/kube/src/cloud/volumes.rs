@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{
     backend::VolumeRequest,
-    controllers::{Context, FIELD_MANAGER, Look},
+    context::{Context, FIELD_MANAGER, Look},
     event, quantity,
 };
 

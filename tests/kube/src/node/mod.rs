@@ -26,7 +26,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -195,11 +195,6 @@ impl Node {
         }
         Ok(())
     }
-}
-
-/// Where the files of a control plane's node are.
-pub(crate) fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("node")
 }
 
 impl Drop for Node {

@@ -3,29 +3,27 @@
 //! A move needs the customer's data in the new place before the old one goes. The stack's charts have
 //! no hooks that take a consistent copy of volumes and vectors, and storage of one cluster can't be
 //! opened from another, so a move made here would either lose what was written meanwhile or call a
-//! copy complete that nobody checked. It is told instead of tried.
+//! copy complete that nobody checked. It is planned, and refused.
 
 use landlord_core::{Catalog, ClassName, Environment, Level, Placement, Tenant, TenantSpec, Violation, Violations};
 use landlord_proto::v1;
-use tonic::Status;
 
-use crate::{convert, request, status};
+use crate::{convert, error::Error, name};
 
 const DATA: &str = "the customer's files, vectors and settings would have to be copied, and the stack has no backup \
                     hooks that make a consistent copy; order a new tenant of the class, have the customer copy the \
                     data (SFTP), then delete this one";
 
-/// The plan of a move; refused unless it is only asked for.
+/// The plan of a move; refused unless only the plan is requested.
 pub(crate) fn plan(
     catalog: &Catalog,
     environment: &Environment,
     tenant: &Tenant,
-    asked: &v1::MoveTenantRequest,
-) -> Result<v1::MoveTenantResponse, Status> {
-    let destination = destination(catalog, environment, tenant, &asked.tenant_class)
-        .map_err(|violations| status::invalid(&violations))?;
-    if !asked.validate_only {
-        return Err(status::move_not_supported(&format!("{} is not moved: {DATA}", tenant.name)));
+    request: &v1::MoveTenantRequest,
+) -> Result<v1::MoveTenantResponse, Error> {
+    let destination = destination(catalog, environment, tenant, &request.tenant_class)?;
+    if !request.validate_only {
+        return Err(Error::MoveNotSupported(format!("{} is not moved: {DATA}", tenant.name)));
     }
     Ok(v1::MoveTenantResponse {
         steps: steps(&environment.placement, &destination),
@@ -50,7 +48,7 @@ fn destination(
     // Nodes belong to a class; a namespace has none.
     let node_count = tenant.spec.node_count.filter(|_| level != Some(Level::Namespace));
     let spec = TenantSpec { class: Some(class), region: None, node_count, ..tenant.spec.clone() };
-    let of_request = |v: Violation| Violation { field: request::field(&v.field).to_owned(), ..v };
+    let of_request = |v: Violation| Violation { field: name::field(&v.field).to_owned(), ..v };
     catalog.place(&tenant.name, &spec).map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
 }
 
@@ -69,7 +67,7 @@ fn steps(from: &Placement, to: &Placement) -> Vec<String> {
         }
     }
     if let Some(stack) = &to.stack {
-        steps.push(format!("deploy stack {stack} and wait until it answers"));
+        steps.push(format!("deploy stack {stack} and wait until it is ready"));
     }
     steps.push("stop writes in the old place and copy its data".into());
     steps.push("check the copy".into());

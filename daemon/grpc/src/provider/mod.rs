@@ -1,14 +1,31 @@
-//! ProviderService over the plugins' health.
+//! ProviderService over the plugins' health, and whether the plugin that a placement needs is up.
 
-use landlord_core::ports::{ProviderHealth, StoreError};
+use landlord_core::{
+    Placement,
+    ports::{ProviderHealth, Providers, StoreError},
+};
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::{Ports, convert, status};
+use crate::{convert, error::Error, ports::Ports};
 
 /// ProviderService.
 pub(crate) struct ProviderList {
     pub(crate) ports: Ports,
+}
+
+/// Why nothing can be built there: the plugin never came up.
+pub(crate) fn start_failure(providers: &dyn Providers, placement: &Placement) -> Option<String> {
+    // Of a class that takes the credential scope of whatever host cluster is chosen nothing is known yet.
+    if placement.credentials.is_empty() {
+        return None;
+    }
+    let key = placement.provider_key();
+    let why = providers.start_failure(&key)?;
+    let class = &placement.class;
+    Some(format!(
+        "class {class} needs the plugin {key}, which is not up: {why}; see `landlord plugins` and the daemon's log"
+    ))
 }
 
 fn provider(health: ProviderHealth) -> v1::Provider {
@@ -37,10 +54,11 @@ impl v1::provider_service_server::ProviderService for ProviderList {
         Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
     }
 
-    async fn get_provider(&self, asked: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
-        let name = asked.into_inner().name;
+    async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
+        let name = request.into_inner().name;
         let mut providers = self.ports.providers.health().into_iter().map(provider);
         let found = providers.find(|provider| provider.name == name);
-        found.map(Response::new).ok_or_else(|| status::store(&StoreError::NotFound(name)))
+        let found = found.ok_or_else(|| Error::from(StoreError::NotFound(name)))?;
+        Ok(Response::new(found))
     }
 }

@@ -1,36 +1,102 @@
-//! UpdateTenant: the present tenant and the request together give the new spec, or everything
-//! that is wrong with it.
+//! UpdateTenant: the present tenant and the request together give the new spec, or everything that is wrong with it.
 
-use landlord_core::{Catalog, Environment, Tenant, TenantSpec, Violation, Violations, ports::Change};
+use landlord_core::{
+    Catalog, DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
+    lifecycle::check_etag,
+    ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
+};
 use landlord_proto::v1;
 
-use crate::{convert, request};
+use super::{create::of_tenant, record::tenant_of};
+use crate::{
+    accept::{Write, given, scope_of},
+    convert,
+    error::{Error, violation},
+    name,
+    ports::Ports,
+};
 
 /// Fields that an update may change.
 const CHANGEABLE: [&str; 7] =
     ["display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection", "paused"];
 
+/// A change, and the version that it was merged into.
+pub(crate) struct Merged {
+    current: Environment,
+    change: Change,
+}
+
+#[tonic::async_trait]
+impl Write for v1::UpdateTenantRequest {
+    const METHOD: &'static str = "UpdateTenant";
+    type Change = Merged;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+
+    fn etag(&self) -> &str {
+        self.tenant.as_ref().map_or("", |tenant| &tenant.etag)
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        scope_of(tenant_name(self))
+    }
+
+    async fn check(&self, ports: &Ports, mut violations: Vec<Violation>) -> Result<Merged, Error> {
+        let name = match tenant_name(self) {
+            Ok(name) => EnvironmentName::from(name),
+            Err(violation) => {
+                violations.push(violation);
+                return Err(Violations(violations).into());
+            }
+        };
+        let current = ports.store.get(&name).await?;
+        let change = check(&ports.catalog, &current, tenant_of(&current)?, self, violations)?;
+        check_etag(&current, given(self.etag())).map_err(StoreError::from)?;
+        Ok(Merged { current, change })
+    }
+
+    async fn dry_run(&self, _: &Ports, merged: &Merged) -> Result<(), Error> {
+        if merged.current.desired_state == DesiredState::Absent {
+            let name = merged.current.name();
+            return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, ports: &Ports, merged: Merged, request: RequestContext) -> Result<Accepted, Error> {
+        let Merged { current, change } = merged;
+        // The change was merged into this version, and no other may be overwritten by it.
+        Ok(ports.store.change(&current.name(), Some(&current.etag), change, request).await?)
+    }
+}
+
+fn tenant_name(request: &v1::UpdateTenantRequest) -> Result<landlord_core::TenantName, Violation> {
+    name::tenant("tenant.name", request.tenant.as_ref().map_or("", |tenant| &tenant.name))
+}
+
 /// The change that a request asks for.
-pub(crate) fn check(
+fn check(
     catalog: &Catalog,
     environment: &Environment,
     current: &Tenant,
-    asked: &v1::UpdateTenantRequest,
+    request: &v1::UpdateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<Change, Violations> {
-    let wanted = asked.tenant.clone().unwrap_or_default();
+    let wanted = request.tenant.clone().unwrap_or_default();
     let mut merged = convert::tenant(environment, current);
-    for path in paths(asked) {
+    for path in paths(request) {
         if !copy(&path, &wanted, &mut merged) {
             let changeable = CHANGEABLE.join(", ");
-            violations.push(Violation {
-                field: "update_mask".into(),
-                description: format!("{path:?} can't be changed; changeable are: {changeable}"),
-            });
+            let problem = format!("{path:?} can't be changed; changeable are: {changeable}");
+            violations.push(violation("update_mask", problem));
         }
     }
-    let of_tenant =
-        |violation: Violation| Violation { field: format!("tenant.{}", request::field(&violation.field)), ..violation };
     let spec = match TenantSpec::parse(convert::spec_input(merged)) {
         Ok(spec) => spec,
         Err(more) => {
@@ -43,7 +109,7 @@ pub(crate) fn check(
         && let Some(why) = catalog.residency.forbids(&current.name, &spec.labels, &environment.placement.region)
     {
         let description = format!("{why}; a tenant does not move: order another one there");
-        violations.push(Violation { field: "tenant.labels".into(), description });
+        violations.push(violation("tenant.labels", description));
     }
     let placement = if current.spec.needs_work(&spec) && violations.is_empty() {
         catalog.place_again(&spec, &environment.placement)
@@ -58,10 +124,10 @@ pub(crate) fn check(
 }
 
 /// The paths of the mask; `*`: all that may change; without a mask, all that are populated (AIP-134).
-fn paths(asked: &v1::UpdateTenantRequest) -> Vec<String> {
-    match asked.update_mask.as_ref().map(|mask| mask.paths.as_slice()) {
+fn paths(request: &v1::UpdateTenantRequest) -> Vec<String> {
+    match request.update_mask.as_ref().map(|mask| mask.paths.as_slice()) {
         Some([all]) if all == "*" => CHANGEABLE.map(str::to_owned).to_vec(),
-        Some([]) | None => populated(&asked.tenant.clone().unwrap_or_default()),
+        Some([]) | None => populated(&request.tenant.clone().unwrap_or_default()),
         Some(paths) => paths.to_vec(),
     }
 }

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::{
-    Level, TenantName,
+    Level, TenantName, Violation,
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials, KubeIdentity},
 };
 use landlord_proto::v1::{self, generate_kubeconfig_request::Subject};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use tonic::Status;
 
-use crate::{Ports, convert, request, status};
+use crate::{
+    convert,
+    error::{Error, violation},
+    name,
+    ports::Ports,
+};
 
 /// Half of the longest: a token can't be taken back.
 const CUSTOMER_DEFAULT: Duration = Duration::from_secs(30 * 60);
@@ -26,15 +30,15 @@ enum For {
 }
 
 impl For {
-    fn parse(asked: &v1::GenerateKubeconfigRequest) -> Result<Self, Status> {
-        let subject = Subject::try_from(asked.subject).map_err(|_| {
-            status::invalid_field("subject", format!("{} is no subject; use OPERATOR or CUSTOMER", asked.subject))
+    fn parse(request: &v1::GenerateKubeconfigRequest) -> Result<Self, Violation> {
+        let subject = Subject::try_from(request.subject).map_err(|_| {
+            violation("subject", format!("{} is no subject; use OPERATOR or CUSTOMER", request.subject))
         })?;
-        let duration = asked.valid_duration.map(Duration::try_from).transpose();
-        let duration = duration.map_err(|_| status::invalid_field("valid_duration", "must not be negative"))?;
+        let duration = request.valid_duration.map(Duration::try_from).transpose();
+        let duration = duration.map_err(|_| violation("valid_duration", "must not be negative"))?;
         match (subject, duration) {
             (Subject::Unspecified | Subject::Operator, None) => Ok(Self::Operator),
-            (Subject::Unspecified | Subject::Operator, Some(_)) => Err(status::invalid_field(
+            (Subject::Unspecified | Subject::Operator, Some(_)) => Err(violation(
                 "valid_duration",
                 "must be absent for an operator, whose access lasts as long as the provider grants",
             )),
@@ -42,36 +46,35 @@ impl For {
             (Subject::Customer, Some(duration)) if (CUSTOMER_ACCESS_MIN..=CUSTOMER_ACCESS_MAX).contains(&duration) => {
                 Ok(Self::Customer(duration))
             }
-            (Subject::Customer, Some(_)) => Err(status::invalid_field("valid_duration", "must be 10 to 60 minutes")),
+            (Subject::Customer, Some(_)) => Err(violation("valid_duration", "must be 10 to 60 minutes")),
         }
     }
 }
 
 pub(crate) async fn generate(
     ports: &Ports,
-    asked: &v1::GenerateKubeconfigRequest,
-) -> Result<v1::GenerateKubeconfigResponse, Status> {
-    let name = request::tenant_name("name", &asked.name)?;
-    let subject = For::parse(asked)?;
-    let tenant = ports.store.get(&name.clone().into()).await.map_err(|error| status::store(&error))?;
-    if asked.subject() == Subject::Unspecified && tenant.placement.level != Level::Cluster {
-        return Err(status::invalid_field(
+    request: &v1::GenerateKubeconfigRequest,
+) -> Result<v1::GenerateKubeconfigResponse, Error> {
+    let name = name::tenant("name", &request.name)?;
+    let subject = For::parse(request)?;
+    let tenant = ports.store.get(&name.clone().into()).await?;
+    if request.subject() == Subject::Unspecified && tenant.placement.level != Level::Cluster {
+        return Err(violation(
             "subject",
             format!(
-                "must be told, since {name} lives in a host cluster with others: CUSTOMER has the rights of its own \
+                "must be set, since {name} lives in a host cluster with others: CUSTOMER has the rights of its own \
                  namespace, OPERATOR landlord's own rights in the whole host cluster"
             ),
-        ));
+        )
+        .into());
     }
     let (access, context, namespace) = match subject {
         For::Operator => {
-            let access = ports.kube_access.access(&tenant).await;
-            let access = access.map_err(|failure| status::failure(&failure))?;
+            let access = ports.kube_access.access(&tenant).await?;
             (access, format!("{}-{}", name.customer, name.tenant), None)
         }
         For::Customer(duration) => {
-            let access = ports.kube_access.customer_access(&tenant, duration).await;
-            let access = access.map_err(|failure| status::failure(&failure))?;
+            let access = ports.kube_access.customer_access(&tenant, duration).await?;
             (access.kube, customer_context(&name), Some(access.namespace))
         }
     };
@@ -136,20 +139,20 @@ mod tests {
         ];
         for (subject, duration, expected) in cases {
             let duration = duration.map(|duration| prost_types::Duration::try_from(duration).unwrap());
-            let asked = v1::GenerateKubeconfigRequest { name: String::new(), subject, valid_duration: duration };
-            match (For::parse(&asked), expected) {
+            let request = v1::GenerateKubeconfigRequest { name: String::new(), subject, valid_duration: duration };
+            match (For::parse(&request), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),
-                (Err(status), Err(field)) => assert!(status.message().contains(field), "{status:?}"),
-                (found, expected) => panic!("{asked:?}: {found:?}, not {expected:?}"),
+                (Err(violation), Err(field)) => assert_eq!(violation.field, field),
+                (found, expected) => panic!("{request:?}: {found:?}, not {expected:?}"),
             }
         }
         let negative = prost_types::Duration { seconds: -1, nanos: 0 };
-        let asked = v1::GenerateKubeconfigRequest {
+        let request = v1::GenerateKubeconfigRequest {
             subject: Subject::Customer as i32,
             valid_duration: Some(negative),
             ..Default::default()
         };
-        assert!(For::parse(&asked).is_err());
+        assert!(For::parse(&request).is_err());
     }
 
     #[test]

@@ -4,9 +4,9 @@ use landlord_core::{
     EnvironmentName,
     ports::{Event, EventQuery, EventScope},
 };
-use tonic::Status;
 
-use crate::{Ports, page, status};
+use super::page;
+use crate::{error::Error, ports::Ports};
 
 /// Events, oldest first.
 pub(crate) struct EventPage {
@@ -15,21 +15,14 @@ pub(crate) struct EventPage {
     pub(crate) next_page_token: String,
 }
 
-/// The page that a request names. `parent`: as the request says it.
-pub(crate) async fn page(
-    ports: &Ports,
-    name: EnvironmentName,
-    parent: &str,
-    page_size: i32,
-    page_token: &str,
-) -> Result<EventPage, Status> {
-    let scope = format!("events {parent}");
-    let after = page::position(&scope, page_token)?;
-    let limit = page::size(page_size)?;
+/// The page that a request names.
+pub(crate) async fn page(ports: &Ports, name: EnvironmentName, request: page::Request<'_>) -> Result<EventPage, Error> {
+    let after = request.position()?;
+    let limit = request.limit()?;
     let after_seq = after.and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let query = EventQuery { after_seq, scope: EventScope::Environment(name), limit };
-    let events = ports.store.events(&query).await.map_err(|error| status::store(&error))?;
+    let events = ports.store.events(&query).await?;
     let full = events.len() >= limit as usize;
     let next = events.last().filter(|_| full).map(|event| event.seq.to_string());
-    Ok(EventPage { events, next_page_token: page::token(&scope, next.as_deref()) })
+    Ok(EventPage { events, next_page_token: page::token(request.scope, next.as_deref()) })
 }

@@ -1,12 +1,14 @@
 //! Host clusters as messages of the API.
 
 use landlord_core::{
-    Amounts, Candidate, Environment, HostCluster, HostSelector, Placement, State, environment::Adoption,
-    isolation::SharedTarget, ports::Event,
+    Amounts, Candidate, Environment, HostCluster, HostSelector, Placement, State, environment::Adoption, ports::Event,
 };
 use landlord_proto::v1;
 
-use crate::convert;
+use super::{
+    condition::condition,
+    value::{timestamp, whole},
+};
 
 fn state(state: State) -> v1::host_cluster::State {
     match state {
@@ -19,11 +21,7 @@ fn state(state: State) -> v1::host_cluster::State {
     }
 }
 
-fn whole(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// A host cluster as clients see it; `candidate` tells who lives there.
+/// A host cluster as clients see it; `candidate`: who lives there.
 pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: Option<&Candidate>) -> v1::HostCluster {
     let (spec, placement) = (&host.spec, &record.placement);
     let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.tenants_max.saturating_sub(c.tenants));
@@ -38,7 +36,7 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         deletion_protection: spec.deletion_protection,
         adoption: spec.adoption.clone().map(|adoption| adoption_to(adoption, placement)),
         state: state(record.status.state).into(),
-        conditions: record.status.conditions.iter().map(convert::condition).collect(),
+        conditions: record.status.conditions.iter().map(condition).collect(),
         cordoned: spec.cordoned,
         tenant_count: candidate.map_or(0, |candidate| whole(candidate.tenants)),
         free_count: whole(free),
@@ -47,9 +45,9 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         account: placement.account.clone(),
         reconciling: !matches!(record.status.state, State::Ready | State::Failed),
         etag: record.etag.clone(),
-        create_time: Some(convert::timestamp(record.create_time)),
-        update_time: Some(convert::timestamp(record.update_time)),
-        delete_time: record.delete_time.map(convert::timestamp),
+        create_time: Some(timestamp(record.create_time)),
+        update_time: Some(timestamp(record.update_time)),
+        delete_time: record.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", record.operation),
         capacity: candidate.map(capacity),
     }
@@ -73,15 +71,15 @@ fn capacity(candidate: &Candidate) -> v1::HostCapacity {
         requested: Some(amounts(seen.measured.requested)),
         requested_by_tenants: Some(amounts(seen.measured.by_tenants)),
         free: Some(amounts(seen.measured.free(reserved))),
-        observe_time: Some(convert::timestamp(seen.time)),
+        observe_time: Some(timestamp(seen.time)),
         ..nothing_seen
     })
 }
 
 /// An event as clients see it.
-pub(crate) fn event(event: &Event) -> v1::HostClusterEvent {
+pub(crate) fn host_cluster_event(event: &Event) -> v1::HostClusterEvent {
     v1::HostClusterEvent {
-        event_time: Some(convert::timestamp(event.time)),
+        event_time: Some(timestamp(event.time)),
         host_cluster: event.name.to_string(),
         host_cluster_uid: event.uid.to_string(),
         stage: event.event.stage.clone(),
@@ -115,27 +113,8 @@ fn adoption_to(adoption: Adoption, placement: &Placement) -> v1::Adoption {
     }
 }
 
-/// What isolates a tenant in a host cluster.
-pub(crate) fn isolation(environment: &Environment) -> Option<v1::Isolation> {
-    environment.tenant()?.host.as_ref()?;
-    let place = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
-    let (guardrails, quota) = (&place.guardrails, place.guardrails.quota());
-    Some(v1::Isolation {
-        namespace: place.namespace.to_string(),
-        pod_security_version: guardrails.pod_security_version().to_string(),
-        cpu_request_milli: quota.cpu_request_milli.into(),
-        memory_request_mib: quota.memory_request_mib.into(),
-        memory_limit_mib: quota.memory_limit_mib.into(),
-        storage_gib: quota.storage_gib.into(),
-        pods: whole(quota.pods),
-        load_balancers: whole(guardrails.load_balancers()),
-        internet_egress: guardrails.internet_egress(),
-        customer_group: guardrails.customer_group().map(ToString::to_string).unwrap_or_default(),
-    })
-}
-
-/// What is said of each host cluster for a selector, and why none would do, if so.
-pub(crate) fn verdicts(
+/// What each host cluster is for a selector, and why none would do, if so.
+pub(crate) fn host_cluster_verdicts(
     candidates: &[Candidate],
     wanted: &HostSelector,
 ) -> (Vec<v1::HostClusterVerdict>, Option<String>) {

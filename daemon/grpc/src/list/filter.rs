@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use tonic::Status;
+use landlord_core::Violation;
 
-use crate::status::invalid_field;
+use crate::error::violation;
 
 /// Longest filter.
 const CHARS_MAX: usize = 1_000;
@@ -14,10 +14,10 @@ const CHARS_MAX: usize = 1_000;
 pub(crate) type Filter = BTreeMap<String, Vec<String>>;
 
 /// Parses a filter; `fields` are those that the list knows.
-pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Status> {
+pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Violation> {
     let refuse = |problem: String| {
         let form = "the form is: field = value AND (field = value OR field = value)";
-        Err(invalid_field("filter", format!("{problem}; {form}; fields: {}", fields.join(", "))))
+        Err(violation("filter", format!("{problem}; {form}; fields: {}", fields.join(", "))))
     };
     if text.chars().count() > CHARS_MAX {
         return refuse(format!("is longer than {CHARS_MAX} characters"));
@@ -74,10 +74,10 @@ pub(crate) fn parse(text: &str, fields: &[&str]) -> Result<Filter, Status> {
 }
 
 /// Takes the value of a field that can have one only.
-pub(crate) fn one(filter: &mut Filter, field: &str) -> Result<Option<String>, Status> {
+pub(crate) fn one(filter: &mut Filter, field: &str) -> Result<Option<String>, Violation> {
     let mut values = filter.remove(field).unwrap_or_default();
     if values.len() > 1 {
-        return Err(invalid_field("filter", format!("{field} can have one value only")));
+        return Err(violation("filter", format!("{field} can have one value only")));
     }
     Ok(values.pop())
 }
@@ -159,8 +159,8 @@ mod tests {
             "state = A OR state = B",
             "state = A AND",
         ] {
-            let status = parse(text, &["state", "class"]).unwrap_err();
-            assert!(status.message().contains("filter"), "{text}: {}", status.message());
+            let refused = parse(text, &["state", "class"]).unwrap_err();
+            assert_eq!(refused.field, "filter", "{text}");
         }
     }
 }
