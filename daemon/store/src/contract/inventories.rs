@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
     DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome, Orphan,
-    Stage, StageState, TenantUid, Timestamp,
+    StageRecord, StageState, TenantUid, Timestamp,
     lifecycle::{self, HELD},
     placement::ProviderKey,
     ports::{EventKind, InventoryStore, NewEvent, StoreError},
@@ -131,14 +131,11 @@ async fn is_missed(connection: &mut AnyConnection, record: &Environment, restore
     if record.desired_state == DesiredState::Absent || record.kind() == EnvironmentKind::AdoptedHostCluster {
         return Ok(false);
     }
-    if restored {
-        return Ok(true);
-    }
-    let built = [Stage::Network, Stage::Cluster, Stage::NodePool];
     let records = stages::read(connection, record.uid).await?;
-    Ok(records.iter().any(|stage| {
-        stage.desired_state == DesiredState::Present && stage.state == StageState::Done && built.contains(&stage.stage)
-    }))
+    let done = |stage: &&StageRecord| stage.desired_state == DesiredState::Present && stage.state == StageState::Done;
+    let in_cloud = records.iter().filter(done).any(|stage| stage.stage.resource().is_some());
+    // One that was only ordered may have been built and deleted since. What has no object in the cloud can't be missed there.
+    Ok(in_cloud || restored && !records.iter().any(|stage| done(&stage)))
 }
 
 async fn hold(
