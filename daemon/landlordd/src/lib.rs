@@ -6,4 +6,5 @@ pub mod descriptors;
 mod listeners;
 mod metrics;
 pub mod startup;
+pub mod store_command;
 pub mod telemetry;
