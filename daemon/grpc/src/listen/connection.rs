@@ -14,6 +14,8 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
+use super::authority::Authority;
+
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
 /// transport's keepalive finds a peer that is silent.
 const GREETING_BYTES: usize = 24 + 9;
@@ -23,6 +25,8 @@ pub(crate) struct Connection<S> {
     stream: S,
     /// `None`: the greeting was read.
     greeting: Option<Greeting>,
+    /// `None`: the peer's `:authority` is a host.
+    authority: Option<Authority>,
     /// Given back when the connection closes.
     _place: OwnedSemaphorePermit,
 }
@@ -36,7 +40,12 @@ impl<S> Connection<S> {
     /// `handshake_timeout`: until the greeting must be there.
     pub(crate) fn new(stream: S, place: OwnedSemaphorePermit, handshake_timeout: Duration) -> Self {
         let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep(handshake_timeout)) };
-        Self { stream, greeting: Some(greeting), _place: place }
+        Self { stream, greeting: Some(greeting), authority: None, _place: place }
+    }
+
+    /// Of a Unix socket, whose clients may send its path as their `:authority`.
+    pub(crate) fn with_local_authority(self) -> Self {
+        Self { authority: Some(Authority::new()), ..self }
     }
 }
 
@@ -45,6 +54,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let before = buf.filled().len();
         let this = &mut *self;
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Some(authority) = &mut this.authority {
+            authority.rewrite(&mut buf.filled_mut()[before..]);
+        }
         let Some(greeting) = &mut this.greeting else { return read };
         if read.is_pending() {
             ready!(greeting.deadline.as_mut().poll(cx));

@@ -6,6 +6,7 @@
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
+mod authority;
 mod connection;
 
 use std::{
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -94,6 +95,7 @@ pub(crate) fn unix(listener: UnixListener) -> impl Stream<Item = io::Result<Conn
             Ok(allowed.then_some(stream))
         }
     })
+    .map(|connection| connection.map(Connection::with_local_authority))
 }
 
 /// Connections over TCP.
