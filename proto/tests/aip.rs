@@ -299,9 +299,10 @@ fn resources_are_described() {
     api.field(148, &tenant, "display_name", "string", Some(OPTIONAL));
     api.field(216, &tenant, "state", "landlord.v1.Tenant.State", Some(OUTPUT_ONLY));
     api.field(128, &tenant, "reconciling", "bool", Some(OUTPUT_ONLY));
-    for (resource, fields) in
-        [("Tenant", &["tenant_class", "region", "domain"][..]), ("HostCluster", &["tenant_class", "region", "adoption"])]
-    {
+    for (resource, fields) in [
+        ("Tenant", &["tenant_class", "region", "domain"][..]),
+        ("HostCluster", &["tenant_class", "region", "adoption"]),
+    ] {
         let resource = resources.iter().find(|r| r.name() == resource).expect("a resource").clone();
         for name in fields {
             let field = resource.get_field_by_name(name).expect("a field");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[path = "../../grpc/tests/common/mod.rs"]
+#[path = "../../grpc/tests/it/common/mod.rs"]
 mod common;
 
 use std::{path::Path, process::Stdio, time::Duration};

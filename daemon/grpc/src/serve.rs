@@ -113,8 +113,8 @@ async fn router(
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers =
-        ProviderServiceServer::new(ProviderList { ports: ports.clone() }).accept_compressed(CompressionEncoding::Gzip)
+    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;

@@ -95,7 +95,8 @@ impl Authority {
                     header[*filled] = bytes[0];
                     *filled += 1;
                     if *filled == FRAME_HEADER_BYTES {
-                        self.frame = self.after_header(*header);
+                        let header = *header;
+                        self.frame = self.after_header(header);
                     }
                     1
                 }
@@ -117,7 +118,12 @@ impl Authority {
             (HEADERS, _) => {
                 self.field = Field::Start;
                 let before = usize::from(padded) + if flags & PRIORITY == 0 { 0 } else { 5 };
-                length.checked_sub(before).map_or(Frame::Lost, |block| Frame::Headers { before, padded, block, padding: 0 })
+                length.checked_sub(before).map_or(Frame::Lost, |block| Frame::Headers {
+                    before,
+                    padded,
+                    block,
+                    padding: 0,
+                })
             }
             (CONTINUATION, _) => Frame::Headers { before: 0, padded: false, block: length, padding: 0 },
             _ => Frame::Skip(length),

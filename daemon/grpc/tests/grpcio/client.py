@@ -16,8 +16,8 @@ for file in files.file:
     pool.Add(file)
 
 
-def message(name, **fields):
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))(**fields)
+def message(type_name, /, **fields):
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(type_name))(**fields)
 
 
 def call(channel, service, method, request, **options):
