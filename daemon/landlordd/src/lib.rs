@@ -5,4 +5,5 @@ pub mod config;
 pub mod descriptors;
 mod metrics;
 pub mod startup;
+pub mod store_command;
 pub mod telemetry;

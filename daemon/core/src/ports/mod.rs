@@ -19,8 +19,9 @@ pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
-    EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
-    Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, TraceParent, Work, WorkStore,
+    EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
+    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
+    TraceParent, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetCluster};
