@@ -46,10 +46,14 @@ fn key<M: Message>(method: &str, request_id: &str, message: &M, violations: &mut
     if parsed.is_none() && !request_id.is_empty() {
         violations.push(violation("request_id", format!("{request_id:?} is not a UUID (AIP-155)")));
     }
+    if parsed.is_some_and(|id| id.is_nil()) {
+        let problem = "is the nil UUID, which is no id; make a random one for each request (AIP-155)";
+        violations.push(violation("request_id", problem));
+    }
     let mut hash = Sha256::new();
     hash.update(method);
     hash.update(message.encode_to_vec());
-    RequestKey { request_id: parsed, request_hash: hex::encode(hash.finalize()) }
+    RequestKey { request_id: parsed.filter(|id| !id.is_nil()), request_hash: hex::encode(hash.finalize()) }
 }
 
 fn deadline(metadata: &MetadataMap) -> Option<Instant> {

@@ -13,6 +13,7 @@ use landlord_proto::{
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
+    codec::CompressionEncoding,
     codegen::http::Response,
     transport::{Server, server::Router},
 };
@@ -36,7 +37,7 @@ use crate::{
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
 
-/// Largest request: a spec has at most some 50 KiB.
+/// Largest request, also after it was inflated: a spec has at most some 50 KiB.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// Largest response: a page of a thousand tenants.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -89,16 +90,20 @@ async fn router(
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers =
-        ProviderServiceServer::new(ProviderList { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;

@@ -42,6 +42,7 @@ pub(super) async fn movement(server: &Connection, arguments: Move, customer: Opt
         tenant_class: arguments.class,
         etag: String::new(),
         validate_only: arguments.dry_run,
+        ..Default::default()
     };
     let plan = Client::connect(server).await?.tenants.move_tenant(request).await?.into_inner();
     let place = |placement: Option<v1::Placement>| {

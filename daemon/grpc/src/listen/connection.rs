@@ -14,7 +14,7 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
-use super::client_stream::ClientStream;
+use super::{authority::Authority, client_stream::ClientStream};
 
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
 /// transport's keepalive finds a peer that is silent.
@@ -25,6 +25,8 @@ pub(crate) struct Connection {
     stream: ClientStream,
     /// `None`: the greeting was read.
     greeting: Option<Greeting>,
+    /// `None`: the peer's `:authority` is a host.
+    authority: Option<Authority>,
     /// Given back when the connection closes.
     _place: OwnedSemaphorePermit,
 }
@@ -38,7 +40,12 @@ impl Connection {
     /// `deadline`: until when the greeting must be there.
     pub(crate) fn new(stream: ClientStream, place: OwnedSemaphorePermit, deadline: Instant) -> Self {
         let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep_until(deadline)) };
-        Self { stream, greeting: Some(greeting), _place: place }
+        Self { stream, greeting: Some(greeting), authority: None, _place: place }
+    }
+
+    /// Of a Unix socket, whose clients may send its path as their `:authority`.
+    pub(crate) fn with_local_authority(self) -> Self {
+        Self { authority: Some(Authority::new()), ..self }
     }
 }
 
@@ -47,6 +54,9 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         let this = &mut *self;
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Some(authority) = &mut this.authority {
+            authority.rewrite(&mut buf.filled_mut()[before..]);
+        }
         let Some(greeting) = &mut this.greeting else { return read };
         if read.is_pending() {
             ready!(greeting.deadline.as_mut().poll(cx));

@@ -8,6 +8,7 @@
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
+mod authority;
 mod client_stream;
 mod connection;
 
@@ -136,7 +137,7 @@ fn unix(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
             Ok(allowed.map(|uid| ClientStream::Unix { stream, uid }))
         }
     });
-    accepted.map(|accepted| Ok(accepted.connection()))
+    accepted.map(|accepted| Ok(accepted.connection().with_local_authority()))
 }
 
 /// Connections over TCP without TLS.
