@@ -159,7 +159,10 @@ impl Slot {
             }
             Turn::Cancelled => {
                 tokio::time::sleep(soon).await;
-                recreations += self.cancel(&name).await?;
+                let Some(stands) = self.cancel(&name).await? else {
+                    return self.watch.life_ended(self.cloud, &name, &uid, recreations).await;
+                };
+                recreations += u32::from(stands);
                 if again && self.retry(&name, &ids[2]).await? {
                     recreations += 1;
                     self.until_ready(&name).await?;
@@ -264,9 +267,14 @@ impl Slot {
         Ok(())
     }
 
-    /// Cancels what runs and waits until nothing does; gives how often something may be made again because of it.
-    async fn cancel(&self, name: &str) -> Result<u32> {
-        let Some(tenant) = self.portal.tenant(name).await? else { bail!("{name} is gone, and nobody deleted it") };
+    /// Cancels what runs and waits until nothing does; nothing if it was unwound to the end with its record, otherwise
+    /// whether something may be made again because of it.
+    async fn cancel(&self, name: &str) -> Result<Option<bool>> {
+        let Some(tenant) = self.portal.tenant(name).await? else {
+            self.tally.violation("lost", format!("{name} is gone, and nobody deleted it"));
+            bail!("{name} is gone, and nobody deleted it")
+        };
+        let is_creating = matches!(tenant.state(), State::Pending | State::Provisioning);
         let request = CancelOperationRequest { name: tenant.latest_operation };
         let channel = self.portal.channel().await;
         if let Ok(channel) = channel {
@@ -276,9 +284,16 @@ impl Slot {
         self.tally.count("cancelled", self);
         let deadline = Instant::now() + self.timeout;
         loop {
-            let Some(tenant) = self.portal.tenant(name).await? else { bail!("{name} is gone, and nobody deleted it") };
+            let Some(tenant) = self.portal.tenant(name).await? else {
+                if is_creating {
+                    self.tally.count("unwound", self);
+                    return Ok(None);
+                }
+                self.tally.violation("lost", format!("{name} is gone: what was cancelled was no create"));
+                bail!("{name} is gone: what was cancelled was no create");
+            };
             match tenant.state() {
-                State::Failed | State::Ready => return Ok(1),
+                State::Failed | State::Ready => return Ok(Some(true)),
                 _ if Instant::now() > deadline => bail!("cancelled, and still at it: {}", told(&tenant)),
                 _ => tokio::time::sleep(POLL_INTERVAL).await,
             }
