@@ -1,7 +1,5 @@
 //! The storm's short form. A program of its own: it starts, stops and kills processes, its own among them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::process::{Command, Stdio};
 
 /// Blows so long; with host clusters before and the end of all lives after it, one or two minutes more.
