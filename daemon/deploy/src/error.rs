@@ -150,8 +150,10 @@ impl Error {
 
 /// Helm says what went wrong in words only: its own, or those of the API server. What is not recognised is tried again.
 fn helm_response(output: &str) -> (ErrorKind, String) {
-    const VALUES: &str = "the customer corrects stack_values of the tenant, or the operator the stack's values; then retry";
-    const OTHER: &str = "whoever made the object that the message names removes it, or gives it to the release; then retry";
+    const VALUES: &str =
+        "the customer corrects stack_values of the tenant, or the operator the stack's values; then retry";
+    const OTHER: &str =
+        "whoever made the object that the message names removes it, or gives it to the release; then retry";
     const AGAIN: &str = "landlord tries again by itself; if it lasts, the operator reads Helm's message";
     const WORDS: [(&str, ErrorKind, &str); 6] = [
         ("values don't meet the specifications of the schema", ErrorKind::Invalid, VALUES),

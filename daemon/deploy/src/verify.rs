@@ -37,8 +37,7 @@ pub(crate) async fn verify(
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Verified> {
-    let waiting =
-        |detail: String| Verified { progress: pending(detail), endpoints: Vec::new(), pending: Vec::new() };
+    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new(), pending: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
@@ -89,7 +88,11 @@ fn without_address(target: &DeployTarget, manifest: &Manifest, entry: &EntryPoin
 
 /// Of the releases' own routes by host name: why a Gateway does not serve it, `None` if it does. Routes that a customer adds
 /// decide nothing.
-async fn refusals(client: &Client, namespace: &str, own: &BTreeSet<String>) -> Result<BTreeMap<String, Option<String>>> {
+async fn refusals(
+    client: &Client,
+    namespace: &str,
+    own: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Option<String>>> {
     let resource = object::resource("gateway.networking.k8s.io/v1", "HTTPRoute");
     let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let found = routes.list(&ListParams::default()).await.doing(|| format!("listing routes in {namespace}"))?;

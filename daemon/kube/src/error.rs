@@ -91,7 +91,9 @@ impl Error {
                 };
             }
             Self::Access { .. } => (ErrorKind::Auth, CHECK_IDENTITY),
-            Self::NameTaken { .. } => (ErrorKind::NameTaken, "whoever made that object removes or renames it, then retry"),
+            Self::NameTaken { .. } => {
+                (ErrorKind::NameTaken, "whoever made that object removes or renames it, then retry")
+            }
             Self::Stuck { .. } => (
                 ErrorKind::Conflict,
                 "whoever operates the cluster removes its finalizer if its controller is gone, or delete with force",
@@ -109,7 +111,8 @@ impl Error {
 /// For what passes, or is the cluster's operator's to see to.
 const RETRIED: &str = "landlord tries again by itself; if it lasts, whoever operates the cluster finds out why its API server \
                        does not serve";
-const CHECK_IDENTITY: &str = "whoever runs the cloud account lets the provider's identity administer the cluster, then retry";
+const CHECK_IDENTITY: &str =
+    "whoever runs the cloud account lets the provider's identity administer the cluster, then retry";
 
 /// What a response of an API server means.
 struct Response {
@@ -306,33 +309,87 @@ mod tests {
     fn a_response_becomes_a_kind_by_its_code_and_else_by_its_words() {
         // Code, message, kind, part of the remedy.
         let cases = [
-            (403, r#"pods "a" is forbidden: exceeded quota: landlord, requested: pods=1, used: pods=10, limited: pods=10"#,
-                ErrorKind::Quota, "the operator raises"),
-            (403, r#"pods "a" is forbidden: failed quota: landlord: must specify limits.memory for: c"#,
-                ErrorKind::Invalid, "requests and limits"),
-            (403, r#"pods "a" is forbidden: status unknown for quota: landlord, resources: pods"#,
-                ErrorKind::Transient, "again by itself"),
-            (403, r#"pods "a" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi"#,
-                ErrorKind::Invalid, "LimitRange"),
-            (403, "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'no-host' with binding 'b' denied request: no",
-                ErrorKind::Invalid, "admission policy no-host"),
-            (403, r#"admission webhook "labels.example.com" denied the request: you must provide labels: {"team"}"#,
-                ErrorKind::Invalid, "admission webhook labels.example.com"),
-            (400, r#"admission webhook "labels.example.com" denied the request: you must provide labels"#,
-                ErrorKind::Invalid, "admission webhook labels.example.com"),
-            (500, r#"Internal error occurred: failed calling webhook "mutate.example.com": Post "https://x": dial tcp"#,
-                ErrorKind::Transient, "admission webhook mutate.example.com"),
-            (403, r#"pods "a" is forbidden: violates PodSecurity "restricted:v1.34": allowPrivilegeEscalation != false"#,
-                ErrorKind::Invalid, "Pod Security restricted:v1.34"),
-            (403, r#"persistentvolumeclaims "data" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"#,
-                ErrorKind::Invalid, "allowVolumeExpansion"),
-            (422, r#"PersistentVolumeClaim "a" is invalid: spec: Forbidden: spec is immutable after creation except resources.requests"#,
-                ErrorKind::Invalid, "only its size can grow"),
-            (403, "unable to create new content in namespace a because it is being terminated", ErrorKind::Conflict, ""),
+            (
+                403,
+                r#"pods "a" is forbidden: exceeded quota: landlord, requested: pods=1, used: pods=10, limited: pods=10"#,
+                ErrorKind::Quota,
+                "the operator raises",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: failed quota: landlord: must specify limits.memory for: c"#,
+                ErrorKind::Invalid,
+                "requests and limits",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: status unknown for quota: landlord, resources: pods"#,
+                ErrorKind::Transient,
+                "again by itself",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi"#,
+                ErrorKind::Invalid,
+                "LimitRange",
+            ),
+            (
+                403,
+                "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'no-host' with binding 'b' denied request: no",
+                ErrorKind::Invalid,
+                "admission policy no-host",
+            ),
+            (
+                403,
+                r#"admission webhook "labels.example.com" denied the request: you must provide labels: {"team"}"#,
+                ErrorKind::Invalid,
+                "admission webhook labels.example.com",
+            ),
+            (
+                400,
+                r#"admission webhook "labels.example.com" denied the request: you must provide labels"#,
+                ErrorKind::Invalid,
+                "admission webhook labels.example.com",
+            ),
+            (
+                500,
+                r#"Internal error occurred: failed calling webhook "mutate.example.com": Post "https://x": dial tcp"#,
+                ErrorKind::Transient,
+                "admission webhook mutate.example.com",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: violates PodSecurity "restricted:v1.34": allowPrivilegeEscalation != false"#,
+                ErrorKind::Invalid,
+                "Pod Security restricted:v1.34",
+            ),
+            (
+                403,
+                r#"persistentvolumeclaims "data" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"#,
+                ErrorKind::Invalid,
+                "allowVolumeExpansion",
+            ),
+            (
+                422,
+                r#"PersistentVolumeClaim "a" is invalid: spec: Forbidden: spec is immutable after creation except resources.requests"#,
+                ErrorKind::Invalid,
+                "only its size can grow",
+            ),
+            (
+                403,
+                "unable to create new content in namespace a because it is being terminated",
+                ErrorKind::Conflict,
+                "",
+            ),
             (403, r#"pods is forbidden: User "a" cannot list resource "pods""#, ErrorKind::Auth, "identity"),
             (401, "Unauthorized", ErrorKind::Auth, "identity"),
             (400, "bad", ErrorKind::Invalid, "stack's author"),
-            (404, "the server could not find the requested resource", ErrorKind::Conflict, "custom resource definitions"),
+            (
+                404,
+                "the server could not find the requested resource",
+                ErrorKind::Conflict,
+                "custom resource definitions",
+            ),
             (422, r#"Deployment.apps "a" is invalid"#, ErrorKind::Invalid, "stack's author"),
             (409, "the object has been modified", ErrorKind::Conflict, "again by itself"),
             (429, "too many requests", ErrorKind::Throttled, ""),

@@ -272,7 +272,12 @@ mod tests {
         let skew = "AADSTS700024: Client assertion is not within its valid time range. Current time: 2026-11-29T09:20:00.0000000Z, assertion valid from 2026-11-29T10:30:00.0000000Z, expiry time of assertion 2026-11-29T10:40:00.0000000Z.";
         let policy = "Resource 'x' was disallowed by policy. Policy identifiers: '[{\"policyAssignment\":{\"name\":\"tags\"}}]'.";
         let cases = [
-            ("AADSTS700024", skew, 401, "clock says 2026-11-29T10:30:00.0000000Z, the cloud's clock says 2026-11-29T09:20:00.0000000Z"),
+            (
+                "AADSTS700024",
+                skew,
+                401,
+                "clock says 2026-11-29T10:30:00.0000000Z, the cloud's clock says 2026-11-29T09:20:00.0000000Z",
+            ),
             ("RequestDisallowedByPolicy", policy, 403, "Azure Policy"),
             ("InvalidTemplateDeployment", policy, 400, "Azure Policy"),
         ];

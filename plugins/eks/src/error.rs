@@ -182,8 +182,7 @@ fn clock_skew(code: &str, message: &str) -> Option<String> {
     if !by_code && !words.iter().any(|words| message.contains(words)) {
         return None;
     }
-    let times: Vec<String> =
-        message.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(readable_time).collect();
+    let times: Vec<String> = message.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(readable_time).collect();
     let theirs = if times.len() > 1 { times.last() } else { None };
     Some(table::clock_skew(times.first().map(String::as_str), theirs.map(String::as_str)))
 }
@@ -249,13 +248,24 @@ mod tests {
     #[test]
     fn vendors_words_become_kinds_and_remedies() {
         let denied = "User: arn:aws:iam::1:user/x is not authorized to perform: eks:CreateCluster on resource: arn:aws:eks:x with an explicit deny in a service control policy";
-        let expired = "Signature expired: 20261129T083000Z is now earlier than 20261129T091500Z (20261129T092000Z - 5 min.)";
+        let expired =
+            "Signature expired: 20261129T083000Z is now earlier than 20261129T091500Z (20261129T092000Z - 5 min.)";
         let early = "Signature not yet current: 20261129T103000Z is still later than 20261129T092500Z (20261129T092000Z + 5 min.)";
         let kms = "arn:aws:kms:eu-central-1:1:key/x is pending deletion.";
         let cases = [
             ("AccessDeniedException", denied, 403, "administrator of the AWS organization"),
-            ("SignatureDoesNotMatch", expired, 403, "clock says 2026-11-29T08:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z"),
-            ("InvalidSignatureException", early, 403, "clock says 2026-11-29T10:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z"),
+            (
+                "SignatureDoesNotMatch",
+                expired,
+                403,
+                "clock says 2026-11-29T08:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z",
+            ),
+            (
+                "InvalidSignatureException",
+                early,
+                403,
+                "clock says 2026-11-29T10:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z",
+            ),
             ("RequestExpired", "Request has expired.", 400, "sets the clock"),
             ("InvalidRequestException", kms, 400, "owner of the KMS key"),
             ("AuthFailure", "AWS was not able to validate the provided access credentials", 401, "opt-in"),

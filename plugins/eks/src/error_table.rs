@@ -260,15 +260,40 @@ pub(crate) const TABLE: &[Row] = &[
 pub(crate) const WORDS: &[WordsRow] = &[
     (&[], "in a service control policy", Auth, ORGANIZATION),
     (&[], "in a resource control policy", Auth, ORGANIZATION),
-    (&[], "in a permissions boundary", Auth, "the account's administrator widens the permissions boundary of landlord's role, then retry"),
-    (&[], "in a session policy", Auth, "the operator widens the session policy with which landlord's role is assumed, then retry"),
-    (&[], "in a vpc endpoint policy", Auth, "the account's administrator widens the policy of the VPC endpoint, then retry"),
-    (&[], "explicit deny in an identity-based policy", Auth, "the account's administrator takes the explicit deny out of the policy of landlord's role, then retry"),
+    (
+        &[],
+        "in a permissions boundary",
+        Auth,
+        "the account's administrator widens the permissions boundary of landlord's role, then retry",
+    ),
+    (
+        &[],
+        "in a session policy",
+        Auth,
+        "the operator widens the session policy with which landlord's role is assumed, then retry",
+    ),
+    (
+        &[],
+        "in a vpc endpoint policy",
+        Auth,
+        "the account's administrator widens the policy of the VPC endpoint, then retry",
+    ),
+    (
+        &[],
+        "explicit deny in an identity-based policy",
+        Auth,
+        "the account's administrator takes the explicit deny out of the policy of landlord's role, then retry",
+    ),
     (&[], "is pending deletion", Auth, KEY),
     (&[], "kms key is disabled", Auth, KEY),
     (&[], "kmsinvalidstateexception", Auth, KEY),
     (&[], "kmsdisabledexception", Auth, KEY),
-    (&[], "not subscribed to this service", Auth, "the account's administrator completes the account's sign-up and its payment, then retry"),
+    (
+        &[],
+        "not subscribed to this service",
+        Auth,
+        "the account's administrator completes the account's sign-up and its payment, then retry",
+    ),
     (&["AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException"], "", Auth, REGION),
 ];
 

@@ -314,9 +314,24 @@ mod tests {
     #[test]
     fn vendors_words_become_kinds_and_remedies() {
         let cases = [
-            (412, "Constraint constraints/compute.vmExternalIpAccess violated for project acme.", "FAILED_PRECONDITION", "administrator of the Google Cloud organization"),
-            (403, "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x", "PERMISSION_DENIED", "VPC Service Controls"),
-            (400, "Cloud KMS key projects/p/cryptoKeys/k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.", "FAILED_PRECONDITION", "owner of the Cloud KMS key"),
+            (
+                412,
+                "Constraint constraints/compute.vmExternalIpAccess violated for project acme.",
+                "FAILED_PRECONDITION",
+                "administrator of the Google Cloud organization",
+            ),
+            (
+                403,
+                "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x",
+                "PERMISSION_DENIED",
+                "VPC Service Controls",
+            ),
+            (
+                400,
+                "Cloud KMS key projects/p/cryptoKeys/k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.",
+                "FAILED_PRECONDITION",
+                "owner of the Cloud KMS key",
+            ),
         ];
         for (status, message, code, remedy) in cases {
             let body = serde_json::json!({ "error": { "code": status, "message": message, "status": code } });

@@ -179,7 +179,8 @@ pub(crate) const WORDS: &[WordsRow] = &[
 ];
 
 const ORGANIZATION: &str = "the administrator of the Google Cloud organization exempts the project from the constraint that the message names, or the operator changes the class to satisfy it; then retry";
-const PERIMETER: &str = "the administrator of the VPC Service Controls perimeter lets landlord's identity in, then retry";
+const PERIMETER: &str =
+    "the administrator of the VPC Service Controls perimeter lets landlord's identity in, then retry";
 const KEY: &str = "the owner of the Cloud KMS key enables or restores the version that the message names, then retry";
 /// Filled in with both times where they are known.
 pub(crate) const CLOCK: &str = "the operator sets the clock of the daemon's machine (NTP), then retry";

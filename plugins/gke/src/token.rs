@@ -19,17 +19,17 @@ use google_cloud_auth::{
 };
 use http::{HeaderMap, HeaderValue};
 use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_sdk::table;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
-use landlord_provider_sdk::table;
 
 use crate::{
     action::{self, Action},
     credentials::Scope,
-    error_table,
     error::{Answer, chain, incomplete, no_credentials, retry_after},
+    error_table,
 };
 
 /// What a token may do: everything that its principal may.

@@ -53,7 +53,9 @@ pub fn clock_skew(ours: Option<&str>, theirs: Option<&str>) -> String {
     let times: Vec<String> =
         [said("this machine's clock", ours), said("the cloud's clock", theirs)].into_iter().flatten().collect();
     let times = if times.is_empty() { String::new() } else { format!(": {}", times.join(", ")) };
-    format!("the operator sets the clock of the daemon's machine (NTP){times}; the credentials are not to blame; then retry")
+    format!(
+        "the operator sets the clock of the daemon's machine (NTP){times}; the credentials are not to blame; then retry"
+    )
 }
 
 /// The rows in words, for a snapshot: a change of a table is to be seen.

@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn listeners_that_are_refused_or_conflict_say_so() {
         let set = |status: Value| json!({ "metadata": { "generation": 1 }, "status": status });
-        let conflicted = json!({ "type": "Conflicted", "status": "True", "reason": "HostnameConflict", "message": "taken" });
+        let conflicted =
+            json!({ "type": "Conflicted", "status": "True", "reason": "HostnameConflict", "message": "taken" });
         let listener = json!({ "name": "web", "conditions": [conflicted] });
         assert_eq!(listeners_refusal(&set(json!({}))), None);
         assert_eq!(listeners_refusal(&set(json!({ "conditions": [accepted("True", 1)] }))), None);
