@@ -10,7 +10,6 @@ use landlord_proto::{
         tenant_service_server::TenantServiceServer,
     },
 };
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
@@ -64,11 +63,7 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce() + Send,
 ) -> Result<(), ServeError> {
-    let unix = listen::bind_unix(&listen.socket).await?;
-    let tcp = match listen.tcp {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?),
-        None => None,
-    };
+    let incoming = listen::bind(listen).await?;
     let router = router(&ports, &stop).await?;
     ready();
     let drained = {
@@ -78,17 +73,10 @@ pub async fn serve(
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
-    let unix = router.clone().serve_with_incoming_shutdown(listen::unix(unix), stop.clone().cancelled_owned());
-    let tcp = async {
-        match tcp {
-            Some(listener) => {
-                router.serve_with_incoming_shutdown(listen::tcp(listener), stop.clone().cancelled_owned()).await
-            }
-            None => Ok(()),
-        }
-    };
     let result = tokio::select! {
-        result = async { tokio::try_join!(unix, tcp) } => result.map(|_| ()).map_err(ServeError::Transport),
+        result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
+            result.map_err(ServeError::Transport)
+        }
         () = drained => Ok(()),
     };
     let _ = std::fs::remove_file(&listen.socket);
