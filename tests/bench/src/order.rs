@@ -100,8 +100,7 @@ async fn list(client: &mut Client) -> Result<Vec<Tenant>> {
             parent: "customers/-".into(),
             page_size: PAGE_SIZE,
             page_token,
-            ..ListTenantsRequest::default(),
-            ..Default::default()
+            ..ListTenantsRequest::default()
         };
         let page = client.list_tenants(request).await?.into_inner();
         all.extend(page.tenants);
