@@ -29,6 +29,7 @@ fn command(socket: &Path, arguments: &[&str]) -> tokio::process::Command {
         .args(arguments)
         .env_remove("LANDLORD_SERVER")
         .env_remove("LANDLORD_CUSTOMER")
+        .env("LANDLORD_CONFIG", socket.with_file_name("client.yaml"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

@@ -79,7 +79,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Err(problems) => bail!("the configuration does not fit together:\n{}", problems.join("\n")),
     };
     if arguments.check_config {
-        startup::check_plugins(&checked)?;
+        startup::check_files(&config, &checked)?;
         writeln!(std::io::stdout(), "the configuration is fine")?;
         return Ok(());
     }

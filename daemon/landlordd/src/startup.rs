@@ -8,13 +8,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use landlord_auth::tls::TlsFigures;
 use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
 };
 use landlord_deploy::{DeployOptions, StackApps, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::{Listen, Ports};
+use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -26,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    metrics,
+    listeners, metrics,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -38,15 +39,18 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let clusters = in_cluster(config, &checked).await?;
+    let tasks = TaskTracker::new();
+    let tls_figures = TlsFigures::default();
+    let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
     let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
     let store = sqlite::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
-    let tasks = TaskTracker::new();
     let lost = watch_store(&store, &tasks, &stop);
     if !config.server.metrics_listen.is_empty() {
         let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
         let mut registry = Registry::default();
         measurements.register(&mut registry);
+        tls_figures.register(&mut registry);
         tasks.spawn(metrics::serve(listener, registry, stop.clone()));
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
@@ -79,10 +83,6 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
             isolation: clusters.isolation,
         }),
         wake: Arc::new(handle),
-    };
-    let listen = Listen {
-        socket: config.server.socket.clone(),
-        tcp: if config.server.tcp_listen.is_empty() { None } else { Some(config.server.tcp_listen.parse()?) },
     };
     let socket = listen.socket.display().to_string();
     let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
@@ -126,11 +126,12 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
     regions
 }
 
-/// Checks the plugins' files as a start would.
+/// Checks the listeners' files and the plugins' files as a start would.
 ///
 /// # Errors
 /// Every file that would be refused.
-pub fn check_plugins(checked: &Checked) -> Result<()> {
+pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
+    listeners::check(&config.server)?;
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 

@@ -231,7 +231,7 @@ async fn a_cordoned_host_cluster_takes_nobody_until_it_is_uncordoned() {
     assert!(cordoned.cordoned && cordoned.free_count == 0);
     let status = tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap_err();
     assert!(status.message().contains("one: it is cordoned"), "{}", status.message());
-    let stale = v1::UncordonHostClusterRequest { name: ONE.into(), etag: "\"old\"".into() };
+    let stale = v1::UncordonHostClusterRequest { name: ONE.into(), etag: "\"old\"".into(), ..Default::default() };
     assert_eq!(reason(&hosts.uncordon_host_cluster(stale).await.unwrap_err()), "ETAG_MISMATCH");
     hosts
         .uncordon_host_cluster(v1::UncordonHostClusterRequest { name: ONE.into(), ..Default::default() })

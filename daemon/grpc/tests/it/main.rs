@@ -8,3 +8,4 @@ mod hosts;
 mod placement;
 mod service;
 mod tenants;
+mod tls;

@@ -149,7 +149,7 @@ async fn a_message_that_is_too_large_is_refused_and_changes_nothing() {
     let mut request = order("acme", "prod");
     request.tenant.as_mut().unwrap().display_name = "x".repeat(10 << 20);
     let status = client.create_tenant(request).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::OutOfRange, "MESSAGE_TOO_LARGE"));
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"));
     assert!(status.message().contains("4194304"), "{}", status.message());
     assert_eq!(client.get_tenant(named(PROD)).await.unwrap_err().code(), Code::NotFound);
 }
@@ -212,7 +212,7 @@ async fn the_socket_is_ours_alone() {
     let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // A second daemon leaves the socket of the first alone.
-    let listen = |socket: &std::path::Path| landlord_grpc::Listen { socket: socket.to_owned(), tcp: None };
+    let listen = |socket: &std::path::Path| landlord_grpc::Listen { socket: socket.to_owned(), tcp: Vec::new() };
     let ports = || landlord_grpc::Ports {
         store: Arc::new(daemon.store.clone()),
         catalog: Arc::default(),
@@ -287,4 +287,100 @@ impl landlord_core::ports::KubeAccess for NoClusters {
 struct NoEngine;
 impl landlord_core::ports::Wake for NoEngine {
     fn wake(&self) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpcio_is_served_over_the_unix_socket() {
+    let daemon = Daemon::start().await;
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/grpcio");
+    let python = landlord_test_kube::python_env(&tests.join("requirements.txt")).unwrap();
+    let descriptors = daemon.folder.path().join("descriptors.binpb");
+    std::fs::write(&descriptors, landlord_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut client = tokio::process::Command::new(python);
+    client.arg(tests.join("client.py")).arg(&daemon.socket).arg(&descriptors);
+    let output = client.kill_on_drop(true).output().await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "served\n", "{errors}");
+}
+
+/// Sends bytes as a request of GetTenant.
+async fn send_raw(daemon: &Daemon, bytes: Vec<u8>) -> tonic::Status {
+    use tonic::codec::{Codec, EncodeBuf, Encoder};
+    struct Raw;
+    impl Encoder for Raw {
+        type Item = Vec<u8>;
+        type Error = tonic::Status;
+        fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
+            bytes::BufMut::put_slice(buffer, &item);
+            Ok(())
+        }
+    }
+    #[derive(Default)]
+    struct RawCodec;
+    impl Codec for RawCodec {
+        type Encode = Vec<u8>;
+        type Decode = v1::Tenant;
+        type Encoder = Raw;
+        type Decoder = <tonic_prost::ProstCodec<v1::Tenant, v1::Tenant> as Codec>::Decoder;
+        fn encoder(&mut self) -> Raw {
+            Raw
+        }
+        fn decoder(&mut self) -> Self::Decoder {
+            tonic_prost::ProstCodec::<v1::Tenant, v1::Tenant>::default().decoder()
+        }
+    }
+    let mut client = tonic::client::Grpc::new(daemon.channel().await);
+    client.ready().await.unwrap();
+    let path = "/landlord.v1.TenantService/CreateTenant".parse().unwrap();
+    client.unary(tonic::Request::new(bytes), path, RawCodec).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_the_clients_fault() {
+    let daemon = Daemon::start().await;
+    // `parent` that is no UTF-8; a field that ends too early; groups within groups.
+    let mut nested = Vec::new();
+    for _ in 0..200 {
+        // stack_values.fields["a"].struct_value and so on: field 10 of tenant (3), then 1, 2, 5.
+        let inner = nested.clone();
+        let wrap = |tag: u8, inner: &[u8]| {
+            let mut outer = vec![tag << 3 | 2];
+            prost::encode_length_delimiter(inner.len(), &mut outer).unwrap();
+            outer.extend(inner);
+            outer
+        };
+        nested = wrap(1, &[wrap(1, b"a"), wrap(2, &wrap(5, &inner))].concat());
+    }
+    let tenant = {
+        let mut values = vec![10 << 3 | 2];
+        prost::encode_length_delimiter(nested.len(), &mut values).unwrap();
+        values.extend(&nested);
+        let mut outer = vec![3 << 3 | 2];
+        prost::encode_length_delimiter(values.len(), &mut outer).unwrap();
+        outer.extend(values);
+        outer
+    };
+    for (what, bytes, word) in [
+        ("UTF-8", vec![0x0a, 2, 0xff, 0xfe], "UTF-8"),
+        ("truncated", vec![0x0a, 9, b'a'], "another version"),
+        ("nesting", tenant, "nested too deeply"),
+    ] {
+        let status = send_raw(&daemon, bytes).await;
+        let got = (status.code(), reason(&status));
+        assert_eq!(got, (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned()), "{what}: {status:?}");
+        assert!(status.message().contains(word), "{what}: {}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn providers_are_listed_in_pages() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.providers().await;
+    let page = v1::ListProvidersRequest { page_size: 1, page_token: String::new() };
+    let first = client.list_providers(page).await.unwrap().into_inner();
+    assert_eq!((first.providers.len(), first.next_page_token.as_str()), (1, ""));
+    for (page_size, page_token, field) in [(-1, "", "page_size"), (1, "bad", "page_token")] {
+        let page = v1::ListProvidersRequest { page_size, page_token: page_token.into() };
+        assert_eq!(fields(&client.list_providers(page).await.unwrap_err()), [field]);
+    }
 }

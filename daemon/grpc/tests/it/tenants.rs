@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::common::{Daemon, PROD, fields, metadata, named, order, reason, tenant, update};
+use crate::common::{Daemon, PROD, fields, metadata, named, order, reason, tenant, update, violations};
 use landlord_core::{Catalog, ErrorKind, Failure, OperationOutcome, State, stage::RemovedObject};
 use landlord_proto::{google::longrunning::operation::Result as Outcome, v1};
 use tonic::Code;
@@ -419,4 +419,27 @@ async fn an_update_without_a_mask_changes_what_is_populated() {
     client.update_tenant(whole).await.unwrap();
     let seen = client.get_tenant(named(PROD)).await.unwrap().into_inner();
     assert!(seen.display_name.is_empty() && seen.labels.is_empty() && !seen.deletion_protection);
+}
+
+#[tokio::test]
+async fn names_hold_nothing_that_a_terminal_hides_and_request_ids_are_real() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    for hidden in ['\u{1b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\n', '\u{9b}'] {
+        let mut request = order("acme", "prod");
+        request.tenant.as_mut().unwrap().display_name = format!("Acme{hidden}GmbH");
+        let refused = violations(&client.create_tenant(request).await.unwrap_err());
+        let code = format!("U+{:04X}", u32::from(hidden));
+        assert!(refused.len() == 1 && refused[0].1.contains(&code), "{code}: {refused:?}");
+    }
+    let mut request = order("acme", "prod");
+    request.tenant.as_mut().unwrap().display_name = "Müller & Söhne — 東京 👩\u{200d}💻".into();
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let refused = v1::CreateTenantRequest { request_id: nil.into(), ..request.clone() };
+    assert_eq!(fields(&client.create_tenant(refused).await.unwrap_err()), ["request_id"]);
+    client.create_tenant(request).await.unwrap();
+    let retry = v1::RetryTenantRequest { name: PROD.into(), request_id: nil.into(), ..Default::default() };
+    assert_eq!(fields(&client.retry_tenant(retry).await.unwrap_err()), ["request_id"]);
+    let plan = v1::MoveTenantRequest { name: PROD.into(), request_id: "x".into(), ..Default::default() };
+    assert_eq!(fields(&client.move_tenant(plan).await.unwrap_err()), ["request_id"]);
 }

@@ -24,7 +24,7 @@ use landlord_core::{
         ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
     },
 };
-use landlord_grpc::{Listen, Ports, ServeError};
+use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -199,6 +199,11 @@ impl Daemon {
     }
 
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
+        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+    }
+
+    /// A daemon with these TCP listeners.
+    pub async fn start_with(tcp: Vec<ListenTcp>) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
@@ -209,7 +214,7 @@ impl Daemon {
     /// The daemon after a restart with another catalog on the same store.
     pub async fn again(&self, catalog: Catalog) -> Self {
         let socket = self.folder.path().join("again.sock");
-        Self::serve(self.folder.clone(), self.store.clone(), Listen { socket, tcp: None }, catalog).await
+        Self::serve(self.folder.clone(), self.store.clone(), Listen { socket, tcp: Vec::new() }, catalog).await
     }
 
     /// Whether the only plugin is up from now on.
@@ -221,11 +226,11 @@ impl Daemon {
     /// A daemon in the place of one that has ended.
     pub async fn on(socket: &Path, store: Store) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: None }, catalog()).await
+        Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: Vec::new() }, catalog()).await
     }
 
     async fn serve(folder: Arc<tempfile::TempDir>, store: Store, listen: Listen, catalog: Catalog) -> Self {
-        let (socket, tcp) = (listen.socket.clone(), listen.tcp);
+        let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
         let wakes = Wakes::default();
         let woken = wakes.0.clone();
         let up = Arc::new(AtomicBool::new(true));
