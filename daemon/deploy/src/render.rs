@@ -132,7 +132,7 @@ fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
 }
 
 /// Objects are merged, everything else is replaced.
-fn merge(into: &mut Value, from: &Value) {
+pub(crate) fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {

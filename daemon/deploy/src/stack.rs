@@ -10,7 +10,13 @@ use landlord_core::{AppName, StackName, isolation::GatewayRef, ports::ReleasePla
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    render::merge,
+};
+
+/// Values of an installation over those of its stacks: by stack, then by release.
+pub type Values = BTreeMap<String, BTreeMap<String, serde_json::Map<String, serde_json::Value>>>;
 
 /// The manifest's name in a stack's folder.
 const MANIFEST: &str = "stack.yaml";
@@ -174,6 +180,20 @@ impl Stack {
         Ok(Self { manifest, folder: folder.to_owned(), chart_digests })
     }
 
+    /// Lays values of this installation over the stack's own, by release: another registry, other sizes.
+    fn overlay(&mut self, values: &BTreeMap<String, serde_json::Map<String, serde_json::Value>>) -> Result<()> {
+        for (name, values) in values {
+            let found = self.manifest.releases.iter_mut().find(|release| release.name.as_str() == name);
+            let release = found.ok_or_else(|| Error::UnknownRelease { name: name.clone() })?;
+            let mut merged = serde_json::Value::Object(std::mem::take(&mut release.values));
+            merge(&mut merged, &serde_json::Value::Object(values.clone()));
+            if let serde_json::Value::Object(merged) = merged {
+                release.values = merged;
+            }
+        }
+        Ok(())
+    }
+
     /// A release by name.
     ///
     /// # Errors
@@ -210,11 +230,11 @@ impl Stack {
     }
 }
 
-/// All stacks in `folder`, by name.
+/// All stacks in `folder`, by name, with `values` over their own.
 ///
 /// # Errors
-/// The first stack that does not fit, an unreadable folder.
-pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
+/// The first stack that does not fit, an unreadable folder, values for what is not there.
+pub fn load_all(folder: &Path, values: &Values) -> Result<BTreeMap<StackName, Stack>> {
     let mut stacks = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
         let path = entry.map_err(Error::file("read", folder))?.path();
@@ -225,7 +245,15 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
         let name = StackName::try_from(name)
             .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
         let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
-        stacks.insert(name, Stack::load(&path)?);
+        let mut stack = Stack::load(&path)?;
+        if let Some(values) = values.get(name.as_str()) {
+            stack.overlay(values)?;
+        }
+        stacks.insert(name, stack);
+    }
+    if let Some(name) = values.keys().find(|name| !stacks.keys().any(|stack| stack.as_str() == *name)) {
+        let known = stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", ");
+        return Err(Error::UnknownStack { name: name.clone(), known });
     }
     Ok(stacks)
 }
@@ -326,11 +354,25 @@ mod tests {
 
     #[test]
     fn the_shipped_stack_fits() {
-        let all = load_all(&stacks()).unwrap();
+        let all = load_all(&stacks(), &Values::new()).unwrap();
         let stack = &all[&"ai-fileserver".parse::<StackName>().unwrap()];
         let names: Vec<String> = stack.plan().iter().map(|release| release.app.to_string()).collect();
         assert_eq!(names, ["sftpgo", "qdrant", "ollama", "open-webui"]);
         assert_eq!(stack.plan()[3].depends_on.len(), 2);
+    }
+
+    #[test]
+    fn values_of_the_installation_are_laid_over_the_stacks_own() {
+        let of = |stack: &str, release: &str| -> Values {
+            let values = serde_json::json!({ "storage": { "className": "fast" } }).as_object().cloned().unwrap();
+            [(stack.to_owned(), [(release.to_owned(), values)].into())].into()
+        };
+        let all = load_all(&stacks(), &of("ai-fileserver-pg", "vectors")).unwrap();
+        let release = all[&"ai-fileserver-pg".parse::<StackName>().unwrap()].release(&"vectors".parse().unwrap());
+        assert_eq!(release.unwrap().values["storage"], serde_json::json!({ "size": "20Gi", "className": "fast" }));
+        for (stack, release) in [("ai-fileserver-pg", "nope"), ("nope", "vectors")] {
+            assert!(load_all(&stacks(), &of(stack, release)).unwrap_err().to_string().contains("nope"));
+        }
     }
 
     #[test]

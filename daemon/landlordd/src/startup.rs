@@ -179,7 +179,7 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         .then(|| Crds::read(&deploy.gateway_api_crds))
         .transpose()
         .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks { stack::load_all(&deploy.stacks_dir)? } else { BTreeMap::new() };
+    let stacks = if stacks { stack::load_all(&deploy.stacks_dir, &deploy.values).context("deploy.values, deploy.stacks_dir")? } else { BTreeMap::new() };
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cloud;
 pub mod judge;
 pub mod process;
+pub mod real;
 pub mod simulator;
 pub mod world;
 

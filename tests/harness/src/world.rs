@@ -42,6 +42,10 @@ pub struct WorldOptions {
     pub clouds: Vec<&'static Cloud>,
     /// Whether API servers of clusters write down who asked them for what.
     pub audit: bool,
+    /// Whether the first machine of each cluster runs containers; needs root.
+    pub real_node: bool,
+    /// Folder of the stacks; `None`: those that are shipped.
+    pub stacks_dir: Option<PathBuf>,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
 }
@@ -55,6 +59,8 @@ impl Default for WorldOptions {
             durable: false,
             clouds: vec![&cloud::EKS],
             audit: false,
+            real_node: false,
+            stacks_dir: None,
             extra_config: String::new(),
         }
     }
@@ -220,13 +226,14 @@ impl World {
             bail!("{} is too long for a unix socket; choose a shorter folder", socket.display());
         }
         let folder = self.folder.display();
+        let stacks = options.stacks_dir.clone().unwrap_or_else(|| checkout().join("config/stacks"));
         let mut text = format!(
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
              [store]\npath = '{folder}/landlord.db'\n\
-             [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
+             [deploy]\nstacks_dir = '{}'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
-            checkout().display(),
+            stacks.display(),
         );
         if let Some(kubernetes) = &options.kubernetes {
             let _ = write!(
@@ -263,6 +270,9 @@ fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
     }
     if options.audit {
         arguments.push("--audit".into());
+    }
+    if options.real_node {
+        arguments.push("--real-node".into());
     }
     if options.durable || options.kubernetes.is_some() {
         arguments.extend(["--data-dir".into(), folder.join("cloud").display().to_string()]);

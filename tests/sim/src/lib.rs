@@ -6,6 +6,8 @@
 
 #[cfg(feature = "kubernetes")]
 pub mod kube;
+#[cfg(feature = "kubernetes")]
+mod real;
 
 pub use cloudsim_core::{Error, Handle, Options, runtime};
 

@@ -25,7 +25,7 @@ pub(crate) struct Deployer {
 
 impl Deployer {
     pub(crate) async fn open(options: DeployOptions) -> Result<Self, landlord_deploy::Error> {
-        let stacks = stack::load_all(&options.stacks_dir)?;
+        let stacks = stack::load_all(&options.stacks_dir, &stack::Values::new())?;
         let gateway_api_crds = options.gateway_api_crds.as_deref().map(Crds::read).transpose()?;
         let clients = Arc::new(Clients::default());
         let isolation = IsolationOptions {

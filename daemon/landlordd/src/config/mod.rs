@@ -147,6 +147,9 @@ pub struct Deploy {
     pub helm_processes_max: u32,
     /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
     pub gateway_api_crds: PathBuf,
+    /// Values of this installation over the stacks' own: by stack, then by release.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: landlord_deploy::stack::Values,
 }
 
 impl Default for Deploy {
@@ -158,6 +161,7 @@ impl Default for Deploy {
             state_dir: "/var/lib/landlord/deploy".into(),
             helm_processes_max: 4,
             gateway_api_crds: PathBuf::new(),
+            values: BTreeMap::new(),
         }
     }
 }

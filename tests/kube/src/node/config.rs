@@ -7,6 +7,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{NodeArtifacts, NodeOptions};
 use crate::{
@@ -28,6 +29,7 @@ const MEMORY_SOFT_MAX: &str = "160MiB";
 pub(super) struct Files {
     pub(super) folder: PathBuf,
     pub(super) logs: PathBuf,
+    pub(super) sockets: PathBuf,
     /// The API server of the machine, for the node.
     pub(super) apiserver: PathBuf,
     /// Whatever the node reaches, for the machine: HTTP CONNECT.
@@ -36,19 +38,27 @@ pub(super) struct Files {
     pub(super) spec: PathBuf,
 }
 
+/// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
+pub(crate) fn sockets(folder: &Path) -> PathBuf {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    std::env::temp_dir().join(format!("landlord-node-{}", hex::encode(&digest[..8])))
+}
+
 /// The socket by which an API server reaches a node that keeps its files in `folder`.
 pub(crate) fn connect_socket(folder: &Path) -> PathBuf {
-    folder.join("connect.sock")
+    sockets(folder).join("connect.sock")
 }
 
 impl Files {
     pub(super) fn new(folder: &Path) -> Self {
+        let sockets = sockets(folder);
         Self {
             folder: folder.to_owned(),
             logs: folder.join("logs"),
-            apiserver: folder.join("apiserver.sock"),
+            apiserver: sockets.join("apiserver.sock"),
             connect: connect_socket(folder),
-            containerd: folder.join("containerd.sock"),
+            containerd: sockets.join("containerd.sock"),
+            sockets,
             spec: folder.join("spec.json"),
         }
     }
@@ -76,7 +86,7 @@ impl Files {
     ) -> Result<()> {
         self.write("containerd.toml", &self.containerd_toml(artifacts))?;
         self.write("cni/10-bridge.conflist", &self.bridge())?;
-        self.write("kubelet.yaml", &self.kubelet(ca, cgroup).to_string())?;
+        self.write("kubelet.yaml", &self.kubelet(ca, cgroup, &options.provider_id).to_string())?;
         self.write("kube-proxy.yaml", &proxy(kubeconfig, &options.name).to_string())?;
         self.write("Corefile", &corefile(kubeconfig))?;
         let spec = Spec {
@@ -138,12 +148,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
         .to_string()
     }
 
-    fn kubelet(&self, ca: &Path, cgroup: &str) -> serde_json::Value {
+    fn kubelet(&self, ca: &Path, cgroup: &str, provider_id: &str) -> serde_json::Value {
         json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
             // Both generations of cgroups will do.
             "failCgroupV1": false,
+            "providerID": provider_id,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": format!("/{cgroup}"),
             "failSwapOn": false,
@@ -184,7 +195,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             format!("--hostname-override={}", options.name),
             format!("--node-ip={ADDRESS}"),
             format!("--node-labels={}", labels.join(",")),
-            format!("--root-dir={}", self.path("kubelet")),
+            // Sockets are in there too.
+            format!("--root-dir={}", self.sockets.join("kubelet").display()),
             format!("--cert-dir={}", self.path("kubelet-pki")),
         ];
         let containerd = artifacts.program("containerd").display().to_string();
