@@ -48,7 +48,7 @@ pub enum Command {
     Apply(Apply),
     /// Shows tenants, host clusters, operations or providers.
     Get(Get),
-    /// Tells all about a tenant (conditions, stages, what blocks and what would mend it) or a host cluster (who lives
+    /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
     Describe {
         /// Tenant or host cluster.
@@ -65,7 +65,7 @@ pub enum Command {
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
-    /// Waits until a tenant or an operation is as asked, or can't become so.
+    /// Waits until a tenant or an operation has the wanted state, or can't reach it.
     Wait(Wait),
     /// Lists what happened to a tenant or host cluster.
     Events {
@@ -229,7 +229,7 @@ pub struct Move {
     /// Class to move to.
     #[arg(long)]
     pub class: String,
-    /// Only tell the plan.
+    /// Only print the plan.
     #[arg(long)]
     pub dry_run: bool,
 }

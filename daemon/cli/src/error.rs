@@ -67,8 +67,8 @@ pub enum Error {
     /// The output can't be written.
     #[error("can't write the output: {0}")]
     Output(#[from] std::io::Error),
-    /// An answer that can't be understood.
-    #[error("the daemon's answer can't be understood: {0}; is it of another version?")]
+    /// A response that can't be understood.
+    #[error("the daemon's response can't be understood: {0}; is it of another version?")]
     Answer(String),
 }
 
@@ -96,7 +96,7 @@ impl Error {
     }
 }
 
-/// Whether a daemon that restarts can be behind it. landlordd itself never says UNKNOWN or
+/// Whether a daemon that restarts can be behind it. landlordd itself never returns UNKNOWN or
 /// CANCELLED to a question: a connection that broke in the middle does.
 pub(crate) fn is_outage(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled)

@@ -142,7 +142,7 @@ fn parse_tenant(mut top: Map<String, Value>) -> Result<TenantFile, String> {
     Ok(TenantFile { customer, tenant_id, tenant })
 }
 
-/// Through the descriptor, so that every field of the API is understood as the API says.
+/// Through the descriptor, so that every field of the API is understood as the API does.
 fn message<M: Message + Name + Default>(fields: Map<String, Value>) -> Result<M, String> {
     let pool = output::pool().map_err(|error| error.to_string())?;
     let unknown = || format!("the API knows no {}", M::full_name());

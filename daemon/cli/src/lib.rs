@@ -1,7 +1,7 @@
 //! `landlord`, the command line client of landlordd, with kubectl's habits. It knows the API and
 //! nothing else of the daemon.
 //!
-//! Data goes to standard output, progress and errors to standard error; the exit code tells how
+//! Data goes to standard output, progress and errors to standard error; the exit code shows how
 //! it ended ([`error::Exit`]).
 
 pub mod arguments;
@@ -18,13 +18,13 @@ use std::{io::Write as _, process::ExitCode};
 use arguments::Arguments;
 use clap::Parser as _;
 
-/// Runs the client and says how it ended.
+/// Runs the client and gives its exit code.
 pub async fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            // --help and --version are answers, not mistakes.
+            // --help and --version are results, not mistakes.
             return if error.use_stderr() { error::Exit::Usage.into() } else { ExitCode::SUCCESS };
         }
     };

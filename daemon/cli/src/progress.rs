@@ -276,8 +276,8 @@ mod tests {
         assert_eq!(lines.take().len(), 1);
         progress.update_at(&stage(State::Running, ""), begin + HEARTBEAT);
         progress.update_at(&stage(State::Running, ""), begin + HEARTBEAT);
-        let told = lines.take();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("still working: cluster"), "{told:?}");
+        let printed = lines.take();
+        assert_eq!(printed.len(), 1, "{printed:?}");
+        assert!(printed[0].starts_with("still working: cluster"), "{printed:?}");
     }
 }

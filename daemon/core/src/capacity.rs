@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Level, Placement, Timestamp};
 
-/// A host cluster is looked at again this long after a tenant was placed there: its namespace and first pods are there
+/// A host cluster is observed again this long after a tenant was placed there: its namespace and first pods are there
 /// then, and a burst of orders costs one look.
-pub const LOOK_AFTER_PLACEMENT: Duration = Duration::from_secs(30);
+pub const COUNT_AFTER_PLACEMENT: Duration = Duration::from_secs(30);
 
 /// Amounts of what pods request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -50,7 +50,7 @@ pub struct Class {
     /// Which host clusters to choose from. For shared levels only.
     #[serde(default)]
     pub hosts: Option<HostRule>,
-    /// What fences the tenant's namespace. For shared levels only; `None`: the defaults.
+    /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
     pub guardrails: Option<Guardrails>,
 }
@@ -263,8 +263,11 @@ fn fits(placement: &Placement, spec: &TenantSpec) -> Result<(), Violations> {
     match most.filter(|most| spec.storage.gib() > *most) {
         None => Ok(()),
         Some(most) => {
-            let (class, asked) = (&placement.class, spec.storage.gib());
-            Err(one("storage_gib", format!("class {class} allows at most {most} GiB of volumes together, not {asked}")))
+            let (class, requested) = (&placement.class, spec.storage.gib());
+            Err(one(
+                "storage_gib",
+                format!("class {class} allows at most {most} GiB of volumes together, not {requested}"),
+            ))
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The graphs of work: which stages a tenant needs in a direction, and what each waits for.
+//! The graphs of work: which stages a tenant needs for a desired state, and what each waits for.
 //!
 //! Wall time is the critical path of the cloud's own latencies, so a stage waits for what it
 //! really needs and for nothing else.
 
-use crate::{Direction, EnvironmentKind, Level, Placement, Stage, ports::ReleasePlan};
+use crate::{DesiredState, EnvironmentKind, Level, Placement, Stage, ports::ReleasePlan};
 
 /// A stage and what must be done before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,25 +21,27 @@ fn node(stage: Stage, after: impl IntoIterator<Item = Stage>) -> Node {
 /// The graph for a placement. `releases` are the stack's, empty without one.
 #[must_use]
 pub fn graph(
-    direction: Direction,
+    desired_state: DesiredState,
     kind: EnvironmentKind,
     placement: &Placement,
     releases: &[ReleasePlan],
 ) -> Vec<Node> {
-    match (direction, kind) {
-        (Direction::Present, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster(placement, releases),
-        (Direction::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
+    match (desired_state, kind) {
+        (DesiredState::Present, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster(placement, releases),
+        (DesiredState::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
             shared(level, placement, releases)
         }
-        (Direction::Present, EnvironmentKind::HostCluster) => host(),
-        (Direction::Present, EnvironmentKind::AdoptedHostCluster) => {
+        (DesiredState::Present, EnvironmentKind::HostCluster) => host(),
+        (DesiredState::Present, EnvironmentKind::AdoptedHostCluster) => {
             vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]
         }
-        (Direction::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement),
-        (Direction::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => shared_absent(level),
-        (Direction::Absent, EnvironmentKind::HostCluster) => host_absent(),
+        (DesiredState::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement),
+        (DesiredState::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
+            shared_absent(level)
+        }
+        (DesiredState::Absent, EnvironmentKind::HostCluster) => host_absent(),
         // What landlord did not make it does not remove; what it put there for its tenants it takes back.
-        (Direction::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
+        (DesiredState::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
     }
 }
 
@@ -75,7 +77,7 @@ fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], befor
     nodes.push(node(Verify, apps.into_iter().chain([DnsRecords]).chain(before_verify.iter().cloned())));
 }
 
-/// In a host cluster: a fenced namespace, at level NODE with nodes of its own beside it.
+/// In a host cluster: an isolated namespace, at level NODE with nodes of its own beside it.
 fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Base, DnsZone, Host, Isolation, NodePool, Preflight};
     let mut nodes =
@@ -88,7 +90,7 @@ fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<
     if placement.stack.is_none() {
         return nodes;
     }
-    // Nothing is put into a namespace before it is fenced.
+    // Nothing is put into a namespace before it is isolated.
     nodes.push(node(Base, [Isolation]));
     apps(&mut nodes, releases, &before, &[]);
     nodes

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use crate::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     stage::{Ownership, RemovedObject},
 };
 
 /// Bounds of retrying, before scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryRules {
-    /// Passing trouble fails a stage of a create after this long without one success.
+    /// Transient errors fail a stage of a create after this long without one success.
     pub retry_timeout: Duration,
     /// A delete goes on without an unreachable API server after this long.
     pub teardown_timeout: Duration,
-    /// READY tenants are looked at again this often.
+    /// READY tenants are observed again this often.
     pub resync_interval: Duration,
     /// What a host cluster has and what is taken of it is counted this often.
     pub capacity_interval: Duration,
@@ -24,9 +24,9 @@ pub struct RetryRules {
 }
 
 impl RetryRules {
-    /// How often a stage that is done is looked at again.
-    fn interval(&self, stage: &Stage, direction: Direction) -> Duration {
-        if direction == Direction::Absent {
+    /// How often a stage that is done is observed again.
+    fn interval(&self, stage: &Stage, desired_state: DesiredState) -> Duration {
+        if desired_state == DesiredState::Absent {
             return ABSENCE_CHECK.mul_f64(self.time_scale);
         }
         if *stage == Stage::Capacity { self.capacity_interval } else { self.resync_interval }
@@ -34,11 +34,11 @@ impl RetryRules {
 }
 
 /// Capacity comes back within the hour or the order must go elsewhere.
-const CAPACITY_PATIENCE: Duration = Duration::from_secs(30 * 60);
+const CAPACITY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
 /// try that fails a little later than the others is one of them.
 const FURTHER: f64 = 1.5;
-/// First wait after passing trouble; doubles with each failure of a streak.
+/// First wait after a transient error; doubles with each failure of a streak.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two tries: an outage's end is noticed within a minute.
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -52,24 +52,24 @@ const INTERNAL_TRIES_MAX: u32 = 5;
 const POLL_FLOOR: Duration = Duration::from_millis(20);
 /// Hints below this mean "go on soon" and are followed; longer ones are only guesses.
 const HINT_FOLLOWED_MAX: Duration = Duration::from_secs(3);
-/// Nothing is looked at before this part of its typical duration has passed.
-const FIRST_LOOK: f64 = 0.6;
-/// Later looks follow in steps of this part of the typical duration: what is ready is noticed
+/// Nothing is observed before this part of its typical duration has passed.
+const FIRST_POLL: f64 = 0.6;
+/// Later observations follow in steps of this part of the typical duration: what is ready is noticed
 /// within one per cent of the stage's time.
-const LOOK_STEP: f64 = 0.01;
-/// What a cluster shows within moments is looked at soon, then ever less often: after this part of the time that has
+const POLL_STEP: f64 = 0.01;
+/// What a cluster shows within moments is observed soon, then ever less often: after this part of the time that has
 /// passed, so that it is noticed within so much of it.
 const IN_CLUSTER_STEP: f64 = 1.0 / 16.0;
 /// Pods are not scheduled and started faster than this.
 const IN_CLUSTER_MIN: Duration = Duration::from_millis(100);
-/// Images take minutes: then this is less than the step would be, and few looks for an API server.
+/// Images take minutes: then this is less than the step would be, and few requests for an API server.
 const IN_CLUSTER_MAX: Duration = Duration::from_secs(2);
-/// A READY tenant in trouble is looked at this much more often than a healthy one.
-const TROUBLE_RESYNC_DIVISOR: u32 = 10;
+/// A READY tenant that is degraded is observed this much more often than a healthy one.
+const DEGRADED_RESYNC_DIVISOR: u32 = 10;
 /// While later stages of a removal still run, what is done is checked again this often: an object may have come back, or
 /// its marker.
 const ABSENCE_CHECK: Duration = Duration::from_secs(120);
-/// A removal that is held by an object without its marker looks this often whether the marker is back.
+/// A removal that is held by an object without its marker checks this often whether the marker is back.
 const HELD_CHECK: Duration = Duration::from_secs(30);
 /// Objects kept in a record; a tenant has a few dozen.
 const REMOVED_MAX: usize = 1_000;
@@ -77,7 +77,7 @@ const REMOVED_MAX: usize = 1_000;
 /// What a call gave.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct CallReport {
-    /// `true`: done in its direction.
+    /// `true`: done in its desired state.
     pub done: bool,
     /// With `done`: there was nothing to do, for the reason in `detail` (a provider without DNS).
     pub skipped: bool,
@@ -98,7 +98,7 @@ pub struct CallReport {
 #[must_use]
 pub fn intend(
     stage: &Stage,
-    direction: Direction,
+    desired_state: DesiredState,
     generation: i64,
     expected: Duration,
     earlier: Option<&StageRecord>,
@@ -106,7 +106,7 @@ pub fn intend(
 ) -> StageRecord {
     StageRecord {
         stage: stage.clone(),
-        direction,
+        desired_state,
         generation,
         state: StageState::Running,
         attempt: 1,
@@ -140,7 +140,7 @@ pub fn record(
     let ownership = ownership(before.ownership, &result);
     let mut after = match result {
         Ok(report) => succeeded(before, report, rules, now),
-        Err(failure) if is_only_a_look(before, &failure) => troubled(before, failure, rules, now),
+        Err(failure) if is_only_an_observation(before, &failure) => degraded(before, failure, rules, now),
         Err(failure) => failed(before, failure, force, rules, jitter, now),
     };
     after.ownership = ownership;
@@ -159,18 +159,18 @@ fn ownership(before: Ownership, result: &Result<CallReport, Failure>) -> Ownersh
     }
 }
 
-/// What is READY stays so when a look at it fails. What is gone stays so only if nobody could be asked: any other error
+/// What is READY stays so when an observation fails. What is gone stays so only if nobody could be asked: any other error
 /// of a removal tells that something is there.
-fn is_only_a_look(before: &StageRecord, failure: &Failure) -> bool {
+fn is_only_an_observation(before: &StageRecord, failure: &Failure) -> bool {
     before.state == StageState::Done
-        && (before.direction == Direction::Present
+        && (before.desired_state == DesiredState::Present
             || matches!(failure.kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Internal))
 }
 
 /// Whether a removal waits for somebody to put a marker back: ours by record, and an object of its name has no marker.
 #[must_use]
 pub fn is_held(record: &StageRecord) -> bool {
-    record.direction == Direction::Absent
+    record.desired_state == DesiredState::Absent
         && record.state == StageState::Failed
         && record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::NameTaken)
 }
@@ -198,7 +198,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
             after.end_time = Some(now);
         }
         after.state = if report.skipped { StageState::Skipped } else { StageState::Done };
-        after.poll_time = now.after(rules.interval(&after.stage, after.direction));
+        after.poll_time = now.after(rules.interval(&after.stage, after.desired_state));
     } else {
         if before.state == StageState::Done {
             // Drift: the repair is work with a beginning of its own.
@@ -216,7 +216,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
             after.failure = None;
             after.end_streak();
         }
-        after.poll_time = now.after(next_look(&after, report.poll_after, rules, now));
+        after.poll_time = now.after(next_poll(&after, report.poll_after, rules, now));
     }
     after
 }
@@ -237,11 +237,11 @@ fn furthest(record: &StageRecord) -> Duration {
     Duration::from_millis(record.furthest_ms)
 }
 
-fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Timestamp) -> Duration {
+fn next_poll(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Timestamp) -> Duration {
     let expected = Duration::from_millis(record.expected_ms);
     let elapsed = now.since(record.start_time);
-    let first = expected.mul_f64(FIRST_LOOK);
-    let planned = if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(LOOK_STEP) };
+    let first = expected.mul_f64(FIRST_POLL);
+    let planned = if elapsed < first { first.saturating_sub(elapsed) } else { expected.mul_f64(POLL_STEP) };
     let hinted = hint.mul_f64(rules.time_scale);
     if hint > HINT_FOLLOWED_MAX || hint.is_zero() {
         return planned.max(POLL_FLOOR);
@@ -253,14 +253,14 @@ fn next_look(record: &StageRecord, hint: Duration, rules: &RetryRules, now: Time
     planned.min(hinted).max(POLL_FLOOR)
 }
 
-/// A look at what is READY went wrong: it stays READY, and is looked at again sooner.
-fn troubled(before: &StageRecord, failure: Failure, rules: &RetryRules, now: Timestamp) -> StageRecord {
+/// An observation of what is READY failed: it stays READY, and is observed again sooner.
+fn degraded(before: &StageRecord, failure: Failure, rules: &RetryRules, now: Timestamp) -> StageRecord {
     let mut after = before.clone();
     after.failing_since = before.failing_since.or(Some(now));
     after.failures = before.failures.saturating_add(1);
     after.failure = Some(failure);
-    let soon = rules.resync_interval / TROUBLE_RESYNC_DIVISOR;
-    after.poll_time = now.after(rules.interval(&after.stage, after.direction).min(soon));
+    let soon = rules.resync_interval / DEGRADED_RESYNC_DIVISOR;
+    after.poll_time = now.after(rules.interval(&after.stage, after.desired_state).min(soon));
     after
 }
 
@@ -273,7 +273,7 @@ fn failed(
     now: Timestamp,
 ) -> StageRecord {
     let mut after = before.clone();
-    // Being throttled is waiting, not failing: it must not use up the patience for what fails after it.
+    // Being throttled is waiting, not failing: it must not use up the timeout for what fails after it.
     if failure.kind != ErrorKind::Throttled {
         after.furthest_ms = before.furthest_ms.max(millis(tried_for(before, now)));
         after.try_time = Some(now);
@@ -284,10 +284,10 @@ fn failed(
     let failing_for = after.failing_since.map_or(Duration::ZERO, |since| now.since(since));
     after.detail.clone_from(&failure.message);
     let verdict = verdict(&after, &failure, failing_for, force, rules);
-    let asked = failure.retry_after().unwrap_or_default();
-    let wait = backoff(&failure, after.failures, jitter).mul_f64(rules.time_scale).max(asked);
+    let retry_after = failure.retry_after().unwrap_or_default();
+    let wait = backoff(&failure, after.failures, jitter).mul_f64(rules.time_scale).max(retry_after);
     after.poll_time = now.after(wait.max(POLL_FLOOR));
-    let is_held = before.direction == Direction::Absent && failure.kind == ErrorKind::NameTaken;
+    let is_held = before.desired_state == DesiredState::Absent && failure.kind == ErrorKind::NameTaken;
     if is_held {
         after.poll_time = now.after(HELD_CHECK.mul_f64(rules.time_scale).max(POLL_FLOOR));
     }
@@ -318,7 +318,7 @@ fn failed(
     after
 }
 
-/// The remedy of a stage that gave up: what is told of going on by itself is not true any more.
+/// The remedy of a stage that gave up: what promises to go on by itself is not true any more.
 fn given_up(remedy: &str) -> String {
     const PROMISES: [&str; 4] = ["again by itself", "does so by itself", "it is tried again", "nothing to do"];
     let clauses = remedy.split(';').map(str::trim).filter(|clause| !clause.is_empty());
@@ -327,7 +327,7 @@ fn given_up(remedy: &str) -> String {
     match (was_promised, kept.is_empty()) {
         (false, false) => remedy.to_owned(),
         (true, false) => format!("{}; then retry", kept.join("; ")),
-        (_, true) => "find out what keeps it from succeeding, mend that, then retry".to_owned(),
+        (_, true) => "find out what keeps it from succeeding, fix it, then retry".to_owned(),
     }
 }
 
@@ -338,14 +338,14 @@ enum Verdict {
 }
 
 fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force: bool, rules: &RetryRules) -> Verdict {
-    let over = |patience: Duration| failing_for >= patience.mul_f64(rules.time_scale);
+    let over = |timeout: Duration| failing_for >= timeout.mul_f64(rules.time_scale);
     if record.stage == Stage::Teardown {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
         // the stage `isolation` still holds the record until the namespace is known to be gone.
         let skip = force || over(rules.teardown_timeout);
         return if skip { Verdict::Skip } else { Verdict::Retry };
     }
-    let deleting = record.direction == Direction::Absent;
+    let deleting = record.desired_state == DesiredState::Absent;
     if record.stage == Stage::Isolation && deleting && force {
         // The user knows that the namespace may still be there, and takes that upon them.
         return Verdict::Skip;
@@ -357,7 +357,7 @@ fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force
     let fail = match failure.kind {
         ErrorKind::Throttled => false,
         ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.retry_timeout),
-        ErrorKind::Capacity => !deleting && over(CAPACITY_PATIENCE),
+        ErrorKind::Capacity => !deleting && over(CAPACITY_TIMEOUT),
         ErrorKind::Internal => !deleting && record.failures >= INTERNAL_TRIES_MAX,
         ErrorKind::Quota | ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NameTaken => true,
     };

@@ -40,5 +40,5 @@ pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
-pub use stage::{Direction, Stage, StageRecord, StageState};
+pub use stage::{DesiredState, Stage, StageRecord, StageState};
 pub use time::Timestamp;

@@ -15,7 +15,7 @@
 //! Knows no store, no clock and no cloud: ids and times are values.
 
 use crate::{
-    Direction, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid,
+    DesiredState, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid,
     Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
 };
 
@@ -101,7 +101,7 @@ pub fn accept(
         owner,
         placement,
         generation: 1,
-        direction: Direction::Present,
+        desired_state: DesiredState::Present,
         force_delete: false,
         status: EnvironmentStatus {
             state: State::Pending,
@@ -129,7 +129,7 @@ pub fn update(
     operation: OperationId,
 ) -> Result<Transition, Refusal> {
     let name = || before.name().to_string();
-    if before.direction == Direction::Absent {
+    if before.desired_state == DesiredState::Absent {
         return Err(Refusal::BeingDeleted(name()));
     }
     let mut environment = before.clone();
@@ -140,7 +140,7 @@ pub fn update(
     if !works {
         // What was resolved belongs to the generation that it was resolved for.
         if pause_changed && !is_settled(before) {
-            // Whoever lets work go on waits for its end, not for the record of the wish.
+            // Whoever lets work go on waits for its end, not for the record of the request.
             environment.operation = operation;
             environment.cancel_requested = false;
             return Ok(Transition { environment, effect: Effect::Work { restart_failed: false } });
@@ -181,7 +181,7 @@ pub fn delete(
     operation: OperationId,
     now: Timestamp,
 ) -> Result<Transition, Refusal> {
-    let present = before.direction == Direction::Present;
+    let present = before.desired_state == DesiredState::Present;
     // What unwinds already (a cancelled create) has nothing left to protect.
     if present && before.is_protected() {
         return Err(Refusal::Protected(before.name().to_string()));
@@ -192,7 +192,7 @@ pub fn delete(
         let changed = environment.force_delete != before.force_delete;
         return Ok(Transition { environment, effect: Effect::Joined { changed } });
     }
-    environment.direction = Direction::Absent;
+    environment.desired_state = DesiredState::Absent;
     environment.delete_time = environment.delete_time.or(Some(now));
     // A delete that had failed begins again where it stood.
     Ok(begin(environment, operation, true))
@@ -207,7 +207,7 @@ pub fn cancel(before: Option<&Environment>, operation: &Operation) -> Result<Opt
         return Ok(None);
     }
     let worked_on = before.filter(|environment| environment.operation == operation.id);
-    let Some(environment) = worked_on.filter(|environment| environment.direction == Direction::Present) else {
+    let Some(environment) = worked_on.filter(|environment| environment.desired_state == DesiredState::Present) else {
         return Err(Refusal::NotCancellable);
     };
     if operation.kind == OperationKind::Delete {
@@ -223,12 +223,12 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
     if let Some(status) = &patch.status {
         after.status = status.clone();
     }
-    if let Some(direction) = patch.direction {
-        after.direction = direction;
+    if let Some(desired_state) = patch.desired_state {
+        after.desired_state = desired_state;
     }
-    after.delete_time = match after.direction {
-        Direction::Absent => Some(after.delete_time.unwrap_or(now)),
-        Direction::Present => None,
+    after.delete_time = match after.desired_state {
+        DesiredState::Absent => Some(after.delete_time.unwrap_or(now)),
+        DesiredState::Present => None,
     };
     after.cancel_requested &= !patch.clear_cancel;
     match &mut after.owner {
@@ -247,7 +247,7 @@ pub fn patched(before: &Environment, patch: &EnvironmentPatch, now: Timestamp) -
     after
 }
 
-/// Work begins for an operation, whatever was asked for before.
+/// Work begins for an operation, whatever was requested before.
 fn begin(mut environment: Environment, operation: OperationId, restart_failed: bool) -> Transition {
     environment.operation = operation;
     environment.cancel_requested = false;
@@ -282,7 +282,7 @@ pub fn cancellation(
     operation_generation: i64,
 ) -> Option<Cancellation> {
     if !environment.cancel_requested
-        || environment.direction == Direction::Absent
+        || environment.desired_state == DesiredState::Absent
         || environment.generation > operation_generation
     {
         return None;
@@ -306,7 +306,7 @@ pub fn cancellation(
 pub fn may_unwind(environment: &Environment, kind: OperationKind, operation_done: bool) -> bool {
     kind == OperationKind::Create
         && !operation_done
-        && environment.direction == Direction::Present
+        && environment.desired_state == DesiredState::Present
         && !environment.was_ready()
         && !environment.is_protected()
 }

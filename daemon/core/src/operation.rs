@@ -64,6 +64,6 @@ pub struct Operation {
     pub cancel_requested: bool,
     /// `None` while it runs.
     pub outcome: Option<OperationOutcome>,
-    /// The stages in its direction: live ones while it runs, those at its end afterwards.
+    /// The stages in its desired state: live ones while it runs, those at its end afterwards.
     pub stages: Vec<StageRecord>,
 }

@@ -81,7 +81,7 @@ pub struct Placement {
     pub disk_size_gib: u32,
     /// The provider's own parameters.
     pub parameters: serde_json::Map<String, serde_json::Value>,
-    /// What fences the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
+    /// What isolates the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
 }

@@ -1,6 +1,6 @@
 //! Stages: the nodes of a level's graph of work, and the journal's record of each.
 //!
-//! Creating and deleting are the same loop towards presence or absence; each direction has
+//! Creating and deleting are the same loop towards present or absent; each desired state has
 //! its own record of a stage, so that a delete in the middle of a create forgets nothing.
 
 use std::{fmt, str::FromStr};
@@ -12,7 +12,7 @@ use crate::{AppName, Failure, Timestamp};
 /// Towards what the engine works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum DesiredState {
     /// The environment shall exist as specified.
     Present,
     /// Nothing of it shall exist.
@@ -132,13 +132,13 @@ impl From<Stage> for String {
     }
 }
 
-/// How far a stage is in its direction.
+/// How far a stage is in its desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageState {
     /// The intent is recorded and calls are made.
     Running,
-    /// Done in its direction (as asked for, or absent) for `generation`.
+    /// Done in its desired state (as asked for, or absent) for `generation`.
     Done,
     /// Given up until Retry, Update or Delete; `failure` says why.
     Failed,
@@ -172,14 +172,15 @@ pub struct RemovedObject {
     pub name: String,
 }
 
-/// The journal's record of one stage in one direction: the intent, durable before the first
+/// The journal's record of one stage for one desired state: the intent, durable before the first
 /// call, and the outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
     /// Which stage.
     pub stage: Stage,
     /// Towards what.
-    pub direction: Direction,
+    #[serde(rename = "direction")]
+    pub desired_state: DesiredState,
     /// Generation of the spec that the record works towards.
     pub generation: i64,
     /// How far it is.
@@ -192,7 +193,7 @@ pub struct StageRecord {
     pub end_time: Option<Timestamp>,
     /// How long it is expected to take, in milliseconds.
     pub expected_ms: u64,
-    /// When to look again; meaningful while running, and for the resync of what is done.
+    /// When to observe again; meaningful while running, and for the resync of what is done.
     pub poll_time: Timestamp,
     /// What is being waited for, in plain words.
     pub detail: String,

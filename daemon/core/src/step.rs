@@ -4,7 +4,8 @@
 //! things came to be so. An upgrade in the middle of a provisioning therefore needs no replay.
 
 use crate::{
-    Direction, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec, Timestamp,
+    DesiredState, Failure, Operation, OperationOutcome, Placement, Stage, StageRecord, StageState, TenantSpec,
+    Timestamp,
     graph::{Node, graph},
     journal,
     lifecycle::{self, Cancellation},
@@ -17,7 +18,7 @@ use crate::{
 pub enum Step {
     /// Call these stages now, then decide again; or wait.
     Call(Calls),
-    /// Change direction before anything else: the operation was cancelled.
+    /// Change the desired state before anything else: the operation was cancelled.
     Unwind(Unwind),
     /// The tenant rests in this state until someone or the resync wants something.
     Rest(Steady),
@@ -58,7 +59,7 @@ pub enum Steady {
         stage: Stage,
         /// Why.
         failure: Failure,
-        /// When it is looked at again whether a removal is still held; `None`: nothing is done until Retry, Update or
+        /// When it is observed again whether a removal is still held; `None`: nothing is done until Retry, Update or
         /// Delete.
         wake_time: Option<Timestamp>,
     },
@@ -82,10 +83,10 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         Some(Cancellation::Revert(spec, placement)) => return Step::Unwind(Unwind::Revert(spec, placement)),
         Some(Cancellation::Stop) => return Step::Rest(Steady::Stopped),
     }
-    if environment.direction == Direction::Present && environment.is_paused() {
+    if environment.desired_state == DesiredState::Present && environment.is_paused() {
         return Step::Rest(Steady::Paused);
     }
-    let nodes = graph(environment.direction, environment.kind(), &environment.placement, releases);
+    let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
         let held = held(work, &nodes);
         if !held.due.is_empty() {
@@ -93,7 +94,7 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
         }
         return Step::Rest(Steady::Failed { stage, failure, wake_time: held.wake_time });
     }
-    if environment.direction == Direction::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
+    if environment.desired_state == DesiredState::Absent && nodes.iter().all(|node| is_done(work, &node.stage)) {
         return Step::Rest(Steady::Gone);
     }
     let calls = calls(work, &nodes);
@@ -120,24 +121,25 @@ fn held(work: &Work, nodes: &[Node]) -> Calls {
     calls
 }
 
-/// The record of a stage in the tenant's direction.
+/// The record of a stage in the tenant's desired state.
 #[must_use]
 pub fn record<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
-    record_in(work, work.environment.direction, stage)
+    record_in(work, work.environment.desired_state, stage)
 }
 
-/// The record of a stage in a direction.
+/// The record of a stage for a desired state.
 #[must_use]
-pub fn record_in<'a>(work: &'a Work, direction: Direction, stage: &Stage) -> Option<&'a StageRecord> {
-    work.stages.iter().find(|record| record.direction == direction && record.stage == *stage)
+pub fn record_in<'a>(work: &'a Work, desired_state: DesiredState, stage: &Stage) -> Option<&'a StageRecord> {
+    work.stages.iter().find(|record| record.desired_state == desired_state && record.stage == *stage)
 }
 
 /// A record counts only for the generation that it was made for. Absence has no generations:
 /// whatever the spec was, nothing of it shall be left.
 fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
     let environment = &work.environment;
-    record(work, stage)
-        .filter(|record| environment.direction == Direction::Absent || record.generation == environment.generation)
+    record(work, stage).filter(|record| {
+        environment.desired_state == DesiredState::Absent || record.generation == environment.generation
+    })
 }
 
 fn is_done(work: &Work, stage: &Stage) -> bool {
@@ -187,7 +189,7 @@ fn calls(work: &Work, nodes: &[Node]) -> Calls {
             Some(record) => match record.state {
                 StageState::Failed | StageState::Skipped => {}
                 StageState::Done
-                    if work.environment.direction == Direction::Absent && !checks_again(work, &node.stage) => {}
+                    if work.environment.desired_state == DesiredState::Absent && !checks_again(work, &node.stage) => {}
                 StageState::Running | StageState::Done => calls.at(record, work.now),
             },
         }
@@ -219,7 +221,7 @@ pub fn removed(work: &Work) -> Vec<crate::stage::RemovedObject> {
     let mut all: Vec<_> = work
         .stages
         .iter()
-        .filter(|record| record.direction == Direction::Absent)
+        .filter(|record| record.desired_state == DesiredState::Absent)
         .flat_map(|record| record.removed.iter().cloned())
         .collect();
     all.sort();

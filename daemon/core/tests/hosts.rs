@@ -28,7 +28,7 @@ fn host(id: &str, tenants: u32, of_customer: u32) -> Candidate {
         labels: labels(&[("tier", "gold")]),
         state: State::Ready,
         leaving: false,
-        drained: false,
+        cordoned: false,
         tenants_max: 10,
         tenants,
         of_customer,
@@ -79,8 +79,8 @@ fn ready_ones_come_first_then_the_customers_spread_then_the_load() {
 fn what_does_not_match_or_takes_nobody_is_left_out_with_its_reason() {
     let full = chosen(&[host("a", 10, 0)]);
     assert!(full.contains("a: it is full with 10 tenants"), "{full}");
-    let drained = chosen(&[Candidate { drained: true, ..host("a", 0, 0) }]);
-    assert!(drained.contains("a: it is drained"), "{drained}");
+    let cordoned = chosen(&[Candidate { cordoned: true, ..host("a", 0, 0) }]);
+    assert!(cordoned.contains("a: it is cordoned"), "{cordoned}");
     let failed = chosen(&[Candidate { state: State::Failed, ..host("a", 0, 0) }]);
     assert!(failed.contains("it is FAILED"), "{failed}");
     let leaving = chosen(&[Candidate { leaving: true, ..host("a", 0, 0) }]);
@@ -148,27 +148,27 @@ fn a_tenant_goes_where_what_it_needs_is_free() {
     };
     let needs = amounts(4_000, 4_096, 40);
     assert_eq!(place(&[full_of(amounts(5_000, 0, 0))], needs), "a", "it fits to the last millicore");
-    let told = place(&[full_of(amounts(5_001, 8_192, 51))], needs);
+    let message = place(&[full_of(amounts(5_001, 8_192, 51))], needs);
     for part in [
         "a: 4000 millicores are needed and 3999 of 10000 free",
         "4096 MiB of memory are needed and 1024 of 10240 free",
         "40 pods are needed and 39 of 100 free",
     ] {
-        assert!(told.contains(part), "{part} is not in {told}");
+        assert!(message.contains(part), "{part} is not in {message}");
     }
     // A tenant with nodes of its own needs nothing of what others share.
     assert_eq!(place(&[full_of(amounts(9_000, 9_216, 90))], none), "a");
     // What was not counted yet takes by number; what was is preferred to nothing.
     assert_eq!(place(&[host("new", 0, 0), full_of(amounts(9_000, 0, 0))], needs), "new");
     // Every one that was looked at is named with what it lacks.
-    let told = place(
-        &[full_of(amounts(9_000, 0, 0)), Candidate { drained: true, ..host("b", 0, 0) }, host("c", 10, 0)],
+    let message = place(
+        &[full_of(amounts(9_000, 0, 0)), Candidate { cordoned: true, ..host("b", 0, 0) }, host("c", 10, 0)],
         needs,
     );
     for part in
-        ["a: 4000 millicores are needed and 0 of 10000 free", "b: it is drained", "c: it is full with 10 tenants"]
+        ["a: 4000 millicores are needed and 0 of 10000 free", "b: it is cordoned", "c: it is full with 10 tenants"]
     {
-        assert!(told.contains(part), "{part} is not in {told}");
+        assert!(message.contains(part), "{part} is not in {message}");
     }
     // Least loaded is whose scarcest resource is least taken.
     let (memory, processors) = (seen("a", amounts(0, 8_192, 0), none), seen("b", amounts(5_000, 0, 0), none));
@@ -204,19 +204,19 @@ fn a_fleet_without_room_for_what_is_needed_grows() {
     assert!(why.contains("a: ") && why.contains("b: ") && why.contains("2 host clusters at most"), "{why}");
     // More than a whole host cluster of that class has: another one would not help.
     let large = HostSelector { reserve: amounts(9_001, 0, 0), ..selector.clone() };
-    let told = |candidate: Candidate| match choose(&[candidate], &large) {
+    let message = |candidate: Candidate| match choose(&[candidate], &large) {
         Choice::Full(why) => Some(why),
         Choice::Grow(_) => None,
         Choice::Host(host) => panic!("{} takes it", host.host.id),
     };
-    let why = told(full("a")).unwrap();
+    let why = message(full("a")).unwrap();
     assert!(why.contains("a new one of class own is too small: 9001 millicores are needed and 9000 of 10000"), "{why}");
     // Nothing is known of what is built otherwise, or has not all its nodes.
-    assert_eq!(told(Candidate { class: "else".parse().unwrap(), ..full("a") }), None);
-    assert_eq!(told(Candidate { node_count: 3, ..full("a") }), None);
+    assert_eq!(message(Candidate { class: "else".parse().unwrap(), ..full("a") }), None);
+    assert_eq!(message(Candidate { node_count: 3, ..full("a") }), None);
     let mut missing = full("a");
     missing.observation.as_mut().unwrap().measured.nodes = 0;
-    assert_eq!(told(missing), None);
+    assert_eq!(message(missing), None);
 }
 
 fn class(level: Level) -> Class {
@@ -270,7 +270,7 @@ fn a_fleet_grows_by_its_class_until_its_limit() {
     assert_eq!(growth.spec.labels, labels(&[("tier", "gold")]), "the next tenant must find it");
     let one = [full("a")];
     assert!(matches!(choose(&one, &selector), Choice::Grow(_)));
-    let two = [full("a"), Candidate { drained: true, ..full("b") }];
+    let two = [full("a"), Candidate { cordoned: true, ..full("b") }];
     let Choice::Full(why) = choose(&two, &selector) else { panic!("grows beyond its limit") };
     assert!(why.contains("2 host clusters at most"), "{why}");
     // One that is going makes room for another.
@@ -284,7 +284,7 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
     let order = |class: &str| {
         let input = HostClusterInput { class: class.into(), ..HostClusterInput::default() };
         let spec = HostClusterSpec::parse(input).unwrap();
-        assert_eq!((spec.tenants_max, spec.drained), (TENANTS_DEFAULT, false));
+        assert_eq!((spec.tenants_max, spec.cordoned), (TENANTS_DEFAULT, false));
         catalog.place_host_cluster(&spec)
     };
     assert_eq!(order("own").unwrap().stack, None);

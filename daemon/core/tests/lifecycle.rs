@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use landlord_core::{
-    Direction, Environment, Level, OperationId, OperationKind, Owner, Placement, State, Tenant, TenantSpec, TenantUid,
-    Timestamp,
+    DesiredState, Environment, Level, OperationId, OperationKind, Owner, Placement, State, Tenant, TenantSpec,
+    TenantUid, Timestamp,
     environment::{NodeCount, SpecInput, StorageSize},
     lifecycle::{self, Cancellation, Effect, Refusal, cancellation, may_unwind},
 };
@@ -70,7 +70,7 @@ proptest! {
         let generation = operation_generation + later;
         let mut record = cancelled();
         record.cancel_requested = requested;
-        record.direction = if absent { Direction::Absent } else { Direction::Present };
+        record.desired_state = if absent { DesiredState::Absent } else { DesiredState::Present };
         record.generation = generation;
         let tenant = tenant_of(&mut record);
         tenant.spec.deletion_protection = protected;
@@ -212,7 +212,7 @@ fn an_update_that_needs_work_begins_a_generation() {
     let work = Effect::Work { restart_failed: false };
     assert_eq!(updated(&built, larger()), (work, true, 2, State::Updating));
     assert_eq!(updated(&record(State::Failed, 0), larger()), (work, true, 2, State::Provisioning));
-    let leaving = Environment { direction: Direction::Absent, ..built };
+    let leaving = Environment { desired_state: DesiredState::Absent, ..built };
     let refused = lifecycle::update(&leaving, larger(), placement(1), operation(2)).unwrap_err();
     assert!(matches!(refused, Refusal::BeingDeleted(_)), "{refused:?}");
 }
@@ -228,7 +228,7 @@ fn a_delete_needs_the_protection_cleared_and_is_joined_by_the_next() {
     let first = lifecycle::delete(&record(State::Ready, 1), None, false, operation(2), Timestamp(5)).unwrap();
     assert_eq!(first.effect, Effect::Work { restart_failed: true });
     let leaving = first.environment;
-    assert_eq!((leaving.direction, leaving.status.state), (Direction::Absent, State::Deleting));
+    assert_eq!((leaving.desired_state, leaving.status.state), (DesiredState::Absent, State::Deleting));
     assert_eq!((leaving.operation, leaving.delete_time), (operation(2), Some(Timestamp(5))));
     let running = Some(OperationKind::Delete);
     for (force, changed) in [(false, false), (true, true)] {

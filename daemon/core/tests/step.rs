@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_core::{
-    Direction, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
+    DesiredState, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
     OperationOutcome, Owner, Placement, Stage, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
     environment::{Adoption, HostClusterInput, SpecInput},
     graph::graph,
@@ -138,7 +138,7 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
         let calls = match step::next_step(work, &all) {
             Step::Rest(settle) => return settle,
             Step::Unwind(Unwind::Remove) => {
-                work.environment.direction = Direction::Absent;
+                work.environment.desired_state = DesiredState::Absent;
                 continue;
             }
             Step::Unwind(Unwind::Revert(spec, placement)) => {
@@ -149,17 +149,23 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
             }
             Step::Call(calls) => calls,
         };
-        let direction = work.environment.direction;
+        let desired_state = work.environment.desired_state;
         for stage in &calls.begin {
-            let nodes = graph(direction, work.environment.kind(), &work.environment.placement, &all);
+            let nodes = graph(desired_state, work.environment.kind(), &work.environment.placement, &all);
             let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
             for before in &node.after {
                 let state = step::record(work, before).map(|record| record.state);
                 assert!(matches!(state, Some(StageState::Done | StageState::Skipped)), "{stage} began before {before}");
             }
-            let intent =
-                journal::intend(stage, direction, work.environment.generation, Duration::from_secs(60), None, work.now);
-            work.stages.retain(|old| old.direction != direction || old.stage != *stage);
+            let intent = journal::intend(
+                stage,
+                desired_state,
+                work.environment.generation,
+                Duration::from_secs(60),
+                None,
+                work.now,
+            );
+            work.stages.retain(|old| old.desired_state != desired_state || old.stage != *stage);
             work.stages.push(intent);
         }
         let stages: Vec<Stage> = calls.begin.into_iter().chain(calls.due).collect();
@@ -170,8 +176,11 @@ fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
             continue;
         }
         for stage in stages {
-            let index =
-                work.stages.iter().position(|r| r.stage == stage && r.direction == direction).expect("an intent");
+            let index = work
+                .stages
+                .iter()
+                .position(|r| r.stage == stage && r.desired_state == desired_state)
+                .expect("an intent");
             let before = work.stages[index].clone();
             work.stages[index] = journal::record(&before, report(answer(&stage)), false, &rules(), 0.5, work.now);
         }
@@ -193,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn passing_trouble_only_delays(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
+    fn transient_errors_only_delay(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
         let mut work = work_of(kind, stack);
         let mut script = script.into_iter();
         let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
@@ -212,13 +221,13 @@ proptest! {
             made += 1;
             if made > calls { Answer::Fails(ErrorKind::Quota) } else { Answer::Done }
         });
-        work.environment.direction = Direction::Absent;
+        work.environment.desired_state = DesiredState::Absent;
         let present: BTreeMap<Stage, _> =
             work.stages.iter().map(|record| (record.stage.clone(), record.clone())).collect();
         let mut script = script.into_iter();
         let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
         prop_assert_eq!(settled, Steady::Gone);
-        for record in work.stages.iter().filter(|record| record.direction == Direction::Present) {
+        for record in work.stages.iter().filter(|record| record.desired_state == DesiredState::Present) {
             prop_assert_eq!(&present[&record.stage], record, "a delete touched the record of the create");
         }
     }
@@ -265,7 +274,7 @@ fn a_failed_stage_goes_on_after_a_retry() {
 fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
     let mut work = work(true);
     turn(&mut work, |_| Answer::Done);
-    work.environment.direction = Direction::Absent;
+    work.environment.desired_state = DesiredState::Absent;
     let begun = work.now;
     let settled =
         turn(
@@ -286,9 +295,9 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
     for level in [Level::Node, Level::Namespace] {
         let mut work = work_of(EnvironmentKind::Tenant(level), true);
         turn(&mut work, |_| Answer::Done);
-        work.environment.direction = Direction::Absent;
+        work.environment.desired_state = DesiredState::Absent;
         let begun = work.now;
-        // The host cluster is away for a day: far longer than any patience.
+        // The host cluster is away for a day: far longer than any timeout.
         let day = Duration::from_secs(24 * 3_600);
         let clock = std::cell::Cell::new(begun);
         let mut last = Vec::new();
@@ -297,14 +306,15 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
             let Step::Call(calls) = plan else { panic!("{level:?} rests: {plan:?}") };
             for stage in &calls.begin {
                 let earlier = Duration::from_secs(60);
-                work.stages.push(journal::intend(stage, Direction::Absent, 1, earlier, None, work.now));
+                work.stages.push(journal::intend(stage, DesiredState::Absent, 1, earlier, None, work.now));
             }
             for stage in calls.begin.into_iter().chain(calls.due) {
                 let answer = match stage {
                     Stage::Teardown | Stage::Isolation => Answer::Fails(ErrorKind::Transient),
                     _ => Answer::Done,
                 };
-                let index = work.stages.iter().position(|r| r.stage == stage && r.direction == Direction::Absent);
+                let index =
+                    work.stages.iter().position(|r| r.stage == stage && r.desired_state == DesiredState::Absent);
                 let before = work.stages[index.unwrap()].clone();
                 work.stages[index.unwrap()] = journal::record(&before, report(answer), false, &rules(), 0.5, work.now);
                 last.push(stage);
@@ -336,23 +346,26 @@ fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
 #[test]
 fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
     use Stage::{Addons, Cluster, Identity, Leftovers, Network, NodePool};
-    let stages = |kind, direction| -> Vec<Stage> {
+    let stages = |kind, desired_state| -> Vec<Stage> {
         let work = work_of(kind, true);
-        graph(direction, kind, &work.environment.placement, &releases()).into_iter().map(|node| node.stage).collect()
+        graph(desired_state, kind, &work.environment.placement, &releases())
+            .into_iter()
+            .map(|node| node.stage)
+            .collect()
     };
-    for direction in [Direction::Present, Direction::Absent] {
+    for desired_state in [DesiredState::Present, DesiredState::Absent] {
         for level in [Level::Node, Level::Namespace] {
-            let all = stages(EnvironmentKind::Tenant(level), direction);
+            let all = stages(EnvironmentKind::Tenant(level), desired_state);
             for shared in [Network, Cluster, Addons, Identity, Leftovers] {
-                assert!(!all.contains(&shared), "{level:?} {direction:?} has {shared}");
+                assert!(!all.contains(&shared), "{level:?} {desired_state:?} has {shared}");
             }
-            assert_eq!(all.contains(&NodePool), level == Level::Node, "{direction:?}");
+            assert_eq!(all.contains(&NodePool), level == Level::Node, "{desired_state:?}");
             assert!(all.contains(&Stage::Isolation));
         }
     }
-    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, Direction::Present), [Cluster, Stage::Capacity]);
-    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, Direction::Absent), [Stage::Isolation]);
-    let host = stages(EnvironmentKind::HostCluster, Direction::Present);
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, DesiredState::Present), [Cluster, Stage::Capacity]);
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, DesiredState::Absent), [Stage::Isolation]);
+    let host = stages(EnvironmentKind::HostCluster, DesiredState::Present);
     assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
     assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
 }
@@ -360,7 +373,7 @@ fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
 #[test]
 fn nothing_is_deployed_before_its_fence_stands() {
     let work = work_of(EnvironmentKind::Tenant(Level::Namespace), true);
-    let nodes = graph(Direction::Present, work.environment.kind(), &work.environment.placement, &releases());
+    let nodes = graph(DesiredState::Present, work.environment.kind(), &work.environment.placement, &releases());
     let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
     assert_eq!(before(&Stage::Base), [Stage::Isolation]);
     for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
@@ -370,7 +383,7 @@ fn nothing_is_deployed_before_its_fence_stands() {
 
 #[test]
 fn a_stage_that_has_nothing_to_do_is_skipped_with_its_reason() {
-    let before = journal::intend(&Stage::DnsZone, Direction::Present, 1, Duration::ZERO, None, Timestamp(0));
+    let before = journal::intend(&Stage::DnsZone, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(0));
     let nothing = CallReport { done: true, skipped: true, detail: "no DNS".into(), ..CallReport::default() };
     let after = journal::record(&before, Ok(nothing), false, &rules(), 0.5, Timestamp(5));
     assert_eq!(
@@ -404,7 +417,7 @@ fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
     assert_eq!(step::operation_outcome(&work, &Steady::Stopped), Some(OperationOutcome::Cancelled));
     work.operation_done = true;
     assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
-    assert_eq!((work.environment.direction, &work.stages), (Direction::Present, &before));
+    assert_eq!((work.environment.desired_state, &work.stages), (DesiredState::Present, &before));
 }
 
 #[test]
@@ -424,13 +437,14 @@ fn a_cancelled_update_goes_back_and_ends_ready() {
     assert_eq!(step::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
     let spec = &tenant(&mut work).spec;
     assert_eq!((spec.node_count, spec.storage.gib()), (None, 9));
-    assert_eq!((work.environment.direction, work.environment.generation), (Direction::Present, 3));
+    assert_eq!((work.environment.desired_state, work.environment.generation), (DesiredState::Present, 3));
 }
 
 #[test]
-fn being_throttled_uses_up_no_patience_for_what_fails_after_it() {
+fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     let rules = rules();
-    let before = journal::intend(&Stage::Network, Direction::Present, 1, Duration::from_secs(60), None, Timestamp(0));
+    let before =
+        journal::intend(&Stage::Network, DesiredState::Present, 1, Duration::from_secs(60), None, Timestamp(0));
     let answered = |record, kind, at| {
         journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
     };

@@ -100,7 +100,7 @@ pub(crate) enum Judged {
 /// Judges every object of a release.
 pub(crate) async fn judge(client: &Client, delivered: &Delivered) -> landlord_kube::Result<Judged> {
     let Some(objects) = &delivered.objects else {
-        // A record that can't be read is written anew by applying again.
+        // A record that can't be read is written again by applying again.
         return Ok(Judged::Missing(format!("{} can't be read", delivered.record)));
     };
     let found = try_join_all(objects.iter().map(|object| ready::judge(client, object))).await?;

@@ -42,7 +42,7 @@ pub(crate) async fn ensure(
     manifest: &Manifest,
     crds: Option<&Crds>,
 ) -> Result<StageProgress> {
-    render::check_wishes(target, manifest)?;
+    render::check_overrides(target, manifest)?;
     let namespace = render::namespace(target, manifest);
     if target.cluster.shared().is_none() {
         ensure_namespace(&clients.admin, target, namespace).await?;

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_tenants_own_objects_fit() {
+    fn only_a_tenants_own_objects_are_allowed() {
         let cases = [
             ("{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", None),
             ("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: mine}}", None),

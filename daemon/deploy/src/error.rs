@@ -49,19 +49,19 @@ pub enum Error {
     },
     /// Helm can't be started, or is unfit.
     #[error("helm {}: {problem}", path.display())]
-    HelmUnfit {
+    HelmIncompatible {
         /// The binary.
         path: PathBuf,
         /// What is wrong with it, and what to do.
         problem: String,
     },
     /// Helm ended with an error.
-    #[error("helm {command} failed: {said}")]
+    #[error("helm {command} failed: {output}")]
     Helm {
         /// Subcommand and release.
         command: String,
         /// The end of what it said.
-        said: String,
+        output: String,
     },
     /// Helm did not end in time and was killed.
     #[error("helm {command} did not end within {deadline_s} s and was killed")]
@@ -106,19 +106,19 @@ impl Error {
     pub(crate) fn helm(command: String, output: &str) -> Self {
         let text = output.trim();
         let skipped = text.chars().count().saturating_sub(HELM_WORDS_MAX);
-        let said = text.chars().skip(skipped).collect();
-        Self::Helm { command, said }
+        let output = text.chars().skip(skipped).collect();
+        Self::Helm { command, output }
     }
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kube(_) | Self::HelmUnfit { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
+            Self::Kube(_) | Self::HelmIncompatible { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
-            Self::Helm { said, .. } => helm_kind(said),
+            Self::Helm { output, .. } => helm_kind(output),
             Self::HelmDeadline { .. } => ErrorKind::Transient,
         }
     }
@@ -143,7 +143,7 @@ impl Error {
 }
 
 /// Helm says what went wrong in words only: its own, or those of the API server. What is not recognised is tried again.
-fn helm_kind(said: &str) -> ErrorKind {
+fn helm_kind(output: &str) -> ErrorKind {
     const WORDS: [(&str, ErrorKind); 6] = [
         ("values don't meet the specifications of the schema", ErrorKind::Invalid),
         ("execution error at", ErrorKind::Invalid),
@@ -153,8 +153,8 @@ fn helm_kind(said: &str) -> ErrorKind {
         ("cannot be imported into the current release", ErrorKind::NameTaken),
         ("another operation", ErrorKind::Conflict),
     ];
-    let own = WORDS.iter().find(|(word, _)| said.contains(word)).map(|(_, kind)| *kind);
-    own.or_else(|| landlord_kube::error::kind_of_message(said)).unwrap_or(ErrorKind::Transient)
+    let own = WORDS.iter().find(|(word, _)| output.contains(word)).map(|(_, kind)| *kind);
+    own.or_else(|| landlord_kube::error::kind_of_message(output)).unwrap_or(ErrorKind::Transient)
 }
 
 impl From<Error> for Failure {
@@ -196,15 +196,15 @@ mod tests {
             ("the server has asked for the client to provide credentials: Unauthorized", ErrorKind::Auth),
             ("Service \"a\" exists and cannot be imported into the current release", ErrorKind::NameTaken),
         ];
-        for (said, kind) in cases {
-            assert_eq!(Failure::from(Error::helm("upgrade x".into(), said)).kind, kind, "{said}");
+        for (output, kind) in cases {
+            assert_eq!(Failure::from(Error::helm("upgrade x".into(), output)).kind, kind, "{output}");
         }
     }
 
     #[test]
     fn a_long_output_keeps_its_end() {
         let output = format!("{}the cause", "noise ".repeat(1_000));
-        let Error::Helm { said, .. } = Error::helm("upgrade x".into(), &output) else { panic!() };
-        assert!(said.ends_with("the cause") && said.chars().count() <= HELM_WORDS_MAX);
+        let Error::Helm { output, .. } = Error::helm("upgrade x".into(), &output) else { panic!() };
+        assert!(output.ends_with("the cause") && output.chars().count() <= HELM_WORDS_MAX);
     }
 }

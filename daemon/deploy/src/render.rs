@@ -97,7 +97,7 @@ fn shared_values(place: &SharedTarget, release: &Release, routing: Routing) -> V
 }
 
 /// Refuses stack values for releases that don't exist.
-pub(crate) fn check_wishes(target: &DeployTarget, manifest: &Manifest) -> Result<()> {
+pub(crate) fn check_overrides(target: &DeployTarget, manifest: &Manifest) -> Result<()> {
     for name in target.spec.stack_values.keys() {
         if !manifest.releases.iter().any(|release| release.name.as_str() == name) {
             let names: Vec<&str> = manifest.releases.iter().map(|release| release.name.as_str()).collect();
@@ -270,10 +270,10 @@ mod tests {
         ];
         for case in cases {
             assert!(matches!(rendered("sftpgo", case.clone(), false), Err(Error::ForbiddenValue { .. })), "{case}");
-            assert!(check_wishes(&target(case), &stack().manifest).is_err());
+            assert!(check_overrides(&target(case), &stack().manifest).is_err());
         }
-        assert!(check_wishes(&target(json!({ "nope": {} })), &stack().manifest).is_err());
-        assert!(check_wishes(&target(json!({ "ollama": { "models": ["a:1"] } })), &stack().manifest).is_ok());
+        assert!(check_overrides(&target(json!({ "nope": {} })), &stack().manifest).is_err());
+        assert!(check_overrides(&target(json!({ "ollama": { "models": ["a:1"] } })), &stack().manifest).is_ok());
     }
 
     #[test]

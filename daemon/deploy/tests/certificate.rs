@@ -39,7 +39,7 @@ use serde_json::json;
 
 const NAMESPACE: &str = "ai-fileserver";
 /// On a machine that may be compiling meanwhile.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An authority of clients, and an administrator's certificate with its key.
 fn certificate() -> (String, String, String) {
@@ -105,7 +105,7 @@ async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTar
     loop {
         match deployer.isolation.ensure(&target).await.unwrap() {
             StageProgress::Done => break,
-            StageProgress::Pending { detail, .. } => assert!(since.elapsed() < PATIENCE, "{detail}"),
+            StageProgress::Pending { detail, .. } => assert!(since.elapsed() < TIMEOUT, "{detail}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -161,7 +161,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
         state_dir: folder.path().join("state"),
         helm_processes_max: 1,
         gateway_api_crds: None,
-        removal_patience: PATIENCE,
+        removal_timeout: TIMEOUT,
     })
     .await
     .unwrap();
@@ -174,7 +174,7 @@ async fn a_client_certificate_lets_client_and_helm_in() {
     let target = target(&plane, &certificate, &key);
     let since = Instant::now();
     while deployer.apps.ensure_base(&target).await.unwrap() != StageProgress::Done {
-        assert!(since.elapsed() < PATIENCE);
+        assert!(since.elapsed() < TIMEOUT);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // No machine is there, so it does not become ready; that Helm recorded a release shows that it was let in.

@@ -74,7 +74,7 @@ fn every_way_of_rendering_is_restricted() -> Result<()> {
 }
 
 #[test]
-fn schemas_refuse_what_does_not_fit() -> Result<()> {
+fn schemas_refuse_what_is_invalid() -> Result<()> {
     let cases = [
         ("sftpgo", json!({ "storage": { "size": "0Gi" } })),
         ("sftpgo", json!({ "storage": { "size": "10" } })),

@@ -108,7 +108,7 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
         state_dir: folder.join("state"),
         helm_processes_max: 1,
         gateway_api_crds: None,
-        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     })
     .await?;
     let uid = TenantUid(uuid::Uuid::from_u128(7));

@@ -87,14 +87,14 @@ fn namespace(target: &DeployTarget) -> &str {
     target.cluster.shared().unwrap().namespace.as_str()
 }
 
-async fn fenced(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
+async fn isolated(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
     done("guardrails", async || Ok(deployer.isolation.ensure(target).await?)).await
 }
 
 async fn refused(deployer: &Deployer, target: &DeployTarget) -> Result<Failure> {
     failed("it is refused", async || {
         let progress = deployer.isolation.ensure(target).await?;
-        if progress == StageProgress::Done { Ok("it is fenced".into()) } else { Ok(format!("{progress:?}")) }
+        if progress == StageProgress::Done { Ok("it is isolated".into()) } else { Ok(format!("{progress:?}")) }
     })
     .await
 }
@@ -148,9 +148,9 @@ async fn a_shared_cluster_is_left_as_it_was_found() -> Result<()> {
     step("routes");
     world.routes_attach_to_the_gateway(&acme).await?;
     step("clashes");
-    world.clashes_are_told().await?;
+    world.clashes_are_reported().await?;
     step("full");
-    world.a_full_gateway_is_told(&acme).await?;
+    world.a_full_gateway_is_reported(&acme).await?;
     step("drift");
     world.listeners_are_put_right(&acme, &globex).await?;
     step("a tenant goes");
@@ -169,7 +169,7 @@ impl World {
     async fn each_tenant_has_a_listener(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
         // At the same moment: neither may cost the other its listener.
         let deployer = &self.scene.deployer;
-        try_join_all([acme, globex].map(|tenant| fenced(deployer, tenant))).await?;
+        try_join_all([acme, globex].map(|tenant| isolated(deployer, tenant))).await?;
         let listeners = self.listeners().await?;
         let names: Vec<&str> = listeners.keys().map(String::as_str).collect();
         ensure!(names.len() == 3 && names.contains(&"http"), "{names:?}");
@@ -210,13 +210,13 @@ impl World {
         Ok(())
     }
 
-    async fn clashes_are_told(&self) -> Result<()> {
+    async fn clashes_are_reported(&self) -> Result<()> {
         let mut twin = self.tenant("acme", &json!({ "secret": "wildcard" }));
         let failure = refused(&self.scene.deployer, &twin).await?;
         let told = failure.kind == ErrorKind::NameTaken && failure.message.contains("*.acme.example.com");
         ensure!(told, "{failure:?}");
         twin.spec.domain = "twin.example.com".to_owned().try_into().unwrap();
-        fenced(&self.scene.deployer, &twin).await?;
+        isolated(&self.scene.deployer, &twin).await?;
         removed(&self.scene.deployer, &twin).await?;
         let tenant = self.tenant("initech", &json!({ "cluster_issuer": "own" }));
         let failure = refused(&self.scene.deployer, &tenant).await?;
@@ -224,7 +224,7 @@ impl World {
         removed(&self.scene.deployer, &tenant).await
     }
 
-    async fn a_full_gateway_is_told(&self, acme: &DeployTarget) -> Result<()> {
+    async fn a_full_gateway_is_reported(&self, acme: &DeployTarget) -> Result<()> {
         let before = self.listeners().await?;
         let others: Vec<Value> = (0..64 - before.len())
             .map(|number| {
@@ -246,9 +246,9 @@ impl World {
         let failure = refused(&self.scene.deployer, &late).await?;
         ensure!(failure.kind == ErrorKind::Capacity && failure.remedy.contains("maxTenants"), "{failure:?}");
         // Whoever has a place keeps it.
-        fenced(&self.scene.deployer, acme).await?;
+        isolated(&self.scene.deployer, acme).await?;
         self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&others[1..]))).await?;
-        fenced(&self.scene.deployer, &late).await?;
+        isolated(&self.scene.deployer, &late).await?;
         ensure!(self.listeners().await?.len() == 64, "not full again");
         removed(&self.scene.deployer, &late).await?;
         self.gateways().patch(GATEWAY.1, &others_manager, &Patch::Apply(body(&[]))).await?;
@@ -256,7 +256,7 @@ impl World {
         Ok(())
     }
 
-    /// A door that somebody opened is closed, and a name that somebody changed is put right.
+    /// A door that somebody opened is closed, and a name that somebody changed is reconciled.
     async fn listeners_are_put_right(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
         let before = self.listeners().await?;
         let mut gateway = self.gateways().get(GATEWAY.1).await?;
@@ -269,10 +269,10 @@ impl World {
             "name": "open", "port": 8080, "protocol": "HTTP", "allowedRoutes": { "namespaces": { "from": "All" } },
         }));
         self.gateways().replace(GATEWAY.1, &PostParams::default(), &gateway).await?;
-        fenced(&self.scene.deployer, acme).await?;
+        isolated(&self.scene.deployer, acme).await?;
         let after = self.listeners().await?;
         ensure!(after == before, "{after:#?}");
-        fenced(&self.scene.deployer, globex).await
+        isolated(&self.scene.deployer, globex).await
     }
 
     async fn a_listener_goes_with_its_tenant(&self, acme: &DeployTarget, globex: &DeployTarget) -> Result<()> {
@@ -288,11 +288,11 @@ impl World {
         ensure!(secrets.get_opt(&name).await?.is_none(), "its certificate is left");
         let gateway = self.gateways().get(GATEWAY.1).await?;
         ensure!(gateway.metadata.annotations.unwrap_or_default().is_empty(), "its issuer is left");
-        fenced(&self.scene.deployer, acme).await
+        isolated(&self.scene.deployer, acme).await
     }
 
     async fn a_newer_gateway_api_takes_over(&self, newer: &Deployer, acme: &DeployTarget) -> Result<()> {
-        fenced(newer, acme).await?;
+        isolated(newer, acme).await?;
         let set = self.routing("ListenerSet", namespace(acme)).get("landlord").await?;
         ensure!(set.data["spec"]["parentRef"]["name"] == GATEWAY.1, "{}", set.data);
         let names: Vec<String> = self.listeners().await?.into_keys().collect();
@@ -310,7 +310,7 @@ impl World {
         let mut hooli = self.tenant("hooli", &Value::Null);
         hooli.installation = "second".into();
         let second = self.scene.another_deployer("second", self.scene.artifacts.gateway_crds.clone()).await?;
-        fenced(&second, &hooli).await?;
+        isolated(&second, &hooli).await?;
         let mut shared = self.tenant("pied", &json!({ "secret": "wildcard" }));
         shared.installation = "second".into();
         let failure = refused(&second, &shared).await?;

@@ -26,7 +26,7 @@ use support::{NAMESPACE, Scene, done, eventually, node};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
-    let scene = Scene::start(landlord_isolation::REMOVAL_PATIENCE).await?;
+    let scene = Scene::start(landlord_isolation::REMOVAL_TIMEOUT).await?;
     let target = scene.target(25, &json!({}));
 
     let lacking = scene.deployer.apps.ensure_base(&target).await.unwrap_err();

@@ -24,13 +24,13 @@ pub(crate) struct AccessCache {
 #[derive(Debug)]
 struct Known {
     credentials: KubeCredentials,
-    asked: Instant,
+    requested: Instant,
 }
 
 impl Known {
     /// Whether it may be used once more. Without a known end it is not.
     fn is_fresh(&self) -> bool {
-        self.asked.elapsed() < KEEP_MAX
+        self.requested.elapsed() < KEEP_MAX
             && self.credentials.expire_time.is_some_and(|expire_time| expire_time > now().after(RENEW_BEFORE))
     }
 }
@@ -50,9 +50,9 @@ impl AccessCache {
         {
             return Ok(known.credentials.clone());
         }
-        let asked = Instant::now();
+        let requested = Instant::now();
         let credentials = KubeCredentials::try_from(provider.kube_access(request).await?)?;
-        let known = Known { credentials: credentials.clone(), asked };
+        let known = Known { credentials: credentials.clone(), requested };
         self.known.lock().insert(uid, known);
         Ok(credentials)
     }
@@ -82,7 +82,7 @@ mod tests {
             identity: KubeIdentity::Token("t".to_owned().into()),
             expire_time: ends_in.map(|ends_in| now().after(ends_in)),
         };
-        Known { credentials, asked: Instant::now().checked_sub(asked_before).unwrap() }
+        Known { credentials, requested: Instant::now().checked_sub(asked_before).unwrap() }
     }
 
     #[test]

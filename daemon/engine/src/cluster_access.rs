@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
+    DesiredState, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
     Timestamp,
     isolation::{Guardrails, SharedTarget},
     ports::{
@@ -112,11 +112,11 @@ impl KubeAccess for ClusterAccess {
         let Some(tenant) = environment.tenant() else {
             return refused("it is a host cluster", "ask for the kubeconfig of a tenant");
         };
-        // Which namespace it is, its uid alone says; what fences it does not matter here.
+        // Which namespace it is, its uid alone says; what isolates it does not matter here.
         let place = match environment.placement.level {
             Level::Cluster => {
                 return refused(
-                    "its class gives it a cluster of its own, in which no account is fenced off for a customer",
+                    "its class gives it a cluster of its own, in which no account is isolated for a customer",
                     "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
                 );
             }
@@ -126,7 +126,7 @@ impl KubeAccess for ClusterAccess {
         let Some(stack) = &environment.placement.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
         };
-        if !is_fenced(&*self.store, environment).await? {
+        if !is_isolated(&*self.store, environment).await? {
             return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
@@ -145,12 +145,12 @@ impl KubeAccess for ClusterAccess {
     }
 }
 
-/// Whether what fences a tenant in its host cluster is recorded as standing now.
-async fn is_fenced(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
-    let record = store.stage(environment.uid, Direction::Present, &Stage::Isolation).await;
+/// Whether what isolates a tenant in its host cluster is recorded as standing now.
+async fn is_isolated(store: &dyn TenantStore, environment: &Environment) -> Result<bool, Failure> {
+    let record = store.stage(environment.uid, DesiredState::Present, &Stage::Isolation).await;
     let record = record.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
     let stands = record.is_some_and(|record| record.state == StageState::Done);
-    Ok(stands && environment.direction == Direction::Present)
+    Ok(stands && environment.desired_state == DesiredState::Present)
 }
 
 /// Access that does not end soon is the daemon's alone.
@@ -178,9 +178,9 @@ mod tests {
         StageRecord, TenantName, TenantSpec,
         environment::SpecInput,
         journal,
-        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestKey, WorkStore as _},
+        ports::{Commit, DeleteRequest, KubeIdentity, NewTenant, RequestContext, WorkStore as _},
     };
-    use landlord_store::{SqliteOptions, SqliteStore};
+    use landlord_store::{SqliteOptions, sqlite};
 
     use super::*;
 
@@ -201,21 +201,27 @@ mod tests {
             parameters: serde_json::Map::new(),
             guardrails: Some(Guardrails::default()),
         };
-        let request = RequestKey { request_id: None, request_hash: String::new() };
+        let request = RequestContext::of_daemon();
         NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
     }
 
     #[tokio::test]
     async fn a_customer_gets_in_only_while_the_guardrails_stand() {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("landlord.db"), SqliteOptions::default()).await.unwrap();
+        let store = sqlite::open(
+            &folder.path().join("landlord.db"),
+            SqliteOptions { create: true, ..SqliteOptions::default() },
+        )
+        .await
+        .unwrap();
         let tenant: TenantName = "customers/acme/tenants/prod".parse().unwrap();
         store.create(order(&tenant)).await.unwrap();
         let name = tenant.into();
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
-        let fenced = async || is_fenced(&store, &store.get(&name).await.unwrap()).await.unwrap();
-        assert!(!fenced().await, "not begun");
-        let begun = journal::intend(&Stage::Isolation, Direction::Present, 1, Duration::ZERO, None, Timestamp(1_000));
+        let isolated = async || is_isolated(&store, &store.get(&name).await.unwrap()).await.unwrap();
+        assert!(!isolated().await, "not begun");
+        let begun =
+            journal::intend(&Stage::Isolation, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(1_000));
         // Begun, done, put right after a drift, done again.
         for (state, stands) in [
             (StageState::Running, false),
@@ -226,11 +232,11 @@ mod tests {
         ] {
             let stages = vec![StageRecord { state, ..begun.clone() }];
             store.commit(&claim, Commit { stages, ..Commit::default() }).await.unwrap();
-            assert_eq!(fenced().await, stands, "{state:?}");
+            assert_eq!(isolated().await, stands, "{state:?}");
         }
-        let request = RequestKey { request_id: None, request_hash: String::new() };
+        let request = RequestContext::of_daemon();
         store.delete(&name, DeleteRequest { force: false, etag: None, request }).await.unwrap();
-        assert!(!fenced().await, "being deleted");
+        assert!(!isolated().await, "being deleted");
     }
 
     #[test]

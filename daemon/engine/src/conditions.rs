@@ -1,7 +1,7 @@
 //! The tenant's state and conditions, as they follow from its records. Pure.
 
 use landlord_core::{
-    Condition, Direction, Stage, StageRecord, StageState, State, Timestamp,
+    Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
     environment::{Endpoint, EnvironmentStatus},
     ports::Work,
     step::{Steady, record_in},
@@ -38,7 +38,7 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
 
 /// The stage whose trouble lasts longest, if any is tried again.
 fn retrying(work: &Work) -> Option<&StageRecord> {
-    let live = work.stages.iter().filter(|record| record.direction == work.environment.direction);
+    let live = work.stages.iter().filter(|record| record.desired_state == work.environment.desired_state);
     let failing = live.filter(|record| record.state == StageState::Running && record.failing_since.is_some());
     failing.min_by_key(|record| record.failing_since)
 }
@@ -46,11 +46,13 @@ fn retrying(work: &Work) -> Option<&StageRecord> {
 /// What is missing or different of what was READY in this very generation.
 fn drifted(work: &Work) -> Vec<String> {
     let environment = &work.environment;
-    if environment.direction == Direction::Absent || environment.status.observed_generation != environment.generation {
+    if environment.desired_state == DesiredState::Absent
+        || environment.status.observed_generation != environment.generation
+    {
         return Vec::new();
     }
     let open = work.stages.iter().filter(|record| {
-        record.direction == Direction::Present
+        record.desired_state == DesiredState::Present
             && record.generation == environment.generation
             && matches!(record.state, StageState::Running | StageState::Failed)
     });
@@ -62,8 +64,8 @@ pub(crate) fn followed(work: &Work) -> EnvironmentStatus {
     let environment = &work.environment;
     let rests = matches!(environment.status.state, State::Ready | State::Failed);
     let works = work.stages.iter().any(|record| {
-        let current = environment.direction == Direction::Absent || record.generation == environment.generation;
-        current && record.direction == environment.direction && record.state == StageState::Running
+        let current = environment.desired_state == DesiredState::Absent || record.generation == environment.generation;
+        current && record.desired_state == environment.desired_state && record.state == StageState::Running
     });
     if rests && !works { environment.status.clone() } else { working(work) }
 }
@@ -78,9 +80,9 @@ pub(crate) fn provider(mut status: EnvironmentStatus, error: Option<&str>, now: 
     match error {
         Some(error) => {
             let message = format!("calls are not answered; this delays and fails nothing; the last error: {error}");
-            set(&mut status, PROVIDER_DEGRADED, true, "NoAnswer", &message, now);
+            set(&mut status, PROVIDER_DEGRADED, true, "NoResponse", &message, now);
         }
-        None => set(&mut status, PROVIDER_DEGRADED, false, "Answering", "", now),
+        None => set(&mut status, PROVIDER_DEGRADED, false, "Responding", "", now),
     }
     status
 }
@@ -95,7 +97,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             if let Some(endpoints) = endpoints(work) {
                 status.endpoints = endpoints;
             }
-            let degraded = work.stages.iter().find(|r| r.direction == Direction::Present && r.failure.is_some());
+            let degraded = work.stages.iter().find(|r| r.desired_state == DesiredState::Present && r.failure.is_some());
             match degraded {
                 None => set(&mut status, "Ready", true, "Reconciled", "as ordered, and answering", work.now),
                 Some(record) => {
@@ -129,7 +131,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
 }
 
 fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
-    let record = record_in(work, Direction::Present, &Stage::Verify)?;
+    let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
     serde_json::from_slice(&record.status).ok()
 }
 

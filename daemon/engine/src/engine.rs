@@ -111,7 +111,7 @@ async fn clamp(shared: &Shared) {
         Ok(tenants) => {
             tracing::warn!(tenants, "were due later than anything waits, and are due now; was the clock set back?")
         }
-        Err(error) => tracing::error!(error = %Chain(&error), "can't look for what is due too late"),
+        Err(error) => tracing::error!(error = %Chain(&error), "can't read what is due too late"),
     }
 }
 
@@ -155,13 +155,13 @@ async fn round(
     match store.next_due().await {
         Ok(next) => next.unwrap_or(IDLE_POLL).min(IDLE_POLL),
         Err(error) => {
-            tracing::error!(error = %Chain(&error), "can't ask for what is due");
+            tracing::error!(error = %Chain(&error), "can't read what is due");
             STORE_RETRY
         }
     }
 }
 
-/// A pass whose panic costs only itself: the lease runs out and the tenant is claimed anew.
+/// A pass whose panic costs only itself: the lease runs out and the tenant is claimed again.
 async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim) {
     let span = tracing::info_span!(
         "pass",

@@ -9,7 +9,8 @@ mod removal;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, environment::Adoption, journal::CallReport, ports::Work, stage::RemovedObject,
+    DesiredState, ErrorKind, Failure, Stage, environment::Adoption, journal::CallReport, ports::Work,
+    stage::RemovedObject,
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
@@ -42,7 +43,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
-    let Some(method) = timing::method(stage, environment.direction) else {
+    let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
             tokio::time::timeout(DEPLOY_DEADLINE, call.in_cluster().instrument(span)).await.unwrap_or_else(|_| {
@@ -74,7 +75,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
 fn deferral(deferred: &Deferred) -> Failure {
     let message = deferred.outage.as_ref().map_or_else(
         || "waiting for the account's rate limit".to_owned(),
-        |error| format!("calls of this account get no answer and are made less often; the last error: {error}"),
+        |error| format!("calls of this account get no response and are made less often; the last error: {error}"),
     );
     let mut failure = Failure::new(ErrorKind::Throttled, message);
     failure.retry_after_ms = u64::try_from(deferred.wait.as_millis()).ok();
@@ -105,7 +106,7 @@ impl Call<'_> {
             let detail = format!("provider {} serves no DNS", self.work.environment.placement.provider);
             return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
         }
-        if self.work.environment.direction == Direction::Absent {
+        if self.work.environment.desired_state == DesiredState::Absent {
             return self.absent().await;
         }
         match self.stage {
@@ -150,7 +151,7 @@ impl Call<'_> {
     }
 
     async fn preflight(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
@@ -159,17 +160,17 @@ impl Call<'_> {
                 dns_zone: request::dns_zone(self.work).filter(|_| self.serves_dns()),
             })
             .await?;
-        if answer.violations.is_empty() {
+        if response.violations.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
         let problems: Vec<String> =
-            answer.violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+            response.violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
         Err(Failure::new(ErrorKind::Invalid, problems.join("; "))
             .with_remedy("correct the class in the daemon's configuration, or the tenant's spec"))
     }
 
     async fn network(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_network(v1::EnsureNetworkRequest {
                 scope: Some(self.scope.clone()),
@@ -177,11 +178,11 @@ impl Call<'_> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(answer.progress, answer.status.as_ref())
+        progress(response.progress, response.status.as_ref())
     }
 
     async fn cluster(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_cluster(v1::EnsureClusterRequest {
                 scope: Some(self.scope.clone()),
@@ -191,11 +192,11 @@ impl Call<'_> {
                 node_pool: Some(request::node_pool(self.work)),
             })
             .await?;
-        progress(answer.progress, answer.status.as_ref())
+        progress(response.progress, response.status.as_ref())
     }
 
     async fn addons(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_addons(v1::EnsureAddonsRequest {
                 scope: Some(self.scope.clone()),
@@ -205,11 +206,11 @@ impl Call<'_> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(answer.progress, None::<&v1::Gone>)
+        progress(response.progress, None::<&v1::Gone>)
     }
 
     async fn node_pool(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_node_pool(v1::EnsureNodePoolRequest {
                 scope: Some(self.scope.clone()),
@@ -220,11 +221,11 @@ impl Call<'_> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(answer.progress, answer.status.as_ref())
+        progress(response.progress, response.status.as_ref())
     }
 
     async fn dns_zone(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_dns_zone(v1::EnsureDnsZoneRequest {
                 scope: Some(self.scope.clone()),
@@ -232,11 +233,11 @@ impl Call<'_> {
                 checkpoint: request::checkpoint(self.work, self.stage),
             })
             .await?;
-        progress(answer.progress, answer.status.as_ref())
+        progress(response.progress, response.status.as_ref())
     }
 
     async fn identity(&self) -> Report {
-        let answer = self
+        let response = self
             .provider
             .ensure_identity(v1::EnsureIdentityRequest {
                 scope: Some(self.scope.clone()),
@@ -246,8 +247,8 @@ impl Call<'_> {
                 zone: Some(request::status(self.work, &Stage::DnsZone)),
             })
             .await?;
-        let report = progress(answer.progress, answer.status.as_ref())?;
-        let accounts = answer.status.map(request::accounts).unwrap_or_default();
+        let report = progress(response.progress, response.status.as_ref())?;
+        let accounts = response.status.map(request::accounts).unwrap_or_default();
         if report.done { self.accounts(&accounts, report).await } else { Ok(report) }
     }
 
@@ -271,7 +272,7 @@ impl Call<'_> {
             ttl_seconds: RECORD_TTL_SECONDS,
             values: vec![address],
         };
-        let answer = self
+        let response = self
             .provider
             .ensure_dns_records(v1::EnsureDnsRecordsRequest {
                 scope: Some(self.scope.clone()),
@@ -279,7 +280,7 @@ impl Call<'_> {
                 records: entry_points.into_iter().map(record).collect(),
             })
             .await?;
-        progress(answer.progress, None::<&v1::Gone>)
+        progress(response.progress, None::<&v1::Gone>)
     }
 }
 

@@ -19,7 +19,7 @@ pub struct BucketFigures {
 /// Settings of one provider.
 #[derive(Debug, Clone)]
 pub struct ProviderOptions {
-    /// Multiplies expected durations, waits and patience; 1.0 in production.
+    /// Multiplies expected durations, waits and timeouts; 1.0 in production.
     pub time_scale: f64,
     /// Other figures than the plugin's own, by bucket name.
     pub buckets: BTreeMap<String, BucketFigures>,
@@ -42,7 +42,7 @@ pub struct EngineOptions {
     pub passes_max: u32,
     /// A claim ends this long after its owner was last heard of.
     pub lease_ttl: Duration,
-    /// READY tenants are looked at again this often.
+    /// READY tenants are observed again this often.
     pub resync_interval: Duration,
     /// What host clusters have and what is taken of it is counted this often.
     pub capacity_interval: Duration,
@@ -52,7 +52,7 @@ pub struct EngineOptions {
     pub retry_timeout: Duration,
     /// Passes may end for this long after cancellation.
     pub drain_deadline: Duration,
-    /// Multiplies expected durations, waits and patience of what is done in clusters, whose API servers are real
+    /// Multiplies expected durations, waits and timeouts of what is done in clusters, whose API servers are real
     /// whatever simulates their cloud: 1.0, but for tests without API servers.
     pub in_cluster_time_scale: f64,
     /// By provider.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    Direction, ErrorKind, Failure, Stage, StageRecord, Timestamp,
+    DesiredState, ErrorKind, Failure, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
     ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
@@ -43,7 +43,7 @@ enum Next {
     Again,
     /// The pass is over.
     Over,
-    /// Nothing to start now. Look again after this long; `None`: when a call has ended, or the API changed something.
+    /// Nothing to start now. Requeue after this long; `None`: when a call has ended, or the API changed something.
     Wait(Option<Duration>),
 }
 
@@ -131,8 +131,8 @@ impl<'a> Pass<'a> {
         planned: Calls,
         calls: &mut FuturesUnordered<BoxFuture<'a, Finished>>,
     ) -> Result<Next, StoreError> {
-        let direction = self.work.environment.direction;
-        let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, direction)).collect();
+        let desired_state = self.work.environment.desired_state;
+        let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, desired_state)).collect();
         let status =
             if intents.is_empty() { conditions::followed(&self.work) } else { conditions::working(&self.work) };
         let changed = status != self.work.environment.status;
@@ -190,18 +190,18 @@ impl<'a> Pass<'a> {
         )
     }
 
-    fn intent(&self, stage: &Stage, direction: Direction) -> StageRecord {
+    fn intent(&self, stage: &Stage, desired_state: DesiredState) -> StageRecord {
         let description = self.description.as_ref();
         let expected = match &self.work.host {
             Some(host) if *stage == Stage::Host && !host.usable => timing::host(description, self.scales),
-            _ => timing::expected(stage, direction, description, &self.releases, self.scales),
+            _ => timing::expected(stage, desired_state, description, &self.releases, self.scales),
         };
-        let earlier = step::record_in(&self.work, direction, stage);
-        journal::intend(stage, direction, self.work.environment.generation, expected, earlier, self.work.now)
+        let earlier = step::record_in(&self.work, desired_state, stage);
+        journal::intend(stage, desired_state, self.work.environment.generation, expected, earlier, self.work.now)
     }
 
     fn put(&mut self, record: StageRecord) {
-        self.work.stages.retain(|old| old.direction != record.direction || old.stage != record.stage);
+        self.work.stages.retain(|old| old.desired_state != record.desired_state || old.stage != record.stage);
         self.work.stages.push(record);
     }
 
@@ -210,7 +210,7 @@ impl<'a> Pass<'a> {
         let Some(before) = step::record(&self.work, &finished.stage).cloned() else {
             return Ok(());
         };
-        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.direction));
+        let rules = self.shared.rules(self.scales.of(&finished.stage, self.work.environment.desired_state));
         let now = self.now();
         let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
@@ -232,13 +232,13 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Loads anew; says whether the API changed what is wanted.
+    /// Loads again; says whether the API changed what is wanted.
     async fn reload(&mut self) -> Result<bool, StoreError> {
         let work = self.shared.ports.store.load(self.claim).await?;
         let (old, new) = (&self.work.environment, &work.environment);
         let overtaken = old.operation != new.operation
             || old.generation != new.generation
-            || old.direction != new.direction
+            || old.desired_state != new.desired_state
             || old.cancel_requested != new.cancel_requested
             || old.is_paused() != new.is_paused()
             || old.force_delete != new.force_delete;
@@ -253,7 +253,9 @@ impl<'a> Pass<'a> {
     async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
         tracing::info!("cancelled; the work is unwound");
         let environment = match unwind {
-            Unwind::Remove => EnvironmentPatch { direction: Some(Direction::Absent), ..EnvironmentPatch::default() },
+            Unwind::Remove => {
+                EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
+            }
             Unwind::Revert(spec, placement) => {
                 EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
             }

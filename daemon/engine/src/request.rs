@@ -1,7 +1,8 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    Direction, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState, TenantUid,
+    DesiredState, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState,
+    TenantUid,
     environment::Adoption,
     isolation::{PoolLabel, SharedTarget},
     ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
@@ -58,10 +59,10 @@ pub(crate) fn scope(installation: &str, work: &Work) -> v1::Scope {
 /// Whose a call of a stage is, and how urgent.
 pub(crate) fn caller(work: &Work, stage: &Stage) -> Caller {
     let environment = &work.environment;
-    let urgency = match (environment.direction, record_in(work, environment.direction, stage)) {
-        (Direction::Absent, _) => Urgency::Repair,
-        (Direction::Present, Some(record)) => urgency(record),
-        (Direction::Present, None) => Urgency::Change,
+    let urgency = match (environment.desired_state, record_in(work, environment.desired_state, stage)) {
+        (DesiredState::Absent, _) => Urgency::Repair,
+        (DesiredState::Present, Some(record)) => urgency(record),
+        (DesiredState::Present, None) => Urgency::Change,
     };
     // A customer's id has no capitals: host clusters share one turn, and take nobody's.
     let customer = environment.name().customer().map_or_else(|| "HOST CLUSTERS".to_owned(), ToString::to_string);
@@ -152,16 +153,16 @@ pub(crate) fn parameters(work: &Work) -> String {
 
 /// The status that a stage reached, as the provider gave it; empty if it never did.
 pub(crate) fn status<M: Message + Default>(work: &Work, stage: &Stage) -> M {
-    record_in(work, Direction::Present, stage)
+    record_in(work, DesiredState::Present, stage)
         .and_then(|record| M::decode(record.status.as_slice()).ok())
         .unwrap_or_default()
 }
 
 /// The cache of ids of a stage. A delete goes on with what the create knew.
 pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
-    [work.environment.direction, Direction::Present]
+    [work.environment.desired_state, DesiredState::Present]
         .into_iter()
-        .filter_map(|direction| record_in(work, direction, stage))
+        .filter_map(|desired_state| record_in(work, desired_state, stage))
         .map(|record| record.checkpoint.clone())
         .find(|checkpoint| !checkpoint.is_empty())
         .unwrap_or_default()
@@ -219,7 +220,7 @@ pub(crate) fn accounts(status: v1::IdentityStatus) -> Vec<CloudAccount> {
 
 /// Whether the journal says that a stage's objects are the tenant's, whatever they are marked with.
 pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
-    record_in(work, Direction::Present, stage).is_some_and(|record| record.ownership != Ownership::Foreign)
+    record_in(work, DesiredState::Present, stage).is_some_and(|record| record.ownership != Ownership::Foreign)
 }
 
 /// What a delete of a stage is about.
@@ -246,7 +247,7 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         (Some(_), Level::Node) => shared(SharedTarget::node(environment.uid, guardrails())),
         (Some(_), Level::Namespace) => shared(SharedTarget::namespace(environment.uid, guardrails())),
     };
-    // A namespace is fenced and removed whatever is in it.
+    // A namespace is isolated and removed whatever is in it.
     let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
     Some(DeployTarget {
         kube,

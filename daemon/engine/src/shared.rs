@@ -11,7 +11,7 @@ use crate::{
     options::{EngineOptions, EnginePorts, ProviderOptions},
 };
 
-/// No stage is left alone for longer before its first look.
+/// No stage is left alone for longer before its first observation.
 const LONGEST_STAGE: Duration = Duration::from_secs(60 * 60);
 
 /// What every pass shares.
@@ -28,7 +28,7 @@ impl Shared {
         self.options.providers.get(provider).cloned().unwrap_or_default()
     }
 
-    /// Longest that anything legitimately waits for its next look.
+    /// Longest that anything legitimately waits for its next observation.
     pub(crate) fn longest_wait(&self) -> Duration {
         self.options.resync_interval.max(self.options.capacity_interval).max(LONGEST_STAGE)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use landlord_core::{Direction, Stage, executor::Executor, ports::ReleasePlan};
+use landlord_core::{DesiredState, Stage, executor::Executor, ports::ReleasePlan};
 use landlord_provider_api::v1::DescribeResponse;
 
 use crate::limits::Costs;
@@ -15,10 +15,10 @@ const IN_CLUSTER: Duration = Duration::from_secs(2);
 const TEARDOWN: Duration = Duration::from_secs(60);
 
 /// The provider's method behind a stage; `None` for stages of the deploy side.
-pub(crate) fn method(stage: &Stage, direction: Direction) -> Option<&'static str> {
-    match (stage.executor(), direction) {
-        (Executor::Provider(methods), Direction::Present) => Some(methods.ensure),
-        (Executor::Provider(methods), Direction::Absent) => Some(methods.delete),
+pub(crate) fn method(stage: &Stage, desired_state: DesiredState) -> Option<&'static str> {
+    match (stage.executor(), desired_state) {
+        (Executor::Provider(methods), DesiredState::Present) => Some(methods.ensure),
+        (Executor::Provider(methods), DesiredState::Absent) => Some(methods.delete),
         (Executor::Store | Executor::Kubernetes, _) => None,
     }
 }
@@ -34,9 +34,9 @@ pub(crate) struct Scales {
 
 impl Scales {
     /// Of a stage.
-    pub(crate) fn of(self, stage: &Stage, direction: Direction) -> f64 {
+    pub(crate) fn of(self, stage: &Stage, desired_state: DesiredState) -> f64 {
         // A host cluster that is waited for is the cloud's work too.
-        let cloud = *stage == Stage::Host || method(stage, direction).is_some();
+        let cloud = *stage == Stage::Host || method(stage, desired_state).is_some();
         if cloud { self.cloud } else { self.in_cluster }
     }
 }
@@ -44,7 +44,7 @@ impl Scales {
 /// Expected duration of a stage.
 pub(crate) fn expected(
     stage: &Stage,
-    direction: Direction,
+    desired_state: DesiredState,
     description: Option<&DescribeResponse>,
     releases: &[ReleasePlan],
     scales: Scales,
@@ -59,19 +59,19 @@ pub(crate) fn expected(
         // A look at the store.
         Stage::Host => Duration::ZERO,
         _ => {
-            let typical = method(stage, direction)
+            let typical = method(stage, desired_state)
                 .zip(description)
                 .and_then(|(method, description)| description.expected_durations.iter().find(|e| e.method == method))
                 .and_then(|expected| Duration::try_from(expected.typical?).ok());
             typical.unwrap_or(UNKNOWN)
         }
     };
-    typical.mul_f64(scales.of(stage, direction))
+    typical.mul_f64(scales.of(stage, desired_state))
 }
 
 /// How long a host cluster that was just ordered takes.
 pub(crate) fn host(description: Option<&DescribeResponse>, scales: Scales) -> Duration {
-    let present = |stage: Stage| expected(&stage, Direction::Present, description, &[], scales);
+    let present = |stage: Stage| expected(&stage, DesiredState::Present, description, &[], scales);
     [Stage::Network, Stage::Cluster, Stage::NodePool].into_iter().map(present).sum()
 }
 

@@ -1,53 +1,36 @@
-//! The gRPC front of landlordd: turns requests into checked domain values, asks the store, and
-//! turns answers and errors back. It never calls a provider and knows no engine; it only hints.
+//! The gRPC front of landlordd: turns requests into checked domain values, hands them to the store, and turns results and
+//! errors back. It never calls a provider and knows no engine; it only hints.
+//!
+//! # Expected flow
+//! 1. An rpc's request becomes a `RequestContext` (caller, idempotency key, deadline, trace) and a message.
+//! 2. Reads ask the store and convert. Writes of both resources take one path (`accept`): check, replay or refuse,
+//!    dry run, commit.
+//! 3. Whatever fails is the crate's one `Error`; `status` alone makes a `tonic::Status` of it.
+//!
+//! # Guarantees
+//! - All violations of a request come back at once.
+//! - A repeated `request_id` gets the first response, also when the same request would be refused now.
+//! - A client's speed holds nothing of the store.
 
+mod accept;
+mod context;
 mod convert;
-mod create;
-mod events;
-mod filter;
-mod host;
-mod kubeconfig;
+mod error;
+mod host_cluster;
 mod list;
 mod listen;
-mod moving;
+mod name;
 mod operation;
-mod page;
-mod place;
+mod ports;
 mod provider;
-mod request;
+mod reason;
 mod serve;
+mod serve_error;
 mod status;
 mod tenant;
-mod update;
 mod watch;
 
-use std::sync::Arc;
-
-use landlord_core::{
-    Catalog,
-    ports::{KubeAccess, Providers, TenantStore, Wake},
-};
-
 pub use listen::Listen;
-pub use serve::{ServeError, serve};
-
-/// What the API works with.
-#[derive(Clone)]
-pub struct Ports {
-    /// The store.
-    pub store: Arc<dyn TenantStore>,
-    /// What is on offer.
-    pub catalog: Arc<Catalog>,
-    /// The plugins, to tell how they are doing.
-    pub providers: Arc<dyn Providers>,
-    /// Kubeconfigs for operators and customers.
-    pub kube_access: Arc<dyn KubeAccess>,
-    /// Hints to the engine.
-    pub wake: Arc<dyn Wake>,
-}
-
-impl std::fmt::Debug for Ports {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ports").field("catalog", &self.catalog).finish_non_exhaustive()
-    }
-}
+pub use ports::Ports;
+pub use serve::serve;
+pub use serve_error::ServeError;

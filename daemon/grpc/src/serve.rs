@@ -1,6 +1,6 @@
 //! Listening, limits and the orderly end.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use landlord_proto::{
     FILE_DESCRIPTOR_SET,
@@ -23,11 +23,12 @@ use tower::{
 };
 
 use crate::{
-    Ports,
-    host::Hosts,
+    host_cluster::HostClusters,
     listen::{self, Listen},
     operation::{LongRunning, WAIT_MAX},
+    ports::Ports,
     provider::ProviderList,
+    serve_error::ServeError,
     status::explain,
     tenant::Tenants,
     watch::Watches,
@@ -38,60 +39,19 @@ type Explain = fn(Response<Body>) -> Response<Body>;
 
 /// Largest request: a spec has at most some 50 KiB.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
-/// Largest answer: a page of a thousand tenants.
+/// Largest response: a page of a thousand tenants.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// Requests of one connection at the same moment; tonic's default would be no limit.
 const STREAMS_MAX: u32 = 256;
 /// Requests of one connection that are worked on; further ones wait.
 const CONCURRENCY_PER_CONNECTION: usize = 256;
-/// No call takes longer to answer, whatever deadline its client set; the longest is a wait.
+/// No call takes longer, whatever deadline its client set; the longest is a wait.
 const CALL_TIMEOUT: Duration = WAIT_MAX.saturating_add(Duration::from_secs(10));
 /// Dead peers are noticed within this and the timeout below.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Streams end when the daemon stops; calls under way may end for this long.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why the API can't be served.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The socket can't be made.
-    #[error("can't listen on {path}; does its folder exist and belong to the daemon's user?")]
-    Socket {
-        /// Socket.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Something else is in its place, and is not ours to remove.
-    #[error("{path} exists and is not a socket; name another path (server.socket)")]
-    NotASocket {
-        /// Path.
-        path: PathBuf,
-    },
-    /// Somebody listens there already.
-    #[error("another daemon listens on {path}; stop it first, or give this one a socket of its own (server.socket)")]
-    InUse {
-        /// Socket.
-        path: PathBuf,
-    },
-    /// The address can't be used.
-    #[error("can't listen on {address}; is another program using it?")]
-    Tcp {
-        /// Address.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The server ended with an error.
-    #[error("the gRPC server failed")]
-    Transport(#[source] tonic::transport::Error),
-    /// The descriptors can't be served.
-    #[error("reflection can't be served")]
-    Reflection(#[source] tonic_reflection::server::Error),
-}
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves until cancelled. `ready` is called once clients can connect.
 ///
@@ -114,7 +74,7 @@ pub async fn serve(
         let stop = stop.clone();
         async move {
             stop.cancelled().await;
-            tokio::time::sleep(DRAIN_PATIENCE).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
     let unix = router.clone().serve_with_incoming_shutdown(listen::unix(unix), stop.clone().cancelled_owned());
@@ -143,7 +103,7 @@ async fn router(
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let hosts = HostClusterServiceServer::new(Hosts { ports: ports.clone(), watches })
+    let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
@@ -152,7 +112,7 @@ async fn router(
     let providers =
         ProviderServiceServer::new(ProviderList { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
-    health.set_serving::<HostClusterServiceServer<Hosts>>().await;
+    health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
     let reflection = || {

@@ -233,7 +233,7 @@ async fn a_cordoned_host_cluster_takes_nobody_until_it_is_uncordoned() {
     let cordoned = hosts.cordon_host_cluster(cordon).await.unwrap().into_inner();
     assert!(cordoned.cordoned && cordoned.free_count == 0);
     let status = tenants.create_tenant(of_class("acme", "prod", "pool")).await.unwrap_err();
-    assert!(status.message().contains("one: it is drained"), "{}", status.message());
+    assert!(status.message().contains("one: it is cordoned"), "{}", status.message());
     let stale = v1::UncordonHostClusterRequest { name: ONE.into(), etag: "\"old\"".into() };
     assert_eq!(reason(&hosts.uncordon_host_cluster(stale).await.unwrap_err()), "ETAG_MISMATCH");
     hosts

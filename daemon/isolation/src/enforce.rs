@@ -78,7 +78,7 @@ async fn observe_and_apply(
     if let Some(detail) = not_yet_enforced(client, target, place).await? {
         return Ok(pending(detail));
     }
-    // Nobody gets in before the fence is seen to stand.
+    // Nobody gets in before the isolation is seen to stand.
     apply_all(client, &rbac::roles(target, place), &selector(target), true).await?;
     Ok(StageProgress::Done)
 }
@@ -141,7 +141,7 @@ async fn ensure_namespace(client: &Client, target: &DeployTarget, place: &Shared
         return Ok(Some(format!("namespace {name} is ending; it is made again when it is gone")));
     }
     if differs(&wanted.body, &serde_json::to_value(&found).unwrap_or_default()) {
-        tracing::info!(namespace = name, "the namespace's labels are put right");
+        tracing::info!(namespace = name, "the namespace's labels are reconciled");
         let params = PatchParams::apply(FIELD_MANAGER).force();
         namespaces.patch(name, &params, &Patch::Apply(&wanted.body)).await.doing(doing)?;
     }
@@ -183,7 +183,7 @@ fn uncounted(quota: &ResourceQuota) -> Option<String> {
     hard.into_iter().flatten().map(|(key, _)| key).find(missing).cloned()
 }
 
-/// The quota of routes is made anew if it is not counted: Kubernetes looks every 30 seconds which kinds there are, and
+/// The quota of routes is recreated if it is not counted: Kubernetes looks every 30 seconds which kinds there are, and
 /// afterwards counts a quota that it saw earlier only every 5 minutes.
 async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Result<()> {
     let name = quota.name_any();
@@ -191,7 +191,7 @@ async fn count_again(quotas: &Api<ResourceQuota>, quota: &ResourceQuota) -> Resu
     if name != ROUTES_QUOTA || made < RECOUNT_AFTER {
         return Ok(());
     }
-    gone_is_fine(quotas.delete(&name, &DeleteParams::default()).await).doing(|| format!("making quota {name} anew"))
+    gone_is_fine(quotas.delete(&name, &DeleteParams::default()).await).doing(|| format!("recreating quota {name}"))
 }
 
 /// A pod that is fine but for `what`.
@@ -217,6 +217,6 @@ async fn refused(client: &Client, namespace: &str, pod: &Value, by: &str) -> Res
     match pods.create(&dry_run, &pod).await {
         Ok(_) => Ok(false),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(status.message.contains(by)),
-        Err(source) => Err(source).doing(|| format!("asking whether {namespace} is fenced")),
+        Err(source) => Err(source).doing(|| format!("asking whether {namespace} is isolated")),
     }
 }

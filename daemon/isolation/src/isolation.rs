@@ -25,8 +25,8 @@ pub struct IsolationOptions {
     pub gateways: BTreeMap<StackName, GatewayRef>,
     /// The Gateway API's custom resources, applied to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
-    /// How long an ending namespace is left to Kubernetes: [`REMOVAL_PATIENCE`](crate::REMOVAL_PATIENCE), but for tests.
-    pub removal_patience: Duration,
+    /// How long an ending namespace is left to Kubernetes: [`REMOVAL_TIMEOUT`](crate::REMOVAL_TIMEOUT), but for tests.
+    pub removal_timeout: Duration,
 }
 
 /// Isolates tenants through the API server of the cluster that they share.
@@ -63,7 +63,7 @@ impl Isolation for KubeIsolation {
     async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
         let Some(place) = target.cluster.shared() else { return Ok(StageProgress::Done) };
         let crds = self.options.gateway_api_crds.as_ref();
-        // A namespace is isolated also for a class without a stack; one that is unknown is told by the base.
+        // A namespace is isolated also for a class without a stack; one that is unknown is reported by the base.
         let gateway = self.options.gateways.get(&target.stack);
         let call = async |client| enforce::ensure(&client, target, place, gateway, crds).await;
         self.clients.call(&target.kube, call).await
@@ -71,7 +71,7 @@ impl Isolation for KubeIsolation {
 
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let Some(place) = target.cluster.shared() else { return Ok((StageProgress::Done, Vec::new())) };
-        let call = async |client| remove::remove(&client, target, place, self.options.removal_patience).await;
+        let call = async |client| remove::remove(&client, target, place, self.options.removal_timeout).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -40,4 +40,4 @@ mod remove;
 
 pub use error::{Error, Result};
 pub use isolation::{IsolationOptions, KubeIsolation};
-pub use remove::REMOVAL_PATIENCE;
+pub use remove::REMOVAL_TIMEOUT;

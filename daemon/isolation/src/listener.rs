@@ -175,7 +175,7 @@ pub(crate) async fn ensure(
     let body = applied(gateway, &json!({ "spec": { "listeners": [wanted] } }));
     let params = PatchParams::apply(&manager(namespace)).force();
     match api.patch(&gateway.name, &params, &Patch::Apply(&body)).await {
-        // Other tenants took the last places since the look.
+        // Other tenants took the last places since it was read.
         Err(kube::Error::Api(status)) if status.code == 422 && status.message.contains("Too many") => {
             Err(full(gateway))
         }
@@ -216,7 +216,7 @@ fn applied(gateway: &GatewayRef, part: &Value) -> Value {
     body
 }
 
-/// One issuer for all of a Gateway: it is an annotation. Not forced, so that another's is told instead of replaced.
+/// One issuer for all of a Gateway: it is an annotation. Not forced, so that another's is reported instead of replaced.
 async fn ensure_issuer(api: &Api<DynamicObject>, namespace: &str, issuer: &str, gateway: &GatewayRef) -> Result<()> {
     let part = json!({ "metadata": { "annotations": { ISSUER_ANNOTATION: issuer } } });
     let params = PatchParams::apply(&format!("{}-issuer", manager(namespace)));

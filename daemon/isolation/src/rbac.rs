@@ -39,8 +39,8 @@ fn rules(of: impl Fn(&TenantKind) -> bool, verbs: &[&str]) -> Vec<Value> {
     groups.into_iter().filter_map(rule_of).collect()
 }
 
-/// What Kubernetes makes of a tenant's objects; to be looked at.
-fn looking() -> [Value; 4] {
+/// What Kubernetes makes of a tenant's objects: read only.
+fn read_only() -> [Value; 4] {
     [
         rule("", &["endpoints", "events", "pods/log"], &READ),
         rule("apps", &["controllerrevisions", "replicasets"], &READ),
@@ -51,13 +51,13 @@ fn looking() -> [Value; 4] {
 
 fn deployer_rules() -> Vec<Value> {
     let mut all = rules(|_| true, &ALL);
-    all.extend(looking());
+    all.extend(read_only());
     all
 }
 
 fn customer_rules() -> Vec<Value> {
     let mut all = rules(|kind| kind.customer, &ALL);
-    all.extend(looking());
+    all.extend(read_only());
     all.extend([
         rule("", &["serviceaccounts"], &READ),
         rule("", &["pods/attach", "pods/exec", "pods/portforward"], &["create", "get"]),

@@ -2,7 +2,7 @@
 //!
 //! The namespace goes with everything in it: Kubernetes' own controllers delete the content, the cloud's release load
 //! balancers and volumes, since on a host cluster they keep running. What stands in the way is named from the first
-//! look on. After [`REMOVAL_PATIENCE`] it is dealt with:
+//! look on. After [`REMOVAL_TIMEOUT`] it is dealt with:
 //!
 //! - a finalizer that nobody serves is taken off, unless the object may hold something in the cloud: that would be
 //!   leaked, so the stage fails with the object's name instead;
@@ -36,7 +36,7 @@ use landlord_kube::{
 
 /// How long an ending namespace is left to Kubernetes. A load balancer takes a minute or two to go, volumes seconds; longer
 /// than this, nobody serves what is left.
-pub const REMOVAL_PATIENCE: Duration = Duration::from_secs(300);
+pub const REMOVAL_TIMEOUT: Duration = Duration::from_secs(300);
 /// Objects named in a detail line.
 const NAMED_MAX: usize = 3;
 /// Set on claims by Kubernetes' own controllers and its CSI sidecars; they protect a volume that is in use, or copied from.
@@ -54,7 +54,7 @@ pub(crate) async fn remove(
     client: &Client,
     target: &DeployTarget,
     place: &SharedTarget,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(StageProgress, Vec<RemovedObject>)> {
     let name = place.namespace.as_str();
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -68,7 +68,7 @@ pub(crate) async fn remove(
         other => other,
     };
     let Some(found) = found else {
-        let progress = match volume_left(client, name, patience).await? {
+        let progress = match volume_left(client, name, timeout).await? {
             Some(detail) => pending(detail),
             None => StageProgress::Done,
         };
@@ -79,13 +79,13 @@ pub(crate) async fn remove(
         return Ok((pending(format!("namespace {name} is ending")), removed));
     };
     let waited = since(&ending);
-    let said = blocking(&found);
-    end_pods(client, name, waited > patience).await?;
-    if waited <= patience {
-        return Ok((pending(format!("namespace {name} is ending{said}")), removed));
+    let conditions = blocking(&found);
+    end_pods(client, name, waited > timeout).await?;
+    if waited <= timeout {
+        return Ok((pending(format!("namespace {name} is ending{conditions}")), removed));
     }
-    let detail = unblock(client, &found, name, patience).await?;
-    Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{said}", waited.as_secs())), removed))
+    let detail = unblock(client, &found, name, timeout).await?;
+    Ok((pending(format!("namespace {name} has been ending for {} s: {detail}{conditions}", waited.as_secs())), removed))
 }
 
 /// Notes what goes, lets volumes go with their claims, and asks for the end of exactly this namespace.
@@ -114,11 +114,18 @@ async fn end_pods(client: &Client, name: &str, at_once: bool) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);
     let grace_s = if at_once { 0 } else { GRACE_S };
     for pod in pods.list(&ListParams::default()).await.doing(|| format!("listing the pods of {name}"))? {
-        let asked = pod.metadata.deletion_grace_period_seconds;
-        if pod.metadata.deletion_timestamp.is_none() || asked.is_none_or(|asked| asked <= i64::from(grace_s)) {
+        let requested = pod.metadata.deletion_grace_period_seconds;
+        if pod.metadata.deletion_timestamp.is_none()
+            || requested.is_none_or(|requested| requested <= i64::from(grace_s))
+        {
             continue;
         }
-        tracing::warn!(pod = format!("{name}/{}", pod.name_any()), asked, grace_s, "is ended sooner than it asks for");
+        tracing::warn!(
+            pod = format!("{name}/{}", pod.name_any()),
+            requested,
+            grace_s,
+            "is ended sooner than it asks for"
+        );
         let params = DeleteParams { grace_period_seconds: Some(grace_s), ..DeleteParams::default() };
         gone_is_fine(pods.delete(&pod.name_any(), &params).await)
             .doing(|| format!("ending pod {name}/{}", pod.name_any()))?;
@@ -180,14 +187,14 @@ async fn release_volumes(client: &Client, name: &str) -> Result<()> {
 }
 
 /// A volume that outlives its namespace: its provisioner deletes it, seconds later.
-async fn volume_left(client: &Client, name: &str, patience: Duration) -> Result<Option<String>> {
+async fn volume_left(client: &Client, name: &str, timeout: Duration) -> Result<Option<String>> {
     // Also here: the daemon may have been away between the two.
     release_volumes(client, name).await?;
     let left = volumes(client, name).await?;
     let Some(first) = left.first() else { return Ok(None) };
     let status = first.status.clone().unwrap_or_default();
     let waited = status.last_phase_transition_time.as_ref().map(since).unwrap_or_default();
-    if waited > patience {
+    if waited > timeout {
         let why = status.message.unwrap_or_else(|| "its provisioner does not delete it".into());
         let what = format!(
             "PersistentVolume {} of {name} has been ending for {} s; {why}",
@@ -202,21 +209,21 @@ async fn volume_left(client: &Client, name: &str, patience: Duration) -> Result<
 /// What Kubernetes says keeps the namespace from ending.
 fn blocking(namespace: &Namespace) -> String {
     let conditions = namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let said: Vec<String> = conditions
+    let conditions: Vec<String> = conditions
         .filter(|condition| condition.status == "True")
         .filter_map(|condition| condition.message.clone())
         .collect();
-    if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
+    if conditions.is_empty() { String::new() } else { format!("; {}", conditions.join("; ")) }
 }
 
 /// Takes off what nobody serves, and ends the namespace where only a silent API keeps it. Says what was done.
-async fn unblock(client: &Client, namespace: &Namespace, name: &str, patience: Duration) -> Result<String> {
+async fn unblock(client: &Client, namespace: &Namespace, name: &str, timeout: Duration) -> Result<String> {
     let found = content(client, name).await?;
     let mut freed = Vec::new();
     for (resource, object) in &found.objects {
         let finalizers = object.finalizers();
         // Kubernetes deletes the rest only when the pods are gone: what it has just begun with is not stuck.
-        let ending = object.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > patience);
+        let ending = object.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(at) > timeout);
         if finalizers.is_empty() || !ending {
             continue;
         }
@@ -243,7 +250,7 @@ async fn unblock(client: &Client, namespace: &Namespace, name: &str, patience: D
         return Ok(format!("{} objects are left: {}", found.objects.len(), named.join(", ")));
     }
     let dead = dead_apis(client).await?;
-    let silent = !found.silent.is_empty() || said_undiscoverable(namespace);
+    let silent = !found.silent.is_empty() || is_undiscoverable(namespace);
     if silent && !dead.is_empty() && found.silent.iter().all(|version| dead.contains(version)) {
         finalize(client, namespace, name).await?;
         return Ok(format!("it is empty and was ended without the APIs that do not answer: {}", dead.join(", ")));
@@ -265,7 +272,7 @@ fn kept_finalizers(resource: &ApiResource, object: &DynamicObject) -> Vec<String
     }
 }
 
-fn said_undiscoverable(namespace: &Namespace) -> bool {
+fn is_undiscoverable(namespace: &Namespace) -> bool {
     let conditions = namespace.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.into_iter().any(|c| c.type_ == "NamespaceDeletionDiscoveryFailure" && c.status == "True")
 }
@@ -300,7 +307,7 @@ async fn finalize(client: &Client, namespace: &Namespace, name: &str) -> Result<
         .body(body.to_string().into_bytes());
     let request = request.map_err(|_| Error::Stuck { what: format!("namespace {name} can't be ended") })?;
     match client.request::<Value>(request).await {
-        // Changed since it was read: the next look decides anew.
+        // Changed since it was read: the next observation decides again.
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
         other => other.map(drop).doing(|| format!("ending namespace {name}")),
     }

@@ -24,7 +24,7 @@ use landlord_kube::client::Clients;
 use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions};
 
 /// On a machine that may be compiling meanwhile.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn target(plane: &ControlPlane) -> DeployTarget {
     let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
@@ -49,7 +49,7 @@ fn target(plane: &ControlPlane) -> DeployTarget {
 async fn done(what: &str, mut call: impl AsyncFnMut() -> Result<StageProgress>) -> Result<()> {
     let started = Instant::now();
     while let StageProgress::Pending { detail, .. } = call().await? {
-        ensure!(started.elapsed() < PATIENCE, "{what}: {detail}");
+        ensure!(started.elapsed() < TIMEOUT, "{what}: {detail}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
@@ -64,7 +64,7 @@ async fn a_tenant_is_isolated_and_removed_without_helm() -> Result<()> {
     let options = IsolationOptions {
         gateways: BTreeMap::new(),
         gateway_api_crds: None,
-        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
     let target = target(&plane);

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The API server itself ends requests after 60 s.
 const READ_TIMEOUT: Duration = Duration::from_secs(65);
-/// Clients kept for their open connection, about 100 KB each. Past it all are made anew.
+/// Clients kept for their open connection, about 100 KB each. Past it all are recreated.
 const CLIENTS_MAX: usize = 512;
 /// <https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/>
 const IMPERSONATE: HeaderName = HeaderName::from_static("impersonate-user");

@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_told_once_and_its_demand_kept() {
+    fn an_error_is_reported_once_and_keeps_its_retry_after() {
         let status = serde_json::json!({
             "status": "Failure", "code": 429, "reason": "TooManyRequests", "message": "storage is (re)initializing",
             "details": { "retryAfterSeconds": 2 },

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_tell_what_stands_in_their_way() {
+    fn pods_name_what_stands_in_their_way() {
         let pod = |status: Value| -> Pod {
             serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).unwrap()
         };

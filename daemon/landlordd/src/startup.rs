@@ -11,7 +11,7 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, sqlite};
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,8 +30,8 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let clusters = in_cluster(config, &checked).await?;
-    let options = SqliteOptions { events_max: config.store.events_max };
-    let store = SqliteStore::open(&config.store.path, options).await?;
+    let options = SqliteOptions { events_max: config.store.events_max, create: true };
+    let store = sqlite::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
     let tasks = TaskTracker::new();
     if !config.server.metrics_listen.is_empty() {
@@ -184,7 +184,7 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),
         gateway_api_crds: gateway_api_crds.clone(),
-        removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     if stacks.is_empty() {

@@ -33,11 +33,11 @@ use crate::{
 };
 
 /// Loading a library of a hundred MiB on a busy machine takes seconds.
-const LOAD_PATIENCE: Duration = Duration::from_secs(30);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// A cancelled call may still answer for this long; then the child is taken for hung.
 const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// Between the socket's end and the news of how the process ended; it is usually there first.
-const REAP_PATIENCE: Duration = Duration::from_millis(200);
+const REAP_TIMEOUT: Duration = Duration::from_millis(200);
 /// Frames of callers that went away may wait for a child that does not read: a few of the longest, then it is taken for hung.
 const UNSENT_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
@@ -144,20 +144,20 @@ impl Connection {
         let stream = UnixStream::from_std(ours).map_err(|error| error.to_string())?;
         let (mut reader, writer) = stream.into_split();
         let log_sink = LogSink { key: key.clone(), measurements: measurements.clone(), lines };
-        match tokio::time::timeout(LOAD_PATIENCE, read_loaded(&log_sink, &mut reader)).await {
+        match tokio::time::timeout(LOAD_TIMEOUT, read_loaded(&log_sink, &mut reader)).await {
             Ok(Ok(Some(loaded))) if loaded.error.is_empty() => {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
             Ok(Ok(Some(loaded))) => return Err(output_limits::problem(loaded.error)),
             Ok(Ok(None)) => {
-                let status = tokio::time::timeout(REAP_PATIENCE, child.wait()).await;
+                let status = tokio::time::timeout(REAP_TIMEOUT, child.wait()).await;
                 let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
                 let how = how.unwrap_or_else(|| "it closed its socket".into());
                 return Err(format!("its process ended while it was loaded: {how}"));
             }
             Ok(Err(problem)) => return Err(problem),
-            Err(_) => return Err(format!("it was not loaded within {LOAD_PATIENCE:?}")),
+            Err(_) => return Err(format!("it was not loaded within {LOAD_TIMEOUT:?}")),
         }
         let shared = Arc::new(Shared::default());
         let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -222,7 +222,7 @@ impl Connection {
             Ok(Ok(())) => return Ok(()),
             // It went away; how is known in a moment.
             Ok(Err(_)) => {
-                let _ = tokio::time::timeout(REAP_PATIENCE, self.shared.dead.cancelled()).await;
+                let _ = tokio::time::timeout(REAP_TIMEOUT, self.shared.dead.cancelled()).await;
                 self.kill("it closed its socket");
             }
             Err(_) => self.kill("it read nothing any more and was killed"),
@@ -292,7 +292,7 @@ async fn receive(log_sink: &LogSink, mut reader: OwnedReadHalf, shared: &Shared)
             Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_sink.log_line(log.level, &log.json),
             Ok(Some(_)) => return shared.mark_dead("it sent a frame that is not its to send"),
             Ok(None) => {
-                let _ = tokio::time::timeout(REAP_PATIENCE, shared.dead.cancelled()).await;
+                let _ = tokio::time::timeout(REAP_TIMEOUT, shared.dead.cancelled()).await;
                 return shared.mark_dead("it closed its socket");
             }
             Err(problem) => return shared.mark_dead(problem),

@@ -19,6 +19,7 @@ pub mod host;
 #[expect(unsafe_code, reason = "the plugin boundary: dlopen and calls through a C table")]
 mod load;
 pub mod measure;
+mod options;
 mod output_limits;
 pub mod plugin;
 pub mod sandbox;
@@ -28,5 +29,6 @@ pub use child::run_child;
 pub use file::{FileError, PluginFile};
 pub use host::PluginHost;
 pub use measure::Measurements;
-pub use plugin::{Plugin, PluginOptions};
+pub use options::PluginOptions;
+pub use plugin::Plugin;
 pub use sandbox::Sandbox;

@@ -1,7 +1,6 @@
 //! A plugin as the engine sees it: a provider that is sometimes between two processes.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +20,7 @@ use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use crate::{
-    Measurements, PluginFile, Sandbox,
+    Measurements, PluginFile, PluginOptions,
     connection::{CallError, Connection},
     output_limits,
 };
@@ -34,23 +33,6 @@ const RESTART_WAIT: Duration = Duration::from_millis(100);
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(30);
 /// A child that lived this long is not counted among those that keep crashing.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-
-/// How a plugin is run.
-#[derive(Debug, Clone)]
-pub struct PluginOptions {
-    /// Program that is executed with the argument `plugin-child`.
-    pub program: PathBuf,
-    /// Longest call.
-    pub call_deadline: Duration,
-    /// Calls at the same moment; more wait.
-    pub calls_max: u32,
-    /// Address space of the process in MiB; 0: no limit.
-    pub memory_max_mib: u64,
-    /// Environment variables that the process keeps.
-    pub environment: Vec<String>,
-    /// What the process may reach.
-    pub sandbox: Sandbox,
-}
 
 /// A plugin with its credential scope.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Instant};
 use landlord_core::{
     Level, Placement, TenantName, TenantSpec,
     environment::SpecInput,
-    ports::{NewTenant, RequestKey, TenantStore},
+    ports::{NewTenant, RequestContext, RequestKey, TenantStore},
 };
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, sqlite};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -39,7 +39,8 @@ fn order(name: TenantName) -> NewTenant {
         parameters: serde_json::Map::new(),
         guardrails: None,
     };
-    let request = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
+    let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
+    let request = RequestContext { key, ..RequestContext::of_daemon() };
     NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
 }
 
@@ -74,7 +75,8 @@ async fn main() {
     let mut number = |default| arguments.next().map_or(default, |text| text.parse().unwrap());
     let (creates, gets): (usize, usize) = (number(10_000), number(50_000));
     let path = folder.join(format!("throughput-{}.db", std::process::id()));
-    let store = Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await.unwrap());
+    let store =
+        Arc::new(sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap());
     let writing = Arc::clone(&store);
     let creates_per_second = measure(creates, move |index| {
         let store = Arc::clone(&writing);

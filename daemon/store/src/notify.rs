@@ -1,4 +1,4 @@
-//! Tells waiting readers that there are events for them, after the commit that wrote them. An idle reader costs nothing,
+//! Wakes waiting readers when there are events for them, after the commit that wrote them. An idle reader costs nothing,
 //! and the events of one customer wake nobody who watches another.
 //!
 //! Positions only: what happened is read from the database. (A store with several writers polls, or listens to its database.)
@@ -9,7 +9,7 @@ use std::{
 };
 
 use landlord_core::ports::StoreError;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use tokio::sync::watch;
 
 use crate::rows::unavailable;
@@ -52,8 +52,8 @@ impl Notifier {
         customers.entry(customer.to_owned()).or_insert_with(|| watch::Sender::new(newest)).subscribe()
     }
 
-    /// Tells of everything committed since it was last called.
-    pub(crate) async fn committed(&self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    /// Wakes those who wait for what was committed since it was last called.
+    pub(crate) async fn committed(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let before = *self.all.borrow();
         let newest: Vec<(String, i64)> =
             sqlx::query_as("SELECT customer, MAX(seq) FROM events WHERE seq > $1 GROUP BY customer")

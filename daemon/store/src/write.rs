@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use landlord_core::ports::StoreError;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
@@ -20,10 +20,10 @@ const QUEUE_MAX: usize = 4_096;
 /// Writes that share a transaction: keeps the first of them waiting for milliseconds only.
 const BATCH_MAX: usize = 128;
 
-/// Tells a waiting caller how its write went; called after the commit, with its failure if any.
+/// Lets a waiting caller know how its write went; called after the commit, with its failure if any.
 type Acknowledge = Box<dyn FnOnce(Option<String>) + Send>;
 /// `None`: no transaction could be begun, so nothing may be written.
-type Job = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
+type Job = Box<dyn for<'c> FnOnce(Option<&'c mut AnyConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
 
 /// Handle to the writer.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Writer {
     /// Starts the writer on its own connection. It ends, after all queued writes, when the last
     /// handle is gone or closed.
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
-    pub(crate) fn start(connection: SqliteConnection, notifier: Notifier) -> Self {
+    pub(crate) fn start(connection: AnyConnection, notifier: Notifier) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(run(connection, queue, stopped, notifier));
@@ -55,9 +55,9 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
     {
-        let (answer, wait) = oneshot::channel();
+        let (response, wait) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             Box::pin(async move {
                 let result = match connection {
@@ -69,8 +69,8 @@ impl Writer {
                         None => result,
                         Some(problem) => Err(lost("committing", problem)),
                     };
-                    // A caller that has gone away needs no answer.
-                    let _ = answer.send(result);
+                    // A caller that has gone away needs no response.
+                    let _ = response.send(result);
                 });
                 acknowledge
             })
@@ -94,9 +94,9 @@ fn lost(context: &str, problem: String) -> StoreError {
     StoreError::Unavailable { context: context.into(), source: problem.into() }
 }
 
-async fn in_savepoint<T, F>(connection: &mut SqliteConnection, change: F) -> Result<T, StoreError>
+async fn in_savepoint<T, F>(connection: &mut AnyConnection, change: F) -> Result<T, StoreError>
 where
-    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>,
+    F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>>,
 {
     let failed = unavailable("writing");
     sqlx::query("SAVEPOINT change").execute(&mut *connection).await.map_err(&failed)?;
@@ -109,7 +109,7 @@ where
 }
 
 async fn run(
-    mut connection: SqliteConnection,
+    mut connection: AnyConnection,
     mut queue: mpsc::Receiver<Job>,
     mut stopped: oneshot::Receiver<()>,
     notifier: Notifier,
@@ -127,10 +127,10 @@ async fn run(
             jobs = queue.recv_many(&mut batch, BATCH_MAX) => if jobs == 0 { break },
         }
         let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await;
-        let mut acknowledge = Vec::with_capacity(batch.len());
+        let mut acknowledgements = Vec::with_capacity(batch.len());
         for job in batch.drain(..) {
             let connection = begun.is_ok().then_some(&mut connection);
-            acknowledge.push(job(connection).await);
+            acknowledgements.push(job(connection).await);
         }
         let ended = match begun {
             Ok(_) => sqlx::query("COMMIT").execute(&mut connection).await.map(|_| ()),
@@ -139,17 +139,17 @@ async fn run(
         let failure = ended.err().map(|error| error.to_string());
         if let Some(problem) = &failure {
             tracing::error!(problem, "a transaction of the store failed");
-            // Nothing of it may stay: the callers are told that it did not happen.
+            // Nothing of it may stay: the callers learn that it did not happen.
             let _ = sqlx::query("ROLLBACK").execute(&mut connection).await;
         }
-        for tell in acknowledge {
-            tell(failure.clone());
+        for acknowledge in acknowledgements {
+            acknowledge(failure.clone());
         }
         // After the callers: they wait for their own change only.
         if failure.is_none()
             && let Err(error) = notifier.committed(&mut connection).await
         {
-            tracing::error!(%error, "who waits for events is told with the next write only");
+            tracing::error!(%error, "readers that wait for events are woken with the next write only");
         }
     }
     let _ = connection.close().await;

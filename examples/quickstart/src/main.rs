@@ -30,7 +30,7 @@ enum Level {
     Cluster,
     /// Nodes of its own in a shared cluster.
     Node,
-    /// A fenced namespace in a shared cluster.
+    /// An isolated namespace in a shared cluster.
     Namespace,
 }
 
@@ -59,9 +59,9 @@ const RESTARTS_MAX: u32 = 20;
 /// End of its log that is shown when it is given up.
 const LOG_LINES: usize = 20;
 /// Longest READY or deletion waited for, in simulated time: the slowest of the heavy tails.
-const SIMULATED_PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+const SIMULATED_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Real work (Helm, Kubernetes) does not scale with the simulated time.
-const REAL_PATIENCE: Duration = Duration::from_secs(180);
+const REAL_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Brings up a customer's environment on a simulated cloud: no account, no Docker.
 #[derive(Debug, Parser)]
@@ -144,8 +144,8 @@ fn run(arguments: &Arguments) -> Result<()> {
 fn show(arguments: &Arguments, cloud: &Cloud, world: &mut World, interrupted: &AtomicBool) -> Result<()> {
     let file = |name: &str| example(world, cloud, name);
     let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
-    let patience = REAL_PATIENCE + SIMULATED_PATIENCE.mul_f64(arguments.time_scale);
-    let timeout = format!("--timeout={}s", patience.as_secs());
+    let timeout = REAL_TIMEOUT + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
+    let timeout = format!("--timeout={}s", timeout.as_secs());
     if arguments.level != Level::Cluster {
         landlord(world, interrupted, &["apply", "-f", &file("examples/host-clusters/shared-1.yaml")?])?;
         landlord(world, interrupted, &["wait", HOST, "--for=ready", &timeout])?;

@@ -12,6 +12,7 @@ use azure_core::{
         policies::{Policy, auth::BearerTokenAuthorizationPolicy},
     },
 };
+use landlord_provider_sdk::error::RETRY_AFTER_MAX;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -33,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(250);
 const THROTTLED_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pages of one listing; past it the listing is broken, not long.
 const PAGES_MAX: usize = 100;
-/// A demand to wait is believed up to this: ARM's longest is its bucket's hour.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// The client of one credential scope.
 pub(crate) struct Arm {
@@ -316,12 +315,9 @@ fn read(call: &Call<'_>, answer: &RawResponse) -> Result<Answer> {
 fn retry_after(answer: &RawResponse) -> Option<Duration> {
     let millis = header(answer, "x-ms-retry-after-ms").or_else(|| header(answer, "retry-after-ms"));
     let millis = millis.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
-    millis.or_else(|| header(answer, "retry-after").and_then(|v| parse_retry_after(&v))).map(|w| w.min(RETRY_AFTER_MAX))
-}
-
-/// Seconds; ARM sends no dates.
-fn parse_retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX))
+    millis
+        .or_else(|| header(answer, "retry-after").and_then(|v| error::retry_after(&v)))
+        .map(|w| w.min(RETRY_AFTER_MAX))
 }
 
 /// How often a call is made at most, given how it failed.
@@ -381,9 +377,8 @@ fn next_token(link: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arm, next_token, parse_retry_after};
+    use super::{Arm, next_token};
     use crate::{credentials, transport::Wire};
-    use std::time::Duration;
 
     fn arm(simulator: Option<&str>) -> Arm {
         let wire = Wire::new(None).expect("a client");
@@ -425,12 +420,5 @@ mod tests {
     fn only_the_token_of_a_next_link_is_taken() {
         assert_eq!(next_token("https://evil.example/x?%24skipToken=a%3Db&other=1"), "a=b");
         assert_eq!(next_token(""), "");
-    }
-
-    #[test]
-    fn waits_are_bounded() {
-        assert_eq!(parse_retry_after("17"), Some(Duration::from_secs(17)));
-        assert_eq!(parse_retry_after("999999"), Some(Duration::from_secs(3_600)));
-        assert_eq!(parse_retry_after("soon"), None);
     }
 }

@@ -15,7 +15,8 @@ use azure_identity::{
     ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings::{self, invalid_credential};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -86,10 +87,10 @@ impl std::fmt::Debug for Scope {
     }
 }
 
+const REMEDY: &str = "its kind is workload_identity, managed_identity, client_secret, client_certificate or access_token; see the plugin's README";
+
 fn invalid(why: impl std::fmt::Display) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}")).with_remedy(
-        "its kind is workload_identity, managed_identity, client_secret, client_certificate or access_token; see the plugin's README",
-    )
+    invalid_credential(why, REMEDY)
 }
 
 impl Scope {
@@ -101,11 +102,7 @@ impl Scope {
         if bytes.is_empty() {
             return Ok(Self::ManagedIdentity { client_id: String::new() });
         }
-        // serde's message can quote a value; of a secret nothing may be quoted, so only the
-        // place is told.
-        let scope: Self = serde_json::from_slice(bytes).map_err(|e| {
-            invalid(format!("unknown, missing or misplaced key near line {} column {}", e.line(), e.column()))
-        })?;
+        let scope: Self = settings::credential(bytes, REMEDY)?;
         for (name, empty) in scope.required() {
             if empty {
                 return Err(invalid(format!("{name} is empty")));

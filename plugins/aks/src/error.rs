@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use landlord_provider_api::{ErrorKind, ProviderError};
+pub(crate) use landlord_provider_sdk::error::retry_after;
+use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
 use serde_json::Value;
 
 use crate::{
@@ -17,16 +19,8 @@ const DEPTH_MAX: usize = 5;
 /// A message is cut here: some carry whole documents.
 const MESSAGE_LEN_MAX: usize = 1_000;
 
-/// A call that failed, before it is decided what that means for the daemon.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The service answered with an error, or did not answer.
-    #[error("{0}")]
-    Service(Box<ServiceError>),
-    /// Already in the contract's words.
-    #[error(transparent)]
-    Stated(#[from] ProviderError),
-}
+/// A call that failed.
+pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -130,63 +124,34 @@ fn aad_code(description: &str) -> Option<&str> {
 
 /// An error and its causes, each said once.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(e) = source {
-        let cause = e.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = e.source();
-    }
-    cut(&text)
+    cut(&landlord_provider_sdk::error::chain(error))
 }
 
-impl Error {
-    /// The service's code; empty for what is already stated.
-    pub(crate) fn code(&self) -> &str {
-        match self {
-            Self::Service(e) => &e.code,
-            Self::Stated(e) => &e.code,
-        }
-    }
-
-    /// HTTP status; 0 without an answer.
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Self::Service(e) => e.status,
-            Self::Stated(_) => 0,
-        }
-    }
-
-    /// Whether the object does not exist. A 404 without a code is not of ARM's making.
-    pub(crate) fn is_absent(&self) -> bool {
-        matches!(self, Self::Service(e) if e.status == 404 && !e.code.is_empty() && !e.code.starts_with("Subscription"))
-    }
-
-    /// Whether a condition of the request (`If-None-Match`, `If-Match`) did not hold.
-    pub(crate) fn is_precondition(&self) -> bool {
-        self.status() == 412
-    }
-
-    /// Whether something still uses the object or works on it.
-    pub(crate) fn is_busy(&self) -> bool {
-        let Self::Service(e) = self else { return false };
-        e.status == 409
-            || e.code.starts_with("InUse")
-            || e.code.ends_with("InUse")
-            || e.code.contains("CannotBeDeleted")
-            || error_table::look_up(e.kind.service, &e.code).is_some_and(|f| f.0 == ErrorKind::Conflict)
-    }
+/// Whether a condition of the request (`If-None-Match`, `If-Match`) did not hold.
+pub(crate) fn is_precondition(error: &Error) -> bool {
+    error.service().is_some_and(|error| error.status == 412)
 }
 
-impl From<Error> for ProviderError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Stated(stated) => stated,
-            Error::Service(error) => state(&error),
-        }
+impl CloudError for ServiceError {
+    fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// A 404 without a code is not of ARM's making.
+    fn is_absent(&self) -> bool {
+        self.status == 404 && !self.code.is_empty() && !self.code.starts_with("Subscription")
+    }
+
+    fn is_busy(&self) -> bool {
+        self.status == 409
+            || self.code.starts_with("InUse")
+            || self.code.ends_with("InUse")
+            || self.code.contains("CannotBeDeleted")
+            || error_table::look_up(self.kind.service, &self.code).is_some_and(|f| f.0 == ErrorKind::Conflict)
+    }
+
+    fn to_provider_error(&self) -> ProviderError {
+        state(self)
     }
 }
 
@@ -219,9 +184,7 @@ pub(crate) fn meaning(service: &str, code: &str, message: &str, status: u16) -> 
     }
     match error_table::look_up(service, code) {
         Some(found) => found,
-        None if code.is_empty() && matches!(status, 400 | 404 | 405) => {
-            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call")
-        }
+        None if code.is_empty() && matches!(status, 400 | 404 | 405) => (ErrorKind::Internal, CHECK_ENDPOINT),
         None => (by_status(status), ""),
     }
 }
@@ -246,26 +209,14 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains('/').then_some(action)
 }
 
-/// What an undocumented code means, by its HTTP status.
-pub(crate) fn by_status(status: u16) -> ErrorKind {
-    match status {
-        0 | 408 | 500..=599 => ErrorKind::Transient,
-        401 | 403 => ErrorKind::Auth,
-        429 => ErrorKind::Throttled,
-        404 | 409 | 412 | 423 => ErrorKind::Conflict,
-        400..=499 => ErrorKind::Invalid,
-        _ => ErrorKind::Internal,
-    }
-}
-
 /// INVALID, for what the caller asked.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
-    ProviderError::new(ErrorKind::Invalid, message).into()
+    landlord_provider_sdk::error::invalid(message).into()
 }
 
 /// CONFLICT, for what another stage or a person must do first.
 pub(crate) fn conflict(message: impl Into<String>, remedy: impl Into<String>) -> Error {
-    ProviderError::new(ErrorKind::Conflict, message).with_remedy(remedy).into()
+    landlord_provider_sdk::error::conflict(message, remedy).into()
 }
 
 /// INTERNAL, for an answer that lacks what its documentation promises.
@@ -275,7 +226,7 @@ pub(crate) fn incomplete(kind: &Kind, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, Said, ServiceError, by_status, late, missing_permission, read};
+    use super::{Error, Said, ServiceError, late, missing_permission, read};
     use crate::api::{self, Kind, Verb};
     use landlord_provider_api::{ErrorKind, ProviderError};
     use serde_json::json;
@@ -338,7 +289,6 @@ mod tests {
             (418, ErrorKind::Invalid),
             (302, ErrorKind::Internal),
         ] {
-            assert_eq!(by_status(status), kind, "{status}");
             assert_eq!(stated(&api::CLUSTER, Verb::Read, "Novelty", "m", status).kind, kind, "{status}");
         }
     }

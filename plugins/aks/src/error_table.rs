@@ -7,8 +7,9 @@
 //! <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>, and the error
 //! lists of Microsoft.Network and Microsoft.Authorization, read 2026-11.
 
-use landlord_provider_api::{
-    ErrorKind::{self, *},
+use landlord_provider_api::ErrorKind::{self, *};
+use landlord_provider_sdk::{
+    error::RENEW_CREDENTIALS as RENEW,
     table::{self, Row},
 };
 
@@ -278,7 +279,6 @@ pub(crate) const TABLE: &[Row] = &[
 ];
 
 const ALLOW: &str = "allow the action in the role of landlord's principal (see role-definition.json), then retry";
-const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
 const SKU: &str = "choose a machine type that the subscription may use in this region and its zones";
 const LOCK: &str = "remove the lock from the resource or its group, then retry";
@@ -363,7 +363,8 @@ fn by_form(code: &str) -> Option<(ErrorKind, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::{FRAMES, TABLE, by_words, look_up};
-    use landlord_provider_api::{ErrorKind, table};
+    use landlord_provider_api::ErrorKind;
+    use landlord_provider_sdk::table;
 
     #[test]
     fn the_whole_table() {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use landlord_provider_api::{MARKER_INSTALLATION, MARKER_TENANT_UID, v1};
+use landlord_provider_sdk::markers::is_in_scope;
 
 use crate::{
     api,
@@ -96,10 +97,7 @@ fn filter(scope: &v1::Scope) -> String {
 }
 
 fn is_ours(scope: &v1::Scope, object: &Object<Plain>) -> bool {
-    match scope.tenant_uid.as_str() {
-        "" => object.tags().get(MARKER_INSTALLATION) == Some(&scope.installation),
-        _ => object.is_ours(scope),
-    }
+    is_in_scope(scope, object.tags())
 }
 
 /// What is found by its name, at once and for certain.

@@ -10,7 +10,6 @@ mod absence;
 mod addons;
 mod api;
 mod arm;
-mod birth;
 mod certificate;
 mod cluster;
 mod config;
@@ -19,6 +18,7 @@ mod describe;
 mod dns;
 mod error;
 mod error_table;
+mod first_provisioning;
 mod group;
 mod identity;
 mod inventory;
@@ -36,7 +36,7 @@ mod tags;
 mod transport;
 mod validate;
 
-use landlord_provider_api::progress;
+use landlord_provider_sdk::progress;
 pub use provider::Aks;
 
 landlord_provider_api::export_provider!(Aks);

@@ -1,13 +1,12 @@
 //! Names and resource ids. Everything comes from the tenant's uid, so that a call repeated by
 //! another process, without any memory, arrives at the same object.
 
-use landlord_provider_api::{ErrorKind, ProviderError, findings::is_label, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::names;
 use sha2::{Digest as _, Sha256};
 
 use crate::{arm::Arm, config::Config, error::Result};
 
-/// A UUID without its dashes.
-const UID_HEX_LEN: usize = 32;
 /// AKS ends the name of a Linux pool here.
 const POOL_NAME_LEN_MAX: usize = 12;
 /// As long as a role may be; its pool's name is a digest then.
@@ -77,17 +76,7 @@ impl Names {
     /// # Errors
     /// INVALID if the uid is not a UUID in lower case, or the account no subscription.
     pub(crate) fn new(scope: &v1::Scope) -> std::result::Result<Self, ProviderError> {
-        let uid = &scope.tenant_uid;
-        let hex: String = uid.chars().filter(|c| *c != '-').collect();
-        let well_formed = hex.len() == UID_HEX_LEN
-            && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
-            && matches!(uid.len(), 32 | 36);
-        if !well_formed {
-            return Err(ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the tenant uid {uid:?} is not a UUID in lower case"),
-            ));
-        }
+        let hex = names::uid_hex(scope)?;
         let (subscription, host) = (subscription(scope)?.to_owned(), Host::of(scope)?);
         Ok(Self { base: format!("landlord-{hex}"), subscription, host })
     }
@@ -175,7 +164,7 @@ impl Names {
 
     /// The role of the tenant's only pool in a shared cluster, as the contract gives it.
     pub(crate) fn shared_pool_role(&self) -> String {
-        format!("t-{}", self.base.trim_start_matches("landlord-"))
+        names::shared_pool_role(self.base.trim_start_matches("landlord-"))
     }
 
     /// An agent pool.
@@ -213,12 +202,7 @@ pub(crate) fn uuid(parts: &[&str]) -> String {
 /// # Errors
 /// INVALID if the role is not a short DNS label.
 pub(crate) fn pool(role: &str) -> std::result::Result<String, ProviderError> {
-    if !is_label(role) || role.len() > POOL_ROLE_LEN_MAX {
-        return Err(ProviderError::new(
-            ErrorKind::Invalid,
-            format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
-        ));
-    }
+    names::pool_role(role, POOL_ROLE_LEN_MAX)?;
     let fits = role.len() <= POOL_NAME_LEN_MAX
         && role.starts_with(|c: char| c.is_ascii_lowercase())
         && role.bytes().all(|b| b.is_ascii_alphanumeric());

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use landlord_provider_api::{MARKER_ROLE, MARKER_TENANT_UID, v1};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::markers;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -113,19 +114,9 @@ impl<P> Object<P> {
 
     /// The inventory's view of it.
     pub(crate) fn owned(&self, scope: &v1::Scope) -> v1::OwnedObject {
-        let tag = |key: &str| self.envelope.tags.get(key).cloned().unwrap_or_default();
-        v1::OwnedObject {
-            r#type: self.envelope.r#type.clone(),
-            id: self.envelope.id.clone(),
-            name: self.envelope.name.clone(),
-            role: tag(MARKER_ROLE),
-            tenant_uid: tag(MARKER_TENANT_UID),
-            region: if self.envelope.location.is_empty() {
-                scope.region.clone()
-            } else {
-                self.envelope.location.clone()
-            },
-        }
+        let Envelope { id, name, r#type, location, tags, .. } = &self.envelope;
+        let region = if location.is_empty() { &scope.region } else { location };
+        markers::owned(r#type, id, name, region, tags)
     }
 }
 

@@ -4,19 +4,16 @@ use async_trait::async_trait;
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
+use landlord_provider_sdk::{
+    configure::Problems,
+    endpoint,
+    progress::done,
+    request::{self, Regions, need},
+};
 
 use crate::{
-    absence, addons,
-    arm::Arm,
-    cluster,
-    config::{self, Config},
-    credentials, describe, dns, identity, inventory, kube_access, leftovers,
-    names::Call,
-    network, node_pool,
-    parameters::Parameters,
-    progress::Outcome,
-    transport::Wire,
-    validate,
+    absence, addons, arm::Arm, cluster, config::Config, credentials, describe, dns, identity, inventory, kube_access,
+    leftovers, names::Call, network, node_pool, parameters::Parameters, progress::Outcome, transport::Wire, validate,
 };
 
 type Answer<T> = Result<T, ProviderError>;
@@ -28,41 +25,22 @@ pub struct Aks {
     config: Config,
 }
 
-fn missing(what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
-}
+const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a region of Azure, like westeurope" };
 
-/// The scope of a request, if it says whom and where.
+/// The scope of a request.
 fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
-    let scope = scope.ok_or_else(|| missing("the scope"))?;
-    if scope.installation.is_empty() {
-        return Err(missing("the installation"));
-    }
-    if !validate::is_region(&scope.region) {
-        let message = format!("{:?} is not a region of Azure, like westeurope", scope.region);
-        return Err(ProviderError::new(ErrorKind::Invalid, message));
-    }
-    Ok(scope)
+    request::scope(scope, REGIONS)
 }
 
 /// The same for what a tenant in a shared cluster has none of.
 fn own(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
-    let scope = checked(scope)?;
-    if !scope.host_cluster.is_empty() {
-        let message = format!("cluster {} is shared: only agent pools are made in it", scope.host_cluster);
-        return Err(ProviderError::new(ErrorKind::Invalid, message));
-    }
-    Ok(scope)
+    request::own_cluster(checked(scope)?, "agent pools")
 }
 
 impl Aks {
     fn call<'a>(&'a self, scope: &'a v1::Scope) -> Answer<Call<'a>> {
         Ok(Call::new(&self.arm, &self.config, scope)?)
     }
-}
-
-fn done(outcome: Outcome) -> Option<v1::Progress> {
-    Some(outcome.progress(Vec::new()))
 }
 
 #[async_trait]
@@ -80,7 +58,7 @@ impl Cluster for Aks {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
         let scope = own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let network = need(request.network, "the network")?;
         let (call, pool) = (self.call(&scope)?, request.node_pool.as_ref());
         let (outcome, status) = cluster::ensure(&call, &parameters, &network, pool, &request.checkpoint).await?;
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
@@ -102,8 +80,8 @@ impl NodePool for Aks {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
-        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let cluster = need(request.cluster, "the cluster")?;
+        let spec = need(request.spec, "the pool")?;
         let call = self.call(&scope)?;
         let (outcome, status) = node_pool::ensure(&call, &parameters, &cluster, &spec, &request.checkpoint).await?;
         Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
@@ -114,14 +92,14 @@ impl NodePool for Aks {
 impl Dns for Aks {
     async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
         let scope = checked(request.scope)?;
-        let spec = request.spec.ok_or_else(|| missing("the zone"))?;
+        let spec = need(request.spec, "the zone")?;
         let (outcome, status) = dns::ensure(&self.call(&scope)?, &spec.domain).await?;
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
     async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
         let scope = checked(request.scope)?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&self.call(&scope)?, &zone, &request.records).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
@@ -131,8 +109,8 @@ impl Dns for Aks {
 impl Identity for Aks {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
         let scope = own(request.scope)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let network = need(request.network, "the network")?;
+        let zone = need(request.zone, "the zone")?;
         let (outcome, status) = identity::ensure(&self.call(&scope)?, &network, request.cluster, &zone).await?;
         Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: Some(status) })
     }
@@ -154,7 +132,7 @@ impl Inventory for Aks {
             Kind::DnsRecords => dns::records::observe(&call, &request.domain).await?,
             Kind::Identity => identity::observe(&call).await?,
             Kind::Leftovers => leftovers::observe(&call).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
@@ -167,11 +145,7 @@ impl Inventory for Aks {
         let checkpoint = &request.checkpoint;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
-            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
-                if !scope.host_cluster.is_empty() =>
-            {
-                (Outcome::Gone, Vec::new())
-            }
+            kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
             Kind::Network => network::delete(&call, checkpoint).await?,
             Kind::Cluster => cluster::delete(&call, checkpoint).await?,
             // They go with the cluster.
@@ -181,7 +155,7 @@ impl Inventory for Aks {
             Kind::DnsRecords => dns::records::delete(&call, &request.domain).await?,
             Kind::Identity => identity::delete(&call).await?,
             Kind::Leftovers => leftovers::delete(&call).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         if request.recorded && outcome == Outcome::Gone {
             absence::check(&call, kind, &request.role, &request.domain).await?;
@@ -216,13 +190,12 @@ impl ProviderPlugin for Aks {
     }
 
     async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
-        let mut problems = Vec::new();
-        let mut keep = |error: ProviderError| problems.push(error.message);
-        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
-        let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
-        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
+        let mut problems = Problems::default();
+        let config = problems.keep(Config::parse(&request.config_json));
+        let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Refused));
+        let scope = problems.keep(credentials::Scope::parse(&request.credential_json));
         let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
-            return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
+            return Err(problems.into_error());
         };
         let wire = Wire::new(endpoint.clone())?;
         let credential = scope.credential(&wire, &config.cloud)?;

@@ -1,41 +1,26 @@
 //! Owner markers as tags: written in the create call, and the only proof of ownership. Record
 //! sets carry them as metadata, role assignments as a description.
 
-use std::collections::BTreeMap;
-
-use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, ProviderError, v1};
+use landlord_provider_api::{ProviderError, v1};
+use landlord_provider_sdk::markers::{self, Limits};
+pub(crate) use landlord_provider_sdk::markers::{Tags, is_ours, of};
 
 /// Azure takes 50 tags an object, and AKS hands a cluster's on to objects that have some of
 /// their own: <https://learn.microsoft.com/azure/azure-resource-manager/management/tag-resources>.
-const LABELS_MAX: usize = 10;
+const LIMITS: Limits = Limits { labels_max: 10, is_key, is_value };
 /// Longest key (a storage account's, the shortest of all) and value of a tag.
 const KEY_LEN_MAX: usize = 128;
 const VALUE_LEN_MAX: usize = 256;
 
-/// Tags by key.
-pub(crate) type Tags = BTreeMap<String, String>;
-
 /// All tags of an object of `role`: the markers, and the scope's labels as far as Azure takes
 /// them.
 pub(crate) fn all(scope: &v1::Scope, role: &str) -> Tags {
-    let labels: BTreeMap<_, _> = scope.labels.iter().filter(|(key, value)| is_key(key) && is_value(value)).collect();
-    let mut tags: Tags = labels.into_iter().take(LABELS_MAX).map(|(k, v)| (k.clone(), v.clone())).collect();
-    tags.extend(markers(scope, role));
-    tags
-}
-
-/// The three markers.
-pub(crate) fn markers(scope: &v1::Scope, role: &str) -> Tags {
-    Tags::from([
-        (MARKER_INSTALLATION.to_owned(), scope.installation.clone()),
-        (MARKER_TENANT_UID.to_owned(), scope.tenant_uid.clone()),
-        (MARKER_ROLE.to_owned(), role.to_owned()),
-    ])
+    markers::with_labels(scope, role, &LIMITS)
 }
 
 /// The markers in one line, for what has no tags.
 pub(crate) fn line(scope: &v1::Scope, role: &str) -> String {
-    let pairs: Vec<String> = markers(scope, role).iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let pairs: Vec<String> = of(scope, role).iter().map(|(k, v)| format!("{k}={v}")).collect();
     pairs.join(" ")
 }
 
@@ -58,28 +43,14 @@ fn is_value(text: &str) -> bool {
     text.chars().count() <= VALUE_LEN_MAX && !text.chars().any(char::is_control)
 }
 
-/// Whether tags carry this installation's and this tenant's markers.
-pub(crate) fn is_ours(scope: &v1::Scope, tags: &Tags) -> bool {
-    !scope.tenant_uid.is_empty()
-        && tags.get(MARKER_INSTALLATION) == Some(&scope.installation)
-        && tags.get(MARKER_TENANT_UID) == Some(&scope.tenant_uid)
-}
-
 /// The error for an object that has our name and not our marker.
 pub(crate) fn name_taken(what: &str, name: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::NameTaken,
-        format!("{what} {name} exists and does not carry this tenant's markers; it was not touched"),
-    )
-    .with_remedy(format!(
-        "find out who made {what} {name} and remove it, or, if it is this tenant's, give it the tags \
-         {MARKER_INSTALLATION} and {MARKER_TENANT_UID}; then retry"
-    ))
+    markers::name_taken(what, name, "tags")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{all, is_ours, line, line_is_ours};
+    use super::{all, line, line_is_ours};
     use landlord_provider_api::v1::Scope;
 
     fn scope() -> Scope {
@@ -98,9 +69,6 @@ mod tests {
         assert_eq!(tags.get("landlord-role").map(String::as_str), Some("cluster"));
         assert_eq!(tags.get("team").map(String::as_str), Some("blue"));
         assert_eq!(tags.len(), 4, "{tags:?}");
-        assert!(is_ours(&scope(), &tags));
-        assert!(!is_ours(&Scope { installation: "test".to_owned(), ..scope() }, &tags));
-        assert!(!is_ours(&Scope { tenant_uid: String::new(), ..scope() }, &tags), "nobody owns nothing");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Whether a tenant could be built as described: every violation at once, nothing asked of
 //! Azure. What only Azure knows (whether a region offers a machine type) shows when it is built.
 
-use landlord_provider_api::{
+use landlord_provider_api::v1;
+use landlord_provider_sdk::{
     cidr::Cidr,
     findings::{Findings, PoolBounds},
-    v1,
 };
 
 use crate::{

@@ -551,14 +551,14 @@ async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
     let cloud = Cloud::start().await;
     for looks in [0, 1, 3, 8, 20, 40] {
         let flow = cloud.flow().await;
-        let patience = async {
+        let timeout = async {
             for _ in 0..looks {
                 tokio::time::sleep(std::time::Duration::from_millis(15)).await;
             }
         };
         tokio::select! {
             made = flow.create() => { made.unwrap(); }
-            () = patience => {}
+            () = timeout => {}
         }
         flow.delete().await.unwrap();
         flow.owned_is_empty().await;

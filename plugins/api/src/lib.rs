@@ -1,20 +1,15 @@
 //! The provider contract: what a cloud plugin promises to the daemon.
 //!
-//! [`Provider`] is the trait family, [`v1`] its messages, [`ProviderError`] its typed error. [`progress`], [`cidr`],
-//! [`describe`] and [`findings`] are what every provider would write again.
+//! [`Provider`] is the trait family, [`v1`] its messages, [`ProviderError`] its typed error. What every provider would write
+//! again is in the crate `landlord-provider-sdk`.
 //! This crate knows neither the daemon nor any cloud.
 
 pub mod abi;
-pub mod cidr;
-pub mod describe;
 pub mod error;
 pub mod export;
-pub mod findings;
 mod log;
 pub mod method;
-pub mod progress;
 pub mod provider;
-pub mod table;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

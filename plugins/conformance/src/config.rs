@@ -59,8 +59,8 @@ pub struct Config {
     #[serde(default = "defaults::poll_max_ms")]
     pub poll_max_ms: u64,
     /// How long one stage may take in a run, in seconds of this machine.
-    #[serde(default = "defaults::stage_patience_s")]
-    pub stage_patience_s: u64,
+    #[serde(default = "defaults::stage_timeout_s")]
+    pub stage_timeout_s: u64,
     /// How long a cloud's lists may lag behind what was made, in milliseconds of this machine.
     #[serde(default = "defaults::settle_ms")]
     pub settle_ms: u64,
@@ -232,7 +232,7 @@ pub struct NameTaken {
     pub plant: Hook,
     /// Succeeds while it is there.
     pub check: Hook,
-    /// Removes it; repeated, within a stage's patience, until the cloud lets go.
+    /// Removes it; repeated, within a stage's timeout, until the cloud lets go.
     #[serde(default)]
     pub remove: Option<Hook>,
 }
@@ -269,7 +269,7 @@ mod defaults {
         30_000
     }
     /// A control plane that takes an hour is stuck.
-    pub(super) fn stage_patience_s() -> u64 {
+    pub(super) fn stage_timeout_s() -> u64 {
         3_600
     }
     pub(super) fn settle_ms() -> u64 {
@@ -361,8 +361,8 @@ impl Config {
 
     /// Longest wait for one stage.
     #[must_use]
-    pub fn stage_patience(&self) -> Duration {
-        Duration::from_secs(self.stage_patience_s)
+    pub fn stage_timeout(&self) -> Duration {
+        Duration::from_secs(self.stage_timeout_s)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A stranger's command or request that takes longer is stuck.
-const HOOK_PATIENCE: Duration = Duration::from_secs(120);
+const HOOK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Replaces the places of a text. `{uid_hex[..12]}` is a part of a place: clouds cut names where they are too long.
 #[must_use]
@@ -80,7 +80,7 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
     if let Some((program, arguments)) = hook.command.split_first() {
         let mut command = tokio::process::Command::new(fill(program));
         command.args(arguments.iter().map(fill)).kill_on_drop(true).stdin(std::process::Stdio::null());
-        let ended = tokio::time::timeout(HOOK_PATIENCE, command.output()).await;
+        let ended = tokio::time::timeout(HOOK_TIMEOUT, command.output()).await;
         let output = ended.map_err(|_| failed(format!("{program} takes too long")))?;
         let output = output.map_err(|error| failed(format!("{program} can't be run: {error}")))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -91,7 +91,7 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
     }
     let method = if hook.method.is_empty() { "GET" } else { &hook.method };
     let method = method.parse().map_err(|_| failed(format!("{method:?} is no HTTP method")))?;
-    let mut request = world.client.request(method, fill(&hook.url)).timeout(HOOK_PATIENCE).body(fill(&hook.body));
+    let mut request = world.client.request(method, fill(&hook.url)).timeout(HOOK_TIMEOUT).body(fill(&hook.body));
     for (name, value) in &hook.headers {
         request = request.header(name, fill(value));
     }
@@ -105,7 +105,7 @@ pub async fn carry_out(world: &World, hook: &Hook, tenant: &Tenant) -> Step<(boo
 pub async fn witnessed(world: &World) -> Step<Option<usize>> {
     let Some(witness) = &world.config.witness else { return Ok(None) };
     let url = filled(&witness.url, &world.config, None);
-    let answer = world.client.get(&url).timeout(HOOK_PATIENCE).send().await;
+    let answer = world.client.get(&url).timeout(HOOK_TIMEOUT).send().await;
     let answer = answer.map_err(|error| failed(format!("the witness can't be asked: {error}")))?;
     let text = answer.text().await.map_err(failed)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| failed(format!("{url} answers no JSON: {text}")))?;

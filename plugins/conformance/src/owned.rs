@@ -2,7 +2,7 @@
 //! knows what a tenant is made of.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,7 @@ use landlord_provider_api::{Inventory as _, ProviderError, v1};
 
 use crate::{
     tenant::Tenant,
-    world::{ERROR_PAUSE, Look, Patience, Step, World, fail, is_retried},
+    world::{Counts, ERROR_PAUSE, Look, Step, Timeout, World, fail, is_retried},
 };
 
 /// Pages that an inventory may have; one that goes on is a loop.
@@ -19,13 +19,10 @@ const PAGES_MAX: usize = 10_000;
 /// Pause between two looks at a list that lags.
 pub(crate) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Objects by type and role.
-pub type Counts = BTreeMap<String, usize>;
-
 impl World {
     /// All pages of the inventory of a tenant, or of the installation. Retried errors are repeated.
     pub async fn owned(&self, scope: &v1::Scope) -> Step<Vec<v1::OwnedObject>> {
-        let mut patience = Patience::new(&self.config);
+        let mut timeout = Timeout::new(&self.config);
         loop {
             let plugin = self.plugin()?;
             let result = self.pages(&plugin, scope).await;
@@ -39,7 +36,7 @@ impl World {
                     }
                     let pause = error.retry_after.unwrap_or(ERROR_PAUSE);
                     let wait = Look::Wait { pause, why: error.to_string(), kind: Some(error.kind) };
-                    let pause = patience.judge("list_owned", wait)?;
+                    let pause = timeout.judge("list_owned", wait)?;
                     tokio::time::sleep(self.config.pause(pause)).await;
                 }
             }

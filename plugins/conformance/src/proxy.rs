@@ -74,7 +74,7 @@ impl fmt::Debug for State {
     }
 }
 
-/// Whether anything listens at the cloud's endpoint: without it every case would fail only after its patience.
+/// Whether anything listens at the cloud's endpoint: without it every case would fail only after its timeout.
 ///
 /// # Errors
 /// What hinders it, and what to do.

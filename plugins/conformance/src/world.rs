@@ -14,7 +14,6 @@ use v1::{ResourceKind as Kind, progress::Outcome};
 
 use crate::{
     config::Config,
-    owned::Counts,
     proxy::Proxy,
     session::Session,
     tenant::{Stage, Tenant},
@@ -276,14 +275,14 @@ impl World {
 
     /// Calls stages side by side until all are ready.
     pub async fn until_ready(&self, tenant: &mut Tenant, stages: &[Stage]) -> Step {
-        let mut patience = Patience::new(&self.config);
+        let mut timeout = Timeout::new(&self.config);
         let mut left = stages.to_vec();
         while !left.is_empty() {
             let mut waits = Vec::new();
             for stage in left.clone() {
                 match self.ensure(tenant, stage).await? {
                     Look::Done => left.retain(|other| *other != stage),
-                    wait @ Look::Wait { .. } => waits.push(patience.judge(stage.word(), wait)?),
+                    wait @ Look::Wait { .. } => waits.push(timeout.judge(stage.word(), wait)?),
                 }
             }
             if let Some(pause) = waits.into_iter().min() {
@@ -304,7 +303,7 @@ impl World {
     /// Deletes one kind until it is gone; gives what was removed.
     pub async fn until_gone(&self, tenant: &Tenant, kind: Kind) -> Step<Vec<v1::OwnedObject>> {
         let what = format!("delete {}", word(kind));
-        let mut patience = Patience::new(&self.config);
+        let mut timeout = Timeout::new(&self.config);
         let mut removed: BTreeMap<String, v1::OwnedObject> = BTreeMap::new();
         loop {
             let plugin = self.plugin()?;
@@ -316,7 +315,7 @@ impl World {
             match self.look(&what, result, |outcome| matches!(outcome, Outcome::Gone(_)))? {
                 Look::Done => return Ok(removed.into_values().collect()),
                 wait @ Look::Wait { .. } => {
-                    let pause = patience.judge(&what, wait)?;
+                    let pause = timeout.judge(&what, wait)?;
                     tokio::time::sleep(self.config.pause(pause)).await;
                 }
             }
@@ -349,15 +348,15 @@ impl World {
 }
 
 /// Bounds the wait for one thing.
-pub(crate) struct Patience {
+pub(crate) struct Timeout {
     since: Instant,
     longest: Duration,
     internals: u32,
 }
 
-impl Patience {
+impl Timeout {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { since: Instant::now(), longest: config.stage_patience(), internals: 0 }
+        Self { since: Instant::now(), longest: config.stage_timeout(), internals: 0 }
     }
 
     /// How long to wait, or that it was enough.
@@ -378,3 +377,6 @@ impl Patience {
 pub(crate) fn word(kind: Kind) -> String {
     kind.as_str_name().trim_start_matches("RESOURCE_KIND_").to_lowercase().replace('_', "-")
 }
+
+/// Objects by type and role.
+pub type Counts = BTreeMap<String, usize>;

@@ -18,7 +18,7 @@ use std::{
 use landlord_conformance::{CASES, Config, Outcome};
 
 /// A Python server needs some seconds to import everything.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 const LOST: [&str; 3] = ["lost-request", "lost-answer", "cut-answer"];
 const KILLED: [&str; 1] = ["crash"];
@@ -62,7 +62,7 @@ impl Ministack {
         let server = Self { child, url: format!("http://127.0.0.1:{port}"), _folder: folder };
         let start = Instant::now();
         while reqwest::get(&server.url).await.is_err() {
-            assert!(start.elapsed() < START_PATIENCE, "ministack does not answer at {}", server.url);
+            assert!(start.elapsed() < START_TIMEOUT, "ministack does not answer at {}", server.url);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         server

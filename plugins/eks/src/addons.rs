@@ -90,7 +90,7 @@ async fn step(
         create(aws, scope, names, parameters, network, name).await?;
         return Ok(Some(format!("add-on {name} is being created")));
     };
-    if !tags::map_is_ours(scope, addon.tags()) {
+    if !tags::is_ours(scope, &addon.tags()) {
         return Err(tags::name_taken("EKS add-on", name).into());
     }
     let issue = health::addon(&addon);
@@ -231,7 +231,7 @@ enum Step {
 
 async fn delete_one(aws: &Clients, scope: &v1::Scope, names: &Names, name: &str) -> Result<Step> {
     let found = find(aws, names.cluster(), name).await?;
-    let Some(addon) = found.filter(|a| tags::map_is_ours(scope, a.tags())) else {
+    let Some(addon) = found.filter(|a| tags::is_ours(scope, &a.tags())) else {
         return Ok(Step::Stranger);
     };
     if addon.status() == Some(&Status::Deleting) {
@@ -252,12 +252,9 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
     let mut addons = Vec::new();
     for name in list(aws, scope, &names).await? {
         let addon = find(aws, names.cluster(), &name).await?;
-        addons.extend(addon.filter(|a| tags::map_is_ours(scope, a.tags())));
+        addons.extend(addon.filter(|a| tags::is_ours(scope, &a.tags())));
     }
     let objects: Vec<_> = addons.iter().map(|a| owned(scope, a)).collect();
-    if addons.is_empty() {
-        return Ok((Outcome::Gone, objects));
-    }
     let unready: Vec<String> = addons
         .iter()
         .filter(|a| a.status() != Some(&Status::Active))
@@ -266,8 +263,5 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
             None => format!("add-on {} is not active", a.addon_name().unwrap_or_default()),
         })
         .collect();
-    if unready.is_empty() {
-        return Ok((progress::ready(), objects));
-    }
-    Ok((progress::pending(POLL_S, unready.join("; ")), objects))
+    Ok((progress::of_all(addons.is_empty(), &unready, POLL_S), objects))
 }

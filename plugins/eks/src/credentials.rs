@@ -14,7 +14,8 @@ use aws_credential_types::{
     Credentials,
     provider::{self, ProvideCredentials, SharedCredentialsProvider, future},
 };
-use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings::{self, invalid_credential};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -23,6 +24,7 @@ use tokio::sync::Mutex;
 const RENEW_BEFORE: Duration = Duration::from_secs(20 * 60);
 /// Session name unless set; it shows in CloudTrail.
 const SESSION_NAME: &str = "landlord";
+const REMEDY: &str = "its kind is default, profile, assume_role or static; see the plugin's README";
 /// `source` inside `source`: AWS itself allows role chaining, but deeper is a mistake.
 const DEPTH_MAX: usize = 4;
 
@@ -80,19 +82,11 @@ impl Scope {
     /// # Errors
     /// INVALID. The message never holds a value, only the parser's view of the form.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
-        let invalid = |why: String| {
-            ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}"))
-                .with_remedy("its kind is default, profile, assume_role or static; see the plugin's README")
-        };
         if bytes.is_empty() {
             return Ok(Self::Default {});
         }
-        // serde's message can quote a value; of a secret nothing may be quoted, so only the
-        // place is told.
-        let scope: Self = serde_json::from_slice(bytes).map_err(|e| {
-            invalid(format!("unknown, missing or misplaced key near line {} column {}", e.line(), e.column()))
-        })?;
-        scope.check(0).map_err(invalid)?;
+        let scope: Self = settings::credential(bytes, REMEDY)?;
+        scope.check(0).map_err(|why| invalid_credential(why, REMEDY))?;
         Ok(scope)
     }
 

@@ -7,19 +7,13 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use landlord_provider_api::{ErrorKind, ProviderError};
+pub(crate) use landlord_provider_sdk::error::{Absent, Owned, chain, no_credentials, retry_after};
+use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
 
 use crate::{action::Action, error_table, xml::Element};
 
-/// A call that failed, before it is decided what that means for the daemon.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The service answered with an error, or did not answer.
-    #[error("{0}")]
-    Service(Box<ServiceError>),
-    /// Already in the contract's words.
-    #[error(transparent)]
-    Stated(#[from] ProviderError),
-}
+/// A call that failed.
+pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 
 /// Result of everything inside the plugin.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
@@ -51,7 +45,7 @@ where
     move |error| {
         let raw = error.raw_response();
         let status = raw.map_or(0, |r| r.status().as_u16());
-        let retry_after = raw.and_then(|r| r.headers().get("retry-after")).and_then(parse_retry_after);
+        let wait = raw.and_then(|r| r.headers().get("retry-after")).and_then(retry_after);
         let (code, message) = match &error {
             SdkError::ServiceError(context) => {
                 let e = context.err();
@@ -63,7 +57,7 @@ where
             other => (no_answer_code(other), chain(other)),
         };
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-        Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after }))
+        Error::Service(Box::new(ServiceError { action, subject, code, message, status, retry_after: wait }))
     }
 }
 
@@ -75,11 +69,6 @@ fn undocumented(raw: &HttpResponse) -> Option<(String, String)> {
     let words: Vec<&str> =
         root.children("Messages").flat_map(|m| m.children("Message")).map(Element::own_text).collect();
     Some((root.name().to_owned(), words.join("; ")))
-}
-
-/// Retry-After in seconds; AWS sends no dates.
-pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// A code for errors without an answer, where the cause tells more than "no answer".
@@ -94,35 +83,14 @@ fn no_answer_code(error: &(dyn std::error::Error + 'static)) -> String {
     String::new()
 }
 
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(e) = source {
-        let cause = e.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = e.source();
-    }
-    text
-}
-
-impl Error {
-    /// The service's code; empty for what is already stated.
-    pub(crate) fn code(&self) -> &str {
-        match self {
-            Self::Service(e) => &e.code,
-            Self::Stated(e) => &e.code,
-        }
+impl CloudError for ServiceError {
+    fn code(&self) -> &str {
+        &self.code
     }
 
-    /// Whether the object does not exist.
-    pub(crate) fn is_absent(&self) -> bool {
-        let Self::Service(e) = self else { return false };
+    fn is_absent(&self) -> bool {
         matches!(
-            e.code.as_str(),
+            self.code.as_str(),
             "ResourceNotFoundException"
                 | "NotFoundException"
                 | "NoSuchHostedZone"
@@ -131,15 +99,13 @@ impl Error {
                 | "AccessPointNotFound"
                 | "TargetGroupNotFound"
                 | "NatGatewayNotFound"
-        ) || (e.action.service == "ec2" && e.code.ends_with(".NotFound"))
-            || (e.action.service == "cloudformation" && e.message.contains("does not exist"))
+        ) || (self.action.service == "ec2" && self.code.ends_with(".NotFound"))
+            || (self.action.service == "cloudformation" && self.message.contains("does not exist"))
     }
 
-    /// Whether something still uses the object or works on it.
-    pub(crate) fn is_busy(&self) -> bool {
-        let Self::Service(e) = self else { return false };
+    fn is_busy(&self) -> bool {
         matches!(
-            e.code.as_str(),
+            self.code.as_str(),
             "ResourceInUseException"
                 | "ResourceInUse"
                 | "DependencyViolation"
@@ -153,30 +119,9 @@ impl Error {
                 | "CannotDelete"
         )
     }
-}
 
-/// `Ok(None)` for what does not exist.
-pub(crate) trait Absent<T> {
-    /// `Ok(None)` for what does not exist.
-    fn or_absent(self) -> Result<Option<T>>;
-}
-
-impl<T> Absent<T> for Result<T> {
-    fn or_absent(self) -> Result<Option<T>> {
-        match self {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl From<Error> for ProviderError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Stated(stated) => stated,
-            Error::Service(error) => state(&error),
-        }
+    fn to_provider_error(&self) -> ProviderError {
+        state(self)
     }
 }
 
@@ -185,7 +130,7 @@ fn state(error: &ServiceError) -> ProviderError {
     let (mut kind, remedy) = match error_table::look_up(service, &error.code) {
         Some(found) => found,
         None if error.code.is_empty() && matches!(error.status, 400 | 404 | 405) => {
-            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call")
+            (ErrorKind::Internal, CHECK_ENDPOINT)
         }
         None => (by_status(error.status), ""),
     };
@@ -224,21 +169,9 @@ pub(crate) fn missing_permission(message: &str) -> Option<&str> {
     action.contains(':').then_some(action)
 }
 
-/// What an undocumented code means, by its HTTP status.
-pub(crate) fn by_status(status: u16) -> ErrorKind {
-    match status {
-        0 | 408 | 500..=599 => ErrorKind::Transient,
-        401 | 403 => ErrorKind::Auth,
-        429 => ErrorKind::Throttled,
-        404 | 409 | 412 | 423 => ErrorKind::Conflict,
-        400..=499 => ErrorKind::Invalid,
-        _ => ErrorKind::Internal,
-    }
-}
-
 /// INVALID, for what the caller asked.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
-    ProviderError::new(ErrorKind::Invalid, message).into()
+    landlord_provider_sdk::error::invalid(message).into()
 }
 
 /// INTERNAL, for an answer that lacks what its documentation promises.
@@ -248,7 +181,7 @@ pub(crate) fn incomplete(action: Action, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Error, ServiceError, by_status, missing_permission};
+    use super::{Error, ServiceError, missing_permission};
     use crate::action::{self, Action};
     use landlord_provider_api::{ErrorKind, ProviderError};
     use std::time::Duration;
@@ -287,7 +220,6 @@ mod tests {
             (302, ErrorKind::Internal),
         ];
         for (status, kind) in cases {
-            assert_eq!(by_status(status), kind, "{status}");
             assert_eq!(stated(action::CREATE_CLUSTER, "Novelty", "m", status).kind, kind, "{status}");
         }
     }

@@ -5,8 +5,9 @@
 //! CloudFormation, Route 53, STS, Elastic Load Balancing and Resource Groups Tagging, the
 //! error code list of EC2, and the common errors that every service documents.
 
-use landlord_provider_api::{
-    ErrorKind::{self, *},
+use landlord_provider_api::ErrorKind::{self, *};
+use landlord_provider_sdk::{
+    error::RENEW_CREDENTIALS as RENEW,
     table::{self, Row},
 };
 
@@ -254,7 +255,6 @@ pub(crate) const TABLE: &[Row] = &[
 ];
 
 const ALLOW: &str = "allow the action in the IAM policy of landlord's role (see iam-policy.json), then retry";
-const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or Region for the class";
 /// Remedies that the stack's failure reasons share with the codes.
 pub(crate) const QUOTA_VPCS: &str = "ask for a higher quota \"VPCs per Region\" (L-F678F1CE) in Service Quotas, service Amazon VPC, or delete VPCs that are no longer needed, then retry";
@@ -286,7 +286,8 @@ fn by_form(service: &str, code: &str) -> Option<(ErrorKind, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::{TABLE, look_up};
-    use landlord_provider_api::{ErrorKind, table};
+    use landlord_provider_api::ErrorKind;
+    use landlord_provider_sdk::table;
 
     #[test]
     fn the_whole_table() {

@@ -75,7 +75,7 @@ pub(crate) async fn ensure(
             create(aws, scope, &names, (namespace, account), &role, &policy).await?;
             continue;
         };
-        if !tags::map_is_ours(scope, present.tags()) {
+        if !tags::is_ours(scope, &present.tags()) {
             return Err(tags::name_taken("pod identity association", &format!("{namespace}/{account}")).into());
         }
         let same_policy = present.policy().is_none_or(|p| p == policy);
@@ -129,7 +129,7 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<Pod
     }
     for (namespace, account, _) in ACCOUNTS {
         let present = find(aws, names, namespace, account).await?;
-        found.extend(present.filter(|a| tags::map_is_ours(scope, a.tags())));
+        found.extend(present.filter(|a| tags::is_ours(scope, &a.tags())));
     }
     Ok(found)
 }

@@ -18,7 +18,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1};
 use crate::{
     aws::{self, Clients},
     cluster,
-    error::{Result, chain},
+    error::{Result, chain, no_credentials},
     names::Names,
 };
 
@@ -49,11 +49,8 @@ pub(crate) async fn access(
             }
         },
     };
-    let credentials = aws.credentials.provide_credentials().await.map_err(|e| {
-        ProviderError::new(ErrorKind::Auth, format!("no credentials for a token: {}", chain(&e)))
-            .with_code("CredentialsUnavailable")
-            .with_remedy("renew or correct the credentials of this credential scope, then retry")
-    })?;
+    let credentials = aws.credentials.provide_credentials().await;
+    let credentials = credentials.map_err(|e| no_credentials("no credentials for a token", &e))?;
     let now = SystemTime::now();
     let mut end = now + TOKEN_LIFETIME;
     if let Some(expiry) = credentials.expiry() {

@@ -33,7 +33,7 @@ mod tags;
 mod validate;
 mod xml;
 
-use landlord_provider_api::progress;
+use landlord_provider_sdk::progress;
 pub use provider::Eks;
 
 landlord_provider_api::export_provider!(Eks);

@@ -1,11 +1,10 @@
 //! Names and client tokens. Everything comes from the tenant's uid, so that a call repeated
 //! by another process, without any memory, arrives at the same object.
 
-use landlord_provider_api::{ErrorKind, ProviderError, findings::is_label, v1};
+use landlord_provider_api::{ProviderError, v1};
+use landlord_provider_sdk::names;
 use sha2::{Digest as _, Sha256};
 
-/// A UUID without its dashes.
-const UID_HEX_LEN: usize = 32;
 /// CloudFormation takes 128 characters, EC2 64: the shortest limit, halved, is still 128 bits.
 const TOKEN_LEN: usize = 32;
 /// `landlord-` + role must fit the 63 characters of a node group's name with room to spare.
@@ -25,19 +24,9 @@ impl Names {
     /// # Errors
     /// INVALID if the uid is not a UUID in lower case.
     pub(crate) fn new(scope: &v1::Scope) -> Result<Self, ProviderError> {
-        let uid = &scope.tenant_uid;
-        let hex: String = uid.chars().filter(|c| *c != '-').collect();
-        let well_formed = hex.len() == UID_HEX_LEN
-            && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
-            && matches!(uid.len(), 32 | 36);
-        if !well_formed {
-            return Err(ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the tenant uid {uid:?} is not a UUID in lower case"),
-            ));
-        }
+        let hex = names::uid_hex(scope)?;
         let host = Some(scope.host_cluster.clone()).filter(|name| !name.is_empty());
-        Ok(Self { base: format!("landlord-{hex}"), uid: uid.clone(), host })
+        Ok(Self { base: format!("landlord-{hex}"), uid: scope.tenant_uid.clone(), host })
     }
 
     /// The CloudFormation stack of network and roles.
@@ -63,7 +52,7 @@ impl Names {
 
     /// The role of the tenant's only node pool in a shared cluster, as the contract gives it.
     pub(crate) fn shared_pool_role(&self) -> String {
-        format!("t-{}", self.base.trim_start_matches("landlord-"))
+        names::shared_pool_role(self.base.trim_start_matches("landlord-"))
     }
 
     /// An IAM role, in the account's global name space, hence with the whole uid.
@@ -96,13 +85,7 @@ impl Names {
 /// # Errors
 /// INVALID if the role is not a short DNS label.
 pub(crate) fn node_group(role: &str) -> Result<String, ProviderError> {
-    if is_label(role) && role.len() <= POOL_ROLE_LEN_MAX {
-        return Ok(format!("landlord-{role}"));
-    }
-    Err(ProviderError::new(
-        ErrorKind::Invalid,
-        format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
-    ))
+    Ok(format!("landlord-{}", names::pool_role(role, POOL_ROLE_LEN_MAX)?))
 }
 
 #[cfg(test)]

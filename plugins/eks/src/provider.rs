@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+    Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+};
+use landlord_provider_sdk::{
+    configure::Problems,
+    endpoint,
+    progress::done,
+    request::{self, Regions, need},
 };
 
 use crate::{
     absence, addons,
     aws::{Aws, Clients},
     cluster,
-    config::{self, Config},
+    config::Config,
     credentials, describe, dns, identity, inventory, kube_access, leftovers, network, node_pool,
     parameters::Parameters,
     progress::Outcome,
@@ -28,38 +34,21 @@ pub struct Eks {
     own_role: Option<String>,
 }
 
-fn missing(what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
-}
+const REGIONS: Regions = Regions { is_region: validate::is_region, described: "a Region of AWS, like eu-central-1" };
 
 impl Eks {
-    /// The same for what a tenant in a shared cluster has none of.
-    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
-        let (scope, aws) = self.at(scope)?;
-        if !scope.host_cluster.is_empty() {
-            let message = format!("cluster {} is shared: only node groups are made in it", scope.host_cluster);
-            return Err(ProviderError::new(ErrorKind::Invalid, message));
-        }
-        Ok((scope, aws))
-    }
-
     /// The scope and the clients of its Region.
     fn at(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
-        let scope = scope.ok_or_else(|| missing("the scope"))?;
-        if scope.installation.is_empty() {
-            return Err(missing("the installation"));
-        }
-        if !validate::is_region(&scope.region) {
-            let message = format!("{:?} is not a Region of AWS, like eu-central-1", scope.region);
-            return Err(ProviderError::new(ErrorKind::Invalid, message));
-        }
+        let scope = request::scope(scope, REGIONS)?;
         let clients = self.aws.region(&scope.region);
         Ok((scope, clients))
     }
-}
 
-fn done(outcome: Outcome) -> Option<v1::Progress> {
-    Some(outcome.progress(Vec::new()))
+    /// The same for what a tenant in a shared cluster has none of.
+    fn at_own(&self, scope: Option<v1::Scope>) -> Answer<(v1::Scope, Arc<Clients>)> {
+        let (scope, aws) = self.at(scope)?;
+        Ok((request::own_cluster(scope, "node groups")?, aws))
+    }
 }
 
 #[async_trait]
@@ -77,7 +66,7 @@ impl Cluster for Eks {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let network = need(request.network, "the network")?;
         let own_role = self.own_role.as_deref();
         let (outcome, status) = cluster::ensure(&aws, &scope, &parameters, &network, own_role).await?;
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
@@ -86,7 +75,7 @@ impl Cluster for Eks {
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let network = need(request.network, "the network")?;
         let outcome = addons::ensure(&aws, &scope, &parameters, &network).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
@@ -102,9 +91,9 @@ impl NodePool for Eks {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let (scope, aws) = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
-        let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
-        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let network = need(request.network, "the network")?;
+        let cluster = need(request.cluster, "the cluster")?;
+        let spec = need(request.spec, "the pool")?;
         let wanted = node_pool::Wanted {
             scope: &scope,
             parameters: &parameters,
@@ -121,7 +110,7 @@ impl NodePool for Eks {
 impl Dns for Eks {
     async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
         let (scope, aws) = self.at(request.scope)?;
-        let spec = request.spec.ok_or_else(|| missing("the zone"))?;
+        let spec = need(request.spec, "the zone")?;
         let found = dns::ensure(&aws, &self.config, &scope, &spec.domain, &request.checkpoint).await;
         let (outcome, status) = found?;
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
@@ -129,7 +118,7 @@ impl Dns for Eks {
 
     async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
         let (scope, aws) = self.at(request.scope)?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&aws, &scope, &zone, &request.records).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
@@ -139,8 +128,8 @@ impl Dns for Eks {
 impl Identity for Eks {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
         let (scope, aws) = self.at_own(request.scope)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let network = need(request.network, "the network")?;
+        let zone = need(request.zone, "the zone")?;
         let outcome = identity::ensure(&aws, &scope, &network, &zone).await?;
         // EKS knows them by namespace and name; nothing is needed in the cluster.
         Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
@@ -162,7 +151,7 @@ impl Inventory for Eks {
             Kind::DnsRecords => dns::records::observe(&aws, &scope, &request.domain).await?,
             Kind::Identity => identity::observe(&aws, &scope).await?,
             Kind::Leftovers => leftovers::observe(&aws, &scope).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
@@ -173,11 +162,7 @@ impl Inventory for Eks {
         let (scope, aws) = self.at(request.scope)?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
-            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
-                if !scope.host_cluster.is_empty() =>
-            {
-                (Outcome::Gone, Vec::new())
-            }
+            kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
             Kind::Network => network::delete(&aws, &scope).await?,
             Kind::Cluster => cluster::delete(&aws, &scope).await?,
             Kind::Addons => addons::delete(&aws, &scope).await?,
@@ -186,7 +171,7 @@ impl Inventory for Eks {
             Kind::DnsRecords => dns::records::delete(&aws, &scope, &request.domain).await?,
             Kind::Identity => identity::delete(&aws, &scope).await?,
             Kind::Leftovers => leftovers::delete(&aws, &scope).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         if request.recorded && outcome == Outcome::Gone {
             absence::check(&aws, &scope, kind, &request.role).await?;
@@ -221,15 +206,14 @@ impl ProviderPlugin for Eks {
     }
 
     async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
-        let mut problems = Vec::new();
-        let mut keep = |error: ProviderError| problems.push(error.message);
-        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
-        let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
-        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
+        let mut problems = Problems::default();
+        let config = problems.keep(Config::parse(&request.config_json));
+        let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Allowed));
+        let scope = problems.keep(credentials::Scope::parse(&request.credential_json));
         let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
-            return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
+            return Err(problems.into_error());
         };
-        let aws = Aws::new(&config, &scope, endpoint).await?;
+        let aws = Aws::new(&config, &scope, endpoint.as_ref().map(endpoint::base)).await?;
         Ok(Self { aws, config, own_role: scope.role_arn().map(str::to_owned) })
     }
 }

@@ -104,8 +104,8 @@ impl Query {
         let request = self.signed(action, body, credentials).map_err(|e| fail("", e, 400))?;
         let response = self.http.execute(request).await.map_err(|e| fail("", error::chain(&e), 0))?;
         let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
-        let retry_after = retry_after.and_then(error::parse_retry_after);
+        let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        let retry_after = wait.and_then(error::retry_after);
         let text = response.text().await.map_err(|e| fail("", error::chain(&e), 0))?;
         let root = Element::parse(&text);
         if (200..300).contains(&status) {

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 const REQUIREMENTS: &str = include_str!("witness/requirements.txt");
 /// Python servers need some seconds to import everything.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const KEYS: &str = r#"{"kind":"static","access_key_id":"testing","secret_access_key":"testing"}"#;
 
 /// The Python environment, made once for this content of requirements.txt.
@@ -91,7 +91,7 @@ impl Server {
         let server = Self { child, url: format!("http://127.0.0.1:{port}"), python };
         let start = Instant::now();
         while reqwest::get(&server.url).await.is_err() {
-            assert!(start.elapsed() < START_PATIENCE, "{module} does not answer at {}", server.url);
+            assert!(start.elapsed() < START_TIMEOUT, "{module} does not answer at {}", server.url);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         server

@@ -1,8 +1,8 @@
 //! What the plugin is and can do.
 
-use landlord_provider_api::{Method, ProviderPlugin, v1};
+use landlord_provider_api::{Method, v1};
 
-use crate::{Fake, config::SCHEMA};
+use crate::config::SCHEMA;
 
 /// High enough never to be what a test waits for, and still a bucket.
 const CALLS_PER_SECOND: f64 = 10_000.0;
@@ -18,13 +18,13 @@ const DELETES: [&str; 8] = [
     "DeleteLeftovers",
 ];
 
-pub(crate) fn description() -> v1::DescribeResponse {
+pub(crate) fn description(name: &str, version: &str) -> v1::DescribeResponse {
     let methods = Method::ALL.iter().map(|method| method.name());
     let names = || methods.clone().filter(|name| *name != "Delete").chain(DELETES);
     let duration = |nanos| Some(prost_types::Duration { seconds: 0, nanos });
     v1::DescribeResponse {
-        name: Fake::NAME.into(),
-        version: Fake::VERSION.into(),
+        name: name.into(),
+        version: version.into(),
         capabilities: ["networks", "clusters", "node-pools", "dns", "identity", "secrets-encryption"]
             .map(str::to_owned)
             .to_vec(),

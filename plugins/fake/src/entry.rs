@@ -1,10 +1,7 @@
 //! The exported table: that of `export_provider!`, with faults that lie below any Rust code of
 //! a provider.
 
-use std::{
-    ffi::c_void,
-    sync::{Arc, OnceLock},
-};
+use std::ffi::c_void;
 
 use landlord_provider_api::{
     Method,
@@ -14,11 +11,9 @@ use landlord_provider_api::{
 
 use crate::{
     Fake,
-    fault::{Action, Faults, spin},
+    fault::{Action, published, spin},
 };
 
-/// The script of the process's only instance.
-static SCRIPT: OnceLock<Arc<Faults>> = OnceLock::new();
 /// No protobuf message: field number 0 does not exist.
 const GARBAGE: &[u8] = &[0x07, 0xff, 0xff, 0xff, 0xff];
 
@@ -32,11 +27,6 @@ pub extern "C" fn landlord_plugin() -> *const PluginTable {
     &raw const TABLE
 }
 
-/// Makes the script known to the table.
-pub(crate) fn publish(faults: &Arc<Faults>) {
-    let _ = SCRIPT.set(Arc::clone(faults));
-}
-
 extern "C" fn call(
     instance: *mut c_void,
     method: u32,
@@ -47,7 +37,7 @@ extern "C" fn call(
     done: Completion,
 ) {
     let name = Method::from_number(method).map_or("", Method::name);
-    match SCRIPT.get().and_then(|faults| faults.take_raw(name)) {
+    match published().and_then(|faults| faults.take_raw(name)) {
         Some(Action::Garbage) => done(context, STATUS_OK, Buffer::from_vec(GARBAGE.to_vec())),
         Some(Action::Block) => spin(),
         _ => (BASE.call)(instance, method, call_id, deadline_ms, request, context, done),

@@ -4,14 +4,13 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use landlord_provider_api::{ErrorKind, ProviderError};
 use parking_lot::Mutex;
 use serde::Deserialize;
-
-use crate::config::Config;
 
 /// Where a flood ends when nobody stops it: a test machine must survive a missing limit.
 const FLOOD_BYTES_MAX: usize = 4 << 30;
@@ -153,6 +152,19 @@ fn flood() {
     }
 }
 
+/// The script of the process's only instance, for the exported table.
+static SCRIPT: OnceLock<Arc<Faults>> = OnceLock::new();
+
+/// Makes a script known to the exported table.
+pub(crate) fn publish(faults: &Arc<Faults>) {
+    let _ = SCRIPT.set(Arc::clone(faults));
+}
+
+/// The script that was made known.
+pub(crate) fn published() -> Option<&'static Arc<Faults>> {
+    SCRIPT.get()
+}
+
 /// The script, with the count of what already happened.
 #[derive(Debug)]
 pub(crate) struct Faults {
@@ -163,12 +175,9 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            fixed: config.faults.clone(),
-            file: config.faults_file.clone(),
-            used: Mutex::new(config.state_dir.join("faults-used.json")),
-        }
+    /// Faults from the start, a file of further ones, and the folder that keeps their counts.
+    pub(crate) fn new(fixed: Vec<Fault>, file: Option<PathBuf>, state_dir: &Path) -> Self {
+        Self { fixed, file, used: Mutex::new(state_dir.join("faults-used.json")) }
     }
 
     /// The fault of a call at the C table, if there is one.

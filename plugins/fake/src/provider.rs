@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use crate::{
     cloud::{Cloud, Stage, Wanted},
     config::{Config, Defect},
-    describe, entry,
-    fault::Faults,
+    describe,
+    fault::{self, Faults},
     object::Kind,
 };
 
@@ -257,7 +257,7 @@ impl Inventory for Fake {
 #[async_trait]
 impl Provider for Fake {
     async fn describe(&self, _request: v1::DescribeRequest) -> Result<v1::DescribeResponse> {
-        Ok(describe::description())
+        Ok(Self::description())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse> {
@@ -291,14 +291,14 @@ impl ProviderPlugin for Fake {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn description() -> v1::DescribeResponse {
-        describe::description()
+        describe::description(Self::NAME, Self::VERSION)
     }
 
     async fn configure(request: v1::ConfigureRequest) -> Result<Self> {
         let config = Config::parse(&request.config_json)?;
         let cloud = Cloud::open(&config.state_dir)?;
-        let faults = Arc::new(Faults::new(&config));
-        entry::publish(&faults);
+        let faults = Arc::new(Faults::new(config.faults.clone(), config.faults_file.clone(), &config.state_dir));
+        fault::publish(&faults);
         if let Some(action) = faults.take_for("Configure", "", false)? {
             action.inject().await?;
         }

@@ -1,11 +1,13 @@
 //! Credential scopes: where the plugin's permission to act comes from. Secrets enter here, stay in
 //! types that do not print them, and go nowhere else.
 
-use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings::{self, invalid_credential};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
+const REMEDY: &str = "its kind is adc, service_account_key, impersonate or access_token; see the plugin's README";
 /// `source` inside `source`: Google takes delegates for a chain; deeper is a mistake.
 const DEPTH_MAX: usize = 4;
 
@@ -57,20 +59,11 @@ impl Scope {
     /// # Errors
     /// INVALID. The message never holds a value, only the parser's view of the form.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
-        let invalid = |why: String| {
-            ProviderError::new(ErrorKind::Invalid, format!("the credential scope is not valid: {why}")).with_remedy(
-                "its kind is adc, service_account_key, impersonate or access_token; see the plugin's README",
-            )
-        };
         if bytes.is_empty() {
             return Ok(Self::Adc {});
         }
-        // serde's message can quote a value; of a secret nothing may be quoted, so only the place
-        // is told.
-        let scope: Self = serde_json::from_slice(bytes).map_err(|e| {
-            invalid(format!("unknown, missing or misplaced key near line {} column {}", e.line(), e.column()))
-        })?;
-        scope.check(0).map_err(invalid)?;
+        let scope: Self = settings::credential(bytes, REMEDY)?;
+        scope.check(0).map_err(|why| invalid_credential(why, REMEDY))?;
         Ok(scope)
     }
 

@@ -1,6 +1,7 @@
 //! What the plugin is and can do, as constants with their sources.
 
-use landlord_provider_api::{describe::Tables, v1};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::describe::Tables;
 
 use crate::{config::Config, parameters::Parameters};
 

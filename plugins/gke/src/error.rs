@@ -5,20 +5,14 @@
 use std::time::Duration;
 
 use landlord_provider_api::{ErrorKind, ProviderError};
+pub(crate) use landlord_provider_sdk::error::{Absent, Owned, chain, no_credentials, retry_after};
+use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
 use serde_json::Value;
 
-use crate::{action::Action, error_table, token};
+use crate::{action::Action, error_table};
 
-/// A call that failed, before it is decided what that means for the daemon.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The service answered with an error, or did not answer.
-    #[error("{0}")]
-    Service(Box<ServiceError>),
-    /// Already in the contract's words.
-    #[error(transparent)]
-    Stated(#[from] ProviderError),
-}
+/// A call that failed.
+pub(crate) type Error = landlord_provider_sdk::error::Error<ServiceError>;
 
 /// How GKE says that a network, or a range of one, is not there. It answers 400 `badRequest` as for every other mistake in a
 /// request, with a request's id as its only detail, so that nothing but the words tells:
@@ -27,15 +21,14 @@ pub(crate) enum Error {
 /// <https://github.com/fabianlee/gcp-gke-clusters-ingress/issues/2>.
 const MISSES: [&str; 3] = ["does not exist", "has no network named", "not found in network"];
 
-impl Error {
-    /// Whether a request was refused since the network `name`, which it names, or a range of it is not there.
-    pub(crate) fn misses(&self, name: &str) -> bool {
-        let Self::Service(error) = self else { return false };
+/// Whether a request was refused since the network `name`, which it names, or a range of it is not there.
+pub(crate) fn misses_network(error: &Error, name: &str) -> bool {
+    error.service().is_some_and(|error| {
         error.status == 400
             && error.has(&["badRequest", "INVALID_ARGUMENT", "invalid"])
             && MISSES.iter().any(|words| error.message.contains(words))
             && error.message.contains(name)
-    }
+    })
 }
 
 /// Result of everything inside the plugin.
@@ -66,12 +59,12 @@ pub(crate) fn failed(
 ) -> impl FnOnce(google_cloud_gax::error::Error) -> Error {
     let subject = subject.into();
     move |error| {
-        if let Some(stated) = token::stated_in(&error) {
+        if let Some(stated) = stated_in(&error) {
             return stated;
         }
         let status = error.http_status_code().unwrap_or(0);
         let header = error.http_headers().and_then(|h| h.get("retry-after")).and_then(|v| v.to_str().ok());
-        let mut answer = Answer { retry_after: header.and_then(parse_retry_after), ..Answer::default() };
+        let mut answer = Answer { retry_after: header.and_then(retry_after), ..Answer::default() };
         if let Some(said) = error.status() {
             answer.message.clone_from(&said.message);
             for detail in &said.details {
@@ -88,6 +81,18 @@ pub(crate) fn failed(
         }
         answer.into_error(action, subject, status)
     }
+}
+
+/// The contract's error inside an SDK error, when a token could not be had.
+fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut source = Some(error);
+    while let Some(e) = source {
+        if let Some(stated) = e.downcast_ref::<ProviderError>() {
+            return Some(stated.clone().into());
+        }
+        source = e.source();
+    }
+    None
 }
 
 /// What an answer tells.
@@ -137,50 +142,29 @@ impl Answer {
     }
 }
 
-/// Retry-After in seconds; Google sends no dates.
-pub(crate) fn parse_retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(e) = source {
-        let cause = e.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = e.source();
-    }
-    text
-}
-
 impl ServiceError {
     fn has(&self, codes: &[&str]) -> bool {
         self.codes.iter().any(|c| codes.contains(&c.as_str()))
     }
 }
 
-impl Error {
-    /// Whether the object does not exist.
-    pub(crate) fn is_absent(&self) -> bool {
-        let Self::Service(e) = self else { return false };
+/// Whether the object exists already.
+pub(crate) fn is_taken(error: &Error) -> bool {
+    error.service().is_some_and(|e| e.has(&["ALREADY_EXISTS", "alreadyExists", "RESOURCE_ALREADY_EXISTS"]))
+}
+
+impl CloudError for ServiceError {
+    fn code(&self) -> &str {
+        self.codes.first().map_or("", String::as_str)
+    }
+
+    fn is_absent(&self) -> bool {
         // An endpoint that does not know the call answers 404 as well, but without Google's words.
-        (e.status == 404 && !e.codes.is_empty()) || e.has(&["NOT_FOUND", "notFound", "RESOURCE_NOT_FOUND"])
+        (self.status == 404 && !self.codes.is_empty()) || self.has(&["NOT_FOUND", "notFound", "RESOURCE_NOT_FOUND"])
     }
 
-    /// Whether the object exists already.
-    pub(crate) fn is_taken(&self) -> bool {
-        let Self::Service(e) = self else { return false };
-        e.has(&["ALREADY_EXISTS", "alreadyExists", "RESOURCE_ALREADY_EXISTS"])
-    }
-
-    /// Whether something still uses the object or works on it.
-    pub(crate) fn is_busy(&self) -> bool {
-        let Self::Service(e) = self else { return false };
-        e.has(&[
+    fn is_busy(&self) -> bool {
+        self.has(&[
             "resourceInUseByAnotherResource",
             "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
             "resourceNotReady",
@@ -189,32 +173,11 @@ impl Error {
             "operationInProgress",
             "containerNotEmpty",
             "CLUSTER_ALREADY_HAS_OPERATION",
-        ]) || (e.has(&["FAILED_PRECONDITION", "ABORTED"]) && e.message.contains("operation"))
+        ]) || (self.has(&["FAILED_PRECONDITION", "ABORTED"]) && self.message.contains("operation"))
     }
-}
 
-/// `Ok(None)` for what does not exist.
-pub(crate) trait Absent<T> {
-    /// `Ok(None)` for what does not exist.
-    fn or_absent(self) -> Result<Option<T>>;
-}
-
-impl<T> Absent<T> for Result<T> {
-    fn or_absent(self) -> Result<Option<T>> {
-        match self {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if error.is_absent() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl From<Error> for ProviderError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Stated(stated) => stated,
-            Error::Service(error) => state(&error),
-        }
+    fn to_provider_error(&self) -> ProviderError {
+        state(self)
     }
 }
 
@@ -223,10 +186,9 @@ fn state(error: &ServiceError) -> ProviderError {
     let found = error.codes.iter().find_map(|code| Some((code, error_table::look_up(service, code)?)));
     let (code, (mut kind, remedy)) = match found {
         Some((code, row)) => (code.clone(), row),
-        None if error.codes.is_empty() && matches!(error.status, 404 | 405) => (
-            String::new(),
-            (ErrorKind::Internal, "check endpoint_override: whatever answers there does not know this call"),
-        ),
+        None if error.codes.is_empty() && matches!(error.status, 404 | 405) => {
+            (String::new(), (ErrorKind::Internal, CHECK_ENDPOINT))
+        }
         None => (error.codes.first().cloned().unwrap_or_default(), (by_status(error.status), "")),
     };
     let mut remedy = remedy.to_owned();
@@ -292,21 +254,9 @@ fn missing_permission(message: &str) -> Option<&str> {
     name.contains('.').then_some(name)
 }
 
-/// What an undocumented code means, by its HTTP status.
-pub(crate) fn by_status(status: u16) -> ErrorKind {
-    match status {
-        0 | 408 | 500..=599 => ErrorKind::Transient,
-        401 | 403 => ErrorKind::Auth,
-        429 => ErrorKind::Throttled,
-        404 | 409 | 412 => ErrorKind::Conflict,
-        400..=499 => ErrorKind::Invalid,
-        _ => ErrorKind::Internal,
-    }
-}
-
 /// INVALID, for what the caller asked.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
-    ProviderError::new(ErrorKind::Invalid, message).into()
+    landlord_provider_sdk::error::invalid(message).into()
 }
 
 /// INVALID with a remedy, if `error` says that what was chosen does not exist.
@@ -325,7 +275,7 @@ pub(crate) fn incomplete(action: Action, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Error, by_status};
+    use super::{Answer, Error, misses_network};
     use crate::action::{self, Action};
     use landlord_provider_api::{ErrorKind, ProviderError};
     use std::time::Duration;
@@ -343,7 +293,7 @@ mod tests {
                 serde_json::json!({ "error": { "code": status, "message": message, "status": "INVALID_ARGUMENT" } });
             let mut answer = Answer::default();
             answer.read_body(body.to_string().as_bytes());
-            answer.into_error(action::CREATE_CLUSTER, "x".to_owned(), status).misses("landlord-1")
+            misses_network(&answer.into_error(action::CREATE_CLUSTER, "x".to_owned(), status), "landlord-1")
         };
         assert!(misses(400, "\n\t(1) network \"landlord-1\" does not exist."));
         assert!(misses(400, "Project \"acme\" has no network named \"landlord-1\"."));
@@ -415,7 +365,6 @@ mod tests {
             (302, ErrorKind::Internal),
         ];
         for (status, kind) in cases {
-            assert_eq!(by_status(status), kind, "{status}");
             let body = r#"{"error":{"message":"m","errors":[{"reason":"novelty"}]}}"#;
             assert_eq!(stated(action::GET_NETWORK, status, body).kind, kind, "{status}");
         }

@@ -8,8 +8,9 @@
 //! GKE's conditions (`StatusCondition.Code` of the API) and Cloud DNS's reasons
 //! (<https://cloud.google.com/dns/docs/troubleshooting>), read 2026-11.
 
-use landlord_provider_api::{
-    ErrorKind::{self, *},
+use landlord_provider_api::ErrorKind::{self, *};
+use landlord_provider_sdk::{
+    error::RENEW_CREDENTIALS as RENEW,
     table::{self, Row},
 };
 
@@ -163,7 +164,6 @@ pub(crate) const TABLE: &[Row] = &[
 
 const ALLOW: &str =
     "grant the permission to landlord's identity in the project (custom role, see iam-role.yaml), then retry";
-const RENEW: &str = "renew or correct the credentials of this credential scope, then retry";
 const ENABLE: &str = "enable the API that the message names in the project, then retry";
 const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
 const QUOTA: &str = "ask for a higher quota at IAM & Admin > Quotas in the Google Cloud console, or delete what is no longer needed, then retry";
@@ -176,7 +176,8 @@ pub(crate) fn look_up(service: &str, code: &str) -> Option<(ErrorKind, &'static 
 #[cfg(test)]
 mod tests {
     use super::{TABLE, look_up};
-    use landlord_provider_api::{ErrorKind, table};
+    use landlord_provider_api::ErrorKind;
+    use landlord_provider_sdk::table;
 
     #[test]
     fn the_whole_table() {

@@ -33,7 +33,7 @@ pub(crate) async fn list(google: &Google, scope: &v1::Scope) -> Result<v1::ListO
     for (action, collection, kind) in LISTS {
         for object in google.compute.list(action, &scope.account, collection, "").await? {
             let markers = object.markers();
-            if markers::in_scope(scope, &markers) {
+            if markers::is_in_scope(scope, &markers) {
                 add(markers::owned(kind.type_name(), &object.self_link, &object.name, &markers, &scope.region));
             }
         }
@@ -60,7 +60,7 @@ async fn clusters(google: &Google, scope: &v1::Scope) -> Result<Vec<v1::OwnedObj
     }
     let mut found = Vec::new();
     for cluster in answer.clusters {
-        if markers::in_scope(scope, &cluster.resource_labels) {
+        if markers::is_in_scope(scope, &cluster.resource_labels) {
             found.push(cluster::owned(&cluster, &cluster.location));
         }
         found.extend(node_pool::all_owned(scope, &cluster));

@@ -32,7 +32,7 @@ mod rest;
 mod token;
 mod validate;
 
-use landlord_provider_api::progress;
+use landlord_provider_sdk::progress;
 pub use provider::Gke;
 
 landlord_provider_api::export_provider!(Gke);

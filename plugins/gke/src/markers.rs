@@ -2,15 +2,20 @@
 //! has none (networks, subnetworks, routers, firewalls). Written in the create call, and the only
 //! proof of ownership.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, ProviderError, v1};
+use landlord_provider_api::{ProviderError, v1};
+use landlord_provider_sdk::markers::{self, Limits};
+pub(crate) use landlord_provider_sdk::markers::{is_in_scope, is_ours};
 
 /// Google takes 64 labels an object; the markers need three and GKE adds some itself.
-const LABELS_MAX: usize = 30;
+const LIMITS: Limits = Limits { labels_max: 30, is_key, is_value: is_text };
 /// Longest key and value of a label:
 /// <https://cloud.google.com/compute/docs/labeling-resources#restrictions>.
 const LABEL_LEN_MAX: usize = 63;
+
+/// What Google calls them.
+const TAGS: &str = "markers (labels, or a JSON object as its description)";
 
 /// Labels by key.
 pub(crate) type Labels = HashMap<String, String>;
@@ -18,32 +23,12 @@ pub(crate) type Labels = HashMap<String, String>;
 /// All labels of an object of `role`: the markers, and the scope's labels as far as Google takes
 /// them.
 pub(crate) fn labels(scope: &v1::Scope, role: &str) -> Labels {
-    let mut labels: Labels = scope
-        .labels
-        .iter()
-        .filter(|(key, value)| is_key(key) && is_value(value))
-        .collect::<BTreeMap<_, _>>()
-        .into_iter()
-        .take(LABELS_MAX)
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    labels.extend(markers(scope, role));
-    labels
-}
-
-/// The three markers.
-fn markers(scope: &v1::Scope, role: &str) -> [(String, String); 3] {
-    [
-        (MARKER_INSTALLATION.to_owned(), scope.installation.clone()),
-        (MARKER_TENANT_UID.to_owned(), scope.tenant_uid.clone()),
-        (MARKER_ROLE.to_owned(), role.to_owned()),
-    ]
+    markers::with_labels(scope, role, &LIMITS).into_iter().collect()
 }
 
 /// The markers as a description.
 pub(crate) fn description(scope: &v1::Scope, role: &str) -> String {
-    let sorted: BTreeMap<_, _> = markers(scope, role).into_iter().collect();
-    serde_json::json!(sorted).to_string()
+    serde_json::json!(markers::of(scope, role)).to_string()
 }
 
 /// The markers in a description; empty if it holds none.
@@ -60,47 +45,14 @@ fn is_key(text: &str) -> bool {
     is_text(text) && text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.starts_with("goog")
 }
 
-fn is_value(text: &str) -> bool {
-    is_text(text)
-}
-
-/// Whether labels carry this installation's and this tenant's markers.
-pub(crate) fn is_ours(scope: &v1::Scope, labels: &Labels) -> bool {
-    labels.get(MARKER_INSTALLATION) == Some(&scope.installation)
-        && labels.get(MARKER_TENANT_UID) == Some(&scope.tenant_uid)
-        && !scope.tenant_uid.is_empty()
-}
-
-/// Whether labels carry this installation's marker, and, if the scope names a tenant, its marker.
-pub(crate) fn in_scope(scope: &v1::Scope, labels: &Labels) -> bool {
-    let uid = labels.get(MARKER_TENANT_UID);
-    labels.get(MARKER_INSTALLATION) == Some(&scope.installation)
-        && (scope.tenant_uid.is_empty() || uid == Some(&scope.tenant_uid))
-}
-
 /// The inventory's view of an object with these markers.
 pub(crate) fn owned(kind: &str, id: &str, name: &str, labels: &Labels, region: &str) -> v1::OwnedObject {
-    let get = |key: &str| labels.get(key).cloned().unwrap_or_default();
-    v1::OwnedObject {
-        r#type: kind.to_owned(),
-        id: id.to_owned(),
-        name: name.to_owned(),
-        role: get(MARKER_ROLE),
-        tenant_uid: get(MARKER_TENANT_UID),
-        region: region.to_owned(),
-    }
+    markers::owned(kind, id, name, region, labels)
 }
 
 /// The error for an object that has our name and not our marker.
 pub(crate) fn name_taken(what: &str, name: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::NameTaken,
-        format!("{what} {name} exists and does not carry this tenant's markers; it was not touched"),
-    )
-    .with_remedy(format!(
-        "find out who made {what} {name} and remove it, or, if it is this tenant's, give it the markers \
-         {MARKER_INSTALLATION} and {MARKER_TENANT_UID} (labels, or a JSON object as its description); then retry"
-    ))
+    markers::name_taken(what, name, TAGS)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Names and request ids. Everything comes from the tenant's uid, so that a call repeated by
 //! another process, without any memory, arrives at the same object.
 
-use landlord_provider_api::{ErrorKind, ProviderError, findings::is_label, v1};
+use landlord_provider_api::{ProviderError, v1};
+use landlord_provider_sdk::names;
+pub(crate) use landlord_provider_sdk::zones::normal;
 use sha2::{Digest as _, Sha256};
 
-/// A UUID without its dashes.
-const UID_HEX_LEN: usize = 32;
 /// The digit of a UUID that tells its version and nothing else.
 const VERSION_DIGIT: usize = 12;
 /// `landlord-` + role must fit GKE's 40 characters of a pool's name.
@@ -29,19 +29,9 @@ impl Names {
     /// # Errors
     /// INVALID if the uid is not a UUID in lower case.
     pub(crate) fn new(scope: &v1::Scope) -> Result<Self, ProviderError> {
-        let uid = &scope.tenant_uid;
-        let hex: String = uid.chars().filter(|c| *c != '-').collect();
-        let well_formed = hex.len() == UID_HEX_LEN
-            && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
-            && matches!(uid.len(), 32 | 36);
-        if !well_formed {
-            return Err(ProviderError::new(
-                ErrorKind::Invalid,
-                format!("the tenant uid {uid:?} is not a UUID in lower case"),
-            ));
-        }
+        let hex = names::uid_hex(scope)?;
         let host = Some(scope.host_cluster.clone()).filter(|name| !name.is_empty());
-        Ok(Self { base: format!("landlord-{hex}"), cluster: short(&hex), uid: uid.clone(), host })
+        Ok(Self { base: format!("landlord-{hex}"), cluster: short(&hex), uid: scope.tenant_uid.clone(), host })
     }
 
     /// The VPC network, and the subnetwork in it.
@@ -96,32 +86,15 @@ fn short(uid_hex: &str) -> String {
     format!("landlord-{}{}", &uid_hex[..VERSION_DIGIT], &uid_hex[VERSION_DIGIT + 1..])
 }
 
-/// The digits of the uid in the role of a tenant's pool in a shared cluster, as the contract gives it.
-fn shared_uid(role: &str) -> Option<&str> {
-    let hex = role.strip_prefix("t-")?;
-    (hex.len() == UID_HEX_LEN && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(hex)
-}
-
 /// The name of a node pool, unique within its cluster: the role, in a shared cluster the uid.
 ///
 /// # Errors
 /// INVALID if the role is not a short DNS label.
 pub(crate) fn node_pool(role: &str) -> Result<String, ProviderError> {
-    if let Some(hex) = shared_uid(role) {
+    if let Some(hex) = names::uid_of_shared_pool(role) {
         return Ok(short(hex));
     }
-    if is_label(role) && role.len() <= POOL_ROLE_LEN_MAX {
-        return Ok(format!("landlord-{role}"));
-    }
-    Err(ProviderError::new(
-        ErrorKind::Invalid,
-        format!("the node pool role {role:?} is not a DNS label of at most {POOL_ROLE_LEN_MAX} characters"),
-    ))
-}
-
-/// A domain as this plugin compares it.
-pub(crate) fn normal(domain: &str) -> String {
-    domain.trim_end_matches('.').to_ascii_lowercase()
+    Ok(format!("landlord-{}", names::pool_role(role, POOL_ROLE_LEN_MAX)?))
 }
 
 /// What follows the last slash of a URL or path.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use landlord_provider_api::cidr::Cidr;
+use landlord_provider_sdk::{cidr::Cidr, settings};
 
 use crate::error::{Error, invalid};
 
@@ -93,8 +93,7 @@ impl Parameters {
     /// # Errors
     /// INVALID, naming the key.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let text = if text.trim().is_empty() { "{}" } else { text };
-        serde_json::from_str(text).map_err(|e| invalid(format!("the class parameters are not valid: {e}")))
+        Ok(settings::parameters(text)?)
     }
 
     /// The network's range.

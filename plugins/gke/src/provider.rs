@@ -4,18 +4,16 @@ use async_trait::async_trait;
 use landlord_provider_api::{
     Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
 };
+use landlord_provider_sdk::{
+    configure::Problems,
+    endpoint,
+    progress::done,
+    request::{self, Regions, need},
+};
 
 use crate::{
-    absence, addons, cluster,
-    config::{self, Config},
-    credentials, describe, dns,
-    google::Google,
-    identity, inventory, kube_access, leftovers,
-    names::Names,
-    network, node_pool,
-    parameters::Parameters,
-    progress::Outcome,
-    validate,
+    absence, addons, cluster, config::Config, credentials, describe, dns, google::Google, identity, inventory,
+    kube_access, leftovers, names::Names, network, node_pool, parameters::Parameters, progress::Outcome, validate,
 };
 
 type Answer<T> = Result<T, ProviderError>;
@@ -28,31 +26,18 @@ pub struct Gke {
     own_project: Option<String>,
 }
 
-fn missing(what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
-}
+const REGIONS: Regions =
+    Regions { is_region: validate::is_region, described: "a region of Google Cloud, like europe-west1" };
 
 impl Gke {
     /// The same for what a tenant in a shared cluster has none of.
     fn at_own(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
-        let scope = self.at(scope)?;
-        if !scope.host_cluster.is_empty() {
-            let message = format!("cluster {} is shared: only node pools are made in it", scope.host_cluster);
-            return Err(ProviderError::new(ErrorKind::Invalid, message));
-        }
-        Ok(scope)
+        request::own_cluster(self.at(scope)?, "node pools")
     }
 
     /// The scope, with the project that is meant.
     fn at(&self, scope: Option<v1::Scope>) -> Answer<v1::Scope> {
-        let mut scope = scope.ok_or_else(|| missing("the scope"))?;
-        if scope.installation.is_empty() {
-            return Err(missing("the installation"));
-        }
-        if !validate::is_region(&scope.region) {
-            let message = format!("{:?} is not a region of Google Cloud, like europe-west1", scope.region);
-            return Err(ProviderError::new(ErrorKind::Invalid, message));
-        }
+        let mut scope = request::scope(scope, REGIONS)?;
         if scope.account.is_empty() {
             scope.account = self.own_project.clone().unwrap_or_default();
         }
@@ -63,10 +48,6 @@ impl Gke {
         }
         Ok(scope)
     }
-}
-
-fn done(outcome: Outcome) -> Option<v1::Progress> {
-    Some(outcome.progress(Vec::new()))
 }
 
 #[async_trait]
@@ -84,7 +65,7 @@ impl Cluster for Gke {
     async fn ensure_cluster(&self, request: v1::EnsureClusterRequest) -> Answer<v1::EnsureClusterResponse> {
         let scope = self.at_own(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
+        let network = need(request.network, "the network")?;
         let wanted = cluster::Wanted {
             scope: &scope,
             parameters: &parameters,
@@ -113,9 +94,9 @@ impl NodePool for Gke {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = self.at(request.scope)?;
         let parameters = Parameters::parse(&request.parameters_json)?;
-        let network = request.network.ok_or_else(|| missing("the network"))?;
-        let cluster = request.cluster.ok_or_else(|| missing("the cluster"))?;
-        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let network = need(request.network, "the network")?;
+        let cluster = need(request.cluster, "the cluster")?;
+        let spec = need(request.spec, "the pool")?;
         let wanted = node_pool::Wanted {
             scope: &scope,
             parameters: &parameters,
@@ -133,14 +114,14 @@ impl NodePool for Gke {
 impl Dns for Gke {
     async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
         let scope = self.at(request.scope)?;
-        let spec = request.spec.ok_or_else(|| missing("the zone"))?;
+        let spec = need(request.spec, "the zone")?;
         let (outcome, status) = dns::ensure(&self.google, &self.config, &scope, &spec.domain).await?;
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
     }
 
     async fn ensure_dns_records(&self, request: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
         let scope = self.at(request.scope)?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let zone = need(request.zone, "the zone")?;
         let outcome = dns::records::ensure(&self.google, &scope, &zone, &request.records).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
@@ -150,7 +131,7 @@ impl Dns for Gke {
 impl Identity for Gke {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
         let scope = self.at_own(request.scope)?;
-        let zone = request.zone.ok_or_else(|| missing("the zone"))?;
+        let zone = need(request.zone, "the zone")?;
         let outcome = identity::ensure(&self.google, &scope, &zone).await?;
         // The cluster itself has the right; nothing is needed in it.
         Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
@@ -172,7 +153,7 @@ impl Inventory for Gke {
             Kind::DnsRecords => dns::records::observe(google, &scope, &request.domain).await?,
             Kind::Identity => identity::observe(google, &scope).await?,
             Kind::Leftovers => leftovers::observe(google, &scope).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         Ok(v1::ObserveResponse { progress: done(outcome), objects })
     }
@@ -185,11 +166,7 @@ impl Inventory for Gke {
         Names::new(&scope)?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
-            Kind::Network | Kind::Cluster | Kind::Addons | Kind::Identity | Kind::Leftovers
-                if !scope.host_cluster.is_empty() =>
-            {
-                (Outcome::Gone, Vec::new())
-            }
+            kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
             Kind::Network => network::delete(google, &scope, &request.checkpoint).await?,
             Kind::Cluster => cluster::delete(google, &scope, &request.checkpoint).await?,
             // They are part of the cluster and go with it.
@@ -199,7 +176,7 @@ impl Inventory for Gke {
             Kind::DnsRecords => dns::records::delete(google, &scope, &request.domain).await?,
             Kind::Identity => identity::delete(google, &scope).await?,
             Kind::Leftovers => leftovers::delete(google, &scope, &request.checkpoint).await?,
-            Kind::Unspecified => return Err(missing("the kind")),
+            Kind::Unspecified => return Err(request::missing("the kind")),
         };
         if request.recorded && outcome == Outcome::Gone {
             let subject = absence::Subject { kind, role: &request.role, domain: &request.domain };
@@ -235,15 +212,14 @@ impl ProviderPlugin for Gke {
     }
 
     async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
-        let mut problems = Vec::new();
-        let mut keep = |error: ProviderError| problems.push(error.message);
-        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
-        let endpoint = config::endpoint(&request).map_err(&mut keep).ok();
-        let scope = credentials::Scope::parse(&request.credential_json).map_err(&mut keep).ok();
+        let mut problems = Problems::default();
+        let config = problems.keep(Config::parse(&request.config_json));
+        let endpoint = problems.keep(endpoint::check(&request, endpoint::Path::Allowed));
+        let scope = problems.keep(credentials::Scope::parse(&request.credential_json));
         let (Some(config), Some(endpoint), Some(scope)) = (config, endpoint, scope) else {
-            return Err(ProviderError::new(ErrorKind::Invalid, problems.join("; ")));
+            return Err(problems.into_error());
         };
-        let google = Google::new(&scope, endpoint).await?;
+        let google = Google::new(&scope, endpoint.as_ref().map(endpoint::base)).await?;
         Ok(Self { google, config, own_project: scope.project() })
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     action::Action,
-    error::{Answer, Error, Result, ServiceError, chain, incomplete, parse_retry_after},
+    error::{Answer, Error, Result, ServiceError, chain, incomplete, retry_after},
     token::Tokens,
 };
 
@@ -78,7 +78,7 @@ impl Rest {
         }
         let response = request.send().await.map_err(silent)?;
         let status = response.status();
-        let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(parse_retry_after);
+        let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_after);
         let body = response.bytes().await.map_err(silent)?;
         if status.is_success() {
             let unreadable = |e| incomplete(ask.action, &format!("a readable body ({e})"));

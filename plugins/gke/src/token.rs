@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::{
     action::{self, Action},
     credentials::Scope,
-    error::{Answer, Error, chain, incomplete, parse_retry_after},
+    error::{Answer, chain, incomplete, no_credentials, retry_after},
 };
 
 /// What a token may do: everything that its principal may.
@@ -93,12 +93,6 @@ struct Key {
 
 type Answered<T> = Result<T, ProviderError>;
 
-fn unusable(what: &str, error: &(dyn std::error::Error + 'static)) -> ProviderError {
-    ProviderError::new(ErrorKind::Auth, format!("{what}: {}", chain(error)))
-        .with_code("CredentialsUnavailable")
-        .with_remedy("renew or correct the credentials of this credential scope, then retry")
-}
-
 impl Tokens {
     /// Tokens of a scope. Reaches out only when asked for one.
     ///
@@ -144,7 +138,7 @@ impl Tokens {
         tracing::info!(metric = "gcp_calls", value = calls);
         let token = self.get().await?;
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.value.expose_secret()))
-            .map_err(|e| unusable("the token cannot be sent in a header", &e))?;
+            .map_err(|e| no_credentials("the token cannot be sent in a header", &e))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -218,7 +212,7 @@ async fn send<T: serde::de::DeserializeOwned>(
     let silent = |e: &reqwest::Error| fail(Answer { message: chain(e), ..Answer::default() }, 0);
     let response = request.send().await.map_err(|e| silent(&e))?;
     let status = response.status();
-    let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(parse_retry_after);
+    let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_after);
     let body = response.bytes().await.map_err(|e| silent(&e))?;
     if !status.is_success() {
         let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
@@ -233,7 +227,7 @@ impl Key {
         let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
         let signer = service_account::Builder::new(key.clone())
             .build_signer()
-            .map_err(|e| unusable("the service account's key cannot be used", &e))?;
+            .map_err(|e| no_credentials("the service account's key cannot be used", &e))?;
         Ok(Self { email: text("client_email"), key_id: text("private_key_id"), token_uri: text("token_uri"), signer })
     }
 
@@ -247,7 +241,7 @@ impl Key {
         let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let signed = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
         let signature = self.signer.sign(signed.clone()).await;
-        let signature = signature.map_err(|e| unusable("the service account's key does not sign", &e))?;
+        let signature = signature.map_err(|e| no_credentials("the service account's key does not sign", &e))?;
         Ok(format!("{signed}.{}", encode(&signature)))
     }
 }
@@ -255,18 +249,18 @@ impl Key {
 /// Finds out what ADC is here. A service account's key is taken for an exchange of our own.
 async fn adc() -> Answered<Resolved> {
     if let Some(path) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
-        let text = tokio::fs::read(&path).await.map_err(|e| unusable("GOOGLE_APPLICATION_CREDENTIALS", &e))?;
+        let text = tokio::fs::read(&path).await.map_err(|e| no_credentials("GOOGLE_APPLICATION_CREDENTIALS", &e))?;
         let key: Value = serde_json::from_slice(&text).unwrap_or_default();
         if key["type"] == "service_account" {
             return Key::new(&key).map(Resolved::Key);
         }
     }
     let built = credentials::Builder::default().with_scopes([SCOPE]).build_access_token_credentials();
-    built.map(Resolved::Sdk).map_err(|e| unusable("there are no Application Default Credentials", &e))
+    built.map(Resolved::Sdk).map_err(|e| no_credentials("there are no Application Default Credentials", &e))
 }
 
 fn sdk_failed(error: &CredentialsError) -> ProviderError {
-    let stated = unusable("no access token from Application Default Credentials", error);
+    let stated = no_credentials("no access token from Application Default Credentials", error);
     if error.is_transient() { ProviderError { kind: ErrorKind::Transient, ..stated } } else { stated }
 }
 
@@ -281,16 +275,4 @@ impl CredentialsProvider for Tokens {
     async fn universe_domain(&self) -> Option<String> {
         None
     }
-}
-
-/// The contract's error inside an SDK error, when a token could not be had.
-pub(crate) fn stated_in(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
-    let mut source = Some(error);
-    while let Some(e) = source {
-        if let Some(stated) = e.downcast_ref::<ProviderError>() {
-            return Some(stated.clone().into());
-        }
-        source = e.source();
-    }
-    None
 }

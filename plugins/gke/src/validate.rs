@@ -1,10 +1,8 @@
 //! Whether a tenant could be built as described: every violation at once, nothing asked of Google
 //! Cloud. What only Google knows (whether a region offers a machine type) shows when it is built.
 
-use landlord_provider_api::{
-    findings::{Findings, PoolBounds, is_label},
-    v1,
-};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::findings::{Findings, PoolBounds, is_label};
 
 use crate::{
     cluster::minor,

@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    credentials::{read_referenced, read_referenced_private},
     error::invalid,
     expiry,
+    files::{read_referenced, read_referenced_private},
     kubeconfig::{Chosen, Problems, User},
 };
 

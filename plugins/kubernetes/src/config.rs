@@ -4,6 +4,7 @@
 use std::fmt;
 
 use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -62,9 +63,7 @@ impl Config {
     /// # Errors
     /// INVALID, naming the key.
     pub(crate) fn parse(text: &str) -> Result<Self, ProviderError> {
-        let text = if text.trim().is_empty() { "{}" } else { text };
-        let raw: Raw = serde_json::from_str(text)
-            .map_err(|error| invalid(format!("the provider's settings are not valid: {error}"), ""))?;
+        let raw: Raw = settings::parse(text)?;
         let parts = raw.minimum_version.split_once('.');
         let minimum_version = parts.and_then(|(major, minor)| Version::parse(major, minor)).ok_or_else(|| {
             let problem = format!("minimum_version {:?} is no minor version", raw.minimum_version);
@@ -97,11 +96,7 @@ impl Config {
 /// # Errors
 /// INVALID: there are none to set.
 pub(crate) fn check_parameters(text: &str) -> Result<(), ProviderError> {
-    let parameters: serde_json::Map<String, Value> = match text.trim() {
-        "" => return Ok(()),
-        text => serde_json::from_str(text)
-            .map_err(|error| invalid(format!("the class's parameters are not valid: {error}"), ""))?,
-    };
+    let parameters: serde_json::Map<String, Value> = settings::parameters(text)?;
     match parameters.keys().next() {
         None => Ok(()),
         Some(key) => {

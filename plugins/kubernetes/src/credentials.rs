@@ -1,24 +1,17 @@
 //! Credential scopes: where the kubeconfig comes from. Secrets enter here and stay in types that
 //! do not print them.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use landlord_provider_api::ProviderError;
+use landlord_provider_sdk::settings;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::{access::Access, error::invalid, kubeconfig};
+use crate::{access::Access, files::read_private, kubeconfig};
 
 /// A kubeconfig with a hundred clusters and their certificates has about this size.
 const KUBECONFIG_BYTES_MAX: u64 = 1024 * 1024;
-/// Certificates, keys and tokens have a few KiB.
-const REFERENCED_BYTES_MAX: u64 = 64 * 1024;
-const READABLE_BY_ALL: u32 = 0o004;
 
 /// `credential_json`.
 #[derive(Clone, Deserialize)]
@@ -59,11 +52,7 @@ impl Scope {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ProviderError> {
         let remedy = "use {\"kind\": \"kubeconfig\", \"kubeconfig\": \"…\"} (in the daemon's configuration: kubeconfig_file = \
                       \"PATH\") or {\"kind\": \"kubeconfig_file\", \"path\": \"…\"}; `context` chooses one of several";
-        // serde's message can quote a value; of a secret nothing may be quoted.
-        serde_json::from_slice(bytes).map_err(|error| {
-            let place = format!("near line {} column {}", error.line(), error.column());
-            invalid(format!("the credential scope is not valid: unknown, missing or misplaced key {place}"), remedy)
-        })
+        settings::credential(bytes, remedy)
     }
 
     /// The access as it is now: files are read at every call, so that what is rotated is seen.
@@ -85,69 +74,8 @@ impl Scope {
     }
 }
 
-/// A file that a kubeconfig names, relative to the kubeconfig's own folder.
-///
-/// # Errors
-/// INVALID.
-pub(crate) fn read_referenced(path: &Path, folder: Option<&Path>) -> Result<SecretString, ProviderError> {
-    read(&place(path, folder)?, REFERENCED_BYTES_MAX, false)
-}
-
-/// The same for a private key, which others must not be able to read.
-///
-/// # Errors
-/// INVALID.
-pub(crate) fn read_referenced_private(path: &Path, folder: Option<&Path>) -> Result<SecretString, ProviderError> {
-    read_private(&place(path, folder)?, REFERENCED_BYTES_MAX)
-}
-
-fn place(path: &Path, folder: Option<&Path>) -> Result<PathBuf, ProviderError> {
-    match folder {
-        Some(folder) => Ok(folder.join(path)),
-        None if path.is_absolute() => Ok(path.to_owned()),
-        None => Err(invalid(
-            format!("the kubeconfig names the file {} relative to a folder that is not known", path.display()),
-            "name it with its whole path, or put its content into the kubeconfig (the keys that end in -data)",
-        )),
-    }
-}
-
-fn read_private(path: &Path, bytes_max: u64) -> Result<SecretString, ProviderError> {
-    read(path, bytes_max, true)
-}
-
-fn read(path: &Path, bytes_max: u64, private: bool) -> Result<SecretString, ProviderError> {
-    let shown = path.display();
-    let unreadable = |error: std::io::Error| {
-        invalid(
-            format!("{shown} can't be read: {error}"),
-            format!(
-                "make it readable for the daemon's user and name it in providers.NAME.sandbox.read_paths, like {shown}"
-            ),
-        )
-    };
-    // Looked at before it is opened: a pipe without a writer would be waited for.
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > bytes_max {
-        return Err(invalid(
-            format!("{shown} is no regular file of at most {bytes_max} bytes"),
-            "name the right file in the credential scope or the kubeconfig",
-        ));
-    }
-    if private && metadata.mode() & READABLE_BY_ALL != 0 {
-        return Err(invalid(format!("{shown} can be read by everybody"), format!("run `chmod 600 {shown}`")));
-    }
-    let mut text = String::new();
-    // Bounded, should it grow meanwhile.
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(bytes_max).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -171,23 +99,5 @@ mod tests {
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
             assert!(error.remedy.contains("kubeconfig_file"));
         }
-    }
-
-    #[test]
-    fn files_are_checked_before_they_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kubeconfig");
-        let problem = || read_private(&path, 10).unwrap_err();
-        assert!(problem().remedy.contains("sandbox.read_paths"), "{:?}", problem());
-        std::fs::write(&path, "12345678901").unwrap();
-        assert!(problem().message.contains("at most 10 bytes"), "{:?}", problem());
-        std::fs::write(&path, "1234567890").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(problem().remedy.contains("chmod 600"), "{:?}", problem());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert_eq!(read_private(&path, 10).unwrap().expose_secret(), "1234567890");
-        let relative = Path::new("kubeconfig");
-        assert!(read_referenced_private(relative, Some(folder.path())).is_ok());
-        assert!(read_referenced_private(relative, None).unwrap_err().remedy.contains("whole path"));
     }
 }

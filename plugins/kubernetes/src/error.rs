@@ -4,6 +4,7 @@
 use std::{error::Error as StdError, time::Duration};
 
 use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_sdk::error::{by_status, chain};
 
 /// Longest piece of a server's own words that is passed on.
 const WORDS_MAX: usize = 400;
@@ -49,12 +50,9 @@ fn answered(action: &str, status: &kube::core::Status) -> ProviderError {
             "the API server does not know the kubeconfig's user: renew its token or client certificate",
         ),
         403 => (ErrorKind::Auth, "give the kubeconfig's user this right in the cluster (see the plugin's README)"),
-        429 => (ErrorKind::Throttled, ""),
-        409 => (ErrorKind::Conflict, ""),
-        410 | 500..=599 => (ErrorKind::Transient, ""),
+        410 => (ErrorKind::Transient, ""),
         404 => (ErrorKind::Invalid, "check that `server` of the kubeconfig is a Kubernetes API server"),
-        400..=499 => (ErrorKind::Invalid, ""),
-        _ => (ErrorKind::Internal, ""),
+        other => (by_status(other), ""),
     };
     let message = format!("{action}: the API server answers {}: {}", status.code, words(&status.message));
     let mut error = ProviderError::new(kind, message).with_code(&status.reason).with_remedy(remedy);
@@ -118,21 +116,6 @@ fn cause<'a, T>(
         next = error.source();
     }
     None
-}
-
-/// An error and its causes, each said once.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text.push_str(": ");
-            text.push_str(&cause);
-        }
-        source = error.source();
-    }
-    text
 }
 
 fn words(text: &str) -> String {

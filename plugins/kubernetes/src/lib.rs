@@ -12,11 +12,11 @@ mod credentials;
 mod describe;
 mod error;
 mod expiry;
+mod files;
 mod inventory;
 mod kubeconfig;
 mod look;
 mod nodes;
-mod progress;
 mod provider;
 mod session;
 

@@ -12,7 +12,7 @@ use crate::{
     session::Session,
 };
 
-/// What a tenant takes at the least: its namespace, fenced off, with its workloads under an account of its own. Group,
+/// What a tenant takes at the least: its namespace, isolated, with its workloads under an account of its own. Group,
 /// resource, subresource, verb.
 const RIGHTS: [(&str, &str, &str, &str); 10] = [
     ("", "namespaces", "", "create"),

@@ -9,10 +9,10 @@ use kube::{
     api::{ListParams, PartialObjectMeta},
 };
 use landlord_provider_api::{ProviderError, v1};
+use landlord_provider_sdk::progress::{self, Outcome, done};
 
 use crate::{
     error::{during, invalid},
-    progress,
     session::Session,
 };
 
@@ -56,7 +56,7 @@ pub(crate) async fn ensure(
     if fit >= wanted {
         let node_count = i32::try_from(fit).unwrap_or(i32::MAX);
         let status = Some(v1::NodePoolStatus { name: selector, node_count });
-        return Ok(v1::EnsureNodePoolResponse { progress: progress::ready(), status });
+        return Ok(v1::EnsureNodePoolResponse { progress: done(progress::ready()), status });
     }
     let commands = commands(&labels, &spec.taints);
     if given.len() < wanted {
@@ -78,18 +78,18 @@ pub(crate) async fn ensure(
         detail.push_str(&format!(" ({})", faults[..faults.len().min(NAMED_MAX)].join("; ")));
     }
     detail.push_str(&format!("; give machines to the tenant: {commands}"));
-    Ok(v1::EnsureNodePoolResponse { progress: progress::pending(POLL_AFTER_S, detail), status: None })
+    Ok(v1::EnsureNodePoolResponse { progress: done(progress::pending(POLL_AFTER_S, detail)), status: None })
 }
 
 /// Whether the tenant has machines.
 ///
 /// # Errors
 /// As the API server's answer says.
-pub(crate) async fn observe(session: &Session, uid: &str) -> Result<Option<v1::Progress>, ProviderError> {
+pub(crate) async fn observe(session: &Session, uid: &str) -> Result<Outcome, ProviderError> {
     // The daemon writes the uid into labels with or without its dashes.
     let selector = format!("{TENANT_LABEL} in ({uid},{})", uid.replace('-', ""));
     let given = given(session, &selector).await?;
-    Ok(if given.is_empty() { progress::gone() } else { progress::ready() })
+    Ok(if given.is_empty() { Outcome::Gone } else { progress::ready() })
 }
 
 /// What an operator does to give a machine to a tenant.

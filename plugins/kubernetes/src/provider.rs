@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+    Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+};
+use landlord_provider_sdk::{
+    configure::Problems,
+    progress::{self, Outcome, done},
+    request::{missing, need},
 };
 
 use crate::{
@@ -14,7 +19,7 @@ use crate::{
     error::invalid,
     inventory,
     look::{self, Look},
-    nodes, progress,
+    nodes,
     session::{Session, Sessions},
 };
 
@@ -34,10 +39,6 @@ pub struct Kubernetes {
     config: Config,
 }
 
-fn missing(what: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Invalid, format!("the request lacks {what}"))
-}
-
 /// A value of a label: it goes into selectors as it is.
 fn is_label_value(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -47,7 +48,7 @@ fn is_label_value(text: &str) -> bool {
 }
 
 fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
-    let scope = scope.ok_or_else(|| missing("the scope"))?;
+    let scope = need(scope, "the scope")?;
     if !is_label_value(&scope.installation) {
         return Err(missing("an installation that can be the value of a label"));
     }
@@ -84,13 +85,13 @@ impl Network for Kubernetes {
         let (_, look) = self.look().await?;
         if let Some(unready) = look.unready {
             return Ok(v1::EnsureNetworkResponse {
-                progress: progress::pending(UNREADY_POLL_AFTER_S, unready),
+                progress: done(progress::pending(UNREADY_POLL_AFTER_S, unready)),
                 status: None,
             });
         }
         let attributes = attributes(&look);
         let status = v1::NetworkStatus { network_id: look.uid, attributes, ..v1::NetworkStatus::default() };
-        Ok(v1::EnsureNetworkResponse { progress: progress::ready(), status: Some(status) })
+        Ok(v1::EnsureNetworkResponse { progress: done(progress::ready()), status: Some(status) })
     }
 }
 
@@ -102,7 +103,7 @@ impl Cluster for Kubernetes {
         let (session, look) = self.look().await?;
         if let Some(unready) = look.unready {
             return Ok(v1::EnsureClusterResponse {
-                progress: progress::pending(UNREADY_POLL_AFTER_S, unready),
+                progress: done(progress::pending(UNREADY_POLL_AFTER_S, unready)),
                 status: None,
             });
         }
@@ -115,13 +116,13 @@ impl Cluster for Kubernetes {
             kubernetes_version: look.version,
             attributes,
         };
-        Ok(v1::EnsureClusterResponse { progress: progress::ready(), status: Some(status) })
+        Ok(v1::EnsureClusterResponse { progress: done(progress::ready()), status: Some(status) })
     }
 
     /// Whoever runs the cluster installs what it needs.
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
         checked(request.scope)?;
-        Ok(v1::EnsureAddonsResponse { progress: progress::ready() })
+        Ok(v1::EnsureAddonsResponse { progress: done(progress::ready()) })
     }
 
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
@@ -146,7 +147,7 @@ impl Cluster for Kubernetes {
 impl NodePool for Kubernetes {
     async fn ensure_node_pool(&self, request: v1::EnsureNodePoolRequest) -> Answer<v1::EnsureNodePoolResponse> {
         let scope = checked(request.scope)?;
-        let spec = request.spec.ok_or_else(|| missing("the pool"))?;
+        let spec = need(request.spec, "the pool")?;
         if scope.tenant_uid.is_empty() {
             return Err(missing("the tenant's uid"));
         }
@@ -184,11 +185,11 @@ impl Inventory for Kubernetes {
                 None => progress::ready(),
             },
             Kind::NodePool => nodes::observe(&self.sessions.open()?, &scope.tenant_uid).await?,
-            Kind::DnsZone | Kind::DnsRecords | Kind::Identity | Kind::Leftovers => progress::gone(),
+            Kind::DnsZone | Kind::DnsRecords | Kind::Identity | Kind::Leftovers => Outcome::Gone,
             Kind::Unspecified => return Err(missing("the kind")),
         };
         // Nothing of it carries our markers: it was there before us.
-        Ok(v1::ObserveResponse { progress, objects: Vec::new() })
+        Ok(v1::ObserveResponse { progress: done(progress), objects: Vec::new() })
     }
 
     /// Forgets. The cluster, its machines and what they carry are not ours to remove.
@@ -198,7 +199,7 @@ impl Inventory for Kubernetes {
         if kind == v1::ResourceKind::Unspecified {
             return Err(missing("the kind"));
         }
-        Ok(v1::DeleteResponse { progress: progress::gone() })
+        Ok(v1::DeleteResponse { progress: done(Outcome::Gone) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Answer<v1::ListOwnedResponse> {
@@ -249,27 +250,17 @@ impl ProviderPlugin for Kubernetes {
     }
 
     async fn configure(request: v1::ConfigureRequest) -> Answer<Self> {
-        let mut problems = Vec::new();
-        let mut keep = |error: ProviderError| problems.push(error);
+        let mut problems = Problems::default();
         if !request.endpoint_override.is_empty() {
             let problem = "endpoint_override means nothing to this provider";
-            keep(invalid(problem, "remove it: the kubeconfig names the API server"));
+            problems.push(invalid(problem, "remove it: the kubeconfig names the API server"));
         }
-        let config = Config::parse(&request.config_json).map_err(&mut keep).ok();
-        let sessions = Scope::parse(&request.credential_json).map(Sessions::new).map_err(&mut keep).ok();
-        if let Some(sessions) = &sessions
-            && let Err(error) = sessions.open()
-        {
-            keep(error);
-        }
-        match (config, sessions) {
-            (Some(config), Some(sessions)) if problems.is_empty() => Ok(Self { sessions, config }),
-            _ => {
-                let all = |part: fn(&ProviderError) -> &str| {
-                    problems.iter().map(part).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-                };
-                Err(invalid(all(|error| &error.message), all(|error| &error.remedy)))
-            }
+        let config = problems.keep(Config::parse(&request.config_json));
+        let sessions = problems.keep(Scope::parse(&request.credential_json)).map(Sessions::new);
+        let opened = sessions.as_ref().and_then(|sessions| problems.keep(sessions.open()));
+        match (config, sessions, opened) {
+            (Some(config), Some(sessions), Some(_)) if problems.is_empty() => Ok(Self { sessions, config }),
+            _ => Err(problems.into_error()),
         }
     }
 }

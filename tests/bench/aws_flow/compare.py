@@ -32,7 +32,7 @@ ACCOUNT = "000000000000"
 ADDONS = ["vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent"]
 START_SECONDS = 60
 # Beyond it a tool is told to have hung.
-PATIENCE_SECONDS = 1800
+TIMEOUT_SECONDS = 1800
 SAMPLE_SECONDS = 0.05
 
 
@@ -120,7 +120,7 @@ def timed(command, env, cwd):
         memory = Memory(process.pid)
         memory.start()
         try:
-            code = process.wait(PATIENCE_SECONDS)
+            code = process.wait(TIMEOUT_SECONDS)
         finally:
             process.kill()
             memory.going = False
@@ -179,7 +179,7 @@ public_access_cidrs = ["203.0.113.0/24"]
     memory = Memory(daemon.pid)
     cli = [str(binaries / "landlord"), "--server", f"unix://{folder}/l.sock"]
     run = lambda *arguments: subprocess.run(  # noqa: E731
-        [*cli, *arguments], check=True, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        [*cli, *arguments], check=True, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
     )
     try:
         deadline = time.monotonic() + START_SECONDS

@@ -24,7 +24,7 @@ const TIME_SCALE: f64 = 1.0 / 600.0;
 /// Room for the few tenants with apps.
 const NODES: u32 = 2;
 /// A thousand tenants take minutes on two busy cores.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+const TIMEOUT: Duration = Duration::from_secs(1_800);
 /// How often tenants at rest are looked at in the second part.
 const RESYNC: Duration = Duration::from_secs(20);
 /// As `engine.resync_interval` has it: looks in an hour.
@@ -44,13 +44,13 @@ pub(crate) fn tables(bed: &Bed, tenants: usize, resting: usize) -> Result<()> {
 async fn many(world: &mut World, tenants: usize) -> Result<()> {
     shared::host(world, NODES).await?;
     let cluster = Cluster::of(world)?;
-    order::ready(world, shared::BARE_NAMESPACE, "first", 1, PATIENCE, || {}).await?;
+    order::ready(world, shared::BARE_NAMESPACE, "first", 1, TIMEOUT, || {}).await?;
     let daemon = world.daemon().context("no daemon")?.pid();
     let before = Marks::now(world, &cluster).await?;
     let started = Instant::now();
     let mut memory = Memory::of(world)?;
     let idle = memory.daemon;
-    let ready = order::ready(world, shared::BARE_NAMESPACE, "t", tenants, PATIENCE, || memory.look()).await?;
+    let ready = order::ready(world, shared::BARE_NAMESPACE, "t", tenants, TIMEOUT, || memory.look()).await?;
     let took_s = started.elapsed().as_secs_f64();
     ensure!(ready.len() == tenants, "{} of {tenants} tenants are READY", ready.len());
     let took = Sample::new(ready.iter().map(|tenant| tenant.took_ms / 1_000.0).collect());
@@ -76,7 +76,7 @@ async fn at_rest(world: &mut World, tenants: usize) -> Result<()> {
     shared::host(world, NODES).await?;
     let cluster = Cluster::of(world)?;
     for (class, what) in [(shared::BARE_NAMESPACE, "without apps"), (shared::NAMESPACE, "with all apps")] {
-        order::ready(world, class, "rest", tenants, PATIENCE, || {}).await?;
+        order::ready(world, class, "rest", tenants, TIMEOUT, || {}).await?;
         // The first look may find something that was still settling.
         tokio::time::sleep(RESYNC * 2).await;
         let before = Marks::now(world, &cluster).await?;
@@ -93,7 +93,7 @@ async fn at_rest(world: &mut World, tenants: usize) -> Result<()> {
         say(&format!(
             "{an_hour:.0} calls of the API server an hour for each tenant, at {LOOKS_PER_HOUR:.0} looks an hour"
         ));
-        order::remove(world, "rest", PATIENCE).await?;
+        order::remove(world, "rest", TIMEOUT).await?;
     }
     Ok(())
 }

@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// The least, with room for a busy machine.
-const PATIENCE_MIN: Duration = Duration::from_secs(600);
+const TIMEOUT_MIN: Duration = Duration::from_secs(600);
 /// In simulated time: the slowest of the heavy tails, and the account's own rates with 1,000 tenants.
-const PATIENCE: Duration = Duration::from_hours(3);
+const TIMEOUT: Duration = Duration::from_hours(3);
 
 /// No quota of an account: what is measured is the daemon.
 pub(crate) fn lift_quotas(world: &World, account: &str) -> Result<()> {
@@ -28,8 +28,8 @@ pub(crate) fn lift_quotas(world: &World, account: &str) -> Result<()> {
 }
 
 /// How long tenants may take at a time scale.
-pub(crate) fn patience(time_scale: f64) -> Duration {
-    PATIENCE.mul_f64(time_scale).max(PATIENCE_MIN)
+pub(crate) fn timeout(time_scale: f64) -> Duration {
+    TIMEOUT.mul_f64(time_scale).max(TIMEOUT_MIN)
 }
 
 /// The table of one cloud.
@@ -50,7 +50,7 @@ async fn row(world: &mut World, cloud: &Cloud, tenants: usize, time_scale: f64) 
     lift_quotas(world, cloud.account)?;
     let mut memory = Memory::of(world)?;
     let idle = memory.plugin;
-    let ready = order::ready(world, &cloud.bare_class(), "t", tenants, patience(time_scale), || memory.look()).await?;
+    let ready = order::ready(world, &cloud.bare_class(), "t", tenants, timeout(time_scale), || memory.look()).await?;
     let Ratios { over, critical_s, .. } = ratios(world, cloud, &ready)?;
     Ok(format!(
         "| {tenants} | {:.3} | {:.3} | {:.3} | {:.1} s | {} | {} | {} |",

@@ -21,7 +21,7 @@ const TIME_SCALE: f64 = 1.0 / 600.0;
 /// Room for the pods of the most tenants.
 const NODES: u32 = 8;
 /// Far above what a busy machine takes.
-const PATIENCE: Duration = Duration::from_secs(1_200);
+const TIMEOUT: Duration = Duration::from_secs(1_200);
 
 /// Runs and prints it.
 pub(crate) fn table(bed: &Bed, tenants: &[usize], rounds: usize, explain: bool) -> Result<()> {
@@ -32,7 +32,7 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
     shared::host(world, NODES).await?;
     let cluster = Cluster::of(world)?;
     // The first tenant brings what the host cluster needs once; it is the others' template and is not measured.
-    let first = order::ready(world, shared::NAMESPACE, "first", 1, PATIENCE, || {}).await?;
+    let first = order::ready(world, shared::NAMESPACE, "first", 1, TIMEOUT, || {}).await?;
     let first = first.first().context("no tenant")?;
     let template = Template::of(&cluster, first, world.folder()).await?;
     say(
@@ -46,12 +46,12 @@ async fn run(world: &mut World, tenants: &[usize], rounds: usize, explain: bool)
             let prefix = format!("t{count}-{round}-");
             let daemon = world.daemon().context("no daemon")?.pid();
             let before = landlord_cpu(daemon);
-            let ready = order::ready(world, shared::NAMESPACE, &prefix, *count, PATIENCE, || {}).await?;
+            let ready = order::ready(world, shared::NAMESPACE, &prefix, *count, TIMEOUT, || {}).await?;
             arms[0].add(ready.iter().map(|tenant| tenant.took_ms).collect(), landlord_cpu(daemon) - before);
             if explain && let Some(last) = ready.last() {
                 events = world.cli().events(&last.name)?;
             }
-            order::remove(world, &prefix, PATIENCE).await?;
+            order::remove(world, &prefix, TIMEOUT).await?;
             let namespaces: Vec<String> = ready.into_iter().map(|tenant| tenant.namespace).collect();
             rivals::settled(&cluster, &namespaces).await?;
             kubectl(&cluster, &template, *count, false, &mut arms[1]).await?;

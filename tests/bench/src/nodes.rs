@@ -7,7 +7,7 @@ use landlord_test_harness::{World, cloud};
 use crate::{
     Bed,
     figures::mib,
-    lifecycle::{Memory, Ratios, patience, ratios},
+    lifecycle::{Memory, Ratios, ratios, timeout},
     order, say, shared,
 };
 
@@ -29,9 +29,9 @@ pub(crate) fn table(bed: &Bed, tenants: &[usize], time_scale: f64, explain: bool
 async fn row(world: &mut World, tenants: usize, time_scale: f64, explain: bool) -> Result<String> {
     shared::host(world, HOST_NODES).await?;
     // The first tenant brings the host cluster's policies along, once for all.
-    order::ready(world, shared::BARE_NODE, "first", 1, patience(time_scale), || {}).await?;
+    order::ready(world, shared::BARE_NODE, "first", 1, timeout(time_scale), || {}).await?;
     let mut memory = Memory::of(world)?;
-    let ready = order::ready(world, shared::BARE_NODE, "t", tenants, patience(time_scale), || memory.look()).await?;
+    let ready = order::ready(world, shared::BARE_NODE, "t", tenants, timeout(time_scale), || memory.look()).await?;
     let Ratios { over, critical_s, slowest } = ratios(world, &cloud::EKS, &ready)?;
     if explain {
         order::explained(&world.cli().events(&slowest)?)?;

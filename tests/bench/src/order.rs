@@ -59,14 +59,14 @@ pub(crate) async fn ready(
     class: &str,
     prefix: &str,
     count: usize,
-    patience: Duration,
+    timeout: Duration,
     mut look: impl FnMut(),
 ) -> Result<Vec<Ready>> {
     let mut client = Client::new(client::connect(&world.socket()).await?);
     for index in 0..count {
         client.create_tenant(request(class, &format!("{prefix}{index}"), false)).await?;
     }
-    let all = until(&mut client, patience, |all| {
+    let all = until(&mut client, timeout, |all| {
         look();
         if let Some(failed) = all.iter().find(|tenant| tenant.state() == State::Failed) {
             bail!("{} failed: {:?}", failed.name, failed.conditions);
@@ -77,7 +77,7 @@ pub(crate) async fn ready(
 }
 
 /// Deletes the tenants whose ids begin with `prefix` and waits until they are gone.
-pub(crate) async fn remove(world: &World, prefix: &str, patience: Duration) -> Result<()> {
+pub(crate) async fn remove(world: &World, prefix: &str, timeout: Duration) -> Result<()> {
     let mut client = Client::new(client::connect(&world.socket()).await?);
     for tenant in list(&mut client).await?.into_iter().filter(|tenant| id(tenant).starts_with(prefix)) {
         let request_id = uuid::Uuid::new_v4().to_string();
@@ -85,7 +85,7 @@ pub(crate) async fn remove(world: &World, prefix: &str, patience: Duration) -> R
             .delete_tenant(DeleteTenantRequest { name: tenant.name, request_id, ..DeleteTenantRequest::default() })
             .await?;
     }
-    until(&mut client, patience, |all| Ok(!all.iter().any(|tenant| id(tenant).starts_with(prefix)))).await.map(drop)
+    until(&mut client, timeout, |all| Ok(!all.iter().any(|tenant| id(tenant).starts_with(prefix)))).await.map(drop)
 }
 
 fn id(tenant: &Tenant) -> &str {
@@ -113,10 +113,10 @@ async fn list(client: &mut Client) -> Result<Vec<Tenant>> {
 
 async fn until(
     client: &mut Client,
-    patience: Duration,
+    timeout: Duration,
     mut done: impl FnMut(&[Tenant]) -> Result<bool>,
 ) -> Result<Vec<Tenant>> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
         let all = list(client).await?;
         if done(&all)? {
@@ -124,7 +124,7 @@ async fn until(
         }
         if Instant::now() > deadline {
             let late = all.iter().find(|tenant| tenant.state() != State::Ready);
-            bail!("not all of {} tenants are done after {patience:?}; one of them: {late:#?}", all.len());
+            bail!("not all of {} tenants are done after {timeout:?}; one of them: {late:#?}", all.len());
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
@@ -148,17 +148,17 @@ fn measured(tenant: &Tenant) -> Result<Ready> {
 }
 
 /// Waits for what a closure finds.
-pub(crate) async fn eventually<T, F>(what: &str, patience: Duration, mut find: impl FnMut() -> F) -> Result<T>
+pub(crate) async fn eventually<T, F>(what: &str, timeout: Duration, mut find: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<Option<T>>>,
 {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     loop {
         if let Some(found) = find().await? {
             return Ok(found);
         }
         if Instant::now() > deadline {
-            bail!("not within {patience:?}: {what}");
+            bail!("not within {timeout:?}: {what}");
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

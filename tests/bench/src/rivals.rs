@@ -30,7 +30,7 @@ const COMPARED: &str = "resourcequotas,limitranges,networkpolicies,serviceaccoun
 const WRITERS_MAX: usize = 4;
 /// As `kubectl wait` takes it; far above what a busy machine needs.
 const TIMEOUT: &str = "--timeout=15m";
-const DISKS_PATIENCE: Duration = Duration::from_secs(300);
+const DISKS_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a tenant consists of, for another namespace.
 pub(crate) struct Template {
@@ -191,7 +191,7 @@ pub(crate) async fn settled(cluster: &Cluster, namespaces: &[String]) -> Result<
         let mut left = volumes["items"].as_array().into_iter().flatten().filter_map(of);
         Ok((!left.any(|namespace| namespaces.contains(&namespace))).then_some(()))
     };
-    order::eventually("the disks of removed namespaces are gone", DISKS_PATIENCE, disks).await
+    order::eventually("the disks of removed namespaces are gone", DISKS_TIMEOUT, disks).await
 }
 
 fn millis(started: Instant) -> f64 {

@@ -32,7 +32,7 @@ node_count_max = 100
 [classes.bench-host.parameters]
 public_access_cidrs = ['203.0.113.0/24']
 [classes.bench-namespace]
-description = 'a fenced namespace without apps'
+description = 'an isolated namespace without apps'
 level = 'NAMESPACE'
 provider = 'eks'
 credentials = 'default'
@@ -59,7 +59,7 @@ labels = { tier = 'shared' }
 /// More than any benchmark has.
 const TENANTS_MAX: u32 = 10_000;
 /// A host cluster takes a quarter of a simulated hour, and a busy machine its own time.
-const HOST_PATIENCE: Duration = Duration::from_secs(600);
+const HOST_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Options of a world whose clusters have a real Kubernetes, with more lines for the daemon's configuration.
 pub(crate) fn options(time_scale: f64, audit: bool, more: &str) -> Result<WorldOptions> {
@@ -89,5 +89,5 @@ pub(crate) async fn host(world: &World, nodes: u32) -> Result<()> {
             }
         }
     };
-    order::eventually("the host cluster is READY", HOST_PATIENCE, state).await.context("no host cluster")
+    order::eventually("the host cluster is READY", HOST_TIMEOUT, state).await.context("no host cluster")
 }

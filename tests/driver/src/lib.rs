@@ -16,7 +16,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, v1};
 use v1::progress::Outcome;
 
 /// No stage of a scaled-down cloud takes longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Domain of every tenant.
 pub const DOMAIN: &str = "acme.example.com";
@@ -158,7 +158,7 @@ where
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => return Err(error),
         };
-        assert!(start.elapsed() < PATIENCE, "{what} takes too long; last heard: {said}");
+        assert!(start.elapsed() < TIMEOUT, "{what} takes too long; last heard: {said}");
         tokio::time::sleep(flow.pause).await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use landlord_provider_api::{ProviderError, ProviderPlugin, TEARDOWN, v1};
 
-use crate::{DOMAIN, Flow, PATIENCE, is_retried, outcome, until};
+use crate::{DOMAIN, Flow, TIMEOUT, is_retried, outcome, until};
 
 impl<P: ProviderPlugin> Flow<P> {
     /// Deletes one kind; gives what was removed.
@@ -59,8 +59,8 @@ impl<P: ProviderPlugin> Flow<P> {
         loop {
             match self.owned().await {
                 Ok(objects) if objects.is_empty() => return,
-                Ok(objects) => assert!(start.elapsed() < PATIENCE, "left over: {objects:#?}"),
-                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < PATIENCE, "{error}"),
+                Ok(objects) => assert!(start.elapsed() < TIMEOUT, "left over: {objects:#?}"),
+                Err(error) => assert!(is_retried(error.kind) && start.elapsed() < TIMEOUT, "{error}"),
             }
             tokio::time::sleep(self.pause).await;
         }

@@ -15,7 +15,7 @@ use landlord_test_kube::Artifacts;
 /// 60 times faster than real time: about 15 s for the cloud's part.
 const SCALE: f64 = 1.0 / 60.0;
 /// Far above what it takes (half a minute): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// kubectl with the operator's kubeconfig, as `landlord kubeconfig` gives it.
 fn kubectl(world: &World, tenant: &str, arguments: &[&str], input: &str) -> String {
@@ -76,7 +76,7 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete(cloud: &'static Cloud
     for stage in ["base", "app/qdrant", "app/sftpgo", "app/open-webui", "dns-records", "verify"] {
         crash_in_stage(&mut world, &name, stage);
     }
-    if let Err(error) = cli.wait_for(&name, "READY", PATIENCE) {
+    if let Err(error) = cli.wait_for(&name, "READY", TIMEOUT) {
         panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
     }
     let pods = kubectl(&world, &name, &["get", "pods", "-A", "--no-headers"], "");
@@ -101,7 +101,7 @@ fn four_apps_become_ready_and_nothing_is_left_after_delete(cloud: &'static Cloud
     for stage in ["teardown", "leftovers"] {
         crash_in_stage(&mut world, &name, stage);
     }
-    if let Err(error) = cli.wait_for(&name, "GONE", PATIENCE) {
+    if let Err(error) = cli.wait_for(&name, "GONE", TIMEOUT) {
         panic!("{error:#}\n{}\n{}", cli.ok(&["describe", &name]).unwrap(), world.daemon().unwrap().log_tail(40));
     }
     judge::account_is_empty(&control, cloud.account).unwrap();
@@ -142,13 +142,13 @@ fn api_servers(simulator: u32) -> Vec<rustix::process::Pid> {
 
 #[test]
 fn a_delete_goes_on_without_an_api_server_that_does_not_answer() {
-    let patience = "[engine]\nteardown_timeout = \"10s\"\n";
-    let world = kubernetes_world(&EKS, SCALE, patience).unwrap();
+    let timeout = "[engine]\nteardown_timeout = \"10s\"\n";
+    let world = kubernetes_world(&EKS, SCALE, timeout).unwrap();
     let cli = world.cli();
     let tenant = TenantFile::new("acme", "prod", &EKS.small_class());
     let name = tenant.name();
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&name, "READY", PATIENCE).unwrap();
+    cli.wait_for(&name, "READY", TIMEOUT).unwrap();
     let balancers = count(&world, &EKS, EKS.balancer_type);
     assert!(balancers >= 1, "no load balancer was made, so none could be left over");
     // Stopped, not ended: connections are taken and never answered, the worst that a network does.

@@ -10,7 +10,7 @@ use landlord_test_harness::{Cloud, TenantFile, World, WorldOptions, cloud, judge
 use serde_json::json;
 
 /// Far above what it takes (seconds): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 /// In simulated time, at least.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 /// The outage lasts until the others are READY, which on a busy machine can take long.
@@ -46,7 +46,7 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
     control.post("faults", &json!({"kind": "lost_request", "account": down.account, "rate": 1.0})).unwrap();
     let began = Instant::now();
     for tenant in up.into_iter().flat_map(tenants) {
-        cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+        cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
     }
     while began.elapsed() < OUTAGE.mul_f64(FAST) {
         std::thread::sleep(Duration::from_millis(50));
@@ -60,7 +60,7 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
     }
     control.delete("faults").unwrap();
     for tenant in tenants(down) {
-        cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+        cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
         let told = state(&world, &tenant.name());
         let conditions = told["conditions"].as_array().unwrap();
         assert!(
@@ -72,7 +72,7 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
         cli.ok(&["delete", &tenant.name()]).unwrap();
     }
     for tenant in cloud::ALL.into_iter().flat_map(tenants) {
-        cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+        cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     }
     for cloud in cloud::ALL {
         judge::account_is_empty(control, cloud.account).unwrap();

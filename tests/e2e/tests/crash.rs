@@ -17,7 +17,7 @@ use landlord_test_kube::Artifacts;
 use serde_json::{Value, json};
 
 /// Far above what it takes (seconds): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 /// Of each action, so many calls are boundaries.
 #[derive(Debug, Clone, Copy)]
 struct Depth {
@@ -93,7 +93,7 @@ enum Victim {
 /// Waits until a call is held, kills the victim there, and has it start anew. `false`: the tenant
 /// reached `end` without meeting the boundary (a poll that was not needed this time).
 fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<bool> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
     let mut looks = 0_u32;
     loop {
@@ -122,7 +122,7 @@ fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<
             }
         }
         if Instant::now() > deadline {
-            bail!("neither held nor {end} after {PATIENCE:?}");
+            bail!("neither held nor {end} after {TIMEOUT:?}");
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -151,12 +151,12 @@ fn lifecycle_with_crashes(
     hold(world.simulator().control(), boundary)?;
     cli.apply(tenant)?;
     crashes += u32::from(crash_at(world, victim, &tenant.name(), "READY")?);
-    cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT)?;
     let events = cli.events(&tenant.name())?;
     hold(world.simulator().control(), boundary)?;
     cli.ok(&["delete", &tenant.name()])?;
     crashes += u32::from(crash_at(world, victim, &tenant.name(), "GONE")?);
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT)?;
     let daemon = world.daemon().context("no daemon")?;
     if let Some(status) = daemon.ended()? {
         bail!("the daemon ended with {status} beside what was killed");
@@ -205,9 +205,9 @@ fn sweep_all(cloud: &'static Cloud, victim: Victim, depth: Depth) {
     let cli = world.cli();
     let first = TenantFile::new("acme", "first", &cloud.bare_class());
     cli.apply(&first).unwrap();
-    cli.wait_for(&first.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&first.name(), "READY", TIMEOUT).unwrap();
     cli.ok(&["delete", &first.name()]).unwrap();
-    cli.wait_for(&first.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&first.name(), "GONE", TIMEOUT).unwrap();
     let all = boundaries(&world.simulator().control().journal(0).unwrap(), depth);
     assert!(all.len() > 20, "the journal shows only {} boundaries", all.len());
     drop(world);
@@ -262,15 +262,15 @@ fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
     let [namespace, node] = ["namespace", "node"].map(|level| bare_shared_class(&EKS, level));
     let keeper = TenantFile::new("keeper", "prod", &namespace);
     cli.apply(&keeper).unwrap();
-    cli.wait_for(&keeper.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&keeper.name(), "READY", TIMEOUT).unwrap();
     let before = namespaces_of_tenants(&world, &keeper);
     for (class, least) in [(namespace.as_str(), 8), (node.as_str(), 20)] {
         let since = journal_end(&world).unwrap();
         let first = TenantFile::new("acme", class, class);
         cli.apply(&first).unwrap();
-        cli.wait_for(&first.name(), "READY", PATIENCE).unwrap();
+        cli.wait_for(&first.name(), "READY", TIMEOUT).unwrap();
         cli.ok(&["delete", &first.name()]).unwrap();
-        cli.wait_for(&first.name(), "GONE", PATIENCE).unwrap();
+        cli.wait_for(&first.name(), "GONE", TIMEOUT).unwrap();
         let mut left = boundaries(&world.simulator().control().journal(since).unwrap(), ONCE);
         assert!(left.len() >= least, "the journal of {class} shows only {} boundaries", left.len());
         let tenant = TenantFile::new("acme", &format!("{class}-killed"), class);
@@ -278,7 +278,7 @@ fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
         assert!(left.is_empty(), "{class} never came to {left:?}");
     }
     assert_eq!(namespaces_of_tenants(&world, &keeper), before, "a namespace is left, or the neighbour's is gone");
-    cli.wait_for(&keeper.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&keeper.name(), "READY", TIMEOUT).unwrap();
     cli.ok(&["delete", &keeper.name(), "--wait", "--timeout", "3m"]).unwrap();
     cli.ok(&["delete", "hostcluster", "shared", "--wait", "--timeout", "5m"]).unwrap();
     judge::account_is_empty(world.simulator().control(), EKS.account).unwrap();
@@ -293,12 +293,12 @@ fn a_life_with_all_kills(world: &mut World, tenant: &TenantFile, left: &mut Vec<
     hold_at_each(world, left)?;
     cli.apply(tenant)?;
     kill_at_each(world, &tenant.name(), "READY", left)?;
-    let record = cli.wait_for(&tenant.name(), "READY", PATIENCE)?.context("no record")?;
+    let record = cli.wait_for(&tenant.name(), "READY", TIMEOUT)?.context("no record")?;
     let events = cli.events(&tenant.name())?;
     hold_at_each(world, left)?;
     cli.ok(&["delete", &tenant.name()])?;
     kill_at_each(world, &tenant.name(), "GONE", left)?;
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT)?;
     let control = world.simulator().control();
     nothing_is_owned(control, &EKS, judge::text(&record, "uid"))?;
     let journal = control.journal(since)?;
@@ -316,7 +316,7 @@ fn hold_at_each(world: &World, left: &[Boundary]) -> Result<()> {
 
 /// Whichever of the boundaries that are held is met first, again and again, until the tenant is in `end`.
 fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundary>) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
     let mut looks = 0_u32;
     while Instant::now() < deadline {
@@ -349,7 +349,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    bail!("neither held nor {end} after {PATIENCE:?}, with {left:?} left")
+    bail!("neither held nor {end} after {TIMEOUT:?}, with {left:?} left")
 }
 
 /// By name and uid, as the API server tells the operator.
@@ -381,14 +381,14 @@ fn killed_again_and_again_it_still_ends(cloud: &'static Cloud) {
         world.crash_daemon().unwrap();
         world.start_daemon().unwrap();
     }
-    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
     for step in 0..20_u64 {
         std::thread::sleep(Duration::from_millis(60 + 37 * (step % 5)));
         world.crash_daemon().unwrap();
         world.start_daemon().unwrap();
     }
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     let control = world.simulator().control();
     judge::account_is_empty(control, cloud.account).unwrap();
     judge::nothing_made_twice(&control.journal(0).unwrap(), 1).unwrap();

@@ -10,7 +10,7 @@ use landlord_test_harness::{Cloud, TenantFile, World, cloud::EKS, judge};
 use serde_json::json;
 
 /// Far above what it takes (seconds): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 on_every_cloud!(
     a_tenant_is_built_once_and_removed_whole,
@@ -28,9 +28,9 @@ on_every_cloud!(
 fn created_and_deleted(world: &World, cloud: &Cloud, tenant: &TenantFile) -> Result<()> {
     let cli = world.cli();
     cli.apply(tenant)?;
-    cli.wait_for(&tenant.name(), "READY", PATIENCE)?;
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT)?;
     cli.ok(&["delete", &tenant.name()])?;
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE)?;
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT)?;
     judge::account_is_empty(world.simulator().control(), cloud.account)
 }
 
@@ -66,9 +66,9 @@ fn throttling_half_of_all_calls_delays_and_never_fails(cloud: &'static Cloud) {
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&tenant.name(), "READY", 2 * PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "READY", 2 * TIMEOUT).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "GONE", 2 * PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", 2 * TIMEOUT).unwrap();
     judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
     let journal = world.simulator().control().journal(0).unwrap();
     judge::nothing_made_twice(&journal, 1).unwrap();
@@ -90,7 +90,7 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised(cloud: 
     control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 0}})).unwrap();
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", TIMEOUT).unwrap();
     let told = cli.ok(&["describe", &tenant.name()]).unwrap();
     assert!(told.contains("QUOTA"), "{told}");
     assert!(told.contains(told_as), "the quota is not named:\n{told}");
@@ -99,9 +99,9 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised(cloud: 
 
     control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 5}})).unwrap();
     cli.ok(&["retry", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     judge::account_is_empty(control, cloud.account).unwrap();
 }
 
@@ -113,9 +113,9 @@ fn a_failed_tenant_can_be_deleted_and_leaves_nothing(cloud: &'static Cloud) {
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", TIMEOUT).unwrap();
     cli.ok(&["delete", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     judge::account_is_empty(control, cloud.account).unwrap();
 }
 
@@ -131,7 +131,7 @@ fn delete_in_the_middle_of_create_leaves_nothing(cloud: &'static Cloud) {
         // A second delete is no error: it joins the first.
         let again = cli.run(&["delete", &tenant.name()]).unwrap();
         assert!(again.code == 0 || again.code == 5, "{again:?}");
-        cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+        cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
         judge::account_is_empty(world.simulator().control(), cloud.account)
             .unwrap_or_else(|error| panic!("deleted after {delay_ms} ms: {error}"));
     }
@@ -144,7 +144,7 @@ fn cancelling_a_create_unwinds_it(cloud: &'static Cloud) {
     cli.apply(&tenant).unwrap();
     std::thread::sleep(Duration::from_millis(400));
     cli.ok(&["cancel", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
 }
 
@@ -164,7 +164,7 @@ fn storage_and_node_count_can_be_raised(cloud: &'static Cloud) {
     let mut tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     let cli = world.cli();
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
     tenant.more = "  nodeCount: 3\n".into();
     cli.apply(&tenant).unwrap();
     cli.ok(&["wait", &tenant.name(), "--for=ready", "--timeout=60s"]).unwrap();
@@ -199,7 +199,7 @@ fn two_tenants_side_by_side_share_nothing(cloud: &'static Cloud) {
         cli.apply(tenant).unwrap();
     }
     for tenant in &tenants {
-        cli.wait_for(&tenant.name(), "READY", PATIENCE).unwrap();
+        cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
     }
     let control = world.simulator().control();
     let uid = |name: &str| cli.tenant(name).unwrap().unwrap()["uid"].as_str().unwrap().to_owned();
@@ -217,7 +217,7 @@ fn two_tenants_side_by_side_share_nothing(cloud: &'static Cloud) {
     let (first, second) = (uid(&tenants[0].name()), uid(&tenants[1].name()));
     let before = of(&second);
     cli.ok(&["delete", &tenants[0].name()]).unwrap();
-    cli.wait_for(&tenants[0].name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenants[0].name(), "GONE", TIMEOUT).unwrap();
     assert_eq!(of(&second), before, "deleting one tenant changed the other");
     assert!(of(&first).is_empty());
     assert!(!before.is_empty());
@@ -266,11 +266,11 @@ async fn a_strangers_object_with_our_name_is_never_touched() {
     let planted = control.journal(0).unwrap().last().and_then(|entry| entry["seq"].as_i64()).unwrap();
     tenant.more = "  paused: false\n".into();
     cli.apply(&tenant).unwrap();
-    cli.wait_for(&tenant.name(), "FAILED", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "FAILED", TIMEOUT).unwrap();
     let told = cli.ok(&["describe", &tenant.name()]).unwrap();
     assert!(told.contains("NAME_TAKEN") && told.contains(&name), "{told}");
     cli.ok(&["delete", &tenant.name()]).unwrap();
-    cli.wait_for(&tenant.name(), "GONE", PATIENCE).unwrap();
+    cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     assert_eq!(theirs(), before, "the stranger's objects were touched");
     judge::only_ours_is_touched(&control.journal(planted).unwrap()).unwrap();
 }

@@ -17,7 +17,7 @@ use serde_json::Value;
 /// 60 times faster than real time: a host cluster takes about 15 s.
 const SCALE: f64 = 1.0 / 60.0;
 /// Far above what it takes (a minute or two): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(900);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// kubectl with the operator's kubeconfig of a tenant, which opens its host cluster.
 fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
@@ -78,7 +78,7 @@ fn begun(world: &World, name: &str, stage: &str) -> usize {
 
 fn reach(world: &mut World, name: &str, state: &str) {
     let cli = world.cli();
-    if let Err(error) = cli.wait_for(name, state, PATIENCE) {
+    if let Err(error) = cli.wait_for(name, state, TIMEOUT) {
         let told = cli.run(&["describe", name]).unwrap();
         panic!("{error:#}\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
     }

@@ -1,5 +1,5 @@
 //! The shared levels on every cloud, with real Kubernetes and real Helm: a tenant with nodes of its own and one in a
-//! fenced namespace live in one host cluster, and all of it goes again. What isolates tenants there, and the whole life
+//! isolated namespace live in one host cluster, and all of it goes again. What isolates tenants there, and the whole life
 //! with a daemon that is killed at each turn, is the same for all clouds and tested on one of them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -18,7 +18,7 @@ use serde_json::Value;
 /// A host cluster takes about 5 s. Helm and Kubernetes are real and take longer.
 const SCALE: f64 = 1.0 / 180.0;
 /// Far above what it takes (a minute): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(900);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 on_every_cloud!(nodes_and_a_namespace_in_one_host_cluster);
 
@@ -86,7 +86,7 @@ fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 
 fn reach(world: &mut World, name: &str, state: &str) {
     let cli = world.cli();
-    if let Err(error) = cli.wait_for(name, state, PATIENCE) {
+    if let Err(error) = cli.wait_for(name, state, TIMEOUT) {
         let told = cli.run(&["describe", name]).unwrap();
         panic!("{error:#}\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
     }

@@ -121,9 +121,9 @@ impl Cli {
     /// not there yet is waited for.
     ///
     /// # Errors
-    /// It is not so after `patience`; the last thing seen is told.
-    pub fn wait_for(&self, name: &str, state: &str, patience: Duration) -> Result<Option<Value>> {
-        let deadline = Instant::now() + patience;
+    /// It is not so after `timeout`; the last thing seen is told.
+    pub fn wait_for(&self, name: &str, state: &str, timeout: Duration) -> Result<Option<Value>> {
+        let deadline = Instant::now() + timeout;
         loop {
             let seen = self.tenant(name);
             if let Ok(tenant) = &seen {
@@ -133,7 +133,7 @@ impl Cli {
                 }
             }
             if Instant::now() > deadline {
-                bail!("{name} is not {state} after {patience:?}; last seen: {seen:?}");
+                bail!("{name} is not {state} after {timeout:?}; last seen: {seen:?}");
             }
             std::thread::sleep(LOOK_INTERVAL);
         }

@@ -158,8 +158,11 @@ impl Cloud {
             let nodes = "node_count = 2\nnode_count_max = 10\nstack = 'ai-fileserver'\n";
             text += &self.class(&self.small_class(), "own cluster, 2 nodes, all apps", &(small + nodes));
             text += &format!("[classes.{}.parameters]\n{parameters}\n", self.small_class());
-            text +=
-                &self.shared("namespace", "a fenced namespace in a shared cluster, all apps", "level = 'NAMESPACE'\n");
+            text += &self.shared(
+                "namespace",
+                "an isolated namespace in a shared cluster, all apps",
+                "level = 'NAMESPACE'\n",
+            );
             let machine = self.machine_types[1];
             let node = format!("level = 'NODE'\nmachine_type = '{machine}'\nnode_count = 2\nnode_count_max = 10\n");
             text += &self.shared("node", "nodes of its own in a shared cluster, all apps", &node);

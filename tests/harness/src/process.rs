@@ -86,13 +86,13 @@ impl Service {
         &self.log
     }
 
-    /// Asks it to end and waits; after `patience` it is killed. Says whether it ended by itself.
+    /// Asks it to end and waits; after `timeout` it is killed. Says whether it ended by itself.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn stop(mut self, patience: Duration) -> Result<bool> {
+    pub fn stop(mut self, timeout: Duration) -> Result<bool> {
         self.signal(Signal::TERM)?;
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
             if self.child.try_wait()?.is_some() {
                 return Ok(true);

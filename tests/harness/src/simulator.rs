@@ -12,12 +12,12 @@ use serde_json::Value;
 use crate::Service;
 
 /// How long it may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 const START_POLL: Duration = Duration::from_millis(20);
 /// How its line with the address begins.
 const LISTENS: &str = "cloudsim listens on ";
 /// Longest answer waited for: the journal's long poll and some.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A journal page of many thousand entries.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
@@ -50,7 +50,7 @@ impl Simulator {
         let mut all = vec!["--listen".to_owned(), "127.0.0.1:0".to_owned()];
         all.extend_from_slice(arguments);
         let mut service = Service::start("cloudsim", program, &all, &log)?;
-        let deadline = Instant::now() + START_PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         let endpoint = loop {
             let text = fs::read_to_string(&log).unwrap_or_default();
             if let Some(endpoint) = text.get(before..).and_then(told_endpoint) {
@@ -84,8 +84,8 @@ impl Simulator {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn stop(self, patience: Duration) -> Result<bool> {
-        self.service.stop(patience)
+    pub fn stop(self, timeout: Duration) -> Result<bool> {
+        self.service.stop(timeout)
     }
 
     /// The last lines of its log.
@@ -100,7 +100,7 @@ impl Control {
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
         let config =
-            ureq::Agent::config_builder().timeout_global(Some(ANSWER_PATIENCE)).http_status_as_error(false).build();
+            ureq::Agent::config_builder().timeout_global(Some(ANSWER_TIMEOUT)).http_status_as_error(false).build();
         Self { agent: config.into(), endpoint: endpoint.to_owned() }
     }
 

@@ -19,11 +19,11 @@ use crate::{
 };
 
 /// How long the daemon may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than the daemon's own drain deadline.
-const STOP_PATIENCE: Duration = Duration::from_secs(40);
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 /// Every control plane is stopped in order; each takes about a second.
-const SIMULATOR_STOP_PATIENCE: Duration = Duration::from_secs(60);
+const SIMULATOR_STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest path of a unix socket, with room for the final NUL (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -181,7 +181,7 @@ impl World {
     pub fn start_daemon(&mut self) -> Result<()> {
         let arguments = ["--config".to_owned(), self.config().display().to_string()];
         let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &self.log())?;
-        let deadline = Instant::now() + START_PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
             if let Some(status) = daemon.ended()? {
                 bail!("landlordd ended with {status}:\n{}", daemon.log_tail(20));
@@ -208,7 +208,7 @@ impl World {
     /// # Errors
     /// The operating system's.
     pub fn stop_daemon(&mut self) -> Result<bool> {
-        self.daemon.take().map_or(Ok(true), |daemon| daemon.stop(STOP_PATIENCE))
+        self.daemon.take().map_or(Ok(true), |daemon| daemon.stop(STOP_TIMEOUT))
     }
 
     /// Stops everything in order; says whether all ended by itself.
@@ -217,7 +217,7 @@ impl World {
     /// The operating system's.
     pub fn stop(mut self) -> Result<bool> {
         let daemon = self.stop_daemon()?;
-        Ok(self.simulator.stop(SIMULATOR_STOP_PATIENCE)? && daemon)
+        Ok(self.simulator.stop(SIMULATOR_STOP_TIMEOUT)? && daemon)
     }
 
     fn write_config(&self, options: &WorldOptions) -> Result<()> {

@@ -9,27 +9,17 @@ use std::{
     process::Command,
 };
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    build,
+    build::{self, MANIFEST, Manifest, SOURCES},
     error::{Error, Result},
 };
 
-/// The Go module that pins everything.
-pub(crate) const SOURCES: [(&str, &str); 4] = [
-    ("go.mod", include_str!("../kubebox/go.mod")),
-    ("go.sum", include_str!("../kubebox/go.sum")),
-    ("main.go", include_str!("../kubebox/main.go")),
-    ("tools.go", include_str!("../kubebox/tools.go")),
-];
 /// Raised when the build itself changes in a way that the sources do not show.
 const BUILD_REVISION: &str = "1";
 /// Hexadecimal digits of the key that name its folder: 64 bits are plenty for a handful of builds.
 const KEY_DIGITS: usize = 16;
-/// Tells what was built; written last, so a folder without it is not one of ours.
-pub(crate) const MANIFEST: &str = "artifacts.json";
 
 /// The built binaries and manifests.
 ///
@@ -50,13 +40,6 @@ pub struct Artifacts {
     pub helm_version: String,
     /// Version of Kubernetes: `v1.37.2`.
     pub kubernetes_version: String,
-}
-
-/// What [`MANIFEST`] holds.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) helm_version: String,
-    pub(crate) kubernetes_version: String,
 }
 
 impl Artifacts {

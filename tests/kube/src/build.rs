@@ -12,12 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    artifacts::{MANIFEST, Manifest, SOURCES},
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
 /// What is linked besides the module's own command.
 const COMMANDS: [&str; 3] = [".", "helm.sh/helm/v4/cmd/helm", "sigs.k8s.io/kwok/cmd/kwok"];
@@ -231,6 +228,24 @@ pub(crate) fn copy_gateway_crds(target: &Path, module: &Path) -> Result<()> {
 fn said_by(program: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().map_err(Error::file("run", program))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The Go module that pins everything.
+pub(crate) const SOURCES: [(&str, &str); 4] = [
+    ("go.mod", include_str!("../kubebox/go.mod")),
+    ("go.sum", include_str!("../kubebox/go.sum")),
+    ("main.go", include_str!("../kubebox/main.go")),
+    ("tools.go", include_str!("../kubebox/tools.go")),
+];
+
+/// Tells what was built; written last, so a folder without it is not one of ours.
+pub(crate) const MANIFEST: &str = "artifacts.json";
+
+/// What [`MANIFEST`] holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) helm_version: String,
+    pub(crate) kubernetes_version: String,
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl ControlPlane {
     /// Where the files of its real node are, if it has one.
     #[must_use]
     pub fn node_folder(&self) -> PathBuf {
-        node::folder(&self.data_dir)
+        node::config::folder(&self.data_dir)
     }
 
     /// Bearer token of a member of `system:masters`. It never expires.

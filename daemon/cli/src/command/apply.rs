@@ -72,12 +72,12 @@ async fn one(client: &mut Client, wanted: TenantFile, apply: &Apply) -> Result<(
     let request_id = apply.request_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let get = v1::GetTenantRequest { name: wanted.tenant.name.clone() };
     let current = match client.tenants.get_tenant(get).await {
-        Ok(answer) if apply.request_id.is_none() => answer.into_inner(),
+        Ok(response) if apply.request_id.is_none() => response.into_inner(),
         Ok(_) => return create(client, wanted, request_id, apply.dry_run).await,
         Err(status) if status.code() == Code::NotFound => {
             return create(client, wanted, request_id, apply.dry_run).await;
         }
-        // A name that the daemon refuses: create tells all that is wrong at once.
+        // A name that the daemon refuses: create names all that is wrong at once.
         Err(status) if status.code() == Code::InvalidArgument => {
             return create(client, wanted, request_id, apply.dry_run).await;
         }

@@ -35,13 +35,13 @@ pub(super) fn about_operation(text: &mut String, operation: &Operation) {
 }
 
 /// What a move would take.
-pub(super) async fn movement(server: &str, asked: Move, customer: Option<&str>) -> Result<(), Error> {
-    let name = name::tenant(&asked.name, customer)?;
+pub(super) async fn movement(server: &str, arguments: Move, customer: Option<&str>) -> Result<(), Error> {
+    let name = name::tenant(&arguments.name, customer)?;
     let request = v1::MoveTenantRequest {
         name: name.clone(),
-        tenant_class: asked.class,
+        tenant_class: arguments.class,
         etag: String::new(),
-        validate_only: asked.dry_run,
+        validate_only: arguments.dry_run,
     };
     let plan = Client::connect(server).await?.tenants.move_tenant(request).await?.into_inner();
     let place = |placement: Option<v1::Placement>| {

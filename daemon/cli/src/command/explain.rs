@@ -18,25 +18,25 @@ pub(crate) async fn placement(server: &str, path: &Path, form: Output) -> Result
             tenant_id: wanted.tenant_id,
             tenant: Some(wanted.tenant),
         };
-        let answer = client.tenants.explain_placement(request).await?.into_inner();
+        let response = client.tenants.explain_placement(request).await?.into_inner();
         match form {
-            Output::Table | Output::Wide => output::print(text(&name, &answer).trim_end())?,
-            other => output::items(other, &[output::json(&answer)?], &[], true)?,
+            Output::Table | Output::Wide => output::print(text(&name, &response).trim_end())?,
+            other => output::items(other, &[output::json(&response)?], &[], true)?,
         }
-        if !answer.problems.is_empty() {
+        if !response.problems.is_empty() {
             nowhere.push(name);
         }
     }
     match nowhere.is_empty() {
         true => Ok(()),
-        false => Err(Error::Usage(format!("{} can't be built as asked", nowhere.join(", ")))),
+        false => Err(Error::Usage(format!("{} can't be built as ordered", nowhere.join(", ")))),
     }
 }
 
-fn text(name: &str, answer: &v1::ExplainPlacementResponse) -> String {
+fn text(name: &str, response: &v1::ExplainPlacementResponse) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
-    let _ = match &answer.placement {
+    let _ = match &response.placement {
         Some(placement) => {
             let because = match placement.rule.as_str() {
                 "" => "its class is named".to_owned(),
@@ -53,40 +53,40 @@ fn text(name: &str, answer: &v1::ExplainPlacementResponse) -> String {
         None => writeln!(text, "{name}: nowhere"),
     };
     let mut chosen = false;
-    for verdict in &answer.verdicts {
-        let said = match (verdict.matched, chosen) {
+    for verdict in &response.verdicts {
+        let verdict_text = match (verdict.matched, chosen) {
             (true, false) => "matches, and chooses".to_owned(),
             (true, true) => "matches, but an earlier rule chose".to_owned(),
             (false, _) => verdict.reason.clone(),
         };
         chosen |= verdict.matched;
-        let _ = writeln!(text, "  rule {:?} → class {}: {said}", verdict.rule, verdict.tenant_class);
+        let _ = writeln!(text, "  rule {:?} → class {}: {verdict_text}", verdict.rule, verdict.tenant_class);
     }
-    hosts(&mut text, answer);
-    for problem in &answer.problems {
+    hosts(&mut text, response);
+    for problem in &response.problems {
         let _ = writeln!(text, "  problem: {problem}");
     }
     text
 }
 
-/// What is said of each host cluster; nothing at level CLUSTER.
-fn hosts(text: &mut String, answer: &v1::ExplainPlacementResponse) {
-    for host in &answer.host_clusters {
-        let said = match (host.chosen, host.reason.as_str()) {
+/// What each host cluster is for it; nothing at level CLUSTER.
+fn hosts(text: &mut String, response: &v1::ExplainPlacementResponse) {
+    for host in &response.host_clusters {
+        let verdict_text = match (host.chosen, host.reason.as_str()) {
             (true, _) => "is chosen".to_owned(),
             (false, "") => "would do, but another one is better".to_owned(),
             (false, reason) => reason.to_owned(),
         };
         let _ = writeln!(
             text,
-            "  host cluster {} ({} of {} tenants, {} of this customer): {said}",
+            "  host cluster {} ({} of {} tenants, {} of this customer): {verdict_text}",
             host.host_cluster.trim_start_matches("hostClusters/"),
             host.tenant_count,
             host.tenants_max,
             host.customer_tenant_count
         );
     }
-    let placed = answer.placement.as_ref().filter(|placement| placement.level() != v1::placement::Level::Cluster);
+    let placed = response.placement.as_ref().filter(|placement| placement.level() != v1::placement::Level::Cluster);
     if placed.is_some_and(|placement| placement.host_cluster.is_empty()) {
         let _ = writeln!(text, "  a new host cluster would be ordered, and waited for");
     }

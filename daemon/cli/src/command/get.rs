@@ -178,7 +178,7 @@ async fn list_tenants(client: &mut Client, parent: &str, get: &Get) -> Result<()
 async fn present(client: &mut Client, name: &str, filter: &str) -> Result<Option<Value>, Error> {
     let request = v1::GetTenantRequest { name: name.to_owned() };
     let tenant = match client.tenants.get_tenant(request).await {
-        Ok(answer) => answer.into_inner(),
+        Ok(response) => response.into_inner(),
         Err(status) if status.code() == Code::NotFound => return Ok(None),
         Err(status) => return Err(status.into()),
     };

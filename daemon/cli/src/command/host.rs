@@ -1,4 +1,4 @@
-//! Host clusters: looked at, ordered and adopted from files, cordoned.
+//! Host clusters: shown, ordered and adopted from files, cordoned.
 
 use std::fmt::Write as _;
 
@@ -88,37 +88,37 @@ pub(super) async fn describe(client: &mut Client, name: &str) -> Result<(), Erro
     let request = GetOperationRequest { name: host.latest_operation.clone() };
     let operation = client.operations.get_operation(request).await?.into_inner();
     let tenants = all_tenants(client, "customers/-", &format!("host_cluster = \"{name}\"")).await?;
-    output::print(&told(&host, &operation, &tenants))
+    output::print(&description(&host, &operation, &tenants))
 }
 
-fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> String {
-    let mut told = String::new();
+fn description(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> String {
+    let mut shown = String::new();
     // Writing into a String cannot fail.
-    let _ = writeln!(told, "Name:        {}", host.name);
-    let _ = writeln!(told, "UID:         {}", host.uid);
-    let _ = writeln!(told, "State:       {}", host.state().as_str_name());
+    let _ = writeln!(shown, "Name:        {}", host.name);
+    let _ = writeln!(shown, "UID:         {}", host.uid);
+    let _ = writeln!(shown, "State:       {}", host.state().as_str_name());
     let origin = match &host.adoption {
         Some(adoption) if adoption.cluster_name.is_empty() => "adopted".to_owned(),
         Some(adoption) => format!("adopted, cluster {}", adoption.cluster_name),
         None => format!("class {}", host.tenant_class),
     };
-    let _ = writeln!(told, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
+    let _ = writeln!(shown, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
     let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if !labels.is_empty() {
-        let _ = writeln!(told, "Labels:      {}", labels.join(", "));
+        let _ = writeln!(shown, "Labels:      {}", labels.join(", "));
     }
     let cordoned = if host.cordoned { ", cordoned" } else { "" };
     let _ = writeln!(
-        told,
+        shown,
         "Tenants:     {} of {}; takes {} more{cordoned}",
         host.tenant_count, host.tenants_max, host.free_count
     );
-    about_capacity(&mut told, &host.capacity.unwrap_or_default());
-    describe::about_conditions(&mut told, &host.conditions);
+    about_capacity(&mut shown, &host.capacity.unwrap_or_default());
+    describe::about_conditions(&mut shown, &host.conditions);
     for tenant in tenants {
         let placement = &tenant["placement"];
         let _ = writeln!(
-            told,
+            shown,
             "  {:<40} {:<10} {:<12} {}",
             text(tenant, "name"),
             text(placement, "level"),
@@ -126,20 +126,20 @@ fn told(host: &v1::HostCluster, operation: &Operation, tenants: &[Value]) -> Str
             text(&placement["isolation"], "namespace")
         );
     }
-    describe::about_operation(&mut told, operation);
-    told
+    describe::about_operation(&mut shown, operation);
+    shown
 }
 
 /// What it has, and what is free of it.
-fn about_capacity(told: &mut String, capacity: &v1::HostCapacity) {
+fn about_capacity(shown: &mut String, capacity: &v1::HostCapacity) {
     match capacity.observe_time {
-        None => told.push_str("Capacity:    not counted yet\n"),
+        None => shown.push_str("Capacity:    not counted yet\n"),
         Some(time) => {
             let nodes = capacity.node_count;
-            let _ = writeln!(told, "Capacity:    {nodes} shared nodes, counted {} ago", output::since(time.seconds));
+            let _ = writeln!(shown, "Capacity:    {nodes} shared nodes, counted {} ago", output::since(time.seconds));
         }
     }
-    let _ = writeln!(told, "  {:<24} {:>10} {:>12} {:>8}", "", "CPU", "MEMORY", "PODS");
+    let _ = writeln!(shown, "  {:<24} {:>10} {:>12} {:>8}", "", "CPU", "MEMORY", "PODS");
     for (what, amounts) in [
         ("allocatable", capacity.allocatable),
         ("requested", capacity.requested),
@@ -149,7 +149,7 @@ fn about_capacity(told: &mut String, capacity: &v1::HostCapacity) {
     ] {
         let Some(amounts) = amounts else { continue };
         let (cpu, memory) = (format!("{}m", amounts.cpu_milli), format!("{}Mi", amounts.memory_mib));
-        let _ = writeln!(told, "  {what:<24} {cpu:>10} {memory:>12} {:>8}", amounts.pods);
+        let _ = writeln!(shown, "  {what:<24} {cpu:>10} {memory:>12} {:>8}", amounts.pods);
     }
 }
 
@@ -162,8 +162,8 @@ pub(super) async fn apply(
 ) -> Result<(&'static str, Option<String>), Error> {
     let request = v1::GetHostClusterRequest { name: wanted.host_cluster.name.clone() };
     match client.hosts.get_host_cluster(request).await {
-        Ok(answer) => {
-            let current = answer.into_inner();
+        Ok(response) => {
+            let current = response.into_inner();
             return match changed(&current, &wanted.host_cluster) {
                 fields if fields.is_empty() => Ok(("unchanged", Some(current.latest_operation))),
                 fields => Err(Error::Usage(format!(
@@ -173,7 +173,7 @@ pub(super) async fn apply(
                 ))),
             };
         }
-        // A name that the daemon refuses: create tells all that is wrong at once.
+        // A name that the daemon refuses: create names all that is wrong at once.
         Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {}
         Err(status) => return Err(status.into()),
     }

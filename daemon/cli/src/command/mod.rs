@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
         }
         Command::Retry { name } => retry(&server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(&server, &name, customer).await,
-        Command::Kubeconfig(asked) => kubeconfig(&server, &asked, customer).await,
+        Command::Kubeconfig(arguments) => kubeconfig(&server, &arguments, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(&server, &file, output).await
         }
@@ -73,23 +73,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     }
 }
 
-async fn kubeconfig(server: &str, asked: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
+async fn kubeconfig(server: &str, arguments: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
     use v1::generate_kubeconfig_request::Subject as Wanted;
-    let subject = match asked.subject {
-        // The daemon says where it must be told.
+    let subject = match arguments.subject {
+        // The daemon refuses this where it must be given.
         None => Wanted::Unspecified,
         Some(Subject::Operator) => Wanted::Operator,
         Some(Subject::Customer) => Wanted::Customer,
     };
     let request = v1::GenerateKubeconfigRequest {
-        name: name::tenant(&asked.name, customer)?,
+        name: name::tenant(&arguments.name, customer)?,
         subject: subject.into(),
-        // One that protobuf can't hold is beyond what the daemon grants, which says so.
-        valid_duration: asked.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
+        // One that protobuf can't hold is beyond what the daemon grants, which refuses it.
+        valid_duration: arguments.duration.map(|duration| duration.try_into().unwrap_or(DURATION_MAX)),
     };
     let mut client = Client::connect(server).await?;
-    let answer = client.tenants.generate_kubeconfig(request).await?.into_inner();
-    output::print(&answer.kubeconfig)
+    let response = client.tenants.generate_kubeconfig(request).await?.into_inner();
+    output::print(&response.kubeconfig)
 }
 
 async fn retry(server: &str, target: Target) -> Result<(), Error> {

@@ -18,10 +18,10 @@ use crate::{
     progress::Progress,
 };
 
-/// The daemon is asked this often: often enough for a live view.
+/// The daemon is polled this often: often enough for a live view.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A daemon that restarts is back by then.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
     let goal = Goal::parse(&wait.goal)?;
@@ -42,7 +42,7 @@ pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Res
     let mut seen = None;
     let mut outage = Outage::default();
     loop {
-        let state = match look(&mut client, &name, of_host).await {
+        let state = match observe(&mut client, &name, of_host).await {
             Ok((tenant, operation)) => {
                 outage.over();
                 progress.update(&metadata(&operation));
@@ -70,7 +70,7 @@ pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Res
     }
 }
 
-async fn look(client: &mut Client, name: &str, of_host: bool) -> Result<(v1::Tenant, Operation), Status> {
+async fn observe(client: &mut Client, name: &str, of_host: bool) -> Result<(v1::Tenant, Operation), Status> {
     let tenant = if of_host {
         let request = v1::GetHostClusterRequest { name: name.to_owned() };
         as_waited(client.hosts.get_host_cluster(request).await?.into_inner())
@@ -83,7 +83,7 @@ async fn look(client: &mut Client, name: &str, of_host: bool) -> Result<(v1::Ten
     Ok((tenant, operation))
 }
 
-/// What a wait looks at is the same for both: the states have the same numbers.
+/// What a wait observes is the same for both: the states have the same numbers.
 fn as_waited(host: v1::HostCluster) -> v1::Tenant {
     v1::Tenant {
         name: host.name,
@@ -95,7 +95,7 @@ fn as_waited(host: v1::HostCluster) -> v1::Tenant {
 }
 
 /// The end of a wait for a tenant that does not exist (any more): the operation that was last
-/// seen at work tells how that came to be.
+/// seen at work shows how that came to be.
 async fn gone(client: &mut Client, goal: &Goal, name: &str, seen: Option<String>) -> Result<(), Error> {
     if matches!(goal, Goal::Deleted) {
         return Ok(());
@@ -110,7 +110,7 @@ async fn gone(client: &mut Client, goal: &Goal, name: &str, seen: Option<String>
     Err(Error::NotFound(format!("{name} does not exist")))
 }
 
-/// A daemon that does not answer, for a while.
+/// A daemon that does not respond, for a while.
 #[derive(Default)]
 struct Outage(Option<Instant>);
 
@@ -119,10 +119,10 @@ impl Outage {
         self.0 = None;
     }
 
-    /// Bears an outage with patience; any other error not at all.
+    /// Rides out an outage up to a timeout, and no other error.
     fn bear(&mut self, status: Status) -> Result<(), Error> {
         let since = *self.0.get_or_insert_with(Instant::now);
-        if !is_outage(&status) || since.elapsed() > OUTAGE_PATIENCE {
+        if !is_outage(&status) || since.elapsed() > OUTAGE_TIMEOUT {
             return Err(status.into());
         }
         Ok(())
@@ -162,7 +162,7 @@ impl Goal {
         let (state, settled) = (tenant.state(), tenant.observed_generation == tenant.generation);
         match self {
             Self::Ready if state == State::Ready && settled && operation.done => Some(Ok(())),
-            // A cancelled create is unwound; its operation tells so in the end.
+            // A cancelled create is unwound; its operation shows so in the end.
             Self::Ready if state == State::Deleting && metadata(operation).kind != "delete" => None,
             Self::Ready if state == State::Deleting => {
                 let message = format!("{} is being deleted", tenant.name);
@@ -194,9 +194,9 @@ pub(crate) async fn operation(client: &mut Client, name: &str, timeout: Duration
     loop {
         let request = GetOperationRequest { name: name.to_owned() };
         match client.operations.get_operation(request).await {
-            Ok(answer) => {
+            Ok(response) => {
                 outage.over();
-                let operation = answer.into_inner();
+                let operation = response.into_inner();
                 progress.update(&metadata(&operation));
                 if operation.done {
                     progress.finish();

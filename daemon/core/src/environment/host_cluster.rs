@@ -49,7 +49,7 @@ pub struct HostClusterSpec {
     /// Tenants that it takes at most.
     pub tenants_max: u32,
     /// Takes no new tenants.
-    pub drained: bool,
+    pub cordoned: bool,
     /// How to reach a cluster that landlord did not make; such a cluster is never changed or removed.
     pub adoption: Option<Adoption>,
 }
@@ -108,7 +108,7 @@ impl HostClusterSpec {
         let node_count = check_node_count(input.node_count, &mut problems);
         let tenants_max = match input.tenants_max {
             0 => TENANTS_DEFAULT,
-            asked => u32::try_from(asked).unwrap_or(0),
+            requested => u32::try_from(requested).unwrap_or(0),
         };
         if !(1..=TENANTS_MAX).contains(&tenants_max) {
             problems.add("tenants_max", format!("must be 1 to {TENANTS_MAX}, not {}", input.tenants_max));
@@ -123,7 +123,7 @@ impl HostClusterSpec {
             node_count,
             deletion_protection: input.deletion_protection,
             tenants_max,
-            drained: false,
+            cordoned: false,
             adoption: input.adoption,
         })
     }

@@ -17,7 +17,7 @@ pub use spec::{
 pub use status::{Condition, Endpoint, EnvironmentStatus, State};
 pub use tenant::Tenant;
 
-use crate::{Direction, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
+use crate::{DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
 
 /// What is built, and for whom; decides the graph of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub struct Environment {
     /// Raised by every change of the spec that needs work.
     pub generation: i64,
     /// Present, or absent once deletion was accepted.
-    pub direction: Direction,
-    /// Delete even where the API server cannot be asked to release what it made; leftovers
+    pub desired_state: DesiredState,
+    /// Delete even where the API server cannot be reached to release what it made; leftovers
     /// are then swept by tag only.
     pub force_delete: bool,
     /// What is.
@@ -143,10 +143,10 @@ impl Environment {
     /// The state while work is under way.
     #[must_use]
     pub fn working_state(&self) -> State {
-        match (self.direction, self.was_ready()) {
-            (Direction::Absent, _) => State::Deleting,
-            (Direction::Present, true) => State::Updating,
-            (Direction::Present, false) => State::Provisioning,
+        match (self.desired_state, self.was_ready()) {
+            (DesiredState::Absent, _) => State::Deleting,
+            (DesiredState::Present, true) => State::Updating,
+            (DesiredState::Present, false) => State::Provisioning,
         }
     }
 }

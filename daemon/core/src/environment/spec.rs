@@ -307,7 +307,7 @@ impl TenantSpec {
         if new.storage < self.storage {
             problems.add(
                 "storage_gib",
-                format!("can only grow: it is {} GiB, {} were asked for", self.storage.gib(), new.storage.gib()),
+                format!("can only grow: it is {} GiB, {} were requested", self.storage.gib(), new.storage.gib()),
             );
         }
         problems.0

@@ -33,7 +33,7 @@ pub struct Candidate {
     /// Being removed, or about to be.
     pub leaving: bool,
     /// Takes no new tenants.
-    pub drained: bool,
+    pub cordoned: bool,
     /// Tenants that it takes at most.
     pub tenants_max: u32,
     /// Tenants that live there.
@@ -80,8 +80,8 @@ impl Candidate {
         if self.leaving {
             return Some("it is being removed".into());
         }
-        if self.drained {
-            return Some("it is drained".into());
+        if self.cordoned {
+            return Some("it is cordoned".into());
         }
         if self.state == State::Failed {
             return Some("it is FAILED".into());

@@ -33,7 +33,7 @@ pub struct GrowRule {
     pub class: ClassName,
     /// Tenants of a new host cluster.
     pub tenants_max: u32,
-    /// Most host clusters that this class may choose from, full and draining ones included.
+    /// Most host clusters that this class may choose from, full and cordoned ones included.
     pub host_clusters_max: u32,
 }
 

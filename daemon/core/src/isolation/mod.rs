@@ -1,4 +1,4 @@
-//! What fences a tenant that shares a cluster with others: limits, networks, identities, and its place there.
+//! What isolates a tenant that shares a cluster with others: limits, networks, identities, and its place there.
 //!
 //! Values only, checked when they are parsed. How they become Kubernetes objects is the deploy stage's; which host
 //! cluster a tenant lives on is the engine's.
@@ -97,7 +97,7 @@ pub struct GatewayRef {
     pub namespace: String,
 }
 
-/// What fences a tenant's namespace on a shared cluster.
+/// What isolates a tenant's namespace on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "GuardrailsInput", into = "GuardrailsInput")]
 pub struct Guardrails(GuardrailsInput);
@@ -311,7 +311,7 @@ impl Guardrails {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "level")]
 pub enum IsolationLevel {
-    /// A fenced namespace; its pods share nodes with other tenants'.
+    /// An isolated namespace; its pods share nodes with other tenants'.
     Namespace,
     /// The same, and nodes of its own.
     Node {
@@ -328,7 +328,7 @@ pub struct SharedTarget {
     pub namespace: TenantNamespace,
     /// How it is kept apart.
     pub isolation: IsolationLevel,
-    /// What fences it.
+    /// What isolates it.
     #[serde(default)]
     pub guardrails: Guardrails,
 }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_the_default_and_survives_a_round_trip() {
+    fn an_empty_input_is_the_default_and_survives_a_round_trip() {
         let parsed = parse(json!({})).unwrap();
         assert_eq!(parsed, Guardrails::default());
         assert_eq!(parse(serde_json::to_value(&parsed).unwrap()).unwrap(), parsed);
@@ -407,8 +407,8 @@ mod tests {
             (json!({ "gateway": { "class": "a" , "certificate": { "magic": "a" } } }), "magic"),
         ];
         for (case, part) in cases {
-            let told = parse(case.clone()).unwrap_err();
-            assert!(told.contains(part), "{case}: {told}");
+            let message = parse(case.clone()).unwrap_err();
+            assert!(message.contains(part), "{case}: {message}");
         }
     }
 

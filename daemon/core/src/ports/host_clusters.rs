@@ -27,11 +27,11 @@ pub trait HostClusters: Send + Sync + 'static {
 
     /// Takes back what `installation` put on a host cluster for all its tenants together: admission policies, the shared
     /// Gateway with its namespace, custom resources that it brought along. Nothing of another installation, of the
-    /// cluster's operator or of anybody else is touched; what others use by now stays and is told. What is absent is
+    /// cluster's operator or of anybody else is touched; what others use by now stays and is reported. What is absent is
     /// success.
     ///
     /// # Errors
-    /// CONFLICT: a tenant's namespace is there, which would stand without its fence; TRANSIENT when the API server can't
+    /// CONFLICT: a tenant's namespace is there, which would stand without its isolation; TRANSIENT when the API server can't
     /// be reached; else as [`Failure::kind`] says.
     async fn uninstall(&self, kube: &KubeCredentials, installation: &str) -> Result<UninstallReport, Failure>;
 }

@@ -16,9 +16,9 @@ pub const CUSTOMER_ACCESS_MAX: Duration = Duration::from_secs(60 * 60);
 /// Isolates tenants of shared clusters.
 #[async_trait]
 pub trait Isolation: Send + Sync + 'static {
-    /// Makes what fences a tenant on a shared cluster exist as its [`Place`](crate::isolation::SharedTarget) says: its namespace with limits, network
+    /// Makes what isolates a tenant on a shared cluster exist as its [`Place`](crate::isolation::SharedTarget) says: its namespace with limits, network
     /// policies, accounts and rights, and what the host cluster needs once for all tenants. What was changed by others
-    /// is put right. Done only when the API server has been seen enforcing it, so nothing runs unfenced.
+    /// is reconciled. Done only when the API server has been seen enforcing it, so nothing runs without it.
     ///
     /// Done at once on a tenant's own cluster.
     ///

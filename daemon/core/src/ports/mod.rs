@@ -6,6 +6,7 @@ pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
 pub mod providers;
+mod request;
 pub mod store;
 mod store_error;
 mod store_query;
@@ -17,9 +18,9 @@ pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
-    Accepted, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
+    Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
-    Release, RequestKey, RequestScope, StoreError, TenantStore, Work, WorkStore,
+    Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, TraceParent, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetCluster};

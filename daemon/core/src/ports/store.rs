@@ -8,42 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use super::{
+    request::{Caller, InvalidTraceParent, RequestContext, RequestKey, RequestScope, TraceParent},
     store_error::{DOMAIN_REMEDY, StoreError},
     store_query::{EnvironmentQuery, Event, EventKind, EventQuery, EventScope, NewEvent, OperationQuery, Owners},
 };
 use crate::{
-    Candidate, CustomerId, Direction, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
+    Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterSpec, HostSelector,
     HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
     TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
 };
-
-/// A client's idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestKey {
-    /// AIP-155 request id; `None`: every call is a new request.
-    pub request_id: Option<uuid::Uuid>,
-    /// SHA-256 of the canonical request, hex; a replay must carry the same.
-    pub request_hash: String,
-}
-
-/// Among whose requests a request id is looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum RequestScope {
-    /// Requests about a customer's tenants.
-    Customer(CustomerId),
-    /// Requests about host clusters.
-    HostClusters,
-}
-
-impl From<&EnvironmentName> for RequestScope {
-    fn from(name: &EnvironmentName) -> Self {
-        match name {
-            EnvironmentName::Tenant(name) => Self::Customer(name.customer.clone()),
-            EnvironmentName::HostCluster(_) => Self::HostClusters,
-        }
-    }
-}
 
 /// A checked CreateTenant.
 #[derive(Debug, Clone)]
@@ -57,8 +31,8 @@ pub struct NewTenant {
     /// Which host cluster it needs; `None`: none. One is chosen in the transaction that accepts the
     /// tenant, so that creates at the same moment can't overfill it.
     pub hosts: Option<HostSelector>,
-    /// Idempotency key, unique per customer.
-    pub request: RequestKey,
+    /// Its request; the idempotency key is unique per customer.
+    pub request: RequestContext,
 }
 
 /// A checked CreateHostCluster or AdoptHostCluster.
@@ -70,8 +44,8 @@ pub struct NewHostCluster {
     pub spec: HostClusterSpec,
     /// Placement.
     pub placement: Placement,
-    /// Idempotency key, unique among host clusters.
-    pub request: RequestKey,
+    /// Its request; the idempotency key is unique among host clusters.
+    pub request: RequestContext,
 }
 
 /// A checked change of an existing tenant.
@@ -97,18 +71,18 @@ pub struct DeleteRequest {
     pub force: bool,
     /// AIP-154 etag; `None`: any version.
     pub etag: Option<String>,
-    /// Idempotency key.
-    pub request: RequestKey,
+    /// Its request.
+    pub request: RequestContext,
 }
 
 /// An accepted change.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// The environment after the change; `None` in the answer to a replay whose environment is gone since.
+    /// The environment after the change; `None` in the response to a replay whose environment is gone since.
     pub environment: Option<Environment>,
     /// Its operation.
     pub operation: Operation,
-    /// Whether this is the answer to a replayed request id.
+    /// Whether this is the response to a replayed request id.
     pub replayed: bool,
 }
 
@@ -135,9 +109,15 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The same for a host cluster.
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError>;
 
-    /// Has a host cluster take no new tenants (`drained`), or take them again, if `etag` (when given)
+    /// Has a host cluster take no new tenants (`cordoned`), or take them again, if `etag` (when given)
     /// still stands.
-    async fn drain(&self, id: &HostClusterId, etag: Option<&str>, drained: bool) -> Result<Environment, StoreError>;
+    async fn cordon(
+        &self,
+        id: &HostClusterId,
+        etag: Option<&str>,
+        cordoned: bool,
+        request: RequestContext,
+    ) -> Result<Environment, StoreError>;
 
     /// All host clusters by name, with who lives in each at this moment.
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError>;
@@ -146,8 +126,8 @@ pub trait TenantStore: Send + Sync + 'static {
     /// cluster: itself.
     async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError>;
 
-    /// The answer to an earlier request of the same scope with the same request id, if there was
-    /// one. RequestIdReused if that asked for something else.
+    /// The response to an earlier request of the same scope with the same request id, if there was
+    /// one. RequestIdReused if that requested something else.
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
 
     /// An environment by name. One with a tenant's name is a tenant's, one with a host cluster's is a host cluster.
@@ -157,7 +137,7 @@ pub trait TenantStore: Send + Sync + 'static {
     async fn stage(
         &self,
         tenant: TenantUid,
-        direction: Direction,
+        desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError>;
 
@@ -171,7 +151,7 @@ pub trait TenantStore: Send + Sync + 'static {
         name: &EnvironmentName,
         etag: Option<&str>,
         change: Change,
-        request: RequestKey,
+        request: RequestContext,
     ) -> Result<Accepted, StoreError>;
 
     /// Accepts deletion; [`StoreError::HostInUse`] for a host cluster in which tenants live. Deleting what is being deleted returns the running operation.
@@ -180,7 +160,7 @@ pub trait TenantStore: Send + Sync + 'static {
     /// Asks for cancellation of a running operation: a create of what is not protected unwinds, anything else stops where
     /// it is ([`crate::lifecycle::cancellation`]). FailedPrecondition for a delete; HostInUse for the create of a host
     /// cluster in which tenants wait.
-    async fn cancel(&self, id: OperationId) -> Result<(), StoreError>;
+    async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError>;
 
     /// An operation by id, with its stages. Operations outlive their tenants.
     async fn operation(&self, id: OperationId) -> Result<Operation, StoreError>;
@@ -244,8 +224,8 @@ pub struct OperationEnd {
 pub struct EnvironmentPatch {
     /// New status.
     pub status: Option<EnvironmentStatus>,
-    /// New direction (a cancelled create unwinds towards absence).
-    pub direction: Option<Direction>,
+    /// New desired state (a cancelled create unwinds towards absence).
+    pub desired_state: Option<DesiredState>,
     /// Spec and placement to go back to (a cancelled update); raises the generation.
     pub revert: Option<(TenantSpec, Placement)>,
     /// Remember spec and placement as the last that were READY.
@@ -278,7 +258,7 @@ pub struct Commit {
     /// Events.
     pub events: Vec<NewEvent>,
     /// Whether the claim is given back. If the API changed the environment since the work was loaded, it is due at once
-    /// whatever is said here.
+    /// whatever stands here.
     pub release: Release,
     /// Remove the environment and its stages (the operation and the events stay). Implies release.
     pub remove: bool,

@@ -1,4 +1,4 @@
-//! What can go wrong in a store, told so that a client knows what to do. Knows no database.
+//! What can go wrong in a store, in words by which a client knows what to do. Knows no database.
 
 use crate::{TenantUid, lifecycle::Refusal};
 
@@ -16,10 +16,10 @@ pub enum StoreError {
     #[error("{0} exists already")]
     AlreadyExists(String),
     /// The domain belongs to another tenant, or lies above or below one that does. Of a tenant of another customer
-    /// nothing is told.
+    /// nothing is shown.
     #[error("the domain {domain} {clash}; {remedy}", remedy = DOMAIN_REMEDY)]
     DomainTaken {
-        /// The domain that was asked for.
+        /// The domain that was requested.
         domain: String,
         /// In which way it is taken, in words that follow it.
         clash: String,
@@ -51,7 +51,7 @@ pub enum StoreError {
     },
     /// No host cluster has room.
     #[error("{0}; {remedy}", remedy = crate::fleet::FULL_REMEDY)]
-    NoRoom(String),
+    NoHostClusterCapacity(String),
     /// The claim was lost to another owner: stop and forget.
     #[error("the lease of tenant {0} was lost to another owner")]
     FenceLost(TenantUid),

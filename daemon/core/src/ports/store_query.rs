@@ -1,4 +1,4 @@
-//! What is asked of a store, and the events that it answers with: values without rules. Knows no database.
+//! Queries to a store, and the events that they return: values without rules. Knows no database.
 
 use crate::{ClassName, CustomerId, EnvironmentName, HostClusterId, ProviderName, State, TenantUid, Timestamp};
 

@@ -9,7 +9,7 @@ use crate::{StackName, TenantName, TenantSpec, TenantUid, isolation::SharedTarge
 pub enum TargetCluster {
     /// Its own: it has the whole cluster, and the stack's own namespace.
     OwnCluster,
-    /// A host cluster's, with others: it has one fenced namespace.
+    /// A host cluster's, with others: it has one isolated namespace.
     Shared(Box<SharedTarget>),
 }
 
@@ -48,7 +48,7 @@ pub struct DeployTarget {
 /// How far a stage is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageProgress {
-    /// Done in its direction.
+    /// Done in its desired state.
     Done,
     /// Under way.
     Pending {

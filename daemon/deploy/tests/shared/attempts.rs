@@ -70,7 +70,7 @@ impl World {
     }
 
     /// No token, an empty one, and one that nobody issued (CVE-2023-48312).
-    pub(crate) async fn strangers_are_nobody(&self) -> Result<()> {
+    pub(crate) async fn unknown_accounts_are_nobody(&self) -> Result<()> {
         let tenant = &self.tenants[0];
         let path = format!("/api/v1/namespaces/{}/pods", place(tenant).namespace);
         for (token, expected) in [(None, Rule::Rbac), (Some("x"), Rule::Authentication)] {

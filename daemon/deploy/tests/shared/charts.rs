@@ -113,7 +113,7 @@ impl World {
             state_dir: folder.join("state"),
             helm_processes_max: 1,
             gateway_api_crds: None,
-            removal_patience: landlord_isolation::REMOVAL_PATIENCE,
+            removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
         })
         .await?)
     }

@@ -1,4 +1,4 @@
-//! What somebody else changed is put right, and only that.
+//! What somebody else changed is reconciled, and only that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -218,7 +218,7 @@ impl World {
     }
 
     /// A namespace of the tenant's name that somebody else made stays as it is.
-    pub(crate) async fn strangers_namespaces_are_left_alone(&self) -> Result<()> {
+    pub(crate) async fn namespaces_not_owned_by_landlord_are_left_alone(&self) -> Result<()> {
         let mut target = self.tenants[2].clone();
         let uid = TenantUid(uuid::Uuid::new_v4());
         target.uid = uid;

@@ -41,7 +41,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.the_cluster_is_counted().await.context(step("capacity"))?;
     world.tenants_share_a_gateway().await.context(step("gateway"))?;
     world.nothing_foreign_is_reached().await.context(step("attempts"))?;
-    world.strangers_are_nobody().await.context(step("strangers"))?;
+    world.unknown_accounts_are_nobody().await.context(step("strangers"))?;
     world.access_is_short().await.context(step("access"))?;
     world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
     world.devices_of_shared_nodes_are_not_taken().await.context(step("devices"))?;
@@ -54,7 +54,7 @@ async fn tenants_share_a_cluster() -> Result<()> {
     world.drift_is_repaired().await.context(step("drift"))?;
     world.doors_are_closed_again().await.context(step("doors"))?;
     world.calls_may_be_dropped_anywhere().await.context(step("dropped calls"))?;
-    world.strangers_namespaces_are_left_alone().await.context(step("name taken"))?;
+    world.namespaces_not_owned_by_landlord_are_left_alone().await.context(step("name taken"))?;
     world.one_tenant_goes().await.context(step("removal"))?;
     world.a_stuck_load_balancer_is_named().await.context(step("stuck"))?;
     world.stop().await;

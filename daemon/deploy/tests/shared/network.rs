@@ -56,7 +56,7 @@ impl World {
         let pairs = questions.len();
         ensure!(pairs >= 132, "{pairs} questions about pairs");
         questions.extend(ends.iter().flat_map(around));
-        let answers = self.ask_cyclonus(&questions).await?;
+        let answers = self.query_cyclonus(&questions).await?;
         let wrong: Vec<&str> = questions
             .iter()
             .zip(&answers)
@@ -90,7 +90,7 @@ impl World {
         Ok(ends)
     }
 
-    async fn ask_cyclonus(&self, questions: &[Question]) -> Result<Vec<bool>> {
+    async fn query_cyclonus(&self, questions: &[Question]) -> Result<Vec<bool>> {
         let policies: Api<NetworkPolicy> = Api::all(self.scene.client.clone());
         let items: Vec<Value> = policies
             .list(&ListParams::default())

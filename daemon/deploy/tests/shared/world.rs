@@ -25,7 +25,7 @@ pub(crate) struct World {
 }
 
 /// What nobody serves is given up after this; long enough for what the cluster's own controllers do.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(20);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a class could say: the customer's people, and what the cluster is made of.
 fn guardrails(customer: &str) -> Guardrails {
@@ -47,7 +47,7 @@ fn guardrails(customer: &str) -> Guardrails {
 
 impl World {
     pub(crate) async fn start() -> Result<Self> {
-        let scene = Scene::start(REMOVAL_PATIENCE).await?;
+        let scene = Scene::start(REMOVAL_TIMEOUT).await?;
         let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
         let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
         let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;

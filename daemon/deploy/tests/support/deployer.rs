@@ -14,7 +14,7 @@ pub(crate) struct DeployOptions {
     pub(crate) state_dir: PathBuf,
     pub(crate) helm_processes_max: u32,
     pub(crate) gateway_api_crds: Option<PathBuf>,
-    pub(crate) removal_patience: Duration,
+    pub(crate) removal_timeout: Duration,
 }
 
 /// One daemon's.
@@ -31,7 +31,7 @@ impl Deployer {
         let isolation = IsolationOptions {
             gateways: stack::gateways(&stacks),
             gateway_api_crds: gateway_api_crds.clone(),
-            removal_patience: options.removal_patience,
+            removal_timeout: options.removal_timeout,
         };
         let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
         let apps = landlord_deploy::DeployOptions {

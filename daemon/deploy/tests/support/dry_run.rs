@@ -16,9 +16,9 @@ impl Scene {
         for chart in CHARTS {
             let rendered = helm(&["template", "--namespace", NAMESPACE, chart], chart, &contract())?;
             ensure!(rendered.status.success(), "{chart}: {}", String::from_utf8_lossy(&rendered.stderr));
-            let told = self.dry_run(&String::from_utf8(rendered.stdout)?).with_context(|| chart.to_owned())?;
-            ensure!(told.contains("server dry run"), "{chart}: {told}");
-            ensure!(!told.contains("would violate PodSecurity"), "{chart}: {told}");
+            let message = self.dry_run(&String::from_utf8(rendered.stdout)?).with_context(|| chart.to_owned())?;
+            ensure!(message.contains("server dry run"), "{chart}: {message}");
+            ensure!(!message.contains("would violate PodSecurity"), "{chart}: {message}");
         }
         let privileged = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: [{name: c, image: i, \
                           securityContext: {privileged: true}}]\n";
@@ -38,8 +38,8 @@ impl Scene {
             .arg(file)
             .stdin(Stdio::null())
             .output()?;
-        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        ensure!(output.status.success(), "{told}");
-        Ok(told)
+        let message = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        ensure!(output.status.success(), "{message}");
+        Ok(message)
     }
 }

@@ -35,8 +35,8 @@ pub(crate) use shipped::stacks;
 /// Namespace of the stack.
 pub(crate) const NAMESPACE: &str = "ai-fileserver";
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Load balancers and volumes by uid.
 #[derive(Default)]
@@ -89,12 +89,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn start(removal_patience: Duration) -> Result<Self> {
+    pub(crate) async fn start(removal_timeout: Duration) -> Result<Self> {
         let crds = artifacts()?.gateway_crds;
-        Self::start_with(removal_patience, crds).await
+        Self::start_with(removal_timeout, crds).await
     }
 
-    pub(crate) async fn start_with(removal_patience: Duration, gateway_crds: PathBuf) -> Result<Self> {
+    pub(crate) async fn start_with(removal_timeout: Duration, gateway_crds: PathBuf) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let artifacts = artifacts()?;
         let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
@@ -107,7 +107,7 @@ impl Scene {
             state_dir: folder.path().join("state"),
             helm_processes_max: 2,
             gateway_api_crds: Some(gateway_crds),
-            removal_patience,
+            removal_timeout,
         })
         .await?;
         Ok(Self { folder, artifacts, control_plane, client, deployer, cloud: Arc::default() })
@@ -123,7 +123,7 @@ impl Scene {
             state_dir: self.folder.path().join(name),
             helm_processes_max: 2,
             gateway_api_crds: Some(gateway_crds),
-            removal_patience: Duration::from_secs(20),
+            removal_timeout: Duration::from_secs(20),
         };
         Ok(Deployer::open(options).await?)
     }
@@ -245,9 +245,9 @@ pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> Result
     let started = Instant::now();
     loop {
         let Err(why) = look().await.with_context(|| what.to_owned())? else { return Ok(()) };
-        if started.elapsed() > PATIENCE {
-            bail!("not within {PATIENCE:?}: {what}: {why}");
+        if started.elapsed() > TIMEOUT {
+            bail!("not within {TIMEOUT:?}: {what}: {why}");
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

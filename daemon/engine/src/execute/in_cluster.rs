@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use landlord_core::{
-    Direction, ErrorKind, Failure, Observation, Stage, StageState, State,
+    DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
     step::record_in,
@@ -22,7 +22,7 @@ const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves t
 const NODES_HINT: Duration = Duration::from_secs(2);
 /// Nodes of a pool that its cloud calls ready take pods within moments; some may be kept back for good, by a taint of
 /// the operator's, and then those that are there are counted.
-const NODES_PATIENCE: Duration = Duration::from_secs(120);
+const NODES_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Call<'_> {
     /// The tenant's host cluster, once it can take it.
@@ -48,9 +48,9 @@ impl Call<'_> {
         if self.work.environment.host_cluster().is_some() {
             return self.uninstall().await;
         }
-        let absent = self.work.environment.direction == Direction::Absent;
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
-        if absent && record_in(self.work, Direction::Present, &first).is_none() {
+        if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         if *self.stage == Stage::Host {
@@ -87,7 +87,7 @@ impl Call<'_> {
         let observation = match self.measure().await {
             Ok(observation) => observation,
             Err(failure) => {
-                let record = record_in(self.work, Direction::Present, self.stage);
+                let record = record_in(self.work, DesiredState::Present, self.stage);
                 if record.is_some_and(|record| record.state == StageState::Done) {
                     return Err(failure);
                 }
@@ -106,10 +106,10 @@ impl Call<'_> {
 
     /// A first count without all nodes would turn tenants away until the next one.
     fn nodes_may_come(&self) -> bool {
-        let patience = NODES_PATIENCE.mul_f64(self.shared.options.in_cluster_time_scale);
-        let record = record_in(self.work, Direction::Present, self.stage);
+        let timeout = NODES_TIMEOUT.mul_f64(self.shared.options.in_cluster_time_scale);
+        let record = record_in(self.work, DesiredState::Present, self.stage);
         let first = record.filter(|record| record.state == StageState::Running);
-        first.is_some_and(|record| self.work.now.since(record.start_time) < patience)
+        first.is_some_and(|record| self.work.now.since(record.start_time) < timeout)
     }
 
     async fn measure(&self) -> Result<Observation, Failure> {
@@ -127,7 +127,7 @@ impl Call<'_> {
 
     /// An adopted host cluster is given back as it was found.
     async fn uninstall(&self) -> Report {
-        let reached = record_in(self.work, Direction::Present, &Stage::Cluster);
+        let reached = record_in(self.work, DesiredState::Present, &Stage::Cluster);
         let reached = reached.is_some_and(|record| !record.status.is_empty());
         if !reached {
             return Ok(CallReport { done: true, detail: "nothing was put there".into(), ..CallReport::default() });

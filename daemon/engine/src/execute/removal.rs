@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use landlord_core::{Direction, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, stage::RemovedObject};
+use landlord_core::{DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, stage::RemovedObject};
 use landlord_provider_api::v1;
 
 use super::{Call, Report, misplaced, object, progress};
@@ -23,7 +23,7 @@ impl Call<'_> {
     /// A removal that finds an object of the tenant's name without our marker: by the journal it is the tenant's, and holds
     /// the removal; or it never was, and for this tenant nothing is there.
     pub(super) fn judge_absence(&self, report: Report) -> Report {
-        let absent = self.work.environment.direction == Direction::Absent;
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
         report.or_else(|mut failure| {
             if !absent || failure.kind != ErrorKind::NameTaken {
                 return Err(failure);
@@ -47,8 +47,8 @@ impl Call<'_> {
         let Some(delete) = request::delete(self.work, self.scope.clone(), self.stage) else {
             return Err(misplaced(self.stage));
         };
-        let answer = self.provider.delete(delete).await?;
-        progress(answer.progress, None::<&v1::Gone>)
+        let response = self.provider.delete(delete).await?;
+        progress(response.progress, None::<&v1::Gone>)
     }
 
     /// Empty, or what is still listed, which is asked to go once more.
@@ -83,14 +83,14 @@ impl Call<'_> {
         let mut removed = Vec::new();
         let environment = &self.work.environment;
         // In the order of the removal: what is needed by others comes after them.
-        for node in graph(environment.direction, environment.kind(), &environment.placement, &[]) {
+        for node in graph(environment.desired_state, environment.kind(), &environment.placement, &[]) {
             let stage = &node.stage;
             if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
                 continue;
             }
             let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
             match self.provider.delete(delete).await {
-                Ok(answer) => removed.extend(answer.progress.into_iter().flat_map(|p| p.removed).map(object)),
+                Ok(response) => removed.extend(response.progress.into_iter().flat_map(|p| p.removed).map(object)),
                 Err(error) if error.kind == ErrorKind::Conflict => {}
                 // Left on demand; the stage that it belongs to names it.
                 Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}

@@ -29,7 +29,7 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// An answer came, whatever it said.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn responded(&mut self) {
         *self = Self::default();
     }
 

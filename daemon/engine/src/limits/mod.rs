@@ -101,7 +101,7 @@ impl Limits {
         }
     }
 
-    /// Serves the queue; dismisses a call whose time in it is over. Says when to look again.
+    /// Serves the queue; dismisses a call whose time in it is over. Returns when to requeue.
     fn serve(&self, key: &LimitKey, ticket: u64, deadline: Instant) -> Duration {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
@@ -126,7 +126,7 @@ impl Limits {
                     Some(failure) if failure.kind == ErrorKind::Transient => {
                         breaker.failed(caller.tenant, &failure.message, queue.time_scale, now);
                     }
-                    _ => breaker.answered(),
+                    _ => breaker.responded(),
                 }
             }
             let Some(bucket) = queue.buckets.get_mut(name) else { continue };

@@ -63,7 +63,7 @@ struct Waiter {
     ticket: u64,
     caller: Caller,
     costs: Costs,
-    tell: oneshot::Sender<Admission>,
+    result: oneshot::Sender<Admission>,
 }
 
 /// What a customer or a tenant has had: its virtual finish time.
@@ -94,11 +94,11 @@ pub(super) struct RateQueue {
 impl RateQueue {
     /// Takes a place; the answer comes through the channel, perhaps at once.
     pub(super) fn enter(&mut self, caller: Caller, costs: Costs, now: Instant) -> (u64, oneshot::Receiver<Admission>) {
-        let (tell, admission) = oneshot::channel();
+        let (result, admission) = oneshot::channel();
         self.tickets += 1;
         let ticket = self.tickets;
         self.tenants.entry(caller.tenant).or_default().waiting_since.get_or_insert(now);
-        self.waiting.push(Waiter { ticket, caller, costs, tell });
+        self.waiting.push(Waiter { ticket, caller, costs, result });
         self.serve(now);
         while self.waiting.len() > QUEUE_MAX {
             let order = self.order(now);
@@ -120,7 +120,7 @@ impl RateQueue {
         }
     }
 
-    /// Lets go whoever may; says when to look again, if anybody waits.
+    /// Lets go whoever may; returns when to requeue, if anybody waits.
     pub(super) fn serve(&mut self, now: Instant) -> Option<Duration> {
         loop {
             let mut blocked: HashSet<String> = HashSet::new();
@@ -177,7 +177,7 @@ impl RateQueue {
         }
         self.charge(&waiter.caller, total);
         // Whoever is gone meanwhile has taken tokens for nothing: a pass was dropped.
-        let _ = waiter.tell.send(Ok(()));
+        let _ = waiter.result.send(Ok(()));
     }
 
     fn charge(&mut self, caller: &Caller, cost: f64) {
@@ -213,7 +213,7 @@ impl RateQueue {
         self.returns = Some(back);
         let deferred = Deferred { wait: back.saturating_duration_since(now), outage: self.outage() };
         // Whoever is gone meanwhile does not come back.
-        let _ = waiter.tell.send(Err(deferred));
+        let _ = waiter.result.send(Err(deferred));
     }
 
     /// Who goes before whom.

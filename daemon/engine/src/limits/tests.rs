@@ -31,10 +31,10 @@ fn failure(kind: ErrorKind) -> Failure {
 }
 
 /// Lets everybody come back as told until served; gives the order in which they were.
-async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Caller, &'static str)>) -> Vec<&'static str> {
+async fn served(limits: &Arc<Limits>, costs: &Costs, callers: Vec<(Caller, &'static str)>) -> Vec<&'static str> {
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = JoinSet::new();
-    for (caller, name) in askers {
+    for (caller, name) in callers {
         let (limits, costs, order) = (Arc::clone(limits), costs.clone(), Arc::clone(&order));
         tasks.spawn(async move {
             while let Err(deferred) = limits.acquire(&key(), caller.clone(), &costs).await {
@@ -53,8 +53,8 @@ async fn served(limits: &Arc<Limits>, costs: &Costs, askers: Vec<(Caller, &'stat
 async fn a_burst_passes_and_the_rest_goes_at_the_rate() {
     let (limits, costs) = limits(2.0, 3.0);
     let started = Instant::now();
-    let askers = (0..203).map(|_| (caller("acme", Urgency::Change), "x")).collect();
-    assert_eq!(served(&limits, &costs, askers).await.len(), 203);
+    let callers = (0..203).map(|_| (caller("acme", Urgency::Change), "x")).collect();
+    assert_eq!(served(&limits, &costs, callers).await.len(), 203);
     let took = started.elapsed().as_secs_f64();
     // 200 beyond the burst at 2 a second; whoever was sent away leaves no token unused for long.
     assert!((99.0..115.0).contains(&took), "{took} s");
@@ -63,9 +63,9 @@ async fn a_burst_passes_and_the_rest_goes_at_the_rate() {
 #[tokio::test(start_paused = true)]
 async fn a_customer_with_one_tenant_does_not_wait_for_the_many_of_another() {
     let (limits, costs) = limits(1.0, 1.0);
-    let mut askers: Vec<_> = (0..60).map(|_| (caller("many", Urgency::Change), "many")).collect();
-    askers.push((caller("one", Urgency::Change), "one"));
-    let order = served(&limits, &costs, askers).await;
+    let mut callers: Vec<_> = (0..60).map(|_| (caller("many", Urgency::Change), "many")).collect();
+    callers.push((caller("one", Urgency::Change), "one"));
+    let order = served(&limits, &costs, callers).await;
     let place = order.iter().position(|name| *name == "one").unwrap();
     assert!(place <= 3, "served as number {place}");
 }
@@ -73,13 +73,13 @@ async fn a_customer_with_one_tenant_does_not_wait_for_the_many_of_another() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_goes_before_new_work_polling_and_drift() {
     let (limits, costs) = limits(1.0, 1.0);
-    let mut askers = vec![(caller("c", Urgency::Change), "first")];
+    let mut callers = vec![(caller("c", Urgency::Change), "first")];
     for (urgency, name) in
         [(Urgency::Drift, "drift"), (Urgency::Poll, "poll"), (Urgency::Change, "change"), (Urgency::Repair, "repair")]
     {
-        askers.push((caller("c", urgency), name));
+        callers.push((caller("c", urgency), name));
     }
-    assert_eq!(served(&limits, &costs, askers).await, ["first", "repair", "change", "poll", "drift"]);
+    assert_eq!(served(&limits, &costs, callers).await, ["first", "repair", "change", "poll", "drift"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,7 +154,7 @@ async fn a_demanded_pause_closes_the_bucket_of_that_account_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_answers_nobody_is_tried_by_one_call_at_a_time() {
+async fn a_provider_that_responds_to_nobody_is_tried_by_one_call_at_a_time() {
     let (limits, costs) = limits(1_000.0, 1_000.0);
     let (a, b) = (caller("a", Urgency::Change), caller("b", Urgency::Change));
     for _ in 0..10 {

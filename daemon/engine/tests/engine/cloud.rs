@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use landlord_core::{
-    Direction, Failure,
+    DesiredState, Failure,
     ports::{ProviderHealth, ProviderKey, Providers},
 };
 use landlord_provider_api::{
@@ -51,7 +51,7 @@ struct State {
     created: BTreeMap<Key, u32>,
     /// What lost its marker: nothing that lists or deletes by markers sees it.
     unmarked: BTreeSet<Key>,
-    /// Fenced namespaces by tenant, with the host cluster that each is in.
+    /// Isolated namespaces by tenant, with the host cluster that each is in.
     namespaces: BTreeMap<String, String>,
     intents: BTreeSet<(String, String)>,
     /// Whoever shall be removed: an intent towards absence is durable.
@@ -86,11 +86,11 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     /// An intent became durable.
-    pub(crate) fn intended(&self, uid: &str, direction: Direction, stage: &str) {
+    pub(crate) fn intended(&self, uid: &str, desired_state: DesiredState, stage: &str) {
         let mut state = self.state.lock();
-        match direction {
-            Direction::Present => _ = state.intents.insert((uid.into(), stage.into())),
-            Direction::Absent => _ = state.leaving.insert(uid.into()),
+        match desired_state {
+            DesiredState::Present => _ = state.intents.insert((uid.into(), stage.into())),
+            DesiredState::Absent => _ = state.leaving.insert(uid.into()),
         }
     }
 
@@ -140,7 +140,7 @@ impl Cloud {
         self.state.lock().objects.keys().filter(|key| key.0 == uid).map(|key| key.1).collect()
     }
 
-    /// Fenced namespaces in a host cluster.
+    /// Isolated namespaces in a host cluster.
     pub(crate) fn namespaces(&self, host: &str) -> Vec<String> {
         let state = self.state.lock();
         state.namespaces.iter().filter(|(_, of)| *of == host).map(|(uid, _)| uid.clone()).collect()
@@ -162,7 +162,7 @@ impl Cloud {
     }
 
     /// Makes a namespace in a host cluster.
-    pub(crate) fn fence(&self, uid: &str, host: &str) {
+    pub(crate) fn isolate(&self, uid: &str, host: &str) {
         let mut state = self.state.lock();
         if !state.intents.contains(&(uid.into(), "isolation".into())) {
             state.violations.push("guardrails without a durable intent".into());

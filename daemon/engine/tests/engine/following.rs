@@ -37,7 +37,7 @@ async fn until(world: &World, name: &EnvironmentName, wanted: impl Fn(&Environme
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_vanished_is_updating_and_not_ready_from_the_first_look() {
+async fn what_vanished_is_updating_and_not_ready_from_the_first_observation() {
     let kept_away = Arc::new(AtomicBool::new(false));
     let script = Arc::clone(&kept_away);
     // The rebuild takes until it is let.
@@ -63,7 +63,7 @@ async fn what_vanished_is_updating_and_not_ready_from_the_first_look() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn conditions_tell_of_now_and_the_cause_while_it_is_tried_again() {
+async fn conditions_are_of_now_and_keep_the_cause_during_a_retry() {
     let kind = Arc::new(Mutex::new(Some(ErrorKind::Quota)));
     let script = Arc::clone(&kind);
     let faults: Faults =

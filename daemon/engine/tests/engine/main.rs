@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cloud;
-mod fences;
 mod following;
+mod isolated;
 mod shared;
 mod sweeps;
 mod world;

@@ -41,7 +41,7 @@ async fn a_full_fleet_grows_and_the_tenant_waits_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_host_cluster_is_told_to_those_who_wait_and_they_can_leave() {
+async fn a_failed_host_cluster_is_reported_to_those_who_wait_and_they_can_leave() {
     let faults: Faults = Arc::new(|method, _| (method == "cluster").then_some(Fault::Fails(ErrorKind::Quota)));
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);
@@ -92,7 +92,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
             landlord_core::ports::DeleteRequest {
                 force: true,
                 etag: None,
-                request: landlord_core::ports::RequestKey { request_id: None, request_hash: String::new() },
+                request: landlord_core::ports::RequestContext::of_daemon(),
             },
         )
         .await;

@@ -19,12 +19,12 @@ use landlord_core::{
     fleet::Growth,
     isolation::Guardrails,
     ports::{
-        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestKey, StoreError,
+        Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
     },
 };
 use landlord_engine::{Engine, EngineHandle, EngineOptions, EnginePorts, ProviderOptions};
-use landlord_store::{SqliteOptions, SqliteStore};
+use landlord_store::{SqliteOptions, Store, sqlite};
 use tempfile::TempDir;
 use tokio::{
     sync::{Notify, RwLock},
@@ -35,13 +35,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cloud::{Cloud, Faults, Only, Scripted},
-    fences::Fences,
+    isolated::IsolationOnly,
 };
 
 /// A lifecycle takes about a second; a machine may be busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// The store is looked at when something was committed, and this often.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 /// What is reserved for each tenant of level NAMESPACE: three fit into what the cloud's host clusters have.
 const RESERVE: Amounts = Amounts { cpu_milli: 3_000, memory_mib: 4_096, pods: 20 };
 /// A hundred times faster than a cloud.
@@ -115,7 +115,7 @@ impl Life {
 
 /// The store as one life sees it.
 struct Mortal {
-    store: SqliteStore,
+    store: Store,
     life: Arc<Life>,
     cloud: Arc<Cloud>,
     /// Whether other daemons live: then only time ends leases.
@@ -141,13 +141,14 @@ impl WorkStore for Mortal {
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError> {
         self.life.boundary().await;
         let uid = claim.uid.to_string();
-        let intents: Vec<_> = commit.stages.iter().map(|record| (record.direction, record.stage.to_string())).collect();
+        let intents: Vec<_> =
+            commit.stages.iter().map(|record| (record.desired_state, record.stage.to_string())).collect();
         let removes = commit.remove;
         let shown = removes || commit.environment != EnvironmentPatch::default();
         let committed = async {
             self.store.commit(claim, commit).await?;
-            for (direction, stage) in intents {
-                self.cloud.intended(&uid, direction, &stage);
+            for (desired_state, stage) in intents {
+                self.cloud.intended(&uid, desired_state, &stage);
             }
             if removes {
                 self.cloud.forgotten(&uid);
@@ -177,13 +178,13 @@ impl WorkStore for Mortal {
 /// Everything.
 pub(crate) struct World {
     _folder: TempDir,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Store,
     pub(crate) cloud: Arc<Cloud>,
     shared: bool,
     changed: Arc<Notify>,
     /// How often host clusters are counted.
     pub(crate) capacity_interval: Duration,
-    /// How often what is READY is looked at again.
+    /// How often what is READY is observed again.
     pub(crate) resync_interval: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
@@ -196,7 +197,10 @@ impl World {
         // What a kill of the process leaves does not depend on the disk: where there is a folder in memory, it is used.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap();
-        let store = SqliteStore::open(&folder.path().join("store.db"), SqliteOptions::default()).await.unwrap();
+        let store =
+            sqlite::open(&folder.path().join("store.db"), SqliteOptions { create: true, ..SqliteOptions::default() })
+                .await
+                .unwrap();
         Self {
             _folder: folder,
             store,
@@ -239,14 +243,14 @@ impl World {
             changed: Arc::clone(&self.changed),
         };
         let scripted = Arc::new(Scripted { cloud, life, faults });
-        let fences = Arc::new(Fences(Arc::clone(&scripted)));
+        let isolated = Arc::new(IsolationOnly(Arc::clone(&scripted)));
         let providers = Arc::new(Only(scripted));
         let ports = EnginePorts {
             store: Arc::new(mortal),
             providers,
-            apps: Some(fences.clone()),
-            isolation: fences.clone(),
-            host_clusters: fences,
+            apps: Some(isolated.clone()),
+            isolation: isolated.clone(),
+            host_clusters: isolated,
         };
         let (engine, handle) = Engine::new(options, ports);
         let stop = CancellationToken::new();
@@ -375,7 +379,7 @@ impl World {
 
     /// Cancels an operation.
     pub(crate) async fn cancel(&self, id: OperationId) {
-        self.store.cancel(id).await.unwrap();
+        self.store.cancel(id, request()).await.unwrap();
         self.wake();
     }
 
@@ -391,7 +395,7 @@ impl World {
     pub(crate) async fn wait_for(&self, name: &EnvironmentName, wanted: Option<State>) {
         let since = Instant::now();
         let mut state = None;
-        while since.elapsed() < PATIENCE {
+        while since.elapsed() < TIMEOUT {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
@@ -403,7 +407,7 @@ impl World {
             if state == wanted {
                 return;
             }
-            let _ = tokio::time::timeout(LOOK, changed).await;
+            let _ = tokio::time::timeout(POLL, changed).await;
         }
         panic!("{name} is {state:?}, not {wanted:?}; violations: {:?}", self.cloud.violations());
     }
@@ -429,8 +433,8 @@ fn host_spec(adoption: Option<Adoption>) -> HostClusterSpec {
     HostClusterSpec::parse(HostClusterInput { tenants_max: 5, adoption, ..HostClusterInput::default() }).unwrap()
 }
 
-fn request() -> RequestKey {
-    RequestKey { request_id: None, request_hash: String::new() }
+fn request() -> RequestContext {
+    RequestContext::of_daemon()
 }
 
 fn placement() -> Placement {

@@ -48,7 +48,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let Some(greeting) = &mut this.greeting else { return read };
         if read.is_pending() {
             ready!(greeting.deadline.as_mut().poll(cx));
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client sent no HTTP/2 preface in time",
+            )));
         }
         let bytes = buf.filled().len() - before;
         match greeting.bytes_left.checked_sub(bytes).filter(|left| *left > 0) {

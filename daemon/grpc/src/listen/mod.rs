@@ -3,7 +3,7 @@
 //! # Guarantees
 //! - A connection that does not speak HTTP/2 within [`HANDSHAKE_TIMEOUT`] is closed.
 //! - Each listener has its own share of the process's descriptors, so that a flood at one of them leaves the other one,
-//!   the store and the plugins alone. Connections beyond the share are closed at once; the log says so.
+//!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
 mod connection;
@@ -28,9 +28,9 @@ use tokio::{
 };
 
 pub(crate) use self::connection::Connection;
-use crate::serve::ServeError;
+use crate::serve_error::ServeError;
 
-/// A client that has not said its HTTP/2 preface and settings by then is cut off.
+/// A client that has not sent its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of a listener at the same moment, where the process may have enough descriptors.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -38,7 +38,7 @@ const CONNECTIONS_MAX: usize = 4_096;
 const SHARE_OF_DESCRIPTORS: usize = 4;
 /// Between two tries to accept while there is no descriptor for it.
 const ACCEPT_WAIT: Duration = Duration::from_millis(200);
-/// A listener that refuses connections says so this often.
+/// A listener that refuses connections logs it this often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where to listen.
@@ -67,7 +67,7 @@ pub(crate) async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
         if !metadata.file_type().is_socket() {
             return Err(ServeError::NotASocket { path: path.to_owned() });
         }
-        // The file of a daemon that was killed is in the way; a living one answers.
+        // The file of a daemon that was killed is in the way; a living one accepts.
         if UnixStream::connect(path).await.is_ok() {
             return Err(ServeError::InUse { path: path.to_owned() });
         }

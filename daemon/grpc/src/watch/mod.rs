@@ -16,19 +16,18 @@ mod recent;
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
-use landlord_core::ports::{Event, EventQuery, StoreError};
+use landlord_core::ports::{Event, EventQuery};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::Status;
 
 pub(crate) use self::recent::{EventSource, RecentEvents};
-use crate::status;
+use crate::error::{Error, violation};
 
 /// A message is sent at least this often: proxies and clients drop silent streams after a minute.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Events of a page, and messages that wait for a slow client: some 200 KiB with the longest texts.
 const WAITING_MAX: usize = 100;
-/// A client that takes no message for this long is cut and told where to go on. A client that is only slow may be cut
+/// A client that takes no message for this long is cut, with the place where to resume. A client that is only slow may be cut
 /// too: its transport takes messages a window at a time.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
@@ -69,43 +68,43 @@ impl Watches {
         &self,
         query: EventQuery,
         resume_token: &str,
-    ) -> Result<impl Stream<Item = Result<Message, Status>> + Send + 'static, Status> {
+    ) -> Result<impl Stream<Item = Result<Message, Error>> + Send + 'static, Error> {
         let source = self.recent.source();
-        let newest = source.newest_event().await.map_err(|error| status::store(&error))?;
+        let newest = source.newest_event().await?;
         let after_seq = match resume_token {
             "" => newest,
             // A position that was never reached comes from another store, and would wait for ever.
             token => token.parse().ok().filter(|seq| (0..=newest).contains(seq)).ok_or_else(|| {
                 let problem = "is not a token of this daemon's watches; list the resources again and watch without one";
-                status::invalid_field("resume_token", problem)
+                violation("resume_token", problem)
             })?,
         };
         let query = EventQuery { after_seq, limit: u32::try_from(WAITING_MAX).unwrap_or(u32::MAX), ..query };
         // A token that is too old is refused before the stream begins.
         let probe = EventQuery { limit: 1, ..query.clone() };
-        source.events(&probe).await.map_err(|error| status::store(&error))?;
+        source.events(&probe).await?;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let (end, ended) = oneshot::channel();
         let watch = Watch { recent: self.recent.clone(), query, sender };
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            if let Some(status) = watch.run(&stop).await {
+            if let Some(error) = watch.run(&stop).await {
                 // The client may be gone.
-                let _ = end.send(status);
+                let _ = end.send(error);
             }
         });
         Ok(stream::unfold(Some((receiver, ended)), next))
     }
 }
 
-/// The messages, then the status with which the watch ended.
+/// The messages, then the error with which the watch ended.
 async fn next(
-    state: Option<(mpsc::Receiver<Message>, oneshot::Receiver<Status>)>,
-) -> Option<(Result<Message, Status>, Option<(mpsc::Receiver<Message>, oneshot::Receiver<Status>)>)> {
+    state: Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>,
+) -> Option<(Result<Message, Error>, Option<(mpsc::Receiver<Message>, oneshot::Receiver<Error>)>)> {
     let (mut receiver, ended) = state?;
     match receiver.recv().await {
         Some(message) => Some((Ok(message), Some((receiver, ended)))),
-        None => ended.await.ok().map(|status| (Err(status), None)),
+        None => ended.await.ok().map(|error| (Err(error), None)),
     }
 }
 
@@ -116,22 +115,22 @@ struct Watch {
 }
 
 impl Watch {
-    /// Runs until the client is gone (`None`), or ends it with a status.
-    async fn run(mut self, stop: &CancellationToken) -> Option<Status> {
+    /// Runs until the client is gone (`None`), or ends it with an error.
+    async fn run(mut self, stop: &CancellationToken) -> Option<Error> {
         let sender = self.sender.clone();
         tokio::select! {
             biased;
-            () = stop.cancelled() => Some(status::stopping()),
+            () = stop.cancelled() => Some(Error::Stopping),
             () = sender.closed() => None,
-            status = self.follow() => Some(status),
+            error = self.follow() => Some(error),
         }
     }
 
-    async fn follow(&mut self) -> Status {
+    async fn follow(&mut self) -> Error {
         // Tells where the stream begins, before anything happens.
         let mut announced = self.query.after_seq;
-        if let Err(status) = self.send(None, announced).await {
-            return status;
+        if let Err(error) = self.send(None, announced).await {
+            return error;
         }
         let mut behind = true;
         loop {
@@ -140,8 +139,8 @@ impl Watch {
                 match tokio::time::timeout(HEARTBEAT_INTERVAL, news).await {
                     Ok(position) => announced = position,
                     Err(_) => {
-                        if let Err(status) = self.send(None, self.query.after_seq).await {
-                            return status;
+                        if let Err(error) = self.send(None, self.query.after_seq).await {
+                            return error;
                         }
                         continue;
                     }
@@ -149,15 +148,14 @@ impl Watch {
             }
             behind = match self.page(announced).await {
                 Ok(behind) => behind,
-                Err(status) => return status,
+                Err(error) => return error,
             };
         }
     }
 
     /// Sends a page. Whether more may follow at once.
-    async fn page(&mut self, announced: i64) -> Result<bool, Status> {
-        let page = self.recent.page(&self.query, announced).await;
-        let page = page.map_err(|error: StoreError| status::store(&error))?;
+    async fn page(&mut self, announced: i64) -> Result<bool, Error> {
+        let page = self.recent.page(&self.query, announced).await?;
         for event in page.events {
             let position = event.seq;
             self.send(Some(event), position).await?;
@@ -167,8 +165,8 @@ impl Watch {
         Ok(page.more)
     }
 
-    async fn send(&self, event: Option<Arc<Event>>, position: i64) -> Result<(), Status> {
-        let too_slow = |_| status::watch_too_slow(self.query.after_seq);
+    async fn send(&self, event: Option<Arc<Event>>, position: i64) -> Result<(), Error> {
+        let too_slow = |_| Error::WatchTooSlow { position: self.query.after_seq };
         let place = tokio::time::timeout(STALL_MAX, self.sender.reserve()).await.map_err(too_slow)?;
         // A client that is gone ends the task where it waits for that.
         if let Ok(place) = place {

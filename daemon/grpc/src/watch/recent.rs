@@ -38,7 +38,7 @@ impl EventSource for Arc<dyn TenantStore> {
 pub(crate) struct Page {
     /// Oldest first.
     pub(crate) events: Vec<Arc<Event>>,
-    /// All events up to here were looked at.
+    /// All events up to here were considered.
     pub(crate) position: i64,
     /// Whether more may follow at once.
     pub(crate) more: bool,
@@ -68,7 +68,7 @@ impl RecentEvents {
         &*self.source
     }
 
-    /// The next events for `query`. `announced`: a position that the store has told of.
+    /// The next events for `query`. `announced`: a position that the store has announced.
     ///
     /// # Errors
     /// The store's: it is not there, or no longer has the events at the query's position.
@@ -83,10 +83,10 @@ impl RecentEvents {
         Ok(Page { events, position: if full { last } else { last.max(announced) }, more: full })
     }
 
-    /// From memory; `None`: the store must be asked.
+    /// From memory; `None`: the store must be read.
     async fn kept_page(&self, query: &EventQuery, announced: i64) -> Option<Page> {
         let mut kept = self.kept.lock().await;
-        // A watch that was told of nothing new may still be behind the newest events.
+        // A watch that heard of nothing new may still be behind the newest events.
         if query.after_seq < kept.after {
             return None;
         }
@@ -115,7 +115,7 @@ impl RecentEvents {
         let limit = u32::try_from(KEPT_MAX).unwrap_or(u32::MAX);
         let query = EventQuery { after_seq: kept.to, scope: EventScope::All, limit };
         let Ok(events) = self.source.events(&query).await else {
-            // Whoever asks reads the store itself and gets its error; the next one begins anew.
+            // The caller reads the store itself and gets its error; the next one begins anew.
             *kept = Kept { after: announced, to: announced, events: VecDeque::new() };
             return None;
         };

@@ -116,7 +116,7 @@ fn validating_objects(host: Host<'_>, policy: &Policy) -> [Wanted; 2] {
     ]
 }
 
-/// Writes into a NODE tenant's pods where they go. A wish for other nodes is left as it is, and then refused.
+/// Writes into a NODE tenant's pods where they go. An override to other nodes is left as it is, and then refused.
 fn placing(host: Host<'_>) -> [Wanted; 2] {
     let name = "tenant-placement";
     let toleration =

@@ -3,7 +3,7 @@
 //! brought along.
 //!
 //! Ours is what carries this installation's marker, and nothing else is looked at. What others have come to use since
-//! (objects in that namespace, routes of those kinds) is theirs: then it stays, and is told. Each call does what it finds
+//! (objects in that namespace, routes of those kinds) is theirs: then it stays, and is reported. Each call does what it finds
 //! to do, so one that was cut off anywhere is simply made again.
 
 use k8s_openapi::{
@@ -60,7 +60,7 @@ pub(crate) async fn uninstall(client: &Client, installation: &str) -> crate::Res
     Ok(uninstall.report)
 }
 
-/// A namespace that was left behind by force would stand without its fence.
+/// A namespace that was left behind by force would stand without its isolation.
 async fn refuse_if_occupied(client: &Client, installation: &str) -> crate::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let tenants = ListParams::default().labels(&format!("landlord-installation={installation},{LEVEL_LABEL}"));
@@ -137,7 +137,7 @@ impl Uninstall<'_> {
         Ok(left)
     }
 
-    /// Exactly this object: one that was made anew under its name is somebody else's.
+    /// Exactly this object: one that was recreated under its name is somebody else's.
     async fn delete(
         &mut self,
         api: &Api<DynamicObject>,

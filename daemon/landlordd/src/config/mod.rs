@@ -207,7 +207,7 @@ pub struct Provider {
     /// Endpoint that replaces the cloud's own, for simulators.
     #[serde(default)]
     pub endpoint_override: String,
-    /// Multiplies expected durations, poll intervals and patience; 1.0 but for simulators.
+    /// Multiplies expected durations, poll intervals and timeouts; 1.0 but for simulators.
     #[serde(default = "one")]
     pub time_scale: f64,
     /// Longest that one call of the plugin may take.

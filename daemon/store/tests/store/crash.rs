@@ -81,7 +81,7 @@ async fn what_was_acknowledged_survives_a_kill() {
 }
 
 /// Every tenant that is there has its operation and its event: no half of a transaction.
-async fn whole(store: &landlord_store::SqliteStore) {
+async fn whole(store: &landlord_store::Store) {
     let (mut tenants, mut operations, mut events) = (0, 0, 0);
     let mut query = EnvironmentQuery { limit: 1_000, ..EnvironmentQuery::default() };
     loop {

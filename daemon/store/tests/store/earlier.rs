@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use landlord_core::{
-    Direction, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Stage, StageState, State,
+    DesiredState, EnvironmentKind, HostClusterSpec, Level, OperationKind, OperationOutcome, Stage, StageState, State,
     TenantSpec,
     environment::Adoption,
     ports::{
-        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestKey, StoreError,
+        Change, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext, StoreError,
         TenantStore as _, WorkStore as _,
     },
 };
-use landlord_store::SqliteStore;
+use landlord_store::Store;
 use sqlx::Connection as _;
 
 use crate::{
@@ -25,7 +25,7 @@ const SCHEMA: i64 = 5;
 /// Two host clusters; tenants in every state; one that is gone.
 const ROWS: &str = include_str!("earlier/0005.sql");
 
-async fn earlier(path: &Path) -> SqliteStore {
+async fn earlier(path: &Path) -> Store {
     drop(std::fs::File::create(path).unwrap());
     let mut connection = raw(path).await;
     let mut schema = sqlx::migrate!("./migrations");
@@ -49,7 +49,7 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         node_count: 3.try_into().ok(),
         deletion_protection: true,
         tenants_max: 7,
-        drained: true,
+        cordoned: true,
         adoption: None,
     };
     let host_cluster = made.host_cluster().unwrap();
@@ -83,17 +83,17 @@ async fn host_clusters_of_an_earlier_version_are_read() {
         events.iter().any(|event| event.uid == made.uid) && events.iter().all(|event| event.name.tenant().is_none())
     );
     let candidates = store.candidates("acme".parse().ok().as_ref()).await.unwrap();
-    let seen: Vec<_> = candidates.iter().map(|c| (c.host.id.as_str(), c.tenants, c.of_customer, c.drained)).collect();
+    let seen: Vec<_> = candidates.iter().map(|c| (c.host.id.as_str(), c.tenants, c.of_customer, c.cordoned)).collect();
     assert_eq!(seen, [("adopted", 0, 0, false), ("made", 1, 1, true)]);
 
     // And they are worked on.
     assert_refused!(store.delete(&made.name(), delete()).await, StoreError::DeletionProtected(_));
-    let open_again = store.drain(&host_cluster_id("made"), Some(&made.etag), false).await.unwrap();
-    assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { drained: false, ..wanted });
+    let open_again = store.cordon(&host_cluster_id("made"), Some(&made.etag), false, once()).await.unwrap();
+    assert_eq!(open_again.host_cluster().unwrap().spec, HostClusterSpec { cordoned: false, ..wanted });
     store.delete(&adopted.name(), delete()).await.unwrap();
     let claim = store.claim("a", 10, LEASE).await.unwrap().into_iter().find(|claim| claim.uid == adopted.uid).unwrap();
     let work = store.load(&claim).await.unwrap();
-    assert_eq!((work.environment.direction, work.operation_kind), (Direction::Absent, OperationKind::Delete));
+    assert_eq!((work.environment.desired_state, work.operation_kind), (DesiredState::Absent, OperationKind::Delete));
     assert_eq!(work.stages.len(), 1);
 }
 
@@ -126,7 +126,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!(tenant_of(prod).spec, wanted);
     assert_eq!(tenant_of(prod).last_ready, Some((spec(), placement())));
     assert!(prod.cancel_requested && prod.generation == 2);
-    let request = RequestKey { request_id: None, request_hash: String::new() };
+    let request = RequestContext::of_daemon();
     let again = store.change(&prod.name(), Some(&prod.etag), update(spec()), request).await.unwrap();
     assert_eq!(again.environment.unwrap().generation, 3);
 
@@ -137,7 +137,7 @@ async fn tenants_of_an_earlier_version_are_read() {
     assert_eq!((&host.network, &host.cluster), (&vec![8, 1], &vec![8, 1]));
     assert_eq!((space.placement.level, space.kind()), (Level::Namespace, EnvironmentKind::Tenant(Level::Namespace)));
     assert!(space.placement.guardrails.is_some() && space.placement.stack.is_some());
-    let stage = store.stage(space.uid, Direction::Present, &Stage::Isolation).await.unwrap().unwrap();
+    let stage = store.stage(space.uid, DesiredState::Present, &Stage::Isolation).await.unwrap().unwrap();
     assert_eq!(stage.state, StageState::Done);
 
     // What failed is retried, what was leaving goes on leaving, what waited is due, and a name that is gone is free.

@@ -2,7 +2,7 @@
 //! the schema: it needs a migration, or a reader of both forms.
 
 use landlord_core::{
-    Direction, OperationOutcome, Stage, StageState, State, ports::WorkStore as _, stage::RemovedObject,
+    DesiredState, OperationOutcome, Stage, StageState, State, ports::WorkStore as _, stage::RemovedObject,
 };
 use sqlx::Row as _;
 
@@ -30,16 +30,16 @@ async fn records_are_as_written_down() {
     let work = store.load(&claim).await.unwrap();
     let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
     end.stages = vec![
-        record(Stage::Preflight, Direction::Present, StageState::Done),
-        record(Stage::Network, Direction::Present, StageState::Failed),
-        record(Stage::App("chat".parse().unwrap()), Direction::Present, StageState::Running),
-        record(Stage::Teardown, Direction::Absent, StageState::Skipped),
+        record(Stage::Preflight, DesiredState::Present, StageState::Done),
+        record(Stage::Network, DesiredState::Present, StageState::Failed),
+        record(Stage::App("chat".parse().unwrap()), DesiredState::Present, StageState::Running),
+        record(Stage::Teardown, DesiredState::Absent, StageState::Skipped),
     ];
     store.commit(&claim, end).await.unwrap();
     let mut raw = sqlite::raw(&folder.path().join("landlord.db")).await;
     let mut lines = Vec::new();
     let row = sqlx::query("SELECT * FROM tenants").fetch_one(&mut raw).await.unwrap();
-    for column in ["spec", "offer", "direction", "state", "status", "last_ready"] {
+    for column in ["spec", "placement", "direction", "state", "status", "last_ready"] {
         lines.push(format!("tenants.{column}: {}", row.get::<String, _>(column)));
     }
     let row = sqlx::query("SELECT * FROM operations").fetch_one(&mut raw).await.unwrap();
@@ -48,8 +48,8 @@ async fn records_are_as_written_down() {
     }
     let rows = sqlx::query("SELECT * FROM stages ORDER BY direction, stage").fetch_all(&mut raw).await.unwrap();
     for row in rows {
-        let (direction, stage): (String, String) = (row.get("direction"), row.get("stage"));
-        lines.push(format!("stages {direction} {stage}: {}", row.get::<String, _>("record")));
+        let (desired_state, stage): (String, String) = (row.get("direction"), row.get("stage"));
+        lines.push(format!("stages {desired_state} {stage}: {}", row.get::<String, _>("record")));
     }
     insta::assert_snapshot!("records", lines.join("\n"));
 }

@@ -1,12 +1,11 @@
-//! Tests of the store. `contract` knows the ports only and judges every store alike; what only
-//! one database can do is tested beside it.
+//! Tests of the store: the contract that holds every store, and beside it what only one database can do.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod contract;
 mod crash;
 mod earlier;
-mod fixtures;
 mod golden;
 mod sqlite;
+
+use landlord_store_contract::{assert_refused, contract_suite, fixtures};
 
 contract_suite!(crate::sqlite::fresh);

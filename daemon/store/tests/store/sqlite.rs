@@ -3,21 +3,21 @@
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
 use landlord_core::ports::{Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _};
-use landlord_store::{Error, SqliteOptions, SqliteStore};
+use landlord_store::{Error, SqliteOptions, Store};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use crate::{assert_refused, fixtures::*};
 
 /// An empty store in a folder of its own.
-pub(crate) async fn fresh() -> (Arc<SqliteStore>, TempDir) {
+pub(crate) async fn fresh() -> (Arc<Store>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder.path().join("landlord.db")).await.unwrap();
     (Arc::new(store), folder)
 }
 
-pub(crate) async fn open(path: &Path) -> Result<SqliteStore, Error> {
-    SqliteStore::open(path, SqliteOptions::default()).await
+pub(crate) async fn open(path: &Path) -> Result<Store, Error> {
+    landlord_store::sqlite::open(path, SqliteOptions { create: true, ..SqliteOptions::default() }).await
 }
 
 /// The file by other means than the store.
@@ -144,8 +144,8 @@ async fn unknown_stored_values_are_named() {
 #[tokio::test]
 async fn old_events_go_and_their_tokens_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let options = SqliteOptions { events_max: 100 };
-    let store = SqliteStore::open(&folder.path().join("landlord.db"), options).await.unwrap();
+    let options = SqliteOptions { events_max: 100, create: true };
+    let store = landlord_store::sqlite::open(&folder.path().join("landlord.db"), options).await.unwrap();
     created(&store, "acme", "prod").await;
     let claim = claim_one(&store).await;
     for _ in 0..25 {
@@ -271,6 +271,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
         "UPDATE tenants SET spec = replace(spec, 'below.example.org', 'files.core.example.net')",
         "DROP INDEX tenants_domain",
         "ALTER TABLE tenants DROP COLUMN domain_reversed",
+        "ALTER TABLE tenants RENAME COLUMN placement TO offer",
         "DELETE FROM _sqlx_migrations WHERE version >= 4",
     ] {
         sqlx::query(sql).execute(&mut earlier).await.unwrap();
@@ -283,15 +284,15 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
         let _logging = tracing::subscriber::set_default(subscriber);
         open(&path).await.unwrap()
     };
-    let told = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
-    let told: Vec<&str> = told.lines().filter(|line| line.contains("WARN")).collect();
-    assert_eq!(told.len(), 2, "{told:#?}");
-    for (line, names) in told.iter().zip([["acme", "bolt"], ["core", "dune"]]) {
+    let log = String::from_utf8(logged.0.lock().unwrap().clone()).unwrap();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    for (line, names) in warnings.iter().zip([["acme", "bolt"], ["core", "dune"]]) {
         for customer in names {
             assert!(line.contains(&format!("customers/{customer}/tenants/prod")), "{line}");
         }
     }
-    assert!(told[1].contains("files.core.example.net"), "{told:#?}");
+    assert!(warnings[1].contains("files.core.example.net"), "{warnings:#?}");
     // Whoever is there stays, and nobody joins them.
     store.get(&name("bolt", "prod")).await.unwrap();
     for taken in ["acme.example.com", "files.core.example.net", "core.example.net"] {
@@ -302,7 +303,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
 
 #[tokio::test]
 async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
-    use landlord_core::{Direction, OperationOutcome, Stage, StageState, State, ports::WorkStore as _};
+    use landlord_core::{DesiredState, OperationOutcome, Stage, StageState, State, ports::WorkStore as _};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
     let store = open(&path).await.unwrap();
@@ -310,7 +311,7 @@ async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
     let claim = claim_one(&store).await;
     let work = store.load(&claim).await.unwrap();
     let mut end = settle(&work, State::Ready, OperationOutcome::Ready);
-    end.stages = vec![record(Stage::Isolation, Direction::Present, StageState::Done)];
+    end.stages = vec![record(Stage::Isolation, DesiredState::Present, StageState::Done)];
     store.commit(&claim, end).await.unwrap();
     store.close().await;
     drop(store);
@@ -323,10 +324,11 @@ async fn the_stage_of_isolation_is_renamed_wherever_it_is_stored() {
         let changed = sqlx::query(sql).execute(&mut earlier).await.unwrap();
         assert!(changed.rows_affected() > 0, "{sql}");
     }
+    sqlx::query("ALTER TABLE tenants RENAME COLUMN placement TO offer").execute(&mut earlier).await.unwrap();
     earlier.close().await.unwrap();
     let store = open(&path).await.unwrap();
     let tenant = store.get(&name("acme", "prod")).await.unwrap();
-    let stored = store.stage(tenant.uid, Direction::Present, &Stage::Isolation).await.unwrap().unwrap();
+    let stored = store.stage(tenant.uid, DesiredState::Present, &Stage::Isolation).await.unwrap().unwrap();
     assert_eq!((stored.stage, stored.state), (Stage::Isolation, StageState::Done));
     let operation = store.operation(tenant.operation).await.unwrap();
     assert!(operation.stages.iter().any(|record| record.stage == Stage::Isolation), "{:?}", operation.stages);

@@ -4,7 +4,7 @@
 use landlord_provider_api::v1;
 use serde_json::{Value, json};
 
-use super::{Cluster, POLL_S, version, wanted};
+use super::{Cluster, POLL_S, minor, version, wanted};
 use crate::{
     api,
     arm::If,
@@ -99,14 +99,9 @@ fn next_version(present: &str, parameters: &Parameters) -> Result<Option<String>
     }
 }
 
-/// `35` of `1.35` and of `1.35.4`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{minor, next_version, settings};
+    use super::{next_version, settings};
     use crate::parameters::Parameters;
     use landlord_provider_api::v1::NetworkStatus;
     use serde_json::json;
@@ -127,7 +122,6 @@ mod tests {
         assert!(next("1.35.1", "1.34").is_err());
         assert!(next("1.35.1", "latest").is_err());
         assert_eq!(next_version("1.35.1", &parameters("1.34", "rapid")).expect("AKS was faster"), None);
-        assert_eq!(minor("1.35.4"), Some(35));
     }
 
     #[test]

@@ -2,24 +2,22 @@
 //! and `If-None-Match` keeps a PUT from changing one that somebody else has made meanwhile.
 
 mod change;
+mod object;
 mod removal;
 mod wanted;
 
-pub(crate) use change::minor;
-pub(crate) use removal::{delete, find_own, nodes_group, observe};
+pub(crate) use object::{Cluster, Properties, Status, absent, find, find_home, find_own, minor, version};
+pub(crate) use removal::{delete, nodes_group, observe};
 
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
-use serde::Deserialize;
-use serde_json::Value;
+use landlord_provider_api::{ProviderError, v1};
 
 use crate::{
     api,
     arm::If,
-    birth,
-    error::{self, Result, Said, incomplete, late},
-    group, kube_access,
+    error::{self, Result, incomplete, late},
+    first_provisioning, group, kube_access,
     names::Call,
-    object::{Object, State},
+    object::State,
     operation::{self, Followed, Work},
     parameters::Parameters,
     progress::{Outcome, pending, ready},
@@ -28,85 +26,8 @@ use crate::{
 
 /// Seconds between looks at a cluster under way, where Azure names no other time.
 const POLL_S: i64 = 10;
-/// What [`birth`] calls it.
-const BIRTH: &str = "cluster";
-
-/// What is read of a cluster.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Properties {
-    pub(crate) kubernetes_version: String,
-    pub(crate) current_kubernetes_version: String,
-    pub(crate) fqdn: String,
-    #[serde(rename = "privateFQDN")]
-    pub(crate) private_fqdn: String,
-    #[serde(rename = "disableLocalAccounts")]
-    pub(crate) local_accounts_are_off: bool,
-    pub(crate) agent_pool_profiles: Vec<Profile>,
-    pub(crate) oidc_issuer_profile: Issuer,
-    pub(crate) network_profile: Network,
-    pub(crate) status: Status,
-}
-
-/// A pool as the cluster lists it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Profile {
-    pub(crate) name: String,
-    pub(crate) mode: String,
-    #[serde(rename = "vnetSubnetID")]
-    pub(crate) subnet_id: String,
-    pub(crate) tags: tags::Tags,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Issuer {
-    #[serde(rename = "issuerURL")]
-    pub(crate) issuer_url: String,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Network {
-    pub(crate) network_dataplane: String,
-    pub(crate) network_policy: String,
-}
-
-/// Why the last change failed, as far as Azure says.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Status {
-    pub(crate) provisioning_error: Value,
-}
-
-impl Status {
-    /// In words, if there are any.
-    pub(crate) fn said(&self) -> Option<Said> {
-        Some(error::read(&self.provisioning_error)).filter(|s| *s != Said::default())
-    }
-}
-
-/// A cluster as found.
-pub(crate) type Cluster = Object<Properties>;
-
-/// The tenant's cluster; a stranger's of our name is an error.
-pub(crate) async fn find(call: &Call<'_>) -> Result<Option<Cluster>> {
-    let found = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await?;
-    match found {
-        Some(found) if !found.is_ours(call.scope) => Err(tags::name_taken("AKS cluster", found.name()).into()),
-        found => Ok(found),
-    }
-}
-
-/// The cluster that the tenant's nodes are in. A shared one carries the host's markers or a
-/// stranger's: it is only looked at.
-pub(crate) async fn find_home(call: &Call<'_>) -> Result<Option<Cluster>> {
-    if !call.names.is_shared() {
-        return find(call).await;
-    }
-    call.arm.get::<Properties>(&api::CLUSTER, &call.names.home_id()).await
-}
+/// What [`first_provisioning`] calls it.
+const PROVISIONED: &str = "cluster";
 
 /// Makes the cluster be as the parameters say.
 pub(crate) async fn ensure(
@@ -137,7 +58,7 @@ pub(crate) async fn ensure(
             return Ok((operation::keep(outcome, checkpoint), None));
         }
     }
-    birth::end(call, BIRTH).await?;
+    first_provisioning::end(call, PROVISIONED).await?;
     if let Some(outcome) = change::begin(call, parameters, network, &cluster).await? {
         return Ok((outcome, None));
     }
@@ -161,7 +82,7 @@ async fn create(
         };
     }
     let body = wanted::body(call, parameters, network, pool)?;
-    birth::begin(call, BIRTH).await?;
+    first_provisioning::begin(call, PROVISIONED).await?;
     let name = call.names.group();
     match call.arm.put(&api::CLUSTER, &call.names.cluster_id(), &body, If::Absent).await {
         Ok(answer) => Ok(operation::begun(
@@ -173,7 +94,7 @@ async fn create(
         )),
         // Made in the meantime, perhaps by an earlier call of ours whose answer was lost: the
         // next look decides whose it is.
-        Err(error) if error.is_precondition() => {
+        Err(error) if error::is_precondition(&error) => {
             find(call).await?;
             Ok(pending(POLL_S, format!("AKS cluster {name} is there; looking how far it is")))
         }
@@ -189,7 +110,7 @@ async fn failed(call: &Call<'_>, cluster: &Cluster, last: Followed) -> Result<Pr
         said = said.or(Some(late));
     }
     let error = late(&api::CLUSTER, cluster.name(), &said.unwrap_or_default());
-    if birth::is_first(call, BIRTH).await? {
+    if first_provisioning::is_first(call, PROVISIONED).await? {
         call.arm.delete(&api::CLUSTER, cluster.id()).await?;
     } else {
         call.arm.put(&api::CLUSTER, cluster.id(), &cluster.document, If::Always).await?;
@@ -213,20 +134,5 @@ pub(crate) async fn status(call: &Call<'_>, cluster: &Cluster) -> Result<v1::Clu
         ca_pem: reach.ca_pem,
         kubernetes_version: version(properties).to_owned(),
         attributes: attributes.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
-    })
-}
-
-/// The version that runs, or, before Azure tells it, the one asked for.
-pub(crate) fn version(properties: &Properties) -> &str {
-    let current = properties.current_kubernetes_version.as_str();
-    if current.is_empty() { &properties.kubernetes_version } else { current }
-}
-
-/// The error for a stage that needs a cluster.
-pub(crate) fn absent(call: &Call<'_>) -> ProviderError {
-    let error = ProviderError::new(ErrorKind::Conflict, format!("{} does not exist", call.names.home_id()));
-    error.with_remedy(match call.names.is_shared() {
-        true => "name the cluster by GROUP/NAME if its resource group has another name than the cluster itself",
-        false => "retry from the cluster stage",
     })
 }

@@ -3,7 +3,7 @@
 
 use landlord_provider_api::{MARKER_INSTALLATION, v1};
 
-use super::{Cluster, POLL_S, Properties};
+use super::{POLL_S, Properties, find_own};
 use crate::{
     api,
     error::Result,
@@ -13,12 +13,6 @@ use crate::{
     operation::{self, Followed, Work},
     progress::{Outcome, pending, ready},
 };
-
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
-pub(crate) async fn find_own(call: &Call<'_>) -> Result<Option<Cluster>> {
-    let found = call.arm.get::<Properties>(&api::CLUSTER, &call.names.cluster_id()).await?;
-    Ok(found.filter(|c| c.is_ours(call.scope)))
-}
 
 /// The nodes' resource group: `None` if there is none, `Some(None)` if it is a stranger's. AKS
 /// hands the cluster's tags on to it, and names the cluster as its manager; the latter counts only

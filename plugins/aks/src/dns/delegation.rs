@@ -44,7 +44,7 @@ pub(super) async fn ensure(call: &Call<'_>, parent: (&str, &str), domain: &str, 
     let list: Vec<Value> = wanted.iter().map(|s| json!({ "nsdname": format!("{s}.") })).collect();
     let body = json!({ "properties": {
         "TTL": TTL_S,
-        "metadata": tags::markers(call.scope, "delegation"),
+        "metadata": tags::of(call.scope, "delegation"),
         "NSRecords": list,
     }});
     call.arm.put(&api::RECORD_NS, &id(parent, domain), &body, condition).await.map(drop)

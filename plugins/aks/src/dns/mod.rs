@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     api,
     arm::If,
-    error::{Result, incomplete, invalid},
+    error::{Result, incomplete, invalid, is_precondition},
     group,
     names::Call,
     object::{Object, State},
@@ -94,7 +94,7 @@ pub(crate) async fn ensure(call: &Call<'_>, domain: &str) -> Result<(Outcome, Op
             match call.arm.put(&api::ZONE, &call.names.zone_id(&domain), &body, If::Absent).await {
                 Ok(answer) => answer.object(&api::ZONE)?,
                 // Made in the meantime: the next look decides whose it is.
-                Err(error) if error.is_precondition() => {
+                Err(error) if is_precondition(&error) => {
                     return Ok((pending(POLL_S, "the zone is there; looking whose it is"), None));
                 }
                 Err(error) => return Err(error),
@@ -105,7 +105,7 @@ pub(crate) async fn ensure(call: &Call<'_>, domain: &str) -> Result<(Outcome, Op
         return Ok((pending(POLL_S, format!("DNS zone {domain} is {}", zone.state().as_str())), None));
     }
     let servers = name_servers(&zone)?;
-    if let Some((parent, parent_id)) = call.config.parent_of(&domain) {
+    if let Some((parent, parent_id)) = call.config.parent_zones.of(&domain) {
         delegation::ensure(call, (parent, parent_id), &domain, &servers).await?;
     }
     Ok((ready(), Some(v1::DnsZoneStatus { zone_id: call.names.zone_id(&domain), name_servers: servers })))
@@ -138,7 +138,7 @@ pub(crate) async fn delete(
     let mut waiting = None;
     for zone in chosen(call, domain).await? {
         let name = normal(zone.name());
-        if let Some((parent, parent_id)) = call.config.parent_of(&name) {
+        if let Some((parent, parent_id)) = call.config.parent_zones.of(&name) {
             removed.extend(delegation::delete(call, (parent, parent_id), &name).await?);
         }
         if zone.state() == State::Deleting {

@@ -151,7 +151,7 @@ pub(crate) async fn ensure(call: &Call<'_>, zone: &v1::DnsZoneStatus, records: &
         };
         let mut properties = Map::new();
         properties.insert("TTL".to_owned(), json!(set.ttl));
-        properties.insert("metadata".to_owned(), json!(tags::markers(call.scope, "dns-record")));
+        properties.insert("metadata".to_owned(), json!(tags::of(call.scope, "dns-record")));
         properties.insert(set.property.to_owned(), set.values.clone());
         call.arm.put(set.kind, &set.id, &json!({ "properties": properties }), condition).await?;
     }

@@ -4,7 +4,11 @@
 use landlord_provider_api::v1;
 use serde_json::{Value, json};
 
-use super::{POLL_S, Pool, Properties, SPOT_KEY, bounds, taints, waits};
+use super::{
+    POLL_S, Pool, Properties,
+    spec::{SPOT_KEY, bounds, taints},
+    waits,
+};
 use crate::{
     api,
     arm::If,

@@ -4,44 +4,33 @@
 
 mod change;
 mod removal;
+mod spec;
 
 pub(crate) use removal::{delete, inventory, observe, refuse_unmarked};
+pub(crate) use spec::{Mode, body};
 
 use std::collections::BTreeMap;
 
 use landlord_provider_api::{ProviderError, v1};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     api,
     arm::If,
-    birth,
     cluster::Status,
-    error::{Error, Result, late},
+    error::{Error, Result, is_precondition, late},
+    first_provisioning,
     names::{self, Call},
     object::{Object, State},
     operation::{self, Followed, Work},
-    parameters::{Capacity, Parameters},
+    parameters::Parameters,
     progress::{Outcome, pending, ready},
     tags,
 };
 
 /// Seconds between looks, where Azure names no other time.
 const POLL_S: i64 = 10;
-/// What a spot machine's owner bids: -1 is up to the price on demand.
-const SPOT_PRICE: i32 = -1;
-/// AKS puts this taint and label on spot nodes itself, and wants both back on every write.
-const SPOT_KEY: &str = "kubernetes.azure.com/scalesetpriority";
-
-/// What a pool is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Also runs what the cluster itself needs; each cluster has one at least.
-    System,
-    /// Runs the tenant's work.
-    User,
-}
 
 /// What is read of a pool.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -67,62 +56,14 @@ pub(crate) struct Properties {
 /// A pool as found.
 pub(crate) type Pool = Object<Properties>;
 
-/// What [`birth`] calls a pool.
-fn birth_of(name: &str) -> String {
+/// What [`first_provisioning`] calls a pool.
+fn provisioned_name(name: &str) -> String {
     format!("pool-{name}")
 }
 
 /// A pool's tags are among its properties.
 fn is_ours(call: &Call<'_>, pool: &Pool) -> bool {
     tags::is_ours(call.scope, &pool.properties.tags)
-}
-
-/// `key=value:Effect`, as AKS writes taints.
-fn taints(spec: &v1::NodePoolSpec) -> Vec<String> {
-    spec.taints.iter().map(|t| format!("{}={}:{}", t.key, t.value, t.effect)).collect()
-}
-
-/// Least and most nodes.
-fn bounds(spec: &v1::NodePoolSpec) -> (i32, i32) {
-    let least = spec.node_count.max(1);
-    (least, spec.node_count_max.max(least))
-}
-
-/// The properties of a new pool.
-pub(crate) fn body(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpec, mode: Mode) -> Value {
-    let (least, most) = bounds(spec);
-    let disk = if spec.disk_size_gib == 0 { parameters.node_disk_gib } else { spec.disk_size_gib };
-    let mut body = json!({
-        "mode": if mode == Mode::System { "System" } else { "User" },
-        "type": "VirtualMachineScaleSets",
-        "osType": "Linux",
-        "osSKU": parameters.os_sku,
-        "vmSize": spec.machine_type,
-        "osDiskSizeGB": disk,
-        "count": least,
-        "enableAutoScaling": most > least,
-        "vnetSubnetID": call.names.subnet_id(),
-        "nodeLabels": spec.labels,
-        "nodeTaints": taints(spec),
-        "tags": tags::all(call.scope, "node-pool"),
-    });
-    if most > least {
-        body["minCount"] = json!(least);
-        body["maxCount"] = json!(most);
-    }
-    if !parameters.availability_zones.is_empty() {
-        body["availabilityZones"] = json!(parameters.availability_zones);
-    }
-    if mode == Mode::User && parameters.capacity_type == Capacity::Spot {
-        body["scaleSetPriority"] = json!("Spot");
-        body["scaleSetEvictionPolicy"] = json!("Delete");
-        body["spotMaxPrice"] = json!(SPOT_PRICE);
-        body["nodeLabels"][SPOT_KEY] = json!("spot");
-        if let Some(taints) = body["nodeTaints"].as_array_mut() {
-            taints.push(json!(format!("{SPOT_KEY}=spot:NoSchedule")));
-        }
-    }
-    body
 }
 
 /// Makes the pool be as wanted.
@@ -157,7 +98,7 @@ pub(crate) async fn ensure(
             return Ok((operation::keep(outcome, checkpoint), None));
         }
     }
-    birth::end(call, &birth_of(&name)).await?;
+    first_provisioning::end(call, &provisioned_name(&name)).await?;
     if let Some(outcome) = change::begin(call, cluster, spec, &pool).await? {
         return Ok((outcome, None));
     }
@@ -179,17 +120,17 @@ async fn create(call: &Call<'_>, parameters: &Parameters, spec: &v1::NodePoolSpe
             all.remove("vnetSubnetID");
         }
     }
-    if let Some(outcome) = birth::prepare(call).await? {
+    if let Some(outcome) = first_provisioning::prepare(call).await? {
         return Ok(outcome);
     }
-    birth::begin(call, &birth_of(name)).await?;
+    first_provisioning::begin(call, &provisioned_name(name)).await?;
     let body = json!({ "properties": properties });
     match call.arm.put(&api::POOL, &call.names.pool_id(name), &body, If::Absent).await {
         Ok(answer) => {
             Ok(operation::begun(call.arm, Work::Change, &answer, POLL_S, format!("agent pool {name} is being created")))
         }
         // Made in the meantime: the next look decides whether it is ours.
-        Err(error) if error.is_precondition() => {
+        Err(error) if is_precondition(&error) => {
             Ok(pending(POLL_S, format!("agent pool {name} is there; looking how far it is")))
         }
         Err(error) if error.is_busy() => Ok(waits(name, &error)),
@@ -209,7 +150,7 @@ async fn failed(call: &Call<'_>, pool: &Pool, last: Followed) -> Result<Provider
         said = said.or(Some(late));
     }
     let error = late(&api::POOL, pool.name(), &said.unwrap_or_default());
-    if birth::is_first(call, &birth_of(pool.name())).await? {
+    if first_provisioning::is_first(call, &provisioned_name(pool.name())).await? {
         call.arm.delete(&api::POOL, pool.id()).await?;
     } else {
         call.arm.put(&api::POOL, pool.id(), &pool.document, If::Always).await?;

@@ -2,7 +2,8 @@
 //! system pool as long as it exists: the last one is no object of its own, it goes with the
 //! cluster.
 
-use landlord_provider_api::{MARKER_INSTALLATION, MARKER_ROLE, MARKER_TENANT_UID, v1};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::markers::{self, is_in_scope};
 
 use super::{POLL_S, Pool, Properties, is_ours};
 use crate::{
@@ -14,27 +15,21 @@ use crate::{
     names::{self, Call},
     object::State,
     operation::{self, Followed, Work},
-    progress::{Outcome, pending, ready},
+    progress::{self, Outcome, pending},
     tags,
 };
 
 fn owned(scope: &v1::Scope, pool: &Pool) -> v1::OwnedObject {
     // A pool's tags are among its properties, where the envelope does not show them.
-    let tag = |key: &str| pool.properties.tags.get(key).cloned().unwrap_or_default();
-    let mut object = pool.owned(scope);
-    api::POOL.name.clone_into(&mut object.r#type);
-    (object.role, object.tenant_uid) = (tag(MARKER_ROLE), tag(MARKER_TENANT_UID));
-    object
+    let region = if pool.location().is_empty() { &scope.region } else { pool.location() };
+    markers::owned(api::POOL.name, pool.id(), pool.name(), region, &pool.properties.tags)
 }
 
 /// The inventory's view of a cluster's pools, as far as they are in scope: ARM lists none of them by
 /// tag, and those of a shared cluster are not all its owner's.
 pub(crate) async fn inventory(arm: &Arm, scope: &v1::Scope, cluster_id: &str) -> Result<Vec<v1::OwnedObject>> {
     let pools = arm.list::<Properties>(&api::POOL, &format!("{cluster_id}/agentPools"), None).await?;
-    let in_scope = |pool: &&Pool| match scope.tenant_uid.as_str() {
-        "" => pool.properties.tags.get(MARKER_INSTALLATION) == Some(&scope.installation),
-        _ => tags::is_ours(scope, &pool.properties.tags),
-    };
+    let in_scope = |pool: &&Pool| is_in_scope(scope, &pool.properties.tags);
     Ok(pools.iter().filter(in_scope).map(|pool| owned(scope, pool)).collect())
 }
 
@@ -116,10 +111,5 @@ pub(crate) async fn observe(call: &Call<'_>, role: &str) -> Result<(Outcome, Vec
         .filter(|pool| pool.state() != State::Succeeded)
         .map(|pool| format!("agent pool {} is {}", pool.name(), pool.state().as_str()))
         .collect();
-    let outcome = match (pools.is_empty(), unready.is_empty()) {
-        (true, _) => Outcome::Gone,
-        (false, true) => ready(),
-        (false, false) => pending(POLL_S, unready.join("; ")),
-    };
-    Ok((outcome, objects))
+    Ok((progress::of_all(pools.is_empty(), &unready, POLL_S), objects))
 }

@@ -49,7 +49,7 @@ async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
 
 /// A cloud may not let go of what it is still making.
 async fn cleared(world: &World, remove: &Hook, tenant: &Tenant, stage: Stage) -> Step {
-    let deadline = Instant::now() + world.config.stage_patience();
+    let deadline = Instant::now() + world.config.stage_timeout();
     loop {
         let (removed, said) = hook::carry_out(world, remove, tenant).await?;
         if removed {
@@ -77,7 +77,7 @@ async fn judge(world: &World, entry: &NameTaken, tenant: &mut Tenant, stage: Sta
 
 /// What the daemon's records call the tenant's is never gone while something answers under its name.
 async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
-    let deadline = Instant::now() + world.config.stage_patience();
+    let deadline = Instant::now() + world.config.stage_timeout();
     let what = format!("a recorded delete {} of what lost its markers", stage.word());
     loop {
         let plugin = world.plugin()?;
@@ -102,7 +102,7 @@ async fn held(world: &World, tenant: &Tenant, stage: Stage) -> Step {
 }
 
 async fn refused(world: &World, tenant: &mut Tenant, stage: Stage) -> Step {
-    let deadline = Instant::now() + world.config.stage_patience();
+    let deadline = Instant::now() + world.config.stage_timeout();
     let what = format!("ensure {} under a name that a stranger has", stage.word());
     loop {
         let plugin = world.plugin()?;

@@ -44,7 +44,7 @@ pub(crate) async fn concurrency(world: &World) -> Step<String> {
 }
 
 async fn all_ready(world: &World, plugins: &[Arc<Plugin>; 2], tenant: &mut Tenant, stage: Stage) -> Step {
-    let deadline = Instant::now() + world.config.stage_patience();
+    let deadline = Instant::now() + world.config.stage_timeout();
     loop {
         let mut tenants = vec![tenant.clone(); AT_ONCE];
         let calls = tenants.iter_mut().enumerate().map(|(n, tenant)| world.ensure_with(&plugins[n % 2], tenant, stage));
@@ -73,7 +73,7 @@ fn shortest(world: &World, looks: &[Look]) -> Duration {
 }
 
 async fn all_gone(world: &World, plugins: &[Arc<Plugin>; 2], tenant: &Tenant, kind: Kind) -> Step {
-    let deadline = Instant::now() + world.config.stage_patience();
+    let deadline = Instant::now() + world.config.stage_timeout();
     loop {
         let results = join_all((0..AT_ONCE).map(|n| tenant.delete(&plugins[n % 2], kind))).await;
         let mut gone = true;

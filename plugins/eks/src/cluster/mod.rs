@@ -5,7 +5,7 @@ mod change;
 mod removal;
 
 pub(crate) use change::minor;
-pub(crate) use removal::{delete, find_own, observe};
+pub(crate) use removal::{delete, observe};
 
 use aws_sdk_eks::types::{
     AccessConfigResponse, AuthenticationMode, Cluster, ClusterStatus as Status, CreateAccessConfigRequest,
@@ -17,7 +17,7 @@ use landlord_provider_api::v1;
 use crate::{
     access, action,
     aws::Clients,
-    error::{Absent as _, Result, failed, incomplete, invalid},
+    error::{Absent as _, Owned as _, Result, failed, incomplete, invalid},
     health,
     names::Names,
     parameters::{LOG_TYPES, Parameters},
@@ -38,10 +38,15 @@ pub(crate) async fn find(aws: &Clients, scope: &v1::Scope, names: &Names) -> Res
     let Some(cluster) = answer.and_then(|a| a.cluster) else {
         return Ok(None);
     };
-    if !tags::map_is_ours(scope, cluster.tags()) {
+    if !tags::is_ours(scope, &cluster.tags()) {
         return Err(tags::name_taken("EKS cluster", name).into());
     }
     Ok(Some(cluster))
+}
+
+/// `None` for absent and for a stranger's, which a deletion leaves alone.
+pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+    find(aws, scope, names).await.if_owned()
 }
 
 /// Describes the shared cluster that the tenant lives in: not the tenant's, so its markers are not

@@ -1,9 +1,9 @@
 //! Deleting and observing the tenant's control plane, from the scope alone.
 
-use aws_sdk_eks::types::{Cluster, ClusterStatus as Status};
-use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use aws_sdk_eks::types::ClusterStatus as Status;
+use landlord_provider_api::v1;
 
-use super::{POLL_S, find, owned};
+use super::{POLL_S, find_own, owned};
 use crate::{
     action,
     aws::Clients,
@@ -12,17 +12,6 @@ use crate::{
     node_pool,
     progress::{self, Outcome},
 };
-
-/// `None` for absent and for a stranger's, which a deletion leaves alone.
-pub(crate) async fn find_own(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
-    match find(aws, scope, names).await {
-        Err(error) => match ProviderError::from(error) {
-            stated if stated.kind == ErrorKind::NameTaken => Ok(None),
-            stated => Err(stated.into()),
-        },
-        found => found,
-    }
-}
 
 /// Makes the control plane be absent, its node groups first.
 pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome, Vec<v1::OwnedObject>)> {

@@ -4,6 +4,7 @@
 
 use aws_sdk_route53::types::{ChangeAction, ResourceRecordSet, RrType};
 use landlord_provider_api::v1;
+use landlord_provider_sdk::zones::{normal, same_servers};
 
 use super::records;
 use crate::{aws::Clients, error::Result, tags};
@@ -13,15 +14,11 @@ const TTL_S: i64 = 300;
 
 async fn find(aws: &Clients, parent: &str, domain: &str) -> Result<Option<ResourceRecordSet>> {
     let found = records::look_up(aws, parent, domain, &RrType::Ns).await?;
-    Ok(found.filter(|r| super::normal(r.name()) == domain))
+    Ok(found.filter(|r| normal(r.name()) == domain))
 }
 
 fn points_to(record: &ResourceRecordSet, servers: &[String]) -> bool {
-    let mut present: Vec<String> = record.resource_records().iter().map(|r| super::normal(r.value())).collect();
-    let mut wanted: Vec<String> = servers.to_vec();
-    present.sort();
-    wanted.sort();
-    present == wanted
+    same_servers(record.resource_records().iter().map(|record| record.value()), servers)
 }
 
 /// Makes the parent point to these servers.

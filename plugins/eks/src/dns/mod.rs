@@ -10,6 +10,7 @@ pub(crate) mod records;
 
 use aws_sdk_route53::types::{DelegationSet, HostedZone, HostedZoneConfig, Tag, TagResourceType};
 use landlord_provider_api::v1;
+use landlord_provider_sdk::zones::normal;
 
 use crate::{
     action,
@@ -46,11 +47,6 @@ pub(crate) fn is_ours(scope: &v1::Scope, zone: &HostedZone) -> bool {
 /// `/hostedzone/Z1` → `Z1`.
 pub(crate) fn short_id(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or(id)
-}
-
-/// A domain as this plugin compares it.
-pub(crate) fn normal(domain: &str) -> String {
-    domain.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// The tenant's zones of this domain: none, one, or, after two calls at once, several.
@@ -116,7 +112,7 @@ pub(crate) async fn ensure(
     }
     mark_with_tags(aws, scope, &zone).await?;
     let servers = name_servers(aws, &zone).await?;
-    if let Some(parent) = config.parent_of(&domain) {
+    if let Some((_, parent)) = config.parent_zones.of(&domain) {
         delegation::ensure(aws, parent, &domain, &servers).await?;
     }
     let status = v1::DnsZoneStatus { zone_id: short_id(zone.id()).to_owned(), name_servers: servers };
@@ -225,7 +221,7 @@ pub(crate) async fn delete(
     let mut removed = Vec::new();
     for zone in zones {
         let name = normal(zone.name());
-        if let Some(parent) = config.parent_of(&name) {
+        if let Some((_, parent)) = config.parent_zones.of(&name) {
             let servers = name_servers(aws, &zone).await?;
             removed.extend(delegation::delete(aws, scope, parent, &name, &servers).await?);
         }

@@ -32,7 +32,7 @@ pub(crate) struct Found {
 impl Found {
     /// Whether it carries our markers.
     pub(crate) fn is_ours(&self, scope: &v1::Scope) -> bool {
-        tags::is_ours(scope, |key| self.tags.get(key).map(String::as_str))
+        tags::is_ours(scope, &self.tags)
     }
 
     /// An output; empty if there is none.

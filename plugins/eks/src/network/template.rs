@@ -12,7 +12,8 @@ use crate::{
     parameters::Nat,
     tags::{self, Tags},
 };
-use landlord_provider_api::{cidr::Cidr, v1};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::cidr::Cidr;
 
 /// Public subnets are a sixteenth of the VPC each, private ones a quarter.
 const PUBLIC_BITS: u8 = 4;
@@ -100,7 +101,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn tags(&self, role: &str) -> Tags {
-        let mut tags = tags::markers(self.input.scope, role);
+        let mut tags = tags::of(self.input.scope, role);
         tags.insert("Name".to_owned(), format!("{}-{role}", self.input.names.stack()));
         tags
     }

@@ -56,7 +56,7 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
         create(aws, wanted, &names, &name, &network).await?;
         return pending(format!("node group {name} is being created"));
     };
-    if !tags::map_is_ours(wanted.scope, group.tags()) {
+    if !tags::is_ours(wanted.scope, &group.tags()) {
         return Err(tags::name_taken("node group", &name).into());
     }
     match group.status() {

@@ -46,7 +46,7 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Re
         wanted.push(names::node_group(role)?);
     }
     for name in wanted {
-        found.extend(find(aws, names, &name).await?.filter(|g| tags::map_is_ours(scope, g.tags())));
+        found.extend(find(aws, names, &name).await?.filter(|g| tags::is_ours(scope, &g.tags())));
     }
     Ok(found)
 }
@@ -55,7 +55,7 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Re
 pub(crate) async fn refuse_unmarked(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Result<()> {
     let name = names::node_group(role)?;
     match find(aws, names, &name).await? {
-        Some(group) if !tags::map_is_ours(scope, group.tags()) => Err(tags::name_taken("node group", &name).into()),
+        Some(group) if !tags::is_ours(scope, &group.tags()) => Err(tags::name_taken("node group", &name).into()),
         _ => Ok(()),
     }
 }
@@ -118,10 +118,5 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, role: &str) -> Res
             format!("node group {} is {status}", g.nodegroup_name().unwrap_or_default())
         })
         .collect();
-    let outcome = match (groups.is_empty(), unready.is_empty()) {
-        (true, _) => Outcome::Gone,
-        (false, true) => progress::ready(),
-        (false, false) => progress::pending(POLL_S, unready.join("; ")),
-    };
-    Ok((outcome, objects))
+    Ok((progress::of_all(groups.is_empty(), &unready, POLL_S), objects))
 }

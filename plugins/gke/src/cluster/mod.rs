@@ -21,7 +21,7 @@ use landlord_provider_api::v1;
 
 use crate::{
     action,
-    error::{Absent as _, Result, failed, incomplete, invalid},
+    error::{Absent as _, Result, failed, incomplete, invalid, is_taken, misses_network},
     google::Google,
     markers,
     names::Names,
@@ -136,12 +136,12 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names) -> R
     match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("GKE cluster {name} is being created"), &begun.name)),
         // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
-        Err(error) if error.is_taken() || error.is_busy() => {
+        Err(error) if is_taken(&error) || error.is_busy() => {
             find(google, wanted.scope, names).await?;
             Ok(progress::pending(POLL_S, format!("GKE cluster {name} exists already; looking again")))
         }
         // Compute Engine gave the subnetwork before GKE sees it: reads of the two are not consistent with one another.
-        Err(error) if error.misses(names.network()) => {
+        Err(error) if misses_network(&error, names.network()) => {
             Ok(progress::pending(POLL_S, format!("GKE does not see the network of cluster {name} yet")))
         }
         Err(error) => Err(error),

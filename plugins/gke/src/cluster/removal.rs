@@ -6,7 +6,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1};
 use super::{POLL_S, find, owned, path};
 use crate::{
     action,
-    error::{Result, failed},
+    error::{Owned as _, Result, failed},
     google::Google,
     names::Names,
     operation,
@@ -15,13 +15,7 @@ use crate::{
 
 /// `None` for absent and for a stranger's, which a deletion leaves alone.
 pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
-    match find(google, scope, names).await {
-        Err(error) => match ProviderError::from(error) {
-            stated if stated.kind == ErrorKind::NameTaken => Ok(None),
-            stated => Err(stated.into()),
-        },
-        found => found,
-    }
+    find(google, scope, names).await.if_owned()
 }
 
 /// Whether somebody else has a cluster of the tenant's name.

@@ -3,19 +3,16 @@
 
 use google_cloud_dns_v1::model::ResourceRecordSet;
 use landlord_provider_api::v1;
+use landlord_provider_sdk::zones::same_servers;
 
 use super::{Place, records};
-use crate::{error::Result, google::Google, markers, names::normal};
+use crate::{error::Result, google::Google, markers};
 
 /// How long a resolver may keep the delegation, seconds.
 const TTL_S: i32 = 300;
 
 fn points_to(record: &ResourceRecordSet, servers: &[String]) -> bool {
-    let mut present: Vec<String> = record.rrdatas.iter().map(|r| normal(r)).collect();
-    let mut wanted: Vec<String> = servers.to_vec();
-    present.sort();
-    wanted.sort();
-    present == wanted
+    same_servers(&record.rrdatas, servers)
 }
 
 /// Makes the parent point to these servers.

@@ -13,7 +13,7 @@ use landlord_provider_api::v1;
 use crate::{
     action,
     config::{Config, ParentZone},
-    error::{Absent as _, Result, failed, incomplete, invalid},
+    error::{Absent as _, Result, failed, incomplete, invalid, is_taken},
     google::Google,
     markers,
     names::{Names, normal},
@@ -86,7 +86,7 @@ pub(crate) async fn list(google: &Google, scope: &v1::Scope) -> Result<Vec<Manag
     let mut found = Vec::new();
     while let Some(zone) = items.next().await {
         let zone = zone.map_err(failed(action::LIST_ZONES, &scope.account))?;
-        if markers::in_scope(scope, &zone.labels) {
+        if markers::is_in_scope(scope, &zone.labels) {
             found.push(zone);
         }
     }
@@ -110,7 +110,7 @@ pub(crate) async fn ensure(
         None => match create(google, scope, &names.zone(&domain), &domain).await {
             Ok(zone) => zone,
             // Somebody was faster, perhaps an earlier call of ours: the next look decides.
-            Err(error) if error.is_taken() => {
+            Err(error) if is_taken(&error) => {
                 return Ok((progress::pending(POLL_S, "the zone was created before; looking again"), None));
             }
             Err(error) => return Err(error),
@@ -120,7 +120,7 @@ pub(crate) async fn ensure(
     if servers.is_empty() {
         return Err(incomplete(action::GET_ZONE, "the name servers"));
     }
-    if let Some(parent) = config.parent_of(&domain) {
+    if let Some((_, parent)) = config.parent_zones.of(&domain) {
         delegation::ensure(google, Place::of_parent(scope, parent), &domain, &servers).await?;
     }
     let status = v1::DnsZoneStatus { zone_id: name_of(&zone).to_owned(), name_servers: servers };
@@ -156,7 +156,7 @@ pub(crate) async fn delete(
     for zone in find_own(google, scope, domain).await? {
         let (name, domain) = (name_of(&zone), domain_of(&zone));
         let place = Place { project: &scope.account, zone: name };
-        if let Some(parent) = config.parent_of(&domain) {
+        if let Some((_, parent)) = config.parent_zones.of(&domain) {
             let servers: Vec<String> = zone.name_servers.iter().map(|s| normal(s)).collect();
             removed
                 .extend(delegation::delete(google, scope, Place::of_parent(scope, parent), &domain, &servers).await?);

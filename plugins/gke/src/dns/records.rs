@@ -10,7 +10,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1};
 use super::{Place, domain_of, find_own, get, name_of};
 use crate::{
     action,
-    error::{Absent as _, Error, Result, failed, invalid},
+    error::{Absent as _, Error, Result, failed, invalid, is_taken},
     google::Google,
     markers,
     names::normal,
@@ -51,7 +51,7 @@ pub(crate) async fn change(
 /// A deletion names the record as it was read. A refusal means that somebody changed it in
 /// between, which the next look settles.
 fn changed_in_between(error: Error) -> Error {
-    if !(error.is_absent() || error.is_taken()) {
+    if !(error.is_absent() || is_taken(&error)) {
         return error;
     }
     let message = format!("the zone's records changed while they were being changed: {error}");

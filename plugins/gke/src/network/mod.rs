@@ -7,7 +7,8 @@ mod removal;
 
 pub(crate) use removal::{delete, observe};
 
-use landlord_provider_api::{cidr::Cidr, v1};
+use landlord_provider_api::v1;
+use landlord_provider_sdk::cidr::Cidr;
 use serde_json::json;
 
 use self::object::{Flight, Kind, State};

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     action::{self, Action},
     compute::{Object, Operation},
-    error::{Absent as _, Error, Result},
+    error::{Absent as _, Error, Result, is_taken},
     google::Google,
     markers,
     names::Names,
@@ -208,7 +208,7 @@ async fn insert(
         let operation = match google.compute.insert(action, &scope.account, &collection, &id, body).await {
             Ok(operation) => operation,
             // Somebody was faster, or what it stands on is not ready yet: the next look decides.
-            Err(error) if error.is_taken() || error.is_busy() => return Ok(()),
+            Err(error) if is_taken(&error) || error.is_busy() => return Ok(()),
             Err(error) => return Err(error),
         };
         flight.add(kind, &operation);

@@ -15,7 +15,7 @@ use landlord_provider_api::{ErrorKind, ProviderError, v1};
 
 use crate::{
     action, cluster,
-    error::{Absent as _, Error, Result, failed, incomplete},
+    error::{Absent as _, Error, Result, failed, incomplete, is_taken},
     google::Google,
     markers,
     names::{self, Names},
@@ -163,7 +163,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names, name
     match request.send().await.map_err(failed(action::CREATE_NODE_POOL, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("node pool {name} is being created"), &begun.name)),
         // Made in the meantime: the next look decides whether it is ours.
-        Err(error) if error.is_taken() => Ok(progress::pending(POLL_S, format!("node pool {name} exists already"))),
+        Err(error) if is_taken(&error) => Ok(progress::pending(POLL_S, format!("node pool {name} exists already"))),
         Err(error) if error.is_busy() => {
             let detail = format!("node pool {name} waits for the cluster's other operation: {error}");
             Ok(progress::pending(POLL_S, detail))
@@ -191,6 +191,7 @@ pub(crate) fn owned(pool: &NodePool, region: &str) -> v1::OwnedObject {
 
 /// The pools of a cluster that are in scope.
 pub(crate) fn all_owned(scope: &v1::Scope, cluster: &Cluster) -> Vec<v1::OwnedObject> {
-    let marked = |pool: &&NodePool| pool.config.as_ref().is_some_and(|c| markers::in_scope(scope, &c.resource_labels));
+    let marked =
+        |pool: &&NodePool| pool.config.as_ref().is_some_and(|c| markers::is_in_scope(scope, &c.resource_labels));
     cluster.node_pools.iter().filter(marked).map(|p| owned(p, &cluster.location)).collect()
 }

@@ -75,10 +75,5 @@ pub(crate) async fn observe(google: &Google, scope: &v1::Scope, role: &str) -> R
         .filter(|p| p.status != Status::Running)
         .map(|p| format!("node pool {} is {}", p.name, p.status.name().unwrap_or("of unknown state")))
         .collect();
-    let outcome = match (pools.is_empty(), unready.is_empty()) {
-        (true, _) => Outcome::Gone,
-        (false, true) => progress::ready(),
-        (false, false) => progress::pending(POLL_S, unready.join("; ")),
-    };
-    Ok((outcome, objects))
+    Ok((progress::of_all(pools.is_empty(), &unready, POLL_S), objects))
 }

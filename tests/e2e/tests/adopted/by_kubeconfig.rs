@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 use crate::{reach, wait_until};
 
 /// What a delete waits for an API server, and how long ours is away: 10 minutes and 15, 60 times faster than real time.
-const TEARDOWN_PATIENCE: Duration = Duration::from_secs(10);
+const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 const OUTAGE: Duration = Duration::from_secs(15);
 const HOST: &str = "hostClusters/cellar";
 const TENANT: &str = "customers/hooli/tenants/prod";
@@ -163,7 +163,7 @@ fn config(cellar: &Cellar, attic: &Cellar) -> String {
         ports.join(", "),
         cellar.credential().display(),
         attic.credential().display(),
-        TEARDOWN_PATIENCE.as_secs()
+        TEARDOWN_TIMEOUT.as_secs()
     )
 }
 

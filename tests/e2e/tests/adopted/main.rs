@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use landlord_test_harness::{World, judge};
 
 /// Far above what it takes (half a minute): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Waits for a state; one that failed, or takes too long, is told with all that is known of it.
 fn reach(world: &World, name: &str, state: &str) {
     let cli = world.cli();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let seen = cli.tenant(name).ok().map_or("?".to_owned(), |tenant| {
             tenant.map_or("GONE".to_owned(), |tenant| judge::text(&tenant, "state").to_owned())
@@ -33,7 +33,7 @@ fn reach(world: &World, name: &str, state: &str) {
 }
 
 fn wait_until(what: &str, reached: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !reached() {
         assert!(Instant::now() < deadline, "still not: {what}");
         std::thread::sleep(Duration::from_millis(200));

@@ -18,11 +18,17 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+<<<<<<< HEAD
 use super::{CloudBackend, LocalVolumes, services, volumes};
+=======
+use super::{
+    CloudBackend,
+    context::{Context, FIELD_MANAGER, Look},
+    services, volumes,
+};
+>>>>>>> main
 use crate::error::{Error, Result};
 
-/// Field manager and event source of everything that is written here.
-pub(super) const FIELD_MANAGER: &str = "cloud-controller";
 /// Looked at even if nothing seemed to change: what a lost watch hides is hidden no longer than this.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(30);
 /// After a failed call to the API server: it may be about to stop.
@@ -80,6 +86,7 @@ impl CloudOptions {
     }
 }
 
+<<<<<<< HEAD
 /// What the loops share.
 #[derive(Clone)]
 pub(super) struct Context {
@@ -90,6 +97,8 @@ pub(super) struct Context {
     poll_interval: Duration,
 }
 
+=======
+>>>>>>> main
 /// The cloud's controllers of one cluster. Dropping them stops them without waiting.
 #[derive(Debug)]
 pub struct CloudControllers {
@@ -130,14 +139,6 @@ impl Drop for CloudControllers {
     fn drop(&mut self) {
         self.cancel.cancel();
     }
-}
-
-/// What one look found.
-pub(super) struct Look {
-    /// Whether the backend has to be asked again soon.
-    pub(super) waiting: bool,
-    /// Version of each list that was read, in the order in which they are watched.
-    pub(super) versions: Vec<String>,
 }
 
 async fn watch_services(context: Context) {

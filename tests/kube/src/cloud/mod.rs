@@ -10,6 +10,7 @@
 //! the cloud stays there when a cluster ends before its Services and claims do, as on a real cloud.
 
 mod backend;
+mod context;
 mod controllers;
 mod event;
 mod local;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     backend::{LoadBalancerPort, LoadBalancerRequest},
-    controllers::{Context, FIELD_MANAGER, Look},
+    context::{Context, FIELD_MANAGER, Look},
     event,
 };
 

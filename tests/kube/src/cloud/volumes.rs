@@ -16,8 +16,13 @@ use serde_json::json;
 
 use super::{
     backend::VolumeRequest,
+<<<<<<< HEAD
     controllers::{Context, FIELD_MANAGER, Look},
     event, local, quantity,
+=======
+    context::{Context, FIELD_MANAGER, Look},
+    event, quantity,
+>>>>>>> main
 };
 
 // All names are Kubernetes' own.

@@ -278,3 +278,8 @@ struct Part {
     env: BTreeMap<String, String>,
     log: PathBuf,
 }
+
+/// Where the files of a control plane's node are.
+pub(crate) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("node")
+}

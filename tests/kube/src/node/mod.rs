@@ -26,7 +26,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -185,7 +185,7 @@ impl Node {
     /// The socket that leads to whatever it reaches, by HTTP CONNECT: a pod, a Service, a load balancer.
     #[must_use]
     pub fn connect_socket(control_plane_folder: &Path) -> PathBuf {
-        config::connect_socket(&folder(control_plane_folder))
+        config::connect_socket(&config::folder(control_plane_folder))
     }
 
     /// Folder of its files; pods' logs are below `pod-logs`, its programs' below `logs`.
@@ -215,11 +215,6 @@ impl Node {
         }
         Ok(())
     }
-}
-
-/// Where the files of a control plane's node are.
-pub(crate) fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("node")
 }
 
 impl Drop for Node {

@@ -3,7 +3,7 @@
 use crate::{
     arn, control, critical_path, dispatch, eks, identify,
     kind::AwsKind,
-    kubernetes, quotas, rates, rights, sigv4,
+    quotas, rates, rights, sigv4,
     state::{self, AwsState},
     step::{AwsStep, NAME},
     token, wire,
@@ -11,11 +11,10 @@ use crate::{
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     cloud::{Cloud, ControlAnswer, Identified},
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     http::{HttpResponse, Raw},
     kind::Kind,
-    object::{Object, Tags},
+    object::Tags,
     quota::QuotaDefault,
     scope_key::ScopeKey,
     states::States,
@@ -122,8 +121,8 @@ impl Cloud for Aws {
         arn::cluster_scope(id)
     }
 
-    fn in_service(&self, cluster: &Object) -> bool {
-        matches!(cluster.state.as_str(), "ACTIVE" | "UPDATING")
+    fn in_service_states(&self) -> &'static [&'static str] {
+        &["ACTIVE", "UPDATING"]
     }
 
     fn control_plane_started(&self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
@@ -134,35 +133,7 @@ impl Cloud for Aws {
         eks::lifecycle::control_plane_failed(ctx, id, reason);
     }
 
-    fn version_of(&self, cluster: &Object) -> String {
-        eks::doc_text(cluster, "/version").to_owned()
-    }
-
-    fn storage_classes(&self) -> Vec<StorageClassSeen> {
-        kubernetes::storage_classes()
-    }
-
-    fn wants_internal(&self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
-        annotation(kubernetes::SCHEME).is_some_and(|scheme| scheme == "internal")
-    }
-
-    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-        kubernetes::ensure_load_balancer(ctx, cluster, service)
-    }
-
-    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-        kubernetes::delete_load_balancer(ctx, cluster, uid)
-    }
-
-    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-        kubernetes::ensure_volume(ctx, cluster, volume)
-    }
-
-    fn resize_volume(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-        kubernetes::resize_volume(ctx, id, size_gib)
-    }
-
-    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
-        kubernetes::delete_volume(ctx, id);
+    fn version_pointer(&self) -> &'static str {
+        "/version"
     }
 }

@@ -11,39 +11,143 @@ use super::{
     eks::{doc_text, doc_texts},
     elbv2,
 };
+use crate::cloud::Aws;
 use crate::kind::AwsKind;
 use cloudsim_core::{
     cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
+    in_cluster::InCluster,
     object::{Object, Owner, Tags},
 };
 use sha2::{Digest, Sha256};
 
+/// Annotations by which a Service asks for an internal load balancer.
+const INTERNAL: [(&str, &str); 1] = [("service.beta.kubernetes.io/aws-load-balancer-scheme", "internal")];
+
+impl InCluster for Aws {
+    /// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when asked to.
+    fn storage_classes(&self) -> Vec<StorageClassSeen> {
+        let default = StorageClassSeen {
+            name: "ebs-csi-default-sc",
+            provisioner: "ebs.csi.aws.com",
+            parameters: &[],
+            is_default: true,
+            expandable: true,
+        };
+        let gp2 = StorageClassSeen {
+            name: "gp2",
+            provisioner: "kubernetes.io/aws-ebs",
+            parameters: &[("type", "gp2"), ("fsType", "ext4")],
+            is_default: false,
+            expandable: false,
+        };
+        vec![gp2, default]
+    }
+
+    fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {
+        &INTERNAL
+    }
+
+    /// Makes the load balancer of a Service with its security group; gives its DNS name once it is active.
+    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
+        let present =
+            owned(ctx, cluster, AwsKind::LoadBalancer).into_iter().find(|o| o.text("service_uid") == service.uid);
+        if let Some(balancer) = present {
+            return (balancer.state == "active").then(|| balancer.text("dns_name").to_owned());
+        }
+        let group = ensure_group(ctx, cluster, service)?;
+        let hash = hex::encode(Sha256::digest(format!("{}{}", cluster.id, service.uid)));
+        let short = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).take(8).collect::<String>();
+        let new = elbv2::NewBalancer {
+            name: format!("k8s-{}-{}-{}", short(&service.namespace), short(&service.name), &hash[..10]),
+            vpc: cluster.text("vpc").to_owned(),
+            subnets: doc_texts(cluster, "/resourcesVpcConfig/subnetIds").into_iter().take(2).collect(),
+            groups: vec![group.clone()],
+            scheme: if service.internal { "internal" } else { "internet-facing" },
+            tags: service_tags(cluster, service),
+        };
+        match elbv2::create(ctx, new) {
+            Ok((arn, _)) => {
+                ctx.adjust(&arn, |o| o.set("service_uid", service.uid.clone()));
+                ctx.adjust(&group, |o| o.set("balancer", arn));
+            }
+            Err(error) => ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name)),
+        }
+        None
+    }
+
+    /// Deletes the load balancer of a Service, then its group; true once nothing is left.
+    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
+        let of_service = |o: &Object| o.text("service_uid") == uid;
+        if let Some(balancer) = owned(ctx, cluster, AwsKind::LoadBalancer).into_iter().find(of_service) {
+            let groups = owned(ctx, cluster, AwsKind::TargetGroup);
+            elbv2::delete_load_balancer(ctx, &balancer.id);
+            for group in groups.iter().filter(|g| g.text("load_balancer") == balancer.id) {
+                ctx.delete(&group.id);
+            }
+            return false;
+        }
+        let Some(group) = owned(ctx, cluster, AwsKind::SecurityGroup).into_iter().find(of_service) else {
+            return true;
+        };
+        let interfaces = format!("{}/", group.text("balancer"));
+        if ctx.scope().named_under(AwsKind::NetworkInterface, &interfaces).next().is_some() {
+            return false;
+        }
+        forget_group(ctx, &group);
+        security::delete_group(ctx, &group.id).is_ok()
+    }
+
+    /// Makes the disk of a claim and attaches it to a node of its zone; `None` while the driver does not run.
+    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
+        let name = name_of(cluster);
+        let driver = ctx.scope().named(AwsKind::Addon, &format!("{name}/{DISK_DRIVER}")).map(|a| a.state.clone());
+        if !matches!(driver.as_deref(), Some("ACTIVE" | "UPDATING")) {
+            return None;
+        }
+        let of_claim = |o: &Object| o.tags.get("CSIVolumeName") == Some(&volume.volume);
+        if let Some(present) = owned(ctx, cluster, AwsKind::Volume).into_iter().find(of_claim) {
+            return Some(present.id);
+        }
+        let tags = Tags::from([
+            ("ebs.csi.aws.com/cluster".to_owned(), "true".to_owned()),
+            ("CSIVolumeName".to_owned(), volume.volume.clone()),
+            ("KubernetesCluster".to_owned(), name.clone()),
+            (format!("kubernetes.io/cluster/{name}"), "owned".to_owned()),
+            ("kubernetes.io/created-for/pvc/name".to_owned(), volume.claim.clone()),
+            ("kubernetes.io/created-for/pvc/namespace".to_owned(), volume.namespace.clone()),
+            ("kubernetes.io/created-for/pv/name".to_owned(), volume.volume.clone()),
+            ("Name".to_owned(), format!("{name}-dynamic-{}", volume.volume)),
+        ]);
+        let zone = volume.zone.clone().unwrap_or_else(|| format!("{}a", ctx.key.region));
+        let instance = ctx
+            .scope()
+            .tagged("eks:cluster-name", &name)
+            .find(|o| o.kind == AwsKind::Instance && o.is_live() && o.text("zone") == zone)
+            .map(|o| o.id.clone());
+        let id = network::create_volume(ctx, volume.size_gib, &zone, tags, Owner::Kubernetes);
+        if let Some(instance) = instance {
+            ctx.change(&id, |o| {
+                o.state = "in-use".to_owned();
+                o.name = Some(format!("{instance}/{}", o.id));
+                o.set("attached_to", instance);
+            });
+        }
+        Some(id)
+    }
+
+    fn set_volume_size(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) {
+        ctx.change(id, |o| o.set("size", size_gib));
+    }
+
+    /// Detaches and deletes a disk.
+    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
+        ctx.delete(id);
+    }
+}
+
 /// The add-on without which claims stay pending.
 const DISK_DRIVER: &str = "aws-ebs-csi-driver";
-
-/// An annotation by which a Service asks for an internal load balancer.
-pub(crate) const SCHEME: &str = "service.beta.kubernetes.io/aws-load-balancer-scheme";
-
-/// `gp2`, which every EKS cluster has, and the default class that the EBS CSI add-on makes when asked to.
-#[must_use]
-pub(crate) fn storage_classes() -> Vec<StorageClassSeen> {
-    let default = StorageClassSeen {
-        name: "ebs-csi-default-sc",
-        provisioner: "ebs.csi.aws.com",
-        parameters: &[],
-        is_default: true,
-        expandable: true,
-    };
-    let gp2 = StorageClassSeen {
-        name: "gp2",
-        provisioner: "kubernetes.io/aws-ebs",
-        parameters: &[("type", "gp2"), ("fsType", "ext4")],
-        is_default: false,
-        expandable: false,
-    };
-    vec![gp2, default]
-}
 
 fn name_of(cluster: &Object) -> String {
     cluster.name.clone().unwrap_or_default()
@@ -64,33 +168,6 @@ fn service_tags(cluster: &Object, service: &ServiceSeen) -> Tags {
         ("kubernetes.io/service-name".to_owned(), service.clone()),
         ("service.k8s.aws/stack".to_owned(), service),
     ])
-}
-
-/// Makes the load balancer of a Service with its security group; gives its DNS name once it is active.
-pub(crate) fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-    let present = owned(ctx, cluster, AwsKind::LoadBalancer).into_iter().find(|o| o.text("service_uid") == service.uid);
-    if let Some(balancer) = present {
-        return (balancer.state == "active").then(|| balancer.text("dns_name").to_owned());
-    }
-    let group = ensure_group(ctx, cluster, service)?;
-    let hash = hex::encode(Sha256::digest(format!("{}{}", cluster.id, service.uid)));
-    let short = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).take(8).collect::<String>();
-    let new = elbv2::NewBalancer {
-        name: format!("k8s-{}-{}-{}", short(&service.namespace), short(&service.name), &hash[..10]),
-        vpc: cluster.text("vpc").to_owned(),
-        subnets: doc_texts(cluster, "/resourcesVpcConfig/subnetIds").into_iter().take(2).collect(),
-        groups: vec![group.clone()],
-        scheme: if service.internal { "internal" } else { "internet-facing" },
-        tags: service_tags(cluster, service),
-    };
-    match elbv2::create(ctx, new) {
-        Ok((arn, _)) => {
-            ctx.adjust(&arn, |o| o.set("service_uid", service.uid.clone()));
-            ctx.adjust(&group, |o| o.set("balancer", arn));
-        }
-        Err(error) => ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name)),
-    }
-    None
 }
 
 /// The load balancer's own security group, let into the cluster's group: a reference that must go before the group can.
@@ -121,28 +198,6 @@ fn ensure_group(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> O
     Some(group)
 }
 
-/// Deletes the load balancer of a Service, then its group; true once nothing is left.
-pub(crate) fn delete_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-    let of_service = |o: &Object| o.text("service_uid") == uid;
-    if let Some(balancer) = owned(ctx, cluster, AwsKind::LoadBalancer).into_iter().find(of_service) {
-        let groups = owned(ctx, cluster, AwsKind::TargetGroup);
-        elbv2::delete_load_balancer(ctx, &balancer.id);
-        for group in groups.iter().filter(|g| g.text("load_balancer") == balancer.id) {
-            ctx.delete(&group.id);
-        }
-        return false;
-    }
-    let Some(group) = owned(ctx, cluster, AwsKind::SecurityGroup).into_iter().find(of_service) else {
-        return true;
-    };
-    let interfaces = format!("{}/", group.text("balancer"));
-    if ctx.scope().named_under(AwsKind::NetworkInterface, &interfaces).next().is_some() {
-        return false;
-    }
-    forget_group(ctx, &group);
-    security::delete_group(ctx, &group.id).is_ok()
-}
-
 /// Removes the rules of other groups that name this one.
 fn forget_group(ctx: &mut Ctx<'_>, group: &Object) {
     let names_it = |r: &security::Permission| r.groups.contains(&group.id);
@@ -159,54 +214,4 @@ fn forget_group(ctx: &mut Ctx<'_>, group: &Object) {
             security::remove_rule(ctx, &other.id, "ingress", rule);
         }
     }
-}
-
-/// Makes the disk of a claim and attaches it to a node of its zone; `None` while the driver does not run.
-pub(crate) fn ensure_volume(ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-    let name = name_of(cluster);
-    let driver = ctx.scope().named(AwsKind::Addon, &format!("{name}/{DISK_DRIVER}")).map(|a| a.state.clone());
-    if !matches!(driver.as_deref(), Some("ACTIVE" | "UPDATING")) {
-        return None;
-    }
-    let of_claim = |o: &Object| o.tags.get("CSIVolumeName") == Some(&volume.volume);
-    if let Some(present) = owned(ctx, cluster, AwsKind::Volume).into_iter().find(of_claim) {
-        return Some(present.id);
-    }
-    let tags = Tags::from([
-        ("ebs.csi.aws.com/cluster".to_owned(), "true".to_owned()),
-        ("CSIVolumeName".to_owned(), volume.volume.clone()),
-        ("KubernetesCluster".to_owned(), name.clone()),
-        (format!("kubernetes.io/cluster/{name}"), "owned".to_owned()),
-        ("kubernetes.io/created-for/pvc/name".to_owned(), volume.claim.clone()),
-        ("kubernetes.io/created-for/pvc/namespace".to_owned(), volume.namespace.clone()),
-        ("kubernetes.io/created-for/pv/name".to_owned(), volume.volume.clone()),
-        ("Name".to_owned(), format!("{name}-dynamic-{}", volume.volume)),
-    ]);
-    let zone = volume.zone.clone().unwrap_or_else(|| format!("{}a", ctx.key.region));
-    let instance = ctx
-        .scope()
-        .tagged("eks:cluster-name", &name)
-        .find(|o| o.kind == AwsKind::Instance && o.is_live() && o.text("zone") == zone)
-        .map(|o| o.id.clone());
-    let id = network::create_volume(ctx, volume.size_gib, &zone, tags, Owner::Kubernetes);
-    if let Some(instance) = instance {
-        ctx.change(&id, |o| {
-            o.state = "in-use".to_owned();
-            o.name = Some(format!("{instance}/{}", o.id));
-            o.set("attached_to", instance);
-        });
-    }
-    Some(id)
-}
-
-/// Makes a disk larger; true if it exists.
-pub(crate) fn resize_volume(ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-    let present = ctx.scope().live(id).is_some();
-    ctx.change(id, |o| o.set("size", size_gib));
-    present
-}
-
-/// Detaches and deletes a disk.
-pub(crate) fn delete_volume(ctx: &mut Ctx<'_>, id: &str) {
-    ctx.delete(id);
 }

@@ -3,7 +3,7 @@
 use crate::{
     aks, critical_path, dispatch, id, identify,
     kind::AzureKind,
-    kubernetes, principal, quotas, review, rights,
+    principal, quotas, review, rights,
     state::AzureState,
     step::{AzureStep, NAME},
     steps, throttle, wire,
@@ -11,12 +11,10 @@ use crate::{
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     cloud::{Cloud, ControlAnswer, Identified},
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     control::parse,
     ctx::Ctx,
     http::{HttpResponse, Raw},
     kind::Kind,
-    object::Object,
     quota::QuotaDefault,
     scope_key::ScopeKey,
     states::States,
@@ -126,8 +124,8 @@ impl Cloud for Azure {
         id::cluster_scope(id)
     }
 
-    fn in_service(&self, cluster: &Object) -> bool {
-        aks::in_service(cluster)
+    fn in_service_states(&self) -> &'static [&'static str] {
+        &["Succeeded", "Updating"]
     }
 
     fn control_plane_started(&self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
@@ -138,35 +136,7 @@ impl Cloud for Azure {
         aks::lifecycle::control_plane_failed(ctx, id, reason);
     }
 
-    fn version_of(&self, cluster: &Object) -> String {
-        aks::version_of(cluster)
-    }
-
-    fn storage_classes(&self) -> Vec<StorageClassSeen> {
-        kubernetes::storage_classes()
-    }
-
-    fn wants_internal(&self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
-        annotation(kubernetes::INTERNAL).is_some_and(|internal| internal == "true")
-    }
-
-    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-        kubernetes::ensure_load_balancer(ctx, cluster, service)
-    }
-
-    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-        kubernetes::delete_load_balancer(ctx, cluster, uid)
-    }
-
-    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-        kubernetes::ensure_volume(ctx, cluster, volume)
-    }
-
-    fn resize_volume(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-        kubernetes::resize_volume(ctx, id, size_gib)
-    }
-
-    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
-        kubernetes::delete_volume(ctx, id);
+    fn version_pointer(&self) -> &'static str {
+        "/properties/currentKubernetesVersion"
     }
 }

@@ -4,7 +4,7 @@
 //! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Of these a caller can make
 //! disks only.
 
-use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, wire::unknown};
+use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, shown, wire::unknown};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
@@ -23,9 +23,9 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
     match call.action.rsplit('.').next().unwrap_or_default() {
         "Get" => {
             let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
-        "List" | "ListAll" => Ok(Reply::Json(200, resource::list(ctx, kind, target)?)),
+        "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
         "CreateOrUpdate" if kind == AzureKind::Disk => {
             resource::open_group(ctx, target)?;
             let present = resource::present(ctx, kind, &target.key());
@@ -35,7 +35,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
                 Some(before) => ctx.change(&before.id, |o| *o = disk.clone()),
                 None => ctx.create(disk.clone()),
             }
-            Ok(Reply::Json(200, resource::document(ctx, &disk)))
+            Ok(Reply::Json(200, shown::document(ctx, &disk)))
         }
         "Delete" => {
             resource::check_group(ctx, target)?;
@@ -67,7 +67,7 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind) -> Res
         }
     }
     let sim_ms = ctx.draw(durations::COMPUTE_DELETE, &object.id);
-    Ok(resource::begin_delete(ctx, object, sim_ms))
+    Ok(lro::begin_delete(ctx, object, sim_ms))
 }
 
 /// vCPUs in use: <https://learn.microsoft.com/rest/api/compute/usage/list>.

@@ -7,7 +7,7 @@ use super::{
     aks, compute, dns,
     id::{self, Target},
     kind::AzureKind,
-    lro, msi, network, resource,
+    lro, msi, network, references, resource, shown,
     state::{Failure, Operation, Verb},
     step::AzureStep,
     wire::unknown,
@@ -34,7 +34,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "resourceGroups.CreateOrUpdate" => put(ctx, call, target),
         "resourceGroups.Get" => {
             let group = existing(ctx, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &group)))
+            Ok(Reply::Json(200, shown::document(ctx, &group)))
         }
         "resourceGroups.CheckExistence" => {
             let found = resource::seen(ctx, AzureKind::ResourceGroup, &target.key()).is_some();
@@ -48,7 +48,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
                 ctx.change(&group.id, |o| o.tags = tags);
             }
             let group = existing(ctx, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &group)))
+            Ok(Reply::Json(200, shown::document(ctx, &group)))
         }
         "resourceGroups.Delete" => {
             let group = existing(ctx, target)?;
@@ -71,7 +71,7 @@ fn list(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let mut groups: Vec<Object> = ctx.scope().of_kind(AzureKind::ResourceGroup).cloned().collect();
     groups.retain(|g| ctx.sees(g.created_us) && filter.fits(g));
     groups.sort_by(|a, b| a.id.cmp(&b.id));
-    let value: Vec<Value> = groups.iter().map(|g| resource::document(ctx, g)).collect();
+    let value: Vec<Value> = groups.iter().map(|g| shown::document(ctx, g)).collect();
     Ok(Reply::Json(200, json!({ "value": value })))
 }
 
@@ -104,30 +104,10 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
         let mut next = group.clone();
         resource::put_body(ctx, &mut next, &call.json);
         ctx.change(&group.id, |o| *o = next.clone());
-        return Ok(Reply::Json(200, resource::document(ctx, &next)));
+        return Ok(Reply::Json(200, shown::document(ctx, &next)));
     }
-    let group = create(ctx, &target.id(), &call.json)?;
-    Ok(Reply::Json(201, resource::document(ctx, &group)))
-}
-
-/// Makes a group.
-///
-/// # Errors
-/// The quota of the subscription.
-pub(crate) fn create(ctx: &mut Ctx<'_>, id: &str, body: &Value) -> Result<Object> {
-    let present = ctx.scope().count(AzureKind::ResourceGroup);
-    if let Err(limit) = ctx.within_quota("resource-groups", present) {
-        let message = format!(
-            "The subscription '{}' already has '{limit}' resource groups, the most it can have.",
-            ctx.key.account
-        );
-        return Err(ApiError::new("ResourceGroupQuotaExceeded", message).status(409));
-    }
-    let mut group = resource::new(ctx, AzureKind::ResourceGroup, id, body);
-    // A group lies in no group.
-    group.vpc = None;
-    ctx.create(group.clone());
-    Ok(group)
+    let group = resource::create_group(ctx, &target.id(), &call.json)?;
+    Ok(Reply::Json(201, shown::document(ctx, &group)))
 }
 
 /// Begins to delete a group, or gives the deletion under way.
@@ -214,7 +194,7 @@ fn begin(ctx: &mut Ctx<'_>, object: &Object) -> Result<()> {
             Ok(())
         }
         _ => {
-            resource::remove(ctx, &object.id);
+            references::remove(ctx, &object.id);
             Ok(())
         }
     }

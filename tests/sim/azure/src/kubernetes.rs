@@ -5,31 +5,150 @@
 //! group and go with it; a StorageClass that names another group leaves its disks there when the cluster goes first.
 
 use super::{aks, id, kind::AzureKind, network, references, resource};
+use crate::cloud::Azure;
 use cloudsim_core::{
     cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
+    in_cluster::InCluster,
     object::{Object, Owner},
 };
 use serde_json::{Value, json};
 
-/// An annotation by which a Service asks for an internal load balancer.
-pub(crate) const INTERNAL: &str = "service.beta.kubernetes.io/azure-load-balancer-internal";
+/// Annotations by which a Service asks for an internal load balancer.
+const INTERNAL: [(&str, &str); 1] = [("service.beta.kubernetes.io/azure-load-balancer-internal", "true")];
 
-/// The classes of every AKS cluster: <https://learn.microsoft.com/azure/aks/concepts-storage#storage-classes>.
-#[must_use]
-pub(crate) fn storage_classes() -> Vec<StorageClassSeen> {
-    let class = |name, parameters, is_default| StorageClassSeen {
-        name,
-        provisioner: "disk.csi.azure.com",
-        parameters,
-        is_default,
-        expandable: true,
-    };
-    vec![
-        class("default", &[("skuname", "StandardSSD_LRS")], true),
-        class("managed-csi", &[("skuname", "StandardSSD_LRS")], false),
-        class("managed-csi-premium", &[("skuname", "Premium_LRS")], false),
-    ]
+impl InCluster for Azure {
+    /// The classes of every AKS cluster: <https://learn.microsoft.com/azure/aks/concepts-storage#storage-classes>.
+    fn storage_classes(&self) -> Vec<StorageClassSeen> {
+        let class = |name, parameters, is_default| StorageClassSeen {
+            name,
+            provisioner: "disk.csi.azure.com",
+            parameters,
+            is_default,
+            expandable: true,
+        };
+        vec![
+            class("default", &[("skuname", "StandardSSD_LRS")], true),
+            class("managed-csi", &[("skuname", "StandardSSD_LRS")], false),
+            class("managed-csi-premium", &[("skuname", "Premium_LRS")], false),
+        ]
+    }
+
+    fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {
+        &INTERNAL
+    }
+
+    /// Makes the frontend of a Service, with the load balancer if it is the first; gives its address once all is ready.
+    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
+        let frontend = frontend_name(&service.uid);
+        let properties = if service.internal {
+            internal_frontend(ctx, cluster, &frontend)?
+        } else {
+            let address = ensure_address(ctx, cluster, service)?;
+            json!({ "publicIPAddress": { "id": address.arn }, "address": resource::doc_text(&address, "/properties/ipAddress") })
+        };
+        let shown =
+            properties["address"].as_str().or(properties["privateIPAddress"].as_str()).unwrap_or_default().to_owned();
+        let entry = json!({ "name": frontend, "properties": properties });
+        let balancer = balancer_id(cluster, service.internal);
+        let Some(present) = resource::present(ctx, AzureKind::LoadBalancer, &balancer.to_lowercase()) else {
+            let body = json!({ "location": resource::location(cluster), "tags": cluster.tags, "sku": { "name": "Standard" },
+            "properties": { "frontendIPConfigurations": [entry] } });
+            if let Err(error) = network::make(ctx, AzureKind::LoadBalancer, &balancer, &body, Owner::Kubernetes) {
+                ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
+            }
+            return None;
+        };
+        let entries = frontends(&present);
+        if !entries.iter().any(|f| f["name"] == frontend.as_str()) {
+            let entries: Vec<Value> = entries.into_iter().chain([entry]).collect();
+            set_frontends(ctx, &present, entries);
+            return None;
+        }
+        (present.state == "Succeeded").then_some(shown)
+    }
+
+    /// Deletes the frontend of a Service, its address, and the load balancer with its last frontend; true once nothing is left.
+    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
+        let frontend = frontend_name(uid);
+        for internal in [false, true] {
+            let key = balancer_id(cluster, internal).to_lowercase();
+            let Some(balancer) = resource::present(ctx, AzureKind::LoadBalancer, &key) else {
+                continue;
+            };
+            let entries = frontends(&balancer);
+            let left: Vec<Value> = entries.iter().filter(|f| f["name"] != frontend.as_str()).cloned().collect();
+            if left.len() == entries.len() {
+                continue;
+            }
+            if left.is_empty() {
+                references::remove(ctx, &key);
+            } else {
+                set_frontends(ctx, &balancer, left);
+            }
+        }
+        let key = address_id(cluster, uid).to_lowercase();
+        match resource::present(ctx, AzureKind::PublicIpAddress, &key) {
+            None => true,
+            Some(address) => {
+                // Busy or still used: asked again a little later.
+                let _ = network::delete(ctx, &address, AzureKind::PublicIpAddress);
+                false
+            }
+        }
+    }
+
+    /// Makes the disk of a claim and attaches it to a machine; gives its id.
+    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
+        let subscription = id::subscription_of(&cluster.arn).unwrap_or_default();
+        let wanted =
+            volume.parameters.iter().find(|(k, _)| k.eq_ignore_ascii_case("resourceGroup")).map(|(_, v)| v.as_str());
+        let group = match wanted {
+            Some(group) => id::group_id(&subscription, group),
+            None => aks::node_group_of(cluster),
+        };
+        ctx.scope().live(&group.to_lowercase())?;
+        let disk = format!("{group}/providers/Microsoft.Compute/disks/{}", volume.volume);
+        if resource::present(ctx, AzureKind::Disk, &disk.to_lowercase()).is_some() {
+            return Some(disk);
+        }
+        let mut tags = cluster.tags.clone();
+        for (key, value) in [
+            ("k8s-azure-created-by", "kubernetes-azure-dd"),
+            ("kubernetes.io-created-for-pv-name", &volume.volume),
+            ("kubernetes.io-created-for-pvc-name", &volume.claim),
+            ("kubernetes.io-created-for-pvc-namespace", &volume.namespace),
+        ] {
+            tags.insert(key.to_owned(), value.to_owned());
+        }
+        let sku = volume.parameters.get("skuname").map_or("StandardSSD_LRS", String::as_str);
+        let body = json!({ "location": resource::location(cluster), "tags": tags, "sku": { "name": sku },
+        "properties": { "diskSizeGB": volume.size_gib, "diskState": "Attached",
+            "creationData": { "createOption": "Empty" } } });
+        let mut object = resource::new(ctx, AzureKind::Disk, &disk, &body);
+        object.owner = Owner::Kubernetes;
+        let node_group = id::leaf(&aks::node_group_of(cluster)).to_owned();
+        let set = resource::in_group(ctx, &node_group)
+            .into_iter()
+            .find(|o| resource::kind_of(o) == Some(AzureKind::ScaleSet))
+            .map(|o| format!("{}/virtualMachines/0", o.arn));
+        object.set("managed_by", set.unwrap_or_default());
+        ctx.create(object);
+        Some(disk)
+    }
+
+    fn volume_key(&self, id: &str) -> String {
+        id.to_lowercase()
+    }
+
+    fn set_volume_size(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) {
+        ctx.change(id, |o| resource::amend(o, |doc| doc["properties"]["diskSizeGB"] = size_gib.into()));
+    }
+
+    /// Detaches and deletes a disk.
+    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
+        references::remove(ctx, &id.to_lowercase());
+    }
 }
 
 fn balancer_id(cluster: &Object, internal: bool) -> String {
@@ -45,36 +164,6 @@ fn frontend_name(uid: &str) -> String {
 fn address_id(cluster: &Object, uid: &str) -> String {
     let group = aks::node_group_of(cluster);
     format!("{group}/providers/Microsoft.Network/publicIPAddresses/kubernetes-{}", frontend_name(uid))
-}
-
-/// Makes the frontend of a Service, with the load balancer if it is the first; gives its address once all is ready.
-pub(crate) fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-    let frontend = frontend_name(&service.uid);
-    let properties = if service.internal {
-        internal_frontend(ctx, cluster, &frontend)?
-    } else {
-        let address = ensure_address(ctx, cluster, service)?;
-        json!({ "publicIPAddress": { "id": address.arn }, "address": resource::doc_text(&address, "/properties/ipAddress") })
-    };
-    let shown =
-        properties["address"].as_str().or(properties["privateIPAddress"].as_str()).unwrap_or_default().to_owned();
-    let entry = json!({ "name": frontend, "properties": properties });
-    let balancer = balancer_id(cluster, service.internal);
-    let Some(present) = resource::present(ctx, AzureKind::LoadBalancer, &balancer.to_lowercase()) else {
-        let body = json!({ "location": resource::location(cluster), "tags": cluster.tags, "sku": { "name": "Standard" },
-            "properties": { "frontendIPConfigurations": [entry] } });
-        if let Err(error) = network::make(ctx, AzureKind::LoadBalancer, &balancer, &body, Owner::Kubernetes) {
-            ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
-        }
-        return None;
-    };
-    let entries = frontends(&present);
-    if !entries.iter().any(|f| f["name"] == frontend.as_str()) {
-        let entries: Vec<Value> = entries.into_iter().chain([entry]).collect();
-        set_frontends(ctx, &present, entries);
-        return None;
-    }
-    (present.state == "Succeeded").then_some(shown)
 }
 
 fn frontends(balancer: &Object) -> Vec<Value> {
@@ -113,86 +202,4 @@ fn internal_frontend(ctx: &mut Ctx<'_>, cluster: &Object, name: &str) -> Option<
     let subnet = pools.iter().map(|p| resource::doc_text(p, "/properties/vnetSubnetID")).find(|s| !s.is_empty())?;
     let number = super::principal::guid_of(name).bytes().map(u32::from).sum::<u32>() % 200 + 20;
     Some(json!({ "subnet": { "id": subnet }, "privateIPAddress": format!("10.224.255.{number}") }))
-}
-
-/// Deletes the frontend of a Service, its address, and the load balancer with its last frontend; true once nothing is left.
-pub(crate) fn delete_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-    let frontend = frontend_name(uid);
-    for internal in [false, true] {
-        let key = balancer_id(cluster, internal).to_lowercase();
-        let Some(balancer) = resource::present(ctx, AzureKind::LoadBalancer, &key) else {
-            continue;
-        };
-        let entries = frontends(&balancer);
-        let left: Vec<Value> = entries.iter().filter(|f| f["name"] != frontend.as_str()).cloned().collect();
-        if left.len() == entries.len() {
-            continue;
-        }
-        if left.is_empty() {
-            resource::remove(ctx, &key);
-        } else {
-            set_frontends(ctx, &balancer, left);
-        }
-    }
-    let key = address_id(cluster, uid).to_lowercase();
-    match resource::present(ctx, AzureKind::PublicIpAddress, &key) {
-        None => true,
-        Some(address) => {
-            // Busy or still used: asked again a little later.
-            let _ = network::delete(ctx, &address, AzureKind::PublicIpAddress);
-            false
-        }
-    }
-}
-
-/// Makes the disk of a claim and attaches it to a machine; gives its id.
-pub(crate) fn ensure_volume(ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-    let subscription = id::subscription_of(&cluster.arn).unwrap_or_default();
-    let wanted =
-        volume.parameters.iter().find(|(k, _)| k.eq_ignore_ascii_case("resourceGroup")).map(|(_, v)| v.as_str());
-    let group = match wanted {
-        Some(group) => id::group_id(&subscription, group),
-        None => aks::node_group_of(cluster),
-    };
-    ctx.scope().live(&group.to_lowercase())?;
-    let disk = format!("{group}/providers/Microsoft.Compute/disks/{}", volume.volume);
-    if resource::present(ctx, AzureKind::Disk, &disk.to_lowercase()).is_some() {
-        return Some(disk);
-    }
-    let mut tags = cluster.tags.clone();
-    for (key, value) in [
-        ("k8s-azure-created-by", "kubernetes-azure-dd"),
-        ("kubernetes.io-created-for-pv-name", &volume.volume),
-        ("kubernetes.io-created-for-pvc-name", &volume.claim),
-        ("kubernetes.io-created-for-pvc-namespace", &volume.namespace),
-    ] {
-        tags.insert(key.to_owned(), value.to_owned());
-    }
-    let sku = volume.parameters.get("skuname").map_or("StandardSSD_LRS", String::as_str);
-    let body = json!({ "location": resource::location(cluster), "tags": tags, "sku": { "name": sku },
-        "properties": { "diskSizeGB": volume.size_gib, "diskState": "Attached",
-            "creationData": { "createOption": "Empty" } } });
-    let mut object = resource::new(ctx, AzureKind::Disk, &disk, &body);
-    object.owner = Owner::Kubernetes;
-    let node_group = id::leaf(&aks::node_group_of(cluster)).to_owned();
-    let set = resource::in_group(ctx, &node_group)
-        .into_iter()
-        .find(|o| resource::kind_of(o) == Some(AzureKind::ScaleSet))
-        .map(|o| format!("{}/virtualMachines/0", o.arn));
-    object.set("managed_by", set.unwrap_or_default());
-    ctx.create(object);
-    Some(disk)
-}
-
-/// Makes a disk larger; true if it exists.
-pub(crate) fn resize_volume(ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-    let key = id.to_lowercase();
-    let present = ctx.scope().live(&key).is_some();
-    ctx.change(&key, |o| resource::amend(o, |doc| doc["properties"]["diskSizeGB"] = size_gib.into()));
-    present
-}
-
-/// Detaches and deletes a disk.
-pub(crate) fn delete_volume(ctx: &mut Ctx<'_>, id: &str) {
-    resource::remove(ctx, &id.to_lowercase());
 }

@@ -30,6 +30,7 @@ mod resource;
 mod review;
 mod rights;
 mod roles;
+mod shown;
 mod state;
 mod step;
 mod steps;

@@ -7,7 +7,7 @@
 use super::{
     id::Target,
     kind::AzureKind,
-    resource,
+    resource, shown,
     state::{Failure, Operation, Status, Verb},
     step::AzureStep,
     throttle, wire,
@@ -193,7 +193,7 @@ fn result(ctx: &mut Ctx<'_>, call: &Call, operation: &Operation, mut wait: wire:
         return Err(ApiError::new(&error.code, &error.message).status(error.status));
     }
     match (operation.verb, ctx.seen(&operation.resource)) {
-        (Verb::Create | Verb::Update, Some(object)) => Ok(Reply::Json(200, resource::document(ctx, &object))),
+        (Verb::Create | Verb::Update, Some(object)) => Ok(Reply::Json(200, shown::document(ctx, &object))),
         // Resource Manager itself says 200 where the providers say 204.
         _ if operation.service == "resources" => Ok(Reply::Json(200, Value::Null)),
         _ => Ok(Reply::Json(204, Value::Null)),
@@ -207,4 +207,36 @@ pub(crate) fn planned_failure(ctx: &mut Ctx<'_>, kind: AzureKind, verb: Verb) ->
     let account = ctx.key.account.clone();
     let error = ctx.world.faults.plan(info.service, action, &account).error?;
     Some(Failure { code: error.code, message: error.message, status: error.status })
+}
+
+/// Refuses a change of something that another operation changes.
+///
+/// # Errors
+/// AnotherOperationInProgress, as the network provider words it.
+pub(crate) fn check_idle(ctx: &Ctx<'_>, object: &Object) -> Result<()> {
+    if !matches!(object.state.as_str(), "Updating" | "Deleting" | "Creating") {
+        return Ok(());
+    }
+    let message = format!(
+        "Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: {}/subscriptions/{}/providers/Microsoft.Network/locations/{}/operations/{}?api-version=2024-05-01.",
+        HOST,
+        ctx.key.account,
+        resource::location(object),
+        object.text("operation")
+    );
+    Err(ApiError::new("AnotherOperationInProgress", message).status(409))
+}
+
+/// Begins the deletion of a resource whose checks have passed; gives the operation's id.
+pub(crate) fn begin_delete(ctx: &mut Ctx<'_>, object: &Object, sim_ms: u64) -> String {
+    let service = resource::kind_of(object).map_or("resources", |k| k.info().service);
+    ctx.change(&object.id, |o| "Deleting".clone_into(&mut o.state));
+    begin(ctx, service, &object.id, Verb::Delete, sim_ms)
+}
+
+/// An operation fails, and with it what it worked on.
+pub(crate) fn fail(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, failure: Failure) {
+    ctx.remark(format!("{}: {}", failure.code, failure.message));
+    ctx.change(&object.id, |o| "Failed".clone_into(&mut o.state));
+    end(ctx, &operation.id, Some(failure));
 }

@@ -4,7 +4,7 @@
 //! <https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations> (at most 20 credentials; a pair of
 //! issuer and subject only once).
 
-use super::{id::Target, kind::AzureKind, principal, resource, wire::unknown};
+use super::{id::Target, kind::AzureKind, principal, references, resource, shown, wire::unknown};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
@@ -26,15 +26,15 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "CreateOrUpdate" => put(ctx, call, target),
         "Get" => {
             let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
-        "List" | "ListAll" => Ok(Reply::Json(200, resource::list(ctx, kind, target)?)),
+        "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
         "Update" => {
             let object = resource::existing(ctx, kind, target)?;
             let tags = resource::tags_of(call.json.get("tags"));
             ctx.change(&object.id, |o| o.tags = tags);
             let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "Delete" => {
             resource::check_group(ctx, target)?;
@@ -50,7 +50,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
 
 /// Deletes an identity with its credentials; its role assignments stay, as in Azure.
 pub(crate) fn delete(ctx: &mut Ctx<'_>, object: &Object) {
-    resource::remove(ctx, &object.id);
+    references::remove(ctx, &object.id);
 }
 
 fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
@@ -59,7 +59,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     resource::check_location(call, target, present.as_ref())?;
     let status = if present.is_some() { 200 } else { 201 };
     let object = make(ctx, &target.id(), &call.json, &call.caller.access_key);
-    Ok(Reply::Json(status, resource::document(ctx, &object)))
+    Ok(Reply::Json(status, shown::document(ctx, &object)))
 }
 
 /// Makes or changes an identity.
@@ -117,9 +117,9 @@ fn put_credential(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Rep
     if let Some(mut object) = present {
         resource::put_body(ctx, &mut object, &call.json);
         ctx.change(&object.id, |o| *o = object.clone());
-        return Ok(Reply::Json(200, resource::document(ctx, &object)));
+        return Ok(Reply::Json(200, shown::document(ctx, &object)));
     }
     let object = resource::new(ctx, AzureKind::FederatedCredential, &target.id(), &call.json);
     ctx.create(object.clone());
-    Ok(Reply::Json(201, resource::document(ctx, &object)))
+    Ok(Reply::Json(201, shown::document(ctx, &object)))
 }

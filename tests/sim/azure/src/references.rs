@@ -4,7 +4,7 @@
 
 use super::{
     kind::AzureKind,
-    resource::{doc, kind_of},
+    resource::{children, doc, kind_of},
 };
 use cloudsim_core::{
     call::{ApiError, Result},
@@ -112,4 +112,20 @@ pub(crate) fn link(ctx: &mut Ctx<'_>, object: &Object) {
         });
     }
     ctx.adjust(&object.id, |o| o.set("refs", wanted));
+}
+
+/// Removes a resource and what lies below it.
+pub(crate) fn remove(ctx: &mut Ctx<'_>, key: &str) {
+    let Some(mut object) = ctx.scope().live(key).cloned() else {
+        return;
+    };
+    for child in children(ctx, &object) {
+        let mut child = child;
+        child.set("doc", json!({}));
+        link(ctx, &child);
+        ctx.delete(&child.id);
+    }
+    object.set("doc", json!({}));
+    link(ctx, &object);
+    ctx.delete(key);
 }

@@ -7,8 +7,6 @@
 use super::{
     id::{self, Target},
     kind::AzureKind,
-    lro, references,
-    state::Verb,
 };
 use cloudsim_core::{
     call::{ApiError, Call, Result},
@@ -177,30 +175,6 @@ pub(crate) fn amend(object: &mut Object, act: impl FnOnce(&mut Value)) {
     object.set("doc", doc);
 }
 
-/// A resource as a GET shows it.
-pub(crate) fn document(ctx: &mut Ctx<'_>, object: &Object) -> Value {
-    let mut body = Value::Object(doc(object));
-    body["id"] = object.arn.clone().into();
-    body["name"] = object.name.clone().into();
-    let Some(kind) = kind_of(object) else {
-        return body;
-    };
-    body["type"] = kind.type_name().into();
-    if kind.info().tracked || kind == AzureKind::ResourceGroup {
-        body["tags"] = json!(object.tags);
-    }
-    if !matches!(kind, AzureKind::RoleAssignment | AzureKind::FederatedCredential) {
-        body["properties"]["provisioningState"] = object.state.clone().into();
-    }
-    match kind.info().service {
-        "network" => super::network::show(ctx, object, kind, &mut body),
-        "dns" => super::dns::show(ctx, object, kind, &mut body),
-        "containerservice" => super::aks::show(ctx, object, kind, &mut body),
-        _ => {}
-    }
-    body
-}
-
 /// Live objects in a group, whatever their kind.
 pub(crate) fn in_group(ctx: &mut Ctx<'_>, group: &str) -> Vec<Object> {
     ctx.scope().in_vpc(&group.to_lowercase()).cloned().collect()
@@ -220,46 +194,12 @@ pub(crate) fn children_of(ctx: &mut Ctx<'_>, parent: &Object, kind: AzureKind) -
     children(ctx, parent).into_iter().filter(|o| o.kind == kind).collect()
 }
 
-/// A list of what a collection has: in a group, below a parent, or in the subscription.
-pub(crate) fn list(ctx: &mut Ctx<'_>, kind: AzureKind, target: &Target) -> Result<Value> {
-    check_group(ctx, target)?;
-    let below = if target.names.is_empty() { None } else { Some(parent_of_collection(ctx, target)?) };
-    let of_kind = |o: &&Object| o.kind == kind && o.is_live();
-    let mut found: Vec<Object> = match (&target.group, &below) {
-        (_, Some(parent)) => children(ctx, parent).into_iter().filter(|o| of_kind(&o)).collect(),
-        (Some(group), None) => in_group(ctx, group).into_iter().filter(|o| of_kind(&o)).collect(),
-        (None, None) => ctx.scope().of_kind(kind).filter(of_kind).cloned().collect(),
-    };
-    found.retain(|o| ctx.sees(o.created_us));
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    let documents: Vec<Value> = found.iter().map(|o| document(ctx, o)).collect();
-    Ok(json!({ "value": documents }))
-}
-
 /// The parent of the collection that a request names.
-fn parent_of_collection(ctx: &mut Ctx<'_>, target: &Target) -> Result<Object> {
+pub(crate) fn parent_of_collection(ctx: &mut Ctx<'_>, target: &Target) -> Result<Object> {
     let mut parent = target.clone();
     parent.types.pop();
     let kind = parent.kind().ok_or_else(|| not_found(&parent))?;
     existing(ctx, kind, &parent)
-}
-
-/// Refuses a change of something that another operation changes.
-///
-/// # Errors
-/// AnotherOperationInProgress, as the network provider words it.
-pub(crate) fn check_idle(ctx: &Ctx<'_>, object: &Object) -> Result<()> {
-    if !matches!(object.state.as_str(), "Updating" | "Deleting" | "Creating") {
-        return Ok(());
-    }
-    let message = format!(
-        "Another operation on this or dependent resource is in progress. To retrieve status of the operation use uri: {}/subscriptions/{}/providers/Microsoft.Network/locations/{}/operations/{}?api-version=2024-05-01.",
-        lro::HOST,
-        ctx.key.account,
-        location(object),
-        object.text("operation")
-    );
-    Err(ApiError::new("AnotherOperationInProgress", message).status(409))
 }
 
 /// Refuses to move a resource to another location by a PUT.
@@ -287,25 +227,40 @@ pub(crate) fn check_location(call: &Call, target: &Target, present: Option<&Obje
     Err(ApiError::new("InvalidResourceLocation", message).status(409))
 }
 
-/// Removes a resource and what lies below it.
-pub(crate) fn remove(ctx: &mut Ctx<'_>, key: &str) {
-    let Some(mut object) = ctx.scope().live(key).cloned() else {
-        return;
+/// A resource as a GET shows it, but for what its service adds.
+pub(crate) fn plain(object: &Object) -> Value {
+    let mut body = Value::Object(doc(object));
+    body["id"] = object.arn.clone().into();
+    body["name"] = object.name.clone().into();
+    let Some(kind) = kind_of(object) else {
+        return body;
     };
-    for child in children(ctx, &object) {
-        let mut child = child;
-        child.set("doc", json!({}));
-        references::link(ctx, &child);
-        ctx.delete(&child.id);
+    body["type"] = kind.type_name().into();
+    if kind.info().tracked || kind == AzureKind::ResourceGroup {
+        body["tags"] = json!(object.tags);
     }
-    object.set("doc", json!({}));
-    references::link(ctx, &object);
-    ctx.delete(key);
+    if !matches!(kind, AzureKind::RoleAssignment | AzureKind::FederatedCredential) {
+        body["properties"]["provisioningState"] = object.state.clone().into();
+    }
+    body
 }
 
-/// Begins the deletion of a resource whose checks have passed; gives the operation's id.
-pub(crate) fn begin_delete(ctx: &mut Ctx<'_>, object: &Object, sim_ms: u64) -> String {
-    let service = kind_of(object).map_or("resources", |k| k.info().service);
-    ctx.change(&object.id, |o| "Deleting".clone_into(&mut o.state));
-    lro::begin(ctx, service, &object.id, Verb::Delete, sim_ms)
+/// Makes a group.
+///
+/// # Errors
+/// The quota of the subscription.
+pub(crate) fn create_group(ctx: &mut Ctx<'_>, id: &str, body: &Value) -> Result<Object> {
+    let present = ctx.scope().count(AzureKind::ResourceGroup);
+    if let Err(limit) = ctx.within_quota("resource-groups", present) {
+        let message = format!(
+            "The subscription '{}' already has '{limit}' resource groups, the most it can have.",
+            ctx.key.account
+        );
+        return Err(ApiError::new("ResourceGroupQuotaExceeded", message).status(409));
+    }
+    let mut group = new(ctx, AzureKind::ResourceGroup, id, body);
+    // A group lies in no group.
+    group.vpc = None;
+    ctx.create(group.clone());
+    Ok(group)
 }

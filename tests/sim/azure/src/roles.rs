@@ -3,7 +3,7 @@
 //! <https://learn.microsoft.com/rest/api/authorization/role-assignments/create>; errors:
 //! <https://learn.microsoft.com/azure/role-based-access-control/troubleshooting>. They authorise nothing here.
 
-use super::{id::Target, kind::AzureKind, principal, resource, wire::unknown};
+use super::{id::Target, kind::AzureKind, principal, references, resource, shown, wire::unknown};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     clock::iso8601,
@@ -26,15 +26,15 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
                 let message = format!("The role assignment '{}' is not found.", target.name());
                 ApiError::new("RoleAssignmentNotFound", message).status(404)
             })?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "roleAssignments.List" | "roleAssignments.ListAll" => list(ctx, call, target),
         "roleAssignments.Delete" => {
             let Some(object) = resource::present(ctx, KIND, &target.key()) else {
                 return Ok(Reply::Json(204, Value::Null));
             };
-            let body = resource::document(ctx, &object);
-            resource::remove(ctx, &object.id);
+            let body = shown::document(ctx, &object);
+            references::remove(ctx, &object.id);
             Ok(Reply::Json(200, body))
         }
         _ => Err(unknown(call)),
@@ -65,7 +65,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     if let Some(object) = resource::present(ctx, KIND, &target.key()) {
         if same(&object) {
             // The same assignment again is no error under its own name.
-            return Ok(Reply::Json(200, resource::document(ctx, &object)));
+            return Ok(Reply::Json(200, shown::document(ctx, &object)));
         }
         let message = "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.";
         return Err(ApiError::new("RoleAssignmentUpdateNotPermitted", message).status(409));
@@ -94,7 +94,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
         }
     });
     ctx.create(object.clone());
-    Ok(Reply::Json(201, resource::document(ctx, &object)))
+    Ok(Reply::Json(201, shown::document(ctx, &object)))
 }
 
 /// Assignments at a scope, above and below it; `$filter` as the portal sends it.
@@ -112,6 +112,6 @@ fn list(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     let mut found: Vec<Object> = ctx.scope().of_kind(KIND).filter(fits).cloned().collect();
     found.retain(|o| ctx.sees(o.created_us));
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    let value: Vec<Value> = found.iter().map(|o| resource::document(ctx, o)).collect();
+    let value: Vec<Value> = found.iter().map(|o| shown::document(ctx, o)).collect();
     Ok(Reply::Json(200, json!({ "value": value })))
 }

@@ -3,7 +3,7 @@
 use super::{
     aks, dns, groups,
     kind::AzureKind,
-    lro, resource,
+    lro, references, resource,
     state::{Failure, Operation, Status, Verb},
 };
 use crate::state::AzureState;
@@ -35,22 +35,17 @@ pub(crate) fn apply(ctx: &mut Ctx<'_>, step: &AzureStep) -> (&'static str, &'sta
     };
     let info = kind.info();
     match lro::planned_failure(ctx, kind, operation.verb) {
-        Some(failure) => fail(ctx, &operation, &object, failure),
+        Some(failure) => {
+            match kind {
+                AzureKind::ManagedCluster => aks::lifecycle::cluster_failed(ctx, &object),
+                AzureKind::AgentPool => aks::lifecycle::pool_failed(ctx, &object),
+                _ => {}
+            }
+            lro::fail(ctx, &operation, &object, failure);
+        }
         None => done(ctx, &operation, &object, kind),
     }
     (info.service, if operation.verb == Verb::Delete { info.gone } else { info.ready })
-}
-
-/// An operation fails, and with it what it worked on.
-pub(crate) fn fail(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, failure: Failure) {
-    ctx.remark(format!("{}: {}", failure.code, failure.message));
-    ctx.change(&object.id, |o| "Failed".clone_into(&mut o.state));
-    match resource::kind_of(object) {
-        Some(AzureKind::ManagedCluster) => aks::lifecycle::cluster_failed(ctx, object),
-        Some(AzureKind::AgentPool) => aks::lifecycle::pool_failed(ctx, object),
-        _ => {}
-    }
-    lro::end(ctx, &operation.id, Some(failure));
 }
 
 fn done(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, kind: AzureKind) {
@@ -65,7 +60,7 @@ fn done(ctx: &mut Ctx<'_>, operation: &Operation, object: &Object, kind: AzureKi
             lro::end(ctx, &operation.id, None);
         }
         (_, Verb::Delete) => {
-            resource::remove(ctx, &object.id);
+            references::remove(ctx, &object.id);
             lro::end(ctx, &operation.id, None);
         }
     }

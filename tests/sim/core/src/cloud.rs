@@ -7,9 +7,9 @@
 use crate::{
     call::{ApiError, Call, Reply},
     clock::Micros,
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     http::{HttpResponse, Raw},
+    in_cluster::InCluster,
     kind::Kind,
     object::Object,
     quota::QuotaDefault,
@@ -30,7 +30,7 @@ pub type Identified = Result<(Call, Option<ApiError>), (Call, ApiError)>;
 pub type ControlAnswer = Result<Value, (u16, String)>;
 
 /// A simulated cloud.
-pub trait Cloud: Debug + Send + Sync + 'static {
+pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     /// Its name, for stored steps.
     fn name(&self) -> &'static str;
     /// The domain of its services where they act by themselves, for the journal.
@@ -102,28 +102,22 @@ pub trait Cloud: Debug + Send + Sync + 'static {
     fn review(&self, world: &mut World, id: &str, request: &Value) -> Value;
     /// The scope that the cluster `id` lies in; none if `id` is no cluster's.
     fn cluster_scope(&self, id: &str) -> Option<ScopeKey>;
-    /// Whether what the controllers of `cluster` ask for is done; what they made stays when it is being deleted.
-    fn in_service(&self, cluster: &Object) -> bool;
+    /// The states of a cluster in which what its controllers ask for is done; what they made stays when it is being deleted.
+    fn in_service_states(&self) -> &'static [&'static str];
+    /// Whether what the controllers of `cluster` ask for is done.
+    fn in_service(&self, cluster: &Object) -> bool {
+        self.in_service_states().contains(&cluster.state.as_str())
+    }
     /// A control plane answers at `endpoint`.
     fn control_plane_started(&self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str);
     /// A control plane could not be started.
     fn control_plane_failed(&self, ctx: &mut Ctx<'_>, id: &str, reason: &str);
+    /// Where a cluster's document says its Kubernetes version, as a JSON pointer.
+    fn version_pointer(&self) -> &'static str;
     /// Kubernetes version that a cluster was ordered in.
-    fn version_of(&self, cluster: &Object) -> String;
-    /// The StorageClasses that its clusters come with.
-    fn storage_classes(&self) -> Vec<StorageClassSeen>;
-    /// Whether the annotations of a Service ask for an internal load balancer.
-    fn wants_internal(&self, annotation: &dyn Fn(&str) -> Option<String>) -> bool;
-    /// Makes a Service's load balancer; gives its address once it is active.
-    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String>;
-    /// Deletes the load balancer of the Service `uid`; true once nothing of it is left.
-    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool;
-    /// Makes a claim's disk; gives its id once the driver runs.
-    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String>;
-    /// Makes a disk larger; true once it is.
-    fn resize_volume(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool;
-    /// Deletes a disk.
-    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str);
+    fn version_of(&self, cluster: &Object) -> String {
+        cluster.doc_text(self.version_pointer()).to_owned()
+    }
 }
 
 /// The clouds of one simulator, at least one. They are asked in order; the last one gets what none of the others knows.

@@ -17,6 +17,7 @@ pub mod duration;
 mod error;
 pub mod faults;
 pub mod http;
+pub mod in_cluster;
 pub mod journal;
 pub mod kind;
 pub mod object;

@@ -83,6 +83,12 @@ impl Object {
         self.props.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
     }
 
+    /// A text of the object's document (the property `doc`) by its JSON pointer, empty if absent.
+    #[must_use]
+    pub fn doc_text(&self, pointer: &str) -> &str {
+        self.props.get("doc").and_then(|doc| doc.pointer(pointer)).and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// Sets a property.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.props.insert(key.to_owned(), value.into());

@@ -3,18 +3,17 @@
 use crate::{
     auth, container, critical_path, dispatch, error,
     kinds::{self, GcpKind, GcpStep},
-    kubernetes, names, quotas, rates,
+    quotas, rates,
     state::GcpState,
     tag_edit, wire,
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     cloud::{Cloud, Identified},
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     http::{HttpResponse, Raw},
     kind::Kind,
-    object::{Object, Tags},
+    object::Tags,
     quota::QuotaDefault,
     scope_key::ScopeKey,
     states::States,
@@ -110,8 +109,8 @@ impl Cloud for Gcp {
         dispatch::cluster_scope(id)
     }
 
-    fn in_service(&self, cluster: &Object) -> bool {
-        matches!(cluster.state.as_str(), "RUNNING" | "RECONCILING" | "DEGRADED")
+    fn in_service_states(&self) -> &'static [&'static str] {
+        &["RUNNING", "RECONCILING", "DEGRADED"]
     }
 
     fn control_plane_started(&self, ctx: &mut Ctx<'_>, id: &str, endpoint: &str, ca_pem: &str) {
@@ -122,35 +121,7 @@ impl Cloud for Gcp {
         container::lifecycle::control_plane_failed(ctx, id, reason);
     }
 
-    fn version_of(&self, cluster: &Object) -> String {
-        names::doc_text(cluster, "/currentMasterVersion").to_owned()
-    }
-
-    fn storage_classes(&self) -> Vec<StorageClassSeen> {
-        kubernetes::storage_classes()
-    }
-
-    fn wants_internal(&self, annotation: &dyn Fn(&str) -> Option<String>) -> bool {
-        kubernetes::wants_internal(annotation)
-    }
-
-    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-        kubernetes::ensure_load_balancer(ctx, cluster, service)
-    }
-
-    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-        kubernetes::delete_load_balancer(ctx, cluster, uid)
-    }
-
-    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-        kubernetes::ensure_volume(ctx, cluster, volume)
-    }
-
-    fn resize_volume(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-        kubernetes::resize_volume(ctx, id, size_gib)
-    }
-
-    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
-        kubernetes::delete_volume(ctx, id);
+    fn version_pointer(&self) -> &'static str {
+        "/currentMasterVersion"
     }
 }

@@ -6,11 +6,12 @@
 //! only if its etag is the present one (409 `aborted` otherwise).
 
 use super::{
-    auth::{Principal, knows, roles},
+    auth::{knows, roles},
     error::{exists, forbidden, invalid, not_found},
     kinds::GcpKind,
     names::{fingerprint, instant, is_name, numeric, project_number},
     oauth,
+    principal::Principal,
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},

@@ -20,40 +20,143 @@ use super::{
     location::place,
     names::{COMPUTE, amend, doc_text, last, region_of, scope_of},
 };
+use crate::cloud::Gcp;
 use cloudsim_core::{
     cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
+    in_cluster::InCluster,
     object::{Object, Owner, Tags},
 };
 use serde_json::{Value, json};
 
+/// Annotations by which a Service asks for an internal load balancer.
+const INTERNAL: [(&str, &str); 4] = [
+    ("networking.gke.io/load-balancer-type", "Internal"),
+    ("networking.gke.io/load-balancer-type", "internal"),
+    ("cloud.google.com/load-balancer-type", "Internal"),
+    ("cloud.google.com/load-balancer-type", "internal"),
+];
+
+impl InCluster for Gcp {
+    /// The classes of a new cluster: <https://cloud.google.com/kubernetes-engine/docs/concepts/persistent-volumes#storageclasses>.
+    fn storage_classes(&self) -> Vec<StorageClassSeen> {
+        let class = |name, parameters| StorageClassSeen {
+            name,
+            provisioner: DRIVER,
+            parameters,
+            is_default: false,
+            expandable: true,
+        };
+        vec![
+            StorageClassSeen { is_default: true, ..class("standard-rwo", &[("type", "pd-balanced")]) },
+            class("premium-rwo", &[("type", "pd-ssd")]),
+            StorageClassSeen { provisioner: "kubernetes.io/gce-pd", ..class("standard", &[("type", "pd-standard")]) },
+        ]
+    }
+
+    fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {
+        &INTERNAL
+    }
+
+    /// Makes the load balancer of a Service; gives its address once it is active.
+    fn ensure_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
+        let region = region_of(cluster.text("location")).to_owned();
+        let name = balancer_name(&service.uid);
+        let rule = format!("projects/{}/regions/{region}/forwardingRules/{name}", ctx.key.account);
+        if let Some(present) = ctx.scope().live(&rule).cloned() {
+            let active = present.props.get("active_us").and_then(Value::as_i64).unwrap_or(0);
+            return (ctx.now >= active).then(|| doc_text(&present, "/IPAddress").to_owned());
+        }
+        if !service.internal
+            && let Err(error) = address_free(ctx, &region)
+        {
+            ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
+            return None;
+        }
+        let ms = ctx.draw(durations::LOAD_BALANCER, &rule);
+        make(ctx, cluster, service, &name, &region);
+        let active = ctx.now + ctx.world.clock.wall_us(ms);
+        ctx.adjust(&rule, |o| o.set("active_us", active));
+        place(ctx, &region);
+        None
+    }
+
+    /// Deletes the load balancer of a Service; true once nothing of it is left.
+    fn delete_load_balancer(&self, ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
+        // Users first, then what they use.
+        let order = [
+            GcpKind::ForwardingRule,
+            GcpKind::TargetPool,
+            GcpKind::BackendService,
+            GcpKind::NetworkEndpointGroup,
+            GcpKind::Firewall,
+            GcpKind::Address,
+            GcpKind::HttpHealthCheck,
+        ];
+        let all = made(ctx, cluster, &order);
+        let last_one = !all.iter().any(|o| !matches!(o.text("service_uid"), "") && o.text("service_uid") != uid);
+        for object in &all {
+            let shared = object.text("service_uid").is_empty();
+            if object.text("service_uid") == uid || (shared && last_one) {
+                ctx.delete(&object.id);
+            }
+        }
+        place(ctx, region_of(cluster.text("location")));
+        true
+    }
+
+    /// Makes the disk of a claim and attaches it to a node of its zone.
+    fn ensure_volume(&self, ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
+        let first = super::names::doc(cluster, "/locations").and_then(|l| l[0].as_str().map(str::to_owned));
+        let zone = volume.zone.clone().or(first)?;
+        let project = ctx.key.account.clone();
+        let id = format!("projects/{project}/zones/{zone}/disks/{}", volume.volume);
+        if ctx.scope().live(&id).is_some() {
+            return Some(id);
+        }
+        let description = json!({
+            "kubernetes.io/created-for/pv/name": volume.volume,
+            "kubernetes.io/created-for/pvc/name": volume.claim,
+            "kubernetes.io/created-for/pvc/namespace": volume.namespace,
+            "storage.gke.io/created-by": DRIVER,
+        });
+        let doc = json!({ "name": volume.volume, "sizeGb": volume.size_gib.to_string(), "status": "READY",
+        "description": description.to_string(),
+        "type": format!("{COMPUTE}projects/{project}/zones/{zone}/diskTypes/pd-balanced") });
+        let id = put(ctx, cluster, "disks", &format!("zones/{zone}"), "", doc)?;
+        let mut labels = cluster.tags.clone();
+        labels.extend([
+            ("goog-gke-volume".to_owned(), String::new()),
+            ("goog-k8s-cluster-name".to_owned(), last(&cluster.id).to_owned()),
+            ("goog-k8s-cluster-location".to_owned(), cluster.text("location").to_owned()),
+        ]);
+        ctx.change(&id, |o| o.tags = labels);
+        attach(ctx, cluster, &id, &zone);
+        place(ctx, &zone);
+        Some(id)
+    }
+
+    fn set_volume_size(&self, ctx: &mut Ctx<'_>, id: &str, size_gib: u64) {
+        ctx.change(id, |o| {
+            amend(o, |doc| {
+                doc.insert("sizeGb".to_owned(), json!(size_gib.to_string()));
+            });
+        });
+        place(ctx, last(&scope_of(id)));
+    }
+
+    /// Detaches and deletes a disk.
+    fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str) {
+        for machine in resource::users_of(ctx, id) {
+            let link = format!("{COMPUTE}{id}");
+            change_disks(ctx, &machine, |disks| disks.retain(|d| d["source"] != json!(link)));
+        }
+        ctx.delete(id);
+        place(ctx, last(&scope_of(id)));
+    }
+}
+
 const DRIVER: &str = "pd.csi.storage.gke.io";
-
-/// The classes of a new cluster: <https://cloud.google.com/kubernetes-engine/docs/concepts/persistent-volumes#storageclasses>.
-#[must_use]
-pub(crate) fn storage_classes() -> Vec<StorageClassSeen> {
-    let class = |name, parameters| StorageClassSeen {
-        name,
-        provisioner: DRIVER,
-        parameters,
-        is_default: false,
-        expandable: true,
-    };
-    vec![
-        StorageClassSeen { is_default: true, ..class("standard-rwo", &[("type", "pd-balanced")]) },
-        class("premium-rwo", &[("type", "pd-ssd")]),
-        StorageClassSeen { provisioner: "kubernetes.io/gce-pd", ..class("standard", &[("type", "pd-standard")]) },
-    ]
-}
-
-/// Whether a Service asks for an internal load balancer:
-/// <https://cloud.google.com/kubernetes-engine/docs/how-to/internal-load-balancing>.
-#[must_use]
-pub(crate) fn wants_internal(annotation: &dyn Fn(&str) -> Option<String>) -> bool {
-    ["networking.gke.io/load-balancer-type", "cloud.google.com/load-balancer-type"]
-        .iter()
-        .any(|name| annotation(name).is_some_and(|kind| kind.eq_ignore_ascii_case("internal")))
-}
 
 /// `a` and the uid without dashes, at most 32 characters.
 fn balancer_name(uid: &str) -> String {
@@ -75,29 +178,6 @@ fn put(ctx: &mut Ctx<'_>, cluster: &Object, collection: &str, path: &str, uid: &
         });
     }
     Some(id)
-}
-
-/// Makes the load balancer of a Service; gives its address once it is active.
-pub(crate) fn ensure_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen) -> Option<String> {
-    let region = region_of(cluster.text("location")).to_owned();
-    let name = balancer_name(&service.uid);
-    let rule = format!("projects/{}/regions/{region}/forwardingRules/{name}", ctx.key.account);
-    if let Some(present) = ctx.scope().live(&rule).cloned() {
-        let active = present.props.get("active_us").and_then(Value::as_i64).unwrap_or(0);
-        return (ctx.now >= active).then(|| doc_text(&present, "/IPAddress").to_owned());
-    }
-    if !service.internal
-        && let Err(error) = address_free(ctx, &region)
-    {
-        ctx.remark(format!("no load balancer for {}/{}: {error}", service.namespace, service.name));
-        return None;
-    }
-    let ms = ctx.draw(durations::LOAD_BALANCER, &rule);
-    make(ctx, cluster, service, &name, &region);
-    let active = ctx.now + ctx.world.clock.wall_us(ms);
-    ctx.adjust(&rule, |o| o.set("active_us", active));
-    place(ctx, &region);
-    None
 }
 
 fn make(ctx: &mut Ctx<'_>, cluster: &Object, service: &ServiceSeen, name: &str, region: &str) {
@@ -188,61 +268,6 @@ fn made(ctx: &mut Ctx<'_>, cluster: &Object, kinds: &[GcpKind]) -> Vec<Object> {
     found
 }
 
-/// Deletes the load balancer of a Service; true once nothing of it is left.
-pub(crate) fn delete_load_balancer(ctx: &mut Ctx<'_>, cluster: &Object, uid: &str) -> bool {
-    // Users first, then what they use.
-    let order = [
-        GcpKind::ForwardingRule,
-        GcpKind::TargetPool,
-        GcpKind::BackendService,
-        GcpKind::NetworkEndpointGroup,
-        GcpKind::Firewall,
-        GcpKind::Address,
-        GcpKind::HttpHealthCheck,
-    ];
-    let all = made(ctx, cluster, &order);
-    let last_one = !all.iter().any(|o| !matches!(o.text("service_uid"), "") && o.text("service_uid") != uid);
-    for object in &all {
-        let shared = object.text("service_uid").is_empty();
-        if object.text("service_uid") == uid || (shared && last_one) {
-            ctx.delete(&object.id);
-        }
-    }
-    place(ctx, region_of(cluster.text("location")));
-    true
-}
-
-/// Makes the disk of a claim and attaches it to a node of its zone.
-pub(crate) fn ensure_volume(ctx: &mut Ctx<'_>, cluster: &Object, volume: &VolumeSeen) -> Option<String> {
-    let first = super::names::doc(cluster, "/locations").and_then(|l| l[0].as_str().map(str::to_owned));
-    let zone = volume.zone.clone().or(first)?;
-    let project = ctx.key.account.clone();
-    let id = format!("projects/{project}/zones/{zone}/disks/{}", volume.volume);
-    if ctx.scope().live(&id).is_some() {
-        return Some(id);
-    }
-    let description = json!({
-        "kubernetes.io/created-for/pv/name": volume.volume,
-        "kubernetes.io/created-for/pvc/name": volume.claim,
-        "kubernetes.io/created-for/pvc/namespace": volume.namespace,
-        "storage.gke.io/created-by": DRIVER,
-    });
-    let doc = json!({ "name": volume.volume, "sizeGb": volume.size_gib.to_string(), "status": "READY",
-        "description": description.to_string(),
-        "type": format!("{COMPUTE}projects/{project}/zones/{zone}/diskTypes/pd-balanced") });
-    let id = put(ctx, cluster, "disks", &format!("zones/{zone}"), "", doc)?;
-    let mut labels = cluster.tags.clone();
-    labels.extend([
-        ("goog-gke-volume".to_owned(), String::new()),
-        ("goog-k8s-cluster-name".to_owned(), last(&cluster.id).to_owned()),
-        ("goog-k8s-cluster-location".to_owned(), cluster.text("location").to_owned()),
-    ]);
-    ctx.change(&id, |o| o.tags = labels);
-    attach(ctx, cluster, &id, &zone);
-    place(ctx, &zone);
-    Some(id)
-}
-
 /// Attaches a disk to a machine of the zone.
 fn attach(ctx: &mut Ctx<'_>, cluster: &Object, disk: &str, zone: &str) {
     let start = format!("{}/nodePools/", cluster.id);
@@ -263,26 +288,4 @@ fn change_disks(ctx: &mut Ctx<'_>, machine: &str, act: impl FnOnce(&mut Vec<Valu
         });
         resource::refresh(o);
     });
-}
-
-/// Makes a disk larger; true if it exists.
-pub(crate) fn resize_volume(ctx: &mut Ctx<'_>, id: &str, size_gib: u64) -> bool {
-    let present = ctx.scope().live(id).is_some();
-    ctx.change(id, |o| {
-        amend(o, |doc| {
-            doc.insert("sizeGb".to_owned(), json!(size_gib.to_string()));
-        });
-    });
-    place(ctx, last(&scope_of(id)));
-    present
-}
-
-/// Detaches and deletes a disk.
-pub(crate) fn delete_volume(ctx: &mut Ctx<'_>, id: &str) {
-    for machine in resource::users_of(ctx, id) {
-        let link = format!("{COMPUTE}{id}");
-        change_disks(ctx, &machine, |disks| disks.retain(|d| d["source"] != json!(link)));
-    }
-    ctx.delete(id);
-    place(ctx, last(&scope_of(id)));
 }

@@ -18,6 +18,7 @@ mod kubernetes;
 mod location;
 mod names;
 mod oauth;
+mod principal;
 mod quotas;
 mod rates;
 mod route;

@@ -4,7 +4,7 @@
 //! <https://developers.google.com/identity/protocols/oauth2/web-server#offline>. A refresh token
 //! `1//sim-PROJECT.ANYTHING` is one of an owner of PROJECT.
 
-use super::auth::{Principal, jwt_issuer};
+use super::principal::{Principal, jwt_issuer};
 use crate::state::{GcpState, Session};
 use cloudsim_core::{
     call::{ApiError, Call, Params, Reply, Result},

@@ -10,8 +10,9 @@ use crate::{checkout, code_of, metadata, show, sources};
 const FEATURES_ONLY: &str = "workspace-hack";
 
 /// Own crates that each crate of the daemon may depend on, outside its tests.
-const MAY_DEPEND: [(&str, &[&str]); 15] = [
+const MAY_DEPEND: [(&str, &[&str]); 16] = [
     ("landlord-provider-api", &[]),
+    ("landlord-provider-sdk", &["landlord-provider-api"]),
     ("landlord-proto", &[]),
     ("landlord-core", &["landlord-provider-api"]),
     ("landlord-store", &["landlord-core"]),
@@ -22,10 +23,10 @@ const MAY_DEPEND: [(&str, &[&str]); 15] = [
     ("landlord-deploy", &["landlord-core", "landlord-kube"]),
     ("landlord-grpc", &["landlord-core", "landlord-proto"]),
     ("landlord-cli", &["landlord-proto"]),
-    ("landlord-plugin-eks", &["landlord-provider-api"]),
-    ("landlord-plugin-aks", &["landlord-provider-api"]),
-    ("landlord-plugin-gke", &["landlord-provider-api"]),
-    ("landlord-plugin-kubernetes", &["landlord-provider-api"]),
+    ("landlord-plugin-eks", &["landlord-provider-api", "landlord-provider-sdk"]),
+    ("landlord-plugin-aks", &["landlord-provider-api", "landlord-provider-sdk"]),
+    ("landlord-plugin-gke", &["landlord-provider-api", "landlord-provider-sdk"]),
+    ("landlord-plugin-kubernetes", &["landlord-provider-api", "landlord-provider-sdk"]),
 ];
 
 #[test]
@@ -54,7 +55,7 @@ fn dependencies_point_inward() {
 /// What a plugin may know of this project: the contract. One crate under `plugins/` knows more, because it is no plugin: the
 /// conformance suite runs plugins as the daemon does, in the real child process with its sandbox, and so through the daemon's
 /// own plugin host (and core, for the host's names). A loader of its own would prove something about that loader only.
-const PLUGINS_MAY_DEPEND: &[&str] = &["landlord-provider-api"];
+const PLUGINS_MAY_DEPEND: &[&str] = &["landlord-provider-api", "landlord-provider-sdk"];
 const CONFORMANCE_MAY_DEPEND: &[&str] = &["landlord-core", "landlord-plugin-host", "landlord-provider-api"];
 
 #[test]

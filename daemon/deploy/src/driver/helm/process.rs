@@ -59,15 +59,15 @@ fn environment(release: ReleaseRef<'_>) -> String {
 impl Helm {
     /// Checks the binary and makes its folder; what an earlier daemon left there goes.
     pub(crate) async fn open(path: &Path, requirement: &str, state_dir: &Path, processes_max: u32) -> Result<Self> {
-        let unfit = |problem: String| Error::HelmUnfit { path: path.to_owned(), problem };
+        let incompatible = |problem: String| Error::HelmIncompatible { path: path.to_owned(), problem };
         let required = semver::VersionReq::parse(requirement)
-            .map_err(|error| unfit(format!("deploy.helm_version {requirement:?} is no requirement: {error}")))?;
+            .map_err(|error| incompatible(format!("deploy.helm_version {requirement:?} is no requirement: {error}")))?;
         if processes_max == 0 {
-            return Err(unfit("deploy.helm_processes_max must be at least 1".into()));
+            return Err(incompatible("deploy.helm_processes_max must be at least 1".into()));
         }
-        let path = path
-            .canonicalize()
-            .map_err(|error| unfit(format!("can't be found ({error}); install Helm 4 or set deploy.helm_path")))?;
+        let path = path.canonicalize().map_err(|error| {
+            incompatible(format!("can't be found ({error}); install Helm 4 or set deploy.helm_path"))
+        })?;
         private_dir(state_dir)?;
         let runs = state_dir.join("runs");
         if runs.exists() {
@@ -78,7 +78,7 @@ impl Helm {
         let helm = Self { path, runs, slots };
         let version = helm.version().await?;
         if !required.matches(&version) {
-            return Err(Error::HelmUnfit {
+            return Err(Error::HelmIncompatible {
                 path: helm.path,
                 problem: format!(
                     "is version {version}, but {requirement} is needed; install one or set deploy.helm_path"
@@ -91,16 +91,16 @@ impl Helm {
 
     async fn version(&self) -> Result<semver::Version> {
         let folder = self.folder()?;
-        let said = self
+        let output = self
             .run(&folder, "", "version", &["version", "--template", "{{.Version}}"], VERSION_DEADLINE)
             .await
-            .map_err(|error| Error::HelmUnfit { path: self.path.clone(), problem: error.to_string() })?;
-        let text = said.trim().trim_start_matches('v');
+            .map_err(|error| Error::HelmIncompatible { path: self.path.clone(), problem: error.to_string() })?;
+        let text = output.trim().trim_start_matches('v');
         // A build without version flags tells major and minor only.
         let text = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
-        semver::Version::parse(&text).map_err(|_| Error::HelmUnfit {
+        semver::Version::parse(&text).map_err(|_| Error::HelmIncompatible {
             path: self.path.clone(),
-            problem: format!("says its version is {said:?}; is it Helm?"),
+            problem: format!("says its version is {output:?}; is it Helm?"),
         })
     }
 
@@ -273,8 +273,8 @@ impl Helm {
         if status.success() {
             return Ok(stdout);
         }
-        let said = if stderr.trim().is_empty() { format!("ended with {status}: {stdout}") } else { stderr };
-        Err(Error::helm(what.to_owned(), &said))
+        let output = if stderr.trim().is_empty() { format!("ended with {status}: {stdout}") } else { stderr };
+        Err(Error::helm(what.to_owned(), &output))
     }
 }
 
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unfit_helm_is_refused_with_a_reason() {
+    async fn an_incompatible_helm_is_refused_with_a_reason() {
         let cases = [
             ("echo v3.18.0", ">=4.3.0, <5.0.0", "is version 3.18.0"),
             ("echo nonsense", ">=4.3.0", "is it Helm?"),
@@ -371,8 +371,8 @@ mod tests {
         let Err(Error::Helm { .. }) = helm.run(&run, "x", "x", &["x"], DEADLINE).await else { panic!() };
         let path = program(folder.path(), "env");
         let helm = Helm { path, runs: helm.runs, slots: Slots::new(1) };
-        let said = helm.run(&run, "x", "x", &["x"], DEADLINE).await.unwrap();
-        let foreign: Vec<&str> = said
+        let output = helm.run(&run, "x", "x", &["x"], DEADLINE).await.unwrap();
+        let foreign: Vec<&str> = output
             .lines()
             .filter(|line| {
                 !["HOME=", "HELM_", "PWD=", "_=", "SHLVL=", "OLDPWD="].iter().any(|own| line.starts_with(own))

@@ -22,9 +22,9 @@ pub(crate) struct Slots(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// Number of the next asker.
+    /// Number of the next caller.
     next: u64,
-    /// When an environment asked first, as the number of that asker, and when it asked last.
+    /// When an environment asked first, as the number of that caller, and when it asked last.
     begun: HashMap<String, (u64, Instant)>,
     /// By when their environment began, then by when they asked.
     waiting: BTreeMap<(u64, u64), oneshot::Sender<Slot>>,
@@ -43,20 +43,20 @@ impl Slots {
     pub(crate) async fn acquire(&self, environment: &str) -> Slot {
         let turn = {
             let mut state = self.0.lock();
-            let asker = state.next;
+            let caller = state.next;
             state.next += 1;
             if state.begun.len() >= REMEMBERED_MAX {
                 state.begun.clear();
             }
             let known = state.begun.get(environment).filter(|(_, last)| last.elapsed() < KEPT);
-            let begun = known.map_or(asker, |(begun, _)| *begun);
+            let begun = known.map_or(caller, |(begun, _)| *begun);
             state.begun.insert(environment.to_owned(), (begun, Instant::now()));
             if state.free > 0 {
                 state.free -= 1;
                 return Slot(self.clone());
             }
             let (sender, turn) = oneshot::channel();
-            state.waiting.insert((begun, asker), sender);
+            state.waiting.insert((begun, caller), sender);
             turn
         };
         // Every sender is used: a slot that ends is given to the first that waits.

@@ -3,7 +3,8 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html> for the statuses.
 
 use super::{
-    engine::{create_ms, enter, enter_stack, lookup, outputs, tags_of},
+    order::Order,
+    progress::{create_ms, enter, enter_stack, failure_text, lookup, outputs, tags_of},
     resources,
     stack::{OnFailure, Phase, Stack, StackResource},
 };
@@ -58,7 +59,7 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
     if let Some(error) = planned {
         return Err(failure_text(ctx, &resource.kind, &ApiError::new(error.code, error.message).status(error.status)));
     }
-    let order = resources::Order {
+    let order = Order {
         kind: &resource.kind,
         name: format!("{}/{logical}", stack.name),
         properties: &properties,
@@ -79,27 +80,6 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
         AwsStep::StackResource { stack: stack.id.clone(), logical: logical.to_owned(), operation: stack.operation },
     );
     Ok(())
-}
-
-/// How a resource handler words the error of another service.
-pub(super) fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &ApiError) -> String {
-    let service = match kind.split("::").nth(1) {
-        Some("IAM") => "Iam",
-        _ => "Ec2",
-    };
-    let handler = match error.code.as_str() {
-        c if c.contains("LimitExceeded") => "ServiceLimitExceeded",
-        c if c.contains("NotFound") || c == "NoSuchEntity" => "NotFound",
-        c if c.contains("AlreadyExists") || c.contains("Duplicate") => "AlreadyExists",
-        "RequestLimitExceeded" | "Throttling" => "Throttling",
-        c if c.starts_with("Invalid") || c == "ValidationError" => "InvalidRequest",
-        _ => "GeneralServiceException",
-    };
-    let (request, token) = (ctx.world.uuid(), ctx.world.uuid());
-    format!(
-        "Resource handler returned message: \"{} (Service: {service}, Status Code: {}, Request ID: {request}, Error Code: {})\" (RequestToken: {token}, HandlerErrorCode: {handler})",
-        error.message, error.status, error.code
-    )
 }
 
 fn creation_failed(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str, reason: &str) {

@@ -3,8 +3,7 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html#troubleshooting-errors-delete-stack-fails>.
 
 use super::{
-    create::failure_text,
-    engine::{enter, enter_stack},
+    progress::{enter, enter_stack, failure_text},
     resources,
     stack::{Phase, Stack, StackResource},
 };

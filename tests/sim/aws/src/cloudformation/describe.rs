@@ -1,6 +1,6 @@
 //! CloudFormation's read calls.
 
-use super::{existing, stack::Stack, template};
+use super::{existing, stack::Stack, template, values};
 use crate::state::stacks;
 use crate::{wire::unknown_action, xml::Xml};
 use cloudsim_core::{
@@ -50,7 +50,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 fn stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<Stack> {
     let id = existing(ctx, call.params.text("StackName"))?;
     let found = stacks(ctx).get(&id).cloned();
-    found.ok_or_else(|| template::invalid(format!("Stack with id {id} does not exist")))
+    found.ok_or_else(|| values::invalid(format!("Stack with id {id} does not exist")))
 }
 
 fn describe_stacks(ctx: &mut Ctx<'_>, call: &Call, x: &mut Xml) -> Result<()> {

@@ -3,9 +3,9 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_IAM.html>.
 
 use super::{
-    resources::{Made, Order, made},
+    order::{Made, Order, made},
     stack::StackResource,
-    template::scalar,
+    values::scalar,
 };
 use crate::iam;
 use crate::{arn::Arn as _, kind::AwsKind};

@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>.
 
-use super::template::{invalid, scalar};
+use super::values::{invalid, scalar};
 use cloudsim_core::call::Result;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};

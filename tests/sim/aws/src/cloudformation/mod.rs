@@ -10,10 +10,13 @@ pub(crate) mod engine;
 pub(crate) mod identity;
 pub(crate) mod intrinsics;
 pub(crate) mod network;
+pub(crate) mod order;
+pub(crate) mod progress;
 pub(crate) mod resources;
 pub(crate) mod stack;
 pub(crate) mod template;
 pub(crate) mod update;
+pub(crate) mod values;
 
 use crate::xml::Xml;
 use crate::{arn::Arn as _, durations, kind::AwsKind, state::stacks, step::AwsStep};
@@ -24,7 +27,7 @@ use cloudsim_core::{
 use serde_json::Value;
 use stack::{OnFailure, Phase, Stack};
 use std::collections::{BTreeMap, BTreeSet};
-use template::invalid;
+use values::invalid;
 
 /// Larger templates must come from S3.
 const MAX_BODY_BYTES: usize = 51_200;
@@ -48,7 +51,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "UpdateTerminationProtection" => {
             let id = existing(ctx, call.params.text("StackName"))?;
             let on = call.params.text("EnableTerminationProtection") == "true";
-            engine::with_stack(ctx, &id, |_, stack| stack.termination_protection = on);
+            progress::with_stack(ctx, &id, |_, stack| stack.termination_protection = on);
             x.leaf("StackId", id);
         }
         _ => return describe::handle(ctx, call),
@@ -124,41 +127,78 @@ fn on_failure(call: &Call) -> OnFailure {
     }
 }
 
-fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
-    let name = call.params.text("StackName");
-    let token = call.client_token().unwrap_or_default();
+/// Refuses a name that is none.
+fn check_name(name: &str) -> Result<()> {
     let good = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.len() <= 128
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if !good {
-        return Err(invalid(format!(
-            "1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
-        )));
+    if good {
+        return Ok(());
     }
+    Err(invalid(format!(
+        "1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+    )))
+}
+
+/// The stack that this very request made before.
+///
+/// # Errors
+/// Another request's stack has the name, or the token.
+fn made_before(ctx: &mut Ctx<'_>, name: &str, token: &str) -> Result<Option<String>> {
     if let Some(object) = ctx.scope().named(AwsKind::Stack, name).cloned() {
         let same = stacks(ctx).get(&object.id).is_some_and(|s| !token.is_empty() && s.token == token);
         if same {
-            return Ok(object.id);
+            return Ok(Some(object.id));
         }
         return Err(ApiError::new("AlreadyExistsException", format!("Stack [{name}] already exists")));
     }
     if !token.is_empty() && stacks(ctx).values().any(|s| s.token == token) {
         return Err(ApiError::new("TokenAlreadyExistsException", "A client request token already exists."));
     }
+    Ok(None)
+}
+
+fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
+    let name = call.params.text("StackName");
+    let token = call.client_token().unwrap_or_default();
+    check_name(name)?;
+    if let Some(id) = made_before(ctx, name, &token)? {
+        return Ok(id);
+    }
     let body = body_of(call)?;
     let parsed = template::parse(&body)?;
-    let capabilities = call.params.values("Capabilities.member");
-    check_types(&parsed, &capabilities)?;
+    check_types(&parsed, &call.params.values("Capabilities.member"))?;
     let parameters = template::parameters(&parsed, &given_parameters(call, None))?;
     let present = ctx.scope().count(AwsKind::Stack);
     if let Err(limit) = ctx.within_quota("stacks", present) {
         let message = format!("Limit for stack has been exceeded ({limit})");
         return Err(ApiError::new("LimitExceededException", message));
     }
+    let mut stack = ordered(ctx, call, body, parameters);
+    let id = stack.id.clone();
+    let needs = template::graph(&progress::lookup(ctx, &stack))?;
+    for (logical, wants) in needs {
+        let kind = parsed.pointer(&format!("/Resources/{logical}/Type")).map(values::scalar).unwrap_or_default();
+        stack.resources.insert(logical.clone(), update::planned(&logical, &kind, wants, ctx.now));
+    }
+    "CREATE_IN_PROGRESS".clone_into(&mut stack.status);
+    progress::announce(ctx, &stack);
+    progress::enter_stack(ctx, &mut stack, "CREATE_IN_PROGRESS", Some("User Initiated".to_owned()));
+    let predicted = progress::predicted_ms(ctx, &stack);
+    ctx.begin_work("create", &id, predicted);
+    let overhead = ctx.draw(durations::STACK_OVERHEAD, name);
+    ctx.after(overhead, AwsStep::StackTick { stack: id.clone() });
+    stacks(ctx).insert(id.clone(), stack);
+    Ok(id)
+}
+
+/// The stack of a request, without its resources.
+fn ordered(ctx: &mut Ctx<'_>, call: &Call, body: String, parameters: BTreeMap<String, String>) -> Stack {
+    let name = call.params.text("StackName");
+    let token = call.client_token().unwrap_or_default();
     let uuid = ctx.world.uuid();
-    let id = ctx.arn("cloudformation", &format!("stack/{name}/{uuid}"));
-    let mut stack = Stack {
-        id: id.clone(),
+    Stack {
+        id: ctx.arn("cloudformation", &format!("stack/{name}/{uuid}")),
         name: name.to_owned(),
         status: String::new(),
         reason: None,
@@ -167,7 +207,7 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         deleted_us: None,
         body,
         parameters,
-        capabilities,
+        capabilities: call.params.values("Capabilities.member"),
         tags: call.params.tags("Tags.member"),
         operation_token: token.clone(),
         token,
@@ -181,21 +221,7 @@ fn create_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         phase: Phase::Creating,
         before: None,
         retained: BTreeSet::new(),
-    };
-    let needs = template::graph(&engine::lookup(ctx, &stack))?;
-    for (logical, wants) in needs {
-        let kind = parsed.pointer(&format!("/Resources/{logical}/Type")).map(template::scalar).unwrap_or_default();
-        stack.resources.insert(logical.clone(), update::planned(&logical, &kind, wants, ctx.now));
     }
-    "CREATE_IN_PROGRESS".clone_into(&mut stack.status);
-    engine::announce(ctx, &stack);
-    engine::enter_stack(ctx, &mut stack, "CREATE_IN_PROGRESS", Some("User Initiated".to_owned()));
-    let predicted = engine::predicted_ms(ctx, &stack);
-    ctx.begin_work("create", &id, predicted);
-    let overhead = ctx.draw(durations::STACK_OVERHEAD, name);
-    ctx.after(overhead, AwsStep::StackTick { stack: id.clone() });
-    stacks(ctx).insert(id.clone(), stack);
-    Ok(id)
 }
 
 fn update_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
@@ -248,7 +274,7 @@ fn delete_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<()> {
     if stack.status == "DELETE_COMPLETE" || stack.phase == Phase::Deleting {
         return Ok(());
     }
-    engine::with_stack(ctx, &id, |ctx, stack| {
+    progress::with_stack(ctx, &id, |ctx, stack| {
         stack.retained = retain;
         stack.operation_token = call.client_token().unwrap_or_default();
         delete::begin_deletion(ctx, stack);

@@ -3,11 +3,11 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_EC2.html>.
 
 use super::{
-    resources::{Made, Order, made, specified_tags},
+    order::{Made, Order, made, specified_tags},
     stack::StackResource,
-    template::scalar,
+    values::scalar,
 };
-use crate::ec2::{nat, network, security};
+use crate::ec2::{self, nat, network, security};
 use crate::{arn::Arn as _, kind::AwsKind};
 use cloudsim_core::{
     call::{ApiError, Result},
@@ -69,7 +69,7 @@ pub(super) fn create_network(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         "AWS::EC2::LaunchTemplate" => create_launch_template(ctx, o)?,
         "AWS::EC2::VPCEndpoint" => {
             let vpc = o.text("VpcId");
-            network::existing(ctx, AwsKind::Vpc, &vpc)?;
+            ec2::existing(ctx, AwsKind::Vpc, &vpc)?;
             let id = format!("vpce-{}", ctx.world.hex(17));
             let arn = ctx.arn("ec2", &format!("vpc-endpoint/{id}"));
             let mut endpoint = Object::new(AwsKind::VpcEndpoint, &id, arn, ctx.now);
@@ -121,7 +121,7 @@ pub(super) fn create_routing(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         return Ok(made(&id, &[("RouteTableId", id.clone())]));
     }
     let table = o.text("RouteTableId");
-    network::existing(ctx, AwsKind::RouteTable, &table)?;
+    ec2::existing(ctx, AwsKind::RouteTable, &table)?;
     let push = |ctx: &mut Ctx<'_>, key: &str, entry: Value| {
         ctx.change(&table, |t| {
             if let Some(list) = t.props.get_mut(key).and_then(Value::as_array_mut) {
@@ -133,14 +133,14 @@ pub(super) fn create_routing(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         let destination = o.text("DestinationCidrBlock");
         let (gateway, nat) = (o.text("GatewayId"), o.text("NatGatewayId"));
         if !nat.is_empty() {
-            network::existing(ctx, AwsKind::NatGateway, &nat)?;
+            ec2::existing(ctx, AwsKind::NatGateway, &nat)?;
         }
         let entry = json!({ "destination": destination, "gateway": some(&gateway), "nat": some(&nat) });
         push(ctx, "routes", entry);
         return Ok(made(format!("{table}|{destination}"), &[("CidrBlock", destination)]));
     }
     let subnet = o.text("SubnetId");
-    network::existing(ctx, AwsKind::Subnet, &subnet)?;
+    ec2::existing(ctx, AwsKind::Subnet, &subnet)?;
     let id = format!("rtbassoc-{}", ctx.world.hex(17));
     push(ctx, "associations", json!({ "id": id, "subnet": subnet }));
     Ok(made(&id, &[("Id", id.clone()), ("table", table.clone())]))

@@ -6,8 +6,9 @@
 use super::{
     identity,
     network::{create_network, create_routing, create_security, delete_routing, permission},
+    order::{Made, Order, specified_tags},
     stack::StackResource,
-    template::scalar,
+    values::scalar,
 };
 use crate::ec2::{nat, network, security};
 use crate::{durations, kind::AwsKind};
@@ -15,34 +16,10 @@ use cloudsim_core::{
     call::{ApiError, Result},
     ctx::Ctx,
     duration::Span,
-    object::Tags,
+    object::Object,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// What to make.
-#[derive(Debug)]
-pub(crate) struct Order<'a> {
-    /// Type.
-    pub kind: &'a str,
-    /// `stack/logical`, which draws its duration.
-    pub name: String,
-    /// Resolved properties.
-    pub properties: &'a Value,
-    /// All tags.
-    pub tags: Tags,
-    /// The physical name if none is given.
-    pub default_name: String,
-}
-
-/// What was made.
-#[derive(Debug, Default)]
-pub(crate) struct Made {
-    /// Physical id, which Ref gives.
-    pub physical: String,
-    /// What Fn::GetAtt gives.
-    pub attributes: BTreeMap<String, String>,
-}
 
 /// Types known here, and whether each needs an IAM capability.
 #[must_use]
@@ -81,31 +58,6 @@ pub(crate) fn create_span(kind: &str) -> Span {
     }
 }
 
-impl Order<'_> {
-    /// A property as text, empty if absent.
-    pub(super) fn text(&self, key: &str) -> String {
-        self.properties.get(key).map(scalar).unwrap_or_default()
-    }
-
-    /// A list property as texts.
-    pub(super) fn texts(&self, key: &str) -> Vec<String> {
-        self.properties.get(key).and_then(Value::as_array).into_iter().flatten().map(scalar).collect()
-    }
-
-    /// The name given, or CloudFormation's own.
-    pub(super) fn name_or_default(&self, key: &str) -> String {
-        let given = self.text(key);
-        if given.is_empty() { self.default_name.chars().take(64).collect() } else { given }
-    }
-}
-
-pub(super) fn made(physical: impl Into<String>, attributes: &[(&str, String)]) -> Made {
-    Made {
-        physical: physical.into(),
-        attributes: attributes.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
-    }
-}
-
 /// Makes a resource.
 ///
 /// # Errors
@@ -119,14 +71,6 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
         "AWS::EC2::RouteTable" | "AWS::EC2::Route" | "AWS::EC2::SubnetRouteTableAssociation" => create_routing(ctx, o),
         _ => create_network(ctx, o),
     }
-}
-
-/// The tags that a `TagSpecifications` list gives to a kind of resource.
-#[must_use]
-pub(crate) fn specified_tags(holder: &Value, kind: &str) -> Tags {
-    let lists = holder.get("TagSpecifications").and_then(Value::as_array).into_iter().flatten();
-    let tags = lists.filter(|l| l["ResourceType"] == kind).filter_map(|l| l["Tags"].as_array()).flatten();
-    tags.map(|t| (scalar(&t["Key"]), scalar(&t["Value"]))).collect()
 }
 
 /// Deletes a resource and gives the time that its own lifecycle takes; what is gone already is no error.
@@ -188,69 +132,73 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Res
         _ => r.physical.clone(),
     }
     .unwrap_or_default();
-    let same_but = |keys: &[&str]| {
-        let strip = |v: &Value| {
-            let mut v = v.clone();
-            for key in keys {
-                v.as_object_mut().map(|fields| fields.remove(*key));
-            }
-            v
-        };
-        strip(&r.properties) == strip(o.properties)
-    };
-    if !same_but(&[
-        "Tags",
-        "SecurityGroupIngress",
-        "ManagedPolicyArns",
-        "AssumeRolePolicyDocument",
-        "MapPublicIpOnLaunch",
-        "Policies",
-        "EnableDnsHostnames",
-        "EnableDnsSupport",
-        "LaunchTemplateData",
-        "TagSpecifications",
-    ]) {
+    if !differ_only_in(&r.properties, o.properties, &CHANGEABLE) {
         return Err(ApiError::new(
             "NotUpdatable",
             format!("{} would need a replacement, which is not simulated", r.logical),
         ));
     }
-    let (tags, properties) = (o.tags.clone(), o.properties.clone());
-    let policies = o.texts("ManagedPolicyArns");
-    let apply = |ctx: &mut Ctx<'_>| {
-        ctx.change(&physical, |object| {
-            object.tags = tags;
-            match AwsKind::of(object.kind) {
-                Some(AwsKind::SecurityGroup) => {
-                    let rules = properties.get("SecurityGroupIngress").and_then(Value::as_array);
-                    let rules: Vec<_> = rules.into_iter().flatten().map(permission).collect();
-                    security::set_rules(object, "ingress", &rules);
-                }
-                Some(AwsKind::LaunchTemplate) => {
-                    let version = object.props.get("version").and_then(Value::as_u64).unwrap_or(1);
-                    if r.properties.get("LaunchTemplateData") != properties.get("LaunchTemplateData") {
-                        object.set("version", version + 1);
-                        object.set("data", properties.get("LaunchTemplateData").cloned().unwrap_or_default());
-                    }
-                    object.tags.extend(specified_tags(&properties, "launch-template"));
-                }
-                Some(AwsKind::Role) => {
-                    object.set("policies", policies);
-                    object.set(
-                        "assume_role_policy",
-                        properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default(),
-                    );
-                }
-                _ => {}
-            }
-        });
-    };
+    let apply = |ctx: &mut Ctx<'_>| ctx.change(&physical, |object| change(object, r, o));
     if r.kind.starts_with("AWS::IAM::") {
         ctx.global(apply)
     } else {
         apply(ctx)
     }
     Ok(())
+}
+
+/// Properties that change in place.
+const CHANGEABLE: [&str; 10] = [
+    "Tags",
+    "SecurityGroupIngress",
+    "ManagedPolicyArns",
+    "AssumeRolePolicyDocument",
+    "MapPublicIpOnLaunch",
+    "Policies",
+    "EnableDnsHostnames",
+    "EnableDnsSupport",
+    "LaunchTemplateData",
+    "TagSpecifications",
+];
+
+fn differ_only_in(one: &Value, other: &Value, keys: &[&str]) -> bool {
+    let strip = |value: &Value| {
+        let mut value = value.clone();
+        for key in keys {
+            value.as_object_mut().map(|fields| fields.remove(*key));
+        }
+        value
+    };
+    strip(one) == strip(other)
+}
+
+/// Makes the object what its order says.
+fn change(object: &mut Object, r: &StackResource, o: &Order<'_>) {
+    let properties = o.properties;
+    object.tags.clone_from(&o.tags);
+    match AwsKind::of(object.kind) {
+        Some(AwsKind::SecurityGroup) => {
+            let rules = properties.get("SecurityGroupIngress").and_then(Value::as_array);
+            let rules: Vec<_> = rules.into_iter().flatten().map(permission).collect();
+            security::set_rules(object, "ingress", &rules);
+        }
+        Some(AwsKind::LaunchTemplate) => {
+            let version = object.props.get("version").and_then(Value::as_u64).unwrap_or(1);
+            if r.properties.get("LaunchTemplateData") != properties.get("LaunchTemplateData") {
+                object.set("version", version + 1);
+                object.set("data", properties.get("LaunchTemplateData").cloned().unwrap_or_default());
+            }
+            object.tags.extend(specified_tags(properties, "launch-template"));
+        }
+        Some(AwsKind::Role) => {
+            object.set("policies", o.texts("ManagedPolicyArns"));
+            object.set(
+                "assume_role_policy",
+                properties.get("AssumeRolePolicyDocument").map(ToString::to_string).unwrap_or_default(),
+            );
+        }
+        _ => {}
+    }
 }
 
 /// What Fn::GetAtt gives anew after a change in place.

@@ -3,15 +3,13 @@
 //! <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html>. JSON
 //! only; YAML is refused as AWS refuses what it cannot parse.
 
-use super::intrinsics::Lookup;
-use cloudsim_core::call::{ApiError, Result};
+use super::{
+    intrinsics::Lookup,
+    values::{invalid, scalar},
+};
+use cloudsim_core::call::Result;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// ValidationError.
-pub(crate) fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError::new("ValidationError", message)
-}
 
 /// Parses a template.
 ///
@@ -56,16 +54,6 @@ pub(crate) fn parameters(template: &Value, given: &BTreeMap<String, String>) -> 
         return Err(invalid(format!("Parameters: [{}] must have values", missing.join(", "))));
     }
     Ok(all)
-}
-
-/// A scalar as text.
-#[must_use]
-pub(crate) fn scalar(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 /// The resources whose condition holds, with what each needs.

@@ -5,10 +5,11 @@
 
 use super::{
     delete::try_delete,
-    engine::{enter, enter_stack, lookup, outputs, tags_of},
-    resources::{self, Order},
+    order::Order,
+    progress::{enter, enter_stack, lookup, outputs, tags_of},
+    resources,
     stack::{Phase, Stack, StackResource},
-    template,
+    template, values,
 };
 use crate::{durations, step::AwsStep};
 use cloudsim_core::{call::Result, clock::Micros, ctx::Ctx};
@@ -43,7 +44,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Re
     let mut changed = Vec::new();
     for (logical, wants) in &needs {
         let kind =
-            found.template.pointer(&format!("/Resources/{logical}/Type")).map(template::scalar).unwrap_or_default();
+            found.template.pointer(&format!("/Resources/{logical}/Type")).map(values::scalar).unwrap_or_default();
         match next.resources.get_mut(logical) {
             Some(present) if present.kind == kind => {
                 present.needs.clone_from(wants);
@@ -62,7 +63,7 @@ pub(crate) fn begin(ctx: &mut Ctx<'_>, stack: &mut Stack, mut next: Stack) -> Re
     let same_text =
         next.template() == stack.template() && next.parameters == stack.parameters && next.tags == stack.tags;
     if same_resources && same_text {
-        return Err(template::invalid("No updates are to be performed."));
+        return Err(values::invalid("No updates are to be performed."));
     }
     let before = stack.clone();
     *stack = next;

@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/requester-managed-eni.html>: those of a managed service cannot
 //! be detached by a caller; they go with their owner.
 
-use super::network::{existing, new_object};
+use super::{existing, network::new_object};
 use crate::kind::AwsKind;
 use cloudsim_core::{
     call::{ApiError, Result},

@@ -16,7 +16,7 @@ use crate::xml::Xml;
 use cloudsim_core::{
     call::{ApiError, Call, Params, Reply, Result},
     ctx::Ctx,
-    object::Tags,
+    object::{Object, Tags},
 };
 
 /// Answers a call.
@@ -169,4 +169,13 @@ pub(crate) fn not_found(kind: AwsKind, id: &str) -> ApiError {
         _ => ("InvalidID", "ID"),
     };
     ApiError::new(code, format!("The {what} '{id}' does not exist"))
+}
+
+/// The live object of `kind` with this id.
+///
+/// # Errors
+/// EC2's not-found error of that kind.
+pub(crate) fn existing(ctx: &mut Ctx<'_>, kind: AwsKind, id: &str) -> Result<Object> {
+    let object = ctx.seen(id).filter(|o| o.kind == kind && o.is_live());
+    object.ok_or_else(|| not_found(kind, id))
 }

@@ -3,8 +3,9 @@
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-basics.html>.
 
 use super::{
+    existing,
     interfaces::{NewInterface, create_interface},
-    network::{existing, new_object},
+    network::new_object,
 };
 use crate::{durations, kind::AwsKind, step::AwsStep};
 use cloudsim_core::{

@@ -4,22 +4,13 @@
 //! interface in the VPC": <https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html>. Used alike by callers,
 //! CloudFormation, EKS and load balancers.
 
-use super::{not_found, security};
+use super::{existing, security};
 use crate::{arn::Arn as _, kind::AwsKind};
 use cloudsim_core::{
     call::{ApiError, Result},
     ctx::Ctx,
     object::{Object, Owner, Tags},
 };
-
-/// The live object of `kind` with this id.
-///
-/// # Errors
-/// EC2's not-found error of that kind.
-pub(crate) fn existing(ctx: &mut Ctx<'_>, kind: AwsKind, id: &str) -> Result<Object> {
-    let object = ctx.seen(id).filter(|o| o.kind == kind && o.is_live());
-    object.ok_or_else(|| not_found(kind, id))
-}
 
 fn dependency(what: &str, id: &str) -> ApiError {
     ApiError::new("DependencyViolation", format!("The {what} '{id}' has dependencies and cannot be deleted."))

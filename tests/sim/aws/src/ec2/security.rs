@@ -3,7 +3,7 @@
 //! A group goes only when no interface uses it and no other group's rule names it:
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/deleting-security-groups.html>.
 
-use super::network::existing;
+use super::existing;
 use crate::{arn::Arn as _, kind::AwsKind};
 use cloudsim_core::{
     call::{ApiError, Params, Result},

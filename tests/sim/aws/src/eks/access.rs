@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html>,
 //! <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreatePodIdentityAssociation.html>.
 
-use super::{amend, cluster, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags};
+use super::{amend, check_role, cluster, document, fingerprint, in_use, invalid, is_replay, not_found, request_tags};
 use crate::wire::unknown_action;
 use crate::{arn::Arn as _, kind::AwsKind};
 use cloudsim_core::{
@@ -228,7 +228,7 @@ fn create_association(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     if call.field("namespace").is_empty() || call.field("serviceAccount").is_empty() {
         return Err(invalid("namespace and serviceAccount must be given"));
     }
-    super::cluster::check_role(ctx, call.field("roleArn"))?;
+    check_role(ctx, call.field("roleArn"))?;
     let present = children(ctx, AwsKind::PodIdentityAssociation, name).len() as u64;
     if ctx.within_quota("pod-identity-associations-per-cluster", present).is_err() {
         let message = "Pod identity association limit exceeded for the cluster";

@@ -4,8 +4,8 @@
 //! needs nodes: without them it becomes DEGRADED with `InsufficientNumberOfReplicas`, and ACTIVE once they join.
 
 use super::{
-    access, active_cluster, amend, cluster, config, document, fingerprint, in_use, invalid, is_replay, not_found,
-    request_tags,
+    access, active_cluster, amend, check_role, cluster, document, fingerprint, in_use, invalid, is_replay, not_found,
+    request_tags, updates,
 };
 use crate::{
     arn::Arn as _,
@@ -111,7 +111,7 @@ fn associate(ctx: &mut Ctx<'_>, call: &Call, cluster_name: &str) -> Result<Vec<S
     let wanted = call.json.get("podIdentityAssociations").and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |v: &Value, key: &str| v[key].as_str().unwrap_or_default().to_owned();
     for one in &wanted {
-        super::cluster::check_role(ctx, &text(one, "roleArn"))?;
+        check_role(ctx, &text(one, "roleArn"))?;
     }
     let mut arns = Vec::new();
     for one in wanted {
@@ -162,7 +162,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
             }
         });
     });
-    let update = config::new_update(ctx, &object.id, "AddonUpdate", &request);
+    let update = updates::new_update(ctx, &object.id, "AddonUpdate", &request);
     let ms = ctx.draw(durations::ADDON_CREATE, update["id"].as_str().unwrap_or_default());
     ctx.begin_work("update", &object.id, ms);
     ctx.after(ms, AwsStep::Eks { id: object.id, step: EksStep::AddonSettled });

@@ -5,7 +5,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html> and
 //! <https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html>.
 
-use super::{access, amend, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags};
+use super::{access, amend, check_role, cluster, document, fingerprint, in_use, invalid, is_replay, request_tags};
 use crate::ec2::{interfaces, security};
 use crate::{
     arn::Arn as _,
@@ -138,21 +138,6 @@ fn check_capacity(ctx: &mut Ctx<'_>, name: &str, zones: &BTreeSet<String>) -> Re
         "Cannot create cluster '{name}' because {zone}, the targeted Availability Zone, does not currently have sufficient capacity to support the cluster."
     );
     Err(ApiError::new("UnsupportedAvailabilityZoneException", message).field("validZones", json!([])))
-}
-
-/// Refuses a role that does not exist in this account's IAM.
-///
-/// # Errors
-/// InvalidParameterException.
-pub(crate) fn check_role(ctx: &mut Ctx<'_>, arn: &str) -> Result<()> {
-    let exists = ctx.global(|ctx| ctx.scope().live(arn).is_some());
-    if exists {
-        return Ok(());
-    }
-    let message = format!(
-        "Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
-    );
-    Err(invalid(message))
 }
 
 fn cluster_security_group(ctx: &mut Ctx<'_>, name: &str, vpc: &str) -> Result<String> {

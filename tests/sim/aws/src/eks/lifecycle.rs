@@ -3,8 +3,9 @@
 //! A cluster becomes ACTIVE when its simulated time is over and its control plane answers, whichever is later.
 
 use super::{
-    addon, amend, config, doc_text, doc_texts,
+    addon, amend, doc_text, doc_texts,
     nodes::{instances_of, launch, terminate},
+    updates,
 };
 use crate::ec2::{interfaces, security};
 use crate::{
@@ -64,7 +65,7 @@ pub(crate) fn step(ctx: &mut Ctx<'_>, id: &str, step: &EksStep) -> &'static str 
         EksStep::UpdateDone { update } => {
             ctx.change(id, |o| {
                 o.state = "ACTIVE".to_owned();
-                config::finish_update(o, update);
+                updates::finish_update(o, update);
             });
             ctx.end_work("update", id);
             "UpdateDone"
@@ -235,7 +236,7 @@ fn nodegroup_scaled(ctx: &mut Ctx<'_>, object: &Object, update: &str) {
         amend(o, |doc| {
             doc.insert("modifiedAt".to_owned(), json!(modified));
         });
-        config::finish_update(o, update);
+        updates::finish_update(o, update);
     });
     ctx.end_work("update", &object.id);
 }
@@ -276,7 +277,7 @@ fn addon_settled(ctx: &mut Ctx<'_>, object: &Object) {
             .filter_map(|u| u["id"].as_str().map(str::to_owned))
             .collect();
         for update in pending {
-            config::finish_update(o, &update);
+            updates::finish_update(o, &update);
         }
     });
     for operation in ["create", "settle", "update"] {

@@ -11,6 +11,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod nodegroup;
 pub(crate) mod nodes;
 pub(crate) mod route;
+pub(crate) mod updates;
 
 use crate::kind::AwsKind;
 use cloudsim_core::{
@@ -187,4 +188,19 @@ fn tags(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         }
     }
     Ok(json!({}))
+}
+
+/// Refuses a role that does not exist in this account's IAM.
+///
+/// # Errors
+/// InvalidParameterException.
+pub(crate) fn check_role(ctx: &mut Ctx<'_>, arn: &str) -> Result<()> {
+    let exists = ctx.global(|ctx| ctx.scope().live(arn).is_some());
+    if exists {
+        return Ok(());
+    }
+    let message = format!(
+        "Role with arn: {arn}, could not be assumed because it does not exist or the trusted entity is not correct"
+    );
+    Err(invalid(message))
 }

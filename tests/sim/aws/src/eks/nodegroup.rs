@@ -4,8 +4,8 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html>.
 
 use super::{
-    access, active_cluster, amend, cluster, cluster::check_role, config, document, fingerprint, in_use, invalid,
-    is_replay, not_found, request_tags,
+    access, active_cluster, amend, check_role, cluster, document, fingerprint, in_use, invalid, is_replay, not_found,
+    request_tags, updates,
 };
 use crate::{
     arn::Arn as _,
@@ -191,7 +191,7 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         amend(o, |doc| doc.clone_from(merged.as_object().unwrap_or(&serde_json::Map::new())));
     });
     let kind = if call.action == "UpdateNodegroupVersion" { "VersionUpdate" } else { "ConfigUpdate" };
-    let update = config::new_update(ctx, &object.id, kind, &request);
+    let update = updates::new_update(ctx, &object.id, kind, &request);
     let id = update["id"].as_str().unwrap_or_default().to_owned();
     let ms = ctx.draw(durations::NODEGROUP_UPDATE, &id);
     ctx.begin_work("update", &object.id, ms);

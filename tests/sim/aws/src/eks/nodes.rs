@@ -6,7 +6,7 @@
 use super::{doc_text, doc_texts};
 use crate::{arn::Arn as _, kind::AwsKind};
 use crate::{
-    cloudformation::resources,
+    cloudformation::order,
     ec2::{interfaces, network},
 };
 use cloudsim_core::{
@@ -87,7 +87,7 @@ fn launch_template(ctx: &mut Ctx<'_>, object: &Object) -> Value {
 }
 
 fn specified(template: &Value, kind: &str) -> Tags {
-    resources::specified_tags(template, kind)
+    order::specified_tags(template, kind)
 }
 
 /// A node's own disk, which goes with its instance.

@@ -6,20 +6,14 @@ use super::{
     change_info, document,
     model::{ChangeRequest, RecordSet},
     parse, submit,
-    zones::{absolute, reversed, zone},
+    zones::{absolute, records, reversed, zone},
 };
 use crate::xml::Xml;
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
-    object::Object,
 };
 use serde_json::json;
-
-/// The records of a zone.
-pub(super) fn records(zone: &Object) -> Vec<RecordSet> {
-    zone.props.get("records").and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default()
-}
 
 /// ChangeResourceRecordSets.
 pub(super) fn change_records(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {

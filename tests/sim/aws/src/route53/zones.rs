@@ -5,9 +5,7 @@
 use super::{
     change_info, document,
     model::{NewZone, Record, RecordSet, Records},
-    parse,
-    records::records,
-    submit,
+    parse, submit,
 };
 use crate::kind::AwsKind;
 use crate::xml::Xml;
@@ -160,4 +158,9 @@ pub(super) fn delete_zone(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     ctx.delete(&zone.id);
     let change = submit(ctx);
     Ok(document("DeleteHostedZoneResponse", 200, |x| change_info(x, &change)))
+}
+
+/// The records of a zone.
+pub(super) fn records(zone: &Object) -> Vec<RecordSet> {
+    zone.props.get("records").and_then(|r| serde_json::from_value(r.clone()).ok()).unwrap_or_default()
 }

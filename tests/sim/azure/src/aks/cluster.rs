@@ -4,8 +4,8 @@
 //! <https://learn.microsoft.com/troubleshoot/azure/azure-kubernetes/welcome-azure-kubernetes>.
 
 use super::{
-    super::{durations, id::Target, kind::AzureKind, lro, principal, resource, state::Verb},
-    check_conditions, check_idle, defaults, node_group, pool, refuse, resolve_version, sizes,
+    super::{durations, id::Target, kind::AzureKind, lro, principal, resource, shown, state::Verb},
+    check_conditions, check_idle, defaults, names, node_group, pool, refuse, resolve_version, sizes,
 };
 use cloudsim_core::{
     call::{Call, Reply, Result},
@@ -75,7 +75,7 @@ fn check(ctx: &mut Ctx<'_>, call: &Call, target: &Target, present: Option<&Objec
         let name = profile["name"].as_str().unwrap_or_default();
         pool::check(ctx, name, profile)?;
         let id = format!("{}/agentPools/{name}", target.key()).to_lowercase();
-        let before = resource::present(ctx, AzureKind::AgentPool, &id).map_or(0, |p| pool::count_of(&p));
+        let before = resource::present(ctx, AzureKind::AgentPool, &id).map_or(0, |p| names::count_of(&p));
         let size = profile["vmSize"].as_str().unwrap_or("Standard_D2s_v3").to_owned();
         more.push((size, profile["count"].as_u64().unwrap_or(1).saturating_sub(before)));
     }
@@ -135,7 +135,7 @@ fn complete(call: &Call, target: &Target, before: Option<&Object>) -> Value {
         properties["kubernetesVersion"] = version.clone().into();
     }
     properties["currentKubernetesVersion"] = version.into();
-    properties["nodeResourceGroup"] = node_group::name(target, &call.json).into();
+    properties["nodeResourceGroup"] = names::name(target, &call.json).into();
     let guid = principal::guid_of(&target.key());
     let hash = &guid[..8];
     let prefix = properties["dnsPrefix"].as_str().unwrap_or(target.name()).to_owned();
@@ -182,7 +182,7 @@ fn create(ctx: &mut Ctx<'_>, call: &Call, target: &Target, profiles: &[Value]) -
 
 fn answer(ctx: &mut Ctx<'_>, call: &Call, status: u16, operation: &str, cluster: &Object) -> Result<Reply> {
     let cluster = ctx.scope().live(&cluster.id).cloned().unwrap_or_else(|| cluster.clone());
-    let body = resource::document(ctx, &cluster);
+    let body = shown::document(ctx, &cluster);
     Ok(lro::put_answer(ctx, call, status, operation, &cluster, body))
 }
 
@@ -263,5 +263,5 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, cluster: &Object) -> Result<String> {
         ctx.adjust(&pool.id, |o| "Deleting".clone_into(&mut o.state));
     }
     let sim_ms = ctx.draw(durations::CLUSTER_DELETE, &cluster.id);
-    Ok(resource::begin_delete(ctx, cluster, sim_ms))
+    Ok(lro::begin_delete(ctx, cluster, sim_ms))
 }

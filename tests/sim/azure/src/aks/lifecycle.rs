@@ -5,11 +5,10 @@
 use super::{
     super::{
         kind::AzureKind,
-        lro, resource,
+        lro, references, resource,
         state::{Failure, Operation, Verb},
-        steps,
     },
-    node_group, nodes,
+    names, node_group, nodes,
 };
 use crate::state::AzureState;
 use cloudsim_core::{cluster::RuntimeCommand, ctx::Ctx, object::Object};
@@ -55,7 +54,8 @@ pub(crate) fn control_plane_failed(ctx: &mut Ctx<'_>, id: &str, reason: &str) {
     let operation = ctx.world.states.of::<AzureState>().operations.get(cluster.text("operation")).cloned();
     if let Some(operation) = operation {
         let failure = Failure { code: "InternalOperationError".to_owned(), message: reason.to_owned(), status: 500 };
-        steps::fail(ctx, &operation, &cluster, failure);
+        cluster_failed(ctx, &cluster);
+        lro::fail(ctx, &operation, &cluster, failure);
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn cluster_failed(ctx: &mut Ctx<'_>, cluster: &Object) {
 /// With a pool, its scale set fails.
 pub(crate) fn pool_failed(ctx: &mut Ctx<'_>, pool: &Object) {
     if let Some(cluster) = parent(ctx, pool) {
-        let set = nodes::scale_set_id(&cluster, pool).to_lowercase();
+        let set = names::scale_set_id(&cluster, pool).to_lowercase();
         ctx.adjust(&set, |o| {
             if o.state == "Creating" {
                 "Failed".clone_into(&mut o.state);
@@ -107,7 +107,7 @@ pub(crate) fn pool_failed(ctx: &mut Ctx<'_>, pool: &Object) {
 /// A cluster goes, with its node resource group and all that is in it.
 pub(crate) fn cluster_gone(ctx: &mut Ctx<'_>, operation: &Operation, cluster: &Object) {
     node_group::remove(ctx, cluster);
-    resource::remove(ctx, &cluster.id);
+    references::remove(ctx, &cluster.id);
     if ctx.world.kubernetes_capacity.is_some() {
         ctx.world.outbox.push(RuntimeCommand::Stop { arn: cluster.id.clone() });
     }
@@ -132,6 +132,6 @@ pub(crate) fn pool_gone(ctx: &mut Ctx<'_>, operation: &Operation, pool: &Object)
     if let Some(cluster) = parent(ctx, pool) {
         nodes::end(ctx, &cluster, pool);
     }
-    resource::remove(ctx, &pool.id);
+    references::remove(ctx, &pool.id);
     lro::end(ctx, &operation.id, None);
 }

@@ -8,15 +8,17 @@ pub(crate) mod cluster;
 mod credential;
 mod defaults;
 pub(crate) mod lifecycle;
+mod names;
 mod node_group;
 mod nodes;
 mod pool;
+pub(crate) mod show;
 pub(crate) mod sizes;
 
 use super::{
     id::Target,
     kind::AzureKind,
-    resource,
+    resource, shown,
     wire::{self, unknown},
 };
 use cloudsim_core::{
@@ -39,21 +41,21 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "managedClusters.Update" => cluster::tag(ctx, call, target),
         "managedClusters.Delete" => cluster::delete_call(ctx, call, target),
         "managedClusters.List" | "managedClusters.ListAll" => {
-            Ok(Reply::Json(200, resource::list(ctx, AzureKind::ManagedCluster, target)?))
+            Ok(Reply::Json(200, shown::list(ctx, AzureKind::ManagedCluster, target)?))
         }
         "managedClusters.ListClusterUserCredential" => credential::user(ctx, target),
         "managedClusters.ListClusterAdminCredential" => credential::admin(ctx, target),
         "managedClusters.ListKubernetesVersions" => Ok(Reply::Json(200, versions())),
         "managedClusters.Get" => {
             let object = resource::existing(ctx, AzureKind::ManagedCluster, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "agentPools.CreateOrUpdate" => pool::put(ctx, call, target),
         "agentPools.Delete" => pool::delete_call(ctx, call, target),
-        "agentPools.List" => Ok(Reply::Json(200, resource::list(ctx, AzureKind::AgentPool, target)?)),
+        "agentPools.List" => Ok(Reply::Json(200, shown::list(ctx, AzureKind::AgentPool, target)?)),
         "agentPools.Get" => {
             let object = resource::existing(ctx, AzureKind::AgentPool, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         _ => Err(unknown(call)),
     }
@@ -105,12 +107,6 @@ pub(super) fn check_conditions(call: &Call, present: Option<&Object>) -> Result<
     }
 }
 
-/// Whether what the cluster's controllers ask for is done.
-#[must_use]
-pub(crate) fn in_service(cluster: &Object) -> bool {
-    matches!(cluster.state.as_str(), "Succeeded" | "Updating")
-}
-
 /// Kubernetes version that a cluster was ordered in.
 #[must_use]
 pub(crate) fn version_of(cluster: &Object) -> String {
@@ -146,27 +142,8 @@ fn versions() -> Value {
     json!({ "values": values })
 }
 
-/// Adds what only a GET shows.
-pub(crate) fn show(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind, body: &mut Value) {
-    body["eTag"] = object.text("etag").into();
-    if kind == AzureKind::AgentPool {
-        body["properties"]["eTag"] = object.text("etag").into();
-        return;
-    }
-    let pools = resource::children_of(ctx, object, AzureKind::AgentPool);
-    let profiles: Vec<Value> = pools
-        .iter()
-        .map(|pool| {
-            let mut profile = resource::document(ctx, pool)["properties"].clone();
-            profile["name"] = pool.name.clone().into();
-            profile
-        })
-        .collect();
-    body["properties"]["agentPoolProfiles"] = profiles.into();
-}
-
 /// The id of a cluster's node resource group.
 #[must_use]
 pub(crate) fn node_group_of(cluster: &Object) -> String {
-    node_group::group_of(cluster)
+    names::group_of(cluster)
 }

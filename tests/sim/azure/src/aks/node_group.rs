@@ -6,12 +6,12 @@
 
 use super::{
     super::{
-        groups,
         id::{self, Target},
         kind::AzureKind,
-        msi, network, principal, references, resource,
+        msi, network, references, resource,
     },
-    nodes, refuse,
+    names::{count_of, group_of, hash_of, name, scale_set_id},
+    refuse,
 };
 use cloudsim_core::{
     call::Result,
@@ -19,26 +19,6 @@ use cloudsim_core::{
     object::{Object, Owner},
 };
 use serde_json::{Value, json};
-
-/// The name that a cluster's node resource group has or would get.
-#[must_use]
-pub(super) fn name(target: &Target, body: &Value) -> String {
-    let location = resource::normal(body["location"].as_str().unwrap_or_default());
-    match body.pointer("/properties/nodeResourceGroup").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => {
-            let name: String = format!("MC_{}_{}_{location}", target.group(), target.name()).chars().take(80).collect();
-            name
-        }
-    }
-}
-
-/// The id of a cluster's node resource group.
-#[must_use]
-pub(crate) fn group_of(cluster: &Object) -> String {
-    let subscription = id::subscription_of(&cluster.arn).unwrap_or_default();
-    id::group_id(&subscription, resource::doc_text(cluster, "/properties/nodeResourceGroup"))
-}
 
 /// Refuses a node resource group that is there already, or is the cluster's own. Words as users met them:
 /// <https://github.com/hashicorp/terraform-provider-azurerm/issues/7562>, <https://github.com/Azure/azure-cli/issues/27215>.
@@ -76,7 +56,7 @@ pub(super) fn make(ctx: &mut Ctx<'_>, cluster: &Object, tenant: &str) -> Result<
     tags.insert("aks-managed-cluster-name".to_owned(), cluster.name.clone().unwrap_or_default());
     tags.insert("aks-managed-cluster-rg".to_owned(), cluster.vpc.clone().unwrap_or_default());
     let body = json!({ "location": location, "tags": tags, "managedBy": cluster.arn });
-    groups::create(ctx, &group, &body)?;
+    resource::create_group(ctx, &group, &body)?;
     ctx.adjust(&group.to_lowercase(), |o| o.owner = Owner::Service);
     let hash = hash_of(cluster);
     let of = |kind: &str, name: &str| format!("{group}/providers/{kind}/{name}");
@@ -100,13 +80,6 @@ fn leaf(cluster: &Object) -> &str {
     cluster.name.as_deref().unwrap_or_default()
 }
 
-/// Eight digits that are in the names of everything of a cluster.
-#[must_use]
-pub(super) fn hash_of(cluster: &Object) -> String {
-    let number = principal::guid_of(&cluster.id).bytes().fold(7_u64, |n, b| n * 31 % 89_999_999 + u64::from(b));
-    format!("{:08}", 10_000_000 + number % 89_999_999)
-}
-
 /// The load balancer and address by which a cluster of outbound type `loadBalancer` reaches the world.
 fn outbound(ctx: &mut Ctx<'_>, cluster: &Object, group: &str) -> Result<()> {
     let location = resource::location(cluster);
@@ -126,7 +99,7 @@ fn outbound(ctx: &mut Ctx<'_>, cluster: &Object, group: &str) -> Result<()> {
 
 /// Makes the scale set of a pool: what holds its subnet from now on.
 pub(super) fn make_scale_set(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
-    let set = nodes::scale_set_id(cluster, pool);
+    let set = scale_set_id(cluster, pool);
     if ctx.scope().live(&set.to_lowercase()).is_some() {
         return;
     }
@@ -140,7 +113,7 @@ pub(super) fn make_scale_set(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object)
     tags.insert("aks-managed-poolName".to_owned(), pool.name.clone().unwrap_or_default());
     let body = json!({ "location": resource::location(cluster), "tags": tags,
         "sku": { "name": resource::doc_text(pool, "/properties/vmSize"), "tier": "Standard",
-            "capacity": super::pool::count_of(pool) },
+            "capacity": count_of(pool) },
         "properties": { "subnets": subnets } });
     let mut object = resource::new(ctx, AzureKind::ScaleSet, &set, &body);
     object.owner = Owner::Service;
@@ -186,10 +159,10 @@ pub(super) fn remove(ctx: &mut Ctx<'_>, cluster: &Object) {
     let inside = resource::in_group(ctx, id::leaf(&group));
     // What refers to others goes first, so that nothing is left to refer to nothing.
     for object in inside.iter().filter(|o| o.texts("refs").next().is_some()) {
-        resource::remove(ctx, &object.id);
+        references::remove(ctx, &object.id);
     }
     for object in &inside {
-        resource::remove(ctx, &object.id);
+        references::remove(ctx, &object.id);
     }
     ctx.delete(&group);
 }

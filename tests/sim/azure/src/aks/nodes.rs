@@ -5,9 +5,8 @@
 //! <https://cloud-provider-azure.sigs.k8s.io/development/design-docs/>.
 
 use super::{
-    super::{kind::AzureKind, resource},
-    node_group::{group_of, hash_of},
-    pool::count_of,
+    super::{kind::AzureKind, references, resource},
+    names::{count_of, scale_set_id},
     sizes,
 };
 use cloudsim_core::{
@@ -17,17 +16,6 @@ use cloudsim_core::{
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The id of a pool's scale set.
-#[must_use]
-pub(super) fn scale_set_id(cluster: &Object, pool: &Object) -> String {
-    let name = pool.name.as_deref().unwrap_or_default();
-    format!(
-        "{}/providers/Microsoft.Compute/virtualMachineScaleSets/aks-{name}-{}-vmss",
-        group_of(cluster),
-        hash_of(cluster)
-    )
-}
 
 /// Host name of machine `number` of a scale set: six digits to the base of 36.
 fn host_name(set: &str, number: u64) -> String {
@@ -91,7 +79,7 @@ pub(super) fn end(ctx: &mut Ctx<'_>, cluster: &Object, pool: &Object) {
     let machines: Vec<u64> =
         set.props.get("machines").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64).collect();
     remove_nodes(ctx, cluster, set.name.as_deref().unwrap_or_default(), &machines);
-    resource::remove(ctx, &key);
+    references::remove(ctx, &key);
 }
 
 /// The zone of machine `number`: AKS spreads a pool over its zones, or has none.

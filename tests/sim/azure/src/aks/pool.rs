@@ -5,8 +5,10 @@
 //! <https://learn.microsoft.com/azure/aks/use-system-pools>.
 
 use super::{
-    super::{durations, id::Target, kind::AzureKind, lro, resource, state::Verb},
-    check_conditions, check_idle, defaults, node_group, refuse, sizes,
+    super::{durations, id::Target, kind::AzureKind, lro, resource, shown, state::Verb},
+    check_conditions, check_idle, defaults,
+    names::count_of,
+    node_group, refuse, sizes,
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
@@ -16,12 +18,6 @@ use cloudsim_core::{
 use serde_json::{Value, json};
 
 const KIND: AzureKind = AzureKind::AgentPool;
-
-/// Machines that a pool is to have.
-#[must_use]
-pub(super) fn count_of(pool: &Object) -> u64 {
-    pool.props.get("doc").and_then(|d| d.pointer("/properties/count")).and_then(Value::as_u64).unwrap_or(0)
-}
 
 /// Checks name, subnet and numbers of a pool.
 ///
@@ -153,7 +149,7 @@ pub(super) fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Rep
     let sim_ms = ctx.draw(span, &name);
     let operation = lro::begin(ctx, "containerservice", &pool.id, verb, sim_ms);
     let pool = ctx.scope().live(&pool.id).cloned().unwrap_or(pool);
-    let body = resource::document(ctx, &pool);
+    let body = shown::document(ctx, &pool);
     Ok(lro::put_answer(ctx, call, status, &operation, &pool, body))
 }
 
@@ -176,6 +172,6 @@ pub(super) fn delete_call(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Re
         return Err(refuse("OperationNotAllowed", message));
     }
     let sim_ms = ctx.draw(durations::POOL_DELETE, &pool.id);
-    let operation = resource::begin_delete(ctx, &pool, sim_ms);
+    let operation = lro::begin_delete(ctx, &pool, sim_ms);
     Ok(lro::delete_answer(ctx, call, &operation, &pool))
 }

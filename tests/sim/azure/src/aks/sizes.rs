@@ -45,7 +45,7 @@ pub(crate) fn parse(name: &str) -> Option<Size> {
 /// The size and number of machines of a pool.
 fn demand(pool: &Object) -> Option<(Size, u64)> {
     let size = parse(resource::doc_text(pool, "/properties/vmSize"))?;
-    Some((size, super::pool::count_of(pool)))
+    Some((size, super::names::count_of(pool)))
 }
 
 /// vCPUs in use in a location, by family.

@@ -6,14 +6,17 @@
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/azure-subscription-service-limits#azure-dns-limits>.
 
 mod records;
+pub(crate) mod show;
 
-use super::{durations, id::Target, kind::AzureKind, lro, principal, resource, state::Operation, wire::unknown};
+use super::{
+    durations, id::Target, kind::AzureKind, lro, references, resource, shown, state::Operation, wire::unknown,
+};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
     object::Object,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Answers a call.
 ///
@@ -24,16 +27,16 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "dnsZones.CreateOrUpdate" => put(ctx, call, target),
         "dnsZones.Get" => {
             let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &zone)))
+            Ok(Reply::Json(200, shown::document(ctx, &zone)))
         }
-        "dnsZones.List" | "dnsZones.ListAll" => Ok(Reply::Json(200, resource::list(ctx, AzureKind::DnsZone, target)?)),
+        "dnsZones.List" | "dnsZones.ListAll" => Ok(Reply::Json(200, shown::list(ctx, AzureKind::DnsZone, target)?)),
         "dnsZones.Update" => {
             let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
             check_conditions(call, Some(&zone), "Zone")?;
             let tags = resource::tags_of(call.json.get("tags"));
             ctx.change(&zone.id, |o| o.tags = tags);
             let zone = resource::existing(ctx, AzureKind::DnsZone, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &zone)))
+            Ok(Reply::Json(200, shown::document(ctx, &zone)))
         }
         "dnsZones.Delete" => {
             resource::check_group(ctx, target)?;
@@ -75,7 +78,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     let present = resource::present(ctx, AzureKind::DnsZone, &target.key());
     check_conditions(call, present.as_ref(), "Zone")?;
     if let Some(zone) = &present {
-        resource::check_idle(ctx, zone)?;
+        lro::check_idle(ctx, zone)?;
     }
     if resource::normal(call.field("location")) != "global" {
         let message = "The location of a DNS zone must be 'global'.";
@@ -93,7 +96,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     if let Some(mut zone) = present {
         resource::put_body(ctx, &mut zone, &call.json);
         ctx.change(&zone.id, |o| *o = zone.clone());
-        return Ok(Reply::Json(200, resource::document(ctx, &zone)));
+        return Ok(Reply::Json(200, shown::document(ctx, &zone)));
     }
     let zones = ctx.scope().count(AzureKind::DnsZone);
     if let Err(limit) = ctx.within_quota("dns-zones", zones) {
@@ -102,17 +105,10 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
     }
     let zone = resource::new(ctx, AzureKind::DnsZone, &target.id(), &call.json);
     ctx.create(zone.clone());
-    for record in records::apex(ctx, &zone, &name_servers(&zone)) {
+    for record in records::apex(ctx, &zone, &show::name_servers(&zone)) {
         ctx.create(record);
     }
-    Ok(Reply::Json(201, resource::document(ctx, &zone)))
-}
-
-/// The four name servers of a zone.
-fn name_servers(zone: &Object) -> Vec<String> {
-    let number = principal::guid_of(&zone.id).bytes().map(u32::from).sum::<u32>() % 9 + 1;
-    let top = ["com", "net", "org", "info"];
-    (1..=4).zip(top).map(|(n, tld)| format!("ns{n}-{number:02}.azure-dns.{tld}.")).collect()
+    Ok(Reply::Json(201, shown::document(ctx, &zone)))
 }
 
 /// Begins to delete a zone with its records; gives the operation's id.
@@ -124,30 +120,11 @@ pub(crate) fn delete_zone(ctx: &mut Ctx<'_>, zone: &Object) -> Result<String> {
         return Ok(zone.text("operation").to_owned());
     }
     let sim_ms = ctx.draw(durations::ZONE_DELETE, &zone.id);
-    Ok(resource::begin_delete(ctx, zone, sim_ms))
+    Ok(lro::begin_delete(ctx, zone, sim_ms))
 }
 
 /// A zone goes with its records.
 pub(crate) fn zone_gone(ctx: &mut Ctx<'_>, operation: &Operation, zone: &Object) {
-    resource::remove(ctx, &zone.id);
+    references::remove(ctx, &zone.id);
     lro::end(ctx, &operation.id, None);
-}
-
-/// Adds what only a GET shows.
-pub(crate) fn show(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind, body: &mut Value) {
-    body["etag"] = object.text("etag").into();
-    if kind == AzureKind::DnsRecordSet {
-        records::show(object, body);
-        return;
-    }
-    let records = resource::children_of(ctx, object, AzureKind::DnsRecordSet).len();
-    if let Some(properties) = body["properties"].as_object_mut() {
-        // A zone has no such state.
-        properties.remove("provisioningState");
-        properties.insert("zoneType".to_owned(), "Public".into());
-        properties.insert("maxNumberOfRecordSets".to_owned(), 10_000.into());
-        properties.insert("maxNumberOfRecordsPerRecordSet".to_owned(), Value::Null);
-        properties.insert("numberOfRecordSets".to_owned(), records.into());
-        properties.insert("nameServers".to_owned(), json!(name_servers(object)));
-    }
 }

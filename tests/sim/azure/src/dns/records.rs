@@ -6,7 +6,7 @@ use super::{
     super::{
         id::Target,
         kind::{AzureKind, RECORD_TYPES},
-        resource,
+        references, resource, shown,
         wire::unknown,
     },
     check_conditions,
@@ -30,7 +30,7 @@ pub(super) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "recordSets.CreateOrUpdate" => put(ctx, call, target, &zone),
         "recordSets.Get" => {
             let record = resource::seen(ctx, KIND, &target.key()).ok_or_else(|| absent(target, &zone))?;
-            Ok(Reply::Json(200, resource::document(ctx, &record)))
+            Ok(Reply::Json(200, shown::document(ctx, &record)))
         }
         "recordSets.List" => list(ctx, call, target, &zone),
         "recordSets.Update" => {
@@ -44,7 +44,7 @@ pub(super) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             });
             resource::touch(ctx, &mut next);
             ctx.change(&record.id, |o| *o = next.clone());
-            Ok(Reply::Json(200, resource::document(ctx, &next)))
+            Ok(Reply::Json(200, shown::document(ctx, &next)))
         }
         "recordSets.Delete" => delete(ctx, call, target),
         _ => Err(unknown(call)),
@@ -111,7 +111,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, zone: &Object) -> Result
     if let Some(mut record) = present {
         resource::put_body(ctx, &mut record, &call.json);
         ctx.change(&record.id, |o| *o = record.clone());
-        return Ok(Reply::Json(200, resource::document(ctx, &record)));
+        return Ok(Reply::Json(200, shown::document(ctx, &record)));
     }
     if let Err(limit) = ctx.within_quota("dns-record-sets-per-zone", others.len() as u64) {
         let message = format!("The zone cannot have more than {limit} record sets.");
@@ -121,7 +121,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, zone: &Object) -> Result
     record.set("record_type", kind);
     record.set("zone", zone.name.clone());
     ctx.create(record.clone());
-    Ok(Reply::Json(201, resource::document(ctx, &record)))
+    Ok(Reply::Json(201, shown::document(ctx, &record)))
 }
 
 /// SOA and NS of a new zone.
@@ -153,7 +153,7 @@ fn list(ctx: &mut Ctx<'_>, call: &Call, target: &Target, zone: &Object) -> Resul
         let name = r.name.as_deref().unwrap_or_default();
         ctx.sees(r.created_us) && wanted.is_none_or(|w| r.text("record_type") == w) && name.ends_with(&suffix)
     });
-    let value: Vec<Value> = records.iter().map(|r| resource::document(ctx, r)).collect();
+    let value: Vec<Value> = records.iter().map(|r| shown::document(ctx, r)).collect();
     Ok(Reply::Json(200, json!({ "value": value })))
 }
 
@@ -169,16 +169,6 @@ fn delete(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<Reply> {
         );
         return Err(ApiError::new("BadRequest", message));
     }
-    resource::remove(ctx, &record.id);
+    references::remove(ctx, &record.id);
     Ok(Reply::Json(200, Value::Null))
-}
-
-/// Adds what only a GET shows.
-pub(super) fn show(object: &Object, body: &mut Value) {
-    let (kind, zone) = (object.text("record_type"), object.text("zone"));
-    body["type"] = format!("Microsoft.Network/dnszones/{kind}").into();
-    let name = object.name.as_deref().unwrap_or_default();
-    let fqdn = if name == "@" { format!("{zone}.") } else { format!("{name}.{zone}.") };
-    body["properties"]["fqdn"] = fqdn.into();
-    body["properties"]["targetResource"] = json!({});
 }

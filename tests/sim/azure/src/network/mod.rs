@@ -6,9 +6,12 @@
 
 mod cidr;
 mod in_use;
+pub(crate) mod show;
 mod subnets;
 
-use super::{durations, id::Target, kind::AzureKind, lro, principal, references, resource, state::Verb, wire::unknown};
+use super::{
+    durations, id::Target, kind::AzureKind, lro, principal, references, resource, shown, state::Verb, wire::unknown,
+};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
@@ -28,15 +31,15 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
         "CreateOrUpdate" => put(ctx, call, target, kind),
         "Get" => {
             let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
-        "List" | "ListAll" => Ok(Reply::Json(200, resource::list(ctx, kind, target)?)),
+        "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
         "Update" => {
             let object = resource::existing(ctx, kind, target)?;
             let tags = resource::tags_of(call.json.get("tags"));
             ctx.change(&object.id, |o| o.tags = tags);
             let object = resource::existing(ctx, kind, target)?;
-            Ok(Reply::Json(200, resource::document(ctx, &object)))
+            Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "Delete" => {
             resource::check_group(ctx, target)?;
@@ -68,7 +71,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, kind: AzureKind) -> Resu
     let present = resource::present(ctx, kind, &target.key());
     let parent = if kind == AzureKind::Subnet { Some(subnets::parent(ctx, target)?) } else { None };
     if let Some(object) = &present {
-        resource::check_idle(ctx, object)?;
+        lro::check_idle(ctx, object)?;
         check_etag(call, object)?;
     }
     if kind.info().tracked {
@@ -104,7 +107,7 @@ fn put(ctx: &mut Ctx<'_>, call: &Call, target: &Target, kind: AzureKind) -> Resu
     let sim_ms = ctx.draw(durations::network_put(kind), &object.id);
     let operation = lro::begin(ctx, "network", &object.id, verb, sim_ms);
     let object = ctx.scope().live(&object.id).cloned().unwrap_or(object);
-    let body = resource::document(ctx, &object);
+    let body = shown::document(ctx, &object);
     Ok(lro::put_answer(ctx, call, status, &operation, &object, body))
 }
 
@@ -159,10 +162,10 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind) -> Res
     if object.state == "Deleting" {
         return Ok(object.text("operation").to_owned());
     }
-    resource::check_idle(ctx, object)?;
+    lro::check_idle(ctx, object)?;
     in_use::check(ctx, object, kind)?;
     let sim_ms = ctx.draw(durations::network_delete(kind), &object.id);
-    Ok(resource::begin_delete(ctx, object, sim_ms))
+    Ok(lro::begin_delete(ctx, object, sim_ms))
 }
 
 /// An address or load balancer that a cluster's controllers or AKS make: ready after its time, without a caller.
@@ -177,39 +180,6 @@ pub(crate) fn make(ctx: &mut Ctx<'_>, kind: AzureKind, id: &str, body: &Value, o
     let sim_ms = ctx.draw(durations::network_put(kind), &object.id);
     lro::begin(ctx, "network", &object.id, Verb::Create, sim_ms);
     Ok(object)
-}
-
-/// Adds what only a GET shows.
-pub(crate) fn show(ctx: &mut Ctx<'_>, object: &Object, kind: AzureKind, body: &mut Value) {
-    body["etag"] = format!("W/\"{}\"", object.text("etag")).into();
-    let users: Vec<String> = object.texts("used_by").map(str::to_owned).collect();
-    let ids: Vec<Value> = users.iter().map(|id| json!({ "id": id })).collect();
-    match kind {
-        AzureKind::VirtualNetwork => {
-            let children = resource::children_of(ctx, object, AzureKind::Subnet);
-            let subnets: Vec<Value> = children.iter().map(|c| resource::document(ctx, c)).collect();
-            body["properties"]["subnets"] = subnets.into();
-        }
-        AzureKind::Subnet => {
-            if !users.is_empty() {
-                let configurations = users.iter().map(|id| json!({ "id": in_use::configuration(id) })).collect();
-                body["properties"]["ipConfigurations"] = Value::Array(configurations);
-            }
-            // A subnet has no tags and no location of its own.
-            body["properties"]["provisioningState"] = object.state.clone().into();
-        }
-        AzureKind::NatGateway | AzureKind::NetworkSecurityGroup | AzureKind::RouteTable if !users.is_empty() => {
-            body["properties"]["subnets"] = ids.into();
-        }
-        AzureKind::PublicIpAddress => {
-            if let Some(user) = users.first() {
-                let field =
-                    if user.to_lowercase().contains("/natgateways/") { "natGateway" } else { "ipConfiguration" };
-                body["properties"][field] = json!({ "id": in_use::configuration(user) });
-            }
-        }
-        _ => {}
-    }
 }
 
 /// What is used of the quotas: <https://learn.microsoft.com/rest/api/virtualnetwork/usages/list>.

@@ -8,7 +8,7 @@ use super::{
     super::{
         id::{Target, leaf},
         kind::AzureKind,
-        references, resource,
+        lro, references, resource,
     },
     cidr, in_use,
 };
@@ -31,9 +31,9 @@ pub(super) fn parent(ctx: &mut Ctx<'_>, target: &Target) -> Result<Object> {
         );
         ApiError::new("ParentResourceNotFound", message).status(404)
     })?;
-    resource::check_idle(ctx, &network)?;
+    lro::check_idle(ctx, &network)?;
     for sibling in resource::children_of(ctx, &network, AzureKind::Subnet) {
-        resource::check_idle(ctx, &sibling)?;
+        lro::check_idle(ctx, &sibling)?;
     }
     Ok(network)
 }
@@ -121,7 +121,7 @@ pub(super) fn take_inline(ctx: &mut Ctx<'_>, network_id: &str, body: &mut Value)
 pub(super) fn replace(ctx: &mut Ctx<'_>, network: &Object, subnets: Vec<(String, Value)>) {
     for child in resource::children_of(ctx, network, AzureKind::Subnet) {
         if !subnets.iter().any(|(id, _)| id.to_lowercase() == child.id) {
-            resource::remove(ctx, &child.id);
+            references::remove(ctx, &child.id);
         }
     }
     for (id, body) in subnets {

@@ -6,11 +6,17 @@
 //! pools; load balancers and disks that its controllers made stay
 //! (<https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1/projects.locations.clusters/delete>).
 
-use super::{cluster_id, config, enums, existing, idle, nodepool, operation, spoken, versions};
+use super::{
+    cluster_id,
+    config::{self, Place},
+    enums, existing, idle, nodepool, operation,
+    room::check_room,
+    spoken, versions,
+};
 use crate::{
     compute::{self, cidr::Range, places},
     durations,
-    error::{exists, forbidden, invalid},
+    error::{exists, invalid},
     kinds::GcpKind,
     names::{bad_label, document, is_name, is_zone, labels, region_of, relative, zones_of},
 };
@@ -24,17 +30,6 @@ use serde_json::{Value, json};
 
 /// Marks a cluster that this machine cannot carry.
 pub(crate) const NO_ROOM: &str = "no_room";
-
-/// Where a cluster's nodes are to be.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// The network's id.
-    pub network: String,
-    /// The subnetwork's id.
-    pub subnetwork: String,
-    /// The zones of its nodes.
-    pub zones: Vec<String>,
-}
 
 /// Begins to create a cluster.
 ///
@@ -193,29 +188,6 @@ fn limits(ctx: &mut Ctx<'_>, call: &Call, request: &Value, place: &Place, pools:
     let nodes: u64 = pools.iter().map(|p| nodepool::initial(p) * zones).sum();
     let cpus = pools.iter().map(nodepool::cpus).max().unwrap_or(0);
     check_room(ctx, &region, nodes, cpus, config::wants_private(request))?;
-    Ok(())
-}
-
-/// Refuses `nodes` further nodes beyond the region's quotas: of processors and, unless the nodes are private, of external
-/// addresses in use.
-///
-/// # Errors
-/// forbidden, in GKE's words.
-pub(crate) fn check_room(ctx: &mut Ctx<'_>, region: &str, nodes: u64, cpus: u64, private: bool) -> Result<()> {
-    for (metric, wanted) in [("CPUS", nodes * cpus), ("IN_USE_ADDRESSES", if private { 0 } else { nodes })] {
-        let limit = ctx.world.quotas.limit(&ctx.key.account, metric);
-        let free = limit.saturating_sub(places::in_use(ctx, metric, region));
-        if wanted <= free {
-            continue;
-        }
-        let project = ctx.key.account.clone();
-        return Err(forbidden(format!(
-            "Insufficient regional quota to satisfy request: resource \"{metric}\": request requires '{wanted}.0' and is \
-             short '{}.0'. project has a quota of '{limit}.0' with '{free}.0' available. View and manage quotas at \
-             https://console.cloud.google.com/iam-admin/quotas?usage=USED&project={project}.",
-            wanted - free
-        )));
-    }
     Ok(())
 }
 

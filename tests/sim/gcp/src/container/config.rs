@@ -2,7 +2,7 @@
 //!
 //! Defaults are those that the API showed for clusters made with little said; what is said is echoed.
 
-use super::{cluster::Place, spoken};
+use super::spoken;
 use crate::names::{CONTAINER, instant, last, project_number, region_of};
 use cloudsim_core::{call::Call, ctx::Ctx};
 use serde_json::{Map, Value, json};
@@ -120,4 +120,15 @@ pub(crate) fn lay_over(doc: &mut Value, request: &Value, but: &[&str]) {
             (slot, _) => *slot = value.clone(),
         }
     }
+}
+
+/// Where a cluster's nodes are to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The network's id.
+    pub network: String,
+    /// The subnetwork's id.
+    pub subnetwork: String,
+    /// The zones of its nodes.
+    pub zones: Vec<String>,
 }

@@ -11,6 +11,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod nodepool;
 pub(crate) mod nodes;
 pub(crate) mod operation;
+pub(crate) mod room;
 pub(crate) mod update;
 pub(crate) mod versions;
 

@@ -5,8 +5,8 @@
 //! (<https://cloud.google.com/kubernetes-engine/docs/how-to/update-existing-nodepools>).
 
 use super::{
-    changeable, cluster::check_room, cluster_id, config::lay_over, enums, existing as existing_cluster, nodes,
-    operation, pools, spoken, versions,
+    changeable, cluster_id, config::lay_over, enums, existing as existing_cluster, nodes, operation, pools,
+    room::check_room, spoken, versions,
 };
 use crate::{
     durations,

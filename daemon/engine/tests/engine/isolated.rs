@@ -1,0 +1,125 @@
+//! A deploy stage that only isolates: namespaces in the cloud's host clusters, seen by the same judge.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use landlord_core::{
+    Amounts, AppName, ErrorKind, Failure, Measured, StackName,
+    ports::{
+        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, ReleasePlan, StageProgress,
+        UninstallReport, Verified,
+    },
+    stage::RemovedObject,
+};
+use landlord_provider_api::v1::ResourceKind;
+
+use crate::cloud::Scripted;
+
+/// An API server bears a request each second.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+
+/// What every host cluster here has.
+const ALLOCATABLE: Amounts = Amounts { cpu_milli: 10_000, memory_mib: 20_480, pods: 100 };
+
+/// Over the cloud's own faults and boundaries.
+pub(crate) struct IsolationOnly(pub(crate) Arc<Scripted>);
+
+fn unexpected(what: &str) -> Failure {
+    Failure::new(ErrorKind::Internal, format!("{what}: no class here has a stack"))
+}
+
+#[async_trait]
+impl Apps for IsolationOnly {
+    fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
+        Err(unexpected("a base"))
+    }
+
+    async fn ensure_accounts(&self, _: &DeployTarget, _: &[CloudAccount]) -> Result<StageProgress, Failure> {
+        Err(unexpected("service accounts"))
+    }
+
+    async fn ensure_release(&self, _: &DeployTarget, _: &AppName) -> Result<StageProgress, Failure> {
+        Err(unexpected("a release"))
+    }
+
+    async fn entry_points(&self, _: &DeployTarget) -> Result<Option<BTreeMap<String, String>>, Failure> {
+        Err(unexpected("entry points"))
+    }
+
+    async fn verify(&self, _: &DeployTarget) -> Result<Verified, Failure> {
+        Err(unexpected("a verification"))
+    }
+
+    async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        self.0.cloud.violated(format!("a whole cluster was torn down for {}", target.name));
+        Err(unexpected("a teardown"))
+    }
+}
+
+#[async_trait]
+impl Isolation for IsolationOnly {
+    async fn ensure(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {
+        let (uid, host) = (target.uid.to_string(), target.kube.endpoint.clone());
+        if target.cluster.shared().is_none() {
+            self.0.cloud.violated(format!("{uid} is not placed in a shared cluster"));
+        }
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        self.0
+            .act("isolation", &key, || {
+                self.0.cloud.isolate(&uid, &host);
+                Ok(())
+            })
+            .await?;
+        Ok(StageProgress::Done)
+    }
+
+    async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let uid = target.uid.to_string();
+        let key = (uid.clone(), ResourceKind::Unspecified);
+        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
+        let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
+        if was_there {
+            let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };
+            return Ok((progress, vec![object]));
+        }
+        Ok((StageProgress::Done, Vec::new()))
+    }
+
+    async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
+        Err(unexpected("a kubeconfig"))
+    }
+}
+
+#[async_trait]
+impl HostClusters for IsolationOnly {
+    async fn measure(&self, kube: &KubeCredentials, _: &str) -> Result<Measured, Failure> {
+        let host = kube.endpoint.clone();
+        let key = (host.clone(), ResourceKind::Unspecified);
+        let inside = self.0.act("measure", &key, || Ok(self.0.cloud.namespaces(&host).len())).await?;
+        let inside = u64::try_from(inside).unwrap();
+        let pods = Amounts { cpu_milli: 100 * inside, memory_mib: 100 * inside, pods: inside };
+        Ok(Measured {
+            nodes: 3 - self.0.cloud.nodes_missing(),
+            allocatable: ALLOCATABLE,
+            requested: pods,
+            by_tenants: pods,
+        })
+    }
+
+    async fn uninstall(&self, kube: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> {
+        let key = (kube.endpoint.clone(), ResourceKind::Unspecified);
+        self.0
+            .act("leave", &key, || {
+                if !self.0.cloud.namespaces(&kube.endpoint).is_empty() {
+                    self.0.cloud.violated(format!("{} was left while tenants live there", kube.endpoint));
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(UninstallReport { progress: StageProgress::Done, removed: Vec::new(), kept: Vec::new() })
+    }
+}

@@ -1,0 +1,166 @@
+//! The one path of every write: check, replay or refuse, dry run, commit.
+//!
+//! # Expected flow
+//! 1. [`Write::check`] turns the message into a checked change, or into everything that is wrong with it.
+//! 2. What is refused is looked for among earlier requests first: a repeated `request_id` gets the first response, also
+//!    when the offer has changed since.
+//! 3. With `validate_only`, [`Write::dry_run`] refuses what the store would refuse; nothing is written.
+//! 4. [`Write::commit`] has the store accept it, and the engine is woken.
+//!
+//! # Guarantees
+//! A change that was merged into a version which another change has replaced meanwhile is checked and merged again, unless
+//! the client named an etag: no other change is overwritten.
+
+use landlord_core::{
+    EnvironmentName, Violation,
+    ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
+};
+use landlord_proto::google::longrunning::Operation;
+use tonic::{Request, Response, Status};
+
+use crate::{context, convert, error::Error, ports::Ports};
+
+/// A change without an etag is merged again into what another change made meanwhile this often; the engine writes a
+/// record a few times a second at most.
+const MERGES_MAX: u32 = 10;
+
+/// The message of an rpc that changes something.
+#[tonic::async_trait]
+pub(crate) trait Write: prost::Message + Sized + 'static {
+    /// The rpc's name; part of the request's hash.
+    const METHOD: &'static str;
+    /// What is handed to the store.
+    type Change: Send;
+
+    /// AIP-155 request id, as the client wrote it.
+    fn request_id(&self) -> &str;
+
+    /// Whether only to check.
+    fn validate_only(&self) -> bool {
+        false
+    }
+
+    /// The version that the client saw; empty: any.
+    fn etag(&self) -> &str {
+        ""
+    }
+
+    /// Among whose requests the id is looked for; `None`: the resource's name is malformed, which the check refuses.
+    fn scope(&self) -> Option<RequestScope>;
+
+    /// The checked change. `violations`: what is wrong with the request already.
+    async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<Self::Change, Error>;
+
+    /// Refuses what the store would refuse. Writes nothing.
+    async fn dry_run(&self, ports: &Ports, change: &Self::Change) -> Result<(), Error>;
+
+    /// Has the store accept the change.
+    async fn commit(&self, ports: &Ports, change: Self::Change, request: RequestContext) -> Result<Accepted, Error>;
+}
+
+/// Takes a write to its response.
+pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
+    let mut violations = Vec::new();
+    let context = context::of(W::METHOD, &request, request.get_ref().request_id(), &mut violations);
+    let write = request.into_inner();
+    Ok(Response::new(accept(ports, &write, context, violations).await?))
+}
+
+async fn accept<W: Write>(
+    ports: &Ports,
+    write: &W,
+    context: RequestContext,
+    violations: Vec<Violation>,
+) -> Result<Operation, Error> {
+    let mut merges_left = MERGES_MAX;
+    loop {
+        let change = match write.check(ports, violations.clone()).await {
+            Ok(change) => change,
+            Err(refusal) => return Ok(operation(&replayed(ports, write, &context).await?.ok_or(refusal)?)),
+        };
+        if write.validate_only() {
+            write.dry_run(ports, &change).await?;
+            return Ok(Operation { done: true, ..Operation::default() });
+        }
+        match write.commit(ports, change, context.clone()).await {
+            Err(Error::Store(StoreError::EtagMismatch { .. })) if write.etag().is_empty() && merges_left > 0 => {
+                merges_left -= 1;
+            }
+            accepted => {
+                let accepted = accepted?;
+                if !accepted.replayed {
+                    ports.wake.wake();
+                }
+                return Ok(operation(&accepted));
+            }
+        }
+    }
+}
+
+fn operation(accepted: &Accepted) -> Operation {
+    convert::operation(&accepted.operation, accepted.environment.as_ref())
+}
+
+/// The response to an earlier request with the same id.
+async fn replayed<W: Write>(ports: &Ports, write: &W, context: &RequestContext) -> Result<Option<Accepted>, Error> {
+    match write.scope().filter(|_| context.key.request_id.is_some()) {
+        Some(scope) => Ok(ports.store.replayed(&scope, &context.key).await?),
+        None => Ok(None),
+    }
+}
+
+/// A name among the violations, or the checked name of a request that has no other.
+pub(crate) fn checked_name<T: Into<EnvironmentName>>(
+    name: Result<T, Violation>,
+    mut violations: Vec<Violation>,
+) -> Result<EnvironmentName, Error> {
+    match name {
+        Ok(name) => Error::unless_empty(violations).map(|()| name.into()),
+        Err(violation) => {
+            violations.push(violation);
+            Err(Error::Invalid(landlord_core::Violations(violations)))
+        }
+    }
+}
+
+/// The scope of a name that parses.
+pub(crate) fn scope_of<T: Into<EnvironmentName>>(name: Result<T, Violation>) -> Option<RequestScope> {
+    name.ok().map(|name| RequestScope::from(&name.into()))
+}
+
+/// Retries what is FAILED.
+pub(crate) async fn retry(
+    ports: &Ports,
+    name: &EnvironmentName,
+    etag: &str,
+    request: RequestContext,
+) -> Result<Accepted, Error> {
+    Ok(ports.store.change(name, given(etag), Change::Retry, request).await?)
+}
+
+/// Accepts a removal.
+pub(crate) async fn delete(
+    ports: &Ports,
+    name: &EnvironmentName,
+    etag: &str,
+    force: bool,
+    request: RequestContext,
+) -> Result<Accepted, Error> {
+    let delete = DeleteRequest { force, etag: given(etag).map(str::to_owned), request };
+    Ok(ports.store.delete(name, delete).await?)
+}
+
+/// An etag, if the client gave one.
+pub(crate) fn given(etag: &str) -> Option<&str> {
+    (!etag.is_empty()).then_some(etag)
+}
+
+/// Refuses a delete that the store would refuse, as far as the record shows.
+pub(crate) async fn dry_run_delete(ports: &Ports, name: &EnvironmentName, etag: &str) -> Result<(), Error> {
+    let environment = ports.store.get(name).await?;
+    landlord_core::lifecycle::check_etag(&environment, given(etag)).map_err(StoreError::from)?;
+    if environment.is_protected() {
+        return Err(StoreError::DeletionProtected(name.to_string()).into());
+    }
+    Ok(())
+}

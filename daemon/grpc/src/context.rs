@@ -1,0 +1,135 @@
+//! The context of a request: who makes it, how a repetition of it is known, when nobody waits any more, and its trace.
+
+use std::time::{Duration, Instant};
+
+use landlord_core::{
+    Violation,
+    ports::{Caller, RequestContext, RequestKey},
+};
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+use tonic::{
+    Request,
+    metadata::MetadataMap,
+    transport::server::{TcpConnectInfo, UdsConnectInfo},
+};
+use uuid::Uuid;
+
+use crate::error::violation;
+
+/// The context of `request`. A request id that is none is added to `violations`.
+pub(crate) fn of<M: Message>(
+    method: &str,
+    request: &Request<M>,
+    request_id: &str,
+    violations: &mut Vec<Violation>,
+) -> RequestContext {
+    RequestContext {
+        caller: caller(request),
+        key: key(method, request_id, request.get_ref(), violations),
+        deadline: deadline(request.metadata()),
+        trace: request.metadata().get("traceparent").and_then(|text| text.to_str().ok()?.parse().ok()),
+    }
+}
+
+/// The principal that a layer in front has authenticated, else the transport's peer.
+fn caller<M>(request: &Request<M>) -> Caller {
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        return caller.clone();
+    }
+    if let Some(peer) = request.extensions().get::<UdsConnectInfo>().and_then(|unix| unix.peer_cred) {
+        return Caller::LocalUser { uid: peer.uid() };
+    }
+    let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    Caller::Anonymous { address }
+}
+
+/// The idempotency key of a request: its id, and the hash of all that it asks for.
+fn key<M: Message>(method: &str, request_id: &str, message: &M, violations: &mut Vec<Violation>) -> RequestKey {
+    let parsed = Uuid::parse_str(request_id).ok();
+    if parsed.is_none() && !request_id.is_empty() {
+        violations.push(violation("request_id", format!("{request_id:?} is not a UUID (AIP-155)")));
+    }
+    let mut hash = Sha256::new();
+    hash.update(method);
+    hash.update(message.encode_to_vec());
+    RequestKey { request_id: parsed, request_hash: hex::encode(hash.finalize()) }
+}
+
+fn deadline(metadata: &MetadataMap) -> Option<Instant> {
+    let timeout = timeout(metadata.get("grpc-timeout")?.to_str().ok()?)?;
+    Instant::now().checked_add(timeout)
+}
+
+/// A `grpc-timeout`: at most 8 digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use landlord_proto::v1;
+
+    use super::*;
+
+    fn request(order: [(&str, &str); 3]) -> v1::CreateTenantRequest {
+        let labels = order.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let tenant = Some(v1::Tenant { labels, ..v1::Tenant::default() });
+        v1::CreateTenantRequest { tenant, ..v1::CreateTenantRequest::default() }
+    }
+
+    #[test]
+    fn the_same_request_has_the_same_hash_in_any_order_of_its_maps() {
+        let hash = |request: &v1::CreateTenantRequest| {
+            let mut violations = Vec::new();
+            let key = key("CreateTenant", "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4", request, &mut violations);
+            assert!(violations.is_empty(), "{violations:?}");
+            key.request_hash
+        };
+        let one = hash(&request([("a", "1"), ("b", "2"), ("c", "3")]));
+        assert_eq!(one, hash(&request([("c", "3"), ("a", "1"), ("b", "2")])));
+        assert_ne!(one, hash(&request([("a", "1"), ("b", "2"), ("c", "4")])));
+    }
+
+    #[test]
+    fn a_timeout_is_read_as_grpc_writes_it() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3_600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("30S", Some(Duration::from_secs(30))),
+            ("99999999m", Some(Duration::from_millis(99_999_999))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("5n", Some(Duration::from_nanos(5))),
+            ("999999999S", None),
+            ("S", None),
+            ("", None),
+            ("5", None),
+            ("-5S", None),
+            ("5ä", None),
+        ] {
+            assert_eq!(timeout(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_authenticated_principal_goes_before_the_transports_peer() {
+        let mut request = Request::new(v1::GetTenantRequest::default());
+        assert_eq!(caller(&request), Caller::Anonymous { address: None });
+        let portal = Caller::Principal { name: "portal".into() };
+        request.extensions_mut().insert(portal.clone());
+        assert_eq!(caller(&request), portal);
+    }
+}

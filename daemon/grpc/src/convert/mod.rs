@@ -1,0 +1,16 @@
+//! Domain values as messages of the API, and specs from them. Knows no store and no rule.
+
+mod condition;
+mod host_cluster;
+mod operation;
+mod placement;
+mod tenant;
+mod value;
+
+pub(crate) use self::{
+    host_cluster::{adoption_of, host_cluster, host_cluster_event, host_cluster_verdicts},
+    operation::operation,
+    placement::{offered, placement},
+    tenant::{spec_input, tenant, tenant_event},
+    value::timestamp,
+};

@@ -1,0 +1,54 @@
+//! Placements, and what isolates a tenant there, as messages of the API.
+
+use landlord_core::{Environment, Level, Placement, isolation::SharedTarget};
+use landlord_proto::v1;
+
+use super::value::whole;
+
+/// Where a tenant is placed.
+pub(crate) fn placement(environment: &Environment) -> v1::Placement {
+    let host = environment.tenant().and_then(|tenant| tenant.host.as_ref());
+    v1::Placement {
+        host_cluster: host.map(|host| format!("hostClusters/{}", host.id)).unwrap_or_default(),
+        isolation: isolation(environment),
+        ..offered(&environment.placement)
+    }
+}
+
+/// Where a placement places a tenant, as far as it is known.
+pub(crate) fn offered(placement: &Placement) -> v1::Placement {
+    let level = match placement.level {
+        Level::Cluster => v1::placement::Level::Cluster,
+        Level::Node => v1::placement::Level::Node,
+        Level::Namespace => v1::placement::Level::Namespace,
+    };
+    v1::Placement {
+        tenant_class: placement.class.to_string(),
+        rule: placement.rule.clone(),
+        provider: placement.provider.to_string(),
+        account: placement.account.clone(),
+        region: placement.region.clone(),
+        level: level.into(),
+        stack: placement.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ..v1::Placement::default()
+    }
+}
+
+/// What isolates a tenant in a host cluster.
+fn isolation(environment: &Environment) -> Option<v1::Isolation> {
+    environment.tenant()?.host.as_ref()?;
+    let target = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
+    let (guardrails, quota) = (&target.guardrails, target.guardrails.quota());
+    Some(v1::Isolation {
+        namespace: target.namespace.to_string(),
+        pod_security_version: guardrails.pod_security_version().to_string(),
+        cpu_request_milli: quota.cpu_request_milli.into(),
+        memory_request_mib: quota.memory_request_mib.into(),
+        memory_limit_mib: quota.memory_limit_mib.into(),
+        storage_gib: quota.storage_gib.into(),
+        pods: whole(quota.pods),
+        load_balancers: whole(guardrails.load_balancers()),
+        internet_egress: guardrails.internet_egress(),
+        customer_group: guardrails.customer_group().map(ToString::to_string).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,90 @@
+//! DeleteHostCluster and RetryHostCluster.
+
+use landlord_core::{
+    EnvironmentName, Violation,
+    ports::{Accepted, EnvironmentQuery, Owners, RequestContext, RequestScope, StoreError},
+};
+use landlord_proto::v1;
+
+use crate::{
+    accept::{self, Write, checked_name, scope_of},
+    error::Error,
+    name,
+    ports::Ports,
+};
+
+#[tonic::async_trait]
+impl Write for v1::DeleteHostClusterRequest {
+    const METHOD: &'static str = "DeleteHostCluster";
+    type Change = EnvironmentName;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        scope_of(name::host_cluster("name", &self.name))
+    }
+
+    async fn check(&self, _: &Ports, violations: Vec<Violation>) -> Result<EnvironmentName, Error> {
+        checked_name(name::host_cluster("name", &self.name), violations)
+    }
+
+    async fn dry_run(&self, ports: &Ports, name: &EnvironmentName) -> Result<(), Error> {
+        accept::dry_run_delete(ports, name, &self.etag).await?;
+        let query = EnvironmentQuery {
+            owners: Owners::Tenants { customer: None, host_cluster: name.host_cluster().cloned() },
+            limit: 1,
+            ..EnvironmentQuery::default()
+        };
+        match ports.store.list(&query).await?.items.first() {
+            Some(tenant) => {
+                let tenants = format!("{}, …", tenant.name());
+                Err(StoreError::HostInUse { name: name.to_string(), tenants }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn commit(&self, ports: &Ports, name: EnvironmentName, request: RequestContext) -> Result<Accepted, Error> {
+        accept::delete(ports, &name, &self.etag, self.force, request).await
+    }
+}
+
+#[tonic::async_trait]
+impl Write for v1::RetryHostClusterRequest {
+    const METHOD: &'static str = "RetryHostCluster";
+    type Change = EnvironmentName;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        scope_of(name::host_cluster("name", &self.name))
+    }
+
+    async fn check(&self, _: &Ports, violations: Vec<Violation>) -> Result<EnvironmentName, Error> {
+        checked_name(name::host_cluster("name", &self.name), violations)
+    }
+
+    async fn dry_run(&self, _: &Ports, _: &EnvironmentName) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn commit(&self, ports: &Ports, name: EnvironmentName, request: RequestContext) -> Result<Accepted, Error> {
+        accept::retry(ports, &name, &self.etag, request).await
+    }
+}

@@ -1,0 +1,168 @@
+//! HostClusterService over the store and the catalog.
+
+mod lifecycle;
+mod order;
+
+use std::pin::Pin;
+
+use futures::{Stream, TryStreamExt as _};
+use landlord_core::{
+    Environment, HostCluster, Violation,
+    ports::{EnvironmentQuery, EventQuery, EventScope, Owners, RequestContext, StoreError},
+};
+use landlord_proto::{google::longrunning::Operation, v1};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    accept::{self, given},
+    context, convert,
+    error::Error,
+    list::{events, page},
+    name,
+    ports::Ports,
+    watch::Watches,
+};
+
+/// HostClusterService.
+pub(crate) struct HostClusters {
+    pub(crate) ports: Ports,
+    pub(crate) watches: Watches,
+}
+
+type Rpc<T> = Result<Response<T>, Status>;
+
+/// The host cluster of a record, which its name has chosen.
+fn host_cluster_of(record: &Environment) -> Result<&HostCluster, StoreError> {
+    record.host_cluster().ok_or_else(|| StoreError::NotFound(record.name().to_string()))
+}
+
+/// Which events a watch is about.
+fn watched(name: &str) -> Result<EventScope, Error> {
+    match name {
+        "" => Ok(EventScope::HostClusters),
+        name => Ok(EventScope::Environment(name::host_cluster("name", name)?.into())),
+    }
+}
+
+impl HostClusters {
+    /// A record as clients see it, with who lives there now.
+    async fn shown(&self, record: &Environment) -> Result<v1::HostCluster, Error> {
+        let candidates = self.ports.store.candidates(None).await?;
+        let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
+        Ok(convert::host_cluster(record, host_cluster_of(record)?, candidate))
+    }
+
+    async fn get(&self, name: &str) -> Result<v1::HostCluster, Error> {
+        let record = self.ports.store.get(&name::host_cluster("name", name)?.into()).await?;
+        self.shown(&record).await
+    }
+
+    async fn list(&self, request: &v1::ListHostClustersRequest) -> Result<v1::ListHostClustersResponse, Error> {
+        let scope = "host clusters";
+        let page = page::Request { scope, size: request.page_size, token: &request.page_token };
+        let query = EnvironmentQuery {
+            owners: Owners::HostClusters,
+            after: page.position()?,
+            limit: page.limit()?,
+            ..EnvironmentQuery::default()
+        };
+        let found = self.ports.store.list(&query).await?;
+        let candidates = self.ports.store.candidates(None).await?;
+        let shown = |record: &Environment| {
+            let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
+            record.host_cluster().map(|host| convert::host_cluster(record, host, candidate))
+        };
+        Ok(v1::ListHostClustersResponse {
+            host_clusters: found.items.iter().filter_map(shown).collect(),
+            next_page_token: page::token(scope, found.next.as_deref()),
+        })
+    }
+
+    async fn cordon(
+        &self,
+        name: &str,
+        etag: &str,
+        cordoned: bool,
+        (context, violations): (RequestContext, Vec<Violation>),
+    ) -> Result<v1::HostCluster, Error> {
+        Error::unless_empty(violations)?;
+        let id = name::host_cluster("name", name)?;
+        let record = self.ports.store.cordon(&id, given(etag), cordoned, context).await?;
+        self.shown(&record).await
+    }
+}
+
+#[tonic::async_trait]
+impl v1::host_cluster_service_server::HostClusterService for HostClusters {
+    async fn create_host_cluster(&self, request: Request<v1::CreateHostClusterRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn adopt_host_cluster(&self, request: Request<v1::AdoptHostClusterRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn get_host_cluster(&self, request: Request<v1::GetHostClusterRequest>) -> Rpc<v1::HostCluster> {
+        Ok(Response::new(self.get(&request.get_ref().name).await?))
+    }
+
+    async fn list_host_clusters(
+        &self,
+        request: Request<v1::ListHostClustersRequest>,
+    ) -> Rpc<v1::ListHostClustersResponse> {
+        Ok(Response::new(self.list(request.get_ref()).await?))
+    }
+
+    async fn cordon_host_cluster(&self, request: Request<v1::CordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
+        let mut violations = Vec::new();
+        let context = context::of("CordonHostCluster", &request, "", &mut violations);
+        let request = request.into_inner();
+        Ok(Response::new(self.cordon(&request.name, &request.etag, true, (context, violations)).await?))
+    }
+
+    async fn uncordon_host_cluster(&self, request: Request<v1::UncordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
+        let mut violations = Vec::new();
+        let context = context::of("UncordonHostCluster", &request, "", &mut violations);
+        let request = request.into_inner();
+        Ok(Response::new(self.cordon(&request.name, &request.etag, false, (context, violations)).await?))
+    }
+
+    type WatchHostClustersStream = Pin<Box<dyn Stream<Item = Result<v1::WatchHostClustersResponse, Status>> + Send>>;
+
+    async fn watch_host_clusters(
+        &self,
+        request: Request<v1::WatchHostClustersRequest>,
+    ) -> Rpc<Self::WatchHostClustersStream> {
+        let request = request.into_inner();
+        let query = EventQuery { scope: watched(&request.name)?, ..EventQuery::default() };
+        let messages = self.watches.open(query, &request.resume_token).await?;
+        let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchHostClustersResponse {
+            event: message.event.as_deref().map(convert::host_cluster_event),
+            resume_token: message.resume_token(),
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+
+    async fn list_host_cluster_events(
+        &self,
+        request: Request<v1::ListHostClusterEventsRequest>,
+    ) -> Rpc<v1::ListHostClusterEventsResponse> {
+        let request = request.into_inner();
+        let name = name::host_cluster("parent", &request.parent).map_err(Error::from)?;
+        let scope = format!("events {}", request.parent);
+        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let page = events::page(&self.ports, name.into(), page).await?;
+        Ok(Response::new(v1::ListHostClusterEventsResponse {
+            events: page.events.iter().map(convert::host_cluster_event).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn retry_host_cluster(&self, request: Request<v1::RetryHostClusterRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn delete_host_cluster(&self, request: Request<v1::DeleteHostClusterRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+}

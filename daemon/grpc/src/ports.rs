@@ -1,0 +1,29 @@
+//! What the API works with.
+
+use std::sync::Arc;
+
+use landlord_core::{
+    Catalog,
+    ports::{KubeAccess, Providers, TenantStore, Wake},
+};
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The store.
+    pub store: Arc<dyn TenantStore>,
+    /// What is on offer.
+    pub catalog: Arc<Catalog>,
+    /// The plugins, for their health.
+    pub providers: Arc<dyn Providers>,
+    /// Kubeconfigs for operators and customers.
+    pub kube_access: Arc<dyn KubeAccess>,
+    /// Hints to the engine.
+    pub wake: Arc<dyn Wake>,
+}
+
+impl std::fmt::Debug for Ports {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ports").field("catalog", &self.catalog).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! ProviderService over the plugins' health, and whether the plugin that a placement needs is up.
+
+use landlord_core::{
+    Placement,
+    ports::{ProviderHealth, Providers, StoreError},
+};
+use landlord_proto::v1;
+use tonic::{Request, Response, Status};
+
+use crate::{convert, error::Error, ports::Ports};
+
+/// ProviderService.
+pub(crate) struct ProviderList {
+    pub(crate) ports: Ports,
+}
+
+/// Why nothing can be built there: the plugin never came up.
+pub(crate) fn start_failure(providers: &dyn Providers, placement: &Placement) -> Option<String> {
+    // Of a class that takes the credential scope of whatever host cluster is chosen nothing is known yet.
+    if placement.credentials.is_empty() {
+        return None;
+    }
+    let key = placement.provider_key();
+    let why = providers.start_failure(&key)?;
+    let class = &placement.class;
+    Some(format!(
+        "class {class} needs the plugin {key}, which is not up: {why}; see `landlord plugins` and the daemon's log"
+    ))
+}
+
+fn provider(health: ProviderHealth) -> v1::Provider {
+    let description = health.description.unwrap_or_default();
+    v1::Provider {
+        name: format!("providers/{}.{}", health.key.provider, health.key.credentials),
+        version: description.version,
+        healthy: health.healthy,
+        detail: health.detail,
+        path: health.path,
+        sha256: health.sha256,
+        pid: health.pid.map_or(0, |pid| i32::try_from(pid).unwrap_or(0)),
+        restart_count: i64::try_from(health.restarts).unwrap_or(i64::MAX),
+        ready_time: health.ready_time.map(convert::timestamp),
+        capabilities: description.capabilities,
+    }
+}
+
+#[tonic::async_trait]
+impl v1::provider_service_server::ProviderService for ProviderList {
+    async fn list_providers(
+        &self,
+        _: Request<v1::ListProvidersRequest>,
+    ) -> Result<Response<v1::ListProvidersResponse>, Status> {
+        let providers = self.ports.providers.health().into_iter().map(provider).collect();
+        Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
+    }
+
+    async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
+        let name = request.into_inner().name;
+        let mut providers = self.ports.providers.health().into_iter().map(provider);
+        let found = providers.find(|provider| provider.name == name);
+        let found = found.ok_or_else(|| Error::from(StoreError::NotFound(name)))?;
+        Ok(Response::new(found))
+    }
+}

@@ -1,0 +1,119 @@
+//! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
+
+use landlord_core::{
+    Catalog, ClassName, TenantName, TenantSpec, Violation, Violations,
+    fleet::{Choice, choose},
+    ids::TenantId,
+    ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
+};
+use landlord_proto::v1;
+
+use crate::{
+    accept::Write,
+    convert,
+    error::{Error, violation},
+    name,
+    ports::Ports,
+    provider,
+};
+
+#[tonic::async_trait]
+impl Write for v1::CreateTenantRequest {
+    const METHOD: &'static str = "CreateTenant";
+    /// Its request is set when it is committed.
+    type Change = NewTenant;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        name::customer(&self.parent).ok().map(RequestScope::Customer)
+    }
+
+    async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {
+        let new = check(&ports.catalog, self, violations)?;
+        // Refused now rather than accepted and left waiting.
+        match provider::start_failure(&*ports.providers, &new.placement) {
+            Some(down) => Err(Error::ProviderDown(down)),
+            None => Ok(new),
+        }
+    }
+
+    async fn dry_run(&self, ports: &Ports, new: &NewTenant) -> Result<(), Error> {
+        let store = &ports.store;
+        match store.get(&new.name.clone().into()).await {
+            Ok(_) => return Err(StoreError::AlreadyExists(new.name.to_string()).into()),
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        store.check_domain(&new.name, &new.spec.domain).await?;
+        if let Some(selector) = &new.hosts {
+            let candidates = store.candidates(Some(&new.name.customer)).await?;
+            if let Choice::Full(why) = choose(&candidates, selector) {
+                return Err(StoreError::NoHostClusterCapacity(why).into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, ports: &Ports, new: NewTenant, request: RequestContext) -> Result<Accepted, Error> {
+        Ok(ports.store.create(NewTenant { request, ..new }).await?)
+    }
+}
+
+fn check(
+    catalog: &Catalog,
+    request: &v1::CreateTenantRequest,
+    mut violations: Vec<Violation>,
+) -> Result<NewTenant, Error> {
+    let wanted = wanted(catalog, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
+    let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
+    let placement = catalog.place(&name, &spec);
+    let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
+    match placement {
+        Some(placement) if violations.is_empty() => {
+            let hosts = catalog.host_selector(&placement);
+            Ok(NewTenant { name, spec, placement, hosts, request: RequestContext::of_daemon() })
+        }
+        _ => Err(Violations(violations).into()),
+    }
+}
+
+/// Name and spec of what is ordered, before any placement. `None`: see `violations`.
+pub(crate) fn wanted(
+    catalog: &Catalog,
+    parent: &str,
+    tenant_id: &str,
+    tenant: Option<v1::Tenant>,
+    violations: &mut Vec<Violation>,
+) -> Option<(TenantName, TenantSpec)> {
+    let customer = parent.strip_prefix("customers/").unwrap_or_default().parse();
+    let wrong_parent = |error| violation("parent", format!("must be customers/{{customer}}: {error}"));
+    let customer = customer.map_err(|error: landlord_core::ids::InvalidName| violations.push(wrong_parent(error))).ok();
+    let id = tenant_id.parse::<TenantId>();
+    let id = id.map_err(|error| violations.push(violation("tenant_id", error.to_string()))).ok();
+    let Some(resource) = tenant else {
+        violations.push(violation("tenant", "is missing; it says what is ordered"));
+        return None;
+    };
+    let class = resource.tenant_class.parse::<ClassName>().ok();
+    let spec = TenantSpec::parse(convert::spec_input(resource));
+    let spec = spec
+        .map_err(|more| {
+            // Placing needs a whole spec; a class that does not exist can be named without one.
+            let class = class.and_then(|class| catalog.unknown_class(&class));
+            violations.extend(more.0.into_iter().chain(class).map(of_tenant));
+        })
+        .ok();
+    Some((TenantName { customer: customer?, tenant: id? }, spec?))
+}
+
+/// A violation of a specification as one of the request's.
+pub(crate) fn of_tenant(violation: Violation) -> Violation {
+    name::within("tenant", violation)
+}

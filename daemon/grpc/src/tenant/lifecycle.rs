@@ -1,0 +1,78 @@
+//! DeleteTenant and RetryTenant.
+
+use landlord_core::{
+    EnvironmentName, Violation,
+    ports::{Accepted, RequestContext, RequestScope},
+};
+use landlord_proto::v1;
+
+use crate::{
+    accept::{self, Write, checked_name, scope_of},
+    error::Error,
+    name,
+    ports::Ports,
+};
+
+#[tonic::async_trait]
+impl Write for v1::DeleteTenantRequest {
+    const METHOD: &'static str = "DeleteTenant";
+    type Change = EnvironmentName;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn validate_only(&self) -> bool {
+        self.validate_only
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        scope_of(name::tenant("name", &self.name))
+    }
+
+    async fn check(&self, _: &Ports, violations: Vec<Violation>) -> Result<EnvironmentName, Error> {
+        checked_name(name::tenant("name", &self.name), violations)
+    }
+
+    async fn dry_run(&self, ports: &Ports, name: &EnvironmentName) -> Result<(), Error> {
+        accept::dry_run_delete(ports, name, &self.etag).await
+    }
+
+    async fn commit(&self, ports: &Ports, name: EnvironmentName, request: RequestContext) -> Result<Accepted, Error> {
+        accept::delete(ports, &name, &self.etag, self.force, request).await
+    }
+}
+
+#[tonic::async_trait]
+impl Write for v1::RetryTenantRequest {
+    const METHOD: &'static str = "RetryTenant";
+    type Change = EnvironmentName;
+
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn scope(&self) -> Option<RequestScope> {
+        scope_of(name::tenant("name", &self.name))
+    }
+
+    async fn check(&self, _: &Ports, violations: Vec<Violation>) -> Result<EnvironmentName, Error> {
+        checked_name(name::tenant("name", &self.name), violations)
+    }
+
+    async fn dry_run(&self, _: &Ports, _: &EnvironmentName) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn commit(&self, ports: &Ports, name: EnvironmentName, request: RequestContext) -> Result<Accepted, Error> {
+        accept::retry(ports, &name, &self.etag, request).await
+    }
+}

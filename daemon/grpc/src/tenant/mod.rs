@@ -1,0 +1,141 @@
+//! TenantService over the store and the catalog.
+
+mod create;
+mod explain;
+mod kubeconfig;
+mod lifecycle;
+mod list;
+mod move_plan;
+mod record;
+mod update;
+
+use std::pin::Pin;
+
+use futures::{Stream, TryStreamExt as _};
+use landlord_core::{
+    lifecycle::check_etag,
+    ports::{EventQuery, EventScope, StoreError},
+};
+use landlord_proto::{google::longrunning::Operation, v1};
+use tonic::{Request, Response, Status};
+
+use self::record::tenant_of;
+use crate::{
+    accept::{self, given},
+    convert,
+    error::Error,
+    list::{events, page},
+    name,
+    ports::Ports,
+    watch::Watches,
+};
+
+/// TenantService.
+pub(crate) struct Tenants {
+    pub(crate) ports: Ports,
+    pub(crate) watches: Watches,
+}
+
+type Rpc<T> = Result<Response<T>, Status>;
+
+impl Tenants {
+    async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
+        let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
+        Ok(convert::tenant(&environment, tenant_of(&environment)?))
+    }
+
+    async fn list(&self, request: &v1::ListTenantsRequest) -> Result<v1::ListTenantsResponse, Error> {
+        let found = self.ports.store.list(&list::query(request)?).await?;
+        Ok(v1::ListTenantsResponse {
+            tenants: found.items.iter().filter_map(|e| e.tenant().map(|tenant| convert::tenant(e, tenant))).collect(),
+            next_page_token: page::token(&list::scope(request), found.next.as_deref()),
+        })
+    }
+
+    async fn plan_move(&self, request: &v1::MoveTenantRequest) -> Result<v1::MoveTenantResponse, Error> {
+        let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
+        check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
+        move_plan::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, request)
+    }
+}
+
+/// Which events a watch is about.
+fn watched(parent: &str) -> Result<EventScope, Error> {
+    if parent.contains("/tenants/") {
+        return Ok(EventScope::Environment(name::tenant("parent", parent)?.into()));
+    }
+    Ok(name::customer_or_all(parent)?.map_or(EventScope::Tenants, EventScope::Customer))
+}
+
+#[tonic::async_trait]
+impl v1::tenant_service_server::TenantService for Tenants {
+    async fn create_tenant(&self, request: Request<v1::CreateTenantRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn explain_placement(
+        &self,
+        request: Request<v1::ExplainPlacementRequest>,
+    ) -> Rpc<v1::ExplainPlacementResponse> {
+        Ok(Response::new(explain::explain(&self.ports, request.into_inner()).await?))
+    }
+
+    async fn get_tenant(&self, request: Request<v1::GetTenantRequest>) -> Rpc<v1::Tenant> {
+        Ok(Response::new(self.get(request.get_ref()).await?))
+    }
+
+    async fn list_tenants(&self, request: Request<v1::ListTenantsRequest>) -> Rpc<v1::ListTenantsResponse> {
+        Ok(Response::new(self.list(request.get_ref()).await?))
+    }
+
+    async fn update_tenant(&self, request: Request<v1::UpdateTenantRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn delete_tenant(&self, request: Request<v1::DeleteTenantRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    async fn retry_tenant(&self, request: Request<v1::RetryTenantRequest>) -> Rpc<Operation> {
+        accept::run(&self.ports, request).await
+    }
+
+    type WatchTenantsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchTenantsResponse, Status>> + Send>>;
+
+    async fn watch_tenants(&self, request: Request<v1::WatchTenantsRequest>) -> Rpc<Self::WatchTenantsStream> {
+        let request = request.into_inner();
+        let query = EventQuery { scope: watched(&request.parent)?, ..EventQuery::default() };
+        let messages = self.watches.open(query, &request.resume_token).await?;
+        let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchTenantsResponse {
+            event: message.event.as_deref().map(convert::tenant_event),
+            resume_token: message.resume_token(),
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+
+    async fn list_tenant_events(
+        &self,
+        request: Request<v1::ListTenantEventsRequest>,
+    ) -> Rpc<v1::ListTenantEventsResponse> {
+        let request = request.into_inner();
+        let name = name::tenant("parent", &request.parent).map_err(Error::from)?;
+        let scope = format!("events {}", request.parent);
+        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let page = events::page(&self.ports, name.into(), page).await?;
+        Ok(Response::new(v1::ListTenantEventsResponse {
+            events: page.events.iter().map(convert::tenant_event).collect(),
+            next_page_token: page.next_page_token,
+        }))
+    }
+
+    async fn move_tenant(&self, request: Request<v1::MoveTenantRequest>) -> Rpc<v1::MoveTenantResponse> {
+        Ok(Response::new(self.plan_move(request.get_ref()).await?))
+    }
+
+    async fn generate_kubeconfig(
+        &self,
+        request: Request<v1::GenerateKubeconfigRequest>,
+    ) -> Rpc<v1::GenerateKubeconfigResponse> {
+        Ok(Response::new(kubeconfig::generate(&self.ports, request.get_ref()).await?))
+    }
+}

@@ -1,0 +1,274 @@
+//! The API's face: accepted changes, each with its operation and first event in one transaction.
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
+    OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
+    environment::Domain,
+    lifecycle::{self, Effect, Transition},
+    ports::{
+        Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
+        OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
+    },
+};
+use sqlx::AnyConnection;
+use uuid::Uuid;
+
+use super::{
+    accept::{accept_new, emit_accepted, new_operation, operation_event},
+    domains, hosts,
+};
+use crate::{
+    rows::{self, clock, environments, events, operations, stages},
+    store::Store,
+};
+
+#[async_trait]
+impl TenantStore for Store {
+    async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
+        let events_max = self.events_max;
+        self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
+    }
+
+    async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
+        domains::refuse_taken(&mut *self.reader().await?, name, domain).await
+    }
+
+    async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError> {
+        let events_max = self.events_max;
+        self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
+    }
+
+    async fn cordon(
+        &self,
+        id: &HostClusterId,
+        etag: Option<&str>,
+        cordoned: bool,
+        _request: RequestContext,
+    ) -> Result<Environment, StoreError> {
+        let (id, etag) = (id.clone(), etag.map(str::to_owned));
+        self.writer.write(move |connection| hosts::cordon(connection, id, etag, cordoned).boxed()).await
+    }
+
+    async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
+        hosts::candidates(&mut *self.reader().await?, customer).await
+    }
+
+    async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError> {
+        hosts::view(&mut *self.snapshot().await?, environment).await
+    }
+
+    async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
+        operations::replay(&mut *self.snapshot().await?, scope, request).await
+    }
+
+    async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError> {
+        environments::find(&mut *self.reader().await?, name).await
+    }
+
+    async fn stage(
+        &self,
+        tenant: TenantUid,
+        desired_state: DesiredState,
+        stage: &Stage,
+    ) -> Result<Option<StageRecord>, StoreError> {
+        stages::one(&mut *self.reader().await?, tenant, desired_state, stage).await
+    }
+
+    async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
+        environments::list(&mut *self.reader().await?, query).await
+    }
+
+    async fn change(
+        &self,
+        name: &EnvironmentName,
+        etag: Option<&str>,
+        change: Change,
+        request: RequestContext,
+    ) -> Result<Accepted, StoreError> {
+        let (name, etag) = (name.clone(), etag.map(str::to_owned));
+        let events_max = self.events_max;
+        self.writer
+            .write(move |connection| change_tenant(connection, name, etag, change, request.key, events_max).boxed())
+            .await
+    }
+
+    async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
+        let name = name.clone();
+        let events_max = self.events_max;
+        self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
+    }
+
+    async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {
+        let events_max = self.events_max;
+        self.writer.write(move |connection| cancel(connection, id, events_max).boxed()).await
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
+        let mut snapshot = self.snapshot().await?;
+        let operation = operations::read(&mut snapshot, id).await?;
+        operations::with_stages(&mut snapshot, operation).await
+    }
+
+    async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError> {
+        operations::list(&mut *self.reader().await?, query).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "awaited at once; it ends with one bounded read")]
+    async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+        let (store, query) = (self.clone(), query.clone());
+        // In a task of its own: a caller that stops polling, as a stream to a slow client does, holds no connection.
+        let page = tokio::spawn(async move { events::read(&mut *store.snapshot().await?, &query).await });
+        page.await
+            .map_err(|error| StoreError::Unavailable { context: "reading events".into(), source: error.into() })?
+    }
+
+    async fn wait_for_event(&self, query: &EventQuery) -> i64 {
+        let customer = match &query.scope {
+            EventScope::Tenants | EventScope::All => None,
+            EventScope::HostClusters => Some(rows::scope(&RequestScope::HostClusters)),
+            EventScope::Customer(customer) => Some(customer.as_str()),
+            EventScope::Environment(name) => Some(rows::key(name).0),
+        };
+        self.notifier.wait(customer, query.after_seq).await
+    }
+
+    async fn newest_event(&self) -> Result<i64, StoreError> {
+        events::newest(&mut *self.reader().await?).await
+    }
+}
+
+async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
+    let name = EnvironmentName::from(new.name.clone());
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
+        return Ok(earlier);
+    }
+    if environments::maybe(connection, &name).await?.is_some() {
+        return Err(StoreError::AlreadyExists(name.to_string()));
+    }
+    domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
+    let now = clock::now(connection).await?;
+    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host: None, last_ready: None });
+    let mut environment = lifecycle::accept(TenantUid(Uuid::new_v4()), owner, new.placement, new_operation(), now);
+    if let Some(selector) = &new.hosts {
+        hosts::place(connection, &mut environment, selector, now, events_max).await?;
+    }
+    let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
+    accept_new(connection, &environment, reserve, &new.request.key, events_max).await
+}
+
+async fn create_host_cluster(
+    connection: &mut AnyConnection,
+    new: NewHostCluster,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    let name = EnvironmentName::HostCluster(new.id.clone());
+    if let Some(earlier) = operations::replay(connection, &RequestScope::HostClusters, &new.request.key).await? {
+        return Ok(earlier);
+    }
+    if environments::maybe(connection, &name).await?.is_some() {
+        return Err(StoreError::AlreadyExists(name.to_string()));
+    }
+    let now = clock::now(connection).await?;
+    let (record, request) = hosts::record(TenantUid(Uuid::new_v4()), new, now);
+    accept_new(connection, &record, Amounts::default(), &request, events_max).await
+}
+
+async fn change_tenant(
+    connection: &mut AnyConnection,
+    name: EnvironmentName,
+    etag: Option<String>,
+    change: Change,
+    request: RequestKey,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request).await? {
+        return Ok(earlier);
+    }
+    let before = environments::find(connection, &name).await?;
+    lifecycle::check_etag(&before, etag.as_deref())?;
+    let id = new_operation();
+    let (kind, transition) = match change {
+        Change::Update { spec, placement } => (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?),
+        Change::Retry => (OperationKind::Retry, lifecycle::retry(&before, id)?),
+    };
+    write(connection, &before, transition, (id, kind), &request, events_max).await
+}
+
+async fn delete(
+    connection: &mut AnyConnection,
+    name: EnvironmentName,
+    request: DeleteRequest,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &request.request.key).await? {
+        return Ok(earlier);
+    }
+    let before = environments::find(connection, &name).await?;
+    lifecycle::check_etag(&before, request.etag.as_deref())?;
+    let (id, now) = (new_operation(), clock::now(connection).await?);
+    let running = operations::read(connection, before.operation).await?;
+    let running = running.outcome.is_none().then_some(running.kind);
+    let transition = lifecycle::delete(&before, running, request.force, id, now)?;
+    hosts::refuse_if_in_use(connection, &before).await?;
+    write(connection, &before, transition, (id, OperationKind::Delete), &request.request.key, events_max).await
+}
+
+/// Writes what a request makes of an environment, with its operation and first event.
+async fn write(
+    connection: &mut AnyConnection,
+    before: &Environment,
+    transition: Transition,
+    (id, kind): (OperationId, OperationKind),
+    request: &RequestKey,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    let Transition { environment, effect } = transition;
+    let now = clock::now(connection).await?;
+    let mut accepted = match effect {
+        Effect::Joined { changed } => {
+            if changed {
+                environments::rewrite(connection, &environment, now, true).await?;
+            }
+            let operation = operations::read(connection, environment.operation).await?;
+            let operation = operations::with_stages(connection, operation).await?;
+            let environment = Some(environments::find(connection, &environment.name()).await?);
+            return Ok(Accepted { environment, operation, replayed: false });
+        }
+        Effect::Recorded { due } => {
+            environments::rewrite(connection, &environment, now, due).await?;
+            operations::accept(connection, &environment, id, kind, request, now).await?
+        }
+        Effect::Work { restart_failed } => {
+            operations::supersede(connection, before.operation, id, now).await?;
+            if restart_failed {
+                stages::restart_failed(connection, &environment, now).await?;
+            }
+            environments::rewrite(connection, &environment, now, true).await?;
+            operations::accept(connection, &environment, id, kind, request, now).await?
+        }
+    };
+    if let Effect::Recorded { .. } = effect {
+        operations::end(connection, id, &OperationOutcome::Ready, now).await?;
+        accepted.operation = operations::read(connection, id).await?;
+    }
+    emit_accepted(connection, &accepted.operation, events_max).await?;
+    Ok(accepted)
+}
+
+async fn cancel(connection: &mut AnyConnection, id: OperationId, events_max: u64) -> Result<(), StoreError> {
+    let operation = operations::read(connection, id).await?;
+    let before = environments::maybe(connection, &operation.name).await?;
+    let Some(environment) = lifecycle::cancel(before.as_ref(), &operation)? else { return Ok(()) };
+    // An unwinding host cluster would take its tenants with it.
+    if lifecycle::may_unwind(&environment, operation.kind, operation.outcome.is_some()) {
+        hosts::refuse_if_in_use(connection, &environment).await?;
+    }
+    let now = clock::now(connection).await?;
+    operations::request_cancel(connection, id).await?;
+    environments::request_cancel(connection, environment.uid, id, now).await?;
+    let message = format!("cancellation of operations/{id} requested");
+    let event = operation_event("CancelRequested", message);
+    events::append(connection, now, operation.uid, &operation.name, &[event], events_max).await
+}

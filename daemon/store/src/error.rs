@@ -1,0 +1,66 @@
+//! Why a store can't be opened. What can go wrong in an open one is [`StoreError`].
+
+use std::path::PathBuf;
+
+use landlord_core::ports::StoreError;
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its folder or file can't be used.
+    #[error("can't open the store {path}: does its folder exist and belong to the daemon's user?")]
+    File {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is none, and none shall be made.
+    #[error("there is no store at {path}; make one with `landlordd init`, or restore a backup (landlordd restore)")]
+    Missing {
+        /// Store file.
+        path: PathBuf,
+    },
+    /// Another daemon has it.
+    #[error(
+        "the store {path} is in use by process {holder}; stop that daemon first, or give this one a store of its own (store.path)"
+    )]
+    InUse {
+        /// Store file.
+        path: PathBuf,
+        /// Process id of the holder.
+        holder: String,
+    },
+    /// Its schema is not ours.
+    #[error(
+        "the schema of the store {path} does not fit this version; a newer daemon may have written it: run that one, or restore a backup"
+    )]
+    Schema {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+    /// Records of an earlier version can't be completed.
+    #[error(
+        "records in the store {path} can't be brought to this version; restore a backup, or run the version before"
+    )]
+    Upgrade {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The database reports an error.
+    #[error("the store {path} can't be read")]
+    Database {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}

@@ -1,0 +1,17 @@
+//! The database's clock. Leases and due times are compared with it only, so that several
+//! daemons need not agree on the time.
+
+use landlord_core::{Timestamp, ports::StoreError};
+use sqlx::AnyConnection;
+
+use super::columns::unavailable;
+
+/// Milliseconds since the epoch in SQLite's words.
+const SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+/// The time by the database.
+pub(crate) async fn now(connection: &mut AnyConnection) -> Result<Timestamp, StoreError> {
+    let millis: i64 =
+        sqlx::query_scalar(SQLITE).fetch_one(connection).await.map_err(unavailable("reading the clock"))?;
+    Ok(Timestamp(millis))
+}

@@ -1,0 +1,144 @@
+//! Events: written in the transaction that they tell of, read in order, bounded in number.
+//!
+//! There is one writer, so a position that is visible has no invisible one before it: a reader
+//! that resumes after a position misses nothing. (A store with several writers must make
+//! readers wait for the gap.)
+
+use landlord_core::{
+    EnvironmentName, TenantUid, Timestamp,
+    ports::{Event, EventKind, EventQuery, EventScope, NewEvent, StoreError},
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use super::{
+    columns::{self as rows, page_limit, unavailable},
+    statement::Statement,
+};
+
+/// The oldest are removed this often, in events written.
+const PURGE_EVERY: i64 = 1_000;
+/// Longest message kept; a cloud's longest error texts fit.
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
+fn word(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Tenant => "tenant",
+        EventKind::Stage => "stage",
+        EventKind::Operation => "operation",
+        EventKind::Removed => "removed",
+    }
+}
+
+fn kind(text: &str) -> Result<EventKind, StoreError> {
+    match text {
+        "tenant" => Ok(EventKind::Tenant),
+        "stage" => Ok(EventKind::Stage),
+        "operation" => Ok(EventKind::Operation),
+        "removed" => Ok(EventKind::Removed),
+        other => Err(StoreError::Corrupt { what: "event kind".into(), problem: format!("unknown word {other:?}") }),
+    }
+}
+
+/// Appends events of one environment.
+pub(crate) async fn append(
+    connection: &mut AnyConnection,
+    now: Timestamp,
+    uid: TenantUid,
+    name: &EnvironmentName,
+    events: &[NewEvent],
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let failed = unavailable("writing an event");
+    let (customer, id) = rows::key(name);
+    for event in events {
+        let message: String = event.message.chars().take(MESSAGE_CHARS_MAX).collect();
+        let seq: i64 = sqlx::query_scalar(
+            "INSERT INTO events (time, tenant_uid, customer, tenant, kind, stage, reason, message) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
+        )
+        .bind(now.0)
+        .bind(uid.to_string())
+        .bind(customer)
+        .bind(id)
+        .bind(word(event.kind))
+        .bind(&event.stage)
+        .bind(&event.reason)
+        .bind(message)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(&failed)?;
+        if seq % PURGE_EVERY == 0 {
+            let oldest = seq.saturating_sub(i64::try_from(events_max).unwrap_or(i64::MAX));
+            sqlx::query("DELETE FROM events WHERE seq <= $1")
+                .bind(oldest)
+                .execute(&mut *connection)
+                .await
+                .map_err(&failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Position of the newest event.
+pub(crate) async fn newest(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM events")
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable("reading events"))?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Events after a position, oldest first. `connection` must see one moment: the check of the
+/// position and the events themselves belong together.
+pub(crate) async fn read(connection: &mut AnyConnection, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    let failed = unavailable("reading events");
+    let oldest: Option<i64> =
+        sqlx::query_scalar("SELECT MIN(seq) FROM events").fetch_one(&mut *connection).await.map_err(&failed)?;
+    if query.after_seq > 0 && oldest.is_some_and(|oldest| query.after_seq < oldest - 1) {
+        return Err(StoreError::InvalidArgument(
+            "the resume token is older than the events kept; list the tenants again and watch \
+             without a token"
+                .into(),
+        ));
+    }
+    let mut sql = Statement::new(
+        "SELECT seq, time, tenant_uid, customer, tenant, kind, stage, reason, message FROM events \
+         WHERE seq > ",
+    );
+    sql.bind(query.after_seq);
+    match &query.scope {
+        EventScope::Tenants => drop(sql.push(" AND ").push(rows::IS_TENANT)),
+        EventScope::All => {}
+        EventScope::HostClusters => drop(sql.push(" AND ").push(rows::IS_HOST_CLUSTER)),
+        EventScope::Customer(customer) => drop(sql.push(" AND customer = ").bind(customer.as_str())),
+        EventScope::Environment(name) => {
+            let (customer, id) = rows::key(name);
+            sql.push(" AND customer = ").bind(customer);
+            sql.push(" AND tenant = ").bind(id);
+        }
+    }
+    sql.push(" ORDER BY seq LIMIT ").bind(i64::from(page_limit(query.limit)));
+    let rows = sql.query().fetch_all(connection).await.map_err(&failed)?;
+    rows.iter().map(event).collect()
+}
+
+fn event(row: &AnyRow) -> Result<Event, StoreError> {
+    let failed = unavailable("reading an event");
+    let name = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
+    let bad = |error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "event".into(),
+        problem: error.to_string(),
+    };
+    Ok(Event {
+        seq: row.try_get("seq").map_err(&failed)?,
+        time: Timestamp(row.try_get("time").map_err(&failed)?),
+        uid: name("tenant_uid")?.parse().map_err(bad)?,
+        name: rows::name(&name("customer")?, &name("tenant")?)?,
+        event: NewEvent {
+            kind: kind(&name("kind")?)?,
+            stage: name("stage")?,
+            reason: name("reason")?,
+            message: name("message")?,
+        },
+    })
+}

@@ -1,0 +1,15 @@
+//! The tables: how a record is written into columns and read back, and the statements on one table each. Portable between
+//! the databases; knows neither requests nor leases.
+
+pub(crate) mod clock;
+mod columns;
+pub(crate) mod environments;
+pub(crate) mod events;
+pub(crate) mod operations;
+pub(crate) mod stages;
+mod statement;
+
+pub(crate) use columns::{
+    desired_state_word, environment, json, key, kind_word, owner_columns, priority, scope, state_word, unavailable,
+};
+pub(crate) use statement::Statement;

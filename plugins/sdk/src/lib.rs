@@ -1,0 +1,33 @@
+//! What every provider plugin needs beside its cloud, so that a plugin holds nothing but its cloud.
+//!
+//! | module | for |
+//! |---|---|
+//! | [`endpoint`] | the check of `endpoint_override` |
+//! | [`settings`], [`configure`] | settings, class parameters and credentials, every problem reported at once, no secret repeated |
+//! | [`request`] | the parts of a request that a call can't do without |
+//! | [`names`], [`zones`] | a tenant's uid in names, domains, parent zones |
+//! | [`markers`] | the owner markers: written, compared, reported |
+//! | [`error`], [`table`] | from a cloud's error to the contract's: codes, HTTP status, `Retry-After`, absent, busy |
+//! | [`progress`] | Ready, Pending, Gone |
+//! | [`findings`], [`cidr`] | what `validate` finds |
+//! | [`describe`] | the description, from tables |
+//!
+//! It knows the contract, and neither a cloud nor the daemon. Using it is no part of the contract.
+//!
+//! # Versions
+//! The crate follows semantic versioning by itself: the contract's version is `landlord-provider-api`'s, of which this
+//! crate takes one major version. Below 1.0 a minor release may break.
+
+pub mod cidr;
+pub mod configure;
+pub mod describe;
+pub mod endpoint;
+pub mod error;
+pub mod findings;
+pub mod markers;
+pub mod names;
+pub mod progress;
+pub mod request;
+pub mod settings;
+pub mod table;
+pub mod zones;

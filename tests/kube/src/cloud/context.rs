@@ -1,0 +1,27 @@
+//! What the cloud's loops share, and what one look of theirs finds.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::Client;
+
+use super::CloudBackend;
+
+/// Field manager and event source of everything that is written here.
+pub(super) const FIELD_MANAGER: &str = "cloud-controller";
+
+/// What the loops share.
+#[derive(Clone)]
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) backend: Arc<dyn CloudBackend>,
+    pub(super) provisioners: Arc<[String]>,
+    pub(super) poll_interval: Duration,
+}
+
+/// What one look found.
+pub(super) struct Look {
+    /// Whether the backend has to be asked again soon.
+    pub(super) waiting: bool,
+    /// Version of each list that was read, in the order in which they are watched.
+    pub(super) versions: Vec<String>,
+}
