@@ -211,7 +211,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         // Waiting for a rate limit is over when a call went out.
         after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
         // Of a teardown only an API server that can't be reached counts, and this one answered.
-        let is_over = after.stage == Stage::Teardown || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
+        let is_over = is_teardown(&after) || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
         if after.failing_since.is_some() && is_over {
             after.failure = None;
             after.end_streak();
@@ -331,6 +331,12 @@ fn given_up(remedy: &str) -> String {
     }
 }
 
+/// Whether it takes away what only an API server can take away in order.
+fn is_teardown(record: &StageRecord) -> bool {
+    let platform = matches!(record.stage, Stage::Platform(_)) && record.desired_state == DesiredState::Absent;
+    platform || record.stage == Stage::Teardown
+}
+
 enum Verdict {
     Retry,
     Fail,
@@ -339,7 +345,7 @@ enum Verdict {
 
 fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force: bool, rules: &RetryRules) -> Verdict {
     let over = |timeout: Duration| failing_for >= timeout.mul_f64(rules.time_scale);
-    if record.stage == Stage::Teardown {
+    if is_teardown(record) {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
         // the stage `isolation` still holds the record until the namespace is known to be gone.
         let skip = force || over(rules.teardown_timeout);

@@ -33,7 +33,7 @@ pub use environment::{
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
-    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
+    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName, TenantId,
     TenantName, TenantUid,
 };
 pub use operation::{Operation, OperationKind, OperationOutcome};

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use landlord_core::ports::{Apps, ProviderKey, Providers};
-use landlord_deploy::{DeployOptions, StackApps, stack};
+use landlord_deploy::{DeployOptions, StackApps, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
 use landlord_grpc::{Listen, Ports};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
@@ -179,7 +179,12 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         .then(|| Crds::read(&deploy.gateway_api_crds))
         .transpose()
         .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks { stack::load_all(&deploy.stacks_dir, &deploy.values).context("deploy.values, deploy.stacks_dir")? } else { BTreeMap::new() };
+    let stacks = if stacks { stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)? } else { BTreeMap::new() };
+    let platforms = if classes().any(|class| class.platform.is_some()) {
+        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),
@@ -187,11 +192,12 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
-    if stacks.is_empty() {
+    if stacks.is_empty() && platforms.is_empty() {
         return Ok(InCluster { isolation, apps: None });
     }
     let options = DeployOptions {
         stacks,
+        platforms,
         helm_path: deploy.helm_path.clone(),
         helm_version: deploy.helm_version.clone(),
         state_dir: deploy.state_dir.clone(),

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use landlord_test_harness::TenantFile;
@@ -22,6 +22,8 @@ fn use_folder() -> PathBuf {
 struct Forward {
     port: u16,
     process: Child,
+    /// It tells each connection, and ends if nobody listens.
+    _told: BufReader<ChildStdout>,
 }
 
 impl Drop for Forward {
@@ -38,10 +40,11 @@ fn forward(scene: &Scene, kubeconfig: &Path, service: &str, port: u16) -> Forwar
     command.arg(format!("service/{service}")).arg(format!(":{port}"));
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut told = BufReader::new(process.stdout.take().unwrap());
+    told.read_line(&mut line).unwrap();
     // Forwarding from 127.0.0.1:41234 -> 8080
     let port = line.split("127.0.0.1:").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    Forward { port: port.unwrap_or_else(|| panic!("kubectl port-forward said {line:?}")), process }
+    Forward { port: port.unwrap_or_else(|| panic!("kubectl port-forward said {line:?}")), process, _told: told }
 }
 
 /// A key of a Secret of the stack.

@@ -18,15 +18,11 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-<<<<<<< HEAD
-use super::{CloudBackend, LocalVolumes, services, volumes};
-=======
 use super::{
-    CloudBackend,
+    CloudBackend, LocalVolumes,
     context::{Context, FIELD_MANAGER, Look},
     services, volumes,
 };
->>>>>>> main
 use crate::error::{Error, Result};
 
 /// Looked at even if nothing seemed to change: what a lost watch hides is hidden no longer than this.
@@ -86,19 +82,6 @@ impl CloudOptions {
     }
 }
 
-<<<<<<< HEAD
-/// What the loops share.
-#[derive(Clone)]
-pub(super) struct Context {
-    pub(super) client: Client,
-    pub(super) backend: Arc<dyn CloudBackend>,
-    pub(super) provisioners: Arc<[String]>,
-    pub(super) local: Option<LocalVolumes>,
-    poll_interval: Duration,
-}
-
-=======
->>>>>>> main
 /// The cloud's controllers of one cluster. Dropping them stops them without waiting.
 #[derive(Debug)]
 pub struct CloudControllers {

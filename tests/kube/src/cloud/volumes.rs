@@ -16,13 +16,8 @@ use serde_json::json;
 
 use super::{
     backend::VolumeRequest,
-<<<<<<< HEAD
-    controllers::{Context, FIELD_MANAGER, Look},
-    event, local, quantity,
-=======
     context::{Context, FIELD_MANAGER, Look},
-    event, quantity,
->>>>>>> main
+    event, local, quantity,
 };
 
 // All names are Kubernetes' own.

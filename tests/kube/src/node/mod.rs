@@ -26,7 +26,7 @@ use std::{
     io,
     net::SocketAddr,
     os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };

@@ -25,7 +25,7 @@ use super::slots::Slots;
 use crate::{
     driver::ReleaseRef,
     error::{Error, Result},
-    stack::ChartRef,
+    chart::ChartRef,
 };
 
 /// Longest run. Applying a chart takes a second or two; a slow API server many times that.
