@@ -12,6 +12,7 @@ pub mod failure;
 pub mod fleet;
 pub mod graph;
 pub mod ids;
+pub mod inventory;
 pub mod isolation;
 pub mod journal;
 pub mod lifecycle;
@@ -36,6 +37,7 @@ pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName, TenantId,
     TenantName, TenantUid,
 };
+pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{PlacementRule, RuleVerdict};

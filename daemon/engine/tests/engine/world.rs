@@ -162,8 +162,8 @@ impl WorkStore for Mortal {
         Ok(())
     }
 
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
-        self.life.transaction(self.store.next_due()).await
+    async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
+        self.life.transaction(self.store.next_due(owner)).await
     }
 
     async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError> {
