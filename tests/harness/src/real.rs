@@ -1,9 +1,23 @@
 //! A world whose pods are real: the stack `ai-fileserver-pg` with the images that are put together on this machine.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, fs, path::Path};
+
+use anyhow::{Context as _, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use landlord_test_kube::images;
 
 use crate::Cloud;
 
+/// The platform that it stands on.
+const PLATFORM: &str = "standard";
+/// Its charts that are referenced, and the folder of each among those of this machine.
+const CHARTS: [(&str, &str); 3] = [
+    ("oci://quay.io/jetstack/charts/cert-manager", "cert-manager"),
+    ("oci://docker.io/envoyproxy/gateway-helm", "gateway-helm"),
+    ("oci://docker.io/envoyproxy/gateway-crds-helm", "gateway-crds-helm"),
+];
+/// Directory of the ACME server in a node's network, which stands for one on the Internet.
+const ACME_DIRECTORY: &str = "https://10.255.0.1:14000/dir";
 /// The stack that real pods run.
 pub const STACK: &str = "ai-fileserver-pg";
 /// Its releases, which are also the names of the images.
@@ -34,6 +48,38 @@ pub fn values() -> String {
     text
 }
 
+/// The platform with this machine's charts and images and the ACME server beside the nodes, TOML. `cloud_folder` is the
+/// simulator's, which has made that server's certificate.
+///
+/// # Errors
+/// Charts that can't be put together, no certificate.
+pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
+    let charts = images(&["charts"])?.pop().context("no charts")?;
+    let certificate = cloud_folder.join("clusters/acme/acme.crt");
+    let certificate = fs::read(&certificate).with_context(|| format!("can't read {}", certificate.display()))?;
+    let mut text = "[deploy.chart_mirrors]\n".to_owned();
+    for (reference, folder) in CHARTS {
+        let _ = writeln!(text, "'{reference}' = '{}'", charts.join(folder).display());
+    }
+    let tag = "image.tag = '1'\n";
+    let requests = "resources = { requests = { cpu = '20m', memory = '64Mi' } }\n";
+    let at = format!("deploy.values.{PLATFORM}");
+    let _ = write!(
+        text,
+        "[{at}.certificates]\nimageRegistry = 'landlord.test'\nimageNamespace = ''\n{tag}\
+         [{at}.certificates.webhook]\n{tag}[{at}.certificates.cainjector]\n{tag}\
+         [{at}.certificates.acmesolver]\n{tag}\
+         [{at}.gateway.global.images.envoyGateway]\nimage = 'landlord.test/gateway:1'\n\
+         [{at}.gateway.deployment.envoyGateway]\n{requests}\
+         [{at}.gateway.config.envoyGateway.provider]\ntype = 'Kubernetes'\n\
+         kubernetes.shutdownManager.image = 'landlord.test/gateway:1'\n\
+         [{at}.edge.proxy]\nimage = 'landlord.test/envoy:1'\nreplicas = 1\n{requests}\
+         [{at}.edge.issuer]\nkind = 'acme'\nacme = {{ server = '{ACME_DIRECTORY}', caBundle = '{}' }}\n",
+        STANDARD.encode(certificate),
+    );
+    Ok(text)
+}
+
 impl Cloud {
     /// The class with the real stack in a cluster of its own.
     #[must_use]
@@ -46,7 +92,7 @@ impl Cloud {
     pub fn real_classes(&self) -> String {
         let machine = self.machine_types[1];
         let keys = format!(
-            "level = 'CLUSTER'\nmachine_type = '{machine}'\nnode_count = 1\nnode_count_max = 2\nstack = '{STACK}'\n"
+            "level = 'CLUSTER'\nmachine_type = '{machine}'\nnode_count = 1\nnode_count_max = 2\nstack = '{STACK}'\nplatform = '{PLATFORM}'\n"
         );
         self.class(&self.real_class(), "own cluster, 1 node, real pods", &keys)
             + &format!("[classes.{}.parameters]\n{}\n", self.real_class(), self.parameters)

@@ -16,6 +16,7 @@ use crate::{
     binaries::checkout,
     cloud::{self, Cloud},
     process::tail,
+    real,
 };
 
 /// How long the daemon may take to listen.
@@ -235,9 +236,10 @@ impl World {
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
              [store]\npath = '{folder}/landlord.db'\n\
-             [deploy]\nstacks_dir = '{}'\nstate_dir = '{folder}/deploy'\n",
+             [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
             stacks.display(),
+            checkout().display(),
         );
         if let Some(kubernetes) = &options.kubernetes {
             let _ = write!(
@@ -246,6 +248,9 @@ impl World {
                 kubernetes.helm.display(),
                 kubernetes.gateway_crds.display()
             );
+        }
+        if options.real_node {
+            text += &real::platform(&self.folder.join("cloud"))?;
         }
         for cloud in &options.clouds {
             let plugin = self.binaries.plugin(cloud.provider)?;

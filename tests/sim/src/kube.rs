@@ -3,7 +3,10 @@
 //! Knows no cloud: what the cluster's controllers want of the account goes
 //! through [`CloudSide`]. Whatever version a cluster was ordered in, its control plane is the one that was built.
 
-use crate::real::{Machines, pretended};
+use crate::{
+    dns,
+    real::{Machines, pretended},
+};
 use anyhow::Context;
 use cloudsim_core::{
     cloud_side::CloudSide,
@@ -23,7 +26,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 const GIB: u64 = 1 << 30;
 /// Stopping a control plane takes at most 8 seconds; several may stop at once on a busy machine.
@@ -38,6 +41,8 @@ struct Running {
     control_plane: ControlPlane,
     /// The machine that runs containers, with real machines.
     node: Option<Node>,
+    /// Answers the cloud's names for it.
+    resolver: Option<(PathBuf, JoinHandle<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,
     _permit: Permit,
@@ -159,6 +164,14 @@ fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
     spec
 }
 
+/// Serves the cloud's zones to the machines of a cluster.
+fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinHandle<()>)> {
+    // Beside the node's own sockets, whose path is short enough.
+    let socket = Node::connect_socket(data_dir).with_file_name("dns.sock");
+    let task = dns::serve(socket.clone(), cloud.clone()).with_context(|| format!("cannot make {}", socket.display()))?;
+    Ok((socket, task))
+}
+
 async fn start_both(
     options: ControlPlaneOptions,
     volumes: Option<LocalVolumes>,
@@ -190,10 +203,11 @@ impl ClusterRuntime for KubeRuntime {
         let volumes = self.machines.as_ref().map(|machines| machines.volumes(&data_dir));
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
+        let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;
         let begin = move || here.block_on(start_both(options, volumes, cloud));
         let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
-        let running = Running { control_plane, node: None, controllers, data_dir, _permit: permit };
+        let running = Running { control_plane, node: None, resolver, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -207,6 +221,9 @@ impl ClusterRuntime for KubeRuntime {
             node.stop()?;
         }
         running.control_plane.stop().await;
+        if let Some((_, task)) = running.resolver {
+            task.abort();
+        }
         if forget {
             let folder = running.data_dir;
             std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
@@ -284,7 +301,8 @@ impl KubeRuntime {
         };
         let here = tokio::runtime::Handle::current();
         let begin = move || {
-            let started = here.block_on(machines.start(&cluster.control_plane, &candidate));
+            let resolver = cluster.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
+            let started = here.block_on(machines.start(&cluster.control_plane, &candidate, resolver));
             (started, cluster)
         };
         let (started, mut cluster) = tokio::task::spawn_blocking(begin).await?;

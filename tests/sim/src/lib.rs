@@ -5,6 +5,8 @@
 //! See the README for the command, the control API and the conventions.
 
 #[cfg(feature = "kubernetes")]
+mod dns;
+#[cfg(feature = "kubernetes")]
 pub mod kube;
 #[cfg(feature = "kubernetes")]
 mod real;

@@ -5,14 +5,27 @@
 
 use anyhow::Context;
 use landlord_test_kube::{
-    ControlPlane, Node, NodeArtifacts, NodeOptions,
+    AcmeServer, ControlPlane, Node, NodeArtifacts, NodeOptions,
     cloud::{LocalVolumes, NodeSpec, NodeTaint},
     images,
 };
 use std::path::{Path, PathBuf};
 
-/// What the stack `ai-fileserver-pg` needs; the last is a folder of models.
-const IMAGES: [&str; 6] = ["pause", "files", "vectors", "llm", "chat", "models"];
+/// What the stack `ai-fileserver-pg` and the platform `standard` need; the last is a folder of models.
+const IMAGES: [&str; 12] = [
+    "pause",
+    "files",
+    "vectors",
+    "llm",
+    "chat",
+    "gateway",
+    "envoy",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "models",
+];
 /// The claim whose volume holds the models from the beginning.
 const MODELS_CLAIM: &str = "llm";
 /// Where the LLM server of that stack keeps them in its volume.
@@ -27,6 +40,7 @@ pub(crate) struct Machines {
     archives: Vec<PathBuf>,
     /// A folder as the volume of the models holds it.
     models: PathBuf,
+    acme: AcmeServer,
 }
 
 impl Machines {
@@ -42,7 +56,8 @@ impl Machines {
         if !link.exists() {
             std::os::unix::fs::symlink(&store, &link).with_context(|| format!("cannot make {}", link.display()))?;
         }
-        Ok(Self { artifacts, archives, models })
+        let acme = AcmeServer::ensure(&folder.join("acme")).context("the ACME server has no certificate")?;
+        Ok(Self { artifacts, archives, models, acme })
     }
 
     /// Where volumes of the cluster lie that keeps its data in `data_dir`.
@@ -51,11 +66,18 @@ impl Machines {
         LocalVolumes { folder: data_dir.join("volumes"), seeds }
     }
 
-    /// Starts a machine and gives it the images.
-    pub(crate) async fn start(&self, control_plane: &ControlPlane, spec: &NodeSpec) -> anyhow::Result<Node> {
+    /// Starts a machine and gives it the images. `resolver` answers names outside of its cluster.
+    pub(crate) async fn start(
+        &self,
+        control_plane: &ControlPlane,
+        spec: &NodeSpec,
+        resolver: PathBuf,
+    ) -> anyhow::Result<Node> {
         let mut options = NodeOptions::new(&spec.name);
         options.labels = [("topology.kubernetes.io/zone".to_owned(), spec.zone.clone())].into();
         options.provider_id.clone_from(&spec.provider_id);
+        options.resolver = Some(resolver);
+        options.acme = Some(self.acme.clone());
         let node = Node::start(control_plane, &self.artifacts, &options).await?;
         self.archives.iter().try_for_each(|archive| node.import(archive))?;
         Ok(node)

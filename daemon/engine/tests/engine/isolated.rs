@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, Measured, StackName,
+    Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
     ports::{
         Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget, ReleasePlan, StageProgress,
         UninstallReport, Verified,

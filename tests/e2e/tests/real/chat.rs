@@ -7,7 +7,7 @@ use std::{
 };
 
 use landlord_test_harness::TenantFile;
-use landlord_test_kube::python_env;
+use landlord_test_kube::{Node, python_env};
 
 use crate::scene::Scene;
 
@@ -51,6 +51,18 @@ fn forward(scene: &Scene, kubeconfig: &Path, service: &str, port: u16) -> Forwar
 fn secret(scene: &Scene, name: &str, key: &str) -> String {
     let path = format!("go-template={{{{index .data {key:?} | base64decode}}}}");
     scene.run(scene.kubectl().args(["-n", NAMESPACE, "get", "secret", name, "-o", &path]))
+}
+
+/// Asks at `https://chat.DOMAIN`, by the address that the cloud's zone has for it, and gives what was seen as JSON.
+pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
+    let host = format!("chat.{}", tenant.domain);
+    let socket = Node::connect_socket(&scene.cluster());
+    let python = python_env(&use_folder().join("requirements.txt")).unwrap();
+    let mut used = Command::new(python);
+    used.arg(use_folder().join("web.py")).arg(socket).arg(&tenant.domain).arg(scene.address(&host));
+    used.env("CHAT_EMAIL", format!("admin@{}", tenant.domain));
+    used.env("CHAT_PASSWORD", secret(scene, "chat", "admin-password"));
+    scene.run(&mut used)
 }
 
 /// Puts a file, asks about it, and gives what was seen as JSON.

@@ -25,6 +25,8 @@ fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
     scene.say(&format!("READY after {:?}", started.elapsed()));
     let told = chat::use_by_port_forward(&scene, &tenant);
     scene.say(&format!("{told}\nanswered after {:?}", started.elapsed()));
+    let told = chat::use_by_https(&scene, &tenant);
+    scene.say(&format!("{told}\nanswered by HTTPS after {:?}", started.elapsed()));
 
     scene.cli().ok(&["delete", &tenant.name()]).unwrap();
     scene.reach(&tenant.name(), "GONE", PATIENCE);

@@ -14,16 +14,34 @@ use landlord_test_kube::{Artifacts, NodeArtifacts, images};
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
 const SCALE: f64 = 1.0 / 60.0;
 
+/// All that the simulator would build at its start, which is watched for less time than that takes.
+const IMAGES: [&str; 13] = [
+    "pause",
+    "files",
+    "vectors",
+    "llm",
+    "chat",
+    "gateway",
+    "envoy",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "models",
+    "charts",
+];
+
 pub(crate) struct Scene {
     pub(crate) world: World,
     artifacts: Artifacts,
+    cloud: &'static Cloud,
 }
 
 impl Scene {
     pub(crate) fn start(cloud: &'static Cloud) -> Self {
         let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
         NodeArtifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        images(&["pause", "files", "vectors", "llm", "chat", "models"]).unwrap();
+        images(&IMAGES).unwrap();
         let options = WorldOptions {
             time_scale: SCALE,
             kubernetes: Some(artifacts.clone()),
@@ -32,7 +50,7 @@ impl Scene {
             extra_config: cloud.real_classes() + &real::values(),
             ..WorldOptions::default()
         };
-        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts }
+        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts, cloud }
     }
 
     pub(crate) fn cli(&self) -> Cli {
@@ -69,9 +87,22 @@ impl Scene {
         text(&output)
     }
 
+    /// What the simulated cloud's zones have for a name.
+    pub(crate) fn address(&self, name: &str) -> String {
+        let objects = self.world.simulator().control().objects(self.cloud.account).unwrap();
+        let fqdn = format!("{name}.");
+        let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
+        let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
+        let address = found.and_then(|record| record["rrdatas"][0].as_str());
+        address.unwrap_or_else(|| panic!("no zone has {name}: {objects:#?}")).to_owned()
+    }
+
     /// What nodes, pods, events and logs say.
     fn why(&self) -> String {
-        let looks: [&[&str]; 6] = [
+        let looks: [&[&str]; 9] = [
+            &["get", "gateways,httproutes,certificates,challenges,clusterissuers", "-A", "-o", "yaml"],
+            &["logs", "-n", "cert-manager", "deployment/cert-manager", "--tail=40"],
+            &["logs", "-n", "envoy-gateway-system", "deployment/envoy-gateway", "--tail=40"],
             &["get", "nodes,pods,pvc,services", "-A", "-o", "wide"],
             &["get", "events", "-A", "--sort-by=.lastTimestamp"],
             &["logs", "-n", "ai-fileserver", "deployment/files", "--tail=30"],

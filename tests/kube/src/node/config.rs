@@ -17,6 +17,8 @@ use crate::{
 
 /// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
+/// Where its DNS server asks for names outside of the cluster.
+const RESOLVER: &str = "127.0.0.1:5300";
 /// Addresses of its pods: no part of those that kwok hands out on its first node.
 const PODS: &str = "10.245.0.0/24";
 /// The container that holds a pod's namespaces.
@@ -88,12 +90,16 @@ impl Files {
         self.write("cni/10-bridge.conflist", &self.bridge())?;
         self.write("kubelet.yaml", &self.kubelet(ca, cgroup, &options.provider_id).to_string())?;
         self.write("kube-proxy.yaml", &proxy(kubeconfig, &options.name).to_string())?;
-        self.write("Corefile", &corefile(kubeconfig))?;
+        self.write("Corefile", &corefile(kubeconfig, options.resolver.is_some()))?;
+        if let Some(acme) = &options.acme {
+            self.write("acme.json", &acme.config())?;
+        }
         let spec = Spec {
             address: ADDRESS,
             connect: self.connect.clone(),
             api_server_port: api_port,
             api_server_socket: self.apiserver.clone(),
+            relays: options.resolver.iter().map(|socket| Way { listen: format!("tcp:{RESOLVER}"), to: format!("unix:{}", socket.display()) }).collect(),
             parts: self.parts(artifacts, options, kubeconfig),
         };
         self.write("spec.json", &serde_json::to_string_pretty(&spec).unwrap_or_default())
@@ -201,7 +207,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
         ];
         let containerd = artifacts.program("containerd").display().to_string();
         let dns = artifacts.program("dns").display().to_string();
-        vec![
+        let mut parts = vec![
             self.part("containerd", "", &[containerd, "--config".into(), self.path("containerd.toml")], artifacts),
             self.part("dns", "", &[dns, "-conf".into(), self.path("Corefile")], artifacts),
             self.part("kubelet", &self.containerd.display().to_string(), &kubelet, artifacts),
@@ -217,7 +223,16 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                     artifacts,
                 )
             },
-        ]
+        ];
+        if options.acme.is_some() {
+            let pebble = artifacts.program("pebble").display().to_string();
+            let command = [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
+            let mut acme = self.part("acme", "", &command, artifacts);
+            // It would refuse a twentieth of what is right, and wait before it looks.
+            acme.env.extend([("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_VA_NOSLEEP", "1")].map(owned));
+            parts.push(acme);
+        }
+        parts
     }
 
     fn part(&self, name: &str, after: &str, command: &[String], artifacts: &NodeArtifacts) -> Part {
@@ -229,6 +244,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             log: self.logs.join(format!("{name}.log")),
         }
     }
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 fn environment(pairs: &[(&str, String)]) -> BTreeMap<String, String> {
@@ -250,11 +269,12 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
     })
 }
 
-/// Names of the cluster and no others: whoever asks for a name outside is refused.
-fn corefile(kubeconfig: &Path) -> String {
+/// Names of the cluster, and others if somebody outside answers them: else whoever asks for one is refused.
+fn corefile(kubeconfig: &Path, resolver: bool) -> String {
+    let outside = if resolver { format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n") } else { String::new() };
     format!(
         ".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
-         ttl 5\n  }}\n}}\n",
+         ttl 5\n  }}\n{outside}}}\n",
         kubeconfig.display()
     )
 }
@@ -267,7 +287,14 @@ struct Spec {
     connect: PathBuf,
     api_server_port: u16,
     api_server_socket: PathBuf,
+    relays: Vec<Way>,
     parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Way {
+    listen: String,
+    to: String,
 }
 
 #[derive(Serialize)]

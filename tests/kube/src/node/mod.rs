@@ -20,6 +20,7 @@ mod artifacts;
 mod cgroups;
 pub(crate) mod config;
 mod connect;
+mod outside;
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +38,7 @@ use rand::RngCore as _;
 
 pub use artifacts::NodeArtifacts;
 use config::Files;
+pub use outside::AcmeServer;
 
 use crate::{
     ControlPlane,
@@ -60,13 +62,17 @@ pub struct NodeOptions {
     pub labels: BTreeMap<String, String>,
     /// The cloud's name of the machine; empty: it has none.
     pub provider_id: String,
+    /// Answers what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
+    pub resolver: Option<PathBuf>,
+    /// An ACME server in the node's network.
+    pub acme: Option<AcmeServer>,
 }
 
 impl NodeOptions {
     /// A node in the zone `local`.
     pub fn new(name: impl Into<String>) -> Self {
         let labels = [("topology.kubernetes.io/zone".to_owned(), "local".to_owned())].into();
-        Self { name: name.into(), labels, provider_id: String::new() }
+        Self { name: name.into(), labels, provider_id: String::new(), resolver: None, acme: None }
     }
 }
 
