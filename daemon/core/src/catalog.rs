@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict, StackName, TenantName,
-    TenantSpec,
+    ClassName, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict, StackName,
+    TenantName, TenantSpec,
     environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},

@@ -220,11 +220,12 @@ mod tests {
         assert_eq!(after("node-pool"), ["platform/certificates", "platform/gateway", "platform/edge"]);
     }
 
-
     #[test]
     fn a_graph_lists_what_must_be_done_first_first() {
         // The sweep of an inventory asks in this order: it is the one order of removal.
-        for nodes in [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())] {
+        for nodes in
+            [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())]
+        {
             for (index, node) in nodes.iter().enumerate() {
                 let earlier = |stage: &Stage| nodes[..index].iter().any(|node| node.stage == *stage);
                 assert!(node.after.iter().all(earlier), "{} comes before what it waits for", node.stage);

@@ -155,8 +155,7 @@ impl Apps for StackApps {
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let platform = self.known_platform(&target.platform)?;
-        let call =
-            async |client: Client| install::remove(&client, &*self.driver, target, platform, release).await;
+        let call = async |client: Client| install::remove(&client, &*self.driver, target, platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -224,8 +224,11 @@ mod tests {
     }
 
     fn stack() -> Stack {
-        Stack::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver"), &Default::default())
-            .unwrap()
+        Stack::load(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver"),
+            &Default::default(),
+        )
+        .unwrap()
     }
 
     fn rendered(app: &str, stack_values: Value, gateway_api: bool) -> Result<Rendered> {

@@ -223,7 +223,11 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         .then(|| Crds::read(&deploy.gateway_api_crds))
         .transpose()
         .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks { stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)? } else { BTreeMap::new() };
+    let stacks = if stacks {
+        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
     let platforms = if classes().any(|class| class.platform.is_some()) {
         platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
     } else {

@@ -155,7 +155,8 @@ impl World {
     #[must_use]
     pub fn clusters(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.join("cloud/clusters")).into_iter().flatten();
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+        let folders = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        folders.filter(|folder| folder.join("admin.kubeconfig").is_file()).collect()
     }
 
     /// The client for its daemon.

@@ -16,8 +16,8 @@ use cloudsim_core::{
 use landlord_test_kube::{
     Artifacts, Capacity, ControlPlane, ControlPlaneOptions, Node, Permit,
     cloud::{
-        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, LocalVolumes, NodeTaint, StorageClassSpec,
-        VolumeRequest,
+        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, LocalVolumes, NodeTaint,
+        StorageClassSpec, VolumeRequest,
     },
 };
 use std::{
@@ -164,11 +164,18 @@ fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
     spec
 }
 
+/// Its processes end one after another, which takes seconds.
+async fn stop_node(node: Option<Node>) -> anyhow::Result<()> {
+    let Some(node) = node else { return Ok(()) };
+    Ok(tokio::task::spawn_blocking(move || node.stop()).await??)
+}
+
 /// Serves the cloud's zones to the machines of a cluster.
 fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinHandle<()>)> {
     // Beside the node's own sockets, whose path is short enough.
     let socket = Node::connect_socket(data_dir).with_file_name("dns.sock");
-    let task = dns::serve(socket.clone(), cloud.clone()).with_context(|| format!("cannot make {}", socket.display()))?;
+    let task =
+        dns::serve(socket.clone(), cloud.clone()).with_context(|| format!("cannot make {}", socket.display()))?;
     Ok((socket, task))
 }
 
@@ -217,16 +224,17 @@ impl ClusterRuntime for KubeRuntime {
             return Ok(());
         };
         running.controllers.stop().await;
-        if let Some(node) = running.node {
-            node.stop()?;
-        }
+        stop_node(running.node).await?;
         running.control_plane.stop().await;
         if let Some((_, task)) = running.resolver {
             task.abort();
         }
         if forget {
             let folder = running.data_dir;
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            let gone = folder.clone();
+            // A real machine's images are gigabytes.
+            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(gone)).await?;
+            removed.with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         Ok(())
     }
@@ -254,7 +262,7 @@ impl ClusterRuntime for KubeRuntime {
             let running = running.get_mut(arn);
             running.and_then(|running| running.node.take_if(|node| names.contains(&node.name().to_owned())))
         };
-        Ok(node.map_or(Ok(()), Node::stop)?)
+        stop_node(node).await
     }
 
     async fn shutdown(&self) {

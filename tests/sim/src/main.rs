@@ -3,12 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use cloudsim::{Options, Simulator, runtime::ClusterRuntime};
-use std::{
-    io::Write,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// Simulated clouds for tests and demonstrations. Point any SDK's endpoint at its address.
 #[derive(Debug, Parser)]
@@ -50,8 +45,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let runtime =
-        if arguments.no_kubernetes { None } else { Some(kubernetes(&arguments)?) };
+    let runtime = if arguments.no_kubernetes { None } else { Some(kubernetes(&arguments)?) };
     let handle = Simulator::start(Options {
         listen: Some(arguments.listen),
         time_scale: arguments.time_scale,

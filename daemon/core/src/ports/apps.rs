@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
-use crate::{AppName, Failure, PlatformName, Stage, StackName, environment::Endpoint, stage::RemovedObject};
+use crate::{AppName, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject};
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain, isolation::SharedTarget, ports::KubeCredentials};
+    PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain, isolation::SharedTarget,
+    ports::KubeCredentials,
+};
 
 /// Whose cluster a tenant lives on.
 #[derive(Debug, Clone, PartialEq, Eq)]

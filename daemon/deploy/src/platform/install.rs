@@ -96,14 +96,15 @@ async fn of_the_cloud(client: &Client) -> Result<Vec<String>> {
     let mut left = Vec::new();
     for namespace in namespaces.items.into_iter().filter_map(|namespace| namespace.metadata.name) {
         let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
-        let services = services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
-        let balanced = |service: &Service| {
-            service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer")
-        };
+        let services =
+            services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
+        let balanced =
+            |service: &Service| service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
         let names = services.items.into_iter().filter(balanced).filter_map(|service| service.metadata.name);
         left.extend(names.map(|name| format!("Service {namespace}/{name}")));
         let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
-        let claims = claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
+        let claims =
+            claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
         let names = claims.items.into_iter().filter_map(|claim| claim.metadata.name);
         left.extend(names.map(|name| format!("PersistentVolumeClaim {namespace}/{name}")));
     }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use landlord_core::{
-    AppName,     DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
     step::record_in,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
     ports::{
-        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget, ReleasePlan, StageProgress,
-        UninstallReport, Verified,
+        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget, ReleasePlan,
+        StageProgress, UninstallReport, Verified,
     },
     stage::RemovedObject,
 };

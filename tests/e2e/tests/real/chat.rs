@@ -69,12 +69,12 @@ pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
 pub(crate) fn use_by_port_forward(scene: &Scene, tenant: &TenantFile) -> String {
     let kubeconfig = scene.world.folder().join("operator.kubeconfig");
     std::fs::write(&kubeconfig, scene.cli().ok(&["kubeconfig", &tenant.name()]).unwrap()).unwrap();
-    let (chat, files) =
-        (forward(scene, &kubeconfig, "chat", 8080), forward(scene, &kubeconfig, "files-sftp", 22));
+    let (chat, files) = (forward(scene, &kubeconfig, "chat", 8080), forward(scene, &kubeconfig, "files-sftp", 22));
     let python = python_env(&use_folder().join("requirements.txt")).unwrap();
     let mut used = Command::new(python);
     used.arg(use_folder().join("use.py")).arg(format!("http://127.0.0.1:{}", chat.port)).arg(files.port.to_string());
     used.env("FILES_USER", &tenant.customer).env("FILES_PASSWORD", secret(scene, "files", "customer-password"));
-    used.env("CHAT_EMAIL", format!("admin@{}", tenant.domain)).env("CHAT_PASSWORD", secret(scene, "chat", "admin-password"));
+    used.env("CHAT_EMAIL", format!("admin@{}", tenant.domain))
+        .env("CHAT_PASSWORD", secret(scene, "chat", "admin-password"));
     scene.run(&mut used)
 }

@@ -99,7 +99,11 @@ impl Files {
             connect: self.connect.clone(),
             api_server_port: api_port,
             api_server_socket: self.apiserver.clone(),
-            relays: options.resolver.iter().map(|socket| Way { listen: format!("tcp:{RESOLVER}"), to: format!("unix:{}", socket.display()) }).collect(),
+            relays: options
+                .resolver
+                .iter()
+                .map(|socket| Way { listen: format!("tcp:{RESOLVER}"), to: format!("unix:{}", socket.display()) })
+                .collect(),
             parts: self.parts(artifacts, options, kubeconfig),
         };
         self.write("spec.json", &serde_json::to_string_pretty(&spec).unwrap_or_default())
@@ -226,7 +230,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
         ];
         if options.acme.is_some() {
             let pebble = artifacts.program("pebble").display().to_string();
-            let command = [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
+            let command =
+                [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
             let mut acme = self.part("acme", "", &command, artifacts);
             // It would refuse a twentieth of what is right, and wait before it looks.
             acme.env.extend([("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_VA_NOSLEEP", "1")].map(owned));
@@ -271,7 +276,11 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
 
 /// Names of the cluster, and others if somebody outside answers them: else whoever asks for one is refused.
 fn corefile(kubeconfig: &Path, resolver: bool) -> String {
-    let outside = if resolver { format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n") } else { String::new() };
+    let outside = if resolver {
+        format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n")
+    } else {
+        String::new()
+    };
     format!(
         ".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
          ttl 5\n  }}\n{outside}}}\n",
