@@ -139,6 +139,10 @@ impl Error {
             Self::UnknownStack { .. } | Self::UnknownRelease { .. } => {
                 "the operator puts the stack back under deploy.stacks_dir, or the class names one that is there; then retry"
             }
+            Self::UnknownPlatform { .. } => {
+                "the operator puts the platform back where the configuration names it, or the class names one that is there; \
+                 then retry"
+            }
             Self::ForbiddenValue { .. } => "the customer corrects stack_values of the tenant",
             Self::NotForShared { .. } => {
                 "the stack's author leaves that object out of the chart, or the customer orders a class with a cluster of \
