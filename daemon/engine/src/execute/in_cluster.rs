@@ -191,6 +191,7 @@ impl Call<'_> {
         if result.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Auth) {
             let (uid, _) = request::access(&self.shared.options.installation, self.work, &self.scope);
             self.shared.access.forget(uid);
+            self.shared.ports.providers.renew_credentials(&self.work.environment.placement.provider_key());
         }
         result
     }

@@ -10,7 +10,7 @@ mod load;
 mod print;
 mod server;
 
-pub use check::{Checked, ProviderSetup, check};
+pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
