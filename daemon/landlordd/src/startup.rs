@@ -139,7 +139,8 @@ pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
 
 /// Refuses folders in which anybody could replace the store or a plugin.
 fn check_trust(config: &Config) -> Result<()> {
-    let plugins = config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
+    let plugins =
+        config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
     let files = plugins.chain([("store.path".to_owned(), &config.store.path)]);
     let problems: Vec<String> = files
         .filter_map(|(key, file)| Some((key, file.parent().filter(|folder| !folder.as_os_str().is_empty())?)))

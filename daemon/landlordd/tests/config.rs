@@ -301,6 +301,7 @@ fn a_configuration_that_everybody_can_write_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "landlord.toml", "");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
-    let refused = load(&Layers { file: Some(file), ..Layers::default() }).unwrap_err().to_string();
+    let loaded = load(&Layers { file: Some(file), ..Layers::default() }).map(drop);
+    let refused = loaded.unwrap_err().to_string();
     assert!(refused.contains("chmod o-w"), "{refused}");
 }

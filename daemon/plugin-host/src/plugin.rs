@@ -266,11 +266,7 @@ impl Plugin {
         first
     }
 
-    async fn attempt<Q: Message, A: Message + Default>(
-        &self,
-        method: Method,
-        request: &Q,
-    ) -> Result<A, ProviderError> {
+    async fn attempt<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         let connection = self.connection().await?;
         let began = Instant::now();
         let answer = self.carry(&connection, method, request).await;
