@@ -164,7 +164,7 @@ impl Inventory for Nimbus {
 #[async_trait]
 impl Provider for Nimbus {
     async fn describe(&self, _request: v1::DescribeRequest) -> Result<v1::DescribeResponse> {
-        Ok(Self::description())
+        Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse> {
@@ -201,7 +201,7 @@ impl ProviderPlugin for Nimbus {
         v1::DescribeResponse {
             name: Self::NAME.into(),
             version: Self::VERSION.into(),
-            capabilities: ["networks", "clusters", "node-pools", "dns", "identity"].map(str::to_owned).to_vec(),
+            capabilities: Vec::new(),
             config_schema: schema("project").to_string(),
             parameters_schema: schema("kubernetes_version").to_string(),
             expected_durations: methods()

@@ -7,9 +7,11 @@
 pub mod abi;
 pub mod error;
 pub mod export;
+pub mod lacks;
 mod log;
 pub mod method;
 pub mod provider;
+mod seal;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

@@ -5,7 +5,7 @@ use landlord_provider_api::v1;
 /// What a provider is and can do.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables<'a> {
-    /// What it can do, in the contract's words (`plugins/api/docs/contract.md`).
+    /// What it can do that the contract has no word for: the contract's words are derived from the traits.
     pub capabilities: &'a [&'a str],
     /// Bucket, calls per second, burst in calls, source of the figures.
     pub buckets: &'a [(&'a str, f64, f64, &'a str)],
