@@ -7,7 +7,7 @@ use landlord_provider_api::{
 };
 use landlord_provider_sdk::{
     configure::Problems,
-    describe::Tables,
+    describe::{Tables, one_bucket, same_durations},
     endpoint,
     findings::{Findings, PoolBounds},
     progress::{Outcome, done},
@@ -30,28 +30,8 @@ const POOL: PoolBounds<'_> = PoolBounds { nodes_max: 100, disk_gib: 10..=1_000, 
 const TABLES: Tables<'_> = Tables {
     capabilities: &[],
     buckets: &[(BUCKET, 50.0, 100.0, "the fictional cloud's own server, examples/nimbus/server.rs (2026-11)")],
-    costs: &[
-        ("EnsureNetwork", BUCKET, 1.5),
-        ("EnsureCluster", BUCKET, 1.5),
-        ("EnsureAddons", BUCKET, 1.5),
-        ("EnsureNodePool", BUCKET, 1.5),
-        ("EnsureDnsZone", BUCKET, 1.5),
-        ("EnsureDnsRecords", BUCKET, 1.5),
-        ("EnsureIdentity", BUCKET, 1.5),
-        ("KubeAccess", BUCKET, 1.0),
-        ("Observe", BUCKET, 1.0),
-        ("Delete", BUCKET, 1.5),
-        ("ListOwned", BUCKET, 2.0),
-    ],
-    durations: &[
-        ("EnsureNetwork", 2, 60),
-        ("EnsureCluster", 2, 60),
-        ("EnsureAddons", 2, 60),
-        ("EnsureNodePool", 2, 60),
-        ("EnsureDnsZone", 2, 60),
-        ("EnsureDnsRecords", 2, 60),
-        ("EnsureIdentity", 2, 60),
-    ],
+    costs: &one_bucket(BUCKET, 1.5),
+    durations: &same_durations(2, 60),
 };
 
 /// Settings of the provider.
