@@ -15,9 +15,6 @@ use crate::{
     progress::Outcome,
 };
 
-/// Channels by which AKS raises the minor version itself.
-const RAISING: [&str; 2] = ["stable", "rapid"];
-
 /// Begins the change that is due, if one is. The version comes first and alone.
 pub(super) async fn begin(
     call: &Call<'_>,
@@ -83,20 +80,14 @@ fn sorted(list: &Value) -> Vec<String> {
     texts
 }
 
-/// The next minor version on the way; `None`: it is there.
+/// The next minor version on the way; `None`: it is there, or above, where a channel or somebody raised it: AKS can't lower
+/// one.
 fn next_version(present: &str, parameters: &Parameters) -> Result<Option<String>> {
     let wanted = parameters.kubernetes_version.as_str();
     let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
         return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
     };
-    match w.cmp(&p) {
-        std::cmp::Ordering::Equal => Ok(None),
-        std::cmp::Ordering::Greater => Ok(Some(format!("1.{}", p + 1))),
-        std::cmp::Ordering::Less if RAISING.contains(&parameters.upgrade_channel.as_str()) => Ok(None),
-        std::cmp::Ordering::Less => Err(invalid(format!(
-            "parameters.kubernetes_version: the cluster runs {present} and cannot go back to {wanted}"
-        ))),
-    }
+    Ok((w > p).then(|| format!("1.{}", p + 1)))
 }
 
 #[cfg(test)]
@@ -119,7 +110,7 @@ mod tests {
         let next = |present: &str, version: &str| next_version(present, &parameters(version, "patch"));
         assert_eq!(next("1.33.5", "1.35").expect("upwards").as_deref(), Some("1.34"));
         assert_eq!(next("1.35.1", "1.35").expect("there"), None);
-        assert!(next("1.35.1", "1.34").is_err());
+        assert_eq!(next("1.35.1", "1.34").expect("a newer one satisfies"), None);
         assert!(next("1.35.1", "latest").is_err());
         assert_eq!(next_version("1.35.1", &parameters("1.34", "rapid")).expect("AKS was faster"), None);
     }
