@@ -5,6 +5,7 @@
 //! This crate knows neither the daemon nor any cloud.
 
 pub mod abi;
+mod defaults;
 pub mod error;
 pub mod export;
 pub mod lacks;

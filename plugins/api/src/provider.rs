@@ -26,7 +26,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ProviderError, lacks, seal::Seal, v1};
+use crate::{ProviderError, defaults, seal::Seal, v1};
 
 /// The tenant's network and the identities that a cluster needs from the start.
 #[async_trait]
@@ -58,8 +58,8 @@ pub trait Cluster {
 
     /// Makes the add-ons exist. Without an implementation they are part of the cluster: Ready.
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse, ProviderError> {
-        lacks::scoped(request.scope.as_ref())?;
-        Ok(v1::EnsureAddonsResponse { progress: lacks::ready() })
+        defaults::scoped(request.scope.as_ref())?;
+        Ok(v1::EnsureAddonsResponse { progress: defaults::ready() })
     }
 
     /// Short-lived access to the API server. Makes no change in the cloud.
