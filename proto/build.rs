@@ -2,12 +2,13 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "landlord/v1/tenant.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
     "landlord/v1/provider.proto",
     "google/longrunning/operations.proto",
+    "google/rpc/error_details.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

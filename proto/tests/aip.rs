@@ -14,6 +14,7 @@ const OPERATION: &str = "google.longrunning.Operation";
 const OPTIONAL: i32 = 1;
 const REQUIRED: i32 = 2;
 const OUTPUT_ONLY: i32 = 3;
+const IMMUTABLE: i32 = 5;
 const IDENTIFIER: i32 = 8;
 
 struct Api {
@@ -298,6 +299,17 @@ fn resources_are_described() {
     api.field(148, &tenant, "display_name", "string", Some(OPTIONAL));
     api.field(216, &tenant, "state", "landlord.v1.Tenant.State", Some(OUTPUT_ONLY));
     api.field(128, &tenant, "reconciling", "bool", Some(OUTPUT_ONLY));
+    for (resource, fields) in [
+        ("Tenant", &["tenant_class", "region", "domain"][..]),
+        ("HostCluster", &["tenant_class", "region", "adoption"]),
+    ] {
+        let resource = resources.iter().find(|r| r.name() == resource).expect("a resource").clone();
+        for name in fields {
+            let field = resource.get_field_by_name(name).expect("a field");
+            let behavior = api.behavior(&field);
+            api.expect(behavior.contains(&IMMUTABLE), 203, || format!("{} can't be changed", field.full_name()));
+        }
+    }
     for time in ["create_time", "update_time", "delete_time"] {
         api.field(148, &tenant, time, "google.protobuf.Timestamp", Some(OUTPUT_ONLY));
     }
@@ -330,6 +342,9 @@ fn fields_say_what_they_are() {
                 format!("{} is OUTPUT_ONLY in a request", field.full_name())
             });
             let (kind, name) = (kind_name(&field), field.name().to_owned());
+            if kind == "string" && ["tenant", "host_cluster"].contains(&name.as_str()) {
+                api.reference(&message, &name, "type");
+            }
             api.expect((kind == "google.protobuf.Timestamp") == name.ends_with("_time"), 142, || {
                 format!("{} is {kind}: timestamps, and only they, are named *_time", field.full_name())
             });
@@ -380,6 +395,14 @@ fn everything_is_documented() {
         }
     }
     api.done();
+}
+
+#[test]
+fn details_of_errors_are_described() {
+    let api = Api::load();
+    for detail in ["ErrorInfo", "BadRequest", "RetryInfo"] {
+        assert!(api.pool.get_message_by_name(&format!("google.rpc.{detail}")).is_some(), "{detail}");
+    }
 }
 
 #[test]

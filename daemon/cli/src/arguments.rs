@@ -11,15 +11,39 @@ pub const SERVER_DEFAULT: &str = "unix:///run/landlord/landlord.sock";
 #[derive(Debug, Parser)]
 #[command(name = "landlord", version, after_help = EXIT_CODES)]
 pub struct Arguments {
-    /// Daemon: unix:///path or http://127.0.0.1:port.
-    #[arg(long, global = true, env = "LANDLORD_SERVER", default_value = SERVER_DEFAULT)]
-    pub server: String,
-    /// Customer of the tenants that are named without one, and of lists.
-    #[arg(long, global = true, env = "LANDLORD_CUSTOMER")]
-    pub customer: Option<String>,
+    /// Which daemon, and how.
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Which daemon, and how. What is not given here is the context's.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConnectionArguments {
+    /// Daemon: unix:///path, https://host:port, or on this machine http://127.0.0.1:port [default: the context's, else
+    /// unix:///run/landlord/landlord.sock]. Nothing else of a context is sent to another daemon.
+    #[arg(long, global = true, env = "LANDLORD_SERVER")]
+    pub server: Option<String>,
+    /// Context of the configuration file [default: the one in use].
+    #[arg(long, global = true, env = "LANDLORD_CONTEXT")]
+    pub context: Option<String>,
+    /// CAs of the daemon's certificate, PEM [default: those of the system].
+    #[arg(long, global = true, env = "LANDLORD_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificate to show to the daemon, PEM.
+    #[arg(long, global = true, env = "LANDLORD_CLIENT_CERT", value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long, global = true, env = "LANDLORD_CLIENT_KEY", value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// File with a bearer token; read for every call.
+    #[arg(long, global = true, env = "LANDLORD_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Customer of the tenants that are named without one, and of lists.
+    #[arg(long, global = true, env = "LANDLORD_CUSTOMER")]
+    pub customer: Option<String>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 operation failed, 4 timed out but running, 5 not found, \
@@ -102,12 +126,42 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Contexts: which daemons there are, and how they are reached.
+    Config {
+        /// What.
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
     /// Prints the client's version.
     Version,
     /// Prints a completion script.
     Completion {
         /// Shell.
         shell: clap_complete::Shell,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Prints the context in use.
+    CurrentContext,
+    /// Lists the contexts.
+    GetContexts,
+    /// Makes a context the one in use.
+    UseContext {
+        /// Context.
+        name: String,
+    },
+    /// Makes or changes a context from --server, --ca-file, --client-cert, --client-key, --token-file, --customer.
+    SetContext {
+        /// Context.
+        name: String,
+    },
+    /// Removes a context.
+    DeleteContext {
+        /// Context.
+        name: String,
     },
 }
 

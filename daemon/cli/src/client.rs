@@ -1,6 +1,6 @@
 //! Reaching the daemon.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use landlord_proto::{
@@ -10,60 +10,81 @@ use landlord_proto::{
         tenant_service_client::TenantServiceClient,
     },
 };
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
+};
 
-use crate::error::Error;
+use crate::{
+    connection::{Connection, read},
+    error::Error,
+};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of a thousand tenants.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// A connection through which nothing comes is tried this often, so that a watch notices a daemon that vanished.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What carries the calls.
+pub type Transport = InterceptedService<Channel, Bearer>;
 
 /// Clients of the daemon's services over one connection.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// Tenants.
-    pub tenants: TenantServiceClient<Channel>,
+    pub tenants: TenantServiceClient<Transport>,
     /// Host clusters.
-    pub hosts: HostClusterServiceClient<Channel>,
+    pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
-    pub operations: OperationsClient<Channel>,
+    pub operations: OperationsClient<Transport>,
     /// Providers.
-    pub providers: ProviderServiceClient<Channel>,
+    pub providers: ProviderServiceClient<Transport>,
+}
+
+/// Shows the token with every call.
+#[derive(Debug, Clone)]
+pub struct Bearer {
+    file: Option<PathBuf>,
+}
+
+impl Bearer {
+    fn header(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let bytes = read("--token-file", path)?;
+        let wrong = || Error::Usage(format!("--token-file {}: holds no token", path.display()));
+        let token = std::str::from_utf8(&bytes).map_err(|_| wrong())?.trim();
+        if token.is_empty() {
+            return Err(wrong());
+        }
+        let mut header: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| wrong())?;
+        header.set_sensitive(true);
+        Ok(Some(header))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(header) = self.header().map_err(|error| Status::unauthenticated(error.to_string()))? {
+            request.metadata_mut().insert("authorization", header);
+        }
+        Ok(request)
+    }
 }
 
 impl Client {
     /// Connects.
     ///
     /// # Errors
-    /// An address that can't be understood, or nobody there.
-    pub async fn connect(server: &str) -> Result<Self, Error> {
-        let unreachable = |error: tonic::transport::Error| {
-            let mut problem = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(error) = source {
-                problem = error.to_string();
-                source = error.source();
-            }
-            Error::Unreachable { server: server.to_owned(), problem }
-        };
-        let channel = if let Some(path) = server.strip_prefix("unix://") {
-            let path = path.to_owned();
-            // The authority is never resolved: the connector ignores it.
-            Endpoint::from_static("http://landlord.invalid")
-                .connect_timeout(CONNECT_TIMEOUT)
-                .connect_with_connector(tower::service_fn(move |_: Uri| {
-                    let path = path.clone();
-                    async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
-                }))
-                .await
-                .map_err(unreachable)?
-        } else {
-            let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|error| {
-                Error::Usage(format!("--server {server:?}: {error}; write unix:///path or http://host:port"))
-            })?;
-            endpoint.connect_timeout(CONNECT_TIMEOUT).connect().await.map_err(unreachable)?
-        };
+    /// An address or a file that can't be used, or nobody there.
+    pub async fn connect(connection: &Connection) -> Result<Self, Error> {
+        let bearer = Bearer { file: connection.token_file.clone() };
+        // A token that can't be read is a mistake on this side.
+        bearer.header()?;
+        let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
@@ -71,4 +92,65 @@ impl Client {
             providers: ProviderServiceClient::new(channel),
         })
     }
+}
+
+async fn channel(connection: &Connection) -> Result<Channel, Error> {
+    let server = &connection.server;
+    let unreachable = |error: tonic::transport::Error| {
+        let mut problem = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            problem = error.to_string();
+            source = error.source();
+        }
+        Error::Unreachable { server: server.clone(), problem }
+    };
+    if let Some(path) = server.strip_prefix("unix://") {
+        let path = path.to_owned();
+        // The authority is never resolved: the connector ignores it.
+        return Endpoint::from_static("http://landlord.invalid")
+            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_with_connector(tower::service_fn(move |_: Uri| {
+                let path = path.clone();
+                async move { tokio::net::UnixStream::connect(path).await.map(TokioIo::new) }
+            }))
+            .await
+            .map_err(unreachable);
+    }
+    let endpoint = Endpoint::from_shared(server.clone()).map_err(|error| {
+        Error::Usage(format!("--server {server:?}: {error}; write unix:///path, https://host:port or http://host:port"))
+    })?;
+    let mut endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_while_idle(false);
+    if server.starts_with("https://") {
+        let tls = tls(connection)?;
+        endpoint = endpoint.tls_config(tls).map_err(|error| Error::Usage(format!("TLS files: {}", chain(&error))))?;
+    }
+    endpoint.connect().await.map_err(unreachable)
+}
+
+fn tls(connection: &Connection) -> Result<ClientTlsConfig, Error> {
+    let mut tls = ClientTlsConfig::new();
+    tls = match &connection.ca_file {
+        Some(path) => tls.ca_certificate(Certificate::from_pem(read("--ca-file", path)?)),
+        None => tls.with_native_roots(),
+    };
+    if let (Some(certificate), Some(key)) = (&connection.client_cert, &connection.client_key) {
+        let (certificate, key) = (read("--client-cert", certificate)?, read("--client-key", key)?);
+        tls = tls.identity(Identity::from_pem(certificate, key));
+    }
+    Ok(tls)
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }

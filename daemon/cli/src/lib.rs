@@ -7,6 +7,7 @@
 pub mod arguments;
 pub mod client;
 mod command;
+mod connection;
 pub mod error;
 mod file;
 mod name;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[path = "../../grpc/tests/common/mod.rs"]
+#[path = "../../grpc/tests/it/common/mod.rs"]
 mod common;
 
 use std::{path::Path, process::Stdio, time::Duration};
@@ -29,6 +29,7 @@ fn command(socket: &Path, arguments: &[&str]) -> tokio::process::Command {
         .args(arguments)
         .env_remove("LANDLORD_SERVER")
         .env_remove("LANDLORD_CUSTOMER")
+        .env("LANDLORD_CONFIG", socket.with_file_name("client.yaml"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     command

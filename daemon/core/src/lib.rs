@@ -12,8 +12,10 @@ pub mod failure;
 pub mod fleet;
 pub mod graph;
 pub mod ids;
+pub mod inventory;
 pub mod isolation;
 pub mod journal;
+pub mod late;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;
@@ -36,6 +38,7 @@ pub use ids::{
     AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
     TenantName, TenantUid,
 };
+pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
 pub use placement_rule::{PlacementRule, RuleVerdict};

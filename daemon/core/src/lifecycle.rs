@@ -15,8 +15,8 @@
 //! Knows no store, no clock and no cloud: ids and times are values.
 
 use crate::{
-    DesiredState, Environment, Operation, OperationId, OperationKind, Owner, Placement, State, TenantSpec, TenantUid,
-    Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
+    Condition, DesiredState, Environment, ErrorKind, Failure, Operation, OperationId, OperationKind, Owner, Placement,
+    State, TenantSpec, TenantUid, Timestamp, environment::EnvironmentStatus, ports::EnvironmentPatch,
 };
 
 /// Why a request changes nothing.
@@ -215,6 +215,38 @@ pub fn cancel(before: Option<&Environment>, operation: &Operation) -> Result<Opt
     }
     Ok(Some(Environment { cancel_requested: true, ..environment.clone() }))
 }
+
+/// An environment of which its cloud holds nothing, though the record says that it was built: it is left alone until somebody
+/// says what is right. `None`: it is being removed anyway, or failed already.
+#[must_use]
+pub fn hold(before: &Environment, now: Timestamp) -> Option<(Environment, Failure)> {
+    if before.desired_state == DesiredState::Absent || before.status.state == State::Failed {
+        return None;
+    }
+    let failure = Failure::new(
+        ErrorKind::Conflict,
+        "the store goes on from a copy, and the cloud holds nothing of this environment: it may have been deleted since",
+    )
+    .with_remedy("delete it if it was deleted; retry to build it anew");
+    let mut after = before.clone();
+    after.status.state = State::Failed;
+    let message = format!("{}; {}", failure.message, failure.remedy);
+    for kind in ["Progressing", "Ready"] {
+        after.status.conditions.retain(|condition| condition.r#type != kind);
+        after.status.conditions.push(Condition {
+            r#type: kind.to_owned(),
+            status: false,
+            reason: HELD.to_owned(),
+            message: message.clone(),
+            transition_time: now,
+        });
+    }
+    after.status.conditions.sort_by(|a, b| a.r#type.cmp(&b.r#type));
+    Some((after, failure))
+}
+
+/// Reason of an environment that is held.
+pub const HELD: &str = "HeldAfterRestore";
 
 /// The record after a commit of the engine.
 #[must_use]

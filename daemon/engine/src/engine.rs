@@ -152,7 +152,7 @@ async fn round(
     if full {
         return Duration::ZERO;
     }
-    match store.next_due().await {
+    match store.next_due(&options.owner).await {
         Ok(next) => next.unwrap_or(IDLE_POLL).min(IDLE_POLL),
         Err(error) => {
             tracing::error!(error = %Chain(&error), "can't read what is due");

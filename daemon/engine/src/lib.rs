@@ -29,6 +29,7 @@ mod conditions;
 mod engine;
 mod events;
 mod execute;
+mod inventories;
 mod limits;
 mod options;
 mod pass;
@@ -38,4 +39,5 @@ mod timing;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
+pub use inventories::Inventories;
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

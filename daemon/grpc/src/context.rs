@@ -4,15 +4,11 @@ use std::time::{Duration, Instant};
 
 use landlord_core::{
     Violation,
-    ports::{Caller, RequestContext, RequestKey},
+    ports::{Caller, Peer, RequestContext, RequestKey},
 };
 use prost::Message;
 use sha2::{Digest as _, Sha256};
-use tonic::{
-    Request,
-    metadata::MetadataMap,
-    transport::server::{TcpConnectInfo, UdsConnectInfo},
-};
+use tonic::{Request, metadata::MetadataMap};
 use uuid::Uuid;
 
 use crate::error::violation;
@@ -37,11 +33,11 @@ fn caller<M>(request: &Request<M>) -> Caller {
     if let Some(caller) = request.extensions().get::<Caller>() {
         return caller.clone();
     }
-    if let Some(peer) = request.extensions().get::<UdsConnectInfo>().and_then(|unix| unix.peer_cred) {
-        return Caller::LocalUser { uid: peer.uid() };
+    match request.extensions().get::<Peer>() {
+        Some(Peer::Local { uid }) => Caller::LocalUser { uid: *uid },
+        Some(Peer::Remote { address, .. }) => Caller::Anonymous { address: *address },
+        None => Caller::Anonymous { address: None },
     }
-    let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-    Caller::Anonymous { address }
 }
 
 /// The idempotency key of a request: its id, and the hash of all that it asks for.
@@ -50,10 +46,14 @@ fn key<M: Message>(method: &str, request_id: &str, message: &M, violations: &mut
     if parsed.is_none() && !request_id.is_empty() {
         violations.push(violation("request_id", format!("{request_id:?} is not a UUID (AIP-155)")));
     }
+    if parsed.is_some_and(|id| id.is_nil()) {
+        let problem = "is the nil UUID, which is no id; make a random one for each request (AIP-155)";
+        violations.push(violation("request_id", problem));
+    }
     let mut hash = Sha256::new();
     hash.update(method);
     hash.update(message.encode_to_vec());
-    RequestKey { request_id: parsed, request_hash: hex::encode(hash.finalize()) }
+    RequestKey { request_id: parsed.filter(|id| !id.is_nil()), request_hash: hex::encode(hash.finalize()) }
 }
 
 fn deadline(metadata: &MetadataMap) -> Option<Instant> {

@@ -30,7 +30,7 @@ mod status;
 mod tenant;
 mod watch;
 
-pub use listen::Listen;
+pub use listen::{Listen, ListenTcp};
 pub use ports::Ports;
 pub use serve::serve;
 pub use serve_error::ServeError;

@@ -30,6 +30,8 @@ pub(crate) enum Reason {
     Cancelled,
     Superseded,
     MessageTooLarge,
+    MalformedMessage,
+    UnknownCompression,
     UnknownMethod,
     Transport,
     /// A failure of a provider, a cluster or an app.
@@ -61,6 +63,8 @@ impl Reason {
             Self::Cancelled => "CANCELLED",
             Self::Superseded => "SUPERSEDED",
             Self::MessageTooLarge => "MESSAGE_TOO_LARGE",
+            Self::MalformedMessage => "MALFORMED_MESSAGE",
+            Self::UnknownCompression => "UNKNOWN_COMPRESSION",
             Self::UnknownMethod => "UNKNOWN_METHOD",
             Self::Transport => "TRANSPORT",
             Self::Failure(kind) => kind.as_str(),
@@ -70,7 +74,7 @@ impl Reason {
     /// The status code that goes with it.
     pub(crate) fn code(self) -> Code {
         match self {
-            Self::FieldViolations | Self::RequestIdReused => Code::InvalidArgument,
+            Self::FieldViolations | Self::RequestIdReused | Self::MalformedMessage => Code::InvalidArgument,
             Self::NotFound => Code::NotFound,
             Self::AlreadyExists | Self::DomainTaken => Code::AlreadyExists,
             Self::EtagMismatch | Self::WatchTooSlow | Self::Superseded => Code::Aborted,
@@ -79,11 +83,11 @@ impl Reason {
             | Self::FailedPrecondition
             | Self::ProviderDown
             | Self::MoveNotSupported => Code::FailedPrecondition,
-            Self::NoHostClusterCapacity => Code::ResourceExhausted,
-            Self::TokenOutOfRange | Self::MessageTooLarge => Code::OutOfRange,
+            Self::NoHostClusterCapacity | Self::MessageTooLarge => Code::ResourceExhausted,
+            Self::TokenOutOfRange => Code::OutOfRange,
             Self::StoreUnavailable | Self::DaemonStopping => Code::Unavailable,
             Self::StoreUnreadable | Self::Transport => Code::Internal,
-            Self::Unimplemented | Self::UnknownMethod => Code::Unimplemented,
+            Self::Unimplemented | Self::UnknownMethod | Self::UnknownCompression => Code::Unimplemented,
             Self::Cancelled => Code::Cancelled,
             Self::Failure(kind) => match kind {
                 ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Capacity => Code::Unavailable,

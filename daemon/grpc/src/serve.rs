@@ -10,10 +10,10 @@ use landlord_proto::{
         tenant_service_server::TenantServiceServer,
     },
 };
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
+    codec::CompressionEncoding,
     codegen::http::Response,
     transport::{Server, server::Router},
 };
@@ -37,7 +37,7 @@ use crate::{
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
 
-/// Largest request: a spec has at most some 50 KiB.
+/// Largest request, also after it was inflated: a spec has at most some 50 KiB.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// Largest response: a page of a thousand tenants.
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
@@ -63,11 +63,7 @@ pub async fn serve(
     stop: CancellationToken,
     ready: impl FnOnce() + Send,
 ) -> Result<(), ServeError> {
-    let unix = listen::bind_unix(&listen.socket).await?;
-    let tcp = match listen.tcp {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?),
-        None => None,
-    };
+    let incoming = listen::bind(listen).await?;
     let router = router(&ports, &stop).await?;
     ready();
     let drained = {
@@ -77,17 +73,10 @@ pub async fn serve(
             tokio::time::sleep(DRAIN_TIMEOUT).await;
         }
     };
-    let unix = router.clone().serve_with_incoming_shutdown(listen::unix(unix), stop.clone().cancelled_owned());
-    let tcp = async {
-        match tcp {
-            Some(listener) => {
-                router.serve_with_incoming_shutdown(listen::tcp(listener), stop.clone().cancelled_owned()).await
-            }
-            None => Ok(()),
-        }
-    };
     let result = tokio::select! {
-        result = async { tokio::try_join!(unix, tcp) } => result.map(|_| ()).map_err(ServeError::Transport),
+        result = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()) => {
+            result.map_err(ServeError::Transport)
+        }
         () = drained => Ok(()),
     };
     let _ = std::fs::remove_file(&listen.socket);
@@ -101,16 +90,20 @@ async fn router(
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers =
-        ProviderServiceServer::new(ProviderList { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;

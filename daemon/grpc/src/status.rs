@@ -105,13 +105,29 @@ pub(crate) fn explain<B>(mut response: http::Response<B>) -> http::Response<B> {
     if bare.code() == Code::Ok || !bare.details().is_empty() {
         return response;
     }
-    let (reason, remedy) = match bare.code() {
-        Code::OutOfRange => (Reason::MessageTooLarge, "; send a smaller message"),
-        Code::Unimplemented => (Reason::UnknownMethod, "no such service or method; is the client of another version?"),
-        _ => (Reason::Transport, ""),
-    };
-    let full = with_code(bare.code(), reason, format!("{}{remedy}", bare.message()), &[]);
+    let (reason, remedy) = transport_reason(bare.code(), bare.message());
+    // Of the transport's own errors the code is kept: nothing is known of them.
+    let code = if reason == Reason::Transport { bare.code() } else { reason.code() };
+    let full = with_code(code, reason, format!("{}{remedy}", bare.message()), &[]);
     // On failure the bare status stays, which is still a valid response.
     let _ = full.add_header(response.headers_mut());
     response
+}
+
+/// What an error of the transport means, and what mends it. Its library tells malformed messages from its own faults by
+/// their words only.
+fn transport_reason(code: Code, message: &str) -> (Reason, &'static str) {
+    const MALFORMED: [&str; 2] = ["failed to decode Protobuf message", "Error decompressing"];
+    match code {
+        Code::OutOfRange | Code::ResourceExhausted => (Reason::MessageTooLarge, "; send a smaller message"),
+        Code::Unimplemented if message.contains("compressed") => (Reason::UnknownCompression, "; use gzip, or none"),
+        Code::Unimplemented => (Reason::UnknownMethod, "no such service or method; is the client of another version?"),
+        Code::Internal if message.contains("recursion limit") => {
+            (Reason::MalformedMessage, "; its values are nested too deeply")
+        }
+        Code::Internal if MALFORMED.iter().any(|words| message.contains(words)) => {
+            (Reason::MalformedMessage, "; is the client of another version?")
+        }
+        _ => (Reason::Transport, ""),
+    }
 }

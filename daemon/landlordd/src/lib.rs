@@ -3,6 +3,8 @@
 
 pub mod config;
 pub mod descriptors;
+mod listeners;
 mod metrics;
 pub mod startup;
+pub mod store_command;
 pub mod telemetry;

@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use landlordd::{
     config::{Layers, Loaded, check, load, print},
-    descriptors, startup, telemetry,
+    descriptors, startup,
+    store_command::{self, StoreCommand},
+    telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -23,10 +25,10 @@ const CONFIG_PATH: &str = "/etc/landlord/landlord.toml";
 #[command(version)]
 struct Arguments {
     /// Configuration file [default: /etc/landlord/landlord.toml, if it exists].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Sets one value, over file and environment: `engine.lease_ttl=40s`.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
     sets: Vec<String>,
     /// Prints every value with its origin, secrets masked, and ends.
     #[arg(long)]
@@ -34,6 +36,11 @@ struct Arguments {
     /// Checks the configuration and the plugins' files, and ends.
     #[arg(long)]
     check_config: bool,
+    /// Makes the store if there is none: for trials. An installation makes its store once, by `landlordd init`.
+    #[arg(long)]
+    create_store: bool,
+    #[command(subcommand)]
+    command: Option<StoreCommand>,
 }
 
 fn main() -> ExitCode {
@@ -61,12 +68,18 @@ fn run(arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     let config = loaded.config;
+    if let Some(command) = arguments.command {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let done = runtime.block_on(store_command::run(command, &config))?;
+        writeln!(std::io::stdout(), "{done}")?;
+        return Ok(());
+    }
     let checked = match check(&config) {
         Ok(checked) => checked,
         Err(problems) => bail!("the configuration does not fit together:\n{}", problems.join("\n")),
     };
     if arguments.check_config {
-        startup::check_plugins(&checked)?;
+        startup::check_files(&config, &checked)?;
         writeln!(std::io::stdout(), "the configuration is fine")?;
         return Ok(());
     }
@@ -80,7 +93,7 @@ fn run(arguments: Arguments) -> Result<()> {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let daemon = startup::run(&config, checked, stop.clone());
+        let daemon = startup::run(&config, checked, arguments.create_store, stop.clone());
         tokio::pin!(daemon);
         loop {
             tokio::select! {

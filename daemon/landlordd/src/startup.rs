@@ -1,43 +1,56 @@
 //! Wires the parts and runs them until told to stop.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::ports::{Apps, ProviderKey, Providers};
+use landlord_auth::tls::TlsFigures;
+use landlord_core::{
+    ProviderName,
+    ports::{Apps, ProviderKey, Providers},
+};
 use landlord_deploy::{DeployOptions, StackApps, stack};
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, ProviderOptions};
-use landlord_grpc::{Listen, Ports};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
+use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
-use landlord_store::{SqliteOptions, sqlite};
+use landlord_store::{SqliteOptions, Store, sqlite};
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup},
-    metrics,
+    listeners, metrics,
 };
 
-/// Runs the daemon until cancelled.
+/// Runs the daemon until cancelled. `create_store`: make a store if there is none.
 ///
 /// # Errors
 /// What can't be started, with what to do about it.
-pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> Result<()> {
+pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let clusters = in_cluster(config, &checked).await?;
-    let options = SqliteOptions { events_max: config.store.events_max, create: true };
+    let tasks = TaskTracker::new();
+    let tls_figures = TlsFigures::default();
+    let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
+    let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
     let store = sqlite::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
-    let tasks = TaskTracker::new();
+    let lost = watch_store(&store, &tasks, &stop);
     if !config.server.metrics_listen.is_empty() {
         let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
         let mut registry = Registry::default();
         measurements.register(&mut registry);
+        tls_figures.register(&mut registry);
         tasks.spawn(metrics::serve(listener, registry, stop.clone()));
     }
     let host = Arc::new(PluginHost::new(plugins.clone()));
@@ -51,6 +64,14 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
+    let inventories = Inventories {
+        installation: checked.installation.clone(),
+        regions: regions(&checked),
+        store: store_port.clone(),
+        providers: host.clone(),
+        wake: Arc::new(handle.clone()),
+    };
+    tasks.spawn(inventories.compare(stop.clone()));
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
@@ -63,10 +84,6 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
         }),
         wake: Arc::new(handle),
     };
-    let listen = Listen {
-        socket: config.server.socket.clone(),
-        tcp: if config.server.tcp_listen.is_empty() { None } else { Some(config.server.tcp_listen.parse()?) },
-    };
     let socket = listen.socket.display().to_string();
     let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
         tracing::info!(socket, "landlordd is ready");
@@ -78,16 +95,43 @@ pub async fn run(config: &Config, checked: Checked, stop: CancellationToken) -> 
     tasks.close();
     tasks.wait().await;
     store.close().await;
+    if let Some(reason) = lost.get() {
+        bail!("{reason}");
+    }
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
 }
 
-/// Checks the plugins' files as a start would.
+/// Stops the daemon when the store turns out to be another one than was opened; holds why.
+fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+    let lost = Arc::new(OnceLock::new());
+    let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
+    tasks.spawn(async move {
+        if let Some(reason) = stop.run_until_cancelled(store.lost()).await {
+            tracing::error!(reason, "the daemon stops");
+            let _ = found.set(reason);
+            stop.cancel();
+        }
+    });
+    lost
+}
+
+/// Where environments can be by the configuration.
+fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
+    let mut regions: BTreeMap<ProviderName, BTreeSet<String>> = BTreeMap::new();
+    for class in checked.catalog.classes.values() {
+        regions.entry(class.provider.clone()).or_default().extend(class.regions.iter().cloned());
+    }
+    regions
+}
+
+/// Checks the listeners' files and the plugins' files as a start would.
 ///
 /// # Errors
 /// Every file that would be refused.
-pub fn check_plugins(checked: &Checked) -> Result<()> {
+pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
+    listeners::check(&config.server)?;
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 

@@ -219,6 +219,31 @@ fn what_does_not_belong_to_a_level_is_named() {
 }
 
 #[test]
+fn nobody_listens_without_tls_by_accident() {
+    let tls = "[server.listeners.tls]\ncert_file = 'c'\nkey_file = 'k'\n";
+    let cases = [
+        ("address = '0.0.0.0:7443'", Some("server.listeners[0].tls: is missing")),
+        ("address = '127.0.0.1:7443'", Some("server.listeners[0].tls: is missing")),
+        ("address = '0.0.0.0:7443'\ninsecure = true", Some("is not a loopback address")),
+        ("address = 'localhost'\ninsecure = true", Some("is not an address such as")),
+        ("address = '127.0.0.1:7443'\ninsecure = true", None),
+        ("address = '[::1]:7443'\ninsecure = true", None),
+        (&format!("address = '0.0.0.0:7443'\n{tls}"), None),
+        (&format!("address = '0.0.0.0:7443'\ninsecure = true\n{tls}"), Some("has TLS")),
+        (&format!("address = '0.0.0.0:7443'\n{tls}client_auth = 'required'"), Some("names no CA")),
+        (&format!("address = '0.0.0.0:7443'\n{tls}client_auth = 'required'\nclient_ca_file = 'ca'"), None),
+    ];
+    for (text, expected) in cases {
+        let config = from_file(&format!("[[server.listeners]]\n{text}\n")).unwrap();
+        let problems = check(&config).err().unwrap_or_default().join("\n");
+        match expected {
+            Some(expected) => assert!(problems.contains(expected), "{text}: {problems}"),
+            None => assert!(problems.is_empty(), "{text}: {problems}"),
+        }
+    }
+}
+
+#[test]
 fn host_clusters_are_counted_neither_always_nor_never() {
     for (interval, fits) in [("4s", false), ("5s", true), ("1h", true), ("61m", false)] {
         let text = format!("[engine]\ncapacity_interval = '{interval}'\n");

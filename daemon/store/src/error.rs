@@ -16,11 +16,28 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// There is none, and none shall be made.
-    #[error("there is no store at {path}; make one with `landlordd init`, or restore a backup (landlordd restore)")]
+    /// There is none, or an empty file, and none shall be made.
+    #[error(
+        "there is no store at {path}; if there was one, put it back or restore a backup (`landlordd restore`): a new one \
+         knows nothing of what was built. For a new installation, make one with `landlordd init`"
+    )]
     Missing {
         /// Store file.
         path: PathBuf,
+    },
+    /// Something is there already.
+    #[error("{path} exists; name another file, or, if it shall be replaced by a restore, add --replace")]
+    Exists {
+        /// File.
+        path: PathBuf,
+    },
+    /// A file that shall be restored is no whole store.
+    #[error("{path} is no whole copy of a store: {problem}; choose another backup")]
+    NotAStore {
+        /// File.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// Another daemon has it.
     #[error(

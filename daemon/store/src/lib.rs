@@ -73,6 +73,7 @@
 
 mod contract;
 mod error;
+mod guard;
 mod notify;
 mod rows;
 pub mod sqlite;

@@ -52,8 +52,8 @@ impl Notifier {
         customers.entry(customer.to_owned()).or_insert_with(|| watch::Sender::new(newest)).subscribe()
     }
 
-    /// Wakes those who wait for what was committed since it was last called.
-    pub(crate) async fn committed(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    /// Wakes those who wait for what was committed since it was last called; gives the newest position.
+    pub(crate) async fn committed(&self, connection: &mut AnyConnection) -> Result<i64, StoreError> {
         let before = *self.all.borrow();
         let newest: Vec<(String, i64)> =
             sqlx::query_as("SELECT customer, MAX(seq) FROM events WHERE seq > $1 GROUP BY customer")
@@ -61,7 +61,7 @@ impl Notifier {
                 .fetch_all(connection)
                 .await
                 .map_err(unavailable("looking for new events"))?;
-        let Some(last) = newest.iter().map(|(_, seq)| *seq).max() else { return Ok(()) };
+        let Some(last) = newest.iter().map(|(_, seq)| *seq).max() else { return Ok(before) };
         let mut customers = self.lock();
         self.all.send_replace(last);
         for (customer, seq) in newest {
@@ -70,7 +70,7 @@ impl Notifier {
             }
         }
         customers.retain(|_, reader| reader.receiver_count() > 0);
-        Ok(())
+        Ok(last)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Readers> {

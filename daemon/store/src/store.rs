@@ -1,11 +1,11 @@
 //! The store as its callers hold it: connections to read, the only writer, and who waits for events.
 
-use std::{any::Any as Kept, sync::Arc};
+use std::sync::Arc;
 
 use landlord_core::ports::StoreError;
 use sqlx::{Any, AnyPool, pool::PoolConnection};
 
-use crate::{notify::Notifier, rows::unavailable, write::Writer};
+use crate::{guard::Guard, notify::Notifier, rows::unavailable, write::Writer};
 
 /// A store on some database. Clones share it.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct Store {
     pub(crate) writer: Writer,
     /// Newest events kept.
     pub(crate) events_max: u64,
-    /// What proves that the database is ours, for as long as the store is open.
-    pub(crate) _held: Arc<dyn Kept + Send + Sync>,
+    /// Dropped last: it holds the database for this process.
+    pub(crate) _guard: Arc<dyn Guard>,
 }
 
 impl Store {
@@ -28,6 +28,12 @@ impl Store {
         self.writer.close().await;
         self.api.close().await;
         self.engine.close().await;
+    }
+
+    /// Waits until the database turns out to be another one than was opened: removed, replaced, restored under a running
+    /// daemon. Nothing is written from then on; the daemon must end. Gives what happened and who must do what.
+    pub async fn lost(&self) -> String {
+        self.writer.lost().await
     }
 
     /// A connection for one statement of the API.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, bare_world, kubernetes_world, on_every_cloud};
+use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud};
 use landlord_test_harness::{
     Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
 };
@@ -255,11 +255,11 @@ fn sweep<'a>(
 /// the first of each of its calls, one after the other, and the neighbour never notices.
 #[test]
 fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
-    let mut world = kubernetes_world(&EKS, FAST, &bare_shared_classes(&EKS)).unwrap();
+    let mut world = kubernetes_world(&EKS, FAST, &EKS.bare_shared_classes()).unwrap();
     let cli = world.cli();
     let host = HostFile::new("shared", &EKS.bare_class(), 1, 20);
     cli.apply_host(&host).unwrap();
-    let [namespace, node] = ["namespace", "node"].map(|level| bare_shared_class(&EKS, level));
+    let [namespace, node] = ["namespace", "node"].map(|level| EKS.bare_shared_class(level));
     let keeper = TenantFile::new("keeper", "prod", &namespace);
     cli.apply(&keeper).unwrap();
     cli.wait_for(&keeper.name(), "READY", TIMEOUT).unwrap();

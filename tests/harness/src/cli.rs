@@ -46,6 +46,7 @@ impl Cli {
             .arg(format!("unix://{}", self.socket.display()))
             .args(arguments)
             .env_remove("LANDLORD_SERVER")
+            .env("LANDLORD_CONFIG", self.socket.with_file_name("client.yaml"))
             .stdin(Stdio::null());
         command
     }

@@ -173,7 +173,11 @@ impl World {
     /// # Errors
     /// A daemon that ends or does not listen, with the end of its log.
     pub fn start_daemon(&mut self) -> Result<()> {
-        let arguments = ["--config".to_owned(), self.config().display().to_string()];
+        let mut arguments = vec!["--config".to_owned(), self.config().display().to_string()];
+        // Until there is one: a store that is gone later is to be noticed.
+        if !self.folder.join("landlord.db.mark").exists() {
+            arguments.push("--create-store".to_owned());
+        }
         let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &self.log())?;
         let deadline = Instant::now() + START_TIMEOUT;
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {

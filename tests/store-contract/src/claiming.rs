@@ -143,23 +143,23 @@ pub async fn recovered_leases_are_due_and_their_claims_void<S: Store>(store: Arc
 }
 
 pub async fn next_due_follows_what_is_due<S: Store>(store: Arc<S>) {
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due("a").await.unwrap(), None);
     created(&*store, "acme", "prod").await;
-    assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
+    assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));
     // Claimed: the next to be due is its lease's end.
     let claim = claim_one(&*store).await;
-    let wait = store.next_due().await.unwrap().unwrap();
+    let wait = store.next_due("a").await.unwrap().unwrap();
     assert!(wait <= LEASE && wait > Duration::ZERO, "{wait:?}");
     let released = |release| Commit { release, ..Commit::default() };
     store.commit(&claim, released(Release::After(HOUR))).await.unwrap();
-    let wait = store.next_due().await.unwrap().unwrap();
+    let wait = store.next_due("a").await.unwrap().unwrap();
     assert!(wait <= HOUR && wait > LEASE, "{wait:?}");
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
     store.cancel(store.get(&name("acme", "prod")).await.unwrap().operation, once()).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), Some(Duration::ZERO));
+    assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));
     let claim = claim_one(&*store).await;
     store.commit(&claim, released(Release::UntilChanged)).await.unwrap();
-    assert_eq!(store.next_due().await.unwrap(), None);
+    assert_eq!(store.next_due("a").await.unwrap(), None);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 
@@ -171,7 +171,7 @@ pub async fn changes_during_a_lease_wait_for_its_end<S: Store>(store: Arc<S>) {
     store.delete(&name("acme", "prod"), delete()).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
     // Nobody is told to hurry for what can't be claimed.
-    assert!(store.next_due().await.unwrap().unwrap() > Duration::ZERO);
+    assert!(store.next_due("a").await.unwrap().unwrap() > Duration::ZERO);
     store.renew(&claim, Duration::ZERO).await.unwrap();
     assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 1);
 }

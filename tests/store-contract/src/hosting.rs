@@ -333,12 +333,12 @@ pub async fn creates_at_once_never_promise_what_is_not_there<S: Store>(store: Ar
 pub async fn a_placement_has_the_host_cluster_looked_at<S: Store>(store: Arc<S>) {
     let record = host(&*store, "one", 100).await;
     counted(&*store, amounts(9_000, 8_192, 100)).await;
-    let due = store.next_due().await.unwrap().unwrap();
+    let due = store.next_due("a").await.unwrap().unwrap();
     assert!(due > HOUR / 2, "{due:?}");
     store.create(promised("acme", "a")).await.unwrap();
     claim_one(&*store).await;
     // Only the host cluster is left, and not for long.
-    let due = store.next_due().await.unwrap().unwrap();
+    let due = store.next_due("a").await.unwrap().unwrap();
     assert!(due < HOUR / 60, "{due:?}");
     // Its other stages and its version are as they were.
     let after = store.get(&record.name()).await.unwrap();

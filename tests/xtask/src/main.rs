@@ -30,7 +30,7 @@ struct Arguments {
 enum Task {
     /// Sets up what the tests need, then runs all of them, side by side.
     Test {
-        /// Only these: crates (with or without `landlord-`), test programs, folders of pytest suites.
+        /// Only these: crates (with or without `landlord-`), test programs or their modules, folders of pytest suites.
         names: Vec<String>,
         /// Only what a change since the last landing can affect, by the dependencies of the crates.
         #[arg(long, conflicts_with = "names")]

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Packages whose test programs start control planes.
-const KUBERNETES: [&str; 7] = [
+const KUBERNETES: [&str; 8] = [
+    "landlord-bench",
     "landlord-deploy",
     "landlord-isolation",
     "landlord-kube",
@@ -98,12 +99,16 @@ fn suite(message: &Value, program: &str, built: &Path) -> Result<Suite> {
         name,
         package: Some(package),
         program: program.into(),
-        arguments: vec!["--show-output".into()],
+        arguments: vec!["--show-output".into(), format!("--test-threads={}", weight.threads(cores())).into()],
         variables,
         folder,
         weight,
         counted: Counted::Libtest,
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// `path+file:///…/tests/kube#landlord-test-kube@0.1.0`; `…/xtask#0.1.0` if the folder has the package's name.

@@ -20,8 +20,11 @@ pub(crate) struct Venv {
 const SUITES: [&str; 3] = ["tests/sim/tests/boto3", "tests/sim/tests/google", "tests/sim/tests/microsoft"];
 
 /// Tools that Rust tests run, by their requirements file.
-const TOOLS: [&str; 2] =
-    ["daemon/deploy/tests/checkov/requirements.txt", "plugins/conformance/tests/ministack/requirements.txt"];
+const TOOLS: [&str; 3] = [
+    "daemon/deploy/tests/checkov/requirements.txt",
+    "daemon/grpc/tests/grpcio/requirements.txt",
+    "plugins/conformance/tests/ministack/requirements.txt",
+];
 
 /// Makes what is missing.
 pub(crate) fn all() -> Result<Vec<Venv>> {

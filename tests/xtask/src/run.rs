@@ -1,6 +1,7 @@
 //! Runs one suite to its end, within its bounds, and leaves no process of it.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     os::unix::process::CommandExt as _,
     path::Path,
@@ -14,8 +15,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::suite::{Counted, Outcome, Suite, count};
 
-/// Between two ends of tests of a program: the longest (a whole life cycle with apps) needs a third on a loaded machine.
+/// For one test: the longest (a whole life cycle with apps) needs a third on a loaded machine.
 const TEST_MAX: Duration = Duration::from_secs(10 * 60);
+/// After this long libtest tells of a test by name, once.
+const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// For a whole program, or a check from cold caches.
 const SUITE_MAX: Duration = Duration::from_secs(40 * 60);
 /// How often a running program is looked at.
@@ -67,7 +70,7 @@ fn start(suite: &Suite, log: &Path) -> Result<Child> {
 /// Waits until it has ended or is overdue; says what took too long.
 fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
     let started = Instant::now();
-    let (mut ended, mut progressed, mut looked) = (0, Instant::now(), Instant::now());
+    let (mut tests, mut looked) = (Running::default(), Instant::now());
     loop {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if waitid(WaitId::Pid(pid), options)?.is_some() {
@@ -78,22 +81,41 @@ fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
         }
         if suite.counted == Counted::Libtest && looked.elapsed() > PROGRESS_INTERVAL {
             looked = Instant::now();
-            let now = ended_tests(log);
-            if now > ended {
-                (ended, progressed) = (now, Instant::now());
-            }
-            if progressed.elapsed() > TEST_MAX {
-                let minutes = TEST_MAX.as_secs() / 60;
-                return Ok(Some(format!("no test of {} ended for {minutes} minutes, after {ended}", suite.name)));
+            let text = fs::read(log).unwrap_or_default();
+            if let Some(late) = tests.late(&String::from_utf8_lossy(&text), looked) {
+                return Ok(Some(format!(
+                    "{} {late} ran for more than {} minutes",
+                    suite.name,
+                    TEST_MAX.as_secs() / 60
+                )));
             }
         }
         thread::sleep(LOOK_INTERVAL);
     }
 }
 
-fn ended_tests(log: &Path) -> usize {
-    let text = fs::read(log).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("test ") && line.contains(" ... ")).count()
+/// Tests that libtest told of as slow, with the time at which each was first seen so.
+#[derive(Debug, Default)]
+struct Running(BTreeMap<String, Instant>);
+
+impl Running {
+    /// The tests that are over their time, by name, from what the program has printed until `now`.
+    fn late(&mut self, output: &str, now: Instant) -> Option<String> {
+        for line in output.lines().filter_map(|line| line.strip_prefix("test ")) {
+            if let Some((name, _)) = line.split_once(" has been running for over ") {
+                self.0.entry(name.to_owned()).or_insert(now);
+            }
+        }
+        for line in output.lines().filter_map(|line| line.strip_prefix("test ")) {
+            if let Some((name, _)) = line.split_once(" ... ") {
+                self.0.remove(name);
+            }
+        }
+        let is_late = |since: &Instant| now.duration_since(*since) + TOLD_AFTER > TEST_MAX;
+        let late: Vec<&str> =
+            self.0.iter().filter(|(_, since)| is_late(since)).map(|(name, _)| name.as_str()).collect();
+        (!late.is_empty()).then(|| late.join(" and "))
+    }
 }
 
 /// User and system time of a process that has ended but was not waited for, with its children that were.
@@ -143,6 +165,17 @@ mod tests {
             "{} lives",
             stat.display()
         );
+    }
+
+    #[test]
+    fn a_test_over_its_time_is_told_by_name() {
+        let mut tests = Running::default();
+        let start = Instant::now();
+        let slow = "test a::b has been running for over 60 seconds\ntest c has been running for over 60 seconds\n";
+        assert_eq!(tests.late(slow, start), None);
+        let later = start + TEST_MAX - TOLD_AFTER + Duration::from_secs(1);
+        assert_eq!(tests.late(&format!("{slow}test c ... ok\n"), later).as_deref(), Some("a::b"));
+        assert_eq!(tests.late(&format!("{slow}test c ... ok\ntest a::b ... FAILED\n"), later), None);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
         });
         is_ours && (selection.words.is_empty() || is_named)
     });
+    for suite in &mut suites {
+        suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
+    }
     side_by_side(suites)
 }
 

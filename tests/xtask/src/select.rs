@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -18,7 +18,18 @@ pub(crate) struct Selection {
     pub(crate) packages: Vec<String>,
     /// Suites of these packages that have one of these words in their name; all, if there is none.
     pub(crate) words: Vec<String>,
+    /// Suite and the part of its tests' names that is asked for.
+    pub(crate) filters: BTreeMap<String, String>,
 }
+
+impl Selection {
+    fn packages(packages: impl IntoIterator<Item = String>) -> Self {
+        Self { packages: packages.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// The program that holds a crate's tests; what needs a process of its own is beside it.
+const PROGRAM: &str = "it";
 
 /// A package that starts programs built from others: a change of those is one of it.
 const STARTS: (&str, &[&str]) =
@@ -64,7 +75,7 @@ fn workspace() -> Result<Workspace> {
     Ok(found)
 }
 
-/// By the names of crates, test programs or folders of pytest suites.
+/// By the names of crates, test programs, modules of them or folders of pytest suites.
 pub(crate) fn named(names: &[String]) -> Result<Selection> {
     let workspace = workspace()?;
     let mut selection = Selection::default();
@@ -76,6 +87,11 @@ pub(crate) fn named(names: &[String]) -> Result<Selection> {
         } else if let Some(package) = workspace.programs.get(name) {
             selection.packages.push(package.clone());
             selection.words.push(format!("{package} {name}"));
+        } else if let Some((package, _)) = workspace.folders.iter().find(|(_, folder)| has_module(folder, name)) {
+            let suite = format!("{package} {PROGRAM}");
+            selection.packages.push(package.clone());
+            selection.words.push(suite.clone());
+            selection.filters.insert(suite, format!("{name}::"));
         } else if let Some((package, _)) =
             workspace.folders.iter().find(|(_, folder)| checkout().join(name).starts_with(folder))
         {
@@ -89,6 +105,11 @@ pub(crate) fn named(names: &[String]) -> Result<Selection> {
     Ok(selection)
 }
 
+fn has_module(folder: &Path, name: &str) -> bool {
+    let tests = folder.join("tests").join(PROGRAM);
+    tests.join(format!("{name}.rs")).is_file() || tests.join(name).join("mod.rs").is_file()
+}
+
 /// What differs from the last landing, in commits and in the working tree.
 pub(crate) fn changed() -> Result<Selection> {
     let workspace = workspace()?;
@@ -98,10 +119,10 @@ pub(crate) fn changed() -> Result<Selection> {
     files.push_str(&git(&["ls-files", "--others", "--exclude-standard"])?);
     let Some(packages) = affected(&workspace, files.lines()) else {
         say("    something that belongs to no crate has changed: everything runs");
-        return Ok(Selection { packages: workspace.folders.into_keys().collect(), words: Vec::new() });
+        return Ok(Selection::packages(workspace.folders.into_keys()));
     };
     say(&format!("    affected: {}", packages.iter().map(String::as_str).collect::<Vec<_>>().join(", ")));
-    Ok(Selection { packages: packages.into_iter().collect(), words: Vec::new() })
+    Ok(Selection::packages(packages))
 }
 
 /// The packages that files can affect; none if all.
@@ -142,6 +163,13 @@ fn git(arguments: &[&str]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_of_a_test_program_is_a_suite() {
+        let selection = named(&["shared_clouds".to_owned()]).unwrap_or_default();
+        assert_eq!(selection.packages, ["landlord-e2e"]);
+        assert_eq!(selection.filters.get("landlord-e2e it").map(String::as_str), Some("shared_clouds::"));
+    }
 
     #[test]
     fn a_change_affects_what_depends_on_it_and_what_starts_it() {

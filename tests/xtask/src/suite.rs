@@ -25,6 +25,14 @@ impl Weight {
             Self::Compile => 1,
         }
     }
+
+    /// Tests of one program at once. One that waits for control planes has room for more than there are processors.
+    pub(crate) fn threads(self, cores: usize) -> usize {
+        match self {
+            Self::Kubernetes => cores.max(2) * 3 / 2,
+            Self::Light | Self::Sweep | Self::Compile => cores.max(1),
+        }
+    }
 }
 
 /// How its output is counted.

@@ -7,12 +7,13 @@ use super::{host, wait};
 use crate::{
     arguments::{Apply, Output},
     client::Client,
+    connection::Connection,
     error::Error,
     file::{self, Document, TenantFile},
     output,
 };
 
-pub(crate) async fn run(server: &str, apply: Apply) -> Result<(), Error> {
+pub(crate) async fn run(server: &Connection, apply: Apply) -> Result<(), Error> {
     let documents = file::read(&apply.file)?;
     if apply.request_id.is_some() && documents.len() > 1 {
         return Err(Error::Usage("--request-id is for a file with one document".into()));

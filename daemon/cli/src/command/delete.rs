@@ -7,6 +7,7 @@ use super::wait;
 use crate::{
     arguments::Delete,
     client::Client,
+    connection::Connection,
     error::Error,
     name::{self, Target},
     output::{self, Column, text},
@@ -18,7 +19,7 @@ const REMOVED: &[Column<'_>] = &[
     ("NAME", false, |object| text(object, "displayName")),
 ];
 
-pub(crate) async fn run(server: &str, delete: Delete, customer: Option<&str>) -> Result<(), Error> {
+pub(crate) async fn run(server: &Connection, delete: Delete, customer: Option<&str>) -> Result<(), Error> {
     let target = name::target(&delete.name, customer)?;
     let mut client = Client::connect(server).await?;
     let (etag, force, request_id) = (delete.etag, delete.force, uuid::Uuid::new_v4().to_string());

@@ -8,7 +8,7 @@ use landlord_proto::{
 };
 
 use super::metadata;
-use crate::{arguments::Move, client::Client, error::Error, name, output, progress::elapsed};
+use crate::{arguments::Move, client::Client, connection::Connection, error::Error, name, output, progress::elapsed};
 
 pub(crate) async fn run(client: &mut Client, name: &str) -> Result<(), Error> {
     let request = v1::GetTenantRequest { name: name.to_owned() };
@@ -35,13 +35,14 @@ pub(super) fn about_operation(text: &mut String, operation: &Operation) {
 }
 
 /// What a move would take.
-pub(super) async fn movement(server: &str, arguments: Move, customer: Option<&str>) -> Result<(), Error> {
+pub(super) async fn movement(server: &Connection, arguments: Move, customer: Option<&str>) -> Result<(), Error> {
     let name = name::tenant(&arguments.name, customer)?;
     let request = v1::MoveTenantRequest {
         name: name.clone(),
         tenant_class: arguments.class,
         etag: String::new(),
         validate_only: arguments.dry_run,
+        ..Default::default()
     };
     let plan = Client::connect(server).await?.tenants.move_tenant(request).await?.into_inner();
     let place = |placement: Option<v1::Placement>| {

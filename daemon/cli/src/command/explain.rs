@@ -4,10 +4,10 @@ use std::{fmt::Write as _, path::Path};
 
 use landlord_proto::v1;
 
-use crate::{arguments::Output, client::Client, error::Error, file, output};
+use crate::{arguments::Output, client::Client, connection::Connection, error::Error, file, output};
 
 /// Ends with an error if one of the tenants would be placed nowhere.
-pub(crate) async fn placement(server: &str, path: &Path, form: Output) -> Result<(), Error> {
+pub(crate) async fn placement(server: &Connection, path: &Path, form: Output) -> Result<(), Error> {
     let tenants = file::tenants(path)?;
     let mut client = Client::connect(server).await?;
     let mut nowhere = Vec::new();

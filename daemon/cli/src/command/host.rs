@@ -71,13 +71,13 @@ pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error>
 
 /// As `kubectl cordon`: who lives there stays.
 pub(super) async fn cordon(client: &mut Client, name: String, etag: String) -> Result<(), Error> {
-    let request = v1::CordonHostClusterRequest { name, etag };
+    let request = v1::CordonHostClusterRequest { name, etag, ..Default::default() };
     let host = client.hosts.cordon_host_cluster(request).await?.into_inner();
     output::print(&format!("{} cordoned; {} tenants live there", host.name, host.tenant_count))
 }
 
 pub(super) async fn uncordon(client: &mut Client, name: String, etag: String) -> Result<(), Error> {
-    let request = v1::UncordonHostClusterRequest { name, etag };
+    let request = v1::UncordonHostClusterRequest { name, etag, ..Default::default() };
     let host = client.hosts.uncordon_host_cluster(request).await?.into_inner();
     output::print(&format!("{} uncordoned; {} tenants live there", host.name, host.tenant_count))
 }

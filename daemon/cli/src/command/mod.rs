@@ -1,6 +1,7 @@
 //! The commands, one module each where they are more than a call and a print.
 
 mod apply;
+mod config;
 mod delete;
 mod describe;
 mod explain;
@@ -22,6 +23,7 @@ use prost::Message as _;
 use crate::{
     arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
     client::Client,
+    connection::Connection,
     error::Error,
     name::{self, Target},
     output,
@@ -31,8 +33,6 @@ const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64
 
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
-    let server = arguments.server;
-    let customer = arguments.customer.as_deref();
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
         Command::Completion { shell } => {
@@ -40,40 +40,51 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-        // The file is read before the daemon is needed: a mistake in it needs no daemon.
-        Command::Apply(apply) => apply::run(&server, apply).await,
-        Command::Get(get) => get::run(&mut Client::connect(&server).await?, get, customer).await,
-        Command::Describe { name } => match name::target(&name, customer)? {
-            Target::Tenant(name) => describe::run(&mut Client::connect(&server).await?, &name).await,
-            Target::Host(name) => host::describe(&mut Client::connect(&server).await?, &name).await,
-        },
-        Command::Cordon(of) => {
-            let name = name::host(&of.name)?;
-            host::cordon(&mut Client::connect(&server).await?, name, of.etag).await
-        }
-        Command::Uncordon(of) => {
-            let name = name::host(&of.name)?;
-            host::uncordon(&mut Client::connect(&server).await?, name, of.etag).await
-        }
-        Command::Move(of) => describe::movement(&server, of, customer).await,
-        Command::Delete(delete) => delete::run(&server, delete, customer).await,
-        Command::Watch(watch) => watch::run(&mut Client::connect(&server).await?, watch, customer).await,
-        Command::Wait(wait) => wait::run(&server, wait, customer).await,
-        Command::Events { name, output } => {
-            let target = name::target(&name, customer)?;
-            get::events(&mut Client::connect(&server).await?, target, output).await
-        }
-        Command::Retry { name } => retry(&server, name::target(&name, customer)?).await,
-        Command::Cancel { name } => cancel(&server, &name, customer).await,
-        Command::Kubeconfig(arguments) => kubeconfig(&server, &arguments, customer).await,
-        Command::Explain { what: Explain::Placement { file, output } } => {
-            explain::placement(&server, &file, output).await
-        }
-        Command::Plugins { output } => get::providers(&mut Client::connect(&server).await?, output).await,
+        Command::Config { what } => config::run(what, &arguments.connection),
+        command => with_daemon(command, &Connection::resolve(&arguments.connection)?).await,
     }
 }
 
-async fn kubeconfig(server: &str, arguments: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
+/// Runs a command that needs a daemon.
+async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error> {
+    let customer = server.customer.as_deref();
+    match command {
+        // Need none.
+        Command::Version | Command::Completion { .. } | Command::Config { .. } => Ok(()),
+        // The file is read before the daemon is needed: a mistake in it needs no daemon.
+        Command::Apply(apply) => apply::run(server, apply).await,
+        Command::Get(get) => get::run(&mut Client::connect(server).await?, get, customer).await,
+        Command::Describe { name } => match name::target(&name, customer)? {
+            Target::Tenant(name) => describe::run(&mut Client::connect(server).await?, &name).await,
+            Target::Host(name) => host::describe(&mut Client::connect(server).await?, &name).await,
+        },
+        Command::Cordon(of) => {
+            let name = name::host(&of.name)?;
+            host::cordon(&mut Client::connect(server).await?, name, of.etag).await
+        }
+        Command::Uncordon(of) => {
+            let name = name::host(&of.name)?;
+            host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
+        }
+        Command::Move(of) => describe::movement(server, of, customer).await,
+        Command::Delete(delete) => delete::run(server, delete, customer).await,
+        Command::Watch(watch) => watch::run(&mut Client::connect(server).await?, watch, customer).await,
+        Command::Wait(wait) => wait::run(server, wait, customer).await,
+        Command::Events { name, output } => {
+            let target = name::target(&name, customer)?;
+            get::events(&mut Client::connect(server).await?, target, output).await
+        }
+        Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
+        Command::Cancel { name } => cancel(server, &name, customer).await,
+        Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Explain { what: Explain::Placement { file, output } } => {
+            explain::placement(server, &file, output).await
+        }
+        Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
+    }
+}
+
+async fn kubeconfig(server: &Connection, arguments: &Kubeconfig, customer: Option<&str>) -> Result<(), Error> {
     use v1::generate_kubeconfig_request::Subject as Wanted;
     let subject = match arguments.subject {
         // The daemon refuses this where it must be given.
@@ -92,7 +103,7 @@ async fn kubeconfig(server: &str, arguments: &Kubeconfig, customer: Option<&str>
     output::print(&response.kubeconfig)
 }
 
-async fn retry(server: &str, target: Target) -> Result<(), Error> {
+async fn retry(server: &Connection, target: Target) -> Result<(), Error> {
     let request_id = uuid::Uuid::new_v4().to_string();
     let mut client = Client::connect(server).await?;
     let (name, operation) = match target {
@@ -108,7 +119,7 @@ async fn retry(server: &str, target: Target) -> Result<(), Error> {
     output::print(&format!("{name} retrying ({})", operation.into_inner().name))
 }
 
-async fn cancel(server: &str, text: &str, customer: Option<&str>) -> Result<(), Error> {
+async fn cancel(server: &Connection, text: &str, customer: Option<&str>) -> Result<(), Error> {
     let target = match text.starts_with("operations/") {
         true => None,
         false => Some(name::target(&[text.to_owned()], customer)?),

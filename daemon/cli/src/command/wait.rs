@@ -13,6 +13,7 @@ use super::metadata;
 use crate::{
     arguments::Wait,
     client::Client,
+    connection::Connection,
     error::{Error, is_outage},
     name::{self, Target},
     progress::Progress,
@@ -23,7 +24,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// A daemon that restarts is back by then.
 const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) async fn run(server: &str, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
+pub(crate) async fn run(server: &Connection, wait: Wait, customer: Option<&str>) -> Result<(), Error> {
     let goal = Goal::parse(&wait.goal)?;
     let of_operation = wait.name.starts_with("operations/");
     let (name, of_host) = match of_operation {

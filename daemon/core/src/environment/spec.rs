@@ -230,10 +230,12 @@ impl TenantSpec {
     /// All violations.
     pub fn parse(input: SpecInput) -> Result<Self, Violations> {
         let mut problems = Collector::default();
-        if input.display_name.chars().count() > DISPLAY_NAME_CHARS_MAX
-            || input.display_name.chars().any(char::is_control)
-        {
-            problems.add("display_name", format!("must have at most {DISPLAY_NAME_CHARS_MAX} printable characters"));
+        if input.display_name.chars().count() > DISPLAY_NAME_CHARS_MAX {
+            problems.add("display_name", format!("must have at most {DISPLAY_NAME_CHARS_MAX} characters"));
+        }
+        if let Some(hidden) = input.display_name.chars().find(|c| is_hidden(*c)) {
+            let code = u32::from(hidden);
+            problems.add("display_name", format!("must not contain the control character U+{code:04X}"));
         }
         check_labels(&input.labels, &mut problems);
         let class =
@@ -312,6 +314,14 @@ impl TenantSpec {
         }
         problems.0
     }
+}
+
+/// Control characters, and those that turn the direction of writing or are not seen: a name with one of them can pass for
+/// another name, or change what a terminal shows.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 pub(super) fn check_region(region: &str, problems: &mut Collector) {

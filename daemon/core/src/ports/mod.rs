@@ -5,6 +5,7 @@ pub mod apps;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
+mod peer;
 pub mod providers;
 mod request;
 pub mod store;
@@ -16,11 +17,13 @@ pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
+pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
-    EventKind, EventQuery, EventScope, NewEvent, NewHostCluster, NewTenant, OperationEnd, OperationQuery, Owners, Page,
-    Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore, TraceParent, Work, WorkStore,
+    EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
+    OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
+    TraceParent, Work, WorkStore,
 };
 
 pub use target::{DeployTarget, StageProgress, TargetCluster};

@@ -17,6 +17,8 @@ use crate::{
     HostView, Operation, OperationId, OperationKind, OperationOutcome, Placement, Stage, StageRecord, TenantName,
     TenantSpec, TenantUid, Timestamp,
     environment::{Domain, EnvironmentStatus},
+    inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan},
+    placement::ProviderKey,
 };
 
 /// A checked CreateTenant.
@@ -269,7 +271,7 @@ pub struct Commit {
 pub trait WorkStore: Send + Sync + 'static {
     /// Claims up to `limit` due tenants whose lease is free or over, most urgent first
     /// (deletes, then creates and updates, then resyncs; fair between customers), raising
-    /// each one's fence.
+    /// each one's fence. None of a provider whose inventory is to be compared first ([`InventoryStore`]).
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError>;
 
     /// Loads what is needed to decide.
@@ -282,8 +284,8 @@ pub trait WorkStore: Send + Sync + 'static {
     /// then nothing was written.
     async fn commit(&self, claim: &Claim, commit: Commit) -> Result<(), StoreError>;
 
-    /// How long until something is due; `None`: nothing is scheduled.
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError>;
+    /// How long until something is due that `owner` may claim; `None`: nothing is scheduled.
+    async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError>;
 
     /// Makes due now whatever is due further ahead than `longest`: nothing waits that long, so the clock was set back. Gives
     /// how many.
@@ -292,4 +294,24 @@ pub trait WorkStore: Send + Sync + 'static {
     /// Ends all leases at start-up. Does something only where the store can prove that no
     /// other owner lives (SQLite's exclusive lock); elsewhere leases run out by themselves.
     async fn recover_leases(&self) -> Result<u64, StoreError>;
+}
+
+/// What a store that goes on from a copy must learn before the first change. Until a provider's inventory was compared in the
+/// store's present epoch, nothing of that provider can be claimed.
+#[async_trait]
+pub trait InventoryStore: Send + Sync + 'static {
+    /// Providers, of those configured and those that records name, whose inventory was not compared in this epoch.
+    async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError>;
+
+    /// Compares what a provider listed with the records, in one transaction: objects of unknown tenants are kept as orphans,
+    /// environments that were built and of which nothing is left are held ([`crate::lifecycle::hold`]). `None`: the provider
+    /// is not configured any more, so nobody can list anything; its environments fail by themselves.
+    async fn compare_inventory(
+        &self,
+        key: &ProviderKey,
+        found: Option<Vec<FoundObjects>>,
+    ) -> Result<InventoryReport, StoreError>;
+
+    /// Objects of unknown tenants, by provider and uid.
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
 }

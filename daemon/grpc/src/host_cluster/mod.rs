@@ -115,14 +115,14 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
 
     async fn cordon_host_cluster(&self, request: Request<v1::CordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
         let mut violations = Vec::new();
-        let context = context::of("CordonHostCluster", &request, "", &mut violations);
+        let context = context::of("CordonHostCluster", &request, &request.get_ref().request_id, &mut violations);
         let request = request.into_inner();
         Ok(Response::new(self.cordon(&request.name, &request.etag, true, (context, violations)).await?))
     }
 
     async fn uncordon_host_cluster(&self, request: Request<v1::UncordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
         let mut violations = Vec::new();
-        let context = context::of("UncordonHostCluster", &request, "", &mut violations);
+        let context = context::of("UncordonHostCluster", &request, &request.get_ref().request_id, &mut violations);
         let request = request.into_inner();
         Ok(Response::new(self.cordon(&request.name, &request.etag, false, (context, violations)).await?))
     }

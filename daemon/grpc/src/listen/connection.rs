@@ -4,25 +4,29 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
+use landlord_core::ports::Peer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep_until},
 };
 use tonic::transport::server::Connected;
+
+use super::{authority::Authority, client_stream::ClientStream};
 
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
 /// transport's keepalive finds a peer that is silent.
 const GREETING_BYTES: usize = 24 + 9;
 
 /// A stream with its listener's place and the deadline of its greeting.
-pub(crate) struct Connection<S> {
-    stream: S,
+pub(crate) struct Connection {
+    stream: ClientStream,
     /// `None`: the greeting was read.
     greeting: Option<Greeting>,
+    /// `None`: the peer's `:authority` is a host.
+    authority: Option<Authority>,
     /// Given back when the connection closes.
     _place: OwnedSemaphorePermit,
 }
@@ -32,19 +36,27 @@ struct Greeting {
     deadline: Pin<Box<Sleep>>,
 }
 
-impl<S> Connection<S> {
-    /// `handshake_timeout`: until the greeting must be there.
-    pub(crate) fn new(stream: S, place: OwnedSemaphorePermit, handshake_timeout: Duration) -> Self {
-        let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep(handshake_timeout)) };
-        Self { stream, greeting: Some(greeting), _place: place }
+impl Connection {
+    /// `deadline`: until when the greeting must be there.
+    pub(crate) fn new(stream: ClientStream, place: OwnedSemaphorePermit, deadline: Instant) -> Self {
+        let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep_until(deadline)) };
+        Self { stream, greeting: Some(greeting), authority: None, _place: place }
+    }
+
+    /// Of a Unix socket, whose clients may send its path as their `:authority`.
+    pub(crate) fn with_local_authority(self) -> Self {
+        Self { authority: Some(Authority::new()), ..self }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let this = &mut *self;
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Some(authority) = &mut this.authority {
+            authority.rewrite(&mut buf.filled_mut()[before..]);
+        }
         let Some(greeting) = &mut this.greeting else { return read };
         if read.is_pending() {
             ready!(greeting.deadline.as_mut().poll(cx));
@@ -62,7 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -88,10 +100,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 }
 
-impl<S: Connected> Connected for Connection<S> {
-    type ConnectInfo = S::ConnectInfo;
+impl Connected for Connection {
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.stream.peer()
     }
 }

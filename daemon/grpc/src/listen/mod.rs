@@ -1,11 +1,15 @@
 //! Listening: where, for whom, and how many.
 //!
 //! # Guarantees
-//! - A connection that does not speak HTTP/2 within [`HANDSHAKE_TIMEOUT`] is closed.
+//! - A connection that has not ended its TLS handshake and begun to speak HTTP/2 within [`HANDSHAKE_TIMEOUT`] is closed.
+//! - Handshakes wait for nobody: a slow one delays neither another one nor what is accepted after it.
+//! - Each connection takes the newest TLS configuration, and keeps it.
 //! - Each listener has its own share of the process's descriptors, so that a flood at one of them leaves the other one,
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
+mod authority;
+mod client_stream;
 mod connection;
 
 use std::{
@@ -19,14 +23,17 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, future::ready, stream};
 use rustix::process::{Resource, getrlimit};
+use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::Semaphore,
-    time::Instant,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, timeout_at},
 };
+use tokio_rustls::TlsAcceptor;
 
+use self::client_stream::ClientStream;
 pub(crate) use self::connection::Connection;
 use crate::serve_error::ServeError;
 
@@ -46,22 +53,57 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Listen {
     /// Unix socket.
     pub socket: PathBuf,
-    /// TCP address.
-    pub tcp: Option<SocketAddr>,
+    /// TCP listeners.
+    pub tcp: Vec<ListenTcp>,
+}
+
+/// A TCP listener.
+#[derive(Debug, Clone)]
+pub struct ListenTcp {
+    /// Address.
+    pub address: SocketAddr,
+    /// TLS of the next connection; `None`: without, which is for the loopback interface only.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
 
 /// Connections that a listener may have at the same moment.
-pub(crate) fn connections_max() -> usize {
+fn connections_max() -> usize {
     let descriptors =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(0));
     (descriptors / SHARE_OF_DESCRIPTORS).clamp(1, CONNECTIONS_MAX)
+}
+
+/// Binds every listener; what they accept comes as one stream, which never ends.
+///
+/// # Errors
+/// An address or a socket that can't be used.
+pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Result<Connection>>, ServeError> {
+    let mut all = Vec::with_capacity(listen.tcp.len() + 1);
+    all.push(unix(bind_unix(&listen.socket).await?).boxed());
+    for ListenTcp { address, tls: config } in &listen.tcp {
+        let failed = |source| ServeError::Tcp { address: *address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        // Logged, since port 0 is whichever was free.
+        let address = listener.local_addr().map_err(failed)?;
+        match config {
+            Some(config) => {
+                tracing::info!(%address, "listening with TLS");
+                all.push(tls(listener, config.clone()).boxed());
+            }
+            None => {
+                tracing::warn!(%address, "listening WITHOUT TLS: tokens and answers can be read on this interface");
+                all.push(tcp(listener).boxed());
+            }
+        }
+    }
+    Ok(stream::select_all(all))
 }
 
 /// Binds the Unix socket, for its user alone.
 ///
 /// # Errors
 /// Another daemon or a file in its place; a folder that is not ours.
-pub(crate) async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
+async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
     let error = |source| ServeError::Socket { path: path.to_owned(), source };
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
@@ -80,26 +122,64 @@ pub(crate) async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
 
 /// Connections of our own user and of root; the socket's mode says the same, and this holds also where someone has
 /// changed it.
-pub(crate) fn unix(listener: UnixListener) -> impl Stream<Item = io::Result<Connection<UnixStream>>> {
+fn unix(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
     let listener = Arc::new(listener);
-    incoming("the Unix socket", move || {
+    let accepted = accepted("the Unix socket".to_owned(), move || {
         let listener = listener.clone();
         async move {
             let (stream, _) = listener.accept().await?;
             let own = rustix::process::geteuid().as_raw();
-            let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0);
-            if !allowed {
+            let uid = stream.peer_cred().map(|peer| peer.uid());
+            let allowed = uid.ok().filter(|uid| *uid == own || *uid == 0);
+            if allowed.is_none() {
                 tracing::warn!("a connection of another user was refused");
             }
-            Ok(allowed.then_some(stream))
+            Ok(allowed.map(|uid| ClientStream::Unix { stream, uid }))
         }
+    });
+    accepted.map(|accepted| Ok(accepted.connection().with_local_authority()))
+}
+
+/// Connections over TCP without TLS.
+fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
+    accept_tcp(listener).map(|accepted| {
+        let Accepted { stream, place, deadline } = accepted;
+        Ok(Connection::new(ClientStream::Tcp(stream), place, deadline))
     })
 }
 
-/// Connections over TCP.
-pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connection<TcpStream>>> {
+/// Connections over TCP with TLS, each once its handshake has ended.
+fn tls(
+    listener: TcpListener,
+    config: watch::Receiver<Arc<ServerConfig>>,
+) -> impl Stream<Item = io::Result<Connection>> {
+    accept_tcp(listener)
+        .map(move |accepted| handshake(accepted, config.borrow().clone()))
+        // As many as there may be connections: a handshake holds a place already.
+        .buffer_unordered(CONNECTIONS_MAX)
+        .filter_map(|connection| ready(connection.map(Ok)))
+}
+
+async fn handshake(accepted: Accepted<TcpStream>, config: Arc<ServerConfig>) -> Option<Connection> {
+    let Accepted { stream, place, deadline } = accepted;
+    let address = stream.peer_addr().ok();
+    match timeout_at(deadline, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline)),
+        Ok(Err(error)) => {
+            tracing::debug!(address = address.map(tracing::field::display), %error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(address = address.map(tracing::field::display), "a TLS handshake did not end in time");
+            None
+        }
+    }
+}
+
+fn accept_tcp(listener: TcpListener) -> impl Stream<Item = Accepted<TcpStream>> {
+    let name = listener.local_addr().map_or_else(|_| "a TCP address".to_owned(), |address| address.to_string());
     let listener = Arc::new(listener);
-    incoming("the TCP address", move || {
+    accepted(name, move || {
         let listener = listener.clone();
         async move {
             let (stream, _) = listener.accept().await?;
@@ -110,16 +190,30 @@ pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connec
     })
 }
 
+/// What was accepted, and until when it must begin to speak.
+struct Accepted<S> {
+    stream: S,
+    /// Given back when the connection closes.
+    place: OwnedSemaphorePermit,
+    deadline: Instant,
+}
+
+impl Accepted<ClientStream> {
+    fn connection(self) -> Connection {
+        Connection::new(self.stream, self.place, self.deadline)
+    }
+}
+
 /// What a listener remembers between two connections.
 struct Accepting<F> {
     accept: F,
     places: Arc<Semaphore>,
-    listener: &'static str,
+    listener: String,
     warned: Option<Instant>,
 }
 
 /// Never ends and never fails: whatever can't be accepted is logged.
-fn incoming<S, F, A>(listener: &'static str, accept: F) -> impl Stream<Item = io::Result<Connection<S>>>
+fn accepted<S, F, A>(listener: String, accept: F) -> impl Stream<Item = Accepted<S>>
 where
     F: Fn() -> A,
     A: Future<Output = io::Result<Option<S>>>,
@@ -131,7 +225,10 @@ where
             match (accepting.accept)().await {
                 Ok(None) => {}
                 Ok(Some(stream)) => match accepting.places.clone().try_acquire_owned() {
-                    Ok(place) => return Some((Ok(Connection::new(stream, place, HANDSHAKE_TIMEOUT)), accepting)),
+                    Ok(place) => {
+                        let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+                        return Some((Accepted { stream, place, deadline }, accepting));
+                    }
                     // Closed by dropping it.
                     Err(_) => accepting.warn("has all the connections it may have; further ones are closed", None),
                 },
@@ -152,6 +249,6 @@ impl<F> Accepting<F> {
         }
         self.warned = Some(Instant::now());
         let error = error.map(tracing::field::display);
-        tracing::warn!(listener = self.listener, connections_max = connections_max(), error, "the listener {what}");
+        tracing::warn!(listener = %self.listener, connections_max = connections_max(), error, "the listener {what}");
     }
 }

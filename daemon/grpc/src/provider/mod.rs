@@ -7,7 +7,7 @@ use landlord_core::{
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::{convert, error::Error, ports::Ports};
+use crate::{convert, error::Error, list::page, ports::Ports};
 
 /// ProviderService.
 pub(crate) struct ProviderList {
@@ -44,14 +44,33 @@ fn provider(health: ProviderHealth) -> v1::Provider {
     }
 }
 
+impl ProviderList {
+    /// By name.
+    fn all(&self) -> Vec<v1::Provider> {
+        let mut providers: Vec<_> = self.ports.providers.health().into_iter().map(provider).collect();
+        providers.sort_by(|a, b| a.name.cmp(&b.name));
+        providers
+    }
+
+    fn list(&self, request: &v1::ListProvidersRequest) -> Result<v1::ListProvidersResponse, Error> {
+        let page = page::Request { scope: "providers", size: request.page_size, token: &request.page_token };
+        let (after, limit) = (page.position()?, page.limit()? as usize);
+        let mut providers = self.all();
+        providers.retain(|provider| after.as_ref().is_none_or(|after| provider.name > *after));
+        let more = providers.len() > limit;
+        providers.truncate(limit);
+        let last = providers.last().filter(|_| more).map(|provider| provider.name.as_str());
+        Ok(v1::ListProvidersResponse { next_page_token: page::token(page.scope, last), providers })
+    }
+}
+
 #[tonic::async_trait]
 impl v1::provider_service_server::ProviderService for ProviderList {
     async fn list_providers(
         &self,
-        _: Request<v1::ListProvidersRequest>,
+        request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
-        let providers = self.ports.providers.health().into_iter().map(provider).collect();
-        Ok(Response::new(v1::ListProvidersResponse { providers, next_page_token: String::new() }))
+        Ok(Response::new(self.list(request.get_ref())?))
     }
 
     async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {

@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use self::record::tenant_of;
 use crate::{
     accept::{self, given},
-    convert,
+    context, convert,
     error::Error,
     list::{events, page},
     name,
@@ -52,7 +52,11 @@ impl Tenants {
         })
     }
 
-    async fn plan_move(&self, request: &v1::MoveTenantRequest) -> Result<v1::MoveTenantResponse, Error> {
+    async fn plan_move(&self, request: &Request<v1::MoveTenantRequest>) -> Result<v1::MoveTenantResponse, Error> {
+        let mut violations = Vec::new();
+        context::of("MoveTenant", request, &request.get_ref().request_id, &mut violations);
+        Error::unless_empty(violations)?;
+        let request = request.get_ref();
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         check_etag(&environment, given(&request.etag)).map_err(StoreError::from)?;
         move_plan::plan(&self.ports.catalog, &environment, tenant_of(&environment)?, request)
@@ -129,7 +133,7 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn move_tenant(&self, request: Request<v1::MoveTenantRequest>) -> Rpc<v1::MoveTenantResponse> {
-        Ok(Response::new(self.plan_move(request.get_ref()).await?))
+        Ok(Response::new(self.plan_move(&request).await?))
     }
 
     async fn generate_kubeconfig(

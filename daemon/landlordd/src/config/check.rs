@@ -9,7 +9,7 @@ use landlord_core::{
 };
 use secrecy::SecretString;
 
-use super::{Config, HumanDuration, Provider, print::is_secret};
+use super::{Config, HumanDuration, Provider, print::is_secret, server};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
@@ -50,7 +50,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     if let Err(error) = config.installation.parse::<ProviderName>() {
         problems.push(format!("installation: {}", error.problem));
     }
-    check_server(config, &mut problems);
+    server::check(&config.server, &mut problems);
     let interval = config.engine.capacity_interval;
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
@@ -65,21 +65,6 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         Ok(Checked { installation: config.installation.clone(), catalog, providers })
     } else {
         Err(problems)
-    }
-}
-
-fn check_server(config: &Config, problems: &mut Vec<String>) {
-    let unguarded = "TCP clients are not authenticated, so put a proxy that authenticates in front of it";
-    for (key, listen) in [("tcp_listen", &config.server.tcp_listen), ("metrics_listen", &config.server.metrics_listen)]
-    {
-        if listen.is_empty() {
-            continue;
-        }
-        match listen.parse::<std::net::SocketAddr>() {
-            Ok(address) if address.ip().is_loopback() => {}
-            Ok(_) => problems.push(format!("server.{key}: {listen:?} is not a loopback address; {unguarded}")),
-            Err(_) => problems.push(format!("server.{key}: {listen:?} is not an address such as 127.0.0.1:7443")),
-        }
     }
 }
 

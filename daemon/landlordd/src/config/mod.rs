@@ -8,11 +8,13 @@ mod check;
 mod duration;
 mod load;
 mod print;
+mod server;
 
 pub use check::{Checked, ProviderSetup, check};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
+pub use server::{ClientAuth, Listener, Server, Tls};
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -60,24 +62,6 @@ impl Default for Config {
             placement: Vec::new(),
             residency: Residencies::default(),
         }
-    }
-}
-
-/// How clients reach the daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Unix socket; only its owner and root are let in.
-    pub socket: PathBuf,
-    /// TCP address on the loopback interface; empty: none.
-    pub tcp_listen: String,
-    /// Loopback address of the page `/metrics` (OpenMetrics); empty: none.
-    pub metrics_listen: String,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self { socket: "/run/landlord/landlord.sock".into(), tcp_listen: String::new(), metrics_listen: String::new() }
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn fill(connection: &mut AnyConnection) -> Result<(), StoreErro
         .await
         .map_err(&failed)?;
     for row in rows {
-        let environment = rows::environment(&row)?;
+        let Some(environment) = rows::readable(&row) else { continue };
         sqlx::query("UPDATE tenants SET domain_reversed = $1 WHERE uid = $2")
             .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
             .bind(environment.uid.to_string())

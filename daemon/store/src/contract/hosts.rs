@@ -71,7 +71,7 @@ pub(crate) async fn candidates(
             },
             observation: row.try_get::<Option<Vec<u8>>, _>("observation").map_err(&failed)?.unwrap_or_default(),
         };
-        found.extend(candidate(rows::environment(&row)?, held));
+        found.extend(rows::readable(&row).and_then(|record| candidate(record, held)));
     }
     Ok(found)
 }
@@ -175,7 +175,7 @@ pub(crate) async fn fill_reservations(connection: &mut AnyConnection) -> Result<
         .await
         .map_err(&failed)?;
     for row in rows {
-        let environment = rows::environment(&row)?;
+        let Some(environment) = rows::readable(&row) else { continue };
         let reserve = ReservePercent::default().of(&environment.placement);
         let [cpu_milli, memory_mib, pods] = environments::reserved(reserve);
         sqlx::query(
@@ -244,7 +244,7 @@ pub(crate) async fn refuse_if_in_use(connection: &mut AnyConnection, record: &En
         .map_err(&failed)?;
     let mut named = Vec::with_capacity(rows.len());
     for row in &rows {
-        named.push(rows::environment(row)?.name().to_string());
+        named.push(rows::name_in(row)?.to_string());
     }
     let more = if all > NAMED_MAX { format!(" and {} more", all - NAMED_MAX) } else { String::new() };
     Err(StoreError::HostInUse { name: record.name().to_string(), tenants: format!("{}{more}", named.join(", ")) })

@@ -5,11 +5,15 @@
 mod accept;
 mod domains;
 mod hosts;
+pub(crate) mod identity;
+mod inventories;
 mod tenants;
 mod work;
 
 use landlord_core::ports::StoreError;
 use sqlx::AnyConnection;
+
+use crate::rows::{self, unavailable};
 
 /// Completes what earlier versions did not keep, and reports what would be refused today. Called once, when a store is
 /// opened.
@@ -19,5 +23,25 @@ use sqlx::AnyConnection;
 pub(crate) async fn upgrade(connection: &mut AnyConnection) -> Result<(), StoreError> {
     hosts::fill_reservations(connection).await?;
     domains::fill(connection).await?;
+    fill_credentials(connection).await?;
     domains::log_clashes(connection).await
+}
+
+/// Credential scopes of environments that were accepted before they had a column.
+async fn fill_credentials(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    let failed = unavailable("filling credentials in");
+    let rows = sqlx::query("SELECT * FROM tenants WHERE credentials IS NULL")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    for row in rows {
+        let Some(environment) = rows::readable(&row) else { continue };
+        sqlx::query("UPDATE tenants SET credentials = $1 WHERE uid = $2")
+            .bind(&environment.placement.credentials)
+            .bind(environment.uid.to_string())
+            .execute(&mut *connection)
+            .await
+            .map_err(&failed)?;
+    }
+    Ok(())
 }

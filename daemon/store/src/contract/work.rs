@@ -64,11 +64,11 @@ impl WorkStore for Store {
         self.writer.write(move |connection| commit(connection, claim, change, events_max).boxed()).await
     }
 
-    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+    async fn next_due(&self, _owner: &str) -> Result<Option<Duration>, StoreError> {
         let mut connection = self.engine.acquire().await.map_err(unavailable("looking for what is due"))?;
         let now = clock::now(&mut connection).await?;
-        let next: Option<i64> = sqlx::query_scalar("SELECT MIN(next_due) FROM tenants")
-            .fetch_one(&mut *connection)
+        let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .fetch_optional(&mut *connection)
             .await
             .map_err(unavailable("looking for what is due"))?;
         Ok(next.map(|due| Timestamp(due).since(now)))
@@ -114,13 +114,28 @@ impl WorkStore for Store {
     }
 }
 
+/// Whatever may be claimed: in an epoch that began with a copy, what belongs to a provider whose inventory was compared.
+macro_rules! claimable {
+    () => {
+        "FROM tenants CROSS JOIN identity \
+         LEFT JOIN inventories AS compared \
+           ON compared.provider = tenants.provider AND compared.credentials = tenants.credentials \
+         WHERE (identity.epoch = 0 OR compared.epoch = identity.epoch)"
+    };
+}
+
 /// Deletes before changes before resyncs; within each, every customer's first before any
 /// customer's second. Leased tenants are due when the lease ends (see `rows/environments.rs`).
-const DUE: &str = "SELECT uid FROM ( \
+const DUE: &str = concat!(
+    "SELECT uid FROM ( \
        SELECT uid, priority, next_due, \
-              ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn \
-       FROM tenants WHERE next_due <= $1) AS due \
-     ORDER BY priority, turn, next_due LIMIT $2";
+              ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn ",
+    claimable!(),
+    " AND next_due <= $1) AS due \
+     ORDER BY priority, turn, next_due LIMIT $2"
+);
+/// When the first of them is due.
+const NEXT_DUE: &str = concat!("SELECT next_due ", claimable!(), " AND next_due IS NOT NULL ORDER BY next_due LIMIT 1");
 
 async fn claim(
     connection: &mut AnyConnection,
@@ -271,7 +286,7 @@ async fn patch(
     let columns = rows::owner_columns(&after.owner)?;
     sqlx::query(
         "UPDATE tenants SET spec = $1, placement = $2, class = $13, provider = $14, generation = $3, direction = $4, \
-         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, \
+         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, credentials = $15, \
          update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
          WHERE uid = $12",
     )
@@ -289,6 +304,7 @@ async fn patch(
     .bind(after.uid.to_string())
     .bind(after.placement.class.as_str())
     .bind(after.placement.provider.as_str())
+    .bind(&after.placement.credentials)
     .execute(connection)
     .await
     .map_err(unavailable("updating an environment"))?;

@@ -20,13 +20,33 @@ pub(crate) fn page_limit(requested: u32) -> u32 {
     requested.clamp(1, PAGE_MAX)
 }
 
-/// A page out of `items`, read with one more than `limit` to know whether more may follow.
-pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> Page<T> {
+/// A page out of `rows`, read with one more than `limit` to know whether more may follow. What can't be read is left out.
+pub(crate) fn page<T>(
+    mut rows: Vec<AnyRow>,
+    limit: u32,
+    read: impl Fn(&AnyRow) -> Option<T>,
+    name: impl Fn(&AnyRow) -> Result<String, StoreError>,
+) -> Result<Page<T>, StoreError> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = more.then(|| items.last().map(name)).flatten();
-    Page { items, next }
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = if more { rows.last().map(name).transpose()? } else { None };
+    Ok(Page { items: rows.iter().filter_map(read).collect(), next })
+}
+
+/// An environment, or none and a log line: a corrupt row is the trouble of its own environment, and of nobody else.
+pub(crate) fn readable(row: &AnyRow) -> Option<Environment> {
+    environment(row).inspect_err(|error| log_corrupt(row, "uid", error)).ok()
+}
+
+/// The same of an operation.
+pub(crate) fn readable_operation(row: &AnyRow) -> Option<Operation> {
+    operation(row).inspect_err(|error| log_corrupt(row, "tenant_uid", error)).ok()
+}
+
+fn log_corrupt(row: &AnyRow, uid: &str, error: &StoreError) {
+    let uid = row.try_get::<String, _>(uid).unwrap_or_default();
+    tracing::error!(tenant.id = uid, %error, "a record can't be read and is left out; restore it from a backup");
 }
 
 /// Maps a database error; `context` says what was being done.
@@ -138,7 +158,7 @@ pub(crate) fn name(customer: &str, tenant: &str) -> Result<EnvironmentName, Stor
     Ok(TenantName { customer: named("customer", customer)?, tenant: named("tenant", tenant)? }.into())
 }
 
-fn name_in(row: &AnyRow) -> Result<EnvironmentName, StoreError> {
+pub(crate) fn name_in(row: &AnyRow) -> Result<EnvironmentName, StoreError> {
     name(&column::<String>(row, "customer")?, &column::<String>(row, "tenant")?)
 }
 

@@ -51,7 +51,8 @@ pub(crate) async fn append(
     let failed = unavailable("writing an event");
     let (customer, id) = rows::key(name);
     for event in events {
-        let message: String = event.message.chars().take(MESSAGE_CHARS_MAX).collect();
+        // PostgreSQL keeps no NUL in a text.
+        let message: String = event.message.chars().filter(|c| *c != '\0').take(MESSAGE_CHARS_MAX).collect();
         let seq: i64 = sqlx::query_scalar(
             "INSERT INTO events (time, tenant_uid, customer, tenant, kind, stage, reason, message) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING seq",
@@ -119,7 +120,11 @@ pub(crate) async fn read(connection: &mut AnyConnection, query: &EventQuery) -> 
     }
     sql.push(" ORDER BY seq LIMIT ").bind(i64::from(page_limit(query.limit)));
     let rows = sql.query().fetch_all(connection).await.map_err(&failed)?;
-    rows.iter().map(event).collect()
+    // One that can't be read is left out: it must not keep watches from those after it.
+    Ok(rows
+        .iter()
+        .filter_map(|row| event(row).inspect_err(|error| tracing::error!(%error, "an event is left out")).ok())
+        .collect())
 }
 
 fn event(row: &AnyRow) -> Result<Event, StoreError> {

@@ -10,6 +10,7 @@ pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    desired_state_word, environment, json, key, kind_word, owner_columns, priority, scope, state_word, unavailable,
+    desired_state_word, environment, json, key, kind_word, name_in, owner_columns, priority, readable, scope,
+    state_word, unavailable,
 };
 pub(crate) use statement::Statement;

@@ -163,8 +163,7 @@ pub(crate) async fn list(
     // UUIDv7 ids grow with time, so their order is the order of creation.
     sql.push(" ORDER BY id DESC LIMIT ").bind(i64::from(limit) + 1);
     let rows = sql.query().fetch_all(connection).await.map_err(unavailable("listing operations"))?;
-    let items: Vec<Operation> = rows.iter().map(rows::operation).collect::<Result<_, _>>()?;
-    Ok(page(items, limit, |operation| operation.id.to_string()))
+    page(rows, limit, rows::readable_operation, |row| row.try_get("id").map_err(unavailable("listing operations")))
 }
 
 /// Ends the operation that a later one takes over from.

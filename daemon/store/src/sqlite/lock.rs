@@ -29,9 +29,9 @@ pub(crate) fn lock(path: &Path) -> Result<File, Error> {
     if !file.try_lock_exclusive().map_err(file_error)? {
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let holder = holder.trim().to_owned();
-        let holder = if holder.is_empty() { "unknown".into() } else { holder };
-        return Err(Error::InUse { path: path.to_owned(), holder });
+        let holder = holder.trim();
+        let holder = if holder.is_empty() { "unknown" } else { holder };
+        return Err(Error::InUse { path: path.to_owned(), holder: holder.to_owned() });
     }
     file.set_len(0).map_err(file_error)?;
     file.rewind().map_err(file_error)?;

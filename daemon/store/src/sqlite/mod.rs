@@ -1,20 +1,28 @@
 //! SQLite: one file, for one daemon.
 
+mod backup;
+mod file;
 mod lock;
 
-use std::{
-    fs::{OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::Path,
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
+use landlord_core::ports::StoreError;
 use sqlx::{
     AnyConnection, Connection as _, Executor as _,
     any::{AnyConnectOptions, AnyPoolOptions},
 };
 
-use crate::{Error, contract, notify::Notifier, rows::events, store::Store, write::Writer};
+pub use self::backup::{Copied, backup, restore};
+use self::file::{HeldFile, Mark};
+use crate::{
+    Error,
+    contract::{self, identity},
+    guard::Guard,
+    notify::Notifier,
+    rows::{events, unavailable},
+    store::Store,
+    write::Writer,
+};
 
 /// Connections that read for the API, and as many for the engine. Reads are short; more
 /// connections than cores only wait for each other.
@@ -23,6 +31,8 @@ const READERS_MAX: u32 = 4;
 /// into the file after 1,000 pages of 4 KiB, and cut back after a burst to four times what that leaves.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                        PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216";
+/// A store that goes on from a copy leaves out so many positions of events, so that none is used twice.
+const POSITIONS_SKIPPED: i64 = 1_000_000;
 
 /// Settings of a store on SQLite.
 #[derive(Debug, Clone)]
@@ -45,28 +55,20 @@ impl Default for SqliteOptions {
 /// [`Error::Missing`] if there is none and none shall be made; [`Error::InUse`] if another process has it open; the others
 /// as they say.
 pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
-    let file_error = |source| Error::File { path: path.to_owned(), source };
-    let held = lock::lock(path)?;
-    let has_content = path.metadata().is_ok_and(|file| file.len() > 0);
-    if !options.create && !has_content {
+    if !options.create && !file::is_there(path) {
         return Err(Error::Missing { path: path.to_owned() });
     }
-    // SQLite itself would make it readable to all that the umask lets in.
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
-        .map_err(file_error)?;
-    let connect = connect_options(path).map_err(file_error)?;
+    let held = Arc::new(HeldFile::hold(path)?);
     let database = |source| Error::Database { path: path.to_owned(), source };
-    let mut writing = AnyConnection::connect_with(&connect).await.map_err(database)?;
-    writing.execute(sqlx::raw_sql(PRAGMAS)).await.map_err(database)?;
-    sqlx::migrate!("./migrations")
-        .run(&mut writing)
-        .await
-        .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
+    let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
+    let file_error = |source| Error::File { path: path.to_owned(), source };
+    let connect = connect_options(&held.resolved).map_err(file_error)?;
+    let mut writing = connect_migrated(path, &connect).await?;
+    contract::upgrade(&mut writing).await.map_err(upgrade)?;
+    identify(&mut writing, &held).await.map_err(upgrade)?;
+    let found = identity::read(&mut writing).await.map_err(upgrade)?;
+    let newest = events::newest(&mut writing).await.map_err(upgrade)?;
+    held.opened(&found.map(|found| found.id).unwrap_or_default(), newest).map_err(file_error)?;
     // A file does not hang up: no ping before each read.
     let readers =
         AnyPoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false).after_connect(|connection, _| {
@@ -74,11 +76,72 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         });
     let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
     let engine = readers.connect_with(connect).await.map_err(database)?;
-    let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
-    contract::upgrade(&mut writing).await.map_err(upgrade)?;
-    let notifier = Notifier::new(events::newest(&mut writing).await.map_err(upgrade)?);
-    let writer = Writer::start(writing, notifier.clone());
-    Ok(Store { api, engine, notifier, writer, events_max: options.events_max, _held: Arc::new(held) })
+    let notifier = Notifier::new(newest);
+    let guard: Arc<dyn Guard> = held;
+    let writer = Writer::start(writing, notifier.clone(), Arc::clone(&guard));
+    Ok(Store { api, engine, notifier, writer, events_max: options.events_max, _guard: guard })
+}
+
+/// Makes a store at `path` for an installation. Since it knows nothing of what an earlier one may have built, the providers'
+/// inventories are compared before the first change.
+///
+/// # Errors
+/// [`Error::Exists`] if there is one; the others as they say.
+pub async fn init(path: &Path) -> Result<(), Error> {
+    if file::is_there(path) {
+        return Err(Error::Exists { path: path.to_owned() });
+    }
+    let store = open(path, SqliteOptions { create: true, ..SqliteOptions::default() }).await?;
+    let begun = store.writer.write(|connection| Box::pin(identity::begin_epoch(connection, false, "the store is new")));
+    begun.await.map_err(|source| Error::Upgrade { path: path.to_owned(), source })?;
+    store.close().await;
+    Ok(())
+}
+
+/// A connection for writing, to a database of this version's schema.
+async fn connect_migrated(path: &Path, connect: &AnyConnectOptions) -> Result<AnyConnection, Error> {
+    let database = |source| Error::Database { path: path.to_owned(), source };
+    let mut connection = AnyConnection::connect_with(connect).await.map_err(database)?;
+    connection.execute(sqlx::raw_sql(PRAGMAS)).await.map_err(database)?;
+    sqlx::migrate!("./migrations")
+        .run(&mut connection)
+        .await
+        .map_err(|source| Error::Schema { path: path.to_owned(), source })?;
+    Ok(connection)
+}
+
+/// Opens the store's row, with a new epoch if the file is not what was left there.
+async fn identify(connection: &mut AnyConnection, held: &HeldFile) -> Result<(), StoreError> {
+    let mark = Mark::read(&held.resolved);
+    let newest = events::newest(connection).await?;
+    let stale = match (identity::read(connection).await?, &mark) {
+        // It is new, or of a version that left no mark.
+        (None, _) => None,
+        (Some(_), None) if newest == 0 => None,
+        (Some(_), None) => Some("its mark is missing: the file was copied here"),
+        (Some(own), Some(mark)) if own.id != mark.id => Some("its mark is another store's: the file was copied here"),
+        (Some(_), Some(mark)) if mark.position > newest => Some("it is older than what was acknowledged last"),
+        (Some(_), Some(_)) => None,
+    };
+    identity::open(connection, stale).await?;
+    if stale.is_some() {
+        skip_positions(connection, mark.map_or(newest, |mark| mark.position.max(newest))).await?;
+    }
+    Ok(())
+}
+
+/// Leaves out the positions that may have been given to events which this copy does not have.
+async fn skip_positions(connection: &mut AnyConnection, used: i64) -> Result<(), StoreError> {
+    let failed = unavailable("skipping positions of events");
+    let next = used.saturating_add(POSITIONS_SKIPPED);
+    for sql in [
+        "UPDATE sqlite_sequence SET seq = $1 WHERE name = 'events'",
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'events', $1 \
+         WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'events')",
+    ] {
+        sqlx::query(sql).bind(next).execute(&mut *connection).await.map_err(&failed)?;
+    }
+    Ok(())
 }
 
 /// The file as a URL, whatever characters its path has.

@@ -4,6 +4,7 @@
 mod crash;
 mod earlier;
 mod golden;
+mod identity;
 mod sqlite;
 
 use landlord_store_contract::{assert_refused, contract_suite, fixtures};

@@ -1,0 +1,7 @@
+//! Who calls landlordd, and what they may do.
+//!
+//! Knows certificates, tokens and policies; knows neither gRPC nor the store. What it finds out crosses to the rest of the
+//! daemon as values of core.
+
+pub mod certificate;
+pub mod tls;

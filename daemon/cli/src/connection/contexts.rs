@@ -1,0 +1,171 @@
+//! The configuration file with its contexts: `$LANDLORD_CONFIG`, else `landlord/config.yaml` in the user's configuration
+//! folder. It names files with secrets, and holds none.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Connection;
+use crate::error::Error;
+
+/// The file's content.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    /// Context in use; empty: none.
+    #[serde(default)]
+    current_context: String,
+    /// Contexts by name.
+    #[serde(default)]
+    contexts: BTreeMap<String, Connection>,
+}
+
+/// The configuration file.
+#[derive(Debug)]
+pub(crate) struct Contexts {
+    path: Option<PathBuf>,
+    file: File,
+}
+
+impl Contexts {
+    /// Reads it; one that does not exist has no contexts.
+    pub(crate) fn load() -> Result<Self, Error> {
+        Self::load_from(path())
+    }
+
+    fn load_from(path: Option<PathBuf>) -> Result<Self, Error> {
+        let Some(path) = path else { return Ok(Self { path: None, file: File::default() }) };
+        let wrong = |problem: &dyn std::fmt::Display| Error::Usage(format!("{}: {problem}", path.display()));
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim().is_empty() => File::default(),
+            Ok(text) => serde_saphyr::from_str(&text).map_err(|error| wrong(&error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => File::default(),
+            Err(error) => return Err(wrong(&format!("can't be read: {error}"))),
+        };
+        Ok(Self { path: Some(path), file })
+    }
+
+    /// Name of the context in use.
+    pub(crate) fn current(&self) -> Option<&str> {
+        Some(self.file.current_context.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// All contexts by name.
+    pub(crate) fn all(&self) -> &BTreeMap<String, Connection> {
+        &self.file.contexts
+    }
+
+    /// The context of this name, or else the one in use; `None`: neither.
+    pub(crate) fn chosen(&self, name: Option<&str>) -> Result<Option<&Connection>, Error> {
+        let Some(name) = name.or_else(|| self.current()) else { return Ok(None) };
+        match self.file.contexts.get(name) {
+            Some(context) => Ok(Some(context)),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<&str> = self.file.contexts.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let path = self.path.as_deref().unwrap_or(Path::new("config.yaml"));
+        Error::Usage(format!("{}: there is no context {name:?}; there are: {known}", path.display()))
+    }
+
+    /// Makes a context the one in use.
+    pub(crate) fn choose(&mut self, name: &str) -> Result<(), Error> {
+        if !self.file.contexts.contains_key(name) {
+            return Err(self.unknown(name));
+        }
+        name.clone_into(&mut self.file.current_context);
+        self.save()
+    }
+
+    /// Makes or changes a context; the first one is in use from now on.
+    pub(crate) fn set(&mut self, name: &str, change: impl FnOnce(&mut Connection)) -> Result<(), Error> {
+        change(self.file.contexts.entry(name.to_owned()).or_default());
+        if self.file.current_context.is_empty() {
+            name.clone_into(&mut self.file.current_context);
+        }
+        self.save()
+    }
+
+    /// Removes a context.
+    pub(crate) fn delete(&mut self, name: &str) -> Result<(), Error> {
+        if self.file.contexts.remove(name).is_none() {
+            return Err(self.unknown(name));
+        }
+        if self.file.current_context == name {
+            self.file.current_context.clear();
+        }
+        self.save()
+    }
+
+    /// Written beside and renamed, so that no reader sees half of it.
+    fn save(&self) -> Result<(), Error> {
+        let Some(path) = &self.path else {
+            return Err(Error::Usage("no home folder is known; set LANDLORD_CONFIG to a file".into()));
+        };
+        let text = serde_saphyr::to_string(&self.file).map_err(|error| Error::Usage(error.to_string()))?;
+        let written = (|| {
+            if let Some(folder) = path.parent() {
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            }
+            let beside = path.with_extension(format!("new-{}", std::process::id()));
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&beside, path)
+        })();
+        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", path.display())))
+    }
+}
+
+/// Where the file is; `None`: no home is known.
+fn path() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("LANDLORD_CONFIG") {
+        return Some(path.into());
+    }
+    folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("landlord").join("config.yaml"))
+}
+
+/// A folder of the user, by the XDG base directory specification.
+fn folder(variable: &str, usual: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| std::env::home_dir().map(|home| home.join(usual)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_are_kept_chosen_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep").join("config.yaml");
+        let open = || Contexts::load_from(Some(path.clone())).unwrap();
+        let mut contexts = open();
+        assert!(contexts.chosen(None).unwrap().is_none());
+        contexts.set("prod", |c| c.server = "https://prod.example.com:7443".into()).unwrap();
+        contexts.set("test", |c| c.server = "unix:///run/test.sock".into()).unwrap();
+        contexts.set("prod", |c| c.token_file = Some("/run/token".into())).unwrap();
+        let mut contexts = open();
+        assert_eq!(contexts.current(), Some("prod"));
+        let prod = contexts.chosen(None).unwrap().unwrap();
+        assert_eq!(prod.server, "https://prod.example.com:7443");
+        assert_eq!(prod.token_file.as_deref(), Some(Path::new("/run/token")));
+        assert_eq!(contexts.chosen(Some("test")).unwrap().unwrap().server, "unix:///run/test.sock");
+        assert!(contexts.chosen(Some("prdo")).unwrap_err().to_string().contains("there are: prod, test"));
+        contexts.choose("test").unwrap();
+        contexts.delete("test").unwrap();
+        assert!(contexts.choose("test").is_err());
+        assert_eq!(open().current(), None);
+        std::fs::write(&path, "contexts: {a: {sever: x}}").unwrap();
+        assert!(Contexts::load_from(Some(path.clone())).unwrap_err().to_string().contains("sever"));
+    }
+}

@@ -1,0 +1,52 @@
+//! What the clouds hold, compared with what a store says, when the store begins a new epoch: it was made anew or restored
+//! from a copy, so that what it says may be older than what was done. Knows no cloud and no database.
+
+use crate::{EnvironmentName, TenantUid, Timestamp, placement::ProviderKey, stage::RemovedObject};
+
+/// A provider whose inventory is to be compared before its environments are worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryDue {
+    /// Which.
+    pub key: ProviderKey,
+    /// The account that its records name, if they name one; empty: whichever the credentials belong to.
+    pub account: String,
+    /// Regions that records name.
+    pub regions: Vec<String>,
+    /// Why, for the log.
+    pub reason: String,
+}
+
+/// Objects that carry this installation's marker and one tenant's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundObjects {
+    /// Whose, by the marker.
+    pub uid: TenantUid,
+    /// Where.
+    pub region: String,
+    /// What.
+    pub objects: Vec<RemovedObject>,
+}
+
+/// Objects of the installation whose tenant the store does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Uid by the marker.
+    pub uid: TenantUid,
+    /// Who listed them.
+    pub key: ProviderKey,
+    /// Where they are.
+    pub region: String,
+    /// What they are.
+    pub objects: Vec<RemovedObject>,
+    /// When they were first listed.
+    pub found_time: Timestamp,
+}
+
+/// What a comparison came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InventoryReport {
+    /// Tenants' uids that the store does not know.
+    pub orphans: Vec<TenantUid>,
+    /// Environments of which the cloud holds nothing any more. They are FAILED until somebody deletes or retries them.
+    pub held: Vec<EnvironmentName>,
+}

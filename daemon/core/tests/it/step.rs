@@ -1,0 +1,454 @@
+//! Properties of plan and journal together: whatever the cloud answers, the loop reaches a resting
+//! state, in order, and a delete always ends with nothing.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use landlord_core::{
+    DesiredState, EnvironmentKind, ErrorKind, Failure, HostCluster, HostClusterSpec, Level, OperationId, OperationKind,
+    OperationOutcome, Owner, Placement, Stage, StageState, Tenant, TenantSpec, TenantUid, Timestamp,
+    environment::{Adoption, HostClusterInput, SpecInput},
+    graph::graph,
+    journal::{self, CallReport, RetryRules},
+    lifecycle,
+    ports::{ReleasePlan, Work},
+    step::{self, Steady, Step, Unwind},
+};
+use proptest::prelude::*;
+
+/// Far above the calls that any sequence of answers below can cause.
+const ROUNDS_MAX: usize = 5_000;
+
+fn rules() -> RetryRules {
+    RetryRules {
+        retry_timeout: Duration::from_secs(3_600),
+        teardown_timeout: Duration::from_secs(600),
+        resync_interval: Duration::from_secs(1_800),
+        capacity_interval: Duration::from_secs(300),
+        time_scale: 1.0,
+    }
+}
+
+fn placement(stack: bool) -> Placement {
+    Placement {
+        class: "small".parse().unwrap(),
+        rule: String::new(),
+        level: Level::Cluster,
+        provider: "cloud".parse().unwrap(),
+        credentials: "default".into(),
+        account: String::new(),
+        region: "here".into(),
+        stack: stack.then(|| "apps".parse().unwrap()),
+        machine_type: "m".into(),
+        node_count: 1,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+        guardrails: None,
+    }
+}
+
+fn releases() -> Vec<ReleasePlan> {
+    let release = |app: &str, after: &[&str]| ReleasePlan {
+        app: app.parse().unwrap(),
+        depends_on: after.iter().map(|app| app.parse().unwrap()).collect(),
+        expected: Duration::from_secs(60),
+    };
+    vec![release("vectors", &[]), release("llm", &[]), release("chat", &["vectors", "llm"])]
+}
+
+fn work(stack: bool) -> Work {
+    let input = SpecInput { domain: "a.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    let id = uuid::Uuid::nil();
+    Work {
+        environment: lifecycle::accept(
+            TenantUid(id),
+            Owner::Tenant(Tenant {
+                name: "customers/a/tenants/b".parse().unwrap(),
+                spec: TenantSpec::parse(input).unwrap(),
+                host: None,
+                last_ready: None,
+            }),
+            placement(stack),
+            OperationId(id),
+            Timestamp(0),
+        ),
+        operation_kind: OperationKind::Create,
+        operation_done: false,
+        operation_generation: 1,
+        stages: Vec::new(),
+        host: None,
+        now: Timestamp(0),
+    }
+}
+
+/// The tenant that is worked on.
+fn tenant(work: &mut Work) -> &mut Tenant {
+    match &mut work.environment.owner {
+        Owner::Tenant(tenant) => tenant,
+        Owner::HostCluster(host_cluster) => panic!("{} is no tenant", host_cluster.id),
+    }
+}
+
+/// A record of each kind.
+fn work_of(kind: EnvironmentKind, stack: bool) -> Work {
+    let mut work = work(stack);
+    match kind {
+        EnvironmentKind::Tenant(level) => work.environment.placement.level = level,
+        EnvironmentKind::HostCluster | EnvironmentKind::AdoptedHostCluster => {
+            work.environment.placement.stack = None;
+            let adoption = (kind == EnvironmentKind::AdoptedHostCluster).then(Adoption::default);
+            let spec = HostClusterSpec::parse(HostClusterInput { adoption, ..HostClusterInput::default() }).unwrap();
+            let host_cluster = HostCluster { id: "one".parse().unwrap(), spec, was_ready: false };
+            work.environment.owner = Owner::HostCluster(host_cluster);
+        }
+    }
+    assert_eq!(work.environment.kind(), kind);
+    work
+}
+
+const KINDS: [EnvironmentKind; 5] = [
+    EnvironmentKind::Tenant(Level::Cluster),
+    EnvironmentKind::Tenant(Level::Node),
+    EnvironmentKind::Tenant(Level::Namespace),
+    EnvironmentKind::HostCluster,
+    EnvironmentKind::AdoptedHostCluster,
+];
+
+/// What the cloud answers to one call.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Done,
+    Pending,
+    Fails(ErrorKind),
+}
+
+fn report(answer: Answer) -> Result<CallReport, Failure> {
+    match answer {
+        Answer::Done => Ok(CallReport { done: true, ..CallReport::default() }),
+        Answer::Pending => Ok(CallReport { poll_after: Duration::from_secs(10), ..CallReport::default() }),
+        Answer::Fails(kind) => Err(Failure::new(kind, "scripted")),
+    }
+}
+
+/// Turns the loop until it rests, checking at every call that what it waits for is done.
+fn turn(work: &mut Work, mut answer: impl FnMut(&Stage) -> Answer) -> Steady {
+    let all = releases();
+    for _ in 0..ROUNDS_MAX {
+        let calls = match step::next_step(work, &all) {
+            Step::Rest(settle) => return settle,
+            Step::Unwind(Unwind::Remove) => {
+                work.environment.desired_state = DesiredState::Absent;
+                continue;
+            }
+            Step::Unwind(Unwind::Revert(spec, placement)) => {
+                tenant(work).spec = spec;
+                work.environment.placement = placement;
+                work.environment.generation += 1;
+                continue;
+            }
+            Step::Call(calls) => calls,
+        };
+        let desired_state = work.environment.desired_state;
+        for stage in &calls.begin {
+            let nodes = graph(desired_state, work.environment.kind(), &work.environment.placement, &all);
+            let node = nodes.iter().find(|node| node.stage == *stage).unwrap();
+            for before in &node.after {
+                let state = step::record(work, before).map(|record| record.state);
+                assert!(matches!(state, Some(StageState::Done | StageState::Skipped)), "{stage} began before {before}");
+            }
+            let intent = journal::intend(
+                stage,
+                desired_state,
+                work.environment.generation,
+                Duration::from_secs(60),
+                None,
+                work.now,
+            );
+            work.stages.retain(|old| old.desired_state != desired_state || old.stage != *stage);
+            work.stages.push(intent);
+        }
+        let stages: Vec<Stage> = calls.begin.into_iter().chain(calls.due).collect();
+        if stages.is_empty() {
+            let wake = calls.wake_time.expect("nothing to do, nothing to wait for, and not at rest");
+            assert!(wake > work.now, "woken for nothing");
+            work.now = wake;
+            continue;
+        }
+        for stage in stages {
+            let index = work
+                .stages
+                .iter()
+                .position(|r| r.stage == stage && r.desired_state == desired_state)
+                .expect("an intent");
+            let before = work.stages[index].clone();
+            work.stages[index] = journal::record(&before, report(answer(&stage)), false, &rules(), 0.5, work.now);
+        }
+    }
+    panic!("no rest after {ROUNDS_MAX} rounds");
+}
+
+fn answers() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        4 => Just(Answer::Done),
+        4 => Just(Answer::Pending),
+        1 => Just(Answer::Fails(ErrorKind::Throttled)),
+        1 => Just(Answer::Fails(ErrorKind::Transient)),
+        1 => Just(Answer::Fails(ErrorKind::Conflict)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn transient_errors_only_delay(kind in proptest::sample::select(&KINDS[..]), stack: bool, script in proptest::collection::vec(answers(), 0..60)) {
+        let mut work = work_of(kind, stack);
+        let mut script = script.into_iter();
+        let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
+        let ready = matches!(settled, Steady::Ready { .. });
+        prop_assert!(ready, "{:?}", settled);
+        // At rest, and again at rest: the same input gives the same plan.
+        prop_assert_eq!(step::next_step(&work, &releases()), Step::Rest(settled));
+    }
+
+    #[test]
+    fn a_delete_at_any_moment_ends_with_nothing(kind in proptest::sample::select(&KINDS[..]), stack: bool, calls in 0_usize..30, script in proptest::collection::vec(answers(), 0..60)) {
+        let mut work = work_of(kind, stack);
+        let mut made = 0;
+        // The create is stopped by a fatal failure after some calls, then deleted.
+        let _ = turn(&mut work, |_| {
+            made += 1;
+            if made > calls { Answer::Fails(ErrorKind::Quota) } else { Answer::Done }
+        });
+        work.environment.desired_state = DesiredState::Absent;
+        let present: BTreeMap<Stage, _> =
+            work.stages.iter().map(|record| (record.stage.clone(), record.clone())).collect();
+        let mut script = script.into_iter();
+        let settled = turn(&mut work, |_| script.next().unwrap_or(Answer::Done));
+        prop_assert_eq!(settled, Steady::Gone);
+        for record in work.stages.iter().filter(|record| record.desired_state == DesiredState::Present) {
+            prop_assert_eq!(&present[&record.stage], record, "a delete touched the record of the create");
+        }
+    }
+}
+
+#[test]
+fn each_kind_has_its_rule() {
+    let fatal = [ErrorKind::Quota, ErrorKind::Auth, ErrorKind::Invalid, ErrorKind::NameTaken];
+    for kind in fatal {
+        let mut calls = 0;
+        let settled = turn(&mut work(false), |_| {
+            calls += 1;
+            Answer::Fails(kind)
+        });
+        assert!(matches!(settled, Steady::Failed { .. }) && calls == 1, "{kind:?}: {settled:?} after {calls} calls");
+    }
+    for kind in [ErrorKind::Transient, ErrorKind::Conflict, ErrorKind::Capacity, ErrorKind::Internal] {
+        let mut work = work(false);
+        let mut calls = 0;
+        let settled = turn(&mut work, |_| {
+            calls += 1;
+            Answer::Fails(kind)
+        });
+        assert!(matches!(settled, Steady::Failed { .. }) && calls > 1, "{kind:?}: {settled:?} after {calls} calls");
+        assert!(work.now.0 <= 2 * 3_600_000, "{kind:?} was retried until {}", work.now);
+    }
+}
+
+#[test]
+fn a_failed_stage_goes_on_after_a_retry() {
+    let mut work = work(true);
+    let settled =
+        turn(&mut work, |stage| if *stage == Stage::Network { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
+    assert!(matches!(settled, Steady::Failed { stage: Stage::Network, .. }), "{settled:?}");
+    // As the store's Retry does it.
+    for record in work.stages.iter_mut().filter(|record| record.state == StageState::Failed) {
+        record.state = StageState::Running;
+        record.poll_time = work.now;
+    }
+    assert!(matches!(turn(&mut work, |_| Answer::Done), Steady::Ready { .. }));
+}
+
+#[test]
+fn an_unreachable_api_server_delays_a_delete_and_then_is_skipped() {
+    let mut work = work(true);
+    turn(&mut work, |_| Answer::Done);
+    work.environment.desired_state = DesiredState::Absent;
+    let begun = work.now;
+    let settled =
+        turn(
+            &mut work,
+            |stage| {
+                if *stage == Stage::Teardown { Answer::Fails(ErrorKind::Transient) } else { Answer::Done }
+            },
+        );
+    assert_eq!(settled, Steady::Gone);
+    let waited = work.now.since(begun);
+    assert!(waited >= Duration::from_secs(600) && waited < Duration::from_secs(900), "{waited:?}");
+    let teardown = step::record(&work, &Stage::Teardown).unwrap();
+    assert_eq!(teardown.state, StageState::Skipped);
+}
+
+#[test]
+fn a_shared_tenants_record_stays_until_its_namespace_is_known_to_be_gone() {
+    for level in [Level::Node, Level::Namespace] {
+        let mut work = work_of(EnvironmentKind::Tenant(level), true);
+        turn(&mut work, |_| Answer::Done);
+        work.environment.desired_state = DesiredState::Absent;
+        let begun = work.now;
+        // The host cluster is away for a day: far longer than any timeout.
+        let day = Duration::from_secs(24 * 3_600);
+        let clock = std::cell::Cell::new(begun);
+        let mut last = Vec::new();
+        for _ in 0..ROUNDS_MAX {
+            let plan = step::next_step(&work, &releases());
+            let Step::Call(calls) = plan else { panic!("{level:?} rests: {plan:?}") };
+            for stage in &calls.begin {
+                let earlier = Duration::from_secs(60);
+                work.stages.push(journal::intend(stage, DesiredState::Absent, 1, earlier, None, work.now));
+            }
+            for stage in calls.begin.into_iter().chain(calls.due) {
+                let answer = match stage {
+                    Stage::Teardown | Stage::Isolation => Answer::Fails(ErrorKind::Transient),
+                    _ => Answer::Done,
+                };
+                let index =
+                    work.stages.iter().position(|r| r.stage == stage && r.desired_state == DesiredState::Absent);
+                let before = work.stages[index.unwrap()].clone();
+                work.stages[index.unwrap()] = journal::record(&before, report(answer), false, &rules(), 0.5, work.now);
+                last.push(stage);
+            }
+            work.now = calls.wake_time.unwrap_or(work.now).max(work.now.after(Duration::from_secs(30)));
+            clock.set(work.now);
+            if work.now.since(begun) > day {
+                break;
+            }
+        }
+        assert!(clock.get().since(begun) > day, "{level:?}");
+        let state = |stage: &Stage| step::record(&work, stage).map(|record| record.state);
+        // What costs money is gone, what holds data is not forgotten.
+        assert_eq!(state(&Stage::Teardown), Some(StageState::Skipped), "{level:?}");
+        assert_eq!(state(&Stage::DnsZone), Some(StageState::Done), "{level:?}");
+        assert_eq!(state(&Stage::NodePool), (level == Level::Node).then_some(StageState::Done));
+        assert_eq!(state(&Stage::Isolation), Some(StageState::Running), "{level:?}");
+        assert_eq!(state(&Stage::Inventory), None, "{level:?}");
+        // Once it is back, or the user takes it upon them.
+        let mut back = work.clone();
+        assert_eq!(turn(&mut back, |_| Answer::Done), Steady::Gone);
+        let before = step::record(&work, &Stage::Isolation).unwrap().clone();
+        let forced =
+            journal::record(&before, report(Answer::Fails(ErrorKind::Transient)), true, &rules(), 0.5, work.now);
+        assert_eq!(forced.state, StageState::Skipped);
+    }
+}
+
+#[test]
+fn what_is_shared_is_never_made_nor_removed_for_a_tenant() {
+    use Stage::{Addons, Cluster, Identity, Leftovers, Network, NodePool};
+    let stages = |kind, desired_state| -> Vec<Stage> {
+        let work = work_of(kind, true);
+        graph(desired_state, kind, &work.environment.placement, &releases())
+            .into_iter()
+            .map(|node| node.stage)
+            .collect()
+    };
+    for desired_state in [DesiredState::Present, DesiredState::Absent] {
+        for level in [Level::Node, Level::Namespace] {
+            let all = stages(EnvironmentKind::Tenant(level), desired_state);
+            for shared in [Network, Cluster, Addons, Identity, Leftovers] {
+                assert!(!all.contains(&shared), "{level:?} {desired_state:?} has {shared}");
+            }
+            assert_eq!(all.contains(&NodePool), level == Level::Node, "{desired_state:?}");
+            assert!(all.contains(&Stage::Isolation));
+        }
+    }
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, DesiredState::Present), [Cluster, Stage::Capacity]);
+    assert_eq!(stages(EnvironmentKind::AdoptedHostCluster, DesiredState::Absent), [Stage::Isolation]);
+    let host = stages(EnvironmentKind::HostCluster, DesiredState::Present);
+    assert!([Network, Cluster, Addons, NodePool].iter().all(|stage| host.contains(stage)));
+    assert!(!host.contains(&Stage::DnsZone) && !host.contains(&Stage::Base));
+}
+
+#[test]
+fn nothing_is_deployed_before_its_fence_stands() {
+    let work = work_of(EnvironmentKind::Tenant(Level::Namespace), true);
+    let nodes = graph(DesiredState::Present, work.environment.kind(), &work.environment.placement, &releases());
+    let before = |stage: &Stage| nodes.iter().find(|node| node.stage == *stage).unwrap().after.clone();
+    assert_eq!(before(&Stage::Base), [Stage::Isolation]);
+    for node in nodes.iter().filter(|node| matches!(node.stage, Stage::App(_))) {
+        assert!(node.after.contains(&Stage::Base), "{node:?}");
+    }
+}
+
+#[test]
+fn a_stage_that_has_nothing_to_do_is_skipped_with_its_reason() {
+    let before = journal::intend(&Stage::DnsZone, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(0));
+    let nothing = CallReport { done: true, skipped: true, detail: "no DNS".into(), ..CallReport::default() };
+    let after = journal::record(&before, Ok(nothing), false, &rules(), 0.5, Timestamp(5));
+    assert_eq!(
+        (after.state, after.end_time, after.detail.as_str()),
+        (StageState::Skipped, Some(Timestamp(5)), "no DNS")
+    );
+}
+
+#[test]
+fn a_cancelled_create_unwinds_and_a_paused_tenant_rests() {
+    let mut cancelled = work(false);
+    turn(&mut cancelled, |stage| if *stage == Stage::Cluster { Answer::Fails(ErrorKind::Quota) } else { Answer::Done });
+    cancelled.environment.cancel_requested = true;
+    assert_eq!(turn(&mut cancelled, |_| Answer::Done), Steady::Gone);
+
+    let mut paused = work(false);
+    tenant(&mut paused).spec.paused = true;
+    assert_eq!(turn(&mut paused, |_| panic!("a paused tenant was worked on")), Steady::Paused);
+}
+
+#[test]
+fn a_cancelled_retry_stops_and_goes_on_with_the_next() {
+    let mut work = work(true);
+    let quota = |stage: &Stage| if *stage == Stage::Addons { Answer::Fails(ErrorKind::Quota) } else { Answer::Done };
+    assert!(matches!(turn(&mut work, quota), Steady::Failed { .. }));
+    tenant(&mut work).spec.deletion_protection = true;
+    work.operation_kind = OperationKind::Retry;
+    work.environment.cancel_requested = true;
+    let before = work.stages.clone();
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
+    assert_eq!(step::operation_outcome(&work, &Steady::Stopped), Some(OperationOutcome::Cancelled));
+    work.operation_done = true;
+    assert_eq!(turn(&mut work, |_| panic!("a stopped tenant was worked on")), Steady::Stopped);
+    assert_eq!((work.environment.desired_state, &work.stages), (DesiredState::Present, &before));
+}
+
+#[test]
+fn a_cancelled_update_goes_back_and_ends_ready() {
+    let mut work = work(false);
+    turn(&mut work, |_| Answer::Done);
+    let placement = work.environment.placement.clone();
+    let changed = tenant(&mut work);
+    changed.last_ready = Some((changed.spec.clone(), placement));
+    changed.spec.node_count = landlord_core::environment::NodeCount::try_from(3).ok();
+    changed.spec.storage = landlord_core::environment::StorageSize::try_from(9).unwrap();
+    (work.environment.generation, work.operation_generation) = (2, 2);
+    work.operation_kind = OperationKind::Update;
+    work.environment.cancel_requested = true;
+    let settled = turn(&mut work, |_| Answer::Done);
+    assert!(matches!(settled, Steady::Ready { .. }), "{settled:?}");
+    assert_eq!(step::operation_outcome(&work, &settled), Some(OperationOutcome::Cancelled));
+    let spec = &tenant(&mut work).spec;
+    assert_eq!((spec.node_count, spec.storage.gib()), (None, 9));
+    assert_eq!((work.environment.desired_state, work.environment.generation), (DesiredState::Present, 3));
+}
+
+#[test]
+fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
+    let rules = rules();
+    let before =
+        journal::intend(&Stage::Network, DesiredState::Present, 1, Duration::from_secs(60), None, Timestamp(0));
+    let answered = |record, kind, at| {
+        journal::record(record, report(Answer::Fails(kind)), false, &rules, 0.5, Timestamp(0).after(at))
+    };
+    let throttled = answered(&before, ErrorKind::Throttled, Duration::from_secs(1));
+    let failed_once = answered(&throttled, ErrorKind::Transient, rules.retry_timeout * 2);
+    assert_eq!(failed_once.state, StageState::Running, "one error after a long throttling is not given up");
+    let failed_long = answered(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
+    assert_eq!(failed_long.state, StageState::Failed);
+}

@@ -1,0 +1,97 @@
+//! The shipped charts by themselves: lint, every way of rendering them, and what their schemas
+//! refuse. No cluster.
+
+use crate::support::shipped::{CHARTS, contract, helm};
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+fn merged(change: &Value) -> Value {
+    let mut values = contract();
+    for (key, value) in change.as_object().into_iter().flatten() {
+        for (inner, value) in value.as_object().into_iter().flatten() {
+            values[key][inner] = value.clone();
+        }
+        if !value.is_object() {
+            values[key] = value.clone();
+        }
+    }
+    values
+}
+
+#[test]
+fn charts_are_clean() -> Result<()> {
+    for chart in CHARTS {
+        let output = helm(&["lint", "--strict"], chart, &contract())?;
+        ensure!(output.status.success(), "{chart}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    Ok(())
+}
+
+#[test]
+fn every_way_of_rendering_is_restricted() -> Result<()> {
+    let placed = json!({ "nodeSelector": { "landlord.dev/tenant": "x" }, "tolerations": [{ "key": "landlord.dev/tenant", "operator": "Exists" }] });
+    let cases = [
+        (
+            "sftpgo",
+            json!({ "gateway": { "enabled": true }, "sftp": { "annotations": { "a": "b" }, "sourceRanges": ["203.0.113.0/24"] } }),
+            "HTTPRoute",
+        ),
+        ("qdrant", placed.clone(), "landlord.dev/tenant: x"),
+        ("ollama", placed, "operator: Exists"),
+        ("open-webui", json!({ "gateway": { "enabled": true } }), "chat.acme.example.com"),
+        (
+            "open-webui",
+            json!({ "llm": { "mode": "external", "url": "https://llm.example.com/v1", "existingSecret": "llm" } }),
+            "OPENAI_API_KEY",
+        ),
+        ("sftpgo", json!({ "image": { "digest": format!("sha256:{}", "a".repeat(64)) } }), "@sha256:"),
+    ];
+    for (chart, change, expected) in cases {
+        let output = helm(&["template", chart], chart, &merged(&change))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{chart} {change}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(text.contains(expected), "{chart} {change}: no {expected} in {text}");
+        for needed in [
+            "runAsNonRoot: true",
+            "RuntimeDefault",
+            "allowPrivilegeEscalation: false",
+            "drop: [ALL]",
+            "automountServiceAccountToken: false",
+            "kind: NetworkPolicy",
+        ] {
+            ensure!(text.contains(needed), "{chart} {change}: no {needed}");
+        }
+    }
+    let output = helm(&["template", "ollama"], "ollama", &merged(&json!({ "mode": "external" })))?;
+    ensure!(
+        output.status.success() && !String::from_utf8_lossy(&output.stdout).contains("kind:"),
+        "external: nothing is made"
+    );
+    Ok(())
+}
+
+#[test]
+fn schemas_refuse_what_is_invalid() -> Result<()> {
+    let cases = [
+        ("sftpgo", json!({ "storage": { "size": "0Gi" } })),
+        ("sftpgo", json!({ "storage": { "size": "10" } })),
+        ("sftpgo", json!({ "customer": { "id": "../acme" } })),
+        ("sftpgo", json!({ "customer": { "domain": "acme" } })),
+        ("sftpgo", json!({ "nope": 1 })),
+        ("qdrant", json!({ "image": { "tag": "latest" } })),
+        ("qdrant", json!({ "storage": { "nope": 1 } })),
+        ("ollama", json!({ "mode": "cloud" })),
+        ("ollama", json!({ "models": ["a b; rm"] })),
+        ("open-webui", json!({ "llm": { "mode": "external", "url": "http://plain.example.com" } })),
+        ("open-webui", json!({ "llm": { "mode": "external" } })),
+        ("open-webui", json!({ "files": { "intervalSeconds": 0 } })),
+    ];
+    for (chart, change) in cases {
+        let output = helm(&["template", chart], chart, &merged(&change))?;
+        ensure!(!output.status.success(), "{chart} took {change}");
+    }
+    for chart in CHARTS {
+        ensure!(!helm(&["template", chart], chart, &json!({}))?.status.success(), "{chart} needs the contract");
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Everything that is applied at the three levels, read by checkov: what it finds is either mended, or stands with its
+//! reason in `checkov/accepted.json`. No cluster.
+//!
+//! Without its vendor's service checkov knows no severities: those in the file are our judgement of what an attacker
+//! would gain, and a finding that would be high is not accepted, whatever the reason.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use crate::support::deployer::{DeployOptions, Deployer};
+use crate::support::shipped::{artifacts, stacks};
+use anyhow::{Context as _, Result, ensure};
+use landlord_core::{
+    TenantSpec, TenantUid,
+    environment::SpecInput,
+    isolation::{Guardrails, SharedTarget},
+    ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A finding that stays, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accepted {
+    severity: String,
+    /// Objects as checkov names them, without the namespace: `Kind.name`.
+    objects: BTreeSet<String>,
+    reason: String,
+}
+
+#[tokio::test]
+async fn what_is_found_is_mended_or_has_a_reason() -> Result<()> {
+    // Not a hidden folder, which checkov passes over.
+    let folder = tempfile::Builder::new().prefix("checkov-").tempdir()?;
+    let manifests = folder.path().join("manifests");
+    render(folder.path(), &manifests).await?;
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/checkov");
+    let python = landlord_test_kube::python_env(&own.join("requirements.txt"))?;
+    let output = Command::new(python.with_file_name("checkov"))
+        .args(["--framework", "kubernetes", "--output", "json", "--compact", "--quiet", "--skip-download"])
+        .args(["--soft-fail", "--directory"])
+        .arg(&manifests)
+        .env("HOME", folder.path())
+        // Nothing is sent anywhere.
+        .env("BC_SOURCE", "cli")
+        .env("LOG_LEVEL", "ERROR")
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stdout).chars().take(2_000).collect::<String>())?;
+    let passed = report["summary"]["passed"].as_u64().unwrap_or(0);
+    ensure!(passed > 1_000 && report["summary"]["parsing_errors"] == 0, "{}", report["summary"]);
+
+    let text = std::fs::read_to_string(own.join("accepted.json"))?;
+    let accepted: BTreeMap<String, Accepted> = serde_json::from_str(&text)?;
+    let mut used = BTreeSet::new();
+    let mut open = BTreeSet::new();
+    for check in report["results"]["failed_checks"].as_array().context("no list of failed checks")? {
+        let id = check["check_id"].as_str().context("no id")?;
+        let object = object(check["resource"].as_str().context("no resource")?);
+        if accepted.get(id).is_some_and(|accepted| accepted.objects.contains(&object)) {
+            used.insert((id.to_owned(), object));
+        } else {
+            open.insert(format!("{id} {object}: {}", check["check_name"]));
+        }
+    }
+    ensure!(open.is_empty(), "{} findings without a reason:\n{}", open.len(), join(&open));
+    for (id, accepted) in &accepted {
+        ensure!(["LOW", "MEDIUM"].contains(&accepted.severity.as_str()), "{id} is {}", accepted.severity);
+        ensure!(accepted.reason.len() > 30, "{id} has no reason");
+        for object in &accepted.objects {
+            ensure!(used.contains(&(id.clone(), object.clone())), "{id} {object} is not found any more; take it off");
+        }
+    }
+    Ok(())
+}
+
+fn join(lines: &BTreeSet<String>) -> String {
+    lines.iter().cloned().collect::<Vec<_>>().join("\n")
+}
+
+/// `Deployment.namespace.name` without the namespace, which is different for each level.
+fn object(resource: &str) -> String {
+    let mut parts = resource.splitn(3, '.');
+    let (kind, _, name) = (parts.next(), parts.next(), parts.next());
+    format!("{}.{}", kind.unwrap_or_default(), name.unwrap_or_default())
+}
+
+/// One folder for each level.
+async fn render(folder: &Path, manifests: &Path) -> Result<()> {
+    let deployer = Deployer::open(DeployOptions {
+        stacks_dir: stacks(),
+        helm_path: artifacts()?.helm,
+        helm_version: ">=4.3.0, <5.0.0".into(),
+        state_dir: folder.join("state"),
+        helm_processes_max: 1,
+        gateway_api_crds: None,
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
+    })
+    .await?;
+    let uid = TenantUid(uuid::Uuid::from_u128(7));
+    let shared = |place| TargetCluster::Shared(Box::new(place));
+    for (level, place) in [
+        ("cluster", TargetCluster::OwnCluster),
+        ("node", shared(SharedTarget::node(uid, Guardrails::default()))),
+        ("namespace", shared(SharedTarget::namespace(uid, Guardrails::default()))),
+    ] {
+        let folder = manifests.join(level);
+        std::fs::create_dir_all(&folder)?;
+        let target = target(uid, place);
+        let isolation = ("guardrails".to_owned(), deployer.isolation.manifest(&target));
+        let apps = deployer.apps.manifests(&target).await?;
+        for (name, text) in std::iter::once(isolation).chain(apps).filter(|(_, text)| !text.is_empty()) {
+            std::fs::write(folder.join(format!("{name}.yaml")), text)?;
+        }
+    }
+    Ok(())
+}
+
+fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
+    let spec =
+        TenantSpec::parse(SpecInput { domain: "acme.example.com".into(), storage_gib: 10, ..SpecInput::default() });
+    DeployTarget {
+        kube: KubeCredentials {
+            endpoint: "https://127.0.0.1:1".into(),
+            ca_pem: String::new(),
+            identity: KubeIdentity::Token("none".to_owned().into()),
+            expire_time: None,
+        },
+        cluster,
+        installation: "test".into(),
+        uid,
+        name: "customers/acme/tenants/prod".parse().unwrap(),
+        spec: spec.unwrap(),
+        generation: 1,
+        stack: "ai-fileserver".parse().unwrap(),
+    }
+}

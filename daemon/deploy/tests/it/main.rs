@@ -1,0 +1,12 @@
+//! What is deployed into clusters, on real control planes and with the real Helm.
+
+#![expect(clippy::unwrap_used, clippy::large_futures, reason = "a test fails by panicking")]
+
+mod certificate;
+mod charts;
+mod checkov;
+mod documents;
+mod leaving;
+mod shared;
+mod stack;
+mod support;

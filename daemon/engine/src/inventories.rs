@@ -1,0 +1,139 @@
+//! Before the first change of a store that goes on from a copy: what each provider's cloud holds, by the installation's
+//! marker, compared with the records. Lists, and changes nothing.
+//!
+//! Until a provider was compared, the store gives out none of its environments; a cloud that does not answer delays its own
+//! environments and nobody else's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use landlord_core::{
+    ErrorKind, Failure, FoundObjects, InventoryDue, ProviderName, TenantUid,
+    ports::{InventoryStore, ProviderKey, Providers, StoreError, Wake},
+    stage::RemovedObject,
+};
+use landlord_provider_api::v1;
+use tokio_util::sync::CancellationToken;
+
+use crate::shared::Chain;
+
+/// A plugin that is being started is there in seconds; a cloud that is away is asked as often.
+const RETRY: Duration = Duration::from_secs(2);
+/// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
+const PAGES_MAX: usize = 10_000;
+/// Orphans named in a log line.
+const NAMED_MAX: usize = 5;
+
+/// What a comparison works with.
+pub struct Inventories {
+    /// Installation, for the owner markers.
+    pub installation: String,
+    /// Regions that the configuration offers, beside those that records name.
+    pub regions: BTreeMap<ProviderName, BTreeSet<String>>,
+    /// The records.
+    pub store: Arc<dyn InventoryStore>,
+    /// The clouds.
+    pub providers: Arc<dyn Providers>,
+    /// Who begins when something was compared.
+    pub wake: Arc<dyn Wake>,
+}
+
+impl std::fmt::Debug for Inventories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inventories").field("regions", &self.regions).finish_non_exhaustive()
+    }
+}
+
+impl Inventories {
+    /// Compares every provider that is to be compared in the store's present epoch, until all are or `stop`.
+    pub async fn compare(self, stop: CancellationToken) {
+        while let Some(open) = stop.run_until_cancelled(self.round()).await {
+            match open {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => tracing::error!(error = %Chain(&error), "inventories can't be compared with the records"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Tries each provider once; gives how many are still to be compared.
+    async fn round(&self) -> Result<usize, StoreError> {
+        let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
+        let mut open = 0;
+        for due in self.store.inventories_due(&configured).await? {
+            let found = match self.list(&due).await {
+                Ok(found) => Some(found),
+                Err(failure) if failure.kind == ErrorKind::Invalid && !configured.contains(&due.key) => None,
+                Err(failure) => {
+                    tracing::warn!(provider = %due.key, %failure, "its inventory can't be listed yet; its environments wait");
+                    open += 1;
+                    continue;
+                }
+            };
+            let report = self.store.compare_inventory(&due.key, found).await?;
+            let named = |all: Vec<String>| all.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+            tracing::info!(provider = %due.key, reason = due.reason, "inventory compared with the records");
+            if !report.orphans.is_empty() {
+                tracing::warn!(
+                    provider = %due.key, tenants = report.orphans.len(),
+                    uids = named(report.orphans.iter().map(ToString::to_string).collect()),
+                    "the cloud holds objects of tenants that have no record; see `landlord orphans`"
+                );
+            }
+            if !report.held.is_empty() {
+                tracing::warn!(
+                    provider = %due.key, environments = report.held.len(),
+                    names = named(report.held.iter().map(ToString::to_string).collect()),
+                    "the cloud holds nothing of these; they are FAILED until they are deleted or retried"
+                );
+            }
+            self.wake.wake();
+        }
+        Ok(open)
+    }
+
+    async fn list(&self, due: &InventoryDue) -> Result<Vec<FoundObjects>, Failure> {
+        let provider = self.providers.provider(&due.key)?;
+        let mut regions: BTreeSet<&str> = due.regions.iter().map(String::as_str).collect();
+        regions.extend(self.regions.get(&due.key.provider).into_iter().flatten().map(String::as_str));
+        if regions.is_empty() {
+            regions.insert("");
+        }
+        let mut found: BTreeMap<(TenantUid, String), BTreeSet<RemovedObject>> = BTreeMap::new();
+        for region in regions {
+            let scope = v1::Scope {
+                installation: self.installation.clone(),
+                region: region.to_owned(),
+                account: due.account.clone(),
+                ..v1::Scope::default()
+            };
+            let mut page_token = String::new();
+            for _ in 0..PAGES_MAX {
+                let page = provider.list_owned(v1::ListOwnedRequest { scope: Some(scope.clone()), page_token }).await?;
+                for object in page.objects {
+                    // What carries no tenant's marker is nobody's by name.
+                    let Ok(uid) = object.tenant_uid.parse::<TenantUid>() else { continue };
+                    let region = if object.region.is_empty() { region.to_owned() } else { object.region };
+                    let object = RemovedObject { r#type: object.r#type, id: object.id, name: object.name };
+                    found.entry((uid, region)).or_default().insert(object);
+                }
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+        }
+        let objects = |((uid, region), objects): (_, BTreeSet<_>)| FoundObjects {
+            uid,
+            region,
+            objects: objects.into_iter().collect(),
+        };
+        Ok(found.into_iter().map(objects).collect())
+    }
+}

@@ -1,0 +1,388 @@
+//! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
+//! which write through the store's face for it; plugins and clusters are answers made up here.
+
+#![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
+use landlord_core::{
+    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
+    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    environment::EnvironmentStatus,
+    fleet::HostRule,
+    journal,
+    ports::{
+        Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
+        ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
+    },
+};
+use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
+use landlord_proto::{
+    google::longrunning::{Operation, operations_client::OperationsClient},
+    v1::{
+        self, host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
+    },
+};
+use landlord_store::{SqliteOptions, Store, sqlite};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint, Uri},
+};
+use tonic_types::StatusExt as _;
+
+pub struct Daemon {
+    pub socket: PathBuf,
+    pub store: Store,
+    pub woken: Arc<AtomicUsize>,
+    pub up: Arc<AtomicBool>,
+    pub stop: CancellationToken,
+    pub served: JoinHandle<Result<(), ServeError>>,
+    pub folder: Arc<tempfile::TempDir>,
+    pub tcp: Option<std::net::SocketAddr>,
+}
+
+#[derive(Default)]
+struct Wakes(Arc<AtomicUsize>);
+
+impl Wake for Wakes {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Clone)]
+struct Plugins(Arc<AtomicBool>);
+
+impl Providers for Plugins {
+    fn provider(&self, _: &ProviderKey) -> Result<Arc<dyn landlord_provider_api::Provider>, Failure> {
+        panic!("the API never calls a provider")
+    }
+
+    fn description(&self, _: &ProviderKey) -> Option<landlord_provider_api::v1::DescribeResponse> {
+        None
+    }
+
+    fn start_failure(&self, _: &ProviderKey) -> Option<String> {
+        (!self.0.load(Ordering::SeqCst)).then(|| "its start failed".into())
+    }
+
+    fn health(&self) -> Vec<ProviderHealth> {
+        vec![ProviderHealth {
+            key: ProviderKey { provider: "sky".parse().unwrap(), credentials: "main".into() },
+            healthy: self.0.load(Ordering::SeqCst),
+            detail: "runs".into(),
+            path: "/plugins/sky.so".into(),
+            sha256: "ab".into(),
+            pid: Some(7),
+            restarts: 2,
+            ready_time: Some(Timestamp(1_000)),
+            description: None,
+        }]
+    }
+}
+
+/// Clusters exist from READY on.
+struct Clusters;
+
+#[async_trait::async_trait]
+impl KubeAccess for Clusters {
+    async fn access(&self, tenant: &Environment) -> Result<KubeCredentials, Failure> {
+        if tenant.status.state != State::Ready {
+            let failure = Failure::new(ErrorKind::Conflict, format!("{} has no cluster yet", tenant.name()));
+            return Err(failure.with_remedy("wait until it is READY"));
+        }
+        Ok(KubeCredentials {
+            endpoint: "https://kube.example.com".into(),
+            ca_pem: "PEM".into(),
+            identity: KubeIdentity::Token("token-of-an-operator".to_owned().into()),
+            expire_time: Some(Timestamp(60_000)),
+        })
+    }
+
+    async fn customer_access(&self, tenant: &Environment, duration: Duration) -> Result<CustomerAccess, Failure> {
+        let access = self.access(tenant).await?;
+        let identity = KubeIdentity::Token("token-of-a-customer".to_owned().into());
+        let kube = KubeCredentials { identity, expire_time: Some(Timestamp(0).after(duration)), ..access };
+        Ok(CustomerAccess { kube, namespace: format!("tenant-{}", tenant.name().id()) })
+    }
+}
+
+pub fn class(regions: &[&str]) -> Class {
+    Class {
+        description: String::new(),
+        level: Level::Cluster,
+        provider: "sky".parse().unwrap(),
+        credentials: "main".into(),
+        regions: regions.iter().map(|region| (*region).into()).collect(),
+        stack: None,
+        machine_type: "m1".into(),
+        node_count: 2,
+        node_count_max: 5,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+        hosts: None,
+        guardrails: None,
+    }
+}
+
+/// `small` for those who name nothing, `large` for the label `tier=gold`.
+pub fn catalog() -> Catalog {
+    let rule = |name: &str, labels: &[(&str, &str)], class: &str| PlacementRule {
+        name: name.into(),
+        customers: Vec::new(),
+        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        regions: Vec::new(),
+        class: class.parse().unwrap(),
+    };
+    Catalog {
+        classes: [("small".parse().unwrap(), class(&["here", "there"])), ("large".parse().unwrap(), class(&["there"]))]
+            .into(),
+        rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
+        accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
+        residency: Residencies([("over-there".into(), over_there())].into()),
+    }
+}
+
+/// Keeps the customer `bound` and whoever carries `residency=there` where it says.
+fn over_there() -> Residency {
+    Residency {
+        regions: vec!["there".into()],
+        customers: vec!["bound".into()],
+        labels: [("residency".into(), "there".into())].into(),
+    }
+}
+
+/// The same with classes of the shared levels: `space` for namespaces in host clusters with the label
+/// `tier=shared`, `pool` for nodes in any.
+pub fn shared_catalog() -> Catalog {
+    let mut catalog = catalog();
+    let labels = [("tier".to_owned(), "shared".to_owned())].into();
+    let space = Class {
+        level: Level::Namespace,
+        credentials: String::new(),
+        machine_type: String::new(),
+        node_count: 0,
+        node_count_max: 0,
+        hosts: Some(HostRule { labels, ..HostRule::default() }),
+        ..class(&["here"])
+    };
+    catalog.classes.insert("space".parse().unwrap(), space);
+    catalog.classes.insert("pool".parse().unwrap(), Class { level: Level::Node, ..class(&["here"]) });
+    catalog
+}
+
+impl Daemon {
+    /// A daemon that also offers shared levels.
+    pub async fn shared() -> Self {
+        Self::start().await.again(shared_catalog()).await
+    }
+
+    pub async fn start() -> Self {
+        Self::start_at(None).await
+    }
+
+    /// A daemon that also listens on a TCP port.
+    pub async fn start_with_tcp() -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(Some(free)).await
+    }
+
+    async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
+        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+    }
+
+    /// A daemon with these TCP listeners.
+    pub async fn start_with(tcp: Vec<ListenTcp>) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let path = folder.path().join("landlord.db");
+        let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
+        let socket = folder.path().join("landlord.sock");
+        Self::serve(folder, store, Listen { socket, tcp }, catalog()).await
+    }
+
+    /// The daemon after a restart with another catalog on the same store.
+    pub async fn again(&self, catalog: Catalog) -> Self {
+        let socket = self.folder.path().join("again.sock");
+        Self::serve(self.folder.clone(), self.store.clone(), Listen { socket, tcp: Vec::new() }, catalog).await
+    }
+
+    /// Whether the only plugin is up from now on.
+    #[allow(dead_code, reason = "shared by several test binaries")]
+    pub fn plugin_is_up(&self, up: bool) {
+        self.up.store(up, Ordering::SeqCst);
+    }
+
+    /// A daemon in the place of one that has ended.
+    pub async fn on(socket: &Path, store: Store) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: Vec::new() }, catalog()).await
+    }
+
+    async fn serve(folder: Arc<tempfile::TempDir>, store: Store, listen: Listen, catalog: Catalog) -> Self {
+        let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
+        let wakes = Wakes::default();
+        let woken = wakes.0.clone();
+        let up = Arc::new(AtomicBool::new(true));
+        let ports = Ports {
+            store: Arc::new(store.clone()),
+            catalog: Arc::new(catalog),
+            providers: Arc::new(Plugins(up.clone())),
+            kube_access: Arc::new(Clusters),
+            wake: Arc::new(wakes),
+        };
+        let stop = CancellationToken::new();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let until = stop.clone();
+        #[expect(clippy::disallowed_methods, reason = "owned by the value that is returned")]
+        let served = tokio::spawn(async move {
+            landlord_grpc::serve(ports, &listen, until, || {
+                let _ = ready.send(());
+            })
+            .await
+        });
+        is_ready.await.unwrap();
+        Self { socket, store, woken, up, stop, served, folder, tcp }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        connect(&self.socket).await
+    }
+
+    pub async fn tenants(&self) -> TenantServiceClient<Channel> {
+        TenantServiceClient::new(self.channel().await).max_encoding_message_size(64 << 20)
+    }
+
+    pub async fn hosts(&self) -> HostClusterServiceClient<Channel> {
+        HostClusterServiceClient::new(self.channel().await)
+    }
+
+    pub async fn operations(&self) -> OperationsClient<Channel> {
+        OperationsClient::new(self.channel().await)
+    }
+
+    pub async fn providers(&self) -> ProviderServiceClient<Channel> {
+        ProviderServiceClient::new(self.channel().await)
+    }
+
+    /// What the engine would write when it brought the only due tenant into `state`.
+    pub async fn settle(&self, state: State, outcome: OperationOutcome) {
+        self.settle_with(state, outcome, Vec::new()).await;
+    }
+
+    /// The same with records of its stages.
+    pub async fn settle_with(&self, state: State, outcome: OperationOutcome, stages: Vec<StageRecord>) {
+        let mut claims = self.store.claim("test", 10, Duration::from_secs(60)).await.unwrap();
+        let claim = claims.pop().expect("a tenant is due");
+        assert!(claims.is_empty(), "one tenant at a time");
+        let work = self.store.load(&claim).await.unwrap();
+        let remove = matches!(outcome, OperationOutcome::Deleted { .. });
+        let status =
+            EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
+        let told = NewEvent {
+            kind: landlord_core::ports::EventKind::Tenant,
+            stage: String::new(),
+            reason: "Settled".into(),
+            message: format!("is {}", state.as_str()),
+        };
+        let commit = Commit {
+            stages,
+            environment: EnvironmentPatch {
+                status: Some(status),
+                mark_ready: state == State::Ready,
+                ..Default::default()
+            },
+            operation: Some(OperationEnd { id: work.environment.operation, outcome }),
+            events: vec![told],
+            release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
+            remove,
+        };
+        self.store.commit(&claim, commit).await.unwrap();
+    }
+}
+
+/// What the engine would have counted in a host cluster.
+pub fn counted(measured: Measured) -> StageRecord {
+    let status = serde_json::to_vec(&Observation { time: Timestamp(1_700_000_000_000), measured }).unwrap();
+    let now = Timestamp(0);
+    let intent = journal::intend(&Stage::Capacity, DesiredState::Present, 1, Duration::ZERO, None, now);
+    StageRecord { state: StageState::Done, status, end_time: Some(now), poll_time: now.after(Duration::MAX), ..intent }
+}
+
+pub async fn connect(socket: &Path) -> Channel {
+    let socket = socket.to_owned();
+    Endpoint::from_static("http://landlord.invalid")
+        .connect_with_connector(tower::service_fn(move |_: Uri| {
+            let socket = socket.clone();
+            async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+        .await
+        .unwrap()
+}
+
+pub fn tenant() -> v1::Tenant {
+    v1::Tenant { domain: "acme.example.com".into(), storage_gib: 100, ..v1::Tenant::default() }
+}
+
+/// Every tenant but the first has a domain of its own.
+pub fn order(customer: &str, id: &str) -> v1::CreateTenantRequest {
+    let mut tenant = tenant();
+    if (customer, id) != ("acme", "prod") {
+        tenant.domain = format!("{id}.of-{customer}.example.com").to_lowercase();
+    }
+    v1::CreateTenantRequest {
+        parent: format!("customers/{customer}"),
+        tenant_id: id.into(),
+        tenant: Some(tenant),
+        ..v1::CreateTenantRequest::default()
+    }
+}
+
+pub fn update(paths: &[&str], tenant: v1::Tenant) -> v1::UpdateTenantRequest {
+    let name = if tenant.name.is_empty() { "customers/acme/tenants/prod".into() } else { tenant.name };
+    v1::UpdateTenantRequest {
+        tenant: Some(v1::Tenant { name, ..tenant }),
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|p| (*p).into()).collect() }),
+        ..v1::UpdateTenantRequest::default()
+    }
+}
+
+pub const PROD: &str = "customers/acme/tenants/prod";
+
+pub fn named(name: &str) -> v1::GetTenantRequest {
+    v1::GetTenantRequest { name: name.into() }
+}
+
+pub fn metadata(operation: &Operation) -> v1::OperationMetadata {
+    operation.metadata.as_ref().unwrap().to_msg().unwrap()
+}
+
+/// Reason of an error; every error has one, with our domain.
+pub fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    assert_eq!(info.domain, "landlord.dev");
+    info.reason
+}
+
+/// What an error complains about: fields and descriptions, sorted.
+pub fn violations(status: &Status) -> Vec<(String, String)> {
+    let violations = status.get_details_bad_request().map(|request| request.field_violations);
+    let mut violations: Vec<_> = violations.into_iter().flatten().map(|v| (v.field, v.description)).collect();
+    violations.sort();
+    violations
+}
+
+/// Fields that an error complains about, sorted.
+pub fn fields(status: &Status) -> Vec<String> {
+    violations(status).into_iter().map(|(field, _)| field).collect()
+}

@@ -1,0 +1,117 @@
+//! What one client does holds nobody else: slow watches, idle connections.
+
+use crate::common;
+use std::time::{Duration, Instant};
+
+use crate::common::{Daemon, order, reason};
+use landlord_core::{OperationOutcome, State, ports::TenantStore as _};
+use landlord_proto::v1;
+use tokio::io::AsyncReadExt as _;
+use tonic::{Code, Streaming};
+
+/// Events that wait for the slow clients. (Seven thousand are tried over a store in memory: `watch::tests`.)
+const EVENTS: usize = 400;
+/// Connections that say nothing.
+const SILENT: usize = 1_000;
+/// A list takes milliseconds; what waits for somebody else takes far longer.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_clients_that_read_a_message_a_second_hold_nobody() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    for index in 0..EVENTS {
+        client.create_tenant(order("acme", &format!("t{index}"))).await.unwrap();
+    }
+    let mut slow = tokio::task::JoinSet::new();
+    for _ in 0..5 {
+        let mut watcher = daemon.tenants().await;
+        slow.spawn(async move {
+            let request = v1::WatchTenantsRequest { parent: "customers/-".into(), resume_token: "0".into() };
+            let mut stream: Streaming<v1::WatchTenantsResponse> =
+                watcher.watch_tenants(request).await.unwrap().into_inner();
+            while stream.message().await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    for _ in 0..20 {
+        let list = v1::ListTenantsRequest { parent: "customers/-".into(), ..Default::default() };
+        let began = Instant::now();
+        let page = client.list_tenants(list).await.unwrap().into_inner();
+        assert_eq!(page.tenants.len(), 100);
+        assert!(began.elapsed() < SOON, "a list took {:?}", began.elapsed());
+    }
+    assert!(daemon.store.newest_event().await.unwrap() >= i64::try_from(EVENTS).unwrap());
+    slow.shutdown().await;
+}
+
+#[tokio::test]
+async fn silent_connections_are_bounded_and_cut_while_the_socket_serves() {
+    let daemon = Daemon::start_with_tcp().await;
+    let address = daemon.tcp.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        // The kernel takes them all; those beyond the listener's share are closed at once.
+        if let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+            silent.push(stream);
+        }
+    }
+    let began = Instant::now();
+    daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
+    assert!(began.elapsed() < SOON, "the socket took {:?}", began.elapsed());
+    // Nobody speaks, so all are cut.
+    let ended = async {
+        for stream in &mut silent {
+            let mut bytes = Vec::new();
+            let _ = stream.read_to_end(&mut bytes).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("silent connections stay");
+    // Then there is room for those who speak.
+    let channel =
+        tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut client = v1::tenant_service_client::TenantServiceClient::new(channel);
+    client.get_tenant(common::named(common::PROD)).await.unwrap();
+}
+
+#[tokio::test]
+async fn host_clusters_are_watched_and_their_events_listed() {
+    let daemon = Daemon::shared().await;
+    let mut hosts = daemon.hosts().await;
+    let watch = |name: &str| v1::WatchHostClustersRequest { name: name.into(), resume_token: "0".into() };
+    let mut all = hosts.watch_host_clusters(watch("")).await.unwrap().into_inner();
+    let mut one = hosts.watch_host_clusters(watch("hostClusters/one")).await.unwrap().into_inner();
+    let create = |id: &str| v1::CreateHostClusterRequest {
+        host_cluster_id: id.into(),
+        host_cluster: Some(v1::HostCluster { tenant_class: "small".into(), tenants_max: 2, ..Default::default() }),
+        ..Default::default()
+    };
+    hosts.create_host_cluster(create("two")).await.unwrap();
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    daemon.tenants().await.create_tenant(order("acme", "prod")).await.unwrap();
+    hosts.create_host_cluster(create("one")).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|name| name != "hostClusters/one") {
+        seen.extend(all.message().await.unwrap().unwrap().event.map(|event| event.host_cluster));
+    }
+    assert!(seen.iter().all(|name| name.starts_with("hostClusters/")), "{seen:?}");
+    assert_eq!(seen[0], "hostClusters/two");
+    let event = loop {
+        if let Some(event) = one.message().await.unwrap().unwrap().event {
+            break event;
+        }
+    };
+    assert_eq!(event.host_cluster, "hostClusters/one");
+    let list = v1::ListHostClusterEventsRequest { parent: "hostClusters/one".into(), ..Default::default() };
+    let events = hosts.list_host_cluster_events(list).await.unwrap().into_inner().events;
+    assert_eq!(events, [event]);
+    daemon.stop.cancel();
+    let status = loop {
+        if let Err(status) = all.message().await {
+            break status;
+        }
+    };
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "DAEMON_STOPPING"));
+}

@@ -1,0 +1,11 @@
+//! The API over a socket, with a store in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod floods;
+mod hosts;
+mod placement;
+mod service;
+mod tenants;
+mod tls;

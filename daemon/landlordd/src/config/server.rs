@@ -1,0 +1,123 @@
+//! `[server]`: how clients reach the daemon.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use landlord_auth::tls::{self, TlsFiles};
+use serde::{Deserialize, Serialize};
+
+/// How clients reach the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Unix socket; only its owner and root may connect.
+    pub socket: PathBuf,
+    /// TCP listeners.
+    pub listeners: Vec<Listener>,
+    /// Loopback address of the page `/metrics` (OpenMetrics); empty: none.
+    pub metrics_listen: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { socket: "/run/landlord/landlord.sock".into(), listeners: Vec::new(), metrics_listen: String::new() }
+    }
+}
+
+/// A TCP listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// Address and port.
+    pub address: String,
+    /// Listen without TLS; only on the loopback interface.
+    #[serde(default)]
+    pub insecure: bool,
+    /// TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+}
+
+/// TLS of a listener. The files are followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chain, PEM, leaf first.
+    pub cert_file: PathBuf,
+    /// Private key, PEM; not readable by others.
+    pub key_file: PathBuf,
+    /// CAs of clients' certificates, PEM. None: clients show no certificate.
+    #[serde(default)]
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether clients must show one.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// They may, or authenticate by a token.
+    #[default]
+    Optional,
+    /// Connections without one are refused.
+    Required,
+}
+
+impl Tls {
+    /// Its files.
+    #[must_use]
+    pub fn files(&self) -> TlsFiles {
+        let auth = match self.client_auth {
+            ClientAuth::Optional => tls::ClientAuth::Optional,
+            ClientAuth::Required => tls::ClientAuth::Required,
+        };
+        TlsFiles {
+            certificate: self.cert_file.clone(),
+            key: self.key_file.clone(),
+            client_ca: self.client_ca_file.clone().map(|path| (path, auth)),
+        }
+    }
+}
+
+/// Addresses, and that nobody listens without TLS by accident. The files are read by whoever listens.
+pub(super) fn check(server: &Server, problems: &mut Vec<String>) {
+    for (index, listener) in server.listeners.iter().enumerate() {
+        let at = format!("server.listeners[{index}]");
+        let Ok(address) = listener.address.parse::<SocketAddr>() else {
+            problems.push(format!("{at}.address: {:?} is not an address such as 0.0.0.0:7443", listener.address));
+            continue;
+        };
+        match (&listener.tls, listener.insecure) {
+            (Some(_), true) => problems.push(format!("{at}.insecure: has TLS; remove one of the two")),
+            (None, false) => problems.push(format!(
+                "{at}.tls: is missing; name cert_file and key_file (without TLS: insecure = true, on loopback only)"
+            )),
+            (None, true) if !address.ip().is_loopback() => problems.push(format!(
+                "{at}.insecure: {address} is not a loopback address, and tokens would cross the network unencrypted; \
+                 configure {at}.tls"
+            )),
+            (None, true) | (Some(_), false) => {}
+        }
+        if let Some(tls) = &listener.tls
+            && tls.client_ca_file.is_none()
+            && tls.client_auth == ClientAuth::Required
+        {
+            problems.push(format!("{at}.tls.client_auth: is \"required\", but client_ca_file names no CA"));
+        }
+    }
+    if server.metrics_listen.is_empty() {
+        return;
+    }
+    match server.metrics_listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => {}
+        Ok(address) => problems.push(format!(
+            "server.metrics_listen: {address} is not a loopback address; its readers are not authenticated, so put a \
+             proxy that authenticates in front of it"
+        )),
+        Err(_) => problems.push(format!(
+            "server.metrics_listen: {:?} is not an address such as 127.0.0.1:9464",
+            server.metrics_listen
+        )),
+    }
+}

@@ -1,0 +1,51 @@
+//! The API's listeners as configured. Certificates that can't be used end the start, not the running daemon.
+
+use anyhow::{Context as _, Result};
+use landlord_auth::tls::{self, POLL_INTERVAL, Reloader, TlsFigures};
+use landlord_grpc::{Listen, ListenTcp};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config::{Listener, Server};
+
+/// Reads what the listeners need, and follows their files until cancelled.
+///
+/// # Errors
+/// Files that can't be used.
+pub(crate) fn open(
+    server: &Server,
+    figures: &TlsFigures,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<Listen> {
+    let mut tcp = Vec::with_capacity(server.listeners.len());
+    for (index, Listener { address, tls, .. }) in server.listeners.iter().enumerate() {
+        let tls = match tls {
+            Some(tls) => {
+                let reloader = Reloader::open(address, tls.files(), figures.clone()).with_context(|| at(index))?;
+                let config = reloader.config();
+                tasks.spawn(reloader.run(POLL_INTERVAL, stop.clone()));
+                Some(config)
+            }
+            None => None,
+        };
+        tcp.push(ListenTcp { address: address.parse().with_context(|| at(index))?, tls });
+    }
+    Ok(Listen { socket: server.socket.clone(), tcp })
+}
+
+/// Reads the files as a start would.
+///
+/// # Errors
+/// Files that can't be used.
+pub(crate) fn check(server: &Server) -> Result<()> {
+    for (index, listener) in server.listeners.iter().enumerate() {
+        if let Some(tls) = &listener.tls {
+            tls::load(&tls.files()).with_context(|| at(index))?;
+        }
+    }
+    Ok(())
+}
+
+fn at(index: usize) -> String {
+    format!("server.listeners[{index}]")
+}

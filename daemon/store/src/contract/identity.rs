@@ -1,0 +1,94 @@
+//! Which store this is, and whether it goes on from where it was left. A store that was copied back knows less than was done
+//! since: it begins a new epoch, in which each provider's inventory is compared with the records before the first change.
+
+use std::time::Duration;
+
+use landlord_core::{Timestamp, ports::StoreError};
+use sqlx::{AnyConnection, Row as _};
+use uuid::Uuid;
+
+use crate::rows::{clock, unavailable};
+
+/// A store that no daemon had open for longer, and that none closed, may be an older state of its machine.
+const GAP_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// The store's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The same in all copies.
+    pub(crate) id: String,
+    /// Raised whenever the store goes on from a copy.
+    pub(crate) epoch: i64,
+    seen_time: Timestamp,
+    clean: bool,
+}
+
+/// The row, if the store has one yet.
+pub(crate) async fn read(connection: &mut AnyConnection) -> Result<Option<Identity>, StoreError> {
+    let failed = unavailable("reading the store's identity");
+    let row = sqlx::query("SELECT * FROM identity").fetch_optional(connection).await.map_err(&failed)?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Identity {
+        id: row.try_get("id").map_err(&failed)?,
+        epoch: row.try_get("epoch").map_err(&failed)?,
+        seen_time: Timestamp(row.try_get("seen_time").map_err(&failed)?),
+        clean: row.try_get::<i64, _>("clean").map_err(&failed)? != 0,
+    }))
+}
+
+/// Gives a store its row. `epoch` is 0, or 1 for one whose providers' inventories are to be compared first.
+pub(crate) async fn make(connection: &mut AnyConnection, epoch: i64, reason: &str) -> Result<(), StoreError> {
+    let now = clock::now(connection).await?;
+    sqlx::query("INSERT INTO identity (id, epoch, restored, reason, seen_time, clean) VALUES ($1, $2, 0, $3, $4, 1)")
+        .bind(Uuid::new_v4().to_string())
+        .bind(epoch)
+        .bind(reason)
+        .bind(now.0)
+        .execute(connection)
+        .await
+        .map_err(unavailable("writing the store's identity"))?;
+    Ok(())
+}
+
+/// Begins a new epoch. `restored`: the store is known to be older than what was done.
+pub(crate) async fn begin_epoch(
+    connection: &mut AnyConnection,
+    restored: bool,
+    reason: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE identity SET epoch = epoch + 1, restored = $1, reason = $2")
+        .bind(i64::from(restored))
+        .bind(reason)
+        .execute(connection)
+        .await
+        .map_err(unavailable("beginning an epoch"))?;
+    tracing::warn!(reason, "a new epoch of the store: the clouds' inventories are compared before the first change");
+    Ok(())
+}
+
+/// A daemon opens the store. `stale`: how it is known to be older than what was done.
+pub(crate) async fn open(connection: &mut AnyConnection, stale: Option<&str>) -> Result<(), StoreError> {
+    let Some(before) = read(connection).await? else {
+        return make(connection, 0, "").await;
+    };
+    let now = clock::now(connection).await?;
+    let gap = now.since(before.seen_time);
+    if let Some(reason) = stale {
+        begin_epoch(connection, true, reason).await?;
+    } else if !before.clean && gap > GAP_MAX {
+        let reason = format!("no daemon had the store open since {}, and none closed it", before.seen_time);
+        begin_epoch(connection, false, &reason).await?;
+    }
+    seen(connection, now, false).await
+}
+
+/// A daemon has the store open, or closes it.
+pub(crate) async fn seen(connection: &mut AnyConnection, now: Timestamp, clean: bool) -> Result<(), StoreError> {
+    sqlx::query("UPDATE identity SET seen_time = $1, clean = $2")
+        .bind(now.0)
+        .bind(i64::from(clean))
+        .execute(connection)
+        .await
+        .map_err(unavailable("writing the store's identity"))?;
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Inventories compared with records: whose objects nobody knows, and whose record stands for nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome, Orphan,
+    StageRecord, StageState, TenantUid, Timestamp,
+    lifecycle::{self, HELD},
+    placement::ProviderKey,
+    ports::{EventKind, InventoryStore, NewEvent, StoreError},
+};
+use sqlx::{AnyConnection, Row as _};
+
+use crate::{
+    rows::{self, clock, environments, events, json, operations, stages, unavailable},
+    store::Store,
+};
+
+#[async_trait]
+impl InventoryStore for Store {
+    async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
+        due(&mut *self.snapshot().await?, configured).await
+    }
+
+    async fn compare_inventory(
+        &self,
+        key: &ProviderKey,
+        found: Option<Vec<FoundObjects>>,
+    ) -> Result<InventoryReport, StoreError> {
+        let (key, events_max) = (key.clone(), self.events_max);
+        self.writer.write(move |connection| compare(connection, key, found, events_max).boxed()).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        orphans(&mut *self.reader().await?).await
+    }
+}
+
+fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {
+    let provider = provider.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "provider".into(),
+        problem: error.to_string(),
+    })?;
+    Ok(ProviderKey { provider, credentials })
+}
+
+/// Of every provider that is configured or that a record names, what is not compared yet.
+async fn due(connection: &mut AnyConnection, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
+    let failed = unavailable("looking for inventories to compare");
+    let row = sqlx::query("SELECT epoch, reason FROM identity").fetch_one(&mut *connection).await.map_err(&failed)?;
+    let (epoch, reason): (i64, String) =
+        (row.try_get("epoch").map_err(&failed)?, row.try_get("reason").map_err(&failed)?);
+    if epoch == 0 {
+        return Ok(Vec::new());
+    }
+    let new = |key: &ProviderKey| InventoryDue {
+        key: key.clone(),
+        account: String::new(),
+        regions: Vec::new(),
+        reason: reason.clone(),
+    };
+    let mut due: BTreeMap<ProviderKey, InventoryDue> = configured.iter().map(|key| (key.clone(), new(key))).collect();
+    let rows = sqlx::query("SELECT * FROM tenants").fetch_all(&mut *connection).await.map_err(&failed)?;
+    // A record that can't be read is left out: it can't be worked on either.
+    for placement in rows.iter().filter_map(rows::readable).map(|record| record.placement) {
+        let key = placement.provider_key();
+        let entry = due.entry(key.clone()).or_insert_with(|| new(&key));
+        if !placement.region.is_empty() && !entry.regions.contains(&placement.region) {
+            entry.regions.push(placement.region);
+        }
+        if entry.account.is_empty() {
+            entry.account = placement.account;
+        }
+    }
+    let compared: Vec<(String, String)> =
+        sqlx::query_as("SELECT provider, credentials FROM inventories WHERE epoch = $1")
+            .bind(epoch)
+            .fetch_all(connection)
+            .await
+            .map_err(&failed)?;
+    due.retain(|key, _| !compared.iter().any(|(p, c)| *p == key.provider.as_str() && *c == key.credentials));
+    Ok(due.into_values().collect())
+}
+
+async fn compare(
+    connection: &mut AnyConnection,
+    key: ProviderKey,
+    found: Option<Vec<FoundObjects>>,
+    events_max: u64,
+) -> Result<InventoryReport, StoreError> {
+    let failed = unavailable("comparing an inventory");
+    let now = clock::now(connection).await?;
+    let mut report = InventoryReport::default();
+    if let Some(found) = found {
+        report.orphans = keep_orphans(connection, &key, &found, now).await?;
+        let seen: BTreeSet<TenantUid> = found.iter().map(|objects| objects.uid).collect();
+        let rows = sqlx::query("SELECT * FROM tenants WHERE provider = $1 AND credentials = $2")
+            .bind(key.provider.as_str())
+            .bind(&key.credentials)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(&failed)?;
+        let restored: i64 =
+            sqlx::query_scalar("SELECT restored FROM identity").fetch_one(&mut *connection).await.map_err(&failed)?;
+        for record in rows.iter().filter_map(rows::readable) {
+            if !seen.contains(&record.uid) && is_missed(connection, &record, restored != 0).await? {
+                hold(connection, &record, now, events_max).await?;
+                report.held.push(record.name());
+            }
+        }
+    }
+    sqlx::query(
+        "INSERT INTO inventories (provider, credentials, epoch, compare_time) \
+         SELECT $1, $2, epoch, $3 FROM identity WHERE 1 = 1 \
+         ON CONFLICT (provider, credentials) DO UPDATE SET epoch = excluded.epoch, compare_time = excluded.compare_time",
+    )
+    .bind(key.provider.as_str())
+    .bind(&key.credentials)
+    .bind(now.0)
+    .execute(connection)
+    .await
+    .map_err(&failed)?;
+    Ok(report)
+}
+
+/// Whether an environment of which nothing was listed should have been there. Of a store that is known to be older than what
+/// was done, each one may have been deleted since; else only what was built is missed.
+async fn is_missed(connection: &mut AnyConnection, record: &Environment, restored: bool) -> Result<bool, StoreError> {
+    if record.desired_state == DesiredState::Absent || record.kind() == EnvironmentKind::AdoptedHostCluster {
+        return Ok(false);
+    }
+    let records = stages::read(connection, record.uid).await?;
+    let done = |stage: &&StageRecord| stage.desired_state == DesiredState::Present && stage.state == StageState::Done;
+    let in_cloud = records.iter().filter(done).any(|stage| stage.stage.resource().is_some());
+    // One that was only ordered may have been built and deleted since. What has no object in the cloud can't be missed there.
+    Ok(in_cloud || restored && !records.iter().any(|stage| done(&stage)))
+}
+
+async fn hold(
+    connection: &mut AnyConnection,
+    record: &Environment,
+    now: Timestamp,
+    events_max: u64,
+) -> Result<(), StoreError> {
+    let Some((held, failure)) = lifecycle::hold(record, now) else { return Ok(()) };
+    let message = format!("{}; {}", failure.message, failure.remedy);
+    operations::end(connection, record.operation, &OperationOutcome::Failed { failure }, now).await?;
+    environments::rewrite(connection, &held, now, false).await?;
+    sqlx::query("UPDATE tenants SET next_due = NULL, lease_until = 0, owner = '', fence = fence + 1 WHERE uid = $1")
+        .bind(record.uid.to_string())
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable("holding an environment"))?;
+    let event = NewEvent { kind: EventKind::Tenant, stage: String::new(), reason: HELD.into(), message };
+    events::append(connection, now, record.uid, &record.name(), &[event], events_max).await
+}
+
+/// Replaces what is kept of a provider's orphans by what was found now.
+async fn keep_orphans(
+    connection: &mut AnyConnection,
+    key: &ProviderKey,
+    found: &[FoundObjects],
+    now: Timestamp,
+) -> Result<Vec<TenantUid>, StoreError> {
+    let failed = unavailable("writing orphans");
+    let known: Vec<String> =
+        sqlx::query_scalar("SELECT uid FROM tenants").fetch_all(&mut *connection).await.map_err(&failed)?;
+    let known: BTreeSet<String> = known.into_iter().collect();
+    sqlx::query("DELETE FROM orphans WHERE provider = $1 AND credentials = $2")
+        .bind(key.provider.as_str())
+        .bind(&key.credentials)
+        .execute(&mut *connection)
+        .await
+        .map_err(&failed)?;
+    let mut unknown = BTreeSet::new();
+    for found in found.iter().filter(|found| !known.contains(&found.uid.to_string())) {
+        sqlx::query(
+            "INSERT INTO orphans (provider, credentials, tenant_uid, region, objects, found_time) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(key.provider.as_str())
+        .bind(&key.credentials)
+        .bind(found.uid.to_string())
+        .bind(&found.region)
+        .bind(json("objects", &found.objects)?)
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(&failed)?;
+        unknown.insert(found.uid);
+    }
+    Ok(unknown.into_iter().collect())
+}
+
+async fn orphans(connection: &mut AnyConnection) -> Result<Vec<Orphan>, StoreError> {
+    let failed = unavailable("reading orphans");
+    let rows = sqlx::query("SELECT * FROM orphans ORDER BY provider, credentials, tenant_uid, region")
+        .fetch_all(connection)
+        .await
+        .map_err(&failed)?;
+    let corrupt = |what: &str, problem: String| StoreError::Corrupt { what: what.into(), problem };
+    rows.iter()
+        .map(|row| {
+            let text = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
+            Ok(Orphan {
+                uid: text("tenant_uid")?
+                    .parse()
+                    .map_err(|error: landlord_core::ids::InvalidName| corrupt("uid of an orphan", error.to_string()))?,
+                key: key(&text("provider")?, text("credentials")?)?,
+                region: text("region")?,
+                objects: serde_json::from_str(&text("objects")?)
+                    .map_err(|error| corrupt("objects of an orphan", error.to_string()))?,
+                found_time: Timestamp(row.try_get("found_time").map_err(&failed)?),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,86 @@
+//! The command: exit codes, reports, and what it says when a run can't begin.
+
+use crate::common;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+fn conformance(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_landlord-conformance")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The fake provider's configuration with its cloud in `dir`.
+fn config(dir: &Path, more: &str) -> String {
+    let fake = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/fake.toml")).unwrap();
+    let place = dir.display().to_string();
+    let path = dir.join("conformance.toml");
+    fs::write(
+        &path,
+        fake.replace("/tmp/landlord-fake", &place).replace("[provider]\n", &format!("[provider]\n{more}\n")),
+    )
+    .unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_run_is_reported_to_people_and_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (json, junit) = (dir.path().join("r.json"), dir.path().join("r.xml"));
+    let plugin = common::library("landlord_plugin_fake").display().to_string();
+    let config = config(dir.path(), "");
+    let mut arguments = vec![plugin.as_str(), "--config", &config, "--only", "describe", "--only", "crash"];
+    let (json_name, junit_name) = (json.display().to_string(), junit.display().to_string());
+    arguments.extend(["--report", "json", &json_name, "--report", "junit", &junit_name]);
+    let output = conformance(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("ok   describe") && said.contains("skip crash"), "{said}");
+    assert!(said.contains("1 passed, 0 failed, 1 skipped"), "{said}");
+    let report: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+    assert_eq!(report["cases"][1]["outcome"], "skipped");
+    assert_eq!(report["sha256"].as_str().unwrap().len(), 64);
+    let xml = fs::read_to_string(junit).unwrap();
+    assert!(xml.contains("tests=\"2\" failures=\"0\" skipped=\"1\""), "{xml}");
+}
+
+#[test]
+fn a_failure_has_its_own_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugin = common::library("landlord_plugin_fake").display().to_string();
+    let config = config(dir.path(), "defects = [\"absent-is-an-error\"]");
+    let output = conformance(&[&plugin, "--config", &config, "--only", "delete-absent"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("FAIL delete-absent") && said.contains("found: "), "{said}");
+}
+
+#[test]
+fn a_run_that_can_not_begin_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let plugin = common::library("landlord_plugin_fake").display().to_string();
+    let good = config(dir.path(), "");
+    let bad = dir.path().join("bad.toml");
+    fs::write(&bad, "colour = \"red\"\n").unwrap();
+    let bad = bad.display().to_string();
+    for (arguments, says) in [
+        (vec![plugin.as_str(), "--config", &bad], "colour"),
+        (vec![plugin.as_str(), "--config", "/no/such/file"], "/no/such/file"),
+        (vec!["/no/such/plugin.so", "--config", &good], "/no/such/plugin.so"),
+        (vec![good.as_str(), "--config", &good], "no ELF shared library"),
+        (vec![plugin.as_str(), "--config", &good, "--only", "nonsense"], "delete-absent"),
+        (vec![plugin.as_str(), "--config", &good, "--endpoint", "http://127.0.0.1:1"], "start it"),
+        (vec![plugin.as_str(), "--config", &good, "--report", "yaml", "x"], "json or junit"),
+    ] {
+        let output = conformance(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+    }
+}

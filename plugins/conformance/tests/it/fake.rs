@@ -1,0 +1,67 @@
+//! The suite against the in-memory provider: whole, it passes; with a defect, the case that is about it fails.
+
+use crate::common;
+use crate::common::{fake, run};
+use landlord_conformance::Outcome;
+
+#[tokio::test]
+async fn the_fake_provider_conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = run("landlord_plugin_fake", fake(dir.path(), &[]), &[]).await;
+    assert!(report.failed().is_empty(), "{}", report.text());
+    let skipped: Vec<&str> =
+        report.cases.iter().filter(|case| case.outcome == Outcome::Skipped).map(|case| case.name.as_str()).collect();
+    let without_http = ["lost-request", "lost-answer", "cut-answer", "crash", "throttling", "deadlines", "name-taken"];
+    assert_eq!(skipped, without_http, "{}", report.text());
+}
+
+async fn fails(defect: &str, expected: &[&str], says: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let report = run("landlord_plugin_fake", fake(dir.path(), &[defect]), &[]).await;
+    assert_eq!(report.failed(), expected, "{}", report.text());
+    let first = report.cases.iter().find(|case| case.outcome == Outcome::Failed).unwrap();
+    assert!(first.detail.contains(says), "{}", report.text());
+}
+
+#[tokio::test]
+async fn one_that_makes_things_twice_is_told() {
+    fails("forgetful", &["adopt", "concurrency"], "fake/network (network): 2 instead of 1").await;
+}
+
+#[tokio::test]
+async fn one_that_forgets_a_marker_is_told() {
+    fails("forgets-marker", &["inventory"], "cluster is ready and list_owned shows nothing new").await;
+}
+
+#[tokio::test]
+async fn one_that_can_not_delete_what_is_absent_is_told() {
+    let expected = ["delete-absent", "lifecycle"];
+    let dir = tempfile::tempdir().unwrap();
+    let report = run("landlord_plugin_fake", fake(dir.path(), &["absent-is-an-error"]), &expected).await;
+    assert!(report.failed().contains(&"delete-absent"), "{}", report.text());
+    let case = report.cases.iter().find(|case| case.name == "delete-absent").unwrap();
+    assert!(case.detail.contains("of a tenant that never was"), "{}", report.text());
+}
+
+#[tokio::test]
+async fn one_that_prints_its_credential_is_told() {
+    fails("prints-credential", &["secrets"], "[the secret]").await;
+}
+
+#[tokio::test]
+async fn one_that_hands_out_garbage_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = fake(dir.path(), &[]);
+    let fault = serde_json::json!([{"method": "ListOwned", "action": "garbage"}]);
+    config.provider.insert("faults".into(), fault);
+    let report = run("landlord_plugin_fake", config, &["lifecycle"]).await;
+    assert_eq!(report.failed(), ["lifecycle"], "{}", report.text());
+}
+
+#[tokio::test]
+async fn a_run_that_can_not_begin_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = common::options("landlord_plugin_fake", fake(dir.path(), &[]), &["no-such-case"]);
+    let problem = landlord_conformance::run(options, |_| {}).await.unwrap_err();
+    assert!(problem.contains("no-such-case") && problem.contains("delete-absent"), "{problem}");
+}
