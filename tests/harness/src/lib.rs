@@ -12,6 +12,7 @@ pub mod judge;
 #[cfg(feature = "client")]
 pub mod observe;
 pub mod process;
+pub mod real;
 pub mod simulator;
 pub mod world;
 
