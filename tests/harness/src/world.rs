@@ -44,6 +44,8 @@ pub struct WorldOptions {
     pub audit: bool,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
+    /// PostgreSQL database of the store; empty: a file.
+    pub store_url: String,
 }
 
 impl Default for WorldOptions {
@@ -56,6 +58,7 @@ impl Default for WorldOptions {
             clouds: vec![&cloud::EKS],
             audit: false,
             extra_config: String::new(),
+            store_url: String::new(),
         }
     }
 }
@@ -227,9 +230,10 @@ impl World {
         let mut text = format!(
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
-             [store]\npath = '{folder}/landlord.db'\n\
+             [store]\npath = '{folder}/landlord.db'\nurl = '{}'\n\
              [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
+            options.store_url,
             checkout().display(),
         );
         if let Some(kubernetes) = &options.kubernetes {

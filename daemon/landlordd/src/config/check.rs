@@ -139,7 +139,7 @@ fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) -> R
     }
 }
 
-fn read_secret(path: &std::path::Path) -> Result<String, String> {
+pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
     use std::os::unix::fs::MetadataExt;
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| format!("can't read {shown}: {error}"))?;
