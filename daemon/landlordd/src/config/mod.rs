@@ -11,7 +11,7 @@ mod print;
 mod server;
 
 pub(crate) use check::read_secret;
-pub use check::{Checked, ProviderSetup, check};
+pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
