@@ -14,6 +14,12 @@ pub(crate) enum Error {
     /// Another part of the daemon failed, or a stage of an operation did.
     #[error("{}", with_remedy(.0))]
     Failure(#[from] Failure),
+    /// Nobody knows who calls.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// There is an rpc, and no rule about who may call it.
+    #[error("nothing is known of who may call {0}; is the daemon older than the client?")]
+    NoRule(String),
     /// The plugin that would build it is not up.
     #[error("{0}")]
     ProviderDown(String),
