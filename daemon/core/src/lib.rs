@@ -16,6 +16,7 @@ pub mod ids;
 pub mod inventory;
 pub mod isolation;
 pub mod journal;
+pub mod late;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;

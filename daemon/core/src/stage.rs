@@ -172,6 +172,34 @@ pub struct RemovedObject {
     pub name: String,
 }
 
+/// A change that a provider was sent: one field of an object that differs from what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field, as the cloud names it, with its object.
+    pub field: String,
+    /// What it shall be.
+    pub wanted: String,
+    /// What the object showed.
+    pub seen: String,
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: wanted {}, seen {}", self.field, self.wanted, self.seen)
+    }
+}
+
+/// The same changes, sent again and again: the cloud accepts them, and the object does not show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentChanges {
+    /// Which.
+    pub changes: Vec<FieldChange>,
+    /// How often they were sent.
+    pub times: u32,
+    /// When they were sent first.
+    pub since: Timestamp,
+}
+
 /// The journal's record of one stage for one desired state: the intent, durable before the first
 /// call, and the outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,6 +238,12 @@ pub struct StageRecord {
     /// How far the best try got before it failed, in milliseconds from its beginning.
     #[serde(default)]
     pub furthest_ms: u64,
+    /// When a call that makes things last had no response: what it began may still take effect. Towards presence only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_time: Option<Timestamp>,
+    /// The changes that were sent last, as long as the object does not show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentChanges>,
     /// Whose its objects are. Says something in a record towards presence only.
     #[serde(default)]
     pub ownership: Ownership,

@@ -9,8 +9,11 @@ mod removal;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Stage, environment::Adoption, journal::CallReport, ports::Work,
-    stage::RemovedObject,
+    DesiredState, ErrorKind, Failure, Stage,
+    environment::Adoption,
+    journal::CallReport,
+    ports::Work,
+    stage::{FieldChange, RemovedObject},
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
@@ -51,7 +54,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
                 Err(Failure::new(ErrorKind::Transient, problem)
                     .with_remedy("see whether the tenant's API server answers"))
             });
-        return call.judge_absence(report);
+        return call.judge_late(call.judge_absence(report));
     };
     let description = shared.ports.providers.description(&key);
     let limit_key = limit_key(work);
@@ -66,7 +69,7 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     }
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
-    let report = call.judge_absence(report);
+    let report = call.judge_late(call.judge_absence(report));
     shared.limits.ended(&limit_key, &caller, &costs, report.as_ref().err());
     report
 }
@@ -288,6 +291,10 @@ fn misplaced(stage: &Stage) -> Failure {
     Failure::new(ErrorKind::Internal, format!("stage {stage} does not belong into this plan"))
 }
 
+fn change(change: v1::FieldChange) -> FieldChange {
+    FieldChange { field: change.field, wanted: change.wanted, seen: change.seen }
+}
+
 fn object(object: v1::OwnedObject) -> RemovedObject {
     RemovedObject { r#type: object.r#type, id: object.id, name: object.name }
 }
@@ -307,6 +314,8 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             done: false,
             poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
             detail: pending.detail,
+            changes: pending.changes.into_iter().map(change).collect(),
+            wait: None,
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
             status: None,
             removed,

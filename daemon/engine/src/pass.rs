@@ -97,10 +97,7 @@ impl<'a> Pass<'a> {
             claim,
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
-            scales: timing::Scales {
-                cloud: shared.provider_options(&placement.provider).time_scale,
-                in_cluster: shared.options.in_cluster_time_scale,
-            },
+            scales: shared.scales(&placement.provider),
             work,
             releases,
             in_flight: BTreeSet::new(),

@@ -70,7 +70,7 @@ fn outcome(object: &Object) -> Outcome {
         return Outcome::Ready(v1::Ready::default());
     }
     let detail = format!("{} {} is {}", object.collection, object.name, object.state);
-    Outcome::Pending(v1::Pending { poll_after: POLL_AFTER.try_into().ok(), detail, checkpoint: Vec::new() })
+    Outcome::Pending(v1::Pending { poll_after: POLL_AFTER.try_into().ok(), detail, ..v1::Pending::default() })
 }
 
 fn name_taken(place: &Place<'_>) -> ProviderError {

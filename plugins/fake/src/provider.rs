@@ -78,7 +78,7 @@ impl Fake {
             Stage::Pending(detail) => Outcome::Pending(v1::Pending {
                 poll_after: Duration::from_millis(self.config.poll_after_ms).try_into().ok(),
                 detail,
-                checkpoint: Vec::new(),
+                ..v1::Pending::default()
             }),
         };
         v1::Progress { outcome: Some(outcome), removed }

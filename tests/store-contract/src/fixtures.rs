@@ -140,6 +140,8 @@ pub fn record(stage: Stage, desired_state: DesiredState, state: StageState) -> S
         failures: u32::from(failed),
         try_time: failed.then_some(Timestamp(1_800)),
         furthest_ms: 0,
+        unanswered_time: None,
+        sent: None,
         ownership: landlord_core::stage::Ownership::Ours,
         checkpoint: vec![0, 159, 146, 150],
         status: vec![8, 1],

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use landlord_core::{DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, stage::RemovedObject};
+use landlord_core::{
+    DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, late, stage::RemovedObject,
+};
 use landlord_provider_api::v1;
 
 use super::{Call, Report, misplaced, object, progress};
@@ -37,6 +39,26 @@ impl Call<'_> {
             failure.message = format!("{}; by record it is this tenant's, its marker is gone", failure.message);
             failure.remedy = format!("{HELD_REMEDY} ({})", failure.remedy);
             Err(failure)
+        })
+    }
+
+    /// A removal that found nothing is observed once more when no create without a response can take effect any more.
+    pub(super) fn judge_late(&self, report: Report) -> Report {
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
+        report.map(|report| {
+            let scale =
+                self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
+            match late::wait(self.work, self.stage, scale).filter(|_| absent && report.done) {
+                Some(wait) => CallReport {
+                    done: false,
+                    wait: Some(wait),
+                    detail:
+                        "nothing is left; observed once more, since a create had no response and may still take effect"
+                            .into(),
+                    ..report
+                },
+                None => report,
+            }
         })
     }
 

@@ -80,7 +80,7 @@ impl Isolation for IsolationOnly {
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let uid = target.uid.to_string();
         let key = (uid.clone(), ResourceKind::Unspecified);
-        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
+        let was_there = self.0.act("remove_namespace", &key, || Ok(self.0.cloud.remove_namespace(&uid))).await?;
         let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
         if was_there {
             let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };

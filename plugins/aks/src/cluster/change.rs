@@ -10,9 +10,9 @@ use crate::{
     arm::If,
     error::{Result, invalid},
     names::Call,
-    operation::{self, Work},
+    operation,
     parameters::Parameters,
-    progress::Outcome,
+    progress::{Outcome, Sent},
 };
 
 /// Channels by which AKS raises the minor version itself.
@@ -27,22 +27,28 @@ pub(super) async fn begin(
 ) -> Result<Option<Outcome>> {
     let name = cluster.name();
     let mut document = cluster.document.clone();
-    let detail = if let Some(next) = next_version(version(&cluster.properties), parameters)? {
+    let sent = if let Some(next) = next_version(version(&cluster.properties), parameters)? {
         document["properties"]["kubernetesVersion"] = json!(next);
-        format!("AKS cluster {name} is being upgraded to Kubernetes {next}")
-    } else if settings(&mut document, parameters, network)? {
-        format!("AKS cluster {name} is being changed")
+        Sent::new(format!("AKS cluster {name} is being upgraded to Kubernetes {next}")).field(
+            "kubernetesVersion",
+            next,
+            version(&cluster.properties),
+        )
     } else {
-        return Ok(None);
+        let sent = settings(&mut document, parameters, network)?;
+        if sent.changes.is_empty() {
+            return Ok(None);
+        }
+        Sent { detail: format!("AKS cluster {name} is being changed"), ..sent }
     };
     let condition = if cluster.etag().is_empty() { If::Always } else { If::Unchanged(cluster.etag()) };
     let answer = call.arm.put(&api::CLUSTER, cluster.id(), &document, condition).await?;
-    Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail)))
+    Ok(Some(operation::changed(call.arm, &answer, POLL_S, sent)))
 }
 
-/// Sets what differs; whether anything did.
-fn settings(document: &mut Value, parameters: &Parameters, network: &v1::NetworkStatus) -> Result<bool> {
-    let mut changed = false;
+/// Sets what differs, and says what that is.
+fn settings(document: &mut Value, parameters: &Parameters, network: &v1::NetworkStatus) -> Result<Sent> {
+    let mut sent = Sent::default();
     let is_private = document["properties"]["apiServerAccessProfile"]["enablePrivateCluster"] == true;
     let wanted = wanted::ranges(parameters, network);
     if is_private == wanted.is_some() {
@@ -50,29 +56,31 @@ fn settings(document: &mut Value, parameters: &Parameters, network: &v1::Network
             "parameters.public_access_cidrs: a cluster that exists cannot become or stop being private; put the old value back or make a new tenant",
         ));
     }
+    let present = sorted(&document["properties"]["apiServerAccessProfile"]["authorizedIPRanges"]);
     if let Some(ranges) = wanted
-        && sorted(&document["properties"]["apiServerAccessProfile"]["authorizedIPRanges"]) != ranges
+        && present != ranges
     {
         document["properties"]["apiServerAccessProfile"]["authorizedIPRanges"] = json!(ranges);
-        changed = true;
+        sent = sent.field("authorizedIPRanges", ranges.join(" "), present.join(" "));
     }
     let mut groups = parameters.admin_group_object_ids.clone();
     groups.sort();
-    if sorted(&document["properties"]["aadProfile"]["adminGroupObjectIDs"]) != groups {
+    let present = sorted(&document["properties"]["aadProfile"]["adminGroupObjectIDs"]);
+    if present != groups {
         document["properties"]["aadProfile"]["adminGroupObjectIDs"] = json!(groups);
-        changed = true;
+        sent = sent.field("adminGroupObjectIDs", groups.join(" "), present.join(" "));
     }
     let channel = document["properties"]["autoUpgradeProfile"]["upgradeChannel"].as_str().unwrap_or("none");
     if channel != parameters.upgrade_channel {
+        sent = sent.field("upgradeChannel", &parameters.upgrade_channel, channel);
         document["properties"]["autoUpgradeProfile"]["upgradeChannel"] = json!(parameters.upgrade_channel);
-        changed = true;
     }
     let tier = document["sku"]["tier"].as_str().unwrap_or_default();
     if !tier.is_empty() && tier != parameters.tier {
+        sent = sent.field("sku.tier", &parameters.tier, tier);
         document["sku"]["tier"] = json!(parameters.tier);
-        changed = true;
     }
-    Ok(changed)
+    Ok(sent)
 }
 
 fn sorted(list: &Value) -> Vec<String> {
@@ -133,10 +141,11 @@ mod tests {
             Parameters { public_access_cidrs: Some(vec!["203.0.113.0/24".to_owned()]), ..Parameters::default() };
         let network = NetworkStatus::default();
         let mut document = same.clone();
-        assert!(!settings(&mut document, &wanted, &network).expect("comparable"));
+        assert!(settings(&mut document, &wanted, &network).expect("comparable").changes.is_empty());
         assert_eq!(document, same);
         let other = Parameters { public_access_cidrs: Some(vec!["192.0.2.0/24".to_owned()]), ..wanted.clone() };
-        assert!(settings(&mut document, &other, &network).expect("comparable"));
+        let sent = settings(&mut document, &other, &network).expect("comparable").to_string();
+        assert_eq!(sent, " (authorizedIPRanges: 203.0.113.0/24 → 192.0.2.0/24)");
         assert_eq!(document["properties"]["apiServerAccessProfile"]["authorizedIPRanges"], json!(["192.0.2.0/24"]));
         assert_eq!(document["properties"]["foreign"], same["properties"]["foreign"]);
         let private = Parameters { public_access_cidrs: Some(Vec::new()), ..wanted };

@@ -4,6 +4,8 @@ mod removal;
 
 pub(crate) use removal::{delete, delete_all, observe, refuse_unmarked};
 
+use std::collections::BTreeMap;
+
 use aws_sdk_eks::types::{
     AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig, NodegroupStatus as Status,
     NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
@@ -19,7 +21,7 @@ use crate::{
     names::{self, Names},
     network,
     parameters::{Capacity, Parameters},
-    progress::{self, Outcome},
+    progress::{self, Outcome, Sent},
     tags,
 };
 
@@ -66,11 +68,11 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
             Err(health::node_group_failed(&group).into())
         }
         Some(Status::Degraded) => match change(aws, wanted, &names, &group, &network).await? {
-            Some(detail) => pending(detail),
+            Some(sent) => Ok((sent.pending(POLL_S), None)),
             None => Err(health::node_group_failed(&group).into()),
         },
         Some(Status::Active) => match change(aws, wanted, &names, &group, &network).await? {
-            Some(detail) => pending(detail),
+            Some(sent) => Ok((sent.pending(POLL_S), None)),
             None => Ok((progress::ready(), Some(status(&name, &group)))),
         },
         Some(status) => {
@@ -200,7 +202,7 @@ async fn change(
     names: &Names,
     group: &Nodegroup,
     network: &v1::NetworkStatus,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let name = group.nodegroup_name().unwrap_or_default();
     let machine = &wanted.spec.machine_type;
     if !group.instance_types().is_empty() && !group.instance_types().contains(machine) {
@@ -209,8 +211,8 @@ async fn change(
             "the machine type of node group {name} is {present} and cannot become {machine}; put the old one back or make a new tenant"
         )));
     }
-    if let Some(detail) = change_config(aws, wanted, names, group, name).await? {
-        return Ok(Some(detail));
+    if let Some(sent) = change_config(aws, wanted, names, group, name).await? {
+        return Ok(Some(sent));
     }
     let template = template(network)?;
     let present = group.launch_template().and_then(|t| t.version());
@@ -232,7 +234,14 @@ async fn change(
         .client_request_token(names.token("node-pool-version", format_args!("{name}/{cluster_version}/{version}")))
         .launch_template(template);
     request.send().await.map_err(failed(action::UPDATE_NODEGROUP_VERSION, name))?;
-    Ok(Some(format!("the nodes of node group {name} are being replaced, one at a time")))
+    let mut sent = Sent::new(format!("the nodes of node group {name} are being replaced, one at a time"));
+    if older {
+        sent = sent.field("version", cluster_version, group.version().unwrap_or_default());
+    }
+    if outdated {
+        sent = sent.field("launch template version", version, present.unwrap_or_default());
+    }
+    Ok(Some(sent))
 }
 
 /// Size, labels and taints.
@@ -242,7 +251,7 @@ async fn change_config(
     names: &Names,
     group: &Nodegroup,
     name: &str,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let present = group.scaling_config();
     let size = scaling(wanted.spec, present.and_then(NodegroupScalingConfig::desired_size));
     let same_size = present.is_none_or(|p| {
@@ -253,6 +262,17 @@ async fn change_config(
     if same_size && labels.is_none() && taints.is_none() {
         return Ok(None);
     }
+    let mut sent = Sent::new(format!("node group {name} is being changed"));
+    if !same_size {
+        sent = sent.field("scaling", size_text(&size), present.map(size_text).unwrap_or_default());
+    }
+    if labels.is_some() {
+        let present: BTreeMap<_, _> = group.labels().into_iter().flatten().collect();
+        sent = sent.field("labels", format!("{:?}", BTreeMap::from_iter(&wanted.spec.labels)), format!("{present:?}"));
+    }
+    if taints.is_some() {
+        sent = sent.field("taints", taints_text(&self::taints(wanted.spec)), taints_text(group.taints()));
+    }
     let request = aws
         .eks
         .update_nodegroup_config()
@@ -262,7 +282,20 @@ async fn change_config(
         .set_labels(labels)
         .set_taints(taints);
     request.send().await.map_err(failed(action::UPDATE_NODEGROUP_CONFIG, name))?;
-    Ok(Some(format!("node group {name} is being changed")))
+    Ok(Some(sent))
+}
+
+fn size_text(size: &NodegroupScalingConfig) -> String {
+    let number = Option::unwrap_or_default;
+    format!("{} nodes of {} to {}", number(size.desired_size()), number(size.min_size()), number(size.max_size()))
+}
+
+fn taints_text(taints: &[Taint]) -> String {
+    let text = |t: &Taint| {
+        let effect = t.effect().map(TaintEffect::as_str).unwrap_or_default();
+        format!("{}={}:{effect}", t.key().unwrap_or_default(), t.value().unwrap_or_default())
+    };
+    taints.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 fn label_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateLabelsPayload> {
