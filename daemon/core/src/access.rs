@@ -218,10 +218,7 @@ impl Action {
     #[must_use]
     pub fn of_path(path: &str) -> Option<Self> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;
-        if matches!(
-            service,
-            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection"
-        ) {
+        if matches!(service, "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection") {
             return Some(Self::Reflect);
         }
         Self::ALL.iter().copied().find(|action| action.service() == service && action.as_str() == method)
@@ -353,9 +350,14 @@ mod tests {
     #[test]
     fn actions_are_found_by_path_and_by_name() {
         assert_eq!(Action::of_path("/landlord.v1.TenantService/GetTenant"), Some(Action::GetTenant));
-        for unknown in
-            ["/landlord.v1.HostClusterService/GetTenant", "/landlord.v1.TenantService/", "GetTenant", "/", "", "//GetTenant"]
-        {
+        for unknown in [
+            "/landlord.v1.HostClusterService/GetTenant",
+            "/landlord.v1.TenantService/",
+            "GetTenant",
+            "/",
+            "",
+            "//GetTenant",
+        ] {
             assert_eq!(Action::of_path(unknown), None, "{unknown}");
         }
         for action in Action::ALL {

@@ -51,7 +51,7 @@ impl Access {
     /// # Errors
     /// NOT_FOUND for what the caller may not read, else PERMISSION_DENIED.
     pub(crate) fn check(&self, resource: &Resource) -> Result<(), StoreError> {
-        self.check_action(self.action, resource)
+        self.check_action(self.action_upon(resource), resource)
     }
 
     /// The same of another action.
@@ -71,11 +71,17 @@ impl Access {
 
     /// Whether a list or watch shows a resource.
     pub(crate) fn shows(&self, resource: &Resource) -> bool {
-        self.authorizer.authorize(&self.principal, self.action, resource).allowed
-            && (self.action == resource.kind().read() || self.decide(resource.kind().read(), resource).allowed)
+        let (action, read) = (self.action_upon(resource), resource.kind().read());
+        self.decide(action, resource).allowed && (action == read || self.decide(read, resource).allowed)
     }
 
-    /// What is decided about an action, which is logged.
+    /// The rpc's own action, or what reading is for a resource that the rpc only looks up.
+    fn action_upon(&self, resource: &Resource) -> Action {
+        let kind = resource.kind();
+        if self.action.kinds().contains(&kind) { self.action } else { kind.read() }
+    }
+
+    /// What is decided about an action. The log names the policies that decided.
     pub(crate) fn decide(&self, action: Action, resource: &Resource) -> Decision {
         let decision = self.authorizer.authorize(&self.principal, action, resource);
         tracing::debug!(

@@ -38,7 +38,8 @@ impl Auth {
         };
         if !action.kinds().contains(&resource.kind()) {
             let kinds: Vec<&str> = action.kinds().iter().map(|kind| kind.as_str()).collect();
-            let problem = format!("{} is about {}, not about {}", request.action, kinds.join(" or "), resource.kind().as_str());
+            let problem =
+                format!("{} is about {}, not about {}", request.action, kinds.join(" or "), resource.kind().as_str());
             return Err(violation("resource", problem).into());
         }
         let decision = access.decide_for(&principal, action, &resource);
@@ -84,7 +85,12 @@ fn principal(subject: v1::Principal) -> Result<Principal, Error> {
         "" => None,
         name => Some(name::customer(name)?),
     };
-    Ok(Principal { name: subject.name, groups: subject.groups.into_iter().collect(), customer, method: AuthMethod::Token })
+    Ok(Principal {
+        name: subject.name,
+        groups: subject.groups.into_iter().collect(),
+        customer,
+        method: AuthMethod::Token,
+    })
 }
 
 #[tonic::async_trait]

@@ -17,9 +17,6 @@ pub(crate) enum Error {
     /// Nobody knows who calls.
     #[error("{0}")]
     Unauthenticated(String),
-    /// There is an rpc, and no rule about who may call it.
-    #[error("nothing is known of who may call {0}; is the daemon older than the client?")]
-    NoRule(String),
     /// The plugin that would build it is not up.
     #[error("{0}")]
     ProviderDown(String),

@@ -2,12 +2,13 @@
 
 use landlord_core::{
     Placement,
+    access::Resource,
     ports::{ProviderHealth, Providers, StoreError},
 };
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::{convert, error::Error, list::page, ports::Ports};
+use crate::{access::Access, convert, error::Error, list::page, ports::Ports};
 
 /// ProviderService.
 pub(crate) struct ProviderList {
@@ -46,16 +47,17 @@ fn provider(health: ProviderHealth) -> v1::Provider {
 
 impl ProviderList {
     /// By name.
-    fn all(&self) -> Vec<v1::Provider> {
+    fn all(&self, access: &Access) -> Vec<v1::Provider> {
         let mut providers: Vec<_> = self.ports.providers.health().into_iter().map(provider).collect();
+        providers.retain(|provider| access.shows(&Resource::Provider(provider.name.clone())));
         providers.sort_by(|a, b| a.name.cmp(&b.name));
         providers
     }
 
-    fn list(&self, request: &v1::ListProvidersRequest) -> Result<v1::ListProvidersResponse, Error> {
+    fn list(&self, access: &Access, request: &v1::ListProvidersRequest) -> Result<v1::ListProvidersResponse, Error> {
         let page = page::Request { scope: "providers", size: request.page_size, token: &request.page_token };
         let (after, limit) = (page.position()?, page.limit()? as usize);
-        let mut providers = self.all();
+        let mut providers = self.all(access);
         providers.retain(|provider| after.as_ref().is_none_or(|after| provider.name > *after));
         let more = providers.len() > limit;
         providers.truncate(limit);
@@ -70,11 +72,14 @@ impl v1::provider_service_server::ProviderService for ProviderList {
         &self,
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref())?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(self.list(&access, request.get_ref())?))
     }
 
     async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
+        let access = Access::of(request.extensions())?;
         let name = request.into_inner().name;
+        access.check(&Resource::Provider(name.clone())).map_err(Error::from)?;
         let mut providers = self.ports.providers.health().into_iter().map(provider);
         let found = providers.find(|provider| provider.name == name);
         let found = found.ok_or_else(|| Error::from(StoreError::NotFound(name)))?;

@@ -26,8 +26,8 @@ const DECISIONS_MAX: usize = 1_000;
 pub(crate) fn visible(
     access: Access,
     store: Arc<dyn TenantStore>,
-    messages: impl Stream<Item = Result<Message, Error>>,
-) -> impl Stream<Item = Result<Message, Error>> {
+    messages: impl Stream<Item = Result<Message, Error>> + Send + 'static,
+) -> impl Stream<Item = Result<Message, Error>> + Send + 'static {
     let decisions = Arc::new(Mutex::new(Decisions { access, store, known: HashMap::new() }));
     messages.filter_map(move |message| {
         let decisions = decisions.clone();

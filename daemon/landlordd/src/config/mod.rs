@@ -4,12 +4,14 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod auth;
 mod check;
 mod duration;
 mod load;
 mod print;
 mod server;
 
+pub use auth::{Auth, Certificate, LocalUser};
 pub use check::{Checked, ProviderSetup, check};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
@@ -30,6 +32,8 @@ pub struct Config {
     pub installation: String,
     /// How clients reach the daemon.
     pub server: Server,
+    /// Who callers are, and what they may do.
+    pub auth: Auth,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -53,6 +57,7 @@ impl Default for Config {
         Self {
             installation: "landlord".into(),
             server: Server::default(),
+            auth: Auth::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
