@@ -13,7 +13,7 @@ use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
 };
-use landlord_deploy::{DeployOptions, StackApps, stack};
+use landlord_deploy::{DeployOptions, StackApps, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
 use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
@@ -225,7 +225,16 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         .then(|| Crds::read(&deploy.gateway_api_crds))
         .transpose()
         .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks { stack::load_all(&deploy.stacks_dir)? } else { BTreeMap::new() };
+    let stacks = if stacks {
+        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
+    let platforms = if classes().any(|class| class.platform.is_some()) {
+        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),
@@ -233,11 +242,12 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
-    if stacks.is_empty() {
+    if stacks.is_empty() && platforms.is_empty() {
         return Ok(InCluster { isolation, apps: None });
     }
     let options = DeployOptions {
         stacks,
+        platforms,
         helm_path: deploy.helm_path.clone(),
         helm_version: deploy.helm_version.clone(),
         state_dir: deploy.state_dir.clone(),

@@ -1,6 +1,7 @@
 //! HostClusterService over the store and the catalog.
 
 mod lifecycle;
+mod list;
 mod order;
 
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::pin::Pin;
 use futures::{Stream, TryStreamExt as _};
 use landlord_core::{
     Environment, HostCluster, Violation,
-    ports::{EnvironmentQuery, EventQuery, EventScope, Owners, RequestContext, StoreError},
+    ports::{EventQuery, EventScope, RequestContext, StoreError},
 };
 use landlord_proto::{google::longrunning::Operation, v1};
 use tonic::{Request, Response, Status};
@@ -18,7 +19,7 @@ use crate::{
     access::Access,
     context, convert,
     error::Error,
-    list::{events, page},
+    list::events,
     name,
     ports::Ports,
     watch::{self, Watches},
@@ -65,24 +66,13 @@ impl HostClusters {
     }
 
     async fn list(&self, request: &v1::ListHostClustersRequest) -> Result<v1::ListHostClustersResponse, Error> {
-        let scope = "host clusters";
-        let page = page::Request { scope, size: request.page_size, token: &request.page_token };
-        let query = EnvironmentQuery {
-            owners: Owners::HostClusters,
-            after: page.position()?,
-            limit: page.limit()?,
-            ..EnvironmentQuery::default()
-        };
-        let found = self.ports.store.list(&query).await?;
+        let (found, next_page_token) = list::page(&self.ports, request).await?;
         let candidates = self.ports.store.candidates(None).await?;
         let shown = |record: &Environment| {
             let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
             record.host_cluster().map(|host| convert::host_cluster(record, host, candidate))
         };
-        Ok(v1::ListHostClustersResponse {
-            host_clusters: found.items.iter().filter_map(shown).collect(),
-            next_page_token: page::token(scope, found.next.as_deref()),
-        })
+        Ok(v1::ListHostClustersResponse { host_clusters: found.iter().filter_map(shown).collect(), next_page_token })
     }
 
     async fn cordon(
@@ -160,9 +150,9 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
         let ports = self.guarded(&request)?.ports;
         let request = request.into_inner();
         let name = name::host_cluster("parent", &request.parent).map_err(Error::from)?;
-        let scope = format!("events {}", request.parent);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
-        let page = events::page(&ports, name.into(), page).await?;
+        let chosen = (request.parent.as_str(), request.filter.as_str());
+        let page = (request.page_size, request.page_token.as_str());
+        let page = events::page(&ports, name.into(), chosen, page).await?;
         Ok(Response::new(v1::ListHostClusterEventsResponse {
             events: page.events.iter().map(convert::host_cluster_event).collect(),
             next_page_token: page.next_page_token,

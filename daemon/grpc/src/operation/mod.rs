@@ -19,7 +19,6 @@ use crate::{
     access::Access,
     context, convert,
     error::{Error, violation},
-    list::page,
     name,
     ports::Ports,
 };
@@ -57,12 +56,9 @@ impl LongRunning {
     }
 
     async fn list(&self, request: &ListOperationsRequest) -> Result<ListOperationsResponse, Error> {
-        let found = self.ports.store.operations(&list::query(request)?).await?;
-        Ok(ListOperationsResponse {
-            operations: found.items.iter().map(|o| convert::operation(o, None)).collect(),
-            next_page_token: page::token(&list::scope(request), found.next.as_deref()),
-            ..Default::default()
-        })
+        let (operations, next_page_token) = list::page(&self.ports, request).await?;
+        let operations = operations.iter().map(|operation| convert::operation(operation, None)).collect();
+        Ok(ListOperationsResponse { operations, next_page_token, ..Default::default() })
     }
 
     async fn cancel(&self, request: &Request<CancelOperationRequest>) -> Result<(), Error> {

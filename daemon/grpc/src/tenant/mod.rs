@@ -25,7 +25,7 @@ use crate::{
     access::Access,
     context, convert,
     error::Error,
-    list::{events, page},
+    list::events,
     name,
     ports::Ports,
     watch::{self, Watches},
@@ -52,11 +52,9 @@ impl Tenants {
     }
 
     async fn list(&self, request: &v1::ListTenantsRequest) -> Result<v1::ListTenantsResponse, Error> {
-        let found = self.ports.store.list(&list::query(request)?).await?;
-        Ok(v1::ListTenantsResponse {
-            tenants: found.items.iter().filter_map(|e| e.tenant().map(|tenant| convert::tenant(e, tenant))).collect(),
-            next_page_token: page::token(&list::scope(request), found.next.as_deref()),
-        })
+        let (found, next_page_token) = list::page(&self.ports, request).await?;
+        let tenants = found.iter().filter_map(|e| e.tenant().map(|tenant| convert::tenant(e, tenant))).collect();
+        Ok(v1::ListTenantsResponse { tenants, next_page_token })
     }
 
     async fn plan_move(&self, request: &Request<v1::MoveTenantRequest>) -> Result<v1::MoveTenantResponse, Error> {
@@ -133,9 +131,9 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let ports = self.guarded(&request)?.ports;
         let request = request.into_inner();
         let name = name::tenant("parent", &request.parent).map_err(Error::from)?;
-        let scope = format!("events {}", request.parent);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
-        let page = events::page(&ports, name.into(), page).await?;
+        let chosen = (request.parent.as_str(), request.filter.as_str());
+        let page = (request.page_size, request.page_token.as_str());
+        let page = events::page(&ports, name.into(), chosen, page).await?;
         Ok(Response::new(v1::ListTenantEventsResponse {
             events: page.events.iter().map(convert::tenant_event).collect(),
             next_page_token: page.next_page_token,

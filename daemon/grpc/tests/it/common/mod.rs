@@ -129,6 +129,7 @@ pub fn class(regions: &[&str]) -> Class {
         credentials: "main".into(),
         regions: regions.iter().map(|region| (*region).into()).collect(),
         stack: None,
+        platform: None,
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,
