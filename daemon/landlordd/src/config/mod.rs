@@ -12,7 +12,7 @@ mod print;
 mod server;
 
 pub use auth::{Auth, Certificate, LocalUser};
-pub use check::{Checked, ProviderSetup, check};
+pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
