@@ -20,14 +20,14 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
-use landlord_store::{SqliteOptions, Store, sqlite};
+use landlord_store::Store;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup, resolve},
-    listeners, metrics, trust,
+    listeners, metrics, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -43,8 +43,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
-    let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
-    let store = sqlite::open(&config.store.path, options).await?;
+    let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
     if !config.server.metrics_listen.is_empty() {

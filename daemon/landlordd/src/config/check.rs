@@ -153,7 +153,7 @@ pub fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) 
     }
 }
 
-fn read_secret(path: &std::path::Path) -> Result<String, String> {
+pub(crate) fn read_secret(path: &std::path::Path) -> Result<String, String> {
     use std::{
         io::Read as _,
         os::unix::fs::{MetadataExt, OpenOptionsExt as _},
