@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_auth::tls::TlsFigures;
+use landlord_auth::{operators::OperatorsOnly, tls::TlsFigures};
 use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
@@ -20,14 +20,14 @@ use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
-use landlord_store::{SqliteOptions, Store, sqlite};
+use landlord_store::Store;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup, resolve},
-    listeners, metrics, trust,
+    listeners, metrics, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -42,9 +42,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let clusters = in_cluster(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
-    let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
-    let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
-    let store = sqlite::open(&config.store.path, options).await?;
+    let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
+    let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
     if !config.server.metrics_listen.is_empty() {
@@ -83,6 +82,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
             providers: host as Arc<dyn Providers>,
             isolation: clusters.isolation,
         }),
+        authenticator: checked.callers,
+        authorizer: Arc::new(OperatorsOnly),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();

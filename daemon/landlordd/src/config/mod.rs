@@ -4,12 +4,15 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod auth;
 mod check;
 mod duration;
 mod load;
 mod print;
 mod server;
 
+pub use auth::{Auth, Certificate, LocalUser};
+pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
@@ -30,6 +33,8 @@ pub struct Config {
     pub installation: String,
     /// How clients reach the daemon.
     pub server: Server,
+    /// Who callers are, and what they may do.
+    pub auth: Auth,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -53,6 +58,7 @@ impl Default for Config {
         Self {
             installation: "landlord".into(),
             server: Server::default(),
+            auth: Auth::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
@@ -69,15 +75,24 @@ impl Default for Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// SQLite file; its folder must exist.
+    /// SQLite file, for one daemon; its folder must exist.
     pub path: PathBuf,
+    /// PostgreSQL database instead of the file, for any number of daemons: `postgres://USER@HOST/DATABASE`; empty: the file.
+    pub url: String,
+    /// File with the password of that user; empty: none is needed.
+    pub password_file: PathBuf,
     /// Newest events kept for Watch and `landlord events`.
     pub events_max: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "/var/lib/landlord/landlord.db".into(), events_max: 100_000 }
+        Self {
+            path: "/var/lib/landlord/landlord.db".into(),
+            url: String::new(),
+            password_file: PathBuf::new(),
+            events_max: 100_000,
+        }
     }
 }
 
