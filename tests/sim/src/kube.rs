@@ -226,9 +226,8 @@ impl ClusterRuntime for KubeRuntime {
         running.controllers.stop().await;
         stop_node(running.node).await?;
         running.control_plane.stop().await;
-        if let Some((_, task)) = running.resolver {
-            task.abort();
-        }
+        // Who resolved names for it ends with its tasks.
+        drop(running.resolver);
         if forget {
             let folder = running.data_dir;
             let gone = folder.clone();
