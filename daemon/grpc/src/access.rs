@@ -1,4 +1,4 @@
-//! What the caller of one rpc may do. Every rpc takes its ports from here, and so sees the store through [`Guard`].
+//! What the caller of one rpc may do. Every rpc takes its ports from here, and so sees the store through [`Guard`](crate::guard::Guard).
 //!
 //! # Guarantees
 //! - What the caller may not read is NOT_FOUND; what it may read but not do is PERMISSION_DENIED with the action's name.
@@ -12,7 +12,7 @@ use landlord_core::{
 };
 use tonic::Extensions;
 
-use crate::{error::Error, guard::Guard, ports::Ports};
+use crate::error::Error;
 
 /// The caller of one rpc, and what it does.
 #[derive(Clone)]
@@ -30,11 +30,6 @@ impl Access {
     /// Of a request that the layer in front has let through.
     pub(crate) fn of(extensions: &Extensions) -> Result<Self, Error> {
         extensions.get::<Self>().cloned().ok_or_else(|| Error::Unauthenticated("no caller is known".into()))
-    }
-
-    /// Ports through which only what the caller may do can be done.
-    pub(crate) fn guard(&self, ports: &Ports) -> Ports {
-        Ports { store: Arc::new(Guard::new(ports.store.clone(), self.clone())), ..ports.clone() }
     }
 
     pub(crate) fn principal(&self) -> &Principal {

@@ -16,7 +16,7 @@ use landlord_core::{
     },
 };
 
-use crate::access::Access;
+use crate::{access::Access, ports::Ports};
 
 /// A page of a list is filled from at most this many pages of the store; a shorter one then says where to go on.
 const PAGES_MAX: usize = 200;
@@ -25,6 +25,13 @@ const PAGES_MAX: usize = 200;
 pub(crate) struct Guard {
     store: Arc<dyn TenantStore>,
     access: Access,
+}
+
+impl Access {
+    /// Ports through which only what the caller may do can be done.
+    pub(crate) fn guard(&self, ports: &Ports) -> Ports {
+        Ports { store: Arc::new(Guard::new(ports.store.clone(), self.clone())), ..ports.clone() }
+    }
 }
 
 impl Guard {
