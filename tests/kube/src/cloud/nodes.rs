@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::context::FIELD_MANAGER;
+use super::FIELD_MANAGER;
 use crate::error::{Error, Result};
 
 /// The annotation by which kwok knows its nodes.

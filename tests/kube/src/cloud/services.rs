@@ -8,8 +8,9 @@ use kube::{
 use serde_json::json;
 
 use super::{
+    FIELD_MANAGER,
     backend::{LoadBalancerPort, LoadBalancerRequest},
-    context::{Context, FIELD_MANAGER, Look},
+    context::{Context, Look},
     event,
 };
 

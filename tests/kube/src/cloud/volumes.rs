@@ -15,8 +15,9 @@ use kube::{
 use serde_json::json;
 
 use super::{
+    FIELD_MANAGER,
     backend::VolumeRequest,
-    context::{Context, FIELD_MANAGER, Look},
+    context::{Context, Look},
     event, local, quantity,
 };
 
