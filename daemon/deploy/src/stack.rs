@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     chart::{self, ChartMirrors, ChartRef},
+    checks::Check,
     error::{Error, Result},
     values::merge_map,
 };
@@ -49,6 +50,9 @@ pub struct Manifest {
     /// Names below the customer's domain.
     #[serde(default)]
     pub entry_points: Vec<EntryPoint>,
+    /// What is asked before the environment counts as answering.
+    #[serde(default)]
+    pub checks: Vec<Check>,
 }
 
 /// A Secret that is made once.

@@ -1,7 +1,10 @@
 //! Whether the environment answers: every release ready, every Service with endpoints, every
 //! load balancer with an address, every route there. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -14,11 +17,15 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
+    checks::{self, Outcome},
     driver::{Delivered, DeliveryState, Driver},
     render,
     stack::{EntryPoint, Manifest, Stack},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients, object::ObjectRef, progress::pending, ready};
+
+/// How soon checks are asked again of which one did not hold.
+const BROKEN_POLL: Duration = Duration::from_secs(30);
 
 /// Judges everything.
 pub(crate) async fn verify(
@@ -27,7 +34,7 @@ pub(crate) async fn verify(
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Verified> {
-    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
+    let waiting = |detail: String| Verified { progress: pending(detail), detail: String::new(), endpoints: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
@@ -55,7 +62,52 @@ pub(crate) async fn verify(
             None => {}
         }
     }
-    Ok(Verified { progress: StageProgress::Done, endpoints })
+    if let Some(why) = listener_without_certificate(clients, target, &stack.manifest).await? {
+        return Ok(waiting(why));
+    }
+    match checks::run(&clients.admin, target, &stack.manifest).await? {
+        Outcome::Hold(detail) => Ok(Verified { progress: StageProgress::Done, detail, endpoints }),
+        // Asked less often: what refuses wrong passwords counts them.
+        Outcome::Broken(detail) => {
+            let progress = StageProgress::Pending { poll_after: BROKEN_POLL, detail };
+            Ok(Verified { progress, detail: String::new(), endpoints: Vec::new() })
+        }
+    }
+}
+
+/// In a cluster of the tenant's own: why its Gateway does not serve one of the tenant's names, as it itself says. A Gateway
+/// that has no listeners for them is somebody else's.
+async fn listener_without_certificate(
+    clients: &ClusterClients,
+    target: &DeployTarget,
+    manifest: &Manifest,
+) -> Result<Option<String>> {
+    let (None, Some(gateway)) = (target.cluster.shared(), &manifest.gateway) else { return Ok(None) };
+    let object = ObjectRef {
+        api_version: "gateway.networking.k8s.io/v1".into(),
+        kind: "Gateway".into(),
+        name: gateway.name.clone(),
+        namespace: gateway.namespace.clone(),
+    };
+    let Some(found) = ready::get(&clients.admin, &object).await? else { return Ok(None) };
+    let served = manifest.entry_points.iter().filter(|entry| entry.gateway);
+    let mut hosts = served.map(|entry| format!("{}.{}", entry.record, target.spec.domain.as_str()));
+    Ok(hosts.find_map(|host| unprogrammed(&found, &host)))
+}
+
+/// Why a Gateway's listener for a host is not programmed; `None`: it is, or there is none.
+fn unprogrammed(gateway: &Value, host: &str) -> Option<String> {
+    let list = |pointer: &str| gateway.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let name = list("/spec/listeners").find(|listener| listener["hostname"] == host)?["name"].clone();
+    let status = list("/status/listeners").find(|listener| listener["name"] == name);
+    let conditions = || status.and_then(|status| status["conditions"].as_array()).into_iter().flatten();
+    let is = |kind: &str, value: &str| conditions().find(|c| c["type"] == kind && c["status"] == value);
+    if is("Programmed", "True").is_some() && is("ResolvedRefs", "False").is_none() {
+        return None;
+    }
+    let why = is("ResolvedRefs", "False").or(is("Programmed", "False"));
+    let why = why.and_then(|condition| condition["message"].as_str()).unwrap_or("its controller has not seen it yet");
+    Some(format!("the Gateway does not serve https://{host} yet: {why}"))
 }
 
 /// Names and addresses for DNS; `None` while a load balancer of our own has no address.
@@ -200,6 +252,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_listener_without_its_certificate_is_named() {
+        let gateway = |programmed: &str, resolved: &str| {
+            json!({
+                "spec": { "listeners": [{ "name": "http" }, { "name": "https-0", "hostname": "chat.a.example.com" }] },
+                "status": { "listeners": [{ "name": "https-0", "conditions": [
+                    { "type": "Programmed", "status": programmed, "message": "invalid" },
+                    { "type": "ResolvedRefs", "status": resolved, "message": "Secret landlord-tls does not exist." },
+                ] }] },
+            })
+        };
+        assert_eq!(unprogrammed(&gateway("True", "True"), "chat.a.example.com"), None);
+        assert_eq!(unprogrammed(&gateway("False", "False"), "files.a.example.com"), None, "nobody's name");
+        let why = unprogrammed(&gateway("False", "False"), "chat.a.example.com").unwrap();
+        assert!(why.contains("landlord-tls does not exist"), "{why}");
+        let why = unprogrammed(&json!({ "spec": gateway("", "")["spec"] }), "chat.a.example.com").unwrap();
+        assert!(why.contains("has not seen"), "{why}");
+    }
 
     #[test]
     fn endpoints_count_when_ready() {

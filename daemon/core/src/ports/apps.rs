@@ -70,6 +70,8 @@ impl ReleaseOf {
 pub struct Verified {
     /// How far it is.
     pub progress: StageProgress,
+    /// What was checked, when done; may be empty.
+    pub detail: String,
     /// Addresses for the customer, when done.
     pub endpoints: Vec<Endpoint>,
 }

@@ -73,6 +73,9 @@ impl Call<'_> {
             Stage::Verify => {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
+                if report.done {
+                    report.detail = verified.detail;
+                }
                 report.status = serde_json::to_vec(&verified.endpoints).ok();
                 Ok(report)
             }
