@@ -23,10 +23,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, client::Body};
 use landlord_core::ports::DeployTarget;
 use landlord_kube::{Doing as _, Result};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{render, stack::Manifest};
+use crate::{
+    render,
+    stack::{Check, Manifest},
+};
 
 /// For one answer; a chatbot that has just started takes its time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,37 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// What is quoted of an answer that is not as it should be.
 const QUOTED_CHARS_MAX: usize = 200;
-
-/// One question and what must be answered.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Check {
-    /// What holds when it is answered well, as a word of its own: `chat-signs-in`.
-    pub name: String,
-    /// Service of the stack.
-    pub service: String,
-    /// Its port.
-    pub port: u16,
-    /// `GET` or `POST`; POST if there is a `json`.
-    #[serde(default)]
-    pub path: String,
-    /// Headers. Not `Authorization`: it is the API server's.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Body of a POST.
-    #[serde(default)]
-    pub json: Option<Value>,
-    /// Status that must come.
-    pub status: u16,
-    /// Text that must be in the answer.
-    #[serde(default)]
-    pub contains: String,
-    /// Names for later checks (`${NAME}`), and where in the JSON of the answer they stand.
-    #[serde(default)]
-    pub keep: BTreeMap<String, String>,
-    /// Who must do what when it does not hold.
-    pub remedy: String,
-}
 
 /// What the checks came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,7 +30,7 @@ mod apps;
 mod base;
 pub mod chart;
 mod chart_policy;
-pub mod checks;
+mod checks;
 mod driver;
 mod error;
 pub mod platform;

@@ -50,7 +50,8 @@ pub(crate) fn show(world: &World, cloud: &Cloud, artifacts: &Artifacts) -> Resul
     let cluster = world.clusters().pop().context("no cluster")?;
     let socket = node_socket(&cluster);
     let (chat, sftp) = (format!("chat.{DOMAIN}"), format!("sftp.{DOMAIN}"));
-    let (chat_at, sftp_at) = (real::address(world, cloud, &chat)?, real::address(world, cloud, &sftp)?);
+    let control = world.simulator().control();
+    let (chat_at, sftp_at) = (real::address(control, cloud, &chat)?, real::address(control, cloud, &sftp)?);
     let password = secret(artifacts, &cluster, "files", "customer-password")?;
     let admin = secret(artifacts, &cluster, "chat", "admin-password")?;
     let authority = world.folder().join("test-ca.pem");

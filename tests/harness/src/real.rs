@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use landlord_test_kube::images;
 
-use crate::{Cloud, World};
+use crate::{Cloud, simulator::Control};
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -66,8 +66,8 @@ pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
 ///
 /// # Errors
 /// No zone has it.
-pub fn address(world: &World, cloud: &Cloud, name: &str) -> Result<String> {
-    let objects = world.simulator().control().objects(cloud.account)?;
+pub fn address(control: &Control, cloud: &Cloud, name: &str) -> Result<String> {
+    let objects = control.objects(cloud.account)?;
     let fqdn = format!("{name}.");
     let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
     let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");

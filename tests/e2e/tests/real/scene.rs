@@ -72,7 +72,7 @@ impl Scene {
 
     /// What the simulated cloud's zones have for a name.
     pub(crate) fn address(&self, name: &str) -> String {
-        real::address(&self.world, self.cloud, name).unwrap()
+        real::address(self.world.simulator().control(), self.cloud, name).unwrap()
     }
 
     /// What nodes, pods, events and logs say.
