@@ -70,10 +70,12 @@ impl ReleaseOf {
 pub struct Verified {
     /// How far it is.
     pub progress: StageProgress,
-    /// What was checked, when done; may be empty.
-    pub detail: String,
     /// Addresses for the customer, when done.
     pub endpoints: Vec<Endpoint>,
+    /// Addresses that the environment is ready without, and the cause of each.
+    pub pending: Vec<String>,
+    /// What was asked as a user would, when done; may be empty.
+    pub checked: String,
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
