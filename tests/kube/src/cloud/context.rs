@@ -6,6 +6,9 @@ use kube::Client;
 
 use super::{CloudBackend, LocalVolumes};
 
+/// Field manager and event source of everything that is written here.
+pub(super) const FIELD_MANAGER: &str = "cloud-controller";
+
 /// What the loops share.
 #[derive(Clone)]
 pub(super) struct Context {

@@ -19,8 +19,8 @@ use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    CloudBackend, FIELD_MANAGER, LocalVolumes,
-    context::{Context, Look},
+    CloudBackend, LocalVolumes,
+    context::{Context, FIELD_MANAGER, Look},
     services, volumes,
 };
 use crate::error::{Error, Result};

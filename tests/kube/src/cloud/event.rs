@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource, ResourceExt as _, api::PostParams};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::FIELD_MANAGER;
+use super::context::FIELD_MANAGER;
 
 /// Digits that keep events with different texts apart.
 const NAME_DIGITS: usize = 16;

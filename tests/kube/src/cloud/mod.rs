@@ -24,7 +24,4 @@ pub use controllers::{CloudControllers, CloudOptions, StorageClassSpec};
 pub use local::LocalVolumes;
 pub use nodes::{NodeSpec, NodeTaint, add_nodes, remove_nodes};
 
-pub(crate) use nodes::FAKE_NODE;
-
-/// Field manager and event source of everything that is written here.
-const FIELD_MANAGER: &str = "cloud-controller";
+pub(crate) use local::FAKE_NODE;

@@ -8,9 +8,8 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    FIELD_MANAGER,
     backend::{LoadBalancerPort, LoadBalancerRequest},
-    context::{Context, Look},
+    context::{Context, FIELD_MANAGER, Look},
     event,
 };
 

@@ -15,9 +15,8 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    FIELD_MANAGER,
     backend::VolumeRequest,
-    context::{Context, Look},
+    context::{Context, FIELD_MANAGER, Look},
     event, local, quantity,
 };
 
