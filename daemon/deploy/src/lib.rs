@@ -31,6 +31,7 @@ mod base;
 mod chart_policy;
 mod driver;
 mod error;
+mod offers;
 mod render;
 mod service_accounts;
 pub mod stack;
@@ -39,3 +40,4 @@ mod verify;
 
 pub use apps::{DeployOptions, StackApps};
 pub use error::{Error, Result};
+pub use offers::StackOffers;

@@ -194,6 +194,11 @@ impl Stack {
         self.manifest.releases.iter().map(plan).collect()
     }
 
+    /// The folder of a release's chart; `None`: it is a reference.
+    pub(crate) fn chart_folder(&self, release: &Release) -> Option<PathBuf> {
+        (!is_reference(&release.chart)).then(|| self.folder.join(&release.chart))
+    }
+
     pub(crate) fn chart(&self, release: &Release) -> ChartRef {
         match self.chart_digests.get(&release.name) {
             Some(digest) => ChartRef {
