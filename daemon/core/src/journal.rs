@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub use self::rules::RetryRules;
-use self::rules::{Verdict, backoff, given_up, held_check, verdict};
+use self::rules::{Verdict, backoff, given_up, held_check, is_teardown, verdict};
 
 /// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
 /// try that fails a little later than the others is one of them.
@@ -211,7 +211,7 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         // Waiting for a rate limit is over when a call went out.
         after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
         // Of a teardown only an API server that can't be reached counts, and this one answered.
-        let is_over = after.stage == Stage::Teardown || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
+        let is_over = is_teardown(&after) || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
         if after.failing_since.is_some() && is_over {
             after.failure = None;
             after.end_streak();

@@ -29,6 +29,7 @@ pub fn wait(work: &Work, stage: &Stage, time_scale: f64) -> Option<Duration> {
         | Stage::Identity
         | Stage::Capacity
         | Stage::Base
+        | Stage::Platform(_)
         | Stage::App(_)
         | Stage::DnsRecords
         | Stage::Verify

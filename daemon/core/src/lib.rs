@@ -37,8 +37,8 @@ pub use environment::{
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
-    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
-    TenantName, TenantUid,
+    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,
+    TenantId, TenantName, TenantUid,
 };
 pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};

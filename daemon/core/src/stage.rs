@@ -47,6 +47,8 @@ pub enum Stage {
     Capacity,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
     Base,
+    /// One release of the platform: what every cluster needs before apps. Only in clusters that landlord makes.
+    Platform(AppName),
     /// One app release of the stack. Present only.
     App(AppName),
     /// DNS records of the stack's entry points.
@@ -76,6 +78,7 @@ impl fmt::Display for Stage {
             Self::Isolation => "isolation",
             Self::Capacity => "capacity",
             Self::Base => "base",
+            Self::Platform(release) => return write!(f, "platform/{release}"),
             Self::App(app) => return write!(f, "app/{app}"),
             Self::DnsRecords => "dns-records",
             Self::Verify => "verify",
@@ -111,8 +114,9 @@ impl FromStr for Stage {
             "teardown" => Self::Teardown,
             "leftovers" => Self::Leftovers,
             "inventory" => Self::Inventory,
-            other => match other.strip_prefix("app/").map(AppName::from_str) {
-                Some(Ok(app)) => Self::App(app),
+            other => match other.split_once('/').map(|(kind, release)| (kind, AppName::from_str(release))) {
+                Some(("app", Ok(app))) => Self::App(app),
+                Some(("platform", Ok(release))) => Self::Platform(release),
                 _ => return Err(UnknownStage(text.to_owned())),
             },
         })

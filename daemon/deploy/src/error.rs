@@ -33,8 +33,16 @@ pub enum Error {
         /// What there is.
         known: String,
     },
-    /// No such release in the stack.
-    #[error("the stack has no release {name:?}")]
+    /// No such platform.
+    #[error("there is no platform {name:?}; the platforms are: {known}")]
+    UnknownPlatform {
+        /// Asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such release in the stack or platform.
+    #[error("the stack or platform has no release {name:?}")]
     UnknownRelease {
         /// Asked for.
         name: String,
@@ -115,6 +123,7 @@ impl Error {
             Self::Kube(_) | Self::HelmIncompatible { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
+            | Self::UnknownPlatform { .. }
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,

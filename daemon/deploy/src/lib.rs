@@ -28,14 +28,17 @@
 mod apply;
 mod apps;
 mod base;
+pub mod chart;
 mod chart_policy;
 mod driver;
 mod error;
 mod offers;
+pub mod platform;
 mod render;
 mod service_accounts;
 pub mod stack;
 mod teardown;
+mod values;
 mod verify;
 
 pub use apps::{DeployOptions, StackApps};

@@ -173,7 +173,7 @@ mod tests {
 
     fn offers() -> StackOffers {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks");
-        StackOffers::load(&crate::stack::load_all(&folder).unwrap()).unwrap()
+        StackOffers::load(&crate::stack::load_all(&folder, &BTreeMap::new(), &BTreeMap::new()).unwrap()).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         host_cluster_service_server::HostClusterServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_service_server::TenantServiceServer,
+        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use crate::{
     serve_error::ServeError,
     status::explain,
     tenant::Tenants,
+    tenant_class::TenantClasses,
     watch::Watches,
 };
 
@@ -101,6 +102,10 @@ async fn router(
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let classes = TenantClassServiceServer::new(TenantClasses { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
@@ -108,6 +113,7 @@ async fn router(
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
+    health.set_serving::<TenantClassServiceServer<TenantClasses>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -128,5 +134,6 @@ async fn router(
         .add_service(tenants)
         .add_service(hosts)
         .add_service(operations)
+        .add_service(classes)
         .add_service(providers))
 }

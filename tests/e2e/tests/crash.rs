@@ -33,6 +33,9 @@ const ONCE: Depth = Depth { changes: 1, reads: 1 };
 /// Whoever survives a kill at each change is not told more by one at a read.
 const CHANGES: Depth = Depth { changes: 1, reads: 0 };
 
+/// How long a call is waited for before the tenant's state is observed.
+const HOLD_WAIT: Duration = Duration::from_millis(100);
+
 /// Worlds side by side: a lifecycle mostly waits for simulated time.
 const WORLDS: usize = 4;
 
@@ -74,8 +77,9 @@ fn hold(control: &Control, boundary: &Boundary) -> Result<()> {
     Ok(())
 }
 
+/// The calls that are held; waits a moment until there is one.
 fn holds(control: &Control) -> Result<Vec<Value>> {
-    match control.get("holds")? {
+    match control.get(&format!("holds?wait_ms={}", HOLD_WAIT.as_millis()))? {
         Value::Array(items) => Ok(items),
         Value::Object(map) => Ok(map.into_iter().find_map(|(_, v)| v.as_array().cloned()).unwrap_or_default()),
         other => bail!("holds: {other}"),
@@ -95,7 +99,6 @@ enum Victim {
 fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<bool> {
     let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
-    let mut looks = 0_u32;
     loop {
         let held = holds(world.simulator().control())?;
         if let Some(id) = held.first().and_then(|hold| hold["id"].as_u64()) {
@@ -112,19 +115,13 @@ fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<
             }
             return Ok(true);
         }
-        looks += 1;
-        if looks.is_multiple_of(20) {
-            let state = cli.tenant(name)?;
-            let state = state.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?"));
-            if state == end {
-                world.simulator().control().delete("faults")?;
-                return Ok(false);
-            }
+        if cli.state(name)? == end {
+            world.simulator().control().delete("faults")?;
+            return Ok(false);
         }
         if Instant::now() > deadline {
             bail!("neither held nor {end} after {TIMEOUT:?}");
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -318,7 +315,6 @@ fn hold_at_each(world: &World, left: &[Boundary]) -> Result<()> {
 fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundary>) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
-    let mut looks = 0_u32;
     while Instant::now() < deadline {
         if !holds(world.simulator().control())?.is_empty() {
             world.crash_daemon()?;
@@ -339,15 +335,10 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
             hold_at_each(world, left)?;
             world.start_daemon()?;
         }
-        looks += 1;
-        if looks.is_multiple_of(20) {
-            let state = cli.tenant(name)?;
-            if state.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?")) == end {
-                world.simulator().control().delete("faults")?;
-                return Ok(());
-            }
+        if cli.state(name)? == end {
+            world.simulator().control().delete("faults")?;
+            return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
     bail!("neither held nor {end} after {TIMEOUT:?}, with {left:?} left")
 }

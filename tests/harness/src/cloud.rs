@@ -36,7 +36,7 @@ pub struct Cloud {
     /// Machines are no objects of their own: pools say how many there are.
     pub counts_machines: bool,
     /// Class parameters, TOML.
-    parameters: &'static str,
+    pub(crate) parameters: &'static str,
     /// Credential scope, TOML; `{account}` and `{secret}` (a file) are filled in.
     credentials: &'static str,
     /// What the credential's secret file holds.
@@ -201,7 +201,7 @@ impl Cloud {
             + &format!("[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n")
     }
 
-    fn class(&self, name: &str, what: &str, keys: &str) -> String {
+    pub(crate) fn class(&self, name: &str, what: &str, keys: &str) -> String {
         let [first, second] = self.regions;
         format!(
             "[classes.{name}]\ndescription = '{}: {what}'\nprovider = '{}'\ncredentials = 'default'\n\

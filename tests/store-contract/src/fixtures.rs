@@ -79,6 +79,7 @@ pub fn placement() -> Placement {
         account: "111122223333".into(),
         region: "eu-central-1".into(),
         stack: None,
+        platform: None,
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

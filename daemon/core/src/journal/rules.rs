@@ -83,6 +83,12 @@ pub(super) enum Verdict {
     Skip,
 }
 
+/// Whether it takes away what only an API server can take away in order.
+pub(super) fn is_teardown(record: &StageRecord) -> bool {
+    let platform = matches!(record.stage, Stage::Platform(_)) && record.desired_state == DesiredState::Absent;
+    platform || record.stage == Stage::Teardown
+}
+
 pub(super) fn verdict(
     record: &StageRecord,
     failure: &Failure,
@@ -91,7 +97,7 @@ pub(super) fn verdict(
     rules: &RetryRules,
 ) -> Verdict {
     let over = |timeout: Duration| failing_for >= timeout.mul_f64(rules.time_scale);
-    if record.stage == Stage::Teardown {
+    if is_teardown(record) {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
         // the stage `isolation` still holds the record until the namespace is known to be gone.
         let skip = force || over(rules.teardown_timeout);

@@ -14,7 +14,7 @@ mod store_error;
 mod store_query;
 pub mod target;
 
-pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};
+pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
@@ -28,7 +28,7 @@ pub use store::{
 };
 
 pub use stacks::{StackParameter, Stacks};
-pub use target::{DeployTarget, StageProgress, TargetCluster};
+pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

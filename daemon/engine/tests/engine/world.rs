@@ -450,6 +450,7 @@ fn placement() -> Placement {
         account: String::new(),
         region: "here".into(),
         stack: None,
+        platform: None,
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

@@ -31,7 +31,8 @@ fn add_non_finite(path: &str, value: &prost_types::Value, violations: &mut Vec<V
     use prost_types::value::Kind;
     match &value.kind {
         Some(Kind::NumberValue(number)) if !number.is_finite() => {
-            violations.push(Violation { field: path.to_owned(), description: format!("{number} is no number of JSON") });
+            violations
+                .push(Violation { field: path.to_owned(), description: format!("{number} is no number of JSON") });
         }
         Some(Kind::StructValue(fields)) => {
             for (key, value) in &fields.fields {

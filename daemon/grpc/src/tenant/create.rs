@@ -72,11 +72,7 @@ impl Write for v1::CreateTenantRequest {
     }
 }
 
-fn check(
-    ports: &Ports,
-    request: &v1::CreateTenantRequest,
-    mut violations: Vec<Violation>,
-) -> Result<NewTenant, Error> {
+fn check(ports: &Ports, request: &v1::CreateTenantRequest, mut violations: Vec<Violation>) -> Result<NewTenant, Error> {
     let catalog = &ports.catalog;
     let wanted = wanted(ports, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };

@@ -38,7 +38,8 @@ pub(crate) async fn explain(
     };
     if let (Some(placed), None) = (&placement, &spec.class) {
         let wrong = values::check(ports, placed.stack.as_ref(), &spec.stack_values);
-        problems.extend(wrong.into_iter().map(|v| format!("{}: {}", v.field.trim_start_matches("tenant."), v.description)));
+        problems
+            .extend(wrong.into_iter().map(|v| format!("{}: {}", v.field.trim_start_matches("tenant."), v.description)));
     }
     if !violations.is_empty() {
         return Err(Violations(violations).into());

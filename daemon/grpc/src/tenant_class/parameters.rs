@@ -42,10 +42,8 @@ pub(crate) fn of(class: &Class, stacks: &dyn Stacks) -> Vec<OrderParameter> {
         // It has no nodes of its own.
         Level::Namespace => {}
     }
-    parameters.push(OrderParameter {
-        maximum: length(DISPLAY_NAME_CHARS_MAX),
-        ..parameter("display_name", Type::String)
-    });
+    parameters
+        .push(OrderParameter { maximum: length(DISPLAY_NAME_CHARS_MAX), ..parameter("display_name", Type::String) });
     parameters.push(parameter("labels", Type::StringMap));
     for field in ["deletion_protection", "paused"] {
         parameters.push(OrderParameter { default_value: "false".into(), ..parameter(field, Type::Boolean) });

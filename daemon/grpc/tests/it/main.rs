@@ -5,6 +5,7 @@
 mod common;
 mod floods;
 mod hosts;
+mod orders;
 mod placement;
 mod service;
 mod tenants;

@@ -3,7 +3,7 @@
 mod crds;
 mod routing;
 
-pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure};
+pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure, ensure_own};
 pub use routing::{Routing, is_known, routing};
 
 /// API group of Gateways, routes and their kin.

@@ -18,7 +18,7 @@ pub use server::{ClientAuth, Listener, Server, Tls};
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use landlord_core::{Class, PlacementRule, Residencies};
+use landlord_core::{Class, Domains, PlacementRule, Residencies};
 use landlord_plugin_host::Sandbox;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub placement: Vec<PlacementRule>,
     /// Residency rules by name; all that bind a tenant must allow its region.
     pub residency: Residencies,
+    /// Which domains tenants may have.
+    pub domains: Domains,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             classes: BTreeMap::new(),
             placement: Vec::new(),
             residency: Residencies::default(),
+            domains: Domains::default(),
         }
     }
 }
@@ -121,6 +124,8 @@ impl Default for Engine {
 pub struct Deploy {
     /// Folder with a folder for each stack.
     pub stacks_dir: PathBuf,
+    /// Folder with a folder for each platform.
+    pub platforms_dir: PathBuf,
     /// Helm 4 binary.
     pub helm_path: PathBuf,
     /// Versions of it that are fit, as a semver requirement.
@@ -131,17 +136,26 @@ pub struct Deploy {
     pub helm_processes_max: u32,
     /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
     pub gateway_api_crds: PathBuf,
+    /// Where charts are taken from instead: a folder, an archive or another reference, by reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub chart_mirrors: landlord_deploy::chart::ChartMirrors,
+    /// Values of this installation over those of stacks and platforms: by their names, then by release.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: landlord_deploy::stack::Values,
 }
 
 impl Default for Deploy {
     fn default() -> Self {
         Self {
             stacks_dir: "/usr/share/landlord/stacks".into(),
+            platforms_dir: "/usr/share/landlord/platforms".into(),
             helm_path: "/usr/bin/helm".into(),
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: "/var/lib/landlord/deploy".into(),
             helm_processes_max: 4,
             gateway_api_crds: PathBuf::new(),
+            chart_mirrors: BTreeMap::new(),
+            values: BTreeMap::new(),
         }
     }
 }

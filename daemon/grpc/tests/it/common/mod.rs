@@ -15,13 +15,13 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_core::{
     Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
         Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
-        ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
+        ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
@@ -92,6 +92,30 @@ impl Providers for Plugins {
     }
 }
 
+/// The stack `desk` has one app, which leaves `colour` to tenants.
+pub struct OneStack;
+
+impl Stacks for OneStack {
+    fn check(&self, stack: &StackName, values: &serde_json::Map<String, serde_json::Value>) -> Vec<Violation> {
+        assert_eq!(stack.as_str(), "desk");
+        let mut violations = Vec::new();
+        for (app, values) in values {
+            for (key, value) in values.as_object().into_iter().flatten() {
+                if (app.as_str(), key.as_str(), value.is_string()) != ("lamp", "colour", true) {
+                    let field = format!("stack_values.{app}.{key}");
+                    violations.push(Violation { field, description: "can't be set".into() });
+                }
+            }
+        }
+        violations
+    }
+
+    fn parameters(&self, _: &StackName) -> Vec<StackParameter> {
+        let schema = Some(serde_json::json!({"type": "string"}));
+        vec![StackParameter { path: "lamp.colour".into(), schema, default_value: Some("white".into()) }]
+    }
+}
+
 /// Clusters exist from READY on.
 struct Clusters;
 
@@ -126,6 +150,7 @@ pub fn class(regions: &[&str]) -> Class {
         credentials: "main".into(),
         regions: regions.iter().map(|region| (*region).into()).collect(),
         stack: None,
+        platform: None,
         machine_type: "m1".into(),
         node_count: 2,
         node_count_max: 5,
@@ -151,6 +176,7 @@ pub fn catalog() -> Catalog {
         rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
         residency: Residencies([("over-there".into(), over_there())].into()),
+        domains: landlord_core::Domains::default(),
     }
 }
 
@@ -237,6 +263,7 @@ impl Daemon {
         let ports = Ports {
             store: Arc::new(store.clone()),
             catalog: Arc::new(catalog),
+            stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             wake: Arc::new(wakes),
