@@ -2,9 +2,10 @@
 //! which differs, and sent back under the condition that nobody else changed it meanwhile.
 
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::next_minor;
 use serde_json::{Value, json};
 
-use super::{Cluster, POLL_S, minor, version, wanted};
+use super::{Cluster, POLL_S, version, wanted};
 use crate::{
     api,
     arm::If,
@@ -15,9 +16,6 @@ use crate::{
     progress::{Outcome, Sent},
 };
 
-/// Channels by which AKS raises the minor version itself.
-const RAISING: [&str; 2] = ["stable", "rapid"];
-
 /// Begins the change that is due, if one is. The version comes first and alone.
 pub(super) async fn begin(
     call: &Call<'_>,
@@ -27,7 +25,7 @@ pub(super) async fn begin(
 ) -> Result<Option<Outcome>> {
     let name = cluster.name();
     let mut document = cluster.document.clone();
-    let sent = if let Some(next) = next_version(version(&cluster.properties), parameters)? {
+    let sent = if let Some(next) = next_minor(version(&cluster.properties), &parameters.kubernetes_version)? {
         document["properties"]["kubernetesVersion"] = json!(next);
         Sent::new(format!("AKS cluster {name} is being upgraded to Kubernetes {next}")).field(
             "kubernetesVersion",
@@ -91,46 +89,12 @@ fn sorted(list: &Value) -> Vec<String> {
     texts
 }
 
-/// The next minor version on the way; `None`: it is there.
-fn next_version(present: &str, parameters: &Parameters) -> Result<Option<String>> {
-    let wanted = parameters.kubernetes_version.as_str();
-    let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
-    };
-    match w.cmp(&p) {
-        std::cmp::Ordering::Equal => Ok(None),
-        std::cmp::Ordering::Greater => Ok(Some(format!("1.{}", p + 1))),
-        std::cmp::Ordering::Less if RAISING.contains(&parameters.upgrade_channel.as_str()) => Ok(None),
-        std::cmp::Ordering::Less => Err(invalid(format!(
-            "parameters.kubernetes_version: the cluster runs {present} and cannot go back to {wanted}"
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{next_version, settings};
+    use super::settings;
     use crate::parameters::Parameters;
     use landlord_provider_api::v1::NetworkStatus;
     use serde_json::json;
-
-    fn parameters(version: &str, channel: &str) -> Parameters {
-        Parameters {
-            kubernetes_version: version.to_owned(),
-            upgrade_channel: channel.to_owned(),
-            ..Parameters::default()
-        }
-    }
-
-    #[test]
-    fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        let next = |present: &str, version: &str| next_version(present, &parameters(version, "patch"));
-        assert_eq!(next("1.33.5", "1.35").expect("upwards").as_deref(), Some("1.34"));
-        assert_eq!(next("1.35.1", "1.35").expect("there"), None);
-        assert!(next("1.35.1", "1.34").is_err());
-        assert!(next("1.35.1", "latest").is_err());
-        assert_eq!(next_version("1.35.1", &parameters("1.34", "rapid")).expect("AKS was faster"), None);
-    }
 
     #[test]
     fn only_what_differs_is_changed() {

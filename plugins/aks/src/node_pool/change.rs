@@ -2,6 +2,7 @@
 //! differs.
 
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::is_behind;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
 use crate::{
     api,
     arm::If,
-    cluster::minor,
     error::{Result, invalid},
     names::Call,
     operation,
@@ -33,7 +33,7 @@ pub(super) async fn begin(
     let wanted = &cluster.kubernetes_version;
     let runs = &pool.properties.current_orchestrator_version;
     let runs = if runs.is_empty() { &pool.properties.orchestrator_version } else { runs };
-    let is_older = minor(runs).zip(minor(wanted)).is_some_and(|(nodes, control)| nodes < control);
+    let is_older = is_behind(runs, wanted);
     let sent =
         if is_older {
             document["properties"]["orchestratorVersion"] = json!(wanted);

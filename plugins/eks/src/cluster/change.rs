@@ -2,6 +2,8 @@
 
 use aws_sdk_eks::types::{Cluster, LogSetup, Logging, Provider as KeyProvider};
 
+use landlord_provider_sdk::versions::next_minor;
+
 use super::{logging, vpc_config};
 use crate::{
     action,
@@ -20,7 +22,7 @@ pub(super) async fn begin(
     cluster: &Cluster,
 ) -> Result<Option<Sent>> {
     let name = names.cluster();
-    if let Some(next) = next_version(cluster.version().unwrap_or_default(), &parameters.kubernetes_version)? {
+    if let Some(next) = next_minor(cluster.version().unwrap_or_default(), &parameters.kubernetes_version)? {
         let request = aws.eks.update_cluster_version().name(name).version(&next);
         let request = request.client_request_token(names.token("cluster-version", &next));
         request.send().await.map_err(failed(action::UPDATE_CLUSTER_VERSION, name))?;
@@ -86,36 +88,4 @@ fn present_access(cluster: &Cluster) -> String {
 
 fn is_encrypted_with(cluster: &Cluster, key: &str) -> bool {
     cluster.encryption_config().iter().any(|c| c.provider().and_then(KeyProvider::key_arn) == Some(key))
-}
-
-/// The next minor version on the way; `None`: it is there.
-pub(crate) fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
-    let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
-    };
-    match w.cmp(&p) {
-        std::cmp::Ordering::Equal => Ok(None),
-        std::cmp::Ordering::Greater => Ok(Some(format!("1.{}", p + 1))),
-        std::cmp::Ordering::Less => Err(invalid(format!(
-            "parameters.kubernetes_version: the cluster runs {present} and cannot go back to {wanted}"
-        ))),
-    }
-}
-
-/// `36` of `1.36`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::next_version;
-
-    #[test]
-    fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        assert_eq!(next_version("1.34", "1.36").expect("upwards").as_deref(), Some("1.35"));
-        assert_eq!(next_version("1.36", "1.36").expect("there"), None);
-        assert!(next_version("1.36", "1.35").is_err());
-        assert!(next_version("1.36", "latest").is_err());
-    }
 }

@@ -4,7 +4,6 @@
 mod change;
 mod removal;
 
-pub(crate) use change::minor;
 pub(crate) use removal::{delete, observe};
 
 use aws_sdk_eks::types::{

@@ -11,6 +11,7 @@ use aws_sdk_eks::types::{
     NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::is_behind;
 
 use crate::{
     action,
@@ -217,9 +218,7 @@ async fn change(
     let template = template(network)?;
     let present = group.launch_template().and_then(|t| t.version());
     let cluster_version = wanted.cluster.kubernetes_version.as_str();
-    let older = cluster::minor(group.version().unwrap_or_default())
-        .zip(cluster::minor(cluster_version))
-        .is_some_and(|(nodes, cluster)| nodes < cluster);
+    let older = is_behind(group.version().unwrap_or_default(), cluster_version);
     let outdated = present.is_some() && present != template.version();
     if !older && !outdated {
         return Ok(None);

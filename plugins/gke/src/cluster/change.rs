@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use google_cloud_container_v1::model::{Cluster, ClusterUpdate, ControlPlaneEndpointsConfig};
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::next_minor;
 
 use super::{endpoints, path};
 use crate::{
@@ -96,37 +97,21 @@ fn access(config: Option<&ControlPlaneEndpointsConfig>) -> Access {
     }
 }
 
-/// The next minor version on the way; `None`: it is there, or above, where the release channel
-/// took it.
-pub(crate) fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
-    if wanted.is_empty() {
-        return Ok(None);
-    }
-    let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
-    };
-    Ok((w > p).then(|| format!("1.{}", p + 1)))
-}
-
-/// `34` of `1.34` and of `1.34.1-gke.1829001`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
+/// The next minor version; a class that names none leaves it to the release channel.
+fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
+    if wanted.is_empty() { Ok(None) } else { Ok(next_minor(present, wanted)?) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{due, minor, next_version};
+    use super::{due, next_version};
     use crate::{cluster::endpoints, parameters::Parameters};
     use google_cloud_container_v1::model::Cluster;
 
     #[test]
-    fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        assert_eq!(next_version("1.33.5-gke.100", "1.35").expect("upwards").as_deref(), Some("1.34"));
-        assert_eq!(next_version("1.35.0-gke.1", "1.35").expect("there"), None);
-        assert_eq!(next_version("1.36.0-gke.1", "1.35").expect("above"), None);
+    fn a_class_without_a_version_follows_the_channel() {
         assert_eq!(next_version("1.36.0-gke.1", "").expect("the channel's"), None);
-        assert!(next_version("1.36.0-gke.1", "latest").is_err());
-        assert_eq!(minor("2.0"), None);
+        assert_eq!(next_version("1.33.5-gke.100", "1.35").expect("upwards").as_deref(), Some("1.34"));
     }
 
     fn parameters(cidrs: &[&str]) -> Parameters {

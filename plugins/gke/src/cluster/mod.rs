@@ -5,7 +5,6 @@
 mod change;
 mod removal;
 
-pub(crate) use change::minor;
 pub(crate) use removal::{delete, find_own, is_strangers, observe};
 
 use base64::Engine as _;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use google_cloud_container_v1::model::{NodeLabels, NodePool, NodePoolAutoscaling, NodeTaint, NodeTaints};
 
 use super::{Wanted, path, spec};
+use landlord_provider_sdk::versions::is_behind;
+
 use crate::{
     action::{self, Action},
-    cluster::minor,
     error::{Error, Result, failed, invalid},
     google::Google,
     names::Names,
@@ -139,9 +140,7 @@ fn due(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> Resu
     if let Some(resize) = resize(wanted, pool, size, zones) {
         return Ok(Some(resize));
     }
-    let older = minor(&pool.version)
-        .zip(minor(&wanted.cluster.kubernetes_version))
-        .is_some_and(|(nodes, cluster)| nodes < cluster);
+    let older = is_behind(&pool.version, &wanted.cluster.kubernetes_version);
     Ok(older.then_some(Due::Version))
 }
 

@@ -1,7 +1,6 @@
 //! One place in one cloud where tenants live one after the other: ordered, changed, cancelled, retried, deleted at random.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,11 +11,9 @@ use landlord_proto::{
     v1::{CreateTenantRequest, DeleteTenantRequest, RetryTenantRequest, Tenant, UpdateTenantRequest, tenant::State},
 };
 use landlord_test_harness::Cloud;
-use parking_lot::Mutex;
 use tonic::Code;
 
-use super::{dice::Dice, portal::Portal, verdict::Watch};
-use crate::say;
+use super::{dice::Dice, portal::Portal, tally::Tally, verdict::Watch};
 
 /// How often a tenant is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
@@ -43,58 +40,6 @@ impl Level {
             Self::Node => cloud.bare_shared_class("node"),
             Self::Namespace => cloud.bare_shared_class("namespace"),
         }
-    }
-}
-
-/// What happened so far.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    counts: Mutex<BTreeMap<(&'static str, String), u32>>,
-    violations: Mutex<Vec<(&'static str, String)>>,
-}
-
-/// Kinds of violations.
-const KINDS: [&str; 5] = ["lost", "leaked", "twice", "stuck", "contradicted"];
-
-impl Tally {
-    fn count(&self, what: &'static str, slot: &Slot) {
-        let place = format!("{} {:?}", slot.cloud.provider, slot.level);
-        *self.counts.lock().entry((what, place)).or_default() += 1;
-    }
-
-    /// Holds something against the daemon.
-    pub(crate) fn violation(&self, kind: &'static str, what: String) {
-        say(&format!("{kind}: {what}"));
-        self.violations.lock().push((kind, what));
-    }
-
-    /// All of them.
-    pub(crate) fn violations(&self) -> Vec<String> {
-        self.violations.lock().iter().map(|(kind, what)| format!("{kind}: {what}")).collect()
-    }
-
-    /// `0 lost, 0 leaked, …`.
-    pub(crate) fn verdict(&self) -> String {
-        let all = self.violations.lock();
-        let of = |kind: &str| all.iter().filter(|(other, _)| *other == kind).count();
-        KINDS.map(|kind| format!("{} {kind}", of(kind))).join(", ")
-    }
-
-    /// How often what was done, by cloud and level.
-    pub(crate) fn table(&self) -> String {
-        let counts = self.counts.lock();
-        let mut places: Vec<&String> = counts.keys().map(|(_, place)| place).collect();
-        places.sort();
-        places.dedup();
-        let mut whats: Vec<&str> = counts.keys().map(|(what, _)| *what).collect();
-        whats.sort_unstable();
-        whats.dedup();
-        let mut text = format!("| where | {} |\n|---|{}", whats.join(" | "), "---|".repeat(whats.len()));
-        for place in places {
-            let row = whats.iter().map(|what| counts.get(&(*what, place.clone())).copied().unwrap_or(0).to_string());
-            text.push_str(&format!("\n| {place} | {} |", row.collect::<Vec<_>>().join(" | ")));
-        }
-        text
     }
 }
 
@@ -132,10 +77,14 @@ impl Slot {
             let id = format!("s{}n{number}", self.index);
             if let Err(error) = self.one(&id, &mut dice).await {
                 // The tenant stays as it is, to be looked at; so does the slot.
-                self.tally.violation("stuck", format!("{} {:?} {id}: {error:#}", self.cloud.provider, self.level));
+                self.tally.violation("stuck", format!("{} {id}: {error:#}", self.place()));
                 return;
             }
         }
+    }
+
+    fn place(&self) -> String {
+        format!("{} {:?}", self.cloud.provider, self.level)
     }
 
     async fn one(&self, id: &str, dice: &mut Dice) -> Result<()> {
@@ -197,13 +146,13 @@ impl Slot {
             .await;
         match accepted {
             Err(status) if status.code() == Code::ResourceExhausted => {
-                self.tally.count("refused", self);
+                self.tally.count("refused", self.place());
                 tokio::time::sleep(REFUSED_PAUSE).await;
                 return Ok(None);
             }
             other => other.with_context(|| format!("creating {name}"))?,
         };
-        self.tally.count("created", self);
+        self.tally.count("created", self.place());
         match self.portal.tenant(name).await? {
             Some(tenant) => Ok(Some(tenant.uid)),
             None => {
@@ -224,7 +173,7 @@ impl Slot {
             };
             match tenant.state() {
                 State::Ready => {
-                    self.tally.count("READY", self);
+                    self.tally.count("READY", self.place());
                     return Ok(());
                 }
                 State::Failed if retries < RETRIES_MAX => {
@@ -263,7 +212,7 @@ impl Slot {
                 async move { client.update_tenant(request).await }
             })
             .await?;
-        self.tally.count("updated", self);
+        self.tally.count("updated", self.place());
         Ok(())
     }
 
@@ -281,12 +230,12 @@ impl Slot {
             // Whether it was still heard, or there was still something to cancel, does not matter here.
             let _ = OperationsClient::new(channel).cancel_operation(request).await;
         }
-        self.tally.count("cancelled", self);
+        self.tally.count("cancelled", self.place());
         let deadline = Instant::now() + self.timeout;
         loop {
             let Some(tenant) = self.portal.tenant(name).await? else {
                 if is_creating {
-                    self.tally.count("unwound", self);
+                    self.tally.count("unwound", self.place());
                     return Ok(None);
                 }
                 self.tally.violation("lost", format!("{name} is gone: what was cancelled was no create"));
@@ -316,7 +265,7 @@ impl Slot {
             .await
         {
             Ok(_) => {
-                self.tally.count("retried", self);
+                self.tally.count("retried", self.place());
                 Ok(true)
             }
             // It is no longer FAILED.
@@ -357,7 +306,7 @@ impl Slot {
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        self.tally.count("gone", self);
+        self.tally.count("gone", self.place());
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod chaos;
 mod dice;
 mod life;
 mod portal;
+mod tally;
 mod verdict;
 
 use std::{
@@ -23,8 +24,9 @@ use landlord_test_kube::Artifacts;
 use self::{
     chaos::Chaos,
     dice::Dice,
-    life::{Level, Slot, Tally},
+    life::{Level, Slot},
     portal::Portal,
+    tally::Tally,
     verdict::Watch,
 };
 use crate::{Bed, lifecycle::lift_quotas, say};

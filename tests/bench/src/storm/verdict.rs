@@ -17,7 +17,7 @@ use landlord_test_harness::{
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::{life::Tally, portal::Portal};
+use super::{portal::Portal, tally::Tally};
 
 /// How often states are compared with what there is.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
