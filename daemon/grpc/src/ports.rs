@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-<<<<<<< HEAD
-    ports::{KubeAccess, Providers, Stacks, TenantStore, Wake},
-=======
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, TenantStore, Wake},
->>>>>>> main
+    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
 };
 
 /// What the API works with.

@@ -6,13 +6,9 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-<<<<<<< HEAD
-        host_cluster_service_server::HostClusterServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
-=======
         auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
->>>>>>> main
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -145,11 +141,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(tenants)
         .add_service(hosts)
         .add_service(operations)
-<<<<<<< HEAD
         .add_service(classes)
-        .add_service(providers))
-=======
         .add_service(providers)
         .add_service(auth))
->>>>>>> main
 }

@@ -7,13 +7,8 @@ use landlord_core::{
 };
 use landlord_proto::v1;
 
-<<<<<<< HEAD
 use super::{create, values};
-use crate::{convert, error::Error, name, ports::Ports, provider};
-=======
-use super::create;
 use crate::{access::Access, convert, error::Error, name, ports::Ports, provider};
->>>>>>> main
 
 /// Where a specification would be placed, and why there.
 pub(crate) async fn explain(

@@ -2,11 +2,12 @@
 
 mod parameters;
 
-use landlord_core::{Class, ClassName, ports::StoreError};
+use landlord_core::{Class, ClassName, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Access,
     convert,
     error::{Error, invalid_name, violation},
     list::{
@@ -91,6 +92,8 @@ impl v1::tenant_class_service_server::TenantClassService for TenantClasses {
         &self,
         request: Request<v1::ListTenantClassesRequest>,
     ) -> Result<Response<v1::ListTenantClassesResponse>, Status> {
+        let access = Access::of(request.extensions())?;
+        access.check(&Resource::Installation).map_err(Error::from)?;
         Ok(Response::new(self.list(request.get_ref()).await?))
     }
 
@@ -98,6 +101,8 @@ impl v1::tenant_class_service_server::TenantClassService for TenantClasses {
         &self,
         request: Request<v1::GetTenantClassRequest>,
     ) -> Result<Response<v1::TenantClass>, Status> {
+        let access = Access::of(request.extensions())?;
+        access.check(&Resource::Installation).map_err(Error::from)?;
         Ok(Response::new(self.get(&request.get_ref().name)?))
     }
 }

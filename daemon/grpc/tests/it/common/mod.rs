@@ -17,23 +17,15 @@ use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, operators::OperatorsOnly, principals::LocalUsers};
 use landlord_core::{
     Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-<<<<<<< HEAD
     PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
-=======
-    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
     access::{AuthMethod, OPERATORS, Principal},
->>>>>>> main
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
-<<<<<<< HEAD
-        Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
-        ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, Wake, WorkStore,
-=======
         Authenticator, Authorizer, Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity,
-        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, Unauthenticated, Wake, WorkStore,
->>>>>>> main
+        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, Unauthenticated,
+        Wake, WorkStore,
     },
 };
 use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
