@@ -83,7 +83,7 @@ impl Inventories {
                 tracing::warn!(
                     provider = %due.key, tenants = report.orphans.len(),
                     uids = named(report.orphans.iter().map(ToString::to_string).collect()),
-                    "the cloud holds objects of tenants that have no record; see `landlord orphans`"
+                    "the cloud holds objects of tenants that have no record; they were ordered after the copy was made"
                 );
             }
             if !report.held.is_empty() {
