@@ -16,6 +16,7 @@ const NETWORK: &str = "2024-05-01";
 const AKS: &str = "2025-05-01";
 const DNS: &str = "2018-05-01";
 const RESOURCES: &str = "2021-04-01";
+const LOCKS: &str = "2020-05-01";
 
 struct Cloud {
     sim: Handle,
@@ -1063,5 +1064,31 @@ async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
     flow.recorded = true;
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let pool = format!("{}/agentPools/customergpu", made.cluster.attributes["id"]);
+    let body = json!({ "properties": { "mode": "User", "count": 1, "vmSize": "Standard_D2s_v5",
+        "vnetSubnetID": made.network.private_subnet_ids[0] } });
+    cloud.stranger("PUT", &pool, AKS, body).await;
+    cloud.settled(&pool, AKS).await;
+    let lock = format!("{}/providers/Microsoft.Authorization/locks/keep", group(""));
+    cloud.stranger("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
+    flow.is_held_first(&["customergpu", "the lock keep (CanNotDelete)"]).await;
+    for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
+        let kind = format!("Microsoft.ContainerService/{kind}");
+        assert_eq!(cloud.of_type(&kind).await.len(), count, "{kind}");
+    }
+    cloud.stranger("DELETE", &lock, LOCKS, Value::Null).await;
+    cloud.stranger("DELETE", &pool, AKS, Value::Null).await;
+    while cloud.of_type("Microsoft.ContainerService/managedClusters/agentPools").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
     cloud.is_empty().await;
 }

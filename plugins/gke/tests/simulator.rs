@@ -829,3 +829,27 @@ async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
     flow.owned_is_empty().await;
     cloud.is_empty().await;
 }
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
+    cloud.stranger("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
+    flow.is_held_first(&["customer-gpu"]).await;
+    for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {
+        assert_eq!(cloud.of_type(&format!("container.googleapis.com/{kind}")).await.len(), count, "{kind}");
+    }
+    assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
+    let theirs = format!("{pools}/customer-gpu");
+    while cloud.stranger("GET", &theirs, Value::Null).await["status"] != "RUNNING" {
+        tokio::time::sleep(flow.pause).await;
+    }
+    cloud.stranger("DELETE", &theirs, Value::Null).await;
+    while cloud.of_type("container.googleapis.com/NodePool").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}

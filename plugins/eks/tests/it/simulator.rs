@@ -56,6 +56,12 @@ impl Cloud {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
     }
 
+    /// State of the cluster of that name.
+    async fn get_state(&self, name: &str) -> String {
+        let found = self.of_type("AWS::EKS::Cluster").await.into_iter().find(|cluster| cluster["name"] == name);
+        found.and_then(|cluster| cluster["state"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     async fn journal(&self) -> Vec<Value> {
         let text = self.get("/_sim/journal?since=0").await;
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -640,5 +646,39 @@ async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
     flow.recorded = true;
     flow.delete().await.unwrap();
     flow.owned_is_empty().await;
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let path = format!("/clusters/{}", made.cluster.name);
+    let protect = async |on: bool| {
+        // One change at a time.
+        while !cloud.get_state(&made.cluster.name).await.eq("ACTIVE") {
+            tokio::time::sleep(flow.pause).await;
+        }
+        stranger_eks(&cloud, "POST", &format!("{path}/update-config"), json!({ "deletionProtection": on })).await;
+    };
+    let body = json!({ "nodegroupName": "customer-gpu", "nodeRole": made.network.attributes["node_role_arn"],
+        "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
+    stranger_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
+    protect(true).await;
+    flow.is_held_first(&["customer-gpu", "deletion protection"]).await;
+    for (kind, count) in [("AWS::EKS::Cluster", 1), ("AWS::EKS::Nodegroup", 2), ("AWS::Route53::HostedZone", 1)] {
+        assert_eq!(cloud.of_type(kind).await.len(), count, "{kind}");
+    }
+    assert!(!cloud.of_type("AWS::EKS::Addon").await.is_empty());
+    protect(false).await;
+    while cloud.of_type("AWS::EKS::Nodegroup").await.iter().any(|group| group["state"] == "CREATING") {
+        tokio::time::sleep(flow.pause).await;
+    }
+    stranger_eks(&cloud, "DELETE", &format!("{path}/node-groups/customer-gpu"), json!({})).await;
+    while cloud.of_type("AWS::EKS::Nodegroup").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
