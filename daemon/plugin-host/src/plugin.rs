@@ -18,9 +18,11 @@ use landlord_provider_api::{
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tracing::Instrument as _;
 
 use crate::{
     Measurements, PluginFile, PluginOptions,
+    attempts::Attempts,
     connection::{CallError, Connection},
     output_limits,
 };
@@ -47,6 +49,7 @@ pub struct Plugin {
     starting: AsyncMutex<()>,
     state: Mutex<State>,
     measurements: Measurements,
+    attempts: Attempts,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +84,7 @@ impl Plugin {
             starting: AsyncMutex::new(()),
             state: Mutex::new(State::default()),
             measurements: Measurements::default(),
+            attempts: Attempts::default(),
         }
     }
 
@@ -210,15 +214,40 @@ impl Plugin {
         Ok(connection)
     }
 
-    async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
+    /// One call, in a span of its own: log lines of the call, the plugin's own among them, carry provider, call, attempt
+    /// and tenant.
+    async fn call<Q: Message, A: Message + Default>(
+        &self,
+        method: Method,
+        tenant: &str,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
+        let attempt = self.attempts.next(method, tenant);
+        let span = tracing::info_span!(
+            "call", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
+        );
+        let response = self.measured_call(method, request).instrument(span.clone()).await;
+        let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
+        span.record("outcome", outcome);
+        if response.is_ok() {
+            self.attempts.succeeded(method, tenant);
+        }
+        response
+    }
+
+    async fn measured_call<Q: Message, A: Message + Default>(
+        &self,
+        method: Method,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method.name(), "shut down"))?;
         let connection = self.connection().await?;
         let began = Instant::now();
-        let answer = self.carry(&connection, method, request).await;
-        let outcome = answer.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
+        let response = self.carry(&connection, method, request).await;
+        let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
         self.measurements.called(&self.key, method, outcome, began.elapsed());
-        answer
+        response
     }
 
     /// Carries bytes as they are, whatever they mean, and gives status and payload as they came: for tools that test how
@@ -300,7 +329,8 @@ macro_rules! carried {
         #[async_trait]
         impl $family for Plugin {
             $(async fn $function(&self, request: v1::$request) -> Result<v1::$response, ProviderError> {
-                self.call(Method::$method, &request).await
+                let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
+                self.call(Method::$method, tenant, &request).await
             })*
         }
     };
@@ -323,7 +353,15 @@ carried!(Inventory {
     delete: Delete(DeleteRequest) -> DeleteResponse;
     list_owned: ListOwned(ListOwnedRequest) -> ListOwnedResponse;
 });
-carried!(Provider {
-    describe: Describe(DescribeRequest) -> DescribeResponse;
-    validate: Validate(ValidateRequest) -> ValidateResponse;
-});
+
+#[async_trait]
+impl Provider for Plugin {
+    async fn describe(&self, request: v1::DescribeRequest) -> Result<v1::DescribeResponse, ProviderError> {
+        self.call(Method::Describe, "", &request).await
+    }
+
+    async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse, ProviderError> {
+        let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
+        self.call(Method::Validate, tenant, &request).await
+    }
+}

@@ -282,6 +282,7 @@ async fn creates_everything_and_removes_everything() {
     }
     flow.owned_is_empty().await;
     cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
@@ -309,6 +310,20 @@ async fn service_accounts_are_told_what_they_need() {
     assert_eq!(accounts.len(), 2);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
+}
+
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../README.md").to_lowercase();
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> =
+        kinds.iter().filter(|kind| !page.contains(&format!("`{}`", kind.to_lowercase()))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
 }
 
 #[tokio::test]
@@ -739,6 +754,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     let mut left: Vec<String> = cloud.objects().await.iter().map(|o| o["name"].as_str().unwrap().to_owned()).collect();
     left.sort();
     assert_eq!(left, ["pvc-another", "pvc-other", "shared"]);
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ async fn creates_everything_and_removes_everything() {
     }
     flow.owned_is_empty().await;
     cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
@@ -260,6 +261,19 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_eq!(cloud.ids().await, before);
     host.delete().await.unwrap();
     cloud.is_empty().await;
+}
+
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../README.md");
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> = kinds.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
 }
 
 #[tokio::test]
@@ -567,6 +581,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
         .collect();
     left.sort();
     assert_eq!(left, ["pvc-theirs", "reserved-by-hand"]);
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]

@@ -164,6 +164,20 @@ async fn creates_everything_and_removes_everything() {
     }
     flow.owned_is_empty().await;
     cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
+}
+
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../../README.md");
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> = kinds.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
 }
 
 #[tokio::test]
@@ -434,6 +448,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
     assert!(left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume", "only the stranger's volume stays: {left:#?}");
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
