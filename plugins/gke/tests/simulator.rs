@@ -71,10 +71,14 @@ impl Cloud {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
     }
 
-    async fn created(&self, kind: &str) -> usize {
+    async fn journal(&self) -> Vec<Value> {
         let text = self.get("/_sim/journal?since=0").await;
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let created = lines.filter(|l| l["effect"] == "created");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    async fn created(&self, kind: &str) -> usize {
+        let lines = self.journal().await;
+        let created = lines.iter().filter(|l| l["effect"] == "created");
         created.flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default()).filter(|o| o["type"] == kind).count()
     }
 
