@@ -6,5 +6,6 @@ pub mod descriptors;
 mod listeners;
 mod metrics;
 pub mod startup;
-pub mod store_command;
+pub mod store;
 pub mod telemetry;
+mod trust;

@@ -11,7 +11,7 @@ use clap::Parser;
 use landlordd::{
     config::{Layers, Loaded, check, load, print},
     descriptors, startup,
-    store_command::{self, StoreCommand},
+    store::{self, StoreCommand},
     telemetry,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +57,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    // Credentials come into memory below: neither a core nor another process of this user shall get at them.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let file = arguments.config.or_else(|| {
         let usual = Path::new(CONFIG_PATH);
         usual.is_file().then(|| usual.to_owned())
@@ -70,7 +72,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let config = loaded.config;
     if let Some(command) = arguments.command {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let done = runtime.block_on(store_command::run(command, &config))?;
+        let done = runtime.block_on(store::run(command, &config))?;
         writeln!(std::io::stdout(), "{done}")?;
         return Ok(());
     }

@@ -18,16 +18,16 @@ use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, Engin
 use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
-use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
+use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
-use landlord_store::{SqliteOptions, Store, sqlite};
+use landlord_store::Store;
 use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Checked, Config, ProviderSetup},
-    listeners, metrics,
+    config::{Checked, Config, ProviderSetup, resolve},
+    listeners, metrics, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -35,6 +35,7 @@ use crate::{
 /// # Errors
 /// What can't be started, with what to do about it.
 pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
+    check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
@@ -42,8 +43,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
-    let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
-    let store = sqlite::open(&config.store.path, options).await?;
+    let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
     if !config.server.metrics_listen.is_empty() {
@@ -131,8 +131,21 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 /// # Errors
 /// Every file that would be refused.
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
+    check_trust(config)?;
     listeners::check(&config.server)?;
     plugins(checked, &Measurements::default()).map(|_| ())
+}
+
+/// Refuses folders in which anybody could replace the store or a plugin.
+fn check_trust(config: &Config) -> Result<()> {
+    let plugins =
+        config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
+    let files = plugins.chain([("store.path".to_owned(), &config.store.path)]);
+    let problems: Vec<String> = files
+        .filter_map(|(key, file)| Some((key, file.parent().filter(|folder| !folder.as_os_str().is_empty())?)))
+        .filter_map(|(key, folder)| trust::problem(folder).map(|problem| format!("{key}: {problem}")))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
 }
 
 /// A plugin that does not start is a mistake in its configuration, or a cloud that is away: neither is gone in a moment.
@@ -183,7 +196,11 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
     };
-    Plugin::new(setup.key.clone(), file, configure, options)
+    let (at, settings) = (setup.key.to_string(), setup.credentials.clone());
+    Plugin::new(setup.key.clone(), file, configure, options).renewed_by(CredentialSource::new(move || {
+        let read = resolve(&at, &settings).map_err(|problems| problems.join("; "))?;
+        Ok(read.expose_secret().as_bytes().to_vec())
+    }))
 }
 
 /// Starts every plugin in the background; one that does not start is tried again and again.

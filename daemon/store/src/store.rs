@@ -8,7 +8,7 @@ use std::{
 use landlord_core::ports::StoreError;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction, pool::PoolConnection};
 
-use crate::{dialect::Dialect, guard::Guard, notify::Notifier, rows::unavailable, write::Writer};
+use crate::{contract::identity, dialect::Dialect, guard::Guard, notify::Notifier, rows::unavailable, write::Writer};
 
 /// A store on some database. Clones share it.
 #[derive(Debug, Clone)]
@@ -67,6 +67,15 @@ impl Store {
     /// daemon. Nothing is written from then on; the daemon must end. Gives what happened and who must do what.
     pub async fn lost(&self) -> String {
         self.writer.lost().await
+    }
+
+    /// Says that the store was put back from a copy by other means: it begins a new epoch, in which inventories are compared
+    /// before the first change. For a moment at which no daemon works on it.
+    ///
+    /// # Errors
+    /// A database that can't be written.
+    pub async fn begin_epoch(&self, reason: &'static str) -> Result<(), StoreError> {
+        self.writer.write(move |connection| Box::pin(identity::begin_epoch(connection, true, reason))).await
     }
 
     /// A connection for one statement of the API. On PostgreSQL it is a transaction, which bounds how long the statement takes.

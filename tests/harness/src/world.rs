@@ -49,6 +49,8 @@ pub struct WorldOptions {
     pub stacks_dir: Option<PathBuf>,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
+    /// PostgreSQL database of the store; empty: a file.
+    pub store_url: String,
 }
 
 impl Default for WorldOptions {
@@ -63,6 +65,7 @@ impl Default for WorldOptions {
             real_node: false,
             stacks_dir: None,
             extra_config: String::new(),
+            store_url: String::new(),
         }
     }
 }
@@ -236,9 +239,10 @@ impl World {
         let mut text = format!(
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
-             [store]\npath = '{folder}/landlord.db'\n\
+             [store]\npath = '{folder}/landlord.db'\nurl = '{}'\n\
              [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
+            options.store_url,
             stacks.display(),
             checkout().display(),
         );

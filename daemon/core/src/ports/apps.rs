@@ -72,6 +72,8 @@ pub struct Verified {
     pub progress: StageProgress,
     /// Addresses for the customer, when done.
     pub endpoints: Vec<Endpoint>,
+    /// Addresses that the environment is ready without, and the cause of each.
+    pub pending: Vec<String>,
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.

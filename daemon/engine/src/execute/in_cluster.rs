@@ -1,7 +1,7 @@
 //! The part of a call that goes to a Kubernetes API server, or only to the store: what the deploy
 //! stage does, in the tenant's own cluster or in its place in a shared one.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
     AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
@@ -74,6 +74,9 @@ impl Call<'_> {
             Stage::Verify => {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
+                if report.done {
+                    report.detail = verified.pending.join("; ");
+                }
                 report.status = serde_json::to_vec(&verified.endpoints).ok();
                 Ok(report)
             }
@@ -194,9 +197,13 @@ impl Call<'_> {
 
     /// A token that is refused is not used again.
     pub(super) fn kube<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if result.is_err() {
+            self.refused_in_cluster.store(true, Ordering::Relaxed);
+        }
         if result.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Auth) {
             let (uid, _) = request::access(&self.shared.options.installation, self.work, &self.scope);
             self.shared.access.forget(uid);
+            self.shared.ports.providers.renew_credentials(&self.work.environment.placement.provider_key());
         }
         result
     }

@@ -1,5 +1,6 @@
 //! What of the Gateway API a cluster knows, and its custom resources where landlord brings them along.
 
+pub mod accepted;
 mod crds;
 mod routing;
 

@@ -10,7 +10,8 @@ mod load;
 mod print;
 mod server;
 
-pub use check::{Checked, ProviderSetup, check};
+pub(crate) use check::read_secret;
+pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
@@ -69,15 +70,24 @@ impl Default for Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// SQLite file; its folder must exist.
+    /// SQLite file, for one daemon; its folder must exist.
     pub path: PathBuf,
+    /// PostgreSQL database instead of the file, for any number of daemons: `postgres://USER@HOST/DATABASE`; empty: the file.
+    pub url: String,
+    /// File with the password of that user; empty: none is needed.
+    pub password_file: PathBuf,
     /// Newest events kept for Watch and `landlord events`.
     pub events_max: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "/var/lib/landlord/landlord.db".into(), events_max: 100_000 }
+        Self {
+            path: "/var/lib/landlord/landlord.db".into(),
+            url: String::new(),
+            password_file: PathBuf::new(),
+            events_max: 100_000,
+        }
     }
 }
 

@@ -1,0 +1,103 @@
+//! The store that the configuration names, opened; and what is done to it while no daemon works on it, or beside one: made,
+//! copied, put back.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Subcommand;
+use landlord_store::{PostgresOptions, SqliteOptions, Store, postgres, sqlite};
+
+use crate::config::{self, Config, read_secret};
+
+/// Opens the store. `create`: make it if there is none.
+///
+/// # Errors
+/// Why it can't be opened, and who must do what.
+pub(crate) async fn open(config: &config::Store, create: bool) -> Result<Store> {
+    if config.url.is_empty() {
+        let options = SqliteOptions { events_max: config.events_max, create };
+        return Ok(sqlite::open(&config.path, options).await?);
+    }
+    Ok(postgres::open(postgres_options(config, create)?).await?)
+}
+
+fn postgres_options(config: &config::Store, create: bool) -> Result<PostgresOptions> {
+    let password = if config.password_file.as_os_str().is_empty() {
+        None
+    } else {
+        let read = read_secret(&config.password_file).map_err(|problem| anyhow!(problem));
+        Some(read.context("store.password_file")?.into())
+    };
+    Ok(PostgresOptions { url: config.url.clone(), password, events_max: config.events_max, create })
+}
+
+/// Commands about the store.
+#[derive(Debug, Clone, Subcommand)]
+pub enum StoreCommand {
+    /// Makes the store of a new installation. A daemon makes none unasked: it would know nothing of what was built.
+    Init,
+    /// Copies the store into a new file, whole and as of one moment; the daemon may go on working.
+    Backup {
+        /// File to make.
+        file: PathBuf,
+    },
+    /// Puts a backup back as the store, while no daemon runs. At the next start the clouds' inventories are compared with it
+    /// before the first change: what was deleted since is not rebuilt, and objects that it does not know are reported.
+    Restore {
+        /// Backup.
+        file: PathBuf,
+        /// Put it in the place of the store that is there, which is kept beside it under another name.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Says that the store was put back by other means (a PostgreSQL database by its own tools), while no daemon runs. The
+    /// next start compares as after `restore`.
+    BeginEpoch,
+}
+
+/// Runs a command; gives what to print.
+///
+/// # Errors
+/// What can't be done, with what to do about it.
+pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
+    let config = &config.store;
+    let in_file = config.url.is_empty();
+    let shown = if in_file { config.path.display().to_string() } else { "in PostgreSQL".to_owned() };
+    match command {
+        StoreCommand::Init if in_file => {
+            sqlite::init(&config.path).await?;
+            Ok(format!("made the store {shown}"))
+        }
+        StoreCommand::Init => {
+            postgres::init(postgres_options(config, true)?).await?;
+            Ok(format!("made the store {shown}"))
+        }
+        StoreCommand::Backup { .. } | StoreCommand::Restore { .. } if !in_file => bail!(
+            "the store is a PostgreSQL database (store.url): back it up and restore it by its own tools, then, before a daemon \
+             is started, run `landlordd begin-epoch`"
+        ),
+        StoreCommand::Backup { file } => {
+            let copied = sqlite::backup(&config.path, &file).await?;
+            Ok(format!(
+                "copied {} environments of {shown} into {} ({} bytes, checked)",
+                copied.environments,
+                file.display(),
+                copied.bytes
+            ))
+        }
+        StoreCommand::Restore { file, replace } => {
+            let copied = sqlite::restore(&file, &config.path, replace).await?;
+            Ok(format!(
+                "restored {} environments into {shown}; the next start compares the clouds' inventories before the first \
+                 change",
+                copied.environments
+            ))
+        }
+        StoreCommand::BeginEpoch => {
+            let store = open(config, false).await?;
+            store.begin_epoch("put back by other means than landlord's").await?;
+            store.close().await;
+            Ok(format!("the store {shown} begins a new epoch at the next start"))
+        }
+    }
+}

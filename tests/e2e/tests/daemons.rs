@@ -1,0 +1,106 @@
+//! Two daemons on one PostgreSQL: an account's environments are driven by one of them, and by the other after kill -9. Judged by
+//! the simulated cloud's journal.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use landlord_e2e::binaries;
+use landlord_store_contract::postgres::Server;
+use landlord_test_harness::{Cli, Service, TenantFile, World, WorldOptions, cloud::EKS, judge};
+
+/// Far above what it takes: a busy machine is no failure.
+const TIMEOUT: Duration = Duration::from_secs(180);
+const LEASE: Duration = Duration::from_secs(3);
+/// A create takes some seconds, so that it can be cut in two.
+const TIME_SCALE: f64 = 1.0 / 200.0;
+
+/// A second daemon of the same configuration.
+struct Second {
+    _service: Service,
+    log: PathBuf,
+    cli: Cli,
+}
+
+impl Second {
+    fn start(world: &World) -> Self {
+        let (socket, log) = (world.folder().join("second.sock"), world.folder().join("second.log"));
+        let arguments = [
+            "--config".to_owned(),
+            world.config().display().to_string(),
+            "--set".to_owned(),
+            format!("server.socket={}", socket.display()),
+            "--set".to_owned(),
+            format!("deploy.state_dir={}", world.folder().join("second").display()),
+        ];
+        let service = Service::start("landlordd", &world.binaries().landlordd, &arguments, &log).unwrap();
+        let deadline = Instant::now() + TIMEOUT;
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            assert!(Instant::now() < deadline, "{}", fs::read_to_string(&log).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { _service: service, log, cli: Cli::new(&world.binaries().landlord, &socket) }
+    }
+
+    /// Whether it asked its plugin for anything that makes something.
+    fn works(&self) -> bool {
+        let log = fs::read_to_string(&self.log).unwrap();
+        let url = log.lines().rfind(|line| line.contains("figures are served")).unwrap().split_once("url=").unwrap().1;
+        let figures = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        figures.lines().any(|line| line.contains("method=\"Ensure"))
+    }
+}
+
+#[test]
+fn two_daemons_share_a_database_and_no_work() {
+    let server = Server::start("daemons");
+    let options = WorldOptions {
+        time_scale: TIME_SCALE,
+        store_url: server.database(),
+        extra_config: format!("\n[engine]\nlease_ttl = '{}s'\n", LEASE.as_secs()),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    let tenants: Vec<TenantFile> =
+        (0..4).map(|turn| TenantFile::new("acme", &format!("t{turn}"), &EKS.bare_class())).collect();
+    // The first works in the account; only then the second comes.
+    world.cli().apply(&tenants[0]).unwrap();
+    world.cli().wait_for(&tenants[0].name(), "PROVISIONING", TIMEOUT).unwrap();
+    let second = Second::start(&world);
+    // Whoever is asked accepts, and one of them works.
+    second.cli.apply(&tenants[1]).unwrap();
+    world.cli().apply(&tenants[2]).unwrap();
+    second.cli.wait_for(&tenants[1].name(), "PROVISIONING", TIMEOUT).unwrap();
+    assert!(world.metrics().unwrap().contains("method=\"Ensure"));
+    assert!(!second.works(), "both daemons call one account");
+
+    world.crash_daemon().unwrap();
+    let killed = Instant::now();
+    second.cli.apply(&tenants[3]).unwrap();
+    while !second.works() {
+        assert!(killed.elapsed() < LEASE + Duration::from_secs(30), "nobody took over");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let took = killed.elapsed();
+    assert!(took > LEASE / 2, "taken over after {took:?}, while the lease ran");
+    for tenant in &tenants {
+        second.cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
+    }
+    // The first comes back and finds the account taken; what it is asked for is done all the same.
+    world.start_daemon().unwrap();
+    for tenant in &tenants {
+        world.cli().ok(&["delete", &tenant.name()]).unwrap();
+    }
+    for tenant in &tenants {
+        world.cli().wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
+    }
+    let control = world.simulator().control();
+    judge::account_is_empty(control, EKS.account).unwrap();
+    let journal = control.journal(0).unwrap();
+    judge::nothing_made_twice(&journal, tenants.len()).unwrap();
+    judge::everything_is_marked(&journal, EKS.account).unwrap();
+}
