@@ -23,6 +23,7 @@ pub mod measure;
 mod options;
 mod output_limits;
 pub mod plugin;
+mod provider;
 pub mod sandbox;
 mod spawn;
 

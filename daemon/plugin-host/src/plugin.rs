@@ -5,13 +5,12 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use async_trait::async_trait;
 use landlord_core::{
     Timestamp,
     ports::{ProviderHealth, ProviderKey},
 };
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Method, Network, NodePool, Provider, ProviderError,
+    ErrorKind, Method, ProviderError,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
@@ -261,7 +260,7 @@ impl Plugin {
 
     /// One call, in a span of its own: log lines of the call, the plugin's own among them, carry provider, call, attempt
     /// and tenant.
-    async fn call<Q: Message, A: Message + Default>(
+    pub(crate) async fn call<Q: Message, A: Message + Default>(
         &self,
         method: Method,
         tenant: &str,
@@ -376,46 +375,4 @@ fn restart_wait(crashes: u32) -> Duration {
 fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-macro_rules! carried {
-    ($family:ident { $($function:ident: $method:ident($request:ident) -> $response:ident;)* }) => {
-        #[async_trait]
-        impl $family for Plugin {
-            $(async fn $function(&self, request: v1::$request) -> Result<v1::$response, ProviderError> {
-                let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
-                self.call(Method::$method, tenant, &request).await
-            })*
-        }
-    };
-}
-
-carried!(Network { ensure_network: EnsureNetwork(EnsureNetworkRequest) -> EnsureNetworkResponse; });
-carried!(Cluster {
-    ensure_cluster: EnsureCluster(EnsureClusterRequest) -> EnsureClusterResponse;
-    ensure_addons: EnsureAddons(EnsureAddonsRequest) -> EnsureAddonsResponse;
-    kube_access: KubeAccess(KubeAccessRequest) -> KubeAccess;
-});
-carried!(NodePool { ensure_node_pool: EnsureNodePool(EnsureNodePoolRequest) -> EnsureNodePoolResponse; });
-carried!(Dns {
-    ensure_dns_zone: EnsureDnsZone(EnsureDnsZoneRequest) -> EnsureDnsZoneResponse;
-    ensure_dns_records: EnsureDnsRecords(EnsureDnsRecordsRequest) -> EnsureDnsRecordsResponse;
-});
-carried!(Identity { ensure_identity: EnsureIdentity(EnsureIdentityRequest) -> EnsureIdentityResponse; });
-carried!(Inventory {
-    observe: Observe(ObserveRequest) -> ObserveResponse;
-    delete: Delete(DeleteRequest) -> DeleteResponse;
-    list_owned: ListOwned(ListOwnedRequest) -> ListOwnedResponse;
-});
-
-#[async_trait]
-impl Provider for Plugin {
-    async fn describe(&self, request: v1::DescribeRequest) -> Result<v1::DescribeResponse, ProviderError> {
-        self.call(Method::Describe, "", &request).await
-    }
-
-    async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse, ProviderError> {
-        let tenant = request.scope.as_ref().map_or("", |scope| scope.tenant_uid.as_str());
-        self.call(Method::Validate, tenant, &request).await
-    }
 }
