@@ -223,6 +223,17 @@ pub(crate) fn is_ours(work: &Work, stage: &Stage) -> bool {
     record_in(work, DesiredState::Present, stage).is_some_and(|record| record.ownership != Ownership::Foreign)
 }
 
+/// Whether anything holds the removal of the cluster.
+pub(crate) fn for_removal(work: &Work, scope: v1::Scope) -> v1::ObserveRequest {
+    v1::ObserveRequest {
+        scope: Some(scope),
+        kind: v1::ResourceKind::Cluster.into(),
+        role: pool_role(work),
+        domain: domain(work).unwrap_or_default(),
+        for_removal: true,
+    }
+}
+
 /// What a delete of a stage is about.
 pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1::DeleteRequest> {
     let kind = stage.resource()?;

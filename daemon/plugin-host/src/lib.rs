@@ -11,6 +11,7 @@
 //! A crash, a hang or a flood of memory in a plugin costs the calls in flight, which the engine
 //! repeats, and one restart.
 
+mod attempts;
 pub mod child;
 mod connection;
 pub mod file;
@@ -22,6 +23,7 @@ pub mod measure;
 mod options;
 mod output_limits;
 pub mod plugin;
+mod provider;
 pub mod sandbox;
 mod spawn;
 

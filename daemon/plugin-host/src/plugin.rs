@@ -8,22 +8,23 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use async_trait::async_trait;
 use landlord_core::{
     Timestamp,
     ports::{ProviderHealth, ProviderKey},
 };
 use landlord_provider_api::{
-    Cluster, Dns, ErrorKind, Identity, Inventory, Method, Network, NodePool, Provider, ProviderError,
+    ErrorKind, Method, ProviderError,
     abi::{STATUS_ERROR, STATUS_OK},
     v1,
 };
 use parking_lot::Mutex;
 use prost::Message;
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tracing::Instrument as _;
 
 use crate::{
     Measurements, PluginFile, PluginOptions,
+    attempts::Attempts,
     connection::{CallError, Connection},
     output_limits,
 };
@@ -69,6 +70,7 @@ pub struct Plugin {
     starting: AsyncMutex<()>,
     state: Mutex<State>,
     measurements: Measurements,
+    attempts: Attempts,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +109,7 @@ impl Plugin {
             starting: AsyncMutex::new(()),
             state: Mutex::new(State::default()),
             measurements: Measurements::default(),
+            attempts: Attempts::default(),
         }
     }
 
@@ -267,7 +270,32 @@ impl Plugin {
         Ok(connection)
     }
 
-    async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
+    /// One call, in a span of its own: log lines of the call, the plugin's own among them, carry provider, call, attempt
+    /// and tenant.
+    pub(crate) async fn call<Q: Message, A: Message + Default>(
+        &self,
+        method: Method,
+        tenant: &str,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
+        let attempt = self.attempts.next(method, tenant);
+        let span = tracing::info_span!(
+            "call", provider = %self.key, call = method.name(), attempt, "tenant.id" = tenant, outcome = tracing::field::Empty
+        );
+        let response = self.measured_call(method, request).instrument(span.clone()).await;
+        let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
+        span.record("outcome", outcome);
+        if response.is_ok() {
+            self.attempts.succeeded(method, tenant);
+        }
+        response
+    }
+
+    async fn measured_call<Q: Message, A: Message + Default>(
+        &self,
+        method: Method,
+        request: &Q,
+    ) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method.name(), "shut down"))?;
         let used = self.renewals.load(Ordering::SeqCst);
@@ -284,10 +312,10 @@ impl Plugin {
     async fn attempt<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         let connection = self.connection().await?;
         let began = Instant::now();
-        let answer = self.carry(&connection, method, request).await;
-        let outcome = answer.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
+        let response = self.carry(&connection, method, request).await;
+        let outcome = response.as_ref().map_or_else(|error: &ProviderError| error.kind.as_str(), |_| "ok");
         self.measurements.called(&self.key, method, outcome, began.elapsed());
-        answer
+        response
     }
 
     /// Carries bytes as they are, whatever they mean, and gives status and payload as they came: for tools that test how
@@ -363,36 +391,3 @@ fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
-
-macro_rules! carried {
-    ($family:ident { $($function:ident: $method:ident($request:ident) -> $response:ident;)* }) => {
-        #[async_trait]
-        impl $family for Plugin {
-            $(async fn $function(&self, request: v1::$request) -> Result<v1::$response, ProviderError> {
-                self.call(Method::$method, &request).await
-            })*
-        }
-    };
-}
-
-carried!(Network { ensure_network: EnsureNetwork(EnsureNetworkRequest) -> EnsureNetworkResponse; });
-carried!(Cluster {
-    ensure_cluster: EnsureCluster(EnsureClusterRequest) -> EnsureClusterResponse;
-    ensure_addons: EnsureAddons(EnsureAddonsRequest) -> EnsureAddonsResponse;
-    kube_access: KubeAccess(KubeAccessRequest) -> KubeAccess;
-});
-carried!(NodePool { ensure_node_pool: EnsureNodePool(EnsureNodePoolRequest) -> EnsureNodePoolResponse; });
-carried!(Dns {
-    ensure_dns_zone: EnsureDnsZone(EnsureDnsZoneRequest) -> EnsureDnsZoneResponse;
-    ensure_dns_records: EnsureDnsRecords(EnsureDnsRecordsRequest) -> EnsureDnsRecordsResponse;
-});
-carried!(Identity { ensure_identity: EnsureIdentity(EnsureIdentityRequest) -> EnsureIdentityResponse; });
-carried!(Inventory {
-    observe: Observe(ObserveRequest) -> ObserveResponse;
-    delete: Delete(DeleteRequest) -> DeleteResponse;
-    list_owned: ListOwned(ListOwnedRequest) -> ListOwnedResponse;
-});
-carried!(Provider {
-    describe: Describe(DescribeRequest) -> DescribeResponse;
-    validate: Validate(ValidateRequest) -> ValidateResponse;
-});

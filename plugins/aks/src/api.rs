@@ -54,6 +54,7 @@ macro_rules! kinds {
 
 const AUTHORIZATION: &str = "2022-04-01";
 const DISKS: &str = "2025-01-02";
+const LOCKS: &str = "2020-05-01";
 
 kinds! {
     /// A resource group.
@@ -88,6 +89,8 @@ kinds! {
     FEDERATION = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials" IDENTITIES "identity" [Read, Write, Delete] "";
     /// A role assignment.
     ASSIGNMENT = "Microsoft.Authorization/roleAssignments" AUTHORIZATION "authorization" [Read, Write, Delete] "";
+    /// A lock, which keeps a group or what is in it from being deleted.
+    LOCK = "Microsoft.Authorization/locks" LOCKS "authorization" [Read] "";
     /// A managed cluster.
     CLUSTER = "Microsoft.ContainerService/managedClusters" AKS "aks" [Read, Write, Delete, Act] "listClusterUserCredential";
     /// An agent pool.

@@ -30,6 +30,7 @@ mod node_pool;
 mod object;
 mod operation;
 mod parameters;
+mod protection;
 mod provider;
 mod roles;
 mod tags;

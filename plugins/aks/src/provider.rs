@@ -13,7 +13,8 @@ use landlord_provider_sdk::{
 
 use crate::{
     absence, addons, arm::Arm, cluster, config::Config, credentials, describe, dns, identity, inventory, kube_access,
-    leftovers, names::Call, network, node_pool, parameters::Parameters, progress::Outcome, transport::Wire, validate,
+    leftovers, names::Call, network, node_pool, parameters::Parameters, progress::Outcome, protection, transport::Wire,
+    validate,
 };
 
 type Answer<T> = Result<T, ProviderError>;
@@ -123,6 +124,9 @@ impl Inventory for Aks {
         let kind = request.kind();
         let scope = checked(request.scope)?;
         let call = self.call(&scope)?;
+        if request.for_removal {
+            protection::check(&call, kind, &request.role).await?;
+        }
         let (outcome, objects) = match kind {
             Kind::Network => network::observe(&call).await?,
             Kind::Cluster => cluster::observe(&call).await?,
@@ -143,6 +147,7 @@ impl Inventory for Aks {
         let scope = checked(request.scope)?;
         let call = self.call(&scope)?;
         let checkpoint = &request.checkpoint;
+        protection::check(&call, kind, &request.role).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),

@@ -17,6 +17,7 @@ const NETWORK: &str = "2024-05-01";
 const AKS: &str = "2025-05-01";
 const DNS: &str = "2018-05-01";
 const RESOURCES: &str = "2021-04-01";
+const LOCKS: &str = "2020-05-01";
 
 /// What the cases of all plugins need to know.
 const FACTS: Facts = Facts {
@@ -315,6 +316,20 @@ async fn service_accounts_are_told_what_they_need() {
     cloud.is_empty().await;
 }
 
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../README.md").to_lowercase();
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> =
+        kinds.iter().filter(|kind| !page.contains(&format!("`{}`", kind.to_lowercase()))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
+}
+
 #[tokio::test]
 async fn a_strangers_resource_groups_are_never_touched() {
     let cloud = Cloud::start().await;
@@ -594,6 +609,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     let mut left: Vec<String> = cloud.objects().await.iter().map(|o| o["name"].as_str().unwrap().to_owned()).collect();
     left.sort();
     assert_eq!(left, ["pvc-another", "pvc-other", "shared"]);
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
@@ -856,4 +872,31 @@ async fn an_operation_at_a_foreign_host_is_never_followed() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     assert_eq!(trapped.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went to a foreign host");
+}
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let pool = format!("{}/agentPools/customergpu", made.cluster.attributes["id"]);
+    let body = json!({ "properties": { "mode": "User", "count": 1, "vmSize": "Standard_D2s_v5",
+        "vnetSubnetID": made.network.private_subnet_ids[0] } });
+    cloud.stranger("PUT", &pool, AKS, body).await;
+    cloud.settled(&pool, AKS).await;
+    let lock = format!("{}/providers/Microsoft.Authorization/locks/keep", group(""));
+    cloud.stranger("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
+    flow.is_held_first(&["customergpu", "the lock keep (CanNotDelete)"]).await;
+    for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
+        let kind = format!("Microsoft.ContainerService/{kind}");
+        assert_eq!(cloud.of_type(&kind).await.len(), count, "{kind}");
+    }
+    cloud.stranger("DELETE", &lock, LOCKS, Value::Null).await;
+    cloud.stranger("DELETE", &pool, AKS, Value::Null).await;
+    while cloud.of_type("Microsoft.ContainerService/managedClusters/agentPools").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
 }

@@ -279,6 +279,7 @@ impl Tenant {
             kind: kind.into(),
             role: POOL_ROLE.into(),
             domain: self.domain.clone(),
+            ..v1::ObserveRequest::default()
         };
         plugin.observe(request).await
     }

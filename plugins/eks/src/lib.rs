@@ -27,6 +27,7 @@ mod names;
 mod network;
 mod node_pool;
 mod parameters;
+mod protection;
 mod provider;
 mod query;
 mod tags;

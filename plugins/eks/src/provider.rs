@@ -21,7 +21,7 @@ use crate::{
     credentials, describe, dns, identity, inventory, kube_access, leftovers, network, node_pool,
     parameters::Parameters,
     progress::Outcome,
-    validate,
+    protection, validate,
 };
 
 type Answer<T> = Result<T, ProviderError>;
@@ -142,6 +142,9 @@ impl Inventory for Eks {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
+        if request.for_removal {
+            protection::check(&aws, &scope, kind, &request.role).await?;
+        }
         let (outcome, objects) = match kind {
             Kind::Network => network::observe(&aws, &scope).await?,
             Kind::Cluster => cluster::observe(&aws, &scope).await?,
@@ -160,6 +163,7 @@ impl Inventory for Eks {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (scope, aws) = self.at(request.scope)?;
+        protection::check(&aws, &scope, kind, &request.role).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),

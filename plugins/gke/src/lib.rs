@@ -27,6 +27,7 @@ mod network;
 mod node_pool;
 mod operation;
 mod parameters;
+mod protection;
 mod provider;
 mod rest;
 mod token;

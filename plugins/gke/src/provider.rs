@@ -13,7 +13,8 @@ use landlord_provider_sdk::{
 
 use crate::{
     absence, addons, cluster, config::Config, credentials, describe, dns, google::Google, identity, inventory,
-    kube_access, leftovers, names::Names, network, node_pool, parameters::Parameters, progress::Outcome, validate,
+    kube_access, leftovers, names::Names, network, node_pool, parameters::Parameters, progress::Outcome, protection,
+    validate,
 };
 
 type Answer<T> = Result<T, ProviderError>;
@@ -144,6 +145,9 @@ impl Inventory for Gke {
         use v1::ResourceKind as Kind;
         let kind = request.kind();
         let (google, scope) = (&self.google, self.at(request.scope)?);
+        if request.for_removal {
+            protection::check(google, &scope, kind, &request.role).await?;
+        }
         let (outcome, objects) = match kind {
             Kind::Network => network::observe(google, &scope).await?,
             Kind::Cluster => cluster::observe(google, &scope).await?,
@@ -164,6 +168,7 @@ impl Inventory for Gke {
         let (google, scope) = (&self.google, self.at(request.scope)?);
         // Also what needs no call is refused for a tenant that can't be one.
         Names::new(&scope)?;
+        protection::check(google, &scope, kind, &request.role).await?;
         let (outcome, removed) = match kind {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),

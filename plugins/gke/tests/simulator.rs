@@ -116,6 +116,11 @@ impl Cloud {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
     }
 
+    async fn journal(&self) -> Vec<Value> {
+        let text = self.get("/_sim/journal?since=0").await;
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     async fn flow(&self) -> Flow {
         common::flow(&self.sim.url(), &token(PROJECT)).await
     }
@@ -266,6 +271,19 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
     assert_eq!(cloud.ids().await, before);
     host.delete().await.unwrap();
     cloud.is_empty().await;
+}
+
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../README.md");
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> = kinds.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
 }
 
 #[tokio::test]
@@ -438,6 +456,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
         .collect();
     left.sort();
     assert_eq!(left, ["pvc-theirs", "reserved-by-hand"]);
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
@@ -647,4 +666,29 @@ async fn another_endpoint_or_a_bad_configuration_is_told_at_once() {
         checkpoint: Vec::new(),
     };
     assert_eq!(nobody.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
+}
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    flow.create().await.unwrap();
+    let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
+    cloud.stranger("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
+    flow.is_held_first(&["customer-gpu"]).await;
+    for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {
+        assert_eq!(cloud.of_type(&format!("container.googleapis.com/{kind}")).await.len(), count, "{kind}");
+    }
+    assert_eq!(cloud.of_type("dns.googleapis.com/ManagedZone").await.len(), 1);
+    let theirs = format!("{pools}/customer-gpu");
+    while cloud.stranger("GET", &theirs, Value::Null).await["status"] != "RUNNING" {
+        tokio::time::sleep(flow.pause).await;
+    }
+    cloud.stranger("DELETE", &theirs, Value::Null).await;
+    while cloud.of_type("container.googleapis.com/NodePool").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
 }

@@ -10,6 +10,7 @@
 //! | [`error`], [`table`] | from a cloud's error to the contract's: codes, HTTP status, `Retry-After`, absent, busy |
 //! | [`progress`] | Ready, Pending, Gone |
 //! | [`findings`], [`cidr`] | what `validate` finds |
+//! | [`holds`] | what would hold a removal, named before its first step |
 //! | [`versions`] | minor versions of Kubernetes |
 //! | [`describe`] | the description, from tables |
 //!
@@ -25,6 +26,7 @@ pub mod describe;
 pub mod endpoint;
 pub mod error;
 pub mod findings;
+pub mod holds;
 pub mod markers;
 pub mod names;
 pub mod progress;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use landlord_provider_api::{ProviderError, ProviderPlugin, TEARDOWN, v1};
+use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, TEARDOWN, v1};
 
 use crate::{DOMAIN, Flow, TIMEOUT, is_retried, outcome, until};
 
@@ -27,6 +27,33 @@ impl<P: ProviderPlugin> Flow<P> {
         })
         .await?;
         Ok(removed.into_inner().expect("not poisoned"))
+    }
+
+    /// What holds a removal is named by whichever of its first steps comes first, with a remedy.
+    pub async fn is_held_first(&self, names: &[&str]) {
+        use v1::ResourceKind as Kind;
+        for kind in [Kind::DnsRecords, Kind::Identity, Kind::Addons, Kind::NodePool, Kind::Cluster, Kind::DnsZone] {
+            let request = v1::DeleteRequest {
+                scope: Some(self.scope.clone()),
+                kind: kind.into(),
+                role: self.pool.role.clone(),
+                domain: DOMAIN.to_owned(),
+                recorded: true,
+                ..v1::DeleteRequest::default()
+            };
+            let what = kind.as_str_name();
+            let error = self.provider.delete(request).await.expect_err(what);
+            assert_eq!(error.kind, ErrorKind::Conflict, "{what}: {error}");
+            let missing: Vec<_> = names.iter().filter(|name| !error.message.contains(**name)).collect();
+            let before = v1::ObserveRequest {
+                scope: Some(self.scope.clone()),
+                kind: kind.into(),
+                for_removal: true,
+                ..v1::ObserveRequest::default()
+            };
+            assert_eq!(self.provider.observe(before).await.expect_err(what).kind, ErrorKind::Conflict, "{what}");
+            assert!(missing.is_empty() && !error.remedy.is_empty(), "{what} does not name {missing:?}: {error:?}");
+        }
     }
 
     /// Everything, in the order of the design; gives what was removed.

@@ -45,6 +45,7 @@ impl Call<'_> {
         if *self.stage == Stage::Capacity {
             return self.capacity().await;
         }
+        self.refuse_held().await?;
         if let Stage::Platform(release) = self.stage {
             return self.platform(release).await;
         }
@@ -86,6 +87,17 @@ impl Call<'_> {
             }
             other => Err(misplaced(other)),
         }
+    }
+
+    /// What is removed in a cluster of its own is gone for good: what would hold the removal of the cluster itself is named
+    /// before that.
+    async fn refuse_held(&self) -> Result<(), Failure> {
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
+        if !absent || self.work.host.is_some() || self.adoption().is_some() {
+            return Ok(());
+        }
+        self.provider.observe(request::for_removal(self.work, self.scope.clone())).await?;
+        Ok(())
     }
 
     /// One release of the platform of a cluster that landlord makes.

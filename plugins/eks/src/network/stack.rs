@@ -26,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) status: StackStatus,
     pub(crate) outputs: HashMap<String, String>,
     pub(crate) reason: String,
+    /// Whether nothing can delete it.
+    pub(crate) is_protected: bool,
     tags: Tags,
 }
 
@@ -69,6 +71,7 @@ fn found(stack: Stack) -> Found {
         status: stack.stack_status.unwrap_or(StackStatus::CreateInProgress),
         outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(pair).collect(),
         reason: stack.stack_status_reason.unwrap_or_default(),
+        is_protected: stack.enable_termination_protection == Some(true),
         tags: stack.tags.unwrap_or_default().into_iter().filter_map(tag).collect(),
     }
 }

@@ -2,7 +2,7 @@
 
 mod removal;
 
-pub(crate) use removal::{delete, delete_all, observe, refuse_unmarked};
+pub(crate) use removal::{delete, delete_all, foreign, observe, refuse_unmarked};
 
 use std::collections::BTreeMap;
 

@@ -33,20 +33,34 @@ async fn list(aws: &Clients, scope: &v1::Scope, names: &Names, role: &str) -> Re
     if !names.is_shared() && cluster::find_own(aws, scope, names).await?.is_none() {
         return Ok(found);
     }
-    let mut wanted = Vec::new();
-    if role.is_empty() {
-        let mut pages = aws.eks.list_nodegroups().cluster_name(names.home()).into_paginator().items().send();
-        while let Some(name) = pages.next().await {
-            let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.home())).or_absent()? else {
-                break;
-            };
-            wanted.push(name);
-        }
-    } else {
-        wanted.push(names::node_group(role)?);
-    }
+    let wanted = match role {
+        "" => names_of_all(aws, names).await?,
+        role => vec![names::node_group(role)?],
+    };
     for name in wanted {
         found.extend(find(aws, names, &name).await?.filter(|g| tags::is_ours(scope, &g.tags())));
+    }
+    Ok(found)
+}
+
+/// Names of node groups in the tenant's own cluster that do not carry its markers; `own` is a role that is not looked at.
+pub(crate) async fn foreign(aws: &Clients, scope: &v1::Scope, names: &Names, own: &str) -> Result<Vec<String>> {
+    let own = if own.is_empty() { String::new() } else { names::node_group(own)? };
+    let mut found = Vec::new();
+    for name in names_of_all(aws, names).await?.into_iter().filter(|name| *name != own) {
+        if find(aws, names, &name).await?.is_some_and(|group| !tags::is_ours(scope, &group.tags())) {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+async fn names_of_all(aws: &Clients, names: &Names) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut pages = aws.eks.list_nodegroups().cluster_name(names.home()).into_paginator().items().send();
+    while let Some(name) = pages.next().await {
+        let Some(name) = name.map_err(failed(action::LIST_NODEGROUPS, names.home())).or_absent()? else { break };
+        found.push(name);
     }
     Ok(found)
 }

@@ -106,6 +106,17 @@ impl Cloud {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
     }
 
+    /// State of the cluster of that name.
+    async fn get_state(&self, name: &str) -> String {
+        let found = self.of_type("AWS::EKS::Cluster").await.into_iter().find(|cluster| cluster["name"] == name);
+        found.and_then(|cluster| cluster["state"].as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    async fn journal(&self) -> Vec<Value> {
+        let text = self.get("/_sim/journal?since=0").await;
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     async fn flow(&self) -> Flow {
         common::flow(&self.sim.url(), &keys(ACCOUNT)).await
     }
@@ -157,6 +168,19 @@ async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(
 
 async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> String {
     stranger(cloud, "eks", method, path, body.to_string(), "application/json").await
+}
+
+/// Whatever was made by whomever is in the list of what appears and who removes it.
+async fn what_appears_is_documented(cloud: &Cloud) {
+    let page = include_str!("../../README.md");
+    let lines = cloud.journal().await;
+    let created = lines.iter().filter(|line| line["effect"] == "created");
+    let kinds = created.flat_map(|line| line["objects"].as_array().cloned().unwrap_or_default());
+    let kinds: std::collections::BTreeSet<String> =
+        kinds.filter_map(|object| object["type"].as_str().map(str::to_owned)).collect();
+    assert!(kinds.len() > 5, "{kinds:?}");
+    let missing: Vec<&String> = kinds.iter().filter(|kind| !page.contains(&format!("`{kind}`"))).collect();
+    assert!(missing.is_empty(), "the README does not say who removes {missing:?}");
 }
 
 #[tokio::test]
@@ -286,6 +310,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
     assert!(left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume", "only the stranger's volume stays: {left:#?}");
+    what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
@@ -447,4 +472,39 @@ async fn a_stack_that_cannot_be_deleted_at_once_is_deleted_later() {
     flow.network().await.unwrap();
     flow.delete_kind(v1::ResourceKind::Network).await.unwrap();
     cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn what_holds_a_removal_is_named_before_its_first_step() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    let path = format!("/clusters/{}", made.cluster.name);
+    let protect = async |on: bool| {
+        // One change at a time.
+        while !cloud.get_state(&made.cluster.name).await.eq("ACTIVE") {
+            tokio::time::sleep(flow.pause).await;
+        }
+        stranger_eks(&cloud, "POST", &format!("{path}/update-config"), json!({ "deletionProtection": on })).await;
+    };
+    let body = json!({ "nodegroupName": "customer-gpu", "nodeRole": made.network.attributes["node_role_arn"],
+        "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
+    stranger_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
+    protect(true).await;
+    flow.is_held_first(&["customer-gpu", "deletion protection"]).await;
+    for (kind, count) in [("AWS::EKS::Cluster", 1), ("AWS::EKS::Nodegroup", 2), ("AWS::Route53::HostedZone", 1)] {
+        assert_eq!(cloud.of_type(kind).await.len(), count, "{kind}");
+    }
+    assert!(!cloud.of_type("AWS::EKS::Addon").await.is_empty());
+    protect(false).await;
+    while cloud.of_type("AWS::EKS::Nodegroup").await.iter().any(|group| group["state"] == "CREATING") {
+        tokio::time::sleep(flow.pause).await;
+    }
+    stranger_eks(&cloud, "DELETE", &format!("{path}/node-groups/customer-gpu"), json!({})).await;
+    while cloud.of_type("AWS::EKS::Nodegroup").await.len() > 1 {
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+    what_appears_is_documented(&cloud).await;
 }

@@ -1,6 +1,8 @@
 //! Which requests are for Azure and which handler answers them.
 
-use crate::{aks, compute, dns, entra, groups, id, listing, lro, msi, network, providers, roles, throttle, wire};
+use crate::{
+    aks, compute, dns, entra, groups, id, listing, locks, lro, msi, network, providers, roles, throttle, wire,
+};
 use cloudsim_core::{
     call::{Call, Reply, Result},
     ctx::Ctx,
@@ -44,6 +46,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
 
 fn dispatch(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let target = id::Target::parse(&call.path).unwrap_or_default();
+    locks::check(ctx, call, &target)?;
     if call.action == "operations.Get" {
         return lro::get(ctx, call, &target);
     }
@@ -53,6 +56,7 @@ fn dispatch(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "containerservice" => aks::handle(ctx, call, &target),
         "compute" => compute::handle(ctx, call, &target),
         "managedidentity" => msi::handle(ctx, call, &target),
+        "authorization" if call.action.starts_with("locks.") => locks::handle(ctx, call, &target),
         "authorization" => roles::handle(ctx, call, &target),
         _ => match call.action.split('.').next() {
             Some("resourceGroups") => groups::handle(ctx, call, &target),

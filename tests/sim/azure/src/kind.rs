@@ -26,6 +26,7 @@ pub(crate) enum AzureKind {
     UserAssignedIdentity,
     FederatedCredential,
     RoleAssignment,
+    ManagementLock,
 }
 
 /// What is known of a kind.
@@ -70,7 +71,7 @@ const COMPUTE: &str = "Microsoft.Compute";
 const IDENTITY: &str = "Microsoft.ManagedIdentity";
 
 /// All kinds, in the order in which they are declared.
-pub(crate) const KINDS: [KindInfo; 17] = [
+pub(crate) const KINDS: [KindInfo; 18] = [
     info!(ResourceGroup, "Microsoft.Resources", "", "resourceGroups", "resources", false),
     info!(VirtualNetwork, NETWORK, "", "virtualNetworks", "network", true),
     info!(Subnet, NETWORK, "virtualNetworks/", "subnets", "network", false),
@@ -91,6 +92,7 @@ pub(crate) const KINDS: [KindInfo; 17] = [
         IDENTITY, "userAssignedIdentities/", "federatedIdentityCredentials", "managedidentity", false
     ),
     info!(RoleAssignment, "Microsoft.Authorization", "", "roleAssignments", "authorization", false),
+    info!(ManagementLock, "Microsoft.Authorization", "", "locks", "authorization", false),
 ];
 
 /// Types of record sets of a DNS zone, which stand where a type name stands.
@@ -127,6 +129,7 @@ impl AzureKind {
                 "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
             }
             Self::RoleAssignment => "Microsoft.Authorization/roleAssignments",
+            Self::ManagementLock => "Microsoft.Authorization/locks",
         }
     }
 
@@ -244,7 +247,7 @@ pub(crate) fn versions(service: &str) -> &'static [&'static str] {
         "compute" => OF_COMPUTE,
         "dns" => &["2018-05-01"],
         "managedidentity" => &["2023-01-31", "2024-11-30"],
-        "authorization" => &["2015-07-01", "2022-04-01"],
+        "authorization" => &["2015-07-01", "2016-09-01", "2020-05-01", "2022-04-01"],
         _ => OF_RESOURCES,
     }
 }

@@ -19,6 +19,7 @@ mod jwt;
 mod kind;
 mod kubernetes;
 mod listing;
+mod locks;
 mod lro;
 mod msi;
 mod network;

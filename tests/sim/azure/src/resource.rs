@@ -239,7 +239,7 @@ pub(crate) fn plain(object: &Object) -> Value {
     if kind.info().tracked || kind == AzureKind::ResourceGroup {
         body["tags"] = json!(object.tags);
     }
-    if !matches!(kind, AzureKind::RoleAssignment | AzureKind::FederatedCredential) {
+    if !matches!(kind, AzureKind::RoleAssignment | AzureKind::ManagementLock | AzureKind::FederatedCredential) {
         body["properties"]["provisioningState"] = object.state.clone().into();
     }
     body

@@ -1,0 +1,69 @@
+//! What would hold the removal of a tenant's cluster or resource group, looked for before anything of it is removed: locks,
+//! and objects of others. AKS itself takes agent pools along with their cluster, whoever made them.
+//!
+//! <https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>
+
+use landlord_provider_api::v1::ResourceKind as Kind;
+use landlord_provider_sdk::{holds::Holds, markers::is_ours};
+use serde::Deserialize;
+
+use crate::{
+    api, cluster,
+    error::Result,
+    group, leftovers,
+    names::{self, Call},
+    object::{Object, State},
+};
+
+/// What is read of a lock.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Lock {
+    level: String,
+}
+
+/// Looks, before a kind is removed, for what would stop a later one or be lost by it.
+///
+/// # Errors
+/// CONFLICT, naming everything that holds the removal.
+pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()> {
+    let is_early = matches!(
+        kind,
+        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster
+    );
+    if !is_early || call.names.is_shared() {
+        return Ok(());
+    }
+    let found = cluster::find_own(call).await?.filter(|cluster| cluster.state() != State::Deleting);
+    let Some(cluster) = found else { return Ok(()) };
+    let mut holds = Holds::default();
+    // The pool of the request itself is judged by its own removal.
+    let own = if kind == Kind::NodePool && !role.is_empty() { names::pool(role)? } else { String::new() };
+    let pools = cluster.properties.agent_pool_profiles.iter();
+    for pool in pools.filter(|pool| pool.name != own && !is_ours(call.scope, &pool.tags)) {
+        let what = format!("agent pool {} in AKS cluster {} is not landlord's", pool.name, cluster.name());
+        holds.add(what, "delete those agent pools, or move their work to another cluster first");
+    }
+    let group = call.names.group();
+    let mut foreign = group::contents(call, group).await?;
+    foreign.retain(|object| !object.is_ours(call.scope));
+    if !foreign.is_empty() {
+        // What Kubernetes made goes with the cluster, or as its leftovers.
+        let made: Vec<_> = leftovers::observe(call).await?.1;
+        foreign.retain(|object| !made.iter().any(|made| made.id.eq_ignore_ascii_case(object.id())));
+    }
+    for object in &foreign {
+        let what = format!("{} in resource group {group} is not this tenant's", object.id());
+        holds.add(what, "move those objects to another resource group, or remove them");
+    }
+    let path = format!("{}/providers/Microsoft.Authorization/locks", call.names.group_id(group));
+    for lock in call.arm.list::<Lock>(&api::LOCK, &path, None).await? {
+        let what = format!("the lock {} ({}) keeps resource group {group}", lock.name(), level(&lock));
+        holds.add(what, format!("run `az lock delete --ids {}`", lock.id()));
+    }
+    Ok(holds.end()?)
+}
+
+fn level(lock: &Object<Lock>) -> &str {
+    if lock.properties.level.is_empty() { "of unknown level" } else { &lock.properties.level }
+}

@@ -1,0 +1,42 @@
+//! What would hold the removal of a tenant's cluster, looked for before anything of it is removed. GKE itself takes node
+//! pools along with their cluster, whoever made them.
+//!
+//! <https://cloud.google.com/kubernetes-engine/docs/how-to/deleting-a-cluster>
+
+use google_cloud_container_v1::model::{NodePool, cluster::Status};
+use landlord_provider_api::v1::{self, ResourceKind as Kind};
+use landlord_provider_sdk::holds::Holds;
+
+use crate::{cluster, error::Result, google::Google, markers, names, names::Names};
+
+/// Looks, before a kind is removed, for what would stop a later one or be lost by it.
+///
+/// # Errors
+/// CONFLICT, naming everything that holds the removal.
+pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: &str) -> Result<()> {
+    let is_early = matches!(
+        kind,
+        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster
+    );
+    let names = Names::new(scope)?;
+    if !is_early || names.is_shared() {
+        return Ok(());
+    }
+    let found = cluster::find_own(google, scope, &names).await?;
+    let Some(cluster) = found.filter(|cluster| cluster.status != Status::Stopping) else { return Ok(()) };
+    // The pool of the request itself is judged by its own removal.
+    let own = if kind == Kind::NodePool && !role.is_empty() { names::node_pool(role)? } else { String::new() };
+    let mut holds = Holds::default();
+    for pool in cluster.node_pools.iter().filter(|pool| pool.name != own && is_foreign(scope, pool)) {
+        let what = format!("node pool {} in GKE cluster {} is not landlord's", pool.name, names.cluster());
+        holds.add(what, "delete those node pools, or move their work to another cluster first");
+    }
+    Ok(holds.end()?)
+}
+
+/// Neither ours nor made by the cluster's own autoscaler.
+fn is_foreign(scope: &v1::Scope, pool: &NodePool) -> bool {
+    let is_ours = pool.config.as_ref().is_some_and(|config| markers::is_ours(scope, &config.resource_labels));
+    let is_autoprovisioned = pool.autoscaling.as_ref().is_some_and(|autoscaling| autoscaling.autoprovisioned);
+    !is_ours && !is_autoprovisioned
+}
