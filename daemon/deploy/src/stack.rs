@@ -49,6 +49,9 @@ pub struct Manifest {
     /// Names below the customer's domain.
     #[serde(default)]
     pub entry_points: Vec<EntryPoint>,
+    /// What is asked before the environment counts as answering.
+    #[serde(default)]
+    pub checks: Vec<Check>,
 }
 
 /// A Secret that is made once.
@@ -132,6 +135,37 @@ pub struct EndpointSpec {
     pub name: String,
     /// URL with references to the contract.
     pub url: String,
+}
+
+/// One question and what must be answered.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Check {
+    /// What holds when it is answered well, as a word of its own: `chat-signs-in`.
+    pub name: String,
+    /// Service of the stack.
+    pub service: String,
+    /// Its port.
+    pub port: u16,
+    /// `GET` or `POST`; POST if there is a `json`.
+    #[serde(default)]
+    pub path: String,
+    /// Headers. Not `Authorization`: it is the API server's.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body of a POST.
+    #[serde(default)]
+    pub json: Option<serde_json::Value>,
+    /// Status that must come.
+    pub status: u16,
+    /// Text that must be in the answer.
+    #[serde(default)]
+    pub contains: String,
+    /// Names for later checks (`${NAME}`), and where in the JSON of the answer they stand.
+    #[serde(default)]
+    pub keep: BTreeMap<String, String>,
+    /// Who must do what when it does not hold.
+    pub remedy: String,
 }
 
 /// A checked stack.

@@ -1,7 +1,10 @@
 //! Whether the environment answers: every release ready, every Service with endpoints, every
 //! load balancer with an address, every route there. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
@@ -17,8 +20,9 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
+    checks::{self, Outcome},
     driver::{Delivered, DeliveryState, Driver},
-    render,
+    listeners, render,
     stack::{EntryPoint, Manifest, Stack},
 };
 use landlord_kube::{
@@ -30,6 +34,9 @@ use landlord_kube::{
     ready,
 };
 
+/// How soon checks are asked again of which one did not hold.
+const BROKEN_POLL: Duration = Duration::from_secs(30);
+
 /// Judges everything.
 pub(crate) async fn verify(
     clients: &ClusterClients,
@@ -37,7 +44,12 @@ pub(crate) async fn verify(
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Verified> {
-    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new(), pending: Vec::new() };
+    let waiting = |detail: String| Verified {
+        progress: pending(detail),
+        endpoints: Vec::new(),
+        pending: Vec::new(),
+        checked: String::new(),
+    };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
@@ -71,7 +83,17 @@ pub(crate) async fn verify(
             (None, _) => missing.push(format!("{name}: {}", without_address(target, &stack.manifest, entry))),
         }
     }
-    Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing })
+    if let Some(why) = listeners::without_certificate(clients, target, &stack.manifest).await? {
+        return Ok(waiting(why));
+    }
+    match checks::run(&clients.admin, target, &stack.manifest).await? {
+        Outcome::Hold(checked) => Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing, checked }),
+        // Asked less often: what refuses wrong passwords counts them.
+        Outcome::Broken(detail) => Ok(Verified {
+            progress: StageProgress::Pending { poll_after: BROKEN_POLL, detail },
+            ..waiting(String::new())
+        }),
+    }
 }
 
 /// What an address that is not there waits for, and whose work that is.

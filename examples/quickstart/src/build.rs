@@ -23,7 +23,7 @@ struct Progress {
 }
 
 /// The Kubernetes parts and the programs of this workspace.
-pub(crate) fn all(cloud: &'static Cloud) -> Result<(Artifacts, Binaries)> {
+pub(crate) fn all(cloud: &'static Cloud, real: bool) -> Result<(Artifacts, Binaries)> {
     let started = Instant::now();
     let progress = Mutex::new(Progress::default());
     let result = std::thread::scope(|scope| {
@@ -40,6 +40,9 @@ pub(crate) fn all(cloud: &'static Cloud) -> Result<(Artifacts, Binaries)> {
         let joined = |_| anyhow!("a build thread panicked");
         anyhow::Ok((go.join().map_err(joined)??, rust.join().map_err(joined)??))
     })?;
+    if real {
+        landlord_test_harness::real::ensure(&mut say)?;
+    }
     say(&format!("everything is built ({:.1} s)", started.elapsed().as_secs_f64()));
     Ok(result)
 }

@@ -4,6 +4,7 @@
 
 mod build;
 mod narrate;
+mod real;
 
 use std::{
     path::PathBuf,
@@ -17,7 +18,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use landlord_test_harness::{Cloud, World, WorldOptions, binaries::checkout, cloud};
+use landlord_test_harness::{Cloud, World, WorldOptions, binaries::checkout, cloud, real::values as real_values};
+use landlord_test_kube::Artifacts;
 use narrate::{say, say_block};
 
 /// Host cluster that its example file describes.
@@ -62,6 +64,8 @@ const LOG_LINES: usize = 20;
 const SIMULATED_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Real work (Helm, Kubernetes) does not scale with the simulated time.
 const REAL_TIMEOUT: Duration = Duration::from_secs(180);
+/// More with real pods: images are imported, Python programs start, a certificate is issued.
+const REAL_PODS_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Brings up a customer's environment on a simulated cloud: no account, no Docker.
 #[derive(Debug, Parser)]
@@ -81,6 +85,9 @@ struct Arguments {
     /// Provider, on its simulated cloud.
     #[arg(long, default_value = "eks", value_parser = cloud::ALL.map(|cloud| cloud.provider))]
     provider: String,
+    /// Real pods on a real node, used as a customer does. Needs root.
+    #[arg(long)]
+    real: bool,
     /// Where the store, the simulated cloud and the logs live; kept for the next run.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -119,18 +126,23 @@ fn run(arguments: &Arguments) -> Result<()> {
         1.0 / arguments.time_scale,
         folder.display()
     ));
-    let (artifacts, binaries) = build::all(cloud)?;
+    if arguments.real {
+        real::announce(cloud)?;
+    }
+    let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
         time_scale: arguments.time_scale,
         seed: arguments.seed,
-        kubernetes: Some(artifacts),
+        kubernetes: Some(artifacts.clone()),
         durable: true,
         clouds: vec![cloud],
+        real_node: arguments.real,
+        extra_config: if arguments.real { cloud.real_classes() + &real_values() } else { String::new() },
         ..WorldOptions::default()
     };
     let mut world = World::start(&folder, &binaries, &options)?;
     say(&format!("simulated {} and landlordd are up", cloud.title));
-    let result = show(arguments, cloud, &mut world, &interrupted);
+    let result = show(arguments, cloud, &mut world, &artifacts, &interrupted);
     say(&format!("stopping landlordd, the simulated {} and its Kubernetes", cloud.title));
     let clean = world.stop()?;
     result?;
@@ -141,10 +153,17 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn show(arguments: &Arguments, cloud: &Cloud, world: &mut World, interrupted: &AtomicBool) -> Result<()> {
-    let file = |name: &str| example(world, cloud, name);
+fn show(
+    arguments: &Arguments,
+    cloud: &Cloud,
+    world: &mut World,
+    artifacts: &Artifacts,
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    let file = |name: &str| example(world, cloud, name, arguments.real);
     let (tenant, tenant_file) = (arguments.level.tenant(), file(arguments.level.file())?);
-    let timeout = REAL_TIMEOUT + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
+    let real = if arguments.real { REAL_PODS_TIMEOUT } else { REAL_TIMEOUT };
+    let timeout = real + SIMULATED_TIMEOUT.mul_f64(arguments.time_scale);
     let timeout = format!("--timeout={}s", timeout.as_secs());
     if arguments.level != Level::Cluster {
         landlord(world, interrupted, &["apply", "-f", &file("examples/host-clusters/shared-1.yaml")?])?;
@@ -163,6 +182,9 @@ fn show(arguments: &Arguments, cloud: &Cloud, world: &mut World, interrupted: &A
     landlord(world, interrupted, &["get", "tenants", "-o", "wide"])?;
     if arguments.level != Level::Cluster {
         landlord(world, interrupted, &["describe", HOST])?;
+    }
+    if arguments.real {
+        real::show(world, cloud, artifacts)?;
     }
     if arguments.once {
         return take_down(world, cloud, interrupted, arguments.level, &timeout);
@@ -192,16 +214,18 @@ fn keep_running(world: &mut World, interrupted: &AtomicBool) -> Result<()> {
 }
 
 /// An example file; for another provider than the example's, a copy of it that orders that provider's class.
-fn example(world: &World, cloud: &Cloud, name: &str) -> Result<String> {
+fn example(world: &World, cloud: &Cloud, name: &str, real: bool) -> Result<String> {
     let path = checkout().join(name);
     let text = std::fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()))?;
     let own = format!("tenantClass: {}-", cloud.provider);
-    if text.contains(&own) {
+    if text.contains(&own) && !real {
         return Ok(path.display().to_string());
     }
     let file = path.file_name().context("an example has a name")?;
     let copy = world.folder().join(file);
-    std::fs::write(&copy, text.replace("tenantClass: eks-", &own))?;
+    let text = text.replace("tenantClass: eks-", &own);
+    let text = if real { text.replace(&cloud.small_class(), &cloud.real_class()) } else { text };
+    std::fs::write(&copy, text)?;
     Ok(copy.display().to_string())
 }
 

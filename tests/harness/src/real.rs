@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use landlord_test_kube::images;
 
-use crate::Cloud;
+use crate::{Cloud, simulator::Control};
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -32,6 +32,48 @@ const OWN_VALUES: [(&str, &str); 2] = [
          ragTemplate = \"{{CONTEXT}}\\nAnswer from the text above.\" }\n",
     ),
 ];
+
+/// All images and charts that the simulator would build at its start, which is watched for less time than that takes.
+const IMAGES: [&str; 13] = [
+    "pause",
+    "files",
+    "vectors",
+    "llm",
+    "chat",
+    "gateway",
+    "envoy",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "models",
+    "charts",
+];
+
+/// Builds the images and charts of a world with real nodes that this machine does not have yet; tells each.
+///
+/// # Errors
+/// What can't be built.
+pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
+    for name in IMAGES {
+        progress(&format!("image {name}"));
+        images(&[name])?;
+    }
+    Ok(())
+}
+
+/// The address that the simulated cloud's zones have for a name.
+///
+/// # Errors
+/// No zone has it.
+pub fn address(control: &Control, cloud: &Cloud, name: &str) -> Result<String> {
+    let objects = control.objects(cloud.account)?;
+    let fqdn = format!("{name}.");
+    let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
+    let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
+    let address = found.and_then(|record| record["rrdatas"][0].as_str());
+    Ok(address.with_context(|| format!("no zone of {} has {name}", cloud.title))?.to_owned())
+}
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]

@@ -9,6 +9,7 @@ Everything that differs from run to run (times, owners, order of files, compiled
 an equal digest. Needs Python 3.11 or newer, apt-get and dpkg-deb (Debian 12), and the uv that requirements.txt pins.
 """
 
+import functools
 import hashlib
 import io
 import json
@@ -71,9 +72,10 @@ def debian(packages, root):
             run("dpkg-deb", "--extract", package, root)
 
 
-def debian_key(packages):
-    """Changes with every version of a package."""
-    return run("apt-get", "-qq", "download", "--print-uris", *packages)
+@functools.cache
+def debian_key():
+    """Changes with every version of a package of the base."""
+    return run("apt-get", "-qq", "download", "--print-uris", *BASE)
 
 
 def base(root):
@@ -348,7 +350,7 @@ def layer(cache, key, make):
 
 def image(cache, name):
     make, inputs, entry = IMAGES[name]
-    key = digest_of(REVISION, debian_key(BASE))
+    key = digest_of(REVISION, debian_key())
     layers = [layer(cache, key, base)]
     if make:
         # Images of one program share its layer.

@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::{
     Artifacts,
     cloud::FAKE_NODE,
+    connect,
     credentials::Credentials,
     error::{Error, Result},
-    node,
     ports::Ports,
 };
 
@@ -128,7 +128,7 @@ pub(crate) fn apiserver(
 /// Lets an API server reach kubelets and whatever is in the cluster through the node that will be in `folder`.
 pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 4]> {
     let path = folder.join("egress.json");
-    let socket = node::config::connect_socket(&node::config::folder(folder));
+    let socket = connect::node_socket(folder);
     let text = json!({
         "apiVersion": "apiserver.k8s.io/v1beta1",
         "kind": "EgressSelectorConfiguration",

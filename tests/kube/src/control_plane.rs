@@ -12,10 +12,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    Artifacts, arguments,
+    Artifacts, arguments, connect,
     credentials::{Credentials, write_secret},
     error::{Error, Result},
-    kubeconfig, node, ports,
+    kubeconfig, ports,
     process::Process,
     ready,
 };
@@ -146,7 +146,7 @@ impl ControlPlane {
     /// Where the files of its real node are, if it has one.
     #[must_use]
     pub fn node_folder(&self) -> PathBuf {
-        node::config::folder(&self.data_dir)
+        connect::node_folder(&self.data_dir)
     }
 
     /// Bearer token of a member of `system:masters`. It never expires.

@@ -29,6 +29,7 @@
 mod artifacts;
 mod build;
 mod capacity;
+mod connect;
 mod cyclonus;
 #[cfg(feature = "cluster")]
 mod debian;
@@ -60,6 +61,7 @@ mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
+pub use connect::{forward, node_socket};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
 pub use images::images;

@@ -19,6 +19,7 @@ use landlord_test_kube::{
         self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, LocalVolumes, NodeTaint,
         StorageClassSpec, VolumeRequest,
     },
+    node_socket,
 };
 use std::{
     collections::HashMap,
@@ -173,7 +174,7 @@ async fn stop_node(node: Option<Node>) -> anyhow::Result<()> {
 /// Serves the cloud's zones to the machines of a cluster.
 fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinSet<()>)> {
     // Beside the node's own sockets, whose path is short enough.
-    let socket = Node::connect_socket(data_dir).with_file_name("dns.sock");
+    let socket = node_socket(data_dir).with_file_name("dns.sock");
     let task =
         dns::serve(socket.clone(), cloud.clone()).with_context(|| format!("cannot make {}", socket.display()))?;
     Ok((socket, task))

@@ -35,6 +35,9 @@ enum Task {
         /// Only what a change since the last landing can affect, by the dependencies of the crates.
         #[arg(long, conflicts_with = "names")]
         changed: bool,
+        /// Only what runs real pods on a real node: as root, and the first time after builds of a quarter of an hour.
+        #[arg(long, conflicts_with_all = ["names", "changed"])]
+        real: bool,
     },
     /// Formatting, lints, docs, protobuf rules and all tests.
     Ci,
@@ -69,8 +72,9 @@ fn run(task: &Task) -> Result<bool> {
         Task::Check => checks::all().map(|()| true),
         Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
-        Task::Test { names, changed: false } if names.is_empty() => schedule::everything(false),
-        Task::Test { names, changed: false } => schedule::some(&select::named(names)?),
+        Task::Test { real: true, .. } => schedule::some(&select::real()),
+        Task::Test { names, changed: false, .. } if names.is_empty() => schedule::everything(false),
+        Task::Test { names, changed: false, .. } => schedule::some(&select::named(names)?),
         Task::Test { changed: true, .. } => schedule::some(&select::changed()?),
         Task::Ci => {
             checks::quick()?;

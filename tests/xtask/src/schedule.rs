@@ -54,6 +54,10 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
     });
     for suite in &mut suites {
         suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
+        if selection.ignored {
+            // One node after another: each is a whole machine.
+            suite.arguments.extend(["--ignored".into(), "--test-threads=1".into()]);
+        }
     }
     side_by_side(suites)
 }

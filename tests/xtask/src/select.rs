@@ -18,6 +18,8 @@ pub(crate) struct Selection {
     pub(crate) packages: Vec<String>,
     /// Suites of these packages that have one of these words in their name; all, if there is none.
     pub(crate) words: Vec<String>,
+    /// Only tests that are left out elsewhere, since they need root and minutes.
+    pub(crate) ignored: bool,
     /// Suite and the part of its tests' names that is asked for.
     pub(crate) filters: BTreeMap<String, String>,
 }
@@ -25,6 +27,19 @@ pub(crate) struct Selection {
 impl Selection {
     fn packages(packages: impl IntoIterator<Item = String>) -> Self {
         Self { packages: packages.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// Suites with tests that run real pods.
+const REAL: [(&str, &str); 2] = [("landlord-e2e", "real"), ("landlord-test-kube", "it")];
+
+/// What runs real pods.
+pub(crate) fn real() -> Selection {
+    Selection {
+        packages: REAL.map(|(package, _)| package.to_owned()).into(),
+        words: REAL.map(|(package, program)| format!("{package} {program}")).into(),
+        ignored: true,
+        ..Selection::default()
     }
 }
 

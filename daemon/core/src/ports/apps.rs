@@ -74,6 +74,8 @@ pub struct Verified {
     pub endpoints: Vec<Endpoint>,
     /// Addresses that the environment is ready without, and the cause of each.
     pub pending: Vec<String>,
+    /// What was asked as a user would, when done; may be empty.
+    pub checked: String,
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.

@@ -74,7 +74,8 @@ impl Call<'_> {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
                 if report.done {
-                    report.detail = verified.pending.join("; ");
+                    let checked = Some(verified.checked).filter(|checked| !checked.is_empty());
+                    report.detail = verified.pending.into_iter().chain(checked).collect::<Vec<_>>().join("; ");
                 }
                 report.status = serde_json::to_vec(&verified.endpoints).ok();
                 Ok(report)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use landlord_test_harness::TenantFile;
-use landlord_test_kube::{Node, python_env};
+use landlord_test_kube::{node_socket, python_env};
 
 use crate::scene::Scene;
 
@@ -56,7 +56,7 @@ fn secret(scene: &Scene, name: &str, key: &str) -> String {
 /// Asks at `https://chat.DOMAIN`, by the address that the cloud's zone has for it, and gives what was seen as JSON.
 pub(crate) fn use_by_https(scene: &Scene, tenant: &TenantFile) -> String {
     let host = format!("chat.{}", tenant.domain);
-    let socket = Node::connect_socket(&scene.cluster());
+    let socket = node_socket(&scene.cluster());
     let python = python_env(&use_folder().join("requirements.txt")).unwrap();
     let mut used = Command::new(python);
     used.arg(use_folder().join("web.py")).arg(socket).arg(&tenant.domain).arg(scene.address(&host));

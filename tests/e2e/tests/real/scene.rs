@@ -9,27 +9,10 @@ use std::{
 
 use landlord_e2e::binaries;
 use landlord_test_harness::{Cli, Cloud, World, WorldOptions, real};
-use landlord_test_kube::{Artifacts, NodeArtifacts, images};
+use landlord_test_kube::{Artifacts, NodeArtifacts};
 
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
 const SCALE: f64 = 1.0 / 60.0;
-
-/// All that the simulator would build at its start, which is watched for less time than that takes.
-const IMAGES: [&str; 13] = [
-    "pause",
-    "files",
-    "vectors",
-    "llm",
-    "chat",
-    "gateway",
-    "envoy",
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "models",
-    "charts",
-];
 
 pub(crate) struct Scene {
     pub(crate) world: World,
@@ -41,7 +24,7 @@ impl Scene {
     pub(crate) fn start(cloud: &'static Cloud) -> Self {
         let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
         NodeArtifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        images(&IMAGES).unwrap();
+        real::ensure(&mut |line| eprintln!("{line}")).unwrap();
         let options = WorldOptions {
             time_scale: SCALE,
             kubernetes: Some(artifacts.clone()),
@@ -89,12 +72,7 @@ impl Scene {
 
     /// What the simulated cloud's zones have for a name.
     pub(crate) fn address(&self, name: &str) -> String {
-        let objects = self.world.simulator().control().objects(self.cloud.account).unwrap();
-        let fqdn = format!("{name}.");
-        let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
-        let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
-        let address = found.and_then(|record| record["rrdatas"][0].as_str());
-        address.unwrap_or_else(|| panic!("no zone has {name}: {objects:#?}")).to_owned()
+        real::address(self.world.simulator().control(), self.cloud, name).unwrap()
     }
 
     /// What nodes, pods, events and logs say.

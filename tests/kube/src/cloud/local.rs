@@ -12,8 +12,8 @@ use std::{
 use k8s_openapi::api::core::v1::{Node, PersistentVolume};
 use kube::ResourceExt as _;
 
-use super::nodes::FAKE_NODE;
-
+/// The annotation by which kwok knows its nodes.
+pub(crate) const FAKE_NODE: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 /// The cloud's name of the disk that a folder stands for.
 pub(super) const VOLUME_ID: &str = "landlord.test/volume-id";
 

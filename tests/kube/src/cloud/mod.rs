@@ -24,4 +24,4 @@ pub use controllers::{CloudControllers, CloudOptions, StorageClassSpec};
 pub use local::LocalVolumes;
 pub use nodes::{NodeSpec, NodeTaint, add_nodes, remove_nodes};
 
-pub(crate) use nodes::FAKE_NODE;
+pub(crate) use local::FAKE_NODE;

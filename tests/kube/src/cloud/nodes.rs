@@ -9,11 +9,8 @@ use kube::{
 };
 use serde_json::json;
 
-use super::context::FIELD_MANAGER;
+use super::{context::FIELD_MANAGER, local::FAKE_NODE};
 use crate::error::{Error, Result};
-
-/// The annotation by which kwok knows its nodes.
-pub(crate) const FAKE_NODE: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 
 /// A taint of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::{NodeArtifacts, NodeOptions};
 use crate::{
+    connect,
     debian::TRIPLET,
     error::{Error, Result},
 };
@@ -40,25 +40,14 @@ pub(super) struct Files {
     pub(super) spec: PathBuf,
 }
 
-/// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
-pub(crate) fn sockets(folder: &Path) -> PathBuf {
-    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    std::env::temp_dir().join(format!("landlord-node-{}", hex::encode(&digest[..8])))
-}
-
-/// The socket by which an API server reaches a node that keeps its files in `folder`.
-pub(crate) fn connect_socket(folder: &Path) -> PathBuf {
-    sockets(folder).join("connect.sock")
-}
-
 impl Files {
     pub(super) fn new(folder: &Path) -> Self {
-        let sockets = sockets(folder);
+        let sockets = connect::sockets(folder);
         Self {
             folder: folder.to_owned(),
             logs: folder.join("logs"),
             apiserver: sockets.join("apiserver.sock"),
-            connect: connect_socket(folder),
+            connect: sockets.join("connect.sock"),
             containerd: sockets.join("containerd.sock"),
             sockets,
             spec: folder.join("spec.json"),
@@ -313,9 +302,4 @@ struct Part {
     command: Vec<String>,
     env: BTreeMap<String, String>,
     log: PathBuf,
-}
-
-/// Where the files of a control plane's node are.
-pub(crate) fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("node")
 }

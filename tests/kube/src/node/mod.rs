@@ -19,7 +19,6 @@
 mod artifacts;
 mod cgroups;
 pub(crate) mod config;
-mod connect;
 mod outside;
 
 use std::{
@@ -41,7 +40,7 @@ use config::Files;
 pub use outside::AcmeServer;
 
 use crate::{
-    ControlPlane,
+    ControlPlane, connect,
     error::{Error, Result},
     process::Process,
 };
@@ -186,12 +185,6 @@ impl Node {
     /// Whether all its parts still run.
     pub fn is_alive(&mut self) -> bool {
         self.process.is_alive() && self.relay.is_alive()
-    }
-
-    /// The socket that leads to whatever it reaches, by HTTP CONNECT: a pod, a Service, a load balancer.
-    #[must_use]
-    pub fn connect_socket(control_plane_folder: &Path) -> PathBuf {
-        config::connect_socket(&config::folder(control_plane_folder))
     }
 
     /// Folder of its files; pods' logs are below `pod-logs`, its programs' below `logs`.

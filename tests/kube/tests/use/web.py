@@ -1,11 +1,13 @@
-"""web.py SOCKET DOMAIN ADDRESS: what a customer's browser does: opens https://chat.DOMAIN, signs in and asks.
+"""web.py SOCKET DOMAIN ADDRESS [SFTP_ADDRESS]: what a customer's browser does: opens https://chat.DOMAIN, signs in and asks.
+With SFTP_ADDRESS it puts the file by SFTP before (FILES_USER, FILES_PASSWORD), and waits until the chatbot knows it.
 
 The machine reaches the node's network only by HTTP CONNECT over SOCKET; ADDRESS is what the name leads to. Who vouches for
-the certificate is asked of the ACME server itself (ROOT: address and path), as a browser knows the authorities. Accounts
+the certificate is asked of the ACME server itself, as a browser knows the authorities, and written to ROOT_FILE. Accounts
 come by the environment: CHAT_EMAIL, CHAT_PASSWORD. Prints what was seen as JSON.
 """
 
 import http.client
+import io
 import json
 import os
 import socket
@@ -14,6 +16,9 @@ import sys
 import time
 
 SOCKET, DOMAIN, ADDRESS = sys.argv[1:4]
+SFTP_ADDRESS = sys.argv[4] if len(sys.argv) > 4 else None
+SENTENCE = "The secret door code of the Blue Heron warehouse in Tromso is 7431."
+QUESTION = "Copy the sentence about the Blue Heron warehouse."
 HOST = f"chat.{DOMAIN}"
 SENTENCE_FACTS = ("Tromso", "7431")
 PATIENCE_SECONDS = 300
@@ -66,20 +71,50 @@ def call(context, method, path, token=None, body=None):
     return json.loads(text)
 
 
+def put():
+    # Not needed by those who only ask.
+    import paramiko
+
+    transport = paramiko.Transport(tunnel(f"{SFTP_ADDRESS}:22"))
+    try:
+        transport.connect(username=os.environ["FILES_USER"], password=os.environ["FILES_PASSWORD"])
+        paramiko.SFTPClient.from_transport(transport).putfo(io.BytesIO(SENTENCE.encode() + b"\n"), "door.txt")
+    finally:
+        transport.close()
+
+
+def until_known(context, token):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for base in call(context, "GET", "/api/v1/knowledge/", token)["items"]:
+            if call(context, "GET", f"/api/v1/knowledge/{base['id']}/files", token)["items"]:
+                return
+        time.sleep(1)
+    sys.exit("the chatbot does not know the file")
+
+
 def main():
     started = time.monotonic()
-    context = ssl.create_default_context(cadata=root())
+    authority = root()
+    if "ROOT_FILE" in os.environ:
+        with open(os.environ["ROOT_FILE"], "w", encoding="utf-8") as file:
+            file.write(authority)
+    context = ssl.create_default_context(cadata=authority)
+    if SFTP_ADDRESS:
+        put()
     with context.wrap_socket(tunnel(f"{ADDRESS}:443"), server_hostname=HOST) as stream:
         certificate = stream.getpeercert()
     token = call(context, "POST", "/api/v1/auths/signin",
                  body={"email": os.environ["CHAT_EMAIL"], "password": os.environ["CHAT_PASSWORD"]})["token"]
+    if SFTP_ADDRESS:
+        until_known(context, token)
     call(context, "GET", "/api/models", token)
-    question = {"role": "user", "content": "Copy the sentence about the Blue Heron warehouse."}
+    question = {"role": "user", "content": QUESTION}
     answer = call(context, "POST", "/api/chat/completions", token,
                   {"model": "files", "stream": False, "temperature": 0, "max_tokens": 48, "messages": [question]})
     sources = [name["name"] for source in answer.get("sources") or [] for name in source.get("metadata") or []]
     told = {
-        "url": f"https://{HOST}", "address": ADDRESS, "answer": answer["choices"][0]["message"]["content"], "sources": sources,
+        "url": f"https://{HOST}", "question": QUESTION, "address": ADDRESS, "answer": answer["choices"][0]["message"]["content"], "sources": sources,
         "issuer": dict(part[0] for part in certificate["issuer"]).get("commonName"), "until": certificate["notAfter"],
         "names": [name for _, name in certificate["subjectAltName"]], "seconds": round(time.monotonic() - started, 1),
     }

@@ -7,11 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest as _, Sha256};
+
 /// The longest answer's head of the node's own proxy.
 const HEAD_BYTES_MAX: usize = 1024;
 
+/// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
+pub(crate) fn sockets(folder: &Path) -> PathBuf {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    std::env::temp_dir().join(format!("landlord-node-{}", hex::encode(&digest[..8])))
+}
+
+/// Folder of the node of the control plane that keeps its data in `data_dir`.
+pub(crate) fn node_folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("node")
+}
+
+/// The socket that leads to whatever a control plane's real node reaches, by HTTP CONNECT: a pod, a Service, a load balancer.
+/// `data_dir` is the control plane's, without symbolic links in it.
+#[must_use]
+pub fn node_socket(data_dir: &Path) -> PathBuf {
+    sockets(&node_folder(data_dir)).join("connect.sock")
+}
+
 /// Opens a connection to an address (`10.245.0.7:8080`, a Service's address and port) in the node.
-pub(super) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
+pub(crate) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket)?;
     write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n")?;
     let mut head = Vec::new();
@@ -29,8 +49,12 @@ pub(super) fn open(socket: &Path, target: &str) -> io::Result<UnixStream> {
     Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("{target} in the node: {said}")))
 }
 
-/// Listens on a free port of the loopback interface and leads each connection to `target`, until this process ends.
-pub(super) fn forward(socket: PathBuf, target: String) -> io::Result<SocketAddr> {
+/// Leads a free port of this machine's loopback interface to an address in a node (`34.64.0.7:443`), until this process
+/// ends. `socket` is [`node_socket`]'s.
+///
+/// # Errors
+/// No free port.
+pub fn forward(socket: PathBuf, target: String) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;
     std::thread::Builder::new().name("node-forward".into()).spawn(move || {
