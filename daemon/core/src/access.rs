@@ -174,6 +174,8 @@ actions! {
         ExplainPlacement: Read Customer,
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
+    }
+    "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,
         GetTenantClass: Read Installation,
     }

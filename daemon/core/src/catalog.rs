@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict, StackName,
-    TenantName, TenantSpec,
-    environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
+    ClassName, Domains, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
+    StackName, TenantName, TenantSpec,
+    environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
 };
@@ -67,6 +67,8 @@ pub struct Catalog {
     pub rules: Vec<PlacementRule>,
     /// Where data may lie.
     pub residency: Residencies,
+    /// Which domains tenants may have.
+    pub domains: Domains,
     /// Account by provider and credential scope, as configured.
     pub accounts: BTreeMap<(ProviderName, String), String>,
 }
@@ -94,8 +96,14 @@ impl Catalog {
         };
         let region = self.region(name, spec, class);
         let forbidden = self.residency.forbids(name, &spec.labels, &region);
-        let placement = self.placement(class_name, class, rule, spec.node_count, region, forbidden)?;
-        fits(&placement, spec)?;
+        let placement = self.placement(class_name, class, rule, spec.node_count, region, forbidden);
+        let mut faults = self.domain_faults(&spec.domain);
+        faults.extend(too_large(class_name, storage_gib_max(class), spec));
+        let placement = match placement {
+            Ok(placement) if faults.is_empty() => placement,
+            Ok(_) => return Err(Violations(faults)),
+            Err(Violations(more)) => return Err(Violations(more.into_iter().chain(faults).collect())),
+        };
         let guardrails = placement.guardrails.map(|guardrails| of_customer(guardrails, name)).transpose()?;
         Ok(Placement { guardrails, ..placement })
     }
@@ -229,6 +237,35 @@ impl Catalog {
         self.rules.iter().map(verdict).collect()
     }
 
+    /// What forbids a domain.
+    fn domain_faults(&self, domain: &Domain) -> Vec<Violation> {
+        let fault = |description| Violation { field: "domain".into(), description };
+        self.domains.forbid(domain).into_iter().map(fault).collect()
+    }
+
+    /// What a class forbids of an order whose spec is wrong anyway, so that all faults are named at once.
+    #[must_use]
+    pub fn class_faults(&self, input: &SpecInput) -> Vec<Violation> {
+        let mut faults = Vec::new();
+        let mut add = |field: &str, description: String| faults.push(Violation { field: field.into(), description });
+        let named = input.class.parse::<ClassName>().ok();
+        if let Some((name, class)) = named.and_then(|name| self.classes.get(&name).map(|class| (name, class))) {
+            if !input.region.is_empty() && !class.regions.contains(&input.region) {
+                let (region, offered) = (&input.region, class.regions.join(", "));
+                add("region", format!("class {name} is not offered in {region:?}; it is in: {offered}"));
+            }
+            let most = class.node_count_max;
+            if input.node_count > i64::from(most) {
+                let ordered = input.node_count;
+                add("node_count", format!("class {name} allows at most {most} nodes, not {ordered}"));
+            }
+        }
+        if let Ok(domain) = Domain::try_from(input.domain.clone()) {
+            faults.extend(self.domain_faults(&domain));
+        }
+        faults
+    }
+
     /// What is wrong with a class that is not on offer; `None` if it is.
     #[must_use]
     pub fn unknown_class(&self, class: &ClassName) -> Option<Violation> {
@@ -256,24 +293,25 @@ impl Catalog {
             let class = &current.class;
             return Err(one("node_count", format!("class {class} allows at most {most} nodes, not {node_count}")));
         }
-        fits(current, spec)?;
-        Ok(Placement { node_count, ..current.clone() })
+        let most = current.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
+        match too_large(&current.class, most, spec) {
+            None => Ok(Placement { node_count, ..current.clone() }),
+            Some(fault) => Err(Violations(vec![fault])),
+        }
     }
 }
 
+/// What a class allows of volumes together, GiB; `None`: it has no quota.
+#[must_use]
+pub fn storage_gib_max(class: &Class) -> Option<u32> {
+    class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default().quota().storage_gib)
+}
+
 /// In a shared cluster the files must fit the quota, or the apps would wait for a volume for ever.
-fn fits(placement: &Placement, spec: &TenantSpec) -> Result<(), Violations> {
-    let most = placement.guardrails.as_ref().map(|guardrails| guardrails.quota().storage_gib);
-    match most.filter(|most| spec.storage.gib() > *most) {
-        None => Ok(()),
-        Some(most) => {
-            let (class, requested) = (&placement.class, spec.storage.gib());
-            Err(one(
-                "storage_gib",
-                format!("class {class} allows at most {most} GiB of volumes together, not {requested}"),
-            ))
-        }
-    }
+fn too_large(class: &ClassName, most: Option<u32>, spec: &TenantSpec) -> Option<Violation> {
+    let (most, ordered) = (most?, spec.storage.gib());
+    let description = format!("class {class} allows at most {most} GiB of volumes together, not {ordered}");
+    (ordered > most).then(|| Violation { field: "storage_gib".into(), description })
 }
 
 /// In a class's `guardrails.customer_group`, stands for the tenant's customer: without it one group

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod capacity;
 pub mod catalog;
+pub mod domains;
 pub mod environment;
 pub mod executor;
 pub mod failure;
@@ -29,6 +30,7 @@ pub mod time;
 
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
+pub use domains::Domains;
 pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,
     TenantSpec, Violation, Violations,

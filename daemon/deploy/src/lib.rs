@@ -46,6 +46,7 @@ mod checks;
 mod driver;
 mod error;
 mod listeners;
+mod offers;
 pub mod platform;
 mod render;
 mod service_accounts;
@@ -56,3 +57,4 @@ mod verify;
 
 pub use apps::{DeployOptions, StackApps};
 pub use error::{Error, Result};
+pub use offers::StackOffers;

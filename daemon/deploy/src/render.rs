@@ -61,7 +61,7 @@ pub(crate) fn release(
     let own = replace_all(&Value::Object(release.values.clone()), target);
     merge(&mut values, &own);
     if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
-        allowed(release, wish, String::new())?;
+        allowed(release, wish)?;
         merge(&mut values, wish);
     }
     if release.contract
@@ -114,28 +114,43 @@ pub(crate) fn check_overrides(target: &DeployTarget, manifest: &Manifest) -> Res
     }
     for release in &manifest.releases {
         if let Some(wish) = target.spec.stack_values.get(release.name.as_str()) {
-            allowed(release, wish, String::new())?;
+            allowed(release, wish)?;
         }
     }
     Ok(())
 }
 
-/// `wish` may set only what the release leaves to tenants.
-fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
-    let covered = release.tenant_values.contains(&path);
-    if covered {
-        return Ok(());
-    }
-    match wish {
-        // An empty map sets something too: it replaces what is no map.
-        Value::Object(map) if path.is_empty() || !map.is_empty() => map.iter().try_for_each(|(key, value)| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            allowed(release, value, path)
-        }),
-        _ => Err(Error::ForbiddenValue {
+/// A tenant may set only what the release leaves to tenants.
+fn allowed(release: &Release, values: &Value) -> Result<()> {
+    match forbidden(release, values).into_iter().next() {
+        None => Ok(()),
+        Some(path) => Err(Error::ForbiddenValue {
             path: format!("{}.{path}", release.name),
             allowed: release.tenant_values.join(", "),
         }),
+    }
+}
+
+/// The paths of `values` that the release does not leave to tenants.
+pub(crate) fn forbidden(release: &Release, values: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    add_forbidden(release, values, String::new(), &mut paths);
+    paths
+}
+
+fn add_forbidden(release: &Release, value: &Value, path: String, paths: &mut Vec<String>) {
+    if release.tenant_values.contains(&path) {
+        return;
+    }
+    match value {
+        // An empty map sets something too: it replaces what is no map.
+        Value::Object(map) if path.is_empty() || !map.is_empty() => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                add_forbidden(release, value, path, paths);
+            }
+        }
+        _ => paths.push(path),
     }
 }
 

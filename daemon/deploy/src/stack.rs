@@ -239,6 +239,11 @@ impl Stack {
         self.manifest.releases.iter().map(plan).collect()
     }
 
+    /// The folder of a release's chart; `None`: it is a reference.
+    pub(crate) fn chart_folder(&self, release: &Release) -> Option<std::path::PathBuf> {
+        (!chart::is_reference(&release.chart)).then(|| std::path::PathBuf::from(self.chart(release).location))
+    }
+
     /// Where a release's chart is; a release that is not of this stack has none.
     pub(crate) fn chart(&self, release: &Release) -> ChartRef {
         self.charts.get(&release.name).cloned().unwrap_or_else(|| ChartRef::missing(release.name.as_str()))

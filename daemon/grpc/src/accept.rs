@@ -15,7 +15,7 @@ use landlord_core::{
     EnvironmentName, Violation,
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
-use landlord_proto::google::longrunning::Operation;
+use landlord_proto::google::longrunning::{Operation, operation};
 use tonic::{Request, Response, Status};
 
 use crate::{access::Access, context, convert, error::Error, ports::Ports};
@@ -54,6 +54,11 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
     /// Refuses what the store would refuse. Writes nothing.
     async fn dry_run(&self, ports: &Ports, change: &Self::Change) -> Result<(), Error>;
 
+    /// The resource as it would be accepted; `None`: it would go, or stay as it is.
+    fn would_be(&self, _: &Self::Change) -> Option<prost_types::Any> {
+        None
+    }
+
     /// Has the store accept the change.
     async fn commit(&self, ports: &Ports, change: Self::Change, request: RequestContext) -> Result<Accepted, Error>;
 }
@@ -77,11 +82,12 @@ async fn accept<W: Write>(
     loop {
         let change = match write.check(ports, violations.clone()).await {
             Ok(change) => change,
-            Err(refusal) => return Ok(operation(&replayed(ports, write, &context).await?.ok_or(refusal)?)),
+            Err(refusal) => return Ok(shown(&replayed(ports, write, &context).await?.ok_or(refusal)?)),
         };
         if write.validate_only() {
             write.dry_run(ports, &change).await?;
-            return Ok(Operation { done: true, ..Operation::default() });
+            let result = write.would_be(&change).map(operation::Result::Response);
+            return Ok(Operation { done: true, result, ..Operation::default() });
         }
         match write.commit(ports, change, context.clone()).await {
             Err(Error::Store(StoreError::EtagMismatch { .. })) if write.etag().is_empty() && merges_left > 0 => {
@@ -92,13 +98,13 @@ async fn accept<W: Write>(
                 if !accepted.replayed {
                     ports.wake.wake();
                 }
-                return Ok(operation(&accepted));
+                return Ok(shown(&accepted));
             }
         }
     }
 }
 
-fn operation(accepted: &Accepted) -> Operation {
+fn shown(accepted: &Accepted) -> Operation {
     convert::operation(&accepted.operation, accepted.environment.as_ref())
 }
 

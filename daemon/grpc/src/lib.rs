@@ -32,6 +32,7 @@ mod serve;
 mod serve_error;
 mod status;
 mod tenant;
+mod tenant_class;
 mod watch;
 
 pub use listen::{Listen, ListenTcp};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, TenantStore, Wake},
+    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
 };
 
 /// What the API works with.
@@ -14,6 +14,8 @@ pub struct Ports {
     pub store: Arc<dyn TenantStore>,
     /// What is on offer.
     pub catalog: Arc<Catalog>,
+    /// What tenants may set in stacks.
+    pub stacks: Arc<dyn Stacks>,
     /// The plugins, for their health.
     pub providers: Arc<dyn Providers>,
     /// Kubeconfigs for operators and customers.

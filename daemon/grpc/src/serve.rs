@@ -7,7 +7,8 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,7 @@ use crate::{
     serve_error::ServeError,
     status::explain,
     tenant::Tenants,
+    tenant_class::TenantClasses,
     watch::Watches,
 };
 
@@ -103,6 +105,10 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
         .max_encoding_message_size(RESPONSE_BYTES_MAX);
+    let classes = TenantClassServiceServer::new(TenantClasses { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX)
+        .max_encoding_message_size(RESPONSE_BYTES_MAX);
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
@@ -111,6 +117,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
+    health.set_serving::<TenantClassServiceServer<TenantClasses>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -134,6 +141,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(tenants)
         .add_service(hosts)
         .add_service(operations)
+        .add_service(classes)
         .add_service(providers)
         .add_service(auth))
 }

@@ -13,7 +13,7 @@ use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
 };
-use landlord_deploy::{DeployOptions, StackApps, platform, stack};
+use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
 use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
@@ -75,6 +75,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
+        stacks: clusters.stacks,
         providers: host.clone(),
         kube_access: Arc::new(ClusterAccess {
             installation: checked.installation,
@@ -228,6 +229,8 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
 /// What works inside of tenants' clusters.
 struct InCluster {
     isolation: Arc<KubeIsolation>,
+    /// What tenants may set in stacks.
+    stacks: Arc<StackOffers>,
     apps: Option<Arc<dyn Apps>>,
 }
 
@@ -259,8 +262,9 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
+    let offers = Arc::new(StackOffers::load(&stacks)?);
     if stacks.is_empty() && platforms.is_empty() {
-        return Ok(InCluster { isolation, apps: None });
+        return Ok(InCluster { isolation, stacks: offers, apps: None });
     }
     let options = DeployOptions {
         stacks,
@@ -272,7 +276,7 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         gateway_api_crds,
     };
     let apps = StackApps::open(options, clients).await?;
-    Ok(InCluster { isolation, apps: Some(Arc::new(apps)) })
+    Ok(InCluster { isolation, stacks: offers, apps: Some(Arc::new(apps)) })
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

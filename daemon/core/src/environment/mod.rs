@@ -11,8 +11,8 @@ pub use host_cluster::{
     adopted_placement,
 };
 pub use spec::{
-    Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX, STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec,
-    Violation, Violations,
+    DISPLAY_NAME_CHARS_MAX, DOMAIN_CHARS_MAX, Domain, NODE_COUNT_MAX, NodeCount, STACK_VALUES_BYTES_MAX,
+    STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,
 };
 pub use status::{Condition, Endpoint, EnvironmentStatus, State};
 pub use tenant::Tenant;

@@ -16,9 +16,10 @@ pub const STACK_VALUES_BYTES_MAX: usize = 32 * 1024;
 /// Most labels, each of Kubernetes' label size.
 const LABELS_MAX: usize = 32;
 const LABEL_CHARS_MAX: usize = 63;
-const DISPLAY_NAME_CHARS_MAX: usize = 63;
-/// Leaves room for `sftp.` and ACME challenge prefixes below the 253 of RFC 1035.
-const DOMAIN_CHARS_MAX: usize = 200;
+/// Longest display name.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 63;
+/// Longest domain: leaves room for `sftp.` and ACME challenge prefixes below the 253 of RFC 1035.
+pub const DOMAIN_CHARS_MAX: usize = 200;
 const REGION_CHARS_MAX: usize = 63;
 
 /// One thing wrong with a field.
@@ -79,20 +80,41 @@ impl TryFrom<String> for Domain {
         if text.is_empty() || text.len() > DOMAIN_CHARS_MAX {
             return Err(format!("must have 1 to {DOMAIN_CHARS_MAX} characters"));
         }
-        let label_ok = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        if text.split('.').count() < 2 || !text.split('.').all(label_ok) {
-            return Err("must be a lower-case domain name such as acme.example.com".into());
+        let mut faults: Vec<String> = text.split('.').filter_map(label_fault).collect();
+        if text.split('.').count() < 2 {
+            faults.push("has one label only".into());
         }
-        if text.rsplit('.').next().is_some_and(|tld| tld.bytes().all(|b| b.is_ascii_digit())) {
-            return Err("must be a domain name, not an address".into());
+        if text.rsplit('.').next().is_some_and(|tld| !tld.is_empty() && tld.bytes().all(|b| b.is_ascii_digit())) {
+            faults.push("is an address".into());
         }
-        Ok(Self(text))
+        if faults.is_empty() {
+            return Ok(Self(text));
+        }
+        let ascii = idna::domain_to_ascii(text.trim_end_matches('.')).ok().filter(|ascii| *ascii != text);
+        let hint = ascii.filter(|ascii| Self::try_from(ascii.clone()).is_ok());
+        let hint = hint.map(|ascii| format!("; write it as {ascii}")).unwrap_or_default();
+        faults.dedup();
+        Err(format!("must be a lower-case domain name such as acme.example.com: it {}{hint}", faults.join(", ")))
     }
+}
+
+/// What is wrong with a label of a domain.
+fn label_fault(label: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if label.is_empty() {
+        return Some("has an empty label".into());
+    }
+    if label.len() > 63 {
+        return Some("has a label of more than 63 characters".into());
+    }
+    if let Some(wrong) = label.chars().find(|c| !allowed(*c)) {
+        return Some(format!("has {wrong:?} in {label:?}"));
+    }
+    if label.starts_with('-') || label.ends_with('-') {
+        return Some(format!("has a dash at an end of {label:?}"));
+    }
+    let is_idn = label.starts_with("xn--");
+    (is_idn && idna::domain_to_unicode(label).1.is_err()).then(|| format!("has {label:?}, which is no valid IDN label"))
 }
 
 impl From<Domain> for String {

@@ -9,6 +9,7 @@ pub mod kube;
 mod peer;
 pub mod providers;
 mod request;
+mod stacks;
 pub mod store;
 mod store_error;
 mod store_query;
@@ -28,6 +29,7 @@ pub use store::{
     TraceParent, Work, WorkStore,
 };
 
+pub use stacks::{StackParameter, Stacks};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

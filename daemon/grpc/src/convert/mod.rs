@@ -6,11 +6,13 @@ mod operation;
 mod placement;
 mod tenant;
 mod value;
+mod would_be;
 
 pub(crate) use self::{
     host_cluster::{adoption_of, host_cluster, host_cluster_event, host_cluster_verdicts},
     operation::{kind, operation},
-    placement::{offered, placement},
+    placement::{level, offered, placement},
     tenant::{spec_input, tenant, tenant_event},
-    value::timestamp,
+    value::{non_finite, timestamp},
+    would_be::{would_be, would_be_new},
 };

@@ -15,20 +15,24 @@ pub(crate) fn placement(environment: &Environment) -> v1::Placement {
     }
 }
 
-/// Where a placement places a tenant, as far as it is known.
-pub(crate) fn offered(placement: &Placement) -> v1::Placement {
-    let level = match placement.level {
+/// An isolation level as clients see it.
+pub(crate) fn level(level: Level) -> v1::placement::Level {
+    match level {
         Level::Cluster => v1::placement::Level::Cluster,
         Level::Node => v1::placement::Level::Node,
         Level::Namespace => v1::placement::Level::Namespace,
-    };
+    }
+}
+
+/// Where a placement places a tenant, as far as it is known.
+pub(crate) fn offered(placement: &Placement) -> v1::Placement {
     v1::Placement {
         tenant_class: placement.class.to_string(),
         rule: placement.rule.clone(),
         provider: placement.provider.to_string(),
         account: placement.account.clone(),
         region: placement.region.clone(),
-        level: level.into(),
+        level: level(placement.level).into(),
         stack: placement.stack.as_ref().map(ToString::to_string).unwrap_or_default(),
         ..v1::Placement::default()
     }

@@ -1,6 +1,7 @@
 //! Common values: times, whole numbers, structs, messages of any type.
 
-use landlord_core::Timestamp;
+use landlord_core::{Timestamp, Violation};
+use landlord_proto::v1;
 
 pub(crate) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.0.rem_euclid(1_000)).unwrap_or(0) * 1_000_000;
@@ -15,6 +16,36 @@ pub(super) fn whole(number: u32) -> i32 {
 /// A message of any type.
 pub(super) fn any<M: prost::Name>(message: &M) -> prost_types::Any {
     prost_types::Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: message.encode_to_vec() }
+}
+
+/// The numbers of a tenant's stack values that JSON has no way to write.
+pub(crate) fn non_finite(tenant: &v1::Tenant) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (key, value) in tenant.stack_values.iter().flat_map(|values| &values.fields) {
+        add_non_finite(&format!("tenant.stack_values.{key}"), value, &mut violations);
+    }
+    violations
+}
+
+fn add_non_finite(path: &str, value: &prost_types::Value, violations: &mut Vec<Violation>) {
+    use prost_types::value::Kind;
+    match &value.kind {
+        Some(Kind::NumberValue(number)) if !number.is_finite() => {
+            violations
+                .push(Violation { field: path.to_owned(), description: format!("{number} is no number of JSON") });
+        }
+        Some(Kind::StructValue(fields)) => {
+            for (key, value) in &fields.fields {
+                add_non_finite(&format!("{path}.{key}"), value, violations);
+            }
+        }
+        Some(Kind::ListValue(list)) => {
+            for (index, value) in list.values.iter().enumerate() {
+                add_non_finite(&format!("{path}.{index}"), value, violations);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A struct as JSON.

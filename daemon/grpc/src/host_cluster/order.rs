@@ -1,7 +1,7 @@
 //! CreateHostCluster and AdoptHostCluster: from the request to checked values, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, EnvironmentName, HostClusterId, HostClusterSpec, Placement, Violation, Violations,
+    Catalog, EnvironmentName, HostCluster, HostClusterId, HostClusterSpec, Owner, Placement, Violation, Violations,
     environment::{HostClusterInput, adopted_placement},
     ports::{Accepted, NewHostCluster, RequestContext, RequestScope, StoreError},
 };
@@ -42,6 +42,10 @@ impl Write for v1::CreateHostClusterRequest {
         dry_run(ports, new).await
     }
 
+    fn would_be(&self, new: &NewHostCluster) -> Option<prost_types::Any> {
+        Some(would_be(new))
+    }
+
     async fn commit(&self, ports: &Ports, new: NewHostCluster, request: RequestContext) -> Result<Accepted, Error> {
         Ok(ports.store.create_host_cluster(NewHostCluster { request, ..new }).await?)
     }
@@ -73,6 +77,10 @@ impl Write for v1::AdoptHostClusterRequest {
         dry_run(ports, new).await
     }
 
+    fn would_be(&self, new: &NewHostCluster) -> Option<prost_types::Any> {
+        Some(would_be(new))
+    }
+
     async fn commit(&self, ports: &Ports, new: NewHostCluster, request: RequestContext) -> Result<Accepted, Error> {
         Ok(ports.store.create_host_cluster(NewHostCluster { request, ..new }).await?)
     }
@@ -84,6 +92,11 @@ fn if_up(ports: &Ports, new: NewHostCluster) -> Result<NewHostCluster, Error> {
         Some(down) => Err(Error::ProviderDown(down)),
         None => Ok(new),
     }
+}
+
+fn would_be(new: &NewHostCluster) -> prost_types::Any {
+    let host = HostCluster { id: new.id.clone(), spec: new.spec.clone(), was_ready: false };
+    convert::would_be_new(Owner::HostCluster(host), new.placement.clone())
 }
 
 async fn dry_run(ports: &Ports, new: &NewHostCluster) -> Result<(), Error> {

@@ -1,13 +1,14 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, ClassName, TenantName, TenantSpec, Violation, Violations,
+    ClassName, Owner, Tenant, TenantName, TenantSpec, Violation, Violations,
     fleet::{Choice, choose},
     ids::TenantId,
     ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::v1;
 
+use super::values;
 use crate::{
     accept::Write,
     convert,
@@ -36,7 +37,7 @@ impl Write for v1::CreateTenantRequest {
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {
-        let new = check(&ports.catalog, self, violations)?;
+        let new = check(ports, self, violations)?;
         // Refused now rather than accepted and left waiting.
         match provider::start_failure(&*ports.providers, &new.placement) {
             Some(down) => Err(Error::ProviderDown(down)),
@@ -61,19 +62,25 @@ impl Write for v1::CreateTenantRequest {
         Ok(())
     }
 
+    fn would_be(&self, new: &NewTenant) -> Option<prost_types::Any> {
+        let tenant = Tenant { name: new.name.clone(), spec: new.spec.clone(), host: None, last_ready: None };
+        Some(convert::would_be_new(Owner::Tenant(tenant), new.placement.clone()))
+    }
+
     async fn commit(&self, ports: &Ports, new: NewTenant, request: RequestContext) -> Result<Accepted, Error> {
         Ok(ports.store.create(NewTenant { request, ..new }).await?)
     }
 }
 
-fn check(
-    catalog: &Catalog,
-    request: &v1::CreateTenantRequest,
-    mut violations: Vec<Violation>,
-) -> Result<NewTenant, Error> {
-    let wanted = wanted(catalog, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
+fn check(ports: &Ports, request: &v1::CreateTenantRequest, mut violations: Vec<Violation>) -> Result<NewTenant, Error> {
+    let catalog = &ports.catalog;
+    let wanted = wanted(ports, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
     let placement = catalog.place(&name, &spec);
+    // Of a class that is named, the values were checked with the rest.
+    if let (Ok(placement), None) = (&placement, &spec.class) {
+        violations.extend(values::check(ports, placement.stack.as_ref(), &spec.stack_values));
+    }
     let placement = placement.map_err(|more| violations.extend(more.0.into_iter().map(of_tenant))).ok();
     match placement {
         Some(placement) if violations.is_empty() => {
@@ -86,7 +93,7 @@ fn check(
 
 /// Name and spec of what is ordered, before any placement. `None`: see `violations`.
 pub(crate) fn wanted(
-    catalog: &Catalog,
+    ports: &Ports,
     parent: &str,
     tenant_id: &str,
     tenant: Option<v1::Tenant>,
@@ -101,13 +108,19 @@ pub(crate) fn wanted(
         violations.push(violation("tenant", "is missing; it says what is ordered"));
         return None;
     };
-    let class = resource.tenant_class.parse::<ClassName>().ok();
-    let spec = TenantSpec::parse(convert::spec_input(resource));
+    violations.extend(convert::non_finite(&resource));
+    let input = convert::spec_input(resource);
+    let class = input.class.parse::<ClassName>().ok();
+    if let Some(class) = class.as_ref().and_then(|class| ports.catalog.classes.get(class)) {
+        violations.extend(values::check(ports, class.stack.as_ref(), &input.stack_values));
+    }
+    let spec = TenantSpec::parse(input.clone());
     let spec = spec
         .map_err(|more| {
-            // Placing needs a whole spec; a class that does not exist can be named without one.
-            let class = class.and_then(|class| catalog.unknown_class(&class));
-            violations.extend(more.0.into_iter().chain(class).map(of_tenant));
+            // Placing needs a whole spec; what a class forbids can be named without one.
+            let class = class.and_then(|class| ports.catalog.unknown_class(&class));
+            let more = more.0.into_iter().chain(class).chain(ports.catalog.class_faults(&input));
+            violations.extend(more.map(of_tenant));
         })
         .ok();
     Some((TenantName { customer: customer?, tenant: id? }, spec?))

@@ -7,7 +7,7 @@ use landlord_core::{
 };
 use landlord_proto::v1;
 
-use super::create;
+use super::{create, values};
 use crate::{access::Access, convert, error::Error, name, ports::Ports, provider};
 
 /// Where a specification would be placed, and why there.
@@ -17,7 +17,7 @@ pub(crate) async fn explain(
     request: v1::ExplainPlacementRequest,
 ) -> Result<v1::ExplainPlacementResponse, Error> {
     let mut violations = Vec::new();
-    let wanted = create::wanted(&ports.catalog, &request.parent, &request.tenant_id, request.tenant, &mut violations);
+    let wanted = create::wanted(ports, &request.parent, &request.tenant_id, request.tenant, &mut violations);
     let Some((name, spec)) = wanted else {
         return Err(Violations(violations).into());
     };
@@ -43,6 +43,14 @@ pub(crate) async fn explain(
             (None, wrong.0.into_iter().map(|v| format!("{}: {}", name::field(&v.field), v.description)).collect())
         }
     };
+    if let (Some(placed), None) = (&placement, &spec.class) {
+        let wrong = values::check(ports, placed.stack.as_ref(), &spec.stack_values);
+        problems
+            .extend(wrong.into_iter().map(|v| format!("{}: {}", v.field.trim_start_matches("tenant."), v.description)));
+    }
+    if !violations.is_empty() {
+        return Err(Violations(violations).into());
+    }
     if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);

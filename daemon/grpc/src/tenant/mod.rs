@@ -5,9 +5,11 @@ mod explain;
 mod kubeconfig;
 mod lifecycle;
 mod list;
+mod mask;
 mod move_plan;
 mod record;
 mod update;
+mod values;
 
 use std::pin::Pin;
 

@@ -1,13 +1,13 @@
 //! UpdateTenant: the present tenant and the request together give the new spec, or everything that is wrong with it.
 
 use landlord_core::{
-    Catalog, DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
-    lifecycle::check_etag,
+    DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
+    lifecycle::{self, check_etag},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::v1;
 
-use super::{create::of_tenant, record::tenant_of};
+use super::{create::of_tenant, mask, record::tenant_of, values};
 use crate::{
     accept::{Write, given, scope_of},
     convert,
@@ -15,10 +15,6 @@ use crate::{
     name,
     ports::Ports,
 };
-
-/// Fields that an update may change.
-const CHANGEABLE: [&str; 7] =
-    ["display_name", "labels", "storage_gib", "node_count", "stack_values", "deletion_protection", "paused"];
 
 /// A change, and the version that it was merged into.
 pub(crate) struct Merged {
@@ -56,7 +52,7 @@ impl Write for v1::UpdateTenantRequest {
             }
         };
         let current = ports.store.get(&name).await?;
-        let change = check(&ports.catalog, &current, tenant_of(&current)?, self, violations)?;
+        let change = check(ports, &current, tenant_of(&current)?, self, violations)?;
         check_etag(&current, given(self.etag())).map_err(StoreError::from)?;
         Ok(Merged { current, change })
     }
@@ -67,6 +63,13 @@ impl Write for v1::UpdateTenantRequest {
             return Err(StoreError::FailedPrecondition(format!("{name} is being deleted")).into());
         }
         Ok(())
+    }
+
+    fn would_be(&self, merged: &Merged) -> Option<prost_types::Any> {
+        let Change::Update { spec, placement } = &merged.change else { return None };
+        let operation = merged.current.operation;
+        let after = lifecycle::update(&merged.current, spec.clone(), placement.clone(), operation).ok()?;
+        Some(convert::would_be(&after.environment))
     }
 
     async fn commit(&self, ports: &Ports, merged: Merged, request: RequestContext) -> Result<Accepted, Error> {
@@ -82,21 +85,21 @@ fn tenant_name(request: &v1::UpdateTenantRequest) -> Result<landlord_core::Tenan
 
 /// The change that a request asks for.
 fn check(
-    catalog: &Catalog,
+    ports: &Ports,
     environment: &Environment,
     current: &Tenant,
     request: &v1::UpdateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<Change, Violations> {
+    let catalog = &ports.catalog;
     let wanted = request.tenant.clone().unwrap_or_default();
     let mut merged = convert::tenant(environment, current);
-    for path in paths(request) {
-        if !copy(&path, &wanted, &mut merged) {
-            let changeable = CHANGEABLE.join(", ");
-            let problem = format!("{path:?} can't be changed; changeable are: {changeable}");
+    for path in mask::paths(request) {
+        if let Err(problem) = mask::copy(&path, &wanted, &mut merged) {
             violations.push(violation("update_mask", problem));
         }
     }
+    violations.extend(convert::non_finite(&wanted));
     let spec = match TenantSpec::parse(convert::spec_input(merged)) {
         Ok(spec) => spec,
         Err(more) => {
@@ -111,7 +114,11 @@ fn check(
         let description = format!("{why}; a tenant does not move: order another one there");
         violations.push(violation("tenant.labels", description));
     }
-    let placement = if current.spec.needs_work(&spec) && violations.is_empty() {
+    // What was accepted once is not checked against what is on offer now.
+    if spec.stack_values != current.spec.stack_values {
+        violations.extend(values::check(ports, environment.placement.stack.as_ref(), &spec.stack_values));
+    }
+    let placement = if current.spec.needs_work(&spec) {
         catalog.place_again(&spec, &environment.placement)
     } else {
         Ok(environment.placement.clone())
@@ -119,51 +126,6 @@ fn check(
     match placement {
         Ok(placement) if violations.is_empty() => Ok(Change::Update { spec, placement }),
         Ok(_) => Err(Violations(violations)),
-        Err(more) => Err(Violations(more.0.into_iter().map(of_tenant).collect())),
+        Err(more) => Err(Violations(violations.into_iter().chain(more.0.into_iter().map(of_tenant)).collect())),
     }
-}
-
-/// The paths of the mask; `*`: all that may change; without a mask, all that are populated (AIP-134).
-fn paths(request: &v1::UpdateTenantRequest) -> Vec<String> {
-    match request.update_mask.as_ref().map(|mask| mask.paths.as_slice()) {
-        Some([all]) if all == "*" => CHANGEABLE.map(str::to_owned).to_vec(),
-        Some([]) | None => populated(&request.tenant.clone().unwrap_or_default()),
-        Some(paths) => paths.to_vec(),
-    }
-}
-
-/// Also those that can't change: another value of them gets its own explanation.
-fn populated(tenant: &v1::Tenant) -> Vec<String> {
-    let fields = [
-        ("display_name", !tenant.display_name.is_empty()),
-        ("labels", !tenant.labels.is_empty()),
-        ("storage_gib", tenant.storage_gib != 0),
-        ("node_count", tenant.node_count != 0),
-        ("stack_values", tenant.stack_values.is_some()),
-        ("deletion_protection", tenant.deletion_protection),
-        ("paused", tenant.paused),
-        ("domain", !tenant.domain.is_empty()),
-        ("tenant_class", !tenant.tenant_class.is_empty()),
-        ("region", !tenant.region.is_empty()),
-    ];
-    fields.into_iter().filter(|(_, populated)| *populated).map(|(field, _)| field.to_owned()).collect()
-}
-
-/// Copies one field. Those that can't change are copied too: the same value is no mistake, and
-/// another one gets its own explanation.
-fn copy(path: &str, from: &v1::Tenant, to: &mut v1::Tenant) -> bool {
-    match path {
-        "display_name" => to.display_name.clone_from(&from.display_name),
-        "labels" => to.labels.clone_from(&from.labels),
-        "storage_gib" => to.storage_gib = from.storage_gib,
-        "node_count" => to.node_count = from.node_count,
-        "stack_values" => to.stack_values.clone_from(&from.stack_values),
-        "deletion_protection" => to.deletion_protection = from.deletion_protection,
-        "paused" => to.paused = from.paused,
-        "domain" => to.domain.clone_from(&from.domain),
-        "tenant_class" => to.tenant_class.clone_from(&from.tenant_class),
-        "region" => to.region.clone_from(&from.region),
-        _ => return false,
-    }
-    true
 }

@@ -6,6 +6,7 @@ mod access;
 mod common;
 mod floods;
 mod hosts;
+mod orders;
 mod placement;
 mod service;
 mod tenants;

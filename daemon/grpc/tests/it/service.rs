@@ -220,6 +220,7 @@ async fn the_socket_is_ours_alone() {
     let ports = || landlord_grpc::Ports {
         store: Arc::new(daemon.store.clone()),
         catalog: Arc::default(),
+        stacks: Arc::new(crate::common::OneStack),
         providers: Arc::new(NoPlugins),
         kube_access: Arc::new(NoClusters),
         authenticator: Arc::new(crate::common::callers()),

@@ -63,6 +63,8 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     }
     let mut catalog =
         Catalog { rules: config.placement.clone(), residency: config.residency.clone(), ..Catalog::default() };
+    catalog.domains = config.domains.clone();
+    problems.extend(config.domains.problems().into_iter().map(|problem| format!("domains.{problem}")));
     let providers = check_providers(config, &mut catalog, &mut problems);
     check_classes(config, &mut catalog, &mut problems);
     check_rules(config, &catalog, &mut problems);

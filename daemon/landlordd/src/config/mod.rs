@@ -21,7 +21,7 @@ pub use server::{ClientAuth, Listener, Server, Tls};
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use landlord_core::{Class, PlacementRule, Residencies};
+use landlord_core::{Class, Domains, PlacementRule, Residencies};
 use landlord_plugin_host::Sandbox;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub struct Config {
     pub placement: Vec<PlacementRule>,
     /// Residency rules by name; all that bind a tenant must allow its region.
     pub residency: Residencies,
+    /// Which domains tenants may have.
+    pub domains: Domains,
 }
 
 impl Default for Config {
@@ -67,6 +69,7 @@ impl Default for Config {
             classes: BTreeMap::new(),
             placement: Vec::new(),
             residency: Residencies::default(),
+            domains: Domains::default(),
         }
     }
 }

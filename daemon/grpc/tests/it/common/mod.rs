@@ -17,14 +17,15 @@ use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, operators::OperatorsOnly, principals::LocalUsers};
 use landlord_core::{
     Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
     access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
         Authenticator, Authorizer, Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity,
-        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, Unauthenticated, Wake, WorkStore,
+        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, Unauthenticated,
+        Wake, WorkStore,
     },
 };
 use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
@@ -95,6 +96,30 @@ impl Providers for Plugins {
     }
 }
 
+/// The stack `desk` has one app, which leaves `colour` to tenants.
+pub struct OneStack;
+
+impl Stacks for OneStack {
+    fn check(&self, stack: &StackName, values: &serde_json::Map<String, serde_json::Value>) -> Vec<Violation> {
+        assert_eq!(stack.as_str(), "desk");
+        let mut violations = Vec::new();
+        for (app, values) in values {
+            for (key, value) in values.as_object().into_iter().flatten() {
+                if (app.as_str(), key.as_str(), value.is_string()) != ("lamp", "colour", true) {
+                    let field = format!("stack_values.{app}.{key}");
+                    violations.push(Violation { field, description: "can't be set".into() });
+                }
+            }
+        }
+        violations
+    }
+
+    fn parameters(&self, _: &StackName) -> Vec<StackParameter> {
+        let schema = Some(serde_json::json!({"type": "string"}));
+        vec![StackParameter { path: "lamp.colour".into(), schema, default_value: Some("white".into()) }]
+    }
+}
+
 /// Clusters exist from READY on.
 struct Clusters;
 
@@ -155,6 +180,7 @@ pub fn catalog() -> Catalog {
         rules: vec![rule("gold", &[("tier", "gold")], "large"), rule("rest", &[], "small")],
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
         residency: Residencies([("over-there".into(), over_there())].into()),
+        domains: landlord_core::Domains::default(),
     }
 }
 
@@ -296,6 +322,7 @@ impl Daemon {
         let ports = Ports {
             store: Arc::new(store.clone()),
             catalog: Arc::new(catalog),
+            stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             authenticator,
