@@ -278,7 +278,11 @@ fn failed(
     if failure.kind != ErrorKind::Throttled {
         after.furthest_ms = before.furthest_ms.max(millis(tried_for(before, now)));
         after.try_time = Some(now);
-        after.failing_since = before.failing_since.or(Some(now));
+        // The time in which somebody held a teardown does not count against the API server.
+        let was_held = is_teardown(before)
+            && before.failure.as_ref().is_some_and(|last| last.kind == ErrorKind::Conflict)
+            && failure.kind != ErrorKind::Conflict;
+        after.failing_since = before.failing_since.filter(|_| !was_held).or(Some(now));
         after.failures = before.failures.saturating_add(1);
         after.attempt = before.attempt.saturating_add(1);
     }

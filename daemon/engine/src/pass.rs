@@ -65,11 +65,13 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
             Next::Wait(wait) => wait.filter(|wait| !overtaken && !wait.is_zero()),
         };
         tokio::select! {
+            // The lease first: a daemon that was stopped for longer than it holds learns so before any of its calls goes on.
+            biased;
+            _ = lease.tick() => shared.ports.store.renew(claim, shared.options.lease_ttl).await?,
             Some(finished) = calls.next() => {
                 pass.finish(finished).await?;
                 overtaken = overtaken || pass.reload().await?;
             }
-            _ = lease.tick() => shared.ports.store.renew(claim, shared.options.lease_ttl).await?,
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
     }

@@ -13,6 +13,7 @@
 
 use landlord_core::{
     EnvironmentName, Violation,
+    access::Resource,
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::google::longrunning::{Operation, operation};
@@ -48,6 +49,12 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
     /// Among whose requests the id is looked for; `None`: the resource's name is malformed, which the check refuses.
     fn scope(&self) -> Option<RequestScope>;
 
+    /// What it makes something in. Whoever has no right there learns nothing of what can be ordered: it is checked before
+    /// the request is.
+    fn parent(&self) -> Option<Resource> {
+        None
+    }
+
     /// The checked change. `violations`: what is wrong with the request already.
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<Self::Change, Error>;
 
@@ -65,7 +72,11 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 
 /// Takes a write to its response.
 pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
-    let ports = &Access::of(request.extensions())?.guard(ports);
+    let access = Access::of(request.extensions())?;
+    if let Some(parent) = request.get_ref().parent() {
+        access.check(&parent).map_err(Error::from)?;
+    }
+    let ports = &access.guard(ports);
     let mut violations = Vec::new();
     let context = context::of(W::METHOD, &request, request.get_ref().request_id(), &mut violations);
     let write = request.into_inner();

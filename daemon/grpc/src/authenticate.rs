@@ -17,8 +17,10 @@ use tower::{Layer, Service};
 
 use crate::{access::Access, error::Error, ports::Ports};
 
-/// Served to anybody.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Served to anybody, since what asks for it has no identity. `Watch`, a stream without an end, is not.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// Characters of a refused path in the log; our longest has half of them.
+const PATH_LOGGED_MAX: usize = 128;
 /// RFC 6750; the scheme's name has no case.
 const SCHEME: &str = "bearer ";
 
@@ -98,7 +100,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let layer = self.layer.clone();
         Box::pin(async move {
-            if request.uri().path().starts_with(HEALTH) {
+            if request.uri().path() == HEALTH_CHECK {
                 return inner.call(request).await;
             }
             let peer = request.extensions().get::<Peer>().cloned();
@@ -113,7 +115,9 @@ where
                     inner.call(request).await
                 }
                 Err(error) => {
-                    tracing::info!(path = request.uri().path(), ?peer, %error, "a call was refused");
+                    // At a level that is off by default: whoever is refused decides how often and how long this is.
+                    let path: String = request.uri().path().chars().take(PATH_LOGGED_MAX).collect();
+                    tracing::debug!(path, ?peer, %error, "a call was refused");
                     Ok(Status::from(error).into_http())
                 }
             }

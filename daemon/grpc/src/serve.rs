@@ -44,6 +44,8 @@ type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Identity
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
 
+/// Largest request of a health check, which nobody needs to be known for: it holds the name of a service.
+const HEALTH_BYTES_MAX: usize = 1 << 10;
 /// Largest request, also after it was inflated: a spec has at most some 50 KiB.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// Largest response: a page of a thousand tenants.
@@ -134,7 +136,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         })
         .layer(MapResponseLayer::new(explain as Explain))
         .layer(AuthenticateLayer::new(ports))
-        .add_service(health_service)
+        .add_service(health_service.max_decoding_message_size(HEALTH_BYTES_MAX))
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         // Older clients, many a grpcurl among them, ask for this one.
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)

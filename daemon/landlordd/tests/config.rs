@@ -219,6 +219,24 @@ fn what_does_not_belong_to_a_level_is_named() {
 }
 
 #[test]
+fn a_certificates_name_is_of_one_ca() {
+    let with = |second: &str| {
+        let listener = |port: u16, ca: &str| {
+            format!(
+                "[[server.listeners]]\naddress = '0.0.0.0:{port}'\n[server.listeners.tls]\ncert_file = 'c'\nkey_file = 'k'\n\
+                 client_ca_file = '{ca}'\n"
+            )
+        };
+        let names = "[[auth.certificates]]\ncommon_name = 'ops'\nprincipal = 'ops'\n";
+        let config =
+            from_file(&format!("{}{}{names}", listener(7443, "operators.pem"), listener(7444, second))).unwrap();
+        check(&config).err().unwrap_or_default().join("\n")
+    };
+    assert_eq!(with("operators.pem"), "");
+    assert!(with("portals.pem").contains("2 different client_ca_file"), "{}", with("portals.pem"));
+}
+
+#[test]
 fn nobody_listens_without_tls_by_accident() {
     let tls = "[server.listeners.tls]\ncert_file = 'c'\nkey_file = 'k'\n";
     let cases = [

@@ -43,7 +43,7 @@ impl Dialect {
             Self::Sqlite => "BEGIN IMMEDIATE",
             Self::Postgres => {
                 concat!(
-                    "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '10s'; \
+                    "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '8s'; \
                      SET LOCAL idle_in_transaction_session_timeout = '5s'; ",
                     writers_turn!(),
                     "; SELECT CAST(pg_current_xact_id() AS TEXT) AS xid"

@@ -7,9 +7,9 @@ use landlord_core::ports::StoreError;
 use sqlx::AnyConnection;
 use tokio::sync::oneshot;
 
-/// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, idle too
-/// long, too many connections, and whatever a server that stops or starts says.
-const TRANSIENT: [&str; 8] = ["40001", "40P01", "55P03", "25P03", "53300", "57P01", "57P02", "57P03"];
+/// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, statement
+/// timeout, idle too long, too many connections, and whatever a server that stops or starts says.
+const TRANSIENT: [&str; 9] = ["40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"];
 /// Of these the connection is gone; class 08 beside them.
 const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
 

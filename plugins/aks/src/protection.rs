@@ -37,8 +37,8 @@ pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()>
     let found = cluster::find_own(call).await?.filter(|cluster| cluster.state() != State::Deleting);
     let Some(cluster) = found else { return Ok(()) };
     let mut holds = Holds::default();
-    // The pool of the request itself is judged by its own removal.
-    let own = if kind == Kind::NodePool && !role.is_empty() { names::pool(role)? } else { String::new() };
+    // The pool of the request itself is judged by its own removal, also when its marker is gone.
+    let own = if role.is_empty() { String::new() } else { names::pool(role)? };
     let pools = cluster.properties.agent_pool_profiles.iter();
     for pool in pools.filter(|pool| pool.name != own && !is_ours(call.scope, &pool.tags)) {
         let what = format!("agent pool {} in AKS cluster {} is not landlord's", pool.name, cluster.name());

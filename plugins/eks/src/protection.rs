@@ -31,9 +31,8 @@ pub(crate) async fn check(aws: &Clients, scope: &v1::Scope, kind: Kind, role: &s
             let remedy = format!("run `aws eks update-cluster-config --name {name} --no-deletion-protection`");
             holds.add(format!("EKS cluster {name} has deletion protection"), remedy);
         }
-        // The pool of the request itself is judged by its own removal.
-        let own = if kind == Kind::NodePool { role } else { "" };
-        for group in node_pool::foreign(aws, scope, &names, own).await? {
+        // The pool of the request itself is judged by its own removal, also when its marker is gone.
+        for group in node_pool::foreign(aws, scope, &names, role).await? {
             let what = format!("node group {group} in EKS cluster {name} is not landlord's");
             holds.add(what, "delete those node groups, or move their work to another cluster first");
         }

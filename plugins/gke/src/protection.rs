@@ -24,8 +24,8 @@ pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: 
     }
     let found = cluster::find_own(google, scope, &names).await?;
     let Some(cluster) = found.filter(|cluster| cluster.status != Status::Stopping) else { return Ok(()) };
-    // The pool of the request itself is judged by its own removal.
-    let own = if kind == Kind::NodePool && !role.is_empty() { names::node_pool(role)? } else { String::new() };
+    // The pool of the request itself is judged by its own removal, also when its marker is gone.
+    let own = if role.is_empty() { String::new() } else { names::node_pool(role)? };
     let mut holds = Holds::default();
     for pool in cluster.node_pools.iter().filter(|pool| pool.name != own && is_foreign(scope, pool)) {
         let what = format!("node pool {} in GKE cluster {} is not landlord's", pool.name, names.cluster());

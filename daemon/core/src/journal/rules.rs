@@ -100,7 +100,9 @@ pub(super) fn verdict(
     if is_teardown(record) {
         // What the API server can't release any more is swept by its tags later. In a shared cluster
         // the stage `isolation` still holds the record until the namespace is known to be gone.
-        let skip = force || over(rules.teardown_timeout);
+        // What is held waits for whoever holds it: the API server is there, and would be asked for nothing any more.
+        let held = failure.kind == ErrorKind::Conflict;
+        let skip = if held { force && over(rules.teardown_timeout) } else { force || over(rules.teardown_timeout) };
         return if skip { Verdict::Skip } else { Verdict::Retry };
     }
     let deleting = record.desired_state == DesiredState::Absent;

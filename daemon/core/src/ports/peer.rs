@@ -1,9 +1,9 @@
 //! The other end of a connection, as the kernel and TLS prove it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 /// The other end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Peer {
     /// A process of this machine, by the credentials of its Unix socket.
     Local {
@@ -17,4 +17,18 @@ pub enum Peer {
         /// The client's certificate in DER, which a CA of the listener has signed; `None`: it showed none.
         certificate: Option<Arc<[u8]>>,
     },
+}
+
+/// Fit for a log: a certificate is public, and too long for a line.
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local { uid } => f.debug_struct("Local").field("uid", uid).finish(),
+            Self::Remote { address, certificate } => f
+                .debug_struct("Remote")
+                .field("address", address)
+                .field("certificate_bytes", &certificate.as_ref().map(|der| der.len()))
+                .finish(),
+        }
+    }
 }

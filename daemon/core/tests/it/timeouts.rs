@@ -102,6 +102,24 @@ fn of_a_teardown_only_an_api_server_that_is_away_counts() {
 }
 
 #[test]
+fn a_teardown_waits_as_long_as_somebody_holds_it() {
+    let mut record = begin(Stage::Teardown, DesiredState::Absent);
+    for minute in 0..60_i64 {
+        record = fails(&record, ErrorKind::Conflict, Timestamp(minute * 60_000));
+        assert_eq!(
+            record.state,
+            StageState::Running,
+            "skipped at minute {minute}, though only somebody's lock is in its way"
+        );
+    }
+    // The hour does not count against an API server that is away for a moment afterwards.
+    record = fails(&record, ErrorKind::Transient, Timestamp(60 * 60_000));
+    assert_eq!(record.state, StageState::Running);
+    record = fails(&record, ErrorKind::Transient, Timestamp(70 * 60_000));
+    assert_eq!(record.state, StageState::Skipped);
+}
+
+#[test]
 fn a_removal_that_only_meets_internal_errors_is_reported_and_goes_on_by_itself() {
     let mut record = begin(Stage::Network, DesiredState::Absent);
     let mut now = Timestamp(0);

@@ -18,6 +18,9 @@ const HOST_HINT: Duration = Duration::from_secs(2);
 /// What leads out where a host cluster can't be left in order.
 const FORCE_REMEDY: &str = "delete the host cluster with --force, which leaves there what landlord put there";
 
+/// Name of the call by which a provider describes its costs.
+const OBSERVE: &str = "Observe";
+
 /// Nodes register one after another.
 const NODES_HINT: Duration = Duration::from_secs(2);
 /// Nodes of a pool that its cloud calls ready take pods within moments; some may be kept back for good, by a taint of
@@ -45,7 +48,6 @@ impl Call<'_> {
         if *self.stage == Stage::Capacity {
             return self.capacity().await;
         }
-        self.refuse_held().await?;
         if let Stage::Platform(release) = self.stage {
             return self.platform(release).await;
         }
@@ -60,6 +62,7 @@ impl Call<'_> {
         if *self.stage == Stage::Host {
             return self.host();
         }
+        self.refuse_held().await?;
         let target = self.target().await?;
         let isolation = &self.shared.ports.isolation;
         if absent && target.cluster.shared().is_some() {
@@ -90,14 +93,20 @@ impl Call<'_> {
     }
 
     /// What is removed in a cluster of its own is gone for good: what would hold the removal of the cluster itself is named
-    /// before that.
+    /// before that. Once something of it is gone there is nothing left to spare.
     async fn refuse_held(&self) -> Result<(), Failure> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         if !absent || self.work.host.is_some() || self.adoption().is_some() {
             return Ok(());
         }
-        self.provider.observe(request::for_removal(self.work, self.scope.clone())).await?;
-        Ok(())
+        if record_in(self.work, DesiredState::Absent, self.stage).is_some_and(|record| !record.removed.is_empty()) {
+            return Ok(());
+        }
+        let paid = self.pay(OBSERVE, self.stage).await?;
+        let request = request::for_removal(self.work, self.scope.clone());
+        let observed = self.provider.observe(request).await.map(drop).map_err(Failure::from);
+        paid.ended(observed.as_ref().err());
+        observed
     }
 
     /// One release of the platform of a cluster that landlord makes.
@@ -106,6 +115,7 @@ impl Call<'_> {
         if absent && record_in(self.work, DesiredState::Present, self.stage).is_none() {
             return Ok(CallReport { done: true, detail: "it was not installed".into(), ..CallReport::default() });
         }
+        self.refuse_held().await?;
         let installation = &self.shared.options.installation;
         let (uid, access) = request::access(installation, self.work, &self.scope);
         let kube = self.shared.access.get(uid, &*self.provider, access).await?;

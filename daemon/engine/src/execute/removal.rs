@@ -92,6 +92,9 @@ impl Call<'_> {
                 break;
             }
         }
+        if !page_token.is_empty() {
+            return Err(Failure::new(ErrorKind::Internal, format!("the inventory has more than {PAGES_MAX} pages")));
+        }
         if left.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }

@@ -2,6 +2,7 @@
 
 use landlord_core::{
     ClassName, Owner, Tenant, TenantName, TenantSpec, Violation, Violations,
+    access::Resource,
     fleet::{Choice, choose},
     ids::TenantId,
     ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
@@ -34,6 +35,10 @@ impl Write for v1::CreateTenantRequest {
 
     fn scope(&self) -> Option<RequestScope> {
         name::customer(&self.parent).ok().map(RequestScope::Customer)
+    }
+
+    fn parent(&self) -> Option<Resource> {
+        name::customer(&self.parent).ok().map(Resource::Customer)
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {

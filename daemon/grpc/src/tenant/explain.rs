@@ -16,12 +16,15 @@ pub(crate) async fn explain(
     access: &Access,
     request: v1::ExplainPlacementRequest,
 ) -> Result<v1::ExplainPlacementResponse, Error> {
+    // Before anything is told of classes and rules.
+    if let Ok(customer) = name::customer(&request.parent) {
+        access.check(&Resource::Customer(customer))?;
+    }
     let mut violations = Vec::new();
     let wanted = create::wanted(ports, &request.parent, &request.tenant_id, request.tenant, &mut violations);
     let Some((name, spec)) = wanted else {
         return Err(Violations(violations).into());
     };
-    access.check(&Resource::Customer(name.customer.clone()))?;
     let ports = &access.guard(ports);
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),

@@ -1,7 +1,11 @@
 //! From values to what they mean: names parsed, references resolved, secrets read. All
 //! problems are reported together.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use landlord_auth::authenticator::Callers;
 use landlord_core::{
@@ -57,6 +61,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     }
     server::check(&config.server, &mut problems);
     let callers = Arc::new(config.auth.callers(&mut problems));
+    check_client_cas(config, &mut problems);
     let interval = config.engine.capacity_interval;
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
@@ -73,6 +78,19 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         Ok(Checked { installation: config.installation.clone(), catalog, callers, providers })
     } else {
         Err(problems)
+    }
+}
+
+/// A name in a certificate is worth what the CA that signed it is: with two CAs, either could issue the other's names.
+fn check_client_cas(config: &Config, problems: &mut Vec<String>) {
+    let files: BTreeSet<&PathBuf> =
+        config.server.listeners.iter().filter_map(|listener| listener.tls.as_ref()?.client_ca_file.as_ref()).collect();
+    if files.len() > 1 && !config.auth.certificates.is_empty() {
+        problems.push(format!(
+            "auth.certificates: the listeners name {} different client_ca_file, and each of these CAs could issue every name \
+             here; give all listeners the same file",
+            files.len()
+        ));
     }
 }
 

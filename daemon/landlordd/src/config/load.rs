@@ -89,6 +89,9 @@ fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
             .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
             .collect();
         more.sort();
+        if let Some(problem) = more.iter().find_map(|path| trust::problem(path)) {
+            return Err(LoadError(problem));
+        }
         all.append(&mut more);
     }
     Ok(all)

@@ -93,6 +93,19 @@ async fn compare(
     let failed = unavailable("comparing an inventory");
     let now = clock::now(connection).await?;
     let mut report = InventoryReport::default();
+    // Another daemon has compared: work goes on since, and what was listed before it is no measure any more.
+    let compared: i64 = sqlx::query_scalar(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM inventories i JOIN identity d ON i.epoch = d.epoch \
+         WHERE i.provider = $1 AND i.credentials = $2",
+    )
+    .bind(key.provider.as_str())
+    .bind(&key.credentials)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    if compared > 0 {
+        return Ok(report);
+    }
     if let Some(found) = found {
         report.orphans = keep_orphans(connection, &key, &found, now).await?;
         let seen: BTreeSet<TenantUid> = found.iter().map(|objects| objects.uid).collect();

@@ -234,6 +234,10 @@ async fn a_store_that_nobody_closed_and_that_is_old_is_compared_first() {
     // What was built is missed; what was only ordered is built.
     assert_eq!(report.held, [tenant.name()]);
     claim_one(&store).await;
+    // Another daemon that listed before this one was built compares too late: work goes on since.
+    built(&store, "later").await;
+    let report = store.compare_inventory(&key(), Some(Vec::new())).await.unwrap();
+    assert_eq!(report.held, []);
 }
 
 #[tokio::test]

@@ -425,7 +425,7 @@ async fn nothing_survives_a_killed_parent() -> Result<()> {
     let file = folder.path().join("pids");
     artifacts()?;
     let mut parent = Command::new(std::env::current_exe()?)
-        .args(["--exact", "parent_to_be_killed", "--ignored"])
+        .args(["--exact", "control_plane::parent_to_be_killed", "--ignored"])
         .env(PIDS_FILE, &file)
         .spawn()?;
     let pids = eventually("the ids of the control plane's processes", async || {

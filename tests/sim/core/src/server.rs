@@ -23,6 +23,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+/// A caller on a busy machine that opens a thousand connections at once needs a while until it says something on each.
+const HEADERS_MAX: Duration = Duration::from_secs(300);
 /// Larger than any template or request that AWS takes.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
@@ -53,6 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: Canc
             let service = service_fn(|request| answer(shared.clone(), request));
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_MAX)
                 .serve_connection(TokioIo::new(stream), service);
             tokio::select! {
                 () = stop.cancelled() => {}
