@@ -65,7 +65,7 @@ fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
         };
         client.create_tenant(request).await.unwrap_err()
     });
-    assert_eq!(status.code(), tonic::Code::OutOfRange, "{status}");
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
     assert!(status.message().contains("limit"), "{status}");
 }
 
