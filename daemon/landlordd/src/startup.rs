@@ -46,13 +46,10 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
-    if !config.server.metrics_listen.is_empty() {
-        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        let mut registry = Registry::default();
-        measurements.register(&mut registry);
-        tls_figures.register(&mut registry);
-        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
-    }
+    let mut registry = Registry::default();
+    measurements.register(&mut registry);
+    tls_figures.register(&mut registry);
+    serve_metrics(config, registry, &tasks, &stop).await?;
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
     let ports = EnginePorts {
@@ -103,6 +100,19 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     }
     served?;
     tracing::info!("landlordd has ended");
+    Ok(())
+}
+
+async fn serve_metrics(
+    config: &Config,
+    figures: Registry,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<()> {
+    if !config.server.metrics_listen.is_empty() {
+        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
+        tasks.spawn(metrics::serve(listener, figures, stop.clone()));
+    }
     Ok(())
 }
 

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::suite::{Counted, Outcome, Suite, count};
 
-/// For one test: the longest (a whole life cycle with apps) needs a third on a loaded machine.
-const TEST_MAX: Duration = Duration::from_secs(10 * 60);
+/// For one test: the longest (a plugin that is killed at every call of EKS) needs two thirds on a loaded machine.
+const TEST_MAX: Duration = Duration::from_secs(20 * 60);
 /// After this long libtest tells of a test by name, once.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// For a whole program, or a check from cold caches.
