@@ -192,7 +192,7 @@ mod tests {
         let of = |file: &str| affected(&workspace, [file].into_iter());
         let of_store = of("daemon/store/src/lib.rs").unwrap_or_default();
         assert!(of_store.contains("landlordd") && of_store.contains("landlord-e2e"), "{of_store:?}");
-        assert!(!of_store.contains("landlord-core") && !of_store.contains("landlord-conformance"), "{of_store:?}");
+        assert!(!of_store.contains("landlord-core") && !of_store.contains("landlord-plugin-eks"), "{of_store:?}");
         let of_plugin = of("plugins/aks/src/lib.rs").unwrap_or_default();
         assert!(of_plugin.contains("landlord-conformance") && of_plugin.contains("landlord-e2e"), "{of_plugin:?}");
         assert_eq!(of("README.md").unwrap_or_default().len(), 1);

@@ -45,7 +45,7 @@ async fn what_vanished_is_updating_and_not_ready_from_the_first_observation() {
         (method == "node-pool" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Capacity))
     });
     let mut world = World::new(false).await;
-    world.resync_interval = Duration::from_millis(100);
+    world.resync_interval = Duration::from_millis(400);
     world.start(Life::until(None), faults);
     let tenant = name("one");
     let uid = world.create(&tenant).await.uid.to_string();
