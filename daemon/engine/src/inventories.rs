@@ -128,6 +128,11 @@ impl Inventories {
                     break;
                 }
             }
+            // What is on the pages that were not read would be missed, and its environments held.
+            if !page_token.is_empty() {
+                let problem = format!("the inventory of {region:?} has more than {PAGES_MAX} pages");
+                return Err(Failure::new(ErrorKind::Internal, problem));
+            }
         }
         let objects = |((uid, region), objects): (_, BTreeSet<_>)| FoundObjects {
             uid,

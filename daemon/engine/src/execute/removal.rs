@@ -92,7 +92,8 @@ impl Call<'_> {
                 break;
             }
         }
-        if !page_token.is_empty() {
+        // Something may be on a page that was not read; what was found goes first.
+        if left.is_empty() && !page_token.is_empty() {
             return Err(Failure::new(ErrorKind::Internal, format!("the inventory has more than {PAGES_MAX} pages")));
         }
         if left.is_empty() {
