@@ -46,6 +46,7 @@ mod checks;
 mod driver;
 mod error;
 mod listeners;
+mod manifest;
 mod offers;
 pub mod platform;
 mod render;

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::{
     chart::{self, ChartMirrors, ChartRef},
     error::{Error, Result},
+    manifest::{self, ReleaseFacts},
     values::merge_map,
 };
 
@@ -24,8 +25,6 @@ pub type Values = BTreeMap<String, BTreeMap<String, serde_json::Map<String, serd
 
 /// The manifest's name in a stack's folder.
 const MANIFEST: &str = "stack.yaml";
-/// A manifest is a few KiB; whatever is larger is not one.
-const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
 /// Bounds of a generated secret: 16 characters are 95 bits.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=256;
 
@@ -168,6 +167,12 @@ pub struct Check {
     pub remedy: String,
 }
 
+impl Release {
+    fn facts(&self) -> ReleaseFacts<'_> {
+        ReleaseFacts { name: &self.name, depends_on: &self.depends_on, chart: &self.chart, version: &self.version }
+    }
+}
+
 /// A checked stack.
 #[derive(Debug, Clone)]
 pub struct Stack {
@@ -184,27 +189,8 @@ impl Stack {
     /// [`Error::Stack`] with everything that does not fit.
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
-        let problem = |problem: String| Error::Stack { path: path.clone(), problem };
-        let size = std::fs::metadata(&path).map_err(Error::file("read", &path))?.len();
-        if size > MANIFEST_BYTES_MAX {
-            return Err(problem(format!("has {size} bytes, at most {MANIFEST_BYTES_MAX} are read")));
-        }
-        let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-        let manifest: Manifest = serde_saphyr::from_str(&text).map_err(|error| problem(error.to_string()))?;
-        let problems = check(&manifest);
-        if !problems.is_empty() {
-            return Err(problem(problems.join("; ")));
-        }
-        let mut charts = BTreeMap::new();
-        for release in &manifest.releases {
-            let found = if chart::is_reference(&release.chart) {
-                ChartRef::referenced(&release.chart, &release.version, mirrors)
-            } else {
-                ChartRef::in_folder(&folder.join(&release.chart))
-                    .map_err(|p| problem(format!("{}: {p}", release.name)))?
-            };
-            charts.insert(release.name.clone(), found);
-        }
+        let manifest: Manifest = manifest::read(&path, check)?;
+        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
         Ok(Self { manifest, charts })
     }
 
@@ -256,15 +242,7 @@ impl Stack {
 /// The first stack that does not fit, an unreadable folder, values for a release that is not there.
 pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Result<BTreeMap<StackName, Stack>> {
     let mut stacks = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
-        let path = entry.map_err(Error::file("read", folder))?.path();
-        if !path.join(MANIFEST).is_file() {
-            continue;
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = StackName::try_from(name)
-            .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
-        let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
+    for (name, path) in manifest::folders::<StackName>(folder, MANIFEST)? {
         let mut stack = Stack::load(&path, mirrors)?;
         if let Some(values) = values.get(name.as_str()) {
             stack.overlay(values)?;
@@ -290,18 +268,7 @@ fn check(manifest: &Manifest) -> Vec<String> {
     }
     let mut seen = BTreeSet::new();
     for release in &manifest.releases {
-        // Dependencies on earlier releases only: there can be no circle.
-        for needed in &release.depends_on {
-            if !seen.contains(needed) {
-                problems.push(format!("{} depends on {needed}, which does not stand before it", release.name));
-            }
-        }
-        if !seen.insert(release.name.clone()) {
-            problems.push(format!("{} stands there twice", release.name));
-        }
-        if let Some(problem) = chart::problem(&release.chart, &release.version) {
-            problems.push(format!("{}: {problem}", release.name));
-        }
+        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
         if release.gateway && manifest.gateway.is_none() {
             problems.push(format!("{} takes a gateway, but the stack names none", release.name));
         }

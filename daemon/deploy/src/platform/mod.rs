@@ -19,16 +19,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    chart::{self, ChartMirrors, ChartRef},
+    chart::{ChartMirrors, ChartRef},
     error::{Error, Result},
+    manifest::{self, ReleaseFacts},
     stack::{Stack, Values},
     values::{merge, merge_map},
 };
 
 /// The manifest's name in a platform's folder.
 const MANIFEST: &str = "platform.yaml";
-/// A manifest is a few KiB; whatever is larger is not one.
-const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
 
 /// A platform's manifest.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +68,12 @@ pub struct Release {
     pub values: Map<String, Value>,
 }
 
+impl Release {
+    fn facts(&self) -> ReleaseFacts<'_> {
+        ReleaseFacts { name: &self.name, depends_on: &self.depends_on, chart: &self.chart, version: &self.version }
+    }
+}
+
 /// A checked platform.
 #[derive(Debug, Clone)]
 pub struct Platform {
@@ -84,27 +89,8 @@ impl Platform {
     /// [`Error::Stack`] with everything that does not fit.
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
-        let problem = |problem: String| Error::Stack { path: path.clone(), problem };
-        let size = std::fs::metadata(&path).map_err(Error::file("read", &path))?.len();
-        if size > MANIFEST_BYTES_MAX {
-            return Err(problem(format!("has {size} bytes, at most {MANIFEST_BYTES_MAX} are read")));
-        }
-        let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-        let manifest: Manifest = serde_saphyr::from_str(&text).map_err(|error| problem(error.to_string()))?;
-        let problems = check(&manifest);
-        if !problems.is_empty() {
-            return Err(problem(problems.join("; ")));
-        }
-        let mut charts = BTreeMap::new();
-        for release in &manifest.releases {
-            let found = if chart::is_reference(&release.chart) {
-                ChartRef::referenced(&release.chart, &release.version, mirrors)
-            } else {
-                ChartRef::in_folder(&folder.join(&release.chart))
-                    .map_err(|p| problem(format!("{}: {p}", release.name)))?
-            };
-            charts.insert(release.name.clone(), found);
-        }
+        let manifest: Manifest = manifest::read(&path, check)?;
+        let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
         Ok(Self { manifest, charts })
     }
 
@@ -135,15 +121,7 @@ pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Resul
     if !folder.exists() {
         return Ok(platforms);
     }
-    for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
-        let path = entry.map_err(Error::file("read", folder))?.path();
-        if !path.join(MANIFEST).is_file() {
-            continue;
-        }
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = PlatformName::try_from(name)
-            .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
-        let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
+    for (name, path) in manifest::folders::<PlatformName>(folder, MANIFEST)? {
         let mut platform = Platform::load(&path, mirrors)?;
         for (release, values) in values.get(name.as_str()).into_iter().flatten() {
             let found = platform.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
@@ -166,16 +144,7 @@ fn check(manifest: &Manifest) -> Vec<String> {
             let namespace = &release.namespace;
             problems.push(format!("namespace {namespace:?} must be a DNS label and not begin with kube-"));
         }
-        // Dependencies on earlier releases only: there can be no circle.
-        for needed in release.depends_on.iter().filter(|needed| !seen.contains(*needed)) {
-            problems.push(format!("{} depends on {needed}, which does not stand before it", release.name));
-        }
-        if !seen.insert(release.name.clone()) {
-            problems.push(format!("{} stands there twice", release.name));
-        }
-        if let Some(problem) = chart::problem(&release.chart, &release.version) {
-            problems.push(format!("{}: {problem}", release.name));
-        }
+        problems.extend(manifest::release_problems(&release.facts(), &mut seen));
     }
     problems
 }
