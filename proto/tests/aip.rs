@@ -262,6 +262,11 @@ fn lists_are_paged() {
         api.field(158, &method.input(), "page_size", "int32", Some(OPTIONAL));
         api.field(158, &method.input(), "page_token", "string", Some(OPTIONAL));
         api.field(158, &method.output(), "next_page_token", "string", None);
+        api.field(160, &method.input(), "filter", "string", Some(OPTIONAL));
+        // Events have the order in which they happened.
+        if !method.name().ends_with("Events") {
+            api.field(132, &method.input(), "order_by", "string", Some(OPTIONAL));
+        }
         let first = method.output().fields().next();
         api.expect(first.is_some_and(|f| f.is_list() && f.number() == 1), 158, || {
             format!("{} does not begin with the list", method.output().full_name())

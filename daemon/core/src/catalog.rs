@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Level, Placement, PlacementRule, ProviderName, Residencies, RuleVerdict, StackName, TenantName,
-    TenantSpec,
+    ClassName, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict, StackName,
+    TenantName, TenantSpec,
     environment::{HostClusterInput, HostClusterSpec, NodeCount, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
@@ -32,6 +32,9 @@ pub struct Class {
     /// Stack to deploy; `None`: infrastructure only.
     #[serde(default)]
     pub stack: Option<StackName>,
+    /// Platform to install into the cluster that is made: for level CLUSTER only. `None`: none.
+    #[serde(default)]
+    pub platform: Option<PlatformName>,
     /// Machine size of the nodes. Not for NAMESPACE.
     #[serde(default)]
     pub machine_type: String,
@@ -137,6 +140,7 @@ impl Catalog {
             account: account.cloned().unwrap_or_default(),
             region,
             stack: class.stack.clone(),
+            platform: class.platform.clone(),
             machine_type: class.machine_type.clone(),
             node_count,
             disk_size_gib: class.disk_size_gib,

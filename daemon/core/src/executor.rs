@@ -45,9 +45,13 @@ impl Stage {
             Self::Identity => makes("EnsureIdentity", "DeleteIdentity", ResourceKind::Identity),
             Self::Leftovers => makes("DeleteLeftovers", "DeleteLeftovers", ResourceKind::Leftovers),
             Self::Inventory => provider("ListOwned", "ListOwned", None),
-            Self::Isolation | Self::Capacity | Self::Base | Self::App(_) | Self::Verify | Self::Teardown => {
-                Executor::Kubernetes
-            }
+            Self::Isolation
+            | Self::Capacity
+            | Self::Base
+            | Self::Platform(_)
+            | Self::App(_)
+            | Self::Verify
+            | Self::Teardown => Executor::Kubernetes,
         }
     }
 

@@ -3,7 +3,10 @@
 //! Wall time is the critical path of the cloud's own latencies, so a stage waits for what it
 //! really needs and for nothing else.
 
-use crate::{DesiredState, EnvironmentKind, Level, Placement, Stage, ports::ReleasePlan};
+use crate::{
+    DesiredState, EnvironmentKind, Level, Placement, Stage,
+    ports::{ReleaseOf, ReleasePlan},
+};
 
 /// A stage and what must be done before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +21,7 @@ fn node(stage: Stage, after: impl IntoIterator<Item = Stage>) -> Node {
     Node { stage, after: after.into_iter().collect() }
 }
 
-/// The graph for a placement. `releases` are the stack's, empty without one.
+/// The graph for a placement. `releases` are the platform's and the stack's, empty without them.
 #[must_use]
 pub fn graph(
     desired_state: DesiredState,
@@ -31,15 +34,15 @@ pub fn graph(
         (DesiredState::Present, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
             shared(level, placement, releases)
         }
-        (DesiredState::Present, EnvironmentKind::HostCluster) => host(),
+        (DesiredState::Present, EnvironmentKind::HostCluster) => host(releases),
         (DesiredState::Present, EnvironmentKind::AdoptedHostCluster) => {
             vec![node(Stage::Cluster, []), node(Stage::Capacity, [Stage::Cluster])]
         }
-        (DesiredState::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement),
+        (DesiredState::Absent, EnvironmentKind::Tenant(Level::Cluster)) => own_cluster_absent(placement, releases),
         (DesiredState::Absent, EnvironmentKind::Tenant(level @ (Level::Node | Level::Namespace))) => {
             shared_absent(level)
         }
-        (DesiredState::Absent, EnvironmentKind::HostCluster) => host_absent(),
+        (DesiredState::Absent, EnvironmentKind::HostCluster) => host_absent(releases),
         // What landlord did not make it does not remove; what it put there for its tenants it takes back.
         (DesiredState::Absent, EnvironmentKind::AdoptedHostCluster) => vec![node(Stage::Isolation, [])],
     }
@@ -56,23 +59,46 @@ fn own_cluster(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
         node(NodePool, [Cluster]),
         node(Identity, [Cluster, DnsZone]),
     ];
+    let platform = platform(&mut nodes, releases, &[NodePool, Addons, Identity]);
     if placement.stack.is_none() {
         return nodes;
     }
     nodes.push(node(Base, [Cluster]));
     // An app needs nodes to run on, and the add-ons for its network and volumes.
-    apps(&mut nodes, releases, &[Base, NodePool, Addons], &[Identity]);
+    let before = [vec![Base, NodePool, Addons], platform].concat();
+    apps(&mut nodes, releases, &before, &[Identity]);
     nodes
+}
+
+fn of(releases: &[ReleasePlan], whose: ReleaseOf) -> impl Iterator<Item = &ReleasePlan> {
+    releases.iter().filter(move |release| release.of == whose)
+}
+
+/// The releases of the platform, each after `before` and those that it depends on; returns their stages.
+fn platform(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage]) -> Vec<Stage> {
+    let own = || of(releases, ReleaseOf::Platform);
+    nodes.extend(own().map(|release| node(release.stage(), before.iter().cloned().chain(release.needs()))));
+    own().map(ReleasePlan::stage).collect()
+}
+
+/// The same towards absence: a release goes when those are gone that depend on it.
+fn platform_absent(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage]) -> Vec<Stage> {
+    let own: Vec<&ReleasePlan> = of(releases, ReleaseOf::Platform).collect();
+    // A plan names what a release needs before the release: backwards, each comes after what it waits for.
+    for release in own.iter().rev() {
+        let users = own.iter().filter(|user| user.depends_on.contains(&release.app)).map(|user| user.stage());
+        nodes.push(node(release.stage(), before.iter().cloned().chain(users)));
+    }
+    own.iter().map(|release| release.stage()).collect()
 }
 
 /// The releases, the records of their entry points, and the judgement over all.
 fn apps(nodes: &mut Vec<Node>, releases: &[ReleasePlan], before: &[Stage], before_verify: &[Stage]) {
-    use Stage::{App, DnsRecords, DnsZone, Verify};
-    for release in releases {
-        let needs = release.depends_on.iter().cloned().map(App);
-        nodes.push(node(App(release.app.clone()), before.iter().cloned().chain(needs)));
+    use Stage::{DnsRecords, DnsZone, Verify};
+    for release in of(releases, ReleaseOf::Stack) {
+        nodes.push(node(release.stage(), before.iter().cloned().chain(release.needs())));
     }
-    let apps: Vec<Stage> = releases.iter().map(|release| App(release.app.clone())).collect();
+    let apps: Vec<Stage> = of(releases, ReleaseOf::Stack).map(ReleasePlan::stage).collect();
     nodes.push(node(DnsRecords, apps.iter().cloned().chain([DnsZone])));
     nodes.push(node(Verify, apps.into_iter().chain([DnsRecords]).chain(before_verify.iter().cloned())));
 }
@@ -97,29 +123,34 @@ fn shared(level: Level, placement: &Placement, releases: &[ReleasePlan]) -> Vec<
 }
 
 /// A tenant's cluster without what is a tenant's: its domain and its apps. What it has is counted when its nodes are there.
-fn host() -> Vec<Node> {
+fn host(releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Capacity, Cluster, Network, NodePool, Preflight};
-    vec![
+    let mut nodes = vec![
         node(Preflight, []),
         node(Network, [Preflight]),
         node(Cluster, [Network]),
         node(Addons, [Cluster]),
         node(NodePool, [Cluster]),
-        node(Capacity, [Addons, NodePool]),
-    ]
+    ];
+    let platform = platform(&mut nodes, releases, &[Addons, NodePool]);
+    // What the platform takes is no tenant's.
+    nodes.push(node(Capacity, [vec![Addons, NodePool], platform].concat()));
+    nodes
 }
 
-fn own_cluster_absent(placement: &Placement) -> Vec<Node> {
+fn own_cluster_absent(placement: &Placement, releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Cluster, DnsRecords, DnsZone, Identity, Inventory, Leftovers, Network, NodePool, Teardown};
     // Load balancers and volumes go while the controllers that made them still run.
     let first: Vec<Stage> = placement.stack.iter().map(|_| Teardown).collect();
     let mut nodes: Vec<Node> = first.iter().map(|stage| node(stage.clone(), [])).collect();
+    nodes.extend([node(DnsRecords, first.clone()), node(DnsZone, [DnsRecords])]);
+    // The platform's controllers work until the apps' load balancers and volumes are gone.
+    let platform = platform_absent(&mut nodes, releases, &first);
+    let last = [first, platform].concat();
     nodes.extend([
-        node(DnsRecords, first.clone()),
-        node(DnsZone, [DnsRecords]),
-        node(Identity, first.clone()),
-        node(Addons, first.clone()),
-        node(NodePool, first),
+        node(Identity, last.clone()),
+        node(Addons, last.clone()),
+        node(NodePool, last),
         node(Cluster, [NodePool, Addons, Identity]),
         node(Leftovers, [Cluster]),
         node(Network, [Leftovers]),
@@ -145,26 +176,56 @@ fn shared_absent(level: Level) -> Vec<Node> {
     nodes
 }
 
-fn host_absent() -> Vec<Node> {
+fn host_absent(releases: &[ReleasePlan]) -> Vec<Node> {
     use Stage::{Addons, Cluster, Inventory, Leftovers, Network, NodePool};
-    vec![
-        node(Addons, []),
-        node(NodePool, []),
+    let mut nodes = Vec::new();
+    let platform = platform_absent(&mut nodes, releases, &[]);
+    nodes.extend([
+        node(Addons, platform.clone()),
+        node(NodePool, platform),
         node(Cluster, [NodePool, Addons]),
         node(Leftovers, [Cluster]),
         node(Network, [Leftovers]),
         node(Inventory, [Network]),
-    ]
+    ]);
+    nodes
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    /// Certificates and a gateway, and what needs both.
+    fn releases() -> Vec<ReleasePlan> {
+        let release = |app: &str, needs: &[&str]| ReleasePlan {
+            of: ReleaseOf::Platform,
+            app: app.parse().unwrap(),
+            depends_on: needs.iter().map(|app| app.parse().unwrap()).collect(),
+            expected: Duration::from_secs(60),
+        };
+        vec![release("certificates", &[]), release("gateway", &[]), release("edge", &["certificates", "gateway"])]
+    }
+
+    #[test]
+    fn a_platform_goes_backwards_before_the_nodes() {
+        let nodes = host_absent(&releases());
+        let after = |stage: &str| -> Vec<String> {
+            let found = nodes.iter().find(|node| node.stage.to_string() == stage).unwrap();
+            found.after.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(after("platform/edge"), Vec::<String>::new());
+        assert_eq!(after("platform/gateway"), ["platform/edge"]);
+        assert_eq!(after("node-pool"), ["platform/certificates", "platform/gateway", "platform/edge"]);
+    }
 
     #[test]
     fn a_graph_lists_what_must_be_done_first_first() {
         // The sweep of an inventory asks in this order: it is the one order of removal.
-        for nodes in [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(), host()] {
+        for nodes in
+            [shared_absent(Level::Node), shared_absent(Level::Namespace), host_absent(&releases()), host(&releases())]
+        {
             for (index, node) in nodes.iter().enumerate() {
                 let earlier = |stage: &Stage| nodes[..index].iter().any(|node| node.stage == *stage);
                 assert!(node.after.iter().all(earlier), "{} comes before what it waits for", node.stage);

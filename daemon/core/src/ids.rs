@@ -108,6 +108,10 @@ label_type!(
     StackName, "stack", LABEL_CHARS_MAX
 );
 label_type!(
+    /// Name of a platform.
+    PlatformName, "platform", LABEL_CHARS_MAX
+);
+label_type!(
     /// Name of an app release within a stack.
     AppName, "app", ID_CHARS_MAX
 );

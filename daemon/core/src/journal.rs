@@ -1,53 +1,22 @@
 //! One total function from a stage's record and the result of a call to the next record. It is
 //! where the retry rules live. Pure: time and jitter are values.
 
+mod rules;
+mod sent;
+
 use std::time::Duration;
 
 use crate::{
     DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
-    stage::{Ownership, RemovedObject},
+    stage::{FieldChange, Ownership, RemovedObject},
 };
 
-/// Bounds of retrying, before scaling.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RetryRules {
-    /// Transient errors fail a stage of a create after this long without one success.
-    pub retry_timeout: Duration,
-    /// A delete goes on without an unreachable API server after this long.
-    pub teardown_timeout: Duration,
-    /// READY tenants are observed again this often.
-    pub resync_interval: Duration,
-    /// What a host cluster has and what is taken of it is counted this often.
-    pub capacity_interval: Duration,
-    /// Multiplies every duration but these two intervals; 1.0 in production.
-    pub time_scale: f64,
-}
+pub use self::rules::RetryRules;
+use self::rules::{Verdict, backoff, given_up, held_check, is_teardown, verdict};
 
-impl RetryRules {
-    /// How often a stage that is done is observed again.
-    fn interval(&self, stage: &Stage, desired_state: DesiredState) -> Duration {
-        if desired_state == DesiredState::Absent {
-            return ABSENCE_CHECK.mul_f64(self.time_scale);
-        }
-        if *stage == Stage::Capacity { self.capacity_interval } else { self.resync_interval }
-    }
-}
-
-/// Capacity comes back within the hour or the order must go elsewhere.
-const CAPACITY_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
 /// try that fails a little later than the others is one of them.
 const FURTHER: f64 = 1.5;
-/// First wait after a transient error; doubles with each failure of a streak.
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-/// Longest wait between two tries: an outage's end is noticed within a minute.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-/// Wait after throttling; the rate buckets do the real slowing down.
-const THROTTLE_WAIT: Duration = Duration::from_secs(2);
-/// Tries to get capacity are cheap for us and costly for the cloud.
-const CAPACITY_WAIT: Duration = Duration::from_secs(60);
-/// A bug does not heal by itself; a few tries ride out a half-started process.
-const INTERNAL_TRIES_MAX: u32 = 5;
 /// No cloud moves faster than this, and no loop turns faster.
 const POLL_FLOOR: Duration = Duration::from_millis(20);
 /// Hints below this mean "go on soon" and are followed; longer ones are only guesses.
@@ -66,11 +35,6 @@ const IN_CLUSTER_MIN: Duration = Duration::from_millis(100);
 const IN_CLUSTER_MAX: Duration = Duration::from_secs(2);
 /// A READY tenant that is degraded is observed this much more often than a healthy one.
 const DEGRADED_RESYNC_DIVISOR: u32 = 10;
-/// While later stages of a removal still run, what is done is checked again this often: an object may have come back, or
-/// its marker.
-const ABSENCE_CHECK: Duration = Duration::from_secs(120);
-/// A removal that is held by an object without its marker checks this often whether the marker is back.
-const HELD_CHECK: Duration = Duration::from_secs(30);
 /// Objects kept in a record; a tenant has a few dozen.
 const REMOVED_MAX: usize = 1_000;
 
@@ -83,8 +47,12 @@ pub struct CallReport {
     pub skipped: bool,
     /// The provider's hint when to ask again.
     pub poll_after: Duration,
+    /// Not called again before this has passed: a demand of the daemon's own, scaled already, instead of the hint.
+    pub wait: Option<Duration>,
     /// What is being waited for, or what was found.
     pub detail: String,
+    /// Changes that the call sent.
+    pub changes: Vec<FieldChange>,
     /// Cache of ids for the next call; `None`: unchanged.
     pub checkpoint: Option<Vec<u8>>,
     /// The stage's status; `None`: unchanged.
@@ -120,6 +88,8 @@ pub fn intend(
         failures: 0,
         try_time: None,
         furthest_ms: 0,
+        unanswered_time: earlier.and_then(|record| record.unanswered_time),
+        sent: None,
         ownership: earlier.map(|record| record.ownership).unwrap_or_default(),
         checkpoint: earlier.map(|record| record.checkpoint.clone()).unwrap_or_default(),
         status: earlier.map(|record| record.status.clone()).unwrap_or_default(),
@@ -138,12 +108,41 @@ pub fn record(
     now: Timestamp,
 ) -> StageRecord {
     let ownership = ownership(before.ownership, &result);
+    let is_unanswered = before.desired_state == DesiredState::Present && is_unanswered(&result);
+    let sent = result.as_ref().ok().map(|report| sent::sent(before, &report.changes, now));
+    let dropped = sent.as_ref().and_then(|sent| sent::dropped(sent.as_ref()?, rules, now));
     let mut after = match result {
+        Ok(_) if let Some(failure) = dropped => given_up_at(before, failure, now),
         Ok(report) => succeeded(before, report, rules, now),
         Err(failure) if is_only_an_observation(before, &failure) => degraded(before, failure, rules, now),
         Err(failure) => failed(before, failure, force, rules, jitter, now),
     };
     after.ownership = ownership;
+    if is_unanswered {
+        after.unanswered_time = Some(now);
+    }
+    if let Some(sent) = sent {
+        after.sent = sent.filter(|_| after.state == StageState::Running);
+    }
+    after
+}
+
+/// Whether a call may have begun something, and nobody knows.
+fn is_unanswered(result: &Result<CallReport, Failure>) -> bool {
+    let kind = result.as_ref().err().map(|failure| failure.kind);
+    matches!(kind, Some(ErrorKind::Transient | ErrorKind::Internal))
+}
+
+/// A stage that goes no further until somebody acts.
+fn given_up_at(before: &StageRecord, failure: Failure, now: Timestamp) -> StageRecord {
+    let mut after = before.clone();
+    after.state = StageState::Failed;
+    after.end_time = Some(now);
+    after.poll_time = now;
+    after.detail.clone_from(&failure.message);
+    after.failing_since = before.failing_since.or(Some(now));
+    after.failures = before.failures.saturating_add(1);
+    after.failure = Some(failure);
     after
 }
 
@@ -167,12 +166,13 @@ fn is_only_an_observation(before: &StageRecord, failure: &Failure) -> bool {
             || matches!(failure.kind, ErrorKind::Throttled | ErrorKind::Transient | ErrorKind::Internal))
 }
 
-/// Whether a removal waits for somebody to put a marker back: ours by record, and an object of its name has no marker.
+/// Whether a removal that was reported as FAILED goes on by itself when what keeps it is over: somebody puts a marker back
+/// (ours by record, and an object of its name has none), or a provider that only answered INTERNAL is replaced.
 #[must_use]
 pub fn is_held(record: &StageRecord) -> bool {
     record.desired_state == DesiredState::Absent
         && record.state == StageState::Failed
-        && record.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::NameTaken)
+        && record.failure.as_ref().is_some_and(|failure| held_check(failure).is_some())
 }
 
 fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: Timestamp) -> StageRecord {
@@ -211,12 +211,13 @@ fn succeeded(before: &StageRecord, report: CallReport, rules: &RetryRules, now: 
         // Waiting for a rate limit is over when a call went out.
         after.failure.take_if(|failure| failure.kind == ErrorKind::Throttled);
         // Of a teardown only an API server that can't be reached counts, and this one answered.
-        let is_over = after.stage == Stage::Teardown || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
+        let is_over = is_teardown(&after) || tried_for(&after, now) > furthest(&after).mul_f64(FURTHER);
         if after.failing_since.is_some() && is_over {
             after.failure = None;
             after.end_streak();
         }
-        after.poll_time = now.after(next_poll(&after, report.poll_after, rules, now));
+        let wait = report.wait.unwrap_or_else(|| next_poll(&after, report.poll_after, rules, now));
+        after.poll_time = now.after(wait.max(POLL_FLOOR));
     }
     after
 }
@@ -287,9 +288,10 @@ fn failed(
     let retry_after = failure.retry_after().unwrap_or_default();
     let wait = backoff(&failure, after.failures, jitter).mul_f64(rules.time_scale).max(retry_after);
     after.poll_time = now.after(wait.max(POLL_FLOOR));
-    let is_held = before.desired_state == DesiredState::Absent && failure.kind == ErrorKind::NameTaken;
-    if is_held {
-        after.poll_time = now.after(HELD_CHECK.mul_f64(rules.time_scale).max(POLL_FLOOR));
+    let is_failed = matches!(verdict, Verdict::Fail);
+    let held = held_check(&failure).filter(|_| is_failed && before.desired_state == DesiredState::Absent);
+    if let Some(check) = held {
+        after.poll_time = now.after(check.mul_f64(rules.time_scale).max(POLL_FLOOR));
     }
     let is_only_waiting = failure.kind == ErrorKind::Throttled
         && before.failure.as_ref().is_some_and(|last| last.kind != ErrorKind::Throttled);
@@ -305,7 +307,7 @@ fn failed(
         Verdict::Fail => {
             after.state = StageState::Failed;
             after.end_time = Some(now);
-            if let Some(failure) = after.failure.as_mut().filter(|_| !is_held) {
+            if let Some(failure) = after.failure.as_mut().filter(|failure| failure.kind != ErrorKind::NameTaken) {
                 failure.remedy = given_up(&failure.remedy);
             }
         }
@@ -316,63 +318,6 @@ fn failed(
         }
     }
     after
-}
-
-/// The remedy of a stage that gave up: what promises to go on by itself is not true any more.
-fn given_up(remedy: &str) -> String {
-    const PROMISES: [&str; 4] = ["again by itself", "does so by itself", "it is tried again", "nothing to do"];
-    let clauses = remedy.split(';').map(str::trim).filter(|clause| !clause.is_empty());
-    let kept: Vec<&str> = clauses.filter(|clause| !PROMISES.iter().any(|promise| clause.contains(promise))).collect();
-    let was_promised = PROMISES.iter().any(|promise| remedy.contains(promise));
-    match (was_promised, kept.is_empty()) {
-        (false, false) => remedy.to_owned(),
-        (true, false) => format!("{}; then retry", kept.join("; ")),
-        (_, true) => "find out what keeps it from succeeding, fix it, then retry".to_owned(),
-    }
-}
-
-enum Verdict {
-    Retry,
-    Fail,
-    Skip,
-}
-
-fn verdict(record: &StageRecord, failure: &Failure, failing_for: Duration, force: bool, rules: &RetryRules) -> Verdict {
-    let over = |timeout: Duration| failing_for >= timeout.mul_f64(rules.time_scale);
-    if record.stage == Stage::Teardown {
-        // What the API server can't release any more is swept by its tags later. In a shared cluster
-        // the stage `isolation` still holds the record until the namespace is known to be gone.
-        let skip = force || over(rules.teardown_timeout);
-        return if skip { Verdict::Skip } else { Verdict::Retry };
-    }
-    let deleting = record.desired_state == DesiredState::Absent;
-    if record.stage == Stage::Isolation && deleting && force {
-        // The user knows that the namespace may still be there, and takes that upon them.
-        return Verdict::Skip;
-    }
-    if deleting && force && failure.kind == ErrorKind::NameTaken {
-        // It is left where it is; the stage's detail names it.
-        return Verdict::Skip;
-    }
-    let fail = match failure.kind {
-        ErrorKind::Throttled => false,
-        ErrorKind::Transient | ErrorKind::Conflict => !deleting && over(rules.retry_timeout),
-        ErrorKind::Capacity => !deleting && over(CAPACITY_TIMEOUT),
-        ErrorKind::Internal => !deleting && record.failures >= INTERNAL_TRIES_MAX,
-        ErrorKind::Quota | ErrorKind::Auth | ErrorKind::Invalid | ErrorKind::NameTaken => true,
-    };
-    if fail { Verdict::Fail } else { Verdict::Retry }
-}
-
-/// Exponential with full jitter above one half, so that tenants that failed together do not
-/// come back together.
-fn backoff(failure: &Failure, failures: u32, jitter: f64) -> Duration {
-    let base = match failure.kind {
-        ErrorKind::Throttled => THROTTLE_WAIT,
-        ErrorKind::Capacity => CAPACITY_WAIT,
-        _ => BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(10))).min(BACKOFF_MAX),
-    };
-    base.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,6 +4,7 @@
 //! Nothing here knows tokio, SQL, gRPC or Kubernetes clients, and nothing reads a clock:
 //! time arrives as a value.
 
+pub mod access;
 pub mod capacity;
 pub mod catalog;
 pub mod environment;
@@ -15,6 +16,7 @@ pub mod ids;
 pub mod inventory;
 pub mod isolation;
 pub mod journal;
+pub mod late;
 pub mod lifecycle;
 pub mod operation;
 pub mod placement;
@@ -34,8 +36,8 @@ pub use environment::{
 pub use failure::{ErrorKind, Failure};
 pub use fleet::{Candidate, HostSelector, HostView};
 pub use ids::{
-    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, ProviderName, StackName, TenantId,
-    TenantName, TenantUid,
+    AppName, ClassName, CustomerId, EnvironmentName, HostClusterId, OperationId, PlatformName, ProviderName, StackName,
+    TenantId, TenantName, TenantUid,
 };
 pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};

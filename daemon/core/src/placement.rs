@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, ProviderName, StackName, isolation::Guardrails};
+use crate::{ClassName, PlatformName, ProviderName, StackName, isolation::Guardrails};
 
 /// Isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub struct Placement {
     pub region: String,
     /// Stack.
     pub stack: Option<StackName>,
+    /// Platform of the cluster that is made; `None`: none is installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformName>,
     /// Machine size.
     pub machine_type: String,
     /// Nodes.

@@ -47,6 +47,8 @@ pub enum Stage {
     Capacity,
     /// Namespace, service accounts and generated secrets of the stack. Present only.
     Base,
+    /// One release of the platform: what every cluster needs before apps. Only in clusters that landlord makes.
+    Platform(AppName),
     /// One app release of the stack. Present only.
     App(AppName),
     /// DNS records of the stack's entry points.
@@ -76,6 +78,7 @@ impl fmt::Display for Stage {
             Self::Isolation => "isolation",
             Self::Capacity => "capacity",
             Self::Base => "base",
+            Self::Platform(release) => return write!(f, "platform/{release}"),
             Self::App(app) => return write!(f, "app/{app}"),
             Self::DnsRecords => "dns-records",
             Self::Verify => "verify",
@@ -111,8 +114,9 @@ impl FromStr for Stage {
             "teardown" => Self::Teardown,
             "leftovers" => Self::Leftovers,
             "inventory" => Self::Inventory,
-            other => match other.strip_prefix("app/").map(AppName::from_str) {
-                Some(Ok(app)) => Self::App(app),
+            other => match other.split_once('/').map(|(kind, release)| (kind, AppName::from_str(release))) {
+                Some(("app", Ok(app))) => Self::App(app),
+                Some(("platform", Ok(release))) => Self::Platform(release),
                 _ => return Err(UnknownStage(text.to_owned())),
             },
         })
@@ -172,6 +176,34 @@ pub struct RemovedObject {
     pub name: String,
 }
 
+/// A change that a provider was sent: one field of an object that differs from what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field, as the cloud names it, with its object.
+    pub field: String,
+    /// What it shall be.
+    pub wanted: String,
+    /// What the object showed.
+    pub seen: String,
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: wanted {}, seen {}", self.field, self.wanted, self.seen)
+    }
+}
+
+/// The same changes, sent again and again: the cloud accepts them, and the object does not show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentChanges {
+    /// Which.
+    pub changes: Vec<FieldChange>,
+    /// How often they were sent.
+    pub times: u32,
+    /// When they were sent first.
+    pub since: Timestamp,
+}
+
 /// The journal's record of one stage for one desired state: the intent, durable before the first
 /// call, and the outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,6 +242,12 @@ pub struct StageRecord {
     /// How far the best try got before it failed, in milliseconds from its beginning.
     #[serde(default)]
     pub furthest_ms: u64,
+    /// When a call that makes things last had no response: what it began may still take effect. Towards presence only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_time: Option<Timestamp>,
+    /// The changes that were sent last, as long as the object does not show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<SentChanges>,
     /// Whose its objects are. Says something in a record towards presence only.
     #[serde(default)]
     pub ownership: Ownership,

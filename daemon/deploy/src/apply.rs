@@ -47,10 +47,8 @@ pub(crate) async fn ensure(
     let content = Content { chart: &chart, values: &rendered.values, digest: &rendered.digest };
 
     let found = driver.delivered(client, namespace, app.as_str()).await?;
-    if let Some(found) = found.as_ref().filter(|found| found.state == DeliveryState::Delivered)
-        && found.digest == rendered.digest
-    {
-        match judge(client, found).await? {
+    if let Some(judged) = up_to_date(client, found.as_ref(), &rendered.digest).await? {
+        match judged {
             Judged::Ready => return Ok(StageProgress::Done),
             Judged::Waiting(detail) => return Ok(pending(detail)),
             Judged::Missing(what) => tracing::info!(release = %app, what, "an object is missing; applying again"),
@@ -59,17 +57,40 @@ pub(crate) async fn ensure(
     // Only for the driver's sake: looks need no token.
     let access = driver_access(clients, target).await?;
     let release = ReleaseRef { access: &access, namespace, release: app.as_str() };
-    if found.is_some_and(|found| found.state == DeliveryState::Removing) {
-        driver.remove(release).await?;
-    }
     if target.cluster.shared().is_some() {
         let manifest = driver.manifest(release, content).await?;
         chart_policy::check(&clients.admin, app.as_str(), &manifest, namespace).await?;
     }
+    deliver(client, driver, release, content, found).await
+}
+
+/// How a release stands that is delivered as it shall be; `None`: it is to be delivered.
+pub(crate) async fn up_to_date(
+    client: &Client,
+    found: Option<&Delivered>,
+    digest: &str,
+) -> landlord_kube::Result<Option<Judged>> {
+    match found.filter(|found| found.state == DeliveryState::Delivered && found.digest == digest) {
+        Some(found) => judge(client, found).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Delivers a release and judges it; a removal that did not end is finished first.
+pub(crate) async fn deliver(
+    client: &Client,
+    driver: &dyn Driver,
+    release: ReleaseRef<'_>,
+    content: Content<'_>,
+    found: Option<Delivered>,
+) -> Result<StageProgress> {
+    if found.is_some_and(|found| found.state == DeliveryState::Removing) {
+        driver.remove(release).await?;
+    }
     driver.deliver(client, release, content).await?;
-    let found = driver.delivered(client, namespace, app.as_str()).await?;
+    let found = driver.delivered(client, release.namespace, release.release).await?;
     let Some(found) = found.filter(|found| found.state == DeliveryState::Delivered) else {
-        return Ok(pending(format!("release {app}: its record is not there yet")));
+        return Ok(pending(format!("release {}: its record is not there yet", release.release)));
     };
     Ok(match judge(client, &found).await? {
         Judged::Ready => StageProgress::Done,

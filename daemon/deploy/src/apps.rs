@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, Failure, StackName,
-    ports::{Apps, CloudAccount, DeployTarget, ReleasePlan, StageProgress, Verified},
+    AppName, Failure, PlatformName, StackName,
+    ports::{Apps, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -20,6 +20,7 @@ use crate::{
     apply, base,
     driver::{Content, Driver, ReleaseRef, helm::Helm},
     error::{Error, Result},
+    platform::{Platform, install},
     render, service_accounts,
     stack::Stack,
     teardown, verify,
@@ -30,6 +31,8 @@ use crate::{
 pub struct DeployOptions {
     /// The stacks, as [`stack::load_all`](crate::stack::load_all) reads them.
     pub stacks: BTreeMap<StackName, Stack>,
+    /// The platforms, as [`platform::load_all`](crate::platform::load_all) reads them.
+    pub platforms: BTreeMap<PlatformName, Platform>,
     /// The Helm binary.
     pub helm_path: PathBuf,
     /// Versions of it that are compatible, as a semver requirement.
@@ -46,6 +49,7 @@ pub struct DeployOptions {
 pub struct StackApps {
     driver: Box<dyn Driver>,
     stacks: BTreeMap<StackName, Stack>,
+    platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
     clients: Arc<Clients>,
 }
@@ -65,7 +69,13 @@ impl StackApps {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
-        Ok(Self { driver: Box::new(helm), stacks: options.stacks, crds: options.gateway_api_crds, clients })
+        Ok(Self {
+            driver: Box::new(helm),
+            stacks: options.stacks,
+            platforms: options.platforms,
+            crds: options.gateway_api_crds,
+            clients,
+        })
     }
 
     /// Everything that would be applied for a target, as YAML by release. For reviewers and scanners; talks to no
@@ -96,6 +106,13 @@ impl StackApps {
         })
     }
 
+    fn known_platform(&self, name: &PlatformName) -> Result<&Platform> {
+        self.platforms.get(name).ok_or_else(|| Error::UnknownPlatform {
+            name: name.to_string(),
+            known: self.platforms.keys().map(PlatformName::as_str).collect::<Vec<_>>().join(", "),
+        })
+    }
+
     /// Makes a call with the stack and the clients of a target.
     async fn call<T>(
         &self,
@@ -117,6 +134,29 @@ impl StackApps {
 impl Apps for StackApps {
     fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(self.stack(stack)?.plan())
+    }
+
+    fn platform(&self, platform: &PlatformName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(self.known_platform(platform)?.plan())
+    }
+
+    async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {
+        let platform = self.known_platform(&target.platform)?;
+        let stack = target.stack.as_ref().map(|stack| self.stack(stack)).transpose()?;
+        let call = async |client: Client| {
+            install::ensure(&client, &*self.driver, target, (platform, stack), self.crds.as_ref(), release).await
+        };
+        self.clients.call(&target.kube, call).await
+    }
+
+    async fn remove_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        let platform = self.known_platform(&target.platform)?;
+        let call = async |client: Client| install::remove(&client, &*self.driver, target, platform, release).await;
+        self.clients.call(&target.kube, call).await
     }
 
     async fn ensure_base(&self, target: &DeployTarget) -> Result<StageProgress, Failure> {

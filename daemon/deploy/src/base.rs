@@ -15,7 +15,10 @@ use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
 };
-use landlord_core::ports::{DeployTarget, StageProgress};
+use landlord_core::{
+    isolation::PodSecurityVersion,
+    ports::{DeployTarget, StageProgress},
+};
 use rand::{Rng as _, TryRngCore as _, rngs::OsRng};
 use serde_json::json;
 
@@ -61,9 +64,11 @@ pub(crate) async fn ensure(
 async fn ensure_namespace(client: &Client, target: &DeployTarget, name: &str) -> landlord_kube::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let mut labels = labels(target, "apps");
+    // Pinned: what a newer Kubernetes adds to `restricted` must not stop a tenant's pods in an upgrade.
+    let version = PodSecurityVersion::default().to_string();
     for mode in ["enforce", "audit", "warn"] {
         labels.insert(format!("pod-security.kubernetes.io/{mode}"), "restricted".into());
-        labels.insert(format!("pod-security.kubernetes.io/{mode}-version"), "latest".into());
+        labels.insert(format!("pod-security.kubernetes.io/{mode}-version"), version.clone());
     }
     let wanted = json!({
         "apiVersion": "v1", "kind": "Namespace",

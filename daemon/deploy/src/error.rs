@@ -33,8 +33,16 @@ pub enum Error {
         /// What there is.
         known: String,
     },
-    /// No such release in the stack.
-    #[error("the stack has no release {name:?}")]
+    /// No such platform.
+    #[error("there is no platform {name:?}; the platforms are: {known}")]
+    UnknownPlatform {
+        /// Asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such release in the stack or platform.
+    #[error("the stack or platform has no release {name:?}")]
     UnknownRelease {
         /// Asked for.
         name: String,
@@ -115,46 +123,64 @@ impl Error {
             Self::Kube(_) | Self::HelmIncompatible { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
+            | Self::UnknownPlatform { .. }
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
-            Self::Helm { output, .. } => helm_kind(output),
+            Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } => ErrorKind::Transient,
         }
     }
 
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::ForbiddenValue { .. } => "correct stack_values of the tenant",
+    fn remedy(&self) -> String {
+        let remedy = match self {
+            Self::Kube(_) => "",
+            Self::Stack { .. } => "the operator corrects the stack's manifest, then retry",
+            Self::UnknownStack { .. } | Self::UnknownRelease { .. } => {
+                "the operator puts the stack back under deploy.stacks_dir, or the class names one that is there; then retry"
+            }
+            Self::UnknownPlatform { .. } => {
+                "the operator puts the platform back where the configuration names it, or the class names one that is there; \
+                 then retry"
+            }
+            Self::ForbiddenValue { .. } => "the customer corrects stack_values of the tenant",
             Self::NotForShared { .. } => {
-                "leave that object out of the chart, or order a class with a cluster of its own"
+                "the stack's author leaves that object out of the chart, or the customer orders a class with a cluster of \
+                 its own"
             }
-            Self::Helm { .. } | Self::Stack { .. } if self.kind() == ErrorKind::Invalid => {
-                "correct stack_values of the tenant, or the stack's values"
+            Self::Helm { output, .. } => return helm_response(output).1,
+            Self::HelmDeadline { .. } => {
+                "landlord tries again by itself; if it lasts, whoever operates the cluster finds out why its API server is \
+                 slow"
             }
-            _ => match self.kind() {
-                ErrorKind::Auth => "check that the provider's identity may administer the cluster",
-                ErrorKind::Quota => "raise the quota of the namespace, or order less",
-                ErrorKind::Transient => "nothing to do: it is tried again",
-                _ => "",
-            },
-        }
+            Self::HelmIncompatible { .. } => "the operator installs the Helm that the message asks for, then retry",
+            Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
+            Self::Shared => "this is a bug of landlord; report it with the daemon's log",
+        };
+        remedy.to_owned()
     }
 }
 
 /// Helm says what went wrong in words only: its own, or those of the API server. What is not recognised is tried again.
-fn helm_kind(output: &str) -> ErrorKind {
-    const WORDS: [(&str, ErrorKind); 6] = [
-        ("values don't meet the specifications of the schema", ErrorKind::Invalid),
-        ("execution error at", ErrorKind::Invalid),
-        ("parse error", ErrorKind::Invalid),
+fn helm_response(output: &str) -> (ErrorKind, String) {
+    const VALUES: &str =
+        "the customer corrects stack_values of the tenant, or the operator the stack's values; then retry";
+    const OTHER: &str =
+        "whoever made the object that the message names removes it, or gives it to the release; then retry";
+    const AGAIN: &str = "landlord tries again by itself; if it lasts, the operator reads Helm's message";
+    const WORDS: [(&str, ErrorKind, &str); 6] = [
+        ("values don't meet the specifications of the schema", ErrorKind::Invalid, VALUES),
+        ("execution error at", ErrorKind::Invalid, VALUES),
+        ("parse error", ErrorKind::Invalid, "the stack's author corrects the chart's template, then retry"),
         // A field that its kind does not have, or of another type.
-        ("failed to create typed patch object", ErrorKind::Invalid),
-        ("cannot be imported into the current release", ErrorKind::NameTaken),
-        ("another operation", ErrorKind::Conflict),
+        ("failed to create typed patch object", ErrorKind::Invalid, VALUES),
+        ("cannot be imported into the current release", ErrorKind::NameTaken, OTHER),
+        ("another operation", ErrorKind::Conflict, AGAIN),
     ];
-    let own = WORDS.iter().find(|(word, _)| output.contains(word)).map(|(_, kind)| *kind);
-    own.or_else(|| landlord_kube::error::kind_of_message(output)).unwrap_or(ErrorKind::Transient)
+    let own = WORDS.iter().find(|(word, ..)| output.contains(word));
+    own.map(|(_, kind, remedy)| (*kind, (*remedy).to_owned()))
+        .or_else(|| landlord_kube::error::of_message(output))
+        .unwrap_or_else(|| (ErrorKind::Transient, AGAIN.to_owned()))
 }
 
 impl From<Error> for Failure {
@@ -163,8 +189,7 @@ impl From<Error> for Failure {
         if let Error::Kube(error) = error {
             return error.into();
         }
-        let failure = Self::new(kind, message(&error));
-        if remedy.is_empty() { failure } else { failure.with_remedy(remedy) }
+        Self::new(kind, message(&error)).with_remedy(remedy)
     }
 }
 
@@ -195,9 +220,15 @@ mod tests {
             ("Get \"https://…\": dial tcp: connection refused", ErrorKind::Transient),
             ("the server has asked for the client to provide credentials: Unauthorized", ErrorKind::Auth),
             ("Service \"a\" exists and cannot be imported into the current release", ErrorKind::NameTaken),
+            (
+                "admission webhook \"labels.example.com\" denied the request: you must provide labels",
+                ErrorKind::Invalid,
+            ),
         ];
         for (output, kind) in cases {
-            assert_eq!(Failure::from(Error::helm("upgrade x".into(), output)).kind, kind, "{output}");
+            let failure = Failure::from(Error::helm("upgrade x".into(), output));
+            assert_eq!(failure.kind, kind, "{output}");
+            assert!(!failure.remedy.is_empty() && !failure.remedy.contains("nothing to do"), "{failure:?}");
         }
     }
 

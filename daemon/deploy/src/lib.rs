@@ -23,18 +23,33 @@
 //! # Errors
 //! [`Error`] says what happened to what; a driver's own words are quoted from their end, where the cause stands.
 //!
+//! # Example
+//! A stack is a folder; everything wrong with it is found when it is read, before anything is deployed.
+//!
+//! ```
+//! use landlord_deploy::stack::Stack;
+//!
+//! let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver");
+//! let stack = Stack::load(&folder)?;
+//! assert!(stack.manifest.releases.iter().any(|release| !release.depends_on.is_empty()), "some wait for others");
+//! # Ok::<(), landlord_deploy::Error>(())
+//! ```
+//!
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
 mod apply;
 mod apps;
 mod base;
+pub mod chart;
 mod chart_policy;
 mod driver;
 mod error;
+pub mod platform;
 mod render;
 mod service_accounts;
 pub mod stack;
 mod teardown;
+mod values;
 mod verify;
 
 pub use apps::{DeployOptions, StackApps};

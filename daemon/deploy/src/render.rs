@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    chart::ChartRef,
     error::{Error, Result},
-    stack::{ChartRef, Manifest, Release, SecretKey, SecretSpec},
+    stack::{Manifest, Release, SecretKey, SecretSpec},
+    values::merge,
 };
 use landlord_kube::{
     gateway_api::Routing,
@@ -67,6 +69,12 @@ pub(crate) fn release(
     {
         merge(&mut values, &shared_values(place, release, routing));
     }
+    let digest = digest(chart, &values);
+    Ok(Rendered { values, digest })
+}
+
+/// Changes when chart, version or values do.
+pub(crate) fn digest(chart: &ChartRef, values: &Value) -> String {
     let mut digest = Sha256::new();
     for part in [chart.digest.as_str(), &values.to_string()] {
         digest.update(part.len().to_le_bytes());
@@ -74,7 +82,7 @@ pub(crate) fn release(
     }
     let mut digest = hex::encode(digest.finalize());
     digest.truncate(DIGEST_DIGITS);
-    Ok(Rendered { values, digest })
+    digest
 }
 
 /// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
@@ -128,18 +136,6 @@ fn allowed(release: &Release, wish: &Value, path: String) -> Result<()> {
             path: format!("{}.{path}", release.name),
             allowed: release.tenant_values.join(", "),
         }),
-    }
-}
-
-/// Objects are merged, everything else is replaced.
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from.clone(),
     }
 }
 
@@ -228,8 +224,11 @@ mod tests {
     }
 
     fn stack() -> Stack {
-        Stack::load(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver"))
-            .unwrap()
+        Stack::load(
+            &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver"),
+            &Default::default(),
+        )
+        .unwrap()
     }
 
     fn rendered(app: &str, stack_values: Value, gateway_api: bool) -> Result<Rendered> {

@@ -2,22 +2,30 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
-use landlord_core::{AppName, StackName, isolation::GatewayRef, ports::ReleasePlan};
+use landlord_core::{
+    AppName, StackName,
+    isolation::GatewayRef,
+    ports::{ReleaseOf, ReleasePlan},
+};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
-use crate::error::{Error, Result};
+use crate::{
+    chart::{self, ChartMirrors, ChartRef},
+    error::{Error, Result},
+    values::merge_map,
+};
+
+/// Values of an installation over those of its stacks and platforms: by their names, then by release.
+pub type Values = BTreeMap<String, BTreeMap<String, serde_json::Map<String, serde_json::Value>>>;
 
 /// The manifest's name in a stack's folder.
 const MANIFEST: &str = "stack.yaml";
 /// A manifest is a few KiB; whatever is larger is not one.
 const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
-/// Charts lie in memory as a digest only, but a mistaken path should not read a disk.
-const CHART_FILES_MAX: usize = 2_000;
 /// Bounds of a generated secret: 16 characters are 95 bits.
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 16..=256;
 
@@ -131,18 +139,8 @@ pub struct EndpointSpec {
 pub struct Stack {
     /// Its manifest.
     pub manifest: Manifest,
-    folder: PathBuf,
-    /// Digest of each chart's files, by release.
-    chart_digests: BTreeMap<AppName, String>,
-}
-
-/// Where Helm finds a chart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ChartRef {
-    pub(crate) location: String,
-    pub(crate) version: Option<String>,
-    /// Changes when the chart does.
-    pub(crate) digest: String,
+    /// Where each release's chart is.
+    charts: BTreeMap<AppName, ChartRef>,
 }
 
 impl Stack {
@@ -150,7 +148,7 @@ impl Stack {
     ///
     /// # Errors
     /// [`Error::Stack`] with everything that does not fit.
-    pub fn load(folder: &Path) -> Result<Self> {
+    pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
         let problem = |problem: String| Error::Stack { path: path.clone(), problem };
         let size = std::fs::metadata(&path).map_err(Error::file("read", &path))?.len();
@@ -163,15 +161,27 @@ impl Stack {
         if !problems.is_empty() {
             return Err(problem(problems.join("; ")));
         }
-        let mut chart_digests = BTreeMap::new();
+        let mut charts = BTreeMap::new();
         for release in &manifest.releases {
-            if !is_reference(&release.chart) {
-                let digest = chart_digest(&folder.join(&release.chart))
-                    .map_err(|p| problem(format!("{}: {p}", release.name)))?;
-                chart_digests.insert(release.name.clone(), digest);
-            }
+            let found = if chart::is_reference(&release.chart) {
+                ChartRef::referenced(&release.chart, &release.version, mirrors)
+            } else {
+                ChartRef::in_folder(&folder.join(&release.chart))
+                    .map_err(|p| problem(format!("{}: {p}", release.name)))?
+            };
+            charts.insert(release.name.clone(), found);
         }
-        Ok(Self { manifest, folder: folder.to_owned(), chart_digests })
+        Ok(Self { manifest, charts })
+    }
+
+    /// Lays values of this installation over the stack's own, by release: another registry, other sizes.
+    fn overlay(&mut self, values: &BTreeMap<String, serde_json::Map<String, serde_json::Value>>) -> Result<()> {
+        for (name, values) in values {
+            let found = self.manifest.releases.iter_mut().find(|release| release.name.as_str() == name);
+            let release = found.ok_or_else(|| Error::UnknownRelease { name: name.clone() })?;
+            merge_map(&mut release.values, values);
+        }
+        Ok(())
     }
 
     /// A release by name.
@@ -187,6 +197,7 @@ impl Stack {
     #[must_use]
     pub fn plan(&self) -> Vec<ReleasePlan> {
         let plan = |release: &Release| ReleasePlan {
+            of: ReleaseOf::Stack,
             app: release.name.clone(),
             depends_on: release.depends_on.clone(),
             expected: Duration::from_secs(release.expected_seconds),
@@ -194,27 +205,17 @@ impl Stack {
         self.manifest.releases.iter().map(plan).collect()
     }
 
+    /// Where a release's chart is; a release that is not of this stack has none.
     pub(crate) fn chart(&self, release: &Release) -> ChartRef {
-        match self.chart_digests.get(&release.name) {
-            Some(digest) => ChartRef {
-                location: self.folder.join(&release.chart).display().to_string(),
-                version: None,
-                digest: digest.clone(),
-            },
-            None => ChartRef {
-                location: release.chart.clone(),
-                version: Some(release.version.clone()),
-                digest: format!("{}@{}", release.chart, release.version),
-            },
-        }
+        self.charts.get(&release.name).cloned().unwrap_or_else(|| ChartRef::missing(release.name.as_str()))
     }
 }
 
-/// All stacks in `folder`, by name.
+/// All stacks in `folder`, by name, with `values` over their own; charts are taken from `mirrors` where those name them.
 ///
 /// # Errors
-/// The first stack that does not fit, an unreadable folder.
-pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
+/// The first stack that does not fit, an unreadable folder, values for a release that is not there.
+pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Result<BTreeMap<StackName, Stack>> {
     let mut stacks = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
         let path = entry.map_err(Error::file("read", folder))?.path();
@@ -225,7 +226,11 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
         let name = StackName::try_from(name)
             .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
         let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
-        stacks.insert(name, Stack::load(&path)?);
+        let mut stack = Stack::load(&path, mirrors)?;
+        if let Some(values) = values.get(name.as_str()) {
+            stack.overlay(values)?;
+        }
+        stacks.insert(name, stack);
     }
     Ok(stacks)
 }
@@ -234,10 +239,6 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<StackName, Stack>> {
 #[must_use]
 pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, GatewayRef> {
     stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
-}
-
-fn is_reference(chart: &str) -> bool {
-    chart.starts_with("oci://") || chart.starts_with("https://")
 }
 
 fn check(manifest: &Manifest) -> Vec<String> {
@@ -259,12 +260,8 @@ fn check(manifest: &Manifest) -> Vec<String> {
         if !seen.insert(release.name.clone()) {
             problems.push(format!("{} stands there twice", release.name));
         }
-        if is_reference(&release.chart) == release.version.is_empty() {
-            problems.push(format!("{}: a referenced chart needs a version, a folder must not have one", release.name));
-        }
-        let escapes = Path::new(&release.chart).components().any(|part| part == std::path::Component::ParentDir);
-        if escapes || release.chart.starts_with('/') {
-            problems.push(format!("{}: the chart's folder must lie beside the manifest", release.name));
+        if let Some(problem) = chart::problem(&release.chart, &release.version) {
+            problems.push(format!("{}: {problem}", release.name));
         }
         if release.gateway && manifest.gateway.is_none() {
             problems.push(format!("{} takes a gateway, but the stack names none", release.name));
@@ -290,34 +287,10 @@ fn check(manifest: &Manifest) -> Vec<String> {
     problems
 }
 
-/// Digest over names and contents of a chart's files.
-fn chart_digest(folder: &Path) -> Result<String, String> {
-    let mut digest = Sha256::new();
-    let mut files = 0;
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
-        let entry = entry.map_err(|error| error.to_string())?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        files += 1;
-        if files > CHART_FILES_MAX {
-            return Err(format!("{} has more than {CHART_FILES_MAX} files", folder.display()));
-        }
-        let name = entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().into_owned();
-        let content = std::fs::read(entry.path()).map_err(|error| error.to_string())?;
-        for part in [name.as_bytes(), &content] {
-            digest.update(part.len().to_le_bytes());
-            digest.update(part);
-        }
-    }
-    if !folder.join("Chart.yaml").is_file() {
-        return Err(format!("{} is no chart", folder.display()));
-    }
-    Ok(hex::encode(digest.finalize()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn stacks() -> PathBuf {
@@ -326,11 +299,24 @@ mod tests {
 
     #[test]
     fn the_shipped_stack_is_valid() {
-        let all = load_all(&stacks()).unwrap();
+        let all = load_all(&stacks(), &Values::new(), &ChartMirrors::new()).unwrap();
         let stack = &all[&"ai-fileserver".parse::<StackName>().unwrap()];
         let names: Vec<String> = stack.plan().iter().map(|release| release.app.to_string()).collect();
         assert_eq!(names, ["sftpgo", "qdrant", "ollama", "open-webui"]);
         assert_eq!(stack.plan()[3].depends_on.len(), 2);
+    }
+
+    #[test]
+    fn values_of_the_installation_are_laid_over_the_stacks_own() {
+        let of = |stack: &str, release: &str| -> Values {
+            let values = serde_json::json!({ "storage": { "className": "fast" } }).as_object().cloned().unwrap();
+            [(stack.to_owned(), [(release.to_owned(), values)].into())].into()
+        };
+        let all = load_all(&stacks(), &of("ai-fileserver-pg", "vectors"), &ChartMirrors::new()).unwrap();
+        let release = all[&"ai-fileserver-pg".parse::<StackName>().unwrap()].release(&"vectors".parse().unwrap());
+        assert_eq!(release.unwrap().values["storage"], serde_json::json!({ "size": "20Gi", "className": "fast" }));
+        let unknown = load_all(&stacks(), &of("ai-fileserver-pg", "nope"), &ChartMirrors::new());
+        assert!(unknown.unwrap_err().to_string().contains("nope"));
     }
 
     #[test]
@@ -342,7 +328,7 @@ mod tests {
                     secrets: [{ name: s, keys: { k: { generate: 4 } } }]\n\
                     entryPoints: [{ record: r, endpoint: { name: r, url: x } }]\n";
         std::fs::write(folder.path().join(MANIFEST), text).unwrap();
-        let message = Stack::load(folder.path()).unwrap_err().to_string();
+        let message = Stack::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
         for part in [
             "kube-",
             "depends on b",
@@ -365,6 +351,6 @@ mod tests {
             "apiVersion: landlord.dev/v1\nkind: Stack\nnamespace: a\nreleases: []\nnope: 1\n",
         )
         .unwrap();
-        assert!(Stack::load(folder.path()).unwrap_err().to_string().contains("nope"));
+        assert!(Stack::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string().contains("nope"));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     batch::v1::{CronJob, Job},
-    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Service},
+    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, PodTemplateSpec, Service},
     networking::v1::Ingress,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -62,7 +62,8 @@ pub(crate) async fn teardown(
     target: &DeployTarget,
     stack: &Stack,
 ) -> crate::Result<(StageProgress, Vec<RemovedObject>)> {
-    freeze(client).await?;
+    let controllers = if needs_controllers(client).await? { Controllers::Run } else { Controllers::Stop };
+    freeze(client, controllers).await?;
     let mut sweep = Sweep::default();
     sweep.services(client).await?;
     sweep.all::<Ingress>(client).await?;
@@ -82,6 +83,16 @@ pub(crate) async fn teardown(
     Ok((StageProgress::Done, removed))
 }
 
+/// Gateways; none if the cluster does not know them.
+async fn gateways(client: &Client) -> Result<Vec<DynamicObject>> {
+    let resource = resource("gateway.networking.k8s.io/v1", "Gateway");
+    let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    match gateways.list(&ListParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        other => Ok(other.doing(|| "listing all objects of kind Gateway".into())?.items),
+    }
+}
+
 fn is_system(namespace: &str) -> bool {
     namespace.starts_with(SYSTEM_PREFIX)
 }
@@ -96,17 +107,60 @@ where
     Ok(found.items)
 }
 
-/// Nothing is made any more, and nothing holds a volume.
-async fn freeze(client: &Client) -> Result<()> {
+/// Whether workloads without volumes, which may be controllers, go on for now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Controllers {
+    Run,
+    Stop,
+}
+
+/// Finalizers of Kubernetes itself and of the clouds' own controllers, which nothing here stops.
+const KEPT_BY_KUBERNETES: [&str; 5] = [
+    "kubernetes.io/pvc-protection",
+    "kubernetes.io/pv-protection",
+    "service.kubernetes.io/load-balancer-cleanup",
+    "foregroundDeletion",
+    "orphan",
+];
+
+fn is_kept_by_others(meta: &ObjectMeta) -> bool {
+    let finalizers = meta.finalizers.iter().flatten();
+    finalizers.into_iter().any(|finalizer| !KEPT_BY_KUBERNETES.contains(&finalizer.as_str()))
+}
+
+/// Whether something that has to go carries a finalizer which a controller in the cluster takes off: stopped, it would never
+/// do so.
+async fn needs_controllers(client: &Client) -> Result<bool> {
+    let balanced = |service: &Service| {
+        service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer")
+            && is_kept_by_others(&service.metadata)
+    };
+    Ok(list::<Service>(client).await?.iter().any(balanced)
+        || list::<Ingress>(client).await?.iter().any(|object| is_kept_by_others(&object.metadata))
+        || list::<PersistentVolumeClaim>(client).await?.iter().any(|object| is_kept_by_others(&object.metadata))
+        || list::<PersistentVolume>(client).await?.iter().any(|object| is_kept_by_others(&object.metadata))
+        || gateways(client).await?.iter().any(|object| is_kept_by_others(&object.metadata)))
+}
+
+fn mounts_a_claim(template: &PodTemplateSpec) -> bool {
+    let volumes = template.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.into_iter().any(|volume| volume.persistent_volume_claim.is_some())
+}
+
+/// Nothing is made any more, and nothing holds a volume. Controllers that a finalizer needs run until it is off.
+async fn freeze(client: &Client, controllers: Controllers) -> Result<()> {
     let zero = json!({ "spec": { "replicas": 0 } });
     let suspend = json!({ "spec": { "suspend": true } });
     for object in list::<Deployment>(client).await? {
-        if object.spec.replicas != Some(0) {
+        let stops = controllers == Controllers::Stop || mounts_a_claim(&object.spec.template);
+        if stops && object.spec.replicas != Some(0) {
             patch(client, &object, &zero).await?;
         }
     }
     for object in list::<StatefulSet>(client).await? {
-        if object.spec.replicas != Some(0) {
+        let claims = object.spec.volume_claim_templates.as_ref().is_some_and(|claims| !claims.is_empty());
+        let stops = controllers == Controllers::Stop || claims || mounts_a_claim(&object.spec.template);
+        if stops && object.spec.replicas != Some(0) {
             patch(client, &object, &zero).await?;
         }
     }
@@ -208,12 +262,7 @@ impl Sweep {
     /// Gateways, if the cluster knows them.
     async fn gateways(&mut self, client: &Client) -> Result<()> {
         let resource = resource("gateway.networking.k8s.io/v1", "Gateway");
-        let gateways: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        let found = match gateways.list(&ListParams::default()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            other => other.doing(|| "listing all objects of kind Gateway".into())?,
-        };
-        for gateway in found.items {
+        for gateway in gateways(client).await? {
             if self.note("Gateway", &gateway.metadata) {
                 let api: Api<DynamicObject> =
                     Api::namespaced_with(client.clone(), &gateway.namespace().unwrap_or_default(), &resource);

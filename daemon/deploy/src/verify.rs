@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use kube::{Api, Client, api::ListParams};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DynamicObject, ListParams},
+};
 use landlord_core::{
     environment::Endpoint,
     ports::{DeployTarget, StageProgress, Verified},
@@ -18,7 +21,14 @@ use crate::{
     render,
     stack::{EntryPoint, Manifest, Stack},
 };
-use landlord_kube::{Doing as _, Result, client::ClusterClients, object::ObjectRef, progress::pending, ready};
+use landlord_kube::{
+    Doing as _, Result,
+    client::ClusterClients,
+    gateway_api::accepted,
+    object::{self, ObjectRef},
+    progress::pending,
+    ready,
+};
 
 /// Judges everything.
 pub(crate) async fn verify(
@@ -27,35 +37,76 @@ pub(crate) async fn verify(
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Verified> {
-    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new() };
+    let waiting = |detail: String| Verified { progress: pending(detail), endpoints: Vec::new(), pending: Vec::new() };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
         stack.manifest.releases.iter().map(|release| judged(client, driver, release.name.as_str(), namespace));
-    let mut services = BTreeSet::new();
+    let (mut services, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for release in try_join_all(releases).await? {
         match release {
-            Release::Ready { services: own } => services.extend(own),
+            Release::Ready { services: own, routes: of_release } => {
+                services.extend(own);
+                routes.extend(of_release);
+            }
             Release::Unready(why) => return Ok(waiting(why)),
         }
     }
     if let Some(why) = service_without_endpoints(client, namespace, &services).await? {
         return Ok(waiting(why));
     }
-    let mut endpoints = Vec::new();
+    let (mut endpoints, mut missing) = (Vec::new(), Vec::new());
+    let refusals = if routes.is_empty() { BTreeMap::new() } else { refusals(client, namespace, &routes).await? };
     for (entry, address) in addresses(clients, target, &stack.manifest).await? {
-        match address {
-            Some(_) => endpoints.push(Endpoint {
-                name: entry.endpoint.name.clone(),
-                url: render::replace(&entry.endpoint.url, target),
-            }),
-            None if required(target, entry) => {
+        let name = &entry.endpoint.name;
+        let refusal = refusals.get(&format!("{}.{}", entry.record, target.spec.domain.as_str()));
+        match (address, refusal) {
+            (Some(_), Some(Some(why))) => missing.push(format!("{name}: {why}")),
+            (Some(_), Some(None) | None) => {
+                endpoints.push(Endpoint { name: name.clone(), url: render::replace(&entry.endpoint.url, target) });
+            }
+            (None, _) if required(target, entry) => {
                 return Ok(waiting(format!("the load balancer of {} has no address", entry.record)));
             }
-            None => {}
+            (None, _) => missing.push(format!("{name}: {}", without_address(target, &stack.manifest, entry))),
         }
     }
-    Ok(Verified { progress: StageProgress::Done, endpoints })
+    Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing })
+}
+
+/// What an address that is not there waits for, and whose work that is.
+fn without_address(target: &DeployTarget, manifest: &Manifest, entry: &EntryPoint) -> String {
+    match source(target, manifest, entry) {
+        Some(source) if entry.service.is_none() => format!(
+            "{} {}/{} has no address; whoever operates the cluster provides it and its controller",
+            source.object.kind, source.object.namespace, source.object.name
+        ),
+        Some(source) => format!("Service {} has no load balancer: the class allows none", source.object.name),
+        None => "the stack names no Gateway".into(),
+    }
+}
+
+/// Of the releases' own routes by host name: why a Gateway does not serve it, `None` if it does. Routes that a customer adds
+/// decide nothing.
+async fn refusals(
+    client: &Client,
+    namespace: &str,
+    own: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Option<String>>> {
+    let resource = object::resource("gateway.networking.k8s.io/v1", "HTTPRoute");
+    let routes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let found = routes.list(&ListParams::default()).await.doing(|| format!("listing routes in {namespace}"))?;
+    let mut refusals = BTreeMap::new();
+    for route in found.items.into_iter().filter(|route| own.contains(&route.name_any())) {
+        let name = route.name_any();
+        let route = serde_json::to_value(&route).unwrap_or_default();
+        let refusal = accepted::route_refusal(&route).map(|why| format!("HTTPRoute {name}: {why}"));
+        let hosts = route.pointer("/spec/hostnames").and_then(Value::as_array);
+        for host in hosts.into_iter().flatten().filter_map(Value::as_str) {
+            refusals.insert(host.to_owned(), refusal.clone());
+        }
+    }
+    Ok(refusals)
 }
 
 /// Names and addresses for DNS; `None` while a load balancer of our own has no address.
@@ -85,8 +136,8 @@ fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
 
 /// How a release stands.
 enum Release {
-    /// Everything of it is as it should be; names of its Services.
-    Ready { services: Vec<String> },
+    /// Everything of it is as it should be; names of its Services and routes.
+    Ready { services: Vec<String>, routes: Vec<String> },
     /// Why not.
     Unready(String),
 }
@@ -97,15 +148,18 @@ async fn judged(client: &Client, driver: &dyn Driver, release: &str, namespace: 
         return Ok(Release::Unready(format!("release {release} is not deployed")));
     };
     Ok(match apply::judge(client, &delivered).await? {
-        Judged::Ready => Release::Ready { services: services_of(&delivered, namespace) },
+        Judged::Ready => Release::Ready {
+            services: names_of(&delivered, "Service", namespace),
+            routes: names_of(&delivered, "HTTPRoute", namespace),
+        },
         Judged::Waiting(why) | Judged::Missing(why) => Release::Unready(why),
     })
 }
 
-fn services_of(delivered: &Delivered, namespace: &str) -> Vec<String> {
+fn names_of(delivered: &Delivered, kind: &str, namespace: &str) -> Vec<String> {
     let objects = delivered.objects.iter().flatten();
-    let services = objects.filter(|object| object.kind == "Service" && object.namespace == namespace);
-    services.map(|service| service.name.clone()).collect()
+    let of_kind = objects.filter(|object| object.kind == kind && object.namespace == namespace);
+    of_kind.map(|object| object.name.clone()).collect()
 }
 
 /// The address of each entry point, if it has one. What several have in common is asked once.
@@ -228,7 +282,7 @@ mod tests {
             ]),
             record: String::new(),
         };
-        assert_eq!(services_of(&delivered, "n"), ["own"]);
-        assert!(services_of(&Delivered { objects: None, ..delivered }, "n").is_empty());
+        assert_eq!(names_of(&delivered, "Service", "n"), ["own"]);
+        assert!(names_of(&Delivered { objects: None, ..delivered }, "Service", "n").is_empty());
     }
 }

@@ -195,6 +195,7 @@ mod tests {
             account: String::new(),
             region: "here".into(),
             stack: None,
+            platform: None,
             machine_type: String::new(),
             node_count: 0,
             disk_size_gib: 0,

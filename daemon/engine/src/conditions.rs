@@ -11,6 +11,8 @@ use crate::events::failure;
 
 /// The provider does not answer, for this account.
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
+/// Addresses of the stack that lead nowhere yet, of an environment that is READY without them.
+const ENDPOINTS_PENDING: &str = "EndpointsPending";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -107,6 +109,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             }
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
+            match pending_endpoints(work) {
+                Some("") => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
+                Some(why) => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
+                None => {}
+            }
         }
         Steady::Failed { stage, failure, .. } => {
             status.state = State::Failed;
@@ -128,6 +135,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
         Steady::Gone => {}
     }
     status
+}
+
+/// Why addresses of the stack are pending; empty: none is; `None`: there is no stack.
+fn pending_endpoints(work: &Work) -> Option<&str> {
+    Some(record_in(work, DesiredState::Present, &Stage::Verify)?.detail.as_str())
 }
 
 fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {

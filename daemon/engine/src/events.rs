@@ -47,7 +47,7 @@ pub(crate) fn changed(before: &StageRecord, after: &StageRecord) -> Option<NewEv
 
 /// Whether what drifted may have taken customers' data along.
 fn holds_data(stage: &Stage) -> bool {
-    matches!(stage, Stage::Cluster | Stage::NodePool | Stage::Base | Stage::App(_))
+    matches!(stage, Stage::Cluster | Stage::NodePool | Stage::Base | Stage::Platform(_) | Stage::App(_))
 }
 
 /// A record's last failure with its remedy.

@@ -6,18 +6,28 @@
 mod in_cluster;
 mod removal;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Stage, environment::Adoption, journal::CallReport, ports::Work,
-    stage::RemovedObject,
+    DesiredState, ErrorKind, Failure, Stage,
+    environment::Adoption,
+    journal::CallReport,
+    ports::Work,
+    stage::{FieldChange, RemovedObject},
 };
 use landlord_provider_api::{Provider, ProviderError, v1};
 use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
-    limits::{Deferred, LimitKey},
+    limits::{Caller, Costs, Deferred, LimitKey},
     request,
     shared::Shared,
     timing,
@@ -42,7 +52,8 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
     let environment = &work.environment;
     let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
-    let call = Call { shared, work, stage, provider, scope: request::scope(&shared.options.installation, work) };
+    let scope = request::scope(&shared.options.installation, work);
+    let call = Call { shared, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
@@ -51,24 +62,36 @@ pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report 
                 Err(Failure::new(ErrorKind::Transient, problem)
                     .with_remedy("see whether the tenant's API server answers"))
             });
-        return call.judge_absence(report);
+        return call.judge_late(call.judge_absence(report));
     };
-    let description = shared.ports.providers.description(&key);
-    let limit_key = limit_key(work);
-    if let Some(description) = &description {
+    if let Some(description) = &shared.ports.providers.description(&key) {
         let options = shared.provider_options(&environment.placement.provider);
-        shared.limits.learn(&limit_key, description, &options);
+        shared.limits.learn(&limit_key(work), description, &options);
     }
-    let costs = timing::costs(method, description.as_ref());
-    let caller = request::caller(work, stage);
-    if let Err(deferred) = shared.limits.acquire(&limit_key, caller.clone(), &costs).await {
-        return Err(deferral(&deferred));
-    }
+    let paid = call.pay(method, stage).await?;
     let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = method);
     let report = call.in_cloud().instrument(span).await;
-    let report = call.judge_absence(report);
-    shared.limits.ended(&limit_key, &caller, &costs, report.as_ref().err());
+    let report = call.judge_late(call.judge_absence(report));
+    // What an API server of Kubernetes refused, or did not answer, says nothing of the account.
+    if !call.refused_in_cluster.load(Ordering::Relaxed) {
+        paid.ended(report.as_ref().err());
+    }
     report
+}
+
+/// The tokens of one call, which were taken.
+pub(super) struct Paid<'a> {
+    shared: &'a Shared,
+    key: LimitKey,
+    caller: Caller,
+    costs: Costs,
+}
+
+impl Paid<'_> {
+    /// What the provider made of the call slows and speeds the account's buckets.
+    pub(super) fn ended(self, failure: Option<&Failure>) {
+        self.shared.limits.ended(&self.key, &self.caller, &self.costs, failure);
+    }
 }
 
 /// Waiting is no failure: it is shown as throttling, which delays and never fails.
@@ -98,9 +121,21 @@ struct Call<'a> {
     stage: &'a Stage,
     provider: Arc<dyn Provider>,
     scope: v1::Scope,
+    /// Whether the failure came from an API server of Kubernetes, not from the cloud.
+    refused_in_cluster: AtomicBool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Takes the tokens of a method, for a stage whose objects it is about. Waiting for them is shown as throttling.
+    pub(super) async fn pay(&self, method: &str, stage: &Stage) -> Result<Paid<'a>, Failure> {
+        let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
+        let costs = timing::costs(method, description.as_ref());
+        let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
+        let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs).await;
+        admitted.map_err(|deferred| deferral(&deferred))?;
+        Ok(Paid { shared: self.shared, key, caller, costs })
+    }
+
     async fn in_cloud(&self) -> Report {
         if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
             let detail = format!("provider {} serves no DNS", self.work.environment.placement.provider);
@@ -288,6 +323,10 @@ fn misplaced(stage: &Stage) -> Failure {
     Failure::new(ErrorKind::Internal, format!("stage {stage} does not belong into this plan"))
 }
 
+fn change(change: v1::FieldChange) -> FieldChange {
+    FieldChange { field: change.field, wanted: change.wanted, seen: change.seen }
+}
+
 fn object(object: v1::OwnedObject) -> RemovedObject {
     RemovedObject { r#type: object.r#type, id: object.id, name: object.name }
 }
@@ -307,6 +346,8 @@ fn progress<M: Message>(progress: Option<v1::Progress>, status: Option<&M>) -> R
             done: false,
             poll_after: pending.poll_after.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default(),
             detail: pending.detail,
+            changes: pending.changes.into_iter().map(change).collect(),
+            wait: None,
             checkpoint: (!pending.checkpoint.is_empty()).then_some(pending.checkpoint),
             status: None,
             removed,

@@ -8,9 +8,9 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Stage, StageRecord, Timestamp,
+    DesiredState, ErrorKind, Failure, Placement, Stage, StageRecord, Timestamp,
     journal::{self, CallReport},
-    ports::{Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
+    ports::{Apps, Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
 };
 use landlord_provider_api::v1::DescribeResponse;
@@ -75,6 +75,20 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
     }
 }
 
+/// The releases of an environment's platform and stack.
+fn releases(apps: &dyn Apps, placement: &Placement) -> Vec<ReleasePlan> {
+    let platform = placement.platform.iter().map(|platform| apps.platform(platform));
+    let stack = placement.stack.iter().map(|stack| apps.releases(stack));
+    let known = |plans: Result<Vec<ReleasePlan>, Failure>| {
+        plans.unwrap_or_else(|failure| {
+            // Its apps can't be planned: Base fails with the same reason, which is shown.
+            tracing::warn!(%failure, "a stack or platform is not known any more");
+            Vec::new()
+        })
+    };
+    platform.chain(stack).flat_map(known).collect()
+}
+
 impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
         let mut work = shared.ports.store.load(claim).await?;
@@ -84,23 +98,13 @@ impl<'a> Pass<'a> {
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
         let placement = &work.environment.placement;
         let key = placement.provider_key();
-        let releases = match (&placement.stack, &shared.ports.apps) {
-            (Some(stack), Some(apps)) => apps.releases(stack).unwrap_or_else(|failure| {
-                // Its apps can't be planned: Base fails with the same reason, which is shown.
-                tracing::warn!(%failure, "a stack is not known any more");
-                Vec::new()
-            }),
-            _ => Vec::new(),
-        };
+        let releases = shared.ports.apps.as_deref().map(|apps| releases(apps, placement)).unwrap_or_default();
         Ok(Self {
             shared,
             claim,
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
-            scales: timing::Scales {
-                cloud: shared.provider_options(&placement.provider).time_scale,
-                in_cluster: shared.options.in_cluster_time_scale,
-            },
+            scales: shared.scales(&placement.provider),
             work,
             releases,
             in_flight: BTreeSet::new(),

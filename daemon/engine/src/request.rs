@@ -5,7 +5,7 @@ use landlord_core::{
     TenantUid,
     environment::Adoption,
     isolation::{PoolLabel, SharedTarget},
-    ports::{CloudAccount, DeployTarget, KubeCredentials, TargetCluster, Work},
+    ports::{CloudAccount, DeployTarget, KubeCredentials, PlatformTarget, TargetCluster, Work},
     stage::Ownership,
     step::record_in,
 };
@@ -233,6 +233,20 @@ pub(crate) fn delete(work: &Work, scope: v1::Scope, stage: &Stage) -> Option<v1:
         domain: domain(work).unwrap_or_default(),
         checkpoint: checkpoint(work, stage),
         recorded: is_ours(work, stage),
+    })
+}
+
+/// What the platform's stages work on; `None`: there is none.
+pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -> Option<PlatformTarget> {
+    let environment = &work.environment;
+    let tenant = environment.tenant();
+    Some(PlatformTarget {
+        kube,
+        installation: installation.to_owned(),
+        uid: environment.uid,
+        platform: environment.placement.platform.clone()?,
+        domain: tenant.map(|tenant| tenant.spec.domain.clone()),
+        stack: environment.placement.stack.clone(),
     })
 }
 

@@ -9,6 +9,7 @@ use crate::{
     access::AccessCache,
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
+    timing::Scales,
 };
 
 /// No stage is left alone for longer before its first observation.
@@ -26,6 +27,11 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn provider_options(&self, provider: &ProviderName) -> ProviderOptions {
         self.options.providers.get(provider).cloned().unwrap_or_default()
+    }
+
+    /// How fast a provider's cloud, and what is done in clusters, goes.
+    pub(crate) fn scales(&self, provider: &ProviderName) -> Scales {
+        Scales { cloud: self.provider_options(provider).time_scale, in_cluster: self.options.in_cluster_time_scale }
     }
 
     /// Longest that anything legitimately waits for its next observation.

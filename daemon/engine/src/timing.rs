@@ -50,8 +50,8 @@ pub(crate) fn expected(
     scales: Scales,
 ) -> Duration {
     let typical = match stage {
-        Stage::App(app) => {
-            let release = releases.iter().find(|release| release.app == *app);
+        Stage::App(_) | Stage::Platform(_) => {
+            let release = releases.iter().find(|release| release.stage() == *stage);
             release.map_or(UNKNOWN, |release| release.expected)
         }
         Stage::Isolation | Stage::Capacity | Stage::Base | Stage::Verify => IN_CLUSTER,

@@ -24,6 +24,12 @@ pub enum Error {
         /// What, and its bound.
         what: String,
     },
+    /// The controller of the Gateway serves the tenant's names not, or another's.
+    #[error("{what}")]
+    Refused {
+        /// What, and why in the controller's words.
+        what: String,
+    },
     /// Asked of a tenant with its own cluster.
     #[error("the tenant has a cluster of its own, and no customer's account on it")]
     NotShared,
@@ -49,6 +55,11 @@ impl From<Error> for Failure {
                 ErrorKind::Capacity,
                 "bring the Gateway API 1.5 or newer along, or order the tenant anew on another host cluster; maxTenants of \
                  63 keeps a host cluster with an older one from taking more",
+            ),
+            Error::Refused { .. } => (
+                ErrorKind::Conflict,
+                "whoever operates the host cluster's Gateway finds out who else listens for these names, or what its \
+                 controller refuses; landlord tries again by itself",
             ),
             Error::NotShared => (ErrorKind::Invalid, "ask for the operator's access"),
         };

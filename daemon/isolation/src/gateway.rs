@@ -24,7 +24,7 @@ use landlord_kube::{
     Doing as _, Error, Result,
     absent::gone_is_fine,
     apply::apply_all,
-    gateway_api::{self, GROUP, Routing},
+    gateway_api::{self, GROUP, Routing, accepted},
     markers::{self, LEVEL_LABEL, LISTENERS},
     object::Wanted,
 };
@@ -74,7 +74,21 @@ pub(crate) async fn ensure(
     let mut wanted = vec![listeners(target, place, shared, gateway)];
     wanted.extend(grant(target, place, shared, gateway));
     let ours = markers::selector(target);
-    Ok(apply_all(client, &wanted, &ours, true).await?)
+    apply_all(client, &wanted, &ours, true).await?;
+    refuse_conflict(client, place).await
+}
+
+/// A controller that refuses the tenant's listeners, or gives their names to another's, says so with the set.
+async fn refuse_conflict(client: &Client, place: &SharedTarget) -> crate::Result<()> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, "v1", "ListenerSet"));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), place.namespace.as_str(), &resource);
+    let what = || format!("ListenerSet {}/{LISTENERS}", place.namespace);
+    let found = api.get_opt(LISTENERS).await.doing(|| format!("reading {}", what()))?;
+    let refusal = found.and_then(|set| accepted::listeners_refusal(&serde_json::to_value(&set).unwrap_or_default()));
+    match refusal {
+        None => Ok(()),
+        Some(why) => Err(crate::Error::Refused { what: format!("{} is refused: {why}", what()) }),
+    }
 }
 
 /// Made if it is missing, never changed: the Gateway's controller may have made it.

@@ -22,6 +22,22 @@
 //! # Errors
 //! [`Error`]; an API server's own are [`landlord_kube::Error`].
 //!
+//! # Example
+//! It starts without a cluster and without any program; each call brings the credentials of the cluster that it is about.
+//!
+//! ```
+//! use std::{collections::BTreeMap, sync::Arc};
+//!
+//! use landlord_isolation::{IsolationOptions, KubeIsolation, REMOVAL_TIMEOUT};
+//! use landlord_kube::client::Clients;
+//!
+//! let options =
+//!     IsolationOptions { gateways: BTreeMap::new(), gateway_api_crds: None, removal_timeout: REMOVAL_TIMEOUT };
+//! let isolation = KubeIsolation::new(options, Arc::new(Clients::default()));
+//! // isolation.ensure(&target).await, until it is Done; then the tenant's apps may run.
+//! # drop(isolation);
+//! ```
+//!
 //! Nothing here knows Helm, a stack's charts or a cloud, and no other program is needed.
 
 mod access;

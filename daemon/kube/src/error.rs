@@ -82,35 +82,46 @@ impl Error {
     }
 
     /// Kind and remedy.
-    fn judged(&self) -> (ErrorKind, &'static str) {
-        match self {
-            Self::Request { source, .. } => match &**source {
-                kube::Error::Api(status) => of_response(status),
-                _ => (ErrorKind::Transient, RETRIED),
-            },
-            Self::Access { .. } => (ErrorKind::Auth, CHECK_IDENTITY),
-            Self::NameTaken { .. } => (ErrorKind::NameTaken, "remove or rename that object, then retry"),
-            Self::Stuck { .. } => {
-                (ErrorKind::Conflict, "remove its finalizer if its controller is gone, or delete with force")
+    fn judged(&self) -> (ErrorKind, String) {
+        let (kind, remedy) = match self {
+            Self::Request { source, .. } => {
+                return match &**source {
+                    kube::Error::Api(status) => of_response(status),
+                    error => of_connection(error),
+                };
             }
+            Self::Access { .. } => (ErrorKind::Auth, CHECK_IDENTITY),
+            Self::NameTaken { .. } => {
+                (ErrorKind::NameTaken, "whoever made that object removes or renames it, then retry")
+            }
+            Self::Stuck { .. } => (
+                ErrorKind::Conflict,
+                "whoever operates the cluster removes its finalizer if its controller is gone, or delete with force",
+            ),
             Self::AccountMissing { .. } => (ErrorKind::Conflict, "wait until the tenant's stage `isolation` is done"),
-            Self::Lacking { remedy, .. } => (ErrorKind::Transient, remedy),
-            Self::Manifest { .. } => (ErrorKind::Invalid, ""),
-        }
+            Self::Lacking { remedy, .. } => (ErrorKind::Transient, *remedy),
+            Self::Manifest { .. } => {
+                (ErrorKind::Invalid, "the operator corrects the custom resources that deploy.gateway_api_crds names")
+            }
+        };
+        (kind, remedy.to_owned())
     }
 }
 
-const RETRIED: &str = "nothing to do: it is tried again";
-const CHECK_IDENTITY: &str = "check that the provider's identity may administer the cluster";
-const RAISE_QUOTA: &str = "raise the quota of the namespace, or order less";
+/// For what passes, or is the cluster's operator's to see to.
+const RETRIED: &str = "landlord tries again by itself; if it lasts, whoever operates the cluster finds out why its API server \
+                       does not serve";
+const CHECK_IDENTITY: &str =
+    "whoever runs the cloud account lets the provider's identity administer the cluster, then retry";
 
 /// What a response of an API server means.
 struct Response {
-    /// Status codes; the words decide among them.
+    /// Status codes; the words decide among them. None: any.
     codes: &'static [u16],
     /// Part of the message; empty: any.
     words: &'static str,
     kind: ErrorKind,
+    /// Who must do what; `{}` is what stands in quotes after the words.
     remedy: &'static str,
 }
 
@@ -118,36 +129,127 @@ const fn response(codes: &'static [u16], words: &'static str, kind: ErrorKind, r
     Response { codes, words, kind, remedy }
 }
 
-/// The first row that fits. Rows with words come before the rest of their code.
-const RESPONSES: [Response; 12] = [
-    response(&[403], "exceeded quota", ErrorKind::Quota, RAISE_QUOTA),
+/// The first row that fits. Rows with words come before the rest of their code. The messages are those of Kubernetes' own
+/// sources and of <https://kubernetes.io/docs/reference/access-authn-authz/>.
+#[rustfmt::skip]
+const RESPONSES: &[Response] = &[
+    // Admission webhooks choose their own code.
+    response(&[], "denied the request", ErrorKind::Invalid,
+        "whoever operates the admission webhook {} says what it demands and adapts it, or the stack's author changes the object; then retry"),
+    response(&[500, 503, 504], "failed calling webhook", ErrorKind::Transient,
+        "whoever operates the admission webhook {} makes it answer, or removes its configuration; landlord tries again by itself"),
+    response(&[], "denied request", ErrorKind::Invalid,
+        "whoever owns the admission policy {} adapts it, or the stack's author changes the object; then retry"),
+    response(&[403], "violates PodSecurity", ErrorKind::Invalid,
+        "the stack's author makes the pods comply with Pod Security {}, then retry"),
+    // Quotas and limits of the namespace.
+    response(&[403], "exceeded quota", ErrorKind::Quota,
+        "the operator raises the namespace's quota (the class's quota), or the customer orders less; then retry"),
+    response(&[403], "failed quota", ErrorKind::Invalid,
+        "the stack's author gives every container the requests and limits that the quota counts, then retry"),
     // The quota was just made; it is counted in a moment.
     response(&[403], "status unknown for quota", ErrorKind::Transient, RETRIED),
-    response(&[403], "denied request", ErrorKind::Invalid, ""),
-    response(&[403], "violates PodSecurity", ErrorKind::Invalid, ""),
+    response(&[403], "usage per", ErrorKind::Invalid,
+        "the stack's author brings requests and limits within the namespace's LimitRange, or the operator changes that; then retry"),
+    // Volumes.
+    response(&[403, 422], "storageclass that provisions the pvc must support resize", ErrorKind::Invalid,
+        "whoever operates the cluster sets allowVolumeExpansion: true in the claim's StorageClass, then retry; or the order keeps its storage"),
+    response(&[403, 422], "storageclass.storage.k8s.io", ErrorKind::Invalid,
+        "whoever operates the cluster makes the StorageClass {}, or the stack names another one; then retry"),
+    response(&[422], "spec is immutable after creation", ErrorKind::Invalid,
+        "the stack's author takes the change of the claim back: only its size can grow; then retry"),
+    response(&[422], "field is immutable", ErrorKind::Invalid,
+        "the stack's author takes the change of that field back, or the operator deletes the object so that it is made again; then retry"),
     // A namespace on its way out refuses new objects; it is gone in a while.
-    response(&[403], "being terminated", ErrorKind::Conflict, ""),
+    response(&[403, 409], "being terminated", ErrorKind::Conflict, RETRIED),
+    // Rights.
+    response(&[403], "is attempting to grant RBAC permissions not currently held", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[401], "Unauthorized", ErrorKind::Auth, CHECK_IDENTITY),
     response(&[403], "is forbidden", ErrorKind::Auth, CHECK_IDENTITY),
+    // Kinds that the cluster does not serve.
+    response(&[404], "could not find the requested resource", ErrorKind::Conflict,
+        "whoever operates the cluster installs the custom resource definitions of that kind, or the class leaves it out; landlord tries again by itself"),
+    response(&[500], "database space exceeded", ErrorKind::Quota,
+        "whoever operates the cluster frees space in its etcd, then retry"),
     // From here on the code alone tells.
     response(&[401, 403], "", ErrorKind::Auth, CHECK_IDENTITY),
-    response(&[400, 422], "", ErrorKind::Invalid, ""),
-    response(&[409], "", ErrorKind::Conflict, ""),
+    response(&[400, 413, 415, 422], "", ErrorKind::Invalid,
+        "the stack's author corrects what the message names, in the chart or in stack_values; then retry"),
+    response(&[409], "", ErrorKind::Conflict, RETRIED),
     response(&[429], "", ErrorKind::Throttled, ""),
     response(&[], "", ErrorKind::Transient, RETRIED),
 ];
 
-fn of_response(status: &Status) -> (ErrorKind, &'static str) {
+/// Words of errors below HTTP: the connection, and the certificates of both ends.
+const CONNECTION: &[(&str, ErrorKind, &str)] = &[
+    (
+        "certificate not valid yet",
+        ErrorKind::Auth,
+        "the operator sets the clock of the daemon's machine (NTP): the API server's certificate begins later than it; then retry",
+    ),
+    (
+        "certificate expired",
+        ErrorKind::Auth,
+        "whoever operates the cluster renews the API server's certificate, or the operator sets the clock of the daemon's \
+         machine (NTP); then retry",
+    ),
+    (
+        "UnknownIssuer",
+        ErrorKind::Auth,
+        "the operator gives the certificate authority that signed the API server's certificate, then retry",
+    ),
+];
+
+fn of_response(status: &Status) -> (ErrorKind, String) {
     let fits = |row: &&Response| {
         (row.codes.is_empty() || row.codes.contains(&status.code)) && status.message.contains(row.words)
     };
-    RESPONSES.iter().find(fits).map_or((ErrorKind::Transient, RETRIED), |row| (row.kind, row.remedy))
+    RESPONSES
+        .iter()
+        .find(fits)
+        .map_or((ErrorKind::Transient, RETRIED.to_owned()), |row| (row.kind, filled(row, &status.message)))
 }
 
-/// The kind of an API server's message that a program printed without the code; `None`: not recognised.
+/// What an API server's message means that a program printed without the code: kind, and who must do what; `None`: not
+/// recognised.
 #[must_use]
-pub fn kind_of_message(text: &str) -> Option<ErrorKind> {
-    RESPONSES.iter().find(|row| !row.words.is_empty() && text.contains(row.words)).map(|row| row.kind)
+pub fn of_message(text: &str) -> Option<(ErrorKind, String)> {
+    let row = RESPONSES.iter().find(|row| !row.words.is_empty() && text.contains(row.words))?;
+    Some((row.kind, filled(row, text)))
+}
+
+/// The remedy with the name that the message has in quotes, next to the words.
+fn filled(row: &Response, message: &str) -> String {
+    if !row.remedy.contains("{}") {
+        return row.remedy.to_owned();
+    }
+    let at = message.find(row.words).unwrap_or_default();
+    let (before, after) = message.split_at(at);
+    let quoted = |text: &str| {
+        let mut parts = text.split(['"', '\'']);
+        let _ = parts.next();
+        parts.next().map(str::to_owned)
+    };
+    // A webhook and a policy are named before the words, anything else after them.
+    let subject = ["admission webhook ", "ValidatingAdmissionPolicy ", "MutatingAdmissionPolicy "];
+    let named = subject.iter().find_map(|subject| before.rfind(subject).and_then(|at| quoted(&before[at..])));
+    row.remedy.replace("{}", &named.or_else(|| quoted(after)).unwrap_or_else(|| "in the message".into()))
+}
+
+fn of_connection(error: &kube::Error) -> (ErrorKind, String) {
+    let text = chain(error);
+    let row = CONNECTION.iter().find(|(words, ..)| text.contains(words));
+    row.map_or((ErrorKind::Transient, RETRIED.to_owned()), |(_, kind, remedy)| (*kind, (*remedy).to_owned()))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl From<Error> for Failure {
@@ -165,10 +267,8 @@ fn message(error: &Error) -> String {
     if let Some(status) = error.response() {
         return format!("{message}: {} ({} {})", status.message, status.code, status.reason);
     }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
+    if let Some(source) = std::error::Error::source(error) {
+        message = format!("{message}: {}", chain(source));
     }
     message
 }
@@ -207,30 +307,102 @@ mod tests {
 
     #[test]
     fn a_response_becomes_a_kind_by_its_code_and_else_by_its_words() {
+        // Code, message, kind, part of the remedy.
         let cases = [
-            (403, "pods \"a\" is forbidden: exceeded quota: landlord", ErrorKind::Quota),
-            (403, "pods \"a\" is forbidden: status unknown for quota: landlord", ErrorKind::Transient),
             (
                 403,
-                "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no",
-                ErrorKind::Invalid,
+                r#"pods "a" is forbidden: exceeded quota: landlord, requested: pods=1, used: pods=10, limited: pods=10"#,
+                ErrorKind::Quota,
+                "the operator raises",
             ),
-            (403, "pods \"a\" is forbidden: violates PodSecurity \"restricted:v1.34\"", ErrorKind::Invalid),
-            (403, "unable to create new content in namespace a because it is being terminated", ErrorKind::Conflict),
-            (403, "pods is forbidden: User \"a\" cannot list resource \"pods\"", ErrorKind::Auth),
-            (401, "Unauthorized", ErrorKind::Auth),
-            (400, "bad", ErrorKind::Invalid),
-            (422, "Deployment.apps \"a\" is invalid", ErrorKind::Invalid),
-            (409, "the object has been modified", ErrorKind::Conflict),
-            (429, "too many requests", ErrorKind::Throttled),
-            (500, "etcdserver: request timed out", ErrorKind::Transient),
-            (503, "the server is currently unable to handle the request", ErrorKind::Transient),
+            (
+                403,
+                r#"pods "a" is forbidden: failed quota: landlord: must specify limits.memory for: c"#,
+                ErrorKind::Invalid,
+                "requests and limits",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: status unknown for quota: landlord, resources: pods"#,
+                ErrorKind::Transient,
+                "again by itself",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi"#,
+                ErrorKind::Invalid,
+                "LimitRange",
+            ),
+            (
+                403,
+                "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'no-host' with binding 'b' denied request: no",
+                ErrorKind::Invalid,
+                "admission policy no-host",
+            ),
+            (
+                403,
+                r#"admission webhook "labels.example.com" denied the request: you must provide labels: {"team"}"#,
+                ErrorKind::Invalid,
+                "admission webhook labels.example.com",
+            ),
+            (
+                400,
+                r#"admission webhook "labels.example.com" denied the request: you must provide labels"#,
+                ErrorKind::Invalid,
+                "admission webhook labels.example.com",
+            ),
+            (
+                500,
+                r#"Internal error occurred: failed calling webhook "mutate.example.com": Post "https://x": dial tcp"#,
+                ErrorKind::Transient,
+                "admission webhook mutate.example.com",
+            ),
+            (
+                403,
+                r#"pods "a" is forbidden: violates PodSecurity "restricted:v1.34": allowPrivilegeEscalation != false"#,
+                ErrorKind::Invalid,
+                "Pod Security restricted:v1.34",
+            ),
+            (
+                403,
+                r#"persistentvolumeclaims "data" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"#,
+                ErrorKind::Invalid,
+                "allowVolumeExpansion",
+            ),
+            (
+                422,
+                r#"PersistentVolumeClaim "a" is invalid: spec: Forbidden: spec is immutable after creation except resources.requests"#,
+                ErrorKind::Invalid,
+                "only its size can grow",
+            ),
+            (
+                403,
+                "unable to create new content in namespace a because it is being terminated",
+                ErrorKind::Conflict,
+                "",
+            ),
+            (403, r#"pods is forbidden: User "a" cannot list resource "pods""#, ErrorKind::Auth, "identity"),
+            (401, "Unauthorized", ErrorKind::Auth, "identity"),
+            (400, "bad", ErrorKind::Invalid, "stack's author"),
+            (
+                404,
+                "the server could not find the requested resource",
+                ErrorKind::Conflict,
+                "custom resource definitions",
+            ),
+            (422, r#"Deployment.apps "a" is invalid"#, ErrorKind::Invalid, "stack's author"),
+            (409, "the object has been modified", ErrorKind::Conflict, "again by itself"),
+            (429, "too many requests", ErrorKind::Throttled, ""),
+            (500, "etcdserver: request timed out", ErrorKind::Transient, "again by itself"),
+            (500, "etcdserver: mvcc: database space exceeded", ErrorKind::Quota, "etcd"),
+            (503, "the server is currently unable to handle the request", ErrorKind::Transient, "again by itself"),
         ];
-        for (code, message, kind) in cases {
+        for (code, message, kind, remedy) in cases {
             let status = serde_json::json!({ "status": "Failure", "code": code, "reason": "", "message": message });
             let source = Box::new(kube::Error::Api(serde_json::from_value(status).unwrap()));
             let failure = Failure::from(Error::Request { action: "x".into(), source });
             assert_eq!(failure.kind, kind, "{code} {message}");
+            assert!(failure.remedy.contains(remedy), "{code} {message}: {}", failure.remedy);
         }
     }
 }

@@ -19,6 +19,19 @@
 //! [`Error`] says what was being done to what; its [`Failure`](landlord_core::Failure) carries kind, remedy and
 //! `retry_after`, decided by one table ([`error`]).
 //!
+//! # Example
+//! What an API server refuses says who must do what, also where only its words are known:
+//!
+//! ```
+//! use landlord_core::ErrorKind;
+//!
+//! let refused = r#"admission webhook "labels.example.com" denied the request: you must provide labels"#;
+//! let (kind, remedy) = landlord_kube::error::of_message(refused).ok_or("not recognised")?;
+//! assert_eq!(kind, ErrorKind::Invalid);
+//! assert!(remedy.contains("whoever operates the admission webhook labels.example.com"));
+//! # Ok::<(), &str>(())
+//! ```
+//!
 //! Knows no cloud, no Helm, no stack, and not what isolates tenants.
 
 pub mod absent;

@@ -17,7 +17,7 @@ use crate::{
 const REASON_CHARS_MAX: usize = 240;
 
 /// Kinds that are looked at: namespaced for certain, and made to stay.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "Deployment",
     "StatefulSet",
     "DaemonSet",
@@ -25,6 +25,7 @@ const KINDS: [&str; 9] = [
     "Service",
     "NetworkPolicy",
     "HTTPRoute",
+    "Gateway",
     "ConfigMap",
     "ServiceAccount",
 ];
@@ -111,6 +112,15 @@ fn state(kind: &str, object: &Value) -> Option<String> {
         "PersistentVolumeClaim" => {
             let phase = object.pointer("/status/phase").and_then(Value::as_str).unwrap_or("Pending");
             (phase != "Bound").then(|| format!("its volume is not bound, its phase is {phase}"))
+        }
+        "Gateway" => {
+            let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+            let programmed = conditions.into_iter().find(|condition| condition["type"] == "Programmed");
+            match programmed {
+                Some(condition) if condition["status"] == "True" => None,
+                Some(condition) => Some(condition["message"].as_str().unwrap_or("it is not programmed").to_owned()),
+                None => Some("no controller has programmed it yet".into()),
+            }
         }
         _ => None,
     }

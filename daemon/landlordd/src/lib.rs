@@ -8,3 +8,4 @@ mod metrics;
 pub mod startup;
 pub mod store_command;
 pub mod telemetry;
+mod trust;

@@ -57,6 +57,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    // Credentials come into memory below: neither a core nor another process of this user shall get at them.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let file = arguments.config.or_else(|| {
         let usual = Path::new(CONFIG_PATH);
         usual.is_file().then(|| usual.to_owned())

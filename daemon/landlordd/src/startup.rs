@@ -8,17 +8,17 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_auth::tls::TlsFigures;
+use landlord_auth::{operators::OperatorsOnly, tls::TlsFigures};
 use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
 };
-use landlord_deploy::{DeployOptions, StackApps, stack};
+use landlord_deploy::{DeployOptions, StackApps, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
 use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
-use landlord_plugin_host::{Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
+use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::{SqliteOptions, Store, sqlite};
 use prometheus_client::registry::Registry;
@@ -26,8 +26,8 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Checked, Config, ProviderSetup},
-    listeners, metrics,
+    config::{Checked, Config, ProviderSetup, resolve},
+    listeners, metrics, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -35,13 +35,14 @@ use crate::{
 /// # Errors
 /// What can't be started, with what to do about it.
 pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
+    check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
     let clusters = in_cluster(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
-    let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
+    let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
     let options = SqliteOptions { events_max: config.store.events_max, create: create_store };
     let store = sqlite::open(&config.store.path, options).await?;
     let store_port = Arc::new(store.clone());
@@ -82,6 +83,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
             providers: host as Arc<dyn Providers>,
             isolation: clusters.isolation,
         }),
+        authenticator: checked.callers,
+        authorizer: Arc::new(OperatorsOnly),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
@@ -131,8 +134,21 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 /// # Errors
 /// Every file that would be refused.
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
+    check_trust(config)?;
     listeners::check(&config.server)?;
     plugins(checked, &Measurements::default()).map(|_| ())
+}
+
+/// Refuses folders in which anybody could replace the store or a plugin.
+fn check_trust(config: &Config) -> Result<()> {
+    let plugins =
+        config.providers.iter().map(|(name, provider)| (format!("providers.{name}.plugin"), &provider.plugin));
+    let files = plugins.chain([("store.path".to_owned(), &config.store.path)]);
+    let problems: Vec<String> = files
+        .filter_map(|(key, file)| Some((key, file.parent().filter(|folder| !folder.as_os_str().is_empty())?)))
+        .filter_map(|(key, folder)| trust::problem(folder).map(|problem| format!("{key}: {problem}")))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
 }
 
 /// A plugin that does not start is a mistake in its configuration, or a cloud that is away: neither is gone in a moment.
@@ -183,7 +199,11 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
     };
-    Plugin::new(setup.key.clone(), file, configure, options)
+    let (at, settings) = (setup.key.to_string(), setup.credentials.clone());
+    Plugin::new(setup.key.clone(), file, configure, options).renewed_by(CredentialSource::new(move || {
+        let read = resolve(&at, &settings).map_err(|problems| problems.join("; "))?;
+        Ok(read.expose_secret().as_bytes().to_vec())
+    }))
 }
 
 /// Starts every plugin in the background; one that does not start is tried again and again.
@@ -223,7 +243,16 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         .then(|| Crds::read(&deploy.gateway_api_crds))
         .transpose()
         .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks { stack::load_all(&deploy.stacks_dir)? } else { BTreeMap::new() };
+    let stacks = if stacks {
+        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
+    let platforms = if classes().any(|class| class.platform.is_some()) {
+        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&stacks),
@@ -231,11 +260,12 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
-    if stacks.is_empty() {
+    if stacks.is_empty() && platforms.is_empty() {
         return Ok(InCluster { isolation, apps: None });
     }
     let options = DeployOptions {
         stacks,
+        platforms,
         helm_path: deploy.helm_path.clone(),
         helm_version: deploy.helm_version.clone(),
         state_dir: deploy.state_dir.clone(),

@@ -272,3 +272,36 @@ fn secret_files_are_read_and_masked() {
     assert!(!print(&loaded).contains("hunter2"));
     assert!(!format!("{checked:?}").contains("hunter2"));
 }
+
+#[test]
+fn a_secret_is_in_a_regular_file_and_read_again_from_there() {
+    use secrecy::ExposeSecret as _;
+    let folder = tempfile::tempdir().unwrap();
+    let secret = write(folder.path(), "key", "hunter2\n");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let with = |file: &Path| {
+        let mut settings = serde_json::Map::new();
+        settings.insert("secret_access_key_file".into(), file.display().to_string().into());
+        landlordd::config::resolve("credentials", &settings)
+    };
+    assert!(with(&secret).unwrap().expose_secret().contains("hunter2"));
+    fs::write(&secret, "rotated\n").unwrap();
+    assert!(with(&secret).unwrap().expose_secret().contains("rotated"));
+    // Neither waits for a writer, nor reads without end.
+    let fifo = folder.path().join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    for refused in [fifo.as_path(), Path::new("/dev/zero")] {
+        let problems = with(refused).unwrap_err().join("\n");
+        assert!(problems.contains("no regular file"), "{problems}");
+    }
+}
+
+#[test]
+fn a_configuration_that_everybody_can_write_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "landlord.toml", "");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let loaded = load(&Layers { file: Some(file), ..Layers::default() }).map(drop);
+    let refused = loaded.unwrap_err().to_string();
+    assert!(refused.contains("chmod o-w"), "{refused}");
+}

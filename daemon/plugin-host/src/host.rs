@@ -41,6 +41,12 @@ impl Providers for PluginHost {
         self.plugins.get(key).map_or_else(|| Some("it is not configured".into()), |plugin| plugin.start_failure())
     }
 
+    fn renew_credentials(&self, key: &ProviderKey) {
+        if let Some(plugin) = self.plugins.get(key) {
+            plugin.renew_credentials();
+        }
+    }
+
     fn health(&self) -> Vec<ProviderHealth> {
         self.plugins.values().map(|plugin| plugin.health()).collect()
     }

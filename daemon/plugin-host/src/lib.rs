@@ -30,5 +30,5 @@ pub use file::{FileError, PluginFile};
 pub use host::PluginHost;
 pub use measure::Measurements;
 pub use options::PluginOptions;
-pub use plugin::Plugin;
+pub use plugin::{CredentialSource, Plugin};
 pub use sandbox::Sandbox;

@@ -34,12 +34,29 @@ const RESTART_WAIT_MAX: Duration = Duration::from_secs(30);
 /// A child that lived this long is not counted among those that keep crashing.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
+/// Reads a credential scope anew, as JSON: what `ConfigureRequest.credential_json` holds.
+pub struct CredentialSource(Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>);
+
+impl CredentialSource {
+    /// A source. `read` returns at once, and says what is wrong without repeating a secret.
+    pub fn new(read: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
+        Self(Box::new(read))
+    }
+}
+
+impl std::fmt::Debug for CredentialSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CredentialSource")
+    }
+}
+
 /// A plugin with its credential scope.
 #[derive(Debug)]
 pub struct Plugin {
     key: ProviderKey,
     file: PluginFile,
-    configure: v1::ConfigureRequest,
+    configure: Mutex<v1::ConfigureRequest>,
+    credentials: Option<CredentialSource>,
     options: PluginOptions,
     slots: Semaphore,
     description: OnceLock<v1::DescribeResponse>,
@@ -74,13 +91,40 @@ impl Plugin {
         Self {
             key,
             file,
-            configure,
+            configure: Mutex::new(configure),
+            credentials: None,
             options,
             slots,
             description: OnceLock::new(),
             starting: AsyncMutex::new(()),
             state: Mutex::new(State::default()),
             measurements: Measurements::default(),
+        }
+    }
+
+    /// With credentials that may be replaced while the daemon runs: they are read again when a cloud refuses them.
+    #[must_use]
+    pub fn renewed_by(mut self, credentials: CredentialSource) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Reads the credentials again; whether they are others than before. The next call then starts a new process with them;
+    /// calls under way end in the old one.
+    pub fn renew_credentials(&self) -> bool {
+        let Some(source) = &self.credentials else { return false };
+        match (source.0)() {
+            Ok(read) if read == self.configure.lock().credential_json => false,
+            Ok(read) => {
+                self.configure.lock().credential_json = read;
+                self.state.lock().connection = None;
+                tracing::info!(plugin = %self.key, "the credentials were replaced; the plugin is started with the new ones");
+                true
+            }
+            Err(problem) => {
+                tracing::warn!(plugin = %self.key, problem, "the credentials can't be read again; the old ones stay");
+                false
+            }
         }
     }
 
@@ -205,7 +249,8 @@ impl Plugin {
         let connection = Arc::new(connection);
         let description: v1::DescribeResponse =
             self.carry(&connection, Method::Describe, &v1::DescribeRequest {}).await?;
-        let _: v1::ConfigureResponse = self.carry(&connection, Method::Configure, &self.configure).await?;
+        let configure = self.configure.lock().clone();
+        let _: v1::ConfigureResponse = self.carry(&connection, Method::Configure, &configure).await?;
         let _ = self.description.set(description);
         Ok(connection)
     }
@@ -213,6 +258,15 @@ impl Plugin {
     async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method.name(), "shut down"))?;
+        let first = self.attempt(method, request).await;
+        // Whoever replaced a key expects that it is used: nobody has to restart the daemon for it.
+        if first.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.renew_credentials() {
+            return self.attempt(method, request).await;
+        }
+        first
+    }
+
+    async fn attempt<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         let connection = self.connection().await?;
         let began = Instant::now();
         let answer = self.carry(&connection, method, request).await;

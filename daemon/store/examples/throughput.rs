@@ -33,6 +33,7 @@ fn order(name: TenantName) -> NewTenant {
         account: String::new(),
         region: "eu-central-1".into(),
         stack: None,
+        platform: None,
         machine_type: "m6i.large".into(),
         node_count: 2,
         disk_size_gib: 0,

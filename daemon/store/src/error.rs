@@ -25,6 +25,14 @@ pub enum Error {
         /// Store file.
         path: PathBuf,
     },
+    /// The address of the database, or the server there, can't be used.
+    #[error(
+        "store.url can't be used: {problem}; it is written postgres://USER@HOST/DATABASE, with the password in store.password_file"
+    )]
+    Address {
+        /// Why.
+        problem: String,
+    },
     /// Something is there already.
     #[error("{path} exists; name another file, or, if it shall be replaced by a restore, add --replace")]
     Exists {

@@ -12,4 +12,7 @@ pub(crate) trait Guard: Debug + Send + Sync {
 
     /// Everything up to this position of the events is acknowledged.
     fn committed(&self, position: i64);
+
+    /// The store closes: what works beside it ends.
+    fn close(&self) {}
 }

@@ -19,7 +19,8 @@
 //!
 //! # Assumptions
 //! The database keeps what it acknowledged (`fsync` is honest). Times are compared with the database's clock only. On SQLite
-//! one process has the file open, on a file system with working locks.
+//! one process has the file open, on a file system with working locks. On PostgreSQL (14 or newer) any number of daemons share
+//! a database that is theirs alone; their writers take turns, and an account's environments are worked on by one of them.
 //!
 //! # Errors
 //! [`StoreError`]: refusals say what would be accepted; [`StoreError::Unavailable`] may be repeated with the same request id.
@@ -30,7 +31,7 @@
 //!
 //! # Rooms
 //! `rows` are the tables and their statements, `contract` the promises on top of them, both portable between databases.
-//! `write.rs` is the only writer. What one database alone can do stands in `sqlite`.
+//! `write.rs` is the only writer of a process. What one database alone can do stands in `sqlite` and `postgres`.
 //!
 //! # Example
 //! ```
@@ -72,14 +73,18 @@
 //! [`WorkStore`]: landlord_core::ports::WorkStore
 
 mod contract;
+mod dialect;
 mod error;
 mod guard;
+mod job;
 mod notify;
+pub mod postgres;
 mod rows;
 pub mod sqlite;
 mod store;
 mod write;
 
 pub use error::Error;
+pub use postgres::PostgresOptions;
 pub use sqlite::SqliteOptions;
 pub use store::Store;

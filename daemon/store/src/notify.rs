@@ -1,7 +1,8 @@
 //! Wakes waiting readers when there are events for them, after the commit that wrote them. An idle reader costs nothing,
 //! and the events of one customer wake nobody who watches another.
 //!
-//! Positions only: what happened is read from the database. (A store with several writers polls, or listens to its database.)
+//! Positions only: what happened is read from the database. What other daemons wrote is noticed by
+//! whoever listens to the database.
 
 use std::{
     collections::HashMap,
@@ -63,10 +64,10 @@ impl Notifier {
                 .map_err(unavailable("looking for new events"))?;
         let Some(last) = newest.iter().map(|(_, seq)| *seq).max() else { return Ok(before) };
         let mut customers = self.lock();
-        self.all.send_replace(last);
+        raise(&self.all, last);
         for (customer, seq) in newest {
             if let Some(reader) = customers.get(&customer) {
-                reader.send_replace(seq);
+                raise(reader, seq);
             }
         }
         customers.retain(|_, reader| reader.receiver_count() > 0);
@@ -76,4 +77,13 @@ impl Notifier {
     fn lock(&self) -> std::sync::MutexGuard<'_, Readers> {
         self.customers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Never back: who else looked a moment ago may report later.
+fn raise(position: &watch::Sender<i64>, newest: i64) {
+    position.send_if_modified(|position| {
+        let is_newer = newest > *position;
+        *position = newest.max(*position);
+        is_newer
+    });
 }

@@ -1,16 +1,18 @@
-//! The only writer. Each write waits for its own fsync in principle; here all that wait at the
+//! The only writer of this process. Each write waits for its own fsync in principle; here all that wait at the
 //! same moment share one: they run one after another in one transaction, each in a savepoint of
 //! its own, and are acknowledged after the commit.
+//!
+//! Where the database is another machine's, a transaction that it gave up is run again, and a commit whose answer was lost is
+//! looked up: nothing is written twice, and nothing is reported as failed that was written.
 
 use std::{
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::future::BoxFuture;
 use landlord_core::ports::StoreError;
-use sqlx::{AnyConnection, Connection as _};
+use sqlx::{AnyConnection, Connection as _, Row as _, any::AnyConnectOptions};
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
     task::JoinHandle,
@@ -18,9 +20,11 @@ use tokio::{
 
 use crate::{
     contract::identity,
+    dialect::Dialect,
     guard::Guard,
+    job::{Job, Pending, Trouble, lost},
     notify::Notifier,
-    rows::{clock, unavailable},
+    rows::clock,
 };
 
 /// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
@@ -30,16 +34,15 @@ const QUEUE_MAX: usize = 4_096;
 const BATCH_MAX: usize = 128;
 /// How often the store remembers that a daemon has it open.
 const SEEN_INTERVAL: Duration = Duration::from_secs(60);
-
-/// Lets a waiting caller know how its write went; called after the commit, with its failure if any.
-type Acknowledge = Box<dyn FnOnce(Option<String>) + Send>;
-/// `None`: no transaction could be begun, so nothing may be written.
-type Job = Box<dyn for<'c> FnOnce(Option<&'c mut AnyConnection>) -> BoxFuture<'c, Acknowledge> + Send>;
+/// A transaction that the database gave up is run again so often, with the waits below doubling: 6 s in all, less than a
+/// caller's deadline. A server that is restarted is back by then.
+const TRIES_MAX: u32 = 7;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 /// Handle to the writer.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
     task: Arc<Mutex<Option<Task>>>,
     /// Why nothing is written any more, once the database is not the one that was opened.
     lost: watch::Receiver<Option<String>>,
@@ -52,15 +55,28 @@ struct Task {
     ended: JoinHandle<()>,
 }
 
+/// Where the writer writes.
+pub(crate) struct Database {
+    pub(crate) dialect: Dialect,
+    /// How to connect again. May hold a password.
+    pub(crate) connect: AnyConnectOptions,
+}
+
 impl Writer {
     /// Starts the writer on its own connection. It ends, after all queued writes, when the last
     /// handle is gone or closed.
     #[expect(clippy::disallowed_methods, reason = "the handle owns the task and `close` awaits it")]
-    pub(crate) fn start(connection: AnyConnection, notifier: Notifier, guard: Arc<dyn Guard>) -> Self {
+    pub(crate) fn start(
+        connection: AnyConnection,
+        database: Database,
+        notifier: Notifier,
+        guard: Arc<dyn Guard>,
+    ) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let (stop, stopped) = oneshot::channel();
         let (is_lost, lost) = watch::channel(None);
-        let state = Writing { connection, notifier, guard, is_lost, seen: Instant::now() };
+        let connection = Some(connection);
+        let state = Writing { connection, database, notifier, guard, is_lost, seen: Instant::now() };
         let ended = tokio::spawn(run(state, queue, stopped));
         Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost }
     }
@@ -76,33 +92,16 @@ impl Writer {
         }
     }
 
-    /// Runs `change` in the writer; durable when it returns. Dropping the future does not undo
-    /// a change that is queued already.
+    /// Runs `change` in the writer, again if the database gave its transaction up; durable when it returns. Dropping the future
+    /// does not undo a change that is queued already.
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
+        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync + 'static,
     {
         let (response, wait) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = match connection {
-                    Some(connection) => in_savepoint(connection, change).await,
-                    None => Err(lost("writing", "no transaction could be begun".into())),
-                };
-                let acknowledge: Acknowledge = Box::new(move |failure| {
-                    let result = match failure {
-                        None => result,
-                        Some(problem) => Err(lost("committing", problem)),
-                    };
-                    // A caller that has gone away needs no response.
-                    let _ = response.send(result);
-                });
-                acknowledge
-            })
-        });
         let closed = || lost("writing", "the store is closed".into());
-        self.jobs.send(job).await.map_err(|_| closed())?;
+        self.jobs.send(Box::new(Pending::new(change, response))).await.map_err(|_| closed())?;
         wait.await.map_err(|_| closed())?
     }
 
@@ -116,32 +115,11 @@ impl Writer {
     }
 }
 
-fn lost(context: &str, problem: String) -> StoreError {
-    StoreError::Unavailable { context: context.into(), source: problem.into() }
-}
-
-/// All of the change or nothing of it. One that panics is undone, and the writer goes on.
-async fn in_savepoint<T, F>(connection: &mut AnyConnection, change: F) -> Result<T, StoreError>
-where
-    F: for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>>,
-{
-    let failed = unavailable("writing");
-    sqlx::query("SAVEPOINT change").execute(&mut *connection).await.map_err(&failed)?;
-    let result = AssertUnwindSafe(async { change(connection).await }).catch_unwind().await;
-    let result = result.unwrap_or_else(|_| {
-        tracing::error!("a write panicked and is undone");
-        Err(lost("writing", "the write panicked; this is a fault of landlord, its log has the place".into()))
-    });
-    if result.is_err() {
-        sqlx::query("ROLLBACK TO change").execute(&mut *connection).await.map_err(&failed)?;
-    }
-    sqlx::query("RELEASE change").execute(&mut *connection).await.map_err(&failed)?;
-    result
-}
-
 /// What the writer works with.
 struct Writing {
-    connection: AnyConnection,
+    /// None: it broke, and is made anew for the next transaction.
+    connection: Option<AnyConnection>,
+    database: Database,
     notifier: Notifier,
     guard: Arc<dyn Guard>,
     is_lost: watch::Sender<Option<String>>,
@@ -149,7 +127,7 @@ struct Writing {
     seen: Instant,
 }
 
-async fn run(mut state: Writing, mut queue: mpsc::Receiver<Job>, mut stopped: oneshot::Receiver<()>) {
+async fn run(mut state: Writing, mut queue: mpsc::Receiver<Box<dyn Job>>, mut stopped: oneshot::Receiver<()>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     let mut open = true;
     loop {
@@ -164,73 +142,121 @@ async fn run(mut state: Writing, mut queue: mpsc::Receiver<Job>, mut stopped: on
         }
         state.write(&mut batch).await;
     }
-    if state.guard.check().is_ok()
-        && let Err(error) = state.remember(true).await
-    {
-        tracing::error!(%error, "the store can't be marked as closed; the next start compares inventories if it is late");
-    }
-    let _ = state.connection.close().await;
+    state.end().await;
 }
 
 impl Writing {
     /// Runs the jobs in one transaction, and acknowledges them after it.
-    async fn write(&mut self, batch: &mut Vec<Job>) {
-        let begun = self.begin().await;
-        let mut acknowledgements = Vec::with_capacity(batch.len());
+    async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let mut failure = None;
+        for turn in 1..=TRIES_MAX {
+            let Err(trouble) = self.transaction(batch).await else {
+                failure = None;
+                break;
+            };
+            self.give_up(&trouble).await;
+            let again = trouble.is_transient && turn < TRIES_MAX;
+            tracing::error!(problem = trouble.problem, again, "a transaction of the store failed");
+            failure = Some(trouble.problem);
+            if !again {
+                break;
+            }
+            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(turn - 1)).await;
+        }
         for job in batch.drain(..) {
-            let connection = begun.is_ok().then_some(&mut self.connection);
-            acknowledgements.push(job(connection).await);
-        }
-        let ended = match begun {
-            Ok(()) => self.commit().await,
-            Err(problem) => Err(problem),
-        };
-        if let Err(problem) = &ended {
-            tracing::error!(problem, "a transaction of the store failed");
-            // Nothing of it may stay: the callers learn that it did not happen.
-            let _ = sqlx::query("ROLLBACK").execute(&mut self.connection).await;
-        }
-        let failure = ended.err();
-        for acknowledge in acknowledgements {
-            acknowledge(failure.clone());
+            job.acknowledge(failure.as_deref());
         }
         // After the callers: they wait for their own change only.
-        if failure.is_none() {
-            match self.notifier.committed(&mut self.connection).await {
-                Ok(position) => self.guard.committed(position),
-                Err(error) => {
-                    tracing::error!(%error, "readers that wait for events are woken with the next write only");
-                }
-            }
+        let Some(connection) = self.connection.as_mut().filter(|_| failure.is_none()) else { return };
+        match self.notifier.committed(connection).await {
+            Ok(position) => self.guard.committed(position),
+            Err(error) => tracing::error!(%error, "readers that wait for events are woken with the next write only"),
         }
     }
 
-    async fn begin(&mut self) -> Result<(), String> {
+    async fn transaction(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
         self.check()?;
-        sqlx::query("BEGIN IMMEDIATE").execute(&mut self.connection).await.map_err(|error| error.to_string())?;
-        if self.seen.elapsed() > SEEN_INTERVAL {
-            self.remember(false).await.map_err(|error| error.to_string())?;
+        let dialect = self.database.dialect;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(AnyConnection::connect_with(&self.database.connect).await?),
+        };
+        let begun = sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection).await?;
+        let id: Option<String> = begun.last().and_then(|row| row.try_get("xid").ok());
+        for job in batch.iter_mut() {
+            job.run(connection).await?;
         }
-        Ok(())
-    }
-
-    async fn commit(&mut self) -> Result<(), String> {
-        sqlx::query("COMMIT").execute(&mut self.connection).await.map_err(|error| error.to_string())?;
+        if self.seen.elapsed() > SEEN_INTERVAL {
+            let now = clock::now(connection).await?;
+            identity::seen(connection, now, false).await?;
+            self.seen = Instant::now();
+        }
+        match (sqlx::raw_sql(dialect.commit()).execute(connection).await, id) {
+            (Ok(_), _) => {}
+            (Err(error), Some(id)) if Trouble::is_lost_answer(&error) => self.settle(&id, error).await?,
+            (Err(error), _) => return Err(error.into()),
+        }
         // What was committed to a file that nobody will open again is not durable.
         self.check()
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.guard.check().inspect_err(|problem| {
-            self.is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
+    /// Whether the commit whose answer was lost has happened.
+    async fn settle(&mut self, id: &str, error: sqlx::Error) -> Result<(), Trouble> {
+        self.connection = None;
+        for turn in 0..TRIES_MAX {
+            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(turn)).await;
+            let Ok(mut connection) = AnyConnection::connect_with(&self.database.connect).await else { continue };
+            let status: Result<Option<String>, _> =
+                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection).await;
+            self.connection = Some(connection);
+            match status.ok().flatten().as_deref() {
+                Some("committed") => return Ok(()),
+                Some("aborted") => {
+                    return Err(Trouble { problem: error.to_string(), is_transient: true, is_broken: false });
+                }
+                _ => {}
+            }
+        }
+        // Whoever asked may ask again, with the same request id or under the same fence.
+        Err(Trouble {
+            problem: format!("it is not known whether it was committed: {error}"),
+            is_transient: false,
+            is_broken: true,
         })
     }
 
-    async fn remember(&mut self, clean: bool) -> Result<(), StoreError> {
-        let now = clock::now(&mut self.connection).await?;
-        identity::seen(&mut self.connection, now, clean).await?;
-        self.seen = Instant::now();
-        Ok(())
+    /// Nothing of a failed transaction may stay.
+    async fn give_up(&mut self, trouble: &Trouble) {
+        if trouble.is_broken && self.database.dialect == Dialect::Postgres {
+            self.connection = None;
+        } else if let Some(connection) = &mut self.connection {
+            let rolled_back = sqlx::query("ROLLBACK").execute(connection).await;
+            if rolled_back.is_err() && self.database.dialect == Dialect::Postgres {
+                self.connection = None;
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Trouble> {
+        self.guard.check().map_err(|problem| {
+            self.is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
+            Trouble { problem, is_transient: false, is_broken: false }
+        })
+    }
+
+    /// Remembers that the store was closed, and closes it.
+    async fn end(self) {
+        let Some(mut connection) = self.connection else { return };
+        if self.guard.check().is_ok() {
+            let closed = async {
+                let now = clock::now(&mut connection).await?;
+                identity::seen(&mut connection, now, true).await
+            };
+            if let Err(error) = closed.await {
+                tracing::error!(%error, "the store can't be marked as closed; the next start may compare inventories");
+            }
+        }
+        let _ = connection.close().await;
     }
 }
 

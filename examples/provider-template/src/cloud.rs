@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_sdk::error::{by_status, chain, retry_after};
 use reqwest::{Method, header::RETRY_AFTER};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -42,7 +43,7 @@ impl Cloud {
     pub(crate) fn new(endpoint: &str, project: &str, token: String) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
         let http = http.map_err(|error| ProviderError::new(ErrorKind::Internal, format!("no HTTP client: {error}")))?;
-        Ok(Self { http, base: format!("{}/v1/projects/{project}", endpoint.trim_end_matches('/')), token })
+        Ok(Self { http, base: format!("{endpoint}/v1/projects/{project}"), token })
     }
 
     pub(crate) async fn list(&self, labels: &[(&str, &str)], page: &str) -> Result<Page> {
@@ -57,13 +58,13 @@ impl Cloud {
     pub(crate) async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T> {
         let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
         let failed = |kind, why: String| ProviderError::new(kind, format!("{what}: {why}"));
-        let trouble = |error: reqwest::Error| failed(ErrorKind::Transient, error.without_url().to_string());
+        let unanswered = |error: reqwest::Error| failed(ErrorKind::Transient, chain(&error.without_url()));
         let request = self.http.request(method.clone(), format!("{}/{path}", self.base)).bearer_auth(&self.token);
         // Where Nimbus wants no body it ignores one.
-        let answer = request.json(&body).send().await.map_err(trouble)?;
-        let status = answer.status();
-        let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let text = answer.text().await.map_err(trouble)?;
+        let response = request.json(&body).send().await.map_err(unanswered)?;
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        let text = response.text().await.map_err(unanswered)?;
         if status.is_success() {
             return serde_json::from_str(&text).map_err(|error| failed(ErrorKind::Internal, error.to_string()));
         }
@@ -76,7 +77,7 @@ impl Cloud {
         }
         let (kind, remedy) = kind_of(status.as_u16(), code);
         let mut error = failed(kind, message.unwrap_or(status.as_str()).to_owned()).with_code(code).with_remedy(remedy);
-        error.retry_after = wait.map(Duration::from_secs);
+        error.retry_after = wait;
         Err(if kind == ErrorKind::Throttled { error.with_bucket(BUCKET) } else { error })
     }
 }
@@ -84,16 +85,13 @@ impl Cloud {
 /// The most consequential lines of a provider: which error is repeated, and which fails the stage with what remedy.
 fn kind_of(status: u16, code: &str) -> (ErrorKind, &'static str) {
     match (status, code) {
-        (429, _) => (ErrorKind::Throttled, ""),
         (403, "quota") => {
             (ErrorKind::Quota, "ask Nimbus to raise the project's quota that the message names; then retry")
         }
         (401 | 403, _) => (ErrorKind::Auth, "give the credential a token of this project with the role editor"),
         (409, "exists") => (ErrorKind::NameTaken, "find out who made this object, and remove or rename it; then retry"),
-        (404 | 409, _) => (ErrorKind::Conflict, ""),
         (503, "no_capacity") => (ErrorKind::Capacity, "wait, or choose another machine size or region"),
         (400 | 422, _) => (ErrorKind::Invalid, "correct the class's parameters"),
-        (500.., _) => (ErrorKind::Transient, ""),
-        _ => (ErrorKind::Internal, ""),
+        (other, _) => (by_status(other), ""),
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use landlord_provider_api::{ErrorKind, ProviderError};
 pub(crate) use landlord_provider_sdk::error::retry_after;
-use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
+use landlord_provider_sdk::{
+    error::{CHECK_ENDPOINT, CloudError, by_status},
+    table,
+};
 use serde_json::Value;
 
 use crate::{
@@ -163,6 +166,10 @@ fn state(error: &ServiceError) -> ProviderError {
     {
         remedy = format!("allow {action} in the role of landlord's principal (see role-definition.json), then retry");
     }
+    if let Some(skew) = clock_skew(&error.code, &error.message) {
+        remedy = skew;
+    }
+    let remedy = table::addressed(kind, &remedy);
     let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
     stated.retry_after = error.retry_after;
     if kind == ErrorKind::Throttled {
@@ -199,7 +206,21 @@ pub(crate) fn late(kind: &'static Kind, subject: &str, said: &Said) -> ProviderE
     let why = if said.message.is_empty() { "Azure does not say why" } else { &said.message };
     ProviderError::new(meant, format!("{} {subject} failed: {why}", kind.name))
         .with_code(&said.code)
-        .with_remedy(remedy)
+        .with_remedy(table::addressed(meant, remedy))
+}
+
+/// What to do about a token request whose time Entra ID refused: `AADSTS700024: Client assertion is not within its valid
+/// time range. Current time: 2026-11-29T09:20:00.0000000Z, assertion valid from 2026-11-29T08:30:00.0000000Z, …`. `None`: its
+/// time was right.
+fn clock_skew(code: &str, message: &str) -> Option<String> {
+    if code != "AADSTS700024" && !message.contains("AADSTS700024") {
+        return None;
+    }
+    let after = |words: &str| {
+        let rest = message.split(words).nth(1)?.trim_start();
+        rest.split([',', ' ']).next().map(|time| time.trim_end_matches('.')).filter(|time| !time.is_empty())
+    };
+    Some(table::clock_skew(after("assertion valid from"), after("Current time:")))
 }
 
 /// The action in "… does not have authorization to perform action 'Microsoft.X/y/write' over scope …".
@@ -244,6 +265,27 @@ mod tests {
             by_arm: code == "SubscriptionRequestsThrottled",
         };
         Error::Service(Box::new(error)).into()
+    }
+
+    #[test]
+    fn vendors_words_become_kinds_and_remedies() {
+        let skew = "AADSTS700024: Client assertion is not within its valid time range. Current time: 2026-11-29T09:20:00.0000000Z, assertion valid from 2026-11-29T10:30:00.0000000Z, expiry time of assertion 2026-11-29T10:40:00.0000000Z.";
+        let policy = "Resource 'x' was disallowed by policy. Policy identifiers: '[{\"policyAssignment\":{\"name\":\"tags\"}}]'.";
+        let cases = [
+            (
+                "AADSTS700024",
+                skew,
+                401,
+                "clock says 2026-11-29T10:30:00.0000000Z, the cloud's clock says 2026-11-29T09:20:00.0000000Z",
+            ),
+            ("RequestDisallowedByPolicy", policy, 403, "Azure Policy"),
+            ("InvalidTemplateDeployment", policy, 400, "Azure Policy"),
+        ];
+        for (code, message, status, remedy) in cases {
+            let error = stated(&api::CLUSTER, Verb::Write, code, message, status);
+            assert_eq!(error.kind, ErrorKind::Auth, "{code}");
+            assert!(error.remedy.contains(remedy), "{code}: {}", error.remedy);
+        }
     }
 
     #[test]

@@ -231,6 +231,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "InvalidResourceType", Internal, ""),
     ("*", "InvalidSubscriptionId", Invalid, "correct the subscription of the class's account"),
     ("*", "InvalidTemplate", Internal, ""),
+    ("*", "InvalidTemplateDeployment", Invalid, ""),
     ("*", "LinkedAuthorizationFailed", Auth, ALLOW),
     ("*", "LocationRequired", Internal, ""),
     ("*", "MethodNotAllowed", Internal, ""),
@@ -282,6 +283,7 @@ const ALLOW: &str = "allow the action in the role of landlord's principal (see r
 const CAPACITY: &str = "wait, or choose another machine type, zone or region for the class";
 const SKU: &str = "choose a machine type that the subscription may use in this region and its zones";
 const LOCK: &str = "remove the lock from the resource or its group, then retry";
+const KEY: &str = "the owner of the Key Vault key enables it and lets the cluster's identity use it, then retry";
 const POLICY: &str = "exempt landlord's resource groups from the Azure Policy that the message names, or change the class to satisfy it, then retry";
 const REGISTER: &str = "register the resource providers Microsoft.ContainerService, Microsoft.Network, Microsoft.Compute and Microsoft.ManagedIdentity in the subscription, then retry";
 const SUBSCRIPTION: &str = "enable the subscription again, then retry";
@@ -310,6 +312,12 @@ const WORDS: &[(&str, ErrorKind, &str)] = &[
     ("allocationfailed", Capacity, CAPACITY),
     ("do not have sufficient capacity", Capacity, CAPACITY),
     ("skunotavailable", Invalid, SKU),
+    ("disallowed by policy", Auth, POLICY),
+    ("requestdisallowedbypolicy", Auth, POLICY),
+    ("policyassignment", Auth, POLICY),
+    ("key vault key is disabled", Auth, KEY),
+    ("keydisabled", Auth, KEY),
+    ("keyvaultaccessforbidden", Auth, KEY),
 ];
 
 /// Codes that only frame what the message says; a code of its own comes before words.
@@ -320,6 +328,7 @@ const FRAMES: &[&str] = &[
     "CreateVMSSAgentPoolFailed",
     "InternalOperationError",
     "InvalidParameter",
+    "InvalidTemplateDeployment",
     "OperationNotAllowed",
     "QuotaExceeded",
     "ReconcileVMSSAgentPoolFailed",

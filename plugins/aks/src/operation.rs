@@ -11,7 +11,7 @@ use crate::{
     api::{self, Kind},
     arm::{Answer, Arm},
     error::{self, Error, Result, Said},
-    progress::{self, Outcome},
+    progress::{self, Outcome, Sent},
 };
 
 /// A longer URL is not kept; a checkpoint ends at 16 KiB.
@@ -60,6 +60,15 @@ pub(crate) fn begun(arm: &Arm, work: Work, answer: &Answer, poll_s: i64, detail:
         .unwrap_or_default();
     if let Outcome::Pending(pending) = &mut outcome {
         pending.checkpoint = kept;
+    }
+    outcome
+}
+
+/// The same for a change, with the fields that were sent.
+pub(crate) fn changed(arm: &Arm, answer: &Answer, poll_s: i64, sent: Sent) -> Outcome {
+    let mut outcome = begun(arm, Work::Change, answer, poll_s, sent.to_string());
+    if let Outcome::Pending(pending) = &mut outcome {
+        pending.changes = sent.changes;
     }
     outcome
 }

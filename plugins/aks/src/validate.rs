@@ -5,10 +5,10 @@ use landlord_provider_api::v1;
 use landlord_provider_sdk::{
     cidr::Cidr,
     findings::{Findings, PoolBounds},
+    versions::is_minor,
 };
 
 use crate::{
-    cluster::minor,
     names::{Names, pool},
     parameters::{CHANNELS, OS_SKUS, Parameters, TIERS},
 };
@@ -70,9 +70,9 @@ pub(crate) fn is_region(text: &str) -> bool {
 
 fn check_parameters(parameters: &Parameters, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
-    let is_minor = minor(version).is_some() && version.matches('.').count() == 1;
-    findings
-        .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.35"));
+    findings.check(is_minor(version), "parameters.kubernetes_version", || {
+        format!("{version:?} is not a minor version like 1.35")
+    });
     findings.one_of("parameters.upgrade_channel", &parameters.upgrade_channel, &CHANNELS);
     findings.one_of("parameters.tier", &parameters.tier, &TIERS);
     findings.one_of("parameters.os_sku", &parameters.os_sku, &OS_SKUS);

@@ -18,7 +18,7 @@ use crate::{
         ABI_MAJOR, ABI_MINOR, Buffer, Completion, HostTable, MAGIC, PluginTable, STATUS_ERROR, STATUS_OK, STATUS_PANIC,
         Slice,
     },
-    log, v1,
+    log, provider, v1,
 };
 
 /// Threads of a plugin's runtime: cloud calls wait for the network, one core is plenty.
@@ -201,7 +201,7 @@ async fn handle<P: ProviderPlugin>(
         return Err(ProviderError::new(ErrorKind::Internal, problem));
     };
     match method {
-        Method::Describe => return Ok(P::description().encode_to_vec()),
+        Method::Describe => return Ok(provider::describe::<P>().encode_to_vec()),
         Method::Configure => {
             let configured = P::configure(decode(method, request)?).await?;
             let again = |_| ProviderError::new(ErrorKind::Internal, "configured twice");

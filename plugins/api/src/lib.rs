@@ -5,11 +5,14 @@
 //! This crate knows neither the daemon nor any cloud.
 
 pub mod abi;
+mod defaults;
 pub mod error;
 pub mod export;
+pub mod lacks;
 mod log;
 pub mod method;
 pub mod provider;
+mod seal;
 
 pub use error::{ErrorKind, ProviderError};
 pub use method::Method;

@@ -15,6 +15,10 @@
 //!   that it is the tenant's (`DeleteRequest.recorded`) and its marker is gone, that is [`ErrorKind::NameTaken`], never Gone.
 //! - No secret appears in an error or a log line.
 //!
+//! # What a cloud lacks
+//! A family that a cloud lacks is one line, `impl lacks::Dns for MyCloud {}`: its methods then refuse, and the capability is
+//! missing. Nobody states capabilities: [`capabilities`] derives them from which families are implemented.
+//!
 //! # Cancellation
 //! A call may be dropped at any await point: the process may be killed there as well.
 //!
@@ -22,7 +26,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ProviderError, v1};
+use crate::{ProviderError, defaults, seal::Seal, v1};
 
 /// The tenant's network and the identities that a cluster needs from the start.
 #[async_trait]
@@ -32,6 +36,15 @@ pub trait Network {
         &self,
         request: v1::EnsureNetworkRequest,
     ) -> Result<v1::EnsureNetworkResponse, ProviderError>;
+
+    /// The capability is derived from it; nobody outside of this crate can override it.
+    #[doc(hidden)]
+    fn is_offered(_: Seal) -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
 }
 
 /// The Kubernetes control plane and its add-ons.
@@ -43,8 +56,11 @@ pub trait Cluster {
         request: v1::EnsureClusterRequest,
     ) -> Result<v1::EnsureClusterResponse, ProviderError>;
 
-    /// Makes the add-ons exist.
-    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse, ProviderError>;
+    /// Makes the add-ons exist. Without an implementation they are part of the cluster: Ready.
+    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse, ProviderError> {
+        defaults::scoped(request.scope.as_ref())?;
+        Ok(v1::EnsureAddonsResponse { progress: defaults::ready() })
+    }
 
     /// Short-lived access to the API server. Makes no change in the cloud.
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess, ProviderError>;
@@ -58,6 +74,15 @@ pub trait NodePool {
         &self,
         request: v1::EnsureNodePoolRequest,
     ) -> Result<v1::EnsureNodePoolResponse, ProviderError>;
+
+    /// The capability is derived from it; nobody outside of this crate can override it.
+    #[doc(hidden)]
+    fn is_offered(_: Seal) -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
 }
 
 /// DNS zone and records.
@@ -74,6 +99,15 @@ pub trait Dns {
         &self,
         request: v1::EnsureDnsRecordsRequest,
     ) -> Result<v1::EnsureDnsRecordsResponse, ProviderError>;
+
+    /// The capability is derived from it; nobody outside of this crate can override it.
+    #[doc(hidden)]
+    fn is_offered(_: Seal) -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
 }
 
 /// Identities of service accounts.
@@ -84,6 +118,15 @@ pub trait Identity {
         &self,
         request: v1::EnsureIdentityRequest,
     ) -> Result<v1::EnsureIdentityResponse, ProviderError>;
+
+    /// The capability is derived from it; nobody outside of this crate can override it.
+    #[doc(hidden)]
+    fn is_offered(_: Seal) -> bool
+    where
+        Self: Sized,
+    {
+        true
+    }
 }
 
 /// Looking, deleting, listing.
@@ -102,7 +145,7 @@ pub trait Inventory {
 /// A configured provider: one cloud with one credential scope.
 #[async_trait]
 pub trait Provider: Network + Cluster + NodePool + Dns + Identity + Inventory + Send + Sync + 'static {
-    /// What the plugin is and can do. Needs no network.
+    /// What the plugin is and can do. Needs no network. A plugin returns [`describe`] of itself.
     async fn describe(&self, request: v1::DescribeRequest) -> Result<v1::DescribeResponse, ProviderError>;
 
     /// Whether a tenant could be built as described; all violations at once.
@@ -116,9 +159,12 @@ pub trait ProviderPlugin: Provider + Sized {
     const NAME: &'static str;
     /// Plugin version (semver).
     const VERSION: &'static str;
+    /// Whether the credential leads to one cluster that exists already: network, cluster and nodes are looked at, and nothing
+    /// makes or removes them.
+    const ADOPTS_CLUSTERS: bool = false;
 
-    /// The same as [`Provider::describe`], before any configuration. Must not panic, block or
-    /// reach out.
+    /// What the plugin is, before any configuration. Must not panic, block or reach out. Its `capabilities` hold only what
+    /// the contract has no word for, for example `secrets-encryption`; [`describe`] adds the contract's.
     fn description() -> v1::DescribeResponse;
 
     /// Builds a provider from its configuration. Makes no outside call.
@@ -127,3 +173,31 @@ pub trait ProviderPlugin: Provider + Sized {
     /// [`crate::ErrorKind::Invalid`] with every problem of the configuration at once.
     async fn configure(request: v1::ConfigureRequest) -> Result<Self, ProviderError>;
 }
+
+/// The contract's capabilities of a plugin: those of the families that it implements.
+#[must_use]
+pub fn capabilities<P: ProviderPlugin>() -> Vec<&'static str> {
+    let made = !P::ADOPTS_CLUSTERS;
+    let all = [
+        ("networks", made && <P as Network>::is_offered(Seal)),
+        ("clusters", made),
+        ("node-pools", made && <P as NodePool>::is_offered(Seal)),
+        ("dns", <P as Dns>::is_offered(Seal)),
+        ("identity", <P as Identity>::is_offered(Seal)),
+        ("adopts-clusters", P::ADOPTS_CLUSTERS),
+    ];
+    all.into_iter().filter_map(|(word, is_offered)| is_offered.then_some(word)).collect()
+}
+
+/// A plugin's description with the capabilities that it has.
+#[must_use]
+pub fn describe<P: ProviderPlugin>() -> v1::DescribeResponse {
+    let mut description = P::description();
+    let words = capabilities::<P>();
+    description.capabilities.retain(|word| !CONTRACT_WORDS.contains(&word.as_str()));
+    description.capabilities.splice(0..0, words.into_iter().map(str::to_owned));
+    description
+}
+
+/// Words that [`capabilities`] alone decides.
+const CONTRACT_WORDS: [&str; 6] = ["networks", "clusters", "node-pools", "dns", "identity", "adopts-clusters"];

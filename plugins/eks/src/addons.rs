@@ -12,7 +12,7 @@ use crate::{
     health,
     names::Names,
     parameters::Parameters,
-    progress::{self, Outcome},
+    progress::{self, Outcome, Sent},
     tags,
 };
 
@@ -55,7 +55,7 @@ pub(crate) async fn ensure(
 ) -> Result<Outcome> {
     let names = Names::new(scope)?;
     let looked = futures::future::join_all(parameters.addons.iter().map(|name| find(aws, names.cluster(), name))).await;
-    let mut waiting = Vec::new();
+    let mut waiting: Vec<Sent> = Vec::new();
     let mut trouble: Option<crate::error::Error> = None;
     for (name, present) in parameters.addons.iter().zip(looked) {
         // One add-on's trouble does not keep the others from being asked for.
@@ -65,14 +65,19 @@ pub(crate) async fn ensure(
         };
         match step {
             Ok(None) => {}
-            Ok(Some(detail)) => waiting.push(detail),
+            Ok(Some(step)) => waiting.push(step),
             Err(error) => trouble = trouble.or(Some(error)),
         }
     }
     match trouble {
         Some(error) => Err(error),
         None if waiting.is_empty() => Ok(progress::ready()),
-        None => Ok(progress::pending(POLL_S, waiting.join("; "))),
+        None => {
+            let details: Vec<String> = waiting.iter().map(|step| step.detail.clone()).collect();
+            let mut sent = Sent::new(details.join("; "));
+            sent.changes = waiting.into_iter().flat_map(|step| step.changes).collect();
+            Ok(sent.pending(POLL_S))
+        }
     }
 }
 
@@ -85,10 +90,10 @@ async fn step(
     network: &v1::NetworkStatus,
     name: &str,
     present: Option<Addon>,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let Some(addon) = present else {
         create(aws, scope, names, parameters, network, name).await?;
-        return Ok(Some(format!("add-on {name} is being created")));
+        return Ok(Some(Sent::new(format!("add-on {name} is being created"))));
     };
     if !tags::is_ours(scope, &addon.tags()) {
         return Err(tags::name_taken("EKS add-on", name).into());
@@ -104,7 +109,7 @@ async fn step(
         }
         Some(status) => {
             let why = issue.map(|e| format!(" ({})", e.message)).unwrap_or_default();
-            Ok(Some(format!("add-on {name} is {status}{why}")))
+            Ok(Some(Sent::new(format!("add-on {name} is {status}{why}"))))
         }
         None => Err(incomplete(action::DESCRIBE_ADDON, "the status")),
     }
@@ -151,7 +156,7 @@ async fn update(
     parameters: &Parameters,
     name: &str,
     addon: &Addon,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let Some(version) = parameters.addon_versions.get(name) else {
         return Ok(None);
     };
@@ -167,7 +172,9 @@ async fn update(
         .resolve_conflicts(ResolveConflicts::Overwrite)
         .client_request_token(names.token("addon-version", format_args!("{name}/{version}")));
     request.send().await.map_err(failed(action::UPDATE_ADDON, name))?;
-    Ok(Some(format!("add-on {name} is being updated to {version}")))
+    let sent = Sent::new(format!("add-on {name} is being updated to {version}"));
+    let seen = addon.addon_version().unwrap_or_default();
+    Ok(Some(sent.field(format!("version of add-on {name}"), version, seen)))
 }
 
 /// Names of the cluster's add-ons; none if the cluster is absent or a stranger's.

@@ -8,7 +8,10 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use landlord_provider_api::{ErrorKind, ProviderError};
 pub(crate) use landlord_provider_sdk::error::{Absent, Owned, chain, no_credentials, retry_after};
-use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
+use landlord_provider_sdk::{
+    error::{CHECK_ENDPOINT, CloudError, by_status},
+    table,
+};
 
 use crate::{action::Action, error_table, xml::Element};
 
@@ -153,12 +156,46 @@ fn state(error: &ServiceError) -> ProviderError {
     {
         remedy = format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry");
     }
+    if let Some((meant, by_words)) = table::by_words(error_table::WORDS, &error.code, &error.message) {
+        kind = meant;
+        by_words.clone_into(&mut remedy);
+    }
+    if let Some(skew) = clock_skew(&error.code, &error.message) {
+        kind = ErrorKind::Auth;
+        remedy = skew;
+    }
+    let remedy = table::addressed(kind, &remedy);
     let mut stated = ProviderError::new(kind, error.to_string()).with_code(&error.code).with_remedy(remedy);
     stated.retry_after = error.retry_after;
     if kind == ErrorKind::Throttled {
         stated = stated.with_bucket(error.action.bucket());
     }
     stated
+}
+
+/// What to do about a request whose time AWS refused: `Signature expired: 20261129T083000Z is now earlier than
+/// 20261129T091500Z (20261129T092000Z - 5 min.)`, `Signature not yet current: 20261129T103000Z is still later than …`. The
+/// first time is ours, the one in brackets is theirs. `None`: its time was right.
+fn clock_skew(code: &str, message: &str) -> Option<String> {
+    let words = ["Signature expired", "Signature not yet current", "is now earlier than", "is still later than"];
+    let by_code = matches!(code, "RequestExpired" | "RequestInTheFuture" | "RequestTimeTooSkewed");
+    if !by_code && !words.iter().any(|words| message.contains(words)) {
+        return None;
+    }
+    let times: Vec<String> = message.split(|c: char| !c.is_ascii_alphanumeric()).filter_map(readable_time).collect();
+    let theirs = if times.len() > 1 { times.last() } else { None };
+    Some(table::clock_skew(times.first().map(String::as_str), theirs.map(String::as_str)))
+}
+
+/// `2026-11-29T08:30:00Z` of `20261129T083000Z`.
+fn readable_time(word: &str) -> Option<String> {
+    let is_time = word.len() == 16 && word.as_bytes()[8] == b'T' && word.ends_with('Z');
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_time || !digits(&word[..8]) || !digits(&word[9..15]) {
+        return None;
+    }
+    let at = |from: usize, to: usize| &word[from..to];
+    Some(format!("{}-{}-{}T{}:{}:{}Z", at(0, 4), at(4, 6), at(6, 8), at(9, 11), at(11, 13), at(13, 15)))
 }
 
 /// The action in "… is not authorized to perform: eks:CreateCluster on resource: …".
@@ -206,6 +243,39 @@ mod tests {
         let error = stated(action::CREATE_CLUSTER, "AccessDeniedException", message, 403);
         assert_eq!(error.kind, ErrorKind::Auth);
         assert!(error.remedy.contains("eks:CreateCluster"), "{}", error.remedy);
+    }
+
+    #[test]
+    fn vendors_words_become_kinds_and_remedies() {
+        let denied = "User: arn:aws:iam::1:user/x is not authorized to perform: eks:CreateCluster on resource: arn:aws:eks:x with an explicit deny in a service control policy";
+        let expired =
+            "Signature expired: 20261129T083000Z is now earlier than 20261129T091500Z (20261129T092000Z - 5 min.)";
+        let early = "Signature not yet current: 20261129T103000Z is still later than 20261129T092500Z (20261129T092000Z + 5 min.)";
+        let kms = "arn:aws:kms:eu-central-1:1:key/x is pending deletion.";
+        let cases = [
+            ("AccessDeniedException", denied, 403, "administrator of the AWS organization"),
+            (
+                "SignatureDoesNotMatch",
+                expired,
+                403,
+                "clock says 2026-11-29T08:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z",
+            ),
+            (
+                "InvalidSignatureException",
+                early,
+                403,
+                "clock says 2026-11-29T10:30:00Z, the cloud's clock says 2026-11-29T09:20:00Z",
+            ),
+            ("RequestExpired", "Request has expired.", 400, "sets the clock"),
+            ("InvalidRequestException", kms, 400, "owner of the KMS key"),
+            ("AuthFailure", "AWS was not able to validate the provided access credentials", 401, "opt-in"),
+            ("OptInRequired", "You are not subscribed to this service.", 401, "account's administrator"),
+        ];
+        for (code, message, status, remedy) in cases {
+            let error = stated(action::CREATE_CLUSTER, code, message, status);
+            assert_eq!(error.kind, ErrorKind::Auth, "{code}");
+            assert!(error.remedy.contains(remedy), "{code}: {}", error.remedy);
+        }
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Inventory for Eks {
 #[async_trait]
 impl Provider for Eks {
     async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
-        Ok(Self::description())
+        Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {

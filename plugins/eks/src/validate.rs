@@ -5,10 +5,10 @@ use landlord_provider_api::v1;
 use landlord_provider_sdk::{
     cidr::Cidr,
     findings::{Findings, PoolBounds, is_label},
+    versions::is_minor,
 };
 
 use crate::{
-    cluster::minor,
     names::{Names, node_group},
     parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, Zones},
 };
@@ -64,7 +64,7 @@ pub(crate) fn is_region(text: &str) -> bool {
 
 fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
-    findings.check(minor(version).is_some(), "parameters.kubernetes_version", || {
+    findings.check(is_minor(version), "parameters.kubernetes_version", || {
         format!("{version:?} is not a minor version like 1.36")
     });
     check_network(parameters, region, findings);

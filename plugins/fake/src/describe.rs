@@ -25,9 +25,7 @@ pub(crate) fn description(name: &str, version: &str) -> v1::DescribeResponse {
     v1::DescribeResponse {
         name: name.into(),
         version: version.into(),
-        capabilities: ["networks", "clusters", "node-pools", "dns", "identity", "secrets-encryption"]
-            .map(str::to_owned)
-            .to_vec(),
+        capabilities: vec!["secrets-encryption".to_owned()],
         config_schema: SCHEMA.into(),
         parameters_schema: r#"{"type": "object"}"#.into(),
         expected_durations: names()

@@ -78,7 +78,7 @@ impl Fake {
             Stage::Pending(detail) => Outcome::Pending(v1::Pending {
                 poll_after: Duration::from_millis(self.config.poll_after_ms).try_into().ok(),
                 detail,
-                checkpoint: Vec::new(),
+                ..v1::Pending::default()
             }),
         };
         v1::Progress { outcome: Some(outcome), removed }
@@ -257,7 +257,7 @@ impl Inventory for Fake {
 #[async_trait]
 impl Provider for Fake {
     async fn describe(&self, _request: v1::DescribeRequest) -> Result<v1::DescribeResponse> {
-        Ok(Self::description())
+        Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Result<v1::ValidateResponse> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use landlord_provider_api::{ErrorKind, ProviderError};
 pub(crate) use landlord_provider_sdk::error::{Absent, Owned, chain, no_credentials, retry_after};
-use landlord_provider_sdk::error::{CHECK_ENDPOINT, CloudError, by_status};
+use landlord_provider_sdk::{
+    error::{CHECK_ENDPOINT, CloudError, by_status},
+    table,
+};
 use serde_json::Value;
 
 use crate::{action::Action, error_table};
@@ -211,6 +214,11 @@ fn state(error: &ServiceError) -> ProviderError {
             "grant {permission} to landlord's identity in the project (custom role, see iam-role.yaml), then retry"
         );
     }
+    if let Some((meant, by_words)) = table::by_words(error_table::WORDS, &code, &error.message) {
+        kind = meant;
+        by_words.clone_into(&mut remedy);
+    }
+    let remedy = table::addressed(kind, &remedy);
     let mut stated = ProviderError::new(kind, error.to_string()).with_code(code).with_remedy(remedy);
     stated.retry_after = error.retry_after;
     if kind == ErrorKind::Throttled {
@@ -301,6 +309,39 @@ mod tests {
         assert!(!misses(400, "Network \"other\" does not exist."));
         assert!(!misses(400, "Subnetwork \"landlord-1\" is too small."));
         assert!(!misses(404, "Network \"landlord-1\" does not exist."));
+    }
+
+    #[test]
+    fn vendors_words_become_kinds_and_remedies() {
+        let cases = [
+            (
+                412,
+                "Constraint constraints/compute.vmExternalIpAccess violated for project acme.",
+                "FAILED_PRECONDITION",
+                "administrator of the Google Cloud organization",
+            ),
+            (
+                403,
+                "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x",
+                "PERMISSION_DENIED",
+                "VPC Service Controls",
+            ),
+            (
+                400,
+                "Cloud KMS key projects/p/cryptoKeys/k/cryptoKeyVersions/1 is not enabled, current state is: DISABLED.",
+                "FAILED_PRECONDITION",
+                "owner of the Cloud KMS key",
+            ),
+        ];
+        for (status, message, code, remedy) in cases {
+            let body = serde_json::json!({ "error": { "code": status, "message": message, "status": code } });
+            let error = stated(action::CREATE_CLUSTER, status, &body.to_string());
+            assert_eq!(error.kind, ErrorKind::Auth, "{message}");
+            assert!(error.remedy.contains(remedy), "{message}: {}", error.remedy);
+        }
+        let skew = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values in the JWT claim.";
+        let body = serde_json::json!({ "error": "invalid_grant", "error_description": skew });
+        assert_eq!(stated(action::TOKEN, 400, &body.to_string()).remedy, crate::error_table::CLOCK);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 use landlord_provider_api::ErrorKind::{self, *};
 use landlord_provider_sdk::{
     error::RENEW_CREDENTIALS as RENEW,
-    table::{self, Row},
+    table::{self, Row, WordsRow},
 };
 
 /// The table. A row of the service comes before one of `*`.
@@ -162,6 +162,28 @@ pub(crate) const TABLE: &[Row] = &[
     ("*", "DATA_LOSS", Internal, ""),
 ];
 
+/// Words of a message that tell more than its code.
+/// <https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints>,
+/// <https://cloud.google.com/vpc-service-controls/docs/troubleshooting>, <https://cloud.google.com/kms/docs/key-states>.
+pub(crate) const WORDS: &[WordsRow] = &[
+    (&[], "violates constraint", Auth, ORGANIZATION),
+    (&[], "constraint constraints/", Auth, ORGANIZATION),
+    (&[], "denied by org policy", Auth, ORGANIZATION),
+    (&[], "organization policy", Auth, ORGANIZATION),
+    (&[], "prohibited by organization's policy", Auth, PERIMETER),
+    (&[], "vpcservicecontrols", Auth, PERIMETER),
+    (&[], "is not enabled, current state is", Auth, KEY),
+    (&[], "cryptokeyversion", Auth, KEY),
+    (&["invalid_grant"], "reasonable timeframe", Auth, CLOCK),
+    (&["invalid_grant"], "token used too early", Auth, CLOCK),
+];
+
+const ORGANIZATION: &str = "the administrator of the Google Cloud organization exempts the project from the constraint that the message names, or the operator changes the class to satisfy it; then retry";
+const PERIMETER: &str =
+    "the administrator of the VPC Service Controls perimeter lets landlord's identity in, then retry";
+const KEY: &str = "the owner of the Cloud KMS key enables or restores the version that the message names, then retry";
+/// Filled in with both times where they are known.
+pub(crate) const CLOCK: &str = "the operator sets the clock of the daemon's machine (NTP), then retry";
 const ALLOW: &str =
     "grant the permission to landlord's identity in the project (custom role, see iam-role.yaml), then retry";
 const ENABLE: &str = "enable the API that the message names in the project, then retry";

@@ -194,7 +194,7 @@ impl Inventory for Gke {
 #[async_trait]
 impl Provider for Gke {
     async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
-        Ok(Self::description())
+        Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {

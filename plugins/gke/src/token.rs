@@ -19,6 +19,7 @@ use google_cloud_auth::{
 };
 use http::{HeaderMap, HeaderValue};
 use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_sdk::table;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use crate::{
     action::{self, Action},
     credentials::Scope,
     error::{Answer, chain, incomplete, no_credentials, retry_after},
+    error_table,
 };
 
 /// What a token may do: everything that its principal may.
@@ -213,11 +215,16 @@ async fn send<T: serde::de::DeserializeOwned>(
     let response = request.send().await.map_err(|e| silent(&e))?;
     let status = response.status();
     let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_after);
+    let date = response.headers().get("date").and_then(|v| v.to_str().ok()).map(str::to_owned);
     let body = response.bytes().await.map_err(|e| silent(&e))?;
     if !status.is_success() {
         let mut answer = Answer { retry_after: wait, message: format!("HTTP status {status}"), ..Answer::default() };
         answer.read_body(&body);
-        return Err(fail(answer, status.as_u16()));
+        let mut error = fail(answer, status.as_u16());
+        if error.remedy == error_table::CLOCK {
+            error.remedy = table::clock_skew(Some(&jiff::Timestamp::now().to_string()), date.as_deref());
+        }
+        return Err(error);
     }
     serde_json::from_slice(&body).map_err(|_| incomplete(action, "a readable token").into())
 }

@@ -2,10 +2,12 @@
 //! Cloud. What only Google knows (whether a region offers a machine type) shows when it is built.
 
 use landlord_provider_api::v1;
-use landlord_provider_sdk::findings::{Findings, PoolBounds, is_label};
+use landlord_provider_sdk::{
+    findings::{Findings, PoolBounds, is_label},
+    versions::is_minor,
+};
 
 use crate::{
-    cluster::minor,
     names::{Names, node_pool},
     network::Ranges,
     parameters::{DISK_TYPES, IMAGE_TYPES, Parameters, Zones},
@@ -81,9 +83,9 @@ pub(crate) fn is_project(text: &str) -> bool {
 
 fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findings) {
     let version = &parameters.kubernetes_version;
-    let is_minor = version.is_empty() || (minor(version).is_some() && version.matches('.').count() == 1);
-    findings
-        .check(is_minor, "parameters.kubernetes_version", || format!("{version:?} is not a minor version like 1.34"));
+    findings.check(version.is_empty() || is_minor(version), "parameters.kubernetes_version", || {
+        format!("{version:?} is not a minor version like 1.34")
+    });
     check_network(parameters, region, findings);
     let access = parameters.public_access_cidrs.as_deref();
     findings.access("parameters.public_access_cidrs", access, ACCESS_CIDRS_MAX);

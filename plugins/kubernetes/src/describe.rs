@@ -8,8 +8,6 @@ use crate::{
     error::BUCKET,
 };
 
-/// What it can do, in the contract's words. Networks, clusters, machines, DNS and identities are not among them.
-const CAPABILITIES: [&str; 1] = ["adopts-clusters"];
 /// Why the rate is what it is.
 const SOURCE: &str = "an assumption, below what priority and fairness grant to a user of the level workload-low by default \
                       (https://kubernetes.io/docs/concepts/cluster-administration/flow-control/, 2026-11)";
@@ -37,7 +35,7 @@ const DURATIONS: &[(&str, i64, i64)] = &[
 
 const BUCKETS: &[(&str, f64, f64, &str)] = &[(BUCKET, 20.0, 100.0, SOURCE)];
 
-const TABLES: Tables<'_> = Tables { capabilities: &CAPABILITIES, buckets: BUCKETS, costs: COSTS, durations: DURATIONS };
+const TABLES: Tables<'_> = Tables { capabilities: &[], buckets: BUCKETS, costs: COSTS, durations: DURATIONS };
 
 /// The description.
 pub(crate) fn describe(name: &str, version: &str) -> v1::DescribeResponse {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use landlord_provider_api::{
-    Cluster, Dns, Identity, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, v1,
+    Cluster, Inventory, Network, NodePool, Provider, ProviderError, ProviderPlugin, lacks, v1,
 };
 use landlord_provider_sdk::{
     configure::Problems,
@@ -56,13 +56,6 @@ fn checked(scope: Option<v1::Scope>) -> Answer<v1::Scope> {
         return Err(missing("a tenant's uid that can be the value of a label"));
     }
     Ok(scope)
-}
-
-/// What a provider without this capability answers.
-fn lacking(what: &str, capability: &str) -> ProviderError {
-    let problem = format!("this provider has no {what}: it adopts clusters and knows no cloud");
-    let remedy = format!("use a class whose provider has the capability `{capability}`, or one that does not need it");
-    invalid(problem, remedy)
 }
 
 fn attributes(look: &Look) -> HashMap<String, String> {
@@ -119,12 +112,6 @@ impl Cluster for Kubernetes {
         Ok(v1::EnsureClusterResponse { progress: done(progress::ready()), status: Some(status) })
     }
 
-    /// Whoever runs the cluster installs what it needs.
-    async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Answer<v1::EnsureAddonsResponse> {
-        checked(request.scope)?;
-        Ok(v1::EnsureAddonsResponse { progress: done(progress::ready()) })
-    }
-
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Answer<v1::KubeAccess> {
         checked(request.scope)?;
         let session = self.sessions.open()?;
@@ -155,23 +142,9 @@ impl NodePool for Kubernetes {
     }
 }
 
-#[async_trait]
-impl Dns for Kubernetes {
-    async fn ensure_dns_zone(&self, _: v1::EnsureDnsZoneRequest) -> Answer<v1::EnsureDnsZoneResponse> {
-        Err(lacking("DNS zones", "dns"))
-    }
-
-    async fn ensure_dns_records(&self, _: v1::EnsureDnsRecordsRequest) -> Answer<v1::EnsureDnsRecordsResponse> {
-        Err(lacking("DNS records", "dns"))
-    }
-}
-
-#[async_trait]
-impl Identity for Kubernetes {
-    async fn ensure_identity(&self, _: v1::EnsureIdentityRequest) -> Answer<v1::EnsureIdentityResponse> {
-        Err(lacking("identities of service accounts", "identity"))
-    }
-}
+/// Names and identities are those of whoever runs the cluster.
+impl lacks::Dns for Kubernetes {}
+impl lacks::Identity for Kubernetes {}
 
 #[async_trait]
 impl Inventory for Kubernetes {
@@ -211,7 +184,7 @@ impl Inventory for Kubernetes {
 #[async_trait]
 impl Provider for Kubernetes {
     async fn describe(&self, _request: v1::DescribeRequest) -> Answer<v1::DescribeResponse> {
-        Ok(Self::description())
+        Ok(landlord_provider_api::provider::describe::<Self>())
     }
 
     async fn validate(&self, request: v1::ValidateRequest) -> Answer<v1::ValidateResponse> {
@@ -230,7 +203,7 @@ impl Provider for Kubernetes {
             violated("parameters", format!("{}; {}", error.message, error.remedy));
         }
         if request.dns_zone.is_some() {
-            let error = lacking("DNS zones", "dns");
+            let error = lacks::refusal("DNS zones", "dns");
             violated("domain", format!("{}; {}", error.message, error.remedy));
         }
         if request.node_pool.is_some_and(|pool| pool.node_count < 1) {
@@ -244,6 +217,7 @@ impl Provider for Kubernetes {
 impl ProviderPlugin for Kubernetes {
     const NAME: &'static str = "kubernetes";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ADOPTS_CLUSTERS: bool = true;
 
     fn description() -> v1::DescribeResponse {
         describe::describe(Self::NAME, Self::VERSION)

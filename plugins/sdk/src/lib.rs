@@ -10,6 +10,7 @@
 //! | [`error`], [`table`] | from a cloud's error to the contract's: codes, HTTP status, `Retry-After`, absent, busy |
 //! | [`progress`] | Ready, Pending, Gone |
 //! | [`findings`], [`cidr`] | what `validate` finds |
+//! | [`versions`] | minor versions of Kubernetes |
 //! | [`describe`] | the description, from tables |
 //!
 //! It knows the contract, and neither a cloud nor the daemon. Using it is no part of the contract.
@@ -30,4 +31,5 @@ pub mod progress;
 pub mod request;
 pub mod settings;
 pub mod table;
+pub mod versions;
 pub mod zones;

@@ -1,5 +1,7 @@
 //! Responses of the contract's methods in one line each.
 
+use std::fmt;
+
 use landlord_provider_api::v1;
 
 /// What a step came to, before it is known what was removed.
@@ -46,7 +48,55 @@ pub fn pending(poll_after_s: i64, detail: impl Into<String>) -> Outcome {
         poll_after: Some(prost_types::Duration { seconds: poll_after_s, nanos: 0 }),
         detail: detail.into(),
         checkpoint: Vec::new(),
+        changes: Vec::new(),
     })
+}
+
+/// A change of an existing object that was sent: what is being done, and each field that differed. The daemon counts how
+/// often the same was sent, so that one that the cloud accepts and drops is noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// What is being done, for the user.
+    pub detail: String,
+    /// The fields.
+    pub changes: Vec<v1::FieldChange>,
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let change = |change: &v1::FieldChange| format!("{}: {} → {}", change.field, change.seen, change.wanted);
+        let changes: Vec<String> = self.changes.iter().map(change).collect();
+        if changes.is_empty() {
+            f.write_str(&self.detail)
+        } else {
+            write!(f, "{} ({})", self.detail, changes.join(", "))
+        }
+    }
+}
+
+impl Sent {
+    /// A change that is under way.
+    #[must_use]
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), changes: Vec::new() }
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>, wanted: impl ToString, seen: impl ToString) -> Self {
+        self.changes.push(v1::FieldChange { field: field.into(), wanted: wanted.to_string(), seen: seen.to_string() });
+        self
+    }
+
+    /// As what a step came to; the user sees each field, old → new.
+    #[must_use]
+    pub fn pending(self, poll_after_s: i64) -> Outcome {
+        let detail = self.to_string();
+        match pending(poll_after_s, detail) {
+            Outcome::Pending(pending) => Outcome::Pending(v1::Pending { changes: self.changes, ..pending }),
+            outcome @ (Outcome::Ready(_) | Outcome::Gone) => outcome,
+        }
+    }
 }
 
 /// A response without removed objects.

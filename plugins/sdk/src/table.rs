@@ -16,6 +16,48 @@ pub fn look_up(table: &[Row], service: &str, code: &str) -> Option<(ErrorKind, &
     row(service).or_else(|| row("*")).map(|row| (row.2, row.3))
 }
 
+/// Codes (none: any), words of a message in lower case that tell more than these codes, what they mean, and what would mend
+/// it. Codes come first: such a row is for those that frame, or share, several causes.
+pub type WordsRow = (&'static [&'static str], &'static str, ErrorKind, &'static str);
+
+/// Kind and remedy by the words of a message; `None`: its code decides.
+#[must_use]
+pub fn by_words(table: &[WordsRow], code: &str, message: &str) -> Option<(ErrorKind, &'static str)> {
+    let message = message.to_lowercase();
+    let fits = |row: &&WordsRow| (row.0.is_empty() || row.0.contains(&code)) && message.contains(row.1);
+    table.iter().find(fits).map(|row| (row.2, row.3))
+}
+
+/// Whoever a remedy may name.
+const PERSONS: [&str; 6] = ["administrator", "operator", "owner", "customer", "support", "landlord tries"];
+
+/// A remedy that says who must do what: those of a table tell what only, and the kind tells whose work that is.
+#[must_use]
+pub fn addressed(kind: ErrorKind, remedy: &str) -> String {
+    if remedy.is_empty() || PERSONS.iter().any(|person| remedy.contains(person)) {
+        return remedy.to_owned();
+    }
+    match kind {
+        ErrorKind::Quota | ErrorKind::Auth | ErrorKind::NameTaken => format!("cloud account's administrator: {remedy}"),
+        ErrorKind::Invalid | ErrorKind::Capacity | ErrorKind::Conflict | ErrorKind::Internal => {
+            format!("landlord's operator: {remedy}")
+        }
+        ErrorKind::Transient | ErrorKind::Throttled => remedy.to_owned(),
+    }
+}
+
+/// The remedy of a request that a cloud refused for its time: both times, as far as they are known.
+#[must_use]
+pub fn clock_skew(ours: Option<&str>, theirs: Option<&str>) -> String {
+    let said = |whose: &str, time: Option<&str>| time.map(|time| format!("{whose} says {time}"));
+    let times: Vec<String> =
+        [said("this machine's clock", ours), said("the cloud's clock", theirs)].into_iter().flatten().collect();
+    let times = if times.is_empty() { String::new() } else { format!(": {}", times.join(", ")) };
+    format!(
+        "the operator sets the clock of the daemon's machine (NTP){times}; the credentials are not to blame; then retry"
+    )
+}
+
 /// The rows in words, for a snapshot: a change of a table is to be seen.
 #[must_use]
 pub fn lines(table: &[Row]) -> Vec<String> {
@@ -45,8 +87,25 @@ pub fn problems(table: &[Row]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, lines, look_up, problems};
-    use landlord_provider_api::ErrorKind::{Auth, Conflict, Quota};
+    use super::{Row, WordsRow, addressed, by_words, clock_skew, lines, look_up, problems};
+    use landlord_provider_api::ErrorKind::{Auth, Conflict, Quota, Transient};
+
+    #[test]
+    fn words_tell_what_a_shared_code_does_not() {
+        let words: [WordsRow; 2] = [(&["Denied"], "control policy", Auth, "scp"), (&[], "quota", Quota, "more")];
+        assert_eq!(by_words(&words, "Denied", "a Service Control Policy"), Some((Auth, "scp")));
+        assert_eq!(by_words(&words, "Other", "a control policy"), None);
+        assert_eq!(by_words(&words, "Other", "the Quota"), Some((Quota, "more")));
+    }
+
+    #[test]
+    fn a_remedy_says_whose_work_it_is() {
+        assert_eq!(addressed(Auth, "allow it"), "cloud account's administrator: allow it");
+        assert_eq!(addressed(Conflict, "the key's owner enables it"), "the key's owner enables it");
+        assert_eq!((addressed(Quota, ""), addressed(Transient, "wait")), (String::new(), "wait".into()));
+        let skew = clock_skew(Some("08:30"), Some("09:20"));
+        assert!(skew.contains("this machine's clock says 08:30, the cloud's clock says 09:20"), "{skew}");
+    }
 
     const TABLE: [Row; 3] =
         [("*", "Busy", Conflict, ""), ("dns", "Busy", Auth, "ask"), ("dns", "Full", Quota, "raise the quota")];

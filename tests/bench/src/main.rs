@@ -1,5 +1,5 @@
 //! Benchmarks that anybody can rerun, one command each: `cargo run --release -p landlord-bench -- COMMAND`. They print
-//! tables and judge nothing: machines are shared and noisy, so compare within one run. README.md says what each measures.
+//! tables and, but for `storm`, judge nothing: machines are shared and noisy, so compare within one run. README.md says what each measures.
 
 mod audit;
 mod cluster;
@@ -15,8 +15,9 @@ mod program;
 mod requests;
 mod rivals;
 mod shared;
+mod storm;
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -77,6 +78,21 @@ enum Bench {
         /// Tenants without and with apps that are watched at rest.
         #[arg(long, default_value_t = 5)]
         resting: usize,
+    },
+    /// Random lives of tenants on all clouds and levels while everything is killed, stopped and throttled; judged by the clouds' journals, and fails if they hold anything against the daemon.
+    Storm {
+        /// How long it blows; what lives then is taken down in calm.
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+        /// Decides what is ordered and what is disturbed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Real seconds that one simulated second takes.
+        #[arg(long, default_value_t = 1.0 / 600.0)]
+        time_scale: f64,
+        /// Seconds after which one step of one tenant counts as stuck.
+        #[arg(long, default_value_t = 300)]
+        step_timeout_s: u64,
     },
     /// Requests per second over the unix socket.
     Requests {
@@ -145,6 +161,10 @@ fn main() -> Result<()> {
             nodes::table(&Bed::new(&[&cloud::EKS])?, &tenants, time_scale, explain)
         }
         Bench::Hosting { tenants, resting } => hosting::tables(&Bed::new(&[&cloud::EKS])?, tenants, resting),
+        Bench::Storm { minutes, seed, time_scale, step_timeout_s } => storm::run(
+            &Bed::new(&cloud::ALL)?,
+            storm::Storm { minutes, seed, time_scale, step_timeout: Duration::from_secs(step_timeout_s) },
+        ),
         Bench::Requests { requests } => {
             let bed = Bed::new(&[&cloud::EKS])?;
             let lines = bed

@@ -36,29 +36,6 @@ pub fn bare_world(cloud: &'static Cloud, time_scale: f64) -> Result<World> {
     World::temporary(binaries()?, &WorldOptions { time_scale, clouds: vec![cloud], ..WorldOptions::default() })
 }
 
-/// The class of [`bare_shared_classes`] for a level: `namespace` or `node`.
-#[must_use]
-pub fn bare_shared_class(cloud: &Cloud, level: &str) -> String {
-    format!("{}-{level}-bare", cloud.provider)
-}
-
-/// Classes of the shared levels without apps, TOML: what a tenant's life asks of the cloud and of the guardrails. Nothing
-/// is reserved, so that they fit the smallest host cluster: less than their quotas promise.
-#[must_use]
-pub fn bare_shared_classes(cloud: &Cloud) -> String {
-    let class = |level: &str, keys: &str| {
-        format!(
-            "\n[classes.{}]\nlevel = '{}'\nprovider = '{}'\ncredentials = 'default'\nregions = ['{}']\n{keys}\n",
-            bare_shared_class(cloud, level),
-            level.to_uppercase(),
-            cloud.provider,
-            cloud.regions[0],
-        )
-    };
-    let pool = format!("machine_type = '{}'\nnode_count = 1\nnode_count_max = 2", cloud.machine_types[0]);
-    class("namespace", "hosts.reserve_percent = { cpu = 0, memory = 0, pods = 0 }") + &class("node", &pool)
-}
-
 /// The same test on every cloud: `on_every_cloud!(one, another)` makes a test of each function
 /// that takes a cloud, in a module for each cloud.
 #[macro_export]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, bare_world, kubernetes_world, on_every_cloud};
+use landlord_e2e::{FAST, bare_world, kubernetes_world, on_every_cloud};
 use landlord_test_harness::{
     Cloud, HostFile, TenantFile, World, cloud::EKS, judge, process::children, simulator::Control,
 };
@@ -32,6 +32,9 @@ const WHOLE: Depth = Depth { changes: 2, reads: 1 };
 const ONCE: Depth = Depth { changes: 1, reads: 1 };
 /// Whoever survives a kill at each change is not told more by one at a read.
 const CHANGES: Depth = Depth { changes: 1, reads: 0 };
+
+/// How long a call is waited for before the tenant's state is observed.
+const HOLD_WAIT: Duration = Duration::from_millis(100);
 
 /// Worlds side by side: a lifecycle mostly waits for simulated time.
 const WORLDS: usize = 4;
@@ -74,8 +77,9 @@ fn hold(control: &Control, boundary: &Boundary) -> Result<()> {
     Ok(())
 }
 
+/// The calls that are held; waits a moment until there is one.
 fn holds(control: &Control) -> Result<Vec<Value>> {
-    match control.get("holds")? {
+    match control.get(&format!("holds?wait_ms={}", HOLD_WAIT.as_millis()))? {
         Value::Array(items) => Ok(items),
         Value::Object(map) => Ok(map.into_iter().find_map(|(_, v)| v.as_array().cloned()).unwrap_or_default()),
         other => bail!("holds: {other}"),
@@ -95,7 +99,6 @@ enum Victim {
 fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<bool> {
     let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
-    let mut looks = 0_u32;
     loop {
         let held = holds(world.simulator().control())?;
         if let Some(id) = held.first().and_then(|hold| hold["id"].as_u64()) {
@@ -112,19 +115,13 @@ fn crash_at(world: &mut World, victim: Victim, name: &str, end: &str) -> Result<
             }
             return Ok(true);
         }
-        looks += 1;
-        if looks.is_multiple_of(20) {
-            let state = cli.tenant(name)?;
-            let state = state.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?"));
-            if state == end {
-                world.simulator().control().delete("faults")?;
-                return Ok(false);
-            }
+        if cli.state(name)? == end {
+            world.simulator().control().delete("faults")?;
+            return Ok(false);
         }
         if Instant::now() > deadline {
             bail!("neither held nor {end} after {TIMEOUT:?}");
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -255,11 +252,11 @@ fn sweep<'a>(
 /// the first of each of its calls, one after the other, and the neighbour never notices.
 #[test]
 fn tenants_of_a_shared_cluster_survive_kills_at_every_call() {
-    let mut world = kubernetes_world(&EKS, FAST, &bare_shared_classes(&EKS)).unwrap();
+    let mut world = kubernetes_world(&EKS, FAST, &EKS.bare_shared_classes()).unwrap();
     let cli = world.cli();
     let host = HostFile::new("shared", &EKS.bare_class(), 1, 20);
     cli.apply_host(&host).unwrap();
-    let [namespace, node] = ["namespace", "node"].map(|level| bare_shared_class(&EKS, level));
+    let [namespace, node] = ["namespace", "node"].map(|level| EKS.bare_shared_class(level));
     let keeper = TenantFile::new("keeper", "prod", &namespace);
     cli.apply(&keeper).unwrap();
     cli.wait_for(&keeper.name(), "READY", TIMEOUT).unwrap();
@@ -318,7 +315,6 @@ fn hold_at_each(world: &World, left: &[Boundary]) -> Result<()> {
 fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundary>) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     let cli = world.cli();
-    let mut looks = 0_u32;
     while Instant::now() < deadline {
         if !holds(world.simulator().control())?.is_empty() {
             world.crash_daemon()?;
@@ -339,15 +335,10 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
             hold_at_each(world, left)?;
             world.start_daemon()?;
         }
-        looks += 1;
-        if looks.is_multiple_of(20) {
-            let state = cli.tenant(name)?;
-            if state.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?")) == end {
-                world.simulator().control().delete("faults")?;
-                return Ok(());
-            }
+        if cli.state(name)? == end {
+            world.simulator().control().delete("faults")?;
+            return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(5));
     }
     bail!("neither held nor {end} after {TIMEOUT:?}, with {left:?} left")
 }

@@ -118,6 +118,15 @@ impl Cli {
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
+    /// The state of a tenant or host cluster, `GONE` if it does not exist: cheaper than [`Self::tenant`].
+    ///
+    /// # Errors
+    /// A daemon that does not answer.
+    #[cfg(feature = "client")]
+    pub fn state(&self, name: &str) -> Result<&'static str> {
+        crate::observe::state(&self.socket, name)
+    }
+
     /// Waits until a tenant or host cluster is in `state` (`READY`, `FAILED`, …) or gone (`GONE`). A daemon that is
     /// not there yet is waited for.
     ///
@@ -126,6 +135,8 @@ impl Cli {
     pub fn wait_for(&self, name: &str, state: &str, timeout: Duration) -> Result<Option<Value>> {
         let deadline = Instant::now() + timeout;
         loop {
+            #[cfg(feature = "client")]
+            crate::observe::wait(&self.socket, name, state, deadline.saturating_duration_since(Instant::now()))?;
             let seen = self.tenant(name);
             if let Ok(tenant) = &seen {
                 let now = tenant.as_ref().map_or("GONE", |t| t["state"].as_str().unwrap_or("?"));

@@ -36,7 +36,7 @@ pub struct Cloud {
     /// Machines are no objects of their own: pools say how many there are.
     pub counts_machines: bool,
     /// Class parameters, TOML.
-    parameters: &'static str,
+    pub(crate) parameters: &'static str,
     /// Credential scope, TOML; `{account}` and `{secret}` (a file) are filled in.
     credentials: &'static str,
     /// What the credential's secret file holds.
@@ -122,6 +122,30 @@ impl Cloud {
         format!("{}-cluster-small", self.provider)
     }
 
+    /// The class of [`Self::bare_shared_classes`] for a level: `namespace` or `node`.
+    #[must_use]
+    pub fn bare_shared_class(&self, level: &str) -> String {
+        format!("{}-{level}-bare", self.provider)
+    }
+
+    /// Classes of the shared levels without apps, TOML: what a tenant's life asks of the cloud and of the isolation. Nothing
+    /// is reserved, so that they fit the smallest host cluster: less than their quotas promise. Each cloud's own host clusters
+    /// are chosen, since a class lives in its provider's.
+    #[must_use]
+    pub fn bare_shared_classes(&self) -> String {
+        let class = |level: &str, keys: &str| {
+            format!(
+                "\n[classes.{}]\nlevel = '{}'\nprovider = '{}'\ncredentials = 'default'\nregions = ['{}']\n{keys}\n",
+                self.bare_shared_class(level),
+                level.to_uppercase(),
+                self.provider,
+                self.regions[0],
+            )
+        };
+        let pool = format!("machine_type = '{}'\nnode_count = 1\nnode_count_max = 2", self.machine_types[0]);
+        class("namespace", "hosts.reserve_percent = { cpu = 0, memory = 0, pods = 0 }") + &class("node", &pool)
+    }
+
     /// Its part of the daemon's configuration; the secret is written into `folder`.
     pub(crate) fn config(&self, folder: &Path, plugin: &Path, endpoint: &str, time_scale: f64) -> Result<String> {
         let secret = self.write_secret(folder)?;
@@ -177,7 +201,7 @@ impl Cloud {
             + &format!("[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n")
     }
 
-    fn class(&self, name: &str, what: &str, keys: &str) -> String {
+    pub(crate) fn class(&self, name: &str, what: &str, keys: &str) -> String {
         let [first, second] = self.regions;
         format!(
             "[classes.{name}]\ndescription = '{}: {what}'\nprovider = '{}'\ncredentials = 'default'\n\

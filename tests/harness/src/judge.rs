@@ -28,6 +28,12 @@ const SINGLE: [&str; 15] = [
     "Microsoft.Network/dnsZones",
 ];
 
+/// The type of which a tenant has exactly one, as it is written here; none for others.
+#[must_use]
+pub fn single_type(kind: &str) -> Option<&'static str> {
+    SINGLE.into_iter().find(|single| single.eq_ignore_ascii_case(kind))
+}
+
 /// I6: nothing is left in an account, apart from what a stranger had there before.
 ///
 /// # Errors
@@ -53,10 +59,9 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
             continue;
         }
         for object in entry["objects"].as_array().into_iter().flatten() {
-            let kind = text(object, "type");
-            if let Some(single) = SINGLE.iter().find(|single| single.eq_ignore_ascii_case(kind)) {
+            if let Some(single) = single_type(text(object, "type")) {
                 let line = format!("seq {} {}", entry["seq"], text(object, "id"));
-                created.entry((*single).to_owned()).or_default().push(line);
+                created.entry(single.to_owned()).or_default().push(line);
             }
         }
     }

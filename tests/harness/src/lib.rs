@@ -9,7 +9,10 @@ pub mod cli;
 pub mod client;
 pub mod cloud;
 pub mod judge;
+#[cfg(feature = "client")]
+pub mod observe;
 pub mod process;
+pub mod real;
 pub mod simulator;
 pub mod world;
 

@@ -16,6 +16,7 @@ use crate::{
     binaries::checkout,
     cloud::{self, Cloud},
     process::tail,
+    real,
 };
 
 /// How long the daemon may take to listen.
@@ -42,6 +43,10 @@ pub struct WorldOptions {
     pub clouds: Vec<&'static Cloud>,
     /// Whether API servers of clusters write down who asked them for what.
     pub audit: bool,
+    /// Whether the first machine of each cluster runs containers; needs root.
+    pub real_node: bool,
+    /// Folder of the stacks; `None`: those that are shipped.
+    pub stacks_dir: Option<PathBuf>,
     /// More TOML for the daemon's configuration.
     pub extra_config: String,
 }
@@ -55,6 +60,8 @@ impl Default for WorldOptions {
             durable: false,
             clouds: vec![&cloud::EKS],
             audit: false,
+            real_node: false,
+            stacks_dir: None,
             extra_config: String::new(),
         }
     }
@@ -148,7 +155,8 @@ impl World {
     #[must_use]
     pub fn clusters(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.join("cloud/clusters")).into_iter().flatten();
-        entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+        let folders = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        folders.filter(|folder| folder.join("admin.kubeconfig").is_file()).collect()
     }
 
     /// The client for its daemon.
@@ -224,12 +232,14 @@ impl World {
             bail!("{} is too long for a unix socket; choose a shorter folder", socket.display());
         }
         let folder = self.folder.display();
+        let stacks = options.stacks_dir.clone().unwrap_or_else(|| checkout().join("config/stacks"));
         let mut text = format!(
             "installation = 'quickstart'\n\
              [server]\nsocket = '{}'\nmetrics_listen = '127.0.0.1:0'\n\
              [store]\npath = '{folder}/landlord.db'\n\
-             [deploy]\nstacks_dir = '{}/config/stacks'\nstate_dir = '{folder}/deploy'\n",
+             [deploy]\nstacks_dir = '{}'\nplatforms_dir = '{}/config/platforms'\nstate_dir = '{folder}/deploy'\n",
             socket.display(),
+            stacks.display(),
             checkout().display(),
         );
         if let Some(kubernetes) = &options.kubernetes {
@@ -239,6 +249,9 @@ impl World {
                 kubernetes.helm.display(),
                 kubernetes.gateway_crds.display()
             );
+        }
+        if options.real_node {
+            text += &real::platform(&self.folder.join("cloud"))?;
         }
         for cloud in &options.clouds {
             let plugin = self.binaries.plugin(cloud.provider)?;
@@ -267,6 +280,9 @@ fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {
     }
     if options.audit {
         arguments.push("--audit".into());
+    }
+    if options.real_node {
+        arguments.push("--real-node".into());
     }
     if options.durable || options.kubernetes.is_some() {
         arguments.extend(["--data-dir".into(), folder.join("cloud").display().to_string()]);

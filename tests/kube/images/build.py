@@ -155,6 +155,76 @@ def llm_program():
     return path
 
 
+# The platform's controllers, from one Go module: 11 minutes of processor time, once.
+PLATFORM_SOURCES = ("platform/go.mod", "platform/go.sum", "platform/certmanager/main.go",
+                    "platform/certmanager/controller.go", "platform/certmanager/webhook.go")
+PLATFORM_PROGRAMS = ("./certmanager", "github.com/envoyproxy/gateway/cmd/envoy-gateway")
+PLATFORM_CHARTS = {
+    "cert-manager": ("github.com/cert-manager/cert-manager", "deploy/charts/cert-manager"),
+    "gateway-helm": ("github.com/envoyproxy/gateway", "charts/gateway-helm"),
+    "gateway-crds-helm": ("github.com/envoyproxy/gateway", "charts/gateway-crds-helm"),
+}
+GO_ENVIRONMENT = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": ""}
+
+
+def platform_key():
+    return digest_of(REVISION, run("go", "version"), *[(HERE / path).read_bytes() for path in PLATFORM_SOURCES])[:16]
+
+
+def platform_program(name):
+    """Path of a built controller; all are made at once."""
+    folder = CACHE / "programs" / f"platform-{platform_key()}"
+    if not folder.is_dir():
+        unfinished = folder.with_suffix(".new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        run("go", "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", f"{unfinished}/",
+            *PLATFORM_PROGRAMS, cwd=HERE / "platform", env=GO_ENVIRONMENT)
+        os.replace(unfinished, folder)
+    return folder / name
+
+
+def charts():
+    """A folder of the platform's charts, as their releases are made from the modules that the controllers are built from."""
+    folder = CACHE / f"charts-{platform_key()}"
+    if folder.is_dir():
+        return folder
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        work = pathlib.Path(work) / "charts"
+        for name, (module, path) in PLATFORM_CHARTS.items():
+            told = json.loads(run("go", "list", "-m", "-json", module, cwd=HERE / "platform", env=GO_ENVIRONMENT))
+            shutil.copytree(pathlib.Path(told["Dir"]) / path, work / name, copy_function=shutil.copyfile)
+            for entry in [work / name, *(work / name).rglob("*")]:
+                entry.chmod(0o755 if entry.is_dir() else 0o644)
+            version = told["Version"]
+            chart = work / name / "Chart.yaml"
+            lines = [line for line in chart.read_text().splitlines() if not line.startswith(("version:", "appVersion:"))]
+            chart.write_text("\n".join([*lines, f"version: {version}", f"appVersion: {version}", ""]))
+            template = work / name / "values.tmpl.yaml"
+            if template.exists():
+                text = template.read_text().replace("${GatewayImage}", f"docker.io/envoyproxy/gateway:{version}")
+                template.with_name("values.yaml").write_text(text.replace("${GatewayImagePullPolicy}", "IfNotPresent"))
+        os.replace(work, folder)
+    return folder
+
+
+def gateway(root):
+    (root / "usr/bin").mkdir(parents=True)
+    shutil.copy(platform_program("envoy-gateway"), root / "usr/bin/envoy-gateway")
+
+
+def certmanager(root):
+    (root / "usr/bin").mkdir(parents=True)
+    shutil.copy(platform_program("certmanager"), root / "usr/bin/certmanager")
+
+
+def envoy(root):
+    python("envoy.txt", root)
+    (root / "usr/bin").mkdir(parents=True)
+    program = next((root / "app/envoy").rglob("envoy"))
+    (root / "usr/bin/envoy").symlink_to(f"/{program.relative_to(root)}")
+
+
 def llm(root):
     programs = root / "usr/bin"
     programs.mkdir(parents=True)
@@ -222,8 +292,16 @@ IMAGES = {
     "files": (files, ["files.txt"], ["python3", "-m", "copyparty"]),
     "vectors": (vectors, ["vectors.txt"], ["postgres"]),
     "llm": (llm, [*LLM_SOURCES], ["ollama", "serve"]),
+    "gateway": (gateway, PLATFORM_SOURCES, ["envoy-gateway"]),
+    "envoy": (envoy, ["envoy.txt"], ["envoy"]),
+    **{f"cert-manager-{part}": (certmanager, PLATFORM_SOURCES, ["certmanager", part])
+       for part in ("controller", "webhook", "cainjector", "acmesolver")},
     "chat": (chat, ["chat.txt"], ["python3", "-m", "uvicorn", "open_webui.main:app", "--host", "0.0.0.0", "--port", "8080"]),
 }
+
+
+# Names that stand for no image.
+FOLDERS = {"models": models, "charts": charts}
 
 
 class Hashing:
@@ -273,7 +351,8 @@ def image(cache, name):
     key = digest_of(REVISION, debian_key(BASE))
     layers = [layer(cache, key, base)]
     if make:
-        key = digest_of(key, name, *[(HERE / path).read_bytes() for path in inputs])
+        # Images of one program share its layer.
+        key = digest_of(key, make.__name__, *[(HERE / path).read_bytes() for path in inputs])
         layers.append(layer(cache, key, make))
     path = cache / f"{name}-{digest_of(key, name)[:16]}.tar"
     if not path.is_file():
@@ -323,7 +402,7 @@ def write(path, name, layers, entry):
 def main():
     CACHE.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:]:
-        print(models() if name == "models" else image(CACHE, name), flush=True)
+        print(FOLDERS[name]() if name in FOLDERS else image(CACHE, name), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,17 @@ type spec struct {
 	// behind which somebody outside relays to the API server.
 	APIServerPort   int    `json:"apiServerPort"`
 	APIServerSocket string `json:"apiServerSocket"`
+	// More ways out of the node, each to a socket behind which somebody relays.
+	Relays []way `json:"relays"`
 	// Programs, started in this order.
 	Parts []part `json:"parts"`
+}
+
+type way struct {
+	// tcp:ADDRESS in the node.
+	Listen string `json:"listen"`
+	// unix:PATH.
+	To string `json:"to"`
 }
 
 type part struct {
@@ -60,6 +69,11 @@ func begin(path string) error {
 	if node.APIServerPort != 0 {
 		go func() {
 			must(relay(fmt.Sprintf("tcp:127.0.0.1:%d", node.APIServerPort), "unix:"+node.APIServerSocket))
+		}()
+	}
+	for _, way := range node.Relays {
+		go func() {
+			must(relay(way.Listen, way.To))
 		}()
 	}
 	return run(node.Parts)

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The builder and all that it reads.
-const SOURCES: [(&str, &str); 9] = [
+const SOURCES: [(&str, &str); 15] = [
     ("build.py", include_str!("../images/build.py")),
     ("requirements.txt", include_str!("../images/requirements.txt")),
     ("files.txt", include_str!("../images/files.txt")),
@@ -26,11 +26,18 @@ const SOURCES: [(&str, &str); 9] = [
     ("llm/go.mod", include_str!("../images/llm/go.mod")),
     ("llm/go.sum", include_str!("../images/llm/go.sum")),
     ("llm/tools.go", include_str!("../images/llm/tools.go")),
+    ("envoy.txt", include_str!("../images/envoy.txt")),
+    ("platform/go.mod", include_str!("../platformbox/go.mod")),
+    ("platform/go.sum", include_str!("../platformbox/go.sum")),
+    ("platform/certmanager/main.go", include_str!("../platformbox/certmanager/main.go")),
+    ("platform/certmanager/controller.go", include_str!("../platformbox/certmanager/controller.go")),
+    ("platform/certmanager/webhook.go", include_str!("../platformbox/certmanager/webhook.go")),
 ];
 
 /// OCI images in tar files for [`Node::import`](crate::Node::import), built first if they are missing: `pause` and
 /// `base` (a shell, Python) in seconds; `files`, `vectors` and `chat` (apps of a stack) from the package index, `llm` from its Go module (8 minutes of processor
-/// time). `models` is a folder for the volume of `llm`.
+/// time); of a platform `gateway` and `cert-manager-{controller,webhook,cainjector,acmesolver}` from their Go modules (11
+/// minutes), `envoy` from the package index, and `charts`, a folder of their charts. `models` is a folder for the volume of `llm`.
 /// An image `files` is known to a node as `landlord.test/files:1`.
 ///
 /// Several callers build once: the others wait. An image is made anew when its packages' versions change.
@@ -42,8 +49,9 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut digest = Sha256::new();
     SOURCES.iter().for_each(|(_, text)| digest.update(text));
     let program = cache.join(format!("builder-{}", hex::encode(&digest.finalize()[..8])));
-    let folder = program.join("llm");
-    std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    for folder in ["llm", "platform/certmanager"].map(|folder| program.join(folder)) {
+        std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    }
     let lock_path = cache.join("lock");
     let lock = std::fs::File::create(&lock_path).map_err(Error::file("create", &lock_path))?;
     lock.lock().map_err(Error::file("lock", &lock_path))?;

@@ -71,4 +71,4 @@ pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
 #[cfg(feature = "cluster")]
-pub use node::{Node, NodeArtifacts, NodeOptions};
+pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};

@@ -3,6 +3,10 @@
 //! Knows no cloud: what the cluster's controllers want of the account goes
 //! through [`CloudSide`]. Whatever version a cluster was ordered in, its control plane is the one that was built.
 
+use crate::{
+    dns,
+    real::{Machines, pretended},
+};
 use anyhow::Context;
 use cloudsim_core::{
     cloud_side::CloudSide,
@@ -10,10 +14,10 @@ use cloudsim_core::{
     runtime::ClusterRuntime,
 };
 use landlord_test_kube::{
-    Artifacts, Capacity, ControlPlane, ControlPlaneOptions, Permit,
+    Artifacts, Capacity, ControlPlane, ControlPlaneOptions, Node, Permit,
     cloud::{
-        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, NodeTaint, StorageClassSpec,
-        VolumeRequest,
+        self, CloudBackend, CloudControllers, CloudOptions, LoadBalancerRequest, LocalVolumes, NodeTaint,
+        StorageClassSpec, VolumeRequest,
     },
 };
 use std::{
@@ -22,7 +26,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 const GIB: u64 = 1 << 30;
 /// Stopping a control plane takes at most 8 seconds; several may stop at once on a busy machine.
@@ -35,6 +39,10 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 
 struct Running {
     control_plane: ControlPlane,
+    /// The machine that runs containers, with real machines.
+    node: Option<Node>,
+    /// Answers the cloud's names for it.
+    resolver: Option<(PathBuf, JoinHandle<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,
     _permit: Permit,
@@ -46,6 +54,7 @@ pub struct KubeRuntime {
     capacity: Capacity,
     folder: PathBuf,
     audit: bool,
+    machines: Option<Arc<Machines>>,
     /// Keeps a temporary folder while the runtime lives.
     _temporary: Option<tempfile::TempDir>,
     running: Mutex<HashMap<String, Running>>,
@@ -70,6 +79,7 @@ impl KubeRuntime {
             capacity: Capacity::of_machine(),
             folder,
             audit: false,
+            machines: None,
             _temporary: temporary,
             running: Mutex::new(HashMap::new()),
         })
@@ -80,6 +90,15 @@ impl KubeRuntime {
     pub fn audited(mut self) -> Self {
         self.audit = true;
         self
+    }
+
+    /// Has the first machine of every cluster run containers.
+    ///
+    /// # Errors
+    /// If its programs or images cannot be built.
+    pub fn real(mut self, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
+        self.machines = Some(Arc::new(Machines::ensure(&self.folder, progress)?));
+        Ok(self)
     }
 
     fn audit(&self, data_dir: &Path) -> anyhow::Result<Vec<String>> {
@@ -145,14 +164,31 @@ fn storage_class(class: &StorageClassSeen) -> StorageClassSpec {
     spec
 }
 
+/// Its processes end one after another, which takes seconds.
+async fn stop_node(node: Option<Node>) -> anyhow::Result<()> {
+    let Some(node) = node else { return Ok(()) };
+    Ok(tokio::task::spawn_blocking(move || node.stop()).await??)
+}
+
+/// Serves the cloud's zones to the machines of a cluster.
+fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinHandle<()>)> {
+    // Beside the node's own sockets, whose path is short enough.
+    let socket = Node::connect_socket(data_dir).with_file_name("dns.sock");
+    let task =
+        dns::serve(socket.clone(), cloud.clone()).with_context(|| format!("cannot make {}", socket.display()))?;
+    Ok((socket, task))
+}
+
 async fn start_both(
     options: ControlPlaneOptions,
+    volumes: Option<LocalVolumes>,
     cloud: CloudSide,
 ) -> anyhow::Result<(ControlPlane, CloudControllers)> {
     let control_plane = ControlPlane::start(options).await?;
     let client = control_plane.kube_client()?;
     let classes = cloud.cloud().storage_classes();
-    let options = CloudOptions::new(classes.iter().map(storage_class).collect());
+    let mut options = CloudOptions::new(classes.iter().map(storage_class).collect());
+    options.local_volumes = volumes;
     let controllers = CloudControllers::start(client, Arc::new(Backend(cloud)), options).await?;
     Ok((control_plane, controllers))
 }
@@ -170,12 +206,15 @@ impl ClusterRuntime for KubeRuntime {
         let mut options =
             ControlPlaneOptions::new(self.artifacts.clone(), &data_dir).authentication_webhook(webhook_url);
         options.extra_apiserver_args = self.audit(&data_dir)?;
+        options.real_node = self.machines.is_some();
+        let volumes = self.machines.as_ref().map(|machines| machines.volumes(&data_dir));
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
-        let begin = move || here.block_on(start_both(options, cloud));
+        let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;
+        let begin = move || here.block_on(start_both(options, volumes, cloud));
         let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
-        let running = Running { control_plane, controllers, data_dir, _permit: permit };
+        let running = Running { control_plane, node: None, resolver, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -185,10 +224,17 @@ impl ClusterRuntime for KubeRuntime {
             return Ok(());
         };
         running.controllers.stop().await;
+        stop_node(running.node).await?;
         running.control_plane.stop().await;
+        if let Some((_, task)) = running.resolver {
+            task.abort();
+        }
         if forget {
             let folder = running.data_dir;
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            let gone = folder.clone();
+            // A real machine's images are gigabytes.
+            let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(gone)).await?;
+            removed.with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         Ok(())
     }
@@ -197,7 +243,12 @@ impl ClusterRuntime for KubeRuntime {
         let Some(client) = self.client(arn).await? else {
             return Ok(());
         };
-        let nodes: Vec<cloud::NodeSpec> = nodes.iter().map(node).collect();
+        let mut nodes: Vec<cloud::NodeSpec> = nodes.iter().map(node).collect();
+        if let Some(machines) = &self.machines {
+            let real = self.real_node(arn, machines.clone(), nodes.first()).await?;
+            let shown = |spec: cloud::NodeSpec| if Some(&spec.name) == real.as_ref() { spec } else { pretended(spec) };
+            nodes = nodes.into_iter().map(shown).collect();
+        }
         Ok(cloud::add_nodes(&client, &nodes).await?)
     }
 
@@ -205,7 +256,13 @@ impl ClusterRuntime for KubeRuntime {
         let Some(client) = self.client(arn).await? else {
             return Ok(());
         };
-        Ok(cloud::remove_nodes(&client, names).await?)
+        cloud::remove_nodes(&client, names).await?;
+        let node = {
+            let mut running = self.running.lock().await;
+            let running = running.get_mut(arn);
+            running.and_then(|running| running.node.take_if(|node| names.contains(&node.name().to_owned())))
+        };
+        stop_node(node).await
     }
 
     async fn shutdown(&self) {
@@ -232,6 +289,34 @@ impl KubeRuntime {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Name of the machine that runs containers: `candidate`'s, if none does yet.
+    async fn real_node(
+        &self,
+        arn: &str,
+        machines: Arc<Machines>,
+        candidate: Option<&cloud::NodeSpec>,
+    ) -> anyhow::Result<Option<String>> {
+        // A cluster's commands come one after another: nobody misses it meanwhile.
+        let Some(cluster) = self.running.lock().await.remove(arn) else {
+            return Ok(None);
+        };
+        let Some(candidate) = candidate.filter(|_| cluster.node.is_none()).cloned() else {
+            let name = cluster.node.as_ref().map(|node| node.name().to_owned());
+            self.running.lock().await.insert(arn.to_owned(), cluster);
+            return Ok(name);
+        };
+        let here = tokio::runtime::Handle::current();
+        let begin = move || {
+            let resolver = cluster.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
+            let started = here.block_on(machines.start(&cluster.control_plane, &candidate, resolver));
+            (started, cluster)
+        };
+        let (started, mut cluster) = tokio::task::spawn_blocking(begin).await?;
+        let started = started.map(|node| cluster.node.insert(node).name().to_owned());
+        self.running.lock().await.insert(arn.to_owned(), cluster);
+        started.map(Some)
     }
 
     async fn client(&self, arn: &str) -> anyhow::Result<Option<kube::Client>> {

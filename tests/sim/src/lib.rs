@@ -5,7 +5,11 @@
 //! See the README for the command, the control API and the conventions.
 
 #[cfg(feature = "kubernetes")]
+mod dns;
+#[cfg(feature = "kubernetes")]
 pub mod kube;
+#[cfg(feature = "kubernetes")]
+mod real;
 
 pub use cloudsim_core::{Error, Handle, Options, runtime};
 

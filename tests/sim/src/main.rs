@@ -3,12 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use cloudsim::{Options, Simulator, runtime::ClusterRuntime};
-use std::{
-    io::Write,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io::Write, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// Simulated clouds for tests and demonstrations. Point any SDK's endpoint at its address.
 #[derive(Debug, Parser)]
@@ -38,6 +33,9 @@ struct Arguments {
     /// API servers of clusters write who asked for what, a JSON line a request, to `audit.jsonl` in their data folder.
     #[arg(long)]
     audit: bool,
+    /// The first machine of every cluster runs containers. Needs root; builds programs and images first.
+    #[arg(long)]
+    real_node: bool,
 }
 
 #[tokio::main]
@@ -47,8 +45,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let arguments = Arguments::parse();
-    let runtime =
-        if arguments.no_kubernetes { None } else { Some(kubernetes(arguments.data_dir.as_deref(), arguments.audit)?) };
+    let runtime = if arguments.no_kubernetes { None } else { Some(kubernetes(&arguments)?) };
     let handle = Simulator::start(Options {
         listen: Some(arguments.listen),
         time_scale: arguments.time_scale,
@@ -66,16 +63,17 @@ async fn main() -> anyhow::Result<()> {
 }
 
 #[cfg(feature = "kubernetes")]
-fn kubernetes(data_dir: Option<&Path>, audit: bool) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+fn kubernetes(arguments: &Arguments) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     let mut stderr = std::io::stderr();
     // What is heard while building matters only to whoever looks on.
     let mut progress = |line: &str| drop(writeln!(stderr, "{line}"));
-    let runtime = cloudsim::kube::KubeRuntime::new(data_dir, &mut progress)?;
-    Ok(Arc::new(if audit { runtime.audited() } else { runtime }))
+    let runtime = cloudsim::kube::KubeRuntime::new(arguments.data_dir.as_deref(), &mut progress)?;
+    let runtime = if arguments.real_node { runtime.real(&mut progress)? } else { runtime };
+    Ok(Arc::new(if arguments.audit { runtime.audited() } else { runtime }))
 }
 
 #[cfg(not(feature = "kubernetes"))]
-fn kubernetes(_: Option<&Path>, _: bool) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
+fn kubernetes(_: &Arguments) -> anyhow::Result<Arc<dyn ClusterRuntime>> {
     anyhow::bail!("this build has no Kubernetes: add --no-kubernetes, or build with the feature `kubernetes`")
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use landlord_core::{
-    DesiredState, OperationOutcome, Stage, StageState, State, TenantUid,
-    ports::{Claim, Commit, EnvironmentPatch, EventKind, Release, StoreError},
+    DesiredState, OperationOutcome, Placement, Stage, StageState, State, TenantUid,
+    ports::{Claim, Commit, EnvironmentPatch, EventKind, NewTenant, Release, StoreError},
 };
 
 use crate::{assert_refused, fixtures::*};
@@ -49,7 +49,8 @@ pub async fn owners_never_share_a_tenant<S: Store>(store: Arc<S>) {
     for tenant in 0..40 {
         created(&*store, &format!("c{}", tenant % 7), &format!("t{tenant}")).await;
     }
-    let claims = (0..20).map(|turn| {
+    // Enough turns for either of them: one of the two gets the account.
+    let claims = (0..40).map(|turn| {
         let store = Arc::clone(&store);
         async move { store.claim(if turn % 2 == 0 { "a" } else { "b" }, 3, LEASE).await.unwrap() }
     });
@@ -67,6 +68,35 @@ pub async fn a_lease_keeps_others_out_until_it_is_over<S: Store>(store: Arc<S>) 
     let second = store.claim("b", 10, LEASE).await.unwrap();
     assert_eq!((second[0].uid, second[0].owner.as_str()), (first[0].uid, "b"));
     assert!(second[0].fence > first[0].fence);
+    assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
+}
+
+pub async fn an_account_is_worked_on_by_one_owner<S: Store>(store: Arc<S>) {
+    let in_account = |tenant: &str, account: &str| {
+        let order = new(&name("acme", tenant), once());
+        let placement = Placement { account: account.into(), ..placement() };
+        NewTenant { placement, ..order }
+    };
+    for (tenant, account) in [("one", "1"), ("two", "1")] {
+        store.create(in_account(tenant, account)).await.unwrap();
+    }
+    let first = store.claim("a", 1, LEASE).await.unwrap();
+    assert_eq!(names(&*store, &first).await, ["one"]);
+    // The other is due, and nobody's: still its calls are made by who has the account.
+    assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
+    assert_eq!(store.next_due("b").await.unwrap(), None);
+    assert_eq!(store.next_due("a").await.unwrap(), Some(Duration::ZERO));
+    store.create(in_account("elsewhere", "2")).await.unwrap();
+    let other = store.claim("b", 10, LEASE).await.unwrap();
+    assert_eq!(names(&*store, &other).await, ["elsewhere"]);
+    // Without work the account is kept for a lease after the last.
+    store.commit(&first[0], Commit { release: Release::After(Duration::ZERO), ..Commit::default() }).await.unwrap();
+    assert_eq!(store.claim("b", 10, LEASE).await.unwrap(), []);
+    let again = store.claim("a", 10, Duration::ZERO).await.unwrap();
+    assert_eq!(again.len(), 2);
+    // That lease is over: the account goes to who asks next.
+    let taken = store.claim("b", 10, LEASE).await.unwrap();
+    assert_eq!(taken.len(), 2);
     assert_eq!(store.claim("a", 10, LEASE).await.unwrap(), []);
 }
 

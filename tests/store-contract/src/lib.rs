@@ -16,6 +16,7 @@ pub mod domains;
 pub mod ending;
 pub mod fixtures;
 pub mod hosting;
+pub mod postgres;
 pub mod reading;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,
@@ -67,6 +68,7 @@ macro_rules! contract_suite {
             claiming: deletes_before_changes_before_resyncs;
             claiming: customers_take_turns;
             claiming: owners_never_share_a_tenant;
+            claiming: an_account_is_worked_on_by_one_owner;
             claiming: nothing_is_due_later_than_anything_waits;
             claiming: a_lease_keeps_others_out_until_it_is_over;
             claiming: a_lost_claim_writes_nothing;

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Packages whose test programs start control planes.
-const KUBERNETES: [&str; 7] = [
+const KUBERNETES: [&str; 8] = [
+    "landlord-bench",
     "landlord-deploy",
     "landlord-isolation",
     "landlord-kube",

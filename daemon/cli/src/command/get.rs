@@ -262,13 +262,23 @@ pub(crate) async fn events(client: &mut Client, target: Target, form: Output) ->
     loop {
         let items = match &target {
             Target::Tenant(name) => {
-                let request = v1::ListTenantEventsRequest { parent: name.clone(), page_size: PAGE, page_token };
+                let request = v1::ListTenantEventsRequest {
+                    parent: name.clone(),
+                    page_size: PAGE,
+                    page_token,
+                    ..Default::default()
+                };
                 let page = client.tenants.list_tenant_events(request).await?.into_inner();
                 page_token = page.next_page_token;
                 page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?
             }
             Target::Host(name) => {
-                let request = v1::ListHostClusterEventsRequest { parent: name.clone(), page_size: PAGE, page_token };
+                let request = v1::ListHostClusterEventsRequest {
+                    parent: name.clone(),
+                    page_size: PAGE,
+                    page_token,
+                    ..Default::default()
+                };
                 let page = client.hosts.list_host_cluster_events(request).await?.into_inner();
                 page_token = page.next_page_token;
                 page.events.iter().map(output::json).collect::<Result<Vec<_>, _>>()?

@@ -53,7 +53,7 @@ pub(super) async fn get(client: &mut Client, name: &str) -> Result<v1::HostClust
 pub(super) async fn list(client: &mut Client, form: Output) -> Result<(), Error> {
     let (mut items, mut page_token) = (Vec::<Value>::new(), String::new());
     loop {
-        let request = v1::ListHostClustersRequest { page_size: PAGE, page_token };
+        let request = v1::ListHostClustersRequest { page_size: PAGE, page_token, ..Default::default() };
         let page = client.hosts.list_host_clusters(request).await?.into_inner();
         for host in &page.host_clusters {
             items.push(output::json(host)?);

@@ -16,7 +16,7 @@ pub(super) async fn tenant_page(
     page_token: String,
 ) -> Result<v1::ListTenantsResponse, Error> {
     let (parent, filter) = (parent.to_owned(), filter.to_owned());
-    let request = v1::ListTenantsRequest { parent, page_size: PAGE, page_token, filter };
+    let request = v1::ListTenantsRequest { parent, page_size: PAGE, page_token, filter, ..Default::default() };
     Ok(client.tenants.list_tenants(request).await?.into_inner())
 }
 

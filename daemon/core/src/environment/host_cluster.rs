@@ -184,6 +184,7 @@ pub fn adopted_placement(
         account: account.to_owned(),
         region: region.to_owned(),
         stack: None,
+        platform: None,
         machine_type: String::new(),
         node_count: 0,
         disk_size_gib: 0,

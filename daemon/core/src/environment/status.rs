@@ -40,7 +40,7 @@ impl State {
 /// A condition as Kubernetes uses the word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `Ready`, `Progressing`, `Paused`, `ProviderDegraded`, …
+    /// `Ready`, `Progressing`, `Paused`, `ProviderDegraded`, `EndpointsPending`, …
     pub r#type: String,
     /// Whether it holds.
     pub status: bool,

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
-use super::target::{DeployTarget, StageProgress};
-use crate::{AppName, Failure, StackName, environment::Endpoint, stage::RemovedObject};
+use super::target::{DeployTarget, PlatformTarget, StageProgress};
+use crate::{AppName, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject};
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,15 +21,48 @@ pub struct CloudAccount {
     pub pod_labels: BTreeMap<String, String>,
 }
 
-/// One release of a stack and what it waits for.
+/// What a release belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseOf {
+    /// The platform of a cluster.
+    Platform,
+    /// The stack of a tenant.
+    Stack,
+}
+
+/// One release of a platform or a stack, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleasePlan {
+    /// What it belongs to.
+    pub of: ReleaseOf,
     /// Release.
     pub app: AppName,
-    /// Releases that must be Ready before it.
+    /// Releases of the same platform or stack that must be Ready before it.
     pub depends_on: Vec<AppName>,
     /// How long it typically takes to become ready.
     pub expected: Duration,
+}
+
+impl ReleasePlan {
+    /// Its stage.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.of.stage(self.app.clone())
+    }
+
+    /// The stages that must be done before it.
+    pub fn needs(&self) -> impl Iterator<Item = Stage> {
+        self.depends_on.iter().cloned().map(|app| self.of.stage(app))
+    }
+}
+
+impl ReleaseOf {
+    fn stage(self, release: AppName) -> Stage {
+        match self {
+            Self::Platform => Stage::Platform(release),
+            Self::Stack => Stage::App(release),
+        }
+    }
 }
 
 /// What `verify` found.
@@ -39,6 +72,8 @@ pub struct Verified {
     pub progress: StageProgress,
     /// Addresses for the customer, when done.
     pub endpoints: Vec<Endpoint>,
+    /// Addresses that the environment is ready without, and the cause of each.
+    pub pending: Vec<String>,
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
@@ -52,6 +87,29 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// INVALID: no such stack.
     fn releases(&self, stack: &StackName) -> Result<Vec<ReleasePlan>, Failure>;
+
+    /// The releases of a platform. Reads only what was loaded at start.
+    ///
+    /// # Errors
+    /// INVALID: no such platform.
+    fn platform(&self, platform: &PlatformName) -> Result<Vec<ReleasePlan>, Failure>;
+
+    /// Makes one release of a cluster's platform exist and be ready, with the Gateway API that it stands on.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure>;
+
+    /// Takes one release of a cluster's platform away, while its nodes still run; done when the load balancers and volumes
+    /// in its namespace are gone. The objects removed by this call are returned.
+    ///
+    /// # Errors
+    /// As [`Failure::kind`] says.
+    async fn remove_platform(
+        &self,
+        target: &PlatformTarget,
+        release: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure>;
 
     /// Makes namespaces, service accounts and generated secrets exist.
     ///

@@ -1,6 +1,7 @@
 //! Where the daemon's parts meet. The parts know these traits and not each other;
 //! `landlordd` wires them.
 
+mod access;
 pub mod apps;
 pub mod host_clusters;
 pub mod isolation;
@@ -13,7 +14,8 @@ mod store_error;
 mod store_query;
 pub mod target;
 
-pub use apps::{Apps, CloudAccount, ReleasePlan, Verified};
+pub use access::{Authenticator, Authorizer, Unauthenticated};
+pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
@@ -26,7 +28,7 @@ pub use store::{
     TraceParent, Work, WorkStore,
 };
 
-pub use target::{DeployTarget, StageProgress, TargetCluster};
+pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.

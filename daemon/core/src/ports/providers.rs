@@ -45,6 +45,12 @@ pub trait Providers: Send + Sync + 'static {
     /// up, was up (the next call starts it again), or is being started for the first time.
     fn start_failure(&self, key: &ProviderKey) -> Option<String>;
 
+    /// An API server refused what this provider gave: its credentials are read again, in case that they were replaced. Costs
+    /// the reading of a file. A cloud's own refusal needs no such hint.
+    fn renew_credentials(&self, key: &ProviderKey) {
+        let _ = key;
+    }
+
     /// Health of all.
     fn health(&self) -> Vec<ProviderHealth>;
 }

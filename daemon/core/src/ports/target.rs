@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{StackName, TenantName, TenantSpec, TenantUid, isolation::SharedTarget, ports::KubeCredentials};
+use crate::{
+    PlatformName, StackName, TenantName, TenantSpec, TenantUid, environment::Domain, isolation::SharedTarget,
+    ports::KubeCredentials,
+};
 
 /// Whose cluster a tenant lives on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,23 @@ pub struct DeployTarget {
     pub generation: i64,
     /// The stack.
     pub stack: StackName,
+}
+
+/// What the platform's stages work on: a cluster that landlord made.
+#[derive(Debug, Clone)]
+pub struct PlatformTarget {
+    /// Access to the cluster, with the daemon's own rights.
+    pub kube: KubeCredentials,
+    /// Name of the landlord installation.
+    pub installation: String,
+    /// Identity of the tenant or host cluster.
+    pub uid: TenantUid,
+    /// The platform.
+    pub platform: PlatformName,
+    /// Domain of the tenant whose cluster it is; `None`: a host cluster's.
+    pub domain: Option<Domain>,
+    /// Stack of that tenant, whose names the Gateway answers to.
+    pub stack: Option<StackName>,
 }
 
 /// How far a stage is.

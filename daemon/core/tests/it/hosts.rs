@@ -225,6 +225,7 @@ fn class(level: Level) -> Class {
         credentials: if level.is_shared() { String::new() } else { "main".into() },
         regions: vec!["here".into()],
         stack: Some("apps".parse().unwrap()),
+        platform: None,
         machine_type: "m".into(),
         node_count: u32::from(level != Level::Namespace),
         node_count_max: 3,

@@ -23,6 +23,7 @@ fn placement(node_count: u32) -> Placement {
         account: String::new(),
         region: "here".into(),
         stack: None,
+        platform: None,
         machine_type: "m".into(),
         node_count,
         disk_size_gib: 0,

@@ -10,7 +10,7 @@ use landlord_core::{
     graph::graph,
     journal::{self, CallReport, RetryRules},
     lifecycle,
-    ports::{ReleasePlan, Work},
+    ports::{ReleaseOf, ReleasePlan, Work},
     step::{self, Steady, Step, Unwind},
 };
 use proptest::prelude::*;
@@ -38,6 +38,7 @@ fn placement(stack: bool) -> Placement {
         account: String::new(),
         region: "here".into(),
         stack: stack.then(|| "apps".parse().unwrap()),
+        platform: stack.then(|| "standard".parse().unwrap()),
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,
@@ -47,12 +48,19 @@ fn placement(stack: bool) -> Placement {
 }
 
 fn releases() -> Vec<ReleasePlan> {
-    let release = |app: &str, after: &[&str]| ReleasePlan {
+    let release = |of: ReleaseOf, app: &str, after: &[&str]| ReleasePlan {
+        of,
         app: app.parse().unwrap(),
         depends_on: after.iter().map(|app| app.parse().unwrap()).collect(),
         expected: Duration::from_secs(60),
     };
-    vec![release("vectors", &[]), release("llm", &[]), release("chat", &["vectors", "llm"])]
+    vec![
+        release(ReleaseOf::Platform, "gateway", &[]),
+        release(ReleaseOf::Platform, "edge", &["gateway"]),
+        release(ReleaseOf::Stack, "vectors", &[]),
+        release(ReleaseOf::Stack, "llm", &[]),
+        release(ReleaseOf::Stack, "chat", &["vectors", "llm"]),
+    ]
 }
 
 fn work(stack: bool) -> Work {

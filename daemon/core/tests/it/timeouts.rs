@@ -6,6 +6,7 @@ use std::time::Duration;
 use landlord_core::{
     DesiredState, ErrorKind, Failure, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport, RetryRules},
+    stage::FieldChange,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -98,4 +99,48 @@ fn of_a_teardown_only_an_api_server_that_is_away_counts() {
         record = if minute % 2 == 0 { fails(&record, ErrorKind::Transient, now) } else { pending(&record, now) };
         assert_eq!(record.state, StageState::Running, "skipped at minute {minute}, though it answers");
     }
+}
+
+#[test]
+fn a_removal_that_only_meets_internal_errors_is_reported_and_goes_on_by_itself() {
+    let mut record = begin(Stage::Network, DesiredState::Absent);
+    let mut now = Timestamp(0);
+    while record.state != StageState::Failed {
+        assert!(now.since(Timestamp(0)) < 2 * RULES.retry_timeout, "it is never reported");
+        record = fails(&record, ErrorKind::Internal, now);
+        now = record.poll_time;
+    }
+    assert!(now.since(Timestamp(0)) >= RULES.retry_timeout, "{record:?}");
+    let remedy = record.failure.as_ref().map(|failure| failure.remedy.clone()).unwrap_or_default();
+    assert!(!remedy.contains("again by itself"), "{remedy}");
+    assert!(journal::is_held(&record), "it is observed whether it can go on");
+    record = fails(&record, ErrorKind::Internal, now);
+    assert_eq!(record.state, StageState::Failed);
+    let gone = CallReport { done: true, ..CallReport::default() };
+    record = journal::record(&record, Ok(gone), false, &RULES, 0.5, record.poll_time);
+    assert_eq!((record.state, record.failure), (StageState::Done, None));
+}
+
+#[test]
+fn a_change_that_is_accepted_and_dropped_fails_with_field_wanted_and_seen() {
+    let change = |wanted: &str| FieldChange { field: "node count".into(), wanted: wanted.into(), seen: "2".into() };
+    let sends = |record: &StageRecord, wanted: &str, now| {
+        let report = CallReport { changes: vec![change(wanted)], ..CallReport::default() };
+        journal::record(record, Ok(report), false, &RULES, 0.5, now)
+    };
+    let mut record = begin(Stage::NodePool, DesiredState::Present);
+    let mut now = Timestamp(0);
+    // Another change begins anew, and waiting for one is no repetition.
+    record = sends(&record, "4", now);
+    for repeat in 0..4 {
+        record = sends(&record, "3", now);
+        assert_eq!(record.state, StageState::Running, "after {repeat} repeats within moments: a cloud may lag");
+        record = pending(&record, now.after(Duration::from_secs(5)));
+        now = now.after(Duration::from_secs(10));
+    }
+    record = sends(&record, "3", now.after(2 * MINUTE));
+    let failure = record.failure.clone().unwrap();
+    assert_eq!((record.state, failure.kind), (StageState::Failed, ErrorKind::Conflict));
+    assert!(failure.message.contains("node count: wanted 3, seen 2"), "{failure}");
+    assert!(!failure.remedy.is_empty() && record.sent.is_none(), "{record:?}");
 }

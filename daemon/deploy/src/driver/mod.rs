@@ -10,7 +10,7 @@ use landlord_core::ports::KubeCredentials;
 use landlord_kube::object::ObjectRef;
 use serde_json::Value;
 
-use crate::{error::Result, stack::ChartRef};
+use crate::{chart::ChartRef, error::Result};
 
 /// A release by its name, and the access that it is delivered with.
 #[derive(Debug, Clone, Copy)]

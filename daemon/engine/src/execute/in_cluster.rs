@@ -1,10 +1,10 @@
 //! The part of a call that goes to a Kubernetes API server, or only to the store: what the deploy
 //! stage does, in the tenant's own cluster or in its place in a shared one.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
     journal::CallReport,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
     step::record_in,
@@ -45,6 +45,9 @@ impl Call<'_> {
         if *self.stage == Stage::Capacity {
             return self.capacity().await;
         }
+        if let Stage::Platform(release) = self.stage {
+            return self.platform(release).await;
+        }
         if self.work.environment.host_cluster().is_some() {
             return self.uninstall().await;
         }
@@ -70,6 +73,9 @@ impl Call<'_> {
             Stage::Verify => {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
+                if report.done {
+                    report.detail = verified.pending.join("; ");
+                }
                 report.status = serde_json::to_vec(&verified.endpoints).ok();
                 Ok(report)
             }
@@ -79,6 +85,23 @@ impl Call<'_> {
             }
             other => Err(misplaced(other)),
         }
+    }
+
+    /// One release of the platform of a cluster that landlord makes.
+    async fn platform(&self, release: &AppName) -> Report {
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
+        if absent && record_in(self.work, DesiredState::Present, self.stage).is_none() {
+            return Ok(CallReport { done: true, detail: "it was not installed".into(), ..CallReport::default() });
+        }
+        let installation = &self.shared.options.installation;
+        let (uid, access) = request::access(installation, self.work, &self.scope);
+        let kube = self.shared.access.get(uid, &*self.provider, access).await?;
+        let target = request::platform(installation, self.work, kube).ok_or_else(|| misplaced(self.stage))?;
+        if absent {
+            let (progress, removed) = self.kube(self.apps()?.remove_platform(&target, release).await)?;
+            return Ok(CallReport { removed, ..stage_progress(progress) });
+        }
+        self.kube(self.apps()?.ensure_platform(&target, release).await).map(stage_progress)
     }
 
     /// Counts what a host cluster has. One that can't be counted takes tenants by their number only: so the first count
@@ -162,9 +185,13 @@ impl Call<'_> {
 
     /// A token that is refused is not used again.
     pub(super) fn kube<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        if result.is_err() {
+            self.refused_in_cluster.store(true, Ordering::Relaxed);
+        }
         if result.as_ref().is_err_and(|failure| failure.kind == ErrorKind::Auth) {
             let (uid, _) = request::access(&self.shared.options.installation, self.work, &self.scope);
             self.shared.access.forget(uid);
+            self.shared.ports.providers.renew_credentials(&self.work.environment.placement.provider_key());
         }
         result
     }

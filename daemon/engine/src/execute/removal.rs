@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use landlord_core::{DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, stage::RemovedObject};
+use landlord_core::{
+    DesiredState, ErrorKind, Failure, Stage, graph::graph, journal::CallReport, late, stage::RemovedObject,
+};
 use landlord_provider_api::v1;
 
 use super::{Call, Report, misplaced, object, progress};
-use crate::request;
+use crate::{request, timing};
 
 /// Pages of an inventory; a tenant has a few dozen objects.
 const PAGES_MAX: usize = 50;
@@ -40,6 +42,26 @@ impl Call<'_> {
         })
     }
 
+    /// A removal that found nothing is observed once more when no create without a response can take effect any more.
+    pub(super) fn judge_late(&self, report: Report) -> Report {
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
+        report.map(|report| {
+            let scale =
+                self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
+            match late::wait(self.work, self.stage, scale).filter(|_| absent && report.done) {
+                Some(wait) => CallReport {
+                    done: false,
+                    wait: Some(wait),
+                    detail:
+                        "nothing is left; observed once more, since a create had no response and may still take effect"
+                            .into(),
+                    ..report
+                },
+                None => report,
+            }
+        })
+    }
+
     pub(super) async fn absent(&self) -> Report {
         if *self.stage == Stage::Inventory {
             return self.inventory().await;
@@ -55,9 +77,15 @@ impl Call<'_> {
     async fn inventory(&self) -> Report {
         let mut left = Vec::new();
         let mut page_token = String::new();
-        for _ in 0..PAGES_MAX {
-            let page =
-                self.provider.list_owned(v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token }).await?;
+        for number in 0..PAGES_MAX {
+            // The stage itself paid for the first page.
+            let paid = if number > 0 { Some(self.pay("ListOwned", self.stage).await?) } else { None };
+            let request = v1::ListOwnedRequest { scope: Some(self.scope.clone()), page_token };
+            let page = self.provider.list_owned(request).await.map_err(Failure::from);
+            if let Some(paid) = paid {
+                paid.ended(page.as_ref().err());
+            }
+            let page = page?;
             left.extend(page.objects);
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -67,19 +95,24 @@ impl Call<'_> {
         if left.is_empty() {
             return Ok(CallReport { done: true, ..CallReport::default() });
         }
-        let removed = self.sweep().await?;
+        let (removed, failure) = self.sweep().await;
+        let failure = match failure {
+            // What was removed is reported now; whatever stopped the sweep is met again by the next one.
+            Some(failure) if removed.is_empty() => return Err(failure),
+            failure => failure.map(|failure| format!("; {failure}")).unwrap_or_default(),
+        };
         let names: Vec<&str> = left.iter().take(NAMED_MAX).map(|object| object.id.as_str()).collect();
         Ok(CallReport {
             poll_after: INVENTORY_HINT,
-            detail: format!("{} objects are still listed: {}, …", left.len(), names.join(", ")),
+            detail: format!("{} objects are still listed: {}, …{failure}", left.len(), names.join(", ")),
             removed,
             ..CallReport::default()
         })
     }
 
     /// Asks everything to go once more: a create whose answer was lost may take effect after its
-    /// delete found nothing. What is still in use goes in a later round.
-    async fn sweep(&self) -> Result<Vec<RemovedObject>, Failure> {
+    /// delete found nothing. What is still in use goes in a later round. Gives what was removed, and what stopped it.
+    async fn sweep(&self) -> (Vec<RemovedObject>, Option<Failure>) {
         let mut removed = Vec::new();
         let environment = &self.work.environment;
         // In the order of the removal: what is needed by others comes after them.
@@ -89,14 +122,21 @@ impl Call<'_> {
                 continue;
             }
             let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
-            match self.provider.delete(delete).await {
+            let method = timing::method(stage, DesiredState::Absent).unwrap_or("Delete");
+            let paid = match self.pay(method, stage).await {
+                Ok(paid) => paid,
+                Err(failure) => return (removed, Some(failure)),
+            };
+            let deleted = self.provider.delete(delete).await.map_err(Failure::from);
+            paid.ended(deleted.as_ref().err());
+            match deleted {
                 Ok(response) => removed.extend(response.progress.into_iter().flat_map(|p| p.removed).map(object)),
-                Err(error) if error.kind == ErrorKind::Conflict => {}
+                Err(failure) if failure.kind == ErrorKind::Conflict => {}
                 // Left on demand; the stage that it belongs to names it.
-                Err(error) if error.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
-                Err(error) => return Err(error.into()),
+                Err(failure) if failure.kind == ErrorKind::NameTaken && self.work.environment.force_delete => {}
+                Err(failure) => return (removed, Some(failure)),
             }
         }
-        Ok(removed)
+        (removed, None)
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Fails(ErrorKind),
     /// It took effect, but the answer is lost.
     Lost,
+    /// It never ends.
+    Hangs,
     /// A bug.
     Panics,
 }
@@ -176,7 +178,7 @@ impl Cloud {
     }
 
     /// Removes a namespace; says whether there was one.
-    pub(crate) fn unfence(&self, uid: &str) -> bool {
+    pub(crate) fn remove_namespace(&self, uid: &str) -> bool {
         let mut state = self.state.lock();
         let was_there = state.namespaces.remove(uid).is_some();
         if was_there {
@@ -281,6 +283,7 @@ impl Scripted {
             Some(Fault::Lost) => {
                 work().and_then(|_| Err(ProviderError::new(ErrorKind::Transient, "the answer is lost")))
             }
+            Some(Fault::Hangs) => std::future::pending().await,
             Some(Fault::Panics) | None => work(),
         };
         self.leave(key);

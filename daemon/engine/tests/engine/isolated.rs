@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use landlord_core::{
-    Amounts, AppName, ErrorKind, Failure, Measured, StackName,
+    Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
     ports::{
-        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, ReleasePlan, StageProgress,
-        UninstallReport, Verified,
+        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget, ReleasePlan,
+        StageProgress, UninstallReport, Verified,
     },
     stage::RemovedObject,
 };
@@ -32,6 +32,22 @@ fn unexpected(what: &str) -> Failure {
 impl Apps for IsolationOnly {
     fn releases(&self, _: &StackName) -> Result<Vec<ReleasePlan>, Failure> {
         Ok(Vec::new())
+    }
+
+    fn platform(&self, _: &PlatformName) -> Result<Vec<ReleasePlan>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn ensure_platform(&self, _: &PlatformTarget, _: &AppName) -> Result<StageProgress, Failure> {
+        Err(unexpected("a platform"))
+    }
+
+    async fn remove_platform(
+        &self,
+        _: &PlatformTarget,
+        _: &AppName,
+    ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
+        Err(unexpected("a platform"))
     }
 
     async fn ensure_base(&self, _: &DeployTarget) -> Result<StageProgress, Failure> {
@@ -80,7 +96,7 @@ impl Isolation for IsolationOnly {
     async fn remove(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let uid = target.uid.to_string();
         let key = (uid.clone(), ResourceKind::Unspecified);
-        let was_there = self.0.act("unfence", &key, || Ok(self.0.cloud.unfence(&uid))).await?;
+        let was_there = self.0.act("remove_namespace", &key, || Ok(self.0.cloud.remove_namespace(&uid))).await?;
         let object = RemovedObject { r#type: "Namespace".into(), id: uid, name: String::new() };
         if was_there {
             let progress = StageProgress::Pending { poll_after: POLL_AFTER, detail: "ends".into() };

@@ -6,6 +6,7 @@
 mod cloud;
 mod following;
 mod isolated;
+mod late;
 mod shared;
 mod sweeps;
 mod world;

@@ -71,7 +71,7 @@ async fn a_namespace_that_can_not_be_removed_holds_the_record_until_it_is_forced
     let away = Arc::new(AtomicBool::new(false));
     let script = Arc::clone(&away);
     let faults: Faults = Arc::new(move |method, _| {
-        (method == "unfence" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
+        (method == "remove_namespace" && script.load(Ordering::SeqCst)).then_some(Fault::Fails(ErrorKind::Transient))
     });
     let mut world = World::new(false).await;
     world.start(Life::until(None), faults);

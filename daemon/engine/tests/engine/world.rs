@@ -186,6 +186,8 @@ pub(crate) struct World {
     pub(crate) capacity_interval: Duration,
     /// How often what is READY is observed again.
     pub(crate) resync_interval: Duration,
+    /// How long transient errors are retried, before scaling.
+    pub(crate) retry_timeout: Duration,
     engines: JoinSet<()>,
     stops: Vec<CancellationToken>,
     handles: Vec<EngineHandle>,
@@ -209,6 +211,7 @@ impl World {
             changed: Arc::default(),
             capacity_interval: Duration::from_secs(300),
             resync_interval: Duration::from_secs(1_800),
+            retry_timeout: Duration::from_secs(3_600),
             engines: JoinSet::new(),
             stops: Vec::new(),
             handles: Vec::new(),
@@ -225,7 +228,7 @@ impl World {
             resync_interval: self.resync_interval,
             capacity_interval: self.capacity_interval,
             teardown_timeout: Duration::from_secs(600),
-            retry_timeout: Duration::from_secs(3_600),
+            retry_timeout: self.retry_timeout,
             drain_deadline: Duration::from_secs(5),
             in_cluster_time_scale: TIME_SCALE,
             providers: [(
@@ -447,6 +450,7 @@ fn placement() -> Placement {
         account: String::new(),
         region: "here".into(),
         stack: None,
+        platform: None,
         machine_type: "m".into(),
         node_count: 1,
         disk_size_gib: 0,

@@ -9,7 +9,7 @@ mod value;
 
 pub(crate) use self::{
     host_cluster::{adoption_of, host_cluster, host_cluster_event, host_cluster_verdicts},
-    operation::operation,
+    operation::{kind, operation},
     placement::{offered, placement},
     tenant::{spec_input, tenant, tenant_event},
     value::timestamp,

@@ -44,7 +44,8 @@ fn stage(record: &StageRecord) -> v1::StageStatus {
     }
 }
 
-fn kind(kind: OperationKind) -> &'static str {
+/// A kind of operation, as the API calls it.
+pub(crate) fn kind(kind: OperationKind) -> &'static str {
     match kind {
         OperationKind::Create => "create",
         OperationKind::Update => "update",

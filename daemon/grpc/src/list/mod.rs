@@ -1,5 +1,8 @@
-//! What lists share: filters, pages, and the lists of events.
+//! What lists share: filters, orders, pages, and the lists of events.
 
+pub(crate) mod environment;
 pub(crate) mod events;
 pub(crate) mod filter;
+pub(crate) mod order;
 pub(crate) mod page;
+pub(crate) mod scan;

@@ -2,12 +2,33 @@
 
 use landlord_core::{
     Placement,
+    access::Resource,
     ports::{ProviderHealth, Providers, StoreError},
 };
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
-use crate::{convert, error::Error, list::page, ports::Ports};
+use crate::{
+    access::Access,
+    convert,
+    error::Error,
+    list::{
+        filter::{self, Field, Kind, Value},
+        order::Order,
+        page,
+        scan::{Item, Scan, in_memory},
+    },
+    ports::Ports,
+};
+
+/// Fields that a filter or an order can name.
+const FIELDS: [Field; 5] = [
+    Field::text("name"),
+    Field::text("version"),
+    Field::new("healthy", Kind::Bool),
+    Field::text("detail"),
+    Field::new("capabilities", Kind::List),
+];
 
 /// ProviderService.
 pub(crate) struct ProviderList {
@@ -44,23 +65,39 @@ fn provider(health: ProviderHealth) -> v1::Provider {
     }
 }
 
-impl ProviderList {
-    /// By name.
-    fn all(&self) -> Vec<v1::Provider> {
-        let mut providers: Vec<_> = self.ports.providers.health().into_iter().map(provider).collect();
-        providers.sort_by(|a, b| a.name.cmp(&b.name));
-        providers
+impl Item for v1::Provider {
+    fn position(&self) -> String {
+        self.name.clone()
     }
 
-    fn list(&self, request: &v1::ListProvidersRequest) -> Result<v1::ListProvidersResponse, Error> {
-        let page = page::Request { scope: "providers", size: request.page_size, token: &request.page_token };
-        let (after, limit) = (page.position()?, page.limit()? as usize);
-        let mut providers = self.all();
-        providers.retain(|provider| after.as_ref().is_none_or(|after| provider.name > *after));
-        let more = providers.len() > limit;
-        providers.truncate(limit);
-        let last = providers.last().filter(|_| more).map(|provider| provider.name.as_str());
-        Ok(v1::ListProvidersResponse { next_page_token: page::token(page.scope, last), providers })
+    fn value(&self, field: &str) -> Value<'_> {
+        match field {
+            "name" => Value::text(self.name.as_str()),
+            "version" => Value::text(self.version.as_str()),
+            "healthy" => Value::Bool(self.healthy),
+            "detail" => Value::text(self.detail.as_str()),
+            "capabilities" => Value::List(self.capabilities.iter().map(String::as_str).collect()),
+            _ => Value::Absent,
+        }
+    }
+}
+
+impl ProviderList {
+    async fn list(
+        &self,
+        access: &Access,
+        request: &v1::ListProvidersRequest,
+    ) -> Result<v1::ListProvidersResponse, Error> {
+        let filter = filter::parse(&request.filter, &FIELDS)?;
+        let order = Order::parse(&request.order_by, &FIELDS)?;
+        let scope = format!("providers {} {}", request.filter, request.order_by);
+        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let providers = self.ports.providers.health().into_iter().map(provider);
+        let shown = |provider: &v1::Provider| access.shows(&Resource::Provider(provider.name.clone()));
+        let providers: Vec<_> = providers.filter(shown).collect();
+        let read = |after, limit| std::future::ready(Ok(in_memory(&providers, after, limit)));
+        let (providers, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+        Ok(v1::ListProvidersResponse { providers, next_page_token })
     }
 }
 
@@ -70,11 +107,14 @@ impl v1::provider_service_server::ProviderService for ProviderList {
         &self,
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref())?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(self.list(&access, request.get_ref()).await?))
     }
 
     async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
+        let access = Access::of(request.extensions())?;
         let name = request.into_inner().name;
+        access.check(&Resource::Provider(name.clone())).map_err(Error::from)?;
         let mut providers = self.ports.providers.health().into_iter().map(provider);
         let found = providers.find(|provider| provider.name == name);
         let found = found.ok_or_else(|| Error::from(StoreError::NotFound(name)))?;

@@ -1,73 +1,73 @@
-//! ListTenants: from the request to the store's query.
+//! ListTenants: from the request to a page.
 
 use landlord_core::{
-    ClassName, ProviderName, State,
-    ids::InvalidName,
+    CustomerId, Environment,
     ports::{EnvironmentQuery, Owners},
 };
 use landlord_proto::v1;
 
 use crate::{
     error::{Error, violation},
-    list::{filter, page},
+    list::{
+        environment::{Chosen, TENANT_FIELDS},
+        filter::{self, Expression},
+        order::Order,
+        page,
+        scan::Scan,
+    },
     name,
+    ports::Ports,
 };
 
-/// The list that page tokens belong to.
-pub(crate) fn scope(request: &v1::ListTenantsRequest) -> String {
-    format!("tenants {} {}", request.parent, request.filter)
-}
-
-/// The query of a request.
-pub(crate) fn query(request: &v1::ListTenantsRequest) -> Result<EnvironmentQuery, Error> {
-    let parent = name::customer_or_all(&request.parent)?;
-    let mut filter =
-        filter::parse(&request.filter, &["state", "customer", "provider", "tenant_class", "host_cluster"])?;
-    let wrong = |field: &str, error: &InvalidName| violation("filter", format!("{field}: {error}"));
-    let customer = match filter::one(&mut filter, "customer")? {
-        None => parent,
-        Some(id) => {
-            let id = id.parse().map_err(|error| wrong("customer", &error))?;
-            if parent.as_ref().is_some_and(|parent| *parent != id) {
-                let problem = format!("customer = {id} is not the parent {}; list customers/-", request.parent);
-                return Err(violation("filter", problem).into());
-            }
-            Some(id)
-        }
-    };
-    let provider = filter::one(&mut filter, "provider")?;
-    let class = filter::one(&mut filter, "tenant_class")?;
-    let host_cluster = filter::one(&mut filter, "host_cluster")?;
-    let scope = scope(request);
+/// The tenants of a page, and the token of the next one.
+pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Result<(Vec<Environment>, String), Error> {
+    let (query, filter) = query(request)?;
+    let order = Order::parse(&request.order_by, &TENANT_FIELDS)?;
+    let scope = format!("tenants {} {} {}", request.parent, request.filter, request.order_by);
     let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
-    let states = filter.remove("state").unwrap_or_default();
-    Ok(EnvironmentQuery {
-        owners: Owners::Tenants {
-            customer,
-            host_cluster: host_cluster.map(|name| name::host_cluster("filter", &name)).transpose()?,
-        },
-        states: states.iter().map(|word| state(word)).collect::<Result<_, _>>()?,
-        provider: provider
-            .map(|id| id.parse::<ProviderName>())
-            .transpose()
-            .map_err(|error| wrong("provider", &error))?,
-        class: class.map(|id| id.parse::<ClassName>()).transpose().map_err(|error| wrong("tenant_class", &error))?,
-        after: page.position()?,
-        limit: page.limit()?,
-    })
+    let read = |after: Option<String>, limit: u32| {
+        let query = EnvironmentQuery { after, limit, ..query.clone() };
+        async move { ports.store.list(&query).await }
+    };
+    Scan { filter: &filter, order: &order, page }.page(read).await
 }
 
-fn state(word: &str) -> Result<State, Error> {
-    const STATES: [State; 6] =
-        [State::Pending, State::Provisioning, State::Ready, State::Updating, State::Deleting, State::Failed];
-    STATES.into_iter().find(|state| state.as_str() == word).ok_or_else(|| {
-        let known = STATES.map(State::as_str).join(", ");
-        violation("filter", format!("{word:?} is no state; the states are: {known}")).into()
-    })
+/// What the store is asked for, and what its items must match.
+fn query(request: &v1::ListTenantsRequest) -> Result<(EnvironmentQuery, Expression), Error> {
+    let parent = name::customer_or_all(&request.parent)?;
+    let filter = filter::parse(&request.filter, &TENANT_FIELDS)?;
+    let chosen = Chosen::by(&filter)?;
+    let owners = Owners::Tenants { customer: customer(parent, &filter)?, host_cluster: chosen.host_cluster };
+    let query = EnvironmentQuery {
+        owners,
+        states: chosen.states,
+        provider: chosen.provider,
+        class: chosen.class,
+        ..EnvironmentQuery::default()
+    };
+    Ok((query, filter))
+}
+
+/// The only customer that can match. A filter that reaches beyond the parent is a mistake.
+fn customer(parent: Option<CustomerId>, filter: &Expression) -> Result<Option<CustomerId>, Error> {
+    let Some(customers) = filter.texts("customer") else { return Ok(parent) };
+    if let Some(parent) = &parent {
+        if let Some(other) = customers.iter().find(|id| *id != parent.as_str()) {
+            let problem = format!("customer = {other} is not the parent customers/{parent}; list customers/-");
+            return Err(violation("filter", problem).into());
+        }
+        return Ok(Some(parent.clone()));
+    }
+    match customers.as_slice() {
+        [one] => Ok(one.parse().ok()),
+        _ => Ok(None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use landlord_core::State;
+
     use super::*;
 
     fn request(parent: &str, filter: &str) -> v1::ListTenantsRequest {
@@ -80,13 +80,16 @@ mod tests {
             Owners::Tenants { customer, .. } => customer.as_ref().map(|id| id.as_str().to_owned()),
             Owners::HostClusters => panic!("not of tenants"),
         };
-        let all = query(&request("customers/-", "")).unwrap();
-        assert_eq!((customer_of(&all), all.states.len(), all.limit), (None, 0, 100));
-        let one = query(&request("customers/-", r#"customer = "acme" AND (state = READY OR state = FAILED)"#)).unwrap();
+        let query = |parent: &str, filter: &str| super::query(&request(parent, filter)).unwrap().0;
+        let all = query("customers/-", "");
+        assert_eq!((customer_of(&all), all.states.len()), (None, 0));
+        let one = query("customers/-", r#"customer = "acme" AND (state = READY OR state = FAILED)"#);
         assert_eq!(customer_of(&one).unwrap(), "acme");
         assert_eq!(one.states, [State::Ready, State::Failed]);
-        let same = query(&request("customers/acme", "customer = acme")).unwrap();
+        let same = query("customers/acme", "customer = acme");
         assert_eq!(customer_of(&same).unwrap(), "acme");
+        let two = query("customers/-", "customer = acme OR customer = bolt");
+        assert_eq!(customer_of(&two), None);
     }
 
     #[test]

@@ -443,3 +443,69 @@ async fn names_hold_nothing_that_a_terminal_hides_and_request_ids_are_real() {
     let plan = v1::MoveTenantRequest { name: PROD.into(), request_id: "x".into(), ..Default::default() };
     assert_eq!(fields(&client.move_tenant(plan).await.unwrap_err()), ["request_id"]);
 }
+
+#[tokio::test]
+async fn tenants_are_chosen_and_ordered_across_pages() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    for (customer, id, storage_gib, tier) in
+        [("acme", "a", 30, "gold"), ("acme", "b", 10, "tin"), ("bolt", "a", 20, "gold"), ("bolt", "c", 10, "")]
+    {
+        let mut request = order(customer, id);
+        let tenant = request.tenant.as_mut().unwrap();
+        tenant.storage_gib = storage_gib;
+        if !tier.is_empty() {
+            tenant.labels.insert("tier".into(), tier.into());
+        }
+        client.create_tenant(request).await.unwrap();
+    }
+    let all = ["acme/a", "acme/b", "bolt/a", "bolt/c"];
+    for (filter, order_by, expected) in [
+        ("", "", &all[..]),
+        ("labels.tier = gold", "", &["acme/a", "bolt/a"]),
+        ("labels.tier != gold", "", &["acme/b", "bolt/c"]),
+        ("NOT labels:tier OR storage_gib > 25", "", &["acme/a", "bolt/c"]),
+        ("name = \"customers/acme/*\"", "", &["acme/a", "acme/b"]),
+        ("domain = a.of-bolt.example.com", "", &["bolt/a"]),
+        ("level = CLUSTER AND provider = sky AND create_time > 2000-01-01T00:00:00Z", "", &all),
+        ("level != CLUSTER", "", &[]),
+        ("state = PENDING AND NOT tenant_class = small", "", &["acme/a", "bolt/a"]),
+        ("", "storage_gib desc", &["acme/a", "bolt/a", "acme/b", "bolt/c"]),
+        ("customer = bolt", "storage_gib, name desc", &["bolt/c", "bolt/a"]),
+        ("", "name desc", &["bolt/c", "bolt/a", "acme/b", "acme/a"]),
+    ] {
+        for page_size in [1, 3, 100] {
+            let (mut found, mut page_token) = (Vec::new(), String::new());
+            loop {
+                let list = v1::ListTenantsRequest {
+                    parent: "customers/-".into(),
+                    filter: filter.into(),
+                    order_by: order_by.into(),
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_tenants(list).await.unwrap().into_inner();
+                found.extend(
+                    page.tenants
+                        .into_iter()
+                        .map(|tenant| tenant.name.replace("customers/", "").replace("/tenants/", "/")),
+                );
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(found, expected, "{filter:?} by {order_by:?}, pages of {page_size}");
+        }
+    }
+    for (filter, order_by, field) in [("size = 1", "", "filter"), ("", "labels", "order_by"), ("", "size", "order_by")]
+    {
+        let list = v1::ListTenantsRequest {
+            parent: "customers/-".into(),
+            filter: filter.into(),
+            order_by: order_by.into(),
+            ..Default::default()
+        };
+        assert_eq!(fields(&client.list_tenants(list).await.unwrap_err()), [field]);
+    }
+}

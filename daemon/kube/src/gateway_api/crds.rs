@@ -82,6 +82,16 @@ pub async fn ensure(client: &Client, target: &DeployTarget, crds: Option<&Crds>)
     Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
 }
 
+/// The same for a cluster that landlord made, where nobody else brings the Gateway API along.
+///
+/// # Errors
+/// What the API server says.
+pub async fn ensure_own(client: &Client, installation: &str, crds: Option<&Crds>) -> Result<Option<String>> {
+    let Some(crds) = crds else { return Ok(None) };
+    ensure_crds(client, crds, installation).await?;
+    Ok((!is_known(client).await?).then(|| "the API server is learning the Gateway API".into()))
+}
+
 /// Who brought the Gateway API along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CrdsFrom {

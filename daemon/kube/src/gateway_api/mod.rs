@@ -1,9 +1,10 @@
 //! What of the Gateway API a cluster knows, and its custom resources where landlord brings them along.
 
+pub mod accepted;
 mod crds;
 mod routing;
 
-pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure};
+pub use crds::{Crds, DIGEST_ANNOTATION, OWNER_ANNOTATION, ensure, ensure_own};
 pub use routing::{Routing, is_known, routing};
 
 /// API group of Gateways, routes and their kin.

@@ -1,8 +1,9 @@
 //! From values to what they mean: names parsed, references resolved, secrets read. All
 //! problems are reported together.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use landlord_auth::authenticator::Callers;
 use landlord_core::{
     Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
     environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
@@ -26,6 +27,8 @@ pub struct Checked {
     pub installation: String,
     /// Classes, rules, accounts.
     pub catalog: Catalog,
+    /// Callers that the configuration names.
+    pub callers: Arc<Callers>,
     /// One entry for each provider and credential scope.
     pub providers: Vec<ProviderSetup>,
 }
@@ -37,6 +40,8 @@ pub struct ProviderSetup {
     pub key: ProviderKey,
     /// The provider's section.
     pub provider: Provider,
+    /// The credential scope as configured: files of secrets by their paths.
+    pub credentials: serde_json::Map<String, serde_json::Value>,
     /// The credential scope as JSON, with secrets.
     pub credential_json: SecretString,
 }
@@ -51,6 +56,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     server::check(&config.server, &mut problems);
+    let callers = Arc::new(config.auth.callers(&mut problems));
     let interval = config.engine.capacity_interval;
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
@@ -62,7 +68,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     check_rules(config, &catalog, &mut problems);
     check_residency(config, &mut problems);
     if problems.is_empty() {
-        Ok(Checked { installation: config.installation.clone(), catalog, providers })
+        Ok(Checked { installation: config.installation.clone(), catalog, callers, providers })
     } else {
         Err(problems)
     }
@@ -92,7 +98,12 @@ fn check_providers(config: &Config, catalog: &mut Catalog, problems: &mut Vec<St
                 catalog.accounts.insert((provider_name.clone(), scope.clone()), credentials.account.clone());
             }
             match resolve(&format!("{at}.credentials.{scope}"), &credentials.settings) {
-                Ok(json) => setups.push(ProviderSetup { key, provider: provider.clone(), credential_json: json }),
+                Ok(json) => setups.push(ProviderSetup {
+                    key,
+                    provider: provider.clone(),
+                    credentials: credentials.settings.clone(),
+                    credential_json: json,
+                }),
                 Err(mut more) => problems.append(&mut more),
             }
         }
@@ -111,7 +122,10 @@ fn check_pin(at: &str, provider: &Provider, problems: &mut Vec<String>) {
 }
 
 /// Replaces `*_file` keys by the content of the files they name.
-fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) -> Result<SecretString, Vec<String>> {
+///
+/// # Errors
+/// Every key that can't be used, without its secret.
+pub fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) -> Result<SecretString, Vec<String>> {
     let mut problems = Vec::new();
     let mut resolved = serde_json::Map::new();
     for (key, value) in settings {
@@ -140,16 +154,27 @@ fn resolve(at: &str, settings: &serde_json::Map<String, serde_json::Value>) -> R
 }
 
 fn read_secret(path: &std::path::Path) -> Result<String, String> {
-    use std::os::unix::fs::MetadataExt;
+    use std::{
+        io::Read as _,
+        os::unix::fs::{MetadataExt, OpenOptionsExt as _},
+    };
     let shown = path.display();
-    let metadata = std::fs::metadata(path).map_err(|error| format!("can't read {shown}: {error}"))?;
+    let failed = |error: std::io::Error| format!("can't read {shown}: {error}");
+    // Opening a FIFO waits for somebody who writes, and reading a device may never end.
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(format!("{shown} is no regular file; write the secret to one"));
+    }
     if metadata.len() > SECRET_FILE_BYTES_MAX {
         return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; is it the right file?"));
     }
     if metadata.mode() & 0o077 != 0 {
         return Err(format!("{shown} can be read by others; run `chmod 600 {shown}`"));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("can't read {shown}: {error}"))?;
+    let mut text = String::new();
+    file.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

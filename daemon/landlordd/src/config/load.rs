@@ -13,6 +13,7 @@ use figment::{
 };
 
 use super::Config;
+use crate::trust;
 
 /// Prefix of the environment variables.
 const ENV_PREFIX: &str = "LANDLORDD_";
@@ -75,6 +76,11 @@ fn files(file: &Path) -> Result<Vec<PathBuf>, LoadError> {
     }
     let mut all = vec![file.to_owned()];
     let folder = file.with_file_name("conf.d");
+    let own = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Whoever writes the configuration chooses the plugins, which hold the clouds' credentials.
+    if let Some(problem) = [file, own, &folder].into_iter().find_map(trust::problem) {
+        return Err(LoadError(problem));
+    }
     if folder.is_dir() {
         let entries = std::fs::read_dir(&folder)
             .map_err(|error| LoadError(format!("can't list {}: {error}", folder.display())))?;

@@ -4,13 +4,15 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod auth;
 mod check;
 mod duration;
 mod load;
 mod print;
 mod server;
 
-pub use check::{Checked, ProviderSetup, check};
+pub use auth::{Auth, Certificate, LocalUser};
+pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
@@ -30,6 +32,8 @@ pub struct Config {
     pub installation: String,
     /// How clients reach the daemon.
     pub server: Server,
+    /// Who callers are, and what they may do.
+    pub auth: Auth,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -53,6 +57,7 @@ impl Default for Config {
         Self {
             installation: "landlord".into(),
             server: Server::default(),
+            auth: Auth::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),
@@ -121,6 +126,8 @@ impl Default for Engine {
 pub struct Deploy {
     /// Folder with a folder for each stack.
     pub stacks_dir: PathBuf,
+    /// Folder with a folder for each platform.
+    pub platforms_dir: PathBuf,
     /// Helm 4 binary.
     pub helm_path: PathBuf,
     /// Versions of it that are fit, as a semver requirement.
@@ -131,17 +138,26 @@ pub struct Deploy {
     pub helm_processes_max: u32,
     /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
     pub gateway_api_crds: PathBuf,
+    /// Where charts are taken from instead: a folder, an archive or another reference, by reference.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub chart_mirrors: landlord_deploy::chart::ChartMirrors,
+    /// Values of this installation over those of stacks and platforms: by their names, then by release.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: landlord_deploy::stack::Values,
 }
 
 impl Default for Deploy {
     fn default() -> Self {
         Self {
             stacks_dir: "/usr/share/landlord/stacks".into(),
+            platforms_dir: "/usr/share/landlord/platforms".into(),
             helm_path: "/usr/bin/helm".into(),
             helm_version: ">=4.3.0, <5.0.0".into(),
             state_dir: "/var/lib/landlord/deploy".into(),
             helm_processes_max: 4,
             gateway_api_crds: PathBuf::new(),
+            chart_mirrors: BTreeMap::new(),
+            values: BTreeMap::new(),
         }
     }
 }

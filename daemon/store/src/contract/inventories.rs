@@ -30,7 +30,7 @@ impl InventoryStore for Store {
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError> {
         let (key, events_max) = (key.clone(), self.events_max);
-        self.writer.write(move |connection| compare(connection, key, found, events_max).boxed()).await
+        self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
     }
 
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {

@@ -23,22 +23,23 @@ use crate::rows::{self, unavailable};
 pub(crate) async fn upgrade(connection: &mut AnyConnection) -> Result<(), StoreError> {
     hosts::fill_reservations(connection).await?;
     domains::fill(connection).await?;
-    fill_credentials(connection).await?;
+    fill_accounts(connection).await?;
     domains::log_clashes(connection).await
 }
 
-/// Credential scopes of environments that were accepted before they had a column.
-async fn fill_credentials(connection: &mut AnyConnection) -> Result<(), StoreError> {
+/// Credential scopes and accounts of environments that were accepted before they had columns.
+async fn fill_accounts(connection: &mut AnyConnection) -> Result<(), StoreError> {
     let failed = unavailable("filling credentials in");
-    let rows = sqlx::query("SELECT * FROM tenants WHERE credentials IS NULL")
+    let rows = sqlx::query("SELECT * FROM tenants WHERE account IS NULL")
         .fetch_all(&mut *connection)
         .await
         .map_err(&failed)?;
     for row in rows {
         let Some(environment) = rows::readable(&row) else { continue };
-        sqlx::query("UPDATE tenants SET credentials = $1 WHERE uid = $2")
+        sqlx::query("UPDATE tenants SET credentials = $1, account = $3 WHERE uid = $2")
             .bind(&environment.placement.credentials)
             .bind(environment.uid.to_string())
+            .bind(rows::account(&environment.placement))
             .execute(&mut *connection)
             .await
             .map_err(&failed)?;

@@ -28,7 +28,7 @@ use crate::{
 impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let events_max = self.events_max;
-        self.writer.write(move |connection| create(connection, new, events_max).boxed()).await
+        self.writer.write(move |connection| create(connection, new.clone(), events_max).boxed()).await
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -37,7 +37,7 @@ impl TenantStore for Store {
 
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError> {
         let events_max = self.events_max;
-        self.writer.write(move |connection| create_host_cluster(connection, new, events_max).boxed()).await
+        self.writer.write(move |connection| create_host_cluster(connection, new.clone(), events_max).boxed()).await
     }
 
     async fn cordon(
@@ -48,7 +48,7 @@ impl TenantStore for Store {
         _request: RequestContext,
     ) -> Result<Environment, StoreError> {
         let (id, etag) = (id.clone(), etag.map(str::to_owned));
-        self.writer.write(move |connection| hosts::cordon(connection, id, etag, cordoned).boxed()).await
+        self.writer.write(move |connection| hosts::cordon(connection, id.clone(), etag.clone(), cordoned).boxed()).await
     }
 
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
@@ -90,14 +90,17 @@ impl TenantStore for Store {
         let (name, etag) = (name.clone(), etag.map(str::to_owned));
         let events_max = self.events_max;
         self.writer
-            .write(move |connection| change_tenant(connection, name, etag, change, request.key, events_max).boxed())
+            .write(move |connection| {
+                let (name, etag, change, key) = (name.clone(), etag.clone(), change.clone(), request.key.clone());
+                change_tenant(connection, name, etag, change, key, events_max).boxed()
+            })
             .await
     }
 
     async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
         let name = name.clone();
         let events_max = self.events_max;
-        self.writer.write(move |connection| delete(connection, name, request, events_max).boxed()).await
+        self.writer.write(move |connection| delete(connection, name.clone(), request.clone(), events_max).boxed()).await
     }
 
     async fn cancel(&self, id: OperationId, _request: RequestContext) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! The engine's face: claims, fenced commits, what is due.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
@@ -20,11 +20,11 @@ use crate::{
 impl WorkStore for Store {
     async fn claim(&self, owner: &str, limit: u32, lease_ttl: Duration) -> Result<Vec<Claim>, StoreError> {
         let owner = owner.to_owned();
-        self.writer.write(move |connection| claim(connection, owner, limit, lease_ttl).boxed()).await
+        self.writer.write(move |connection| claim(connection, owner.clone(), limit, lease_ttl).boxed()).await
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        let mut snapshot = self.engine.begin().await.map_err(unavailable("loading work"))?;
+        let mut snapshot = self.engine_snapshot().await?;
         let connection = &mut *snapshot;
         let row = fenced(connection, claim).await?;
         let environment = rows::environment(&row)?;
@@ -49,6 +49,7 @@ impl WorkStore for Store {
         let claim = claim.clone();
         self.writer
             .write(move |connection| {
+                let claim = claim.clone();
                 async move {
                     let now = clock::now(connection).await?;
                     update_lease(connection, &claim, now.after(lease_ttl)).await
@@ -61,13 +62,15 @@ impl WorkStore for Store {
     async fn commit(&self, claim: &Claim, change: Commit) -> Result<(), StoreError> {
         let claim = claim.clone();
         let events_max = self.events_max;
-        self.writer.write(move |connection| commit(connection, claim, change, events_max).boxed()).await
+        self.writer.write(move |connection| commit(connection, claim.clone(), change.clone(), events_max).boxed()).await
     }
 
-    async fn next_due(&self, _owner: &str) -> Result<Option<Duration>, StoreError> {
-        let mut connection = self.engine.acquire().await.map_err(unavailable("looking for what is due"))?;
+    async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
+        let mut connection = self.engine_snapshot().await?;
         let now = clock::now(&mut connection).await?;
         let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+            .bind(now.0)
+            .bind(owner)
             .fetch_optional(&mut *connection)
             .await
             .map_err(unavailable("looking for what is due"))?;
@@ -93,11 +96,18 @@ impl WorkStore for Store {
     }
 
     async fn recover_leases(&self) -> Result<u64, StoreError> {
-        // The exclusive lock on the file proves that no other owner lives.
+        // Only an exclusive lock on the database proves that no other owner lives.
+        if !self.is_exclusive {
+            return Ok(0);
+        }
         self.writer
             .write(|connection| {
                 async move {
                     let now = clock::now(connection).await?;
+                    sqlx::query("DELETE FROM accounts")
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(unavailable("recovering leases"))?;
                     // The fence rises: whoever still holds one of these claims has lost it.
                     let ended = "UPDATE tenants SET lease_until = 0, next_due = $1, owner = '', \
                                  fence = fence + 1 WHERE lease_until > 0";
@@ -114,25 +124,28 @@ impl WorkStore for Store {
     }
 }
 
-/// Whatever may be claimed: in an epoch that began with a copy, what belongs to a provider whose inventory was compared.
+/// Whatever `$2` may claim at `$1`: of accounts that nobody else works on; and in an epoch that began with a copy, of providers
+/// whose inventory was compared.
 macro_rules! claimable {
     () => {
         "FROM tenants CROSS JOIN identity \
          LEFT JOIN inventories AS compared \
            ON compared.provider = tenants.provider AND compared.credentials = tenants.credentials \
-         WHERE (identity.epoch = 0 OR compared.epoch = identity.epoch)"
+         LEFT JOIN accounts ON accounts.account = tenants.account \
+         WHERE (identity.epoch = 0 OR compared.epoch = identity.epoch) \
+           AND (accounts.owner IS NULL OR accounts.owner = $2 OR accounts.lease_until <= $1)"
     };
 }
 
 /// Deletes before changes before resyncs; within each, every customer's first before any
 /// customer's second. Leased tenants are due when the lease ends (see `rows/environments.rs`).
 const DUE: &str = concat!(
-    "SELECT uid FROM ( \
-       SELECT uid, priority, next_due, \
+    "SELECT uid, account FROM ( \
+       SELECT tenants.uid, tenants.account, priority, next_due, \
               ROW_NUMBER() OVER (PARTITION BY priority, customer ORDER BY next_due) AS turn ",
     claimable!(),
     " AND next_due <= $1) AS due \
-     ORDER BY priority, turn, next_due LIMIT $2"
+     ORDER BY priority, turn, next_due LIMIT $3"
 );
 /// When the first of them is due.
 const NEXT_DUE: &str = concat!("SELECT next_due ", claimable!(), " AND next_due IS NOT NULL ORDER BY next_due LIMIT 1");
@@ -145,20 +158,26 @@ async fn claim(
 ) -> Result<Vec<Claim>, StoreError> {
     let failed = unavailable("claiming tenants");
     let now = clock::now(connection).await?;
-    let uids: Vec<String> = sqlx::query_scalar(DUE)
+    let due: Vec<(String, Option<String>)> = sqlx::query_as(DUE)
         .bind(now.0)
+        .bind(&owner)
         .bind(i64::from(limit))
         .fetch_all(&mut *connection)
         .await
         .map_err(&failed)?;
-    let mut claims = Vec::with_capacity(uids.len());
-    for uid in uids {
+    let until = now.after(lease_ttl);
+    let accounts: BTreeSet<&str> = due.iter().filter_map(|(_, account)| account.as_deref()).collect();
+    for account in accounts {
+        lease_account(connection, account, &owner, until).await?;
+    }
+    let mut claims = Vec::with_capacity(due.len());
+    for (uid, _) in due {
         let fence: i64 = sqlx::query_scalar(
             "UPDATE tenants SET owner = $1, fence = fence + 1, lease_until = $2, \
              next_due = $2, claimed_revision = revision WHERE uid = $3 RETURNING fence",
         )
         .bind(&owner)
-        .bind(now.after(lease_ttl).0)
+        .bind(until.0)
         .bind(&uid)
         .fetch_one(&mut *connection)
         .await
@@ -181,6 +200,27 @@ async fn fenced(connection: &mut AnyConnection, claim: &Claim) -> Result<AnyRow,
         .ok_or(StoreError::FenceLost(claim.uid))
 }
 
+/// All calls of an account are made by one owner, whose rate limits know of all of them; it keeps the account for a lease after
+/// its last work there.
+async fn lease_account(
+    connection: &mut AnyConnection,
+    account: &str,
+    owner: &str,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO accounts (account, owner, lease_until) VALUES ($1, $2, $3) ON CONFLICT (account) \
+         DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until",
+    )
+    .bind(account)
+    .bind(owner)
+    .bind(until.0)
+    .execute(connection)
+    .await
+    .map_err(unavailable("leasing an account"))?;
+    Ok(())
+}
+
 async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Timestamp) -> Result<(), StoreError> {
     let done = sqlx::query(
         "UPDATE tenants SET lease_until = $1, next_due = $1 \
@@ -190,10 +230,23 @@ async fn update_lease(connection: &mut AnyConnection, claim: &Claim, until: Time
     .bind(claim.uid.to_string())
     .bind(&claim.owner)
     .bind(claim.fence)
+    .execute(&mut *connection)
+    .await
+    .map_err(unavailable("renewing a lease"))?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::FenceLost(claim.uid));
+    }
+    sqlx::query(
+        "UPDATE accounts SET lease_until = $1 WHERE owner = $2 \
+         AND account = (SELECT account FROM tenants WHERE uid = $3)",
+    )
+    .bind(until.0)
+    .bind(&claim.owner)
+    .bind(claim.uid.to_string())
     .execute(connection)
     .await
     .map_err(unavailable("renewing a lease"))?;
-    if done.rows_affected() == 0 { Err(StoreError::FenceLost(claim.uid)) } else { Ok(()) }
+    Ok(())
 }
 
 async fn commit(
@@ -286,7 +339,7 @@ async fn patch(
     let columns = rows::owner_columns(&after.owner)?;
     sqlx::query(
         "UPDATE tenants SET spec = $1, placement = $2, class = $13, provider = $14, generation = $3, direction = $4, \
-         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, credentials = $15, \
+         state = $5, status = $6, version = version + $7, cancel_requested = $8, last_ready = $9, credentials = $15, account = $16, \
          update_time = CASE WHEN $7 = 1 THEN $10 ELSE update_time END, delete_time = $11 \
          WHERE uid = $12",
     )
@@ -305,6 +358,7 @@ async fn patch(
     .bind(after.placement.class.as_str())
     .bind(after.placement.provider.as_str())
     .bind(&after.placement.credentials)
+    .bind(rows::account(&after.placement))
     .execute(connection)
     .await
     .map_err(unavailable("updating an environment"))?;
@@ -327,12 +381,12 @@ mod tests {
 
     use super::DUE;
 
-    /// The plan of a statement with two numbers to bind, one line a step.
+    /// The plan of the claim's statement, one line a step.
     async fn query_plan(statement: &str) -> String {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         sqlx::migrate!("./migrations").run(&mut connection).await.unwrap();
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-        let steps = sqlx::query(explain).bind(1).bind(1).fetch_all(&mut connection).await.unwrap();
+        let steps = sqlx::query(explain).bind(1).bind("a").bind(1).fetch_all(&mut connection).await.unwrap();
         steps.iter().map(|step| step.get::<String, _>("detail") + "\n").collect()
     }
 

@@ -5,13 +5,11 @@ use landlord_core::{Timestamp, ports::StoreError};
 use sqlx::AnyConnection;
 
 use super::columns::unavailable;
-
-/// Milliseconds since the epoch in SQLite's words.
-const SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+use crate::dialect::Dialect;
 
 /// The time by the database.
 pub(crate) async fn now(connection: &mut AnyConnection) -> Result<Timestamp, StoreError> {
-    let millis: i64 =
-        sqlx::query_scalar(SQLITE).fetch_one(connection).await.map_err(unavailable("reading the clock"))?;
+    let sql = Dialect::of(connection).now();
+    let millis: i64 = sqlx::query_scalar(sql).fetch_one(connection).await.map_err(unavailable("reading the clock"))?;
     Ok(Timestamp(millis))
 }

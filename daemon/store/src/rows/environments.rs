@@ -71,9 +71,9 @@ pub(crate) async fn insert(
          direction, force_delete, state, status, version, operation, cancel_requested, last_ready, \
          create_time, update_time, delete_time, revision, claimed_revision, owner, fence, \
          lease_until, next_due, priority, hosting, host_uid, host_name, reserved_cpu_milli, \
-         reserved_memory_mib, reserved_pods, domain_reversed, credentials) \
+         reserved_memory_mib, reserved_pods, domain_reversed, credentials, account) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, \
-         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+         1, $12, 0, NULL, $13, $13, NULL, 1, 0, '', 0, 0, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
     )
     .bind(environment.uid.to_string())
     .bind(customer)
@@ -97,6 +97,7 @@ pub(crate) async fn insert(
     .bind(pods)
     .bind(environment.tenant().map(|tenant| tenant.spec.domain.reversed()))
     .bind(&environment.placement.credentials)
+    .bind(rows::account(&environment.placement))
     .execute(connection)
     .await
     .map_err(unavailable("writing a tenant"))?;
@@ -115,7 +116,7 @@ pub(crate) async fn rewrite(
     sqlx::query(
         "UPDATE tenants SET class = $1, provider = $2, spec = $3, placement = $4, generation = $5, \
          direction = $6, force_delete = $7, state = $8, status = $9, version = version + 1, \
-         operation = $10, cancel_requested = $16, credentials = $17, update_time = $11, delete_time = $12, \
+         operation = $10, cancel_requested = $16, credentials = $17, account = $18, update_time = $11, delete_time = $12, \
          revision = revision + 1, \
          next_due = CASE WHEN $13 = 1 AND lease_until <= $11 THEN $11 ELSE next_due END, \
          priority = CASE WHEN $13 = 1 THEN $14 ELSE priority END WHERE uid = $15",
@@ -137,6 +138,7 @@ pub(crate) async fn rewrite(
     .bind(environment.uid.to_string())
     .bind(i64::from(environment.cancel_requested))
     .bind(&environment.placement.credentials)
+    .bind(rows::account(&environment.placement))
     .execute(connection)
     .await
     .map_err(unavailable("updating an environment"))?;

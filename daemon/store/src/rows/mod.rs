@@ -10,7 +10,7 @@ pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    desired_state_word, environment, json, key, kind_word, name_in, owner_columns, priority, readable, scope,
+    account, desired_state_word, environment, json, key, kind_word, name_in, owner_columns, priority, readable, scope,
     state_word, unavailable,
 };
 pub(crate) use statement::Statement;

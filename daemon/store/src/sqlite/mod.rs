@@ -17,11 +17,12 @@ use self::file::{HeldFile, Mark};
 use crate::{
     Error,
     contract::{self, identity},
+    dialect::Dialect,
     guard::Guard,
     notify::Notifier,
     rows::{events, unavailable},
     store::Store,
-    write::Writer,
+    write::{Database, Writer},
 };
 
 /// Connections that read for the API, and as many for the engine. Reads are short; more
@@ -75,11 +76,22 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
             Box::pin(async move { connection.execute(sqlx::raw_sql(PRAGMAS)).await.map(drop) })
         });
     let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
+    let connect_again = connect.clone();
     let engine = readers.connect_with(connect).await.map_err(database)?;
     let notifier = Notifier::new(newest);
     let guard: Arc<dyn Guard> = held;
-    let writer = Writer::start(writing, notifier.clone(), Arc::clone(&guard));
-    Ok(Store { api, engine, notifier, writer, events_max: options.events_max, _guard: guard })
+    let database = Database { dialect: Dialect::Sqlite, connect: connect_again };
+    let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
+    Ok(Store {
+        dialect: Dialect::Sqlite,
+        api,
+        engine,
+        notifier,
+        writer,
+        events_max: options.events_max,
+        is_exclusive: true,
+        guard,
+    })
 }
 
 /// Makes a store at `path` for an installation. Since it knows nothing of what an earlier one may have built, the providers'

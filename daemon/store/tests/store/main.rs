@@ -5,6 +5,7 @@ mod crash;
 mod earlier;
 mod golden;
 mod identity;
+mod postgres;
 mod sqlite;
 
 use landlord_store_contract::{assert_refused, contract_suite, fixtures};

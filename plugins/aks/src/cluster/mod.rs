@@ -6,7 +6,7 @@ mod object;
 mod removal;
 mod wanted;
 
-pub(crate) use object::{Cluster, Properties, Status, absent, find, find_home, find_own, minor, version};
+pub(crate) use object::{Cluster, Properties, Status, absent, find, find_home, find_own, version};
 pub(crate) use removal::{delete, nodes_group, observe};
 
 use landlord_provider_api::{ProviderError, v1};

@@ -109,18 +109,3 @@ pub(crate) fn absent(call: &Call<'_>) -> ProviderError {
         false => "retry from the cluster stage",
     })
 }
-
-/// `35` of `1.35` and of `1.35.4`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::minor;
-
-    #[test]
-    fn a_patch_has_the_minor_version_of_its_line() {
-        assert_eq!((minor("1.35"), minor("1.35.4"), minor("2.0")), (Some(35), Some(35), None));
-    }
-}

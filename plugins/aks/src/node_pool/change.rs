@@ -2,6 +2,7 @@
 //! differs.
 
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::is_behind;
 use serde_json::{Value, json};
 
 use super::{
@@ -12,11 +13,10 @@ use super::{
 use crate::{
     api,
     arm::If,
-    cluster::minor,
     error::{Result, invalid},
     names::Call,
-    operation::{self, Work},
-    progress::Outcome,
+    operation,
+    progress::{Outcome, Sent},
 };
 
 /// Begins the change that is due, if one is. Nodes follow the control plane's version first and
@@ -33,18 +33,22 @@ pub(super) async fn begin(
     let wanted = &cluster.kubernetes_version;
     let runs = &pool.properties.current_orchestrator_version;
     let runs = if runs.is_empty() { &pool.properties.orchestrator_version } else { runs };
-    let is_older = minor(runs).zip(minor(wanted)).is_some_and(|(nodes, control)| nodes < control);
-    let detail = if is_older {
-        document["properties"]["orchestratorVersion"] = json!(wanted);
-        format!("the nodes of agent pool {name} are being replaced by ones of Kubernetes {wanted}")
-    } else if set(&mut document["properties"], spec, &pool.properties) {
-        format!("agent pool {name} is being changed")
-    } else {
-        return Ok(None);
-    };
+    let is_older = is_behind(runs, wanted);
+    let sent =
+        if is_older {
+            document["properties"]["orchestratorVersion"] = json!(wanted);
+            Sent::new(format!("the nodes of agent pool {name} are being replaced by ones of Kubernetes {wanted}"))
+                .field("orchestratorVersion", wanted, runs)
+        } else {
+            let sent = set(&mut document["properties"], spec, &pool.properties);
+            if sent.changes.is_empty() {
+                return Ok(None);
+            }
+            Sent { detail: format!("agent pool {name} is being changed"), ..sent }
+        };
     let condition = if pool.etag().is_empty() { If::Always } else { If::Unchanged(pool.etag()) };
     match call.arm.put(&api::POOL, pool.id(), &document, condition).await {
-        Ok(answer) => Ok(Some(operation::begun(call.arm, Work::Change, &answer, POLL_S, detail))),
+        Ok(answer) => Ok(Some(operation::changed(call.arm, &answer, POLL_S, sent))),
         Err(error) if error.is_busy() => Ok(Some(waits(name, &error))),
         Err(error) => Err(error),
     }
@@ -69,22 +73,27 @@ fn fixed(name: &str, spec: &v1::NodePoolSpec, present: &Properties) -> Result<()
     Ok(())
 }
 
-/// Sets what differs; whether anything did.
-fn set(document: &mut Value, spec: &v1::NodePoolSpec, present: &Properties) -> bool {
-    let mut changed = false;
+/// Sets what differs, and says what that is.
+fn set(document: &mut Value, spec: &v1::NodePoolSpec, present: &Properties) -> Sent {
+    let mut sent = Sent::default();
     let (least, most) = bounds(spec);
     let scaled = most > least;
     if present.enable_auto_scaling != scaled || (scaled && (present.min_count, present.max_count) != (least, most)) {
         document["enableAutoScaling"] = json!(scaled);
         document["minCount"] = if scaled { json!(least) } else { Value::Null };
         document["maxCount"] = if scaled { json!(most) } else { Value::Null };
-        changed = true;
+        let text = |scaled: bool, least: i32, most: i32| match scaled {
+            true => format!("{least} to {most} nodes"),
+            false => "off".to_owned(),
+        };
+        let seen = text(present.enable_auto_scaling, present.min_count, present.max_count);
+        sent = sent.field("autoscaling", text(scaled, least, most), seen);
     }
     // With an autoscaler the number is its own, within the bounds.
     let count = if scaled { present.count.clamp(least, most) } else { least };
     if count != present.count {
         document["count"] = json!(count);
-        changed = true;
+        sent = sent.field("count", count, present.count);
     }
     let is_spot = present.scale_set_priority.eq_ignore_ascii_case("spot");
     let mut labels: std::collections::BTreeMap<String, String> = spec.labels.clone().into_iter().collect();
@@ -95,7 +104,7 @@ fn set(document: &mut Value, spec: &v1::NodePoolSpec, present: &Properties) -> b
     }
     if labels != present.node_labels {
         document["nodeLabels"] = json!(labels);
-        changed = true;
+        sent = sent.field("nodeLabels", format!("{labels:?}"), format!("{:?}", present.node_labels));
     }
     let sorted = |list: &[String]| {
         let mut list = list.to_vec();
@@ -104,9 +113,9 @@ fn set(document: &mut Value, spec: &v1::NodePoolSpec, present: &Properties) -> b
     };
     if sorted(&wanted) != sorted(&present.node_taints) {
         document["nodeTaints"] = json!(wanted);
-        changed = true;
+        sent = sent.field("nodeTaints", sorted(&wanted).join(" "), sorted(&present.node_taints).join(" "));
     }
-    changed
+    sent
 }
 
 #[cfg(test)]
@@ -133,16 +142,17 @@ mod tests {
     #[test]
     fn nothing_is_set_where_nothing_differs() {
         let mut document = json!({ "foreign": 1 });
-        assert!(!set(&mut document, &spec(2, 2), &present(2)));
+        assert!(set(&mut document, &spec(2, 2), &present(2)).changes.is_empty());
         assert_eq!(document, json!({ "foreign": 1 }));
     }
 
     #[test]
     fn an_autoscalers_number_is_left_alone_within_the_bounds() {
         let scaled = Properties { enable_auto_scaling: true, min_count: 2, max_count: 5, ..present(4) };
-        assert!(!set(&mut json!({}), &spec(2, 5), &scaled));
+        assert!(set(&mut json!({}), &spec(2, 5), &scaled).changes.is_empty());
         let mut document = json!({});
-        assert!(set(&mut document, &spec(2, 3), &scaled));
+        let sent = set(&mut document, &spec(2, 3), &scaled).to_string();
+        assert_eq!(sent, " (autoscaling: 2 to 5 nodes → 2 to 3 nodes, count: 4 → 3)");
         assert_eq!(document, json!({ "enableAutoScaling": true, "minCount": 2, "maxCount": 3, "count": 3 }));
     }
 
@@ -152,7 +162,7 @@ mod tests {
         wanted.labels = [("a".to_owned(), "b".to_owned())].into();
         wanted.taints = vec![Taint { key: "k".to_owned(), value: "v".to_owned(), effect: "NoSchedule".to_owned() }];
         let mut document = json!({});
-        assert!(set(&mut document, &wanted, &present(2)));
+        assert_eq!(set(&mut document, &wanted, &present(2)).changes.len(), 3);
         assert_eq!(document, json!({ "count": 3, "nodeLabels": { "a": "b" }, "nodeTaints": ["k=v:NoSchedule"] }));
     }
 

@@ -2,6 +2,8 @@
 
 use aws_sdk_eks::types::{Cluster, LogSetup, Logging, Provider as KeyProvider};
 
+use landlord_provider_sdk::versions::next_minor;
+
 use super::{logging, vpc_config};
 use crate::{
     action,
@@ -9,6 +11,7 @@ use crate::{
     error::{Result, failed, invalid},
     names::Names,
     parameters::Parameters,
+    progress::Sent,
 };
 
 /// Begins the first change that is due, and says which. EKS takes one at a time.
@@ -17,23 +20,28 @@ pub(super) async fn begin(
     names: &Names,
     parameters: &Parameters,
     cluster: &Cluster,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let name = names.cluster();
-    if let Some(next) = next_version(cluster.version().unwrap_or_default(), &parameters.kubernetes_version)? {
+    if let Some(next) = next_minor(cluster.version().unwrap_or_default(), &parameters.kubernetes_version)? {
         let request = aws.eks.update_cluster_version().name(name).version(&next);
         let request = request.client_request_token(names.token("cluster-version", &next));
         request.send().await.map_err(failed(action::UPDATE_CLUSTER_VERSION, name))?;
-        return Ok(Some(format!("EKS cluster {name} is being upgraded to Kubernetes {next}")));
+        let sent = Sent::new(format!("EKS cluster {name} is being upgraded to Kubernetes {next}"));
+        return Ok(Some(sent.field("version", &next, cluster.version().unwrap_or_default())));
     }
     if !endpoint_is_as_wanted(parameters, cluster) {
         let request = aws.eks.update_cluster_config().name(name).resources_vpc_config(vpc_config(parameters).build());
         request.send().await.map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
-        return Ok(Some(format!("the endpoint of EKS cluster {name} is being changed")));
+        let sent = Sent::new(format!("the endpoint of EKS cluster {name} is being changed"));
+        let wanted = sorted(parameters.public_access_cidrs.clone().unwrap_or_default());
+        return Ok(Some(sent.field("endpoint access", access(true, &wanted), present_access(cluster))));
     }
     if enabled_logs(cluster) != sorted(parameters.control_plane_logs.clone()) {
         let request = aws.eks.update_cluster_config().name(name).logging(logging(&parameters.control_plane_logs));
         request.send().await.map_err(failed(action::UPDATE_CLUSTER_CONFIG, name))?;
-        return Ok(Some(format!("the logs of EKS cluster {name} are being changed")));
+        let sent = Sent::new(format!("the logs of EKS cluster {name} are being changed"));
+        let wanted = sorted(parameters.control_plane_logs.clone()).join(",");
+        return Ok(Some(sent.field("logging", wanted, enabled_logs(cluster).join(","))));
     }
     if !parameters.secrets_kms_key_arn.is_empty() && !is_encrypted_with(cluster, &parameters.secrets_kms_key_arn) {
         return Err(invalid(
@@ -66,38 +74,18 @@ fn endpoint_is_as_wanted(parameters: &Parameters, cluster: &Cluster) -> bool {
     wanted.is_empty() || sorted(present.public_access_cidrs().to_vec()) == wanted
 }
 
+fn access(private: bool, public: &[String]) -> String {
+    let private = if private { "private" } else { "not private" };
+    if public.is_empty() { private.to_owned() } else { format!("{private}, public for {}", public.join(" ")) }
+}
+
+fn present_access(cluster: &Cluster) -> String {
+    let Some(present) = cluster.resources_vpc_config() else { return String::new() };
+    let public =
+        if present.endpoint_public_access() { sorted(present.public_access_cidrs().to_vec()) } else { Vec::new() };
+    access(present.endpoint_private_access(), &public)
+}
+
 fn is_encrypted_with(cluster: &Cluster, key: &str) -> bool {
     cluster.encryption_config().iter().any(|c| c.provider().and_then(KeyProvider::key_arn) == Some(key))
-}
-
-/// The next minor version on the way; `None`: it is there.
-pub(crate) fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
-    let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
-    };
-    match w.cmp(&p) {
-        std::cmp::Ordering::Equal => Ok(None),
-        std::cmp::Ordering::Greater => Ok(Some(format!("1.{}", p + 1))),
-        std::cmp::Ordering::Less => Err(invalid(format!(
-            "parameters.kubernetes_version: the cluster runs {present} and cannot go back to {wanted}"
-        ))),
-    }
-}
-
-/// `36` of `1.36`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::next_version;
-
-    #[test]
-    fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        assert_eq!(next_version("1.34", "1.36").expect("upwards").as_deref(), Some("1.35"));
-        assert_eq!(next_version("1.36", "1.36").expect("there"), None);
-        assert!(next_version("1.36", "1.35").is_err());
-        assert!(next_version("1.36", "latest").is_err());
-    }
 }

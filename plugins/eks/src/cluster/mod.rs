@@ -4,7 +4,6 @@
 mod change;
 mod removal;
 
-pub(crate) use change::minor;
 pub(crate) use removal::{delete, observe};
 
 use aws_sdk_eks::types::{
@@ -84,8 +83,8 @@ pub(crate) async fn ensure(
         Some(status) => return pending(format!("EKS cluster {name} is {status}")),
         None => return Err(incomplete(action::DESCRIBE_CLUSTER, "the status")),
     }
-    if let Some(detail) = change::begin(aws, &names, parameters, &cluster).await? {
-        return pending(detail);
+    if let Some(sent) = change::begin(aws, &names, parameters, &cluster).await? {
+        return Ok((sent.pending(POLL_S), None));
     }
     access::ensure(aws, scope, &names, parameters, own_role).await?;
     Ok((progress::ready(), Some(status(&cluster)?)))

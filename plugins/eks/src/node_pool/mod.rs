@@ -4,11 +4,14 @@ mod removal;
 
 pub(crate) use removal::{delete, delete_all, observe, refuse_unmarked};
 
+use std::collections::BTreeMap;
+
 use aws_sdk_eks::types::{
     AmiTypes, CapacityTypes, LaunchTemplateSpecification, Nodegroup, NodegroupScalingConfig, NodegroupStatus as Status,
     NodegroupUpdateConfig, Taint, TaintEffect, UpdateLabelsPayload, UpdateTaintsPayload,
 };
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::is_behind;
 
 use crate::{
     action,
@@ -19,7 +22,7 @@ use crate::{
     names::{self, Names},
     network,
     parameters::{Capacity, Parameters},
-    progress::{self, Outcome},
+    progress::{self, Outcome, Sent},
     tags,
 };
 
@@ -66,11 +69,11 @@ pub(crate) async fn ensure(aws: &Clients, wanted: Wanted<'_>) -> Result<(Outcome
             Err(health::node_group_failed(&group).into())
         }
         Some(Status::Degraded) => match change(aws, wanted, &names, &group, &network).await? {
-            Some(detail) => pending(detail),
+            Some(sent) => Ok((sent.pending(POLL_S), None)),
             None => Err(health::node_group_failed(&group).into()),
         },
         Some(Status::Active) => match change(aws, wanted, &names, &group, &network).await? {
-            Some(detail) => pending(detail),
+            Some(sent) => Ok((sent.pending(POLL_S), None)),
             None => Ok((progress::ready(), Some(status(&name, &group)))),
         },
         Some(status) => {
@@ -200,7 +203,7 @@ async fn change(
     names: &Names,
     group: &Nodegroup,
     network: &v1::NetworkStatus,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let name = group.nodegroup_name().unwrap_or_default();
     let machine = &wanted.spec.machine_type;
     if !group.instance_types().is_empty() && !group.instance_types().contains(machine) {
@@ -209,15 +212,13 @@ async fn change(
             "the machine type of node group {name} is {present} and cannot become {machine}; put the old one back or make a new tenant"
         )));
     }
-    if let Some(detail) = change_config(aws, wanted, names, group, name).await? {
-        return Ok(Some(detail));
+    if let Some(sent) = change_config(aws, wanted, names, group, name).await? {
+        return Ok(Some(sent));
     }
     let template = template(network)?;
     let present = group.launch_template().and_then(|t| t.version());
     let cluster_version = wanted.cluster.kubernetes_version.as_str();
-    let older = cluster::minor(group.version().unwrap_or_default())
-        .zip(cluster::minor(cluster_version))
-        .is_some_and(|(nodes, cluster)| nodes < cluster);
+    let older = is_behind(group.version().unwrap_or_default(), cluster_version);
     let outdated = present.is_some() && present != template.version();
     if !older && !outdated {
         return Ok(None);
@@ -232,7 +233,14 @@ async fn change(
         .client_request_token(names.token("node-pool-version", format_args!("{name}/{cluster_version}/{version}")))
         .launch_template(template);
     request.send().await.map_err(failed(action::UPDATE_NODEGROUP_VERSION, name))?;
-    Ok(Some(format!("the nodes of node group {name} are being replaced, one at a time")))
+    let mut sent = Sent::new(format!("the nodes of node group {name} are being replaced, one at a time"));
+    if older {
+        sent = sent.field("version", cluster_version, group.version().unwrap_or_default());
+    }
+    if outdated {
+        sent = sent.field("launch template version", version, present.unwrap_or_default());
+    }
+    Ok(Some(sent))
 }
 
 /// Size, labels and taints.
@@ -242,7 +250,7 @@ async fn change_config(
     names: &Names,
     group: &Nodegroup,
     name: &str,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let present = group.scaling_config();
     let size = scaling(wanted.spec, present.and_then(NodegroupScalingConfig::desired_size));
     let same_size = present.is_none_or(|p| {
@@ -253,6 +261,17 @@ async fn change_config(
     if same_size && labels.is_none() && taints.is_none() {
         return Ok(None);
     }
+    let mut sent = Sent::new(format!("node group {name} is being changed"));
+    if !same_size {
+        sent = sent.field("scaling", size_text(&size), present.map(size_text).unwrap_or_default());
+    }
+    if labels.is_some() {
+        let present: BTreeMap<_, _> = group.labels().into_iter().flatten().collect();
+        sent = sent.field("labels", format!("{:?}", BTreeMap::from_iter(&wanted.spec.labels)), format!("{present:?}"));
+    }
+    if taints.is_some() {
+        sent = sent.field("taints", taints_text(&self::taints(wanted.spec)), taints_text(group.taints()));
+    }
     let request = aws
         .eks
         .update_nodegroup_config()
@@ -262,7 +281,20 @@ async fn change_config(
         .set_labels(labels)
         .set_taints(taints);
     request.send().await.map_err(failed(action::UPDATE_NODEGROUP_CONFIG, name))?;
-    Ok(Some(format!("node group {name} is being changed")))
+    Ok(Some(sent))
+}
+
+fn size_text(size: &NodegroupScalingConfig) -> String {
+    let number = Option::unwrap_or_default;
+    format!("{} nodes of {} to {}", number(size.desired_size()), number(size.min_size()), number(size.max_size()))
+}
+
+fn taints_text(taints: &[Taint]) -> String {
+    let text = |t: &Taint| {
+        let effect = t.effect().map(TaintEffect::as_str).unwrap_or_default();
+        format!("{}={}:{effect}", t.key().unwrap_or_default(), t.value().unwrap_or_default())
+    };
+    taints.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 fn label_changes(spec: &v1::NodePoolSpec, group: &Nodegroup) -> Option<UpdateLabelsPayload> {

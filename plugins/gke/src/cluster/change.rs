@@ -1,9 +1,10 @@
 //! What changes on a cluster that is up: version, access to the API server, one at a time.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use google_cloud_container_v1::model::{Cluster, ClusterUpdate, ControlPlaneEndpointsConfig};
 use landlord_provider_api::v1;
+use landlord_provider_sdk::versions::next_minor;
 
 use super::{endpoints, path};
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     google::Google,
     names::Names,
     parameters::Parameters,
+    progress::Sent,
 };
 
 /// Begins the first change that is due, and says which. GKE takes one at a time.
@@ -21,29 +23,35 @@ pub(super) async fn begin(
     names: &Names,
     parameters: &Parameters,
     cluster: &Cluster,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     let name = names.cluster();
-    let Some((update, detail)) = due(parameters, cluster)? else {
+    let Some((update, sent)) = due(parameters, cluster)? else {
         return Ok(None);
     };
     let request = google.clusters.update_cluster().set_name(path(scope, names)).set_update(update);
     match request.send().await.map_err(failed(action::UPDATE_CLUSTER, name)) {
-        Ok(_) => Ok(Some(format!("GKE cluster {name}: {detail}"))),
-        Err(error) if error.is_busy() => Ok(Some(format!("GKE cluster {name} works on something else: {error}"))),
+        Ok(_) => Ok(Some(Sent { detail: format!("GKE cluster {name}: {}", sent.detail), ..sent })),
+        Err(error) if error.is_busy() => {
+            Ok(Some(Sent::new(format!("GKE cluster {name} works on something else: {error}"))))
+        }
         Err(error) => Err(error),
     }
 }
 
-fn due(parameters: &Parameters, cluster: &Cluster) -> Result<Option<(ClusterUpdate, String)>> {
+fn due(parameters: &Parameters, cluster: &Cluster) -> Result<Option<(ClusterUpdate, Sent)>> {
     let update = ClusterUpdate::new;
     if let Some(next) = next_version(&cluster.current_master_version, &parameters.kubernetes_version)? {
-        let detail = format!("the control plane is being upgraded to Kubernetes {next}");
-        return Ok(Some((update().set_desired_master_version(next), detail)));
+        let sent = Sent::new(format!("the control plane is being upgraded to Kubernetes {next}"));
+        let sent = sent.field("currentMasterVersion", &next, &cluster.current_master_version);
+        return Ok(Some((update().set_desired_master_version(next), sent)));
     }
     let wanted = endpoints(parameters);
-    if !same_access(cluster.control_plane_endpoints_config.as_ref(), &wanted) {
-        let detail = "who may reach the control plane is being changed".to_owned();
-        return Ok(Some((update().set_desired_control_plane_endpoints_config(wanted), detail)));
+    let present = cluster.control_plane_endpoints_config.as_ref();
+    if access(present) != access(Some(&wanted)) {
+        let sent = Sent::new("who may reach the control plane is being changed");
+        let text = |config| access(config).to_string();
+        let sent = sent.field("controlPlaneEndpointsConfig", text(Some(&wanted)), text(present));
+        return Ok(Some((update().set_desired_control_plane_endpoints_config(wanted), sent)));
     }
     let key = &parameters.secrets_kms_key;
     if !key.is_empty() && cluster.database_encryption.as_ref().map(|e| e.key_name.as_str()) != Some(key) {
@@ -54,50 +62,56 @@ fn due(parameters: &Parameters, cluster: &Cluster) -> Result<Option<(ClusterUpda
     Ok(None)
 }
 
-fn same_access(present: Option<&ControlPlaneEndpointsConfig>, wanted: &ControlPlaneEndpointsConfig) -> bool {
-    let facts = |config: Option<&ControlPlaneEndpointsConfig>| {
-        let by_address = config.and_then(|c| c.ip_endpoints_config.clone()).unwrap_or_default();
-        let public = by_address.enable_public_endpoint.unwrap_or(true);
-        let networks = by_address.authorized_networks_config.unwrap_or_default();
-        let google_cloud = networks.gcp_public_cidrs_access_enabled == Some(true);
-        let blocks: BTreeSet<String> = networks.cidr_blocks.into_iter().map(|b| b.cidr_block).collect();
-        // A list that is off counts for nothing, and so does one of an endpoint that is not there.
-        (public, (networks.enabled && public).then_some((blocks, google_cloud)))
-    };
-    facts(present) == facts(Some(wanted))
+/// Who may reach a control plane. A list that is off counts for nothing, and so does one of an endpoint that is not there.
+#[derive(Debug, PartialEq)]
+enum Access {
+    Private,
+    Anybody,
+    Networks { blocks: BTreeSet<String>, google_cloud: bool },
 }
 
-/// The next minor version on the way; `None`: it is there, or above, where the release channel
-/// took it.
-pub(crate) fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
-    if wanted.is_empty() {
-        return Ok(None);
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Private => f.write_str("private"),
+            Self::Anybody => f.write_str("public for everybody"),
+            Self::Networks { blocks, google_cloud } => {
+                let blocks: Vec<&str> = blocks.iter().map(String::as_str).collect();
+                let machines = if *google_cloud { " and Google Cloud's public addresses" } else { "" };
+                write!(f, "public for {}{machines}", blocks.join(" "))
+            }
+        }
     }
-    let (Some(p), Some(w)) = (minor(present), minor(wanted)) else {
-        return Err(invalid(format!("parameters.kubernetes_version: cannot compare {present:?} with {wanted:?}")));
-    };
-    Ok((w > p).then(|| format!("1.{}", p + 1)))
 }
 
-/// `34` of `1.34` and of `1.34.1-gke.1829001`.
-pub(crate) fn minor(version: &str) -> Option<u32> {
-    version.strip_prefix("1.")?.split('.').next()?.parse().ok()
+fn access(config: Option<&ControlPlaneEndpointsConfig>) -> Access {
+    let by_address = config.and_then(|c| c.ip_endpoints_config.clone()).unwrap_or_default();
+    let networks = by_address.authorized_networks_config.unwrap_or_default();
+    match (by_address.enable_public_endpoint.unwrap_or(true), networks.enabled) {
+        (false, _) => Access::Private,
+        (true, false) => Access::Anybody,
+        (true, true) => Access::Networks {
+            google_cloud: networks.gcp_public_cidrs_access_enabled == Some(true),
+            blocks: networks.cidr_blocks.into_iter().map(|b| b.cidr_block).collect(),
+        },
+    }
+}
+
+/// The next minor version; a class that names none leaves it to the release channel.
+fn next_version(present: &str, wanted: &str) -> Result<Option<String>> {
+    if wanted.is_empty() { Ok(None) } else { Ok(next_minor(present, wanted)?) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{due, minor, next_version};
+    use super::{due, next_version};
     use crate::{cluster::endpoints, parameters::Parameters};
     use google_cloud_container_v1::model::Cluster;
 
     #[test]
-    fn versions_rise_one_minor_at_a_time_and_never_fall() {
-        assert_eq!(next_version("1.33.5-gke.100", "1.35").expect("upwards").as_deref(), Some("1.34"));
-        assert_eq!(next_version("1.35.0-gke.1", "1.35").expect("there"), None);
-        assert_eq!(next_version("1.36.0-gke.1", "1.35").expect("above"), None);
+    fn a_class_without_a_version_follows_the_channel() {
         assert_eq!(next_version("1.36.0-gke.1", "").expect("the channel's"), None);
-        assert!(next_version("1.36.0-gke.1", "latest").is_err());
-        assert_eq!(minor("2.0"), None);
+        assert_eq!(next_version("1.33.5-gke.100", "1.35").expect("upwards").as_deref(), Some("1.34"));
     }
 
     fn parameters(cidrs: &[&str]) -> Parameters {

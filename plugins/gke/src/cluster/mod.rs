@@ -5,7 +5,6 @@
 mod change;
 mod removal;
 
-pub(crate) use change::minor;
 pub(crate) use removal::{delete, find_own, is_strangers, observe};
 
 use base64::Engine as _;
@@ -112,8 +111,8 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             return Ok((progress::pending(POLL_S, under_way(&text)), None));
         }
     }
-    if let Some(detail) = change::begin(google, scope, &names, wanted.parameters, &cluster).await? {
-        return Ok((progress::pending(POLL_S, detail), None));
+    if let Some(sent) = change::begin(google, scope, &names, wanted.parameters, &cluster).await? {
+        return Ok((sent.pending(POLL_S), None));
     }
     Ok((progress::ready(), Some(status(scope, &cluster)?)))
 }

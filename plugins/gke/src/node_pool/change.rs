@@ -1,14 +1,18 @@
 //! What changes on a pool that is up, one change at a time: labels, taints, zones, size, version.
 
-use google_cloud_container_v1::model::{NodeLabels, NodePool, NodeTaint, NodeTaints};
+use std::collections::{BTreeMap, HashMap};
+
+use google_cloud_container_v1::model::{NodeLabels, NodePool, NodePoolAutoscaling, NodeTaint, NodeTaints};
 
 use super::{Wanted, path, spec};
+use landlord_provider_sdk::versions::is_behind;
+
 use crate::{
     action::{self, Action},
-    cluster::minor,
     error::{Error, Result, failed, invalid},
     google::Google,
     names::Names,
+    progress::Sent,
 };
 
 /// Prefixes of labels that GKE itself puts on nodes.
@@ -35,14 +39,32 @@ impl Due {
         }
     }
 
-    fn detail(&self) -> &'static str {
+    fn sent(&self, wanted: Wanted<'_>, pool: &NodePool, size: i32) -> Sent {
+        let config = pool.config.clone().unwrap_or_default();
         match self {
-            Self::Labels(_) => "labels are being changed",
-            Self::Taints(_) => "taints are being changed",
-            Self::Zones(_) => "zones are being changed",
-            Self::Autoscaling => "bounds of the autoscaler are being changed",
-            Self::Size(_) => "size is being changed",
-            Self::Version => "nodes are being replaced by ones of the cluster's version, one at a time",
+            Self::Labels(labels) => Sent::new("labels are being changed").field(
+                "config.labels",
+                format!("{:?}", BTreeMap::from_iter(&labels.labels)),
+                format!("{:?}", BTreeMap::from_iter(&own(config.labels))),
+            ),
+            Self::Taints(taints) => Sent::new("taints are being changed").field(
+                "config.taints",
+                format!("{:?}", sorted(&taints.taints)),
+                format!("{:?}", sorted(&config.taints)),
+            ),
+            Self::Zones(zones) => {
+                Sent::new("zones are being changed").field("locations", zones.join(" "), pool.locations.join(" "))
+            }
+            Self::Autoscaling => Sent::new("bounds of the autoscaler are being changed").field(
+                "autoscaling",
+                bounds_text(&spec::autoscaling(wanted.spec)),
+                bounds_text(&pool.autoscaling.clone().unwrap_or_default()),
+            ),
+            Self::Size(_) => {
+                Sent::new("size is being changed").field("node count", wanted.spec.node_count.max(1), size)
+            }
+            Self::Version => Sent::new("nodes are being replaced by ones of the cluster's version, one at a time")
+                .field("version", &wanted.cluster.kubernetes_version, &pool.version),
         }
     }
 }
@@ -54,14 +76,15 @@ pub(super) async fn begin(
     names: &Names,
     pool: &NodePool,
     size: i32,
-) -> Result<Option<String>> {
+) -> Result<Option<Sent>> {
     // Where they may be matters to another size only.
     let as_many = size == wanted.spec.node_count.max(1);
     let zones = if as_many { Vec::new() } else { super::zones(google, wanted, names).await? };
     let Some(due) = due(wanted, pool, size, &zones)? else {
         return Ok(None);
     };
-    let (name, detail) = (path(wanted.scope, names, &pool.name), due.detail());
+    let name = path(wanted.scope, names, &pool.name);
+    let sent = due.sent(wanted, pool, size);
     let action = due.action();
     let clusters = &google.clusters;
     let update = || clusters.update_node_pool().set_name(&name);
@@ -77,8 +100,8 @@ pub(super) async fn begin(
         }
     };
     match answer.map_err(failed(action, &pool.name)) {
-        Ok(_) => Ok(Some(format!("node pool {}: its {detail}", pool.name))),
-        Err(error) if error.is_busy() => Ok(Some(waits(&pool.name, &error))),
+        Ok(_) => Ok(Some(Sent { detail: format!("node pool {}: its {}", pool.name, sent.detail), ..sent })),
+        Err(error) if error.is_busy() => Ok(Some(Sent::new(waits(&pool.name, &error)))),
         Err(error) => Err(error),
     }
 }
@@ -97,8 +120,7 @@ fn due(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> Resu
             pool.name, config.machine_type
         )));
     }
-    let mut labels = config.labels;
-    labels.retain(|key, _| !RESERVED.iter().any(|p| key.starts_with(p)));
+    let labels = own(config.labels);
     if labels != spec.labels.clone().into_iter().collect() {
         return Ok(Some(Due::Labels(NodeLabels::new().set_labels(spec.labels.clone()))));
     }
@@ -118,9 +140,7 @@ fn due(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> Resu
     if let Some(resize) = resize(wanted, pool, size, zones) {
         return Ok(Some(resize));
     }
-    let older = minor(&pool.version)
-        .zip(minor(&wanted.cluster.kubernetes_version))
-        .is_some_and(|(nodes, cluster)| nodes < cluster);
+    let older = is_behind(&pool.version, &wanted.cluster.kubernetes_version);
     Ok(older.then_some(Due::Version))
 }
 
@@ -141,6 +161,20 @@ fn resize(wanted: Wanted<'_>, pool: &NodePool, size: i32, zones: &[String]) -> O
         return Some(Due::Zones(spread.zones));
     }
     Some(Due::Size(count / present))
+}
+
+/// Without the labels that GKE itself sets.
+fn own(mut labels: HashMap<String, String>) -> HashMap<String, String> {
+    labels.retain(|key, _| !RESERVED.iter().any(|p| key.starts_with(p)));
+    labels
+}
+
+fn bounds_text(bounds: &NodePoolAutoscaling) -> String {
+    if bounds.enabled {
+        format!("{} to {} nodes", bounds.total_min_node_count, bounds.total_max_node_count)
+    } else {
+        "off".to_owned()
+    }
 }
 
 fn sorted(taints: &[NodeTaint]) -> Vec<(String, String, Option<i32>)> {

@@ -76,7 +76,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
         Status::Running | Status::RunningWithError => {
             let size = size(google, scope, &pool).await?;
             match change::begin(google, wanted, &names, &pool, size).await? {
-                Some(detail) => pending(detail),
+                Some(sent) => Ok((sent.pending(POLL_S), None)),
                 None if pool.status == Status::RunningWithError => Err(why(google, scope, &names, &pool).await?),
                 None => {
                     let status = v1::NodePoolStatus { name: pool.name.clone(), node_count: size };

@@ -10,3 +10,4 @@ mod input;
 mod lifecycle;
 mod shared;
 mod shared_clouds;
+mod unanswered;

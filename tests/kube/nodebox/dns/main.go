@@ -1,5 +1,5 @@
-// Command dns is CoreDNS with what a cluster's names need and nothing that
-// would ask another server.
+// Command dns is CoreDNS with what a cluster's names need. It asks another
+// server only if its file names one.
 package main
 
 import (
@@ -8,12 +8,13 @@ import (
 
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/forward"
 	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 )
 
 func init() {
-	dnsserver.Directives = []string{"bind", "errors", "hosts", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "hosts", "kubernetes", "forward"}
 }
 
 func main() {

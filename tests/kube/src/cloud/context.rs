@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 
-use super::CloudBackend;
+use super::{CloudBackend, LocalVolumes};
 
 /// Field manager and event source of everything that is written here.
 pub(super) const FIELD_MANAGER: &str = "cloud-controller";
@@ -15,6 +15,8 @@ pub(super) struct Context {
     pub(super) client: Client,
     pub(super) backend: Arc<dyn CloudBackend>,
     pub(super) provisioners: Arc<[String]>,
+    /// Where volumes of pods on real nodes lie.
+    pub(super) local: Option<LocalVolumes>,
     pub(super) poll_interval: Duration,
 }
 

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    CloudBackend,
+    CloudBackend, LocalVolumes,
     context::{Context, FIELD_MANAGER, Look},
     services, volumes,
 };
@@ -70,13 +70,15 @@ pub struct CloudOptions {
     pub storage_classes: Vec<StorageClassSpec>,
     /// How soon the backend is asked again about what was not ready.
     pub poll_interval: Duration,
+    /// Where volumes of pods on real nodes lie; `None`: such a node has none.
+    pub local_volumes: Option<LocalVolumes>,
 }
 
 impl CloudOptions {
     /// Asks again every 200 ms.
     #[must_use]
     pub fn new(storage_classes: Vec<StorageClassSpec>) -> Self {
-        Self { storage_classes, poll_interval: Duration::from_millis(200) }
+        Self { storage_classes, poll_interval: Duration::from_millis(200), local_volumes: None }
     }
 }
 
@@ -99,7 +101,8 @@ impl CloudControllers {
             apply_storage_class(&client, class).await?;
         }
         let provisioners = options.storage_classes.into_iter().map(|class| class.provisioner).collect();
-        let context = Context { client, backend, provisioners, poll_interval: options.poll_interval };
+        let (local, poll_interval) = (options.local_volumes, options.poll_interval);
+        let context = Context { client, backend, provisioners, local, poll_interval };
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         // Both end when cancelled, and their failures are retried within.
         tasks.spawn(cancel.clone().run_until_cancelled_owned(watch_services(context.clone())));

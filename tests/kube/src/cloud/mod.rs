@@ -13,6 +13,7 @@ mod backend;
 mod context;
 mod controllers;
 mod event;
+mod local;
 mod nodes;
 mod quantity;
 mod services;
@@ -20,6 +21,7 @@ mod volumes;
 
 pub use backend::{CloudBackend, LoadBalancerPort, LoadBalancerRequest, VolumeRequest};
 pub use controllers::{CloudControllers, CloudOptions, StorageClassSpec};
+pub use local::LocalVolumes;
 pub use nodes::{NodeSpec, NodeTaint, add_nodes, remove_nodes};
 
 pub(crate) use nodes::FAKE_NODE;

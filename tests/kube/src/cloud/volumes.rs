@@ -2,7 +2,7 @@
 //!
 //! Binding is Kubernetes' own: here volumes are only made, grown and deleted.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use k8s_openapi::api::{
     core::v1::{Node, PersistentVolume, PersistentVolumeClaim},
@@ -17,7 +17,7 @@ use serde_json::json;
 use super::{
     backend::VolumeRequest,
     context::{Context, FIELD_MANAGER, Look},
-    event, quantity,
+    event, local, quantity,
 };
 
 // All names are Kubernetes' own.
@@ -98,10 +98,11 @@ async fn provision(
     let Some(size_bytes) = requested_bytes(claim) else {
         return Ok(false);
     };
-    let zone = match node {
-        Some(node) => zone_of(context, node).await?,
+    let node = match node {
+        Some(node) => Api::<Node>::all(context.client.clone()).get_opt(node).await?,
         None => None,
     };
+    let zone = node.as_ref().and_then(|node| node.labels().get(ZONE).cloned());
     let request = VolumeRequest {
         namespace: claim.namespace().unwrap_or_default(),
         claim: claim.name_any(),
@@ -114,7 +115,16 @@ async fn provision(
     };
     match context.backend.ensure_volume(&request).await {
         Ok(Some(volume_id)) => {
-            let body = persistent_volume(claim, &class, provisioner, &request, &volume_id);
+            let mut body = persistent_volume(claim, &class, provisioner, &request, &volume_id);
+            if let (Some(local), Some(node)) = (&context.local, node.filter(local::is_real)) {
+                match local.ensure(&request.persistent_volume, &request.claim) {
+                    Ok(path) => on_node(&mut body, &node.name_any(), &path, &volume_id),
+                    Err(problem) => {
+                        event::warn(&context.client, claim, "ProvisioningFailed", &problem.into()).await;
+                        return Ok(true);
+                    }
+                }
+            }
             let volume = serde_json::from_value(body).map_err(kube::Error::SerdeError)?;
             let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
             volumes.create(&PostParams::default(), &volume).await?;
@@ -167,6 +177,18 @@ fn persistent_volume(
             "volumeMode": spec.volume_mode,
         },
     })
+}
+
+/// The volume as a folder of a node instead of a disk.
+fn on_node(body: &mut serde_json::Value, node: &str, path: &Path, volume_id: &str) {
+    body["metadata"]["annotations"][local::VOLUME_ID] = json!(volume_id);
+    if let Some(spec) = body["spec"].as_object_mut() {
+        spec.remove("csi");
+        spec.insert("local".into(), json!({ "path": path }));
+        let on = json!({ "key": "kubernetes.io/hostname", "operator": "In", "values": [node] });
+        let affinity = json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [on] }] } });
+        spec.insert("nodeAffinity".into(), affinity);
+    }
 }
 
 async fn grow(
@@ -224,6 +246,10 @@ async fn treat_volume(context: &Context, volume: &PersistentVolume) -> Result<Wa
             }
         }
     }
+    if let Err(problem) = local::forget(volume) {
+        event::warn(&context.client, volume, "VolumeFailedDelete", &problem.into()).await;
+        return Ok(true);
+    }
     let volumes: Api<PersistentVolume> = Api::all(context.client.clone());
     if !deleted {
         volumes.delete(&volume.name_any(), &DeleteParams::default()).await?;
@@ -243,11 +269,6 @@ async fn storage_class(context: &Context, claim: &PersistentVolumeClaim) -> Resu
     Api::<StorageClass>::all(context.client.clone()).get_opt(name).await
 }
 
-async fn zone_of(context: &Context, node: &str) -> Result<Option<String>, kube::Error> {
-    let node = Api::<Node>::all(context.client.clone()).get_opt(node).await?;
-    Ok(node.and_then(|node| node.labels().get(ZONE).cloned()))
-}
-
 fn requested_bytes(claim: &PersistentVolumeClaim) -> Option<u64> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
     quantity::whole_gib_bytes(&requests.get("storage")?.0)
@@ -258,7 +279,8 @@ fn volume_name(claim: &PersistentVolumeClaim) -> String {
 }
 
 fn volume_id(volume: &PersistentVolume) -> Option<&str> {
-    Some(volume.spec.as_ref()?.csi.as_ref()?.volume_handle.as_str())
+    let disk = volume.spec.as_ref()?.csi.as_ref().map(|csi| csi.volume_handle.as_str());
+    disk.or_else(|| volume.annotations().get(local::VOLUME_ID).map(String::as_str))
 }
 
 fn parameters() -> PatchParams {

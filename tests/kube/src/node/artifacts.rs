@@ -2,7 +2,7 @@
 //!
 //! Knows nothing about running it. Two modules, so that a change of one leaves the other's build: `nodebox` (kubelet,
 //! kube-proxy, CoreDNS) shares what the control plane's build has compiled; `runtimebox` is containerd, runc and the
-//! network plugins.
+//! network plugins, `acmebox` an ACME server, which stands for one on the Internet.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,6 +28,12 @@ const NODEBOX: [(&str, &str); 7] = [
     ("dns/main.go", include_str!("../../nodebox/dns/main.go")),
 ];
 const NODEBOX_COMMANDS: [&str; 2] = [".", "./dns"];
+const ACMEBOX: [(&str, &str); 3] = [
+    ("go.mod", include_str!("../../acmebox/go.mod")),
+    ("go.sum", include_str!("../../acmebox/go.sum")),
+    ("tools.go", include_str!("../../acmebox/tools.go")),
+];
+const ACMEBOX_COMMANDS: [&str; 1] = ["github.com/letsencrypt/pebble/v2/cmd/pebble"];
 const RUNTIMEBOX: [(&str, &str); 3] = [
     ("go.mod", include_str!("../../runtimebox/go.mod")),
     ("go.sum", include_str!("../../runtimebox/go.sum")),
@@ -94,7 +100,7 @@ impl NodeArtifacts {
         Ok(Self { folder })
     }
 
-    /// One of the programs: `nodebox`, `dns`, `containerd`, `containerd-shim-runc-v2`, `ctr`, `runc`, and the network
+    /// One of the programs: `nodebox`, `dns`, `pebble`, `containerd`, `containerd-shim-runc-v2`, `ctr`, `runc`, and the network
     /// plugins `bridge`, `host-local` and `loopback`.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
@@ -122,6 +128,9 @@ fn build(folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
     let plain: Vec<String> =
         ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w"].map(str::to_owned).into();
     compile(&runtimebox, &output, &RUNTIMEBOX_COMMANDS, &plain, &static_only, progress)?;
+
+    let acmebox = sources(folder, "acmebox", &ACMEBOX)?;
+    compile(&acmebox, &output, &ACMEBOX_COMMANDS, &plain, &static_only, progress)?;
 
     let seccomp = folder.join("seccomp");
     debian::unpack(&SECCOMP_PACKAGES, &seccomp)?;
@@ -172,7 +181,7 @@ fn compile(
 
 fn key(go_version: &str) -> String {
     let mut digest = Sha256::new();
-    let inputs = NODEBOX.iter().chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
+    let inputs = NODEBOX.iter().chain(&ACMEBOX).chain(&RUNTIMEBOX).flat_map(|(name, text)| [*name, *text]);
     for input in inputs.chain([go_version, BUILD_REVISION]) {
         digest.update(input.len().to_le_bytes());
         digest.update(input.as_bytes());

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{NodeArtifacts, NodeOptions};
 use crate::{
@@ -16,6 +17,8 @@ use crate::{
 
 /// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
+/// Where its DNS server asks for names outside of the cluster.
+const RESOLVER: &str = "127.0.0.1:5300";
 /// Addresses of its pods: no part of those that kwok hands out on its first node.
 const PODS: &str = "10.245.0.0/24";
 /// The container that holds a pod's namespaces.
@@ -28,6 +31,7 @@ const MEMORY_SOFT_MAX: &str = "160MiB";
 pub(super) struct Files {
     pub(super) folder: PathBuf,
     pub(super) logs: PathBuf,
+    pub(super) sockets: PathBuf,
     /// The API server of the machine, for the node.
     pub(super) apiserver: PathBuf,
     /// Whatever the node reaches, for the machine: HTTP CONNECT.
@@ -36,19 +40,27 @@ pub(super) struct Files {
     pub(super) spec: PathBuf,
 }
 
+/// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.
+pub(crate) fn sockets(folder: &Path) -> PathBuf {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    std::env::temp_dir().join(format!("landlord-node-{}", hex::encode(&digest[..8])))
+}
+
 /// The socket by which an API server reaches a node that keeps its files in `folder`.
 pub(crate) fn connect_socket(folder: &Path) -> PathBuf {
-    folder.join("connect.sock")
+    sockets(folder).join("connect.sock")
 }
 
 impl Files {
     pub(super) fn new(folder: &Path) -> Self {
+        let sockets = sockets(folder);
         Self {
             folder: folder.to_owned(),
             logs: folder.join("logs"),
-            apiserver: folder.join("apiserver.sock"),
+            apiserver: sockets.join("apiserver.sock"),
             connect: connect_socket(folder),
-            containerd: folder.join("containerd.sock"),
+            containerd: sockets.join("containerd.sock"),
+            sockets,
             spec: folder.join("spec.json"),
         }
     }
@@ -76,14 +88,22 @@ impl Files {
     ) -> Result<()> {
         self.write("containerd.toml", &self.containerd_toml(artifacts))?;
         self.write("cni/10-bridge.conflist", &self.bridge())?;
-        self.write("kubelet.yaml", &self.kubelet(ca, cgroup).to_string())?;
+        self.write("kubelet.yaml", &self.kubelet(ca, cgroup, &options.provider_id).to_string())?;
         self.write("kube-proxy.yaml", &proxy(kubeconfig, &options.name).to_string())?;
-        self.write("Corefile", &corefile(kubeconfig))?;
+        self.write("Corefile", &corefile(kubeconfig, options.resolver.is_some()))?;
+        if let Some(acme) = &options.acme {
+            self.write("acme.json", &acme.config())?;
+        }
         let spec = Spec {
             address: ADDRESS,
             connect: self.connect.clone(),
             api_server_port: api_port,
             api_server_socket: self.apiserver.clone(),
+            relays: options
+                .resolver
+                .iter()
+                .map(|socket| Way { listen: format!("tcp:{RESOLVER}"), to: format!("unix:{}", socket.display()) })
+                .collect(),
             parts: self.parts(artifacts, options, kubeconfig),
         };
         self.write("spec.json", &serde_json::to_string_pretty(&spec).unwrap_or_default())
@@ -138,12 +158,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
         .to_string()
     }
 
-    fn kubelet(&self, ca: &Path, cgroup: &str) -> serde_json::Value {
+    fn kubelet(&self, ca: &Path, cgroup: &str, provider_id: &str) -> serde_json::Value {
         json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
             // Both generations of cgroups will do.
             "failCgroupV1": false,
+            "providerID": provider_id,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": format!("/{cgroup}"),
             "failSwapOn": false,
@@ -184,12 +205,13 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             format!("--hostname-override={}", options.name),
             format!("--node-ip={ADDRESS}"),
             format!("--node-labels={}", labels.join(",")),
-            format!("--root-dir={}", self.path("kubelet")),
+            // Sockets are in there too.
+            format!("--root-dir={}", self.sockets.join("kubelet").display()),
             format!("--cert-dir={}", self.path("kubelet-pki")),
         ];
         let containerd = artifacts.program("containerd").display().to_string();
         let dns = artifacts.program("dns").display().to_string();
-        vec![
+        let mut parts = vec![
             self.part("containerd", "", &[containerd, "--config".into(), self.path("containerd.toml")], artifacts),
             self.part("dns", "", &[dns, "-conf".into(), self.path("Corefile")], artifacts),
             self.part("kubelet", &self.containerd.display().to_string(), &kubelet, artifacts),
@@ -205,7 +227,17 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                     artifacts,
                 )
             },
-        ]
+        ];
+        if options.acme.is_some() {
+            let pebble = artifacts.program("pebble").display().to_string();
+            let command =
+                [pebble, "-config".into(), self.path("acme.json"), "-dnsserver".into(), format!("{ADDRESS}:53")];
+            let mut acme = self.part("acme", "", &command, artifacts);
+            // It would refuse a twentieth of what is right, and wait before it looks.
+            acme.env.extend([("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_VA_NOSLEEP", "1")].map(owned));
+            parts.push(acme);
+        }
+        parts
     }
 
     fn part(&self, name: &str, after: &str, command: &[String], artifacts: &NodeArtifacts) -> Part {
@@ -217,6 +249,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             log: self.logs.join(format!("{name}.log")),
         }
     }
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 fn environment(pairs: &[(&str, String)]) -> BTreeMap<String, String> {
@@ -238,11 +274,16 @@ fn proxy(kubeconfig: &Path, name: &str) -> serde_json::Value {
     })
 }
 
-/// Names of the cluster and no others: whoever asks for a name outside is refused.
-fn corefile(kubeconfig: &Path) -> String {
+/// Names of the cluster, and others if somebody outside answers them: else whoever asks for one is refused.
+fn corefile(kubeconfig: &Path, resolver: bool) -> String {
+    let outside = if resolver {
+        format!("  forward . {RESOLVER} {{\n    force_tcp\n    max_fails 0\n  }}\n")
+    } else {
+        String::new()
+    };
     format!(
         ".:53 {{\n  bind {ADDRESS}\n  errors\n  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {}\n    \
-         ttl 5\n  }}\n}}\n",
+         ttl 5\n  }}\n{outside}}}\n",
         kubeconfig.display()
     )
 }
@@ -255,7 +296,14 @@ struct Spec {
     connect: PathBuf,
     api_server_port: u16,
     api_server_socket: PathBuf,
+    relays: Vec<Way>,
     parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct Way {
+    listen: String,
+    to: String,
 }
 
 #[derive(Serialize)]

@@ -20,13 +20,14 @@ mod artifacts;
 mod cgroups;
 pub(crate) mod config;
 mod connect;
+mod outside;
 
 use std::{
     collections::BTreeMap,
     io,
     net::SocketAddr,
-    os::unix::net::UnixStream,
-    path::Path,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -37,6 +38,7 @@ use rand::RngCore as _;
 
 pub use artifacts::NodeArtifacts;
 use config::Files;
+pub use outside::AcmeServer;
 
 use crate::{
     ControlPlane,
@@ -58,19 +60,26 @@ pub struct NodeOptions {
     pub name: String,
     /// Its labels, beside those that a kubelet gives itself.
     pub labels: BTreeMap<String, String>,
+    /// The cloud's name of the machine; empty: it has none.
+    pub provider_id: String,
+    /// Answers what names outside of the cluster lead to: DNS as over TCP, on this unix socket. `None`: nothing.
+    pub resolver: Option<PathBuf>,
+    /// An ACME server in the node's network.
+    pub acme: Option<AcmeServer>,
 }
 
 impl NodeOptions {
     /// A node in the zone `local`.
     pub fn new(name: impl Into<String>) -> Self {
         let labels = [("topology.kubernetes.io/zone".to_owned(), "local".to_owned())].into();
-        Self { name: name.into(), labels }
+        Self { name: name.into(), labels, provider_id: String::new(), resolver: None, acme: None }
     }
 }
 
 /// A running node. Dropping it kills everything in it.
 #[derive(Debug)]
 pub struct Node {
+    name: String,
     // In this order: the node goes before its way to the API server.
     process: Process,
     relay: Process,
@@ -89,18 +98,22 @@ impl Node {
         artifacts::check_machine()?;
         let files = Files::new(&control_plane.node_folder());
         std::fs::create_dir_all(&files.logs).map_err(Error::file("create", &files.logs))?;
+        std::fs::create_dir_all(&files.sockets).map_err(Error::file("create", &files.sockets))?;
+        // Whoever may open them is the node's administrator.
+        std::fs::set_permissions(&files.sockets, std::fs::Permissions::from_mode(0o700))
+            .map_err(Error::file("close", &files.sockets))?;
         let mut random = [0; 4];
         rand::rng().fill_bytes(&mut random);
         let cgroup = format!("landlord-node-{}", hex::encode(random));
         let (kubeconfig, ca) = (control_plane.admin_kubeconfig_path(), control_plane.ca_path());
         files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
         cgroups::make(&cgroup)?;
-        let mut node = Self::spawn(artifacts, files, cgroup, control_plane.port())?;
+        let mut node = Self::spawn(&options.name, artifacts, files, cgroup, control_plane.port())?;
         node.until_ready(&control_plane.kube_client()?, &options.name).await?;
         Ok(node)
     }
 
-    fn spawn(artifacts: &NodeArtifacts, files: Files, cgroup: String, api_port: u16) -> Result<Self> {
+    fn spawn(name: &str, artifacts: &NodeArtifacts, files: Files, cgroup: String, api_port: u16) -> Result<Self> {
         let nodebox = artifacts.program("nodebox");
         let mut relay = Command::new(&nodebox);
         relay.arg("relay").arg(format!("unix:{}", files.apiserver.display())).arg(format!("tcp:127.0.0.1:{api_port}"));
@@ -109,7 +122,7 @@ impl Node {
         init.args(["--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]).arg(&nodebox);
         init.arg("init").arg(&files.spec).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let process = Process::start("node", init, &files.logs.join("node.log"))?;
-        Ok(Self { process, relay, artifacts: artifacts.clone(), files, cgroup })
+        Ok(Self { name: name.to_owned(), process, relay, artifacts: artifacts.clone(), files, cgroup })
     }
 
     async fn until_ready(&mut self, client: &Client, name: &str) -> Result<()> {
@@ -131,6 +144,12 @@ impl Node {
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Makes an image (OCI layout in a tar file) known to the node.
@@ -169,6 +188,12 @@ impl Node {
         self.process.is_alive() && self.relay.is_alive()
     }
 
+    /// The socket that leads to whatever it reaches, by HTTP CONNECT: a pod, a Service, a load balancer.
+    #[must_use]
+    pub fn connect_socket(control_plane_folder: &Path) -> PathBuf {
+        config::connect_socket(&config::folder(control_plane_folder))
+    }
+
     /// Folder of its files; pods' logs are below `pod-logs`, its programs' below `logs`.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -189,6 +214,7 @@ impl Node {
         self.process.kill();
         self.relay.kill();
         cgroups::remove(&self.cgroup)?;
+        let _ = std::fs::remove_dir_all(&self.files.sockets);
         for folder in MACHINE_FOLDERS {
             // Removes what is empty and nothing else.
             let _ = std::fs::remove_dir(folder);

@@ -4,7 +4,7 @@
 
 use crate::{
     cloud::Cloud,
-    cluster::{ServiceSeen, VolumeSeen},
+    cluster::{RecordSeen, ServiceSeen, VolumeSeen},
     ctx::Ctx,
     object::Object,
     shared::Shared,
@@ -29,6 +29,13 @@ impl CloudSide {
     #[must_use]
     pub fn cloud(&self) -> &dyn Cloud {
         self.shared.clouds.of_cluster(&self.arn)
+    }
+
+    /// What the zones of the cloud hold, whoever's they are: names are public.
+    #[must_use]
+    pub fn records(&self) -> Vec<RecordSeen> {
+        let world = self.shared.world.lock();
+        world.scopes.values().flat_map(|scope| self.cloud().records(scope)).collect()
     }
 
     /// Makes a Service's load balancer; gives its address once it is active.

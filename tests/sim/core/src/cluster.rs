@@ -116,6 +116,19 @@ pub struct VolumeSeen {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// A record set of a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSeen {
+    /// Its name in lower case, without the final dot.
+    pub name: String,
+    /// `A`, `CNAME`, …
+    pub kind: String,
+    /// Time to live in seconds.
+    pub ttl_seconds: u32,
+    /// Its values, as the cloud keeps them.
+    pub values: Vec<String>,
+}
+
 /// What the runtime reports.
 #[derive(Debug, Clone)]
 pub enum RuntimeEvent {

@@ -25,6 +25,8 @@ pub struct Ctx<'a> {
     pub now: Micros,
     /// Objects younger than this are not visible to this call.
     pub horizon: Option<Micros>,
+    /// Whether what exists keeps its properties, whatever this call changes.
+    pub dropped: bool,
     /// Domain of the service that acts by itself, for the journal.
     pub domain: &'static str,
     changes: Vec<(Effect, ObjectRef)>,
@@ -40,6 +42,7 @@ impl<'a> Ctx<'a> {
             key,
             now,
             horizon: None,
+            dropped: false,
             domain: "cloudsim",
             changes: Vec::new(),
             ready_in_ms: None,
@@ -78,7 +81,11 @@ impl<'a> Ctx<'a> {
     /// Changes an object; nothing happens if it does not exist.
     pub fn change(&mut self, id: &str, act: impl FnOnce(&mut Object)) {
         if let Some(mut object) = self.scope().take(id) {
+            let before = self.dropped.then(|| object.props.clone());
             act(&mut object);
+            if let Some(before) = before {
+                object.props = before;
+            }
             self.changes.push((Effect::Changed, object.summary()));
             self.scope().put(object);
             self.world.dirty = true;

@@ -18,6 +18,8 @@ pub enum FaultKind {
     LostAnswer,
     /// Drop the connection without applying.
     LostRequest,
+    /// Accept a change, be busy with it, and show none of it afterwards.
+    Dropped,
     /// Block at `phase` until released.
     Hold,
     /// Hide objects younger than `lag_ms` from the call (eventual consistency).
@@ -117,6 +119,8 @@ pub struct Plan {
     pub lost_request: bool,
     /// Drop after.
     pub lost_answer: bool,
+    /// Objects keep their properties.
+    pub dropped: bool,
     /// Block before.
     pub hold_before: bool,
     /// Block after.
@@ -198,6 +202,7 @@ impl Faults {
                 FaultKind::Throttle => plan.throttle = true,
                 FaultKind::Error => plan.error = rule.error.clone(),
                 FaultKind::LostAnswer => plan.lost_answer = true,
+                FaultKind::Dropped => plan.dropped = true,
                 FaultKind::LostRequest => plan.lost_request = true,
                 FaultKind::Hold if rule.phase == Phase::Before => plan.hold_before = true,
                 FaultKind::Hold => plan.hold_after = true,

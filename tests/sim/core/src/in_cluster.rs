@@ -3,9 +3,10 @@
 //! What they made stays in the account when the cluster goes before its Services and claims do.
 
 use crate::{
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
+    cluster::{RecordSeen, ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     object::Object,
+    scope::Scope,
 };
 
 /// The cloud's side of the controllers of its clusters.
@@ -36,6 +37,11 @@ pub trait InCluster {
         let is_present = ctx.scope().live(&key).is_some();
         self.set_volume_size(ctx, &key, size_gib);
         is_present
+    }
+    /// What the zones of an account hold. None: the cloud's zones are not served by DNS here yet.
+    fn records(&self, scope: &Scope) -> Vec<RecordSeen> {
+        let _ = scope;
+        Vec::new()
     }
     /// Detaches and deletes a disk.
     fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str);

@@ -156,6 +156,7 @@ fn apply(
     let stale_us = plan.stale_ms.map(|ms| world.clock.wall_us(ms));
     let mut ctx = Ctx::new(&mut world, ScopeKey::new(account, &call.region), now);
     ctx.horizon = stale_us.map(|us| now - us);
+    ctx.dropped = plan.dropped;
     let result = cloud.handle(&mut ctx, call);
     let entry = ctx.entry(Origin::Call, &call.service, &call.action);
     let mut entry = Entry {

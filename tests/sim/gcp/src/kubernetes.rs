@@ -22,10 +22,11 @@ use super::{
 };
 use crate::cloud::Gcp;
 use cloudsim_core::{
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
+    cluster::{RecordSeen, ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     in_cluster::InCluster,
     object::{Object, Owner, Tags},
+    scope::Scope,
 };
 use serde_json::{Value, json};
 
@@ -52,6 +53,10 @@ impl InCluster for Gcp {
             class("premium-rwo", &[("type", "pd-ssd")]),
             StorageClassSeen { provisioner: "kubernetes.io/gce-pd", ..class("standard", &[("type", "pd-standard")]) },
         ]
+    }
+
+    fn records(&self, scope: &Scope) -> Vec<RecordSeen> {
+        scope.of_kind(GcpKind::ManagedZone).filter(|zone| zone.is_live()).flat_map(crate::dns::served).collect()
     }
 
     fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {

@@ -1,6 +1,6 @@
 //! The map is true: what ARCHITECTURE.md names exists, the hops of one order among them.
 
-use std::{collections::BTreeSet, fs};
+use std::fs;
 
 use crate::{checkout, sources};
 
@@ -39,26 +39,79 @@ fn files_that_architecture_names_exist() {
     assert!(missing.is_empty(), "ARCHITECTURE.md names what does not exist: {}", missing.join(", "));
 }
 
-#[test]
-fn functions_of_the_path_of_one_order_exist() {
-    let page = page();
+/// The hops of one order: the text of each.
+fn hops(page: &str) -> Vec<String> {
     let (_, rest) = page.split_once("## The path of one order").expect("the section");
     let section = rest.split("\n## ").next().unwrap_or(rest);
-    let mut defined = BTreeSet::new();
-    for file in sources(".", &["rs"]) {
-        let text = fs::read_to_string(&file).unwrap_or_default();
-        defined.extend(
-            text.split("fn ")
-                .skip(1)
-                .map(|after| after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()),
-        );
+    let mut hops: Vec<String> = Vec::new();
+    for line in section.lines() {
+        let number = line.split_once(". ").and_then(|(number, _)| number.parse::<usize>().ok());
+        if number == Some(hops.len() + 1) {
+            hops.push(line.to_owned());
+        } else if let Some(hop) = hops.last_mut().filter(|_| line.starts_with("   ")) {
+            hop.push('\n');
+            hop.push_str(line);
+        } else if !hops.is_empty() {
+            break;
+        }
     }
-    // Functions are written with their parentheses.
-    let named = quoted(section).into_iter().filter_map(|word| Some(word.strip_suffix("()")?.to_owned()));
-    let named: BTreeSet<String> =
-        named.map(|path| path.rsplit([':', '.']).next().unwrap_or_default().to_owned()).collect();
-    let missing: Vec<&String> = named.difference(&defined).collect();
-    assert!(missing.is_empty(), "the path of one order names functions that do not exist: {missing:?}");
-    let hops = section.lines().filter(|line| line.split_once(". ").is_some_and(|(n, _)| n.parse::<u8>().is_ok()));
-    assert_eq!(hops.count(), 10, "one order has ten hops");
+    hops
+}
+
+/// What a hop names wrongly: no file, a file that is not there, or a function that none of its files has.
+fn problems_of(hop: &str, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let named = quoted(hop);
+    let files: Vec<&String> = named.iter().filter(|word| word.ends_with(".rs") || word.ends_with(".proto")).collect();
+    let functions: Vec<&str> = named.iter().filter_map(|word| word.strip_suffix("()")).collect();
+    let texts: Vec<Option<String>> = files.iter().map(|file| read(file)).collect();
+    let mut problems: Vec<String> = files
+        .iter()
+        .zip(&texts)
+        .filter(|(_, text)| text.is_none())
+        .map(|(file, _)| format!("{file} is not there"))
+        .collect();
+    if files.is_empty() || functions.is_empty() {
+        problems.push(format!("a hop names a file and its function: {hop}"));
+    }
+    let is_defined = |function: &str, text: &String| {
+        ["fn ", "rpc "].iter().any(|word| {
+            text.match_indices(&format!("{word}{function}"))
+                .any(|(at, found)| text[at + found.len()..].starts_with(['(', '<']))
+        })
+    };
+    let defined = |function: &&&str| texts.iter().flatten().any(|text| is_defined(function, text));
+    problems.extend(
+        functions
+            .iter()
+            .filter(|function| !defined(function))
+            .map(|function| format!("no file of it has {function}()")),
+    );
+    problems
+}
+
+#[test]
+fn functions_of_the_path_of_one_order_exist() {
+    let hops = hops(&page());
+    assert_eq!(hops.len(), 10, "one order has ten hops");
+    let read = |file: &str| fs::read_to_string(checkout().join(file)).ok();
+    let problems: Vec<String> = hops
+        .iter()
+        .enumerate()
+        .flat_map(|(at, hop)| {
+            problems_of(hop, read).into_iter().map(move |problem| format!("hop {}: {problem}", at + 1))
+        })
+        .collect();
+    assert!(problems.is_empty(), "the path of one order is not the code's:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn a_hop_that_moved_is_noticed() {
+    let read = |file: &str| (file == "a/b.rs").then(|| "impl T {\n    async fn run<W>(a: u8) {}\n}".to_owned());
+    assert!(problems_of("1. `a/b.rs`, `run()` – works", read).is_empty());
+    assert_eq!(problems_of("1. `a/b.rs`, `ran()`", read).len(), 1);
+    assert_eq!(problems_of("1. `a/b.rs`, `ru()`", read).len(), 1);
+    assert_eq!(problems_of("1. `a/c.rs`, `run()`", read).len(), 2);
+    assert_eq!(problems_of("1. the tenant is READY", read).len(), 1);
+    let page = "## The path of one order\n\n1. one\n   two\n2. three\n\nAfter\n   all\n## Next\n";
+    assert_eq!(hops(page), ["1. one\n   two", "2. three"]);
 }

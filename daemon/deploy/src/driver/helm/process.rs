@@ -23,9 +23,9 @@ use tracing::Instrument as _;
 
 use super::slots::Slots;
 use crate::{
+    chart::ChartRef,
     driver::ReleaseRef,
     error::{Error, Result},
-    stack::ChartRef,
 };
 
 /// Longest run. Applying a chart takes a second or two; a slow API server many times that.

@@ -6,7 +6,7 @@ use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
-use landlord_core::ports::Apps as _;
+use landlord_core::ports::{Apps as _, Verified};
 use serde_json::json;
 
 use super::world::{World, place};
@@ -77,7 +77,31 @@ impl World {
         let expected = ["chat", "files", "webdav"].map(|record| (named(record), "203.0.113.9".to_owned()));
         ensure!(records == expected.into(), "{records:?}");
         let verified = self.scene.deployer.apps.verify(acme).await?;
-        ensure!(verified.endpoints.iter().any(|endpoint| endpoint.name == "chat"), "{verified:?}");
+        let has = |verified: &Verified| verified.endpoints.iter().any(|endpoint| endpoint.name == "chat");
+        ensure!(!has(&verified), "an endpoint whose route no Gateway accepted: {verified:?}");
+        ensure!(verified.pending.iter().any(|why| why.contains("chat") && why.contains("accepted")), "{verified:?}");
+        self.accept_routes(place(acme).namespace.as_str()).await?;
+        let verified = self.scene.deployer.apps.verify(acme).await?;
+        ensure!(has(&verified) && verified.pending.iter().all(|why| !why.contains("chat")), "{verified:?}");
+        Ok(())
+    }
+
+    /// What the Gateway's controller writes of routes that it serves.
+    async fn accept_routes(&self, namespace: &str) -> Result<()> {
+        let routes = self.routing("v1", "HTTPRoute", namespace);
+        for route in routes.list(&ListParams::default()).await? {
+            let accepted = json!({
+                "type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+                "observedGeneration": route.metadata.generation, "lastTransitionTime": "2026-11-29T00:00:00Z",
+            });
+            let parent = json!({
+                "parentRef": route.data["spec"]["parentRefs"][0], "controllerName": "example.com/gateway",
+                "conditions": [accepted],
+            });
+            let status = json!({ "status": { "parents": [parent] } });
+            let name = route.metadata.name.unwrap_or_default();
+            routes.patch_status(&name, &PatchParams::default(), &Patch::Merge(status)).await?;
+        }
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Apps and isolation as the daemon wires them.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use landlord_deploy::{StackApps, stack};
+use landlord_deploy::{StackApps, chart::ChartMirrors, stack};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
@@ -25,7 +25,7 @@ pub(crate) struct Deployer {
 
 impl Deployer {
     pub(crate) async fn open(options: DeployOptions) -> Result<Self, landlord_deploy::Error> {
-        let stacks = stack::load_all(&options.stacks_dir)?;
+        let stacks = stack::load_all(&options.stacks_dir, &stack::Values::new(), &ChartMirrors::new())?;
         let gateway_api_crds = options.gateway_api_crds.as_deref().map(Crds::read).transpose()?;
         let clients = Arc::new(Clients::default());
         let isolation = IsolationOptions {
@@ -36,6 +36,7 @@ impl Deployer {
         let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
         let apps = landlord_deploy::DeployOptions {
             stacks,
+            platforms: BTreeMap::new(),
             helm_path: options.helm_path,
             helm_version: options.helm_version,
             state_dir: options.state_dir,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use landlord_e2e::{FAST, bare_shared_class, bare_shared_classes, kubernetes_world_of};
+use landlord_e2e::{FAST, kubernetes_world_of};
 use landlord_test_harness::{
     Cloud, HostFile, TenantFile, World,
     cloud::{AKS, ALL, EKS, GKE},
@@ -40,7 +40,7 @@ struct Theirs {
 /// none of a kind that is new to it for a tenant's quota.
 #[test]
 fn a_cluster_is_adopted_by_its_name_in_every_cloud() {
-    let classes = ALL.map(bare_shared_classes).concat();
+    let classes = ALL.map(Cloud::bare_shared_classes).concat();
     let world = kubernetes_world_of(&ALL, FAST, &classes).unwrap();
     thread::scope(|scope| {
         for cloud in ALL {
@@ -80,7 +80,7 @@ fn adopted_lived_in_and_given_back(world: &World, cloud: &'static Cloud) {
     assert!(told.contains(&format!("adopted, cluster {}", theirs.name)), "{told}");
 
     let tenants =
-        ["namespace", "node"].map(|level| TenantFile::new(cloud.provider, level, &bare_shared_class(cloud, level)));
+        ["namespace", "node"].map(|level| TenantFile::new(cloud.provider, level, &cloud.bare_shared_class(level)));
     for tenant in &tenants {
         cli.apply(tenant).unwrap();
     }

@@ -88,6 +88,8 @@ pub(super) fn from_cluster(ctx: &mut Ctx<'_>, cluster: &Object, profile: &Value)
 fn replace(ctx: &mut Ctx<'_>, pool: &Object, properties: &Value, version: &str) -> Object {
     let mut next = pool.clone();
     let mut properties = properties.clone();
+    // Read-only: whoever sends back what it read changes nothing by it.
+    properties["currentOrchestratorVersion"] = properties["orchestratorVersion"].clone();
     defaults::fill(&mut properties, &defaults::pool(version));
     resource::put_body(ctx, &mut next, &json!({ "properties": properties }));
     "Updating".clone_into(&mut next.state);

@@ -10,6 +10,7 @@ mod zones;
 use super::{error::not_found, iam, kinds::GcpKind, names::numeric};
 use cloudsim_core::{
     call::{Call, Reply, Result},
+    cluster::RecordSeen,
     ctx::Ctx,
     object::Object,
 };
@@ -70,6 +71,18 @@ fn key(name: &str, kind: &str) -> String {
 /// The record sets of a zone by key.
 fn records_of(zone: &Object) -> serde_json::Map<String, Value> {
     zone.props.get("records").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// The record sets of a zone as its name servers answer them.
+pub(crate) fn served(zone: &Object) -> Vec<RecordSeen> {
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let seen = |record: &Value| RecordSeen {
+        name: text(record, "name").trim_end_matches('.').to_lowercase(),
+        kind: text(record, "type"),
+        ttl_seconds: record["ttl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(0),
+        values: record["rrdatas"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect(),
+    };
+    records_of(zone).values().map(seen).collect()
 }
 
 /// A new numeric id.

@@ -1,0 +1,53 @@
+//! Creates that had no response: what they began may take effect after a removal found nothing.
+//!
+//! A removal that is done then is observed a second time, once nothing of the kind can come any more. Which creates those
+//! are follows from the records: the ones that ended without a response, and those that were on their way when the removal
+//! began. Pure: the time is a value.
+
+use std::time::Duration;
+
+use crate::{DesiredState, Stage, StageRecord, StageState, Timestamp, ports::Work};
+
+/// A request that a cloud or an API server has taken in takes effect within this, or never: clients and load balancers give
+/// requests up after a minute.
+const LATE_EFFECT: Duration = Duration::from_secs(120);
+
+/// How long a removal that found nothing must wait before it is observed for the last time; `None`: nothing can come late.
+/// `Inventory` waits for the provider's objects, `Isolation` for what landlord makes in a host cluster.
+#[must_use]
+pub fn wait(work: &Work, stage: &Stage, time_scale: f64) -> Option<Duration> {
+    let makes: fn(&Stage) -> bool = match stage {
+        Stage::Inventory => |stage| stage.resource().is_some(),
+        Stage::Isolation => |stage| *stage == Stage::Isolation,
+        Stage::Host
+        | Stage::Preflight
+        | Stage::Network
+        | Stage::Cluster
+        | Stage::Addons
+        | Stage::NodePool
+        | Stage::DnsZone
+        | Stage::Identity
+        | Stage::Capacity
+        | Stage::Base
+        | Stage::Platform(_)
+        | Stage::App(_)
+        | Stage::DnsRecords
+        | Stage::Verify
+        | Stage::Teardown
+        | Stage::Leftovers => return None,
+    };
+    let removal = work.stages.iter().filter(|record| record.desired_state == DesiredState::Absent);
+    let removal_start = removal.map(|record| record.start_time).min()?;
+    let creates = work.stages.iter().filter(|record| record.desired_state == DesiredState::Present);
+    let last =
+        creates.filter(|record| makes(&record.stage)).filter_map(|record| unanswered(record, removal_start)).max()?;
+    let left = last.after(LATE_EFFECT.mul_f64(time_scale)).since(work.now);
+    (!left.is_zero()).then_some(left)
+}
+
+/// When the last call of a stage that had no response may have gone out. One that was under way when the removal began has
+/// none: its daemon may have been killed.
+fn unanswered(record: &StageRecord, removal_start: Timestamp) -> Option<Timestamp> {
+    let under_way = (record.state == StageState::Running).then_some(removal_start);
+    record.unanswered_time.max(under_way)
+}

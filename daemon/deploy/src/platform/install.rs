@@ -1,0 +1,139 @@
+//! One release of a platform: brought into a cluster, judged, and taken away again.
+
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Service};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
+use landlord_core::{
+    AppName,
+    ports::{PlatformTarget, StageProgress},
+    stage::RemovedObject,
+};
+use landlord_kube::{
+    Doing as _,
+    gateway_api::{self, Crds},
+    markers::{INSTALLATION, ROLE},
+    progress::pending,
+};
+use serde_json::json;
+
+use super::{Platform, values};
+use crate::{
+    apply::{self, Judged},
+    driver::{Content, Driver, ReleaseRef},
+    error::Result,
+    render,
+    stack::Stack,
+};
+
+/// The API server's answer to a create of what is there.
+const CONFLICT: u16 = 409;
+/// Objects named in a detail line.
+const NAMED_MAX: usize = 3;
+/// What a namespace of the platform is for.
+const PLATFORM_ROLE: &str = "platform";
+
+/// Makes a release exist, and says whether it is ready.
+pub(crate) async fn ensure(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    (platform, stack): (&Platform, Option<&Stack>),
+    crds: Option<&Crds>,
+    name: &AppName,
+) -> Result<StageProgress> {
+    let (release, chart) = platform.release(name)?;
+    // The Gateway API is landlord's in a cluster that it made: a chart of the platform brings none along.
+    if let Some(detail) = gateway_api::ensure_own(client, &target.installation, crds).await? {
+        return Ok(pending(detail));
+    }
+    ensure_namespace(client, target, &release.namespace).await?;
+    let values = values(target, release, stack);
+    let digest = render::digest(chart, &values);
+    let content = Content { chart, values: &values, digest: &digest };
+    let place = ReleaseRef { access: &target.kube, namespace: &release.namespace, release: name.as_str() };
+    let found = driver.delivered(client, place.namespace, place.release).await?;
+    if let Some(judged) = apply::up_to_date(client, found.as_ref(), &digest).await? {
+        match judged {
+            Judged::Ready => return Ok(StageProgress::Done),
+            Judged::Waiting(detail) => return Ok(pending(detail)),
+            Judged::Missing(what) => tracing::info!(release = %name, what, "an object is missing; applying again"),
+        }
+    }
+    apply::deliver(client, driver, place, content, found).await
+}
+
+/// Takes a release away; done when nothing of the cloud is left in its namespace.
+pub(crate) async fn remove(
+    client: &Client,
+    driver: &dyn Driver,
+    target: &PlatformTarget,
+    platform: &Platform,
+    name: &AppName,
+) -> Result<(StageProgress, Vec<RemovedObject>)> {
+    let (release, _) = platform.release(name)?;
+    let namespace = release.namespace.as_str();
+    let mut removed = Vec::new();
+    if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
+        driver.remove(ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
+        let id = format!("{namespace}/{name}");
+        removed.push(RemovedObject { r#type: "HelmRelease".into(), id, name: name.to_string() });
+    }
+    let left = of_the_cloud(client).await?;
+    if left.is_empty() {
+        return Ok((StageProgress::Done, removed));
+    }
+    let named = left.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    Ok((pending(format!("waiting until {} objects are gone: {named}", left.len())), removed))
+}
+
+/// Load balancers and volumes in namespaces of the platform. Controllers take away what they made when a release goes.
+async fn of_the_cloud(client: &Client) -> Result<Vec<String>> {
+    let selector = ListParams::default().labels(&format!("{ROLE}={PLATFORM_ROLE}"));
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespaces = namespaces.list_metadata(&selector).await.doing(|| "listing the platform's namespaces".into())?;
+    let mut left = Vec::new();
+    for namespace in namespaces.items.into_iter().filter_map(|namespace| namespace.metadata.name) {
+        let services: Api<Service> = Api::namespaced(client.clone(), &namespace);
+        let services =
+            services.list(&ListParams::default()).await.doing(|| format!("listing services in {namespace}"))?;
+        let balanced =
+            |service: &Service| service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+        let names = services.items.into_iter().filter(balanced).filter_map(|service| service.metadata.name);
+        left.extend(names.map(|name| format!("Service {namespace}/{name}")));
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &namespace);
+        let claims =
+            claims.list_metadata(&ListParams::default()).await.doing(|| format!("listing claims in {namespace}"))?;
+        let names = claims.items.into_iter().filter_map(|claim| claim.metadata.name);
+        left.extend(names.map(|name| format!("PersistentVolumeClaim {namespace}/{name}")));
+    }
+    Ok(left)
+}
+
+/// Made if it is missing: with an identity in the cloud it is there already.
+async fn ensure_namespace(client: &Client, target: &PlatformTarget, name: &str) -> landlord_kube::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let found = namespaces.get_metadata_opt(name).await.doing(|| format!("reading namespace {name}"))?;
+    let labels = json!({ INSTALLATION: target.installation, ROLE: PLATFORM_ROLE });
+    let has_role = |found: &kube::core::PartialObjectMeta<Namespace>| {
+        found.metadata.labels.as_ref().and_then(|labels| labels.get(ROLE)).is_some_and(|role| role == PLATFORM_ROLE)
+    };
+    match found {
+        Some(found) if has_role(&found) => Ok(()),
+        Some(_) => {
+            let change = kube::api::Patch::Merge(json!({ "metadata": { "labels": labels } }));
+            let patched = namespaces.patch_metadata(name, &kube::api::PatchParams::default(), &change).await;
+            patched.map(drop).doing(|| format!("marking namespace {name}"))
+        }
+        None => {
+            let namespace: Namespace =
+                serde_json::from_value(json!({ "metadata": { "name": name, "labels": labels } })).unwrap_or_default();
+            match namespaces.create(&PostParams::default(), &namespace).await {
+                // Another stage was faster.
+                Err(kube::Error::Api(status)) if status.code == CONFLICT => Ok(()),
+                created => created.map(drop).doing(|| format!("making namespace {name}")),
+            }
+        }
+    }
+}

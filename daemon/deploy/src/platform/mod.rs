@@ -1,0 +1,229 @@
+//! Platforms: what every cluster that landlord makes needs before apps. A platform is a set of releases like a stack, but of
+//! the whole cluster: each release has a namespace of its own, and none belongs to a customer.
+//!
+//! `install` brings a release into a cluster and takes it away again.
+
+pub(crate) mod install;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
+
+use landlord_core::{
+    AppName, PlatformName,
+    ports::{PlatformTarget, ReleaseOf, ReleasePlan},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    chart::{self, ChartMirrors, ChartRef},
+    error::{Error, Result},
+    stack::{Stack, Values},
+    values::{merge, merge_map},
+};
+
+/// The manifest's name in a platform's folder.
+const MANIFEST: &str = "platform.yaml";
+/// A manifest is a few KiB; whatever is larger is not one.
+const MANIFEST_BYTES_MAX: u64 = 256 * 1024;
+
+/// A platform's manifest.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// `landlord.dev/v1`.
+    pub api_version: String,
+    /// `Platform`.
+    pub kind: String,
+    /// Releases.
+    pub releases: Vec<Release>,
+}
+
+/// A release of a platform.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Release {
+    /// Name of release and stage.
+    pub name: AppName,
+    /// Its namespace, made if it is missing. No two releases share one with a stack.
+    pub namespace: String,
+    /// Folder beside the manifest, or `oci://` or `https://` reference.
+    pub chart: String,
+    /// Version of a referenced chart.
+    #[serde(default)]
+    pub version: String,
+    /// Releases that must be ready before.
+    #[serde(default)]
+    pub depends_on: Vec<AppName>,
+    /// Typical time until ready.
+    pub expected_seconds: u64,
+    /// Whether the chart takes the platform's contract: `gateway.name`, `gateway.namespace` and `gateway.hosts`, the names
+    /// of the tenant whose cluster it is.
+    #[serde(default)]
+    pub contract: bool,
+    /// Values, over the contract's.
+    #[serde(default)]
+    pub values: Map<String, Value>,
+}
+
+/// A checked platform.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// Its manifest.
+    pub manifest: Manifest,
+    charts: BTreeMap<AppName, ChartRef>,
+}
+
+impl Platform {
+    /// Reads and checks the platform in `folder`; charts are taken from `mirrors` where those name them.
+    ///
+    /// # Errors
+    /// [`Error::Stack`] with everything that does not fit.
+    pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let problem = |problem: String| Error::Stack { path: path.clone(), problem };
+        let size = std::fs::metadata(&path).map_err(Error::file("read", &path))?.len();
+        if size > MANIFEST_BYTES_MAX {
+            return Err(problem(format!("has {size} bytes, at most {MANIFEST_BYTES_MAX} are read")));
+        }
+        let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+        let manifest: Manifest = serde_saphyr::from_str(&text).map_err(|error| problem(error.to_string()))?;
+        let problems = check(&manifest);
+        if !problems.is_empty() {
+            return Err(problem(problems.join("; ")));
+        }
+        let mut charts = BTreeMap::new();
+        for release in &manifest.releases {
+            let found = if chart::is_reference(&release.chart) {
+                ChartRef::referenced(&release.chart, &release.version, mirrors)
+            } else {
+                ChartRef::in_folder(&folder.join(&release.chart))
+                    .map_err(|p| problem(format!("{}: {p}", release.name)))?
+            };
+            charts.insert(release.name.clone(), found);
+        }
+        Ok(Self { manifest, charts })
+    }
+
+    /// The releases as the engine plans them.
+    #[must_use]
+    pub fn plan(&self) -> Vec<ReleasePlan> {
+        let plan = |release: &Release| ReleasePlan {
+            of: ReleaseOf::Platform,
+            app: release.name.clone(),
+            depends_on: release.depends_on.clone(),
+            expected: Duration::from_secs(release.expected_seconds),
+        };
+        self.manifest.releases.iter().map(plan).collect()
+    }
+
+    fn release(&self, name: &AppName) -> Result<(&Release, &ChartRef)> {
+        let found = self.manifest.releases.iter().find(|release| release.name == *name).zip(self.charts.get(name));
+        found.ok_or_else(|| Error::UnknownRelease { name: name.to_string() })
+    }
+}
+
+/// All platforms in `folder`, by name, with `values` over their own; none, if there is no such folder.
+///
+/// # Errors
+/// The first platform that does not fit, an unreadable folder, values for a release that is not there.
+pub fn load_all(folder: &Path, values: &Values, mirrors: &ChartMirrors) -> Result<BTreeMap<PlatformName, Platform>> {
+    let mut platforms = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(platforms);
+    }
+    for entry in std::fs::read_dir(folder).map_err(Error::file("read", folder))? {
+        let path = entry.map_err(Error::file("read", folder))?.path();
+        if !path.join(MANIFEST).is_file() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = PlatformName::try_from(name)
+            .map_err(|error| Error::Stack { path: path.clone(), problem: error.to_string() })?;
+        let path = path.canonicalize().map_err(Error::file("resolve", &path))?;
+        let mut platform = Platform::load(&path, mirrors)?;
+        for (release, values) in values.get(name.as_str()).into_iter().flatten() {
+            let found = platform.manifest.releases.iter_mut().find(|found| found.name.as_str() == release);
+            let found = found.ok_or_else(|| Error::UnknownRelease { name: release.clone() })?;
+            merge_map(&mut found.values, values);
+        }
+        platforms.insert(name, platform);
+    }
+    Ok(platforms)
+}
+
+fn check(manifest: &Manifest) -> Vec<String> {
+    let mut problems = Vec::new();
+    if manifest.api_version != "landlord.dev/v1" || manifest.kind != "Platform" {
+        problems.push("apiVersion and kind must be landlord.dev/v1 and Platform".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    for release in &manifest.releases {
+        if release.namespace.parse::<AppName>().is_err() || release.namespace.starts_with("kube-") {
+            let namespace = &release.namespace;
+            problems.push(format!("namespace {namespace:?} must be a DNS label and not begin with kube-"));
+        }
+        // Dependencies on earlier releases only: there can be no circle.
+        for needed in release.depends_on.iter().filter(|needed| !seen.contains(*needed)) {
+            problems.push(format!("{} depends on {needed}, which does not stand before it", release.name));
+        }
+        if !seen.insert(release.name.clone()) {
+            problems.push(format!("{} stands there twice", release.name));
+        }
+        if let Some(problem) = chart::problem(&release.chart, &release.version) {
+            problems.push(format!("{}: {problem}", release.name));
+        }
+    }
+    problems
+}
+
+/// Values of a release: the contract, over it the platform's.
+fn values(target: &PlatformTarget, release: &Release, stack: Option<&Stack>) -> Value {
+    let mut values = json!({});
+    if release.contract {
+        let gateway = stack.and_then(|stack| stack.manifest.gateway.as_ref());
+        if let Some(gateway) = gateway {
+            values = json!({ "gateway": { "name": gateway.name, "namespace": gateway.namespace } });
+        }
+        values["gateway"]["hosts"] = json!(hosts(target, stack));
+    }
+    merge(&mut values, &Value::Object(release.values.clone()));
+    values
+}
+
+/// The names that the tenant's stack serves through the Gateway.
+fn hosts(target: &PlatformTarget, stack: Option<&Stack>) -> Vec<String> {
+    let (Some(stack), Some(domain)) = (stack, &target.domain) else { return Vec::new() };
+    let served = stack.manifest.entry_points.iter().filter(|entry| entry.gateway);
+    served.map(|entry| format!("{}.{}", entry.record, domain.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_platform_fits() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/platforms");
+        let all = load_all(&folder, &Values::new(), &ChartMirrors::new()).unwrap();
+        let plan = all[&"standard".parse::<PlatformName>().unwrap()].plan();
+        let names: Vec<&str> = plan.iter().map(|release| release.app.as_str()).collect();
+        assert_eq!(names, ["certificates", "gateway-crds", "gateway", "edge"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said_all_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "apiVersion: landlord.dev/v1\nkind: Stack\nreleases:\n\
+                    - { name: a, namespace: kube-system, chart: ../a, expectedSeconds: 1, dependsOn: [b] }\n\
+                    - { name: a, namespace: a, chart: 'oci://x/y', expectedSeconds: 1 }\n";
+        std::fs::write(folder.path().join(MANIFEST), text).unwrap();
+        let told = Platform::load(folder.path(), &ChartMirrors::new()).unwrap_err().to_string();
+        for part in ["Platform", "kube-", "depends on b", "twice", "needs a version", "beside the manifest"] {
+            assert!(told.contains(part), "{part} is missing in: {told}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The few words that the databases don't share.
+
+use sqlx::AnyConnection;
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// SQLite: one process has the file.
+    Sqlite,
+    /// PostgreSQL: several daemons share it.
+    Postgres,
+}
+
+/// "landlord" in ASCII.
+macro_rules! writers_turn {
+    () => {
+        "SELECT pg_advisory_xact_lock(7809632576843478628)"
+    };
+}
+
+/// All daemons' writers take turns by this lock of their database. So what one transaction has looked at stands until it ends,
+/// positions of events appear in their order, and nothing has to be repeated for a conflict.
+pub(crate) const WRITERS_TURN: &str = writers_turn!();
+
+impl Dialect {
+    /// Of an open connection.
+    pub(crate) fn of(connection: &AnyConnection) -> Self {
+        if connection.backend_name() == "PostgreSQL" { Self::Postgres } else { Self::Sqlite }
+    }
+
+    /// Milliseconds since the epoch by the database's clock.
+    pub(crate) fn now(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)",
+            Self::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+        }
+    }
+
+    /// Begins a transaction that writes. No other writes until it ends, and it ends soon whatever becomes of its daemon. The
+    /// last row of PostgreSQL's answer is its id, by which a commit whose answer was lost is looked up.
+    pub(crate) fn begin_write(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => {
+                concat!(
+                    "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '10s'; \
+                     SET LOCAL idle_in_transaction_session_timeout = '5s'; ",
+                    writers_turn!(),
+                    "; SELECT CAST(pg_current_xact_id() AS TEXT) AS xid"
+                )
+            }
+        }
+    }
+
+    /// Ends it, and wakes other daemons' readers.
+    pub(crate) fn commit(self) -> &'static str {
+        match self {
+            Self::Sqlite => "COMMIT",
+            Self::Postgres => "NOTIFY landlord; COMMIT",
+        }
+    }
+
+    /// Begins a transaction that reads, whose statements all see the same moment.
+    pub(crate) fn begin_read(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '10s'; \
+                 SET LOCAL idle_in_transaction_session_timeout = '30s'"
+            }
+        }
+    }
+}

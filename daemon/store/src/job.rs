@@ -1,0 +1,133 @@
+//! One change that waits for the writer: run in a savepoint of its own, as often as its transaction is, and acknowledged once.
+
+use std::panic::AssertUnwindSafe;
+
+use futures::{FutureExt as _, future::BoxFuture};
+use landlord_core::ports::StoreError;
+use sqlx::AnyConnection;
+use tokio::sync::oneshot;
+
+/// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, idle too
+/// long, too many connections, and whatever a server that stops or starts says.
+const TRANSIENT: [&str; 8] = ["40001", "40P01", "55P03", "25P03", "53300", "57P01", "57P02", "57P03"];
+/// Of these the connection is gone; class 08 beside them.
+const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) problem: String,
+    /// The same may succeed.
+    pub(crate) is_transient: bool,
+    /// The connection can't be used any more.
+    pub(crate) is_broken: bool,
+}
+
+impl Trouble {
+    /// Whether a statement may have been carried out all the same.
+    pub(crate) fn is_lost_answer(error: &sqlx::Error) -> bool {
+        is_broken(error)
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error()?.code().map(|code| code.into_owned())
+}
+
+fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        other => code(other).is_some_and(|code| BROKEN.contains(&code.as_str()) || code.starts_with("08")),
+    }
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    is_broken(error) || code(error).is_some_and(|code| TRANSIENT.contains(&code.as_str()))
+}
+
+impl From<sqlx::Error> for Trouble {
+    fn from(error: sqlx::Error) -> Self {
+        Self { problem: error.to_string(), is_transient: is_transient(&error), is_broken: is_broken(&error) }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable { source, .. } => match source.downcast::<sqlx::Error>() {
+                Ok(error) => (*error).into(),
+                Err(source) => Self { problem: source.to_string(), is_transient: false, is_broken: false },
+            },
+            other => Self { problem: other.to_string(), is_transient: false, is_broken: false },
+        }
+    }
+}
+
+/// Whether the database gave the whole transaction up.
+fn ends_transaction(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else { return false };
+    source.downcast_ref::<sqlx::Error>().is_some_and(is_transient)
+}
+
+pub(crate) fn lost(context: &str, problem: String) -> StoreError {
+    StoreError::Unavailable { context: context.into(), source: problem.into() }
+}
+
+/// A change as the writer sees it.
+pub(crate) trait Job: Send {
+    /// Runs the change and keeps its result. An error: the transaction can't go on.
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), Trouble>>;
+
+    /// Lets the caller know, after the transaction; `failure`: it did not happen.
+    fn acknowledge(self: Box<Self>, failure: Option<&str>);
+}
+
+/// A change, and who waits for it.
+pub(crate) struct Pending<T, F> {
+    change: F,
+    result: Option<Result<T, StoreError>>,
+    response: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Pending<T, F> {
+    pub(crate) fn new(change: F, response: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { change, result: None, response }
+    }
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync,
+{
+    /// All of the change or nothing of it. One that panics is undone, and the writer goes on.
+    fn run<'c>(&'c mut self, connection: &'c mut AnyConnection) -> BoxFuture<'c, Result<(), Trouble>> {
+        Box::pin(async move {
+            sqlx::query("SAVEPOINT change").execute(&mut *connection).await?;
+            let change = &self.change;
+            let changed = AssertUnwindSafe(async { change(&mut *connection).await }).catch_unwind().await;
+            let result = changed.unwrap_or_else(|_| {
+                tracing::error!("a write panicked and is undone");
+                Err(lost("writing", "the write panicked; this is a fault of landlord, its log has the place".into()))
+            });
+            match result {
+                Err(error) if ends_transaction(&error) => return Err(error.into()),
+                Err(_) => drop(sqlx::query("ROLLBACK TO change").execute(&mut *connection).await?),
+                Ok(_) => {}
+            }
+            sqlx::query("RELEASE change").execute(&mut *connection).await?;
+            self.result = Some(result);
+            Ok(())
+        })
+    }
+
+    fn acknowledge(self: Box<Self>, failure: Option<&str>) {
+        let result = match (failure, self.result) {
+            (None, Some(result)) => result,
+            (Some(problem), _) => Err(lost("committing", problem.to_owned())),
+            (None, None) => Err(lost("writing", "it was not run".into())),
+        };
+        // A caller that has gone away needs no response.
+        let _ = self.response.send(result);
+    }
+}

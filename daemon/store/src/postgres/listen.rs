@@ -1,0 +1,68 @@
+//! Wakes this daemon's readers for what other daemons wrote: by LISTEN where the connection reaches the server itself, and by
+//! polling in any case.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AnyPool, any::AnyConnectOptions, postgres::PgListener};
+use tokio_util::sync::CancellationToken;
+
+use crate::{dialect::Dialect, notify::Notifier, rows::unavailable};
+
+/// What the writers notify.
+const CHANNEL: &str = "landlord";
+/// Nothing of another daemon is noticed later.
+const POLL: Duration = Duration::from_secs(1);
+/// A server that can't be listened to is tried again so often; polling goes on meanwhile.
+const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+
+/// Runs until `stop`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ends by the token that the store holds; what it does is lost without harm"
+)]
+pub(crate) fn start(connect: AnyConnectOptions, pool: AnyPool, notifier: Notifier, stop: CancellationToken) {
+    let following = async move { follow(&connect, &pool, &notifier).await };
+    tokio::spawn(async move { stop.run_until_cancelled(following).await });
+}
+
+async fn follow(connect: &AnyConnectOptions, pool: &AnyPool, notifier: &Notifier) {
+    let mut listener = None;
+    let mut next_try = Instant::now();
+    loop {
+        if listener.is_none() && Instant::now() >= next_try {
+            listener = listen(connect).await;
+            next_try = Instant::now() + LISTEN_AGAIN;
+        }
+        let woken = async {
+            match &mut listener {
+                Some(listener) => listener.recv().await.map(drop),
+                None => std::future::pending().await,
+            }
+        };
+        let heard = tokio::select! {
+            heard = woken => heard,
+            () = tokio::time::sleep(POLL) => Ok(()),
+        };
+        if heard.is_err() {
+            listener = None;
+        }
+        if let Err(error) = look(pool, notifier).await {
+            tracing::warn!(%error, "can't look for what other daemons wrote; tried again");
+        }
+    }
+}
+
+async fn listen(connect: &AnyConnectOptions) -> Option<PgListener> {
+    let listening = async {
+        let mut listener = PgListener::connect(connect.database_url.as_str()).await?;
+        listener.listen(CHANNEL).await?;
+        Ok::<_, sqlx::Error>(listener)
+    };
+    listening.await.inspect_err(|error| tracing::debug!(%error, "can't listen to the store; it is polled")).ok()
+}
+
+async fn look(pool: &AnyPool, notifier: &Notifier) -> Result<(), landlord_core::ports::StoreError> {
+    let failed = unavailable("looking for what other daemons wrote");
+    let mut snapshot = pool.begin_with(Dialect::Postgres.begin_read()).await.map_err(failed)?;
+    notifier.committed(&mut snapshot).await.map(drop)
+}

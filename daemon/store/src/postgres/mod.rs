@@ -1,0 +1,137 @@
+//! PostgreSQL: one database, for any number of daemons.
+//!
+//! Writers of all daemons take turns by one lock of the database (`dialect.rs`), so every promise that SQLite keeps with its
+//! only writer is kept here by the same code. Readers never wait for it.
+//!
+//! Nothing depends on a session: locks and settings end with their transaction, and every statement runs in one. So a
+//! connection pooler in transaction mode may stand before it, if it knows prepared statements (pgbouncer 1.21 or newer with
+//! `max_prepared_statements`); the wake-up of other daemons is then found by polling.
+
+mod listen;
+mod schema;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    AnyConnection, Connection as _,
+    any::{AnyConnectOptions, AnyPoolOptions},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error,
+    dialect::Dialect,
+    guard::Guard,
+    notify::Notifier,
+    rows::events,
+    store::Store,
+    write::{Database, Writer},
+};
+
+/// Connections that read for the API, and as many for the engine; with the writer's and the listener's, a daemon takes 18.
+const READERS_MAX: u32 = 8;
+/// A caller waits so long for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of a store on PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// `postgres://user@host:port/database?sslmode=verify-full`, without a password.
+    pub url: String,
+    /// Password of that user.
+    pub password: Option<SecretString>,
+    /// Newest events kept.
+    pub events_max: u64,
+    /// Make the tables if the database has none. A daemon that does so unasked takes over nothing of what it built before.
+    pub create: bool,
+}
+
+/// Opens the store. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`Error::Missing`] if the database has no tables and none shall be made; the others as they say.
+pub async fn open(options: PostgresOptions) -> Result<Store, Error> {
+    open_at(&options, false).await
+}
+
+/// Makes the tables of a new installation; as [`crate::sqlite::init`].
+///
+/// # Errors
+/// [`Error::Exists`] if there are some; the others as they say.
+pub async fn init(options: PostgresOptions) -> Result<(), Error> {
+    let store = open_at(&PostgresOptions { create: true, ..options }, true).await?;
+    store.close().await;
+    Ok(())
+}
+
+async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
+    let (place, connect) = connect_options(options)?;
+    let database = |source| Error::Database { path: place.clone(), source };
+    let mut writing = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    schema::prepare(&mut writing, &place, options.create, init).await?;
+    let newest = events::newest(&mut writing).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
+    let readers = AnyPoolOptions::new().max_connections(READERS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
+    let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
+    let engine = readers.connect_with(connect.clone()).await.map_err(database)?;
+    let notifier = Notifier::new(newest);
+    let stop = CancellationToken::new();
+    listen::start(connect.clone(), engine.clone(), notifier.clone(), stop.clone());
+    let guard: Arc<dyn Guard> = Arc::new(Listening { stop });
+    let database = Database { dialect: Dialect::Postgres, connect };
+    let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
+    Ok(Store {
+        dialect: Dialect::Postgres,
+        api,
+        engine,
+        notifier,
+        writer,
+        events_max: options.events_max,
+        is_exclusive: false,
+        guard,
+    })
+}
+
+/// Ends the listener with the store.
+#[derive(Debug)]
+struct Listening {
+    stop: CancellationToken,
+}
+
+impl Guard for Listening {
+    /// A server's database is not replaced under its clients.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn committed(&self, _: i64) {}
+
+    fn close(&self) {
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Where the store is, fit to be shown, and how to connect.
+fn connect_options(options: &PostgresOptions) -> Result<(PathBuf, AnyConnectOptions), Error> {
+    sqlx::any::install_default_drivers();
+    let bad = |problem: String| Error::Address { problem };
+    let mut url = url::Url::parse(&options.url).map_err(|error| bad(error.to_string()))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(bad(format!("it begins with {}:, not with postgres:", url.scheme())));
+    }
+    if url.password().is_some() {
+        return Err(bad("it holds a password, which is readable by whoever reads the configuration".into()));
+    }
+    let place = format!("{}{}", url.host_str().unwrap_or_default(), url.path());
+    if let Some(password) = &options.password {
+        url.set_password(Some(password.expose_secret())).map_err(|()| bad("it names no user or host".into()))?;
+    }
+    let connect = url.as_str().parse().map_err(|_| bad("it can't be understood".into()))?;
+    Ok((format!("postgres://{place}").into(), connect))
+}

@@ -1,0 +1,66 @@
+//! The tables, by the one history of migrations; all that a start does to a database, in one transaction.
+
+use std::{borrow::Cow, path::Path};
+
+use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, SqlSafeStr as _, migrate::Migrator};
+
+use crate::{
+    Error,
+    contract::{self, identity},
+    dialect::WRITERS_TURN,
+};
+
+/// The oldest server: it keeps transactions' ids and their fate (13), and is still maintained (14).
+const VERSION_MIN: i64 = 140_000;
+
+/// The migrations in PostgreSQL's words. Texts compare by their bytes, as SQLite's do: domains are searched in ranges.
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("./migrations");
+    let spelled = migrator.iter().cloned().map(|mut migration| {
+        let sql = migration
+            .sql
+            .as_str()
+            .replace("INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+            .replace(" BLOB ", " BYTEA ")
+            .replace(" TEXT", " TEXT COLLATE \"C\"");
+        migration.sql = AssertSqlSafe(sql).into_sql_str();
+        migration
+    });
+    migrator.migrations = Cow::Owned(spelled.collect());
+    // sqlx's lock belongs to a session; ours, which is held here, to a transaction.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Makes the database ready for this version, while no other daemon writes.
+pub(crate) async fn prepare(
+    connection: &mut AnyConnection,
+    place: &Path,
+    create: bool,
+    init: bool,
+) -> Result<(), Error> {
+    let database = |source| Error::Database { path: place.to_owned(), source };
+    let upgrade = |source| Error::Upgrade { path: place.to_owned(), source };
+    let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT)";
+    let version: i64 = sqlx::query_scalar(version).fetch_one(&mut *connection).await.map_err(database)?;
+    if version < VERSION_MIN {
+        let problem = format!("the server is PostgreSQL {}, and {} is needed", version / 10_000, VERSION_MIN / 10_000);
+        return Err(Error::Address { problem });
+    }
+    let mut transaction = connection.begin().await.map_err(database)?;
+    sqlx::raw_sql(WRITERS_TURN).execute(&mut *transaction).await.map_err(database)?;
+    let found = "SELECT CAST(to_regclass('tenants') AS TEXT)";
+    let found: Option<String> = sqlx::query_scalar(found).fetch_one(&mut *transaction).await.map_err(database)?;
+    match (found.is_some(), create, init) {
+        (false, false, _) => return Err(Error::Missing { path: place.to_owned() }),
+        (true, _, true) => return Err(Error::Exists { path: place.to_owned() }),
+        _ => {}
+    }
+    migrator().run(&mut *transaction).await.map_err(|source| Error::Schema { path: place.to_owned(), source })?;
+    contract::upgrade(&mut transaction).await.map_err(upgrade)?;
+    identity::open(&mut transaction, None).await.map_err(upgrade)?;
+    if init {
+        identity::begin_epoch(&mut transaction, false, "the store is new").await.map_err(upgrade)?;
+    }
+    transaction.commit().await.map_err(database)
+}

@@ -1,0 +1,123 @@
+//! A world with real nodes, and what to look at when something in it fails.
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use landlord_e2e::binaries;
+use landlord_test_harness::{Cli, Cloud, World, WorldOptions, real};
+use landlord_test_kube::{Artifacts, NodeArtifacts, images};
+
+/// 60 times faster than real time: the cloud's part takes a quarter of a minute.
+const SCALE: f64 = 1.0 / 60.0;
+
+/// All that the simulator would build at its start, which is watched for less time than that takes.
+const IMAGES: [&str; 13] = [
+    "pause",
+    "files",
+    "vectors",
+    "llm",
+    "chat",
+    "gateway",
+    "envoy",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "models",
+    "charts",
+];
+
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    artifacts: Artifacts,
+    cloud: &'static Cloud,
+}
+
+impl Scene {
+    pub(crate) fn start(cloud: &'static Cloud) -> Self {
+        let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
+        NodeArtifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
+        images(&IMAGES).unwrap();
+        let options = WorldOptions {
+            time_scale: SCALE,
+            kubernetes: Some(artifacts.clone()),
+            clouds: vec![cloud],
+            real_node: true,
+            extra_config: cloud.real_classes() + &real::values(),
+            ..WorldOptions::default()
+        };
+        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts, cloud }
+    }
+
+    pub(crate) fn cli(&self) -> Cli {
+        self.world.cli()
+    }
+
+    pub(crate) fn say(&self, line: &str) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    pub(crate) fn reach(&self, name: &str, state: &str, patience: Duration) {
+        if let Err(error) = self.cli().wait_for(name, state, patience) {
+            let told = self.cli().ok(&["describe", name]).unwrap_or_default();
+            panic!("{error:#}\n{told}\n{}\n{}", self.why(), self.world.log_tail(40));
+        }
+    }
+
+    /// kubectl as the cluster's own administrator.
+    pub(crate) fn kubectl(&self) -> Command {
+        let mut command = Command::new(&self.artifacts.kubebox);
+        command.arg("kubectl").arg("--kubeconfig").arg(self.cluster().join("admin.kubeconfig"));
+        command
+    }
+
+    /// Folder of the only cluster.
+    pub(crate) fn cluster(&self) -> PathBuf {
+        self.world.clusters().pop().unwrap()
+    }
+
+    pub(crate) fn run(&self, command: &mut Command) -> String {
+        let output = command.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {told}\n{}", self.why());
+        text(&output)
+    }
+
+    /// What the simulated cloud's zones have for a name.
+    pub(crate) fn address(&self, name: &str) -> String {
+        let objects = self.world.simulator().control().objects(self.cloud.account).unwrap();
+        let fqdn = format!("{name}.");
+        let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
+        let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
+        let address = found.and_then(|record| record["rrdatas"][0].as_str());
+        address.unwrap_or_else(|| panic!("no zone has {name}: {objects:#?}")).to_owned()
+    }
+
+    /// What nodes, pods, events and logs say.
+    fn why(&self) -> String {
+        let looks: [&[&str]; 9] = [
+            &["get", "gateways,httproutes,certificates,challenges,clusterissuers", "-A", "-o", "yaml"],
+            &["logs", "-n", "cert-manager", "deployment/cert-manager", "--tail=40"],
+            &["logs", "-n", "envoy-gateway-system", "deployment/envoy-gateway", "--tail=40"],
+            &["get", "nodes,pods,pvc,services", "-A", "-o", "wide"],
+            &["get", "events", "-A", "--sort-by=.lastTimestamp"],
+            &["logs", "-n", "ai-fileserver", "deployment/files", "--tail=30"],
+            &["logs", "-n", "ai-fileserver", "deployment/chat", "-c", "chat", "--tail=40"],
+            &["logs", "-n", "ai-fileserver", "deployment/chat", "-c", "documents", "--tail=30"],
+            &["logs", "-n", "ai-fileserver", "deployment/llm", "--all-containers", "--tail=30"],
+        ];
+        let look = |look: &&[&str]| {
+            let told = self.kubectl().args(*look).output().map(|output| text(&output)).unwrap_or_default();
+            format!("--- {look:?}\n{told}")
+        };
+        looks.iter().map(look).collect()
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

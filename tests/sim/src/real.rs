@@ -1,0 +1,92 @@
+//! One real machine for each simulated cluster: the first that joins runs containers, those that join later are only shown
+//! and take no pods. Needs root.
+//!
+//! Knows no cloud. Images are those of `landlord-test-kube`, since none can be pulled.
+
+use anyhow::Context;
+use landlord_test_kube::{
+    AcmeServer, ControlPlane, Node, NodeArtifacts, NodeOptions,
+    cloud::{LocalVolumes, NodeSpec, NodeTaint},
+    images,
+};
+use std::path::{Path, PathBuf};
+
+/// What the stack `ai-fileserver-pg` and the platform `standard` need; the last is a folder of models.
+const IMAGES: [&str; 12] = [
+    "pause",
+    "files",
+    "vectors",
+    "llm",
+    "chat",
+    "gateway",
+    "envoy",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "models",
+];
+/// The claim whose volume holds the models from the beginning.
+const MODELS_CLAIM: &str = "llm";
+/// Where the LLM server of that stack keeps them in its volume.
+const MODELS_FOLDER: &str = "store";
+/// On machines that run no containers.
+const PRETENDED: &str = "landlord.test/pretended";
+
+/// The programs and images of real machines.
+#[derive(Debug)]
+pub(crate) struct Machines {
+    artifacts: NodeArtifacts,
+    archives: Vec<PathBuf>,
+    /// A folder as the volume of the models holds it.
+    models: PathBuf,
+    acme: AcmeServer,
+}
+
+impl Machines {
+    /// Builds what this machine does not have yet: minutes, the first time. `folder` takes a link to the models.
+    pub(crate) fn ensure(folder: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
+        let artifacts = NodeArtifacts::ensure(progress).context("the programs of a real node are missing")?;
+        progress("images");
+        let mut archives = images(&IMAGES).context("the images are missing")?;
+        let store = archives.pop().context("no models")?;
+        let models = folder.join("models");
+        std::fs::create_dir_all(&models).with_context(|| format!("cannot make {}", models.display()))?;
+        let link = models.join(MODELS_FOLDER);
+        if !link.exists() {
+            std::os::unix::fs::symlink(&store, &link).with_context(|| format!("cannot make {}", link.display()))?;
+        }
+        let acme = AcmeServer::ensure(&folder.join("acme")).context("the ACME server has no certificate")?;
+        Ok(Self { artifacts, archives, models, acme })
+    }
+
+    /// Where volumes of the cluster lie that keeps its data in `data_dir`.
+    pub(crate) fn volumes(&self, data_dir: &Path) -> LocalVolumes {
+        let seeds = [(MODELS_CLAIM.to_owned(), self.models.clone())].into();
+        LocalVolumes { folder: data_dir.join("volumes"), seeds }
+    }
+
+    /// Starts a machine and gives it the images. `resolver` answers names outside of its cluster.
+    pub(crate) async fn start(
+        &self,
+        control_plane: &ControlPlane,
+        spec: &NodeSpec,
+        resolver: PathBuf,
+    ) -> anyhow::Result<Node> {
+        let mut options = NodeOptions::new(&spec.name);
+        options.labels = [("topology.kubernetes.io/zone".to_owned(), spec.zone.clone())].into();
+        options.provider_id.clone_from(&spec.provider_id);
+        options.resolver = Some(resolver);
+        options.acme = Some(self.acme.clone());
+        let node = Node::start(control_plane, &self.artifacts, &options).await?;
+        self.archives.iter().try_for_each(|archive| node.import(archive))?;
+        Ok(node)
+    }
+}
+
+/// A machine that is only shown.
+pub(crate) fn pretended(mut spec: NodeSpec) -> NodeSpec {
+    let taint = NodeTaint { key: PRETENDED.into(), value: String::new(), effect: "NoSchedule".into() };
+    spec.taints.push(taint);
+    spec
+}
