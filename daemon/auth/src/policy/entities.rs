@@ -90,7 +90,9 @@ pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -
             let (parent, more) = above(of);
             more.into_iter().for_each(&mut put);
             described(environment(of), attributes.as_ref(), parent, None).into_iter().for_each(&mut put);
-            described(self::resource(resource), attributes.as_ref(), environment(of), Some(of)).into_iter().for_each(put);
+            described(self::resource(resource), attributes.as_ref(), environment(of), Some(of))
+                .into_iter()
+                .for_each(put);
         }
     }
     Entities::from_entities(entities.into_values(), Some(schema))

@@ -57,7 +57,10 @@ pub(crate) fn read(folder: Option<&Path>) -> Result<Vec<(PathBuf, String)>, Poli
         }
     }
     if paths.len() > FILES_MAX {
-        return Err(PolicyError::Bounds { path: folder.to_owned(), problem: format!("has more than {FILES_MAX} policies") });
+        return Err(PolicyError::Bounds {
+            path: folder.to_owned(),
+            problem: format!("has more than {FILES_MAX} policies"),
+        });
     }
     paths.sort();
     for path in paths {

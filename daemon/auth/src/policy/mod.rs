@@ -77,7 +77,10 @@ impl Policies {
                 Err(error) => {
                     let text = error.to_string();
                     if text != refused {
-                        tracing::error!(error = text, "the changed policies can't be used; those of before stay in force");
+                        tracing::error!(
+                            error = text,
+                            "the changed policies can't be used; those of before stay in force"
+                        );
                     }
                     refused = text;
                 }
