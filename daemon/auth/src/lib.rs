@@ -5,7 +5,6 @@
 
 pub mod authenticator;
 pub mod certificate;
-pub mod operators;
 pub mod policy;
 pub mod principals;
 pub mod tls;
