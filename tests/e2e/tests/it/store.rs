@@ -1,8 +1,6 @@
 //! The daemon's store: never made unasked, stopped with when it is gone, and restored without building again what was deleted
 //! since. Judged by the simulated cloud's journal.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fs,
     process::{Command, Output},
