@@ -9,6 +9,7 @@ use landlord_core::{
 use crate::{
     certificate::CertificateNames,
     principals::{Certificates, LocalUsers},
+    token::Tokens,
 };
 
 /// Knows the callers by the configuration.
@@ -18,6 +19,8 @@ pub struct Callers {
     pub local_users: LocalUsers,
     /// Client certificates.
     pub certificates: Certificates,
+    /// Bearer tokens.
+    pub tokens: Tokens,
 }
 
 fn refuse(why: impl Into<String>) -> Unauthenticated {
@@ -27,8 +30,11 @@ fn refuse(why: impl Into<String>) -> Unauthenticated {
 #[async_trait]
 impl Authenticator for Callers {
     async fn authenticate(&self, peer: &Peer, bearer: Option<&str>) -> Result<Principal, Unauthenticated> {
-        if bearer.is_some() {
-            return Err(refuse("this daemon takes no tokens; an operator must configure auth.issuers"));
+        if let Some(token) = bearer {
+            if self.tokens.is_empty() {
+                return Err(refuse("this daemon takes no tokens; an operator must configure auth.issuers"));
+            }
+            return self.tokens.principal(token).await;
         }
         match peer {
             Peer::Local { uid } => {
@@ -79,6 +85,7 @@ mod tests {
                 (CertificateName::Uri("spiffe://example.com/portal".into()), named("spiffe-portal")),
                 (CertificateName::Dns("portal.example.com".into()), named("dns-portal")),
             ]),
+            tokens: Tokens::default(),
         };
         let of = async |peer: Peer| callers.authenticate(&peer, None).await.map(|p| (p.name, p.method)).ok();
         let local = |name: &str| Some((name.to_owned(), AuthMethod::LocalUser));

@@ -5,6 +5,7 @@
 
 pub mod authenticator;
 pub mod certificate;
-pub mod operators;
+pub mod policy;
 pub mod principals;
 pub mod tls;
+pub mod token;

@@ -27,10 +27,10 @@
 //! A stack is a folder; everything wrong with it is found when it is read, before anything is deployed.
 //!
 //! ```
-//! use landlord_deploy::stack::Stack;
+//! use landlord_deploy::{chart::ChartMirrors, stack::Stack};
 //!
 //! let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/stacks/ai-fileserver");
-//! let stack = Stack::load(&folder)?;
+//! let stack = Stack::load(&folder, &ChartMirrors::new())?;
 //! assert!(stack.manifest.releases.iter().any(|release| !release.depends_on.is_empty()), "some wait for others");
 //! # Ok::<(), landlord_deploy::Error>(())
 //! ```

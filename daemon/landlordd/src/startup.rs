@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_auth::{operators::OperatorsOnly, tls::TlsFigures};
+use landlord_auth::{
+    policy::Policies,
+    tls::{POLL_INTERVAL, TlsFigures},
+};
 use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
@@ -43,6 +46,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
+    let policies = Arc::new(open_policies(config)?);
+    tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
@@ -81,7 +86,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
             isolation: clusters.isolation,
         }),
         authenticator: checked.callers,
-        authorizer: Arc::new(OperatorsOnly),
+        authorizer: policies,
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
@@ -116,6 +121,13 @@ async fn serve_metrics(
     Ok(())
 }
 
+/// The shipped policies and those of the configured folder.
+fn open_policies(config: &Config) -> Result<Policies> {
+    let folder = &config.auth.policies_dir;
+    let folder = (!folder.as_os_str().is_empty()).then(|| folder.clone());
+    Policies::open(folder).context("auth.policies_dir")
+}
+
 /// Stops the daemon when the store turns out to be another one than was opened; holds why.
 fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
     let lost = Arc::new(OnceLock::new());
@@ -146,6 +158,7 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     check_trust(config)?;
     listeners::check(&config.server)?;
+    open_policies(config)?;
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 

@@ -262,6 +262,38 @@ fn nobody_listens_without_tls_by_accident() {
 }
 
 #[test]
+fn callers_are_named_without_doubt() {
+    let issuer = "issuer = 'https://login.example.com'\naudiences = ['landlord']\n";
+    let cases = [
+        (format!("[auth.issuers.corp]\n{issuer}"), None),
+        (format!("[auth.issuers.landlord]\n{issuer}"), Some("can't be the name of an issuer")),
+        (format!("[auth.issuers.'a:b']\n{issuer}"), Some("can't be the name of an issuer")),
+        ("[auth.issuers.corp]\nissuer = 'http://login.example.com'\naudiences = ['a']\n".into(), Some("must be https")),
+        (
+            "[auth.issuers.corp]\nissuer = 'https://login.example.com'\naudiences = []\n".into(),
+            Some("audiences: is empty"),
+        ),
+        (
+            "[[auth.local_users]]\nuid = 7\nprincipal = 'a'\n[[auth.local_users]]\nuid = 7\nprincipal = 'b'\n".into(),
+            Some("7 is named twice"),
+        ),
+        ("[[auth.local_users]]\nuid = 7\nprincipal = ''\n".into(), Some("principal: is empty")),
+        ("[[auth.local_users]]\nuid = 7\nprincipal = 'a'\ncustomer = 'A B'\n".into(), Some("local_users[0].customer")),
+        ("[[auth.certificates]]\nuri = 'u'\ndns_name = 'd'\nprincipal = 'a'\n".into(), Some("exactly one of")),
+        ("[[auth.certificates]]\nprincipal = 'a'\n".into(), Some("exactly one of")),
+    ];
+    for (text, expected) in cases {
+        let problems = check(&from_file(&text).unwrap()).err().unwrap_or_default().join("\n");
+        match expected {
+            Some(expected) => assert!(problems.contains(expected), "{text}: {problems}"),
+            None => assert!(problems.is_empty(), "{text}: {problems}"),
+        }
+    }
+    // Algorithms with a shared secret can't even be written.
+    assert!(from_file(&format!("[auth.issuers.corp]\n{issuer}algorithms = ['HS256']\n")).is_err());
+}
+
+#[test]
 fn host_clusters_are_counted_neither_always_nor_never() {
     for (interval, fits) in [("4s", false), ("5s", true), ("1h", true), ("61m", false)] {
         let text = format!("[engine]\ncapacity_interval = '{interval}'\n");

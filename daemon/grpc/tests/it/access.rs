@@ -317,7 +317,15 @@ fn code(result: &Result<Vec<u8>, Status>) -> Code {
 
 #[tokio::test]
 async fn every_rpc_by_every_kind_of_caller() {
-    let world = World::start(Expected).await;
+    every_rpc(World::start(Expected).await).await;
+}
+
+#[tokio::test]
+async fn every_rpc_by_the_shipped_policies() {
+    every_rpc(World::start(landlord_auth::policy::Policies::open(None).unwrap()).await).await;
+}
+
+async fn every_rpc(world: World) {
     for action in called() {
         for token in ["", "expired"] {
             let refused = world.call(token, action).await.unwrap_err();

@@ -1,10 +1,14 @@
 //! `[auth]`: who callers are, and what they may do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use landlord_auth::{
     authenticator::Callers,
     principals::{CertificateName, Certificates, LocalUsers, NamedPrincipal},
+    token::{Algorithm, IssuerOptions, Tokens},
 };
 use landlord_core::CustomerId;
 use serde::{Deserialize, Serialize};
@@ -17,6 +21,81 @@ pub struct Auth {
     pub local_users: Vec<LocalUser>,
     /// Client certificates; the first match wins.
     pub certificates: Vec<Certificate>,
+    /// OpenID issuers of bearer tokens, by the name that begins their principals and groups.
+    pub issuers: BTreeMap<String, Issuer>,
+    /// Folder with policies (`*.cedar`) beside the shipped ones; empty: those alone.
+    pub policies_dir: PathBuf,
+}
+
+/// An OpenID issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// Its identifier, an https URL.
+    pub issuer: String,
+    /// Audiences that a token may be for.
+    pub audiences: Vec<String>,
+    /// Algorithms that it signs with.
+    #[serde(default = "algorithms")]
+    pub algorithms: Vec<Signature>,
+    /// CAs of its certificate, PEM. None: those of the system.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Claim with the principal's name.
+    #[serde(default = "principal_claim")]
+    pub principal_claim: String,
+    /// Claim with the groups.
+    #[serde(default = "groups_claim")]
+    pub groups_claim: String,
+    /// Claim with the customer; empty: its tokens name none.
+    #[serde(default)]
+    pub customer_claim: String,
+    /// Groups of policies by groups of the issuer; others are called `NAME:GROUP`.
+    #[serde(default)]
+    pub groups: BTreeMap<String, String>,
+}
+
+/// How tokens are signed: asymmetric algorithms only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as RFC 7518 and RFC 8037 call them")]
+pub enum Signature {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl From<Signature> for Algorithm {
+    fn from(signature: Signature) -> Self {
+        match signature {
+            Signature::RS256 => Self::RS256,
+            Signature::RS384 => Self::RS384,
+            Signature::RS512 => Self::RS512,
+            Signature::PS256 => Self::PS256,
+            Signature::PS384 => Self::PS384,
+            Signature::PS512 => Self::PS512,
+            Signature::ES256 => Self::ES256,
+            Signature::ES384 => Self::ES384,
+            Signature::EdDSA => Self::EdDSA,
+        }
+    }
+}
+
+fn algorithms() -> Vec<Signature> {
+    vec![Signature::RS256, Signature::ES256]
+}
+
+fn principal_claim() -> String {
+    "sub".into()
+}
+
+fn groups_claim() -> String {
+    "groups".into()
 }
 
 /// A user of this machine.
@@ -82,7 +161,51 @@ impl Auth {
             }
         }
         let own = rustix::process::geteuid().as_raw();
-        Callers { local_users: LocalUsers::new(own, by_uid), certificates: Certificates(certificates) }
+        Callers {
+            local_users: LocalUsers::new(own, by_uid),
+            certificates: Certificates(certificates),
+            tokens: self.tokens(problems),
+        }
+    }
+}
+
+impl Auth {
+    fn tokens(&self, problems: &mut Vec<String>) -> Tokens {
+        let mut issuers = Vec::new();
+        for (name, issuer) in &self.issuers {
+            let at = format!("auth.issuers.{name}");
+            // The name is what keeps an issuer's groups apart from ours.
+            if name.is_empty() || name == "landlord" || name.contains(':') {
+                problems.push(format!("{at}: {name:?} can't be the name of an issuer; choose one without a colon"));
+            }
+            if issuer.audiences.is_empty() {
+                problems.push(format!("{at}.audiences: is empty; name whom its tokens are for"));
+            }
+            if issuer.algorithms.is_empty() {
+                problems.push(format!("{at}.algorithms: is empty"));
+            }
+            issuers.push(issuer.options(name));
+        }
+        Tokens::new(issuers).unwrap_or_else(|error| {
+            problems.push(format!("auth.issuers: {error}"));
+            Tokens::default()
+        })
+    }
+}
+
+impl Issuer {
+    fn options(&self, name: &str) -> IssuerOptions {
+        IssuerOptions {
+            name: name.to_owned(),
+            issuer: self.issuer.clone(),
+            audiences: self.audiences.clone(),
+            algorithms: self.algorithms.iter().copied().map(Algorithm::from).collect(),
+            ca_file: self.ca_file.clone(),
+            principal_claim: self.principal_claim.clone(),
+            groups_claim: self.groups_claim.clone(),
+            customer_claim: self.customer_claim.clone(),
+            groups: self.groups.clone(),
+        }
     }
 }
 

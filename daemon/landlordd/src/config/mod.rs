@@ -11,7 +11,7 @@ mod load;
 mod print;
 mod server;
 
-pub use auth::{Auth, Certificate, LocalUser};
+pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
-use landlord_auth::{authenticator::Callers, operators::OperatorsOnly, principals::LocalUsers};
+use landlord_auth::{authenticator::Callers, policy::Policies, principals::LocalUsers};
 use landlord_core::{
     Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
     PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
@@ -304,7 +304,7 @@ impl Daemon {
         // Who calls over the network is the matter of other tests.
         let authenticator: Arc<dyn Authenticator> =
             if listen.tcp.is_empty() { Arc::new(callers()) } else { Arc::new(EverybodyIsOperator) };
-        let access = (authenticator, Arc::new(OperatorsOnly) as _);
+        let access = (authenticator, Arc::new(Policies::open(None).unwrap()) as _);
         Self::serve_with(folder, store, listen, catalog, access).await
     }
 

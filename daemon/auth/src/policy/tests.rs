@@ -1,0 +1,116 @@
+use landlord_core::access::{AuthMethod, EnvironmentAttributes};
+
+use super::*;
+
+fn principal(group: &str, customer: Option<&str>) -> Principal {
+    Principal {
+        name: "somebody \"quoted\"".into(),
+        groups: [group.to_owned()].into(),
+        customer: customer.map(|id| id.parse().unwrap()),
+        method: AuthMethod::Token,
+    }
+}
+
+fn tenant(customer: &str, class: &str, labels: &[(&str, &str)]) -> Resource {
+    let attributes = EnvironmentAttributes {
+        class: class.into(),
+        level: "CLUSTER".into(),
+        provider: "sky".into(),
+        region: "here".into(),
+        state: "READY".into(),
+        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+    };
+    let name = format!("customers/{customer}/tenants/prod").parse().unwrap();
+    Resource::Environment { name: landlord_core::EnvironmentName::Tenant(name), attributes: Some(attributes) }
+}
+
+fn host() -> Resource {
+    let id: landlord_core::HostClusterId = "one".parse().unwrap();
+    Resource::Environment { name: id.into(), attributes: None }
+}
+
+fn operation(of: &Resource) -> Resource {
+    let Resource::Environment { name, attributes } = of.clone() else { panic!("no environment") };
+    Resource::Operation { id: "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4".parse().unwrap(), of: name, attributes }
+}
+
+#[test]
+fn the_shipped_policies_say_who_does_what() {
+    let policies = Policies::open(None).unwrap();
+    let acme = tenant("acme", "small", &[]);
+    let globex = tenant("globex", "small", &[]);
+    let customer = |id: &str| Resource::Customer(id.parse().unwrap());
+    let provider = Resource::Provider("providers/sky.main".into());
+    // Per caller: what it may of acme's tenant, of globex' tenant, of a host cluster, of the installation.
+    let callers = [
+        (principal("landlord:operators", None), "rwak", "rwak", "rwa", true),
+        (principal("landlord:auditors", None), "r", "r", "r", true),
+        (principal("landlord:portals", None), "rwk", "rwk", "", false),
+        (principal("landlord:customer-portals", Some("acme")), "rwk", "", "", false),
+        (principal("landlord:customer-portals", None), "", "", "", false),
+        (principal("landlord:customer-users", Some("acme")), "rk", "", "", false),
+        (principal("corp:landlord:operators", Some("acme")), "", "", "", false),
+        (principal("", Some("acme")), "", "", "", false),
+    ];
+    for (caller, of_acme, of_globex, of_host, of_providers) in callers {
+        let may = |action, resource: &Resource| policies.authorize(&caller, action, resource).allowed;
+        for (resource, rights) in [(&acme, of_acme), (&globex, of_globex)] {
+            assert_eq!(may(Action::GetTenant, resource), rights.contains('r'), "{caller:?} {resource:?}");
+            assert_eq!(may(Action::WatchTenants, resource), rights.contains('r'), "{caller:?}");
+            assert_eq!(may(Action::GetOperation, &operation(resource)), rights.contains('r'), "{caller:?}");
+            assert_eq!(may(Action::DeleteTenant, resource), rights.contains('w'), "{caller:?}");
+            assert_eq!(may(Action::CancelOperation, &operation(resource)), rights.contains('w'), "{caller:?}");
+            assert_eq!(may(Action::GenerateKubeconfig, resource), rights.contains('k'), "{caller:?}");
+            assert_eq!(may(Action::GenerateOperatorKubeconfig, resource), rights.contains('a'), "{caller:?}");
+        }
+        assert_eq!(may(Action::ListTenants, &customer("acme")), of_acme.contains('r'), "{caller:?}");
+        assert_eq!(may(Action::CreateTenant, &customer("globex")), of_globex.contains('w'), "{caller:?}");
+        assert_eq!(may(Action::GetHostCluster, &host()), of_host.contains('r'), "{caller:?}");
+        assert_eq!(may(Action::GetOperation, &operation(&host())), of_host.contains('r'), "{caller:?}");
+        assert_eq!(may(Action::CordonHostCluster, &host()), of_host.contains('a'), "{caller:?}");
+        assert_eq!(may(Action::GetProvider, &provider), of_providers, "{caller:?}");
+        assert!(may(Action::WhoAmI, &Resource::Installation));
+    }
+    let decision = policies.authorize(&principal("landlord:auditors", None), Action::GetTenant, &acme);
+    assert_eq!(decision.policies, ["auditors"]);
+}
+
+#[test]
+fn own_policies_add_to_the_shipped_ones_and_broken_ones_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.cedar");
+    std::fs::write(
+        &file,
+        "@id(\"gold-only\") permit (principal in Group::\"corp:gold\", action in Action::\"read\", resource is Tenant)
+           when { resource.hasTag(\"tier\") && resource.getTag(\"tier\") == \"gold\" };
+         @id(\"never-large\") forbid (principal, action == Action::\"DeleteTenant\", resource is Tenant)
+           when { resource has class && resource.class == \"large\" };",
+    )
+    .unwrap();
+    let policies = Policies::open(Some(folder.path().into())).unwrap();
+    let gold = principal("corp:gold", None);
+    let may = |caller: &Principal, action, resource: &Resource| policies.authorize(caller, action, resource).allowed;
+    assert!(may(&gold, Action::GetTenant, &tenant("acme", "small", &[("tier", "gold")])));
+    assert!(!may(&gold, Action::GetTenant, &tenant("acme", "small", &[("tier", "lead")])));
+    assert!(!may(&gold, Action::GetTenant, &tenant("acme", "small", &[])));
+    let operator = principal("landlord:operators", None);
+    assert!(may(&operator, Action::DeleteTenant, &tenant("acme", "small", &[])));
+    assert!(!may(&operator, Action::DeleteTenant, &tenant("acme", "large", &[])));
+    assert!(!policies.reload().unwrap());
+    let broken = [
+        "permit (principal, action, resource",
+        "permit (principal, action == Action::\"BurnTenant\", resource);",
+        "permit (principal, action, resource) when { resource.colour == \"red\" };",
+        "permit (principal is Robot, action, resource);",
+        "permit (principal == ?principal, action, resource);",
+    ];
+    for text in broken {
+        std::fs::write(&file, text).unwrap();
+        assert!(policies.reload().is_err(), "{text}");
+        assert!(Policies::open(Some(folder.path().into())).is_err(), "{text}");
+        assert!(may(&gold, Action::GetTenant, &tenant("acme", "small", &[("tier", "gold")])), "{text}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert!(policies.reload().unwrap());
+    assert!(!may(&gold, Action::GetTenant, &tenant("acme", "small", &[("tier", "gold")])));
+}

@@ -1,0 +1,173 @@
+//! An issuer's keys: discovery, the key set, and how often they are asked for.
+
+use std::{path::Path, time::Duration};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse},
+};
+use landlord_core::ports::Unauthenticated;
+use serde::Deserialize;
+use tokio::{sync::Mutex, time::Instant};
+use url::Url;
+
+use super::IssuerError;
+
+/// Keys are asked for again after this long.
+const TTL: Duration = Duration::from_secs(10 * 60);
+/// An unknown key makes the set be asked for again, this often at most.
+pub(super) const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// One request to the issuer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest response: a key set has a few KiB.
+const BYTES_MAX: usize = 256 * 1024;
+/// Keys beyond this many are not looked at.
+const KEYS_MAX: usize = 100;
+/// Keys that a token without `kid` is tried with.
+const TRIES_MAX: usize = 4;
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub(super) struct Keys {
+    issuer: String,
+    client: reqwest::Client,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Vec<Jwk>,
+    /// When they were fetched.
+    fetched: Option<Instant>,
+    /// When they were last asked for.
+    tried: Option<Instant>,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Keys {
+    pub(super) fn new(issuer: &str, ca_file: Option<&Path>) -> Result<Self, IssuerError> {
+        let wrong = |problem: &dyn std::fmt::Display| IssuerError(format!("issuer {issuer}: {problem}"));
+        safe(issuer).map_err(|problem| wrong(&problem))?;
+        let mut client = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("landlordd/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = ca_file {
+            let pem = std::fs::read(path).map_err(|error| wrong(&format!("{}: {error}", path.display())))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+            client = client.tls_certs_only(certificates);
+        }
+        let client = client.build().map_err(|error| wrong(&error))?;
+        Ok(Self { issuer: issuer.to_owned(), client, state: Mutex::default() })
+    }
+
+    /// Keys that may have signed a token.
+    pub(super) async fn find(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Vec<DecodingKey>, Unauthenticated> {
+        let mut state = self.state.lock().await;
+        let fresh = state.fetched.is_some_and(|fetched| fetched.elapsed() < TTL);
+        let mut found = matching(&state.keys, kid, algorithm);
+        let may_ask = state.tried.is_none_or(|tried| tried.elapsed() >= REFETCH_INTERVAL);
+        if (found.is_empty() || !fresh) && may_ask {
+            state.tried = Some(Instant::now());
+            match self.fetch().await {
+                Ok(keys) => {
+                    (state.keys, state.fetched) = (keys, Some(Instant::now()));
+                    found = matching(&state.keys, kid, algorithm);
+                }
+                // The keys of before go on: an issuer that is away ends nobody's work.
+                Err(error) => tracing::warn!(issuer = self.issuer, error, "the issuer's keys can't be fetched"),
+            }
+        }
+        if state.fetched.is_none() {
+            return Err(Unauthenticated("the token can't be checked: its issuer can't be reached; try again".into()));
+        }
+        Ok(found)
+    }
+
+    async fn fetch(&self) -> Result<Vec<Jwk>, String> {
+        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let discovery: Discovery = self.get(&url).await?;
+        if discovery.issuer != self.issuer {
+            return Err(format!("{url} is of the issuer {:?}", discovery.issuer));
+        }
+        safe(&discovery.jwks_uri)?;
+        let mut set: JwkSet = self.get(&discovery.jwks_uri).await?;
+        set.keys.truncate(KEYS_MAX);
+        Ok(set.keys)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<T, String> {
+        let failed = |error: reqwest::Error| format!("{url}: {error}");
+        let mut response = self.client.get(url).send().await.map_err(failed)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(format!("{url}: answered {}", response.status()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if bytes.len() + chunk.len() > BYTES_MAX {
+                return Err(format!("{url}: the answer is larger than {BYTES_MAX} bytes"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| format!("{url}: {error}"))
+    }
+}
+
+/// https, or this machine.
+fn safe(url: &str) -> Result<(), String> {
+    let parsed = Url::parse(url).map_err(|error| format!("{url:?} is no URL: {error}"))?;
+    let local = match parsed.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(_)) | None => false,
+    };
+    match parsed.scheme() {
+        "https" => Ok(()),
+        "http" if local => Ok(()),
+        _ => Err(format!("{url} must be https")),
+    }
+}
+
+fn matching(keys: &[Jwk], kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
+    keys.iter()
+        .filter(|key| match kid {
+            Some(kid) => key.common.key_id.as_deref() == Some(kid),
+            None => true,
+        })
+        .filter(|key| fits(key, algorithm))
+        .filter_map(|key| DecodingKey::from_jwk(key).ok())
+        .take(TRIES_MAX)
+        .collect()
+}
+
+/// Whether a key is for signatures of this algorithm.
+fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
+    use jsonwebtoken::jwk::EllipticCurve::{Ed25519, P256, P384};
+    let signs = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let named = key.common.key_algorithm.as_ref().is_none_or(|named| named.to_string() == format!("{algorithm:?}"));
+    let of_kind = match (&key.algorithm, algorithm) {
+        (
+            AlgorithmParameters::RSA(_),
+            Algorithm::RS256
+            | Algorithm::RS384
+            | Algorithm::RS512
+            | Algorithm::PS256
+            | Algorithm::PS384
+            | Algorithm::PS512,
+        ) => true,
+        (AlgorithmParameters::EllipticCurve(curve), Algorithm::ES256) => curve.curve == P256,
+        (AlgorithmParameters::EllipticCurve(curve), Algorithm::ES384) => curve.curve == P384,
+        (AlgorithmParameters::OctetKeyPair(pair), Algorithm::EdDSA) => pair.curve == Ed25519,
+        _ => false,
+    };
+    signs && named && of_kind
+}
