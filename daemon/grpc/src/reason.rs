@@ -107,3 +107,73 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ALL: [Reason; 34] = [
+        Reason::FieldViolations,
+        Reason::NotFound,
+        Reason::AlreadyExists,
+        Reason::DomainTaken,
+        Reason::EtagMismatch,
+        Reason::RequestIdReused,
+        Reason::DeletionProtected,
+        Reason::HostClusterInUse,
+        Reason::NoHostClusterCapacity,
+        Reason::FailedPrecondition,
+        Reason::TokenOutOfRange,
+        Reason::StoreUnavailable,
+        Reason::StoreUnreadable,
+        Reason::ProviderDown,
+        Reason::MoveNotSupported,
+        Reason::Unimplemented,
+        Reason::DaemonStopping,
+        Reason::WatchTooSlow,
+        Reason::Cancelled,
+        Reason::Superseded,
+        Reason::MessageTooLarge,
+        Reason::MalformedMessage,
+        Reason::UnknownCompression,
+        Reason::UnknownMethod,
+        Reason::Transport,
+        Reason::Failure(ErrorKind::Throttled),
+        Reason::Failure(ErrorKind::Quota),
+        Reason::Failure(ErrorKind::Auth),
+        Reason::Failure(ErrorKind::Invalid),
+        Reason::Failure(ErrorKind::Conflict),
+        Reason::Failure(ErrorKind::Capacity),
+        Reason::Failure(ErrorKind::Transient),
+        Reason::Failure(ErrorKind::NameTaken),
+        Reason::Failure(ErrorKind::Internal),
+    ];
+
+    #[test]
+    fn the_table_of_reasons_is_the_codes() {
+        let text = include_str!("../../../proto/REASONS.md");
+        let table = text.split("## Events").next().unwrap();
+        let documented: BTreeSet<(String, String)> = table
+            .lines()
+            .filter_map(|line| {
+                let mut cells = line.strip_prefix("| `")?.split(" | ");
+                Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
+            })
+            .collect();
+        let code = |code: Code| {
+            let mut name = String::new();
+            for (index, c) in format!("{code:?}").chars().enumerate() {
+                if c.is_ascii_uppercase() && index > 0 {
+                    name.push('_');
+                }
+                name.push(c.to_ascii_uppercase());
+            }
+            name
+        };
+        let known: BTreeSet<(String, String)> =
+            ALL.iter().map(|reason| (reason.as_str().to_owned(), code(reason.code()))).collect();
+        assert_eq!(documented, known);
+    }
+}

@@ -5,6 +5,7 @@ pub mod config;
 pub mod descriptors;
 mod listeners;
 mod metrics;
+mod plugin_check;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

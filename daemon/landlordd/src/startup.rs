@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup, resolve},
-    listeners, metrics, store, trust,
+    listeners, metrics, plugin_check, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -137,6 +137,32 @@ pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     check_trust(config)?;
     listeners::check(&config.server)?;
     plugins(checked, &Measurements::default()).map(|_| ())
+}
+
+/// Starts every plugin in its sandbox, has it configured, and has it validate every class that it builds; reads the stacks.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
+    let plugins = plugins(checked, &Measurements::default())?;
+    let mut problems = plugin_check::problems(checked, &plugins).await;
+    if checked.catalog.classes.values().any(|class| class.stack.is_some()) {
+        let deploy = &config.deploy;
+        let stacks = stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors);
+        match stacks.and_then(|stacks| StackOffers::load(&stacks).map(|_| stacks)) {
+            Ok(stacks) => problems.extend(missing_stacks(checked, &stacks)),
+            Err(error) => problems.push(format!("deploy.stacks_dir: {error}")),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+}
+
+fn missing_stacks<T>(checked: &Checked, stacks: &BTreeMap<landlord_core::StackName, T>) -> Vec<String> {
+    let missing = checked.catalog.classes.iter().filter_map(|(name, class)| {
+        let stack = class.stack.as_ref().filter(|stack| !stacks.contains_key(*stack))?;
+        Some(format!("classes.{name}.stack: {stack} is not in deploy.stacks_dir"))
+    });
+    missing.collect()
 }
 
 /// Refuses folders in which anybody could replace the store or a plugin.

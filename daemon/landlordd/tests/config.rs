@@ -305,3 +305,33 @@ fn a_configuration_that_everybody_can_write_is_refused() {
     let refused = loaded.unwrap_err().to_string();
     assert!(refused.contains("chmod o-w"), "{refused}");
 }
+
+#[test]
+fn all_unknown_keys_and_wrong_values_are_named_at_once() {
+    let text = "instalation = 'x'\n[engine]\nlease_tt = '10s'\npasses_max = 'many'\n[server]\nsoket = '/x'\n";
+    let error = from_file(text).unwrap_err();
+    for word in ["instalation", "lease_tt", "passes_max", "soket", "did you mean \"installation\""] {
+        assert!(error.contains(word), "{word} is missing in:\n{error}");
+    }
+    assert_eq!(error.lines().count(), 4, "{error}");
+    assert!(error.lines().all(|line| line.contains("landlord.toml")), "{error}");
+}
+
+#[test]
+fn durations_that_can_not_be_nothing_are_refused_together() {
+    let config = from_file("[engine]\nlease_ttl = '0s'\nresync_interval = '0s'\npasses_max = 0\n").unwrap();
+    let problems = check(&config).unwrap_err().join("\n");
+    for key in ["engine.lease_ttl", "engine.resync_interval", "engine.passes_max"] {
+        assert!(problems.contains(key), "{problems}");
+    }
+}
+
+#[test]
+fn parents_of_domains_are_domains() {
+    let config = from_file("[domains]\nallowed_parents = ['A_b.example.com']\nreserved_parents = ['']\n").unwrap();
+    let problems = check(&config).unwrap_err().join("\n");
+    assert!(
+        problems.contains("domains.allowed_parents") && problems.contains("domains.reserved_parents"),
+        "{problems}"
+    );
+}

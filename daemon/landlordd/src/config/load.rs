@@ -17,6 +17,8 @@ use crate::trust;
 
 /// Prefix of the environment variables.
 const ENV_PREFIX: &str = "LANDLORDD_";
+/// Problems that are named at most.
+const PROBLEMS_MAX: usize = 100;
 /// Names further apart than this are no typing mistake.
 const NEAREST_DISTANCE_MAX: usize = 4;
 
@@ -63,7 +65,7 @@ pub fn load(layers: &Layers) -> Result<Loaded, LoadError> {
     }
     match figment.extract::<Config>() {
         Ok(config) => Ok(Loaded { config, figment }),
-        Err(error) => Err(LoadError(describe(error))),
+        Err(error) => Err(LoadError(problems(&figment, error))),
     }
 }
 
@@ -123,6 +125,48 @@ impl figment::Provider for Set {
         let nested = figment::util::nest(&self.key, self.value.clone());
         let dict = nested.into_dict().unwrap_or_default();
         Ok(figment::Profile::Default.collect(dict))
+    }
+}
+
+/// Everything that is wrong, one a line. Reading ends at the first mistake, so each that was found is taken away, and the
+/// rest is read again.
+fn problems(figment: &Figment, first: figment::Error) -> String {
+    let mut found = Vec::new();
+    let mut left = figment.extract::<Value>().ok();
+    let mut error = first;
+    while found.len() < PROBLEMS_MAX {
+        let path = culprit(&error);
+        error.metadata = error.metadata.take().or_else(|| figment.find_metadata(&path.join(".")).cloned());
+        found.push(describe(error));
+        let Some(value) = left.as_mut().filter(|value| remove(value, &path)) else { break };
+        match value.deserialize::<Config>() {
+            Ok(_) => break,
+            Err(next) => error = next,
+        }
+    }
+    found.dedup();
+    found.join("\n")
+}
+
+/// Path of the value that an error is about.
+fn culprit(error: &figment::Error) -> Vec<String> {
+    let mut path = error.path.clone();
+    if let Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    path
+}
+
+/// Takes a value away; whether it was there.
+fn remove(value: &mut Value, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    let Value::Dict(_, dict) = value else { return false };
+    match dict.get_mut(first) {
+        Some(_) if rest.is_empty() => dict.remove(first).is_some(),
+        Some(inner) => remove(inner, rest),
+        None => false,
     }
 }
 
