@@ -2,11 +2,12 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "landlord/v1/tenant.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
     "landlord/v1/provider.proto",
+    "landlord/v1/orphan.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

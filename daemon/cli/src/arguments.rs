@@ -65,6 +65,29 @@ pub enum Explain {
     },
 }
 
+/// What is done with orphans.
+#[derive(Debug, Subcommand)]
+pub enum Orphans {
+    /// Lists them.
+    List,
+    /// Makes an orphan's objects the ones of a new tenant, ordered as it was then.
+    Adopt {
+        /// Uid of the orphan.
+        uid: String,
+        /// File with the tenant.
+        #[arg(short = 'f', long = "file")]
+        file: PathBuf,
+    },
+    /// Removes an orphan's objects.
+    Remove {
+        /// Uid of the orphan.
+        uid: String,
+        /// Do not wait for an API server that can't be reached.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -119,6 +142,15 @@ pub enum Command {
         /// What.
         #[command(subcommand)]
         what: Explain,
+    },
+    /// Objects in the clouds of tenants that have no record, as after a restore: shows them, adopts them, removes them.
+    Orphans {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Shows the provider plugins.
     Plugins {

@@ -6,8 +6,8 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -41,6 +41,8 @@ pub struct Client {
     pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
     pub operations: OperationsClient<Transport>,
+    /// Objects of tenants without a record.
+    pub orphans: OrphanServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
 }
@@ -87,6 +89,7 @@ impl Client {
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),

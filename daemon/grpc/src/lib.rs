@@ -21,6 +21,7 @@ mod list;
 mod listen;
 mod name;
 mod operation;
+mod orphan;
 mod ports;
 mod provider;
 mod reason;

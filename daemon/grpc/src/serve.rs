@@ -6,8 +6,8 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        host_cluster_service_server::HostClusterServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_service_server::TenantServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::{
     host_cluster::HostClusters,
     listen::{self, Listen},
     operation::{LongRunning, WAIT_MAX},
+    orphan::Orphans,
     ports::Ports,
     provider::ProviderList,
     serve_error::ServeError,
@@ -104,6 +105,10 @@ async fn router(
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<OrphanServiceServer<Orphans>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
@@ -128,5 +133,6 @@ async fn router(
         .add_service(tenants)
         .add_service(hosts)
         .add_service(operations)
-        .add_service(providers))
+        .add_service(providers)
+        .add_service(orphans))
 }

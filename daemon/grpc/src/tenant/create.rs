@@ -1,7 +1,7 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, ClassName, TenantName, TenantSpec, Violation, Violations,
+    Catalog, ClassName, TenantName, TenantSpec, TenantUid, Violation, Violations,
     fleet::{Choice, choose},
     ids::TenantId,
     ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
@@ -52,6 +52,11 @@ impl Write for v1::CreateTenantRequest {
             Err(error) => return Err(error.into()),
         }
         store.check_domain(&new.name, &new.spec.domain).await?;
+        if let Some(uid) = new.adopt
+            && !store.orphans().await?.iter().any(|orphan| orphan.uid == uid)
+        {
+            return Err(StoreError::NotFound(format!("orphans/{uid}")).into());
+        }
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await?;
             if let Choice::Full(why) = choose(&candidates, selector) {
@@ -71,6 +76,7 @@ fn check(
     request: &v1::CreateTenantRequest,
     mut violations: Vec<Violation>,
 ) -> Result<NewTenant, Error> {
+    let adopt = adopted(&request.adopt_uid, &mut violations);
     let wanted = wanted(catalog, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
     let placement = catalog.place(&name, &spec);
@@ -78,10 +84,19 @@ fn check(
     match placement {
         Some(placement) if violations.is_empty() => {
             let hosts = catalog.host_selector(&placement);
-            Ok(NewTenant { name, spec, placement, hosts, request: RequestContext::of_daemon() })
+            Ok(NewTenant { name, spec, placement, adopt, hosts, request: RequestContext::of_daemon() })
         }
         _ => Err(Violations(violations).into()),
     }
+}
+
+/// The orphan that becomes this tenant's.
+fn adopted(uid: &str, violations: &mut Vec<Violation>) -> Option<TenantUid> {
+    if uid.is_empty() {
+        return None;
+    }
+    let uid = uid.parse::<TenantUid>();
+    uid.map_err(|error| violations.push(violation("adopt_uid", error.to_string()))).ok()
 }
 
 /// Name and spec of what is ordered, before any placement. `None`: see `violations`.

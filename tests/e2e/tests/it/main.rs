@@ -6,8 +6,10 @@
 mod adopted;
 mod apps;
 mod clouds;
+mod daemons;
 mod input;
 mod lifecycle;
 mod shared;
 mod shared_clouds;
+mod store;
 mod unanswered;

@@ -1,8 +1,6 @@
 //! Two daemons on one PostgreSQL: an account's environments are driven by one of them, and by the other after kill -9. Judged by
 //! the simulated cloud's journal.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fs,
     path::PathBuf,
