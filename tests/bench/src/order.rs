@@ -27,7 +27,6 @@ type Client = TenantServiceClient<Channel>;
 
 /// A request for a tenant of a class.
 pub(crate) fn request(class: &str, id: &str, paused: bool) -> CreateTenantRequest {
-    adopt_uid: String::new(),
     CreateTenantRequest {
         adopt_uid: String::new(),
         parent: format!("customers/{CUSTOMER}"),
