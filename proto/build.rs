@@ -2,7 +2,8 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
+    "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",

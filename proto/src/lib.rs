@@ -5,6 +5,7 @@
     missing_docs,
     unreachable_pub,
     clippy::all,
+    rustdoc::invalid_html_tags,
     clippy::large_futures,
     reason = "generated; documented in the .proto files"
 )]

@@ -3,5 +3,8 @@
 //! Knows certificates, tokens and policies; knows neither gRPC nor the store. What it finds out crosses to the rest of the
 //! daemon as values of core.
 
+pub mod authenticator;
 pub mod certificate;
+pub mod operators;
+pub mod principals;
 pub mod tls;

@@ -158,6 +158,19 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Shows who you are to the daemon.
+    #[command(name = "whoami")]
+    WhoAmI {
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// What callers may do.
+    Auth {
+        /// What.
+        #[command(subcommand)]
+        what: AuthCommand,
+    },
     /// Contexts: which daemons there are, and how they are reached.
     Config {
         /// What.
@@ -170,6 +183,30 @@ pub enum Command {
     Completion {
         /// Shell.
         shell: clap_complete::Shell,
+    },
+}
+
+/// `auth`.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Tells whether an action would be allowed; exit code 7 if not.
+    #[command(name = "can-i")]
+    CanI {
+        /// Action: the name of an rpc, such as GetTenant or DeleteTenant.
+        action: String,
+        /// Resource name (customers/acme/tenants/prod, customers/acme, hostClusters/NAME, providers/ID); none: the
+        /// installation.
+        #[arg(default_value = "")]
+        resource: String,
+        /// Whose access: the name of a principal [default: your own].
+        #[arg(long = "as", value_name = "PRINCIPAL")]
+        principal: Option<String>,
+        /// With --as: its groups.
+        #[arg(long = "as-group", value_name = "GROUP", requires = "principal")]
+        groups: Vec<String>,
+        /// With --as: the customer that it acts for.
+        #[arg(long = "as-customer", value_name = "CUSTOMER", requires = "principal")]
+        customer: Option<String>,
     },
 }
 

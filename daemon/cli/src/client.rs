@@ -6,8 +6,9 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        auth_service_client::AuthServiceClient, host_cluster_service_client::HostClusterServiceClient,
+        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -35,6 +36,8 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 /// Clients of the daemon's services over one connection.
 #[derive(Debug, Clone)]
 pub struct Client {
+    /// Who calls, and what they may do.
+    pub auth: AuthServiceClient<Transport>,
     /// Tenants.
     pub tenants: TenantServiceClient<Transport>,
     /// Host clusters.
@@ -88,6 +91,7 @@ impl Client {
         bearer.header()?;
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
+            auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),

@@ -50,6 +50,9 @@ pub enum Error {
     /// The daemon refused.
     #[error("{}", describe(.0))]
     Refused(Box<Status>),
+    /// The daemon says that something would not be allowed.
+    #[error("{0}")]
+    Denied(String),
     /// The operation ended without success.
     #[error("{message}")]
     Operation {
@@ -84,6 +87,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            Self::Denied(_) => Exit::Auth,
             Self::Unreachable { .. } => Exit::Unavailable,
             Self::Refused(status) => of_code(status.code()),
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,

@@ -332,3 +332,46 @@ async fn a_host_cluster_shows_what_is_free() {
     let (_, error) = apply(&daemon, 8, &refused, &[]).await;
     assert!(error.contains("one: 4000 millicores are needed and 3040 of 7840 free"), "{error}");
 }
+
+#[tokio::test]
+async fn callers_see_who_they_are_and_what_they_may_do() {
+    let daemon = Daemon::start().await;
+    let (name, _) = expect(&daemon, 0, &["whoami", "-o", "name"]).await;
+    assert_eq!(name, format!("uid:{}\n", rustix::process::geteuid().as_raw()));
+    let (told, _) = expect(&daemon, 0, &["whoami"]).await;
+    assert!(told.contains("landlord:operators") && told.contains("LOCAL_USER"), "{told}");
+    let (yes, _) = expect(&daemon, 0, &["auth", "can-i", "DeleteTenant", PROD]).await;
+    assert!(yes.starts_with("yes"), "{yes}");
+    let (no, _) = expect(&daemon, 7, &["auth", "can-i", "DeleteTenant", PROD, "--as", "nobody"]).await;
+    assert!(no.starts_with("no"), "{no}");
+    expect(&daemon, 2, &["auth", "can-i", "BurnTenant", PROD]).await;
+    expect(&daemon, 2, &["auth", "can-i", "CordonHostCluster", PROD]).await;
+}
+
+#[tokio::test]
+async fn a_context_says_where_the_daemon_is() {
+    let daemon = Daemon::start().await;
+    let server = format!("unix://{}", daemon.socket.display());
+    let client = async |arguments: &[&str]| {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_landlord"))
+            .args(arguments)
+            .env_clear()
+            .env("LANDLORD_CONFIG", daemon.socket.with_file_name("contexts.yaml"))
+            .output()
+            .await
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(client(&["config", "use-context", "here"]).await.0, 2);
+    assert_eq!(client(&["config", "set-context", "here", "--server", &server]).await.0, 0);
+    assert_eq!(client(&["config", "set-context", "there", "--server", "https://landlord.example.com"]).await.0, 0);
+    assert_eq!(client(&["config", "current-context"]).await, (0, "here\n".into()));
+    assert_eq!(client(&["whoami", "-o", "name"]).await.0, 0);
+    assert_eq!(client(&["--context", "there", "whoami"]).await.0, 8);
+    let token = daemon.socket.with_file_name("token");
+    std::fs::write(&token, "secret").unwrap();
+    let file = token.display().to_string();
+    // A token crosses no network without TLS; over the socket it reaches the daemon, which takes none.
+    assert_eq!(client(&["--server", "http://192.0.2.1:1", "--token-file", &file, "whoami"]).await.0, 2);
+    assert_eq!(client(&["--token-file", &file, "whoami"]).await.0, 7);
+}

@@ -4,6 +4,7 @@
 //! Nothing here knows tokio, SQL, gRPC or Kubernetes clients, and nothing reads a clock:
 //! time arrives as a value.
 
+pub mod access;
 pub mod capacity;
 pub mod catalog;
 pub mod environment;

@@ -18,7 +18,7 @@ use landlord_core::{
 use landlord_proto::google::longrunning::Operation;
 use tonic::{Request, Response, Status};
 
-use crate::{context, convert, error::Error, ports::Ports};
+use crate::{access::Access, context, convert, error::Error, ports::Ports};
 
 /// A change without an etag is merged again into what another change made meanwhile this often; the engine writes a
 /// record a few times a second at most.
@@ -60,6 +60,7 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 
 /// Takes a write to its response.
 pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
+    let ports = &Access::of(request.extensions())?.guard(ports);
     let mut violations = Vec::new();
     let context = context::of(W::METHOD, &request, request.get_ref().request_id(), &mut violations);
     let write = request.into_inner();

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Request, metadata::MetadataMap};
 use uuid::Uuid;
 
-use crate::error::violation;
+use crate::{access::Access, error::violation};
 
 /// The context of `request`. A request id that is none is added to `violations`.
 pub(crate) fn of<M: Message>(
@@ -30,13 +30,12 @@ pub(crate) fn of<M: Message>(
 
 /// The principal that a layer in front has authenticated, else the transport's peer.
 fn caller<M>(request: &Request<M>) -> Caller {
-    if let Some(caller) = request.extensions().get::<Caller>() {
-        return caller.clone();
+    if let Some(access) = request.extensions().get::<Access>() {
+        return access.caller();
     }
     match request.extensions().get::<Peer>() {
-        Some(Peer::Local { uid }) => Caller::LocalUser { uid: *uid },
+        Some(Peer::Local { .. }) | None => Caller::Anonymous { address: None },
         Some(Peer::Remote { address, .. }) => Caller::Anonymous { address: *address },
-        None => Caller::Anonymous { address: None },
     }
 }
 
@@ -122,14 +121,5 @@ mod tests {
         ] {
             assert_eq!(timeout(text), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn an_authenticated_principal_goes_before_the_transports_peer() {
-        let mut request = Request::new(v1::GetTenantRequest::default());
-        assert_eq!(caller(&request), Caller::Anonymous { address: None });
-        let portal = Caller::Principal { name: "portal".into() };
-        request.extensions_mut().insert(portal.clone());
-        assert_eq!(caller(&request), portal);
     }
 }

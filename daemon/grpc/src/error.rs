@@ -14,6 +14,9 @@ pub(crate) enum Error {
     /// Another part of the daemon failed, or a stage of an operation did.
     #[error("{}", with_remedy(.0))]
     Failure(#[from] Failure),
+    /// Nobody knows who calls.
+    #[error("{0}")]
+    Unauthenticated(String),
     /// The plugin that would build it is not up.
     #[error("{0}")]
     ProviderDown(String),

@@ -13,9 +13,13 @@
 //! - A client's speed holds nothing of the store.
 
 mod accept;
+mod access;
+mod auth;
+mod authenticate;
 mod context;
 mod convert;
 mod error;
+mod guard;
 mod host_cluster;
 mod list;
 mod listen;

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     accept::{self, Write},
+    access::Access,
     convert,
     error::{Error, violation},
     list::{
@@ -68,17 +69,15 @@ fn merged(all: Vec<Orphan>) -> Vec<v1::Orphan> {
     merged
 }
 
-impl Orphans {
-    async fn list(&self, request: &v1::ListOrphansRequest) -> Result<v1::ListOrphansResponse, Error> {
-        let filter = filter::parse(&request.filter, &FIELDS)?;
-        let order = Order::parse(&request.order_by, &FIELDS)?;
-        let scope = format!("orphans {} {}", request.filter, request.order_by);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
-        let orphans = merged(self.ports.store.orphans().await?);
-        let read = |after, limit| std::future::ready(Ok(in_memory(&orphans, after, limit)));
-        let (orphans, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
-        Ok(v1::ListOrphansResponse { orphans, next_page_token })
-    }
+async fn list(ports: &Ports, request: &v1::ListOrphansRequest) -> Result<v1::ListOrphansResponse, Error> {
+    let filter = filter::parse(&request.filter, &FIELDS)?;
+    let order = Order::parse(&request.order_by, &FIELDS)?;
+    let scope = format!("orphans {} {}", request.filter, request.order_by);
+    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+    let orphans = merged(ports.store.orphans().await?);
+    let read = |after, limit| std::future::ready(Ok(in_memory(&orphans, after, limit)));
+    let (orphans, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+    Ok(v1::ListOrphansResponse { orphans, next_page_token })
 }
 
 #[tonic::async_trait]
@@ -130,7 +129,8 @@ impl v1::orphan_service_server::OrphanService for Orphans {
         &self,
         request: Request<v1::ListOrphansRequest>,
     ) -> Result<Response<v1::ListOrphansResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        let ports = Access::of(request.extensions())?.guard(&self.ports);
+        Ok(Response::new(list(&ports, request.get_ref()).await?))
     }
 
     async fn delete_orphan(&self, request: Request<v1::DeleteOrphanRequest>) -> Result<Response<Operation>, Status> {

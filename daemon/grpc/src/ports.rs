@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{KubeAccess, Providers, TenantStore, Wake},
+    ports::{Authenticator, Authorizer, KubeAccess, Providers, TenantStore, Wake},
 };
 
 /// What the API works with.
@@ -18,6 +18,10 @@ pub struct Ports {
     pub providers: Arc<dyn Providers>,
     /// Kubeconfigs for operators and customers.
     pub kube_access: Arc<dyn KubeAccess>,
+    /// Who calls.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// What they may do.
+    pub authorizer: Arc<dyn Authorizer>,
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,
 }

@@ -10,6 +10,8 @@ pub(crate) const DOMAIN: &str = "landlord.dev";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     FieldViolations,
+    Unauthenticated,
+    PermissionDenied,
     NotFound,
     AlreadyExists,
     DomainTaken,
@@ -43,6 +45,8 @@ impl Reason {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::FieldViolations => "FIELD_VIOLATIONS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::NotFound => "NOT_FOUND",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::DomainTaken => "DOMAIN_TAKEN",
@@ -75,6 +79,8 @@ impl Reason {
     pub(crate) fn code(self) -> Code {
         match self {
             Self::FieldViolations | Self::RequestIdReused | Self::MalformedMessage => Code::InvalidArgument,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::PermissionDenied => Code::PermissionDenied,
             Self::NotFound => Code::NotFound,
             Self::AlreadyExists | Self::DomainTaken => Code::AlreadyExists,
             Self::EtagMismatch | Self::WatchTooSlow | Self::Superseded => Code::Aborted,

@@ -6,8 +6,9 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
-        provider_service_server::ProviderServiceServer, tenant_service_server::TenantServiceServer,
+        auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
+        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use tower::{
 };
 
 use crate::{
+    auth::Auth,
+    authenticate::AuthenticateLayer,
     host_cluster::HostClusters,
     listen::{self, Listen},
     operation::{LongRunning, WAIT_MAX},
@@ -34,6 +37,9 @@ use crate::{
     tenant::Tenants,
     watch::Watches,
 };
+
+/// What every call passes, the outermost last.
+type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Identity>>;
 
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
@@ -84,10 +90,7 @@ pub async fn serve(
     result
 }
 
-async fn router(
-    ports: &Ports,
-    stop: &CancellationToken,
-) -> Result<Router<Stack<MapResponseLayer<Explain>, Identity>>, ServeError> {
+async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
@@ -109,6 +112,7 @@ async fn router(
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
+    let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
@@ -124,8 +128,11 @@ async fn router(
         .timeout(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .trace_fn(|request| tracing::info_span!("request", "rpc.path" = request.uri().path()))
+        .trace_fn(|request| {
+            tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
+        })
         .layer(MapResponseLayer::new(explain as Explain))
+        .layer(AuthenticateLayer::new(ports))
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         // Older clients, many a grpcurl among them, ask for this one.
@@ -134,5 +141,6 @@ async fn router(
         .add_service(hosts)
         .add_service(operations)
         .add_service(providers)
-        .add_service(orphans))
+        .add_service(orphans)
+        .add_service(auth))
 }

@@ -28,6 +28,7 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::Invalid(violations) => invalid(violations, message),
         Error::Store(error) => store(error, message),
         Error::Failure(failure) => of_failure(failure, message),
+        Error::Unauthenticated(_) => status(Reason::Unauthenticated, message, &[]),
         Error::ProviderDown(_) => status(Reason::ProviderDown, message, &[]),
         Error::MoveNotSupported(_) => status(Reason::MoveNotSupported, message, &[]),
         Error::Unimplemented(_) => status(Reason::Unimplemented, message, &[]),
@@ -84,6 +85,9 @@ fn store(error: &StoreError, message: String) -> Status {
         StoreError::NoHostClusterCapacity(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Reason::NoHostClusterCapacity, message, &metadata)
+        }
+        StoreError::PermissionDenied { action, resource } => {
+            status(Reason::PermissionDenied, message, &[("action", action), ("resource", resource)])
         }
         StoreError::FailedPrecondition(_) => status(Reason::FailedPrecondition, message, &[]),
         StoreError::InvalidArgument(_) => status(Reason::TokenOutOfRange, message, &[]),

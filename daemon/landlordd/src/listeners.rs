@@ -1,22 +1,27 @@
 //! The API's listeners as configured. Certificates that can't be used end the start, not the running daemon.
 
 use anyhow::{Context as _, Result};
-use landlord_auth::tls::{self, POLL_INTERVAL, Reloader, TlsFigures};
+use landlord_auth::{
+    authenticator::Callers,
+    tls::{self, POLL_INTERVAL, Reloader, TlsFigures},
+};
 use landlord_grpc::{Listen, ListenTcp};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config::{Listener, Server};
+use crate::config::{Config, Listener, Server};
 
 /// Reads what the listeners need, and follows their files until cancelled.
 ///
 /// # Errors
 /// Files that can't be used.
 pub(crate) fn open(
-    server: &Server,
+    config: &Config,
+    callers: &Callers,
     figures: &TlsFigures,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<Listen> {
+    let server = &config.server;
     let mut tcp = Vec::with_capacity(server.listeners.len());
     for (index, Listener { address, tls, .. }) in server.listeners.iter().enumerate() {
         let tls = match tls {
@@ -30,7 +35,7 @@ pub(crate) fn open(
         };
         tcp.push(ListenTcp { address: address.parse().with_context(|| at(index))?, tls });
     }
-    Ok(Listen { socket: server.socket.clone(), tcp })
+    Ok(Listen { socket: server.socket.clone(), local_users: callers.local_users.uids().collect(), tcp })
 }
 
 /// Reads the files as a start would.

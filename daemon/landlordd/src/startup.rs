@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_auth::tls::TlsFigures;
+use landlord_auth::{operators::OperatorsOnly, tls::TlsFigures};
 use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
@@ -42,7 +42,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let clusters = in_cluster(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
-    let listen = listeners::open(&config.server, &tls_figures, &tasks, &stop)?;
+    let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
@@ -82,6 +82,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
             providers: host as Arc<dyn Providers>,
             isolation: clusters.isolation,
         }),
+        authenticator: checked.callers,
+        authorizer: Arc::new(OperatorsOnly),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();

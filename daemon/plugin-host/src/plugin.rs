@@ -1,7 +1,10 @@
 //! A plugin as the engine sees it: a provider that is sometimes between two processes.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -57,6 +60,8 @@ pub struct Plugin {
     file: PluginFile,
     configure: Mutex<v1::ConfigureRequest>,
     credentials: Option<CredentialSource>,
+    /// How often the credentials were replaced: a process that was configured before is used by no new call.
+    renewals: AtomicU64,
     options: PluginOptions,
     slots: Semaphore,
     description: OnceLock<v1::DescribeResponse>,
@@ -69,6 +74,8 @@ pub struct Plugin {
 #[derive(Debug, Default)]
 struct State {
     connection: Option<Arc<Connection>>,
+    /// Of which credentials it knows.
+    configured: u64,
     started: Option<(Instant, Timestamp)>,
     starts: u64,
     /// Crashes in a row.
@@ -93,6 +100,7 @@ impl Plugin {
             file,
             configure: Mutex::new(configure),
             credentials: None,
+            renewals: AtomicU64::new(0),
             options,
             slots,
             description: OnceLock::new(),
@@ -117,7 +125,7 @@ impl Plugin {
             Ok(read) if read == self.configure.lock().credential_json => false,
             Ok(read) => {
                 self.configure.lock().credential_json = read;
-                self.state.lock().connection = None;
+                self.renewals.fetch_add(1, Ordering::SeqCst);
                 tracing::info!(plugin = %self.key, "the credentials were replaced; the plugin is started with the new ones");
                 true
             }
@@ -196,11 +204,13 @@ impl Plugin {
         }
         self.state.lock().starts += 1;
         self.measurements.started(&self.key);
+        let renewals = self.renewals.load(Ordering::SeqCst);
         match self.bring_up().await {
             Ok(connection) => {
                 let mut state = self.state.lock();
                 state.started = Some((Instant::now(), wall_clock()));
                 state.connection = Some(Arc::clone(&connection));
+                state.configured = renewals;
                 Ok(connection)
             }
             Err(error) => {
@@ -218,7 +228,9 @@ impl Plugin {
     }
 
     fn alive(&self) -> Option<Arc<Connection>> {
-        self.state.lock().connection.clone().filter(|connection| connection.is_alive())
+        let state = self.state.lock();
+        let is_current = state.configured == self.renewals.load(Ordering::SeqCst);
+        state.connection.clone().filter(|connection| is_current && connection.is_alive())
     }
 
     /// Counts the end of the last child, once.
@@ -258,9 +270,12 @@ impl Plugin {
     async fn call<Q: Message, A: Message + Default>(&self, method: Method, request: &Q) -> Result<A, ProviderError> {
         // Closed never: the semaphore lives as long as the plugin.
         let _slot = self.slots.acquire().await.map_err(|_| gone(method.name(), "shut down"))?;
+        let used = self.renewals.load(Ordering::SeqCst);
         let first = self.attempt(method, request).await;
-        // Whoever replaced a key expects that it is used: nobody has to restart the daemon for it.
-        if first.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth) && self.renew_credentials() {
+        // Whoever replaced a key expects that it is used: nobody has to restart the daemon for it. Another call may have
+        // noticed it first.
+        let is_refused = first.as_ref().is_err_and(|error| error.kind == ErrorKind::Auth);
+        if is_refused && (self.renew_credentials() || self.renewals.load(Ordering::SeqCst) != used) {
             return self.attempt(method, request).await;
         }
         first

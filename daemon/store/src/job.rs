@@ -112,7 +112,9 @@ where
             });
             match result {
                 Err(error) if ends_transaction(&error) => return Err(error.into()),
-                Err(_) => drop(sqlx::query("ROLLBACK TO change").execute(&mut *connection).await?),
+                Err(_) => {
+                    sqlx::query("ROLLBACK TO change").execute(&mut *connection).await?;
+                }
                 Ok(_) => {}
             }
             sqlx::query("RELEASE change").execute(&mut *connection).await?;

@@ -8,6 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, v1};
+use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -16,6 +17,54 @@ const NETWORK: &str = "2024-05-01";
 const AKS: &str = "2025-05-01";
 const DNS: &str = "2018-05-01";
 const RESOURCES: &str = "2021-04-01";
+
+/// What the cases of all plugins need to know.
+const FACTS: Facts = Facts {
+    cloud: common::CLOUD,
+    account: SUBSCRIPTION,
+    uid: common::UID,
+    credential: || token(SUBSCRIPTION),
+    // The tenant's group, the zone's, and the one that AKS makes for the nodes.
+    made: &[
+        ("Microsoft.Resources/resourceGroups", 3),
+        ("Microsoft.Network/virtualNetworks", 1),
+        ("Microsoft.Network/natGateways", 1),
+        ("Microsoft.ContainerService/managedClusters", 1),
+        ("Microsoft.ContainerService/managedClusters/agentPools", 1),
+        ("Microsoft.Network/dnsZones", 1),
+    ],
+    owned: &[
+        "Microsoft.ContainerService/managedClusters/agentPools",
+        "Microsoft.Network/virtualNetworks",
+        "Microsoft.ContainerService/managedClusters",
+        "Microsoft.Network/dnsZones",
+    ],
+    removed: &KINDS,
+    // These have no tags: they are ours by their parent, their name or their metadata.
+    marked: Marked::AllBut(&["subnets", "agentpools", "recordsets", "federatedidentitycredentials", "roleassignments"]),
+    holds: |made| assert_eq!(made.network.private_subnet_ids.len(), 1),
+    quotas: &[
+        Quota {
+            stage: Metered::Network,
+            name: "public-ip-addresses",
+            low: 0,
+            high: 50,
+            words: &["Public IPv4 Addresses"],
+        },
+        Quota { stage: Metered::Network, name: "virtual-networks", low: 0, high: 50, words: &["Virtual Networks"] },
+        Quota { stage: Metered::Cluster, name: "managed-clusters", low: 0, high: 500, words: &["Managed clusters"] },
+        Quota { stage: Metered::Cluster, name: "regional-vcpus", low: 0, high: 500, words: &["Total Regional vCPUs"] },
+        Quota { stage: Metered::Zone, name: "dns-zones", low: 0, high: 50, words: &["DNS zones"] },
+    ],
+    buckets: &[("containerservice", v1::ResourceKind::Cluster, "arm/read")],
+    says_wait: true,
+    held: &[(
+        "Microsoft.ContainerService/managedClusters",
+        &[v1::ResourceKind::Addons, v1::ResourceKind::NodePool, v1::ResourceKind::Cluster],
+    )],
+};
+
+landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_aks::Aks, FACTS);
 
 struct Cloud {
     sim: Handle,
@@ -42,14 +91,6 @@ impl Cloud {
 
     async fn fault(&self, rule: Value) {
         self.control("POST", "faults", rule).await;
-    }
-
-    async fn clear_faults(&self) {
-        self.control("DELETE", "faults", Value::Null).await;
-    }
-
-    async fn quota(&self, name: &str, limit: u64) {
-        self.control("POST", "quotas", json!({ "account": SUBSCRIPTION, "limits": { name: limit } })).await;
     }
 
     /// Live objects of the subscription.
@@ -248,42 +289,6 @@ async fn a_pool_in_a_shared_cluster_that_never_came_up_is_made_anew() {
 }
 
 #[tokio::test]
-async fn creates_everything_and_removes_everything() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let made = flow.create().await.unwrap();
-    assert_eq!(made.network.private_subnet_ids.len(), 1);
-    assert!(made.cluster.ca_pem.contains("BEGIN CERTIFICATE"), "{}", made.cluster.ca_pem);
-    assert_eq!(made.pool.node_count, 2);
-    assert!(made.zone.name_servers.len() >= 2, "{:?}", made.zone);
-    let owned = flow.owned().await.unwrap();
-    for kind in [
-        "Microsoft.ContainerService/managedClusters/agentPools",
-        "Microsoft.Network/virtualNetworks",
-        "Microsoft.ContainerService/managedClusters",
-        "Microsoft.Network/dnsZones",
-    ] {
-        assert!(
-            owned.iter().any(|o| o.r#type.eq_ignore_ascii_case(kind)),
-            "{kind} is not in the inventory: {owned:#?}"
-        );
-    }
-    for object in cloud.objects().await {
-        let kind = object["type"].as_str().unwrap().to_lowercase();
-        // These have no tags: they are ours by their parent, their name or their metadata.
-        let untagged = ["subnets", "agentpools", "recordsets", "federatedidentitycredentials", "roleassignments"];
-        let marked = object["tags"]["landlord-tenant-uid"] == common::UID;
-        assert!(marked || untagged.iter().any(|t| kind.ends_with(t)), "{kind} carries no marker: {object}");
-    }
-    let removed = flow.delete().await.unwrap();
-    for kind in KINDS {
-        assert!(removed.iter().any(|o| o.r#type.eq_ignore_ascii_case(kind)), "{kind} is not reported as removed");
-    }
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
 async fn service_accounts_are_told_what_they_need() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
@@ -308,108 +313,6 @@ async fn service_accounts_are_told_what_they_need() {
     assert_eq!(accounts.len(), 2);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn repeating_every_call_changes_nothing_more() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.repeats = 3;
-    let first = flow.create().await.unwrap();
-    let again = flow.create().await.unwrap();
-    assert_eq!(first.network, again.network);
-    assert_eq!(first.zone, again.zone);
-    // The tenant's group, the zone's, and the one that AKS makes for the nodes.
-    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
-        assert_eq!(cloud.created(kind).await, number, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    let second = flow.delete().await.unwrap();
-    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_adopted() {
-    let cloud = Cloud::start().await;
-    for (service, action) in [
-        ("resources", "resourceGroups.CreateOrUpdate"),
-        ("network", "publicIPAddresses.CreateOrUpdate"),
-        ("network", "natGateways.CreateOrUpdate"),
-        ("network", "virtualNetworks.CreateOrUpdate"),
-        ("managedidentity", "userAssignedIdentities.CreateOrUpdate"),
-        ("authorization", "roleAssignments.CreateOrUpdate"),
-        ("containerservice", "managedClusters.CreateOrUpdate"),
-        ("dns", "dnsZones.CreateOrUpdate"),
-        ("dns", "recordSets.CreateOrUpdate"),
-        ("containerservice", "managedClusters.Delete"),
-        ("resources", "resourceGroups.Delete"),
-        ("dns", "dnsZones.Delete"),
-    ] {
-        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
-    }
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
-        assert_eq!(cloud.created(kind).await, number, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn without_any_checkpoint_the_result_is_the_same() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.forgets = true;
-    flow.create().await.unwrap();
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn two_daemons_at_once_make_one_of_each() {
-    let cloud = Cloud::start().await;
-    let (one, two) = (cloud.flow().await, cloud.flow().await);
-    let (a, b) = tokio::join!(one.create(), two.create());
-    assert_eq!(a.unwrap().network, b.unwrap().network);
-    for (kind, number) in KINDS.into_iter().zip([3, 1, 1, 1, 1, 1]) {
-        assert_eq!(cloud.created(kind).await, number, "{kind}");
-    }
-    let (a, b) = tokio::join!(one.delete(), two.delete());
-    a.unwrap();
-    b.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_third_of_all_calls_throttled_only_delays() {
-    let cloud = Cloud::start().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.33 })).await;
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.clear_faults().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_throttled_call_names_its_bucket_and_its_wait() {
-    let cloud = Cloud::start().await;
-    cloud.fault(json!({ "service": "containerservice", "kind": "throttle" })).await;
-    let flow = cloud.flow().await;
-    let request = v1::ObserveRequest {
-        scope: Some(flow.scope.clone()),
-        kind: v1::ResourceKind::Cluster.into(),
-        ..v1::ObserveRequest::default()
-    };
-    let error = flow.provider.observe(request).await.unwrap_err();
-    assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "arm/read"), "{error}");
-    assert!(error.retry_after.is_some());
 }
 
 #[tokio::test]
@@ -517,53 +420,6 @@ async fn a_strangers_pool_and_zone_are_never_touched() {
     };
     assert_eq!(flow.provider.delete(request).await.unwrap_err().kind, ErrorKind::Conflict);
     assert_eq!(cloud.of_type("Microsoft.Network/dnsZones").await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    for (quota, words) in [("public-ip-addresses", "Public IPv4 Addresses"), ("virtual-networks", "Virtual Networks")] {
-        cloud.quota(quota, 0).await;
-        let error = flow.network().await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Quota, "{error}");
-        assert!(error.remedy.contains(words), "{}", error.remedy);
-        cloud.quota(quota, 50).await;
-    }
-    let network = flow.network().await.unwrap();
-    for (quota, words) in [("managed-clusters", "Managed clusters"), ("regional-vcpus", "Total Regional vCPUs")] {
-        cloud.quota(quota, 0).await;
-        let error = flow.cluster(&network).await.unwrap_err();
-        assert!(error.kind == ErrorKind::Quota && error.remedy.contains(words), "{error}: {}", error.remedy);
-        cloud.quota(quota, 500).await;
-    }
-    flow.cluster(&network).await.unwrap();
-    cloud.quota("dns-zones", 0).await;
-    let error = flow.zone().await.unwrap_err();
-    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("DNS zones"), "{error}: {}", error.remedy);
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
-    let cloud = Cloud::start().await;
-    for looks in [0, 1, 3, 8, 20, 40] {
-        let flow = cloud.flow().await;
-        let timeout = async {
-            for _ in 0..looks {
-                tokio::time::sleep(std::time::Duration::from_millis(15)).await;
-            }
-        };
-        tokio::select! {
-            made = flow.create() => { made.unwrap(); }
-            () = timeout => {}
-        }
-        flow.delete().await.unwrap();
-        flow.owned_is_empty().await;
-        cloud.is_empty().await;
-    }
 }
 
 #[tokio::test]
@@ -887,41 +743,6 @@ async fn access_needs_a_cluster_and_gives_a_token() {
 }
 
 #[tokio::test]
-async fn one_tenants_delete_leaves_the_other_alone() {
-    let cloud = Cloud::start().await;
-    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
-    two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
-    let (a, b) = tokio::join!(one.create(), two.create());
-    let (a, b) = (a.unwrap(), b.unwrap());
-    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
-    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
-    let answer =
-        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
-    assert!(!answer.objects.is_empty());
-    one.delete().await.unwrap();
-    one.owned_is_empty().await;
-    let again = two.create().await.unwrap();
-    assert_eq!((again.network, again.zone), (b.network, b.zone));
-    two.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn another_installation_sees_and_touches_nothing_of_ours() {
-    let cloud = Cloud::start().await;
-    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
-    one.create().await.unwrap();
-    two.scope.installation = "other".to_owned();
-    let before = cloud.objects().await;
-    assert_eq!(two.owned().await.unwrap(), []);
-    assert_eq!(two.delete().await.unwrap(), []);
-    assert_eq!(two.network().await.unwrap_err().kind, ErrorKind::NameTaken);
-    assert_eq!(cloud.objects().await, before);
-    one.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
 async fn another_subscription_is_an_auth_error() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
@@ -1035,33 +856,4 @@ async fn an_operation_at_a_foreign_host_is_never_followed() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     assert_eq!(trapped.load(std::sync::atomic::Ordering::SeqCst), 0, "a token went to a foreign host");
-}
-
-#[tokio::test]
-async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
-    use v1::ResourceKind as Kind;
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    let cases: &[(&str, &[Kind])] =
-        &[("Microsoft.ContainerService/managedClusters", &[Kind::Addons, Kind::NodePool, Kind::Cluster])];
-    for (kind, of) in cases {
-        let object = cloud.of_type(kind).await.remove(0);
-        let (tags, before) = (object["tags"].clone(), cloud.objects().await.len());
-        assert!(tags["landlord-tenant-uid"].is_string(), "{object}");
-        let edit = |back: bool| {
-            let (cloud, id, tags) = (&cloud, object["id"].clone(), tags.clone());
-            async move {
-                let gone = ["landlord-installation", "landlord-tenant-uid", "landlord-role"];
-                let body = if back { json!({ "id": id, "set": tags }) } else { json!({ "id": id, "remove": gone }) };
-                cloud.control("POST", "tags", body).await;
-            }
-        };
-        flow.is_held(of, edit).await;
-        assert_eq!(cloud.objects().await.len(), before, "{kind}: something was removed");
-    }
-    flow.recorded = true;
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
 }

@@ -8,6 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, Network as _, v1};
+use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -23,6 +24,54 @@ const SINGLE: [&str; 6] = [
     "container.googleapis.com/NodePool",
     "dns.googleapis.com/ManagedZone",
 ];
+
+/// What the cases of all plugins need to know.
+const FACTS: Facts = Facts {
+    cloud: common::CLOUD,
+    account: PROJECT,
+    uid: UID,
+    credential: || token(PROJECT),
+    made: &[
+        ("compute.googleapis.com/Network", 1),
+        ("compute.googleapis.com/Subnetwork", 1),
+        ("compute.googleapis.com/Router", 1),
+        ("container.googleapis.com/Cluster", 1),
+        ("container.googleapis.com/NodePool", 1),
+        ("dns.googleapis.com/ManagedZone", 1),
+        ("compute.googleapis.com/Instance", 2),
+    ],
+    owned: &SINGLE,
+    removed: &SINGLE,
+    // The others are made by Google itself.
+    marked: Marked::Made,
+    holds: |made| {
+        assert_eq!(made.cluster.name, CLUSTER);
+        assert!(made.cluster.kubernetes_version.starts_with("1.35."), "{}", made.cluster.kubernetes_version);
+        assert_eq!((made.pool.name.as_str(), made.zone.name_servers.len()), ("landlord-default", 4));
+    },
+    quotas: &[
+        Quota { stage: Metered::Network, name: "NETWORKS", low: 0, high: 5, words: &["NETWORKS"] },
+        Quota { stage: Metered::Cluster, name: "CPUS", low: 4, high: 24, words: &["CPUS"] },
+    ],
+    buckets: &[
+        ("compute", v1::ResourceKind::Network, "compute/read"),
+        ("container", v1::ResourceKind::Cluster, "container/read"),
+        ("dns", v1::ResourceKind::DnsZone, "dns/all"),
+    ],
+    says_wait: false,
+    held: &[
+        (
+            "container.googleapis.com/Cluster",
+            &[v1::ResourceKind::Addons, v1::ResourceKind::NodePool, v1::ResourceKind::Cluster],
+        ),
+        (
+            "dns.googleapis.com/ManagedZone",
+            &[v1::ResourceKind::DnsZone, v1::ResourceKind::DnsRecords, v1::ResourceKind::Identity],
+        ),
+    ],
+};
+
+landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_gke::Gke, FACTS);
 
 struct Cloud {
     sim: Handle,
@@ -48,10 +97,6 @@ impl Cloud {
         self.post("/_sim/faults", rule).await;
     }
 
-    async fn clear_faults(&self) {
-        self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
-    }
-
     async fn quota(&self, name: &str, limit: u64) {
         self.post("/_sim/quotas", json!({ "account": PROJECT, "limits": { name: limit } })).await;
     }
@@ -69,13 +114,6 @@ impl Cloud {
 
     async fn of_type(&self, kind: &str) -> Vec<Value> {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
-    }
-
-    async fn created(&self, kind: &str) -> usize {
-        let text = self.get("/_sim/journal?since=0").await;
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let created = lines.filter(|l| l["effect"] == "created");
-        created.flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default()).filter(|o| o["type"] == kind).count()
     }
 
     async fn flow(&self) -> Flow {
@@ -116,38 +154,6 @@ impl Cloud {
 
 fn dns_path(rest: &str) -> String {
     format!("/dns/v1/projects/{PROJECT}/managedZones{rest}")
-}
-
-#[tokio::test]
-async fn creates_everything_and_removes_everything() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let made = flow.create().await.unwrap();
-    assert_eq!(made.cluster.name, CLUSTER);
-    assert!(made.cluster.ca_pem.contains("BEGIN CERTIFICATE"), "{}", made.cluster.ca_pem);
-    assert!(made.cluster.kubernetes_version.starts_with("1.35."), "{}", made.cluster.kubernetes_version);
-    assert_eq!((made.pool.name.as_str(), made.pool.node_count), ("landlord-default", 2));
-    assert_eq!(made.zone.name_servers.len(), 4);
-    for kind in SINGLE {
-        let found = cloud.of_type(kind).await;
-        assert_eq!(found.len(), 1, "{kind}");
-        let marked = found[0].to_string().contains(UID);
-        assert!(marked, "{kind} carries no marker: {}", found[0]);
-    }
-    let instances = cloud.of_type("compute.googleapis.com/Instance").await;
-    assert_eq!(instances.len(), 2, "{instances:?}");
-    let owned = flow.owned().await.unwrap();
-    for kind in SINGLE {
-        let object =
-            owned.iter().find(|o| o.r#type == kind).unwrap_or_else(|| panic!("{kind} is not in the inventory"));
-        assert!(object.tenant_uid == UID && !object.role.is_empty(), "{object:?}");
-    }
-    let removed = flow.delete().await.unwrap();
-    for kind in SINGLE {
-        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported as removed");
-    }
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
 }
 
 #[tokio::test]
@@ -263,106 +269,6 @@ async fn tenants_in_a_shared_cluster_have_their_pools_there_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn repeating_every_call_changes_nothing_more() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.repeats = 3;
-    let first = flow.create().await.unwrap();
-    let again = flow.create().await.unwrap();
-    assert_eq!((first.network, first.zone), (again.network, again.zone));
-    for kind in SINGLE {
-        assert_eq!(cloud.created(kind).await, 1, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    let second = flow.delete().await.unwrap();
-    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_adopted() {
-    let cloud = Cloud::start().await;
-    for (service, action) in [
-        ("compute", "networks.insert"),
-        ("compute", "subnetworks.insert"),
-        ("compute", "routers.insert"),
-        ("container", "CreateCluster"),
-        ("dns", "managedZones.create"),
-        ("dns", "changes.create"),
-        ("dns", "managedZones.setIamPolicy"),
-        ("compute", "routers.delete"),
-        ("compute", "subnetworks.delete"),
-        ("compute", "networks.delete"),
-        ("container", "DeleteNodePool"),
-        ("container", "DeleteCluster"),
-        ("dns", "managedZones.delete"),
-    ] {
-        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
-    }
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    for kind in SINGLE {
-        assert_eq!(cloud.created(kind).await, 1, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn two_daemons_at_once_make_one_of_each() {
-    let cloud = Cloud::start().await;
-    let (one, two) = (cloud.flow().await, cloud.flow().await);
-    let (a, b) = tokio::join!(one.create(), two.create());
-    assert_eq!(a.unwrap().network, b.unwrap().network);
-    for kind in SINGLE {
-        assert_eq!(cloud.of_type(kind).await.len(), 1, "{kind}");
-    }
-    let (a, b) = tokio::join!(one.delete(), two.delete());
-    a.unwrap();
-    b.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn half_of_all_calls_throttled_only_delays() {
-    let cloud = Cloud::start().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    // Fifteen lists at once would hardly ever pass together.
-    cloud.clear_faults().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.1 })).await;
-    flow.delete().await.unwrap();
-    cloud.clear_faults().await;
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_throttled_call_names_its_bucket() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    for (service, kind, bucket) in [
-        ("compute", v1::ResourceKind::Network, "compute/read"),
-        ("container", v1::ResourceKind::Cluster, "container/read"),
-        ("dns", v1::ResourceKind::DnsZone, "dns/all"),
-    ] {
-        cloud.fault(json!({ "service": service, "kind": "throttle" })).await;
-        let request = v1::ObserveRequest {
-            scope: Some(flow.scope.clone()),
-            kind: kind.into(),
-            domain: DOMAIN.to_owned(),
-            ..v1::ObserveRequest::default()
-        };
-        let error = flow.provider.observe(request).await.unwrap_err();
-        assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, bucket), "{error}");
-        cloud.clear_faults().await;
-    }
-}
-
-#[tokio::test]
 async fn a_strangers_network_is_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
@@ -423,26 +329,6 @@ async fn a_strangers_node_pool_in_our_cluster_is_never_touched() {
     let answer = flow.provider.delete(request).await.unwrap();
     assert!(answer.progress.unwrap().removed.is_empty());
     assert_eq!(cloud.of_type("container.googleapis.com/NodePool").await.len(), 2);
-}
-
-#[tokio::test]
-async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
-    let cloud = Cloud::start().await;
-    cloud.quota("NETWORKS", 0).await;
-    let flow = cloud.flow().await;
-    let error = flow.network().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Quota, "{error}");
-    assert!(error.remedy.contains("NETWORKS"), "{}", error.remedy);
-    cloud.quota("NETWORKS", 5).await;
-    let network = flow.network().await.unwrap();
-    cloud.quota("CPUS", 4).await;
-    let error = flow.cluster(&network).await.unwrap_err();
-    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("CPUS"), "{error}: {}", error.remedy);
-    cloud.quota("CPUS", 24).await;
-    flow.cluster(&network).await.unwrap();
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
 }
 
 #[tokio::test]
@@ -515,21 +401,6 @@ async fn drive(
         tokio::time::sleep(flow.pause).await;
     }
     panic!("the cluster neither comes nor fails");
-}
-
-#[tokio::test]
-async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
-    let cloud = Cloud::start().await;
-    for looks in [0, 1, 3, 8, 20, 40] {
-        let flow = cloud.flow().await;
-        tokio::select! {
-            made = flow.create() => { made.unwrap(); }
-            () = tokio::time::sleep(std::time::Duration::from_millis(looks * 20)) => {}
-        }
-        flow.delete().await.unwrap();
-        flow.owned_is_empty().await;
-        cloud.is_empty().await;
-    }
 }
 
 #[tokio::test]
@@ -776,56 +647,4 @@ async fn another_endpoint_or_a_bad_configuration_is_told_at_once() {
         checkpoint: Vec::new(),
     };
     assert_eq!(nobody.ensure_dns_zone(request).await.unwrap_err().kind, ErrorKind::Transient);
-}
-
-#[tokio::test]
-async fn one_tenants_delete_leaves_the_other_alone() {
-    let cloud = Cloud::start().await;
-    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
-    two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
-    let (a, b) = tokio::join!(one.create(), two.create());
-    let (a, b) = (a.unwrap(), b.unwrap());
-    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same domain stand side by side");
-    assert_ne!(a.cluster.name, b.cluster.name);
-    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
-    let answer =
-        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
-    assert!(answer.objects.len() >= 12, "{:#?}", answer.objects);
-    one.delete().await.unwrap();
-    one.owned_is_empty().await;
-    let again = two.create().await.unwrap();
-    assert_eq!((again.network, again.zone), (b.network, b.zone));
-    two.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
-    use v1::ResourceKind as Kind;
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    let cases: &[(&str, &[Kind])] = &[
-        ("container.googleapis.com/Cluster", &[Kind::Addons, Kind::NodePool, Kind::Cluster]),
-        ("dns.googleapis.com/ManagedZone", &[Kind::DnsZone, Kind::DnsRecords, Kind::Identity]),
-    ];
-    for (kind, of) in cases {
-        let object = cloud.of_type(kind).await.remove(0);
-        let (tags, before) = (object["tags"].clone(), cloud.objects().await.len());
-        assert!(tags["landlord-tenant-uid"].is_string(), "{object}");
-        let edit = |back: bool| {
-            let (cloud, id, tags) = (&cloud, object["id"].clone(), tags.clone());
-            async move {
-                let gone = ["landlord-installation", "landlord-tenant-uid", "landlord-role"];
-                let body = if back { json!({ "id": id, "set": tags }) } else { json!({ "id": id, "remove": gone }) };
-                cloud.post("/_sim/tags", body).await;
-            }
-        };
-        flow.is_held(of, edit).await;
-        assert_eq!(cloud.objects().await.len(), before, "{kind}: something was removed");
-    }
-    flow.recorded = true;
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
 }

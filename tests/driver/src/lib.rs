@@ -1,10 +1,12 @@
 //! Drives a provider as the daemon would: each stage until it is ready or gone, errors with a retry rule retried,
-//! everything else reported. For the tests of plugins that are linked as crates; it knows no cloud.
+//! everything else reported. For the tests of plugins that are linked as crates; it knows no cloud but by the
+//! facts that a plugin's tests give it.
 
 #![expect(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "part of tests, which fail by panicking")]
 
 mod example;
 mod removal;
+pub mod simulated;
 
 use std::{
     future::Future,

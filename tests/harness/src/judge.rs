@@ -76,6 +76,33 @@ pub fn nothing_made_twice(journal: &[Value], tenants: usize) -> Result<()> {
     bail!("made more than {tenants} times:\n{}", excess.join("\n"));
 }
 
+/// I2: at no time had a tenant two objects of a type of which it has exactly one, by the markers that they were made with.
+///
+/// # Errors
+/// Names the first two that were there at once.
+pub fn never_two_at_once(journal: &[Value]) -> Result<()> {
+    let mut live: BTreeMap<(String, &str), String> = BTreeMap::new();
+    for entry in journal {
+        let effect = text(entry, "effect");
+        for object in entry["objects"].as_array().into_iter().flatten() {
+            let Some(single) = single_type(text(object, "type")) else { continue };
+            let id = text(object, "id").to_owned();
+            if effect == "deleted" {
+                live.retain(|_, other| *other != id);
+            }
+            let Some(uid) = object["tags"]["landlord-tenant-uid"].as_str().filter(|_| effect == "created") else {
+                continue;
+            };
+            // A tenant may have pools of several roles.
+            let role = text(&object["tags"], "landlord-role");
+            if let Some(other) = live.insert((format!("{uid} {role}"), single), id.clone()) {
+                bail!("{uid} has two {single} for {role} at once: {other} and {id} (seq {})", entry["seq"]);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The judgement is not empty: every type of which a tenant has exactly one was made within these entries, which are of
 /// whole life cycles in all clouds.
 ///
@@ -240,6 +267,17 @@ mod tests {
             let whole = format!("\"{}\"", kind.to_lowercase());
             assert!(known.contains(&whole), "no simulated cloud has {kind}: it would never be judged");
         }
+    }
+
+    #[test]
+    fn two_at_once_are_noticed_and_one_after_the_other_is_none() {
+        let entry = |effect: &str, id: &str| {
+            serde_json::json!({"effect": effect, "objects": [
+            {"type": "AWS::EKS::Cluster", "id": id, "tags": {"landlord-tenant-uid": "u", "landlord-role": "cluster"}}]})
+        };
+        let (a, b) = (entry("created", "a"), entry("created", "b"));
+        assert!(never_two_at_once(&[a.clone(), entry("deleted", "a"), b.clone()]).is_ok());
+        assert!(never_two_at_once(&[a, b]).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    task::JoinHandle,
+    task::JoinSet,
 };
 
 const HEADER_BYTES: usize = 12;
@@ -21,24 +21,29 @@ const NAME_ERROR: u16 = 3;
 const QUESTION_PATIENCE: Duration = Duration::from_secs(60);
 const TYPES: [(&str, u16); 5] = [("A", 1), ("NS", 2), ("CNAME", 5), ("SOA", 6), ("TXT", 16)];
 
-/// Answers on `socket` until the task is aborted.
+/// Answers on `socket` until the set of its tasks is dropped.
 ///
 /// # Errors
 /// A socket that can't be made.
-pub(crate) fn serve(socket: PathBuf, cloud: CloudSide) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn serve(socket: PathBuf, cloud: CloudSide) -> std::io::Result<JoinSet<()>> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder)?;
     }
     let _ = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket)?;
-    Ok(tokio::task::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let cloud = cloud.clone();
-            tokio::task::spawn(async move {
+            connections.spawn(async move {
                 let _ = answer_all(stream, &cloud).await;
             });
+            // Those that ended leave the set.
+            while connections.try_join_next().is_some() {}
         }
-    }))
+    });
+    Ok(tasks)
 }
 
 async fn answer_all(mut stream: UnixStream, cloud: &CloudSide) -> std::io::Result<()> {

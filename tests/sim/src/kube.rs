@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{sync::Mutex, task::JoinSet};
 
 const GIB: u64 = 1 << 30;
 /// Stopping a control plane takes at most 8 seconds; several may stop at once on a busy machine.
@@ -42,7 +42,7 @@ struct Running {
     /// The machine that runs containers, with real machines.
     node: Option<Node>,
     /// Answers the cloud's names for it.
-    resolver: Option<(PathBuf, JoinHandle<()>)>,
+    resolver: Option<(PathBuf, JoinSet<()>)>,
     controllers: CloudControllers,
     data_dir: PathBuf,
     _permit: Permit,
@@ -171,7 +171,7 @@ async fn stop_node(node: Option<Node>) -> anyhow::Result<()> {
 }
 
 /// Serves the cloud's zones to the machines of a cluster.
-fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinHandle<()>)> {
+fn resolver(data_dir: &Path, cloud: &CloudSide) -> anyhow::Result<(PathBuf, JoinSet<()>)> {
     // Beside the node's own sockets, whose path is short enough.
     let socket = Node::connect_socket(data_dir).with_file_name("dns.sock");
     let task =
@@ -226,9 +226,8 @@ impl ClusterRuntime for KubeRuntime {
         running.controllers.stop().await;
         stop_node(running.node).await?;
         running.control_plane.stop().await;
-        if let Some((_, task)) = running.resolver {
-            task.abort();
-        }
+        // Who resolved names for it ends with its tasks.
+        drop(running.resolver);
         if forget {
             let folder = running.data_dir;
             let gone = folder.clone();

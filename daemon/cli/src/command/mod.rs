@@ -1,6 +1,7 @@
 //! The commands, one module each where they are more than a call and a print.
 
 mod apply;
+mod auth;
 mod config;
 mod delete;
 mod describe;
@@ -52,6 +53,8 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
     match command {
         // Need none.
         Command::Version | Command::Completion { .. } | Command::Config { .. } => Ok(()),
+        Command::WhoAmI { output } => auth::whoami(server, output).await,
+        Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,
         Command::Get(get) => get::run(&mut Client::connect(server).await?, get, customer).await,

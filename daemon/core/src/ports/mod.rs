@@ -1,6 +1,7 @@
 //! Where the daemon's parts meet. The parts know these traits and not each other;
 //! `landlordd` wires them.
 
+mod access;
 pub mod apps;
 pub mod host_clusters;
 pub mod isolation;
@@ -13,6 +14,7 @@ mod store_error;
 mod store_query;
 pub mod target;
 
+pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};

@@ -3,38 +3,29 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
 
-use crate::{CustomerId, EnvironmentName};
+use crate::{CustomerId, EnvironmentName, access::Principal};
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// landlord itself: it orders a host cluster when all are full.
     Daemon,
-    /// A process of this machine, by the credentials of its Unix socket.
-    LocalUser {
-        /// User id.
-        uid: u32,
-    },
     /// Somebody on the network who has not authenticated.
     Anonymous {
         /// Address; `None`: the transport does not say.
         address: Option<SocketAddr>,
     },
     /// Somebody who has authenticated.
-    Principal {
-        /// Name, as policies and the audit log call it.
-        name: String,
-    },
+    Principal(Principal),
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Daemon => f.write_str("landlord"),
-            Self::LocalUser { uid } => write!(f, "uid:{uid}"),
             Self::Anonymous { address: Some(address) } => write!(f, "anonymous@{address}"),
             Self::Anonymous { address: None } => f.write_str("anonymous"),
-            Self::Principal { name } => f.write_str(name),
+            Self::Principal(principal) => principal.fmt(f),
         }
     }
 }

@@ -38,6 +38,14 @@ pub enum StoreError {
     /// Deletion is refused.
     #[error("{0} has deletion_protection set; clear it first")]
     DeletionProtected(String),
+    /// The caller may read it, and not do this.
+    #[error("you may not {action} on {resource}; ask an administrator of this installation for the right to")]
+    PermissionDenied {
+        /// The action, as policies call it.
+        action: &'static str,
+        /// Resource name.
+        resource: String,
+    },
     /// The change does not fit the state.
     #[error("{0}")]
     FailedPrecondition(String),

@@ -16,12 +16,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     accept::{self, given},
+    access::Access,
     context, convert,
     error::Error,
     list::events,
     name,
     ports::Ports,
-    watch::Watches,
+    watch::{self, Watches},
 };
 
 /// HostClusterService.
@@ -46,6 +47,12 @@ fn watched(name: &str) -> Result<EventScope, Error> {
 }
 
 impl HostClusters {
+    /// As the caller of a request may use it.
+    fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
+        let ports = Access::of(request.extensions())?.guard(&self.ports);
+        Ok(Self { ports, watches: self.watches.clone() })
+    }
+
     /// A record as clients see it, with who lives there now.
     async fn shown(&self, record: &Environment) -> Result<v1::HostCluster, Error> {
         let candidates = self.ports.store.candidates(None).await?;
@@ -93,28 +100,30 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
     }
 
     async fn get_host_cluster(&self, request: Request<v1::GetHostClusterRequest>) -> Rpc<v1::HostCluster> {
-        Ok(Response::new(self.get(&request.get_ref().name).await?))
+        Ok(Response::new(self.guarded(&request)?.get(&request.get_ref().name).await?))
     }
 
     async fn list_host_clusters(
         &self,
         request: Request<v1::ListHostClustersRequest>,
     ) -> Rpc<v1::ListHostClustersResponse> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        Ok(Response::new(self.guarded(&request)?.list(request.get_ref()).await?))
     }
 
     async fn cordon_host_cluster(&self, request: Request<v1::CordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
+        let guarded = self.guarded(&request)?;
         let mut violations = Vec::new();
         let context = context::of("CordonHostCluster", &request, &request.get_ref().request_id, &mut violations);
         let request = request.into_inner();
-        Ok(Response::new(self.cordon(&request.name, &request.etag, true, (context, violations)).await?))
+        Ok(Response::new(guarded.cordon(&request.name, &request.etag, true, (context, violations)).await?))
     }
 
     async fn uncordon_host_cluster(&self, request: Request<v1::UncordonHostClusterRequest>) -> Rpc<v1::HostCluster> {
+        let guarded = self.guarded(&request)?;
         let mut violations = Vec::new();
         let context = context::of("UncordonHostCluster", &request, &request.get_ref().request_id, &mut violations);
         let request = request.into_inner();
-        Ok(Response::new(self.cordon(&request.name, &request.etag, false, (context, violations)).await?))
+        Ok(Response::new(guarded.cordon(&request.name, &request.etag, false, (context, violations)).await?))
     }
 
     type WatchHostClustersStream = Pin<Box<dyn Stream<Item = Result<v1::WatchHostClustersResponse, Status>> + Send>>;
@@ -123,9 +132,10 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
         &self,
         request: Request<v1::WatchHostClustersRequest>,
     ) -> Rpc<Self::WatchHostClustersStream> {
+        let access = Access::of(request.extensions())?;
         let request = request.into_inner();
         let query = EventQuery { scope: watched(&request.name)?, ..EventQuery::default() };
-        let messages = self.watches.open(query, &request.resume_token).await?;
+        let messages = watch::open(&self.watches, query, &request.resume_token, access, &self.ports).await?;
         let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchHostClustersResponse {
             event: message.event.as_deref().map(convert::host_cluster_event),
             resume_token: message.resume_token(),
@@ -137,11 +147,12 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
         &self,
         request: Request<v1::ListHostClusterEventsRequest>,
     ) -> Rpc<v1::ListHostClusterEventsResponse> {
+        let ports = self.guarded(&request)?.ports;
         let request = request.into_inner();
         let name = name::host_cluster("parent", &request.parent).map_err(Error::from)?;
         let chosen = (request.parent.as_str(), request.filter.as_str());
         let page = (request.page_size, request.page_token.as_str());
-        let page = events::page(&self.ports, name.into(), chosen, page).await?;
+        let page = events::page(&ports, name.into(), chosen, page).await?;
         Ok(Response::new(v1::ListHostClusterEventsResponse {
             events: page.events.iter().map(convert::host_cluster_event).collect(),
             next_page_token: page.next_page_token,

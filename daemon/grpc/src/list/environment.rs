@@ -19,9 +19,9 @@ const STATE_WORDS: [&str; 6] = ["PENDING", "PROVISIONING", "READY", "UPDATING", 
 pub(crate) const LEVEL_WORDS: [&str; 3] = ["CLUSTER", "NODE", "NAMESPACE"];
 
 const STATE: Field = Field::new("state", Kind::Word(&STATE_WORDS));
-const PROVIDER: Field = Field::new("provider", Kind::Text(|text| name::<ProviderName>(text)));
-const CLASS: Field = Field::new("tenant_class", Kind::Text(|text| name::<ClassName>(text)));
-const CUSTOMER: Field = Field::new("customer", Kind::Text(|text| name::<landlord_core::CustomerId>(text)));
+const PROVIDER: Field = Field::new("provider", Kind::Text(name::<ProviderName>));
+const CLASS: Field = Field::new("tenant_class", Kind::Text(name::<ClassName>));
+const CUSTOMER: Field = Field::new("customer", Kind::Text(name::<landlord_core::CustomerId>));
 const HOST_CLUSTER: Field = Field::new("host_cluster", Kind::Text(host_cluster));
 
 /// Fields that a filter or an order of tenants can name.

@@ -199,7 +199,7 @@ mod tests {
                 let next = (end < count).then(|| Person(end - 1).position());
                 Ok(Page { items: (first..end).map(Person).collect(), next })
             };
-            let (people, next) = scan.page(|after, limit| read(after, limit)).await?;
+            let (people, next) = scan.page(read).await?;
             assert!(people.len() <= usize::try_from(size).unwrap());
             all.extend(people.into_iter().map(|person| person.0));
             pages += 1;

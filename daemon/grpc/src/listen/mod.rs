@@ -13,6 +13,7 @@ mod client_stream;
 mod connection;
 
 use std::{
+    collections::BTreeSet,
     fs::Permissions,
     future::Future,
     io,
@@ -53,6 +54,8 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Listen {
     /// Unix socket.
     pub socket: PathBuf,
+    /// Users that may connect to it beside the daemon's own and root.
+    pub local_users: BTreeSet<u32>,
     /// TCP listeners.
     pub tcp: Vec<ListenTcp>,
 }
@@ -79,7 +82,8 @@ fn connections_max() -> usize {
 /// An address or a socket that can't be used.
 pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Result<Connection>>, ServeError> {
     let mut all = Vec::with_capacity(listen.tcp.len() + 1);
-    all.push(unix(bind_unix(&listen.socket).await?).boxed());
+    let socket = bind_unix(&listen.socket, &listen.local_users).await?;
+    all.push(unix(socket, listen.local_users.clone()).boxed());
     for ListenTcp { address, tls: config } in &listen.tcp {
         let failed = |source| ServeError::Tcp { address: *address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -99,11 +103,11 @@ pub(crate) async fn bind(listen: &Listen) -> Result<impl Stream<Item = io::Resul
     Ok(stream::select_all(all))
 }
 
-/// Binds the Unix socket, for its user alone.
+/// Binds the Unix socket.
 ///
 /// # Errors
 /// Another daemon or a file in its place; a folder that is not ours.
-async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
+async fn bind_unix(path: &Path, local_users: &BTreeSet<u32>) -> Result<UnixListener, ServeError> {
     let error = |source| ServeError::Socket { path: path.to_owned(), source };
     if let Ok(metadata) = std::fs::symlink_metadata(path) {
         if !metadata.file_type().is_socket() {
@@ -116,21 +120,24 @@ async fn bind_unix(path: &Path) -> Result<UnixListener, ServeError> {
         std::fs::remove_file(path).map_err(error)?;
     }
     let listener = UnixListener::bind(path).map_err(error)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(error)?;
+    // The kernel says who connects; the mode only keeps out those who would be refused anyway.
+    let others = local_users.iter().any(|uid| ![0, rustix::process::geteuid().as_raw()].contains(uid));
+    let mode = if others { 0o666 } else { 0o600 };
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(error)?;
     Ok(listener)
 }
 
-/// Connections of our own user and of root; the socket's mode says the same, and this holds also where someone has
+/// Connections of our own user, of root and of those that are named; the socket's mode says the same, and this holds also where someone has
 /// changed it.
-fn unix(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
+fn unix(listener: UnixListener, local_users: BTreeSet<u32>) -> impl Stream<Item = io::Result<Connection>> {
     let listener = Arc::new(listener);
     let accepted = accepted("the Unix socket".to_owned(), move || {
-        let listener = listener.clone();
+        let (listener, local_users) = (listener.clone(), local_users.clone());
         async move {
             let (stream, _) = listener.accept().await?;
             let own = rustix::process::geteuid().as_raw();
             let uid = stream.peer_cred().map(|peer| peer.uid());
-            let allowed = uid.ok().filter(|uid| *uid == own || *uid == 0);
+            let allowed = uid.ok().filter(|uid| *uid == own || *uid == 0 || local_users.contains(uid));
             if allowed.is_none() {
                 tracing::warn!("a connection of another user was refused");
             }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Access,
     context, convert,
     error::{Error, violation},
     name,
@@ -36,10 +37,17 @@ pub(crate) struct LongRunning {
 type Rpc<T> = Result<Response<T>, Status>;
 
 impl LongRunning {
+    /// As the caller of a request may use it.
+    fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
+        let ports = Access::of(request.extensions())?.guard(&self.ports);
+        Ok(Self { ports, stop: self.stop.clone() })
+    }
+
     async fn read(&self, id: OperationId) -> Result<Operation, Error> {
         let store = &self.ports.store;
         let operation = store.operation(id).await?;
         let current = match operation.outcome {
+            // Whoever may read the operation may read what it made.
             Some(OperationOutcome::Ready) => store.get(&operation.name).await.ok(),
             _ => None,
         };
@@ -93,23 +101,26 @@ impl LongRunning {
 impl Operations for LongRunning {
     async fn get_operation(&self, request: Request<GetOperationRequest>) -> Rpc<Operation> {
         let id = name::operation(&request.get_ref().name).map_err(Error::from)?;
-        Ok(Response::new(self.read(id).await?))
+        Ok(Response::new(self.guarded(&request)?.read(id).await?))
     }
 
     async fn list_operations(&self, request: Request<ListOperationsRequest>) -> Rpc<ListOperationsResponse> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        Ok(Response::new(self.guarded(&request)?.list(request.get_ref()).await?))
     }
 
-    async fn delete_operation(&self, _: Request<DeleteOperationRequest>) -> Rpc<()> {
+    async fn delete_operation(&self, request: Request<DeleteOperationRequest>) -> Rpc<()> {
+        // Whether it exists is told only to whoever may know it.
+        let id = name::operation(&request.get_ref().name).map_err(Error::from)?;
+        self.guarded(&request)?.ports.store.operation(id).await.map_err(Error::from)?;
         Err(Error::Unimplemented("operations are records of what was done; they can't be deleted").into())
     }
 
     async fn cancel_operation(&self, request: Request<CancelOperationRequest>) -> Rpc<()> {
-        self.cancel(&request).await?;
+        self.guarded(&request)?.cancel(&request).await?;
         Ok(Response::new(()))
     }
 
     async fn wait_operation(&self, request: Request<WaitOperationRequest>) -> Rpc<Operation> {
-        Ok(Response::new(self.wait(request.get_ref()).await?))
+        Ok(Response::new(self.guarded(&request)?.wait(request.get_ref()).await?))
     }
 }

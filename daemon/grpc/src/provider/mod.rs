@@ -2,12 +2,14 @@
 
 use landlord_core::{
     Placement,
+    access::Resource,
     ports::{ProviderHealth, Providers, StoreError},
 };
 use landlord_proto::v1;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Access,
     convert,
     error::Error,
     list::{
@@ -81,12 +83,18 @@ impl Item for v1::Provider {
 }
 
 impl ProviderList {
-    async fn list(&self, request: &v1::ListProvidersRequest) -> Result<v1::ListProvidersResponse, Error> {
+    async fn list(
+        &self,
+        access: &Access,
+        request: &v1::ListProvidersRequest,
+    ) -> Result<v1::ListProvidersResponse, Error> {
         let filter = filter::parse(&request.filter, &FIELDS)?;
         let order = Order::parse(&request.order_by, &FIELDS)?;
         let scope = format!("providers {} {}", request.filter, request.order_by);
         let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
-        let providers: Vec<_> = self.ports.providers.health().into_iter().map(provider).collect();
+        let providers = self.ports.providers.health().into_iter().map(provider);
+        let shown = |provider: &v1::Provider| access.shows(&Resource::Provider(provider.name.clone()));
+        let providers: Vec<_> = providers.filter(shown).collect();
         let read = |after, limit| std::future::ready(Ok(in_memory(&providers, after, limit)));
         let (providers, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
         Ok(v1::ListProvidersResponse { providers, next_page_token })
@@ -99,11 +107,14 @@ impl v1::provider_service_server::ProviderService for ProviderList {
         &self,
         request: Request<v1::ListProvidersRequest>,
     ) -> Result<Response<v1::ListProvidersResponse>, Status> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(self.list(&access, request.get_ref()).await?))
     }
 
     async fn get_provider(&self, request: Request<v1::GetProviderRequest>) -> Result<Response<v1::Provider>, Status> {
+        let access = Access::of(request.extensions())?;
         let name = request.into_inner().name;
+        access.check(&Resource::Provider(name.clone())).map_err(Error::from)?;
         let mut providers = self.ports.providers.health().into_iter().map(provider);
         let found = providers.find(|provider| provider.name == name);
         let found = found.ok_or_else(|| Error::from(StoreError::NotFound(name)))?;

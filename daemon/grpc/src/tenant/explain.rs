@@ -1,14 +1,19 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{Violations, ports::StoreError};
+use landlord_core::{
+    EnvironmentName, Violations,
+    access::{Action, Resource},
+    ports::StoreError,
+};
 use landlord_proto::v1;
 
 use super::create;
-use crate::{convert, error::Error, name, ports::Ports, provider};
+use crate::{access::Access, convert, error::Error, name, ports::Ports, provider};
 
 /// Where a specification would be placed, and why there.
 pub(crate) async fn explain(
     ports: &Ports,
+    access: &Access,
     request: v1::ExplainPlacementRequest,
 ) -> Result<v1::ExplainPlacementResponse, Error> {
     let mut violations = Vec::new();
@@ -16,6 +21,8 @@ pub(crate) async fn explain(
     let Some((name, spec)) = wanted else {
         return Err(Violations(violations).into());
     };
+    access.check(&Resource::Customer(name.customer.clone()))?;
+    let ports = &access.guard(ports);
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),
         None => ports.catalog.verdicts(&name, &spec),
@@ -40,6 +47,7 @@ pub(crate) async fn explain(
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         host_clusters = verdicts;
+        host_clusters.retain(|verdict| shows_host_cluster(access, &verdict.host_cluster));
         if let Some(why) = full {
             problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
@@ -57,4 +65,11 @@ pub(crate) async fn explain(
     let placement = placement
         .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
+}
+
+/// Whether the caller may know of a host cluster.
+fn shows_host_cluster(access: &Access, name: &str) -> bool {
+    let Ok(id) = name::host_cluster("host_cluster", name) else { return false };
+    let resource = Resource::Environment { name: EnvironmentName::from(id), attributes: None };
+    access.decide(Action::GetHostCluster, &resource).allowed
 }

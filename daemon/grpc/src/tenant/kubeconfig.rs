@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use landlord_core::{
     Level, TenantName, Violation,
+    access::{Action, Resource},
     ports::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, KubeCredentials, KubeIdentity},
 };
 use landlord_proto::v1::{self, generate_kubeconfig_request::Subject};
@@ -13,6 +14,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::{
+    access::Access,
     convert,
     error::{Error, violation},
     name,
@@ -53,6 +55,7 @@ impl For {
 
 pub(crate) async fn generate(
     ports: &Ports,
+    access: &Access,
     request: &v1::GenerateKubeconfigRequest,
 ) -> Result<v1::GenerateKubeconfigResponse, Error> {
     let name = name::tenant("name", &request.name)?;
@@ -70,6 +73,8 @@ pub(crate) async fn generate(
     }
     let (access, context, namespace) = match subject {
         For::Operator => {
+            // landlord's own rights: in a host cluster, those over everybody who lives there.
+            access.check_action(Action::GenerateOperatorKubeconfig, &Resource::from(&tenant))?;
             let access = ports.kube_access.access(&tenant).await?;
             (access, format!("{}-{}", name.customer, name.tenant), None)
         }

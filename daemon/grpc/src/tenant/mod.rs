@@ -22,12 +22,13 @@ use tonic::{Request, Response, Status};
 use self::record::tenant_of;
 use crate::{
     accept::{self, given},
+    access::Access,
     context, convert,
     error::Error,
     list::events,
     name,
     ports::Ports,
-    watch::Watches,
+    watch::{self, Watches},
 };
 
 /// TenantService.
@@ -39,6 +40,12 @@ pub(crate) struct Tenants {
 type Rpc<T> = Result<Response<T>, Status>;
 
 impl Tenants {
+    /// As the caller of a request may use it.
+    fn guarded<M>(&self, request: &Request<M>) -> Result<Self, Error> {
+        let ports = Access::of(request.extensions())?.guard(&self.ports);
+        Ok(Self { ports, watches: self.watches.clone() })
+    }
+
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
         Ok(convert::tenant(&environment, tenant_of(&environment)?))
@@ -79,15 +86,16 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         request: Request<v1::ExplainPlacementRequest>,
     ) -> Rpc<v1::ExplainPlacementResponse> {
-        Ok(Response::new(explain::explain(&self.ports, request.into_inner()).await?))
+        let access = Access::of(request.extensions())?;
+        Ok(Response::new(explain::explain(&self.ports, &access, request.into_inner()).await?))
     }
 
     async fn get_tenant(&self, request: Request<v1::GetTenantRequest>) -> Rpc<v1::Tenant> {
-        Ok(Response::new(self.get(request.get_ref()).await?))
+        Ok(Response::new(self.guarded(&request)?.get(request.get_ref()).await?))
     }
 
     async fn list_tenants(&self, request: Request<v1::ListTenantsRequest>) -> Rpc<v1::ListTenantsResponse> {
-        Ok(Response::new(self.list(request.get_ref()).await?))
+        Ok(Response::new(self.guarded(&request)?.list(request.get_ref()).await?))
     }
 
     async fn update_tenant(&self, request: Request<v1::UpdateTenantRequest>) -> Rpc<Operation> {
@@ -105,9 +113,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
     type WatchTenantsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchTenantsResponse, Status>> + Send>>;
 
     async fn watch_tenants(&self, request: Request<v1::WatchTenantsRequest>) -> Rpc<Self::WatchTenantsStream> {
+        let access = Access::of(request.extensions())?;
         let request = request.into_inner();
         let query = EventQuery { scope: watched(&request.parent)?, ..EventQuery::default() };
-        let messages = self.watches.open(query, &request.resume_token).await?;
+        let messages = watch::open(&self.watches, query, &request.resume_token, access, &self.ports).await?;
         let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchTenantsResponse {
             event: message.event.as_deref().map(convert::tenant_event),
             resume_token: message.resume_token(),
@@ -119,11 +128,12 @@ impl v1::tenant_service_server::TenantService for Tenants {
         &self,
         request: Request<v1::ListTenantEventsRequest>,
     ) -> Rpc<v1::ListTenantEventsResponse> {
+        let ports = self.guarded(&request)?.ports;
         let request = request.into_inner();
         let name = name::tenant("parent", &request.parent).map_err(Error::from)?;
         let chosen = (request.parent.as_str(), request.filter.as_str());
         let page = (request.page_size, request.page_token.as_str());
-        let page = events::page(&self.ports, name.into(), chosen, page).await?;
+        let page = events::page(&ports, name.into(), chosen, page).await?;
         Ok(Response::new(v1::ListTenantEventsResponse {
             events: page.events.iter().map(convert::tenant_event).collect(),
             next_page_token: page.next_page_token,
@@ -131,13 +141,15 @@ impl v1::tenant_service_server::TenantService for Tenants {
     }
 
     async fn move_tenant(&self, request: Request<v1::MoveTenantRequest>) -> Rpc<v1::MoveTenantResponse> {
-        Ok(Response::new(self.plan_move(&request).await?))
+        Ok(Response::new(self.guarded(&request)?.plan_move(&request).await?))
     }
 
     async fn generate_kubeconfig(
         &self,
         request: Request<v1::GenerateKubeconfigRequest>,
     ) -> Rpc<v1::GenerateKubeconfigResponse> {
-        Ok(Response::new(kubeconfig::generate(&self.ports, request.get_ref()).await?))
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(kubeconfig::generate(&ports, &access, request.get_ref()).await?))
     }
 }

@@ -12,16 +12,24 @@
 //!   wait for it; the resume token of the last message is where to go on.
 
 mod recent;
+mod visible;
 
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
-use landlord_core::ports::{Event, EventQuery};
+use landlord_core::{
+    access::Resource,
+    ports::{Event, EventQuery, EventScope, StoreError},
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::recent::{EventSource, RecentEvents};
-use crate::error::{Error, violation};
+use crate::{
+    access::Access,
+    error::{Error, violation},
+    ports::Ports,
+};
 
 /// A message is sent at least this often: proxies and clients drop silent streams after a minute.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
@@ -44,6 +52,29 @@ impl Message {
     pub(crate) fn resume_token(&self) -> String {
         self.position.to_string()
     }
+}
+
+/// Begins a watch of what `query` chooses and `access` shows.
+///
+/// # Errors
+/// As [`Watches::open`]; NOT_FOUND for one name that the caller may not read.
+pub(crate) async fn open(
+    watches: &Watches,
+    query: EventQuery,
+    resume_token: &str,
+    access: Access,
+    ports: &Ports,
+) -> Result<impl Stream<Item = Result<Message, Error>> + Send + 'static, Error> {
+    if let EventScope::Environment(name) = &query.scope {
+        let resource = match ports.store.get(name).await {
+            Ok(environment) => Resource::from(&environment),
+            Err(StoreError::NotFound(_)) => Resource::Environment { name: name.clone(), attributes: None },
+            Err(error) => return Err(error.into()),
+        };
+        access.check(&resource)?;
+    }
+    let messages = watches.open(query, resume_token).await?;
+    Ok(visible::visible(access, ports.store.clone(), messages))
 }
 
 /// Opens watches. Clones share one set of recent events.

@@ -212,12 +212,18 @@ async fn the_socket_is_ours_alone() {
     let mode = std::fs::metadata(&daemon.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // A second daemon leaves the socket of the first alone.
-    let listen = |socket: &std::path::Path| landlord_grpc::Listen { socket: socket.to_owned(), tcp: Vec::new() };
+    let listen = |socket: &std::path::Path| landlord_grpc::Listen {
+        socket: socket.to_owned(),
+        local_users: [].into(),
+        tcp: Vec::new(),
+    };
     let ports = || landlord_grpc::Ports {
         store: Arc::new(daemon.store.clone()),
         catalog: Arc::default(),
         providers: Arc::new(NoPlugins),
         kube_access: Arc::new(NoClusters),
+        authenticator: Arc::new(crate::common::callers()),
+        authorizer: Arc::new(landlord_auth::operators::OperatorsOnly),
         wake: Arc::new(NoEngine),
     };
     let second = landlord_grpc::serve(ports(), &listen(&daemon.socket), daemon.stop.clone(), || {}).await;

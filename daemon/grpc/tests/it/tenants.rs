@@ -86,6 +86,7 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let bad = v1::CreateTenantRequest {
+        adopt_uid: String::new(),
         parent: "customers/../etc".into(),
         tenant_id: "Prod".into(),
         tenant: Some(v1::Tenant {

@@ -1,8 +1,9 @@
 //! From values to what they mean: names parsed, references resolved, secrets read. All
 //! problems are reported together.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use landlord_auth::authenticator::Callers;
 use landlord_core::{
     Catalog, Class, ClassName, Level, ProviderName, ReservePercent, catalog::CUSTOMER_PLACEHOLDER,
     environment::TENANTS_MAX, fleet::GrowRule, ports::ProviderKey,
@@ -26,6 +27,8 @@ pub struct Checked {
     pub installation: String,
     /// Classes, rules, accounts.
     pub catalog: Catalog,
+    /// Callers that the configuration names.
+    pub callers: Arc<Callers>,
     /// One entry for each provider and credential scope.
     pub providers: Vec<ProviderSetup>,
 }
@@ -53,6 +56,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
         problems.push(format!("installation: {}", error.problem));
     }
     server::check(&config.server, &mut problems);
+    let callers = Arc::new(config.auth.callers(&mut problems));
     let interval = config.engine.capacity_interval;
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
@@ -64,7 +68,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     check_rules(config, &catalog, &mut problems);
     check_residency(config, &mut problems);
     if problems.is_empty() {
-        Ok(Checked { installation: config.installation.clone(), catalog, providers })
+        Ok(Checked { installation: config.installation.clone(), catalog, callers, providers })
     } else {
         Err(problems)
     }

@@ -4,12 +4,14 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod auth;
 mod check;
 mod duration;
 mod load;
 mod print;
 mod server;
 
+pub use auth::{Auth, Certificate, LocalUser};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
@@ -31,6 +33,8 @@ pub struct Config {
     pub installation: String,
     /// How clients reach the daemon.
     pub server: Server,
+    /// Who callers are, and what they may do.
+    pub auth: Auth,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -54,6 +58,7 @@ impl Default for Config {
         Self {
             installation: "landlord".into(),
             server: Server::default(),
+            auth: Auth::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),

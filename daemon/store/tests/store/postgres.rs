@@ -6,6 +6,7 @@ use futures::future::join_all;
 use landlord_core::ports::{EventQuery, EventScope, StoreError, TenantStore as _, WorkStore as _};
 use landlord_store::{Error, PostgresOptions, Store, postgres};
 use landlord_store_contract::{contract_suite, postgres::Server};
+use tokio::task::JoinSet;
 
 use crate::{assert_refused, fixtures::*};
 
@@ -97,12 +98,13 @@ async fn a_reader_of_one_daemon_hears_of_what_another_wrote() {
     created(&writes, "acme", "one").await;
     let after_seq = writes.newest_event().await.unwrap();
     let query = EventQuery { scope: EventScope::Tenants, after_seq, limit: 10 };
-    let waiting = tokio::spawn({
+    let mut waiting = JoinSet::new();
+    waiting.spawn({
         let (reads, query) = (reads.clone(), query.clone());
         async move { reads.wait_for_event(&query).await }
     });
     created(&writes, "acme", "two").await;
-    let position = tokio::time::timeout(SOON, waiting).await.unwrap().unwrap();
+    let position = tokio::time::timeout(SOON, waiting.join_next()).await.unwrap().unwrap().unwrap();
     assert!(position > after_seq);
     assert_eq!(reads.events(&query).await.unwrap().len(), 1);
 }
@@ -112,7 +114,8 @@ async fn positions_appear_in_their_order() {
     let url = new_database().await;
     let stores = [open(&url, true).await.unwrap(), open(&url, true).await.unwrap()];
     let reader = stores[0].clone();
-    let reading = tokio::spawn(async move {
+    let mut reading = JoinSet::new();
+    reading.spawn(async move {
         let (mut seen, mut query) = (Vec::new(), EventQuery { limit: 7, ..EventQuery::default() });
         while seen.len() < 200 {
             let some = reader.events(&query).await.unwrap();
@@ -127,7 +130,7 @@ async fn positions_appear_in_their_order() {
     });
     join_all(creates).await;
     // Whoever goes on from a position misses none that was committed later with an earlier one.
-    let seen = tokio::time::timeout(SOON, reading).await.unwrap().unwrap();
+    let seen = tokio::time::timeout(SOON, reading.join_next()).await.unwrap().unwrap().unwrap();
     assert_eq!(seen.len(), 200);
 }
 
@@ -140,16 +143,15 @@ async fn a_server_that_is_restarted_costs_time_and_nothing_else() {
     };
     let store = open(&url, true).await.unwrap();
     created(&store, "acme", "before").await;
-    let writing = {
-        let store = store.clone();
-        tokio::spawn(async move {
-            let mut answers = Vec::new();
-            for turn in 0..400 {
-                answers.push((turn, store.create(new(&name("acme", &format!("t{turn}")), once())).await));
-            }
-            answers
-        })
-    };
+    let mut writing = JoinSet::new();
+    let writer = store.clone();
+    writing.spawn(async move {
+        let mut answers = Vec::new();
+        for turn in 0..400 {
+            answers.push((turn, writer.create(new(&name("acme", &format!("t{turn}")), once())).await));
+        }
+        answers
+    });
     let restarting = Arc::clone(&server);
     tokio::task::spawn_blocking(move || {
         for _ in 0..2 {
@@ -160,7 +162,7 @@ async fn a_server_that_is_restarted_costs_time_and_nothing_else() {
     })
     .await
     .unwrap();
-    for (turn, answer) in writing.await.unwrap() {
+    for (turn, answer) in writing.join_next().await.unwrap().unwrap() {
         let is_there = store.get(&name("acme", &format!("t{turn}"))).await.is_ok();
         assert_eq!(answer.is_ok(), is_there, "{turn}: {answer:?}");
         assert!(answer.is_ok(), "{turn}: {answer:?}");

@@ -74,7 +74,10 @@ fn strings(json: &str) -> Vec<String> {
         match value {
             Value::String(text) if text.len() >= LEN_MIN => found.push(text.clone()),
             Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
-            Value::Object(fields) => fields.values().for_each(|field| walk(field, found)),
+            // Its kind is a word of the plugin's documentation, which a remedy may list.
+            Value::Object(fields) => {
+                fields.iter().filter(|(key, _)| *key != "kind").for_each(|(_, field)| walk(field, found));
+            }
             _ => {}
         }
     }

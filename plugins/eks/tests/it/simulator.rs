@@ -4,12 +4,70 @@
 use crate::common;
 use crate::common::{DOMAIN, Flow, Made, PARAMETERS, keys};
 use cloudsim::{Handle, Options, Simulator};
-use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, v1};
+use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, v1};
+use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
 const SCALE: f64 = 0.0005;
 const ACCOUNT: &str = "444455556666";
+
+/// What the cases of all plugins need to know.
+const FACTS: Facts = Facts {
+    cloud: common::CLOUD,
+    account: ACCOUNT,
+    uid: common::UID,
+    credential: || keys(ACCOUNT),
+    made: &[
+        ("AWS::CloudFormation::Stack", 1),
+        ("AWS::EC2::VPC", 1),
+        ("AWS::EKS::Cluster", 1),
+        ("AWS::EKS::Nodegroup", 1),
+        ("AWS::Route53::HostedZone", 1),
+    ],
+    owned: &[
+        "AWS::CloudFormation::Stack",
+        "AWS::EKS::Cluster",
+        "AWS::EKS::Nodegroup",
+        "AWS::Route53::HostedZone",
+        "AWS::EC2::VPC",
+    ],
+    removed: &["AWS::CloudFormation::Stack", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup", "AWS::Route53::HostedZone"],
+    // Made by AWS itself.
+    marked: Marked::AllBut(&[
+        "::networkinterface",
+        "::securitygroup",
+        "::accessentry",
+        "::instance",
+        "::volume",
+        "::podidentityassociation",
+    ]),
+    holds: |made| {
+        assert_eq!(made.network.private_subnet_ids.len(), 2);
+        assert_eq!(made.zone.name_servers.len(), 4);
+    },
+    quotas: &[
+        Quota { stage: Metered::Network, name: "vpcs", low: 0, high: 5, words: &["VPCs per Region", "L-F678F1CE"] },
+        Quota { stage: Metered::Network, name: "eips", low: 0, high: 5, words: &["L-0263D0A3"] },
+    ],
+    buckets: &[("cloudformation", v1::ResourceKind::Network, "cloudformation/read")],
+    says_wait: false,
+    held: &[
+        ("AWS::EKS::Nodegroup", &[v1::ResourceKind::NodePool]),
+        (
+            "AWS::EKS::Cluster",
+            &[
+                v1::ResourceKind::Addons,
+                v1::ResourceKind::NodePool,
+                v1::ResourceKind::Identity,
+                v1::ResourceKind::Cluster,
+            ],
+        ),
+        ("AWS::CloudFormation::Stack", &[v1::ResourceKind::Network]),
+    ],
+};
+
+landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_eks::Eks, FACTS);
 
 struct Cloud {
     sim: Handle,
@@ -35,14 +93,6 @@ impl Cloud {
         self.post("/_sim/faults", rule).await;
     }
 
-    async fn clear_faults(&self) {
-        self.http.delete(format!("{}/_sim/faults", self.sim.url())).send().await.unwrap();
-    }
-
-    async fn quota(&self, name: &str, limit: u64) {
-        self.post("/_sim/quotas", json!({ "account": ACCOUNT, "limits": { name: limit } })).await;
-    }
-
     /// Live objects of the account.
     async fn objects(&self) -> Vec<Value> {
         let text = self.get(&format!("/_sim/objects?account={ACCOUNT}")).await;
@@ -54,17 +104,6 @@ impl Cloud {
 
     async fn of_type(&self, kind: &str) -> Vec<Value> {
         self.objects().await.into_iter().filter(|o| o["type"] == kind).collect()
-    }
-
-    async fn journal(&self) -> Vec<Value> {
-        let text = self.get("/_sim/journal?since=0").await;
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    async fn created(&self, kind: &str) -> usize {
-        let lines = self.journal().await;
-        let created = lines.iter().filter(|l| l["effect"] == "created");
-        created.flat_map(|l| l["objects"].as_array().cloned().unwrap_or_default()).filter(|o| o["type"] == kind).count()
     }
 
     async fn flow(&self) -> Flow {
@@ -121,148 +160,6 @@ async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> S
 }
 
 #[tokio::test]
-async fn creates_everything_and_removes_everything() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let made = flow.create().await.unwrap();
-    assert_eq!(made.network.private_subnet_ids.len(), 2);
-    assert!(made.cluster.ca_pem.contains("BEGIN CERTIFICATE"), "{}", made.cluster.ca_pem);
-    assert_eq!(made.pool.node_count, 2);
-    assert_eq!(made.zone.name_servers.len(), 4);
-    for object in cloud.objects().await {
-        let kind = object["type"].as_str().unwrap();
-        let by_aws = [
-            "AWS::EC2::NetworkInterface",
-            "AWS::EC2::SecurityGroup",
-            "AWS::EKS::AccessEntry",
-            "AWS::EC2::Instance",
-            "AWS::EC2::Volume",
-            "AWS::EKS::PodIdentityAssociation",
-        ];
-        let marked = object["tags"]["landlord-tenant-uid"] == common::UID;
-        assert!(marked || by_aws.contains(&kind), "{kind} carries no marker: {object}");
-    }
-    let owned = flow.owned().await.unwrap();
-    for kind in [
-        "AWS::CloudFormation::Stack",
-        "AWS::EKS::Cluster",
-        "AWS::EKS::Nodegroup",
-        "AWS::Route53::HostedZone",
-        "AWS::EC2::VPC",
-    ] {
-        assert!(owned.iter().any(|o| o.r#type == kind), "{kind} is not in the inventory");
-    }
-    let removed = flow.delete().await.unwrap();
-    for kind in ["AWS::CloudFormation::Stack", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup", "AWS::Route53::HostedZone"] {
-        assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported as removed");
-    }
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn repeating_every_call_changes_nothing_more() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.repeats = 3;
-    let first = flow.create().await.unwrap();
-    let again = flow.create().await.unwrap();
-    assert_eq!(first.network, again.network);
-    assert_eq!(first.zone, again.zone);
-    for kind in [
-        "AWS::CloudFormation::Stack",
-        "AWS::EC2::VPC",
-        "AWS::EKS::Cluster",
-        "AWS::EKS::Nodegroup",
-        "AWS::Route53::HostedZone",
-    ] {
-        assert_eq!(cloud.created(kind).await, 1, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    let second = flow.delete().await.unwrap();
-    assert!(second.is_empty(), "a second delete removes nothing: {second:?}");
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_lost_answer_is_adopted() {
-    let cloud = Cloud::start().await;
-    for (service, action) in [
-        ("cloudformation", "CreateStack"),
-        ("eks", "CreateCluster"),
-        ("eks", "CreateNodegroup"),
-        ("eks", "CreateAddon"),
-        ("eks", "CreatePodIdentityAssociation"),
-        ("route53", "CreateHostedZone"),
-        ("route53", "ChangeResourceRecordSets"),
-        ("cloudformation", "DeleteStack"),
-        ("eks", "DeleteCluster"),
-        ("eks", "DeleteNodegroup"),
-        ("route53", "DeleteHostedZone"),
-    ] {
-        cloud.fault(json!({ "service": service, "action": action, "kind": "lost_answer", "count": 2 })).await;
-    }
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    for kind in [
-        "AWS::CloudFormation::Stack",
-        "AWS::EC2::VPC",
-        "AWS::EKS::Cluster",
-        "AWS::EKS::Nodegroup",
-        "AWS::Route53::HostedZone",
-    ] {
-        assert_eq!(cloud.created(kind).await, 1, "{kind}");
-    }
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn two_daemons_at_once_make_one_of_each() {
-    let cloud = Cloud::start().await;
-    let (one, two) = (cloud.flow().await, cloud.flow().await);
-    let (a, b) = tokio::join!(one.create(), two.create());
-    assert_eq!(a.unwrap().network, b.unwrap().network);
-    for kind in ["AWS::EC2::VPC", "AWS::EKS::Cluster", "AWS::EKS::Nodegroup"] {
-        assert_eq!(cloud.of_type(kind).await.len(), 1, "{kind}");
-    }
-    let zones = cloud.of_type("AWS::Route53::HostedZone").await;
-    assert_eq!(zones.len(), 1, "{zones:?}");
-    let (a, b) = tokio::join!(one.delete(), two.delete());
-    a.unwrap();
-    b.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn half_of_all_calls_throttled_only_delays() {
-    let cloud = Cloud::start().await;
-    cloud.fault(json!({ "kind": "throttle", "rate": 0.5 })).await;
-    let flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.clear_faults().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_throttled_call_names_its_bucket() {
-    let cloud = Cloud::start().await;
-    cloud.fault(json!({ "service": "cloudformation", "kind": "throttle" })).await;
-    let flow = cloud.flow().await;
-    let request = v1::ObserveRequest {
-        scope: Some(flow.scope.clone()),
-        kind: v1::ResourceKind::Network.into(),
-        ..v1::ObserveRequest::default()
-    };
-    let error = flow.provider.observe(request).await.unwrap_err();
-    assert_eq!((error.kind, error.bucket.as_str()), (ErrorKind::Throttled, "cloudformation/read"), "{error}");
-}
-
-#[tokio::test]
 async fn a_strangers_stack_is_never_touched() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
@@ -314,45 +211,6 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
     let removed = flow.delete_kind(v1::ResourceKind::NodePool).await.unwrap();
     assert!(removed.is_empty());
     assert_eq!(cloud.of_type("AWS::EKS::Nodegroup").await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed() {
-    let cloud = Cloud::start().await;
-    cloud.quota("vpcs", 0).await;
-    let flow = cloud.flow().await;
-    let error = flow.network().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Quota, "{error}");
-    assert!(error.remedy.contains("VPCs per Region") && error.remedy.contains("L-F678F1CE"), "{}", error.remedy);
-    cloud.quota("vpcs", 5).await;
-    flow.network().await.unwrap();
-    flow.delete().await.unwrap();
-    cloud.quota("eips", 0).await;
-    let error = flow.network().await.unwrap_err();
-    assert!(error.kind == ErrorKind::Quota && error.remedy.contains("L-0263D0A3"), "{error}: {}", error.remedy);
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn a_delete_in_the_middle_of_a_create_leaves_nothing() {
-    let cloud = Cloud::start().await;
-    for looks in [0, 1, 3, 8, 20, 40, 60] {
-        let flow = cloud.flow().await;
-        let creation = async {
-            for _ in 0..looks {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        tokio::select! {
-            made = flow.create() => { made.unwrap(); }
-            () = creation => {}
-        }
-        flow.delete().await.unwrap();
-        flow.owned_is_empty().await;
-        cloud.is_empty().await;
-    }
 }
 
 #[tokio::test]
@@ -588,57 +446,5 @@ async fn a_stack_that_cannot_be_deleted_at_once_is_deleted_later() {
     let flow = cloud.flow().await;
     flow.network().await.unwrap();
     flow.delete_kind(v1::ResourceKind::Network).await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn one_tenants_delete_leaves_the_other_alone() {
-    let cloud = Cloud::start().await;
-    let (one, mut two) = (cloud.flow().await, cloud.flow().await);
-    two.scope = common::scope("0192f0c1-2d3e-7a4b-8c5d-6e7f80910a1c");
-    let (a, b) = tokio::join!(one.create(), two.create());
-    let (a, b) = (a.unwrap(), b.unwrap());
-    assert_ne!(a.zone.zone_id, b.zone.zone_id, "zones of the same name stand side by side");
-    let all = v1::Scope { tenant_uid: String::new(), ..one.scope.clone() };
-    let answer =
-        one.provider.list_owned(v1::ListOwnedRequest { scope: Some(all), page_token: String::new() }).await.unwrap();
-    assert!(!answer.objects.is_empty());
-    one.delete().await.unwrap();
-    one.owned_is_empty().await;
-    let again = two.create().await.unwrap();
-    assert_eq!((again.network, again.zone), (b.network, b.zone));
-    two.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn what_lost_its_markers_is_held_and_goes_when_they_are_back() {
-    use v1::ResourceKind as Kind;
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    flow.create().await.unwrap();
-    let cases: &[(&str, &[Kind])] = &[
-        ("AWS::EKS::Nodegroup", &[Kind::NodePool]),
-        ("AWS::EKS::Cluster", &[Kind::Addons, Kind::NodePool, Kind::Identity, Kind::Cluster]),
-        ("AWS::CloudFormation::Stack", &[Kind::Network]),
-    ];
-    for (kind, of) in cases {
-        let object = cloud.of_type(kind).await.remove(0);
-        let (tags, before) = (object["tags"].clone(), cloud.objects().await.len());
-        assert!(tags["landlord-tenant-uid"].is_string(), "{object}");
-        let edit = |back: bool| {
-            let (cloud, id, tags) = (&cloud, object["id"].clone(), tags.clone());
-            async move {
-                let gone = ["landlord-installation", "landlord-tenant-uid", "landlord-role"];
-                let body = if back { json!({ "id": id, "set": tags }) } else { json!({ "id": id, "remove": gone }) };
-                cloud.post("/_sim/tags", body).await;
-            }
-        };
-        flow.is_held(of, edit).await;
-        assert_eq!(cloud.objects().await.len(), before, "{kind}: something was removed");
-    }
-    flow.recorded = true;
-    flow.delete().await.unwrap();
-    flow.owned_is_empty().await;
     cloud.is_empty().await;
 }

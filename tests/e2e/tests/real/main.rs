@@ -2,6 +2,7 @@
 //! images first: `cargo xtask test --real` runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stderr, reason = "who waits for programs and images sees what is built")]
 
 mod chat;
 mod scene;

@@ -5,6 +5,7 @@
 mod architecture;
 mod circles;
 mod dependencies;
+mod programs;
 mod sizes;
 
 use std::path::{Path, PathBuf};

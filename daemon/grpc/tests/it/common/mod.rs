@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,15 +14,17 @@ use std::{
 };
 
 use hyper_util::rt::TokioIo;
+use landlord_auth::{authenticator::Callers, operators::OperatorsOnly, principals::LocalUsers};
 use landlord_core::{
     Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
     PlacementRule, Residencies, Residency, Stage, StageRecord, StageState, State, Timestamp,
+    access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
     journal,
     ports::{
-        Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd,
-        ProviderHealth, ProviderKey, Providers, Wake, WorkStore,
+        Authenticator, Authorizer, Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity,
+        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, Unauthenticated, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
@@ -183,6 +186,22 @@ pub fn shared_catalog() -> Catalog {
     catalog
 }
 
+/// The user of this test is an operator, as the daemon's own user is.
+pub fn callers() -> Callers {
+    let own = rustix::process::geteuid().as_raw();
+    Callers { local_users: LocalUsers::new(own, BTreeMap::new()), ..Callers::default() }
+}
+
+struct EverybodyIsOperator;
+
+#[tonic::async_trait]
+impl Authenticator for EverybodyIsOperator {
+    async fn authenticate(&self, _: &Peer, _: Option<&str>) -> Result<Principal, Unauthenticated> {
+        let groups = [OPERATORS.to_owned()].into();
+        Ok(Principal { name: "everybody".into(), groups, customer: None, method: AuthMethod::Token })
+    }
+}
+
 impl Daemon {
     /// A daemon that also offers shared levels.
     pub async fn shared() -> Self {
@@ -209,13 +228,19 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, tcp }, catalog()).await
+        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
     pub async fn again(&self, catalog: Catalog) -> Self {
         let socket = self.folder.path().join("again.sock");
-        Self::serve(self.folder.clone(), self.store.clone(), Listen { socket, tcp: Vec::new() }, catalog).await
+        Self::serve(
+            self.folder.clone(),
+            self.store.clone(),
+            Listen { socket, local_users: BTreeSet::new(), tcp: Vec::new() },
+            catalog,
+        )
+        .await
     }
 
     /// Whether the only plugin is up from now on.
@@ -227,10 +252,43 @@ impl Daemon {
     /// A daemon in the place of one that has ended.
     pub async fn on(socket: &Path, store: Store) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self::serve(folder, store, Listen { socket: socket.to_owned(), tcp: Vec::new() }, catalog()).await
+        Self::serve(
+            folder,
+            store,
+            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), tcp: Vec::new() },
+            catalog(),
+        )
+        .await
+    }
+
+    /// A daemon with other callers and policies, and a TCP listener without TLS.
+    pub async fn with_access(authenticator: Arc<dyn Authenticator>, authorizer: Arc<dyn Authorizer>) -> Self {
+        let plain = Self::start().await;
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listen = Listen {
+            socket: plain.folder.path().join("access.sock"),
+            local_users: BTreeSet::new(),
+            tcp: vec![ListenTcp { address, tls: None }],
+        };
+        let (folder, store) = (plain.folder.clone(), plain.store.clone());
+        Self::serve_with(folder, store, listen, shared_catalog(), (authenticator, authorizer)).await
     }
 
     async fn serve(folder: Arc<tempfile::TempDir>, store: Store, listen: Listen, catalog: Catalog) -> Self {
+        // Who calls over the network is the matter of other tests.
+        let authenticator: Arc<dyn Authenticator> =
+            if listen.tcp.is_empty() { Arc::new(callers()) } else { Arc::new(EverybodyIsOperator) };
+        let access = (authenticator, Arc::new(OperatorsOnly) as _);
+        Self::serve_with(folder, store, listen, catalog, access).await
+    }
+
+    async fn serve_with(
+        folder: Arc<tempfile::TempDir>,
+        store: Store,
+        listen: Listen,
+        catalog: Catalog,
+        (authenticator, authorizer): (Arc<dyn Authenticator>, Arc<dyn Authorizer>),
+    ) -> Self {
         let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
         let wakes = Wakes::default();
         let woken = wakes.0.clone();
@@ -240,6 +298,8 @@ impl Daemon {
             catalog: Arc::new(catalog),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
+            authenticator,
+            authorizer,
             wake: Arc::new(wakes),
         };
         let stop = CancellationToken::new();

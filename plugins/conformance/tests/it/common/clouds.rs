@@ -3,6 +3,7 @@
 
 use cloudsim::{Options, Simulator};
 use landlord_conformance::{CASES, Outcome};
+use landlord_test_harness::judge;
 use serde_json::json;
 
 /// As in the configurations: a lifecycle takes a second or two.
@@ -36,5 +37,9 @@ pub async fn conforms(provider: &str, quotas: &[&str], cases: &[&str]) {
     let passed: Vec<&str> =
         report.cases.iter().filter(|case| case.outcome == Outcome::Passed).map(|case| case.name.as_str()).collect();
     assert_eq!(passed, cases, "{}", report.text());
+    // Not by what the plugin lists: by what the cloud has seen.
+    let journal = reqwest::get(format!("{}/_sim/journal?since=0", sim.url())).await.unwrap().text().await.unwrap();
+    let journal: Vec<serde_json::Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    judge::never_two_at_once(&journal).unwrap();
     sim.stop().await;
 }

@@ -1,7 +1,5 @@
 //! Capabilities follow from what is implemented, and from nothing else.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use async_trait::async_trait;
 use landlord_provider_api::{
     Cluster, Dns as _, ErrorKind, Identity as _, Inventory, Network as _, NodePool as _, Provider, ProviderError,

@@ -1,7 +1,5 @@
 //! The C header says the same as `abi.rs` and `method.rs`: a C compiler compares them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fmt::Write as _,
     fs,
