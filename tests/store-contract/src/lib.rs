@@ -16,6 +16,7 @@ pub mod domains;
 pub mod ending;
 pub mod fixtures;
 pub mod hosting;
+pub mod orphans;
 pub mod postgres;
 pub mod reading;
 
@@ -55,6 +56,8 @@ macro_rules! contract_suite {
             ending: what_is_unknown_is_not_found;
             ending: a_cancel_reaches_the_engine_once;
             ending: a_delete_cannot_be_cancelled;
+            orphans: an_orphan_becomes_one_tenants;
+            orphans: an_orphan_is_removed_as_a_tenant_is;
             reading: tenants_in_pages_each_once;
             reading: tenants_by_filter;
             reading: operations_in_pages_newest_first;

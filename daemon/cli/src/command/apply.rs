@@ -111,6 +111,7 @@ async fn create(
         tenant: Some(wanted.tenant),
         request_id,
         validate_only,
+        ..Default::default()
     };
     Ok(("created", Some(client.tenants.create_tenant(request).await?.into_inner().name)))
 }

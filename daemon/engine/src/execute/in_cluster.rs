@@ -4,7 +4,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
     journal::CallReport,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
     step::record_in,
@@ -57,6 +57,10 @@ impl Call<'_> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
+            if self.work.environment.tenant().is_some_and(Tenant::is_orphan) {
+                // Of what was built for it no record tells: what would hold its removal is named first all the same.
+                self.refuse_held().await?;
+            }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         if *self.stage == Stage::Host {

@@ -86,6 +86,7 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let bad = v1::CreateTenantRequest {
+        adopt_uid: String::new(),
         parent: "customers/../etc".into(),
         tenant_id: "Prod".into(),
         tenant: Some(v1::Tenant {
@@ -507,5 +508,21 @@ async fn tenants_are_chosen_and_ordered_across_pages() {
             ..Default::default()
         };
         assert_eq!(fields(&client.list_tenants(list).await.unwrap_err()), [field]);
+    }
+}
+
+#[tokio::test]
+async fn nobody_orders_for_the_customer_of_orphans_nor_adopts_what_is_none() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    let status = client.create_tenant(order("orphans", "prod")).await.unwrap_err();
+    assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["parent".to_owned()]));
+    let adopting = |uid: &str| v1::CreateTenantRequest { adopt_uid: uid.into(), ..order("acme", "prod") };
+    let status = client.create_tenant(adopting("none")).await.unwrap_err();
+    assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["adopt_uid".to_owned()]));
+    let dry = v1::CreateTenantRequest { validate_only: true, ..adopting(UUID) };
+    for asked in [dry, adopting(UUID)] {
+        let status = client.create_tenant(asked).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome, Orphan,
+    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome,
     StageRecord, StageState, TenantUid, Timestamp,
     lifecycle::{self, HELD},
     placement::ProviderKey,
@@ -32,18 +32,6 @@ impl InventoryStore for Store {
         let (key, events_max) = (key.clone(), self.events_max);
         self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
     }
-
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        orphans(&mut *self.reader().await?).await
-    }
-}
-
-fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {
-    let provider = provider.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
-        what: "provider".into(),
-        problem: error.to_string(),
-    })?;
-    Ok(ProviderKey { provider, credentials })
 }
 
 /// Of every provider that is configured or that a record names, what is not compared yet.
@@ -205,28 +193,4 @@ async fn keep_orphans(
         unknown.insert(found.uid);
     }
     Ok(unknown.into_iter().collect())
-}
-
-async fn orphans(connection: &mut AnyConnection) -> Result<Vec<Orphan>, StoreError> {
-    let failed = unavailable("reading orphans");
-    let rows = sqlx::query("SELECT * FROM orphans ORDER BY provider, credentials, tenant_uid, region")
-        .fetch_all(connection)
-        .await
-        .map_err(&failed)?;
-    let corrupt = |what: &str, problem: String| StoreError::Corrupt { what: what.into(), problem };
-    rows.iter()
-        .map(|row| {
-            let text = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
-            Ok(Orphan {
-                uid: text("tenant_uid")?
-                    .parse()
-                    .map_err(|error: landlord_core::ids::InvalidName| corrupt("uid of an orphan", error.to_string()))?,
-                key: key(&text("provider")?, text("credentials")?)?,
-                region: text("region")?,
-                objects: serde_json::from_str(&text("objects")?)
-                    .map_err(|error| corrupt("objects of an orphan", error.to_string()))?,
-                found_time: Timestamp(row.try_get("found_time").map_err(&failed)?),
-            })
-        })
-        .collect()
 }

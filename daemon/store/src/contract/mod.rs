@@ -7,6 +7,7 @@ mod domains;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod orphans;
 mod tenants;
 mod work;
 
