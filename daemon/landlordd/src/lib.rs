@@ -1,6 +1,7 @@
 //! The landlord daemon: configuration, wiring, start-up and shutdown. Everything else lives
 //! in the crates that it wires.
 
+mod class_drift;
 pub mod config;
 pub mod descriptors;
 mod in_cluster;

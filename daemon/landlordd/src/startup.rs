@@ -26,6 +26,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     in_cluster, listeners, metrics, plugin_check, store, trust,
 };
@@ -71,9 +72,11 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle.clone()),
     };
     tasks.spawn(inventories.compare(stop.clone()));
+    let catalog = Arc::new(checked.catalog);
+    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let api = Ports {
         store: store_port.clone(),
-        catalog: Arc::new(checked.catalog),
+        catalog,
         stacks: clusters.stacks,
         providers: host.clone(),
         kube_access: Arc::new(ClusterAccess {

@@ -21,7 +21,7 @@ fn state(state: State) -> v1::host_cluster::State {
     }
 }
 
-/// A host cluster as clients see it; `candidate`: who lives there.
+/// A host cluster as clients see it, without what its class says by now; `candidate`: who lives there.
 pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: Option<&Candidate>) -> v1::HostCluster {
     let (spec, placement) = (&host.spec, &record.placement);
     let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.tenants_max.saturating_sub(c.tenants));
@@ -50,6 +50,7 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         delete_time: record.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", record.operation),
         capacity: candidate.map(capacity),
+        class_differences: Vec::new(),
     }
 }
 

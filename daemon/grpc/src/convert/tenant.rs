@@ -20,7 +20,7 @@ fn state(state: State) -> v1::tenant::State {
     }
 }
 
-/// A tenant as clients see it.
+/// A tenant as clients see it; without what its class says by now.
 pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
     let (spec, status) = (&tenant.spec, &environment.status);
     let endpoint = |e: &landlord_core::environment::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
@@ -49,6 +49,7 @@ pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
         update_time: Some(timestamp(environment.update_time)),
         delete_time: environment.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", environment.operation),
+        class_differences: Vec::new(),
     }
 }
 

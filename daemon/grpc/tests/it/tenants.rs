@@ -526,3 +526,29 @@ async fn nobody_orders_for_the_customer_of_orphans_nor_adopts_what_is_none() {
         assert_eq!(status.code(), Code::NotFound, "{status:?}");
     }
 }
+
+#[tokio::test]
+async fn a_changed_class_says_who_differs_from_it() {
+    let daemon = Daemon::start().await;
+    let created = daemon.tenants().await.create_tenant(order("acme", "prod")).await;
+    created.unwrap();
+    let got = daemon.tenants().await.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!(got.class_differences, Vec::<String>::new());
+    let mut catalog = crate::common::catalog();
+    let small = catalog.classes.get_mut(&"small".parse().unwrap()).unwrap();
+    small.parameters.insert("nat".into(), "per_zone".into());
+    small.machine_type = "larger".into();
+    // What the order says, or only offers, is no difference.
+    small.node_count_max += 1;
+    small.description = "other words".into();
+    let daemon = daemon.again(catalog).await;
+    let mut client = daemon.tenants().await;
+    let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!(got.class_differences, ["machine_type", "parameters.nat"]);
+    for (filter, names) in [("class_differs = true", vec![PROD]), ("class_differs = false", vec![])] {
+        let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };
+        let found = client.list_tenants(list).await.unwrap().into_inner().tenants;
+        assert_eq!(found.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), names, "{filter}");
+        assert!(found.iter().all(|tenant| tenant.class_differences.len() == 2));
+    }
+}
