@@ -16,7 +16,9 @@ use landlord_core::{
     ProviderName,
     ports::{ProviderKey, Providers},
 };
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
+use landlord_engine::{
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+};
 use landlord_grpc::Ports;
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
@@ -64,14 +66,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
-    let inventories = Inventories {
-        installation: checked.installation.clone(),
-        regions: regions(&checked),
-        store: store_port.clone(),
-        providers: host.clone(),
-        wake: Arc::new(handle.clone()),
-    };
-    tasks.spawn(inventories.compare(stop.clone()));
+    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
     let catalog = Arc::new(checked.catalog);
     tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let api = Ports {
@@ -140,6 +135,12 @@ fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> 
         }
     });
     lost
+}
+
+/// What compares the clouds' inventories with a store that goes on from a copy.
+fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+    let (installation, regions) = (checked.installation.clone(), regions(checked));
+    Inventories { installation, regions, store, providers, wake: Arc::new(wake) }
 }
 
 /// Where environments can be by the configuration.
