@@ -8,6 +8,7 @@ mod in_cluster;
 mod listeners;
 mod metrics;
 mod plugin_check;
+mod retention;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

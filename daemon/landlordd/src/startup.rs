@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    in_cluster, listeners, metrics, plugin_check, store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -50,7 +50,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
-    let lost = watch_store(&store, &tasks, &stop);
+    let lost = watch_store(config, &store, &tasks, &stop);
     let mut registry = Registry::default();
     measurements.register(&mut registry);
     tls_figures.register(&mut registry);
@@ -123,8 +123,9 @@ fn open_policies(config: &Config) -> Result<Policies> {
     Policies::open(folder).context("auth.policies_dir")
 }
 
-/// Stops the daemon when the store turns out to be another one than was opened; holds why.
-fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+/// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
+fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+    tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {

@@ -15,6 +15,7 @@ pub mod committing;
 pub mod domains;
 pub mod ending;
 pub mod fixtures;
+pub mod history;
 pub mod hosting;
 pub mod orphans;
 pub mod postgres;
@@ -56,6 +57,7 @@ macro_rules! contract_suite {
             ending: what_is_unknown_is_not_found;
             ending: a_cancel_reaches_the_engine_once;
             ending: a_delete_cannot_be_cancelled;
+            history: ended_operations_are_forgotten_in_time;
             orphans: an_orphan_becomes_one_tenants;
             orphans: an_orphan_is_removed_as_a_tenant_is;
             reading: tenants_in_pages_each_once;

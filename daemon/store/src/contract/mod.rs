@@ -4,6 +4,7 @@
 
 mod accept;
 mod domains;
+mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;

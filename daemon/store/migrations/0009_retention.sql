@@ -1,0 +1,2 @@
+-- Finds what ended long ago.
+CREATE INDEX operations_end ON operations (end_time);
