@@ -141,7 +141,12 @@ fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &Cance
 /// What compares the clouds' inventories with a store that goes on from a copy.
 fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
     let (installation, regions) = (checked.installation.clone(), regions(checked));
-    Inventories { installation, regions, store, providers, wake: Arc::new(wake) }
+    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
+        provider: provider.clone(),
+        credentials: credentials.clone(),
+    };
+    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
+    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
 }
 
 /// Where environments can be by the configuration.

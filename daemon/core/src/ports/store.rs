@@ -314,7 +314,8 @@ pub trait InventoryStore: Send + Sync + 'static {
 
     /// Compares what a provider listed with the records, in one transaction: objects of unknown tenants are kept as orphans,
     /// environments that were built and of which nothing is left are held ([`crate::lifecycle::hold`]). `None`: the provider
-    /// is not configured any more, so nobody can list anything; its environments fail by themselves.
+    /// is not configured, so nobody can list anything; its environments fail by themselves, and it is due again when it is
+    /// configured.
     async fn compare_inventory(
         &self,
         key: &ProviderKey,
