@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use landlord_core::ports::{Claim, StoreError, Wake};
 use tokio::{
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -14,6 +14,8 @@ use tracing::Instrument as _;
 use crate::{
     access::AccessCache,
     clock::ClockWatch,
+    holds::Holds,
+    lease::Lease,
     limits::Limits,
     options::{EngineOptions, EnginePorts},
     pass,
@@ -53,6 +55,7 @@ impl Engine {
             ports,
             limits: Limits::default(),
             access: AccessCache::default(),
+            holds: Holds::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
@@ -129,6 +132,7 @@ async fn round(
     }
     let store = &shared.ports.store;
     let options = &shared.options;
+    let sent = Instant::now();
     let claims = match store.claim(&options.owner, free, options.lease_ttl).await {
         Ok(claims) => claims,
         Err(error) => {
@@ -140,10 +144,11 @@ async fn round(
     for claim in claims {
         let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
         let (shared, abort) = (Arc::clone(shared), abort.clone());
+        let lease = Lease::new(sent, options.lease_ttl);
         passes.spawn(async move {
             tokio::select! {
                 () = abort.cancelled() => {}
-                () = guarded_pass(&shared, &claim) => {}
+                () = guarded_pass(&shared, &claim, &lease) => {}
             }
             drop(slot);
             shared.hint.notify_one();
@@ -162,14 +167,14 @@ async fn round(
 }
 
 /// A pass whose panic costs only itself: the lease runs out and the tenant is claimed again.
-async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim) {
+async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) {
     let span = tracing::info_span!(
         "pass",
         tenant.id = %claim.uid,
         operation.id = tracing::field::Empty,
         provider = tracing::field::Empty
     );
-    let pass = AssertUnwindSafe(pass::run(shared, claim)).catch_unwind().instrument(span.clone());
+    let pass = AssertUnwindSafe(pass::run(shared, claim, lease)).catch_unwind().instrument(span.clone());
     let ended = pass.await;
     let _entered = span.entered();
     match ended {

@@ -27,6 +27,7 @@ use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
+    lease::Lease,
     limits::{Caller, Costs, Deferred, LimitKey},
     request,
     shared::Shared,
@@ -47,13 +48,13 @@ const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
 
-/// Calls a stage once.
-pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
+/// Calls a stage once, while `lease` holds.
+pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Report {
     let environment = &work.environment;
     let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let scope = request::scope(&shared.options.installation, work);
-    let call = Call { shared, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
+    let call = Call { shared, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
@@ -117,6 +118,7 @@ pub(crate) fn limit_key(work: &Work) -> LimitKey {
 
 struct Call<'a> {
     shared: &'a Shared,
+    lease: &'a Lease,
     work: &'a Work,
     stage: &'a Stage,
     provider: Arc<dyn Provider>,
@@ -133,6 +135,10 @@ impl<'a> Call<'a> {
         let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
         let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs).await;
         admitted.map_err(|deferred| deferral(&deferred))?;
+        // Waiting for tokens may have taken any time: whoever took over makes this call.
+        if self.lease.is_over() {
+            return Err(Failure::new(ErrorKind::Throttled, "the lease was over before the call went out"));
+        }
         Ok(Paid { shared: self.shared, key, caller, costs })
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::{
     access::AccessCache,
+    holds::Holds,
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) ports: EnginePorts,
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
+    pub(crate) holds: Holds,
     pub(crate) hint: Notify,
 }
 

@@ -52,9 +52,10 @@ impl Call<'_> {
                 Some(wait) => CallReport {
                     done: false,
                     wait: Some(wait),
-                    detail:
-                        "nothing is left; observed once more, since a create had no response and may still take effect"
-                            .into(),
+                    detail: format!(
+                        "nothing is left; observed once more in {} s, since a create had no response and may still take effect",
+                        wait.as_secs() + 1
+                    ),
                     ..report
                 },
                 None => report,

@@ -6,7 +6,7 @@ use landlord_core::{
 use landlord_proto::v1;
 
 use super::{
-    condition::condition,
+    condition::{condition, reconciling},
     value::{timestamp, whole},
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         provider: placement.provider.to_string(),
         credentials: placement.credentials.clone(),
         account: placement.account.clone(),
-        reconciling: !matches!(record.status.state, State::Ready | State::Failed),
+        reconciling: reconciling(record),
         etag: record.etag.clone(),
         create_time: Some(timestamp(record.create_time)),
         update_time: Some(timestamp(record.update_time)),

@@ -4,7 +4,7 @@ use landlord_core::{Environment, State, Tenant, environment::SpecInput, ports::E
 use landlord_proto::v1;
 
 use super::{
-    condition::condition,
+    condition::{condition, reconciling},
     placement::placement,
     value::{from_struct, timestamp, to_struct},
 };
@@ -43,7 +43,7 @@ pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
         placement: Some(placement(environment)),
         generation: environment.generation,
         observed_generation: status.observed_generation,
-        reconciling: !matches!(status.state, State::Ready | State::Failed),
+        reconciling: reconciling(environment),
         etag: environment.etag.clone(),
         create_time: Some(timestamp(environment.create_time)),
         update_time: Some(timestamp(environment.update_time)),
