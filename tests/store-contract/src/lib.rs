@@ -18,7 +18,9 @@ pub mod fixtures;
 pub mod history;
 pub mod hosting;
 pub mod orphans;
+pub mod pooler;
 pub mod postgres;
+pub mod proxy;
 pub mod reading;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,

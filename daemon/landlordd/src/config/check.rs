@@ -14,7 +14,7 @@ use landlord_core::{
 };
 use secrecy::SecretString;
 
-use super::{Config, Engine, HumanDuration, Provider, print::is_secret, server};
+use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;

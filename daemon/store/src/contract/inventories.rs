@@ -21,7 +21,7 @@ use crate::{
 #[async_trait]
 impl InventoryStore for Store {
     async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
-        due(&mut *self.snapshot().await?, configured).await
+        self.snapshot(async |connection| due(connection, configured).await).await
     }
 
     async fn compare_inventory(
