@@ -56,6 +56,7 @@ impl Engine {
             limits: Limits::default(),
             access: AccessCache::default(),
             holds: Holds::default(),
+            clock: ClockWatch::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
@@ -69,10 +70,9 @@ impl Engine {
         let slots = Arc::new(Semaphore::new(shared.options.passes_max.max(1) as usize));
         let abort = CancellationToken::new();
         recover(&shared, &stop).await;
-        let mut clock = ClockWatch::start();
         clamp(&shared).await;
         while !stop.is_cancelled() {
-            if clock.jumped() {
+            if shared.clock.jumped() {
                 clamp(&shared).await;
             }
             let wait = round(&shared, &slots, &passes, &abort).await;

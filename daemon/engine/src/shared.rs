@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use crate::{
     access::AccessCache,
+    clock::ClockWatch,
     holds::Holds,
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
     pub(crate) holds: Holds,
+    pub(crate) clock: ClockWatch,
     pub(crate) hint: Notify,
 }
 
