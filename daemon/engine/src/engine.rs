@@ -20,6 +20,7 @@ use crate::{
     options::{EngineOptions, EnginePorts},
     pass,
     shared::{Chain, Shared},
+    turns::Turns,
 };
 
 /// Claims in one round trip; passes begin as soon as a round trip is over.
@@ -57,6 +58,7 @@ impl Engine {
             access: AccessCache::default(),
             holds: Holds::default(),
             clock: ClockWatch::default(),
+            turns: Turns::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
@@ -174,6 +176,11 @@ async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) {
         operation.id = tracing::field::Empty,
         provider = tracing::field::Empty
     );
+    let _turn = shared.turns.take(claim.uid).await;
+    if lease.is_over() {
+        // Whoever was waited for took too long: it is claimed again.
+        return;
+    }
     let pass = AssertUnwindSafe(pass::run(shared, claim, lease)).catch_unwind().instrument(span.clone());
     let ended = pass.await;
     let _entered = span.entered();

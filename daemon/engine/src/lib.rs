@@ -38,6 +38,7 @@ mod pass;
 mod request;
 mod shared;
 mod timing;
+mod turns;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};

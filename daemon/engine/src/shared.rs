@@ -12,6 +12,7 @@ use crate::{
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
+    turns::Turns,
 };
 
 /// No stage is left alone for longer before its first observation.
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) access: AccessCache,
     pub(crate) holds: Holds,
     pub(crate) clock: ClockWatch,
+    pub(crate) turns: Turns,
     pub(crate) hint: Notify,
 }
 
