@@ -9,6 +9,7 @@ const FILES: [&str; 8] = [
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
     "landlord/v1/provider.proto",
+    "landlord/v1/orphan.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

@@ -7,7 +7,8 @@ use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
         auth_service_client::AuthServiceClient, host_cluster_service_client::HostClusterServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -43,6 +44,8 @@ pub struct Client {
     pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
     pub operations: OperationsClient<Transport>,
+    /// Objects of tenants without a record.
+    pub orphans: OrphanServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
 }
@@ -90,6 +93,7 @@ impl Client {
         Ok(Self {
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),

@@ -195,6 +195,10 @@ actions! {
         ListProviders: Read Provider,
         GetProvider: Read Provider,
     }
+    "landlord.v1.OrphanService" {
+        ListOrphans: Administer Installation,
+        DeleteOrphan: Administer Installation,
+    }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,
         CheckAccess: Own Installation,

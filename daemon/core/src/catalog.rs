@@ -319,7 +319,7 @@ fn too_large(class: &ClassName, most: Option<u32>, spec: &TenantSpec) -> Option<
 pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
 
 /// A class's guardrails for one of its customers.
-fn of_customer(guardrails: Guardrails, name: &TenantName) -> Result<Guardrails, Violations> {
+pub(crate) fn of_customer(guardrails: Guardrails, name: &TenantName) -> Result<Guardrails, Violations> {
     let wrong = |error: InvalidGuardrail| one("class", format!("its guardrails don't fit this customer: {error}"));
     let mut input = GuardrailsInput::from(guardrails);
     if let Some(group) = &input.customer_group {

@@ -203,7 +203,14 @@ mod tests {
             guardrails: Some(Guardrails::default()),
         };
         let request = RequestContext::of_daemon();
-        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
+        NewTenant {
+            name: name.clone(),
+            spec: TenantSpec::parse(spec).unwrap(),
+            placement,
+            adopt: None,
+            hosts: None,
+            request,
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use landlord_core::{
     Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
-    environment::{Endpoint, EnvironmentStatus},
+    environment::{EnvironmentStatus, Reached},
     ports::Work,
     step::{Steady, record_in},
 };
@@ -26,6 +26,11 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     };
     set(&mut status, "Progressing", true, reason, &message, work.now);
     set(&mut status, "Paused", false, "NotPaused", "", work.now);
+    if environment.desired_state == DesiredState::Absent {
+        // What is taken away leads nowhere, and waits for no address.
+        status.endpoints.clear();
+        status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
+    }
     let missing = drifted(work);
     if state != State::Updating {
         set(&mut status, "Ready", false, "Working", "not ready yet", work.now);
@@ -96,8 +101,9 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
         Steady::Ready { .. } => {
             status.state = State::Ready;
             status.observed_generation = work.environment.generation;
-            if let Some(endpoints) = endpoints(work) {
-                status.endpoints = endpoints;
+            let reached = reached(work);
+            if let Some(reached) = &reached {
+                status.endpoints.clone_from(&reached.endpoints);
             }
             let degraded = work.stages.iter().find(|r| r.desired_state == DesiredState::Present && r.failure.is_some());
             match degraded {
@@ -109,9 +115,10 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             }
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
-            match pending_endpoints(work) {
-                Some("") => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
-                Some(why) => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
+            match reached.map(|reached| reached.pending.join("; ")) {
+                Some(why) if why.is_empty() => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
+                Some(why) => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", &why, work.now),
+                // There is no stack.
                 None => {}
             }
         }
@@ -137,14 +144,9 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     status
 }
 
-/// Why addresses of the stack are pending; empty: none is; `None`: there is no stack.
-fn pending_endpoints(work: &Work) -> Option<&str> {
-    Some(record_in(work, DesiredState::Present, &Stage::Verify)?.detail.as_str())
-}
-
-fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
-    let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
-    serde_json::from_slice(&record.status).ok()
+/// What was found of the stack's addresses; `None`: there is no stack, or it was never looked at.
+fn reached(work: &Work) -> Option<Reached> {
+    Reached::read(&record_in(work, DesiredState::Present, &Stage::Verify)?.status)
 }
 
 /// Sets a condition; its time moves only when it turns.

@@ -27,6 +27,7 @@ use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
+    lease::Lease,
     limits::{Caller, Costs, Deferred, LimitKey},
     request,
     shared::Shared,
@@ -40,20 +41,26 @@ const DEPLOY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
 /// Records of a tenant follow a moved load balancer within this.
 const RECORD_TTL_SECONDS: i32 = 60;
+/// Capability of a provider that makes networks.
+const NETWORKS: &str = "networks";
+/// Capability of a provider that makes clusters.
+const CLUSTERS: &str = "clusters";
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
+/// Capability of a provider that gives service accounts an identity in its cloud.
+const IDENTITY: &str = "identity";
 /// Capability of a provider whose methods only look at the cluster that its credential leads to.
 const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
 
-/// Calls a stage once.
-pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
+/// Calls a stage once, while `lease` holds.
+pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Report {
     let environment = &work.environment;
     let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let scope = request::scope(&shared.options.installation, work);
-    let call = Call { shared, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
+    let call = Call { shared, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
@@ -117,6 +124,7 @@ pub(crate) fn limit_key(work: &Work) -> LimitKey {
 
 struct Call<'a> {
     shared: &'a Shared,
+    lease: &'a Lease,
     work: &'a Work,
     stage: &'a Stage,
     provider: Arc<dyn Provider>,
@@ -133,15 +141,21 @@ impl<'a> Call<'a> {
         let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
         let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs).await;
         admitted.map_err(|deferred| deferral(&deferred))?;
+        // Waiting for tokens may have taken any time: whoever took over makes this call.
+        if self.lease.is_over() {
+            return Err(Failure::new(ErrorKind::Throttled, "the lease was over before the call went out"));
+        }
         Ok(Paid { shared: self.shared, key, caller, costs })
     }
 
     async fn in_cloud(&self) -> Report {
-        if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
-            let detail = format!("provider {} serves no DNS", self.work.environment.placement.provider);
+        let absent = self.work.environment.desired_state == DesiredState::Absent;
+        if let Some(lacking) = self.lacking().filter(|_| !absent || !self.may_have_zones()) {
+            let provider = &self.work.environment.placement.provider;
+            let detail = format!("provider {provider} lacks the capability {lacking:?}; it is left to the operator");
             return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
         }
-        if self.work.environment.desired_state == DesiredState::Absent {
+        if absent {
             return self.absent().await;
         }
         match self.stage {
@@ -162,18 +176,37 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider makes zones and records. With a cluster of its own a tenant needs them;
-    /// in a shared one it can do without.
-    fn serves_dns(&self) -> bool {
+    /// Whether the provider has a capability; one that was not described yet may have it.
+    fn offers(&self, capability: &str) -> bool {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        self.work.host.is_none() || description.is_none_or(|d| d.capabilities.iter().any(|c| c == DNS))
+        description.is_none_or(|description| description.capabilities.iter().any(|known| known == capability))
+    }
+
+    /// The capability without which nothing is to be asked for this stage; `None`: the provider has it, or none is needed.
+    fn lacking(&self) -> Option<&'static str> {
+        let needed = if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) {
+            DNS
+        } else if *self.stage == Stage::Identity {
+            IDENTITY
+        } else if *self.stage == Stage::Network && !self.offers(ADOPTS) {
+            NETWORKS
+        } else {
+            return None;
+        };
+        (!self.offers(needed)).then_some(needed)
+    }
+
+    /// Whether a removal asks for zones and records: a plugin may have had the capability when the tenant was built, and to
+    /// delete what is absent is always allowed. In a shared cluster nobody needs them.
+    fn may_have_zones(&self) -> bool {
+        self.work.host.is_none() || self.offers(DNS)
     }
 
     /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
     /// is fit, and tells which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        if description.is_some_and(|d| d.capabilities.iter().any(|c| c == ADOPTS)) {
+        if description.is_some() && self.offers(ADOPTS) {
             return self.cluster().await;
         }
         let mut cluster = self.adoption().map(request::adopted).unwrap_or_default();
@@ -186,13 +219,19 @@ impl<'a> Call<'a> {
     }
 
     async fn preflight(&self) -> Report {
+        if self.work.host.is_none() && !self.offers(CLUSTERS) && !self.offers(ADOPTS) {
+            let provider = &self.work.environment.placement.provider;
+            return Err(Failure::new(ErrorKind::Invalid, format!("provider {provider} makes no clusters")).with_remedy(
+                "the operator names a provider with the capability `clusters` in the class, or makes it one of level NODE or NAMESPACE",
+            ));
+        }
         let response = self
             .provider
             .validate(v1::ValidateRequest {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
                 node_pool: request::checked_pool(self.work),
-                dns_zone: request::dns_zone(self.work).filter(|_| self.serves_dns()),
+                dns_zone: request::dns_zone(self.work).filter(|_| self.offers(DNS)),
             })
             .await?;
         if response.violations.is_empty() {

@@ -29,13 +29,16 @@ mod conditions;
 mod engine;
 mod events;
 mod execute;
+mod holds;
 mod inventories;
+mod lease;
 mod limits;
 mod options;
 mod pass;
 mod request;
 mod shared;
 mod timing;
+mod turns;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};

@@ -25,6 +25,7 @@ mod list;
 mod listen;
 mod name;
 mod operation;
+mod orphan;
 mod ports;
 mod provider;
 mod reason;

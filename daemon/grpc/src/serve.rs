@@ -7,8 +7,8 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
-        tenant_service_server::TenantServiceServer,
+        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
+        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::{
     host_cluster::HostClusters,
     listen::{self, Listen},
     operation::{LongRunning, WAIT_MAX},
+    orphan::Orphans,
     ports::Ports,
     provider::ProviderList,
     serve_error::ServeError,
@@ -114,6 +115,10 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<OrphanServiceServer<Orphans>>().await;
     let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
@@ -145,5 +150,6 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(operations)
         .add_service(classes)
         .add_service(providers)
+        .add_service(orphans)
         .add_service(auth))
 }

@@ -16,7 +16,9 @@ use landlord_core::{
     ProviderName,
     ports::{ProviderKey, Providers},
 };
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
+use landlord_engine::{
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+};
 use landlord_grpc::Ports;
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
@@ -26,8 +28,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    in_cluster, listeners, metrics, plugin_check, store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -47,7 +50,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
-    let lost = watch_store(&store, &tasks, &stop);
+    let lost = watch_store(config, &store, &tasks, &stop);
     let mut registry = Registry::default();
     measurements.register(&mut registry);
     tls_figures.register(&mut registry);
@@ -63,17 +66,12 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     };
     let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
     let running = tasks.spawn(engine.run(stop.clone()));
-    let inventories = Inventories {
-        installation: checked.installation.clone(),
-        regions: regions(&checked),
-        store: store_port.clone(),
-        providers: host.clone(),
-        wake: Arc::new(handle.clone()),
-    };
-    tasks.spawn(inventories.compare(stop.clone()));
+    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    let catalog = Arc::new(checked.catalog);
+    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let api = Ports {
         store: store_port.clone(),
-        catalog: Arc::new(checked.catalog),
+        catalog,
         stacks: clusters.stacks,
         providers: host.clone(),
         kube_access: Arc::new(ClusterAccess {
@@ -125,8 +123,9 @@ fn open_policies(config: &Config) -> Result<Policies> {
     Policies::open(folder).context("auth.policies_dir")
 }
 
-/// Stops the daemon when the store turns out to be another one than was opened; holds why.
-fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+/// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
+fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+    tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -137,6 +136,17 @@ fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> 
         }
     });
     lost
+}
+
+/// What compares the clouds' inventories with a store that goes on from a copy.
+fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+    let (installation, regions) = (checked.installation.clone(), regions(checked));
+    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
+        provider: provider.clone(),
+        credentials: credentials.clone(),
+    };
+    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
+    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
 }
 
 /// Where environments can be by the configuration.

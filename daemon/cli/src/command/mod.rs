@@ -8,6 +8,7 @@ mod describe;
 mod explain;
 mod get;
 mod host;
+mod orphans;
 mod pages;
 mod wait;
 mod watch;
@@ -83,6 +84,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }
+        Command::Orphans { what, output } => orphans::run(server, what, output).await,
         Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
     }
 }

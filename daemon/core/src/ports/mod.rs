@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod history;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
@@ -17,6 +18,7 @@ pub mod target;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
+pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};

@@ -4,7 +4,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
+    environment::Reached,
     journal::CallReport,
     ports::{Apps, CloudAccount, DeployTarget, StageProgress},
     step::record_in,
@@ -57,6 +58,10 @@ impl Call<'_> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
+            if self.work.environment.tenant().is_some_and(Tenant::is_orphan) {
+                // Of what was built for it no record tells: what would hold its removal is named first all the same.
+                self.refuse_held().await?;
+            }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         if *self.stage == Stage::Host {
@@ -78,10 +83,11 @@ impl Call<'_> {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
                 if report.done {
-                    let checked = Some(verified.checked).filter(|checked| !checked.is_empty());
-                    report.detail = verified.pending.into_iter().chain(checked).collect::<Vec<_>>().join("; ");
+                    let checked = Some(&verified.checked).filter(|checked| !checked.is_empty());
+                    report.detail = verified.pending.iter().chain(checked).cloned().collect::<Vec<_>>().join("; ");
                 }
-                report.status = serde_json::to_vec(&verified.endpoints).ok();
+                let reached = Reached { endpoints: verified.endpoints, pending: verified.pending };
+                report.status = serde_json::to_vec(&reached).ok();
                 Ok(report)
             }
             Stage::Teardown if self.work.host.is_none() => {
@@ -102,10 +108,17 @@ impl Call<'_> {
         if record_in(self.work, DesiredState::Absent, self.stage).is_some_and(|record| !record.removed.is_empty()) {
             return Ok(());
         }
+        let uid = self.work.environment.uid;
+        if self.shared.holds.is_free(uid) {
+            return Ok(());
+        }
         let paid = self.pay(OBSERVE, self.stage).await?;
         let request = request::for_removal(self.work, self.scope.clone());
         let observed = self.provider.observe(request).await.map(drop).map_err(Failure::from);
         paid.ended(observed.as_ref().err());
+        if observed.is_ok() {
+            self.shared.holds.free(uid);
+        }
         observed
     }
 

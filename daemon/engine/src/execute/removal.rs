@@ -48,13 +48,15 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            match late::wait(self.work, self.stage, scale).filter(|_| absent && report.done) {
+            let wait = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
                     done: false,
                     wait: Some(wait),
-                    detail:
-                        "nothing is left; observed once more, since a create had no response and may still take effect"
-                            .into(),
+                    detail: format!(
+                        "nothing is left; observed once more in {} s, since a create had no response and may still take effect",
+                        wait.as_secs() + 1
+                    ),
                     ..report
                 },
                 None => report,
@@ -122,7 +124,7 @@ impl Call<'_> {
         // In the order of the removal: what is needed by others comes after them.
         for node in graph(environment.desired_state, environment.kind(), &environment.placement, &[]) {
             let stage = &node.stage;
-            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
+            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.may_have_zones() {
                 continue;
             }
             let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };

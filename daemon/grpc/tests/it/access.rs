@@ -219,6 +219,10 @@ impl World {
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
+            Action::ListOrphans => v1::ListOrphansRequest::default().encode_to_vec(),
+            Action::DeleteOrphan => {
+                v1::DeleteOrphanRequest { name: "orphans/none".into(), ..Default::default() }.encode_to_vec()
+            }
             Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
             Action::CheckAccess | Action::CheckAccessOfOthers => {
                 v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()

@@ -4,9 +4,11 @@
 
 mod accept;
 mod domains;
+mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod orphans;
 mod tenants;
 mod work;
 
