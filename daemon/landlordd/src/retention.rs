@@ -23,13 +23,13 @@ pub(crate) async fn run(store: Arc<dyn HistoryStore>, kept_days: u32, stop: Canc
     while stop.run_until_cancelled(rounds.tick()).await.is_some() {
         let mut forgotten = 0;
         while let Some(result) = stop.run_until_cancelled(store.forget_operations(DAY * kept_days, BATCH)).await {
-            match result {
-                Ok(count) => forgotten += count,
-                Err(error) => tracing::warn!(%error, "old operations can't be forgotten now"),
-            }
-            if !matches!(result, Ok(count) if count == u64::from(BATCH))
-                || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none()
-            {
+            let count = result.unwrap_or_else(|error| {
+                tracing::warn!(%error, "old operations can't be forgotten now");
+                0
+            });
+            forgotten += count;
+            let is_last = count < u64::from(BATCH);
+            if is_last || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                 break;
             }
         }

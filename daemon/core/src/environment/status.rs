@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_was_reached_is_read_as_earlier_versions_stored_it() {
         let endpoint = Endpoint { name: "chat".into(), url: "https://chat.example.com".into() };
-        let earlier = serde_json::to_vec(&[endpoint.clone()]).unwrap_or_default();
+        let earlier = serde_json::to_vec(std::slice::from_ref(&endpoint)).unwrap_or_default();
         let read = Reached::read(&earlier);
         assert_eq!(read, Some(Reached { endpoints: vec![endpoint.clone()], pending: Vec::new() }));
         assert_eq!(Reached::read(b"[]"), Some(Reached::default()));

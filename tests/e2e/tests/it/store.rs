@@ -86,7 +86,7 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     for tenant in [&gone, &kept, &late] {
         world.cli().wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
     }
-    judge::account_is_empty(&world.simulator().control(), cloud.account).unwrap();
+    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
 }
 
 /// What was made since the backup: one is taken back as it was, and nothing is built for it; the other is removed.
