@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    DesiredState, FoundObjects, OperationKind, Placement, TenantUid,
+    DesiredState, FoundObjects, Level, OperationKind, Placement, TenantUid,
     ports::{NewTenant, StoreError},
     stage::RemovedObject,
 };
@@ -53,4 +53,17 @@ pub async fn an_orphan_is_removed_as_a_tenant_is<S: Store>(store: Arc<S>) {
     let work = store.load(&claim).await.unwrap();
     assert_eq!((work.environment.uid, work.environment.desired_state), (uid, DesiredState::Absent));
     assert_eq!(work.environment.placement.provider_key(), placement().provider_key());
+}
+
+pub async fn an_orphan_in_a_host_cluster_is_removed_there<S: Store>(store: Arc<S>) {
+    let hosted = crate::hosting::host(&*store, "shared", 10).await;
+    let uid = TenantUid(Uuid::new_v4());
+    let id = format!("nodegroup/landlord-{}/landlord-t-{}", hosted.uid.0.simple(), uid.0.simple());
+    let objects = vec![RemovedObject { r#type: "node-group".into(), id, name: String::new() }];
+    let found = FoundObjects { uid, region: "eu-central-1".into(), objects };
+    store.compare_inventory(&placement().provider_key(), Some(vec![found])).await.unwrap();
+    let removal = store.delete_orphan(uid, false, once()).await.unwrap();
+    let stand_in = removal.environment.unwrap();
+    assert_eq!(stand_in.placement.level, Level::Node);
+    assert_eq!(tenant_of(&stand_in).host.as_ref().map(|host| host.uid), Some(hosted.uid));
 }

@@ -58,9 +58,15 @@ impl Call<'_> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
-            if self.work.environment.tenant().is_some_and(Tenant::is_orphan) {
+            let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
+            if is_orphan {
                 // Of what was built for it no record tells: what would hold its removal is named first all the same.
                 self.refuse_held().await?;
+            }
+            if is_orphan && self.work.host.is_some() {
+                let target = self.target().await?;
+                let (progress, removed) = self.kube(self.shared.ports.isolation.remove(&target).await)?;
+                return Ok(CallReport { removed, ..stage_progress(progress) });
             }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }

@@ -1,14 +1,14 @@
 //! Objects of tenants that have no record: shown, taken over by a new tenant, or removed.
 
 use landlord_core::{
-    CustomerId, Level, Orphan, Placement, TenantName, TenantSpec, TenantUid, Timestamp,
+    CustomerId, Environment, HostClusterRef, Level, Orphan, Placement, TenantName, TenantSpec, TenantUid, Timestamp,
     environment::{ORPHANS, SpecInput},
     placement::ProviderKey,
     ports::{NewTenant, RequestContext, StoreError},
 };
 use sqlx::{AnyConnection, Row as _};
 
-use crate::rows::unavailable;
+use crate::rows::{self, unavailable};
 
 /// Class of the tenants that stand for orphans while they are removed.
 const CLASS: &str = "orphan";
@@ -86,13 +86,36 @@ pub(super) fn customer() -> Result<CustomerId, StoreError> {
     ORPHANS.parse().map_err(odd)
 }
 
-/// The tenant that stands for an orphan while it is removed.
+/// Characters at the end of a host cluster's uid by which ids of what lies in it are known: providers name clusters after the
+/// uid, some of them by a part of it.
+const HOST_TAIL: usize = 16;
+
+/// The host cluster in which an orphan's objects lie, by their ids; `None`: it has a cluster of its own, or none any more.
+async fn host_of(connection: &mut AnyConnection, orphan: &Orphan) -> Result<Option<HostClusterRef>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM tenants WHERE customer = '' AND provider = $1 AND credentials = $2")
+        .bind(orphan.key.provider.as_str())
+        .bind(&orphan.key.credentials)
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable("looking for an orphan's host cluster"))?;
+    let holds = |record: &Environment| {
+        let hex = record.uid.0.simple().to_string();
+        let adoption = record.host_cluster()?.spec.adoption.as_ref();
+        let name = adoption.map_or_else(|| hex[hex.len() - HOST_TAIL..].to_owned(), |a| a.cluster_name.clone());
+        let in_it = orphan.objects.iter().any(|object| !name.is_empty() && object.id.contains(&name));
+        in_it.then_some(HostClusterRef { uid: record.uid, id: record.host_cluster()?.id.clone() })
+    };
+    Ok(rows.iter().filter_map(rows::readable).find_map(|record| holds(&record)))
+}
+
+/// The tenant that stands for an orphan while it is removed, and the host cluster that it lives in.
 pub(super) async fn stand_in(
     connection: &mut AnyConnection,
     uid: TenantUid,
     request: RequestContext,
-) -> Result<NewTenant, StoreError> {
+) -> Result<(NewTenant, Option<HostClusterRef>), StoreError> {
     let orphan = one(connection, uid).await?;
+    let host = host_of(connection, &orphan).await?;
     let odd = |problem: String| StoreError::Corrupt { what: "orphan".into(), problem };
     let name = TenantName {
         customer: customer()?,
@@ -108,7 +131,8 @@ pub(super) async fn stand_in(
     let placement = Placement {
         class: CLASS.parse().map_err(|error: landlord_core::ids::InvalidName| odd(error.to_string()))?,
         rule: String::new(),
-        level: Level::Cluster,
+        // With nodes of its own or without: what a host cluster holds of it is the same to remove.
+        level: if host.is_some() { Level::Node } else { Level::Cluster },
         provider: orphan.key.provider,
         credentials: orphan.key.credentials,
         account: String::new(),
@@ -122,7 +146,7 @@ pub(super) async fn stand_in(
         guardrails: None,
     };
     let spec = TenantSpec::parse(spec).map_err(|violations| odd(violations.to_string()))?;
-    Ok(NewTenant { name, spec, placement, adopt: Some(uid), hosts: None, request })
+    Ok((NewTenant { name, spec, placement, adopt: Some(uid), hosts: None, request }, host))
 }
 
 fn stand_in_id(uid: TenantUid) -> String {

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
-    OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant,
+    TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
     ports::{
@@ -28,7 +29,7 @@ use crate::{
 impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let events_max = self.events_max;
-        self.writer.write(move |connection| create(connection, new.clone(), events_max).boxed()).await
+        self.writer.write(move |connection| create(connection, new.clone(), None, events_max).boxed()).await
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -163,7 +164,13 @@ impl TenantStore for Store {
     }
 }
 
-async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
+/// `host`: the host cluster that it lives in already.
+async fn create(
+    connection: &mut AnyConnection,
+    new: NewTenant,
+    host: Option<HostClusterRef>,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
         return Ok(earlier);
@@ -173,7 +180,7 @@ async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64)
     }
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
     let now = clock::now(connection).await?;
-    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host: None, last_ready: None });
+    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host, last_ready: None });
     let uid = new.adopt.unwrap_or_else(|| TenantUid(Uuid::new_v4()));
     let mut environment = lifecycle::accept(uid, owner, new.placement, new_operation(), now);
     if let Some(selector) = &new.hosts {
@@ -198,9 +205,9 @@ async fn delete_orphan(
     if let Some(earlier) = operations::replay(connection, &scope, &request.key).await? {
         return Ok(earlier);
     }
-    let new = orphans::stand_in(connection, uid, RequestContext::of_daemon()).await?;
+    let (new, host) = orphans::stand_in(connection, uid, RequestContext::of_daemon()).await?;
     let name = EnvironmentName::from(new.name.clone());
-    create(connection, new, events_max).await?;
+    create(connection, new, host, events_max).await?;
     delete(connection, name, DeleteRequest { force, etag: None, request }, events_max).await
 }
 
