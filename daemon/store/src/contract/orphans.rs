@@ -90,22 +90,34 @@ pub(super) fn customer() -> Result<CustomerId, StoreError> {
 /// uid, some of them by a part of it.
 const HOST_TAIL: usize = 16;
 
-/// The host cluster in which an orphan's objects lie, by their ids; `None`: it has a cluster of its own, or none any more.
-async fn host_of(connection: &mut AnyConnection, orphan: &Orphan) -> Result<Option<HostClusterRef>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM tenants WHERE customer = '' AND provider = $1 AND credentials = $2")
+/// The records of an orphan's provider and credential scope, which tell what the orphan's own record would have.
+async fn neighbours(connection: &mut AnyConnection, orphan: &Orphan) -> Result<Vec<Environment>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM tenants WHERE provider = $1 AND credentials = $2")
         .bind(orphan.key.provider.as_str())
         .bind(&orphan.key.credentials)
         .fetch_all(connection)
         .await
-        .map_err(unavailable("looking for an orphan's host cluster"))?;
-    let holds = |record: &Environment| {
+        .map_err(unavailable("looking for an orphan's host cluster and account"))?;
+    Ok(rows.iter().filter_map(rows::readable).collect())
+}
+
+/// The host cluster in which an orphan's objects lie, by their ids; `None`: it has a cluster of its own, or none any more.
+fn host_of(neighbours: &[Environment], orphan: &Orphan) -> Option<HostClusterRef> {
+    neighbours.iter().find_map(|record| {
+        let host = record.host_cluster()?;
         let hex = record.uid.0.simple().to_string();
-        let adoption = record.host_cluster()?.spec.adoption.as_ref();
+        let adoption = host.spec.adoption.as_ref();
         let name = adoption.map_or_else(|| hex[hex.len() - HOST_TAIL..].to_owned(), |a| a.cluster_name.clone());
-        let in_it = orphan.objects.iter().any(|object| !name.is_empty() && object.id.contains(&name));
-        in_it.then_some(HostClusterRef { uid: record.uid, id: record.host_cluster()?.id.clone() })
-    };
-    Ok(rows.iter().filter_map(rows::readable).find_map(|record| holds(&record)))
+        let is_in_it = orphan.objects.iter().any(|object| !name.is_empty() && object.id.contains(&name));
+        is_in_it.then(|| HostClusterRef { uid: record.uid, id: host.id.clone() })
+    })
+}
+
+/// The account that an orphan's objects lie in: the one that their ids name, or the only one that is known.
+fn account_of(neighbours: &[Environment], orphan: &Orphan) -> String {
+    let mut known = neighbours.iter().map(|record| &record.placement.account).filter(|account| !account.is_empty());
+    let is_named = |account: &&String| orphan.objects.iter().any(|object| object.id.contains(account.as_str()));
+    known.clone().find(is_named).or_else(|| known.next()).cloned().unwrap_or_default()
 }
 
 /// The tenant that stands for an orphan while it is removed, and the host cluster that it lives in.
@@ -115,7 +127,8 @@ pub(super) async fn stand_in(
     request: RequestContext,
 ) -> Result<(NewTenant, Option<HostClusterRef>), StoreError> {
     let orphan = one(connection, uid).await?;
-    let host = host_of(connection, &orphan).await?;
+    let neighbours = neighbours(connection, &orphan).await?;
+    let (host, account) = (host_of(&neighbours, &orphan), account_of(&neighbours, &orphan));
     let odd = |problem: String| StoreError::Corrupt { what: "orphan".into(), problem };
     let name = TenantName {
         customer: customer()?,
@@ -135,7 +148,7 @@ pub(super) async fn stand_in(
         level: if host.is_some() { Level::Node } else { Level::Cluster },
         provider: orphan.key.provider,
         credentials: orphan.key.credentials,
-        account: String::new(),
+        account,
         region: orphan.region,
         stack: None,
         platform: None,
