@@ -224,7 +224,7 @@ impl Plugin {
                     "" => error.message.clone(),
                     remedy => format!("{}; {remedy}", error.message),
                 };
-                state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+                state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
                 Err(error)
             }
         }
@@ -243,9 +243,14 @@ impl Plugin {
             return;
         };
         let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
-        state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
+        state.crashes =
+            if lived >= HEALTHY_AFTER.mul_f64(self.options.time_scale) { 1 } else { state.crashes.saturating_add(1) };
         state.last_problem = format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
-        state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+        state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
+    }
+
+    fn restart_wait(&self, crashes: u32) -> Duration {
+        restart_wait(crashes).mul_f64(self.options.time_scale)
     }
 
     fn must_wait(&self) -> Option<Duration> {
