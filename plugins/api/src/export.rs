@@ -23,6 +23,9 @@ use crate::{
 
 /// Threads of a plugin's runtime: cloud calls wait for the network, one core is plenty.
 const WORKER_THREADS: usize = 2;
+/// Stack of each: the clouds' SDKs pass their models by value, which in an unoptimised build takes more than the usual 2 MiB.
+/// Pages that nobody touches cost nothing.
+const WORKER_STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Ending an instance waits this long for what still runs.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -111,6 +114,7 @@ extern "C" fn create<P: ProviderPlugin>(host: *const HostTable) -> *mut c_void {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
+            .thread_stack_size(WORKER_STACK_BYTES)
             .enable_all()
             .thread_name(P::NAME)
             .build()
