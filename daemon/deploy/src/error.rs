@@ -157,7 +157,9 @@ impl Error {
                 "the stack's author leaves that object out of the chart, or the customer orders a class with a cluster of \
                  its own"
             }
-            Self::Manifests { .. } => "the platform's author leaves that out, or has Helm deliver the release; then retry",
+            Self::Manifests { .. } => {
+                "the platform's author leaves that out, or has Helm deliver the release; then retry"
+            }
             Self::Helm { output, .. } => return helm_response(output).1,
             Self::HelmDeadline { .. } => {
                 "landlord tries again by itself; if it lasts, whoever operates the cluster finds out why its API server is \

@@ -76,7 +76,8 @@ pub(crate) async fn remove(
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
-        let kept = driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
+        let kept =
+            driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
         let r#type = release.driver.object_type().to_owned();
         removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
         if !kept.is_empty() {

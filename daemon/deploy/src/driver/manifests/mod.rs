@@ -132,7 +132,8 @@ mod tests {
     fn hooks_and_nameless_objects_are_refused() {
         let plain = "---\n# Source: a\napiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n---\n# nothing\n";
         assert_eq!(documents(plain).unwrap().len(), 1);
-        let hook = "apiVersion: batch/v1\nkind: Job\nmetadata: { name: j, annotations: { helm.sh/hook: pre-install } }\n";
+        let hook =
+            "apiVersion: batch/v1\nkind: Job\nmetadata: { name: j, annotations: { helm.sh/hook: pre-install } }\n";
         assert_eq!(documents(hook).unwrap_err(), "Job j is a hook, which only Helm runs");
         assert!(documents("apiVersion: v1\nkind: List\nitems: []\n").unwrap_err().contains("no apiVersion"));
     }

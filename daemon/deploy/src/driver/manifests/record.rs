@@ -113,12 +113,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let object = ObjectRef {
-            api_version: "v1".into(),
-            kind: "ConfigMap".into(),
-            name: "a".into(),
-            namespace: "n".into(),
-        };
+        let object =
+            ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), name: "a".into(), namespace: "n".into() };
         let record = Record { state: State::Applied, digest: "d".into(), objects: vec![object] };
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(text, r#"{"state":"Applied","digest":"d","objects":[["v1","ConfigMap","n","a"]]}"#);
