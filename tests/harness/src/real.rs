@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::images;
+use landlord_test_kube::{images, images_watched};
 
 use crate::{Cloud, simulator::Control};
 
@@ -55,10 +55,7 @@ const IMAGES: [&str; 13] = [
 /// # Errors
 /// What can't be built.
 pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    for name in IMAGES {
-        progress(&format!("image {name}"));
-        images(&[name])?;
-    }
+    images_watched(&IMAGES, &mut |name| progress(&format!("image {name}")))?;
     Ok(())
 }
 
