@@ -14,11 +14,11 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{Apps, ProviderKey, Providers},
+    ports::{Apps, ProviderKey, Providers, TenantStore as _},
 };
 use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -87,6 +87,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();

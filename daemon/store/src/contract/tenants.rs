@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts,
+    domains, hosts, identity,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -139,6 +139,10 @@ impl TenantStore for Store {
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
         events::newest(&mut *self.reader().await?).await
+    }
+
+    async fn token_secret(&self) -> Result<[u8; 32], StoreError> {
+        identity::token_secret(&mut *self.reader().await?).await
     }
 }
 
