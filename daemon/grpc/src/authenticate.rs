@@ -18,7 +18,14 @@ use tokio::time::Instant;
 use tonic::{Status, body::Body, codegen::http};
 use tower::{Layer, Service};
 
-use crate::{access::Access, attributes::Attributes, error::Error, limits::{Granted, Limiter}, listen::Accepted, ports::Ports};
+use crate::{
+    access::Access,
+    attributes::Attributes,
+    error::Error,
+    limits::{Granted, Limiter},
+    listen::Accepted,
+    ports::Ports,
+};
 
 /// Served to anybody, since what asks for it has no identity. `Watch`, a stream without an end, is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";

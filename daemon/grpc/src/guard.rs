@@ -9,6 +9,7 @@
 
 use std::{future::Future, sync::Arc};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use landlord_core::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation, OperationId,
     Stage, StageRecord, TenantName, TenantUid,
@@ -131,26 +132,22 @@ impl Guard {
     }
 }
 
+/// A batch of the store, each item with whether it is shown.
+type Batch<T> = Result<Page<(T, bool)>, StoreError>;
+
 /// Fills a page with what is shown.
-async fn filled<T, S>(
+async fn filled<'a, T: Send + 'a>(
     (mut after, wanted): (Option<String>, u32),
-    read: impl Fn(Option<String>, u32) -> S,
-    shows: impl AsyncFn(&T) -> Result<bool, StoreError>,
-    position: impl Fn(&T) -> String,
-) -> Result<Page<T>, StoreError>
-where
-    S: Future<Output = Result<Page<T>, StoreError>>,
-{
+    read: impl Fn(Option<String>, u32) -> BoxFuture<'a, Batch<T>> + Send + Sync,
+    position: fn(&T) -> String,
+) -> Result<Page<T>, StoreError> {
     let mut items: Vec<T> = Vec::new();
     let mut limit = wanted;
     for _ in 0..BATCHES_MAX {
         let batch = read(after, limit).await?;
         let count = batch.items.len();
         after = batch.next;
-        for (index, item) in batch.items.into_iter().enumerate() {
-            if !shows(&item).await? {
-                continue;
-            }
+        for (index, (item, _)) in batch.items.into_iter().enumerate().filter(|(_, (_, shown))| *shown) {
             let place = position(&item);
             items.push(item);
             if items.len() >= wanted as usize {
@@ -242,10 +239,17 @@ impl TenantStore for Guard {
         }
         let read = |after: Option<String>, limit: u32| {
             let query = EnvironmentQuery { after, limit, ..query.clone() };
-            async move { self.store.list(&query).await }
+            async move {
+                let Page { items, next } = self.store.list(&query).await?;
+                let shown = |environment: Environment| {
+                    let shown = self.access.shows(&Resource::from(&environment));
+                    (environment, shown)
+                };
+                Ok(Page { items: items.into_iter().map(shown).collect(), next })
+            }
+            .boxed()
         };
-        let shows = async |environment: &Environment| Ok(self.access.shows(&environment.into()));
-        filled((query.after.clone(), query.limit), read, shows, |environment| environment.name().to_string()).await
+        filled((query.after.clone(), query.limit), read, |environment| environment.name().to_string()).await
     }
 
     async fn change(
@@ -304,10 +308,18 @@ impl TenantStore for Guard {
         }
         let read = |after: Option<String>, limit: u32| {
             let query = OperationQuery { after, limit, ..query.clone() };
-            async move { self.store.operations(&query).await }
+            async move {
+                let Page { items, next } = self.store.operations(&query).await?;
+                let mut decided = Vec::with_capacity(items.len());
+                for operation in items {
+                    let shown = self.access.shows(&self.resource_of(&operation).await?);
+                    decided.push((operation, shown));
+                }
+                Ok(Page { items: decided, next })
+            }
+            .boxed()
         };
-        let shows = async |operation: &Operation| Ok(self.access.shows(&self.resource_of(operation).await?));
-        filled((query.after.clone(), query.limit), read, shows, |operation| operation.id.to_string()).await
+        filled((query.after.clone(), query.limit), read, |operation| operation.id.to_string()).await
     }
 
     /// Events of one name are decided about by that; wider scopes are filtered by whoever streams them.

@@ -1,10 +1,6 @@
 //! How much one principal may ask for: requests, open watches, creates. Nobody's share depends on what others do.
 
-use std::{
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use landlord_core::access::{Action, Principal};

@@ -2,11 +2,11 @@
 
 use std::process::{Command, Stdio};
 
-use oauth2::url::Url;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+use url::Url;
 
 use super::refused;
 use crate::error::Error;
@@ -80,7 +80,8 @@ async fn target(stream: &mut TcpStream) -> Option<String> {
 }
 
 fn brought(page: &str, target: &str, state: &str, issuer: &str) -> Brought {
-    let Some(url) = Url::parse(page).ok().and_then(|page| page.join(target).ok().filter(|url| url.path() == page.path()))
+    let Some(url) =
+        Url::parse(page).ok().and_then(|page| page.join(target).ok().filter(|url| url.path() == page.path()))
     else {
         return Brought::Nothing;
     };
@@ -111,7 +112,8 @@ pub(super) fn open_browser(url: &str) {
     if ["DISPLAY", "WAYLAND_DISPLAY"].iter().all(|name| std::env::var_os(name).is_none()) {
         return;
     }
-    let silent = Command::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let silent =
+        Command::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     drop(silent);
 }
 
@@ -123,7 +125,10 @@ mod tests {
     fn only_the_code_of_this_login_is_taken() {
         let of = |target: &str| brought("http://127.0.0.1:7000/callback", target, "s1", "https://login.example.com");
         assert_eq!(of("/callback?code=abc&state=s1"), Brought::Code("abc".into()));
-        assert_eq!(of("/callback?state=s1&code=a%2Bb&iss=https%3A%2F%2Flogin.example.com"), Brought::Code("a+b".into()));
+        assert_eq!(
+            of("/callback?state=s1&code=a%2Bb&iss=https%3A%2F%2Flogin.example.com"),
+            Brought::Code("a+b".into())
+        );
         let refusal = of("/callback?state=s1&error=access_denied&error_description=not+you");
         assert_eq!(refusal, Brought::Refusal("not you".into()));
         for other in [

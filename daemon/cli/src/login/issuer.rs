@@ -1,11 +1,11 @@
-//! The issuer: where its pages are, and requests to it.
+//! The issuer: where its pages are, and requests to it (RFC 6749, 7636, 8628).
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use oauth2::{AuthUrl, DeviceAuthorizationUrl, HttpRequest, HttpResponse, TokenUrl, http, url::Url};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use url::{Url, form_urlencoded};
 
-use super::Login;
+use super::{Login, refused};
 use crate::{connection::read, error::Error};
 
 /// One request to the issuer.
@@ -15,10 +15,11 @@ const BYTES_MAX: usize = 256 * 1024;
 
 /// An issuer that was asked where its pages are.
 pub(super) struct Issuer {
+    name: String,
     client: reqwest::Client,
-    pub(super) authorize_url: AuthUrl,
-    pub(super) token_url: TokenUrl,
-    pub(super) device_url: Option<DeviceAuthorizationUrl>,
+    authorize: Url,
+    token: Url,
+    device: Option<Url>,
 }
 
 #[derive(Deserialize)]
@@ -29,34 +30,46 @@ struct Discovery {
     device_authorization_endpoint: Option<String>,
 }
 
-/// A request that failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SendError {
-    #[error(transparent)]
-    Http(#[from] reqwest::Error),
-    #[error("the answer is larger than {BYTES_MAX} bytes")]
-    TooLarge,
-    #[error(transparent)]
-    Response(#[from] http::Error),
+/// What an issuer gives.
+#[derive(Deserialize)]
+pub(super) struct Tokens {
+    pub(super) access_token: String,
+    pub(super) id_token: Option<String>,
+    pub(super) refresh_token: Option<String>,
+    /// Seconds.
+    pub(super) expires_in: Option<u64>,
 }
 
-/// An error with its sources.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+/// Where somebody logs in on another device.
+#[derive(Deserialize)]
+pub(super) struct Device {
+    pub(super) device_code: String,
+    pub(super) user_code: String,
+    pub(super) verification_uri: String,
+    pub(super) verification_uri_complete: Option<String>,
+    /// Seconds between two questions.
+    pub(super) interval: Option<u64>,
+}
+
+/// Why it gives nothing.
+#[derive(Debug, Deserialize)]
+pub(super) struct Refusal {
+    /// Word for machines.
+    pub(super) error: String,
+    error_description: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error_description.as_ref().unwrap_or(&self.error))
     }
-    text
 }
 
 impl Issuer {
     /// Asks an issuer where its pages are.
     pub(super) async fn discover(login: &Login) -> Result<Self, Error> {
         let wrong = |problem: String| Error::Usage(format!("issuer {}: {problem}", login.issuer));
-        let unreachable = |problem: String| Error::Unreachable { server: login.issuer.clone(), problem };
-        safe(&login.issuer).map_err(wrong)?;
+        let parsed = safe(&login.issuer).map_err(wrong)?;
         let mut client = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -67,56 +80,90 @@ impl Issuer {
         }
         let client = client.build().map_err(|error| wrong(chain(&error)))?;
         let url = format!("{}/.well-known/openid-configuration", login.issuer.trim_end_matches('/'));
-        let response = client.get(&url).send().await.map_err(|error| unreachable(chain(&error)))?;
-        let bytes = bounded(response).await.map_err(|error| unreachable(chain(&error)))?;
+        let mut issuer =
+            Self { name: login.issuer.clone(), client, authorize: parsed.clone(), token: parsed, device: None };
+        let (_, bytes) = issuer.answer(issuer.client.get(&url)).await?;
         let found: Discovery = serde_json::from_slice(&bytes)
             .map_err(|error| wrong(format!("{url} is no description of an issuer: {error}")))?;
         if found.issuer != login.issuer {
             return Err(wrong(format!("{url} is of the issuer {:?}", found.issuer)));
         }
-        for url in [&found.authorization_endpoint, &found.token_endpoint] {
-            safe(url).map_err(wrong)?;
-        }
-        let device = found.device_authorization_endpoint.filter(|url| safe(url).is_ok());
-        let malformed = |error: oauth2::url::ParseError| wrong(error.to_string());
-        Ok(Self {
-            client,
-            authorize_url: AuthUrl::new(found.authorization_endpoint).map_err(malformed)?,
-            token_url: TokenUrl::new(found.token_endpoint).map_err(malformed)?,
-            device_url: device.map(DeviceAuthorizationUrl::new).transpose().map_err(malformed)?,
-        })
+        issuer.authorize = safe(&found.authorization_endpoint).map_err(wrong)?;
+        issuer.token = safe(&found.token_endpoint).map_err(wrong)?;
+        issuer.device = found.device_authorization_endpoint.and_then(|url| safe(&url).ok());
+        Ok(issuer)
     }
 
-    /// Sends a request of the protocol.
-    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, SendError> {
-        let response = self.client.execute(request.try_into()?).await?;
-        let mut answer = http::Response::builder().status(response.status());
-        for (name, value) in response.headers() {
-            answer = answer.header(name, value);
+    /// The page on which somebody logs in.
+    pub(super) fn authorize_url(&self, parameters: &[(&str, &str)]) -> Url {
+        let mut url = self.authorize.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url
+    }
+
+    /// Asks for tokens.
+    pub(super) async fn tokens(&self, form: &[(&str, &str)]) -> Result<Result<Tokens, Refusal>, Error> {
+        self.post(self.token.clone(), form).await
+    }
+
+    /// Asks where somebody can log in on another device.
+    pub(super) async fn device(&self, form: &[(&str, &str)]) -> Result<Device, Error> {
+        let url = self.device.clone().ok_or_else(|| refused("it has no login for devices; log in without --device"))?;
+        self.post(url, form).await?.map_err(refused)
+    }
+
+    async fn post<T: DeserializeOwned>(&self, url: Url, form: &[(&str, &str)]) -> Result<Result<T, Refusal>, Error> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(url).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let (is_success, bytes) = self.answer(request).await?;
+        // What the issuer answers holds secrets, and is not repeated.
+        let strange = || self.unreachable("its response is none of OAuth 2.0".into());
+        if is_success {
+            serde_json::from_slice(&bytes).map(Ok).map_err(|_| strange())
+        } else {
+            serde_json::from_slice(&bytes).map(Err).map_err(|_| strange())
         }
-        Ok(answer.body(bounded(response).await?)?)
+    }
+
+    /// Whether a request was successful, and the response's body.
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(bool, Vec<u8>), Error> {
+        let failed = |error: reqwest::Error| self.unreachable(chain(&error));
+        let mut response = request.send().await.map_err(failed)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if bytes.len() + chunk.len() > BYTES_MAX {
+                return Err(self.unreachable(format!("its response is larger than {BYTES_MAX} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((response.status().is_success(), bytes))
+    }
+
+    fn unreachable(&self, problem: String) -> Error {
+        Error::IssuerUnreachable { issuer: self.name.clone(), problem }
     }
 }
 
-async fn bounded(mut response: reqwest::Response) -> Result<Vec<u8>, SendError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if bytes.len() + chunk.len() > BYTES_MAX {
-            return Err(SendError::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
     }
-    Ok(bytes)
+    text
 }
 
 /// https, or this machine.
-fn safe(url: &str) -> Result<(), String> {
+fn safe(url: &str) -> Result<Url, String> {
     let parsed = Url::parse(url).map_err(|error| format!("{url:?} is no URL: {error}"))?;
     let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     match parsed.scheme() {
-        "https" => Ok(()),
-        "http" if local => Ok(()),
+        "https" => Ok(parsed),
+        "http" if local => Ok(parsed),
         _ => Err(format!("{url} must be https")),
     }
 }

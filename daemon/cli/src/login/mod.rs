@@ -7,24 +7,25 @@ mod kept;
 
 use std::{io::Write as _, path::PathBuf, time::Duration};
 
-use oauth2::{
-    AuthType, AuthorizationCode, CsrfToken, EndpointNotSet, EndpointSet, ExtraTokenFields, PkceCodeChallenge, RedirectUrl,
-    RefreshToken, Scope, StandardDeviceAuthorizationResponse, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse as _,
-    basic::{
-        BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
-    },
-};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 pub(crate) use self::kept::file_of;
-use self::{issuer::Issuer, kept::Kept};
+use self::{
+    callback::Callback,
+    issuer::{Issuer, Tokens},
+    kept::Kept,
+};
 use crate::{connection::Connection, error::Error};
 
 /// Name of this program at issuers, unless the context has another one.
 pub(crate) const CLIENT_ID_DEFAULT: &str = "landlord-cli";
 /// How long somebody may take to log in.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Between two questions whether somebody has logged in on the device, unless the issuer names another time (RFC 8628).
+const DEVICE_INTERVAL_SECS: u64 = 5;
 /// A token that ends sooner is renewed first.
 const LEFT_MIN: Duration = Duration::from_secs(60);
 
@@ -47,53 +48,24 @@ pub struct Login {
     pub id_token: bool,
 }
 
-/// What issuers add to a response.
-#[derive(Debug, Serialize, Deserialize)]
-struct WithIdToken {
-    id_token: Option<String>,
-}
-
-impl ExtraTokenFields for WithIdToken {}
-
-type Response = StandardTokenResponse<WithIdToken, BasicTokenType>;
-type Client<Authorize = EndpointNotSet, Device = EndpointNotSet, Token = EndpointNotSet> = oauth2::Client<
-    BasicErrorResponse,
-    Response,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
-    Authorize,
-    Device,
-    EndpointNotSet,
-    EndpointNotSet,
-    Token,
->;
-
 impl Login {
-    fn client(&self, issuer: &Issuer) -> Client<EndpointNotSet, EndpointNotSet, EndpointSet> {
-        // A public client: it names itself in the form.
-        Client::new(oauth2::ClientId::new(self.client_id.clone()))
-            .set_auth_type(AuthType::RequestBody)
-            .set_token_uri(issuer.token_url.clone())
-    }
-
-    fn scopes(&self) -> impl Iterator<Item = Scope> {
+    /// What is asked for: a token for the daemon, and one for new ones.
+    fn scope(&self) -> String {
         let always = ["openid", "offline_access"].map(str::to_owned);
-        always.into_iter().chain(self.scopes.iter().cloned()).map(Scope::new)
+        always.into_iter().chain(self.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
     }
 
-    fn kept(&self, response: &Response, before: Option<&Kept>) -> Result<Kept, Error> {
-        let token = match (self.id_token, &response.extra_fields().id_token) {
-            (true, Some(token)) => token.clone(),
+    fn kept(&self, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
+        let token = match (self.id_token, tokens.id_token) {
+            (true, Some(token)) => token,
             (true, None) => return Err(refused("it gave no ID token")),
-            (false, _) => response.access_token().secret().clone(),
+            (false, _) => tokens.access_token,
         };
-        let refresh_token = response.refresh_token().map(|token| token.secret().clone());
         Ok(Kept {
             issuer: self.issuer.clone(),
             token,
-            refresh_token: refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
-            expire_time: response.expires_in().map(kept::after),
+            refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
+            expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
         })
     }
 }
@@ -109,13 +81,11 @@ pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Err
         return Err(Error::Usage("the context has no issuer; name it with --issuer".into()));
     };
     let issuer = Issuer::discover(login).await?;
-    let logged_in = async {
-        if device { on_device(login, &issuer).await } else { in_browser(login, &issuer).await }
-    };
-    let response = tokio::time::timeout(LOGIN_TIMEOUT, logged_in)
+    let logged_in = async { if device { on_device(login, &issuer).await } else { in_browser(login, &issuer).await } };
+    let tokens = tokio::time::timeout(LOGIN_TIMEOUT, logged_in)
         .await
         .map_err(|_| Error::TimedOut("nobody has logged in; run the command again".into()))??;
-    let kept = login.kept(&response, None)?;
+    let kept = login.kept(tokens, None)?;
     kept.save(file)?;
     note(&format!("logged in at {}; the token is in {}", login.issuer, file.display()));
     Ok(())
@@ -134,38 +104,64 @@ pub(crate) fn forget(connection: &Connection) -> Result<(), Error> {
     }
 }
 
-async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Response, Error> {
-    let callback = callback::Callback::bind().await?;
-    let redirect = RedirectUrl::new(callback.url()).map_err(|error| Error::Usage(error.to_string()))?;
-    let client = login.client(issuer).set_auth_uri(issuer.authorize_url.clone()).set_redirect_uri(redirect);
-    let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let request = client.authorize_url(CsrfToken::new_random).add_scopes(login.scopes());
-    // Without it, issuers give no refresh token to a client that has consent already.
-    let (url, state) = request.add_extra_param("prompt", "consent").set_pkce_challenge(challenge).url();
+async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
+    let callback = Callback::bind().await?;
+    let (state, verifier) = (random(), random());
+    let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+    let url = issuer.authorize_url(&[
+        ("response_type", "code"),
+        ("client_id", &login.client_id),
+        ("redirect_uri", &callback.url()),
+        ("scope", &login.scope()),
+        ("state", &state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        // Without it, issuers give no refresh token to a client that has consent already.
+        ("prompt", "consent"),
+    ]);
     note(&format!("To log in, open this page in a browser of this machine:\n\n    {url}\n"));
     callback::open_browser(url.as_str());
-    let code = callback.code(state.secret(), &login.issuer).await?;
-    let exchange = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(verifier);
-    exchange.request_async(&|request| issuer.send(request)).await.map_err(|error| refused(issuer::chain(&error)))
+    let code = callback.code(&state, &login.issuer).await?;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &login.client_id),
+        ("code", &code),
+        ("redirect_uri", &callback.url()),
+        ("code_verifier", &verifier),
+    ];
+    issuer.tokens(&form).await?.map_err(refused)
 }
 
-async fn on_device(login: &Login, issuer: &Issuer) -> Result<Response, Error> {
-    let url = issuer.device_url.clone().ok_or_else(|| refused("it has no login for devices; log in without --device"))?;
-    let client = login.client(issuer).set_device_authorization_url(url);
-    let request = client.exchange_device_code().add_scopes(login.scopes());
-    let details: StandardDeviceAuthorizationResponse =
-        request.request_async(&|request| issuer.send(request)).await.map_err(|error| refused(issuer::chain(&error)))?;
-    note(&match details.verification_uri_complete() {
-        Some(url) => format!("To log in, open this page on any device:\n\n    {}\n", url.secret()),
+async fn on_device(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
+    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &login.scope())]).await?;
+    note(&match &device.verification_uri_complete {
+        Some(url) => format!("To log in, open this page on any device:\n\n    {url}\n"),
         None => format!(
             "To log in, open this page on any device:\n\n    {}\n\nand enter the code {}",
-            details.verification_uri().as_str(),
-            details.user_code().secret()
+            device.verification_uri, device.user_code
         ),
     });
-    let exchange = client.exchange_device_access_token(&details);
-    let response = exchange.request_async(&|request| issuer.send(request), tokio::time::sleep, Some(LOGIN_TIMEOUT));
-    response.await.map_err(|error| refused(issuer::chain(&error)))
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", &login.client_id),
+        ("device_code", &device.device_code),
+    ];
+    let mut interval = Duration::from_secs(device.interval.unwrap_or(DEVICE_INTERVAL_SECS));
+    loop {
+        tokio::time::sleep(interval).await;
+        match issuer.tokens(&form).await? {
+            Ok(tokens) => return Ok(tokens),
+            Err(refusal) if refusal.error == "authorization_pending" => {}
+            // RFC 8628, 3.5.
+            Err(refusal) if refusal.error == "slow_down" => interval += Duration::from_secs(DEVICE_INTERVAL_SECS),
+            Err(refusal) => return Err(refused(refusal)),
+        }
+    }
+}
+
+/// 244 random bits, as characters that every part of the protocol takes.
+fn random() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 /// Renews the context's token if it is about to end.
@@ -191,20 +187,21 @@ pub(crate) async fn renew(connection: &Connection) -> Result<(), Error> {
     match renewed {
         Ok(kept) => kept.save(file),
         // An issuer that is away ends nothing before its time.
-        Err(Error::Unreachable { .. }) if !kept.ends_within(Duration::ZERO) => Ok(()),
+        Err(Error::IssuerUnreachable { .. }) if !kept.ends_within(Duration::ZERO) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
 async fn renewed(login: &Login, kept: &Kept, refresh_token: String) -> Result<Kept, Error> {
     let issuer = Issuer::discover(login).await?;
-    let client = login.client(&issuer);
-    let refresh_token = RefreshToken::new(refresh_token);
-    let response = client.exchange_refresh_token(&refresh_token).request_async(&|request| issuer.send(request)).await;
-    match response {
-        Ok(response) => login.kept(&response, Some(kept)),
-        Err(oauth2::RequestTokenError::ServerResponse(_)) => Err(over()),
-        Err(error) => Err(Error::Unreachable { server: login.issuer.clone(), problem: issuer::chain(&error) }),
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", login.client_id.as_str()),
+        ("refresh_token", refresh_token.as_str()),
+    ];
+    match issuer.tokens(&form).await? {
+        Ok(tokens) => login.kept(tokens, Some(kept)),
+        Err(_) => Err(over()),
     }
 }
 

@@ -40,11 +40,11 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::connection::Connection;
 use self::{
     client_stream::ClientStream,
     places::{NoPlace, Place, Places},
 };
-pub(crate) use self::connection::Connection;
 use crate::serve_error::ServeError;
 
 /// A client that has not sent its HTTP/2 preface and settings by then is cut off.

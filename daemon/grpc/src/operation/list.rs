@@ -71,7 +71,8 @@ pub(crate) async fn page(ports: &Ports, request: &ListOperationsRequest) -> Resu
     let filter = filter::parse(&request.filter, &FIELDS)?;
     let query = query(&filter)?;
     let scope = format!("operations {}", request.filter);
-    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
+    let page =
+        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = OperationQuery { after, limit, ..query.clone() };
         async move { ports.store.operations(&query).await }

@@ -1,10 +1,6 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{
-    Violations,
-    access::Resource,
-    ports::StoreError,
-};
+use landlord_core::{Violations, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 
 use super::{create, values};
@@ -58,9 +54,11 @@ pub(crate) async fn explain(
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();
-        host_clusters = verdicts.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(verdict, _)| verdict).collect();
+        host_clusters =
+            verdicts.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(verdict, _)| verdict).collect();
         if let Some(why) = full {
-            let why = if shown.iter().all(|shown| *shown) { why } else { "no host cluster has room for the tenant".into() };
+            let why =
+                if shown.iter().all(|shown| *shown) { why } else { "no host cluster has room for the tenant".into() };
             problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }

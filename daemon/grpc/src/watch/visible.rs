@@ -9,11 +9,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, stream};
-use landlord_core::{
-    EnvironmentName, TenantUid,
-    access::Resource,
-    ports::StoreError,
-};
+use landlord_core::{EnvironmentName, TenantUid, access::Resource, ports::StoreError};
 use tokio::sync::Mutex;
 
 use super::Message;

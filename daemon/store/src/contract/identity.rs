@@ -53,10 +53,9 @@ pub(crate) async fn make(connection: &mut AnyConnection, epoch: i64, reason: &st
 
 /// Made of the store's id, 122 random bits that never leave the machines which have the store.
 pub(crate) async fn token_secret(connection: &mut AnyConnection) -> Result<[u8; 32], StoreError> {
-    let identity = read(connection).await?.ok_or_else(|| StoreError::Corrupt {
-        what: "identity".into(),
-        problem: "the store has none".into(),
-    })?;
+    let identity = read(connection)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt { what: "identity".into(), problem: "the store has none".into() })?;
     Ok(Sha256::digest(format!("landlord tokens {}", identity.id)).into())
 }
 
