@@ -147,7 +147,7 @@ impl TenantStore for Store {
     }
 
     async fn token_secret(&self) -> Result<[u8; 32], StoreError> {
-        identity::token_secret(&mut *self.reader().await?).await
+        self.read(async |connection| identity::token_secret(connection).await).await
     }
 }
 
