@@ -14,10 +14,10 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{ProviderKey, Providers},
+    ports::{ProviderKey, Providers, TenantStore as _},
 };
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -84,6 +84,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
