@@ -11,7 +11,6 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    NodeArtifacts,
     artifacts::cache_folder,
     error::{Error, Result},
     venv::python_env,
@@ -72,8 +71,17 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// As [`NodeArtifacts::ensure`] and [`images`].
+#[cfg(feature = "cluster")]
 pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    NodeArtifacts::ensure(progress)?;
+    crate::NodeArtifacts::ensure(progress)?;
+    ensure_stack_images(progress)
+}
+
+/// The same without the node's programs.
+///
+/// # Errors
+/// As [`images`].
+pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
     let all = [&STACK_IMAGES[..], &STACK_FOLDERS[..]].concat();
     images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
 }
