@@ -50,7 +50,7 @@ pub const STACK_IMAGES: [&str; 11] = [
     "chat",
 ];
 /// Beside them: a folder of models, and one of the platform's charts.
-pub const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
+const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
 
 /// OCI images in tar files for [`Node::import`](crate::Node::import), built first if they are missing: `pause` and
 /// `base` (a shell, Python) in seconds; `files`, `vectors` and `chat` (apps of a stack) from the package index, `llm` from its Go module (8 minutes of processor
