@@ -30,6 +30,7 @@ fn is_root() -> bool {
 }
 
 #[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
 fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
     if !is_root() {
         return;
