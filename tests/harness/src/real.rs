@@ -67,6 +67,8 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
     let _ = write!(
         text,
         "[{at}.certificates]\nimageRegistry = 'landlord.test'\nimageNamespace = ''\n{tag}\
+         # The program that is built here serves no health port.\n\
+         livenessProbe.enabled = false\n\
          [{at}.certificates.webhook]\n{tag}[{at}.certificates.cainjector]\n{tag}\
          [{at}.certificates.acmesolver]\n{tag}\
          [{at}.gateway.global.images.envoyGateway]\nimage = 'landlord.test/gateway:1'\n\
