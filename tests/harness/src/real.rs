@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, images_watched};
+use landlord_test_kube::images;
 
 use crate::Cloud;
 
@@ -32,32 +32,6 @@ const OWN_VALUES: [(&str, &str); 2] = [
          ragTemplate = \"{{CONTEXT}}\\nAnswer from the text above.\" }\n",
     ),
 ];
-
-/// All images and charts that the simulator would build at its start, which is watched for less time than that takes.
-const IMAGES: [&str; 13] = [
-    "pause",
-    "files",
-    "vectors",
-    "llm",
-    "chat",
-    "gateway",
-    "envoy",
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "models",
-    "charts",
-];
-
-/// Builds the images and charts of a world with real nodes that this machine does not have yet; tells each.
-///
-/// # Errors
-/// What can't be built.
-pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    images_watched(&IMAGES, &mut |name| progress(&format!("image {name}")))?;
-    Ok(())
-}
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]
@@ -93,6 +67,8 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
     let _ = write!(
         text,
         "[{at}.certificates]\nimageRegistry = 'landlord.test'\nimageNamespace = ''\n{tag}\
+         # The program that is built here serves no health port.\n\
+         livenessProbe.enabled = false\n\
          [{at}.certificates.webhook]\n{tag}[{at}.certificates.cainjector]\n{tag}\
          [{at}.certificates.acmesolver]\n{tag}\
          [{at}.gateway.global.images.envoyGateway]\nimage = 'landlord.test/gateway:1'\n\
