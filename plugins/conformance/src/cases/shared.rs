@@ -22,7 +22,7 @@ pub(crate) async fn shared_cluster(world: &World) -> Step<String> {
     for stage in &of_host {
         world.until_ready(&mut host, &[*stage]).await?;
     }
-    let before = world.counts(&host).await?;
+    let before = world.made(&host).await?;
     let (mut one, mut two) = (world.guest(&host)?, world.guest(&host)?);
     let (built_one, built_two) =
         tokio::join!(world.until_ready(&mut one, &[Stage::NodePool]), world.until_ready(&mut two, &[Stage::NodePool]));
@@ -50,10 +50,7 @@ pub(crate) async fn shared_cluster(world: &World) -> Step<String> {
 
 /// The tenant's objects, all of which are there for its pool.
 async fn pools(world: &World, tenant: &Tenant) -> Step<Counts> {
-    let found = world.counts(tenant).await?;
-    if found.is_empty() {
-        fail!("the pool in the shared cluster is ready, and list_owned of its tenant shows nothing");
-    }
+    let found = world.made(tenant).await?;
     let plugin = world.plugin()?;
     let look = tenant.observe(&plugin, Kind::NodePool).await;
     let look = look.map_err(|error| failed(format!("observe node-pool in a shared cluster failed: {error}")))?;
@@ -66,7 +63,7 @@ async fn pools(world: &World, tenant: &Tenant) -> Step<Counts> {
 
 /// What the tenant has none of is not made for it.
 async fn refused(world: &World, tenant: &Tenant) -> Step {
-    let before = world.counts(tenant).await?;
+    let before = world.settled(tenant).await?;
     let plugin = world.plugin()?;
     let mark = world.mark();
     for stage in OF_HOST.into_iter().filter(|stage| world.offers(*stage)) {
