@@ -229,6 +229,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         program,
         call_deadline: provider.call_deadline.get(),
         calls_max: provider.calls_max,
+        time_scale: provider.time_scale,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
