@@ -2,9 +2,9 @@
 
 use crate::{
     arguments::{self, ConnectionArguments},
-    connection::{Connection, Contexts},
+    connection::{Connection, Contexts, Login},
     error::Error,
-    login::{self, CLIENT_ID_DEFAULT, Login},
+    login::{self, CLIENT_ID_DEFAULT},
 };
 
 /// Context of whoever has none yet.

@@ -5,8 +5,11 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Url, form_urlencoded};
 
-use super::{Login, refused};
-use crate::{connection::read, error::Error};
+use super::refused;
+use crate::{
+    connection::{Login, read},
+    error::Error,
+};
 
 /// One request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(15);

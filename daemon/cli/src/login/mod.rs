@@ -5,20 +5,21 @@ mod callback;
 mod issuer;
 mod kept;
 
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-pub(crate) use self::kept::file_of;
 use self::{
     callback::Callback,
     issuer::{Issuer, Tokens},
     kept::Kept,
 };
-use crate::{connection::Connection, error::Error};
+use crate::{
+    connection::{Connection, Login},
+    error::Error,
+};
 
 /// Name of this program at issuers, unless the context has another one.
 pub(crate) const CLIENT_ID_DEFAULT: &str = "landlord-cli";
@@ -29,45 +30,25 @@ const DEVICE_INTERVAL_SECS: u64 = 5;
 /// A token that ends sooner is renewed first.
 const LEFT_MIN: Duration = Duration::from_secs(60);
 
-/// Where and how to log in, as a context keeps it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Login {
-    /// The issuer, an https URL.
-    pub issuer: String,
-    /// Name of this program there.
-    pub client_id: String,
-    /// CAs of its certificate, PEM; `None`: those of the system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Scopes beside `openid` and `offline_access`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-    /// Whether the daemon is shown the ID token: of issuers whose access tokens are no JWTs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub id_token: bool,
+/// What is asked for: a token for the daemon, and one for new ones.
+fn scope(login: &Login) -> String {
+    let always = ["openid", "offline_access"].map(str::to_owned);
+    always.into_iter().chain(login.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
 
-impl Login {
-    /// What is asked for: a token for the daemon, and one for new ones.
-    fn scope(&self) -> String {
-        let always = ["openid", "offline_access"].map(str::to_owned);
-        always.into_iter().chain(self.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
-    }
-
-    fn kept(&self, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
-        let token = match (self.id_token, tokens.id_token) {
-            (true, Some(token)) => token,
-            (true, None) => return Err(refused("it gave no ID token")),
-            (false, _) => tokens.access_token,
-        };
-        Ok(Kept {
-            issuer: self.issuer.clone(),
-            token,
-            refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
-            expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
-        })
-    }
+/// What is kept of an issuer's response.
+fn kept_of(login: &Login, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
+    let token = match (login.id_token, tokens.id_token) {
+        (true, Some(token)) => token,
+        (true, None) => return Err(refused("it gave no ID token")),
+        (false, _) => tokens.access_token,
+    };
+    Ok(Kept {
+        issuer: login.issuer.clone(),
+        token,
+        refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
+        expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
+    })
 }
 
 /// An issuer's refusal.
@@ -85,7 +66,7 @@ pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Err
     let tokens = tokio::time::timeout(LOGIN_TIMEOUT, logged_in)
         .await
         .map_err(|_| Error::TimedOut("nobody has logged in; run the command again".into()))??;
-    let kept = login.kept(tokens, None)?;
+    let kept = kept_of(login, tokens, None)?;
     kept.save(file)?;
     note(&format!("logged in at {}; the token is in {}", login.issuer, file.display()));
     Ok(())
@@ -112,7 +93,7 @@ async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
         ("response_type", "code"),
         ("client_id", &login.client_id),
         ("redirect_uri", &callback.url()),
-        ("scope", &login.scope()),
+        ("scope", &scope(login)),
         ("state", &state),
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
@@ -133,7 +114,7 @@ async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
 }
 
 async fn on_device(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
-    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &login.scope())]).await?;
+    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &scope(login))]).await?;
     note(&match &device.verification_uri_complete {
         Some(url) => format!("To log in, open this page on any device:\n\n    {url}\n"),
         None => format!(
@@ -200,7 +181,7 @@ async fn renewed(login: &Login, kept: &Kept, refresh_token: String) -> Result<Ke
         ("refresh_token", refresh_token.as_str()),
     ];
     match issuer.tokens(&form).await? {
-        Ok(tokens) => login.kept(tokens, Some(kept)),
+        Ok(tokens) => kept_of(login, tokens, Some(kept)),
         Err(_) => Err(over()),
     }
 }
