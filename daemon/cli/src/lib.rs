@@ -14,7 +14,6 @@ mod login;
 mod name;
 mod output;
 pub mod progress;
-mod user_files;
 
 use std::{io::Write as _, process::ExitCode};
 

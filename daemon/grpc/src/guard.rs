@@ -98,10 +98,8 @@ impl Guard {
     async fn told(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::NoHostClusterCapacity(why) => match self.store.candidates(None).await {
-                Ok(candidates) if candidates.iter().all(|candidate| self.access.shows_candidate(candidate)) => {
-                    StoreError::NoHostClusterCapacity(why)
-                }
-                _ => StoreError::NoHostClusterCapacity("no host cluster has room for the tenant".into()),
+                Ok(candidates) => StoreError::NoHostClusterCapacity(self.access.capacity_told(&candidates, why)),
+                Err(error) => error,
             },
             StoreError::HostInUse { name, tenants } => {
                 let tenants = self.tenants_told(&name).await.unwrap_or(tenants);

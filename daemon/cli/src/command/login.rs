@@ -2,9 +2,9 @@
 
 use crate::{
     arguments::{self, ConnectionArguments},
-    connection::{Connection, Contexts},
+    connection::{Connection, Contexts, Login},
     error::Error,
-    login::{self, CLIENT_ID_DEFAULT, options::Login},
+    login::{self, CLIENT_ID_DEFAULT},
 };
 
 /// Context of whoever has none yet.
@@ -24,7 +24,8 @@ pub(crate) async fn login(given: arguments::Login, connection: &ConnectionArgume
         context.overlay(connection);
         context.login = Some(login);
     })?;
-    let connection = ConnectionArguments { context: Some(name), ..connection.clone() };
+    // All that was given is the context's now.
+    let connection = ConnectionArguments { context: Some(name), ..Default::default() };
     login::run(&Connection::resolve(&connection)?, device).await
 }
 

@@ -22,6 +22,7 @@ use crate::{
 #[tonic::async_trait]
 impl Write for v1::CreateTenantRequest {
     const METHOD: &'static str = "CreateTenant";
+    const CREATES: bool = true;
     /// Its request is set when it is committed.
     type Change = NewTenant;
 
