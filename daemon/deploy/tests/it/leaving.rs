@@ -14,7 +14,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{
         Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetCluster, UninstallReport,
     },
@@ -85,13 +85,13 @@ impl World {
 fn tenant(scene: &Scene, customer: &str, certificate: &Value) -> DeployTarget {
     let gateway =
         if certificate.is_null() { Value::Null } else { json!({ "class": "example", "certificate": certificate }) };
-    let guardrails: Guardrails = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
+    let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
     let uid = TenantUid(uuid::Uuid::new_v4());
     let mut target = scene.target(10, &json!({}));
     target.uid = uid;
     target.spec.domain = format!("{customer}.example.com").try_into().unwrap();
     target.name = format!("customers/{customer}/tenants/prod").parse().unwrap();
-    target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, guardrails)));
+    target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, settings)));
     target
 }
 
@@ -100,7 +100,7 @@ fn namespace(target: &DeployTarget) -> &str {
 }
 
 async fn isolated(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
-    done("guardrails", async || Ok(deployer.isolation.ensure(target).await?)).await
+    done("isolation", async || Ok(deployer.isolation.ensure(target).await?)).await
 }
 
 async fn refused(deployer: &Deployer, target: &DeployTarget) -> Result<Failure> {
