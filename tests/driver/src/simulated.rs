@@ -2,7 +2,7 @@
 //! of objects and journal are the judge, not what the provider says.
 //!
 //! Repeated and lost calls, two daemons, throttling, crashes, deletes on the way, neighbours: the conformance suite has them, for
-//! each call. Here is what only the cloud's side can tell.
+//! each call. Here is what only the cloud's side can show.
 
 use std::time::{Duration, Instant};
 
@@ -207,7 +207,7 @@ async fn metered<P: ProviderPlugin>(flow: &Flow<P>, stage: Metered, made: &mut M
     Ok(())
 }
 
-/// A quota that is used up is told with its name, and when it was raised the same call succeeds.
+/// A quota that is used up is reported with its name, and when it was raised the same call succeeds.
 pub async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed<P: ProviderPlugin>(facts: &Facts) {
     let sim = Sim::start(facts).await;
     let flow = sim.flow::<P>().await;
@@ -351,7 +351,7 @@ pub async fn a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies<P: P
     sim.is_empty().await;
 }
 
-/// Who asks for access to a cluster that is not there is told to come back; then there is a token that expires.
+/// Who asks for access to a cluster that is not there is sent away to come back; then there is a token that expires.
 pub async fn access_needs_a_cluster_and_gives_a_token<P: ProviderPlugin>(facts: &Facts) {
     let sim = Sim::start(facts).await;
     let flow = sim.flow::<P>().await;

@@ -29,8 +29,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 fn artifacts() -> Result<Artifacts> {
     // The first run on a machine builds them, which takes minutes: say so.
@@ -46,8 +46,8 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<
         if let Some(found) = look().await.with_context(|| format!("looking for: {what}"))? {
             return Ok(found);
         }
-        ensure!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        ensure!(started.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -213,9 +213,9 @@ fn run(program: &Path, scene: &Scene, arguments: &[&str]) -> Result<String> {
         .env("KUBECONFIG", scene.control_plane.admin_kubeconfig_path())
         .env("HOME", scene.folder.path())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} {arguments:?}: {said}", program.display());
-    Ok(said)
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} {arguments:?}: {shown}", program.display());
+    Ok(shown)
 }
 
 const CHART: &str = "apiVersion: v2\nname: tiny\nversion: 0.1.0\n";
@@ -336,8 +336,8 @@ async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()>
     let events: Api<Event> = Api::namespaced(scene.client.clone(), "shop");
     eventually("an event with the cloud's words", async || {
         let all = events.list(&ListParams::default().fields("involvedObject.name=refused")).await?;
-        let told = |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
-        Ok(all.items.iter().any(told).then_some(()))
+        let shown = |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
+        Ok(all.items.iter().any(shown).then_some(()))
     })
     .await?;
     services.delete("refused", &DeleteParams::default()).await?;
