@@ -60,6 +60,7 @@ mod a_cluster_is_adopted {
 
     landlord_test_kube::steps! {
         scene = Scene::start().await;
+        finally scene.stop().await;
         an_administrators_certificate_is_let_in: {
             super::an_administrators_certificate_is_let_in(&scene).await;
             anyhow::Ok(())
@@ -92,7 +93,6 @@ mod a_cluster_is_adopted {
             super::what_it_has_not_is_refused_and_what_is_absent_is_gone(&scene).await;
             anyhow::Ok(())
         };
-        end: scene.stop().await
     }
 }
 

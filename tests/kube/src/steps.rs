@@ -84,11 +84,11 @@ fn text(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
 }
 
-/// Makes a test of each step: `steps! { scene = start().await?; step_one: one(&scene).await; …; end: scene.stop().await }`.
+/// Makes a test of each step: `steps! { scene = start().await?; finally scene.stop().await; step_one: one(&scene).await; … }`.
 /// Each step is an `anyhow::Result<()>`; they run in the order in which they stand.
 #[macro_export]
 macro_rules! steps {
-    ($scene:ident = $start:expr; $($step:ident: $run:expr;)+ end: $end:expr) => {
+    ($scene:ident = $start:expr; finally $end:expr; $($step:ident: $run:expr;)+) => {
         static STEPS: $crate::Steps = $crate::Steps::new();
 
         async fn all_steps() -> ::anyhow::Result<()> {

@@ -149,6 +149,7 @@ async fn left(deployer: &Deployer, target: &DeployTarget) -> Result<UninstallRep
 // In this order: what comes later stands on what the earlier ones made.
 landlord_test_kube::steps! {
     world = World::start().await?;
+    finally world.stop().await;
     each_tenant_has_a_listener: world.each_tenant_has_a_listener(&world.acme, &world.globex).await;
     routes_attach_to_the_gateway: world.routes_attach_to_the_gateway(&world.acme).await;
     clashes_are_reported: world.clashes_are_reported().await;
@@ -157,7 +158,6 @@ landlord_test_kube::steps! {
     a_listener_goes_with_its_tenant: world.a_listener_goes_with_its_tenant(&world.acme, &world.globex).await;
     a_newer_gateway_api_takes_over: world.a_newer_gateway_api_takes_over(&world.newer().await?, &world.acme).await;
     a_shared_cluster_is_left_as_it_was_found: world.an_installation_leaves(&world.newer().await?, &world.acme).await;
-    end: world.stop().await
 }
 
 impl World {

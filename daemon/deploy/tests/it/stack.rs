@@ -49,6 +49,7 @@ mod from_nothing_to_ready_to_nothing {
 
     landlord_test_kube::steps! {
         world = World::start().await?;
+        finally world.stop().await;
         base_is_made_once: super::base_is_made_once(&world.scene).await;
         charts_pass_a_server_side_dry_run: world.scene.charts_pass_a_server_side_dry_run();
         what_blocks_is_named: super::what_blocks_is_named(&world.scene).await;
@@ -64,7 +65,6 @@ mod from_nothing_to_ready_to_nothing {
         calls_may_be_dropped_anywhere: super::calls_may_be_dropped_anywhere(&world.scene).await;
         an_unreachable_server_is_transient: super::an_unreachable_server_is_transient(&world.scene).await;
         teardown_leaves_nothing: super::teardown_leaves_nothing(&world.scene).await;
-        end: world.stop().await
     }
 }
 

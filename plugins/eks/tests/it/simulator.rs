@@ -2,7 +2,7 @@
 //! the judge, not what the provider says.
 
 use crate::common;
-use crate::common::{DOMAIN, Flow, Made, PARAMETERS, keys};
+use crate::common::{DOMAIN, Flow, Made, keys};
 use cloudsim::{Handle, Options, Simulator};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, v1};
 use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};

@@ -165,6 +165,7 @@ mod a_cluster_works {
 
     landlord_test_kube::steps! {
         scene = Scene::start().await?;
+        finally super::tracing_line("every step is done");
         tokens_are_checked: super::tokens_are_checked(&scene, &scene.asked).await;
         a_chart_becomes_ready: super::a_chart_becomes_ready(&scene).await;
         gateway_api_is_accepted: super::gateway_api_is_accepted(&scene);
@@ -172,7 +173,6 @@ mod a_cluster_works {
         volumes_grow_and_go: super::volumes_grow_and_go(&scene).await;
         nodes_leave: super::nodes_leave(&scene).await;
         it_stops_and_comes_back: super::stops_and_comes_back(scene).await;
-        end: ()
     }
 }
 

@@ -27,6 +27,7 @@ async fn apps_of_all_run(world: &World) -> Result<()> {
 // In this order: what comes later stands on what the earlier ones made.
 landlord_test_kube::steps! {
     world = World::start().await?;
+    finally world.stop().await;
     tenants_are_isolated: world.tenants_are_fenced().await;
     applying_again_writes_nothing: world.applying_again_writes_nothing().await;
     policies_are_understood: world.policies_are_understood().await;
@@ -50,5 +51,4 @@ landlord_test_kube::steps! {
     namespaces_not_owned_by_landlord_are_left_alone: world.namespaces_not_owned_by_landlord_are_left_alone().await;
     one_tenant_goes: world.one_tenant_goes().await;
     a_stuck_load_balancer_is_named: world.a_stuck_load_balancer_is_named().await;
-    end: world.stop().await
 }
