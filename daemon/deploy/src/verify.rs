@@ -153,7 +153,7 @@ pub(crate) async fn entry_points(
 /// The Gateway is the operator's: without it the environment has no web addresses, but stands. So it does without load
 /// balancers where the class allows none.
 fn required(target: &DeployTarget, entry: &EntryPoint) -> bool {
-    entry.service.is_some() && target.cluster.shared().is_none_or(|place| place.guardrails.load_balancers() > 0)
+    entry.service.is_some() && target.cluster.shared().is_none_or(|place| place.settings.load_balancers() > 0)
 }
 
 /// How a release stands.

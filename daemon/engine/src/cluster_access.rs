@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use landlord_core::{
     DesiredState, Environment, EnvironmentName, ErrorKind, Failure, Level, Placement, Stage, StageState, TenantUid,
     Timestamp,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{
         CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetCluster, TenantStore,
     },
@@ -120,8 +120,8 @@ impl KubeAccess for ClusterAccess {
                     "use the kubeconfig for operators to make one, or a class of level NODE or NAMESPACE",
                 );
             }
-            Level::Node => SharedTarget::node(environment.uid, Guardrails::default()),
-            Level::Namespace => SharedTarget::namespace(environment.uid, Guardrails::default()),
+            Level::Node => SharedTarget::node(environment.uid, IsolationSettings::default()),
+            Level::Namespace => SharedTarget::namespace(environment.uid, IsolationSettings::default()),
         };
         let Some(stack) = &environment.placement.stack else {
             return refused("its class deploys no stack, so it has no namespace", "use a class with a stack");
@@ -200,14 +200,14 @@ mod tests {
             node_count: 0,
             disk_size_gib: 0,
             parameters: serde_json::Map::new(),
-            guardrails: Some(Guardrails::default()),
+            guardrails: Some(IsolationSettings::default()),
         };
         let request = RequestContext::of_daemon();
         NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
     }
 
     #[tokio::test]
-    async fn a_customer_gets_in_only_while_the_guardrails_stand() {
+    async fn a_customer_gets_in_only_while_the_isolation_stands() {
         let folder = tempfile::tempdir().unwrap();
         let store = sqlite::open(
             &folder.path().join("landlord.db"),

@@ -8,7 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, v1};
-use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
+use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -63,7 +63,27 @@ const FACTS: Facts = Facts {
         "Microsoft.ContainerService/managedClusters",
         &[v1::ResourceKind::Addons, v1::ResourceKind::NodePool, v1::ResourceKind::Cluster],
     )],
+    other_machine_type: "Standard_E4s_v5",
+    minors: ["1.33", "1.34", "1.35"],
+    token_prefix: "",
+    foreign: |sim, call| Box::pin(foreign(sim, call)),
+    record: |zone, name| Foreign {
+        method: "PUT",
+        path: format!("{zone}/A/{name}?api-version={DNS}"),
+        body: json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } }).to_string(),
+    },
+    listed: |zone| Foreign { method: "GET", path: format!("{zone}/recordsets?api-version={DNS}"), body: String::new() },
 };
+
+/// A call by somebody else in the subscription.
+async fn foreign(sim: &Handle, call: Foreign) -> String {
+    let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
+    let request = request.bearer_auth(format!("sim-{SUBSCRIPTION}-other")).header("content-type", "application/json");
+    let answer = request.body(call.body).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
+    text
+}
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_aks::Aks, FACTS);
 
@@ -131,16 +151,9 @@ impl Cloud {
     }
 
     /// A call by somebody else.
-    async fn stranger(&self, method: &str, path: &str, version: &str, body: Value) -> Value {
-        let url = format!("{}{path}?api-version={version}", self.sim.url());
-        let mut request = self.http.request(method.parse().unwrap(), url);
-        request = request.bearer_auth(format!("sim-{SUBSCRIPTION}-other"));
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+    async fn stranger(&self, method: &'static str, path: &str, version: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let text = foreign(&self.sim, Foreign { method, path: format!("{path}?api-version={version}"), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -613,19 +626,15 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
 }
 
 #[tokio::test]
-async fn a_pool_grows_and_its_labels_follow() {
+async fn labels_of_a_pool_are_the_clouds() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
-    flow.pool.node_count = 3;
     flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
-    let pool = flow.node_pool(&made).await.unwrap();
-    assert_eq!(pool.node_count, 3);
+    flow.node_pool(&made).await.unwrap();
     let shown =
         cloud.stranger("GET", &format!("{}/agentPools/default", made.cluster.attributes["id"]), AKS, Value::Null).await;
     assert_eq!(shown["properties"]["nodeLabels"], json!({ "tenant": "changed" }));
-    flow.pool.machine_type = "Standard_E4s_v5".to_owned();
-    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -656,55 +665,18 @@ async fn a_pool_with_taints_comes_beside_the_systems_own() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    let network = flow.network().await.unwrap();
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.34"), "{}", cluster.kubernetes_version);
-    flow.parameters = PARAMETERS.replace("1.34", "1.35").replace("203.0.113.0/24", "198.51.100.0/24");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.35"), "{}", cluster.kubernetes_version);
-    flow.parameters = PARAMETERS.replace("1.34", "1.33");
-    // Raised above the class, here or by hand: it stays, and other changes are made.
-    let newer = flow.cluster(&network).await.unwrap();
-    assert_eq!(newer.kubernetes_version, cluster.kubernetes_version);
-    let made = Made { network, cluster: newer, ..Made::default() };
-    flow.node_pool(&made).await.unwrap();
-    flow.pool.node_count += 1;
-    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, flow.pool.node_count);
-    flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn records_of_others_in_the_zone_are_left_alone() {
+async fn a_record_of_others_is_not_taken() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let zone = flow.zone().await.unwrap();
-    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
     let other = format!("{}/A/other", zone.zone_id);
     let body = json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } });
     cloud.stranger("PUT", &other, DNS, body).await;
-    flow.records(&zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
-    let names = || async {
-        let listed = cloud.stranger("GET", &format!("{}/recordsets", zone.zone_id), DNS, Value::Null).await;
-        let sets = listed["value"].as_array().unwrap().clone();
-        let mut names: Vec<String> = sets
-            .iter()
-            .filter(|s| !s["type"].as_str().unwrap().ends_with("/NS") && !s["type"].as_str().unwrap().ends_with("/SOA"))
-            .map(|s| s["name"].as_str().unwrap().to_owned())
-            .collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names().await, ["files", "other"]);
     let taken = vec![v1::DnsRecord { name: format!("other.{DOMAIN}"), ..common::records(DOMAIN)[1].clone() }];
     assert_eq!(flow.records(&zone, taken).await.unwrap_err().kind, ErrorKind::NameTaken);
     flow.records(&zone, common::records(DOMAIN)).await.unwrap();
     let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
     assert_eq!(removed.len(), 2, "{removed:?}");
-    assert_eq!(names().await, ["other"]);
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
     cloud.is_empty().await;
 }
@@ -729,18 +701,11 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
 }
 
 #[tokio::test]
-async fn access_needs_a_cluster_and_gives_a_token() {
+async fn access_to_an_adopted_cluster_is_by_its_group_and_name() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
-    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    for given in [Some(cluster.clone()), None] {
-        let access = flow.provider.kube_access(request(given)).await.unwrap();
-        assert_eq!((&access.endpoint, &access.ca_pem), (&cluster.endpoint, &cluster.ca_pem));
-        assert!(!access.token.is_empty() && access.expire_time.is_some());
-    }
     // What was adopted is known by its group and name from the first answer on, and not asked for again.
     let both = format!("{0}/{0}", name());
     let of = |host_cluster: &str, status| {

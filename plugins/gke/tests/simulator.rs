@@ -8,7 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, Network as _, v1};
-use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
+use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -69,7 +69,30 @@ const FACTS: Facts = Facts {
             &[v1::ResourceKind::DnsZone, v1::ResourceKind::DnsRecords, v1::ResourceKind::Identity],
         ),
     ],
+    other_machine_type: "c3-standard-8",
+    minors: ["1.34", "1.35", "1.37"],
+    token_prefix: "ya29.",
+    foreign: |sim, call| Box::pin(foreign(sim, call)),
+    record: |zone, name| Foreign {
+        method: "POST",
+        path: dns_path(&format!("/{zone}/changes")),
+        body: json!({ "additions": [
+            { "name": format!("{name}.{DOMAIN}."), "type": "A", "ttl": 60, "rrdatas": ["192.0.2.9"] },
+        ] })
+        .to_string(),
+    },
+    listed: |zone| Foreign { method: "GET", path: dns_path(&format!("/{zone}/rrsets")), body: String::new() },
 };
+
+/// A call by somebody else in the project.
+async fn foreign(sim: &Handle, call: Foreign) -> String {
+    let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
+    let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other")).header("content-type", "application/json");
+    let answer = request.body(call.body).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
+    text
+}
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_gke::Gke, FACTS);
 
@@ -131,13 +154,9 @@ impl Cloud {
     }
 
     /// A call by somebody else in the project.
-    async fn stranger(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.sim.url()));
-        let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other"));
-        let request = if body.is_null() { request } else { request.json(&body) };
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+    async fn stranger(&self, method: &'static str, path: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let text = foreign(&self.sim, Foreign { method, path: path.to_owned(), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -460,12 +479,11 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
 }
 
 #[tokio::test]
-async fn a_pool_grows_and_its_labels_and_taints_follow() {
+async fn a_pool_shrinks_over_its_zones_and_takes_taints() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
     flow.pool.node_count = 4;
-    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
     flow.pool.taints =
         vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 4);
@@ -475,8 +493,6 @@ async fn a_pool_grows_and_its_labels_and_taints_follow() {
     flow.pool.node_count = 1;
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 1, "in one zone");
     assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 1);
-    flow.pool.machine_type = "c3-standard-8".to_owned();
-    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -504,43 +520,17 @@ async fn a_further_pool_is_made_and_removed_by_its_role() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_upgraded_minor_by_minor_and_its_access_follows() {
+async fn who_may_reach_a_cluster_follows_its_class() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     flow.cluster(&network).await.unwrap();
-    flow.parameters = PARAMETERS.replace("1.35", "1.37").replace("203.0.113.0/24", "198.51.100.0/24");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.37."), "{}", cluster.kubernetes_version);
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.cluster(&network).await.unwrap();
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
     let text = cloud.stranger("GET", &path, Value::Null).await.to_string();
     assert!(text.contains("198.51.100.0/24") && !text.contains("203.0.113.0/24"), "{text}");
-    flow.parameters = PARAMETERS.replace("1.35", "1.34");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.37."), "never lowered: {}", cluster.kubernetes_version);
     flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn records_of_others_in_the_zone_are_left_alone() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let zone = flow.zone().await.unwrap();
-    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
-    let other = json!({ "additions": [{ "name": format!("other.{DOMAIN}."), "type": "A", "ttl": 60, "rrdatas": ["192.0.2.9"] }] });
-    cloud.stranger("POST", &dns_path(&format!("/{}/changes", zone.zone_id)), other).await;
-    let first = common::records(DOMAIN)[..1].to_vec();
-    flow.records(&zone, first).await.unwrap();
-    let path = dns_path(&format!("/{}/rrsets", zone.zone_id));
-    let listed = cloud.stranger("GET", &path, Value::Null).await.to_string();
-    assert!(
-        listed.contains("other.acme") && listed.contains("files.acme") && !listed.contains("\"192.0.2.1\""),
-        "{listed}"
-    );
-    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
-    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
-    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
     cloud.is_empty().await;
 }
 
@@ -574,24 +564,6 @@ async fn the_identity_is_the_clusters_right_on_its_own_zone() {
     assert_eq!(removed.len(), 1, "{removed:?}");
     let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
     assert!(!policy.contains(CLUSTER), "{policy}");
-    flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn access_needs_a_cluster_and_gives_an_oauth_token() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
-    let network = flow.network().await.unwrap();
-    let cluster = flow.cluster(&network).await.unwrap();
-    for known in [Some(cluster.clone()), None] {
-        let access = flow.provider.kube_access(request(known)).await.unwrap();
-        assert!(access.token.starts_with("ya29."));
-        assert!(access.endpoint.starts_with("https://") && access.endpoint == cluster.endpoint, "{}", access.endpoint);
-        assert!(access.expire_time.is_some());
-    }
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }

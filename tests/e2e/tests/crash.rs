@@ -28,9 +28,9 @@ struct Depth {
 /// The first and the second call of a change are different boundaries; later ones are like the
 /// second. Of reads, which change nothing, the first is enough.
 const WHOLE: Depth = Depth { changes: 2, reads: 1 };
-/// What is asked of the second and the third cloud: every action once.
+/// What is run on the second and the third cloud: every action once.
 const ONCE: Depth = Depth { changes: 1, reads: 1 };
-/// Whoever survives a kill at each change is not told more by one at a read.
+/// Whoever survives a kill at each change learns nothing from one at a read.
 const CHANGES: Depth = Depth { changes: 1, reads: 0 };
 
 /// How long a call is waited for before the tenant's state is observed.
@@ -216,7 +216,7 @@ fn killed_before_and_after_every_call_it_resumes_and_makes_nothing_twice(cloud: 
 }
 
 fn a_plugin_killed_before_and_after_every_call_costs_a_retry_and_nothing_else(cloud: &'static Cloud) {
-    // The daemon's journal is untouched by it, so the first call of each kind tells what there is to tell.
+    // The daemon's journal is untouched by it, so the first call of each kind shows what there is to see.
     let depth = if cloud.provider == EKS.provider { ONCE } else { CHANGES };
     sweep_all(cloud, Victim::Plugin, depth);
 }
@@ -341,7 +341,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
     while Instant::now() < deadline {
         if !holds(world.simulator().control())?.is_empty() {
             world.crash_daemon()?;
-            // What the dead have sent already is still to be held: let through, it would never be asked for again.
+            // What the dead have sent already is still to be held: let through, it would never be made again.
             std::thread::sleep(IN_FLIGHT);
             let control = world.simulator().control();
             control.delete("faults")?;
@@ -350,7 +350,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
                 let met = |b: &Boundary| {
                     ["service", "action", "phase"].map(|key| judge::text(&at, key)) == [&b.service, &b.action, b.phase]
                 };
-                let index = left.iter().position(met).with_context(|| format!("nobody asked to hold {at}"))?;
+                let index = left.iter().position(met).with_context(|| format!("nothing was set to hold {at}"))?;
                 left.remove(index);
                 resolve(control, &at)?;
             }
@@ -365,7 +365,7 @@ fn kill_at_each(world: &mut World, name: &str, end: &str, left: &mut Vec<Boundar
     bail!("neither held nor {end} after {TIMEOUT:?}, with {left:?} left")
 }
 
-/// By name and uid, as the API server tells the operator.
+/// By name and uid, as the API server lists them to the operator.
 fn namespaces_of_tenants(world: &World, tenant: &TenantFile) -> String {
     let file = world.folder().join("operator.kubeconfig");
     std::fs::write(&file, world.cli().ok(&["kubeconfig", &tenant.name(), "--for", "operator"]).unwrap()).unwrap();
@@ -379,9 +379,9 @@ fn namespaces_of_tenants(world: &World, tenant: &TenantFile) -> String {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(told.contains("tenant-"), "{told}");
-    told
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("tenant-"), "{shown}");
+    shown
 }
 
 fn killed_again_and_again_it_still_ends(cloud: &'static Cloud) {

@@ -98,7 +98,7 @@ fn side_by_side(mut suites: Vec<Suite>) -> Result<bool> {
                 output: format!("{error:#}"),
                 ..Outcome::default()
             });
-            tell(&suite, &outcome);
+            report_suite(&suite, &outcome);
             times.note(&suite.name, outcome.wall);
             outcomes.push((suite, outcome));
         }
@@ -129,7 +129,7 @@ fn logs() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn tell(suite: &Suite, outcome: &Outcome) {
+fn report_suite(suite: &Suite, outcome: &Outcome) {
     let is_fine = outcome.is_fine && outcome.failed == 0;
     if !is_fine {
         say(&format!("---- output of {} ----\n{}\n---- end of {} ----", suite.name, outcome.output, suite.name));

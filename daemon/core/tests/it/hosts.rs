@@ -300,7 +300,7 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
 }
 
 #[test]
-fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group() {
+fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() {
     let mut catalog = catalog(None);
     let input = serde_json::json!({ "customer_group": "oidc:{customer}" });
     catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =

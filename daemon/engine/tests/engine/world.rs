@@ -17,7 +17,7 @@ use landlord_core::{
     TenantName, TenantSpec,
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
-    isolation::Guardrails,
+    isolation::IsolationSettings,
     ports::{
         Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
@@ -322,7 +322,7 @@ impl World {
             reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
-        let placement = Placement { level, guardrails: Some(Guardrails::default()), ..placement() };
+        let placement = Placement { level, guardrails: Some(IsolationSettings::default()), ..placement() };
         self.try_order(NewTenant {
             name: tenant_name(name),
             spec: spec_of(name),
