@@ -18,6 +18,7 @@ use landlord_kube::{
 
 use crate::{
     apply, base,
+    checks::{CheckOptions, Checks},
     driver::{Content, Driver, ReleaseRef, helm::Helm},
     error::{Error, Result},
     platform::{Platform, install},
@@ -41,6 +42,8 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How environments are used before they count as answering.
+    pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
 }
@@ -51,6 +54,7 @@ pub struct StackApps {
     stacks: BTreeMap<StackName, Stack>,
     platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
+    checks: Checks,
     clients: Arc<Clients>,
 }
 
@@ -74,6 +78,7 @@ impl StackApps {
             stacks: options.stacks,
             platforms: options.platforms,
             crds: options.gateway_api_crds,
+            checks: Checks::new(options.checks),
             clients,
         })
     }
@@ -193,7 +198,7 @@ impl Apps for StackApps {
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
-            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+            Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
         self.call(target, call).await
     }

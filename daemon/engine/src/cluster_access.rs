@@ -139,6 +139,8 @@ impl KubeAccess for ClusterAccess {
             spec: tenant.spec.clone(),
             generation: environment.generation,
             stack: stack.clone(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         };
         let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
@@ -201,6 +203,7 @@ mod tests {
             disk_size_gib: 0,
             parameters: serde_json::Map::new(),
             guardrails: Some(Guardrails::default()),
+            skip_checks: Vec::new(),
         };
         let request = RequestContext::of_daemon();
         NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }

@@ -16,7 +16,7 @@ use landlord_core::{
     ProviderName,
     ports::{Apps, ProviderKey, Providers},
 };
-use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
+use landlord_deploy::{CheckOptions, DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
 use landlord_grpc::Ports;
 use landlord_isolation::{IsolationOptions, KubeIsolation};
@@ -29,7 +29,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Checked, Config, ProviderSetup, resolve},
+    config::{Checked, Config, Deploy, ProviderSetup, resolve},
     listeners, metrics, store, trust,
 };
 
@@ -297,9 +297,23 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
         state_dir: deploy.state_dir.clone(),
         helm_processes_max: deploy.helm_processes_max,
         gateway_api_crds,
+        checks: check_options(deploy)?,
     };
     let apps = StackApps::open(options, clients).await?;
     Ok(InCluster { isolation, stacks: offers, apps: Some(Arc::new(apps)) })
+}
+
+fn check_options(deploy: &Deploy) -> Result<CheckOptions> {
+    let checks = &deploy.checks;
+    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
+    let resolver = resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?;
+    Ok(CheckOptions {
+        from_outside: checks.from_outside,
+        resolver,
+        trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
+        sftp_path: checks.sftp_path.clone(),
+        runs: deploy.state_dir.join("runs"),
+    })
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
 use crate::{AppName, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject};
@@ -65,6 +66,62 @@ impl ReleaseOf {
     }
 }
 
+/// What a check by use came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CheckOutcome {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed,
+    /// It was not run: the class leaves it out, or what it needs failed.
+    NotRun,
+}
+
+/// One check by use: what was done as the customer would do it, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Name, unique in the stack.
+    pub name: String,
+    /// What it came to.
+    pub outcome: CheckOutcome,
+    /// What was seen and by which way; the cause, if it failed or was not run.
+    pub detail: String,
+    /// Who must do what, if it failed.
+    pub remedy: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl CheckResult {
+    /// All results in one line: failures first, with cause and remedy.
+    #[must_use]
+    pub fn summary(results: &[Self]) -> String {
+        let of = |outcome| results.iter().filter(move |result| result.outcome == outcome);
+        let failed = of(CheckOutcome::Failed).map(|result| {
+            let Self { name, detail, remedy, duration, .. } = result;
+            format!("check {name} failed after {:.1} s: {detail}; {remedy}", duration.as_secs_f64())
+        });
+        let passed = of(CheckOutcome::Passed).map(|result| {
+            format!("{} passed in {:.1} s ({})", result.name, result.duration.as_secs_f64(), result.detail)
+        });
+        let not_run = of(CheckOutcome::NotRun).map(|result| format!("{} not run: {}", result.name, result.detail));
+        failed.chain(passed).chain(not_run).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is kept of the stage `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerifyStatus {
+    /// Addresses for the customer.
+    pub endpoints: Vec<Endpoint>,
+    /// Addresses that the environment is ready without, and the cause of each.
+    pub pending: Vec<String>,
+    /// Results of the checks by use.
+    pub checks: Vec<CheckResult>,
+}
+
 /// What `verify` found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
@@ -74,8 +131,8 @@ pub struct Verified {
     pub endpoints: Vec<Endpoint>,
     /// Addresses that the environment is ready without, and the cause of each.
     pub pending: Vec<String>,
-    /// What was asked as a user would, when done; may be empty.
-    pub checked: String,
+    /// Results of the checks by use; empty while something else is waited for.
+    pub checks: Vec<CheckResult>,
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.

@@ -42,6 +42,13 @@ impl Deployer {
             state_dir: options.state_dir,
             helm_processes_max: options.helm_processes_max,
             gateway_api_crds,
+            checks: CheckOptions {
+                from_outside: false,
+                resolver: None,
+                trusted_ca: None,
+                sftp_path: "/usr/bin/sftp".into(),
+                runs: options.state_dir.join("runs"),
+            },
         };
         Ok(Self { apps: StackApps::open(apps, clients).await?, isolation })
     }

@@ -162,6 +162,7 @@ pub fn class(regions: &[&str]) -> Class {
         parameters: serde_json::Map::new(),
         hosts: None,
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 
