@@ -61,7 +61,7 @@ fn above(name: &EnvironmentName) -> (EntityUid, Vec<Entity>) {
 }
 
 /// Everything that a decision about `principal` and `resource` can speak of.
-pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -> Result<Entities, EntitiesError> {
+pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -> Result<Entities, Box<EntitiesError>> {
     let mut entities: HashMap<EntityUid, Entity> = HashMap::new();
     let mut put = |entity: Entity| {
         entities.insert(entity.uid(), entity);
@@ -95,7 +95,7 @@ pub(crate) fn all(principal: &Principal, resource: &Resource, schema: &Schema) -
                 .for_each(put);
         }
     }
-    Entities::from_entities(entities.into_values(), Some(schema))
+    Entities::from_entities(entities.into_values(), Some(schema)).map_err(Box::new)
 }
 
 /// An environment or its operation with what is known of it.

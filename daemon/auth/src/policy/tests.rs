@@ -1,3 +1,5 @@
+//! What the shipped policies allow and refuse, and how a folder of own ones is followed.
+
 use landlord_core::access::{AuthMethod, EnvironmentAttributes};
 
 use super::*;

@@ -87,7 +87,7 @@ pub(crate) fn encode_error(call: &Call, error: &ApiError) -> HttpResponse {
         }
         "cloudformation" | "iam" | "sts" | "elasticloadbalancing" | "route53" => query_error(call, error),
         _ => {
-            let mut body = error.fields.clone();
+            let mut body = (*error.fields).clone();
             body.insert("message".to_owned(), error.message.clone().into());
             body.insert("__type".to_owned(), error.code.clone().into());
             let mut answer =

@@ -175,7 +175,7 @@ fn refused(error: &str, code: u32, message: &str, status: u16) -> ApiError {
 /// OAuth's shape of an error.
 #[must_use]
 pub(crate) fn error_body(call: &Call, error: &ApiError) -> Value {
-    let mut body = error.fields.clone();
+    let mut body = (*error.fields).clone();
     body.insert("error".to_owned(), error.code.clone().into());
     body.insert("error_description".to_owned(), error.message.clone().into());
     body.insert("correlation_id".to_owned(), call.request_id.clone().into());

@@ -85,7 +85,7 @@ pub(crate) fn encode_error(call: &Call, error: &ApiError) -> HttpResponse {
     if call.service == "entra" {
         return response(call, error.status, &entra::error_body(call, error), &Map::new());
     }
-    let mut fields = error.fields.clone();
+    let mut fields = (*error.fields).clone();
     let mut headers = match fields.remove(HEADERS) {
         Some(Value::Object(headers)) => headers,
         _ => Map::new(),

@@ -149,13 +149,13 @@ pub struct ApiError {
     /// The message.
     pub message: String,
     /// Further fields of the JSON shape.
-    pub fields: serde_json::Map<String, Value>,
+    pub fields: Box<serde_json::Map<String, Value>>,
 }
 
 impl ApiError {
     /// An error with status 400.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), status: 400, message: message.into(), fields: serde_json::Map::new() }
+        Self { code: code.into(), status: 400, message: message.into(), fields: Box::default() }
     }
 
     /// With another status.
