@@ -85,20 +85,20 @@ pub(crate) struct Checks {
 
 /// What one check came to.
 #[derive(Debug)]
-pub(super) enum Ended {
+enum Ended {
     Passed(String),
     Failed { cause: String, remedy: String },
     NotRun(String),
 }
 
 impl Ended {
-    pub(super) fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+    fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), remedy: remedy.into() }
     }
 }
 
 /// How far one check is.
-pub(super) enum Step {
+enum Step {
     Ended(Ended),
     Waiting { detail: String, poll_after: Duration },
 }
@@ -110,17 +110,17 @@ impl From<Ended> for Step {
 }
 
 /// What the checks of one run work on, and what they find out on the way.
-pub(super) struct Scene<'a> {
-    pub(super) options: &'a CheckOptions,
-    pub(super) clients: &'a ClusterClients,
-    pub(super) target: &'a DeployTarget,
-    pub(super) manifest: &'a Manifest,
-    pub(super) namespace: &'a str,
-    pub(super) names: Names,
+struct Scene<'a> {
+    options: &'a CheckOptions,
+    clients: &'a ClusterClients,
+    target: &'a DeployTarget,
+    manifest: &'a Manifest,
+    namespace: &'a str,
+    names: Names,
     /// Address by record, of entry points that have one.
-    pub(super) addresses: BTreeMap<String, String>,
+    addresses: BTreeMap<String, String>,
     /// What `${…}` stands for: keys of Secrets, and what requests kept.
-    pub(super) known: BTreeMap<String, String>,
+    known: BTreeMap<String, String>,
     routes: BTreeMap<(String, u16), Result<Route, String>>,
     trust: Option<Arc<Trust>>,
     /// Different for each run, so that what one has left is nothing to the next.
@@ -129,36 +129,36 @@ pub(super) struct Scene<'a> {
 
 impl Scene<'_> {
     /// Text with references to what is known replaced.
-    pub(super) fn fill(&self, text: &str) -> String {
+    fn fill(&self, text: &str) -> String {
         replace(&render::replace(text, self.target), &self.known)
     }
 
     /// A name of a file of this run.
-    pub(super) fn file(&self, what: &str, suffix: &str) -> String {
+    fn file(&self, what: &str, suffix: &str) -> String {
         format!("{what}-{}.{suffix}", self.code)
     }
 
     /// What the files of this run are about.
-    pub(super) fn subject(&self) -> String {
+    fn subject(&self) -> String {
         format!("the lamp in room {}", self.code)
     }
 
     /// What stands in them, and nowhere else.
-    pub(super) fn sentence(&self) -> String {
+    fn sentence(&self) -> String {
         format!("The lamp in room {0} is switched on with the code {0}.\n", self.code)
     }
 
-    pub(super) fn host(&self, record: &str) -> String {
+    fn host(&self, record: &str) -> String {
         format!("{record}.{}", self.target.spec.domain.as_str())
     }
 
     /// Records of entry points that are served by https and have an address.
-    pub(super) fn https_records(&self) -> impl Iterator<Item = &str> {
+    fn https_records(&self) -> impl Iterator<Item = &str> {
         let https = self.manifest.entry_points.iter().filter(|entry| entry.endpoint.url.starts_with("https://"));
         https.map(|entry| entry.record.as_str()).filter(|record| self.addresses.contains_key(*record))
     }
 
-    pub(super) fn trust(&mut self) -> Result<Arc<Trust>, String> {
+    fn trust(&mut self) -> Result<Arc<Trust>, String> {
         if let Some(trust) = &self.trust {
             return Ok(Arc::clone(trust));
         }
@@ -167,7 +167,7 @@ impl Scene<'_> {
     }
 
     /// How an entry point is reached, found out once in a run.
-    pub(super) async fn route(&mut self, record: &str, port: u16) -> Result<Route, String> {
+    async fn route(&mut self, record: &str, port: u16) -> Result<Route, String> {
         let key = (record.to_owned(), port);
         if let Some(known) = self.routes.get(&key) {
             return known.clone();
@@ -199,12 +199,12 @@ impl Scene<'_> {
     }
 
     /// A port of one of the stack's Services.
-    pub(super) async fn pod(&self, service: &ServicePort) -> Result<Route, String> {
+    async fn pod(&self, service: &ServicePort) -> Result<Route, String> {
         route::pod(&self.clients.admin, self.namespace, &service.name, service.port).await
     }
 
     /// An https entry point; where its Gateway has no address or can't be reached, the Service behind it, without TLS.
-    pub(super) async fn web(&mut self, record: &str, service: Option<&ServicePort>) -> Result<Web, String> {
+    async fn web(&mut self, record: &str, service: Option<&ServicePort>) -> Result<Web, String> {
         let (client, host) = (self.clients.admin.clone(), self.host(record));
         let unreached = match self.route(record, 443).await {
             Ok(route) => {
@@ -220,7 +220,7 @@ impl Scene<'_> {
 }
 
 /// References to what is known, replaced.
-pub(super) fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
+fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
     known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
 }
 
@@ -405,7 +405,7 @@ fn webdav_of<'a>(manifest: &'a Manifest, chat: &Chat) -> Option<&'a Account> {
 /// Why a check is not run.
 fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Option<String> {
     let check = row.check();
-    if scene.target.skip_checks.iter().any(|name| *name == check.name) {
+    if scene.target.skip_checks.contains(&check.name) {
         return Some("the class orders it to be left out".into());
     }
     let failed = |name: &String| {
