@@ -164,8 +164,7 @@ mod tests {
 
     #[test]
     fn checks_that_do_not_fit_are_named() {
-        let account =
-            json!({ "entryPoint": "nowhere", "user": "probe", "password": "${files.p}", "folder": "probe/" });
+        let account = json!({ "entryPoint": "nowhere", "user": "probe", "password": "${files.p}", "folder": "probe/" });
         let chat = json!({
             "entryPoint": "chat", "email": "e", "password": "p", "model": "m", "files": "nothing",
             "knownWithinSeconds": 60, "answerWithinSeconds": 600,

@@ -63,7 +63,7 @@ pub(super) async fn sign_in(scene: &mut Scene<'_>, chat: &Chat, state: &mut Conv
         Err(why) => why,
     };
     let since = *state.since.get_or_insert_with(Instant::now);
-    if since.elapsed() < ACCOUNT_TIMEOUT {
+    if since.elapsed() < ACCOUNT_TIMEOUT.min(Duration::from_secs(chat.known_within_seconds)) {
         return Step::Waiting { detail: cause, poll_after: SIGN_IN_POLL };
     }
     Ended::failed(cause, "see the logs of the chatbot's pod: container `documents` makes the account").into()
@@ -103,7 +103,11 @@ pub(super) async fn knows(scene: &mut Scene<'_>, chat: &Chat, account: &Account,
         return Step::Waiting { detail: cause, poll_after: KNOWN_POLL };
     }
     let cause = format!("{cause} after {} s", chat.known_within_seconds);
-    Ended::failed(cause, "see the logs of the chatbot's pod (container `documents` names the cause), and of the model that embeds").into()
+    Ended::failed(
+        cause,
+        "see the logs of the chatbot's pod (container `documents` names the cause), and of the model that embeds",
+    )
+    .into()
 }
 
 /// Names of the files that the account's knowledge bases have.
@@ -156,7 +160,9 @@ pub(super) async fn answers(scene: &mut Scene<'_>, chat: &Chat, state: &Conversa
             let cause = format!("the question was answered with {}", answer.quoted());
             Ended::failed(cause, "see the log of the chatbot, and whether the LLM service has its model").into()
         }
-        Err(why) => Ended::failed(why, "see the LLM service: its pods, its log, and whether the model is too large").into(),
+        Err(why) => {
+            Ended::failed(why, "see the LLM service: its pods, its log, and whether the model is too large").into()
+        }
     }
 }
 

@@ -38,7 +38,8 @@ async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>
     let (client, namespace) = (&scene.clients.admin, scene.namespace);
     let failed = |what: &str, error: kube::Error| format!("{what} in {namespace}: {error}");
     let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
-    let policies = policies.list(&ListParams::default()).await.map_err(|error| failed("listing NetworkPolicies", error))?;
+    let policies =
+        policies.list(&ListParams::default()).await.map_err(|error| failed("listing NetworkPolicies", error))?;
     let mut neighbours = vec![[(NAME.to_owned(), "neighbour".to_owned())].into()];
     if scene.target.cluster.shared().is_some() {
         let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -146,15 +147,19 @@ mod tests {
         let judged = |policies: &[NetworkPolicy]| admitted(policies, &pod, 8080, &neighbours);
         let deny = policy("default-deny", json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
         let from = |from: serde_json::Value| {
-            policy("chat", json!({ "podSelector": { "matchLabels": { "app": "chat" } }, "ingress": [
+            policy(
+                "chat",
+                json!({ "podSelector": { "matchLabels": { "app": "chat" } }, "ingress": [
                 { "from": from, "ports": [{ "port": "http" }] },
-            ] }))
+            ] }),
+            )
         };
         let gateway = json!([{ "namespaceSelector": { "matchLabels": { NAME: "landlord-gateway" } } }]);
         assert_eq!(judged(&[deny.clone(), from(gateway)]), None);
         assert_eq!(judged(&[deny.clone(), from(json!([{ "podSelector": {} }]))]), None, "its own namespace");
         assert_eq!(judged(&[]).unwrap(), "no NetworkPolicy selects it");
-        for open in [json!([]), json!([{ "namespaceSelector": {} }]), json!([{ "ipBlock": { "cidr": "10.0.0.0/8" } }])] {
+        for open in [json!([]), json!([{ "namespaceSelector": {} }]), json!([{ "ipBlock": { "cidr": "10.0.0.0/8" } }])]
+        {
             assert!(judged(&[deny.clone(), from(open.clone())]).unwrap().contains("chat lets them in"), "{open}");
         }
         let other = policy("chat", json!({ "podSelector": {}, "ingress": [{ "ports": [{ "port": 22 }] }] }));

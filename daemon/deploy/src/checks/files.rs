@@ -45,7 +45,13 @@ impl Webdav {
         self.web.route.via()
     }
 
-    async fn ask(&self, method: &str, file: &str, more: &[(&'static str, &str)], body: &[u8]) -> Result<Answer, String> {
+    async fn ask(
+        &self,
+        method: &str,
+        file: &str,
+        more: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
         let path = format!("{}/{file}", self.folder);
         let mut headers = vec![("authorization", self.authorization.clone())];
         headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -174,7 +180,10 @@ async fn session(
     sftp.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let client = async {
         let output = sftp.output().await;
-        output.map_err(failed(&format!("{} can't be run; set deploy.checks.sftp_path", scene.options.sftp_path.display())))
+        output.map_err(failed(&format!(
+            "{} can't be run; set deploy.checks.sftp_path",
+            scene.options.sftp_path.display()
+        )))
     };
     let relay = async {
         let (mut local, _) = listener.accept().await.map_err(failed("a local port"))?;

@@ -19,6 +19,8 @@ mod files;
 mod names;
 mod request;
 mod route;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod web;
 
@@ -79,6 +81,8 @@ pub struct CheckOptions {
 pub(crate) struct Checks {
     options: CheckOptions,
     turns: Semaphore,
+    /// Ports of public addresses that are not the usual ones: in tests.
+    ports: BTreeMap<u16, u16>,
     /// When a wrong password was last refused.
     refused: Mutex<HashMap<TenantUid, Instant>>,
 }
@@ -117,6 +121,7 @@ struct Scene<'a> {
     manifest: &'a Manifest,
     namespace: &'a str,
     names: Names,
+    ports: &'a BTreeMap<u16, u16>,
     /// Address by record, of entry points that have one.
     addresses: BTreeMap<String, String>,
     /// What `${…}` stands for: keys of Secrets, and what requests kept.
@@ -181,6 +186,7 @@ impl Scene<'_> {
         let address = self.addresses.get(record);
         let mut outside = format!("{record} has no address");
         if let Some(address) = address.filter(|_| self.options.from_outside) {
+            let port = self.ports.get(&port).copied().unwrap_or(port);
             match route::public(&self.names, address, port).await {
                 Ok(route) => return Ok(route),
                 Err(why) => outside = why,
@@ -193,7 +199,9 @@ impl Scene<'_> {
             (None, None) => Err("the Gateway has no address".into()),
         };
         forward.map_err(|why| match self.options.from_outside {
-            true => format!("{} is reached neither from outside ({outside}) nor by port-forward ({why})", self.host(record)),
+            true => {
+                format!("{} is reached neither from outside ({outside}) nor by port-forward ({why})", self.host(record))
+            }
             false => format!("{} is not reached by port-forward: {why}", self.host(record)),
         })
     }
@@ -278,7 +286,7 @@ fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
 
 impl Checks {
     pub(crate) fn new(options: CheckOptions) -> Self {
-        Self { options, turns: Semaphore::new(RUNS_MAX), refused: Mutex::default() }
+        Self { options, turns: Semaphore::new(RUNS_MAX), ports: BTreeMap::new(), refused: Mutex::default() }
     }
 
     /// A result for each check; `None`: too many others run theirs.
@@ -300,7 +308,8 @@ impl Checks {
             target,
             manifest,
             namespace,
-            names: Names { resolver: self.options.resolver, port: None },
+            names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied() },
+            ports: &self.ports,
             addresses,
             known: secrets(clients, namespace, manifest).await?,
             routes: BTreeMap::new(),
@@ -408,9 +417,8 @@ fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Opti
     if scene.target.skip_checks.contains(&check.name) {
         return Some("the class orders it to be left out".into());
     }
-    let failed = |name: &String| {
-        results.iter().any(|result| result.name == *name && result.outcome != CheckOutcome::Passed)
-    };
+    let failed =
+        |name: &String| results.iter().any(|result| result.name == *name && result.outcome != CheckOutcome::Passed);
     if let Some(name) = row.needs().iter().find(|name| failed(name)) {
         return Some(format!("it needs {name}"));
     }

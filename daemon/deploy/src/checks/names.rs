@@ -113,11 +113,7 @@ async fn ask(
     Err(Unknown::NoAnswer(format!("name server {server} does not answer")))
 }
 
-fn read(
-    server: SocketAddr,
-    name: &str,
-    answer: &Packet<'_>,
-) -> Result<(BTreeSet<IpAddr>, BTreeSet<String>), Unknown> {
+fn read(server: SocketAddr, name: &str, answer: &Packet<'_>) -> Result<(BTreeSet<IpAddr>, BTreeSet<String>), Unknown> {
     match answer.rcode() {
         RCODE::NoError => {}
         RCODE::NameError => return Err(Unknown::NotThere(format!("{server} knows no name {name}"))),
@@ -160,7 +156,10 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
         let expected = match scene.names.lookup(address).await {
             Ok(expected) => expected,
             Err(why) => {
-                return Ended::failed(format!("the load balancer's name: {why}"), "see whether the load balancer exists");
+                return Ended::failed(
+                    format!("the load balancer's name: {why}"),
+                    "see whether the load balancer exists",
+                );
             }
         };
         match scene.names.lookup(&name).await {

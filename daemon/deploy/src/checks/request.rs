@@ -17,7 +17,12 @@ pub(super) async fn run(scene: &mut Scene<'_>, request: &Request) -> Ended {
         Ok(route) => route,
         Err(why) => return Ended::failed(why, remedy),
     };
-    let web = Web { client: scene.clients.admin.clone(), host: format!("{}:{}", service.name, service.port), route, tls: None };
+    let web = Web {
+        client: scene.clients.admin.clone(),
+        host: format!("{}:{}", service.name, service.port),
+        route,
+        tls: None,
+    };
     let mut headers: Vec<(&str, String)> =
         request.headers.iter().map(|(name, value)| (name.as_str(), scene.fill(value))).collect();
     let body = request.json.as_ref().map(|json| fill(json, &|text: &str| scene.fill(text)).to_string());

@@ -81,7 +81,8 @@ pub(super) async fn public(names: &Names, address: &str, port: u16) -> Result<Ro
 pub(super) async fn pod(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Route, String> {
     let failed = |error: kube::Error| format!("Service {service}: {error}");
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let found = services.get_opt(service).await.map_err(failed)?.ok_or_else(|| format!("Service {service} is missing"))?;
+    let found =
+        services.get_opt(service).await.map_err(failed)?.ok_or_else(|| format!("Service {service} is missing"))?;
     let spec = found.spec.unwrap_or_default();
     let wanted = spec.ports.iter().flatten().find(|own| own.port == i32::from(port));
     let wanted = wanted.ok_or_else(|| format!("Service {service} has no port {port}"))?;

@@ -67,7 +67,9 @@ impl Web {
     pub(super) async fn ask(&self, ask: Ask<'_>, within: Duration) -> Result<Answer, String> {
         let what = format!("{} {}{}", ask.method, self.host, ask.path);
         let answer = timeout(within, self.exchange(ask)).await;
-        answer.unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs()))).map_err(|why| format!("{what}: {why}"))
+        answer
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", within.as_secs())))
+            .map_err(|why| format!("{what}: {why}"))
     }
 
     async fn exchange(&self, ask: Ask<'_>) -> Result<Answer, String> {
