@@ -36,6 +36,14 @@ impl Dialect {
         }
     }
 
+    /// Bytes of the whole database.
+    pub(crate) fn size(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+            Self::Postgres => "SELECT pg_database_size(current_database())",
+        }
+    }
+
     /// Begins a transaction that writes. No other writes until it ends, and it ends soon whatever becomes of its daemon. The
     /// last row of PostgreSQL's answer is its id, by which a commit whose answer was lost is looked up.
     pub(crate) fn begin_write(self) -> &'static str {

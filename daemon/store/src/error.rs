@@ -79,6 +79,15 @@ pub enum Error {
         #[source]
         source: StoreError,
     },
+    /// No connection that reads can be had.
+    #[error("no connection that reads the store {path} can be opened")]
+    Readers {
+        /// Store file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database reports an error.
     #[error("the store {path} can't be read")]
     Database {

@@ -7,11 +7,16 @@ use landlord_core::ports::StoreError;
 use sqlx::AnyConnection;
 use tokio::sync::oneshot;
 
+use crate::silence::is_silence;
+
 /// Codes of PostgreSQL after which the same transaction may succeed: serialization failure, deadlock, lock timeout, statement
 /// timeout, idle too long, too many connections, and whatever a server that stops or starts says.
 const TRANSIENT: [&str; 9] = ["40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"];
 /// Of these the connection is gone; class 08 beside them.
 const BROKEN: [&str; 4] = ["25P03", "57P01", "57P02", "57P03"];
+
+/// Said to who connects: too many connections, it stops, it recovers, it starts.
+const STARTING: [&str; 4] = ["53300", "57P01", "57P02", "57P03"];
 
 /// Why a transaction did not happen.
 #[derive(Debug)]
@@ -21,9 +26,16 @@ pub(crate) struct Trouble {
     pub(crate) is_transient: bool,
     /// The connection can't be used any more.
     pub(crate) is_broken: bool,
+    /// No answer came.
+    pub(crate) is_silence: bool,
 }
 
 impl Trouble {
+    /// Something that repeating does not mend, and that is not the connection's fault.
+    pub(crate) fn lasting(problem: String) -> Self {
+        Self { problem, is_transient: false, is_broken: false, is_silence: false }
+    }
+
     /// Whether a statement may have been carried out all the same.
     pub(crate) fn is_lost_answer(error: &sqlx::Error) -> bool {
         is_broken(error)
@@ -41,13 +53,28 @@ fn is_broken(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether it is what a server says that starts or restarts, or what is said where one will be.
+pub(crate) fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => {
+            matches!(error.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound)
+        }
+        other => code(other).is_some_and(|code| STARTING.contains(&code.as_str())),
+    }
+}
+
 fn is_transient(error: &sqlx::Error) -> bool {
     is_broken(error) || code(error).is_some_and(|code| TRANSIENT.contains(&code.as_str()))
 }
 
 impl From<sqlx::Error> for Trouble {
     fn from(error: sqlx::Error) -> Self {
-        Self { problem: error.to_string(), is_transient: is_transient(&error), is_broken: is_broken(&error) }
+        Self {
+            problem: error.to_string(),
+            is_transient: is_transient(&error),
+            is_broken: is_broken(&error),
+            is_silence: is_silence(&error),
+        }
     }
 }
 
@@ -56,9 +83,9 @@ impl From<StoreError> for Trouble {
         match error {
             StoreError::Unavailable { source, .. } => match source.downcast::<sqlx::Error>() {
                 Ok(error) => (*error).into(),
-                Err(source) => Self { problem: source.to_string(), is_transient: false, is_broken: false },
+                Err(source) => Self::lasting(source.to_string()),
             },
-            other => Self { problem: other.to_string(), is_transient: false, is_broken: false },
+            other => Self::lasting(other.to_string()),
         }
     }
 }

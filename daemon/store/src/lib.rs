@@ -13,6 +13,7 @@
 //!   ([`StoreError::FenceLost`]). What the API changed during a pass voids that pass's verdict, not the records of its stages.
 //! - A domain, and a place in a host cluster, belongs to one tenant until that tenant's record is gone.
 //! - Events have growing positions without gaps to wait for: whoever resumes after a position misses nothing that is kept.
+//! - A call ends, whatever the database does: a server of which nothing is heard for 12 s fails it or has it repeated (`silence.rs`).
 //! - Nothing is cached: what a caller reads is what was committed last. No caller's speed holds a connection.
 //!
 //! `tests/store-contract` holds a store to all of these; it knows the ports only.
@@ -72,19 +73,23 @@
 //! [`TenantStore`]: landlord_core::ports::TenantStore
 //! [`WorkStore`]: landlord_core::ports::WorkStore
 
+mod connections;
 mod contract;
 mod dialect;
 mod error;
+mod figures;
 mod guard;
 mod job;
 mod notify;
 pub mod postgres;
 mod rows;
+mod silence;
 pub mod sqlite;
 mod store;
 mod write;
 
 pub use error::Error;
+pub use figures::StoreFigures;
 pub use postgres::PostgresOptions;
 pub use sqlite::SqliteOptions;
 pub use store::Store;

@@ -1,57 +1,38 @@
 //! The store as its callers hold it: connections to read, the only writer of this process, and who waits for events.
 
-use std::{
-    ops::{Deref, DerefMut},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use landlord_core::ports::StoreError;
-use sqlx::{Any, AnyConnection, AnyPool, Transaction, pool::PoolConnection};
+use sqlx::AnyConnection;
 
-use crate::{contract::identity, dialect::Dialect, guard::Guard, notify::Notifier, rows::unavailable, write::Writer};
+use crate::{
+    connections::{Connections, Moment},
+    contract::identity,
+    dialect::Dialect,
+    figures::StoreFigures,
+    guard::Guard,
+    notify::Notifier,
+    rows::unavailable,
+    write::Writer,
+};
 
 /// A store on some database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) dialect: Dialect,
     /// Reads for the API.
-    pub(crate) api: AnyPool,
+    pub(crate) api: Connections,
     /// Reads for the engine, which no client can use up.
-    pub(crate) engine: AnyPool,
+    pub(crate) engine: Connections,
     pub(crate) notifier: Notifier,
     pub(crate) writer: Writer,
+    pub(crate) figures: StoreFigures,
     /// Newest events kept.
     pub(crate) events_max: u64,
     /// Whether no other daemon can have it open.
     pub(crate) is_exclusive: bool,
     /// Dropped last: it holds the database for this process.
     pub(crate) guard: Arc<dyn Guard>,
-}
-
-/// A connection that reads: by itself, or in a transaction.
-pub(crate) enum Reader {
-    Connection(PoolConnection<Any>),
-    Snapshot(Transaction<'static, Any>),
-}
-
-impl Deref for Reader {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        match self {
-            Self::Connection(connection) => connection,
-            Self::Snapshot(transaction) => transaction,
-        }
-    }
-}
-
-impl DerefMut for Reader {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        match self {
-            Self::Connection(connection) => connection,
-            Self::Snapshot(transaction) => transaction,
-        }
-    }
 }
 
 impl Store {
@@ -69,6 +50,12 @@ impl Store {
         self.writer.lost().await
     }
 
+    /// What is measured of it.
+    #[must_use]
+    pub fn figures(&self) -> &StoreFigures {
+        &self.figures
+    }
+
     /// Says that the store was put back from a copy by other means: it begins a new epoch, in which inventories are compared
     /// before the first change. For a moment at which no daemon works on it.
     ///
@@ -78,21 +65,43 @@ impl Store {
         self.writer.write(move |connection| Box::pin(identity::begin_epoch(connection, true, reason))).await
     }
 
-    /// A connection for one statement of the API. On PostgreSQL it is a transaction, which bounds how long the statement takes.
-    pub(crate) async fn reader(&self) -> Result<Reader, StoreError> {
-        match self.dialect {
-            Dialect::Sqlite => self.api.acquire().await.map(Reader::Connection).map_err(unavailable("reading")),
-            Dialect::Postgres => self.snapshot().await.map(Reader::Snapshot),
+    /// Measures how large the database is and how its connections are used. For every few seconds: it reads.
+    pub async fn measure(&self) {
+        self.api.measure();
+        self.engine.measure();
+        let size = self.dialect.size();
+        let read = async |connection: &mut AnyConnection| {
+            let bytes: i64 =
+                sqlx::query_scalar(size).fetch_one(connection).await.map_err(unavailable("measuring the store"))?;
+            Ok(bytes.unsigned_abs())
+        };
+        match self.engine.read(Moment::Now, read).await {
+            Ok(bytes) => self.figures.sized(bytes),
+            Err(error) => tracing::debug!(%error, "the size of the store is not known"),
         }
     }
 
-    /// A connection of the API whose statements all see the same moment.
-    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.api.begin_with(self.dialect.begin_read()).await.map_err(unavailable("reading"))
+    /// One statement of the API.
+    pub(crate) async fn read<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.api.read(Moment::Now, read).await
+    }
+
+    /// Statements of the API that all see the same moment.
+    pub(crate) async fn snapshot<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.api.read(Moment::Same, read).await
     }
 
     /// The same of the engine.
-    pub(crate) async fn engine_snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        self.engine.begin_with(self.dialect.begin_read()).await.map_err(unavailable("reading"))
+    pub(crate) async fn engine_snapshot<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.engine.read(Moment::Same, read).await
     }
 }

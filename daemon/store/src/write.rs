@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     contract::identity,
     dialect::Dialect,
+    figures::StoreFigures,
     guard::Guard,
     job::{Job, Pending, Trouble, lost},
     notify::Notifier,
@@ -38,6 +39,8 @@ const SEEN_INTERVAL: Duration = Duration::from_secs(60);
 /// caller's deadline. A server that is restarted is back by then.
 const TRIES_MAX: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// No further try begins later: a database that nobody answers for takes up a connection's and a response's timeout each time.
+const TRY_AGAIN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Handle to the writer.
 #[derive(Debug, Clone)]
@@ -60,6 +63,13 @@ pub(crate) struct Database {
     pub(crate) dialect: Dialect,
     /// How to connect again. May hold a password.
     pub(crate) connect: AnyConnectOptions,
+    pub(crate) figures: StoreFigures,
+}
+
+impl Database {
+    async fn connection(&self) -> Result<AnyConnection, sqlx::Error> {
+        self.dialect.connected(AnyConnection::connect_with(&self.connect)).await
+    }
 }
 
 impl Writer {
@@ -149,28 +159,38 @@ impl Writing {
     /// Runs the jobs in one transaction, and acknowledges them after it.
     async fn write(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let mut failure = None;
+        let began = Instant::now();
         for turn in 1..=TRIES_MAX {
             let Err(trouble) = self.transaction(batch).await else {
                 failure = None;
                 break;
             };
             self.give_up(&trouble).await;
-            let again = trouble.is_transient && turn < TRIES_MAX;
+            let again = trouble.is_transient && turn < TRIES_MAX && began.elapsed() < TRY_AGAIN_WITHIN;
             tracing::error!(problem = trouble.problem, again, "a transaction of the store failed");
             failure = Some(trouble.problem);
             if !again {
                 break;
             }
+            self.database.figures.repeats();
             tokio::time::sleep(FIRST_WAIT * 2_u32.pow(turn - 1)).await;
         }
+        self.database.figures.wrote(batch.len(), failure.is_none(), began.elapsed());
         for job in batch.drain(..) {
             job.acknowledge(failure.as_deref());
         }
         // After the callers: they wait for their own change only.
         let Some(connection) = self.connection.as_mut().filter(|_| failure.is_none()) else { return };
-        match self.notifier.committed(connection).await {
+        let notified = async { Ok::<_, Trouble>(self.notifier.committed(connection).await?) };
+        match self.database.dialect.answered(notified).await {
             Ok(position) => self.guard.committed(position),
-            Err(error) => tracing::error!(%error, "readers that wait for events are woken with the next write only"),
+            Err(trouble) => {
+                tracing::error!(
+                    problem = trouble.problem,
+                    "readers that wait for events are woken with the next write only"
+                );
+                self.give_up(&trouble).await;
+            }
         }
     }
 
@@ -179,19 +199,22 @@ impl Writing {
         let dialect = self.database.dialect;
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(AnyConnection::connect_with(&self.database.connect).await?),
+            none => none.insert(self.database.connection().await?),
         };
-        let begun = sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection).await?;
+        let begun = dialect.answered(sqlx::raw_sql(dialect.begin_write()).fetch_all(&mut *connection)).await?;
         let id: Option<String> = begun.last().and_then(|row| row.try_get("xid").ok());
         for job in batch.iter_mut() {
-            job.run(connection).await?;
+            dialect.answered(job.run(connection)).await?;
         }
         if self.seen.elapsed() > SEEN_INTERVAL {
-            let now = clock::now(connection).await?;
-            identity::seen(connection, now, false).await?;
+            let seen = async {
+                let now = clock::now(connection).await?;
+                Ok::<_, Trouble>(identity::seen(connection, now, false).await?)
+            };
+            dialect.answered(seen).await?;
             self.seen = Instant::now();
         }
-        match (sqlx::raw_sql(dialect.commit()).execute(connection).await, id) {
+        match (dialect.answered(sqlx::raw_sql(dialect.commit()).execute(connection)).await, id) {
             (Ok(_), _) => {}
             (Err(error), Some(id)) if Trouble::is_lost_answer(&error) => self.settle(&id, error).await?,
             (Err(error), _) => return Err(error.into()),
@@ -203,34 +226,41 @@ impl Writing {
     /// Whether the commit whose answer was lost has happened.
     async fn settle(&mut self, id: &str, error: sqlx::Error) -> Result<(), Trouble> {
         self.connection = None;
+        let began = Instant::now();
         for turn in 0..TRIES_MAX {
             tokio::time::sleep(FIRST_WAIT * 2_u32.pow(turn)).await;
-            let Ok(mut connection) = AnyConnection::connect_with(&self.database.connect).await else { continue };
-            let status: Result<Option<String>, _> =
-                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection).await;
+            if began.elapsed() > TRY_AGAIN_WITHIN {
+                break;
+            }
+            let Ok(mut connection) = self.database.connection().await else { continue };
+            let status =
+                sqlx::query_scalar("SELECT pg_xact_status(CAST($1 AS xid8))").bind(id).fetch_one(&mut connection);
+            let Ok(status) = self.database.dialect.answered::<Option<String>, sqlx::Error>(status).await else {
+                continue;
+            };
             self.connection = Some(connection);
-            match status.ok().flatten().as_deref() {
+            match status.as_deref() {
                 Some("committed") => return Ok(()),
                 Some("aborted") => {
-                    return Err(Trouble { problem: error.to_string(), is_transient: true, is_broken: false });
+                    return Err(Trouble { is_transient: true, ..Trouble::lasting(error.to_string()) });
                 }
                 _ => {}
             }
         }
         // Whoever asked may ask again, with the same request id or under the same fence.
-        Err(Trouble {
-            problem: format!("it is not known whether it was committed: {error}"),
-            is_transient: false,
-            is_broken: true,
-        })
+        let problem = format!("it is not known whether it was committed: {error}");
+        Err(Trouble { is_broken: true, ..Trouble::lasting(problem) })
     }
 
     /// Nothing of a failed transaction may stay.
     async fn give_up(&mut self, trouble: &Trouble) {
+        if trouble.is_silence {
+            self.database.figures.silent();
+        }
         if trouble.is_broken && self.database.dialect == Dialect::Postgres {
             self.connection = None;
         } else if let Some(connection) = &mut self.connection {
-            let rolled_back = sqlx::query("ROLLBACK").execute(connection).await;
+            let rolled_back = self.database.dialect.answered(sqlx::raw_sql("ROLLBACK").execute(connection)).await;
             if rolled_back.is_err() && self.database.dialect == Dialect::Postgres {
                 self.connection = None;
             }
@@ -240,7 +270,7 @@ impl Writing {
     fn check(&self) -> Result<(), Trouble> {
         self.guard.check().map_err(|problem| {
             self.is_lost.send_if_modified(|lost| lost.is_none().then(|| *lost = Some(problem.clone())).is_some());
-            Trouble { problem, is_transient: false, is_broken: false }
+            Trouble::lasting(problem)
         })
     }
 
@@ -250,13 +280,16 @@ impl Writing {
         if self.guard.check().is_ok() {
             let closed = async {
                 let now = clock::now(&mut connection).await?;
-                identity::seen(&mut connection, now, true).await
+                Ok::<_, Trouble>(identity::seen(&mut connection, now, true).await?)
             };
-            if let Err(error) = closed.await {
-                tracing::error!(%error, "the store can't be marked as closed; the next start may compare inventories");
+            if let Err(trouble) = self.database.dialect.answered(closed).await {
+                tracing::error!(
+                    problem = trouble.problem,
+                    "the store can't be marked as closed; the next start may compare inventories"
+                );
             }
         }
-        let _ = connection.close().await;
+        let _ = self.database.dialect.answered(connection.close()).await;
     }
 }
 

@@ -16,7 +16,9 @@ pub mod domains;
 pub mod ending;
 pub mod fixtures;
 pub mod hosting;
+pub mod pooler;
 pub mod postgres;
+pub mod proxy;
 pub mod reading;
 
 /// Runs every check against stores from `$fresh`: `async fn() -> (Arc<impl Store>, impl Any)`,

@@ -48,9 +48,7 @@ impl Server {
         let programs = programs();
         let folder = std::env::temp_dir().join(format!("{FOLDERS}{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        if let Some((uid, gid)) = other_user() {
-            chown(&folder, Some(uid), Some(gid)).unwrap();
-        }
+        own(&folder);
         let server = Self { programs, folder, databases: AtomicU32::new(0) };
         let made = server.run("initdb", &["-D", &server.data(), "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8"]);
         assert!(made.status.success(), "{made:?}");
@@ -110,6 +108,18 @@ impl Server {
         format!("postgres://{USER}@localhost/{name}?host={socket}")
     }
 
+    /// Where its socket is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The socket that it listens at.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(".s.PGSQL.5432")
+    }
+
     fn data(&self) -> String {
         self.folder.join("data").display().to_string()
     }
@@ -148,7 +158,14 @@ fn other_user() -> Option<(u32, u32)> {
     Some((number(), number()))
 }
 
-fn as_user(program: &Path) -> Command {
+/// Gives a file or folder to whom the server runs as.
+pub(crate) fn own(path: &Path) {
+    if let Some((uid, gid)) = other_user() {
+        chown(path, Some(uid), Some(gid)).unwrap();
+    }
+}
+
+pub(crate) fn as_user(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if let Some((uid, gid)) = other_user() {
         command.args(["--reuid", &uid.to_string(), "--regid", &gid.to_string(), "--clear-groups"]);

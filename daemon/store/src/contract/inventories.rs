@@ -21,7 +21,7 @@ use crate::{
 #[async_trait]
 impl InventoryStore for Store {
     async fn inventories_due(&self, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
-        due(&mut *self.snapshot().await?, configured).await
+        self.snapshot(async |connection| due(connection, configured).await).await
     }
 
     async fn compare_inventory(
@@ -34,7 +34,7 @@ impl InventoryStore for Store {
     }
 
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        orphans(&mut *self.reader().await?).await
+        self.read(async |connection| orphans(connection).await).await
     }
 }
 

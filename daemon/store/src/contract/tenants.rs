@@ -32,7 +32,7 @@ impl TenantStore for Store {
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
-        domains::refuse_taken(&mut *self.reader().await?, name, domain).await
+        self.read(async |connection| domains::refuse_taken(connection, name, domain).await).await
     }
 
     async fn create_host_cluster(&self, new: NewHostCluster) -> Result<Accepted, StoreError> {
@@ -52,19 +52,19 @@ impl TenantStore for Store {
     }
 
     async fn candidates(&self, customer: Option<&CustomerId>) -> Result<Vec<Candidate>, StoreError> {
-        hosts::candidates(&mut *self.reader().await?, customer).await
+        self.read(async |connection| hosts::candidates(connection, customer).await).await
     }
 
     async fn host_of(&self, environment: &Environment) -> Result<Option<HostView>, StoreError> {
-        hosts::view(&mut *self.snapshot().await?, environment).await
+        self.snapshot(async |connection| hosts::view(connection, environment).await).await
     }
 
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
-        operations::replay(&mut *self.snapshot().await?, scope, request).await
+        self.snapshot(async |connection| operations::replay(connection, scope, request).await).await
     }
 
     async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError> {
-        environments::find(&mut *self.reader().await?, name).await
+        self.read(async |connection| environments::find(connection, name).await).await
     }
 
     async fn stage(
@@ -73,11 +73,11 @@ impl TenantStore for Store {
         desired_state: DesiredState,
         stage: &Stage,
     ) -> Result<Option<StageRecord>, StoreError> {
-        stages::one(&mut *self.reader().await?, tenant, desired_state, stage).await
+        self.read(async |connection| stages::one(connection, tenant, desired_state, stage).await).await
     }
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
-        environments::list(&mut *self.reader().await?, query).await
+        self.read(async |connection| environments::list(connection, query).await).await
     }
 
     async fn change(
@@ -109,20 +109,25 @@ impl TenantStore for Store {
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
-        let mut snapshot = self.snapshot().await?;
-        let operation = operations::read(&mut snapshot, id).await?;
-        operations::with_stages(&mut snapshot, operation).await
+        self.snapshot(async |connection| {
+            let operation = operations::read(connection, id).await?;
+            operations::with_stages(connection, operation).await
+        })
+        .await
     }
 
     async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError> {
-        operations::list(&mut *self.reader().await?, query).await
+        self.read(async |connection| operations::list(connection, query).await).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "awaited at once; it ends with one bounded read")]
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         let (store, query) = (self.clone(), query.clone());
         // In a task of its own: a caller that stops polling, as a stream to a slow client does, holds no connection.
-        let page = tokio::spawn(async move { events::read(&mut *store.snapshot().await?, &query).await });
+        let page =
+            tokio::spawn(
+                async move { store.snapshot(async |connection| events::read(connection, &query).await).await },
+            );
         page.await
             .map_err(|error| StoreError::Unavailable { context: "reading events".into(), source: error.into() })?
     }
@@ -138,7 +143,7 @@ impl TenantStore for Store {
     }
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
-        events::newest(&mut *self.reader().await?).await
+        self.read(async |connection| events::newest(connection).await).await
     }
 }
 

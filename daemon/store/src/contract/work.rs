@@ -24,25 +24,7 @@ impl WorkStore for Store {
     }
 
     async fn load(&self, claim: &Claim) -> Result<Work, StoreError> {
-        let mut snapshot = self.engine_snapshot().await?;
-        let connection = &mut *snapshot;
-        let row = fenced(connection, claim).await?;
-        let environment = rows::environment(&row)?;
-        let operation = operations::read(connection, environment.operation).await?;
-        let stages = stages::read(connection, claim.uid).await?;
-        let lives_in_host = environment.tenant().is_some_and(|tenant| tenant.host.is_some());
-        let host = if lives_in_host { hosts::view(connection, &environment).await? } else { None };
-        let now = clock::now(connection).await?;
-        let operation_done = operation.outcome.is_some();
-        Ok(Work {
-            operation_kind: operation.kind,
-            operation_done,
-            operation_generation: operation.generation,
-            environment,
-            stages,
-            host,
-            now,
-        })
+        self.engine_snapshot(async |connection| load(connection, claim).await).await
     }
 
     async fn renew(&self, claim: &Claim, lease_ttl: Duration) -> Result<(), StoreError> {
@@ -66,15 +48,17 @@ impl WorkStore for Store {
     }
 
     async fn next_due(&self, owner: &str) -> Result<Option<Duration>, StoreError> {
-        let mut connection = self.engine_snapshot().await?;
-        let now = clock::now(&mut connection).await?;
-        let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
-            .bind(now.0)
-            .bind(owner)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(unavailable("looking for what is due"))?;
-        Ok(next.map(|due| Timestamp(due).since(now)))
+        self.engine_snapshot(async |connection| {
+            let now = clock::now(connection).await?;
+            let next: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+                .bind(now.0)
+                .bind(owner)
+                .fetch_optional(connection)
+                .await
+                .map_err(unavailable("looking for what is due"))?;
+            Ok(next.map(|due| Timestamp(due).since(now)))
+        })
+        .await
     }
 
     async fn clamp_dues(&self, longest: Duration) -> Result<u64, StoreError> {
@@ -122,6 +106,26 @@ impl WorkStore for Store {
             })
             .await
     }
+}
+
+async fn load(connection: &mut AnyConnection, claim: &Claim) -> Result<Work, StoreError> {
+    let row = fenced(connection, claim).await?;
+    let environment = rows::environment(&row)?;
+    let operation = operations::read(connection, environment.operation).await?;
+    let stages = stages::read(connection, claim.uid).await?;
+    let lives_in_host = environment.tenant().is_some_and(|tenant| tenant.host.is_some());
+    let host = if lives_in_host { hosts::view(connection, &environment).await? } else { None };
+    let now = clock::now(connection).await?;
+    let operation_done = operation.outcome.is_some();
+    Ok(Work {
+        operation_kind: operation.kind,
+        operation_done,
+        operation_generation: operation.generation,
+        environment,
+        stages,
+        host,
+        now,
+    })
 }
 
 /// Whatever `$2` may claim at `$1`: of accounts that nobody else works on; and in an epoch that began with a copy, of providers

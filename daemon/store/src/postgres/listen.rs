@@ -3,10 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{AnyPool, any::AnyConnectOptions, postgres::PgListener};
+use sqlx::{AnyConnection, any::AnyConnectOptions, postgres::PgListener};
 use tokio_util::sync::CancellationToken;
 
-use crate::{dialect::Dialect, notify::Notifier, rows::unavailable};
+use crate::{
+    connections::{Connections, Moment},
+    dialect::Dialect,
+    notify::Notifier,
+};
 
 /// What the writers notify.
 const CHANNEL: &str = "landlord";
@@ -20,12 +24,12 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(10);
     clippy::disallowed_methods,
     reason = "ends by the token that the store holds; what it does is lost without harm"
 )]
-pub(crate) fn start(connect: AnyConnectOptions, pool: AnyPool, notifier: Notifier, stop: CancellationToken) {
-    let following = async move { follow(&connect, &pool, &notifier).await };
+pub(crate) fn start(connect: AnyConnectOptions, connections: Connections, notifier: Notifier, stop: CancellationToken) {
+    let following = async move { follow(&connect, &connections, &notifier).await };
     tokio::spawn(async move { stop.run_until_cancelled(following).await });
 }
 
-async fn follow(connect: &AnyConnectOptions, pool: &AnyPool, notifier: &Notifier) {
+async fn follow(connect: &AnyConnectOptions, connections: &Connections, notifier: &Notifier) {
     let mut listener = None;
     let mut next_try = Instant::now();
     loop {
@@ -46,7 +50,8 @@ async fn follow(connect: &AnyConnectOptions, pool: &AnyPool, notifier: &Notifier
         if heard.is_err() {
             listener = None;
         }
-        if let Err(error) = look(pool, notifier).await {
+        let look = async |connection: &mut AnyConnection| notifier.committed(connection).await;
+        if let Err(error) = connections.read(Moment::Same, look).await {
             tracing::warn!(%error, "can't look for what other daemons wrote; tried again");
         }
     }
@@ -58,11 +63,9 @@ async fn listen(connect: &AnyConnectOptions) -> Option<PgListener> {
         listener.listen(CHANNEL).await?;
         Ok::<_, sqlx::Error>(listener)
     };
-    listening.await.inspect_err(|error| tracing::debug!(%error, "can't listen to the store; it is polled")).ok()
-}
-
-async fn look(pool: &AnyPool, notifier: &Notifier) -> Result<(), landlord_core::ports::StoreError> {
-    let failed = unavailable("looking for what other daemons wrote");
-    let mut snapshot = pool.begin_with(Dialect::Postgres.begin_read()).await.map_err(failed)?;
-    notifier.committed(&mut snapshot).await.map(drop)
+    Dialect::Postgres
+        .connected(listening)
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "can't listen to the store; it is polled"))
+        .ok()
 }

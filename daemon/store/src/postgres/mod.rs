@@ -10,18 +10,20 @@
 mod listen;
 mod schema;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{
-    AnyConnection, Connection as _,
-    any::{AnyConnectOptions, AnyPoolOptions},
-};
+use sqlx::{AnyConnection, Connection as _, any::AnyConnectOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
+    connections::{Connect, Connections},
     dialect::Dialect,
+    figures::StoreFigures,
     guard::Guard,
     notify::Notifier,
     rows::events,
@@ -30,9 +32,7 @@ use crate::{
 };
 
 /// Connections that read for the API, and as many for the engine; with the writer's and the listener's, a daemon takes 18.
-const READERS_MAX: u32 = 8;
-/// A caller waits so long for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const READERS_MAX: usize = 8;
 
 /// Settings of a store on PostgreSQL.
 #[derive(Debug, Clone)]
@@ -68,17 +68,25 @@ pub async fn init(options: PostgresOptions) -> Result<(), Error> {
 async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> {
     let (place, connect) = connect_options(options)?;
     let database = |source| Error::Database { path: place.clone(), source };
-    let mut writing = AnyConnection::connect_with(&connect).await.map_err(database)?;
+    let mut writing = Dialect::Postgres.connected(AnyConnection::connect_with(&connect)).await.map_err(database)?;
     schema::prepare(&mut writing, &place, options.create, init).await?;
     let newest = events::newest(&mut writing).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
-    let readers = AnyPoolOptions::new().max_connections(READERS_MAX).acquire_timeout(ACQUIRE_TIMEOUT);
-    let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
-    let engine = readers.connect_with(connect.clone()).await.map_err(database)?;
+    let unreadable = |source| Error::Readers { path: place.clone(), source };
+    let figures = StoreFigures::default();
+    let readers = |reader| {
+        let silences = AtomicU64::new(0);
+        let connect = Connect { dialect: Dialect::Postgres, options: connect.clone(), prepare: "", silences };
+        Connections::new(reader, READERS_MAX, connect, figures.clone()).map_err(|error| unreadable(error.into()))
+    };
+    let (api, engine) = (readers("api")?, readers("engine")?);
+    for first in [&api, &engine] {
+        first.open().await.map_err(|error| unreadable(error.into()))?;
+    }
     let notifier = Notifier::new(newest);
     let stop = CancellationToken::new();
     listen::start(connect.clone(), engine.clone(), notifier.clone(), stop.clone());
     let guard: Arc<dyn Guard> = Arc::new(Listening { stop });
-    let database = Database { dialect: Dialect::Postgres, connect };
+    let database = Database { dialect: Dialect::Postgres, connect, figures: figures.clone() };
     let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Postgres,
@@ -86,6 +94,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
         engine,
         notifier,
         writer,
+        figures,
         events_max: options.events_max,
         is_exclusive: false,
         guard,

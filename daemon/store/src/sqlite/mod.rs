@@ -4,20 +4,22 @@ mod backup;
 mod file;
 mod lock;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use landlord_core::ports::StoreError;
-use sqlx::{
-    AnyConnection, Connection as _, Executor as _,
-    any::{AnyConnectOptions, AnyPoolOptions},
-};
+use sqlx::{AnyConnection, Connection as _, Executor as _, any::AnyConnectOptions};
 
 pub use self::backup::{Copied, backup, restore};
 use self::file::{HeldFile, Mark};
 use crate::{
     Error,
+    connections::{Connect, Connections},
     contract::{self, identity},
     dialect::Dialect,
+    figures::StoreFigures,
     guard::Guard,
     notify::Notifier,
     rows::{events, unavailable},
@@ -27,7 +29,7 @@ use crate::{
 
 /// Connections that read for the API, and as many for the engine. Reads are short; more
 /// connections than cores only wait for each other.
-const READERS_MAX: u32 = 4;
+const READERS_MAX: usize = 4;
 /// What every connection begins with. An acknowledged write is on the disk (`synchronous`). The write-ahead log is folded
 /// into the file after 1,000 pages of 4 KiB, and cut back after a burst to four times what that leaves.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
@@ -60,7 +62,6 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         return Err(Error::Missing { path: path.to_owned() });
     }
     let held = Arc::new(HeldFile::hold(path)?);
-    let database = |source| Error::Database { path: path.to_owned(), source };
     let upgrade = |source| Error::Upgrade { path: path.to_owned(), source };
     let file_error = |source| Error::File { path: path.to_owned(), source };
     let connect = connect_options(&held.resolved).map_err(file_error)?;
@@ -70,17 +71,20 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
     let found = identity::read(&mut writing).await.map_err(upgrade)?;
     let newest = events::newest(&mut writing).await.map_err(upgrade)?;
     held.opened(&found.map(|found| found.id).unwrap_or_default(), newest).map_err(file_error)?;
-    // A file does not hang up: no ping before each read.
-    let readers =
-        AnyPoolOptions::new().max_connections(READERS_MAX).test_before_acquire(false).after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(sqlx::raw_sql(PRAGMAS)).await.map(drop) })
-        });
-    let api = readers.clone().connect_with(connect.clone()).await.map_err(database)?;
-    let connect_again = connect.clone();
-    let engine = readers.connect_with(connect).await.map_err(database)?;
+    let unreadable = |source| Error::Readers { path: path.to_owned(), source };
+    let figures = StoreFigures::default();
+    let readers = |reader| {
+        let silences = AtomicU64::new(0);
+        let connect = Connect { dialect: Dialect::Sqlite, options: connect.clone(), prepare: PRAGMAS, silences };
+        Connections::new(reader, READERS_MAX, connect, figures.clone()).map_err(|error| unreadable(error.into()))
+    };
+    let (api, engine) = (readers("api")?, readers("engine")?);
+    for first in [&api, &engine] {
+        first.open().await.map_err(|error| unreadable(error.into()))?;
+    }
     let notifier = Notifier::new(newest);
     let guard: Arc<dyn Guard> = held;
-    let database = Database { dialect: Dialect::Sqlite, connect: connect_again };
+    let database = Database { dialect: Dialect::Sqlite, connect, figures: figures.clone() };
     let writer = Writer::start(writing, database, notifier.clone(), Arc::clone(&guard));
     Ok(Store {
         dialect: Dialect::Sqlite,
@@ -88,6 +92,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         engine,
         notifier,
         writer,
+        figures,
         events_max: options.events_max,
         is_exclusive: true,
         guard,

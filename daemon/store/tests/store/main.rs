@@ -6,6 +6,7 @@ mod earlier;
 mod golden;
 mod identity;
 mod postgres;
+mod silent;
 mod sqlite;
 
 use landlord_store_contract::{assert_refused, contract_suite, fixtures};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::future::join_all;
 use landlord_core::ports::{EventQuery, EventScope, StoreError, TenantStore as _, WorkStore as _};
 use landlord_store::{Error, PostgresOptions, Store, postgres};
-use landlord_store_contract::{contract_suite, postgres::Server};
+use landlord_store_contract::{contract_suite, pooler::Pooler, postgres::Server};
 use tokio::task::JoinSet;
 
 use crate::{assert_refused, fixtures::*};
@@ -168,4 +168,42 @@ async fn a_server_that_is_restarted_costs_time_and_nothing_else() {
         assert!(answer.is_ok(), "{turn}: {answer:?}");
     }
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "a skip is shown")]
+async fn a_pooler_in_transaction_mode_may_stand_between() {
+    let program = match Pooler::program() {
+        Ok(program) => program,
+        Err(why) => {
+            println!("SKIPPED: PostgreSQL behind pgbouncer: {why}");
+            return;
+        }
+    };
+    let url = new_database().await;
+    let pooler = tokio::task::spawn_blocking(move || Pooler::before(Server::shared(), &program, 3)).await.unwrap();
+    let url = pooler.url(&url);
+    let stores = [open(&url, true).await.unwrap(), open(&url, false).await.unwrap()];
+    // More at once than it has connections to the server; each transaction may get another one.
+    let after_seq = stores[1].newest_event().await.unwrap();
+    let creates = (0..60).map(|turn| {
+        let store = stores[turn % 2].clone();
+        async move { store.create(new(&name("acme", &format!("t{turn}")), once())).await }
+    });
+    for accepted in join_all(creates).await {
+        accepted.unwrap();
+    }
+    let names: Vec<_> = (0..60).map(|turn| name("acme", &format!("t{turn}"))).collect();
+    let reads = names.iter().enumerate().map(|(turn, name)| stores[(turn + 1) % 2].get(name));
+    assert!(join_all(reads).await.iter().all(Result::is_ok));
+    let claims = stores[0].claim("a", 10, LEASE).await.unwrap();
+    assert_eq!(claims.len(), 10);
+    assert!(stores[1].claim("b", 100, LEASE).await.unwrap().iter().all(|claim| !claims.contains(claim)));
+    // No LISTEN goes through it: what another daemon wrote is found by polling.
+    let query = EventQuery { scope: EventScope::Tenants, after_seq, limit: 100 };
+    let position = tokio::time::timeout(SOON, stores[1].wait_for_event(&query)).await.unwrap();
+    assert!(position > after_seq);
+    for store in stores {
+        store.close().await;
+    }
 }
