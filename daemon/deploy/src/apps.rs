@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, Failure, PlatformName, StackName,
-    ports::{Apps, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    AppName, ErrorKind, Failure, PlatformName, StackName,
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -201,6 +201,16 @@ impl Apps for StackApps {
             Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
         self.call(target, call).await
+    }
+
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::check(&clients, &self.checks, target, stack).await?)
+        };
+        self.call(target, call).await?.ok_or_else(|| {
+            Failure::new(ErrorKind::Throttled, "the checks of too many other environments run")
+                .with_remedy("try again in a minute")
+        })
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -104,6 +104,18 @@ pub(crate) async fn verify(
     Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results })
 }
 
+/// The checks alone; `None`: too many others run theirs.
+pub(crate) async fn check(
+    clients: &ClusterClients,
+    checks: &Checks,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Option<Vec<CheckResult>>> {
+    let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
+    let addressed = addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
+    checks.run(clients, target, &stack.manifest, addressed.collect()).await
+}
+
 /// What an address that is not there waits for, and whose work that is.
 fn without_address(target: &DeployTarget, manifest: &Manifest, entry: &EntryPoint) -> String {
     match source(target, manifest, entry) {

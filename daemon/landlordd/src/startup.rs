@@ -14,7 +14,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{Apps, ProviderKey, Providers},
+    ports::{Apps, ProviderKey},
 };
 use landlord_deploy::{CheckOptions, DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
@@ -60,7 +60,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let ports = EnginePorts {
         store: store_port.clone(),
         providers: host.clone(),
-        apps: clusters.apps,
+        apps: clusters.apps.clone(),
         isolation: clusters.isolation.clone(),
         host_clusters: clusters.isolation.clone(),
     };
@@ -74,17 +74,20 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle.clone()),
     };
     tasks.spawn(inventories.compare(stop.clone()));
+    let access = Arc::new(ClusterAccess {
+        installation: checked.installation,
+        store: store_port.clone(),
+        providers: host.clone(),
+        isolation: clusters.isolation,
+        apps: clusters.apps,
+    });
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
         stacks: clusters.stacks,
         providers: host.clone(),
-        kube_access: Arc::new(ClusterAccess {
-            installation: checked.installation,
-            store: store_port,
-            providers: host as Arc<dyn Providers>,
-            isolation: clusters.isolation,
-        }),
+        kube_access: access.clone(),
+        verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
         wake: Arc::new(handle),
@@ -273,6 +276,13 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
     } else {
         BTreeMap::new()
     };
+    for (name, class) in &checked.catalog.classes {
+        let Some(stack) = class.stack.as_ref().and_then(|stack| stacks.get(stack)) else { continue };
+        let known: Vec<&str> = stack.manifest.checks.iter().map(|check| check.name.as_str()).collect();
+        if let Some(unknown) = class.skip_checks.iter().find(|skipped| !known.contains(&skipped.as_str())) {
+            bail!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {}", known.join(", "));
+        }
+    }
     let platforms = if classes().any(|class| class.platform.is_some()) {
         platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
     } else {

@@ -9,6 +9,7 @@ mod explain;
 mod get;
 mod host;
 mod pages;
+mod verify;
 mod wait;
 mod watch;
 
@@ -80,6 +81,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }

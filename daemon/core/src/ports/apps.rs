@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
-use crate::{AppName, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject};
+use crate::{
+    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject,
+};
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +137,17 @@ pub struct Verified {
     pub checks: Vec<CheckResult>,
 }
 
+/// Runs a tenant's checks at any time.
+#[async_trait]
+pub trait Verifier: Send + Sync + 'static {
+    /// A result for each check of the tenant's stack. Takes minutes if the environment does not answer; dropping it is safe.
+    ///
+    /// # Errors
+    /// CONFLICT while there is no cluster or no stack; THROTTLED while too many others are checked; else as
+    /// [`Failure::kind`] says.
+    async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure>;
+}
+
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
 ///
 /// In a shared cluster everything is done with the rights of the tenant's own account, which [`Isolation`](super::Isolation)
@@ -206,6 +219,12 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure>;
+
+    /// Runs the stack's checks by use only, whatever else is ready or not.
+    ///
+    /// # Errors
+    /// THROTTLED while too many other environments are checked; else as [`Failure::kind`] says.
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure>;
 
     /// Freezes apps, releases load balancers and volumes of the whole cluster while their controllers still run, and
     /// removes the releases. For a cluster of the tenant's own. The objects removed so far are returned with each call.

@@ -136,6 +136,9 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
     if !scene.options.from_outside {
         return Ended::NotRun("deploy.checks.from_outside is false: names are not asked for".into());
     }
+    if scene.addresses.is_empty() {
+        return Ended::NotRun("no name has an address".into());
+    }
     let domain = scene.target.spec.domain.as_str();
     let servers = &scene.target.name_servers;
     let mut notes = BTreeSet::new();

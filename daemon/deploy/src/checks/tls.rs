@@ -93,6 +93,9 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
     };
     let (mut least, mut hosts, mut via) = (DAYS_MAX, Vec::new(), String::new());
     let records: Vec<String> = scene.https_records().map(str::to_owned).collect();
+    if records.is_empty() {
+        return Ended::NotRun("no https name has an address".into());
+    }
     for record in records {
         let route = match scene.route(&record, 443).await {
             Ok(route) => route,
@@ -130,7 +133,7 @@ const RENEWAL: &str = "see why it is not renewed: `kubectl describe certificates
 
 fn remedy(error: &rustls::Error) -> &'static str {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "use an issuer that customers trust, or for trials name its CA in deploy.checks.trusted_ca"
         }
         rustls::Error::InvalidCertificate(
@@ -188,8 +191,9 @@ mod tests {
 
     use super::*;
 
-    fn issuer() -> CertifiedIssuer<'static, KeyPair> {
+    fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
     }
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn an_ended_foreign_or_misnamed_certificate_is_told_apart() {
-        let (own, other) = (issuer(), issuer());
+        let (own, other) = (issuer("own"), issuer("other"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         std::fs::write(&path, own.pem()).unwrap();
