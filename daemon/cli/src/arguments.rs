@@ -114,6 +114,8 @@ pub enum Command {
     },
     /// Prints a short-lived kubeconfig for the cluster that a tenant lives in.
     Kubeconfig(Kubeconfig),
+    /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
+    Verify(Verify),
     /// Tells why something is as it is.
     Explain {
         /// What.
@@ -304,6 +306,20 @@ pub struct Kubeconfig {
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
 }
 
 /// Whom a kubeconfig is for.

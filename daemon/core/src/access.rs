@@ -188,6 +188,7 @@ actions! {
         ExplainPlacement: Read Customer,
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
+        VerifyTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,

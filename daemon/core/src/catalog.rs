@@ -56,6 +56,9 @@ pub struct Class {
     /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
     pub guardrails: Option<IsolationSettings>,
+    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_checks: Vec<String>,
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -154,6 +157,7 @@ impl Catalog {
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
+            skip_checks: class.skip_checks.clone(),
         })
     }
 

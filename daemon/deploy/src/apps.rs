@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, Failure, PlatformName, StackName,
-    ports::{Apps, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    AppName, ErrorKind, Failure, PlatformName, StackName,
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -18,6 +18,7 @@ use landlord_kube::{
 
 use crate::{
     apply, base,
+    checks::{CheckOptions, Checks},
     driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
     platform::{DriverKind, Platform, install},
@@ -41,6 +42,8 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How environments are used before they count as answering.
+    pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
 }
@@ -52,6 +55,7 @@ pub struct StackApps {
     stacks: BTreeMap<StackName, Stack>,
     platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
+    checks: Checks,
     clients: Arc<Clients>,
 }
 
@@ -77,6 +81,7 @@ impl StackApps {
             stacks: options.stacks,
             platforms: options.platforms,
             crds: options.gateway_api_crds,
+            checks: Checks::new(options.checks),
             clients,
         })
     }
@@ -205,9 +210,19 @@ impl Apps for StackApps {
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
-            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+            Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
         self.call(target, call).await
+    }
+
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::check(&clients, &self.checks, target, stack).await?)
+        };
+        self.call(target, call).await?.ok_or_else(|| {
+            Failure::new(ErrorKind::Throttled, "the checks of too many other environments run")
+                .with_remedy("try again in a minute")
+        })
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

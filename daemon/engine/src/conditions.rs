@@ -2,8 +2,8 @@
 
 use landlord_core::{
     Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
-    environment::{Endpoint, EnvironmentStatus},
-    ports::Work,
+    environment::EnvironmentStatus,
+    ports::{CheckOutcome, CheckResult, VerifyStatus, Work},
     step::{Steady, record_in},
 };
 
@@ -13,6 +13,8 @@ use crate::events::failure;
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 /// Addresses of the stack that lead nowhere yet, of an environment that is READY without them.
 const ENDPOINTS_PENDING: &str = "EndpointsPending";
+/// Checks of the stack that the environment is READY without.
+const CHECKS_NOT_RUN: &str = "ChecksNotRun";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -96,8 +98,9 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
         Steady::Ready { .. } => {
             status.state = State::Ready;
             status.observed_generation = work.environment.generation;
-            if let Some(endpoints) = endpoints(work) {
-                status.endpoints = endpoints;
+            let verified = verified(work);
+            if let Some(verified) = &verified {
+                status.endpoints.clone_from(&verified.endpoints);
             }
             let degraded = work.stages.iter().find(|r| r.desired_state == DesiredState::Present && r.failure.is_some());
             match degraded {
@@ -109,10 +112,12 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             }
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
-            match pending_endpoints(work) {
-                Some("") => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
-                Some(why) => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
-                None => {}
+            if let Some(verified) = verified {
+                match verified.pending.join("; ").as_str() {
+                    "" => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
+                    why => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
+                }
+                checks_not_run(&mut status, &verified.checks, work.now);
             }
         }
         Steady::Failed { stage, failure, .. } => {
@@ -137,14 +142,22 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     status
 }
 
-/// Why addresses of the stack are pending; empty: none is; `None`: there is no stack.
-fn pending_endpoints(work: &Work) -> Option<&str> {
-    Some(record_in(work, DesiredState::Present, &Stage::Verify)?.detail.as_str())
-}
-
-fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
+/// What is kept of the stage `verify`; `None`: there is no stack.
+fn verified(work: &Work) -> Option<VerifyStatus> {
     let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
     serde_json::from_slice(&record.status).ok()
+}
+
+/// Fewer checks than the stack has are never run silently.
+fn checks_not_run(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
+    let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
+    let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_NOT_RUN);
+    if !not_run.is_empty() {
+        set(status, CHECKS_NOT_RUN, true, "LeftOut", &not_run.join("; "), now);
+    } else if known {
+        set(status, CHECKS_NOT_RUN, false, "AllRun", "", now);
+    }
 }
 
 /// Sets a condition; its time moves only when it turns.

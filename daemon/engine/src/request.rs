@@ -282,6 +282,8 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         spec: tenant.spec.clone(),
         generation: environment.generation,
         stack: environment.placement.stack.clone().or_else(unnamed)?,
+        name_servers: status::<v1::DnsZoneStatus>(work, &Stage::DnsZone).name_servers,
+        skip_checks: environment.placement.skip_checks.clone(),
         cluster,
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
+    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
 };
 
 use crate::{limits::Limits, opaque::OpaqueTokens};
@@ -22,6 +22,8 @@ pub struct Ports {
     pub providers: Arc<dyn Providers>,
     /// Kubeconfigs for operators and customers.
     pub kube_access: Arc<dyn KubeAccess>,
+    /// Runs a tenant's checks.
+    pub verifier: Arc<dyn Verifier>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.

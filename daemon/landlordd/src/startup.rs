@@ -14,7 +14,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{ProviderKey, Providers, TenantStore as _},
+    ports::{ProviderKey, TenantStore as _},
 };
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
 use landlord_grpc::{OpaqueTokens, Ports};
@@ -54,7 +54,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let ports = EnginePorts {
         store: store_port.clone(),
         providers: host.clone(),
-        apps: clusters.apps,
+        apps: clusters.apps.clone(),
         isolation: clusters.isolation.clone(),
         host_clusters: clusters.isolation.clone(),
     };
@@ -68,17 +68,20 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle.clone()),
     };
     tasks.spawn(inventories.compare(stop.clone()));
+    let access = Arc::new(ClusterAccess {
+        installation: checked.installation,
+        store: store_port.clone(),
+        providers: host.clone(),
+        isolation: clusters.isolation,
+        apps: clusters.apps,
+    });
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
         stacks: clusters.stacks,
         providers: host.clone(),
-        kube_access: Arc::new(ClusterAccess {
-            installation: checked.installation,
-            store: store_port,
-            providers: host as Arc<dyn Providers>,
-            isolation: clusters.isolation,
-        }),
+        kube_access: access.clone(),
+        verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
         limits: config.auth.limits.limits(),

@@ -717,8 +717,8 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
     let made = Box::pin(flow.create()).await.unwrap();
-    flow.records(&made.zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
-    let mut changed = common::records(DOMAIN);
+    flow.records(&made.zone, landlord_test_driver::records(DOMAIN)[..1].to_vec()).await.unwrap();
+    let mut changed = landlord_test_driver::records(DOMAIN);
     changed[0].values = vec!["elsewhere.example.net".to_owned()];
     flow.records(&made.zone, changed).await.unwrap();
     flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");

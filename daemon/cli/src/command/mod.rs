@@ -10,6 +10,7 @@ mod get;
 mod host;
 mod login;
 mod pages;
+mod verify;
 mod wait;
 mod watch;
 
@@ -87,6 +88,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }

@@ -16,7 +16,9 @@ mod store_query;
 pub mod target;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
-pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
+pub use apps::{
+    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
+};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};

@@ -233,6 +233,7 @@ fn class(level: Level) -> Class {
         parameters: serde_json::Map::new(),
         hosts: None,
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 

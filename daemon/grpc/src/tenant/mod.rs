@@ -10,6 +10,7 @@ mod move_plan;
 mod record;
 mod update;
 mod values;
+mod verify;
 
 use std::pin::Pin;
 
@@ -154,5 +155,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let access = Access::of(request.extensions())?;
         let ports = access.guard(&self.ports);
         Ok(Response::new(kubeconfig::generate(&ports, &access, request.get_ref()).await?))
+    }
+
+    async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
+        let ports = self.guarded(&request)?.ports;
+        Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
     }
 }

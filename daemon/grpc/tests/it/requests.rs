@@ -213,6 +213,7 @@ impl World {
                 ..Default::default()
             }
             .encode_to_vec(),
+            Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
             Action::GenerateOperatorKubeconfig => v1::GenerateKubeconfigRequest {
                 name,
                 subject: v1::generate_kubeconfig_request::Subject::Operator.into(),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use landlord_deploy::{StackApps, chart::ChartMirrors, stack};
+use landlord_deploy::{CheckOptions, StackApps, chart::ChartMirrors, stack};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
@@ -34,6 +34,13 @@ impl Deployer {
             removal_timeout: options.removal_timeout,
         };
         let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
+        let checks = CheckOptions {
+            from_outside: false,
+            resolver: None,
+            trusted_ca: None,
+            sftp_path: "/usr/bin/sftp".into(),
+            runs: options.state_dir.join("runs"),
+        };
         let apps = landlord_deploy::DeployOptions {
             stacks,
             platforms: BTreeMap::new(),
@@ -42,6 +49,7 @@ impl Deployer {
             state_dir: options.state_dir,
             helm_processes_max: options.helm_processes_max,
             gateway_api_crds,
+            checks,
         };
         Ok(Self { apps: StackApps::open(apps, clients).await?, isolation })
     }

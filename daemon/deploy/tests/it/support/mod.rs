@@ -148,6 +148,8 @@ impl Scene {
             spec: spec.unwrap(),
             generation: 1,
             stack: "ai-fileserver".parse().unwrap(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         }
     }
 
