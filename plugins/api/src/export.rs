@@ -25,7 +25,7 @@ use crate::{
 const WORKER_THREADS: usize = 2;
 /// Stack of each: a cloud's model of a cluster, read from JSON by a build without optimization, needs more than the usual
 /// 2 MiB. Only what is used of it becomes memory.
-const STACK_BYTES: usize = 8 << 20;
+const STACK_BYTES: usize = 16 << 20;
 /// Ending an instance waits this long for what still runs.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -105,5 +105,8 @@ async fn the_example_in_c_keeps_what_applies_to_it() {
     assert!(report.failed().is_empty(), "{}", report.text());
     let passed: Vec<&str> =
         report.cases.iter().filter(|case| case.outcome == Outcome::Passed).map(|case| case.name.as_str()).collect();
-    assert_eq!(passed, ["describe", "versions", "garbage", "configure", "validate", "delete-absent"]);
+    assert_eq!(
+        passed,
+        ["describe", "versions", "completions", "garbage", "configure", "validate", "capabilities", "delete-absent"]
+    );
 }
