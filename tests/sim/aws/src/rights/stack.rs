@@ -107,11 +107,7 @@ const TYPES: &[Row] = &[
     (
         "AWS::EC2::Route",
         "ec2",
-        [
-            "CreateRoute DescribeRouteTables",
-            "ReplaceRoute DescribeRouteTables",
-            "DeleteRoute DescribeRouteTables",
-        ],
+        ["CreateRoute DescribeRouteTables", "ReplaceRoute DescribeRouteTables", "DeleteRoute DescribeRouteTables"],
     ),
     (
         "AWS::EC2::SubnetRouteTableAssociation",
