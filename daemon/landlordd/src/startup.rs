@@ -12,9 +12,12 @@ use landlord_auth::{
     policy::Policies,
     tls::{POLL_INTERVAL, TlsFigures},
 };
-use landlord_core::{ProviderName, ports::ProviderKey};
+use landlord_core::{
+    ProviderName,
+    ports::{ProviderKey, TenantStore as _},
+};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -68,29 +71,23 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle.clone()),
     };
     tasks.spawn(inventories.compare(stop.clone()));
-    let access = Arc::new(ClusterAccess {
-        installation: checked.installation,
-        store: store_port.clone(),
-        providers: host.clone(),
-        isolation: clusters.isolation,
-        apps: clusters.apps,
-    });
+    let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
-        stacks: clusters.stacks,
+        stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
         verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
-        tracing::info!(socket, "landlordd is ready");
-    })
-    .await;
+    let ready = || tracing::info!(socket, "landlordd is ready");
+    let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
@@ -227,6 +224,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         program,
         call_deadline: provider.call_deadline.get(),
         calls_max: provider.calls_max,
+        time_scale: provider.time_scale,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
@@ -256,6 +254,16 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
             }
         });
     }
+}
+
+fn cluster_access(
+    installation: String,
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    clusters: &in_cluster::InCluster,
+) -> ClusterAccess {
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    ClusterAccess { installation, store, providers, isolation, apps }
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

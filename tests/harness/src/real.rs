@@ -1,12 +1,18 @@
 //! A world whose pods are real: the stack `ai-fileserver-pg` with the images that are put together on this machine.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, node_socket};
+use landlord_test_kube::{images, images_watched, node_socket};
 
-use crate::{Cloud, binaries::checkout, simulator::Control, world::clusters_in};
+use crate::{Cloud, binaries::checkout};
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -60,24 +66,8 @@ const IMAGES: [&str; 13] = [
 /// # Errors
 /// What can't be built.
 pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    for name in IMAGES {
-        progress(&format!("image {name}"));
-        images(&[name])?;
-    }
+    images_watched(&IMAGES, &mut |name| progress(&format!("image {name}")))?;
     Ok(())
-}
-
-/// The address that the simulated cloud's zones have for a name.
-///
-/// # Errors
-/// No zone has it.
-pub fn address(control: &Control, cloud: &Cloud, name: &str) -> Result<String> {
-    let objects = control.objects(cloud.account)?;
-    let fqdn = format!("{name}.");
-    let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
-    let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
-    let address = found.and_then(|record| record["rrdatas"][0].as_str());
-    Ok(address.with_context(|| format!("no zone of {} has {name}", cloud.title))?.to_owned())
 }
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
@@ -135,7 +125,7 @@ pub(crate) fn checks(folder: &Path) -> String {
 
 /// Writes the authority of a node's ACME server into the world's folder as soon as that server answers: it makes a new one at
 /// each start. Ends with that, or when the folder is gone.
-pub(crate) fn trust(folder: &Path) {
+pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
     let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));
     std::thread::spawn(move || {
         while folder.is_dir() {
