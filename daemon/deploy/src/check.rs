@@ -34,6 +34,9 @@ pub enum Use {
     /// Signs in to the chatbot, puts a file by WebDAV, waits until the chatbot knows it, and asks about it: three results,
     /// `NAME-signs-in`, `NAME-knows-the-file`, `NAME-answers`.
     Chat(Chat),
+    /// Reads what the program that brings documents to the chatbot tells of itself at `/status`: known, pending, refused. A
+    /// refused document is a warning.
+    Documents(ServicePort),
     /// No pod of a neighbour is let in by the network policies, evaluated as they are in the cluster.
     Closed(Vec<ServicePort>),
     /// A wrong password is refused by WebDAV. Done last, only when all others pass, and not more often than every half
@@ -147,7 +150,7 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 }
                 Some(&chat.entry_point)
             }
-            Use::Names {} | Use::Certificates { .. } | Use::Closed(_) | Use::Http(_) => None,
+            Use::Names {} | Use::Certificates { .. } | Use::Documents(_) | Use::Closed(_) | Use::Http(_) => None,
         };
         if let Some(at) = at.filter(|at| !entry_points.contains(&at.as_str())) {
             problems.push(format!("check {name}: there is no entry point {at}"));

@@ -15,6 +15,8 @@ const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 const ENDPOINTS_PENDING: &str = "EndpointsPending";
 /// Checks of the stack that the environment is READY without.
 const CHECKS_NOT_RUN: &str = "ChecksNotRun";
+/// Checks of the stack that passed with a warning: documents that the chatbot can't read.
+const CHECKS_WARN: &str = "ChecksWarn";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -117,7 +119,7 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
                     "" => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
                     why => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
                 }
-                checks_not_run(&mut status, &verified.checks, work.now);
+                of_checks(&mut status, &verified.checks, work.now);
             }
         }
         Steady::Failed { stage, failure, .. } => {
@@ -148,8 +150,8 @@ fn verified(work: &Work) -> Option<VerifyStatus> {
     serde_json::from_slice(&record.status).ok()
 }
 
-/// Fewer checks than the stack has are never run silently.
-fn checks_not_run(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
+/// Fewer checks than the stack has are never run silently, and no warning is lost.
+fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
     let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
     let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_NOT_RUN);
@@ -157,6 +159,15 @@ fn checks_not_run(status: &mut EnvironmentStatus, checks: &[CheckResult], now: T
         set(status, CHECKS_NOT_RUN, true, "LeftOut", &not_run.join("; "), now);
     } else if known {
         set(status, CHECKS_NOT_RUN, false, "AllRun", "", now);
+    }
+    let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
+    let warned: Vec<String> =
+        warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_WARN);
+    if !warned.is_empty() {
+        set(status, CHECKS_WARN, true, "Warned", &warned.join("; "), now);
+    } else if known {
+        set(status, CHECKS_WARN, false, "NothingToTell", "", now);
     }
 }
 
@@ -175,4 +186,44 @@ fn set(status: &mut EnvironmentStatus, kind: &str, holds: bool, reason: &str, me
         transition_time,
     });
     status.conditions.sort_by(|a, b| a.r#type.cmp(&b.r#type));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn checks_left_out_and_warnings_are_conditions_until_there_are_none() {
+        let check = |outcome, detail: &str, remedy: &str| CheckResult {
+            name: "documents".into(),
+            outcome,
+            detail: detail.into(),
+            remedy: remedy.into(),
+            duration: Duration::ZERO,
+        };
+        let mut status = EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+        };
+        let holds = |status: &EnvironmentStatus, kind: &str| {
+            status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
+        };
+        of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
+        assert!(status.conditions.is_empty(), "nothing to tell: {:?}", status.conditions);
+        let checks = [
+            check(CheckOutcome::NotRun, "the class orders it to be left out", ""),
+            check(CheckOutcome::Passed, "1 refused", "tell the customer"),
+        ];
+        of_checks(&mut status, &checks, Timestamp(2));
+        let left_out = "documents: the class orders it to be left out".to_owned();
+        assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((true, left_out)));
+        assert_eq!(holds(&status, CHECKS_WARN), Some((true, "documents: 1 refused; tell the customer".to_owned())));
+        of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(3));
+        assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((false, String::new())));
+        assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));
+    }
 }

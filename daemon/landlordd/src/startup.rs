@@ -68,17 +68,11 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle.clone()),
     };
     tasks.spawn(inventories.compare(stop.clone()));
-    let access = Arc::new(ClusterAccess {
-        installation: checked.installation,
-        store: store_port.clone(),
-        providers: host.clone(),
-        isolation: clusters.isolation,
-        apps: clusters.apps,
-    });
+    let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
-        stacks: clusters.stacks,
+        stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
         verifier: access,
@@ -264,6 +258,16 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
             }
         });
     }
+}
+
+fn cluster_access(
+    installation: String,
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    clusters: &in_cluster::InCluster,
+) -> ClusterAccess {
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    ClusterAccess { installation, store, providers, isolation, apps }
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

@@ -1,10 +1,16 @@
 //! A world whose pods are real: the stack `ai-fileserver-pg` with the images that are put together on this machine.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, node_socket};
+use landlord_test_kube::{images, images_watched, node_socket};
 
 use crate::{Cloud, binaries::checkout, simulator::Control, world::clusters_in};
 
@@ -137,7 +143,7 @@ pub(crate) fn checks(folder: &Path) -> String {
 
 /// Writes the authority of a node's ACME server into the world's folder as soon as that server answers: it makes a new one at
 /// each start. Ends with that, or when the folder is gone.
-pub(crate) fn trust(folder: &Path) {
+pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
     let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));
     std::thread::spawn(move || {
         while folder.is_dir() {

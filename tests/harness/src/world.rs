@@ -105,7 +105,7 @@ impl World {
         world.write_config(options)?;
         world.start_daemon()?;
         if options.real_node {
-            real::trust(&world.folder);
+            real::trust(&world.folder, clusters_in);
         }
         Ok(world)
     }
@@ -273,7 +273,7 @@ impl World {
 }
 
 /// The folders of the simulated clusters of the world in `folder`.
-pub(crate) fn clusters_in(folder: &Path) -> Vec<PathBuf> {
+fn clusters_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder.join("cloud/clusters")).into_iter().flatten();
     let folders = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     folders.filter(|folder| folder.join("admin.kubeconfig").is_file()).collect()

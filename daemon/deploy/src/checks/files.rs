@@ -160,24 +160,7 @@ async fn session(
     write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed("a local port"))?;
     let port = listener.local_addr().map_err(failed("a local port"))?.port();
-    let mut sftp = Command::new(&scene.options.sftp_path);
-    sftp.args(["-F", "/dev/null", "-oBatchMode=no", "-b", "batch", "-P", &port.to_string()]);
-    for option in [
-        // The host key is made by the file server and known to nobody beforehand.
-        "StrictHostKeyChecking=no",
-        "UserKnownHostsFile=/dev/null",
-        "GlobalKnownHostsFile=/dev/null",
-        "PreferredAuthentications=password",
-        "PubkeyAuthentication=no",
-        "NumberOfPasswordPrompts=1",
-        "LogLevel=ERROR",
-    ] {
-        sftp.arg(format!("-o{option}"));
-    }
-    sftp.arg(format!("{}@127.0.0.1", scene.fill(&account.user))).current_dir(folder.path()).env_clear();
-    sftp.env("SSH_ASKPASS", at("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
-    sftp.env("LANDLORD_PASSWORD_FILE", at("password")).env("PATH", "/usr/bin:/bin");
-    sftp.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut sftp = client_of(scene, account, folder.path(), port);
     let client = async {
         let output = sftp.output().await;
         output.map_err(failed(&format!(
@@ -211,6 +194,29 @@ async fn session(
         Ok(got) if got == content => Ok(()),
         _ => Err(format!("{file} has not the content that was put")),
     }
+}
+
+/// The client, with a private folder to work in.
+fn client_of(scene: &Scene<'_>, account: &Account, folder: &Path, port: u16) -> Command {
+    let mut sftp = Command::new(&scene.options.sftp_path);
+    sftp.args(["-F", "/dev/null", "-oBatchMode=no", "-b", "batch", "-P", &port.to_string()]);
+    for option in [
+        // The host key is made by the file server and known to nobody beforehand.
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "PreferredAuthentications=password",
+        "PubkeyAuthentication=no",
+        "NumberOfPasswordPrompts=1",
+        "LogLevel=ERROR",
+    ] {
+        sftp.arg(format!("-o{option}"));
+    }
+    sftp.arg(format!("{}@127.0.0.1", scene.fill(&account.user))).current_dir(folder).env_clear();
+    sftp.env("SSH_ASKPASS", folder.join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
+    sftp.env("LANDLORD_PASSWORD_FILE", folder.join("password")).env("PATH", "/usr/bin:/bin");
+    sftp.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    sftp
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {

@@ -15,10 +15,12 @@
 
 mod chat;
 mod closed;
+mod documents;
 mod files;
 mod names;
 mod request;
 mod route;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -28,7 +30,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -43,15 +44,13 @@ use parking_lot::Mutex;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
-    check::{Account, Chat, Check, ServicePort, Use},
+    check::{Account, Chat, Check, Use},
     render,
     stack::Manifest,
 };
 use chat::Conversation;
 use names::Names;
-use route::Route;
-use tls::Trust;
-use web::Web;
+use scene::Scene;
 
 /// All checks of a tenant together: below the deadline of a stage's call.
 const RUN_TIMEOUT: Duration = Duration::from_secs(240);
@@ -91,7 +90,15 @@ pub(crate) struct Checks {
 #[derive(Debug)]
 enum Ended {
     Passed(String),
-    Failed { cause: String, remedy: String },
+    /// It holds, and somebody should know something of it all the same.
+    Warned {
+        detail: String,
+        remedy: String,
+    },
+    Failed {
+        cause: String,
+        remedy: String,
+    },
     NotRun(String),
 }
 
@@ -110,120 +117,6 @@ enum Step {
 impl From<Ended> for Step {
     fn from(ended: Ended) -> Self {
         Self::Ended(ended)
-    }
-}
-
-/// What the checks of one run work on, and what they find out on the way.
-struct Scene<'a> {
-    options: &'a CheckOptions,
-    clients: &'a ClusterClients,
-    target: &'a DeployTarget,
-    manifest: &'a Manifest,
-    namespace: &'a str,
-    names: Names,
-    ports: &'a BTreeMap<u16, u16>,
-    /// Address by record, of entry points that have one.
-    addresses: BTreeMap<String, String>,
-    /// What `${…}` stands for: keys of Secrets, and what requests kept.
-    known: BTreeMap<String, String>,
-    routes: BTreeMap<(String, u16), Result<Route, String>>,
-    trust: Option<Arc<Trust>>,
-    /// Different for each run, so that what one has left is nothing to the next.
-    code: u32,
-}
-
-impl Scene<'_> {
-    /// Text with references to what is known replaced.
-    fn fill(&self, text: &str) -> String {
-        replace(&render::replace(text, self.target), &self.known)
-    }
-
-    /// A name of a file of this run.
-    fn file(&self, what: &str, suffix: &str) -> String {
-        format!("{what}-{}.{suffix}", self.code)
-    }
-
-    /// What the files of this run are about.
-    fn subject(&self) -> String {
-        format!("the lamp in room {}", self.code)
-    }
-
-    /// What stands in them, and nowhere else.
-    fn sentence(&self) -> String {
-        format!("The lamp in room {0} is switched on with the code {0}.\n", self.code)
-    }
-
-    fn host(&self, record: &str) -> String {
-        format!("{record}.{}", self.target.spec.domain.as_str())
-    }
-
-    /// Records of entry points that are served by https and have an address.
-    fn https_records(&self) -> impl Iterator<Item = &str> {
-        let https = self.manifest.entry_points.iter().filter(|entry| entry.endpoint.url.starts_with("https://"));
-        https.map(|entry| entry.record.as_str()).filter(|record| self.addresses.contains_key(*record))
-    }
-
-    fn trust(&mut self) -> Result<Arc<Trust>, String> {
-        if let Some(trust) = &self.trust {
-            return Ok(Arc::clone(trust));
-        }
-        let trust = Arc::new(Trust::load(self.options.trusted_ca.as_deref())?);
-        Ok(Arc::clone(self.trust.insert(trust)))
-    }
-
-    /// How an entry point is reached, found out once in a run.
-    async fn route(&mut self, record: &str, port: u16) -> Result<Route, String> {
-        let key = (record.to_owned(), port);
-        if let Some(known) = self.routes.get(&key) {
-            return known.clone();
-        }
-        let found = self.find_route(record, port).await;
-        self.routes.insert(key, found.clone());
-        found
-    }
-
-    async fn find_route(&self, record: &str, port: u16) -> Result<Route, String> {
-        let address = self.addresses.get(record);
-        let mut outside = format!("{record} has no address");
-        if let Some(address) = address.filter(|_| self.options.from_outside) {
-            let port = self.ports.get(&port).copied().unwrap_or(port);
-            match route::public(&self.names, address, port).await {
-                Ok(route) => return Ok(route),
-                Err(why) => outside = why,
-            }
-        }
-        let entry = self.manifest.entry_points.iter().find(|entry| entry.record == record);
-        let forward = match (entry.and_then(|entry| entry.service.as_deref()), address) {
-            (Some(service), _) => route::pod(&self.clients.admin, self.namespace, service, port).await,
-            (None, Some(address)) => route::behind(&self.clients.admin, address, port).await,
-            (None, None) => Err("the Gateway has no address".into()),
-        };
-        forward.map_err(|why| match self.options.from_outside {
-            true => {
-                format!("{} is reached neither from outside ({outside}) nor by port-forward ({why})", self.host(record))
-            }
-            false => format!("{} is not reached by port-forward: {why}", self.host(record)),
-        })
-    }
-
-    /// A port of one of the stack's Services.
-    async fn pod(&self, service: &ServicePort) -> Result<Route, String> {
-        route::pod(&self.clients.admin, self.namespace, &service.name, service.port).await
-    }
-
-    /// An https entry point; where its Gateway has no address or can't be reached, the Service behind it, without TLS.
-    async fn web(&mut self, record: &str, service: Option<&ServicePort>) -> Result<Web, String> {
-        let (client, host) = (self.clients.admin.clone(), self.host(record));
-        let unreached = match self.route(record, 443).await {
-            Ok(route) => {
-                let tls = Some(Arc::clone(&self.trust()?.config));
-                return Ok(Web { client, route, tls, host });
-            }
-            Err(why) => why,
-        };
-        let Some(service) = service else { return Err(unreached) };
-        let route = self.pod(service).await.map_err(|why| format!("{unreached}; {why}"))?;
-        Ok(Web { client, route, tls: None, host })
     }
 }
 
@@ -277,6 +170,7 @@ fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
         | Use::Certificates { .. }
         | Use::Sftp(_)
         | Use::Webdav(_)
+        | Use::Documents(_)
         | Use::Closed(_)
         | Use::WrongPassword(_)
         | Use::Http(_) => vec![Row::One(check)],
@@ -365,6 +259,7 @@ impl Checks {
             Use::Certificates { days_min } => tls::run(scene, *days_min).await,
             Use::Sftp(account) => files::sftp(scene, account).await,
             Use::Webdav(account) => files::webdav(scene, account).await,
+            Use::Documents(service) => documents::run(scene, service).await,
             Use::Closed(ports) => closed::run(scene, ports).await,
             Use::Http(request) => request::run(scene, request).await,
             Use::WrongPassword(account) => self.wrong_password(scene, account).await,
@@ -430,6 +325,7 @@ fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Opti
 fn result(name: String, ended: Ended, duration: Duration) -> CheckResult {
     let (outcome, detail, remedy) = match ended {
         Ended::Passed(detail) => (CheckOutcome::Passed, detail, String::new()),
+        Ended::Warned { detail, remedy } => (CheckOutcome::Passed, detail, remedy),
         Ended::Failed { cause, remedy } => (CheckOutcome::Failed, cause, remedy),
         Ended::NotRun(why) => (CheckOutcome::NotRun, why, String::new()),
     };
