@@ -14,10 +14,10 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{ProviderKey, Providers},
+    ports::{ProviderKey, Providers, TenantStore as _},
 };
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -84,13 +84,13 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
-        tracing::info!(socket, "landlordd is ready");
-    })
-    .await;
+    let ready = || tracing::info!(socket, "landlordd is ready");
+    let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
@@ -227,6 +227,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         program,
         call_deadline: provider.call_deadline.get(),
         calls_max: provider.calls_max,
+        time_scale: provider.time_scale,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
