@@ -7,8 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use landlord_test_kube::{Artifacts, cache_folder, cyclonus, ensure_stack_images};
-use rustix::process::geteuid;
+use landlord_test_kube::{Artifacts, cache_folder, cyclonus};
 
 use crate::{
     python,
@@ -47,11 +46,6 @@ pub(crate) fn all() -> Result<Setup> {
     Artifacts::ensure(&mut report)?;
     say("==> Cyclonus");
     cyclonus(&mut report)?;
-    if geteuid().is_root() {
-        // Half an hour of processor time on a new machine: in no test's time.
-        say("==> images of real pods");
-        ensure_stack_images(&mut report)?;
-    }
     say("==> Python environments");
     Ok(Setup { venvs: python::all()? })
 }
