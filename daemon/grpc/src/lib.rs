@@ -18,7 +18,9 @@ mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod daemon;
 mod error;
+mod figures;
 mod guard;
 mod host_cluster;
 mod list;
@@ -35,6 +37,7 @@ mod tenant;
 mod tenant_class;
 mod watch;
 
+pub use figures::RpcFigures;
 pub use listen::{Listen, ListenTcp};
 pub use ports::Ports;
 pub use serve::serve;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
+    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Wake},
 };
+
+use crate::figures::RpcFigures;
 
 /// What the API works with.
 #[derive(Clone)]
@@ -24,6 +26,12 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// The daemons that share the store.
+    pub daemons: Arc<dyn DaemonStore>,
+    /// Id of this one.
+    pub daemon: String,
+    /// What is measured of calls.
+    pub figures: RpcFigures,
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,
 }

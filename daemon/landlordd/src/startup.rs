@@ -14,11 +14,13 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{Apps, ProviderKey, Providers},
+    ports::{Apps, DaemonStore as _, ProviderKey, Providers},
 };
 use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
+use landlord_engine::{
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+};
+use landlord_grpc::{Ports, RpcFigures};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
@@ -29,7 +31,9 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    announce,
     config::{Checked, Config, ProviderSetup, resolve},
+    figures::{self, StoreCounts},
     listeners, metrics, store, trust,
 };
 
@@ -51,10 +55,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
-    let mut registry = Registry::default();
-    measurements.register(&mut registry);
-    tls_figures.register(&mut registry);
-    serve_metrics(config, registry, &tasks, &stop).await?;
+    let this = announce::this(daemon_id());
+    tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
     let ports = EnginePorts {
@@ -64,7 +66,9 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         isolation: clusters.isolation.clone(),
         host_clusters: clusters.isolation.clone(),
     };
-    let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
+    let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
+    let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
+    let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     let inventories = Inventories {
         installation: checked.installation.clone(),
@@ -87,6 +91,9 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+        daemons: Arc::new(store.clone()),
+        daemon: this.id.clone(),
+        figures: rpc_figures,
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
@@ -99,6 +106,10 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     running.await.context("the engine panicked")?;
     tasks.close();
     tasks.wait().await;
+    // Nothing works any more: others need not wait for the leases to end.
+    if let Err(error) = store.leave(&this.id).await {
+        tracing::warn!(%error, "the leases are not handed over; they end by themselves");
+    }
     store.close().await;
     if let Some(reason) = lost.get() {
         bail!("{reason}");
@@ -108,17 +119,35 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     Ok(())
 }
 
-async fn serve_metrics(
-    config: &Config,
-    figures: Registry,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<()> {
-    if !config.server.metrics_listen.is_empty() {
+/// What is measured, by who measures it.
+struct Figures {
+    plugins: Measurements,
+    tls: TlsFigures,
+    store: Store,
+    engine: EngineHandle,
+}
+
+impl Figures {
+    /// Serves and samples the figures, if an address is configured. Gives those of the API.
+    async fn serve(self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<RpcFigures> {
+        let rpcs = RpcFigures::default();
+        if config.server.metrics_listen.is_empty() {
+            return Ok(rpcs);
+        }
+        let mut registry = Registry::default();
+        figures::register_process(&mut registry);
+        self.plugins.register(&mut registry);
+        self.tls.register(&mut registry);
+        self.store.figures().register(&mut registry);
+        self.engine.figures().register(&mut registry);
+        rpcs.register(&mut registry);
+        let counts = StoreCounts::default();
+        counts.register(&mut registry);
         let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        tasks.spawn(metrics::serve(listener, figures, stop.clone()));
+        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
+        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
+        Ok(rpcs)
     }
-    Ok(())
 }
 
 /// The shipped policies and those of the configured folder.
@@ -302,7 +331,12 @@ async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
     Ok(InCluster { isolation, stacks: offers, apps: Some(Arc::new(apps)) })
 }
 
-fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
+/// Unique for every start: a lease of an earlier run is never taken for our own.
+fn daemon_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn engine_options(config: &Config, checked: &Checked, daemon: &str) -> EngineOptions {
     let engine = &config.engine;
     let mut providers = BTreeMap::new();
     for setup in &checked.providers {
@@ -319,8 +353,7 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
     }
     EngineOptions {
         installation: checked.installation.clone(),
-        // Unique for every start: a lease of an earlier run is never taken for our own.
-        owner: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4()),
+        owner: daemon.to_owned(),
         passes_max: engine.passes_max,
         lease_ttl: engine.lease_ttl.get(),
         resync_interval: engine.resync_interval.get(),

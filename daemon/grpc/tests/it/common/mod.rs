@@ -28,7 +28,7 @@ use landlord_core::{
         Wake, WorkStore,
     },
 };
-use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
+use landlord_grpc::{Listen, ListenTcp, Ports, RpcFigures, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -327,6 +327,9 @@ impl Daemon {
             kube_access: Arc::new(Clusters),
             authenticator,
             authorizer,
+            daemons: Arc::new(store.clone()),
+            daemon: "this".into(),
+            figures: RpcFigures::default(),
             wake: Arc::new(wakes),
         };
         let stop = CancellationToken::new();
