@@ -73,16 +73,29 @@ pub(crate) fn release(
     Ok(Rendered { values, digest })
 }
 
-/// Changes when chart, version or values do.
+/// Changes when chart, version or values do; the order in which a file names its keys is no change.
 pub(crate) fn digest(chart: &ChartRef, values: &Value) -> String {
     let mut digest = Sha256::new();
-    for part in [chart.digest.as_str(), &values.to_string()] {
+    for part in [chart.digest.as_str(), &ordered(values).to_string()] {
         digest.update(part.len().to_le_bytes());
         digest.update(part);
     }
     let mut digest = hex::encode(digest.finalize());
     digest.truncate(DIGEST_DIGITS);
     digest
+}
+
+/// With the keys of every object in their order: whether `serde_json` keeps them as they were written depends on which other
+/// crates are built.
+fn ordered(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
+            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), ordered(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(ordered).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 /// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
@@ -288,6 +301,15 @@ mod tests {
         }
         assert!(check_overrides(&target(json!({ "nope": {} })), &stack().manifest).is_err());
         assert!(check_overrides(&target(json!({ "ollama": { "models": ["a:1"] } })), &stack().manifest).is_ok());
+    }
+
+    #[test]
+    fn the_digest_does_not_follow_the_order_of_keys() {
+        let stack = stack();
+        let chart = stack.chart(stack.release(&"ollama".parse().unwrap()).unwrap());
+        let digest = |text: &str| super::digest(&chart, &serde_json::from_str(text).unwrap());
+        assert_eq!(digest(r#"{"a": [{"b": 1, "c": 2}], "d": 3}"#), digest(r#"{"d": 3, "a": [{"c": 2, "b": 1}]}"#));
+        assert_ne!(digest(r#"{"a": [1, 2]}"#), digest(r#"{"a": [2, 1]}"#), "the order of a list is one");
     }
 
     #[test]

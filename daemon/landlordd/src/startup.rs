@@ -14,15 +14,12 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{Apps, DaemonStore as _, ProviderKey, Providers},
+    ports::{DaemonStore as _, ProviderKey, Providers},
 };
-use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
 };
 use landlord_grpc::{Ports, RpcFigures};
-use landlord_isolation::{IsolationOptions, KubeIsolation};
-use landlord_kube::{client::Clients, gateway_api::Crds};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -34,7 +31,7 @@ use crate::{
     announce,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    listeners, metrics, store, trust,
+    in_cluster, listeners, metrics, plugin_check, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -46,7 +43,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
-    let clusters = in_cluster(config, &checked).await?;
+    let clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
@@ -191,6 +188,18 @@ pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 
+/// Reads the stacks and platforms, tries Helm, starts every plugin in its sandbox, has it configured, and has it validate
+/// every class that it builds. Makes nothing in any cloud, and nothing that stays on this machine.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
+    let plugins = plugins(checked, &Measurements::default())?;
+    let mut problems = plugin_check::problems(checked, &plugins).await;
+    problems.extend(in_cluster::check(config, checked).await.err().map(|error| format!("{error:#}")));
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+}
+
 /// Refuses folders in which anybody could replace the store or a plugin.
 fn check_trust(config: &Config) -> Result<()> {
     let plugins =
@@ -276,59 +285,6 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
             }
         });
     }
-}
-
-/// What works inside of tenants' clusters.
-struct InCluster {
-    isolation: Arc<KubeIsolation>,
-    /// What tenants may set in stacks.
-    stacks: Arc<StackOffers>,
-    apps: Option<Arc<dyn Apps>>,
-}
-
-/// Helm is needed only where a class has a stack.
-async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
-    let classes = || checked.catalog.classes.values();
-    let (stacks, shared) =
-        (classes().any(|class| class.stack.is_some()), classes().any(|class| class.level.is_shared()));
-    let deploy = &config.deploy;
-    let named = !deploy.gateway_api_crds.as_os_str().is_empty();
-    let gateway_api_crds = (named && (stacks || shared))
-        .then(|| Crds::read(&deploy.gateway_api_crds))
-        .transpose()
-        .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks {
-        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
-    } else {
-        BTreeMap::new()
-    };
-    let platforms = if classes().any(|class| class.platform.is_some()) {
-        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
-    } else {
-        BTreeMap::new()
-    };
-    let clients = Arc::new(Clients::default());
-    let options = IsolationOptions {
-        gateways: stack::gateways(&stacks),
-        gateway_api_crds: gateway_api_crds.clone(),
-        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
-    };
-    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
-    let offers = Arc::new(StackOffers::load(&stacks)?);
-    if stacks.is_empty() && platforms.is_empty() {
-        return Ok(InCluster { isolation, stacks: offers, apps: None });
-    }
-    let options = DeployOptions {
-        stacks,
-        platforms,
-        helm_path: deploy.helm_path.clone(),
-        helm_version: deploy.helm_version.clone(),
-        state_dir: deploy.state_dir.clone(),
-        helm_processes_max: deploy.helm_processes_max,
-        gateway_api_crds,
-    };
-    let apps = StackApps::open(options, clients).await?;
-    Ok(InCluster { isolation, stacks: offers, apps: Some(Arc::new(apps)) })
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

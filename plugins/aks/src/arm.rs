@@ -12,7 +12,7 @@ use azure_core::{
         policies::{Policy, auth::BearerTokenAuthorizationPolicy},
     },
 };
-use landlord_provider_sdk::error::RETRY_AFTER_MAX;
+use landlord_provider_sdk::{attempts::repeat, error::RETRY_AFTER_MAX};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -241,19 +241,8 @@ impl Arm {
 
     async fn call(&self, call: Call<'_>) -> Result<Answer> {
         debug_assert!(call.kind.verbs.contains(&call.verb), "{:?} is not listed for {}", call.verb, call.kind.name);
-        let mut attempt = 1;
-        loop {
-            match self.once(&call).await {
-                Err(Error::Service(e)) if attempt < attempts(call.verb, &e) => match pause(&e) {
-                    Some(pause) => {
-                        attempt += 1;
-                        tokio::time::sleep(pause).await;
-                    }
-                    None => return Err(Error::Service(e)),
-                },
-                result => return result,
-            }
-        }
+        let again = |error: &Error, made| error.service().filter(|e| made < attempts(call.verb, e)).and_then(pause);
+        repeat(|| self.once(&call), again).await
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<Answer> {

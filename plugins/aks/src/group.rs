@@ -69,7 +69,7 @@ pub(crate) async fn remove(
     let group = found.name();
     let detail = format!("resource group {group} is being deleted");
     if found.state() == State::Deleting {
-        return Ok((operation::keep(pending(POLL_S, detail), checkpoint), Vec::new()));
+        return Ok((pending(POLL_S, detail).or_checkpoint(checkpoint), Vec::new()));
     }
     let inside = contents(call, group).await?;
     let foreign: Vec<&str> = inside.iter().filter(|o| !o.is_ours(call.scope)).map(Object::id).collect();

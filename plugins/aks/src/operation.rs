@@ -3,27 +3,15 @@
 //!
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations>
 
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
+pub(crate) use landlord_provider_sdk::operation::waiting;
+use landlord_provider_sdk::operation::{Observed, Operations};
 
 use crate::{
     api::{self, Kind},
     arm::{Answer, Arm},
     error::{self, Error, Result, Said},
-    progress::{self, Outcome, Sent},
+    progress::{Outcome, Sent},
 };
-
-/// A longer URL is not kept; a checkpoint ends at 16 KiB.
-const URL_LEN_MAX: usize = 8 * 1024;
-
-/// What a checkpoint holds.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Checkpoint {
-    operation: String,
-    deletion: bool,
-}
 
 /// What an operation does. A deletion is handed the checkpoint of the creation before it, whose
 /// end says nothing about the deletion.
@@ -35,33 +23,28 @@ pub(crate) enum Work {
     Deletion,
 }
 
-/// What an operation came to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Followed {
-    /// There is none to follow, or it is no longer known: the resource tells.
-    Unknown,
-    /// Under way; ask again after.
-    Running(Option<Duration>),
-    /// It ended well.
-    Done,
-    /// It ended badly, and says why.
-    Failed(Said),
+impl Work {
+    /// As the checkpoint calls it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Deletion => "deletion",
+        }
+    }
 }
+
+/// What an operation came to.
+pub(crate) type Followed = Observed<Said>;
 
 /// Pending, with what the answer says of when and where to ask.
 pub(crate) fn begun(arm: &Arm, work: Work, answer: &Answer, poll_s: i64, detail: impl Into<String>) -> Outcome {
-    let mut outcome = waiting(answer.retry_after, poll_s, detail);
+    let outcome = waiting(answer.retry_after, poll_s, detail);
     let Some(url) = &answer.operation else { return outcome };
-    if arm.own(url).is_none() || url.len() > URL_LEN_MAX {
+    if arm.own(url).is_none() {
         tracing::warn!(host = host(url), "an operation's URL is not Azure Resource Manager's and is not followed");
         return outcome;
     }
-    let kept = serde_json::to_vec(&Checkpoint { operation: url.clone(), deletion: work == Work::Deletion })
-        .unwrap_or_default();
-    if let Outcome::Pending(pending) = &mut outcome {
-        pending.checkpoint = kept;
-    }
-    outcome
+    outcome.with_checkpoint(Operations::one(work.word(), url).checkpoint())
 }
 
 /// The same for a change, with the fields that were sent.
@@ -73,36 +56,20 @@ pub(crate) fn changed(arm: &Arm, answer: &Answer, poll_s: i64, sent: Sent) -> Ou
     outcome
 }
 
-/// Pending, to be asked again after `poll_s`, or later if Azure said so: sooner tells nothing.
-pub(crate) fn waiting(retry_after: Option<Duration>, poll_s: i64, detail: impl Into<String>) -> Outcome {
-    let asked = retry_after.and_then(|wait| i64::try_from(wait.as_secs()).ok());
-    progress::pending(asked.unwrap_or_default().max(poll_s), detail)
-}
-
-/// Keeps the checkpoint of the last call.
-pub(crate) fn keep(mut outcome: Outcome, checkpoint: &[u8]) -> Outcome {
-    if let Outcome::Pending(pending) = &mut outcome
-        && pending.checkpoint.is_empty()
-    {
-        pending.checkpoint = checkpoint.to_vec();
-    }
-    outcome
-}
-
 fn host(url: &str) -> String {
     url.parse::<url::Url>().ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Follows the operation of a checkpoint, if it is of this kind.
 pub(crate) async fn follow(arm: &Arm, work: Work, checkpoint: &[u8]) -> Result<Followed> {
-    let kept: Checkpoint = serde_json::from_slice(checkpoint).unwrap_or_default();
-    if kept.operation.is_empty() || kept.deletion != (work == Work::Deletion) {
-        return Ok(Followed::Unknown);
-    }
+    Operations::read(checkpoint).observe(work.word(), |url| look(arm, url)).await
+}
+
+async fn look(arm: &Arm, operation: String) -> Result<Followed> {
     // The checkpoint comes from outside: its URL is checked as if it were new.
-    let Some(url) = arm.own(&kept.operation) else {
+    let Some(url) = arm.own(&operation) else {
         tracing::warn!(
-            host = host(&kept.operation),
+            host = host(&operation),
             "an operation's URL is not Azure Resource Manager's and is not followed"
         );
         return Ok(Followed::Unknown);
@@ -140,7 +107,7 @@ fn read(answer: &Answer) -> Followed {
         "succeeded" => Followed::Done,
         "failed" | "canceled" | "cancelled" => Followed::Failed(error::read(&answer.document["error"])),
         "" if answer.status != 202 => Followed::Done,
-        _ => Followed::Running(answer.retry_after),
+        _ => Followed::Running { retry_after: answer.retry_after },
     }
 }
 
@@ -156,8 +123,8 @@ mod tests {
 
     #[test]
     fn both_styles_of_operations_are_read() {
-        assert_eq!(read(&answer(202, Value::Null)), Followed::Running(None));
-        assert_eq!(read(&answer(200, json!({ "status": "InProgress" }))), Followed::Running(None));
+        assert_eq!(read(&answer(202, Value::Null)), Followed::Running { retry_after: None });
+        assert_eq!(read(&answer(200, json!({ "status": "InProgress" }))), Followed::Running { retry_after: None });
         assert_eq!(read(&answer(200, json!({ "status": "Succeeded" }))), Followed::Done);
         assert_eq!(read(&answer(204, Value::Null)), Followed::Done);
         let failed = json!({ "status": "Failed", "error": { "code": "AllocationFailed", "message": "m" } });

@@ -4,7 +4,10 @@
 //! <https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources>
 
 use landlord_provider_api::v1::ResourceKind as Kind;
-use landlord_provider_sdk::{holds::Holds, markers::is_ours};
+use landlord_provider_sdk::{
+    holds::{self, Holds},
+    markers::is_ours,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -27,11 +30,7 @@ struct Lock {
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(call: &Call<'_>, kind: Kind, role: &str) -> Result<()> {
-    let is_early = matches!(
-        kind,
-        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster
-    );
-    if !is_early || call.names.is_shared() {
+    if !holds::are_looked_for(kind) || call.names.is_shared() {
         return Ok(());
     }
     let found = cluster::find_own(call).await?.filter(|cluster| cluster.state() != State::Deleting);

@@ -865,7 +865,9 @@ async fn an_operation_at_a_foreign_host_is_never_followed() {
         scope: Some(flow.scope.clone()),
         parameters_json: flow.parameters.clone(),
         network: Some(made.network),
-        checkpoint: json!({ "operation": "https://management.azure.com.evil.example/x" }).to_string().into_bytes(),
+        checkpoint: json!({ "operations": { "change": "https://management.azure.com.evil.example/x" } })
+            .to_string()
+            .into_bytes(),
         node_pool: Some(flow.pool.clone()),
     };
     flow.provider.ensure_cluster(request).await.unwrap();

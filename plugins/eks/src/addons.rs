@@ -261,14 +261,10 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
         let addon = find(aws, names.cluster(), &name).await?;
         addons.extend(addon.filter(|a| tags::is_ours(scope, &a.tags())));
     }
-    let objects: Vec<_> = addons.iter().map(|a| owned(scope, a)).collect();
-    let unready: Vec<String> = addons
-        .iter()
-        .filter(|a| a.status() != Some(&Status::Active))
-        .map(|a| match health::addon(a) {
-            Some(ProviderError { message, .. }) => message,
-            None => format!("add-on {} is not active", a.addon_name().unwrap_or_default()),
-        })
-        .collect();
-    Ok((progress::of_all(addons.is_empty(), &unready, POLL_S), objects))
+    let unready = |addon: &Addon| match (addon.status(), health::addon(addon)) {
+        (Some(Status::Active), _) => None,
+        (_, Some(ProviderError { message, .. })) => Some(message),
+        (_, None) => Some(format!("add-on {} is not active", addon.addon_name().unwrap_or_default())),
+    };
+    Ok(progress::observed(&addons, |addon| owned(scope, addon), unready, POLL_S))
 }

@@ -6,7 +6,7 @@
 
 use aws_sdk_eks::types::ClusterStatus;
 use landlord_provider_api::v1::{self, ResourceKind as Kind};
-use landlord_provider_sdk::holds::Holds;
+use landlord_provider_sdk::holds::{self, Holds};
 
 use crate::{aws::Clients, cluster, error::Result, names::Names, network, node_pool};
 
@@ -15,12 +15,8 @@ use crate::{aws::Clients, cluster, error::Result, names::Names, network, node_po
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(aws: &Clients, scope: &v1::Scope, kind: Kind, role: &str) -> Result<()> {
-    let is_early = matches!(
-        kind,
-        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster
-    );
     let names = Names::new(scope)?;
-    if !is_early || names.is_shared() {
+    if !holds::are_looked_for(kind) || names.is_shared() {
         return Ok(());
     }
     let mut holds = Holds::default();

@@ -9,6 +9,7 @@ use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
 };
+use landlord_provider_sdk::attempts::repeat;
 
 use crate::{
     action::Action,
@@ -43,16 +44,11 @@ pub(crate) struct Query {
 impl Query {
     /// Makes a call and gives the answer's root element.
     pub(crate) async fn call(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
-        let mut attempt = 1;
-        loop {
-            match self.once(action, version, subject, params).await {
-                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
-                    attempt += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                result => return result,
-            }
-        }
+        let again = |error: &Error, made| {
+            let is_worth_it = error.service().is_some_and(is_worth_repeating);
+            (made < ATTEMPTS && is_worth_it).then_some(PAUSE)
+        };
+        repeat(|| self.once(action, version, subject, params), again).await
     }
 
     /// A Describe call of EC2 with filters, all pages: the items of `set`.

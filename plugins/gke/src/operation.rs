@@ -3,6 +3,7 @@
 
 use google_cloud_container_v1::model::{Operation, StatusCondition, operation::Status};
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
+use landlord_provider_sdk::operation::Operations;
 
 use crate::{
     action::{self, Action},
@@ -16,24 +17,27 @@ pub(crate) fn parent(scope: &v1::Scope) -> String {
     format!("projects/{}/locations/{}", scope.account, scope.region)
 }
 
-/// Under way, with the operation's name as the next call's checkpoint.
+/// As a checkpoint calls what a call works on: a cluster or a pool has one operation at a time.
+const WORK: &str = "container";
+
+/// Under way, with the operation's name in the next call's checkpoint. Without a name the last call's is kept.
 pub(crate) fn pending(poll_after_s: i64, detail: impl Into<String>, operation: &str) -> Outcome {
-    let mut outcome = progress::pending(poll_after_s, detail);
-    if let Outcome::Pending(pending) = &mut outcome {
-        pending.checkpoint = operation.as_bytes().to_vec();
+    if operation.is_empty() {
+        return progress::pending(poll_after_s, detail);
     }
-    outcome
+    Operations::one(WORK, operation).pending(poll_after_s, detail)
 }
 
-/// The operation that a checkpoint names.
-fn named_in(checkpoint: &[u8]) -> Option<&str> {
-    std::str::from_utf8(checkpoint).ok().filter(|n| n.starts_with("operation-"))
+/// The operation that a checkpoint names. It comes from outside, and becomes a part of a path.
+fn named_in(checkpoint: &[u8]) -> Option<String> {
+    let is_name = |name: &&str| name.starts_with("operation-") && !name.contains(['/', '?', '#']);
+    Operations::read(checkpoint).get(WORK).filter(is_name).map(str::to_owned)
 }
 
 /// Notes that the failure of the checkpoint's operation is being told, by what it left behind.
 pub(crate) fn mark_told(google: &Google, checkpoint: &[u8]) {
     if let Some(name) = named_in(checkpoint) {
-        google.is_news(name);
+        google.is_news(&name);
     }
 }
 
@@ -43,7 +47,7 @@ pub(crate) async fn of_checkpoint(google: &Google, scope: &v1::Scope, checkpoint
         return Ok(None);
     };
     let request = google.clusters.get_operation().set_name(format!("{}/operations/{name}", parent(scope)));
-    request.send().await.map_err(failed(action::GET_CONTAINER_OPERATION, name)).or_absent()
+    request.send().await.map_err(failed(action::GET_CONTAINER_OPERATION, &name)).or_absent()
 }
 
 /// The last operation on an object, found without any memory. `path`: the object's path below the

@@ -5,7 +5,7 @@
 
 use google_cloud_container_v1::model::{NodePool, cluster::Status};
 use landlord_provider_api::v1::{self, ResourceKind as Kind};
-use landlord_provider_sdk::holds::Holds;
+use landlord_provider_sdk::holds::{self, Holds};
 
 use crate::{cluster, error::Result, google::Google, markers, names, names::Names};
 
@@ -14,12 +14,8 @@ use crate::{cluster, error::Result, google::Google, markers, names, names::Names
 /// # Errors
 /// CONFLICT, naming everything that holds the removal.
 pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: &str) -> Result<()> {
-    let is_early = matches!(
-        kind,
-        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster
-    );
     let names = Names::new(scope)?;
-    if !is_early || names.is_shared() {
+    if !holds::are_looked_for(kind) || names.is_shared() {
         return Ok(());
     }
     let found = cluster::find_own(google, scope, &names).await?;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use http::Method;
+use landlord_provider_sdk::attempts::repeat;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -54,16 +55,18 @@ impl Rest {
     pub(crate) async fn call<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T> {
         let read = ask.method == Method::GET;
         let (mut silent, mut throttled) = (0, 0);
-        loop {
-            match self.once(&ask).await {
-                Err(Error::Service(e)) if read && e.status == 0 && silent + 1 < READ_ATTEMPTS => silent += 1,
-                Err(Error::Service(e)) if read && is_throttled(&e) && throttled + 1 < THROTTLED_ATTEMPTS => {
-                    tokio::time::sleep(THROTTLED_PAUSE * 2_u32.pow(throttled)).await;
-                    throttled += 1;
-                }
-                result => return result,
+        let again = |error: &Error, _| match error.service() {
+            Some(e) if read && e.status == 0 && silent + 1 < READ_ATTEMPTS => {
+                silent += 1;
+                Some(Duration::ZERO)
             }
-        }
+            Some(e) if read && is_throttled(e) && throttled + 1 < THROTTLED_ATTEMPTS => {
+                throttled += 1;
+                Some(THROTTLED_PAUSE * 2_u32.pow(throttled - 1))
+            }
+            _ => None,
+        };
+        repeat(|| self.once(&ask), again).await
     }
 
     async fn once<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T> {

@@ -1,10 +1,20 @@
 //! What would hold a removal: protections, locks, objects of others. Found and named before the first step that can't be
 //! taken back, so that nobody is left with half an environment.
 
-use landlord_provider_api::{ErrorKind, ProviderError};
+use landlord_provider_api::{ErrorKind, ProviderError, v1::ResourceKind as Kind};
 
 /// Holds that are named in one error; more are counted.
 const NAMED_MAX: usize = 5;
+
+/// Whether removing a kind comes at or before the cluster, in the order of a removal: what would hold the cluster, or what
+/// comes after it, is looked for then. Later there is nothing left that could be spared.
+#[must_use]
+pub fn are_looked_for(kind: Kind) -> bool {
+    match kind {
+        Kind::DnsRecords | Kind::DnsZone | Kind::Identity | Kind::Addons | Kind::NodePool | Kind::Cluster => true,
+        Kind::Leftovers | Kind::Network | Kind::Unspecified => false,
+    }
+}
 
 /// What was found so far.
 #[derive(Debug, Default)]

@@ -8,7 +8,9 @@
 //! | [`names`], [`zones`] | a tenant's uid in names, domains, parent zones |
 //! | [`markers`] | the owner markers: written, compared, reported |
 //! | [`error`], [`table`] | from a cloud's error to the contract's: codes, HTTP status, `Retry-After`, absent, busy |
-//! | [`progress`] | Ready, Pending, Gone |
+//! | [`progress`] | Ready, Pending, Gone, what a look at several objects means |
+//! | [`operation`] | the cloud's operations, observed until they end: over calls, by the checkpoint, within bounds |
+//! | [`attempts`] | repetitions of an outside call within one call, within bounds |
 //! | [`findings`], [`cidr`] | what `validate` finds |
 //! | [`holds`] | what would hold a removal, named before its first step |
 //! | [`versions`] | minor versions of Kubernetes |
@@ -20,6 +22,7 @@
 //! The crate follows semantic versioning by itself: the contract's version is `landlord-provider-api`'s, of which this
 //! crate takes one major version. Below 1.0 a minor release may break.
 
+pub mod attempts;
 pub mod cidr;
 pub mod configure;
 pub mod describe;
@@ -29,6 +32,7 @@ pub mod findings;
 pub mod holds;
 pub mod markers;
 pub mod names;
+pub mod operation;
 pub mod progress;
 pub mod request;
 pub mod settings;

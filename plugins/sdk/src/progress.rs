@@ -33,6 +33,26 @@ impl Outcome {
     pub fn is_pending(&self) -> bool {
         matches!(self, Self::Pending(_))
     }
+
+    /// With what the next call of the stage is handed back, if it is under way.
+    #[must_use]
+    pub fn with_checkpoint(mut self, checkpoint: impl Into<Vec<u8>>) -> Self {
+        if let Self::Pending(pending) = &mut self {
+            pending.checkpoint = checkpoint.into();
+        }
+        self
+    }
+
+    /// With the last call's checkpoint, if it is under way and has none of its own.
+    #[must_use]
+    pub fn or_checkpoint(mut self, checkpoint: &[u8]) -> Self {
+        if let Self::Pending(pending) = &mut self
+            && pending.checkpoint.is_empty()
+        {
+            pending.checkpoint = checkpoint.to_vec();
+        }
+        self
+    }
 }
 
 /// Ready, without a checkpoint: names and markers find everything again.
@@ -105,12 +125,47 @@ pub fn done(outcome: Outcome) -> Option<v1::Progress> {
     Some(outcome.progress(Vec::new()))
 }
 
-/// What a look at several objects means: Gone without one, Ready if all are, else Pending with what `unready` says.
-#[must_use]
-pub fn of_all(is_empty: bool, unready: &[String], poll_after_s: i64) -> Outcome {
-    match (is_empty, unready) {
-        (true, _) => Outcome::Gone,
-        (false, []) => ready(),
-        (false, unready) => pending(poll_after_s, unready.join("; ")),
+/// What a look at several objects means: Gone without one, Ready if all are, else Pending with what `unready` says of each.
+/// With the objects as the inventory shows them.
+pub fn observed<T>(
+    found: &[T],
+    owned: impl Fn(&T) -> v1::OwnedObject,
+    unready: impl Fn(&T) -> Option<String>,
+    poll_after_s: i64,
+) -> (Outcome, Vec<v1::OwnedObject>) {
+    let waiting: Vec<String> = found.iter().filter_map(unready).collect();
+    let outcome = match (found, waiting.as_slice()) {
+        ([], _) => Outcome::Gone,
+        (_, []) => ready(),
+        (_, waiting) => pending(poll_after_s, waiting.join("; ")),
+    };
+    (outcome, found.iter().map(owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, observed, pending, ready};
+    use landlord_provider_api::v1::OwnedObject;
+
+    #[test]
+    fn several_objects_are_ready_once_all_are() {
+        let owned = |state: &&str| OwnedObject { id: (*state).to_owned(), ..OwnedObject::default() };
+        let unready = |state: &&str| (*state != "up").then(|| format!("it is {state}"));
+        let look = |found: &[&str]| observed(found, owned, unready, 5).0;
+        assert_eq!(look(&[]), Outcome::Gone);
+        assert_eq!(look(&["up", "up"]), ready());
+        assert_eq!(look(&["up", "down", "going"]), pending(5, "it is down; it is going"));
+        assert_eq!(observed(&["up", "down"], owned, unready, 5).1.len(), 2);
+    }
+
+    #[test]
+    fn a_checkpoint_is_handed_on() {
+        let checkpoint = |outcome: Outcome| match outcome {
+            Outcome::Pending(pending) => pending.checkpoint,
+            Outcome::Ready(_) | Outcome::Gone => b"none".to_vec(),
+        };
+        assert_eq!(checkpoint(pending(1, "x").or_checkpoint(b"old")), b"old");
+        assert_eq!(checkpoint(pending(1, "x").with_checkpoint(*b"new").or_checkpoint(b"old")), b"new");
+        assert_eq!(checkpoint(ready().with_checkpoint(*b"new")), b"none");
     }
 }

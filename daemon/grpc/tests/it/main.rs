@@ -8,6 +8,7 @@ mod floods;
 mod hosts;
 mod orders;
 mod placement;
+mod requests;
 mod service;
 mod tenants;
 mod tls;

@@ -40,9 +40,9 @@ pub(crate) async fn ensure(
     let name = call.names.group();
     // While its own operation runs, that tells more than the cluster, and of a larger budget.
     let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
-    if let Followed::Running(after) = last {
+    if let Followed::Running { retry_after: after } = last {
         let outcome = operation::waiting(after, POLL_S, format!("AKS cluster {name} is being changed"));
-        return Ok((operation::keep(outcome, checkpoint), None));
+        return Ok((outcome.or_checkpoint(checkpoint), None));
     }
     let Some(cluster) = find(call).await? else {
         return create(call, parameters, network, pool).await.map(|outcome| (outcome, None));
@@ -55,7 +55,7 @@ pub(crate) async fn ensure(
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("AKS cluster {name} is {state}"));
-            return Ok((operation::keep(outcome, checkpoint), None));
+            return Ok((outcome.or_checkpoint(checkpoint), None));
         }
     }
     first_provisioning::end(call, PROVISIONED).await?;

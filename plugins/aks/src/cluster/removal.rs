@@ -40,8 +40,8 @@ pub(crate) async fn delete(call: &Call<'_>, checkpoint: &[u8]) -> Result<(Outcom
     let detail = format!("AKS cluster {name} is being deleted");
     let last = operation::follow(call.arm, Work::Deletion, checkpoint).await?;
     if cluster.state() == State::Deleting {
-        let after = if let Followed::Running(after) = last { after } else { None };
-        return Ok((operation::keep(operation::waiting(after, POLL_S, detail), checkpoint), Vec::new()));
+        let after = if let Followed::Running { retry_after: after } = last { after } else { None };
+        return Ok((operation::waiting(after, POLL_S, detail).or_checkpoint(checkpoint), Vec::new()));
     }
     let answer = match call.arm.delete(&api::CLUSTER, cluster.id()).await {
         Ok(answer) => answer,

@@ -130,9 +130,9 @@ pub(crate) async fn delete(
         return Ok((Outcome::Gone, Vec::new()));
     };
     // A zone that is going looks like any other.
-    if let Followed::Running(after) = operation::follow(call.arm, Work::Deletion, checkpoint).await? {
+    if let Followed::Running { retry_after: after } = operation::follow(call.arm, Work::Deletion, checkpoint).await? {
         let outcome = operation::waiting(after, POLL_S, "the DNS zone is being deleted");
-        return Ok((operation::keep(outcome, checkpoint), Vec::new()));
+        return Ok((outcome.or_checkpoint(checkpoint), Vec::new()));
     }
     let mut removed = Vec::new();
     let mut waiting = None;

@@ -55,7 +55,7 @@ pub(super) async fn ensure<P: DeserializeOwned + Default>(
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("{} {name} is {state}", kind.name));
-            Ok(Part::Waiting(operation::keep(outcome, checkpoint)))
+            Ok(Part::Waiting(outcome.or_checkpoint(checkpoint)))
         }
     }
 }

@@ -77,9 +77,9 @@ pub(crate) async fn ensure(
     let name = names::pool(&spec.role)?;
     let id = call.names.pool_id(&name);
     let last = operation::follow(call.arm, Work::Change, checkpoint).await?;
-    if let Followed::Running(after) = last {
+    if let Followed::Running { retry_after: after } = last {
         let outcome = operation::waiting(after, POLL_S, format!("agent pool {name} is being changed"));
-        return Ok((operation::keep(outcome, checkpoint), None));
+        return Ok((outcome.or_checkpoint(checkpoint), None));
     }
     let Some(pool) = call.arm.get::<Properties>(&api::POOL, &id).await? else {
         return create(call, parameters, spec, &name).await.map(|outcome| (outcome, None));
@@ -95,7 +95,7 @@ pub(crate) async fn ensure(
         }
         State::Busy(state) => {
             let outcome = pending(POLL_S, format!("agent pool {name} is {state}"));
-            return Ok((operation::keep(outcome, checkpoint), None));
+            return Ok((outcome.or_checkpoint(checkpoint), None));
         }
     }
     first_provisioning::end(call, &provisioned_name(&name)).await?;

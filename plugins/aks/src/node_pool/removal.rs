@@ -72,7 +72,7 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
         let name = pool.name();
         let detail = format!("agent pool {name} is being deleted");
         if pool.state() == State::Deleting {
-            outcome = operation::keep(pending(POLL_S, detail), checkpoint);
+            outcome = pending(POLL_S, detail).or_checkpoint(checkpoint);
             continue;
         }
         match call.arm.delete(&api::POOL, pool.id()).await {
@@ -105,11 +105,9 @@ pub(crate) async fn delete(call: &Call<'_>, role: &str, checkpoint: &[u8]) -> Re
 /// Looks.
 pub(crate) async fn observe(call: &Call<'_>, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let pools = list(call, role).await?;
-    let objects = pools.iter().map(|pool| owned(call.scope, pool)).collect();
-    let unready: Vec<String> = pools
-        .iter()
-        .filter(|pool| pool.state() != State::Succeeded)
-        .map(|pool| format!("agent pool {} is {}", pool.name(), pool.state().as_str()))
-        .collect();
-    Ok((progress::of_all(pools.is_empty(), &unready, POLL_S), objects))
+    let unready = |pool: &Pool| match pool.state() {
+        State::Succeeded => None,
+        state => Some(format!("agent pool {} is {}", pool.name(), state.as_str())),
+    };
+    Ok(progress::observed(&pools, |pool| owned(call.scope, pool), unready, POLL_S))
 }

@@ -138,11 +138,7 @@ async fn create(
         .caller_reference(reference)
         .hosted_zone_config(HostedZoneConfig::builder().comment(comment).private_zone(false).build());
     let look_again = |refusals: u32, detail: &str| {
-        let mut outcome = progress::pending(POLL_S, detail);
-        if let Outcome::Pending(pending) = &mut outcome {
-            pending.checkpoint = refusals.to_string().into_bytes();
-        }
-        Ok((outcome, None))
+        Ok((progress::pending(POLL_S, detail).with_checkpoint(refusals.to_string()), None))
     };
     match request.send().await.map_err(failed(action::CREATE_HOSTED_ZONE, domain)) {
         Ok(_) => look_again(refusals, "the zone was created; looking whether it is listed"),

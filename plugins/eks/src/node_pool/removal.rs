@@ -123,14 +123,12 @@ async fn delete_listed(
 pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let groups = list(aws, scope, &names, role).await?;
-    let objects = groups.iter().map(|g| owned(scope, g)).collect();
-    let unready: Vec<String> = groups
-        .iter()
-        .filter(|g| g.status() != Some(&Status::Active))
-        .map(|g| {
-            let status = g.status().map_or("", Status::as_str);
-            format!("node group {} is {status}", g.nodegroup_name().unwrap_or_default())
-        })
-        .collect();
-    Ok((progress::of_all(groups.is_empty(), &unready, POLL_S), objects))
+    let unready = |group: &Nodegroup| match group.status() {
+        Some(Status::Active) => None,
+        status => {
+            let status = status.map_or("", Status::as_str);
+            Some(format!("node group {} is {status}", group.nodegroup_name().unwrap_or_default()))
+        }
+    };
+    Ok(progress::observed(&groups, |group| owned(scope, group), unready, POLL_S))
 }

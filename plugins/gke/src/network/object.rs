@@ -6,10 +6,8 @@
 //! operation of the first request for an hour, also when that one failed or its object was deleted
 //! since; then the next id is taken, made from the finished operation.
 
-use std::collections::BTreeMap;
-
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
-use serde::{Deserialize, Serialize};
+use landlord_provider_sdk::operation::{Observed, Operations};
 use serde_json::Value;
 
 use crate::{
@@ -19,7 +17,7 @@ use crate::{
     google::Google,
     markers,
     names::Names,
-    progress::{self, Outcome},
+    progress::Outcome,
 };
 
 /// Finished operations passed over for one new request: an attempt a few minutes fills an hour.
@@ -85,13 +83,10 @@ impl Kind {
     }
 }
 
-/// Operations begun by earlier calls, from the checkpoint: a cache that spares asking for what is
+/// Operations begun by earlier calls, from the checkpoint, by role of their object: a cache that spares asking for what is
 /// under way, and the only way to hear early why one failed.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Flight {
-    /// Paths of operations that were running at the last look, by role of their object.
-    operations: BTreeMap<String, String>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct Flight(Operations);
 
 impl Flight {
     /// Looks at the operations of the last call.
@@ -99,42 +94,37 @@ impl Flight {
     /// # Errors
     /// The failure of one that failed, once.
     pub(crate) async fn read(google: &Google, scope: &v1::Scope, checkpoint: &[u8]) -> Result<Self> {
-        let earlier: Self = serde_json::from_slice(checkpoint).unwrap_or_default();
-        let mut operations = BTreeMap::new();
-        for (role, path) in earlier.operations {
-            let Some(operation) = google.compute.operation(&scope.account, &path).await.or_absent()? else {
-                continue;
-            };
+        let look = |path: String| async move {
+            let found = google.compute.operation(&scope.account, &path).await.or_absent()?;
+            let Some(operation) = found else { return Ok(Observed::Unknown) };
             if !operation.is_done() {
-                operations.insert(role, path);
-            } else if let Some(error) = operation.failure(action::GET_OPERATION, &path)
-                && google.is_news(&operation.name)
-            {
-                return Err(error);
+                return Ok(Observed::Running { retry_after: None });
             }
-        }
-        Ok(Self { operations })
+            match operation.failure(action::GET_OPERATION, &path) {
+                // One at a time: the next call tells of the next one.
+                Some(error) if google.is_news(&operation.name) => Err(error),
+                _ => Ok(Observed::Done),
+            }
+        };
+        let mut operations = Operations::read(checkpoint);
+        operations.observe_all::<(), Error, _>(look).await?;
+        Ok(Self(operations))
     }
 
     /// Whether something is under way with this object.
     fn has(&self, kind: Kind) -> bool {
-        self.operations.contains_key(kind.role())
+        self.0.has(kind.role())
     }
 
     fn add(&mut self, kind: Kind, operation: &Operation) {
         if !operation.is_done() && !operation.name.is_empty() {
-            self.operations.insert(kind.role().to_owned(), operation.path());
+            self.0.add(kind.role(), &operation.path());
         }
     }
 
     /// Under way, with the operations as the next call's checkpoint.
     pub(crate) fn pending(&self, poll_after_s: i64, detail: &str) -> Outcome {
-        let mut outcome = progress::pending(poll_after_s, detail);
-        if let Outcome::Pending(pending) = &mut outcome {
-            // Never empty, so that finished operations are forgotten.
-            pending.checkpoint = serde_json::to_vec(self).unwrap_or_default();
-        }
-        outcome
+        self.0.pending(poll_after_s, detail)
     }
 }
 

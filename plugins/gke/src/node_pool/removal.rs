@@ -69,11 +69,9 @@ pub(crate) async fn delete(google: &Google, scope: &v1::Scope, role: &str) -> Re
 pub(crate) async fn observe(google: &Google, scope: &v1::Scope, role: &str) -> Result<(Outcome, Vec<v1::OwnedObject>)> {
     let names = Names::new(scope)?;
     let pools = list(google, scope, &names, role).await?;
-    let objects = pools.iter().map(|p| owned(p, &scope.region)).collect();
-    let unready: Vec<String> = pools
-        .iter()
-        .filter(|p| p.status != Status::Running)
-        .map(|p| format!("node pool {} is {}", p.name, p.status.name().unwrap_or("of unknown state")))
-        .collect();
-    Ok((progress::of_all(pools.is_empty(), &unready, POLL_S), objects))
+    let unready = |pool: &NodePool| match &pool.status {
+        Status::Running => None,
+        status => Some(format!("node pool {} is {}", pool.name, status.name().unwrap_or("of unknown state"))),
+    };
+    Ok(progress::observed(&pools, |pool| owned(pool, &scope.region), unready, POLL_S))
 }
