@@ -10,6 +10,7 @@ mod command;
 mod connection;
 pub mod error;
 mod file;
+mod login;
 mod name;
 mod output;
 pub mod progress;

@@ -42,10 +42,36 @@ const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
 const RECORD_TTL_SECONDS: i32 = 60;
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
+/// Capability of a provider that gives service accounts identities.
+const IDENTITY: &str = "identity";
 /// Capability of a provider whose methods only look at the cluster that its credential leads to.
 const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
+
+/// The capability without which a provider is not asked for a stage. Networks and node pools are asked for always: a provider
+/// that makes none says whether what is there will do.
+fn capability(stage: &Stage) -> Option<&'static str> {
+    match stage {
+        Stage::DnsZone | Stage::DnsRecords => Some(DNS),
+        Stage::Identity => Some(IDENTITY),
+        Stage::Host
+        | Stage::Preflight
+        | Stage::Network
+        | Stage::Cluster
+        | Stage::Addons
+        | Stage::NodePool
+        | Stage::Isolation
+        | Stage::Capacity
+        | Stage::Base
+        | Stage::Platform(_)
+        | Stage::App(_)
+        | Stage::Verify
+        | Stage::Teardown
+        | Stage::Leftovers
+        | Stage::Inventory => None,
+    }
+}
 
 /// Calls a stage once.
 pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
@@ -137,12 +163,14 @@ impl<'a> Call<'a> {
     }
 
     async fn in_cloud(&self) -> Report {
-        if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) && !self.serves_dns() {
-            let detail = format!("provider {} serves no DNS", self.work.environment.placement.provider);
-            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
-        }
+        // A delete is always allowed: what was made before the provider lost a capability goes, too.
         if self.work.environment.desired_state == DesiredState::Absent {
             return self.absent().await;
+        }
+        if let Some(capability) = capability(self.stage).filter(|capability| !self.offers(capability)) {
+            let provider = &self.work.environment.placement.provider;
+            let detail = format!("provider {provider} does not offer it (capability {capability})");
+            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
         }
         match self.stage {
             Stage::Cluster if self.adoption().is_some() => self.adopt().await,
@@ -162,11 +190,10 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider makes zones and records. With a cluster of its own a tenant needs them;
-    /// in a shared one it can do without.
-    fn serves_dns(&self) -> bool {
+    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is asked.
+    fn offers(&self, capability: &str) -> bool {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        self.work.host.is_none() || description.is_none_or(|d| d.capabilities.iter().any(|c| c == DNS))
+        description.is_none_or(|description| description.capabilities.iter().any(|stated| stated == capability))
     }
 
     /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
@@ -192,7 +219,7 @@ impl<'a> Call<'a> {
                 scope: Some(self.scope.clone()),
                 parameters_json: request::parameters(self.work),
                 node_pool: request::checked_pool(self.work),
-                dns_zone: request::dns_zone(self.work).filter(|_| self.serves_dns()),
+                dns_zone: request::dns_zone(self.work).filter(|_| self.offers(DNS)),
             })
             .await?;
         if response.violations.is_empty() {
@@ -279,7 +306,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 cluster: Some(request::status(self.work, &Stage::Cluster)),
-                zone: Some(request::status(self.work, &Stage::DnsZone)),
+                zone: self.offers(DNS).then(|| request::status(self.work, &Stage::DnsZone)),
             })
             .await?;
         let report = progress(response.progress, response.status.as_ref())?;

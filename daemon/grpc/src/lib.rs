@@ -14,6 +14,7 @@
 
 mod accept;
 mod access;
+mod attributes;
 mod auth;
 mod authenticate;
 mod context;
@@ -23,22 +24,30 @@ mod error;
 mod figures;
 mod guard;
 mod host_cluster;
+mod limits;
 mod list;
 mod listen;
 mod name;
+mod opaque;
 mod operation;
 mod ports;
 mod provider;
 mod reason;
 mod serve;
 mod serve_error;
+mod shares;
 mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
 
+<<<<<<< HEAD
 pub use figures::RpcFigures;
+=======
+pub use limits::Limits;
+>>>>>>> main
 pub use listen::{Listen, ListenTcp};
+pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;
 pub use serve::serve;
 pub use serve_error::ServeError;

@@ -14,12 +14,19 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
+<<<<<<< HEAD
     ports::{DaemonStore as _, ProviderKey, Providers},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
 };
 use landlord_grpc::{Ports, RpcFigures};
+=======
+    ports::{ProviderKey, Providers, TenantStore as _},
+};
+use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
+use landlord_grpc::{OpaqueTokens, Ports};
+>>>>>>> main
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -88,9 +95,14 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+<<<<<<< HEAD
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         figures: rpc_figures,
+=======
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
+>>>>>>> main
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
@@ -256,6 +268,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         program,
         call_deadline: provider.call_deadline.get(),
         calls_max: provider.calls_max,
+        time_scale: provider.time_scale,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),

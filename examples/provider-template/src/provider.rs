@@ -11,13 +11,14 @@ use landlord_provider_sdk::{
     endpoint,
     findings::{Findings, PoolBounds},
     progress::{Outcome, done},
-    request::need,
+    request::{is_of_host, need, own_cluster},
     settings,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    by_id,
     cloud::{BUCKET, Cloud, Object, Result},
     objects::{self, Place, checked},
 };
@@ -39,6 +40,19 @@ const TABLES: Tables<'_> = Tables {
 #[serde(deny_unknown_fields)]
 struct Settings {
     project: String,
+    #[serde(default)]
+    api: Api,
+}
+
+/// Which of Nimbus's APIs is used. Your cloud has one of the two: keep that one's module, `objects` or `by_id`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Api {
+    /// The caller names objects.
+    #[default]
+    Names,
+    /// The cloud gives ids.
+    Ids,
 }
 
 /// The credential. It has no `Debug`, so that nothing prints it.
@@ -76,11 +90,21 @@ fn place<'a>(scope: &'a Option<v1::Scope>, kind: Kind, pool: &'a str) -> Result<
 }
 
 /// Nimbus with one credential.
-pub struct Nimbus(Cloud);
+pub struct Nimbus {
+    cloud: Cloud,
+    api: Api,
+}
 
 impl Nimbus {
-    async fn ensure(&self, scope: Option<v1::Scope>, kind: Kind, pool: &str, spec: Value) -> Result<Made> {
-        objects::ensure(&self.0, &place(&scope, kind, pool)?, &spec).await
+    async fn ensure(&self, scope: Option<v1::Scope>, kind: Kind, pool: &str, spec: Value, last: &[u8]) -> Result<Made> {
+        let place = place(&scope, kind, pool)?;
+        if is_of_host(place.scope, kind) {
+            own_cluster(place.scope.clone(), "node pools")?;
+        }
+        match self.api {
+            Api::Names => objects::ensure(&self.cloud, &place, &spec).await,
+            Api::Ids => by_id::ensure(&self.cloud, &place, &spec, last).await,
+        }
     }
 }
 
@@ -90,7 +114,7 @@ type Made = (Outcome, Option<Object>);
 impl Network for Nimbus {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Result<v1::EnsureNetworkResponse> {
         version(&request.parameters_json)?;
-        let (outcome, made) = self.ensure(request.scope, Kind::Network, "", json!({})).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::Network, "", json!({}), &request.checkpoint).await?;
         let status = made.map(|object| v1::NetworkStatus { network_id: object.id, ..Default::default() });
         Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
     }
@@ -102,7 +126,7 @@ impl Cluster for Nimbus {
         let version = version(&request.parameters_json)?;
         let network = need(request.network, "the network")?.network_id;
         let spec = json!({ "network": network, "version": version });
-        let (outcome, made) = self.ensure(request.scope, Kind::Cluster, "", spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::Cluster, "", spec, &request.checkpoint).await?;
         let status = made.map(|object| v1::ClusterStatus {
             endpoint: format!("https://{}.k8s.nimbus.example", object.id),
             kubernetes_version: version,
@@ -115,14 +139,15 @@ impl Cluster for Nimbus {
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
         let cluster = need(request.cluster, "the cluster")?.name;
         let spec = json!({ "cluster": cluster, "names": ["cni", "dns", "csi"] });
-        let (outcome, _) = self.ensure(request.scope, Kind::Addons, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::Addons, "", spec, &request.checkpoint).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
 
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
         checked(&request.scope, false)?;
-        let path = format!("clusters/{}/token", need(request.cluster, "the cluster")?.name);
-        let access: Map<String, Value> = self.0.call(reqwest::Method::POST, &path, None).await?;
+        let collection = if self.api == Api::Ids { "objects" } else { "clusters" };
+        let path = format!("{collection}/{}/token", need(request.cluster, "the cluster")?.name);
+        let access: Map<String, Value> = self.cloud.call(reqwest::Method::POST, &path, None).await?;
         let text = |key: &str| access.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let seconds = access.get("expires_unix_s").and_then(Value::as_i64).unwrap_or_default();
         let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
@@ -142,7 +167,7 @@ impl NodePool for Nimbus {
             "nodes": pool.node_count, "nodes_max": pool.node_count_max.max(pool.node_count),
             "labels": pool.labels, "taints": taints,
         });
-        let (outcome, made) = self.ensure(request.scope, Kind::NodePool, &pool.role, spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::NodePool, &pool.role, spec, &request.checkpoint).await?;
         let status = made.map(|object| v1::NodePoolStatus { name: object.name, node_count: pool.node_count });
         Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
     }
@@ -152,7 +177,7 @@ impl NodePool for Nimbus {
 impl Dns for Nimbus {
     async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Result<v1::EnsureDnsZoneResponse> {
         let spec = json!({ "domain": need(request.spec, "the zone")?.domain });
-        let (outcome, made) = self.ensure(request.scope, Kind::DnsZone, "", spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::DnsZone, "", spec, &request.checkpoint).await?;
         let name_servers = vec!["ns1.nimbus.example".to_owned(), "ns2.nimbus.example".to_owned()];
         let status = made.map(|object| v1::DnsZoneStatus { zone_id: object.id, name_servers });
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
@@ -162,7 +187,7 @@ impl Dns for Nimbus {
         let record = |r: &v1::DnsRecord| json!([r.name, r.r#type, r.ttl_seconds, r.values]);
         let records: Vec<Value> = request.records.iter().map(record).collect();
         let spec = json!({ "zone": need(request.zone, "the zone")?.zone_id, "records": records });
-        let (outcome, _) = self.ensure(request.scope, Kind::DnsRecords, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::DnsRecords, "", spec, &[]).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
 }
@@ -173,7 +198,7 @@ impl Identity for Nimbus {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
         let (cluster, zone) = (need(request.cluster, "the cluster")?.name, need(request.zone, "the zone")?.zone_id);
         let spec = json!({ "cluster": cluster, "zone": zone, "service_account": "external-dns/external-dns" });
-        let (outcome, _) = self.ensure(request.scope, Kind::Identity, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::Identity, "", spec, &[]).await?;
         Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
     }
 }
@@ -181,16 +206,24 @@ impl Identity for Nimbus {
 #[async_trait]
 impl Inventory for Nimbus {
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
-        objects::observe(&self.0, &place(&request.scope, request.kind(), &request.role)?).await
+        let place = place(&request.scope, request.kind(), &request.role)?;
+        match self.api {
+            Api::Names => objects::observe(&self.cloud, &place).await,
+            Api::Ids => by_id::observe(&self.cloud, &place).await,
+        }
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
         let place = place(&request.scope, request.kind(), &request.role)?;
-        Ok(v1::DeleteResponse { progress: Some(objects::delete(&self.0, &place, request.recorded).await?) })
+        let progress = match self.api {
+            Api::Names => objects::delete(&self.cloud, &place, request.recorded).await?,
+            Api::Ids => by_id::delete(&self.cloud, &place).await?,
+        };
+        Ok(v1::DeleteResponse { progress: Some(progress) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
-        objects::list(&self.0, checked(&request.scope, true)?, &request.page_token).await
+        objects::list(&self.cloud, checked(&request.scope, true)?, &request.page_token).await
     }
 }
 
@@ -224,11 +257,11 @@ impl ProviderPlugin for Nimbus {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn description() -> v1::DescribeResponse {
-        let schema = |key: &str| {
-            let properties = json!({ key: { "type": "string" } });
-            json!({ "type": "object", "additionalProperties": false, "required": [key], "properties": properties })
-        };
-        let (settings, parameters) = (schema("project").to_string(), schema("kubernetes_version").to_string());
+        let schema = |key: &str, properties: Value| json!({ "type": "object", "additionalProperties": false, "required": [key], "properties": properties });
+        let api = json!({ "enum": ["names", "ids"], "description": "Which of Nimbus's APIs is used." });
+        let settings = schema("project", json!({ "project": { "type": "string" }, "api": api })).to_string();
+        let parameters = json!({ "kubernetes_version": { "type": "string" } });
+        let parameters = schema("kubernetes_version", parameters).to_string();
         TABLES.describe(Self::NAME, Self::VERSION, settings, parameters)
     }
 
@@ -242,6 +275,8 @@ impl ProviderPlugin for Nimbus {
             return Err(problems.into_error());
         };
         let endpoint = endpoint.as_ref().map_or_else(|| ENDPOINT.to_owned(), endpoint::base);
-        Cloud::new(&endpoint, &settings.project, credential.token).map(Self)
+        let version = if settings.api == Api::Ids { "v2" } else { "v1" };
+        let cloud = Cloud::new(&endpoint, version, &settings.project, credential.token)?;
+        Ok(Self { cloud, api: settings.api })
     }
 }

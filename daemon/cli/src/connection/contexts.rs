@@ -135,7 +135,7 @@ fn path() -> Option<PathBuf> {
 }
 
 /// A folder of the user, by the XDG base directory specification.
-fn folder(variable: &str, usual: &str) -> Option<PathBuf> {
+pub(crate) fn folder(variable: &str, usual: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     named.or_else(|| std::env::home_dir().map(|home| home.join(usual)))
 }

@@ -84,6 +84,8 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
     state: Mutex<State>,
+    /// What its provider says that it can do; `None`: nothing is known.
+    pub(crate) capabilities: Mutex<Option<Vec<String>>>,
 }
 
 impl Cloud {
@@ -436,7 +438,8 @@ impl Providers for Only {
     }
 
     fn description(&self, _: &ProviderKey) -> Option<v1::DescribeResponse> {
-        None
+        let capabilities = self.0.cloud.capabilities.lock().clone()?;
+        Some(v1::DescribeResponse { capabilities, ..v1::DescribeResponse::default() })
     }
 
     fn start_failure(&self, _: &ProviderKey) -> Option<String> {

@@ -266,7 +266,7 @@ struct Believes;
 impl Authenticator for Believes {
     async fn authenticate(&self, _: &Peer, _: Option<&str>) -> Result<Principal, Unauthenticated> {
         let groups = [OPERATORS.to_owned()].into();
-        Ok(Principal { name: "somebody".into(), groups, customer: None, method: AuthMethod::Token })
+        Ok(Principal { name: "somebody".into(), groups, customer: None, method: AuthMethod::Token, expire_time: None })
     }
 }
 

@@ -95,6 +95,11 @@ impl Login {
         self.key.sign(&header(), &self.claims(name))
     }
 
+    /// The same until a time (seconds since 1970).
+    pub(crate) fn token_until(&self, name: &str, expires: i64) -> String {
+        self.key.sign(&header(), &with(&self.claims(name), "exp", json!(expires)))
+    }
+
     /// Wrong tokens of an operator, each with what is wrong with it.
     pub(crate) fn wrong(&self) -> Vec<(&'static str, String)> {
         let mut wrong = landlord_test_tokens::forgeries(self.issuer.url(), &self.key, &self.claims("operator"));

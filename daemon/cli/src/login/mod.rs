@@ -1,0 +1,215 @@
+//! Logging in at an OpenID issuer: in a browser of this machine (authorization code with PKCE), or on another device. The tokens
+//! are kept in a file of the user's, and renewed with the refresh token for as long as the issuer gives new ones.
+
+mod callback;
+mod issuer;
+mod kept;
+
+use std::{io::Write as _, path::PathBuf, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+pub(crate) use self::kept::file_of;
+use self::{
+    callback::Callback,
+    issuer::{Issuer, Tokens},
+    kept::Kept,
+};
+use crate::{connection::Connection, error::Error};
+
+/// Name of this program at issuers, unless the context has another one.
+pub(crate) const CLIENT_ID_DEFAULT: &str = "landlord-cli";
+/// How long somebody may take to log in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Between two questions whether somebody has logged in on the device, unless the issuer names another time (RFC 8628).
+const DEVICE_INTERVAL_SECS: u64 = 5;
+/// A token that ends sooner is renewed first.
+const LEFT_MIN: Duration = Duration::from_secs(60);
+
+/// Where and how to log in, as a context keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Login {
+    /// The issuer, an https URL.
+    pub issuer: String,
+    /// Name of this program there.
+    pub client_id: String,
+    /// CAs of its certificate, PEM; `None`: those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Scopes beside `openid` and `offline_access`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+    /// Whether the daemon is shown the ID token: of issuers whose access tokens are no JWTs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub id_token: bool,
+}
+
+impl Login {
+    /// What is asked for: a token for the daemon, and one for new ones.
+    fn scope(&self) -> String {
+        let always = ["openid", "offline_access"].map(str::to_owned);
+        always.into_iter().chain(self.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn kept(&self, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
+        let token = match (self.id_token, tokens.id_token) {
+            (true, Some(token)) => token,
+            (true, None) => return Err(refused("it gave no ID token")),
+            (false, _) => tokens.access_token,
+        };
+        Ok(Kept {
+            issuer: self.issuer.clone(),
+            token,
+            refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
+            expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
+        })
+    }
+}
+
+/// An issuer's refusal.
+fn refused(problem: impl std::fmt::Display) -> Error {
+    Error::Denied(format!("the issuer did not log you in: {problem}"))
+}
+
+/// Logs in and keeps the tokens in the context's file.
+pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Error> {
+    let (Some(login), Some(file)) = (&connection.login, &connection.login_file) else {
+        return Err(Error::Usage("the context has no issuer; name it with --issuer".into()));
+    };
+    let issuer = Issuer::discover(login).await?;
+    let logged_in = async { if device { on_device(login, &issuer).await } else { in_browser(login, &issuer).await } };
+    let tokens = tokio::time::timeout(LOGIN_TIMEOUT, logged_in)
+        .await
+        .map_err(|_| Error::TimedOut("nobody has logged in; run the command again".into()))??;
+    let kept = login.kept(tokens, None)?;
+    kept.save(file)?;
+    note(&format!("logged in at {}; the token is in {}", login.issuer, file.display()));
+    Ok(())
+}
+
+/// For whoever logs in; standard output is for data.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Forgets the tokens.
+pub(crate) fn forget(connection: &Connection) -> Result<(), Error> {
+    match &connection.login_file {
+        Some(file) => Kept::forget(file),
+        None => Ok(()),
+    }
+}
+
+async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
+    let callback = Callback::bind().await?;
+    let (state, verifier) = (random(), random());
+    let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&verifier));
+    let url = issuer.authorize_url(&[
+        ("response_type", "code"),
+        ("client_id", &login.client_id),
+        ("redirect_uri", &callback.url()),
+        ("scope", &login.scope()),
+        ("state", &state),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        // Without it, issuers give no refresh token to a client that has consent already.
+        ("prompt", "consent"),
+    ]);
+    note(&format!("To log in, open this page in a browser of this machine:\n\n    {url}\n"));
+    callback::open_browser(url.as_str());
+    let code = callback.code(&state, &login.issuer).await?;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &login.client_id),
+        ("code", &code),
+        ("redirect_uri", &callback.url()),
+        ("code_verifier", &verifier),
+    ];
+    issuer.tokens(&form).await?.map_err(refused)
+}
+
+async fn on_device(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
+    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &login.scope())]).await?;
+    note(&match &device.verification_uri_complete {
+        Some(url) => format!("To log in, open this page on any device:\n\n    {url}\n"),
+        None => format!(
+            "To log in, open this page on any device:\n\n    {}\n\nand enter the code {}",
+            device.verification_uri, device.user_code
+        ),
+    });
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", &login.client_id),
+        ("device_code", &device.device_code),
+    ];
+    let mut interval = Duration::from_secs(device.interval.unwrap_or(DEVICE_INTERVAL_SECS));
+    loop {
+        tokio::time::sleep(interval).await;
+        match issuer.tokens(&form).await? {
+            Ok(tokens) => return Ok(tokens),
+            Err(refusal) if refusal.error == "authorization_pending" => {}
+            // RFC 8628, 3.5.
+            Err(refusal) if refusal.error == "slow_down" => interval += Duration::from_secs(DEVICE_INTERVAL_SECS),
+            Err(refusal) => return Err(refused(refusal)),
+        }
+    }
+}
+
+/// 244 random bits, as characters that every part of the protocol takes.
+fn random() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+/// Renews the context's token if it is about to end.
+///
+/// # Errors
+/// Nobody has logged in, or the issuer gives no new token: then somebody must log in again.
+pub(crate) async fn renew(connection: &Connection) -> Result<(), Error> {
+    let (Some(login), Some(file)) = (&connection.login, &connection.login_file) else { return Ok(()) };
+    if connection.token_file.is_some() {
+        return Ok(());
+    }
+    let Some(kept) = Kept::load(file)?.filter(|kept| kept.issuer == login.issuer) else {
+        return Err(Error::Denied("nobody has logged in here; run `landlord login`".into()));
+    };
+    if !kept.ends_within(LEFT_MIN) {
+        return Ok(());
+    }
+    let Some(refresh_token) = kept.refresh_token.clone() else {
+        // It may live for a moment yet; what is over the daemon refuses.
+        return if kept.ends_within(Duration::ZERO) { Err(over()) } else { Ok(()) };
+    };
+    let renewed = renewed(login, &kept, refresh_token).await;
+    match renewed {
+        Ok(kept) => kept.save(file),
+        // An issuer that is away ends nothing before its time.
+        Err(Error::IssuerUnreachable { .. }) if !kept.ends_within(Duration::ZERO) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn renewed(login: &Login, kept: &Kept, refresh_token: String) -> Result<Kept, Error> {
+    let issuer = Issuer::discover(login).await?;
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", login.client_id.as_str()),
+        ("refresh_token", refresh_token.as_str()),
+    ];
+    match issuer.tokens(&form).await? {
+        Ok(tokens) => login.kept(tokens, Some(kept)),
+        Err(_) => Err(over()),
+    }
+}
+
+fn over() -> Error {
+    Error::Denied("your login has ended; run `landlord login` again".into())
+}
+
+/// The token that is kept for the daemon.
+pub(crate) fn token(file: &std::path::Path) -> Result<Option<String>, Error> {
+    Ok(Kept::load(file)?.map(|kept| kept.token))
+}
