@@ -41,11 +41,8 @@ mod tenant;
 mod tenant_class;
 mod watch;
 
-<<<<<<< HEAD
 pub use figures::RpcFigures;
-=======
 pub use limits::Limits;
->>>>>>> main
 pub use listen::{Listen, ListenTcp};
 pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;

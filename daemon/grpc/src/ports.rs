@@ -7,11 +7,7 @@ use landlord_core::{
     ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Wake},
 };
 
-<<<<<<< HEAD
-use crate::figures::RpcFigures;
-=======
-use crate::{limits::Limits, opaque::OpaqueTokens};
->>>>>>> main
+use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -30,19 +26,16 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
-<<<<<<< HEAD
     /// The daemons that share the store.
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.
     pub daemon: String,
     /// What is measured of calls.
     pub figures: RpcFigures,
-=======
     /// How much each caller may ask for.
     pub limits: Limits,
     /// Seals places in lists and watches.
     pub tokens: Arc<OpaqueTokens>,
->>>>>>> main
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,
 }

@@ -14,19 +14,12 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-<<<<<<< HEAD
-    ports::{DaemonStore as _, ProviderKey, Providers},
+    ports::{DaemonStore as _, ProviderKey, Providers, TenantStore as _},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
 };
-use landlord_grpc::{Ports, RpcFigures};
-=======
-    ports::{ProviderKey, Providers, TenantStore as _},
-};
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::{OpaqueTokens, Ports};
->>>>>>> main
+use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -74,14 +67,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
     let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
-    let inventories = Inventories {
-        installation: checked.installation.clone(),
-        regions: regions(&checked),
-        store: store_port.clone(),
-        providers: host.clone(),
-        wake: Arc::new(handle.clone()),
-    };
-    tasks.spawn(inventories.compare(stop.clone()));
+    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
     let api = Ports {
         store: store_port.clone(),
         catalog: Arc::new(checked.catalog),
@@ -95,14 +81,11 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
-<<<<<<< HEAD
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         figures: rpc_figures,
-=======
         limits: config.auth.limits.limits(),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
->>>>>>> main
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
@@ -115,17 +98,26 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     running.await.context("the engine panicked")?;
     tasks.close();
     tasks.wait().await;
-    // Nothing works any more: others need not wait for the leases to end.
-    if let Err(error) = store.leave(&this.id).await {
-        tracing::warn!(%error, "the leases are not handed over; they end by themselves");
-    }
-    store.close().await;
+    hand_over(&store, &this.id).await;
     if let Some(reason) = lost.get() {
         bail!("{reason}");
     }
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
+}
+
+fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+    let installation = checked.installation.clone();
+    Inventories { installation, regions: regions(checked), store, providers, wake: Arc::new(wake) }
+}
+
+/// Nothing works any more: others need not wait for the leases to end.
+async fn hand_over(store: &Store, daemon: &str) {
+    if let Err(error) = store.leave(daemon).await {
+        tracing::warn!(%error, "the leases are not handed over; they end by themselves");
+    }
+    store.close().await;
 }
 
 /// What is measured, by who measures it.

@@ -28,11 +28,7 @@ use landlord_core::{
         Unauthenticated, Wake, WorkStore,
     },
 };
-<<<<<<< HEAD
-use landlord_grpc::{Listen, ListenTcp, Ports, RpcFigures, ServeError};
-=======
-use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, ServeError};
->>>>>>> main
+use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -331,14 +327,11 @@ impl Daemon {
             kube_access: Arc::new(Clusters),
             authenticator,
             authorizer,
-<<<<<<< HEAD
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
             figures: RpcFigures::default(),
-=======
             limits: landlord_grpc::Limits::default(),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
->>>>>>> main
             wake: Arc::new(wakes),
         };
         let stop = CancellationToken::new();
