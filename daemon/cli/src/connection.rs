@@ -2,15 +2,15 @@
 
 mod contexts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::contexts::{Contexts, folder};
+pub(crate) use self::contexts::Contexts;
 use crate::{
     arguments::{ConnectionArguments, SERVER_DEFAULT},
     error::Error,
-    login::{self, Login},
+    login::{kept, options::Login},
 };
 
 /// How a daemon is reached. All but the address may be missing.
@@ -54,7 +54,7 @@ impl Connection {
         let chosen = contexts.chosen(arguments.context.as_deref())?;
         let mut connection = chosen.cloned().unwrap_or_default();
         let context = arguments.context.as_deref().or(contexts.current());
-        connection.login_file = context.filter(|_| connection.login.is_some()).and_then(login::file_of);
+        connection.login_file = context.filter(|_| connection.login.is_some()).and_then(kept::file_of);
         connection.overlay(arguments);
         if connection.server.is_empty() {
             SERVER_DEFAULT.clone_into(&mut connection.server);
@@ -117,11 +117,6 @@ impl Connection {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
-}
-
-/// Reads a file that the connection names.
-pub(crate) fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::Usage(format!("{flag} {}: can't be read: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{
     arguments::{self, ConnectionArguments},
     connection::{Connection, Contexts},
     error::Error,
-    login::{self, CLIENT_ID_DEFAULT, Login},
+    login::{self, CLIENT_ID_DEFAULT, options::Login},
 };
 
 /// Context of whoever has none yet.

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{connection::folder, error::Error};
+use crate::{error::Error, user_files::folder};
 
 /// What is kept.
 #[derive(Serialize, Deserialize)]

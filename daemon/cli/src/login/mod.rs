@@ -3,20 +3,20 @@
 
 mod callback;
 mod issuer;
-mod kept;
+pub(crate) mod kept;
+pub(crate) mod options;
 
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{io::Write as _, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-pub(crate) use self::kept::file_of;
 use self::{
     callback::Callback,
-    issuer::{Issuer, Tokens},
+    issuer::Issuer,
     kept::Kept,
+    options::{Login, Tokens, refused},
 };
 use crate::{connection::Connection, error::Error};
 
@@ -28,52 +28,6 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const DEVICE_INTERVAL_SECS: u64 = 5;
 /// A token that ends sooner is renewed first.
 const LEFT_MIN: Duration = Duration::from_secs(60);
-
-/// Where and how to log in, as a context keeps it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Login {
-    /// The issuer, an https URL.
-    pub issuer: String,
-    /// Name of this program there.
-    pub client_id: String,
-    /// CAs of its certificate, PEM; `None`: those of the system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Scopes beside `openid` and `offline_access`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-    /// Whether the daemon is shown the ID token: of issuers whose access tokens are no JWTs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub id_token: bool,
-}
-
-impl Login {
-    /// What is asked for: a token for the daemon, and one for new ones.
-    fn scope(&self) -> String {
-        let always = ["openid", "offline_access"].map(str::to_owned);
-        always.into_iter().chain(self.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
-    }
-
-    fn kept(&self, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
-        let token = match (self.id_token, tokens.id_token) {
-            (true, Some(token)) => token,
-            (true, None) => return Err(refused("it gave no ID token")),
-            (false, _) => tokens.access_token,
-        };
-        Ok(Kept {
-            issuer: self.issuer.clone(),
-            token,
-            refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
-            expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
-        })
-    }
-}
-
-/// An issuer's refusal.
-fn refused(problem: impl std::fmt::Display) -> Error {
-    Error::Denied(format!("the issuer did not log you in: {problem}"))
-}
 
 /// Logs in and keeps the tokens in the context's file.
 pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Error> {
