@@ -70,7 +70,12 @@ impl Daemons {
         let filter = filter::parse(&request.filter, &FIELDS)?;
         let order = Order::parse(&request.order_by, &FIELDS)?;
         let scope = format!("daemons {} {}", request.filter, request.order_by);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let page = page::Request {
+            scope: &scope,
+            size: request.page_size,
+            token: &request.page_token,
+            tokens: &self.ports.tokens,
+        };
         let daemons = self.all().await?;
         let read = |after, limit| std::future::ready(Ok(in_memory(&daemons, after, limit)));
         let (daemons, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
