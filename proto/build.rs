@@ -8,6 +8,7 @@ const FILES: [&str; 9] = [
     "landlord/v1/tenant_class.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
+    "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
     "landlord/v1/verify.proto",
     "google/longrunning/operations.proto",

@@ -70,7 +70,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations or providers.
+    /// Shows tenants, host clusters, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -275,7 +275,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,

@@ -6,8 +6,9 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        auth_service_client::AuthServiceClient, host_cluster_service_client::HostClusterServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -44,6 +45,8 @@ pub struct Client {
     pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
     pub operations: OperationsClient<Transport>,
+    /// Daemons.
+    pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
     connection: Connection,
@@ -100,6 +103,7 @@ impl Client {
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            daemons: DaemonServiceClient::new(channel.clone()),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),
         })

@@ -210,6 +210,10 @@ actions! {
         ListProviders: Read Provider,
         GetProvider: Read Provider,
     }
+    "landlord.v1.DaemonService" {
+        ListDaemons: Read Installation,
+        GetDaemon: Read Installation,
+    }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,
         CheckAccess: Own Installation,

@@ -112,6 +112,7 @@ mod conditions;
 mod engine;
 mod events;
 mod execute;
+mod figures;
 mod inventories;
 mod limits;
 mod options;
@@ -122,5 +123,6 @@ mod timing;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
+pub use figures::EngineFigures;
 pub use inventories::Inventories;
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

@@ -19,7 +19,9 @@ mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod daemon;
 mod error;
+mod figures;
 mod guard;
 mod host_cluster;
 mod limits;
@@ -39,6 +41,7 @@ mod tenant;
 mod tenant_class;
 mod watch;
 
+pub use figures::RpcFigures;
 pub use limits::Limits;
 pub use listen::{Listen, ListenTcp};
 pub use opaque::{OpaqueTokens, UnusableSecret};

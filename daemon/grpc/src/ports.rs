@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
+    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
 };
 
-use crate::{limits::Limits, opaque::OpaqueTokens};
+use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -28,6 +28,12 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// The daemons that share the store.
+    pub daemons: Arc<dyn DaemonStore>,
+    /// Id of this one.
+    pub daemon: String,
+    /// What is measured of calls.
+    pub figures: RpcFigures,
     /// How much each caller may ask for.
     pub limits: Limits,
     /// Seals places in lists and watches.

@@ -1,8 +1,10 @@
 //! The landlord daemon: configuration, wiring, start-up and shutdown. Everything else lives
 //! in the crates that it wires.
 
+mod announce;
 pub mod config;
 pub mod descriptors;
+mod figures;
 mod in_cluster;
 mod listeners;
 mod metrics;

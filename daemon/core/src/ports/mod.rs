@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod daemons;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
@@ -10,6 +11,7 @@ mod peer;
 pub mod providers;
 mod request;
 mod stacks;
+mod statistics;
 pub mod store;
 mod store_error;
 mod store_query;
@@ -19,6 +21,7 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
@@ -32,6 +35,7 @@ pub use store::{
 };
 
 pub use stacks::{StackParameter, Stacks};
+pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

@@ -28,7 +28,7 @@ use landlord_core::{
         StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
-use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, ServeError};
+use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -349,6 +349,9 @@ impl Daemon {
             verifier: Arc::new(Clusters),
             authenticator,
             authorizer,
+            daemons: Arc::new(store.clone()),
+            daemon: "this".into(),
+            figures: RpcFigures::default(),
             limits: landlord_grpc::Limits::default(),
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
