@@ -86,10 +86,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
-        tracing::info!(socket, "landlordd is ready");
-    })
-    .await;
+    let ready = || tracing::info!(socket, "landlordd is ready");
+    let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;

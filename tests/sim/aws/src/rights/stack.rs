@@ -44,77 +44,120 @@ pub(crate) fn check(
     }
 }
 
-/// Service and actions, separated by spaces. An unknown type needs what nobody grants.
-fn actions(kind: &str, handler: Handler) -> (&'static str, &'static str) {
-    use Handler::{Create, Delete, Update};
-    match (kind, handler) {
-        ("AWS::EC2::VPC", Create) => (
-            "ec2",
+/// A type: its service, and what creating (with reading), updating and deleting one needs, separated by spaces.
+type Row = (&'static str, &'static str, [&'static str; 3]);
+
+const TYPES: &[Row] = &[
+    (
+        "AWS::EC2::VPC",
+        "ec2",
+        [
             "CreateVpc CreateTags ModifyVpcAttribute DescribeVpcs DescribeVpcAttribute DescribeNetworkAcls \
              DescribeSecurityGroups DescribeVpcEncryptionControls",
-        ),
-        ("AWS::EC2::VPC", Update) => ("ec2", "CreateTags DeleteTags ModifyVpcAttribute DescribeVpcAttribute"),
-        ("AWS::EC2::VPC", Delete) => ("ec2", "DeleteVpc DescribeVpcs"),
-        ("AWS::EC2::Subnet", Create) => {
-            ("ec2", "CreateSubnet CreateTags ModifySubnetAttribute DescribeSubnets DescribeNetworkAcls")
-        }
-        ("AWS::EC2::Subnet", Update) => ("ec2", "CreateTags DeleteTags ModifySubnetAttribute DescribeSubnets"),
-        ("AWS::EC2::Subnet", Delete) => ("ec2", "DeleteSubnet DescribeSubnets"),
-        ("AWS::EC2::InternetGateway", Create) => ("ec2", "CreateInternetGateway CreateTags DescribeInternetGateways"),
-        ("AWS::EC2::InternetGateway", Update) => ("ec2", "CreateTags DeleteTags"),
-        ("AWS::EC2::InternetGateway", Delete) => ("ec2", "DeleteInternetGateway"),
-        ("AWS::EC2::VPCGatewayAttachment", Create | Update) => {
-            ("ec2", "AttachInternetGateway DescribeInternetGateways")
-        }
-        ("AWS::EC2::VPCGatewayAttachment", Delete) => ("ec2", "DetachInternetGateway DescribeInternetGateways"),
-        ("AWS::EC2::EIP", Create) => ("ec2", "AllocateAddress CreateTags DescribeAddresses"),
-        ("AWS::EC2::EIP", Update) => ("ec2", "CreateTags DeleteTags DescribeAddresses"),
-        ("AWS::EC2::EIP", Delete) => ("ec2", "ReleaseAddress DisassociateAddress DescribeAddresses"),
-        ("AWS::EC2::NatGateway", Create) => ("ec2", "CreateNatGateway CreateTags DescribeNatGateways"),
-        ("AWS::EC2::NatGateway", Update) => ("ec2", "CreateTags DeleteTags DescribeNatGateways"),
-        ("AWS::EC2::NatGateway", Delete) => ("ec2", "DeleteNatGateway DescribeNatGateways"),
-        ("AWS::EC2::RouteTable", Create) => ("ec2", "CreateRouteTable CreateTags DescribeRouteTables"),
-        ("AWS::EC2::RouteTable", Update) => ("ec2", "CreateTags DeleteTags DescribeRouteTables"),
-        ("AWS::EC2::RouteTable", Delete) => ("ec2", "DeleteRouteTable DescribeRouteTables"),
-        ("AWS::EC2::Route", Create) => ("ec2", "CreateRoute DescribeRouteTables"),
-        ("AWS::EC2::Route", Update) => ("ec2", "ReplaceRoute DescribeRouteTables"),
-        ("AWS::EC2::Route", Delete) => ("ec2", "DeleteRoute DescribeRouteTables"),
-        ("AWS::EC2::SubnetRouteTableAssociation", Create | Update) => {
-            ("ec2", "AssociateRouteTable DescribeSubnets DescribeRouteTables")
-        }
-        ("AWS::EC2::SubnetRouteTableAssociation", Delete) => {
-            ("ec2", "DisassociateRouteTable DescribeSubnets DescribeRouteTables")
-        }
-        ("AWS::EC2::SecurityGroup", Create) => ("ec2", "CreateSecurityGroup CreateTags DescribeSecurityGroups"),
-        ("AWS::EC2::SecurityGroup", Update) => ("ec2", "CreateTags DeleteTags DescribeSecurityGroups"),
-        ("AWS::EC2::SecurityGroup", Delete) => ("ec2", "DeleteSecurityGroup DescribeSecurityGroups DescribeInstances"),
-        ("AWS::EC2::LaunchTemplate", Create) => {
-            ("ec2", "CreateLaunchTemplate CreateTags DescribeLaunchTemplates DescribeLaunchTemplateVersions")
-        }
-        ("AWS::EC2::LaunchTemplate", Update) => (
-            "ec2",
+            "CreateTags DeleteTags ModifyVpcAttribute DescribeVpcAttribute",
+            "DeleteVpc DescribeVpcs",
+        ],
+    ),
+    (
+        "AWS::EC2::Subnet",
+        "ec2",
+        [
+            "CreateSubnet CreateTags ModifySubnetAttribute DescribeSubnets DescribeNetworkAcls",
+            "CreateTags DeleteTags ModifySubnetAttribute DescribeSubnets",
+            "DeleteSubnet DescribeSubnets",
+        ],
+    ),
+    (
+        "AWS::EC2::InternetGateway",
+        "ec2",
+        ["CreateInternetGateway CreateTags DescribeInternetGateways", "CreateTags DeleteTags", "DeleteInternetGateway"],
+    ),
+    (
+        "AWS::EC2::VPCGatewayAttachment",
+        "ec2",
+        ["AttachInternetGateway DescribeInternetGateways", "", "DetachInternetGateway DescribeInternetGateways"],
+    ),
+    (
+        "AWS::EC2::EIP",
+        "ec2",
+        [
+            "AllocateAddress CreateTags DescribeAddresses",
+            "CreateTags DeleteTags DescribeAddresses",
+            "ReleaseAddress DisassociateAddress DescribeAddresses",
+        ],
+    ),
+    (
+        "AWS::EC2::NatGateway",
+        "ec2",
+        [
+            "CreateNatGateway CreateTags DescribeNatGateways",
+            "CreateTags DeleteTags DescribeNatGateways",
+            "DeleteNatGateway DescribeNatGateways",
+        ],
+    ),
+    (
+        "AWS::EC2::RouteTable",
+        "ec2",
+        [
+            "CreateRouteTable CreateTags DescribeRouteTables",
+            "CreateTags DeleteTags DescribeRouteTables",
+            "DeleteRouteTable DescribeRouteTables",
+        ],
+    ),
+    (
+        "AWS::EC2::Route",
+        "ec2",
+        ["CreateRoute DescribeRouteTables", "ReplaceRoute DescribeRouteTables", "DeleteRoute DescribeRouteTables"],
+    ),
+    (
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "ec2",
+        [
+            "AssociateRouteTable DescribeSubnets DescribeRouteTables",
+            "",
+            "DisassociateRouteTable DescribeSubnets DescribeRouteTables",
+        ],
+    ),
+    (
+        "AWS::EC2::SecurityGroup",
+        "ec2",
+        [
+            "CreateSecurityGroup CreateTags DescribeSecurityGroups",
+            "CreateTags DeleteTags DescribeSecurityGroups",
+            "DeleteSecurityGroup DescribeSecurityGroups DescribeInstances",
+        ],
+    ),
+    (
+        "AWS::EC2::LaunchTemplate",
+        "ec2",
+        [
+            "CreateLaunchTemplate CreateTags DescribeLaunchTemplates DescribeLaunchTemplateVersions",
             "CreateLaunchTemplateVersion ModifyLaunchTemplate CreateTags DeleteTags DescribeLaunchTemplates \
              DescribeLaunchTemplateVersions",
-        ),
-        ("AWS::EC2::LaunchTemplate", Delete) => ("ec2", "DeleteLaunchTemplate DescribeLaunchTemplates"),
-        ("AWS::IAM::Role", Create) => (
-            "iam",
+            "DeleteLaunchTemplate DescribeLaunchTemplates",
+        ],
+    ),
+    (
+        "AWS::IAM::Role",
+        "iam",
+        [
             "CreateRole TagRole AttachRolePolicy PutRolePolicy GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
-        ),
-        ("AWS::IAM::Role", Update) => (
-            "iam",
             "UpdateAssumeRolePolicy AttachRolePolicy DetachRolePolicy PutRolePolicy DeleteRolePolicy TagRole UntagRole GetRole \
              GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
-        ),
-        ("AWS::IAM::Role", Delete) => {
-            ("iam", "DeleteRole DetachRolePolicy DeleteRolePolicy GetRole ListAttachedRolePolicies ListRolePolicies")
-        }
-        ("AWS::Logs::LogGroup", Create) => {
-            ("logs", "CreateLogGroup PutRetentionPolicy TagResource DescribeLogGroups ListTagsForResource")
-        }
-        ("AWS::Logs::LogGroup", Update) => ("logs", "PutRetentionPolicy TagResource UntagResource DescribeLogGroups"),
-        ("AWS::Logs::LogGroup", Delete) => ("logs", "DeleteLogGroup DescribeLogGroups"),
-        // Types that only strangers' templates have here.
-        _ => ("cloudformation", "HandleTypesThatNoPolicyIsKnownFor"),
-    }
+            "DeleteRole DetachRolePolicy DeleteRolePolicy GetRole ListAttachedRolePolicies ListRolePolicies",
+        ],
+    ),
+];
+
+/// Service and actions, separated by spaces. An unknown type needs what nobody grants: only strangers' templates have them here.
+fn actions(kind: &str, handler: Handler) -> (&'static str, &'static str) {
+    let row = TYPES.iter().find(|row| row.0 == kind);
+    row.map_or(("cloudformation", "HandleTypesThatNoPolicyIsKnownFor"), |(_, service, [create, update, delete])| {
+        let actions = match handler {
+            Handler::Create => create,
+            Handler::Update => update,
+            Handler::Delete => delete,
+        };
+        (*service, *actions)
+    })
 }
