@@ -48,7 +48,10 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
     let lost = watch_store(&store, &tasks, &stop);
-    serve_metrics(config, figures(&measurements, &tls_figures), &tasks, &stop).await?;
+    let mut registry = Registry::default();
+    measurements.register(&mut registry);
+    tls_figures.register(&mut registry);
+    serve_metrics(config, registry, &tasks, &stop).await?;
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
     let ports = EnginePorts {
@@ -100,13 +103,6 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
-}
-
-fn figures(measurements: &Measurements, tls_figures: &TlsFigures) -> Registry {
-    let mut registry = Registry::default();
-    measurements.register(&mut registry);
-    tls_figures.register(&mut registry);
-    registry
 }
 
 async fn serve_metrics(
