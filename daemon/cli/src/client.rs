@@ -18,11 +18,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
-use crate::{
-    connection::{Connection, read},
-    error::Error,
-    login,
-};
+use crate::{connection::Connection, error::Error, login, user_files::read};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

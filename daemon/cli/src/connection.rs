@@ -2,15 +2,15 @@
 
 mod contexts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::contexts::Contexts;
-use self::contexts::tokens_file;
 use crate::{
     arguments::{ConnectionArguments, SERVER_DEFAULT},
     error::Error,
+    login::{kept, options::Login},
 };
 
 /// How a daemon is reached. All but the address may be missing.
@@ -43,25 +43,6 @@ pub struct Connection {
     pub login_file: Option<PathBuf>,
 }
 
-/// Where and how to log in, as a context keeps it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Login {
-    /// The issuer, an https URL.
-    pub issuer: String,
-    /// Name of this program there.
-    pub client_id: String,
-    /// CAs of its certificate, PEM; `None`: those of the system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<PathBuf>,
-    /// Scopes beside `openid` and `offline_access`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scopes: Vec<String>,
-    /// Whether the daemon is shown the ID token: of issuers whose access tokens are no JWTs.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub id_token: bool,
-}
-
 impl Connection {
     /// What the command line, the environment and the chosen context say together.
     ///
@@ -73,7 +54,7 @@ impl Connection {
         let chosen = contexts.chosen(arguments.context.as_deref())?;
         let mut connection = chosen.cloned().unwrap_or_default();
         let context = arguments.context.as_deref().or(contexts.current());
-        connection.login_file = context.filter(|_| connection.login.is_some()).and_then(tokens_file);
+        connection.login_file = context.filter(|_| connection.login.is_some()).and_then(kept::file_of);
         connection.overlay(arguments);
         if connection.server.is_empty() {
             SERVER_DEFAULT.clone_into(&mut connection.server);
@@ -136,11 +117,6 @@ impl Connection {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
-}
-
-/// Reads a file that the connection names.
-pub(crate) fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::Usage(format!("{flag} {}: can't be read: {error}", path.display())))
 }
 
 #[cfg(test)]

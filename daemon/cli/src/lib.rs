@@ -14,6 +14,7 @@ mod login;
 mod name;
 mod output;
 pub mod progress;
+mod user_files;
 
 use std::{io::Write as _, process::ExitCode};
 

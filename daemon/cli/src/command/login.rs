@@ -2,9 +2,9 @@
 
 use crate::{
     arguments::{self, ConnectionArguments},
-    connection::{Connection, Contexts, Login},
+    connection::{Connection, Contexts},
     error::Error,
-    login::{self, CLIENT_ID_DEFAULT},
+    login::{self, CLIENT_ID_DEFAULT, options::Login},
 };
 
 /// Context of whoever has none yet.

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
-use crate::error::Error;
+use crate::{error::Error, user_files::folder};
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -141,19 +141,6 @@ fn path() -> Option<PathBuf> {
     folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("landlord").join("config.yaml"))
 }
 
-/// A folder of the user, by the XDG base directory specification.
-fn folder(variable: &str, usual: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    named.or_else(|| std::env::home_dir().map(|home| home.join(usual)))
-}
-
-/// The file of a context's tokens; `None`: no home is known.
-pub(crate) fn tokens_file(context: &str) -> Option<PathBuf> {
-    // A context's name is the user's own; a file's has no slash.
-    let name: String = context.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
-    Some(folder("XDG_STATE_HOME", ".local/state")?.join("landlord").join("tokens").join(format!("{name}.json")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +166,6 @@ mod tests {
         contexts.delete("test").unwrap();
         contexts.set("prod", |c| c.ca_file = Some("tls.crt".into())).unwrap();
         let ca_file = open().chosen(Some("prod")).unwrap().unwrap().ca_file.clone().unwrap();
-        assert!(tokens_file("a/../b").unwrap().ends_with("tokens/a_.._b.json"));
         assert!(ca_file.is_absolute() && ca_file.ends_with("tls.crt"), "{ca_file:?}");
         assert!(contexts.choose("test").is_err());
         assert_eq!(open().current(), None);

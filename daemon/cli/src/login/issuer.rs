@@ -5,11 +5,8 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, de::DeserializeOwned};
 use url::{Url, form_urlencoded};
 
-use super::refused;
-use crate::{
-    connection::{Login, read},
-    error::Error,
-};
+use super::options::{Login, Tokens, refused};
+use crate::{error::Error, user_files::read};
 
 /// One request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,16 +28,6 @@ struct Discovery {
     authorization_endpoint: String,
     token_endpoint: String,
     device_authorization_endpoint: Option<String>,
-}
-
-/// What an issuer gives.
-#[derive(Deserialize)]
-pub(super) struct Tokens {
-    pub(super) access_token: String,
-    pub(super) id_token: Option<String>,
-    pub(super) refresh_token: Option<String>,
-    /// Seconds.
-    pub(super) expires_in: Option<u64>,
 }
 
 /// Where somebody logs in on another device.

@@ -3,13 +3,13 @@
 use std::{
     io::Write as _,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::{error::Error, user_files::folder};
 
 /// What is kept.
 #[derive(Serialize, Deserialize)]
@@ -30,6 +30,13 @@ pub(super) struct Kept {
 /// Seconds since 1970 after `left`.
 pub(super) fn after(left: Duration) -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(left).as_secs()
+}
+
+/// The file of a context's tokens; `None`: no home is known.
+pub(crate) fn file_of(context: &str) -> Option<PathBuf> {
+    // A context's name is the user's own; a file's has no slash.
+    let name: String = context.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
+    Some(folder("XDG_STATE_HOME", ".local/state")?.join("landlord").join("tokens").join(format!("{name}.json")))
 }
 
 impl Kept {
@@ -104,5 +111,6 @@ mod tests {
         assert!(damaged.contains("damaged") && !damaged.contains("secret"), "{damaged}");
         Kept::forget(&file).unwrap();
         Kept::forget(&file).unwrap();
+        assert!(file_of("a/../b").unwrap().ends_with("tokens/a_.._b.json"));
     }
 }

@@ -3,7 +3,8 @@
 
 mod callback;
 mod issuer;
-mod kept;
+pub(crate) mod kept;
+pub(crate) mod options;
 
 use std::{io::Write as _, time::Duration};
 
@@ -13,13 +14,11 @@ use uuid::Uuid;
 
 use self::{
     callback::Callback,
-    issuer::{Issuer, Tokens},
+    issuer::Issuer,
     kept::Kept,
+    options::{Login, Tokens, refused},
 };
-use crate::{
-    connection::{Connection, Login},
-    error::Error,
-};
+use crate::{connection::Connection, error::Error};
 
 /// Name of this program at issuers, unless the context has another one.
 pub(crate) const CLIENT_ID_DEFAULT: &str = "landlord-cli";
@@ -29,32 +28,6 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const DEVICE_INTERVAL_SECS: u64 = 5;
 /// A token that ends sooner is renewed first.
 const LEFT_MIN: Duration = Duration::from_secs(60);
-
-/// What is asked for: a token for the daemon, and one for new ones.
-fn scope(login: &Login) -> String {
-    let always = ["openid", "offline_access"].map(str::to_owned);
-    always.into_iter().chain(login.scopes.iter().cloned()).collect::<Vec<_>>().join(" ")
-}
-
-/// What is kept of an issuer's response.
-fn kept_of(login: &Login, tokens: Tokens, before: Option<&Kept>) -> Result<Kept, Error> {
-    let token = match (login.id_token, tokens.id_token) {
-        (true, Some(token)) => token,
-        (true, None) => return Err(refused("it gave no ID token")),
-        (false, _) => tokens.access_token,
-    };
-    Ok(Kept {
-        issuer: login.issuer.clone(),
-        token,
-        refresh_token: tokens.refresh_token.or_else(|| before.and_then(|before| before.refresh_token.clone())),
-        expire_time: tokens.expires_in.map(|left| kept::after(Duration::from_secs(left))),
-    })
-}
-
-/// An issuer's refusal.
-fn refused(problem: impl std::fmt::Display) -> Error {
-    Error::Denied(format!("the issuer did not log you in: {problem}"))
-}
 
 /// Logs in and keeps the tokens in the context's file.
 pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Error> {
@@ -66,7 +39,7 @@ pub(crate) async fn run(connection: &Connection, device: bool) -> Result<(), Err
     let tokens = tokio::time::timeout(LOGIN_TIMEOUT, logged_in)
         .await
         .map_err(|_| Error::TimedOut("nobody has logged in; run the command again".into()))??;
-    let kept = kept_of(login, tokens, None)?;
+    let kept = login.kept(tokens, None)?;
     kept.save(file)?;
     note(&format!("logged in at {}; the token is in {}", login.issuer, file.display()));
     Ok(())
@@ -93,7 +66,7 @@ async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
         ("response_type", "code"),
         ("client_id", &login.client_id),
         ("redirect_uri", &callback.url()),
-        ("scope", &scope(login)),
+        ("scope", &login.scope()),
         ("state", &state),
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
@@ -114,7 +87,7 @@ async fn in_browser(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
 }
 
 async fn on_device(login: &Login, issuer: &Issuer) -> Result<Tokens, Error> {
-    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &scope(login))]).await?;
+    let device = issuer.device(&[("client_id", &login.client_id), ("scope", &login.scope())]).await?;
     note(&match &device.verification_uri_complete {
         Some(url) => format!("To log in, open this page on any device:\n\n    {url}\n"),
         None => format!(
@@ -181,7 +154,7 @@ async fn renewed(login: &Login, kept: &Kept, refresh_token: String) -> Result<Ke
         ("refresh_token", refresh_token.as_str()),
     ];
     match issuer.tokens(&form).await? {
-        Ok(tokens) => kept_of(login, tokens, Some(kept)),
+        Ok(tokens) => login.kept(tokens, Some(kept)),
         Err(_) => Err(over()),
     }
 }
