@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",

@@ -297,7 +297,6 @@ fn cluster_access(
     ClusterAccess { installation, store, providers, isolation, apps }
 }
 
-fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
 /// Unique for every start: a lease of an earlier run is never taken for our own.
 fn daemon_id() -> String {
     uuid::Uuid::new_v4().to_string()

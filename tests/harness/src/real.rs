@@ -10,9 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, images_watched, node_socket};
+use landlord_test_kube::{images, node_socket};
 
-use crate::{Cloud, binaries::checkout, simulator::Control, world::clusters_in};
+use crate::{Cloud, binaries::checkout};
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -43,48 +43,6 @@ const OWN_VALUES: [(&str, &str); 2] = [
 const AUTHORITY: &str = "acme-root.pem";
 /// How often the ACME server is asked for it.
 const TRUST_POLL: Duration = Duration::from_secs(1);
-
-/// All images and charts that the simulator would build at its start, which is watched for less time than that takes.
-const IMAGES: [&str; 13] = [
-    "pause",
-    "files",
-    "vectors",
-    "llm",
-    "chat",
-    "gateway",
-    "envoy",
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "models",
-    "charts",
-];
-
-/// Builds the images and charts of a world with real nodes that this machine does not have yet; tells each.
-///
-/// # Errors
-/// What can't be built.
-pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    for name in IMAGES {
-        progress(&format!("image {name}"));
-        images(&[name])?;
-    }
-    Ok(())
-}
-
-/// The address that the simulated cloud's zones have for a name.
-///
-/// # Errors
-/// No zone has it.
-pub fn address(control: &Control, cloud: &Cloud, name: &str) -> Result<String> {
-    let objects = control.objects(cloud.account)?;
-    let fqdn = format!("{name}.");
-    let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
-    let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
-    let address = found.and_then(|record| record["rrdatas"][0].as_str());
-    Ok(address.with_context(|| format!("no zone of {} has {name}", cloud.title))?.to_owned())
-}
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]
