@@ -74,7 +74,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations or providers.
+    /// Shows tenants, host clusters, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -118,6 +118,8 @@ pub enum Command {
     },
     /// Prints a short-lived kubeconfig for the cluster that a tenant lives in.
     Kubeconfig(Kubeconfig),
+    /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
+    Verify(Verify),
     /// Tells why something is as it is.
     Explain {
         /// What.
@@ -146,6 +148,10 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Logs in at an OpenID issuer; the context shows the token to its daemon from then on, and renews it.
+    Login(Login),
+    /// Forgets the tokens of the context.
+    Logout,
     /// What callers may do.
     Auth {
         /// What.
@@ -189,6 +195,29 @@ pub enum AuthCommand {
         #[arg(long = "as-customer", value_name = "CUSTOMER", requires = "principal")]
         customer: Option<String>,
     },
+}
+
+/// `login`. What is given is kept with the context.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The issuer, an https URL [default: the context's].
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Name of this program at the issuer, where it is a public client [default: the context's, else landlord-cli].
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// CAs of the issuer's certificate, PEM [default: those of the system].
+    #[arg(long, value_name = "FILE")]
+    pub issuer_ca_file: Option<PathBuf>,
+    /// Scope to ask for beside openid and offline_access, such as the daemon's API.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// Show the ID token to the daemon: for issuers whose access tokens are no JWTs.
+    #[arg(long)]
+    pub id_token: bool,
+    /// Log in on another device: this machine has no browser.
+    #[arg(long)]
+    pub device: bool,
 }
 
 /// `config`.
@@ -259,7 +288,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
@@ -290,6 +319,20 @@ pub struct Kubeconfig {
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
 }
 
 /// Whom a kubeconfig is for.

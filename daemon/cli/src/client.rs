@@ -6,9 +6,9 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        auth_service_client::AuthServiceClient, host_cluster_service_client::HostClusterServiceClient,
-        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
+        auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -18,10 +18,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
-use crate::{
-    connection::{Connection, read},
-    error::Error,
-};
+use crate::{connection::Connection, error::Error, login, user_files::read};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,22 +43,30 @@ pub struct Client {
     pub operations: OperationsClient<Transport>,
     /// Objects of tenants without a record.
     pub orphans: OrphanServiceClient<Transport>,
+    /// Daemons.
+    pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
+    connection: Connection,
 }
 
 /// Shows the token with every call.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     file: Option<PathBuf>,
+    /// File of a login, if there is no other.
+    login: Option<PathBuf>,
 }
 
 impl Bearer {
     fn header(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
-        let Some(path) = &self.file else { return Ok(None) };
-        let bytes = read("--token-file", path)?;
-        let wrong = || Error::Usage(format!("--token-file {}: holds no token", path.display()));
-        let token = std::str::from_utf8(&bytes).map_err(|_| wrong())?.trim();
+        let (path, token) = match (&self.file, &self.login) {
+            (Some(path), _) => (path, String::from_utf8(read("--token-file", path)?).unwrap_or_default()),
+            (None, Some(path)) => (path, login::token(path)?.unwrap_or_default()),
+            (None, None) => return Ok(None),
+        };
+        let wrong = || Error::Usage(format!("{}: holds no token", path.display()));
+        let token = token.trim();
         if token.is_empty() {
             return Err(wrong());
         }
@@ -86,7 +91,8 @@ impl Client {
     /// # Errors
     /// An address or a file that can't be used, or nobody there.
     pub async fn connect(connection: &Connection) -> Result<Self, Error> {
-        let bearer = Bearer { file: connection.token_file.clone() };
+        login::renew(connection).await?;
+        let bearer = Bearer { file: connection.token_file.clone(), login: connection.login_file.clone() };
         // A token that can't be read is a mistake on this side.
         bearer.header()?;
         let channel = InterceptedService::new(channel(connection).await?, bearer);
@@ -96,8 +102,18 @@ impl Client {
             orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            daemons: DaemonServiceClient::new(channel.clone()),
             providers: ProviderServiceClient::new(channel),
+            connection: connection.clone(),
         })
+    }
+
+    /// Renews the token of a login that is about to end: for calls that follow each other for longer than it lives.
+    ///
+    /// # Errors
+    /// Somebody must log in again.
+    pub async fn renew(&self) -> Result<(), Error> {
+        login::renew(&self.connection).await
     }
 }
 

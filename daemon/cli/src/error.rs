@@ -47,12 +47,23 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// The issuer at which somebody logs in can't be reached.
+    #[error("can't reach the issuer {issuer}: {problem}")]
+    IssuerUnreachable {
+        /// Issuer.
+        issuer: String,
+        /// Why.
+        problem: String,
+    },
     /// The daemon refused.
     #[error("{}", describe(.0))]
     Refused(Box<Status>),
     /// The daemon says that something would not be allowed.
     #[error("{0}")]
     Denied(String),
+    /// A check of a tenant failed.
+    #[error("{0}")]
+    Check(String),
     /// The operation ended without success.
     #[error("{message}")]
     Operation {
@@ -88,12 +99,12 @@ impl Error {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Denied(_) => Exit::Auth,
-            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::IssuerUnreachable { .. } => Exit::Unavailable,
             Self::Refused(status) => of_code(status.code()),
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
             // Another change took over.
             Self::Operation { code: Code::Aborted, .. } => Exit::Conflict,
-            Self::Operation { .. } | Self::Output(_) | Self::Answer(_) => Exit::Failed,
+            Self::Operation { .. } | Self::Check(_) | Self::Output(_) | Self::Answer(_) => Exit::Failed,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::NotFound(_) => Exit::NotFound,
         }

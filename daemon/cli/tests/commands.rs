@@ -95,7 +95,10 @@ async fn apply_creates_then_changes_then_leaves_alone() {
     // Another customer's domain is as taken as a name is.
     let stolen = FILE.replace("customer: acme", "customer: globex").replace("acme.example", "files.acme.example");
     let (_, error) = apply(&daemon, 6, &stolen, &[]).await;
-    assert!(error.contains("the domain files.acme.example.com lies below"), "{error}");
+    assert!(
+        error.contains("the domain files.acme.example.com is taken, or lies above or below one that is"),
+        "{error}"
+    );
     assert!(error.contains("order a domain that no tenant has"), "{error}");
 }
 
@@ -374,4 +377,26 @@ async fn a_context_says_where_the_daemon_is() {
     // A token crosses no network without TLS; over the socket it reaches the daemon, which takes none.
     assert_eq!(client(&["--server", "http://192.0.2.1:1", "--token-file", &file, "whoami"]).await.0, 2);
     assert_eq!(client(&["--token-file", &file, "whoami"]).await.0, 7);
+}
+
+#[tokio::test]
+async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, FILE, &["--no-wait"]).await;
+    let (_, early) = expect(&daemon, 6, &["verify", PROD]).await;
+    assert!(early.contains("no cluster yet"), "{early}");
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let (rows, error) = expect(&daemon, 3, &["verify", PROD]).await;
+    for part in [
+        "sftp                 passed       1.5  by port-forward to pod files-0",
+        "chat-knows-the-file  FAILED       1.5  probe-1.txt is not known",
+        "remedy: see container documents",
+        "chat-answers         not run",
+    ] {
+        assert!(rows.contains(part), "{part} is missing in:\n{rows}");
+    }
+    assert!(error.contains("chat-knows-the-file failed"), "{error}");
+    let (json, _) = expect(&daemon, 3, &["verify", PROD, "--json"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["checks"][1]["outcome"], &json["checks"][1]["duration"]), (&"FAILED".into(), &"1.500s".into()));
 }

@@ -9,7 +9,7 @@ use crate::{
     StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
-    isolation::{Guardrails, GuardrailsInput, InvalidGuardrail},
+    isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
 };
 
 /// A named offer from the configuration.
@@ -55,7 +55,10 @@ pub struct Class {
     pub hosts: Option<HostRule>,
     /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
-    pub guardrails: Option<Guardrails>,
+    pub guardrails: Option<IsolationSettings>,
+    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_checks: Vec<String>,
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -154,6 +157,7 @@ impl Catalog {
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
+            skip_checks: class.skip_checks.clone(),
         })
     }
 
@@ -318,15 +322,16 @@ fn too_large(class: &ClassName, most: Option<u32>, spec: &TenantSpec) -> Option<
 /// would have rights in every customer's namespace.
 pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
 
-/// A class's guardrails for one of its customers.
-pub(crate) fn of_customer(guardrails: Guardrails, name: &TenantName) -> Result<Guardrails, Violations> {
-    let wrong = |error: InvalidGuardrail| one("class", format!("its guardrails don't fit this customer: {error}"));
-    let mut input = GuardrailsInput::from(guardrails);
+/// A class's isolation settings for one of its customers.
+pub(crate) fn of_customer(settings: IsolationSettings, name: &TenantName) -> Result<IsolationSettings, Violations> {
+    let wrong =
+        |error: InvalidIsolationSetting| one("class", format!("its guardrails are invalid for this customer: {error}"));
+    let mut input = IsolationSettingsInput::from(settings);
     if let Some(group) = &input.customer_group {
         let own = group.as_str().replace(CUSTOMER_PLACEHOLDER, name.customer.as_str());
         input.customer_group = Some(own.parse().map_err(wrong)?);
     }
-    Guardrails::try_from(input).map_err(wrong)
+    IsolationSettings::try_from(input).map_err(wrong)
 }
 
 fn one(field: &str, description: impl Into<String>) -> Violations {

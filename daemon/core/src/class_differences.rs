@@ -62,6 +62,7 @@ fn offered(class: &Class, environment: &Environment) -> Placement {
         disk_size_gib: class.disk_size_gib,
         parameters: class.parameters.clone(),
         guardrails,
+        skip_checks: class.skip_checks.clone(),
         ..placement
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, PlatformName, ProviderName, StackName, isolation::Guardrails};
+use crate::{ClassName, PlatformName, ProviderName, StackName, isolation::IsolationSettings};
 
 /// Isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,7 +86,10 @@ pub struct Placement {
     pub parameters: serde_json::Map<String, serde_json::Value>,
     /// What isolates the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrails: Option<Guardrails>,
+    pub guardrails: Option<IsolationSettings>,
+    /// Checks of the stack that the class leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_checks: Vec<String>,
 }
 
 impl Placement {

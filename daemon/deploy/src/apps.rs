@@ -10,8 +10,8 @@ use std::{
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, Failure, PlatformName, StackName,
-    ports::{Apps, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    AppName, ErrorKind, Failure, PlatformName, StackName,
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -23,9 +23,10 @@ use landlord_kube::{
 
 use crate::{
     apply, base, chart,
-    driver::{Content, Driver, ReleaseRef, helm::Helm},
+    checks::{CheckOptions, Checks},
+    driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
-    platform::{Platform, install},
+    platform::{DriverKind, Platform, install},
     render, service_accounts,
     stack::Stack,
     teardown, verify,
@@ -46,16 +47,20 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How environments are used before they count as answering.
+    pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
 }
 
 /// Deploys stacks with Helm, and judges them through the API server.
 pub struct StackApps {
-    driver: Box<dyn Driver>,
+    driver: Arc<dyn Driver>,
+    manifests: Manifests,
     stacks: BTreeMap<StackName, Stack>,
     platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
+    checks: Checks,
     clients: Arc<Clients>,
 }
 
@@ -87,11 +92,14 @@ impl StackApps {
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
         keep_charts(&mut options)?;
+        let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
-            driver: Box::new(helm),
+            manifests: Manifests::new(Arc::clone(&driver)),
+            driver,
             stacks: options.stacks,
             platforms: options.platforms,
             crds: options.gateway_api_crds,
+            checks: Checks::new(options.checks),
             clients,
         })
     }
@@ -122,6 +130,13 @@ impl StackApps {
             name: name.to_string(),
             known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    fn driver(&self, kind: DriverKind) -> &dyn Driver {
+        match kind {
+            DriverKind::Helm => &*self.driver,
+            DriverKind::Manifests => &self.manifests,
+        }
     }
 
     fn known_platform(&self, name: &PlatformName) -> Result<&Platform> {
@@ -161,8 +176,9 @@ impl Apps for StackApps {
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {
         let platform = self.known_platform(&target.platform)?;
         let stack = target.stack.as_ref().map(|stack| self.stack(stack)).transpose()?;
+        let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| {
-            install::ensure(&client, &*self.driver, target, (platform, stack), self.crds.as_ref(), release).await
+            install::ensure(&client, driver, target, (platform, stack), self.crds.as_ref(), release).await
         };
         self.clients.call(&target.kube, call).await
     }
@@ -173,7 +189,8 @@ impl Apps for StackApps {
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let platform = self.known_platform(&target.platform)?;
-        let call = async |client: Client| install::remove(&client, &*self.driver, target, platform, release).await;
+        let driver = self.driver(platform.release(release)?.0.driver);
+        let call = async |client: Client| install::remove(&client, driver, target, platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 
@@ -211,9 +228,19 @@ impl Apps for StackApps {
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
-            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+            Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
         self.call(target, call).await
+    }
+
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::check(&clients, &self.checks, target, stack).await?)
+        };
+        self.call(target, call).await?.ok_or_else(|| {
+            Failure::new(ErrorKind::Throttled, "the checks of too many other environments run")
+                .with_remedy("try again in a minute")
+        })
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -117,7 +117,7 @@ pub(crate) fn problem(chart: &str, version: &str) -> Option<&'static str> {
 fn digest(folder: &Path) -> Result<String, String> {
     let mut digest = Sha256::new();
     let mut files = 0;
-    for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+    for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
         let entry = entry.map_err(|error| error.to_string())?;
         if !entry.file_type().is_file() {
             continue;

@@ -98,15 +98,15 @@ fn ordered(value: &Value) -> Value {
     }
 }
 
-/// What a chart with our contract is told on a shared cluster: the guardrails have the network policies already, load
+/// The values of a chart with our contract on a shared cluster: the isolation has the network policies already, load
 /// balancers are what the class allows, and pods go to the tenant's own nodes if it has any.
 fn shared_values(place: &SharedTarget, release: &Release, routing: Routing) -> Value {
     let mut values = json!({ "networkPolicy": { "enabled": false } });
-    if release.load_balancer && place.guardrails.load_balancers() == 0 {
+    if release.load_balancer && place.settings.load_balancers() == 0 {
         values["loadBalancers"] = json!({ "enabled": false });
     }
     // Without ListenerSets the tenant's listener is in the Gateway itself, which lets its routes in.
-    if release.gateway && place.guardrails.gateway().is_some() && routing == Routing::ListenerSets {
+    if release.gateway && place.settings.gateway().is_some() && routing == Routing::ListenerSets {
         values["gateway"] = json!({ "kind": "ListenerSet", "name": LISTENERS, "namespace": place.namespace });
     }
     if let Some(pool) = place.pool() {
@@ -248,6 +248,8 @@ mod tests {
             spec: spec.unwrap(),
             generation: 1,
             stack: "ai-fileserver".parse().unwrap(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use crate::{
     access::AccessCache,
     clock::ClockWatch,
+    figures::EngineFigures,
     holds::Holds,
     lease::Lease,
     limits::Limits,
@@ -39,6 +40,19 @@ pub struct Engine {
 #[derive(Clone)]
 pub struct EngineHandle {
     shared: Arc<Shared>,
+}
+
+impl EngineHandle {
+    /// What is measured of the engine.
+    #[must_use]
+    pub fn figures(&self) -> &EngineFigures {
+        &self.shared.limits.figures
+    }
+
+    /// Measures what changes by itself: tokens, rates, who waits. For every few seconds.
+    pub fn measure(&self) {
+        self.shared.limits.measure();
+    }
 }
 
 impl Wake for EngineHandle {
@@ -142,16 +156,20 @@ async fn round(
             return STORE_RETRY;
         }
     };
+    shared.limits.figures.claimed(claims.len());
     let full = claims.len() == free as usize;
     for claim in claims {
         let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
         let (shared, abort) = (Arc::clone(shared), abort.clone());
         let lease = Lease::new(sent, options.lease_ttl);
         passes.spawn(async move {
-            tokio::select! {
-                () = abort.cancelled() => {}
-                () = guarded_pass(&shared, &claim, &lease) => {}
-            }
+            let (figures, began) = (&shared.limits.figures, std::time::Instant::now());
+            figures.pass_begins();
+            let outcome = tokio::select! {
+                () = abort.cancelled() => "dropped",
+                outcome = guarded_pass(&shared, &claim, &lease) => outcome,
+            };
+            figures.pass_ended(outcome, began.elapsed());
             drop(slot);
             shared.hint.notify_one();
         });
@@ -168,8 +186,8 @@ async fn round(
     }
 }
 
-/// A pass whose panic costs only itself: the lease runs out and the tenant is claimed again.
-async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) {
+/// A pass whose panic costs only itself: the lease runs out and the tenant is claimed again. How it ended, for figures.
+async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) -> &'static str {
     let span = tracing::info_span!(
         "pass",
         tenant.id = %claim.uid,
@@ -179,15 +197,24 @@ async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) {
     let _turn = shared.turns.take(claim.uid).await;
     if lease.is_over() {
         // Whoever was waited for took too long: it is claimed again.
-        return;
+        return "late";
     }
     let pass = AssertUnwindSafe(pass::run(shared, claim, lease)).catch_unwind().instrument(span.clone());
     let ended = pass.await;
     let _entered = span.entered();
     match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(StoreError::FenceLost(_))) => tracing::warn!("the lease was lost; another owner goes on"),
-        Ok(Err(error)) => tracing::error!(error = %Chain(&error), "a pass ended early"),
-        Err(_) => tracing::error!("a pass panicked"),
+        Ok(Ok(())) => "ok",
+        Ok(Err(StoreError::FenceLost(_))) => {
+            tracing::warn!("the lease was lost; another owner goes on");
+            "fence_lost"
+        }
+        Ok(Err(error)) => {
+            tracing::error!(error = %Chain(&error), "a pass ended early");
+            "error"
+        }
+        Err(_) => {
+            tracing::error!("a pass panicked");
+            "panic"
+        }
     }
 }

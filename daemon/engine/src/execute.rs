@@ -41,18 +41,40 @@ const DEPLOY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
 /// Records of a tenant follow a moved load balancer within this.
 const RECORD_TTL_SECONDS: i32 = 60;
-/// Capability of a provider that makes networks.
-const NETWORKS: &str = "networks";
 /// Capability of a provider that makes clusters.
 const CLUSTERS: &str = "clusters";
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
-/// Capability of a provider that gives service accounts an identity in its cloud.
+/// Capability of a provider that gives service accounts identities.
 const IDENTITY: &str = "identity";
 /// Capability of a provider whose methods only look at the cluster that its credential leads to.
 const ADOPTS: &str = "adopts-clusters";
 
 type Report = Result<CallReport, Failure>;
+
+/// The capability without which a provider is not asked for a stage. Networks and node pools are asked for always: a provider
+/// that makes none says whether what is there will do.
+fn capability(stage: &Stage) -> Option<&'static str> {
+    match stage {
+        Stage::DnsZone | Stage::DnsRecords => Some(DNS),
+        Stage::Identity => Some(IDENTITY),
+        Stage::Host
+        | Stage::Preflight
+        | Stage::Network
+        | Stage::Cluster
+        | Stage::Addons
+        | Stage::NodePool
+        | Stage::Isolation
+        | Stage::Capacity
+        | Stage::Base
+        | Stage::Platform(_)
+        | Stage::App(_)
+        | Stage::Verify
+        | Stage::Teardown
+        | Stage::Leftovers
+        | Stage::Inventory => None,
+    }
+}
 
 /// Calls a stage once, while `lease` holds.
 pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Report {
@@ -149,14 +171,14 @@ impl<'a> Call<'a> {
     }
 
     async fn in_cloud(&self) -> Report {
-        let absent = self.work.environment.desired_state == DesiredState::Absent;
-        if let Some(lacking) = self.lacking().filter(|_| !absent || !self.may_have_zones()) {
-            let provider = &self.work.environment.placement.provider;
-            let detail = format!("provider {provider} lacks the capability {lacking:?}; it is left to the operator");
-            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
-        }
-        if absent {
+        // A delete is always allowed: what was made before the provider lost a capability goes, too.
+        if self.work.environment.desired_state == DesiredState::Absent {
             return self.absent().await;
+        }
+        if let Some(capability) = capability(self.stage).filter(|capability| !self.offers(capability)) {
+            let provider = &self.work.environment.placement.provider;
+            let detail = format!("provider {provider} does not offer it (capability {capability})");
+            return Ok(CallReport { done: true, skipped: true, detail, ..CallReport::default() });
         }
         match self.stage {
             Stage::Cluster if self.adoption().is_some() => self.adopt().await,
@@ -176,30 +198,10 @@ impl<'a> Call<'a> {
         self.work.environment.host_cluster()?.spec.adoption.as_ref()
     }
 
-    /// Whether the provider has a capability; one that was not described yet may have it.
+    /// Whether the provider has a capability, at whatever level. Of one that never came up nothing is known: it is asked.
     fn offers(&self, capability: &str) -> bool {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        description.is_none_or(|description| description.capabilities.iter().any(|known| known == capability))
-    }
-
-    /// The capability without which nothing is to be asked for this stage; `None`: the provider has it, or none is needed.
-    fn lacking(&self) -> Option<&'static str> {
-        let needed = if matches!(self.stage, Stage::DnsZone | Stage::DnsRecords) {
-            DNS
-        } else if *self.stage == Stage::Identity {
-            IDENTITY
-        } else if *self.stage == Stage::Network && !self.offers(ADOPTS) {
-            NETWORKS
-        } else {
-            return None;
-        };
-        (!self.offers(needed)).then_some(needed)
-    }
-
-    /// Whether a removal asks for zones and records: a plugin may have had the capability when the tenant was built, and to
-    /// delete what is absent is always allowed. In a shared cluster nobody needs them.
-    fn may_have_zones(&self) -> bool {
-        self.work.host.is_none() || self.offers(DNS)
+        description.is_none_or(|description| description.capabilities.iter().any(|stated| stated == capability))
     }
 
     /// A cluster that was there before is reached, and left as it is. A provider that does nothing else looks whether it
@@ -318,7 +320,7 @@ impl<'a> Call<'a> {
                 parameters_json: request::parameters(self.work),
                 network: Some(request::status(self.work, &Stage::Network)),
                 cluster: Some(request::status(self.work, &Stage::Cluster)),
-                zone: Some(request::status(self.work, &Stage::DnsZone)),
+                zone: self.offers(DNS).then(|| request::status(self.work, &Stage::DnsZone)),
             })
             .await?;
         let report = progress(response.progress, response.status.as_ref())?;

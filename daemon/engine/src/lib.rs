@@ -20,6 +20,89 @@
 //! # Errors
 //! None leave [`Engine::run`]: what fails is recorded with the stage, or logged and tried again.
 //!
+//! # Example
+//! What nobody can build is FAILED, with what the operator must do. The ports here know no cloud and no cluster.
+//!
+//! ```
+//! # use std::{collections::BTreeMap, sync::Arc, time::Duration};
+//! #
+//! # use landlord_core::{
+//! #     ErrorKind, Failure, Measured,
+//! #     environment::State,
+//! #     ports::*,
+//! #     stage::RemovedObject,
+//! # };
+//! # use landlord_provider_api::{Provider, v1::DescribeResponse};
+//! # use landlord_store_contract::fixtures::{name, new, once};
+//! use landlord_core::ports::{TenantStore as _, Wake as _};
+//! use landlord_engine::{Engine, EngineOptions, EnginePorts};
+//! use landlord_store::{SqliteOptions, sqlite};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # struct NoClouds;
+//! # impl Providers for NoClouds {
+//! #     fn provider(&self, key: &ProviderKey) -> Result<Arc<dyn Provider>, Failure> {
+//! #         Err(Failure::new(ErrorKind::Invalid, format!("{key} is not configured")).with_remedy("configure it"))
+//! #     }
+//! #     fn description(&self, _: &ProviderKey) -> Option<DescribeResponse> { None }
+//! #     fn start_failure(&self, _: &ProviderKey) -> Option<String> { None }
+//! #     fn health(&self) -> Vec<ProviderHealth> { Vec::new() }
+//! # }
+//! # struct NoClusters;
+//! # #[async_trait::async_trait]
+//! # impl Isolation for NoClusters {
+//! #     async fn ensure(&self, _: &DeployTarget) -> Result<StageProgress, Failure> { unimplemented!() }
+//! #     async fn remove(&self, _: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> { unimplemented!() }
+//! #     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> { unimplemented!() }
+//! # }
+//! # #[async_trait::async_trait]
+//! # impl HostClusters for NoClusters {
+//! #     async fn measure(&self, _: &KubeCredentials, _: &str) -> Result<Measured, Failure> { unimplemented!() }
+//! #     async fn uninstall(&self, _: &KubeCredentials, _: &str) -> Result<UninstallReport, Failure> { unimplemented!() }
+//! # }
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("landlord.db");
+//! # let tenant = name("acme", "prod");
+//! let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await?;
+//! let ports = EnginePorts {
+//!     store: Arc::new(store.clone()),
+//!     providers: Arc::new(NoClouds),
+//!     apps: None,
+//!     isolation: Arc::new(NoClusters),
+//!     host_clusters: Arc::new(NoClusters),
+//! };
+//! # let options = EngineOptions {
+//! #     installation: "example".into(),
+//! #     owner: "one".into(),
+//! #     passes_max: 8,
+//! #     lease_ttl: Duration::from_secs(30),
+//! #     resync_interval: Duration::from_secs(1_800),
+//! #     capacity_interval: Duration::from_secs(300),
+//! #     teardown_timeout: Duration::from_secs(600),
+//! #     retry_timeout: Duration::from_secs(3_600),
+//! #     drain_deadline: Duration::from_secs(5),
+//! #     in_cluster_time_scale: 1.0,
+//! #     providers: BTreeMap::new(),
+//! # };
+//! let (engine, handle) = Engine::new(options, ports);
+//! let stop = CancellationToken::new();
+//! let running = tokio::spawn(engine.run(stop.clone()));
+//!
+//! // Whoever writes an order hints the engine; a hint that is lost costs a poll.
+//! store.create(new(&tenant, once())).await?;
+//! handle.wake();
+//! while store.get(&tenant).await?.status.state != State::Failed {
+//!     tokio::time::sleep(Duration::from_millis(20)).await;
+//! }
+//! stop.cancel();
+//! running.await?;
+//! # store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It knows no SQL, no gRPC and no provider by name.
 
 mod access;
@@ -29,6 +112,7 @@ mod conditions;
 mod engine;
 mod events;
 mod execute;
+mod figures;
 mod holds;
 mod inventories;
 mod lease;
@@ -42,5 +126,6 @@ mod turns;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
+pub use figures::EngineFigures;
 pub use inventories::Inventories;
 pub use options::{BucketFigures, EngineOptions, EnginePorts, ProviderOptions};

@@ -229,6 +229,7 @@ impl<'a> Pass<'a> {
         let now = self.now();
         let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
+        self.shared.limits.figures.stage(&self.work.environment, &before, &after);
         let events: Vec<_> = events::changed(&before, &after).into_iter().collect();
         self.stage_span(&after.stage).in_scope(|| {
             for event in &events {

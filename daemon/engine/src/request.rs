@@ -16,7 +16,7 @@ use crate::limits::{Caller, Urgency};
 
 /// Role of the only node pool of a tenant with a cluster of its own.
 const POOL_ROLE: &str = "default";
-/// Named as the stack where there is none: only guardrails are worked on then.
+/// Named as the stack where there is none: only the isolation is worked on then.
 const NO_STACK: &str = "none";
 /// Label and taint by which a tenant's nodes are known.
 const POOL_LABEL: &str = "landlord.dev/tenant";
@@ -172,7 +172,7 @@ pub(crate) fn checkpoint(work: &Work, stage: &Stage) -> Vec<u8> {
 pub(crate) fn node_pool(work: &Work) -> v1::NodePoolSpec {
     let placement = &work.environment.placement;
     let count = i32::try_from(placement.node_count).unwrap_or(i32::MAX);
-    // In a shared cluster nobody else may run there, and the guardrails let nobody else tolerate it.
+    // In a shared cluster nobody else may run there, and the isolation lets nobody else tolerate it.
     let (label, taints) = match work.host {
         None => (work.environment.uid.to_string(), Vec::new()),
         Some(_) => {
@@ -283,6 +283,8 @@ pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> 
         spec: tenant.spec.clone(),
         generation: environment.generation,
         stack: environment.placement.stack.clone().or_else(unnamed)?,
+        name_servers: status::<v1::DnsZoneStatus>(work, &Stage::DnsZone).name_servers,
+        skip_checks: environment.placement.skip_checks.clone(),
         cluster,
     })
 }

@@ -14,16 +14,21 @@
 
 mod accept;
 mod access;
+mod attributes;
 mod auth;
 mod authenticate;
 mod context;
 mod convert;
+mod daemon;
 mod error;
+mod figures;
 mod guard;
 mod host_cluster;
+mod limits;
 mod list;
 mod listen;
 mod name;
+mod opaque;
 mod operation;
 mod orphan;
 mod ports;
@@ -31,12 +36,16 @@ mod provider;
 mod reason;
 mod serve;
 mod serve_error;
+mod shares;
 mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
 
+pub use figures::RpcFigures;
+pub use limits::Limits;
 pub use listen::{Listen, ListenTcp};
+pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;
 pub use serve::serve;
 pub use serve_error::ServeError;

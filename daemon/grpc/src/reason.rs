@@ -62,6 +62,8 @@ reasons! {
     Unimplemented "UNIMPLEMENTED" Unimplemented,
     DaemonStopping "DAEMON_STOPPING" Unavailable,
     WatchTooSlow "WATCH_TOO_SLOW" Aborted,
+    Reauthenticate "REAUTHENTICATE" Unavailable,
+    LimitReached "LIMIT_REACHED" ResourceExhausted,
     Cancelled "CANCELLED" Cancelled,
     Superseded "SUPERSEDED" Aborted,
     MessageTooLarge "MESSAGE_TOO_LARGE" ResourceExhausted,

@@ -6,9 +6,10 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
+        auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -26,8 +27,10 @@ use tower::{
 use crate::{
     auth::Auth,
     authenticate::AuthenticateLayer,
+    daemon::Daemons,
+    figures::MeasureLayer,
     host_cluster::HostClusters,
-    listen::{self, Listen},
+    listen::{self, CONNECTION_AGE_MAX, Listen},
     operation::{LongRunning, WAIT_MAX},
     orphan::Orphans,
     ports::Ports,
@@ -40,7 +43,7 @@ use crate::{
 };
 
 /// What every call passes, the outermost last.
-type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Identity>>;
+type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Identity>>>;
 
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
@@ -95,7 +98,7 @@ pub async fn serve(
 
 async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
+    let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
@@ -119,12 +122,16 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
+    let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
     health.set_serving::<TenantClassServiceServer<TenantClasses>>().await;
+    health.set_serving::<DaemonServiceServer<Daemons>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -134,11 +141,14 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .max_concurrent_streams(STREAMS_MAX)
         .concurrency_limit_per_connection(CONCURRENCY_PER_CONNECTION)
         .timeout(CALL_TIMEOUT)
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .max_connection_age_grace(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(|request| {
             tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
         })
+        .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
         .layer(AuthenticateLayer::new(ports))
         .add_service(health_service.max_decoding_message_size(HEALTH_BYTES_MAX))
@@ -151,5 +161,6 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(classes)
         .add_service(providers)
         .add_service(orphans)
+        .add_service(daemons)
         .add_service(auth))
 }

@@ -1,4 +1,4 @@
-//! Makes the guardrails exist and stay, and looks whether the API server refuses what it shall refuse.
+//! Makes the isolation exist and stay, and observes whether the API server refuses what it shall refuse.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ async fn observe_and_apply(
     }
     let from = gateway.map(|gateway| gateway.namespace.as_str());
     apply_all(client, &objects(target, place, from, routes), &selector(target), true).await?;
-    if let (Some(shared), Some(gateway)) = (place.guardrails.gateway(), gateway) {
+    if let (Some(shared), Some(gateway)) = (place.settings.gateway(), gateway) {
         gateway::ensure(client, target, place, shared, gateway).await?;
     } else if routes {
         gateway::remove(client, target, place).await?;

@@ -39,7 +39,7 @@ pub(crate) fn namespace(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut labels = markers::labels(target, "tenant");
     for mode in ["enforce", "audit", "warn"] {
         let key = format!("pod-security.kubernetes.io/{mode}");
-        labels.insert(format!("{key}-version"), place.guardrails.pod_security_version().to_string());
+        labels.insert(format!("{key}-version"), place.settings.pod_security_version().to_string());
         labels.insert(key, "restricted".into());
     }
     let level = match &place.isolation {
@@ -62,7 +62,7 @@ pub(crate) fn namespace(target: &DeployTarget, place: &SharedTarget) -> Wanted {
 
 /// What bounds the namespace as a whole.
 pub(crate) fn quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
-    let hard = hard(place.guardrails.quota(), place.guardrails.load_balancers());
+    let hard = hard(place.settings.quota(), place.settings.load_balancers());
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
         "metadata": metadata(target, place, LIMITS, "quota"),
@@ -72,7 +72,7 @@ pub(crate) fn quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
 
 /// What bounds routes, which the cluster counts only once it has noticed that it knows them.
 pub(crate) fn routes_quota(target: &DeployTarget, place: &SharedTarget) -> Wanted {
-    let objects = count(place.guardrails.quota().objects);
+    let objects = count(place.settings.quota().objects);
     Wanted::new(json!({
         "apiVersion": "v1", "kind": "ResourceQuota",
         "metadata": metadata(target, place, ROUTES_QUOTA, "quota"),
@@ -160,7 +160,7 @@ fn binary(mib: u64) -> String {
 /// What a container gets that says nothing: a quota refuses pods without requests and limits.
 pub(crate) fn limits(target: &DeployTarget, place: &SharedTarget) -> Wanted {
     let mut default = json!({ "memory": DEFAULT_MEMORY_LIMIT, "ephemeral-storage": DEFAULT_EPHEMERAL_LIMIT });
-    let cpu_limit = place.guardrails.quota().cpu_limit_milli;
+    let cpu_limit = place.settings.quota().cpu_limit_milli;
     if cpu_limit > 0 {
         // An eighth of all: a container that needs more says so.
         default["cpu"] = Value::String(milli((cpu_limit / 8).max(100)));

@@ -19,7 +19,7 @@ const DNS_NAMESPACE: &str = "kube-system";
 
 /// All policies of a tenant. `gateway` is the namespace of the shared Gateway's own pods.
 pub(crate) fn policies(target: &DeployTarget, place: &SharedTarget, gateway: Option<&str>) -> Vec<Wanted> {
-    let guardrails = &place.guardrails;
+    let settings = &place.settings;
     let policy = |name: &str, spec: Value| {
         Wanted::new(json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -40,13 +40,13 @@ pub(crate) fn policies(target: &DeployTarget, place: &SharedTarget, gateway: Opt
         policy(
             "landlord-dns",
             json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{
-                "to": resolvers(guardrails.dns_cidrs()),
+                "to": resolvers(settings.dns_cidrs()),
                 "ports": [{ "port": 53, "protocol": "UDP" }, { "port": 53, "protocol": "TCP" }],
             }] }),
         ),
     ];
-    if guardrails.internet_egress() {
-        let to = everywhere_but(guardrails.blocked_cidrs());
+    if settings.internet_egress() {
+        let to = everywhere_but(settings.blocked_cidrs());
         all.push(policy(
             "landlord-internet",
             json!({ "podSelector": {}, "policyTypes": ["Egress"], "egress": [{ "to": to }] }),
@@ -58,9 +58,9 @@ pub(crate) fn policies(target: &DeployTarget, place: &SharedTarget, gateway: Opt
             json!({ "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{ "from": [in_namespace(gateway)] }] }),
         ));
     }
-    if guardrails.load_balancers() > 0 {
-        let mut from = everywhere_but(guardrails.blocked_cidrs());
-        from.extend(guardrails.load_balancer_cidrs().iter().map(|cidr| json!({ "ipBlock": { "cidr": cidr } })));
+    if settings.load_balancers() > 0 {
+        let mut from = everywhere_but(settings.blocked_cidrs());
+        from.extend(settings.load_balancer_cidrs().iter().map(|cidr| json!({ "ipBlock": { "cidr": cidr } })));
         all.push(policy(
             "landlord-load-balancers",
             json!({ "podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{ "from": from }] }),

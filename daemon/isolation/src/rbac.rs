@@ -87,7 +87,7 @@ pub(crate) fn roles(target: &DeployTarget, place: &SharedTarget) -> [Wanted; 4] 
     };
     let account = |name: &str| json!({ "kind": "ServiceAccount", "name": name, "namespace": place.namespace });
     let mut customers = vec![account(CUSTOMER)];
-    if let Some(group) = place.guardrails.customer_group() {
+    if let Some(group) = place.settings.customer_group() {
         customers.push(json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }));
     }
     [

@@ -14,7 +14,7 @@ use kube::Api;
 use landlord_core::{
     TenantSpec, TenantUid,
     environment::SpecInput,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{
         DeployTarget, HostClusters as _, Isolation as _, KubeCredentials, KubeIdentity, StageProgress, TargetCluster,
     },
@@ -36,13 +36,15 @@ fn target(plane: &ControlPlane) -> DeployTarget {
             identity: KubeIdentity::Token(plane.admin_token().to_owned().into()),
             expire_time: None,
         },
-        cluster: TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, Guardrails::default()))),
+        cluster: TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, IsolationSettings::default()))),
         installation: "test".into(),
         uid,
         name: "customers/acme/tenants/prod".parse().unwrap(),
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
         stack: "none".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }
 

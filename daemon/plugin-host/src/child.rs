@@ -72,6 +72,10 @@ impl Sink for Socket {
     fn log(&self, level: u32, json: String) {
         self.send(Body::Log(Log { level, json }));
     }
+
+    fn broken(&self, problem: String) {
+        self.send(Body::Broken(problem));
+    }
 }
 
 /// Runs the child. Call it first thing in `main` when [`CHILD_ARGUMENT`] is given.

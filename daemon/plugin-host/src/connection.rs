@@ -41,15 +41,30 @@ const REAP_TIMEOUT: Duration = Duration::from_millis(200);
 /// Frames of callers that went away may wait for a child that does not read: a few of the longest, then it is taken for hung.
 const UNSENT_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
+/// Why a child did not come up, in words for the operator.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The library, or the sandbox that it is to be loaded in, is refused: it never comes up as it is.
+    Refused(String),
+    /// It may come up another time.
+    Down(String),
+}
+
+impl From<String> for StartError {
+    fn from(problem: String) -> Self {
+        Self::Down(problem)
+    }
+}
+
 /// How a call did not succeed.
 #[derive(Debug)]
 pub(crate) enum CallError {
     /// The child died, or was killed, before it answered: how.
     Gone(String),
-    /// It did not answer in time, not even to the cancellation: it was killed.
-    Hung,
-    /// It did not answer in time, and ended the call when asked.
-    Late,
+    /// It did not answer in time, not even to the cancellation: it was killed, after this time.
+    Hung(Duration),
+    /// It did not answer in time, and ended the call when asked, after this time.
+    Late(Duration),
     /// The request is longer than a frame.
     TooLong,
 }
@@ -120,13 +135,13 @@ impl Connection {
     /// Starts a child with the checked library.
     ///
     /// # Errors
-    /// Why it did not come up, in words for the operator.
+    /// Why it did not come up.
     pub(crate) async fn start(
         key: &ProviderKey,
         file: &PluginFile,
         options: &PluginOptions,
         measurements: &Measurements,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, StartError> {
         let (ours, theirs) = StdStream::pair().map_err(|error| error.to_string())?;
         let mut child = spawn(options, theirs)?;
         let pid = child.id().unwrap_or_default();
@@ -149,15 +164,15 @@ impl Connection {
                 let abi = format_args!("{}.{}", loaded.abi_major, loaded.abi_minor);
                 tracing::debug!(plugin = %key, pid, %abi, "plugin loaded");
             }
-            Ok(Ok(Some(loaded))) => return Err(output_limits::problem(loaded.error)),
+            Ok(Ok(Some(loaded))) => return Err(StartError::Refused(output_limits::problem(loaded.error))),
             Ok(Ok(None)) => {
                 let status = tokio::time::timeout(REAP_TIMEOUT, child.wait()).await;
                 let how = status.ok().and_then(Result::ok).map(|status| status.to_string());
                 let how = how.unwrap_or_else(|| "it closed its socket".into());
-                return Err(format!("its process ended while it was loaded: {how}"));
+                return Err(format!("its process ended while it was loaded: {how}").into());
             }
-            Ok(Err(problem)) => return Err(problem),
-            Err(_) => return Err(format!("it was not loaded within {LOAD_TIMEOUT:?}")),
+            Ok(Err(problem)) => return Err(problem.into()),
+            Err(_) => return Err(format!("it hung while it was loaded: not done within {LOAD_TIMEOUT:?}").into()),
         }
         let shared = Arc::new(Shared::default());
         let (reading, waiting) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -194,6 +209,7 @@ impl Connection {
         if !self.is_alive() {
             return Err(self.gone());
         }
+        let began = Instant::now();
         self.send(&frame).await?;
         if let Ok(result) = tokio::time::timeout(deadline, &mut wait).await {
             return result.map_err(|_| self.gone());
@@ -202,11 +218,14 @@ impl Connection {
             self.send(&cancel).await?;
         }
         match tokio::time::timeout(CANCEL_GRACE, &mut wait).await {
-            Ok(Ok(_)) => Err(CallError::Late),
+            Ok(Ok(_)) => Err(CallError::Late(began.elapsed())),
             Ok(Err(_)) => Err(self.gone()),
             Err(_) => {
-                self.kill("it hung and was killed");
-                Err(CallError::Hung)
+                let took = began.elapsed();
+                self.kill(format!(
+                    "it hung and was killed: a call with a deadline of {deadline:?} had no end after {took:.1?}"
+                ));
+                Err(CallError::Hung(took))
             }
         }
     }
@@ -290,6 +309,9 @@ async fn receive(log_sink: &LogSink, mut reader: OwnedReadHalf, shared: &Shared)
                 }
             }
             Ok(Some(Frame { body: Some(Body::Log(log)) })) => log_sink.log_line(log.level, &log.json),
+            Ok(Some(Frame { body: Some(Body::Broken(problem)) })) => {
+                return shared.mark_dead(output_limits::problem(problem));
+            }
             Ok(Some(_)) => return shared.mark_dead("it sent a frame that is not its to send"),
             Ok(None) => {
                 let _ = tokio::time::timeout(REAP_TIMEOUT, shared.dead.cancelled()).await;

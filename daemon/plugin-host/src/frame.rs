@@ -9,7 +9,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 /// One frame.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Frame {
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(crate) body: Option<Body>,
 }
 
@@ -34,6 +34,9 @@ pub(crate) enum Body {
     /// Daemon → child, first, right after the library's descriptor.
     #[prost(message, tag = "6")]
     Setup(Setup),
+    /// Child → daemon: the plugin broke a rule of the ABI: which. It is not used any further.
+    #[prost(string, tag = "7")]
+    Broken(String),
 }
 
 /// How the child is to live.

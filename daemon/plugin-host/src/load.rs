@@ -5,13 +5,15 @@
 //! `landlord_provider_api::abi`.
 
 use std::{
+    collections::HashSet,
     ffi::c_void,
     os::fd::{AsRawFd as _, OwnedFd},
-    sync::Arc,
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use landlord_provider_api::abi::{ABI_MAJOR, Buffer, Entry, HostTable, MAGIC, PluginTable, SYMBOL, Slice};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use parking_lot::Mutex;
 
 /// Takes the answers and log lines of a plugin, from any thread.
 pub(crate) trait Sink: Send + Sync + 'static {
@@ -19,26 +21,37 @@ pub(crate) trait Sink: Send + Sync + 'static {
     fn answer(&self, call_id: u64, status: u32, payload: Vec<u8>);
     /// A log line.
     fn log(&self, level: u32, json: String);
+    /// The plugin broke a rule of the ABI: which.
+    fn broken(&self, problem: String);
 }
+
+/// Calls that are not completed yet. A completion is told by number, not by pointer: one that comes twice, or for no call,
+/// is found here and not in freed memory.
+static IN_FLIGHT: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
+/// Where completions go: the process has one plugin.
+static SINK: OnceLock<Arc<dyn Sink>> = OnceLock::new();
 
 /// An instance of a loaded plugin. Never unloaded: a library's threads and statics outlive any
 /// moment at which that would be safe.
 pub(crate) struct Loaded {
     table: &'static PluginTable,
     instance: *mut c_void,
-    sink: Arc<dyn Sink>,
-}
-
-struct Pending {
-    call_id: u64,
-    sink: Arc<dyn Sink>,
 }
 
 extern "C" fn done(context: *mut c_void, status: u32, payload: Buffer) {
-    // SAFETY: `context` is the box that `Loaded::call` made for this call, and by the rules of
-    // the ABI `done` is called exactly once for each call.
-    let pending = unsafe { Box::from_raw(context.cast::<Pending>()) };
-    pending.sink.answer(pending.call_id, status, payload.into_vec());
+    let Some(sink) = SINK.get() else { return };
+    let call = context.addr();
+    // By the rules of the ABI `done` is called exactly once for each call.
+    if IN_FLIGHT.lock().remove(&call) {
+        sink.answer(call as u64, status, payload.into_vec());
+    } else {
+        // Whether its memory is still there nobody knows.
+        std::mem::forget(payload);
+        sink.broken(format!(
+            "it completed call {call} a second time, or completed one that was never made; by the ABI each call is \
+             completed exactly once, also after it was cancelled"
+        ));
+    }
 }
 
 extern "C" fn log(context: *mut c_void, level: u32, json: Slice) {
@@ -69,13 +82,14 @@ impl Loaded {
         // Never unloaded.
         std::mem::forget(library);
         let context: *mut Arc<dyn Sink> = Box::into_raw(Box::new(Arc::clone(&sink)));
+        let _ = SINK.set(sink);
         let host: &'static HostTable =
             Box::leak(Box::new(HostTable { struct_size: size_of::<HostTable>(), context: context.cast(), log }));
         let instance = (table.create)(host);
         if instance.is_null() {
             return Err("it could not make an instance".into());
         }
-        Ok(Self { table, instance, sink })
+        Ok(Self { table, instance })
     }
 
     /// ABI version that the plugin was built for.
@@ -83,18 +97,12 @@ impl Loaded {
         (self.table.abi_major, self.table.abi_minor)
     }
 
-    /// Starts a call; its answer goes to the sink.
+    /// Starts a call; its answer goes to the sink. `call_id` is not 0, and no other call's.
     pub(crate) fn call(&self, call_id: u64, method: u32, deadline_ms: u64, request: &[u8]) {
-        let pending = Box::new(Pending { call_id, sink: Arc::clone(&self.sink) });
-        (self.table.call)(
-            self.instance,
-            method,
-            call_id,
-            deadline_ms,
-            Slice::of(request),
-            Box::into_raw(pending).cast(),
-            done,
-        );
+        let context = usize::try_from(call_id).unwrap_or_default();
+        IN_FLIGHT.lock().insert(context);
+        let context = std::ptr::without_provenance_mut(context);
+        (self.table.call)(self.instance, method, call_id, deadline_ms, Slice::of(request), context, done);
     }
 
     /// Asks a call to end early.

@@ -25,7 +25,8 @@ use tracing::Instrument as _;
 use crate::{
     Measurements, PluginFile, PluginOptions,
     attempts::Attempts,
-    connection::{CallError, Connection},
+    connection::{CallError, Connection, StartError},
+    credentials::CredentialSource,
     output_limits,
 };
 
@@ -35,24 +36,11 @@ const FREE_RESTARTS: u32 = 1;
 const RESTART_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait: a plugin that crashes at every call is tried twice a minute.
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The remedy of a library that can't be loaded.
+const REPLACE_PLUGIN: &str =
+    "the operator gives the provider a library that fits this machine and this daemon, and restarts the daemon";
 /// A child that lived this long is not counted among those that keep crashing.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-
-/// Reads a credential scope anew, as JSON: what `ConfigureRequest.credential_json` holds.
-pub struct CredentialSource(Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>);
-
-impl CredentialSource {
-    /// A source. `read` returns at once, and says what is wrong without repeating a secret.
-    pub fn new(read: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(read))
-    }
-}
-
-impl std::fmt::Debug for CredentialSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CredentialSource")
-    }
-}
 
 /// A plugin with its credential scope.
 #[derive(Debug)]
@@ -124,7 +112,7 @@ impl Plugin {
     /// calls under way end in the old one.
     pub fn renew_credentials(&self) -> bool {
         let Some(source) = &self.credentials else { return false };
-        match (source.0)() {
+        match source.read() {
             Ok(read) if read == self.configure.lock().credential_json => false,
             Ok(read) => {
                 self.configure.lock().credential_json = read;
@@ -149,7 +137,7 @@ impl Plugin {
     /// Starts the process, configures the plugin and reads its description.
     ///
     /// # Errors
-    /// TRANSIENT: it can't be started now. INVALID: it refuses its configuration.
+    /// TRANSIENT: it can't be started now. INVALID: the library can't be loaded, or it refuses its configuration.
     pub async fn start(&self) -> Result<(), ProviderError> {
         self.connection().await.map(|_| ())
     }
@@ -224,7 +212,7 @@ impl Plugin {
                     "" => error.message.clone(),
                     remedy => format!("{}; {remedy}", error.message),
                 };
-                state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+                state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
                 Err(error)
             }
         }
@@ -243,9 +231,14 @@ impl Plugin {
             return;
         };
         let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
-        state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
+        state.crashes =
+            if lived >= HEALTHY_AFTER.mul_f64(self.options.time_scale) { 1 } else { state.crashes.saturating_add(1) };
         state.last_problem = format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
-        state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+        state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
+    }
+
+    fn restart_wait(&self, crashes: u32) -> Duration {
+        restart_wait(crashes).mul_f64(self.options.time_scale)
     }
 
     fn must_wait(&self) -> Option<Duration> {
@@ -255,12 +248,14 @@ impl Plugin {
     }
 
     async fn bring_up(&self) -> Result<Arc<Connection>, ProviderError> {
-        let refused = |problem: String| {
-            let problem = format!("plugin {}: {problem}", self.file.path().display());
-            ProviderError::new(ErrorKind::Transient, problem)
+        let failed = |kind, problem: String| {
+            ProviderError::new(kind, format!("plugin {}: {problem}", self.file.path().display()))
         };
-        let connection =
-            Connection::start(&self.key, &self.file, &self.options, &self.measurements).await.map_err(refused)?;
+        let started = Connection::start(&self.key, &self.file, &self.options, &self.measurements).await;
+        let connection = started.map_err(|error| match error {
+            StartError::Refused(problem) => failed(ErrorKind::Invalid, problem).with_remedy(REPLACE_PLUGIN),
+            StartError::Down(problem) => failed(ErrorKind::Transient, problem),
+        })?;
         let connection = Arc::new(connection);
         let description: v1::DescribeResponse =
             self.carry(&connection, Method::Describe, &v1::DescribeRequest {}).await?;
@@ -371,8 +366,13 @@ fn unanswered(name: &str, deadline: Duration, error: CallError) -> ProviderError
     let transient = |problem: String| ProviderError::new(ErrorKind::Transient, problem);
     match error {
         CallError::Gone(how) => gone(name, &how),
-        CallError::Late => transient(format!("{name} took longer than {deadline:?}")),
-        CallError::Hung => transient(format!("{name} hung; the plugin's process was killed")),
+        CallError::Late(took) => transient(format!(
+            "{name} took longer than its deadline of {deadline:?}: it was cancelled, and ended after {took:.1?}"
+        )),
+        CallError::Hung(took) => transient(format!(
+            "{name} hung: it neither answered within its deadline of {deadline:?} nor ended when it was cancelled; the \
+             plugin's process was killed after {took:.1?}"
+        )),
         CallError::TooLong => {
             ProviderError::new(ErrorKind::Invalid, format!("the request of {name} is longer than a frame"))
         }

@@ -15,7 +15,8 @@ pub(crate) const BUCKET: &str = "nimbus/api";
 
 pub(crate) type Result<T> = std::result::Result<T, ProviderError>;
 
-/// An object as Nimbus shows it; `state` is `CREATING`, `READY` or `DELETING`.
+/// An object as Nimbus shows it; `state` is `CREATING`, `READY` or `DELETING`, and, of the API with ids, `FAILED` (with
+/// `code` and `message` of its `failure`) or `GONE`.
 #[derive(Deserialize)]
 pub(crate) struct Object {
     pub(crate) id: String,
@@ -24,6 +25,7 @@ pub(crate) struct Object {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) spec: Value,
     pub(crate) state: String,
+    pub(crate) failure: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -40,10 +42,10 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    pub(crate) fn new(endpoint: &str, project: &str, token: String) -> Result<Self> {
+    pub(crate) fn new(project: &str, token: String) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
         let http = http.map_err(|error| ProviderError::new(ErrorKind::Internal, format!("no HTTP client: {error}")))?;
-        Ok(Self { http, base: format!("{endpoint}/v1/projects/{project}"), token })
+        Ok(Self { http, base: project.to_owned(), token })
     }
 
     pub(crate) async fn list(&self, labels: &[(&str, &str)], page: &str) -> Result<Page> {
@@ -83,7 +85,7 @@ impl Cloud {
 }
 
 /// The most consequential lines of a provider: which error is repeated, and which fails the stage with what remedy.
-fn kind_of(status: u16, code: &str) -> (ErrorKind, &'static str) {
+pub(crate) fn kind_of(status: u16, code: &str) -> (ErrorKind, &'static str) {
     match (status, code) {
         (403, "quota") => {
             (ErrorKind::Quota, "ask Nimbus to raise the project's quota that the message names; then retry")

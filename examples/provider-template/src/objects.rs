@@ -3,7 +3,6 @@
 
 use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_TENANT_UID, ProviderError, v1};
 use landlord_provider_sdk::{
-    error::invalid,
     markers::{self, Limits},
     names,
     progress::{Outcome, pending, ready},
@@ -15,25 +14,26 @@ use serde_json::{Value, json};
 use crate::cloud::{Cloud, Object, Result};
 
 /// Nimbus makes most things within seconds; the daemon may ask earlier or later.
-const POLL_AFTER_S: i64 = 2;
+pub(crate) const POLL_AFTER_S: i64 = 2;
 /// Longest role of a node pool.
 const ROLE_LEN_MAX: usize = 40;
 /// Nimbus takes any text as a label, and fifty of them.
-const LABELS: Limits = Limits { labels_max: 40, is_key: |key| !key.is_empty(), is_value: |_| true };
+pub(crate) const LABELS: Limits = Limits { labels_max: 40, is_key: |key| !key.is_empty(), is_value: |_| true };
 
 /// One object of one tenant.
 pub(crate) struct Place<'a> {
-    scope: &'a v1::Scope,
-    role: &'a str,
+    pub(crate) scope: &'a v1::Scope,
+    pub(crate) role: &'a str,
+    pub(crate) collection: &'static str,
     /// Collection and name; the name comes from the uid, never from a display name.
     path: String,
 }
 
 impl<'a> Place<'a> {
-    pub(crate) fn new(scope: &'a Option<v1::Scope>, collection: &str, role: &'a str) -> Result<Self> {
+    pub(crate) fn new(scope: &'a Option<v1::Scope>, collection: &'static str, role: &'a str) -> Result<Self> {
         let scope = checked(scope, false)?;
         names::pool_role(role, ROLE_LEN_MAX)?;
-        Ok(Self { scope, role, path: format!("{collection}/landlord-{}-{role}", scope.tenant_uid) })
+        Ok(Self { scope, role, collection, path: format!("{collection}/landlord-{}-{role}", scope.tenant_uid) })
     }
 
     fn is_ours(&self, object: &Object) -> bool {
@@ -120,12 +120,7 @@ pub(crate) async fn list(cloud: &Cloud, scope: &v1::Scope, page: &str) -> Result
     Ok(v1::ListOwnedResponse { objects, next_page_token: page.next })
 }
 
-fn owned(scope: &v1::Scope, object: &Object) -> v1::OwnedObject {
+pub(crate) fn owned(scope: &v1::Scope, object: &Object) -> v1::OwnedObject {
     let r#type = format!("nimbus/{}", object.collection);
     markers::owned(&r#type, &object.id, &object.name, &scope.region, &object.labels)
-}
-
-/// The place of a kind that the request must name.
-pub(crate) fn no_kind() -> ProviderError {
-    invalid("the request names no kind")
 }

@@ -11,14 +11,15 @@ use landlord_provider_sdk::{
     endpoint,
     findings::{Findings, PoolBounds},
     progress::{Outcome, done},
-    request::need,
+    request::{is_of_host, missing, need, own_cluster},
     settings,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cloud::{BUCKET, Cloud, Object, Result},
+    cloud::{BUCKET, Object, Result},
+    either::{Api, Objects},
     objects::{self, Place, checked},
 };
 
@@ -39,6 +40,8 @@ const TABLES: Tables<'_> = Tables {
 #[serde(deny_unknown_fields)]
 struct Settings {
     project: String,
+    #[serde(default)]
+    api: Api,
 }
 
 /// The credential. It has no `Debug`, so that nothing prints it.
@@ -70,17 +73,21 @@ fn place<'a>(scope: &'a Option<v1::Scope>, kind: Kind, pool: &'a str) -> Result<
         Kind::DnsRecords => ("recordsets", "dns-records"),
         Kind::Identity => ("bindings", "identity"),
         Kind::Leftovers => ("leftovers", "none"),
-        Kind::Unspecified => return Err(objects::no_kind()),
+        Kind::Unspecified => return Err(missing("the kind")),
     };
     Place::new(scope, collection, role)
 }
 
 /// Nimbus with one credential.
-pub struct Nimbus(Cloud);
+pub struct Nimbus(Objects);
 
 impl Nimbus {
-    async fn ensure(&self, scope: Option<v1::Scope>, kind: Kind, pool: &str, spec: Value) -> Result<Made> {
-        objects::ensure(&self.0, &place(&scope, kind, pool)?, &spec).await
+    async fn ensure(&self, scope: Option<v1::Scope>, kind: Kind, pool: &str, spec: Value, last: &[u8]) -> Result<Made> {
+        let place = place(&scope, kind, pool)?;
+        if is_of_host(place.scope, kind) {
+            own_cluster(place.scope.clone(), "node pools")?;
+        }
+        self.0.ensure(&place, &spec, last).await
     }
 }
 
@@ -90,7 +97,7 @@ type Made = (Outcome, Option<Object>);
 impl Network for Nimbus {
     async fn ensure_network(&self, request: v1::EnsureNetworkRequest) -> Result<v1::EnsureNetworkResponse> {
         version(&request.parameters_json)?;
-        let (outcome, made) = self.ensure(request.scope, Kind::Network, "", json!({})).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::Network, "", json!({}), &request.checkpoint).await?;
         let status = made.map(|object| v1::NetworkStatus { network_id: object.id, ..Default::default() });
         Ok(v1::EnsureNetworkResponse { progress: done(outcome), status })
     }
@@ -102,7 +109,7 @@ impl Cluster for Nimbus {
         let version = version(&request.parameters_json)?;
         let network = need(request.network, "the network")?.network_id;
         let spec = json!({ "network": network, "version": version });
-        let (outcome, made) = self.ensure(request.scope, Kind::Cluster, "", spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::Cluster, "", spec, &request.checkpoint).await?;
         let status = made.map(|object| v1::ClusterStatus {
             endpoint: format!("https://{}.k8s.nimbus.example", object.id),
             kubernetes_version: version,
@@ -115,14 +122,14 @@ impl Cluster for Nimbus {
     async fn ensure_addons(&self, request: v1::EnsureAddonsRequest) -> Result<v1::EnsureAddonsResponse> {
         let cluster = need(request.cluster, "the cluster")?.name;
         let spec = json!({ "cluster": cluster, "names": ["cni", "dns", "csi"] });
-        let (outcome, _) = self.ensure(request.scope, Kind::Addons, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::Addons, "", spec, &request.checkpoint).await?;
         Ok(v1::EnsureAddonsResponse { progress: done(outcome) })
     }
 
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
         checked(&request.scope, false)?;
-        let path = format!("clusters/{}/token", need(request.cluster, "the cluster")?.name);
-        let access: Map<String, Value> = self.0.call(reqwest::Method::POST, &path, None).await?;
+        let path = self.0.token_path(&need(request.cluster, "the cluster")?.name);
+        let access: Map<String, Value> = self.0.cloud.call(reqwest::Method::POST, &path, None).await?;
         let text = |key: &str| access.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let seconds = access.get("expires_unix_s").and_then(Value::as_i64).unwrap_or_default();
         let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
@@ -142,7 +149,7 @@ impl NodePool for Nimbus {
             "nodes": pool.node_count, "nodes_max": pool.node_count_max.max(pool.node_count),
             "labels": pool.labels, "taints": taints,
         });
-        let (outcome, made) = self.ensure(request.scope, Kind::NodePool, &pool.role, spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::NodePool, &pool.role, spec, &request.checkpoint).await?;
         let status = made.map(|object| v1::NodePoolStatus { name: object.name, node_count: pool.node_count });
         Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
     }
@@ -152,7 +159,7 @@ impl NodePool for Nimbus {
 impl Dns for Nimbus {
     async fn ensure_dns_zone(&self, request: v1::EnsureDnsZoneRequest) -> Result<v1::EnsureDnsZoneResponse> {
         let spec = json!({ "domain": need(request.spec, "the zone")?.domain });
-        let (outcome, made) = self.ensure(request.scope, Kind::DnsZone, "", spec).await?;
+        let (outcome, made) = self.ensure(request.scope, Kind::DnsZone, "", spec, &request.checkpoint).await?;
         let name_servers = vec!["ns1.nimbus.example".to_owned(), "ns2.nimbus.example".to_owned()];
         let status = made.map(|object| v1::DnsZoneStatus { zone_id: object.id, name_servers });
         Ok(v1::EnsureDnsZoneResponse { progress: done(outcome), status })
@@ -162,7 +169,7 @@ impl Dns for Nimbus {
         let record = |r: &v1::DnsRecord| json!([r.name, r.r#type, r.ttl_seconds, r.values]);
         let records: Vec<Value> = request.records.iter().map(record).collect();
         let spec = json!({ "zone": need(request.zone, "the zone")?.zone_id, "records": records });
-        let (outcome, _) = self.ensure(request.scope, Kind::DnsRecords, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::DnsRecords, "", spec, &[]).await?;
         Ok(v1::EnsureDnsRecordsResponse { progress: done(outcome) })
     }
 }
@@ -173,7 +180,7 @@ impl Identity for Nimbus {
     async fn ensure_identity(&self, request: v1::EnsureIdentityRequest) -> Result<v1::EnsureIdentityResponse> {
         let (cluster, zone) = (need(request.cluster, "the cluster")?.name, need(request.zone, "the zone")?.zone_id);
         let spec = json!({ "cluster": cluster, "zone": zone, "service_account": "external-dns/external-dns" });
-        let (outcome, _) = self.ensure(request.scope, Kind::Identity, "", spec).await?;
+        let (outcome, _) = self.ensure(request.scope, Kind::Identity, "", spec, &[]).await?;
         Ok(v1::EnsureIdentityResponse { progress: done(outcome), status: None })
     }
 }
@@ -181,16 +188,16 @@ impl Identity for Nimbus {
 #[async_trait]
 impl Inventory for Nimbus {
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
-        objects::observe(&self.0, &place(&request.scope, request.kind(), &request.role)?).await
+        self.0.observe(&place(&request.scope, request.kind(), &request.role)?).await
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
         let place = place(&request.scope, request.kind(), &request.role)?;
-        Ok(v1::DeleteResponse { progress: Some(objects::delete(&self.0, &place, request.recorded).await?) })
+        Ok(v1::DeleteResponse { progress: Some(self.0.delete(&place, request.recorded).await?) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
-        objects::list(&self.0, checked(&request.scope, true)?, &request.page_token).await
+        objects::list(&self.0.cloud, checked(&request.scope, true)?, &request.page_token).await
     }
 }
 
@@ -224,11 +231,13 @@ impl ProviderPlugin for Nimbus {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn description() -> v1::DescribeResponse {
-        let schema = |key: &str| {
-            let properties = json!({ key: { "type": "string" } });
+        let schema = |key: &str, properties: Value| {
             json!({ "type": "object", "additionalProperties": false, "required": [key], "properties": properties })
+                .to_string()
         };
-        let (settings, parameters) = (schema("project").to_string(), schema("kubernetes_version").to_string());
+        let settings = json!({ "project": { "type": "string" }, "api": { "enum": ["names", "ids"] } });
+        let parameters = json!({ "kubernetes_version": { "type": "string" } });
+        let (settings, parameters) = (schema("project", settings), schema("kubernetes_version", parameters));
         TABLES.describe(Self::NAME, Self::VERSION, settings, parameters)
     }
 
@@ -242,6 +251,6 @@ impl ProviderPlugin for Nimbus {
             return Err(problems.into_error());
         };
         let endpoint = endpoint.as_ref().map_or_else(|| ENDPOINT.to_owned(), endpoint::base);
-        Cloud::new(&endpoint, &settings.project, credential.token).map(Self)
+        Objects::new(settings.api, &endpoint, &settings.project, credential.token).map(Self)
     }
 }

@@ -127,7 +127,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce(cloud)?;
+        real::announce()?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
@@ -184,7 +184,7 @@ fn show(
         landlord(world, interrupted, &["describe", HOST])?;
     }
     if arguments.real {
-        real::show(world, cloud, artifacts)?;
+        real::show(world, artifacts)?;
     }
     if arguments.once {
         return take_down(world, cloud, interrupted, arguments.level, &timeout);

@@ -8,7 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, SUBSCRIPTION, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Identity as _, Inventory as _, v1};
-use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
+use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -63,7 +63,27 @@ const FACTS: Facts = Facts {
         "Microsoft.ContainerService/managedClusters",
         &[v1::ResourceKind::Addons, v1::ResourceKind::NodePool, v1::ResourceKind::Cluster],
     )],
+    other_machine_type: "Standard_E4s_v5",
+    minors: ["1.33", "1.34", "1.35"],
+    token_prefix: "",
+    foreign: |sim, call| Box::pin(foreign(sim, call)),
+    record: |zone, name| Foreign {
+        method: "PUT",
+        path: format!("{zone}/A/{name}?api-version={DNS}"),
+        body: json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } }).to_string(),
+    },
+    listed: |zone| Foreign { method: "GET", path: format!("{zone}/recordsets?api-version={DNS}"), body: String::new() },
 };
+
+/// A call by somebody else in the subscription.
+async fn foreign(sim: &Handle, call: Foreign) -> String {
+    let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
+    let request = request.bearer_auth(format!("sim-{SUBSCRIPTION}-other")).header("content-type", "application/json");
+    let answer = request.body(call.body).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
+    text
+}
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_aks::Aks, FACTS);
 
@@ -131,16 +151,9 @@ impl Cloud {
     }
 
     /// A call by somebody else.
-    async fn stranger(&self, method: &str, path: &str, version: &str, body: Value) -> Value {
-        let url = format!("{}{path}?api-version={version}", self.sim.url());
-        let mut request = self.http.request(method.parse().unwrap(), url);
-        request = request.bearer_auth(format!("sim-{SUBSCRIPTION}-other"));
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+    async fn stranger(&self, method: &'static str, path: &str, version: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let text = foreign(&self.sim, Foreign { method, path: format!("{path}?api-version={version}"), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -613,19 +626,15 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
 }
 
 #[tokio::test]
-async fn a_pool_grows_and_its_labels_follow() {
+async fn labels_of_a_pool_are_the_clouds() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
-    flow.pool.node_count = 3;
     flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
-    let pool = flow.node_pool(&made).await.unwrap();
-    assert_eq!(pool.node_count, 3);
+    flow.node_pool(&made).await.unwrap();
     let shown =
         cloud.stranger("GET", &format!("{}/agentPools/default", made.cluster.attributes["id"]), AKS, Value::Null).await;
     assert_eq!(shown["properties"]["nodeLabels"], json!({ "tenant": "changed" }));
-    flow.pool.machine_type = "Standard_E4s_v5".to_owned();
-    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -656,55 +665,18 @@ async fn a_pool_with_taints_comes_beside_the_systems_own() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    let network = flow.network().await.unwrap();
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.34"), "{}", cluster.kubernetes_version);
-    flow.parameters = PARAMETERS.replace("1.34", "1.35").replace("203.0.113.0/24", "198.51.100.0/24");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.35"), "{}", cluster.kubernetes_version);
-    flow.parameters = PARAMETERS.replace("1.34", "1.33");
-    // Raised above the class, here or by hand: it stays, and other changes are made.
-    let newer = flow.cluster(&network).await.unwrap();
-    assert_eq!(newer.kubernetes_version, cluster.kubernetes_version);
-    let made = Made { network, cluster: newer, ..Made::default() };
-    flow.node_pool(&made).await.unwrap();
-    flow.pool.node_count += 1;
-    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, flow.pool.node_count);
-    flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn records_of_others_in_the_zone_are_left_alone() {
+async fn a_record_of_others_is_not_taken() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
     let zone = flow.zone().await.unwrap();
-    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
     let other = format!("{}/A/other", zone.zone_id);
     let body = json!({ "properties": { "TTL": 60, "ARecords": [{ "ipv4Address": "192.0.2.9" }] } });
     cloud.stranger("PUT", &other, DNS, body).await;
-    flow.records(&zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
-    let names = || async {
-        let listed = cloud.stranger("GET", &format!("{}/recordsets", zone.zone_id), DNS, Value::Null).await;
-        let sets = listed["value"].as_array().unwrap().clone();
-        let mut names: Vec<String> = sets
-            .iter()
-            .filter(|s| !s["type"].as_str().unwrap().ends_with("/NS") && !s["type"].as_str().unwrap().ends_with("/SOA"))
-            .map(|s| s["name"].as_str().unwrap().to_owned())
-            .collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names().await, ["files", "other"]);
     let taken = vec![v1::DnsRecord { name: format!("other.{DOMAIN}"), ..common::records(DOMAIN)[1].clone() }];
     assert_eq!(flow.records(&zone, taken).await.unwrap_err().kind, ErrorKind::NameTaken);
     flow.records(&zone, common::records(DOMAIN)).await.unwrap();
     let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
     assert_eq!(removed.len(), 2, "{removed:?}");
-    assert_eq!(names().await, ["other"]);
     flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
     cloud.is_empty().await;
 }
@@ -729,18 +701,11 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
 }
 
 #[tokio::test]
-async fn access_needs_a_cluster_and_gives_a_token() {
+async fn access_to_an_adopted_cluster_is_by_its_group_and_name() {
     let cloud = Cloud::start().await;
     let flow = cloud.flow().await;
-    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
-    for given in [Some(cluster.clone()), None] {
-        let access = flow.provider.kube_access(request(given)).await.unwrap();
-        assert_eq!((&access.endpoint, &access.ca_pem), (&cluster.endpoint, &cluster.ca_pem));
-        assert!(!access.token.is_empty() && access.expire_time.is_some());
-    }
     // What was adopted is known by its group and name from the first answer on, and not asked for again.
     let both = format!("{0}/{0}", name());
     let of = |host_cluster: &str, status| {
@@ -888,7 +853,20 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.settled(&pool, AKS).await;
     let lock = format!("{}/providers/Microsoft.Authorization/locks/keep", group(""));
     cloud.stranger("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
-    flow.is_held_first(&["customergpu", "the lock keep (CanNotDelete)"]).await;
+    // Locks of the other groups hold as well, and so does what others put into the subnet.
+    let nodes = format!("{}/providers/Microsoft.Authorization/locks/nodes", group("-nodes"));
+    cloud.stranger("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
+    let theirs = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/theirs");
+    cloud.stranger("PUT", &theirs, RESOURCES, json!({ "location": "westeurope" })).await;
+    let card = format!("{theirs}/providers/Microsoft.Network/networkInterfaces/customer-nic");
+    let body = json!({ "location": "westeurope", "properties": { "ipConfigurations": [{ "name": "one",
+        "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } }] } });
+    cloud.stranger("PUT", &card, NETWORK, body).await;
+    cloud.settled(&card, NETWORK).await;
+    let names = ["customergpu", "the lock keep (CanNotDelete)", "the lock nodes (ReadOnly)", "customer-nic"];
+    flow.is_held_first(&names).await;
+    cloud.stranger("DELETE", &nodes, LOCKS, Value::Null).await;
+    cloud.stranger("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");
         assert_eq!(cloud.of_type(&kind).await.len(), count, "{kind}");
@@ -901,4 +879,163 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
+}
+
+/// The provider's own token is held to the role, strangers' are not.
+async fn hold(cloud: &Cloud, document: &str) {
+    let rights =
+        json!({ "account": SUBSCRIPTION, "cloud": "azure", "document": document, "credentials": ["sim-*-test"] });
+    cloud.control("POST", "rights", rights).await;
+}
+
+const ROLE: &str = include_str!("../role-definition.json");
+
+/// Somebody else's leftovers of the tenant's cluster in another group, one of each kind that landlord removes.
+async fn leave_one_of_each(cloud: &Cloud) {
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared");
+    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    let tags = json!({ "k8s-azure-cluster-name": name(), "k8s-azure-service": "files/web" });
+    for (kind, version) in [
+        ("Microsoft.Network/loadBalancers", NETWORK),
+        ("Microsoft.Network/privateEndpoints", NETWORK),
+        ("Microsoft.Network/networkInterfaces", NETWORK),
+        ("Microsoft.Network/publicIPAddresses", NETWORK),
+        ("Microsoft.Network/networkSecurityGroups", NETWORK),
+        ("Microsoft.Compute/snapshots", "2025-01-02"),
+        ("Microsoft.Compute/disks", "2025-01-02"),
+    ] {
+        let path = format!("{group}/providers/{kind}/left-over");
+        let body = json!({ "location": "westeurope", "tags": tags, "sku": { "name": "Standard" },
+            "properties": { "publicIPAllocationMethod": "Static", "diskSizeGB": 8, "creationData": { "createOption": "Empty" } } });
+        cloud.stranger("PUT", &path, version, body).await;
+        cloud.settled(&path, version).await;
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
+    let cloud = Cloud::start().await;
+    hold(&cloud, ROLE).await;
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/dns");
+    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    let parent = format!("{group}/providers/Microsoft.Network/dnsZones/example.com");
+    cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
+    flow.provider = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
+    // Why a part of a network failed is read from its operation.
+    cloud
+        .fault(json!({ "service": "network", "action": "virtualNetworks.Ready", "kind": "error", "count": 1,
+            "error": { "code": "InternalServerError", "status": 500, "message": "bad day" } }))
+        .await;
+    let made = Box::pin(flow.create()).await.unwrap();
+    // Somebody takes the way out from the nodes' subnet: it is put back.
+    let subnet = &made.network.private_subnet_ids[0];
+    let body = json!({ "properties": { "addressPrefix": "10.64.0.0/18" } });
+    cloud.stranger("PUT", subnet, NETWORK, body).await;
+    cloud.settled(subnet, NETWORK).await;
+    flow.network().await.unwrap();
+    let mut records = common::records(DOMAIN);
+    let of = |kind: &str, value: &str| v1::DnsRecord {
+        name: format!("more.{DOMAIN}"),
+        r#type: kind.to_owned(),
+        ttl_seconds: 60,
+        values: vec![value.to_owned()],
+    };
+    records.extend([of("AAAA", "2001:db8::1"), of("TXT", "text")]);
+    flow.records(&made.zone, records).await.unwrap();
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.cluster(&made.network).await.unwrap();
+    flow.pool.node_count = 3;
+    flow.node_pool(&made).await.unwrap();
+    let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
+    let access = flow.provider.kube_access(access).await.unwrap();
+    // What the cluster's API server asks Azure of whoever shows it the token.
+    let review = json!({ "spec": { "token": access.token } });
+    let path = format!("webhook/{}", made.cluster.attributes["id"].trim_start_matches('/'));
+    let review: Value = serde_json::from_str(&cloud.control("POST", &path, review).await).unwrap();
+    assert_eq!(review["status"]["authenticated"], true, "{review}");
+    let (one, at_one) = neighbour(&cloud.sim.url(), &token(SUBSCRIPTION), NEIGHBOURS[0], &made).await;
+    one.node_pool(&at_one).await.unwrap();
+    one.delete().await.unwrap();
+    leave_one_of_each(&cloud).await;
+    loop {
+        let leftovers = v1::ResourceKind::Leftovers.into();
+        let request = v1::ObserveRequest { scope: Some(flow.scope.clone()), kind: leftovers, ..Default::default() };
+        if flow.provider.observe(request).await.unwrap().objects.len() >= 7 {
+            break;
+        }
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.owned().await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    let report: Value = serde_json::from_str(&cloud.control("GET", "rights", Value::Null).await).unwrap();
+    let report = &report[SUBSCRIPTION];
+    assert_eq!(report["missing"], json!([]), "{}", report["missing_on"]);
+    assert_eq!(report["unused"], json!([]));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_its_remedy() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let without = |action: &str| {
+        let document = ROLE.replace(&format!("\"{action}\",\n"), "");
+        assert_ne!(document, ROLE, "{action}");
+        document
+    };
+    for action in ["Microsoft.Network/natGateways/write", "Microsoft.Network/publicIPAddresses/join/action"] {
+        hold(&cloud, &without(action)).await;
+        let error = flow.network().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Auth, "{action}: {error}");
+        assert!(error.remedy.contains(action) && error.remedy.contains("az role definition update"), "{error:?}");
+    }
+    // A role of an older release: it lacks what a removal reads first.
+    hold(&cloud, ROLE).await;
+    flow.create().await.unwrap();
+    let older = "Microsoft.Authorization/locks/read";
+    hold(&cloud, &without(older)).await;
+    let error = flow.delete().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains(older) && error.remedy.contains("az role definition update"), "{error:?}");
+    hold(&cloud, ROLE).await;
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let forbid = json!({ "account": SUBSCRIPTION, "forbid": ["Microsoft.Network/natGateways/write"] });
+    cloud.control("POST", "policies", forbid).await;
+    let error = flow.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains("Azure Policy"), "{}", error.remedy);
+    cloud.control("POST", "policies", json!({ "account": SUBSCRIPTION, "forbid": [] })).await;
+    flow.network().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_runs_its_old_version_until_its_upgrade_has_ended() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    flow.parameters = PARAMETERS.replace("1.34", "1.35");
+    flow.cluster(&made.network).await.unwrap();
+    let path = format!("{}/agentPools/default", made.cluster.attributes["id"]);
+    let runs = async || {
+        let pool = cloud.stranger("GET", &path, AKS, Value::Null).await;
+        pool["properties"]["currentOrchestratorVersion"].as_str().unwrap().to_owned()
+    };
+    assert!(runs().await.starts_with("1.34."), "the control plane alone was upgraded");
+    let cluster = flow.cluster(&made.network).await.unwrap();
+    flow.node_pool(&Made { cluster, ..made.clone() }).await.unwrap();
+    assert!(runs().await.starts_with("1.35."));
+    // A client of an older version of the API: no entity tag, and absent members instead of nulls.
+    let older = cloud.stranger("GET", &path, "2023-11-01", Value::Null).await;
+    assert!(older.get("eTag").is_none() && !older.to_string().contains("null"), "{older}");
+    let network = cloud.stranger("GET", &made.network.network_id, "2021-05-01", Value::Null).await;
+    assert!(!network.to_string().contains("null"), "{network}");
 }

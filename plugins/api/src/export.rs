@@ -23,6 +23,9 @@ use crate::{
 
 /// Threads of a plugin's runtime: cloud calls wait for the network, one core is plenty.
 const WORKER_THREADS: usize = 2;
+/// Stack of each: a cloud's model of a cluster, read from JSON by a build without optimization, needs more than the usual
+/// 2 MiB. Only what is used of it becomes memory.
+const STACK_BYTES: usize = 16 << 20;
 /// Ending an instance waits this long for what still runs.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -113,6 +116,7 @@ extern "C" fn create<P: ProviderPlugin>(host: *const HostTable) -> *mut c_void {
             .worker_threads(WORKER_THREADS)
             .enable_all()
             .thread_name(P::NAME)
+            .thread_stack_size(STACK_BYTES)
             .build()
             .ok()?;
         Some(Instance::<P> {

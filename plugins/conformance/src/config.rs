@@ -1,8 +1,11 @@
 //! What a run is told: the plugin's settings and credential, where its cloud is, how that cloud reads and throttles.
 //! Unknown keys are errors. Knows no provider: all that is special about one is in its file.
 
+mod hooks;
+
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+pub use hooks::{Duplicate, Failure, Hook, NameTaken, Witness};
 use landlord_plugin_host::Sandbox;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -113,6 +116,12 @@ pub struct Config {
     /// How a stranger's object comes into the cloud.
     #[serde(default)]
     pub name_taken: Vec<NameTaken>,
+    /// How an object ends in error.
+    #[serde(default)]
+    pub failure: Vec<Failure>,
+    /// How an object is there twice.
+    #[serde(default)]
+    pub duplicate: Vec<Duplicate>,
     /// A list of all that is in the account, by another way than the plugin's.
     #[serde(default)]
     pub witness: Option<Witness>,
@@ -130,6 +139,9 @@ pub struct NodePool {
     /// Nodes.
     #[serde(default = "defaults::node_count")]
     pub node_count: i32,
+    /// Root disk in GiB that the case `node-pool` asks for; 0: it asks for none.
+    #[serde(default)]
+    pub disk_size_gib: i32,
 }
 
 /// How outside calls are told apart, and which of them change nothing.
@@ -145,6 +157,9 @@ pub struct Outside {
     /// Calls that change nothing, besides GET and HEAD.
     #[serde(default)]
     pub read: Vec<Pattern>,
+    /// Calls that take an idempotency key, and where it is in them.
+    #[serde(default)]
+    pub key: Vec<Key>,
     /// A file to which the cloud appends a line for every effect; for plugins without HTTP calls.
     #[serde(default)]
     pub effects_file: String,
@@ -163,6 +178,27 @@ pub struct Pattern {
     /// Operation.
     #[serde(default = "defaults::any")]
     pub operation: String,
+}
+
+/// Where calls carry their idempotency key: in a header, or in a field of a JSON body.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// HTTP method.
+    #[serde(default = "defaults::any")]
+    pub method: String,
+    /// Path.
+    #[serde(default = "defaults::any")]
+    pub path: String,
+    /// Operation.
+    #[serde(default = "defaults::any")]
+    pub operation: String,
+    /// Header.
+    #[serde(default)]
+    pub header: String,
+    /// Field at the top of a JSON body.
+    #[serde(default)]
+    pub field: String,
 }
 
 /// A throttled answer in the cloud's own form.
@@ -197,52 +233,6 @@ pub struct Wrong {
     pub credential: Option<Map<String, Value>>,
     /// What the refusal must name.
     pub names: Vec<String>,
-}
-
-/// A request or a command by somebody who is not landlord. In all texts `{uid}`, `{uid_hex}` (without dashes),
-/// `{domain}`, `{domain_sha256}` (hexadecimal), `{installation}`, `{region}`, `{account}`, `{endpoint}`, `{date}`
-/// (`20261125`) and `{datetime}` (`20261125T120000Z`) are replaced, and parts of them: `{uid_hex[..12]}`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hook {
-    /// Program and arguments; success is exit code 0.
-    #[serde(default)]
-    pub command: Vec<String>,
-    /// HTTP method.
-    #[serde(default)]
-    pub method: String,
-    /// URL; success is a status below 300.
-    #[serde(default)]
-    pub url: String,
-    /// Headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Body.
-    #[serde(default)]
-    pub body: String,
-}
-
-/// A stranger's object under a name that landlord would use.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NameTaken {
-    /// Stage that finds it: `network`, `cluster`, `node-pool`, `dns-zone`, ….
-    pub stage: String,
-    /// Makes it.
-    pub plant: Hook,
-    /// Succeeds while it is there.
-    pub check: Hook,
-    /// Removes it; repeated, within a stage's timeout, until the cloud lets go.
-    #[serde(default)]
-    pub remove: Option<Hook>,
-}
-
-/// A GET that answers with a JSON list (or an object with one list in it) of everything in the account.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Witness {
-    /// URL, with the same replacements as a [`Hook`].
-    pub url: String,
 }
 
 /// A case left out.
@@ -333,6 +323,9 @@ impl Config {
         must(self.attempts_max > 0, "attempts_max must be at least 1");
         must(self.skip.iter().all(|skip| !skip.reason.trim().is_empty()), "every skip needs a reason");
         must(self.throttle.iter().all(|t| (400..600).contains(&t.status)), "throttle.status must be 400 to 599");
+        let is_placed = |key: &Key| key.header.is_empty() != key.field.is_empty();
+        must(self.outside.key.iter().all(is_placed), "every `outside.key` needs either `header` or `field`");
+        must(self.failure.iter().all(|f| !f.cause.trim().is_empty()), "every `failure` needs a `cause`");
         must(self.wrong.iter().all(|wrong| !wrong.names.is_empty()), "every `wrong` needs `names`");
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }

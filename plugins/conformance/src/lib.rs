@@ -7,7 +7,7 @@
 //!
 //! - [`config`]: what a run is told. [`suite`]: the cases and how they are run. [`report`]: what came out.
 //! - [`session`]: the plugin's process. [`tenant`]: stages and their requests. [`world`]: calls, repeated as the daemon
-//!   repeats them. [`owned`]: the inventory.
+//!   repeats them. [`owned`]: the inventory. [`offered`]: what the plugin can be asked for.
 //! - [`proxy`], [`fault`], [`outside`]: what happens between plugin and cloud.
 //!
 //! It knows no provider and no daemon beyond the plugin host.
@@ -17,6 +17,7 @@ mod cases;
 pub mod config;
 pub mod fault;
 pub mod hook;
+pub mod offered;
 pub mod outside;
 pub mod owned;
 pub mod proxy;

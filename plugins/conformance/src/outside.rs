@@ -1,11 +1,11 @@
 //! Outside calls: what the proxy saw, and which calls count as the same. Knows no cloud; the configuration says what an
 //! operation is called and which operations only read.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hasher as _};
 
 use hyper::HeaderMap;
 
-use crate::config::{Outside, Pattern};
+use crate::config::{Key, Outside, Pattern};
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,10 @@ pub struct Call {
     pub mutating: bool,
     /// Hash of the body.
     pub body: u64,
+    /// Idempotency key, if the call is one of those that take one; empty if it carries none.
+    pub key: Option<String>,
+    /// Hash of what is ordered: the body without its key.
+    pub order: u64,
     /// What became of it.
     pub fate: Fate,
 }
@@ -59,14 +63,15 @@ impl Call {
         };
         let reads = matches!(method, "GET" | "HEAD")
             || outside.read.iter().any(|pattern| pattern.fits(method, path, &operation));
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
+        let (key, order) = key_of(outside, method, path, &operation, headers, body);
         Self {
             method: method.to_owned(),
             path: path.to_owned(),
             operation,
             mutating: !reads,
-            body: hasher.finish(),
+            body: hash(body),
+            key,
+            order,
             fate: Fate::Open,
         }
     }
@@ -87,6 +92,12 @@ impl Call {
         Signature { operation: self.name(), body: self.mutating.then_some(self.body) }
     }
 
+    /// Whether the cloud applied it and its answer was lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.fate == Fate::Struck { applied: true }
+    }
+
     /// Whether the cloud may have changed something by it.
     #[must_use]
     pub fn changed(&self) -> bool {
@@ -98,6 +109,33 @@ impl Call {
                 Fate::Unreachable => false,
             }
     }
+}
+
+fn hash(bytes: impl std::hash::Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The idempotency key of a call that takes one, and a hash of its body without the key.
+fn key_of(
+    outside: &Outside,
+    method: &str,
+    path: &str,
+    operation: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> (Option<String>, u64) {
+    let fits = |key: &&Key| glob(&key.method, method) && glob(&key.path, path) && glob(&key.operation, operation);
+    let Some(place) = outside.key.iter().find(fits) else { return (None, hash(body)) };
+    if !place.header.is_empty() {
+        let value = headers.get(place.header.as_str()).and_then(|value| value.to_str().ok());
+        return (Some(value.unwrap_or_default().to_owned()), hash(body));
+    }
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).unwrap_or_default();
+    let value = fields.remove(&place.field);
+    let key = value.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    (Some(key), hash(serde_json::Value::Object(fields).to_string()))
 }
 
 fn form_field(name: &str, body: &[u8]) -> Option<String> {
@@ -139,7 +177,7 @@ mod tests {
     use hyper::HeaderMap;
 
     use super::{Call, glob};
-    use crate::config::{Outside, Pattern};
+    use crate::config::{Key, Outside, Pattern};
 
     #[test]
     fn stars_stand_for_any_text() {
@@ -154,6 +192,30 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn a_key_is_in_a_header_or_a_field_and_is_no_part_of_the_order() {
+        let place = |header: &str, field: &str| Outside {
+            key: vec![Key {
+                method: "POST".into(),
+                path: "/things".into(),
+                operation: "*".into(),
+                header: header.into(),
+                field: field.into(),
+            }],
+            ..Outside::default()
+        };
+        let by_field =
+            |body: &str| Call::read(&place("", "token"), "POST", "/things", &HeaderMap::new(), body.as_bytes());
+        let (one, two) = (by_field(r#"{"a": 1, "token": "x"}"#), by_field(r#"{"a": 1, "token": "y"}"#));
+        assert_eq!((one.key.as_deref(), two.key.as_deref()), (Some("x"), Some("y")));
+        assert!(one.order == two.order && one.body != two.body);
+        assert_ne!(one.order, by_field(r#"{"a": 2, "token": "x"}"#).order);
+        let headers = [("x-key".parse().unwrap(), "k".parse().unwrap())].into_iter().collect();
+        let by_header = |path| Call::read(&place("x-key", ""), "POST", path, &headers, b"{}").key;
+        assert_eq!((by_header("/things").as_deref(), by_header("/others")), (Some("k"), None));
+        assert_eq!(Call::read(&place("x-other", ""), "POST", "/things", &headers, b"{}").key.as_deref(), Some(""));
     }
 
     #[test]

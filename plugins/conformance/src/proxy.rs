@@ -64,6 +64,8 @@ struct State {
     outside: Outside,
     throttle: Vec<Throttle>,
     log: Mutex<Vec<Call>>,
+    /// Bodies of changing calls, while they are kept.
+    bodies: Mutex<Option<Vec<String>>>,
     rule: Mutex<Rule>,
     kill: Mutex<Option<Kill>>,
 }
@@ -113,6 +115,7 @@ impl Proxy {
             outside: config.outside.clone(),
             throttle: config.throttle.clone(),
             log: Mutex::default(),
+            bodies: Mutex::default(),
             rule: Mutex::default(),
             kill: Mutex::default(),
         });
@@ -141,6 +144,11 @@ impl Proxy {
     #[must_use]
     pub fn strikes(&self) -> usize {
         self.state.rule.lock().strikes()
+    }
+
+    /// Begins or ends to keep the bodies of changing calls; gives those that were kept.
+    pub fn keep_bodies(&self, keep: bool) -> Vec<String> {
+        std::mem::replace(&mut *self.state.bodies.lock(), keep.then(Vec::new)).unwrap_or_default()
     }
 
     /// Forgets all calls.
@@ -191,6 +199,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|_| Dropped)?.to_bytes();
     let call = Call::read(&state.outside, parts.method.as_str(), parts.uri.path(), &parts.headers, &body);
     let (id, fault) = state.note(&call)?;
+    if let Some(bodies) = state.bodies.lock().as_mut().filter(|_| call.mutating) {
+        bodies.push(String::from_utf8_lossy(&body).into_owned());
+    }
     match fault {
         Some(Fault::LoseRequest) => return Err(Dropped),
         Some(Fault::KillBefore) => {

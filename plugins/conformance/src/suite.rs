@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::future::BoxFuture;
+use landlord_provider_api::ProviderError;
 
 use crate::{
     capture, cases,
@@ -52,12 +53,16 @@ cases! {
         "Describe is complete and agrees with itself: name, semver, schemas, durations, buckets with sources, costs";
     "versions" anywhere cases::describe::versions:
         "a newer daemon is understood: unknown methods are refused by a typed error, unknown fields are ignored";
+    "completions" anywhere cases::completions::completions:
+        "each call is completed exactly once, as the ABI asks";
     "garbage" anywhere cases::garbage::garbage:
         "random, empty, cut and oversized messages and hostile uids get INVALID or INTERNAL, change nothing, and the process lives";
     "configure" anywhere cases::configure::configure:
         "a wrong configuration is refused as INVALID or AUTH, names every problem at once and echoes no secret";
     "validate" anywhere cases::configure::validate:
         "validate finds nothing wrong with the configured tenant, all that is wrong with a broken one at once, and changes nothing";
+    "capabilities" anywhere cases::capabilities::capabilities:
+        "what the plugin does not offer it refuses, at every level, and nothing is made for it";
     "delete-absent" anywhere cases::lifecycle::delete_absent:
         "deleting what never was succeeds at once, for every kind, and changes nothing";
     "lifecycle" anywhere cases::lifecycle::lifecycle:
@@ -76,6 +81,16 @@ cases! {
         "the same call eight times at once, from two processes, makes one object";
     "neighbours" anywhere cases::parallel::neighbours:
         "two tenants side by side do not touch one another";
+    "shared-cluster" anywhere cases::shared::shared_cluster:
+        "tenants in a shared cluster get node pools of their own there; nothing else of it is touched";
+    "node-pool" outside cases::pools::node_pool:
+        "labels, taints and disk of an order reach the cloud, and so does what is ordered later";
+    "failed-objects" anywhere cases::failures::failed_objects:
+        "an object that ends in error is told with the cloud's cause, goes, and a retry makes it anew";
+    "duplicates" anywhere cases::failures::duplicates:
+        "of an object that is there twice one is left, and none after the tenant";
+    "keys" outside cases::keys::keys:
+        "a repeated create carries the same idempotency key, and no two objects share one";
     "lost-request" outside cases::faults::lost_request:
         "each outside call may get lost on its way";
     "lost-answer" outside cases::faults::lost_answer:
@@ -95,7 +110,7 @@ cases! {
 }
 
 /// Cases in which a plugin has nothing to ask its cloud: they pass before there is one.
-const ASK_NOBODY: [&str; 5] = ["describe", "versions", "garbage", "configure", "validate"];
+const ASK_NOBODY: [&str; 6] = ["describe", "versions", "completions", "garbage", "configure", "validate"];
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -114,7 +129,8 @@ pub struct Options {
 /// Runs the cases; `progress` hears of each as it ends.
 ///
 /// # Errors
-/// What keeps the run from beginning: an unknown case, a file that is no plugin, no proxy, no cloud at the endpoint.
+/// What keeps the run from beginning: an unknown case, a file that is no plugin or can't be loaded, a plugin that refuses
+/// its configuration, no proxy, no cloud at the endpoint.
 pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Result<Report, String> {
     let known = |name: &String| CASES.iter().any(|case| case.name == *name);
     let unknown: Vec<&String> = options.only.iter().filter(|name| !known(name)).collect();
@@ -136,15 +152,13 @@ pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Res
     let session = Session::new(&options.library, options.program, &config, &endpoint)?;
     let world = World::new(config, session, proxy)?;
     let mut cases = Vec::new();
-    let started = world.session.plugin().start().await;
-    if let Err(error) = &started {
-        world.note("load", error).ok();
+    if let Err(error) = world.session.plugin().start().await {
+        return Err(not_up(&world.config, &error));
     }
+    let description = world.session.plugin().description().cloned().unwrap_or_default();
+    let _ = world.offered.set(description.capabilities);
     for case in CASES.iter().filter(chosen) {
-        let report = match &started {
-            Ok(()) => one(&world, case).await,
-            Err(error) => plain(case, Outcome::Failed, format!("the plugin does not come up: {error}")),
-        };
+        let report = one(&world, case).await;
         progress(&report);
         cases.push(report);
     }
@@ -153,6 +167,14 @@ pub async fn run(options: Options, mut progress: impl FnMut(&CaseReport)) -> Res
         None => options.library.display().to_string(),
     };
     Ok(Report { plugin, sha256: world.session.sha256().to_owned(), cases })
+}
+
+/// A plugin that does not come up can't be judged: that is told once, and not by each case. What a plugin says may hold a
+/// secret.
+fn not_up(config: &Config, error: &ProviderError) -> String {
+    let remedy = if error.remedy.is_empty() { String::new() } else { format!("; {}", error.remedy) };
+    let told = format!("the plugin does not come up: {}: {error}{remedy}", error.kind.as_str());
+    config.secrets().iter().fold(told, |told, secret| told.replace(secret, "[a secret]"))
 }
 
 fn plain(case: &Case, outcome: Outcome, detail: impl Into<String>) -> CaseReport {
@@ -197,7 +219,8 @@ async fn clean(world: &World, before: Step<Option<usize>>) -> Step {
         proxy.set(Rule::None);
     }
     world.mend(&world.session.plugin())?;
-    for tenant in world.leftover_tenants() {
+    // The newest first: tenants in a shared cluster before their host.
+    for tenant in world.leftover_tenants().into_iter().rev() {
         world.take_down(&tenant).await?;
     }
     let before = before?;

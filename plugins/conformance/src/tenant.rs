@@ -13,6 +13,8 @@ use crate::config::Config;
 
 /// Role of the only node pool.
 pub(crate) const POOL_ROLE: &str = "default";
+/// The contract's words of what a plugin offers (`DescribeResponse.capabilities`).
+pub(crate) const CAPABILITIES: [&str; 6] = ["networks", "clusters", "node-pools", "dns", "identity", "adopts-clusters"];
 /// An address for documentation (RFC 5737): nobody is there.
 const RECORD_VALUE: &str = "192.0.2.1";
 const RECORD_TTL_S: i32 = 60;
@@ -48,6 +50,19 @@ impl Stage {
         &[Self::NodePool, Self::Addons],
         &[Self::Identity, Self::DnsRecords],
     ];
+
+    /// The capability without which a plugin is not asked for it. A cluster, its own or one that is adopted, has every
+    /// plugin.
+    #[must_use]
+    pub fn capability(self) -> Option<&'static str> {
+        match self {
+            Self::Network => Some("networks"),
+            Self::NodePool => Some("node-pools"),
+            Self::DnsZone | Self::DnsRecords => Some("dns"),
+            Self::Identity => Some("identity"),
+            Self::Cluster | Self::Addons => None,
+        }
+    }
 
     /// Its word in configurations and reports.
     #[must_use]
@@ -261,7 +276,7 @@ impl Tenant {
         let request = v1::DeleteRequest {
             scope: Some(self.scope.clone()),
             kind: kind.into(),
-            role: POOL_ROLE.into(),
+            role: self.pool.role.clone(),
             domain: self.domain.clone(),
             checkpoint: Vec::new(),
             recorded,
@@ -277,7 +292,7 @@ impl Tenant {
         let request = v1::ObserveRequest {
             scope: Some(self.scope.clone()),
             kind: kind.into(),
-            role: POOL_ROLE.into(),
+            role: self.pool.role.clone(),
             domain: self.domain.clone(),
             ..v1::ObserveRequest::default()
         };

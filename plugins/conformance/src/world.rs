@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -83,6 +84,8 @@ pub struct World {
     pub proxy: Option<Proxy>,
     /// For hooks and the witness.
     pub client: reqwest::Client,
+    /// Capabilities, as the first process told them.
+    pub(crate) offered: OnceLock<Vec<String>>,
     /// What a clean lifecycle makes.
     reference: OnceCell<Counts>,
     /// Tenants not yet taken down.
@@ -117,6 +120,7 @@ impl World {
             session,
             proxy,
             client,
+            offered: OnceLock::new(),
             reference: OnceCell::new(),
             tenants: Mutex::default(),
             errors: Mutex::default(),
@@ -125,11 +129,9 @@ impl World {
         })
     }
 
-    /// A new tenant, which is taken down after the case at the latest.
-    pub fn tenant(&self) -> Tenant {
-        let tenant = Tenant::new(&self.config);
+    /// Takes a tenant down after the case at the latest.
+    pub(crate) fn keep(&self, tenant: &Tenant) {
         self.tenants.lock().push(tenant.clone());
-        tenant
     }
 
     /// Tenants that are not known to be gone.
@@ -294,8 +296,8 @@ impl World {
 
     /// The whole environment.
     pub async fn build(&self, tenant: &mut Tenant) -> Step {
-        for wave in Stage::WAVES {
-            self.until_ready(tenant, wave).await?;
+        for wave in self.waves() {
+            self.until_ready(tenant, &wave).await?;
         }
         Ok(())
     }
@@ -333,13 +335,22 @@ impl World {
         Ok(removed)
     }
 
+    /// What was made for a tenant, as list_owned shows it: nothing can be proved by a plugin that makes nothing.
+    pub async fn made(&self, tenant: &Tenant) -> Step<Counts> {
+        let counts = self.settled(tenant).await?;
+        if counts.is_empty() {
+            fail!("every stage is ready, and list_owned shows nothing with our markers: nothing is proved by that");
+        }
+        Ok(counts)
+    }
+
     /// What a lifecycle without faults makes; it is run once. Call it before setting a fault.
     pub async fn reference(&self) -> Step<&Counts> {
         self.reference
             .get_or_try_init(|| async {
                 let mut tenant = self.tenant();
                 self.build(&mut tenant).await?;
-                let counts = self.counts(&tenant).await?;
+                let counts = self.made(&tenant).await?;
                 self.take_down(&tenant).await?;
                 Ok(counts)
             })

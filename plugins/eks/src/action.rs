@@ -27,6 +27,7 @@ impl Action {
             ("ec2", false) => "ec2/write",
             ("elasticloadbalancing", _) => "elasticloadbalancing/all",
             ("tagging", _) => "tagging/read",
+            ("logs", _) => "logs/all",
             (_, _) => "sts/all",
         }
     }
@@ -62,6 +63,7 @@ actions! {
     CREATE_NODEGROUP = "eks" "CreateNodegroup" "eks";
     DESCRIBE_NODEGROUP = "eks" "DescribeNodegroup" "eks";
     LIST_NODEGROUPS = "eks" "ListNodegroups" "eks";
+    LIST_FARGATE_PROFILES = "eks" "ListFargateProfiles" "eks";
     UPDATE_NODEGROUP_CONFIG = "eks" "UpdateNodegroupConfig" "eks";
     UPDATE_NODEGROUP_VERSION = "eks" "UpdateNodegroupVersion" "eks";
     DELETE_NODEGROUP = "eks" "DeleteNodegroup" "eks";
@@ -102,6 +104,7 @@ actions! {
     DESCRIBE_ADDRESSES = "ec2" "DescribeAddresses" "ec2";
     DESCRIBE_ROUTE_TABLES = "ec2" "DescribeRouteTables" "ec2";
     DESCRIBE_INSTANCES = "ec2" "DescribeInstances" "ec2";
+    TERMINATE_INSTANCES = "ec2" "TerminateInstances" "ec2";
     DESCRIBE_LAUNCH_TEMPLATES = "ec2" "DescribeLaunchTemplates" "ec2";
     DESCRIBE_NETWORK_INTERFACES = "ec2" "DescribeNetworkInterfaces" "ec2";
     DELETE_NETWORK_INTERFACE = "ec2" "DeleteNetworkInterface" "ec2";
@@ -111,6 +114,13 @@ actions! {
     DELETE_SECURITY_GROUP = "ec2" "DeleteSecurityGroup" "ec2";
     DESCRIBE_VOLUMES = "ec2" "DescribeVolumes" "ec2";
     DELETE_VOLUME = "ec2" "DeleteVolume" "ec2";
+    DESCRIBE_SNAPSHOTS = "ec2" "DescribeSnapshots" "ec2";
+    DESCRIBE_LOG_GROUPS = "logs" "DescribeLogGroups" "logs";
+    LIST_LOG_GROUP_TAGS = "logs" "ListTagsForResource" "logs";
+    CREATE_LOG_GROUP = "logs" "CreateLogGroup" "logs";
+    PUT_RETENTION_POLICY = "logs" "PutRetentionPolicy" "logs";
+    DELETE_LOG_GROUP = "logs" "DeleteLogGroup" "logs";
+    DELETE_SNAPSHOT = "ec2" "DeleteSnapshot" "ec2";
 }
 
 #[cfg(test)]
@@ -216,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn the_iam_policy_fits_and_gives_no_service_whole() {
+    fn the_iam_policy_fits_and_names_every_action() {
         let length = POLICY.chars().filter(|c| !c.is_whitespace()).count();
         assert!(length <= POLICY_LEN_MAX, "{length}");
-        assert!(allowed().iter().all(|a| a != "*" && !a.ends_with(":*")), "{:?}", allowed());
+        assert!(allowed().iter().all(|a| !a.contains('*')), "{:?}", allowed());
     }
 }

@@ -162,6 +162,20 @@ impl Cloud {
         })
     }
 
+    /// The cluster that a tenant's pools are in goes: a defect.
+    pub(crate) fn lose_host(&self, scope: &v1::Scope) -> Result<(), ProviderError> {
+        let uid = scope.host_cluster.trim_start_matches("landlord-").trim_end_matches("-cluster");
+        if uid.is_empty() {
+            return Ok(());
+        }
+        self.change(uid, |objects, journal| {
+            let lost = objects.iter().filter(|object| object.kind == Kind::Cluster);
+            journal.extend(lost.map(|object| ("delete", object.owned())));
+            objects.retain(|object| object.kind != Kind::Cluster);
+            Ok(())
+        })
+    }
+
     /// A page of what carries the installation's marker.
     pub(crate) fn list(&self, scope: &v1::Scope, page_token: &str) -> Result<v1::ListOwnedResponse, ProviderError> {
         let mut uids = if scope.tenant_uid.is_empty() { self.tenants()? } else { vec![scope.tenant_uid.clone()] };

@@ -21,7 +21,8 @@ pub(crate) const SCHEMA: &str = r#"{
     "poll_after_ms": {"type": "integer", "minimum": 0},
     "faults": {"type": "array", "items": {"type": "object"}},
     "faults_file": {"type": "string", "description": "JSON array of faults, read at every call."},
-    "defects": {"type": "array", "items": {"enum": ["forgetful", "forgets-marker", "absent-is-an-error", "prints-credential"]},
+    "defects": {"type": "array", "items": {"enum": ["forgetful", "forgets-marker", "absent-is-an-error",
+      "prints-credential", "makes-nothing", "makes-what-it-lacks", "takes-the-host"]},
       "description": "Ways in which the plugin breaks the contract."},
     "kube": {"type": "object", "required": ["endpoint", "ca_pem", "token"],
       "description": "The API server that every cluster has."}
@@ -69,6 +70,12 @@ pub enum Defect {
     AbsentIsAnError,
     /// Its credential goes to the log.
     PrintsCredential,
+    /// Everything is ready at once, and nothing was made.
+    MakesNothing,
+    /// What it does not offer (see [`crate::lacks`]) is made all the same.
+    MakesWhatItLacks,
+    /// A tenant's node pool in a shared cluster takes the host's cluster along when it goes.
+    TakesTheHost,
 }
 
 /// Access to an API server.

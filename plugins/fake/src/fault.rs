@@ -31,7 +31,7 @@ pub struct Fault {
     /// Name under which `times` is counted; missing: method and action.
     #[serde(default)]
     pub name: Option<String>,
-    /// Only for this tenant; missing or empty: for all. Not for `garbage` and `block`.
+    /// Only for this tenant; missing or empty: for all. Not for `garbage`, `block` and `twice`.
     #[serde(default)]
     pub tenant_uid: String,
     /// Whether the call takes effect first: "applied, but the answer was lost".
@@ -57,6 +57,8 @@ pub enum Action {
     Flood,
     /// Success, with bytes that are no answer.
     Garbage,
+    /// The call is completed, and then once more.
+    Twice,
     /// A panic.
     Panic,
     /// The call takes longer.
@@ -89,7 +91,7 @@ pub enum Action {
 impl Action {
     /// Whether it happens at the C table, before the call is decoded.
     fn is_raw(&self) -> bool {
-        matches!(self, Self::Garbage | Self::Block)
+        matches!(self, Self::Garbage | Self::Block | Self::Twice)
     }
 
     /// Makes it happen.
@@ -115,7 +117,7 @@ impl Action {
                     bucket,
                 });
             }
-            Self::Block | Self::Garbage => {}
+            Self::Block | Self::Garbage | Self::Twice => {}
         }
         Ok(())
     }

@@ -6,6 +6,8 @@
 //! by. Faults come from the configuration or from a file that is read at every call; see
 //! [`fault::Fault`].
 //!
+//! What it offers can be less than everything: see [`lacks`].
+//!
 //! It knows no other cloud and nothing of the daemon.
 
 pub mod cloud;
@@ -13,6 +15,7 @@ pub mod config;
 mod describe;
 mod entry;
 pub mod fault;
+pub mod lacks;
 mod object;
 mod provider;
 

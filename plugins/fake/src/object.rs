@@ -32,6 +32,25 @@ impl Kind {
         })
     }
 
+    /// What a tenant in a shared cluster has none of.
+    pub(crate) fn is_of_host(self) -> bool {
+        match self {
+            Self::Network | Self::Cluster | Self::Addons | Self::Identity => true,
+            Self::NodePool | Self::DnsZone | Self::DnsRecords | Self::Leftovers => false,
+        }
+    }
+
+    /// The contract's word for being able to make it.
+    pub(crate) fn capability(self) -> Option<&'static str> {
+        match self {
+            Self::Network => Some("networks"),
+            Self::NodePool => Some("node-pools"),
+            Self::DnsZone | Self::DnsRecords => Some("dns"),
+            Self::Identity => Some("identity"),
+            Self::Cluster | Self::Addons | Self::Leftovers => None,
+        }
+    }
+
     /// Kinds that keep this one from being deleted.
     pub(crate) fn dependents(self) -> &'static [Self] {
         match self {

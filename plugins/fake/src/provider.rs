@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Defect},
     describe,
     fault::{self, Faults},
+    lacks,
     object::Kind,
 };
 
@@ -60,7 +61,15 @@ impl Fake {
         spec: String,
     ) -> Result<v1::Progress> {
         let duration = self.config.duration(method);
+        self.offered(kind)?;
         self.act(method, scope, |scope| {
+            if !scope.host_cluster.is_empty() && kind.is_of_host() {
+                let problem = format!("cluster {} is shared: {method} is its host's", scope.host_cluster);
+                return Err(ProviderError::new(ErrorKind::Invalid, problem));
+            }
+            if self.config.has(Defect::MakesNothing) {
+                return Ok(self.progress(Stage::Ready, Vec::new()));
+            }
             let first = self.made.lock().insert((scope.tenant_uid.clone(), kind, role.to_owned()));
             let looks = !(first && self.config.has(Defect::Forgetful));
             let marked = !(kind == Kind::Cluster && self.config.has(Defect::ForgetsMarker));
@@ -68,6 +77,11 @@ impl Fake {
             Ok(self.progress(stage, Vec::new()))
         })
         .await
+    }
+
+    fn offered(&self, kind: Kind) -> Result<()> {
+        let capability = kind.capability().filter(|_| !self.config.has(Defect::MakesWhatItLacks));
+        capability.map_or(Ok(()), lacks::refuse)
     }
 
     fn progress(&self, stage: Stage, removed: Vec<v1::OwnedObject>) -> v1::Progress {
@@ -233,6 +247,9 @@ impl Inventory for Fake {
         let method = format!("Delete{kind:?}");
         let duration = self.config.duration(&method);
         self.act(&method, request.scope.as_ref(), |scope| {
+            if self.config.has(Defect::TakesTheHost) && kind == Kind::NodePool {
+                self.cloud.lose_host(scope)?;
+            }
             let (stage, removed) = self.cloud.delete(scope, kind, role, duration)?;
             self.made.lock().remove(&(scope.tenant_uid.clone(), kind, role.to_owned()));
             // Leftovers are never made here: to refuse their absence would leave nothing to judge.

@@ -8,7 +8,7 @@ mod common;
 use cloudsim::{Handle, Options, Simulator};
 use common::{DOMAIN, Flow, Made, PARAMETERS, PROJECT, REGION, UID, neighbour, token};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, Inventory as _, Network as _, v1};
-use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
+use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
@@ -69,7 +69,30 @@ const FACTS: Facts = Facts {
             &[v1::ResourceKind::DnsZone, v1::ResourceKind::DnsRecords, v1::ResourceKind::Identity],
         ),
     ],
+    other_machine_type: "c3-standard-8",
+    minors: ["1.34", "1.35", "1.37"],
+    token_prefix: "ya29.",
+    foreign: |sim, call| Box::pin(foreign(sim, call)),
+    record: |zone, name| Foreign {
+        method: "POST",
+        path: dns_path(&format!("/{zone}/changes")),
+        body: json!({ "additions": [
+            { "name": format!("{name}.{DOMAIN}."), "type": "A", "ttl": 60, "rrdatas": ["192.0.2.9"] },
+        ] })
+        .to_string(),
+    },
+    listed: |zone| Foreign { method: "GET", path: dns_path(&format!("/{zone}/rrsets")), body: String::new() },
 };
+
+/// A call by somebody else in the project.
+async fn foreign(sim: &Handle, call: Foreign) -> String {
+    let request = reqwest::Client::new().request(call.method.parse().unwrap(), format!("{}{}", sim.url(), call.path));
+    let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other")).header("content-type", "application/json");
+    let answer = request.body(call.body).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{} {}: {status} {text}", call.method, call.path);
+    text
+}
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_gke::Gke, FACTS);
 
@@ -131,13 +154,9 @@ impl Cloud {
     }
 
     /// A call by somebody else in the project.
-    async fn stranger(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.sim.url()));
-        let request = request.bearer_auth(format!("ya29.sim-{PROJECT}.other"));
-        let request = if body.is_null() { request } else { request.json(&body) };
-        let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{method} {path}: {status} {text}");
+    async fn stranger(&self, method: &'static str, path: &str, body: Value) -> Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let text = foreign(&self.sim, Foreign { method, path: path.to_owned(), body }).await;
         serde_json::from_str(&text).unwrap_or_default()
     }
 
@@ -460,12 +479,11 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
 }
 
 #[tokio::test]
-async fn a_pool_grows_and_its_labels_and_taints_follow() {
+async fn a_pool_shrinks_over_its_zones_and_takes_taints() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
     flow.pool.node_count = 4;
-    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
     flow.pool.taints =
         vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 4);
@@ -475,8 +493,6 @@ async fn a_pool_grows_and_its_labels_and_taints_follow() {
     flow.pool.node_count = 1;
     assert_eq!(flow.node_pool(&made).await.unwrap().node_count, 1, "in one zone");
     assert_eq!(cloud.of_type("compute.googleapis.com/Instance").await.len(), 1);
-    flow.pool.machine_type = "c3-standard-8".to_owned();
-    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -504,43 +520,17 @@ async fn a_further_pool_is_made_and_removed_by_its_role() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_upgraded_minor_by_minor_and_its_access_follows() {
+async fn who_may_reach_a_cluster_follows_its_class() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let network = flow.network().await.unwrap();
     flow.cluster(&network).await.unwrap();
-    flow.parameters = PARAMETERS.replace("1.35", "1.37").replace("203.0.113.0/24", "198.51.100.0/24");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.37."), "{}", cluster.kubernetes_version);
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.cluster(&network).await.unwrap();
     let path = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}");
     let text = cloud.stranger("GET", &path, Value::Null).await.to_string();
     assert!(text.contains("198.51.100.0/24") && !text.contains("203.0.113.0/24"), "{text}");
-    flow.parameters = PARAMETERS.replace("1.35", "1.34");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert!(cluster.kubernetes_version.starts_with("1.37."), "never lowered: {}", cluster.kubernetes_version);
     flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn records_of_others_in_the_zone_are_left_alone() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let zone = flow.zone().await.unwrap();
-    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
-    let other = json!({ "additions": [{ "name": format!("other.{DOMAIN}."), "type": "A", "ttl": 60, "rrdatas": ["192.0.2.9"] }] });
-    cloud.stranger("POST", &dns_path(&format!("/{}/changes", zone.zone_id)), other).await;
-    let first = common::records(DOMAIN)[..1].to_vec();
-    flow.records(&zone, first).await.unwrap();
-    let path = dns_path(&format!("/{}/rrsets", zone.zone_id));
-    let listed = cloud.stranger("GET", &path, Value::Null).await.to_string();
-    assert!(
-        listed.contains("other.acme") && listed.contains("files.acme") && !listed.contains("\"192.0.2.1\""),
-        "{listed}"
-    );
-    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
-    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
-    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
     cloud.is_empty().await;
 }
 
@@ -574,24 +564,6 @@ async fn the_identity_is_the_clusters_right_on_its_own_zone() {
     assert_eq!(removed.len(), 1, "{removed:?}");
     let policy = cloud.stranger("POST", &path, json!({})).await.to_string();
     assert!(!policy.contains(CLUSTER), "{policy}");
-    flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn access_needs_a_cluster_and_gives_an_oauth_token() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
-    let network = flow.network().await.unwrap();
-    let cluster = flow.cluster(&network).await.unwrap();
-    for known in [Some(cluster.clone()), None] {
-        let access = flow.provider.kube_access(request(known)).await.unwrap();
-        assert!(access.token.starts_with("ya29."));
-        assert!(access.endpoint.starts_with("https://") && access.endpoint == cluster.endpoint, "{}", access.endpoint);
-        assert!(access.expire_time.is_some());
-    }
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -675,7 +647,16 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.create().await.unwrap();
     let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
     cloud.stranger("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
-    flow.is_held_first(&["customer-gpu"]).await;
+    let network = format!("projects/{PROJECT}/global/networks/{NETWORK}");
+    let subnetwork = json!({ "name": "customer-net", "network": network, "ipCidrRange": "192.168.7.0/24" });
+    cloud.foreign(&format!("regions/{REGION}/subnetworks"), subnetwork).await;
+    let rule =
+        json!({ "name": "customer-ssh", "network": network, "allowed": [{ "IPProtocol": "tcp", "ports": ["22"] }] });
+    cloud.foreign("global/firewalls", rule).await;
+    flow.is_held_first(&["customer-gpu", "subnetwork customer-net", "firewall rule customer-ssh"]).await;
+    for path in [format!("regions/{REGION}/subnetworks/customer-net"), "global/firewalls/customer-ssh".to_owned()] {
+        cloud.stranger("DELETE", &format!("/compute/v1/projects/{PROJECT}/{path}"), Value::Null).await;
+    }
     for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {
         assert_eq!(cloud.of_type(&format!("container.googleapis.com/{kind}")).await.len(), count, "{kind}");
     }
@@ -691,4 +672,121 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
+}
+
+/// Somebody else's leftovers of the tenant's cluster, one of each kind and level that landlord removes.
+async fn leave_one_of_each(cloud: &Cloud) {
+    let mark = format!("{{\"k8sCluster\":\"/projects/1/locations/{REGION}/clusters/{CLUSTER}\"}}");
+    let (region, zone) = (format!("regions/{REGION}"), format!("zones/{REGION}-b"));
+    for (collection, places) in [
+        ("forwardingRules", vec!["global", &region]),
+        ("targetHttpProxies", vec!["global", &region]),
+        ("targetHttpsProxies", vec!["global", &region]),
+        ("urlMaps", vec!["global", &region]),
+        ("targetPools", vec![&region]),
+        ("backendServices", vec!["global", &region]),
+        ("instanceGroups", vec![&zone]),
+        ("networkEndpointGroups", vec![&zone]),
+        ("healthChecks", vec!["global", &region]),
+        ("httpHealthChecks", vec!["global"]),
+        ("addresses", vec!["global", &region]),
+        ("snapshots", vec!["global"]),
+        ("disks", vec![&zone]),
+        ("firewalls", vec!["global"]),
+    ] {
+        for place in places {
+            let mut body = json!({ "name": "k8s-left-over", "description": mark });
+            match collection {
+                "disks" | "snapshots" => body["labels"] = json!({ "goog-k8s-cluster-name": CLUSTER }),
+                "firewalls" => body["network"] = json!(format!("projects/{PROJECT}/global/networks/{NETWORK}")),
+                _ => {}
+            }
+            cloud.foreign(&format!("{place}/{collection}"), body).await;
+        }
+    }
+}
+
+/// The provider's own token is held to the role, strangers' are not.
+async fn hold(cloud: &Cloud, document: &str) {
+    let rights = json!({ "account": PROJECT, "cloud": "gcp", "document": document, "credentials": ["*.test"] });
+    cloud.post("/_sim/rights", rights).await;
+}
+
+const ROLE: &str = include_str!("../iam-role.yaml");
+
+#[tokio::test]
+async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
+    let cloud = Cloud::start().await;
+    cloud.quota("CPUS", 200).await;
+    hold(&cloud, ROLE).await;
+    cloud
+        .stranger("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
+        .await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
+    flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
+    let made = Box::pin(flow.create()).await.unwrap();
+    flow.records(&made.zone, landlord_test_driver::records(DOMAIN)[..1].to_vec()).await.unwrap();
+    let mut changed = landlord_test_driver::records(DOMAIN);
+    changed[0].values = vec!["elsewhere.example.net".to_owned()];
+    flow.records(&made.zone, changed).await.unwrap();
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    Box::pin(flow.cluster(&made.network)).await.unwrap();
+    flow.pool.node_count = 4;
+    Box::pin(flow.node_pool(&made)).await.unwrap();
+    let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
+    flow.provider.kube_access(access).await.unwrap();
+    let (one, at_one) = neighbour(&cloud.sim.url(), &token(PROJECT), NEIGHBOURS[0], &made).await;
+    // Why a pool failed that does not tell it itself is read from its last operation.
+    cloud
+        .fault(json!({ "service": "container", "action": "NodePoolReady", "kind": "error", "count": 1,
+            "error": { "code": "UNAVAILABLE", "status": 503, "message": "" } }))
+        .await;
+    Box::pin(one.node_pool(&at_one)).await.unwrap();
+    Box::pin(one.delete()).await.unwrap();
+    Box::pin(leave_one_of_each(&cloud)).await;
+    Box::pin(flow.owned()).await.unwrap();
+    Box::pin(flow.delete()).await.unwrap();
+    Box::pin(flow.owned_is_empty()).await;
+    let report: Value = serde_json::from_str(&cloud.get("/_sim/rights").await).unwrap();
+    assert_eq!(report[PROJECT]["missing"], json!([]));
+    assert_eq!(report[PROJECT]["unused"], json!([]));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_its_remedy() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for permission in ["compute.networks.create", "dns.managedZones.create"] {
+        let document = ROLE.replace(&format!("  - {permission}\n"), "");
+        assert_ne!(document, ROLE, "{permission}");
+        hold(&cloud, &document).await;
+        let error = if permission.starts_with("dns") {
+            Box::pin(flow.zone()).await.unwrap_err()
+        } else {
+            Box::pin(flow.network()).await.unwrap_err()
+        };
+        assert_eq!(error.kind, ErrorKind::Auth, "{permission}: {error}");
+        assert!(error.remedy.contains(permission), "{permission}: {}", error.remedy);
+    }
+    hold(&cloud, &ROLE.replace("  - container.clusters.create\n", "")).await;
+    let network = Box::pin(flow.network()).await.unwrap();
+    let error = Box::pin(flow.cluster(&network)).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Auth && error.remedy.contains("container.clusters.create"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let forbid = async |patterns: &[&str]| {
+        cloud.post("/_sim/policies", json!({ "account": PROJECT, "forbid": patterns })).await;
+    };
+    forbid(&["compute.networks.create", "dns.managedZones.create", "container.clusters.create"]).await;
+    for error in [flow.network().await.unwrap_err(), flow.zone().await.unwrap_err()] {
+        assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+        assert!(error.remedy.contains("organization"), "{}", error.remedy);
+    }
+    forbid(&[]).await;
+    flow.network().await.unwrap();
 }

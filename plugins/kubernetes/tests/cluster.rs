@@ -55,18 +55,45 @@ fn pending(progress: Option<v1::Progress>) -> String {
 }
 
 /// One control plane for all: it takes seconds to start and most of a gigabyte.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_is_adopted() {
-    let scene = Scene::start().await;
-    an_administrators_certificate_is_let_in(&scene).await;
-    an_accounts_token_is_let_in_and_read_anew(&scene).await;
-    the_wrong_ones_are_told_apart(&scene).await;
-    rights_that_are_lacking_are_named(&scene).await;
-    another_cluster_behind_the_kubeconfig_is_noticed(&scene).await;
-    machines_are_counted_and_never_made(&scene).await;
-    the_inventory_is_what_carries_our_markers(&scene).await;
-    what_it_has_not_is_refused_and_what_is_absent_is_gone(&scene).await;
-    scene.stop().await;
+mod a_cluster_is_adopted {
+    use super::Scene;
+
+    landlord_test_kube::steps! {
+        scene = Scene::start().await;
+        finally scene.stop().await;
+        an_administrators_certificate_is_let_in: {
+            super::an_administrators_certificate_is_let_in(&scene).await;
+            anyhow::Ok(())
+        };
+        an_accounts_token_is_let_in_and_read_anew: {
+            super::an_accounts_token_is_let_in_and_read_anew(&scene).await;
+            anyhow::Ok(())
+        };
+        the_wrong_ones_are_told_apart: {
+            super::the_wrong_ones_are_told_apart(&scene).await;
+            anyhow::Ok(())
+        };
+        rights_that_are_lacking_are_named: {
+            super::rights_that_are_lacking_are_named(&scene).await;
+            anyhow::Ok(())
+        };
+        another_cluster_behind_the_kubeconfig_is_noticed: {
+            super::another_cluster_behind_the_kubeconfig_is_noticed(&scene).await;
+            anyhow::Ok(())
+        };
+        machines_are_counted_and_never_made: {
+            super::machines_are_counted_and_never_made(&scene).await;
+            anyhow::Ok(())
+        };
+        the_inventory_is_what_carries_our_markers: {
+            super::the_inventory_is_what_carries_our_markers(&scene).await;
+            anyhow::Ok(())
+        };
+        what_it_has_not_is_refused_and_what_is_absent_is_gone: {
+            super::what_it_has_not_is_refused_and_what_is_absent_is_gone(&scene).await;
+            anyhow::Ok(())
+        };
+    }
 }
 
 async fn an_administrators_certificate_is_let_in(scene: &Scene) {

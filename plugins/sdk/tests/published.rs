@@ -71,6 +71,28 @@ fn template(folder: &Path) -> PathBuf {
     to
 }
 
+/// The crate that the page for authors begins with, as it stands there: each block of code after the name of its file.
+fn first_crate(folder: &Path) -> PathBuf {
+    let page = fs::read_to_string(checkout().join("plugins/api/README.md")).unwrap();
+    let to = folder.join("first");
+    fs::create_dir_all(to.join("src")).unwrap();
+    let patches = PACKAGES.map(|name| format!("{name} = {{ path = \"../{name}\" }}\n")).concat();
+    for name in ["Cargo.toml", "src/lib.rs", "conformance.toml"] {
+        let (_, rest) = page.split_once(&format!("\n`{name}`")).unwrap_or_else(|| panic!("no block for {name}"));
+        let (_, rest) = rest.split_once("\n```").unwrap();
+        let (_, block) = rest.split_once('\n').unwrap();
+        let block = block.split("```\n").next().unwrap();
+        let own = if name == "Cargo.toml" {
+            format!("\n[workspace]\n[patch.crates-io]\n{patches}{PROFILE}")
+        } else {
+            String::new()
+        };
+        fs::write(to.join(name), format!("{block}{own}")).unwrap();
+    }
+    fs::copy(checkout().join("Cargo.lock"), to.join("Cargo.lock")).unwrap();
+    to
+}
+
 #[test]
 fn the_template_builds_elsewhere_with_the_packages_alone() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_path_buf();
@@ -90,4 +112,7 @@ fn the_template_builds_elsewhere_with_the_packages_alone() {
     let template = template(folder.path());
     run(cargo(&template, &target).arg("build"));
     assert!(target.join("debug/libprovider_elsewhere.so").is_file());
+    // And what an author has after the first page.
+    run(cargo(&first_crate(folder.path()), &target).arg("build"));
+    assert!(target.join("debug/libmycloud.so").is_file());
 }

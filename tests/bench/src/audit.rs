@@ -1,4 +1,4 @@
-//! Who asked an API server for what, from its audit log: exact, and by whom, which its own metrics do not tell.
+//! Who asked an API server for what, from its audit log: exact, and by whom, which its own metrics do not show.
 
 use std::{
     collections::BTreeMap,

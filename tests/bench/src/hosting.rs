@@ -25,7 +25,7 @@ const TIME_SCALE: f64 = 1.0 / 600.0;
 const NODES: u32 = 2;
 /// A thousand tenants take minutes on two busy cores.
 const TIMEOUT: Duration = Duration::from_secs(1_800);
-/// How often tenants at rest are looked at in the second part.
+/// How often tenants at rest are observed in the second part.
 const RESYNC: Duration = Duration::from_secs(20);
 /// As `engine.resync_interval` has it: looks in an hour.
 const LOOKS_PER_HOUR: f64 = 2.0;
@@ -119,7 +119,7 @@ impl Marks {
         let health = world.simulator().control().get("health")?;
         Ok(Self {
             audit_bytes: std::fs::metadata(cluster.audit_log())?.len(),
-            journal_seq: health["seq"].as_i64().context("the simulator tells no sequence number")?,
+            journal_seq: health["seq"].as_i64().context("the simulator reports no sequence number")?,
             plugin: plugin_calls(&world.metrics()?),
             requests: requests(&cluster.kubectl(&["get", "--raw", "/metrics"]).await?),
         })

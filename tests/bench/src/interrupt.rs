@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Result, bail};
 
 /// How soon a signal is noticed.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether this process was asked to end.
 pub(crate) struct Interrupt(Arc<AtomicBool>);
@@ -32,7 +32,7 @@ impl Interrupt {
     pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let signal = async {
             while !self.0.load(Ordering::Relaxed) {
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         tokio::select! {

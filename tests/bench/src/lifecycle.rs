@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_hours(3);
 pub(crate) fn lift_quotas(world: &World, account: &str) -> Result<()> {
     let control = world.simulator().control();
     let known = control.get(&format!("quotas?account={account}"))?;
-    let names = known.as_object().context("the simulator tells no quotas")?;
+    let names = known.as_object().context("the simulator reports no quotas")?;
     let limits: serde_json::Map<String, Value> = names.keys().map(|name| (name.clone(), json!(1_000_000))).collect();
     control.post("quotas", &json!({ "account": account, "limits": limits })).map(drop)
 }

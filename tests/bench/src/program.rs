@@ -18,8 +18,8 @@ pub(crate) async fn output(program: &Path, arguments: &[&str]) -> Result<String>
         .await
         .context("can't run setpriv (package util-linux)")?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        bail!("{} {} ended with {}:\n{told}", program.display(), arguments.join(" "), output.status);
+        let shown = String::from_utf8_lossy(&output.stderr);
+        bail!("{} {} ended with {}:\n{shown}", program.display(), arguments.join(" "), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -105,7 +105,7 @@ pub(crate) struct Fresh<'a> {
 }
 
 impl Fresh<'_> {
-    /// `kubectl apply` of guardrails and charts in one file, then until all workloads are ready; in milliseconds.
+    /// `kubectl apply` of the isolation and charts in one file, then until all workloads are ready; in milliseconds.
     pub(crate) async fn kubectl(&self) -> Result<f64> {
         let file = self.file("all.yaml", &format!("{}\n---\n{}{}", self.fence, self.first, self.last))?;
         let started = Instant::now();
@@ -131,7 +131,7 @@ impl Fresh<'_> {
         self.template.cluster.kubectl(&arguments).await.map(drop)
     }
 
-    /// The namespace with its guardrails, for Helm, which does not make them.
+    /// The namespace with its isolation, for Helm, which does not make them.
     pub(crate) async fn fence(&self) -> Result<()> {
         let file = self.file("fence.yaml", &self.fence)?;
         self.apply(&file).await

@@ -79,7 +79,7 @@ pub struct Flow<P> {
     pub parameters: String,
     /// Its node pool.
     pub pool: v1::NodePoolSpec,
-    /// Between two looks.
+    /// Between two observations.
     pub pause: Duration,
     /// How often each call is made.
     pub repeats: usize,
@@ -148,7 +148,8 @@ where
     let start = Instant::now();
     let mut checkpoint = Vec::new();
     loop {
-        let said = match ask(checkpoint.clone()).await {
+        // A cloud's clients have large futures: they are not kept on the stack of a test's thread.
+        let shown = match Box::pin(ask(checkpoint.clone())).await {
             Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
             Ok((Outcome::Pending(pending), _)) => {
                 assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");
@@ -160,7 +161,7 @@ where
             Err(error) if is_retried(error.kind) => error.to_string(),
             Err(error) => return Err(error),
         };
-        assert!(start.elapsed() < TIMEOUT, "{what} takes too long; last heard: {said}");
+        assert!(start.elapsed() < TIMEOUT, "{what} takes too long; last seen: {shown}");
         tokio::time::sleep(flow.pause).await;
     }
 }
@@ -180,7 +181,7 @@ impl<P: ProviderPlugin> Flow<P> {
             match self.delete_kind(*kind).await {
                 Err(error) if error.kind == ErrorKind::NameTaken => {
                     let names_it = error.remedy.contains("landlord-tenant-uid");
-                    assert!(names_it, "{what}: the remedy does not tell the marker: {}", error.remedy);
+                    assert!(names_it, "{what}: the remedy does not name the marker: {}", error.remedy);
                 }
                 other => panic!("{what} was not held: {other:?}"),
             }

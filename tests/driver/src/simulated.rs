@@ -2,11 +2,19 @@
 //! of objects and journal are the judge, not what the provider says.
 //!
 //! Repeated and lost calls, two daemons, throttling, crashes, deletes on the way, neighbours: the conformance suite has them, for
-//! each call. Here is what only the cloud's side can tell.
+//! each call. Here is what only the cloud's side can show.
+
+mod changes;
 
 use std::time::{Duration, Instant};
 
+pub use changes::{
+    a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies, a_pool_grows_and_its_labels_follow,
+    access_needs_a_cluster_and_gives_a_token, records_of_others_in_the_zone_are_left_alone,
+};
+
 use cloudsim::{Handle, Options, Simulator};
+use futures::future::BoxFuture;
 use landlord_provider_api::{ErrorKind, ProviderError, ProviderPlugin, v1};
 use serde_json::{Value, json};
 
@@ -79,6 +87,29 @@ pub struct Facts {
     pub says_wait: bool,
     /// A type that loses its markers, and what is then held.
     pub held: &'static [(&'static str, &'static [v1::ResourceKind])],
+    /// Another machine type than the node pool's.
+    pub other_machine_type: &'static str,
+    /// Minor versions of Kubernetes: one below the class's, the class's own, one that it can be raised to.
+    pub minors: [&'static str; 3],
+    /// Begins the cloud's tokens for an API server.
+    pub token_prefix: &'static str,
+    /// A call by somebody else in the account.
+    pub foreign: for<'a> fn(&'a Handle, Foreign) -> BoxFuture<'a, String>,
+    /// What makes `192.0.2.9` the address of a name, relative to the tenant's domain, in a zone.
+    pub record: fn(zone: &str, name: &str) -> Foreign,
+    /// What lists a zone's records.
+    pub listed: fn(zone: &str) -> Foreign,
+}
+
+/// A call that is no tenant's, as the cloud takes it.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path and query.
+    pub path: String,
+    /// Empty: none.
+    pub body: String,
 }
 
 /// A simulated cloud in this process, and its control interface.
@@ -183,7 +214,7 @@ async fn metered<P: ProviderPlugin>(flow: &Flow<P>, stage: Metered, made: &mut M
     Ok(())
 }
 
-/// A quota that is used up is told with its name, and when it was raised the same call succeeds.
+/// A quota that is used up is reported with its name, and when it was raised the same call succeeds.
 pub async fn a_quota_is_named_and_raising_it_lets_a_retry_succeed<P: ProviderPlugin>(facts: &Facts) {
     let sim = Sim::start(facts).await;
     let flow = sim.flow::<P>().await;
@@ -297,6 +328,10 @@ macro_rules! every_plugin_on_its_cloud {
             a_throttled_call_names_its_bucket,
             what_lost_its_markers_is_held_and_goes_when_they_are_back,
             another_installation_sees_and_touches_nothing_of_ours,
+            a_pool_grows_and_its_labels_follow,
+            a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies,
+            access_needs_a_cluster_and_gives_a_token,
+            records_of_others_in_the_zone_are_left_alone,
         );
     };
     (@ $provider:ty, $facts:expr, $($case:ident),+ $(,)?) => {

@@ -35,7 +35,7 @@ pub fn checkout() -> PathBuf {
 
 impl Binaries {
     /// Builds what is stale (nothing, on a second call) in the profile of this crate, with the
-    /// plugins for `clouds`. `progress` is told each crate that was compiled.
+    /// plugins for `clouds`. `progress` gets each crate that was compiled.
     ///
     /// # Errors
     /// The compiler's messages, if it fails; a missing cargo.

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// How often a state that is waited for is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a state that is waited for is observed.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The client and the daemon that it talks to.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl Cli {
     /// not there yet is waited for.
     ///
     /// # Errors
-    /// It is not so after `timeout`; the last thing seen is told.
+    /// It is not so after `timeout`; the error has the last thing seen.
     pub fn wait_for(&self, name: &str, state: &str, timeout: Duration) -> Result<Option<Value>> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -147,7 +147,7 @@ impl Cli {
             if Instant::now() > deadline {
                 bail!("{name} is not {state} after {timeout:?}; last seen: {seen:?}");
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

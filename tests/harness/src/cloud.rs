@@ -27,7 +27,7 @@ pub struct Cloud {
     pub balancer_type: &'static str,
     /// As `balancer_type`, for disks.
     pub disk_type: &'static str,
-    /// The quota of networks: its name in the simulator, and how a user is told of it.
+    /// The quota of networks: its name in the simulator, and how it is named to users.
     pub network_quota: (&'static str, &'static str),
     /// How the simulator's type of a node's machine ends, or of what counts machines.
     pub machine_object: &'static str,

@@ -34,7 +34,7 @@ pub fn single_type(kind: &str) -> Option<&'static str> {
     SINGLE.into_iter().find(|single| single.eq_ignore_ascii_case(kind))
 }
 
-/// I6: nothing is left in an account, apart from what a stranger had there before.
+/// I6: nothing is left in an account, apart from what others had there before.
 ///
 /// # Errors
 /// Names what is left.

@@ -31,7 +31,7 @@ pub fn state(socket: &Path, name: &str) -> Result<&'static str> {
 /// Waits until it is in `wanted` or, if that is `GONE`, is no more. A daemon that is not there yet is waited for.
 ///
 /// # Errors
-/// It is not so after `timeout`; the last thing seen is told.
+/// It is not so after `timeout`; the error has the last thing seen.
 pub fn wait(socket: &Path, name: &str, wanted: &str, timeout: Duration) -> Result<()> {
     apart(async {
         let deadline = Instant::now() + timeout;

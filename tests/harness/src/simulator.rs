@@ -173,7 +173,7 @@ fn answer(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<V
     if text.trim().is_empty() {
         return Ok(Value::Null);
     }
-    // An answer that is no JSON (a word) is told as text.
+    // An answer that is no JSON (a word) is handed on as text.
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 

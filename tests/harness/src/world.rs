@@ -110,6 +110,9 @@ impl World {
         let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, clock, _temporary: None };
         world.write_config(options)?;
         world.start_daemon()?;
+        if options.real_node {
+            real::trust(&world.folder, clusters_in);
+        }
         Ok(world)
     }
 
@@ -163,9 +166,7 @@ impl World {
     /// not the cloud's), logs, and `audit.jsonl` if asked for.
     #[must_use]
     pub fn clusters(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.folder.join("cloud/clusters")).into_iter().flatten();
-        let folders = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        folders.filter(|folder| folder.join("admin.kubeconfig").is_file()).collect()
+        clusters_in(&self.folder)
     }
 
     /// The client for its daemon.
@@ -272,6 +273,7 @@ impl World {
         }
         if options.real_node {
             text += &real::platform(&self.folder.join("cloud"))?;
+            text += &real::checks(&self.folder);
         }
         for cloud in &options.clouds {
             let plugin = self.binaries.plugin(cloud.provider)?;
@@ -284,6 +286,13 @@ impl World {
         fs::write(self.config(), text)?;
         Ok(())
     }
+}
+
+/// The folders of the simulated clusters of the world in `folder`.
+fn clusters_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("cloud/clusters")).into_iter().flatten();
+    let folders = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    folders.filter(|folder| folder.join("admin.kubeconfig").is_file()).collect()
 }
 
 fn simulator_arguments(folder: &Path, options: &WorldOptions) -> Vec<String> {

@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// Ready takes three to six seconds on two cores; a machine that compiles at the same time needs many times that.
-const READY_PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Ports are chosen free and bound a moment later; losing that race this often in a row means something else.
 const PORT_ATTEMPTS_MAX: usize = 5;
 /// The API server drains its requests, which takes about a second.
-const APISERVER_STOP_PATIENCE: Duration = Duration::from_secs(5);
+const APISERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// etcd closes its files; it has no clients any more.
-const ETCD_STOP_PATIENCE: Duration = Duration::from_secs(3);
+const ETCD_STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How a control plane shall be.
 #[derive(Debug, Clone)]
@@ -200,8 +200,8 @@ impl ControlPlane {
         let mut processes = std::mem::take(&mut *self.processes.lock());
         // The first started, etcd, is the last to go.
         let clients = processes.split_off(1.min(processes.len()));
-        end(clients, APISERVER_STOP_PATIENCE).await;
-        end(processes, ETCD_STOP_PATIENCE).await;
+        end(clients, APISERVER_STOP_TIMEOUT).await;
+        end(processes, ETCD_STOP_TIMEOUT).await;
     }
 }
 
@@ -244,11 +244,11 @@ impl Prepared {
         });
         let webhook = webhook.transpose()?;
         let stages = folder.join("stages.yaml");
-        let told = Command::new(&options.artifacts.kubebox)
+        let shown = Command::new(&options.artifacts.kubebox)
             .arg("stages")
             .output()
             .map_err(|source| Error::Spawn { part: "kubebox", source })?;
-        std::fs::write(&stages, told.stdout).map_err(Error::file("write", &stages))?;
+        std::fs::write(&stages, shown.stdout).map_err(Error::file("write", &stages))?;
         Ok(Self { options, credentials, logs, webhook, stages })
     }
 
@@ -310,11 +310,11 @@ impl Prepared {
             let Err(last) = ready().await else {
                 return Ok(());
             };
-            if started.elapsed() > READY_PATIENCE {
+            if started.elapsed() > READY_TIMEOUT {
                 let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 return Err(Error::NotReady { folder: self.options.data_dir.clone(), waited_ms, last }.into());
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - [`ControlPlane`]: one running control plane, about 0.7 GB of memory and three to six seconds to start.
 //! - [`Node`]: a real node beside kwok's pretended ones, for those who ask for it; needs root.
 //! - [`Capacity`]: how many of them this machine bears.
+//! - [`steps!`]: named tests that share one of them.
 //! - [`cloud`]: what a cloud does inside its clusters (load balancers, volumes, nodes), on behalf of a
 //!   [`cloud::CloudBackend`].
 //!
@@ -36,6 +37,7 @@ mod debian;
 mod error;
 mod images;
 mod older_gateway;
+mod steps;
 mod venv;
 
 #[cfg(feature = "cluster")]
@@ -64,13 +66,16 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{forward, node_socket};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::images;
+pub use images::{STACK_IMAGES, ensure_stack_images, images, images_watched};
 pub use older_gateway::older_gateway_crds;
+pub use steps::Steps;
 pub use venv::python_env;
 
 #[cfg(feature = "cluster")]
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
+#[cfg(feature = "cluster")]
+pub use images::ensure_stack;
 #[cfg(feature = "cluster")]
 pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};

@@ -86,6 +86,7 @@ pub fn placement() -> Placement {
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 

@@ -27,8 +27,19 @@ const KUBERNETES: [&str; 8] = [
     "landlord-test-kube",
     "quickstart",
 ];
-/// Test programs that compute all the time: random orders, each call lost or killed once.
-const SWEEPS: [&str; 3] = ["landlord-engine", "landlord-conformance", "landlord-store"];
+/// Packages whose test programs compute all the time: random orders, a kill at each call.
+const SWEEPS: [&str; 2] = ["landlord-engine", "landlord-store"];
+/// The same of a package whose other programs do not: many daemons and plugins are started, and killed.
+const SWEEP: &str = "landlord-e2e crash";
+/// Packages whose test programs wait for simulated clouds.
+const WAITING: [&str; 6] = [
+    "landlord-conformance",
+    "provider-template",
+    "cloudsim",
+    "landlord-plugin-eks",
+    "landlord-plugin-gke",
+    "landlord-plugin-aks",
+];
 
 /// What was built.
 pub(crate) struct Built {
@@ -85,11 +96,7 @@ fn suite(message: &Value, program: &str, built: &Path) -> Result<Suite> {
         "bin" => format!("{package} (program {target})"),
         _ => format!("{package} (unit)"),
     };
-    let weight = match kind {
-        "test" if KUBERNETES.contains(&package.as_str()) || target.contains("ministack") => Weight::Kubernetes,
-        "test" if SWEEPS.contains(&package.as_str()) => Weight::Sweep,
-        _ => Weight::Light,
-    };
+    let weight = if kind == "test" { weight(&package, &name) } else { Weight::Light };
     // What cargo sets for a test that it runs, as far as ours ask for it.
     let variables = vec![
         ("CARGO_MANIFEST_DIR".to_owned(), folder.clone().into_os_string()),
@@ -105,6 +112,16 @@ fn suite(message: &Value, program: &str, built: &Path) -> Result<Suite> {
         weight,
         counted: Counted::Libtest,
     })
+}
+
+fn weight(package: &str, name: &str) -> Weight {
+    match package {
+        _ if name == SWEEP => Weight::Sweep,
+        _ if KUBERNETES.contains(&package) => Weight::Kubernetes,
+        _ if SWEEPS.contains(&package) => Weight::Sweep,
+        _ if WAITING.contains(&package) => Weight::Waiting,
+        _ => Weight::Light,
+    }
 }
 
 fn cores() -> usize {

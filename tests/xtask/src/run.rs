@@ -17,12 +17,12 @@ use crate::suite::{Counted, Outcome, Suite, count};
 
 /// For one test: the longest (a plugin that is killed at every call of EKS) needs two thirds on a loaded machine.
 const TEST_MAX: Duration = Duration::from_secs(20 * 60);
-/// After this long libtest tells of a test by name, once.
-const TOLD_AFTER: Duration = Duration::from_secs(60);
+/// After this long libtest reports a test by name, once.
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 /// For a whole program, or a check from cold caches.
 const SUITE_MAX: Duration = Duration::from_secs(40 * 60);
-/// How often a running program is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a running program is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often its output is read for ended tests.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// `USER_HZ`, the same on every Linux.
@@ -90,11 +90,11 @@ fn watch(suite: &Suite, pid: Pid, log: &Path) -> Result<Option<String>> {
                 )));
             }
         }
-        thread::sleep(LOOK_INTERVAL);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Tests that libtest told of as slow, with the time at which each was first seen so.
+/// Tests that libtest reported as slow, with the time at which each was first seen so.
 #[derive(Debug, Default)]
 struct Running(BTreeMap<String, Instant>);
 
@@ -111,7 +111,7 @@ impl Running {
                 self.0.remove(name);
             }
         }
-        let is_late = |since: &Instant| now.duration_since(*since) + TOLD_AFTER > TEST_MAX;
+        let is_late = |since: &Instant| now.duration_since(*since) + SLOW_AFTER > TEST_MAX;
         let late: Vec<&str> =
             self.0.iter().filter(|(_, since)| is_late(since)).map(|(name, _)| name.as_str()).collect();
         (!late.is_empty()).then(|| late.join(" and "))
@@ -154,12 +154,12 @@ mod tests {
         let _ = fs::remove_file(&log);
         assert_eq!((outcome.failed, outcome.is_fine), (1, false));
         let stat = PathBuf::from(format!("/proc/{}/stat", outcome.output.trim()));
-        assert!(!outcome.output.trim().is_empty(), "the shell told no id");
+        assert!(!outcome.output.trim().is_empty(), "the shell printed no id");
         // Killed at once; who adopts it reaps it when it comes to it.
         let is_gone = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) || !stat.exists();
         assert!(
             (0..50).any(|_| is_gone() || {
-                thread::sleep(LOOK_INTERVAL);
+                thread::sleep(POLL_INTERVAL);
                 false
             }),
             "{} lives",
@@ -168,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_test_over_its_time_is_told_by_name() {
+    fn a_test_over_its_time_is_reported_by_name() {
         let mut tests = Running::default();
         let start = Instant::now();
         let slow = "test a::b has been running for over 60 seconds\ntest c has been running for over 60 seconds\n";
         assert_eq!(tests.late(slow, start), None);
-        let later = start + TEST_MAX - TOLD_AFTER + Duration::from_secs(1);
+        let later = start + TEST_MAX - SLOW_AFTER + Duration::from_secs(1);
         assert_eq!(tests.late(&format!("{slow}test c ... ok\n"), later).as_deref(), Some("a::b"));
         assert_eq!(tests.late(&format!("{slow}test c ... ok\ntest a::b ... FAILED\n"), later), None);
     }

@@ -54,9 +54,9 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
     });
     for suite in &mut suites {
         suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
-        if selection.ignored {
+        if let Some(flag) = selection.ignored.get(&suite.name) {
             // One node after another: each is a whole machine.
-            suite.arguments.extend(["--ignored".into(), "--test-threads=1".into()]);
+            suite.arguments.extend([(*flag).into(), "--test-threads=1".into()]);
         }
     }
     side_by_side(suites)
@@ -98,7 +98,7 @@ fn side_by_side(mut suites: Vec<Suite>) -> Result<bool> {
                 output: format!("{error:#}"),
                 ..Outcome::default()
             });
-            tell(&suite, &outcome);
+            report_suite(&suite, &outcome);
             times.note(&suite.name, outcome.wall);
             outcomes.push((suite, outcome));
         }
@@ -129,7 +129,7 @@ fn logs() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn tell(suite: &Suite, outcome: &Outcome) {
+fn report_suite(suite: &Suite, outcome: &Outcome) {
     let is_fine = outcome.is_fine && outcome.failed == 0;
     if !is_fine {
         say(&format!("---- output of {} ----\n{}\n---- end of {} ----", suite.name, outcome.output, suite.name));

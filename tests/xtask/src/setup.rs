@@ -14,8 +14,8 @@ use crate::{
     report::{checkout, run, say},
 };
 
-/// How often the progress of a long step is told.
-const TELL_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the progress of a long step is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 /// Newest buf known to read our files; it comes from npm, which ships its binary.
 const BUF_VERSION: &str = "1.59.0";
 const TOOLS: [(&str, &str, &str); 5] = [
@@ -35,17 +35,17 @@ pub(crate) struct Setup {
 /// Checks the toolchains and makes what is missing.
 pub(crate) fn all() -> Result<Setup> {
     toolchains()?;
-    let mut told = Instant::now();
-    let mut tell = |line: &str| {
-        if told.elapsed() >= TELL_INTERVAL {
-            told = Instant::now();
+    let mut shown = Instant::now();
+    let mut report = |line: &str| {
+        if shown.elapsed() >= REPORT_INTERVAL {
+            shown = Instant::now();
             say(&format!("    {line}"));
         }
     };
     say("==> Kubernetes parts");
-    Artifacts::ensure(&mut tell)?;
+    Artifacts::ensure(&mut report)?;
     say("==> Cyclonus");
-    cyclonus(&mut tell)?;
+    cyclonus(&mut report)?;
     say("==> Python environments");
     Ok(Setup { venvs: python::all()? })
 }
@@ -56,7 +56,7 @@ fn toolchains() -> Result<()> {
         .filter(|(tool, argument, _)| {
             !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success())
         })
-        .map(|(tool, _, mend)| format!("{tool} is missing: {mend}"))
+        .map(|(tool, _, remedy)| format!("{tool} is missing: {remedy}"))
         .collect();
     if missing.is_empty() {
         return Ok(());

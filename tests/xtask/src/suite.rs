@@ -7,6 +7,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 pub(crate) enum Weight {
     /// Little, or for a short time.
     Light,
+    /// Waits most of its time, for simulated clouds, and takes little memory.
+    Waiting,
     /// Starts control planes: waits for them most of its time, and takes memory.
     Kubernetes,
     /// Computes all the time.
@@ -19,17 +21,17 @@ impl Weight {
     /// Of this weight at once, on a machine with so many cores.
     pub(crate) fn at_once(self, cores: usize) -> usize {
         match self {
-            Self::Light => cores.max(2),
+            Self::Light | Self::Waiting => cores.max(2),
             Self::Kubernetes => cores.clamp(1, 2),
             Self::Sweep => (cores / 2).max(1),
             Self::Compile => 1,
         }
     }
 
-    /// Tests of one program at once. One that waits for control planes has room for more than there are processors.
+    /// Tests of one program at once. One that waits has room for more than there are processors.
     pub(crate) fn threads(self, cores: usize) -> usize {
         match self {
-            Self::Kubernetes => cores.max(2) * 3 / 2,
+            Self::Waiting | Self::Kubernetes => cores.max(2) * 2,
             Self::Light | Self::Sweep | Self::Compile => cores.max(1),
         }
     }

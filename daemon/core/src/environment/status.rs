@@ -73,38 +73,3 @@ pub struct EnvironmentStatus {
     /// Addresses, once known.
     pub endpoints: Vec<Endpoint>,
 }
-
-/// What the stage `verify` found of an environment's addresses; its status in the journal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reached {
-    /// Addresses that lead somewhere.
-    pub endpoints: Vec<Endpoint>,
-    /// Addresses that lead nowhere yet, each with its cause.
-    pub pending: Vec<String>,
-}
-
-impl Reached {
-    /// As it is stored; earlier versions stored the endpoints alone. `None`: nothing was found yet.
-    #[must_use]
-    pub fn read(stored: &[u8]) -> Option<Self> {
-        let alone = || serde_json::from_slice(stored).ok().map(|endpoints| Self { endpoints, pending: Vec::new() });
-        serde_json::from_slice(stored).ok().or_else(alone)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_reached_is_read_as_earlier_versions_stored_it() {
-        let endpoint = Endpoint { name: "chat".into(), url: "https://chat.example.com".into() };
-        let earlier = serde_json::to_vec(std::slice::from_ref(&endpoint)).unwrap_or_default();
-        let read = Reached::read(&earlier);
-        assert_eq!(read, Some(Reached { endpoints: vec![endpoint.clone()], pending: Vec::new() }));
-        assert_eq!(Reached::read(b"[]"), Some(Reached::default()));
-        let now = Reached { endpoints: vec![endpoint], pending: vec!["sftp: no address".into()] };
-        assert_eq!(Reached::read(&serde_json::to_vec(&now).unwrap_or_default()), Some(now));
-        assert_eq!(Reached::read(b""), None);
-    }
-}

@@ -8,7 +8,9 @@ mod types;
 
 pub use kinds::{TENANT_KINDS, TenantKind};
 use serde::{Deserialize, Serialize};
-pub use types::{Cidr, CustomerGroup, InvalidGuardrail, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace};
+pub use types::{
+    Cidr, CustomerGroup, InvalidIsolationSetting, ObjectName, PodSecurityVersion, PoolLabel, TenantNamespace,
+};
 
 use crate::{TenantUid, isolation::types::invalid};
 
@@ -99,13 +101,13 @@ pub struct GatewayRef {
 
 /// What isolates a tenant's namespace on a shared cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "GuardrailsInput", into = "GuardrailsInput")]
-pub struct Guardrails(GuardrailsInput);
+#[serde(try_from = "IsolationSettingsInput", into = "IsolationSettingsInput")]
+pub struct IsolationSettings(IsolationSettingsInput);
 
-/// [`Guardrails`] as written in a configuration; becomes one by `TryFrom`, which checks them together.
+/// [`IsolationSettings`] as written in a configuration; becomes one by `TryFrom`, which checks them together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct GuardrailsInput {
+pub struct IsolationSettingsInput {
     /// How much it may take.
     pub quota: Quota,
     /// Services of type `LoadBalancer`. 0: none, and the stack's own are not made.
@@ -151,7 +153,7 @@ fn known(cidrs: &[&str]) -> Vec<Cidr> {
     cidrs.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
-impl Default for GuardrailsInput {
+impl Default for IsolationSettingsInput {
     fn default() -> Self {
         Self {
             quota: Quota::default(),
@@ -168,16 +170,16 @@ impl Default for GuardrailsInput {
     }
 }
 
-impl Default for Guardrails {
+impl Default for IsolationSettings {
     fn default() -> Self {
-        Self(GuardrailsInput::default()).with_blocked()
+        Self(IsolationSettingsInput::default()).with_blocked()
     }
 }
 
-impl TryFrom<GuardrailsInput> for Guardrails {
-    type Error = InvalidGuardrail;
+impl TryFrom<IsolationSettingsInput> for IsolationSettings {
+    type Error = InvalidIsolationSetting;
 
-    fn try_from(input: GuardrailsInput) -> Result<Self, InvalidGuardrail> {
+    fn try_from(input: IsolationSettingsInput) -> Result<Self, InvalidIsolationSetting> {
         let quota = &input.quota;
         let needed = [
             ("cpu_request_milli", quota.cpu_request_milli),
@@ -228,13 +230,13 @@ impl TryFrom<GuardrailsInput> for Guardrails {
     }
 }
 
-impl From<Guardrails> for GuardrailsInput {
-    fn from(guardrails: Guardrails) -> Self {
-        guardrails.0
+impl From<IsolationSettings> for IsolationSettingsInput {
+    fn from(settings: IsolationSettings) -> Self {
+        settings.0
     }
 }
 
-impl Guardrails {
+impl IsolationSettings {
     /// How much the tenant may take.
     #[must_use]
     pub fn quota(&self) -> &Quota {
@@ -330,21 +332,21 @@ pub struct SharedTarget {
     pub isolation: IsolationLevel,
     /// What isolates it.
     #[serde(default)]
-    pub guardrails: Guardrails,
+    pub settings: IsolationSettings,
 }
 
 impl SharedTarget {
     /// At the level NAMESPACE.
     #[must_use]
-    pub fn namespace(uid: TenantUid, guardrails: Guardrails) -> Self {
-        Self { namespace: TenantNamespace::of(uid), isolation: IsolationLevel::Namespace, guardrails }
+    pub fn namespace(uid: TenantUid, settings: IsolationSettings) -> Self {
+        Self { namespace: TenantNamespace::of(uid), isolation: IsolationLevel::Namespace, settings }
     }
 
     /// At the level NODE, on the pool that is labelled with the tenant's uid.
     #[must_use]
-    pub fn node(uid: TenantUid, guardrails: Guardrails) -> Self {
+    pub fn node(uid: TenantUid, settings: IsolationSettings) -> Self {
         let isolation = IsolationLevel::Node { pool: PoolLabel::of(uid) };
-        Self { namespace: TenantNamespace::of(uid), isolation, guardrails }
+        Self { namespace: TenantNamespace::of(uid), isolation, settings }
     }
 
     /// The label and taint of the tenant's own nodes, if it has any.
@@ -363,14 +365,14 @@ mod tests {
 
     use super::*;
 
-    fn parse(value: serde_json::Value) -> Result<Guardrails, String> {
+    fn parse(value: serde_json::Value) -> Result<IsolationSettings, String> {
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
     #[test]
     fn an_empty_input_is_the_default_and_survives_a_round_trip() {
         let parsed = parse(json!({})).unwrap();
-        assert_eq!(parsed, Guardrails::default());
+        assert_eq!(parsed, IsolationSettings::default());
         assert_eq!(parse(serde_json::to_value(&parsed).unwrap()).unwrap(), parsed);
         assert_eq!((parsed.load_balancers(), parsed.internet_egress()), (0, true));
     }
@@ -415,10 +417,10 @@ mod tests {
     #[test]
     fn a_place_is_stored_and_read() {
         let uid = TenantUid(uuid::Uuid::from_u128(7));
-        let place = SharedTarget::node(uid, Guardrails::default());
+        let place = SharedTarget::node(uid, IsolationSettings::default());
         let text = serde_json::to_value(&place).unwrap();
         assert_eq!(text["isolation"], json!({ "level": "node", "pool": "00000000000000000000000000000007" }));
         assert_eq!(serde_json::from_value::<SharedTarget>(text).unwrap(), place);
-        assert_eq!(SharedTarget::namespace(uid, Guardrails::default()).pool(), None);
+        assert_eq!(SharedTarget::namespace(uid, IsolationSettings::default()).pool(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The words of guardrails: addresses, groups, labels, names. Parsing is the only way in.
+//! The values of isolation settings: addresses, groups, labels, names. Parsing is the only way in.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -14,7 +14,7 @@ const LABEL_CHARS_MAX: usize = 63;
 /// A guardrail that can't be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value:?} {problem}")]
-pub struct InvalidGuardrail {
+pub struct InvalidIsolationSetting {
     /// Which.
     pub what: &'static str,
     /// The offending value, shortened.
@@ -23,15 +23,15 @@ pub struct InvalidGuardrail {
     pub problem: &'static str,
 }
 
-pub(super) fn invalid(what: &'static str, value: &str, problem: &'static str) -> InvalidGuardrail {
-    InvalidGuardrail { what, value: value.chars().take(GROUP_CHARS_MAX).collect(), problem }
+pub(super) fn invalid(what: &'static str, value: &str, problem: &'static str) -> InvalidIsolationSetting {
+    InvalidIsolationSetting { what, value: value.chars().take(GROUP_CHARS_MAX).collect(), problem }
 }
 
 macro_rules! text_serde {
     ($name:ident) => {
         impl TryFrom<String> for $name {
-            type Error = InvalidGuardrail;
-            fn try_from(text: String) -> Result<Self, InvalidGuardrail> {
+            type Error = InvalidIsolationSetting;
+            fn try_from(text: String) -> Result<Self, InvalidIsolationSetting> {
                 text.parse()
             }
         }
@@ -88,8 +88,8 @@ impl fmt::Display for Cidr {
 }
 
 impl FromStr for Cidr {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         let bad = |problem| Err(invalid("CIDR", text, problem));
         let Some((address, prefix)) = text.split_once('/') else {
             return bad("must be an address and a prefix length, such as 10.0.0.0/8");
@@ -135,8 +135,8 @@ impl fmt::Display for PodSecurityVersion {
 }
 
 impl FromStr for PodSecurityVersion {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         // Before 1.25 `restricted` allowed what it forbids today.
         let minor = text.strip_prefix("v1.").and_then(|minor| minor.parse().ok()).filter(|minor| *minor >= 25);
         minor.map(Self).ok_or_else(|| invalid("Pod Security version", text, "must be pinned, v1.25 or newer"))
@@ -165,8 +165,8 @@ impl fmt::Display for CustomerGroup {
 }
 
 impl FromStr for CustomerGroup {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         let bad = |problem| Err(invalid("customer group", text, problem));
         if text.is_empty() || text.len() > GROUP_CHARS_MAX || text.chars().any(char::is_control) {
             return bad("must have 1 to 253 printable characters");
@@ -207,8 +207,8 @@ impl fmt::Display for PoolLabel {
 }
 
 impl FromStr for PoolLabel {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         // Kubernetes allows more; these need no quoting in a selector or expression.
         let fine = (1..=LABEL_CHARS_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -248,8 +248,8 @@ impl fmt::Display for ObjectName {
 }
 
 impl FromStr for ObjectName {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         let label = |label: &str| {
             !label.is_empty()
                 && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -294,8 +294,8 @@ impl fmt::Display for TenantNamespace {
 }
 
 impl FromStr for TenantNamespace {
-    type Err = InvalidGuardrail;
-    fn from_str(text: &str) -> Result<Self, InvalidGuardrail> {
+    type Err = InvalidIsolationSetting;
+    fn from_str(text: &str) -> Result<Self, InvalidIsolationSetting> {
         let uid = text.strip_prefix(NAMESPACE_PREFIX).and_then(|uid| uuid::Uuid::try_parse(uid).ok());
         match uid.map(|uid| Self::of(TenantUid(uid))) {
             Some(namespace) if namespace.as_str() == text => Ok(namespace),

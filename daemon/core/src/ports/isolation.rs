@@ -42,6 +42,6 @@ pub trait Isolation: Send + Sync + 'static {
     /// brought into [`CUSTOMER_ACCESS_MIN`] to [`CUSTOMER_ACCESS_MAX`].
     ///
     /// # Errors
-    /// INVALID on a tenant's own cluster; CONFLICT before its guardrails stand; else as [`Failure::kind`] says.
+    /// INVALID on a tenant's own cluster; CONFLICT before its isolation stands; else as [`Failure::kind`] says.
     async fn customer_kubeconfig(&self, target: &DeployTarget, lifetime: Duration) -> Result<KubeCredentials, Failure>;
 }

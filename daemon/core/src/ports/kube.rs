@@ -87,7 +87,7 @@ pub trait KubeAccess: Send + Sync + 'static {
     /// no record of it, and it can't be taken back before it ends but with the account.
     ///
     /// # Errors
-    /// CONFLICT: the tenant is not built yet, its guardrails are not recorded as standing, or it has no account for its
+    /// CONFLICT: the tenant is not built yet, its isolation is not recorded as standing, or it has no account for its
     /// customer at its level; else as [`Failure::kind`] says.
     async fn customer_access(&self, tenant: &Environment, duration: Duration) -> Result<CustomerAccess, Failure>;
 }

@@ -7,7 +7,7 @@ use landlord_core::{
     OperationId, Owner, Placement, ReservePercent, State, Tenant, TenantSpec, TenantUid, Timestamp,
     environment::{HostClusterInput, HostClusterSpec, SpecInput, TENANTS_DEFAULT},
     fleet::{Choice, GrowRule, HostRule, choose},
-    isolation::{Guardrails, GuardrailsInput},
+    isolation::{IsolationSettings, IsolationSettingsInput},
     lifecycle,
 };
 use proptest::prelude::*;
@@ -235,6 +235,7 @@ fn class(level: Level) -> Class {
         parameters: serde_json::Map::new(),
         hosts: None,
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 
@@ -302,7 +303,7 @@ fn a_host_cluster_is_built_by_a_class_of_its_own_without_apps() {
 }
 
 #[test]
-fn only_tenants_of_shared_levels_get_guardrails_and_each_customer_its_own_group() {
+fn only_tenants_of_shared_levels_are_isolated_and_each_customer_its_own_group() {
     let mut catalog = catalog(None);
     let input = serde_json::json!({ "customer_group": "oidc:{customer}" });
     catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap().guardrails =
@@ -365,11 +366,11 @@ fn placed(catalog: &Catalog) -> Environment {
 fn what_differs_from_a_class_is_named_by_field() {
     let guarded = |pods: u32| {
         let mut input =
-            GuardrailsInput { customer_group: Some("oidc:{customer}".parse().unwrap()), ..Default::default() };
+            IsolationSettingsInput { customer_group: Some("oidc:{customer}".parse().unwrap()), ..Default::default() };
         input.quota.pods = pods;
         let mut catalog = catalog(None);
         let shared = catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap();
-        shared.guardrails = Some(Guardrails::try_from(input).unwrap());
+        shared.guardrails = Some(IsolationSettings::try_from(input).unwrap());
         catalog
     };
     let fields = |catalog: &Catalog, environment: &Environment| {

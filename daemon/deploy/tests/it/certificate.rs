@@ -19,7 +19,7 @@ use kube::{
 use landlord_core::{
     ErrorKind, TenantSpec, TenantUid,
     environment::SpecInput,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{
         Apps as _, CUSTOMER_ACCESS_MIN, DeployTarget, Isolation as _, KubeCredentials, KubeIdentity, StageProgress,
         TargetCluster,
@@ -83,13 +83,15 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
         stack: "ai-fileserver".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }
 
 /// Whatever the daemon's own identity is, a customer's is a token of its account, good for its namespace and a while.
 async fn a_customer_gets_a_token_of_its_own(deployer: &Deployer, own: &DeployTarget) {
     let uid = TenantUid(uuid::Uuid::from_u128(8));
-    let place = SharedTarget::namespace(uid, Guardrails::default());
+    let place = SharedTarget::namespace(uid, IsolationSettings::default());
     let namespace = place.namespace.to_string();
     let target = DeployTarget { uid, cluster: TargetCluster::Shared(Box::new(place)), ..own.clone() };
     let asked = CUSTOMER_ACCESS_MIN;

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use landlord_core::{
     TenantSpec, TenantUid,
     environment::SpecInput,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{DeployTarget, KubeCredentials, KubeIdentity, TargetCluster},
 };
 use serde::Deserialize;
@@ -106,13 +106,13 @@ async fn render(folder: &Path, manifests: &Path) -> Result<()> {
     let shared = |place| TargetCluster::Shared(Box::new(place));
     for (level, place) in [
         ("cluster", TargetCluster::OwnCluster),
-        ("node", shared(SharedTarget::node(uid, Guardrails::default()))),
-        ("namespace", shared(SharedTarget::namespace(uid, Guardrails::default()))),
+        ("node", shared(SharedTarget::node(uid, IsolationSettings::default()))),
+        ("namespace", shared(SharedTarget::namespace(uid, IsolationSettings::default()))),
     ] {
         let folder = manifests.join(level);
         std::fs::create_dir_all(&folder)?;
         let target = target(uid, place);
-        let isolation = ("guardrails".to_owned(), deployer.isolation.manifest(&target));
+        let isolation = ("isolation".to_owned(), deployer.isolation.manifest(&target));
         let apps = deployer.apps.manifests(&target).await?;
         for (name, text) in std::iter::once(isolation).chain(apps).filter(|(_, text)| !text.is_empty()) {
             std::fs::write(folder.join(format!("{name}.yaml")), text)?;
@@ -138,5 +138,7 @@ fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
         spec: spec.unwrap(),
         generation: 1,
         stack: "ai-fileserver".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 //! Gateway where the Gateway API is older than ListenerSets, and the way out: nothing of another installation, of the
 //! operator or of anybody else is touched, and in the end the cluster is as it was found.
 
-use std::{collections::BTreeMap, io::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::support::{Deployer, Scene, done, eventually, node};
 use anyhow::{Context as _, Result, ensure};
@@ -14,7 +14,7 @@ use kube::{
 };
 use landlord_core::{
     ErrorKind, Failure, TenantUid,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{
         Apps as _, DeployTarget, HostClusters as _, Isolation as _, StageProgress, TargetCluster, UninstallReport,
     },
@@ -34,6 +34,8 @@ struct World {
     controllers: CloudControllers,
     /// What was there before landlord came.
     found: BTreeMap<String, Value>,
+    acme: DeployTarget,
+    globex: DeployTarget,
 }
 
 impl World {
@@ -44,21 +46,23 @@ impl World {
         let controllers = CloudControllers::start(scene.client.clone(), backend, classes).await?;
         add_nodes(&scene.client, &[node("shared-1")]).await?;
         let found = everything(&scene.client, &[], |_, _| false).await?;
-        Ok(Self { scene, controllers, found })
+        let acme = tenant(&scene, "acme", &json!({ "secret": "wildcard" }));
+        let globex = tenant(&scene, "globex", &json!({ "cluster_issuer": "letsencrypt" }));
+        Ok(Self { scene, controllers, found, acme, globex })
     }
 
-    /// A tenant whose names are on the Gateway with this certificate; none: it has no names there.
+    /// What works on the same cluster with the newer Gateway API.
+    async fn newer(&self) -> Result<Deployer> {
+        self.scene.another_deployer("newer", self.scene.artifacts.gateway_crds.clone()).await
+    }
+
+    async fn stop(self) {
+        self.controllers.stop().await;
+        self.scene.control_plane.stop().await;
+    }
+
     fn tenant(&self, customer: &str, certificate: &Value) -> DeployTarget {
-        let gateway =
-            if certificate.is_null() { Value::Null } else { json!({ "class": "example", "certificate": certificate }) };
-        let guardrails: Guardrails = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
-        let uid = TenantUid(uuid::Uuid::new_v4());
-        let mut target = self.scene.target(10, &json!({}));
-        target.uid = uid;
-        target.spec.domain = format!("{customer}.example.com").try_into().unwrap();
-        target.name = format!("customers/{customer}/tenants/prod").parse().unwrap();
-        target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, guardrails)));
-        target
+        tenant(&self.scene, customer, certificate)
     }
 
     fn routing(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
@@ -77,12 +81,26 @@ impl World {
     }
 }
 
+/// A tenant whose names are on the Gateway with this certificate; none: it has no names there.
+fn tenant(scene: &Scene, customer: &str, certificate: &Value) -> DeployTarget {
+    let gateway =
+        if certificate.is_null() { Value::Null } else { json!({ "class": "example", "certificate": certificate }) };
+    let settings: IsolationSettings = serde_json::from_value(json!({ "gateway": gateway })).unwrap();
+    let uid = TenantUid(uuid::Uuid::new_v4());
+    let mut target = scene.target(10, &json!({}));
+    target.uid = uid;
+    target.spec.domain = format!("{customer}.example.com").try_into().unwrap();
+    target.name = format!("customers/{customer}/tenants/prod").parse().unwrap();
+    target.cluster = TargetCluster::Shared(Box::new(SharedTarget::namespace(uid, settings)));
+    target
+}
+
 fn namespace(target: &DeployTarget) -> &str {
     target.cluster.shared().unwrap().namespace.as_str()
 }
 
 async fn isolated(deployer: &Deployer, target: &DeployTarget) -> Result<()> {
-    done("guardrails", async || Ok(deployer.isolation.ensure(target).await?)).await
+    done("isolation", async || Ok(deployer.isolation.ensure(target).await?)).await
 }
 
 async fn refused(deployer: &Deployer, target: &DeployTarget) -> Result<Failure> {
@@ -128,35 +146,18 @@ async fn left(deployer: &Deployer, target: &DeployTarget) -> Result<UninstallRep
     Ok(UninstallReport { removed: all, ..last })
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shared_cluster_is_left_as_it_was_found() -> Result<()> {
-    let world = World::start().await?;
-    let started = std::time::Instant::now();
-    let step = |what: &str| {
-        let _ = writeln!(std::io::stderr(), "{:4} s {what}", started.elapsed().as_secs());
-    };
-    let [acme, globex] = [json!({ "secret": "wildcard" }), json!({ "cluster_issuer": "letsencrypt" })];
-    let (acme, globex) = (world.tenant("acme", &acme), world.tenant("globex", &globex));
-    step("listeners");
-    world.each_tenant_has_a_listener(&acme, &globex).await?;
-    step("routes");
-    world.routes_attach_to_the_gateway(&acme).await?;
-    step("clashes");
-    world.clashes_are_reported().await?;
-    step("full");
-    world.a_full_gateway_is_reported(&acme).await?;
-    step("drift");
-    world.listeners_are_put_right(&acme, &globex).await?;
-    step("a tenant goes");
-    world.a_listener_goes_with_its_tenant(&acme, &globex).await?;
-    step("newer Gateway API");
-    let newer = world.scene.another_deployer("newer", world.scene.artifacts.gateway_crds.clone()).await?;
-    world.a_newer_gateway_api_takes_over(&newer, &acme).await?;
-    step("leaving");
-    world.an_installation_leaves(&newer, &acme).await?;
-    world.controllers.stop().await;
-    world.scene.control_plane.stop().await;
-    Ok(())
+// In this order: what comes later stands on what the earlier ones made.
+landlord_test_kube::steps! {
+    world = World::start().await?;
+    finally world.stop().await;
+    each_tenant_has_a_listener: world.each_tenant_has_a_listener(&world.acme, &world.globex).await;
+    routes_attach_to_the_gateway: world.routes_attach_to_the_gateway(&world.acme).await;
+    clashes_are_reported: world.clashes_are_reported().await;
+    a_full_gateway_is_reported: world.a_full_gateway_is_reported(&world.acme).await;
+    listeners_are_reconciled: world.listeners_are_put_right(&world.acme, &world.globex).await;
+    a_listener_goes_with_its_tenant: world.a_listener_goes_with_its_tenant(&world.acme, &world.globex).await;
+    a_newer_gateway_api_takes_over: world.a_newer_gateway_api_takes_over(&world.newer().await?, &world.acme).await;
+    a_shared_cluster_is_left_as_it_was_found: world.an_installation_leaves(&world.newer().await?, &world.acme).await;
 }
 
 impl World {

@@ -20,37 +20,52 @@ use landlord_core::{
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, StorageClassSpec, add_nodes};
 use serde_json::{Value, json};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stack_from_nothing_to_ready_to_nothing() -> Result<()> {
-    let scene = Scene::start(landlord_isolation::REMOVAL_TIMEOUT).await?;
-    let target = scene.target(25, &json!({}));
+/// The cluster, once it has a storage class.
+struct World {
+    scene: Scene,
+    controllers: CloudControllers,
+}
 
-    let lacking = scene.deployer.apps.ensure_base(&target).await.unwrap_err();
-    ensure!(lacking.message.contains("no default storage class") && !lacking.remedy.is_empty(), "{lacking:?}");
+impl World {
+    async fn start() -> Result<Self> {
+        let scene = Scene::start(landlord_isolation::REMOVAL_TIMEOUT).await?;
+        let target = scene.target(25, &json!({}));
+        let lacking = scene.deployer.apps.ensure_base(&target).await.unwrap_err();
+        ensure!(lacking.message.contains("no default storage class") && !lacking.remedy.is_empty(), "{lacking:?}");
+        let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
+        let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
+        let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
+        Ok(Self { scene, controllers })
+    }
 
-    let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
-    let backend: Arc<dyn CloudBackend> = Arc::clone(&scene.cloud) as _;
-    let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
+    async fn stop(self) {
+        self.controllers.stop().await;
+        self.scene.control_plane.stop().await;
+    }
+}
 
-    base_is_made_once(&scene).await.context("base")?;
-    scene.charts_pass_a_server_side_dry_run().context("dry run")?;
-    what_blocks_is_named(&scene).await.context("blocking object")?;
-    apps_become_ready(&scene).await.context("apps")?;
-    the_namespace_is_guarded(&scene).await.context("guards")?;
-    accounts_carry_what_their_identities_need(&scene).await.context("accounts")?;
-    secrets_stay_secret(&scene).await.context("secrets")?;
-    applying_again_changes_nothing(&scene).await.context("no-op")?;
-    growing_changes_one_release(&scene).await.context("update")?;
-    what_is_missing_is_made_again(&scene).await.context("drift")?;
-    bad_values_are_refused(&scene).await.context("bad values")?;
-    a_killed_helm_is_recovered(&scene).await.context("pending-upgrade")?;
-    calls_may_be_dropped_anywhere(&scene).await.context("dropped calls")?;
-    an_unreachable_server_is_transient(&scene).await.context("unreachable")?;
-    teardown_leaves_nothing(&scene).await.context("teardown")?;
+mod from_nothing_to_ready_to_nothing {
+    use super::World;
 
-    controllers.stop().await;
-    scene.control_plane.stop().await;
-    Ok(())
+    landlord_test_kube::steps! {
+        world = World::start().await?;
+        finally world.stop().await;
+        base_is_made_once: super::base_is_made_once(&world.scene).await;
+        charts_pass_a_server_side_dry_run: world.scene.charts_pass_a_server_side_dry_run();
+        what_blocks_is_named: super::what_blocks_is_named(&world.scene).await;
+        apps_become_ready: super::apps_become_ready(&world.scene).await;
+        the_namespace_is_guarded: super::the_namespace_is_guarded(&world.scene).await;
+        accounts_carry_what_their_identities_need: super::accounts_carry_what_their_identities_need(&world.scene).await;
+        secrets_stay_secret: super::secrets_stay_secret(&world.scene).await;
+        applying_again_changes_nothing: super::applying_again_changes_nothing(&world.scene).await;
+        growing_changes_one_release: super::growing_changes_one_release(&world.scene).await;
+        what_is_missing_is_made_again: super::what_is_missing_is_made_again(&world.scene).await;
+        bad_values_are_refused: super::bad_values_are_refused(&world.scene).await;
+        a_killed_helm_is_recovered: super::a_killed_helm_is_recovered(&world.scene).await;
+        calls_may_be_dropped_anywhere: super::calls_may_be_dropped_anywhere(&world.scene).await;
+        an_unreachable_server_is_transient: super::an_unreachable_server_is_transient(&world.scene).await;
+        teardown_leaves_nothing: super::teardown_leaves_nothing(&world.scene).await;
+    }
 }
 
 async fn base_is_made_once(scene: &Scene) -> Result<()> {

@@ -5,9 +5,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
     AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
-    environment::Reached,
     journal::CallReport,
-    ports::{Apps, CloudAccount, DeployTarget, StageProgress},
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, StageProgress, Verified, VerifyStatus},
     step::record_in,
 };
 
@@ -89,11 +88,11 @@ impl Call<'_> {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
                 if report.done {
-                    let checked = Some(&verified.checked).filter(|checked| !checked.is_empty());
-                    report.detail = verified.pending.iter().chain(checked).cloned().collect::<Vec<_>>().join("; ");
+                    let checks = Some(CheckResult::summary(&verified.checks)).filter(|checks| !checks.is_empty());
+                    report.detail = verified.pending.iter().cloned().chain(checks).collect::<Vec<_>>().join("; ");
                 }
-                let reached = Reached { endpoints: verified.endpoints, pending: verified.pending };
-                report.status = serde_json::to_vec(&reached).ok();
+                let Verified { endpoints, pending, checks, .. } = verified;
+                report.status = serde_json::to_vec(&VerifyStatus { endpoints, pending, checks }).ok();
                 Ok(report)
             }
             Stage::Teardown if self.work.host.is_none() => {

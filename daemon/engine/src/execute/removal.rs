@@ -124,9 +124,6 @@ impl Call<'_> {
         // In the order of the removal: what is needed by others comes after them.
         for node in graph(environment.desired_state, environment.kind(), &environment.placement, &[]) {
             let stage = &node.stage;
-            if matches!(stage, Stage::DnsZone | Stage::DnsRecords) && !self.may_have_zones() {
-                continue;
-            }
             let Some(delete) = request::delete(self.work, self.scope.clone(), stage) else { continue };
             let method = timing::method(stage, DesiredState::Absent).unwrap_or("Delete");
             let paid = match self.pay(method, stage).await {

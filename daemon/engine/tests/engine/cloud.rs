@@ -84,7 +84,7 @@ impl State {
 #[derive(Debug, Default)]
 pub(crate) struct Cloud {
     state: Mutex<State>,
-    /// What its provider says it can do; `None`: it was not described yet.
+    /// What its provider says that it can do; `None`: nothing is known.
     pub(crate) capabilities: Mutex<Option<Vec<String>>>,
 }
 
@@ -169,7 +169,7 @@ impl Cloud {
     pub(crate) fn isolate(&self, uid: &str, host: &str) {
         let mut state = self.state.lock();
         if !state.intents.contains(&(uid.into(), "isolation".into())) {
-            state.violations.push("guardrails without a durable intent".into());
+            state.violations.push("isolation without a durable intent".into());
         }
         if !state.objects.contains_key(&(host.into(), v1::ResourceKind::Cluster)) {
             state.violations.push(format!("a namespace in {host}, which has no cluster"));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use landlord_core::{Condition, Environment, EnvironmentName, State, ports::TenantStore as _};
+use landlord_core::{Condition, Environment, EnvironmentName, Stage, StageState, State, ports::TenantStore as _};
 use landlord_provider_api::{ErrorKind, v1::ResourceKind};
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
@@ -117,6 +117,29 @@ impl<'a> MakeWriter<'a> for Log {
 fn fields(line: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
     let spans = line["spans"].as_array().cloned().unwrap_or_default();
     spans.iter().filter_map(|span| span.as_object().cloned()).flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_does_not_offer_is_skipped_with_a_cluster_of_its_own_too() {
+    // Whatever is asked for all the same fails for good.
+    let faults: Faults =
+        Arc::new(|method, _| matches!(method, "dns-zone" | "identity").then_some(Fault::Fails(ErrorKind::Invalid)));
+    let mut world = World::new(false).await;
+    *world.cloud.capabilities.lock() = Some(vec!["networks".into(), "clusters".into(), "node-pools".into()]);
+    world.start(Life::until(None), faults);
+    let tenant = name("one");
+    let created = world.create(&tenant).await;
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let stages = world.store.operation(created.id).await.unwrap().stages;
+    for stage in [Stage::DnsZone, Stage::Identity] {
+        let record = stages.iter().find(|record| record.stage == stage).unwrap();
+        assert_eq!(record.state, StageState::Skipped, "{record:?}");
+        assert!(record.detail.contains("does not offer it"), "{record:?}");
+    }
+    // A provider that can do more by now is asked for what is to go all the same.
+    *world.cloud.capabilities.lock() = None;
+    world.delete(&tenant).await;
+    world.wait_for(&tenant, None).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use landlord_core::{
     TenantName, TenantSpec,
     environment::{Adoption, HostClusterInput, SpecInput},
     fleet::Growth,
-    isolation::Guardrails,
+    isolation::IsolationSettings,
     ports::{
         Change, Claim, Commit, DeleteRequest, EnvironmentPatch, NewHostCluster, NewTenant, RequestContext, StoreError,
         TenantStore, Wake, Work, WorkStore,
@@ -323,7 +323,7 @@ impl World {
             reserve: if level == Level::Namespace { RESERVE } else { Amounts::default() },
             growth: grow.then_some(growth),
         };
-        let placement = Placement { level, guardrails: Some(Guardrails::default()), ..placement() };
+        let placement = Placement { level, guardrails: Some(IsolationSettings::default()), ..placement() };
         self.try_order(NewTenant {
             adopt: None,
             name: tenant_name(name),
@@ -458,5 +458,6 @@ fn placement() -> Placement {
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }

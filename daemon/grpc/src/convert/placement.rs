@@ -42,17 +42,17 @@ pub(crate) fn offered(placement: &Placement) -> v1::Placement {
 fn isolation(environment: &Environment) -> Option<v1::Isolation> {
     environment.tenant()?.host.as_ref()?;
     let target = SharedTarget::namespace(environment.uid, environment.placement.guardrails.clone()?);
-    let (guardrails, quota) = (&target.guardrails, target.guardrails.quota());
+    let (settings, quota) = (&target.settings, target.settings.quota());
     Some(v1::Isolation {
         namespace: target.namespace.to_string(),
-        pod_security_version: guardrails.pod_security_version().to_string(),
+        pod_security_version: settings.pod_security_version().to_string(),
         cpu_request_milli: quota.cpu_request_milli.into(),
         memory_request_mib: quota.memory_request_mib.into(),
         memory_limit_mib: quota.memory_limit_mib.into(),
         storage_gib: quota.storage_gib.into(),
         pods: whole(quota.pods),
-        load_balancers: whole(guardrails.load_balancers()),
-        internet_egress: guardrails.internet_egress(),
-        customer_group: guardrails.customer_group().map(ToString::to_string).unwrap_or_default(),
+        load_balancers: whole(settings.load_balancers()),
+        internet_egress: settings.internet_egress(),
+        customer_group: settings.customer_group().map(ToString::to_string).unwrap_or_default(),
     })
 }

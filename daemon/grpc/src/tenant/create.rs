@@ -1,8 +1,8 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
 use landlord_core::{
-    ClassName, CustomerId, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
-    access::Resource,
+    Catalog, ClassName, CustomerId, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
+    access::{EnvironmentAttributes, Resource},
     environment::ORPHANS,
     fleet::{Choice, choose},
     ids::TenantId,
@@ -23,6 +23,7 @@ use crate::{
 #[tonic::async_trait]
 impl Write for v1::CreateTenantRequest {
     const METHOD: &'static str = "CreateTenant";
+    const CREATES: bool = true;
     /// Its request is set when it is committed.
     type Change = NewTenant;
 
@@ -38,8 +39,13 @@ impl Write for v1::CreateTenantRequest {
         name::customer(&self.parent).ok().map(RequestScope::Customer)
     }
 
-    fn parent(&self) -> Option<Resource> {
+    fn parent(&self, _: &Catalog) -> Option<Resource> {
         name::customer(&self.parent).ok().map(Resource::Customer)
+    }
+
+    fn ordered(&self, new: &NewTenant) -> Option<Resource> {
+        let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
+        Some(Resource::Environment { name: new.name.clone().into(), attributes })
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {

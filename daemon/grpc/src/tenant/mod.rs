@@ -10,6 +10,7 @@ mod move_plan;
 mod record;
 mod update;
 mod values;
+mod verify;
 
 use std::pin::Pin;
 
@@ -126,9 +127,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let request = request.into_inner();
         let query = EventQuery { scope: watched(&request.parent)?, ..EventQuery::default() };
         let messages = watch::open(&self.watches, query, &request.resume_token, access, &self.ports).await?;
-        let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchTenantsResponse {
+        let tokens = self.ports.tokens.clone();
+        let responses = messages.map_err(Status::from).map_ok(move |message| v1::WatchTenantsResponse {
             event: message.event.as_deref().map(convert::tenant_event),
-            resume_token: message.resume_token(),
+            resume_token: message.resume_token(&tokens),
         });
         Ok(Response::new(Box::pin(responses)))
     }
@@ -160,5 +162,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let access = Access::of(request.extensions())?;
         let ports = access.guard(&self.ports);
         Ok(Response::new(kubeconfig::generate(&ports, &access, request.get_ref()).await?))
+    }
+
+    async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
+        let ports = self.guarded(&request)?.ports;
+        Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
     }
 }

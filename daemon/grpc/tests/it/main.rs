@@ -5,6 +5,7 @@
 mod access;
 mod common;
 mod floods;
+mod hidden;
 mod hosts;
 mod orders;
 mod placement;

@@ -396,6 +396,27 @@ async fn kubeconfigs_are_made_once_there_is_a_cluster() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_verified_on_request_once_there_is_a_cluster() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let request = v1::VerifyTenantRequest { name: PROD.into() };
+    assert_eq!(client.verify_tenant(request.clone()).await.unwrap_err().code(), Code::FailedPrecondition);
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let checks = client.verify_tenant(request).await.unwrap().into_inner().checks;
+    let outcomes: Vec<_> = checks.iter().map(|check| (check.name.as_str(), check.outcome())).collect();
+    use v1::check_result::Outcome::{Failed, NotRun, Passed};
+    assert_eq!(outcomes, [("sftp", Passed), ("chat-knows-the-file", Failed), ("chat-answers", NotRun)]);
+    assert_eq!(
+        (checks[1].detail.as_str(), checks[1].remedy.as_str()),
+        ("probe-1.txt is not known", "see container documents")
+    );
+    assert_eq!(checks[0].duration, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
+    let nobody = v1::VerifyTenantRequest { name: "customers/acme/tenants/none".into() };
+    assert_eq!(client.verify_tenant(nobody).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
 async fn an_update_without_a_mask_changes_what_is_populated() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;

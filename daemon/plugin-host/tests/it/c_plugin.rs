@@ -34,9 +34,10 @@ async fn refused(defines: &[&str], why: &str) {
     let world = World::new();
     let plugin = plugin(&world, defines);
     let error = plugin.start().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Transient, "{error}");
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     assert!(error.message.contains(why), "{error}");
     assert!(error.message.contains("c.so"), "names the file: {error}");
+    assert!(error.remedy.contains("operator"), "says who must do what: {error:?}");
     let health = plugin.health();
     assert!(!health.healthy && health.detail.contains(why), "{health:?}");
 }
@@ -59,7 +60,23 @@ async fn a_file_that_only_looks_like_a_library() {
     let file = PluginFile::check(&path, None).unwrap();
     let plugin = Plugin::new(key("c"), file, configure(&json!({})), options());
     let error = plugin.start().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
     assert!(error.message.contains("can't be loaded"), "{error}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_completed_twice_ends_the_process_and_says_so() {
+    let world = World::new();
+    let plugin = plugin(&world, &["TWICE"]);
+    // Its first completion is an answer like any other.
+    plugin.ensure_network(network("t1")).await.unwrap();
+    let ended = async {
+        while plugin.health().healthy {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(crate::world::CALL_DEADLINE, ended).await.unwrap();
+    assert!(plugin.health().detail.contains("completed exactly once"), "{:?}", plugin.health());
 }
 
 #[tokio::test]

@@ -67,6 +67,9 @@ static void call(void *instance, uint32_t method, uint64_t call_id, uint64_t dea
         }
     }
 #endif
+#ifdef TWICE
+    answer(context, done, 0, NULL);
+#endif
 #ifdef OVERSIZE
     answer(context, done, 17u << 20, NULL);
 #else

@@ -3,6 +3,7 @@
 //! database's dialect.
 
 mod accept;
+mod daemons;
 mod domains;
 mod history;
 mod hosts;

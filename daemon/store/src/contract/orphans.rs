@@ -157,6 +157,7 @@ pub(super) async fn stand_in(
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     };
     let spec = TenantSpec::parse(spec).map_err(|violations| odd(violations.to_string()))?;
     Ok((NewTenant { name, spec, placement, adopt: Some(uid), hosts: None, request }, host))

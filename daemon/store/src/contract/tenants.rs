@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts, orphans,
+    domains, hosts, identity, orphans,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -161,6 +161,10 @@ impl TenantStore for Store {
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
         self.read(async |connection| events::newest(connection).await).await
+    }
+
+    async fn token_secret(&self) -> Result<[u8; 32], StoreError> {
+        self.read(async |connection| identity::token_secret(connection).await).await
     }
 }
 

@@ -8,7 +8,11 @@
 //! | `DELETE /v1/projects/P/C/N` | the object, which is being deleted; 409 `in_use` while another one's spec names it |
 //! | `GET /v1/projects/P/objects?label=K=V&page=T` | `{items, next}`, two a page |
 //! | `POST /v1/projects/P/clusters/N/token` | `{token, expires_unix_s, endpoint, ca_pem}` |
+//! | `/v2/…` | a second API, which gives ids: see `by_id.rs` |
 //! | `GET /_all` | every object of every project, for whoever runs the server |
+
+#[path = "by_id.rs"]
+mod by_id;
 
 use std::{
     collections::BTreeMap,
@@ -55,21 +59,42 @@ struct Object {
 /// Project, collection, name.
 type Key = (String, String, String);
 
+/// Who is let in, and how the cloud behaves.
+#[derive(Debug, Clone)]
+struct Access {
+    options: Options,
+}
+
+impl Access {
+    fn is_let_in(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
+        let wanted = format!("Bearer {}", self.options.token);
+        if headers.get("authorization").is_some_and(|value| value.as_bytes() == wanted.as_bytes()) {
+            return Ok(());
+        }
+        Err(Box::new(problem(StatusCode::UNAUTHORIZED, "unauthorized", "the token is unknown or has expired")))
+    }
+}
+
 #[derive(Debug)]
 struct Cloud {
-    options: Options,
+    access: Access,
     objects: Mutex<(u64, BTreeMap<Key, Object>)>,
+    /// The second API's.
+    others: Arc<by_id::Cloud>,
 }
 
 /// The cloud as a service.
 pub(crate) fn router(options: Options) -> Router {
-    let cloud = Arc::new(Cloud { options, objects: Mutex::default() });
+    let access = Access { options };
+    let (second, others) = by_id::router(access.clone());
+    let cloud = Arc::new(Cloud { access, objects: Mutex::default(), others });
     Router::new()
         .route("/v1/projects/{project}/objects", get(list))
         .route("/v1/projects/{project}/clusters/{name}/token", post(token))
         .route("/v1/projects/{project}/{collection}/{name}", get(show).put(put).delete(delete))
         .route("/_all", get(all))
         .with_state(cloud)
+        .merge(second)
 }
 
 fn now_ms() -> u128 {
@@ -96,11 +121,7 @@ fn shown((_, collection, name): &Key, object: &Object) -> Value {
 
 impl Cloud {
     fn is_let_in(&self, headers: &HeaderMap) -> Result<(), Box<Response>> {
-        let wanted = format!("Bearer {}", self.options.token);
-        if headers.get("authorization").is_some_and(|value| value.as_bytes() == wanted.as_bytes()) {
-            return Ok(());
-        }
-        Err(Box::new(problem(StatusCode::UNAUTHORIZED, "unauthorized", "the token is unknown or has expired")))
+        self.access.is_let_in(headers)
     }
 
     /// All objects as they are now.
@@ -131,7 +152,7 @@ async fn put(
     if let Err(refused) = cloud.is_let_in(&headers) {
         return *refused;
     }
-    let ready_ms = now_ms() + cloud.options.making.as_millis();
+    let ready_ms = now_ms() + cloud.access.options.making.as_millis();
     cloud.with(|count, objects| {
         if let Some(object) = objects.get(&key) {
             if object.labels != body["labels"] {
@@ -158,7 +179,7 @@ async fn delete(State(cloud): State<Arc<Cloud>>, Path(key): Path<Key>, headers: 
     if let Err(refused) = cloud.is_let_in(&headers) {
         return *refused;
     }
-    let gone_ms = now_ms() + cloud.options.deleting.as_millis();
+    let gone_ms = now_ms() + cloud.access.options.deleting.as_millis();
     cloud.with(|_, objects| {
         let Some(object) = objects.get(&key) else { return not_found() };
         // Another object's spec names it by id or by name.
@@ -224,5 +245,6 @@ async fn token(
 
 async fn all(State(cloud): State<Arc<Cloud>>) -> Response {
     let items: Vec<Value> = cloud.with(|_, objects| objects.iter().map(|(key, object)| shown(key, object)).collect());
+    let items: Vec<Value> = items.into_iter().chain(cloud.others.all()).collect();
     Json(items).into_response()
 }

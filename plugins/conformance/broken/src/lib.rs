@@ -3,8 +3,12 @@
 //!
 //! The template's modules are compiled in, not linked: its library exports the symbol that this one exports.
 
+#[path = "../../../../examples/provider-template/src/by_id.rs"]
+mod by_id;
 #[path = "../../../../examples/provider-template/src/cloud.rs"]
 mod cloud;
+#[path = "../../../../examples/provider-template/src/either.rs"]
+mod either;
 #[path = "../../../../examples/provider-template/src/objects.rs"]
 mod objects;
 #[path = "../../../../examples/provider-template/src/provider.rs"]
@@ -50,6 +54,10 @@ enum Defect {
     MadeUp,
     /// The inventory of the installation leaves out what that of a tenant shows.
     Short,
+    /// Taints of a node pool never reach the cloud.
+    DropsTaints,
+    /// A cluster that ended in error is under way for ever.
+    Buries,
 }
 
 /// The template, broken.
@@ -66,6 +74,9 @@ impl Broken {
             return tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(call()));
         }
         let mut result = call().await;
+        if self.defect == Defect::Buries && result.as_ref().is_err_and(|error| error.kind == ErrorKind::Capacity) {
+            result = Err(ProviderError::new(ErrorKind::Conflict, "the object is still under way"));
+        }
         for _ in 1..KNOCKS {
             match &result {
                 Err(error) if error.kind == ErrorKind::Throttled && self.defect == Defect::Hammers => {
@@ -158,6 +169,9 @@ impl NodePool for Broken {
         }
         let mut renamed = request;
         if let Some(spec) = &mut renamed.spec {
+            if self.defect == Defect::DropsTaints {
+                spec.taints.clear();
+            }
             spec.role.push_str(self.ending(&uid).unwrap_or_default());
         }
         let result = self.around(|| self.inner.ensure_node_pool(renamed.clone())).await;
@@ -218,6 +232,8 @@ impl ProviderPlugin for Broken {
             () if names("nothing") => Defect::Nothing,
             () if names("made-up") => Defect::MadeUp,
             () if names("short") => Defect::Short,
+            () if names("drops-taints") => Defect::DropsTaints,
+            () if names("buries") => Defect::Buries,
             () => Defect::None,
         };
         Ok(Self { inner: Nimbus::configure(request).await?, defect, endings: Mutex::default() })

@@ -7,6 +7,7 @@ use landlord_provider_api::{ErrorKind, v1::progress::Outcome};
 use crate::{
     config::{Hook, NameTaken},
     hook,
+    offered::stage_named,
     tenant::{Stage, Tenant},
     world::{Look, Step, Stop, World, fail, is_retried},
 };
@@ -17,18 +18,14 @@ pub(crate) async fn name_taken(world: &World) -> Step<String> {
         return Err(Stop::Skipped("the configuration says in no [[name_taken]] how a stranger makes an object".into()));
     }
     for entry in entries {
-        let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.word() == entry.stage) else {
-            let words: Vec<&str> = Stage::ALL.iter().map(|stage| stage.word()).collect();
-            fail!("name_taken.stage is {:?}, not one of {}", entry.stage, words.join(", "));
-        };
-        one(world, entry, stage).await?;
+        one(world, entry, stage_named(&entry.stage, "name_taken.stage")?).await?;
     }
     Ok(format!("{} strangers' objects", entries.len()))
 }
 
 async fn one(world: &World, entry: &NameTaken, stage: Stage) -> Step {
     let mut tenant = world.tenant();
-    for wave in Stage::WAVES.iter().take_while(|wave| !wave.contains(&stage)) {
+    for wave in world.waves().iter().take_while(|wave| !wave.contains(&stage)) {
         world.until_ready(&mut tenant, wave).await?;
     }
     let (planted, said) = hook::carry_out(world, &entry.plant, &tenant).await?;

@@ -32,7 +32,7 @@ pub(crate) async fn concurrency(world: &World) -> Step<String> {
     if let Some(proxy) = &world.proxy {
         proxy.set(Rule::Every(Fault::Delay(OVERLAP)));
     }
-    for stage in Stage::ALL {
+    for stage in world.stages() {
         all_ready(world, &plugins, &mut tenant, stage).await?;
     }
     world.expect_counts(&tenant, &reference, "after all calls came eight times at once").await?;
@@ -99,15 +99,15 @@ pub(crate) async fn neighbours(world: &World) -> Step<String> {
     let (built_one, built_two) = tokio::join!(world.build(&mut one), world.build(&mut two));
     built_one?;
     built_two?;
-    let before = world.counts(&two).await?;
-    let first = world.counts(&one).await?;
+    let before = world.made(&two).await?;
+    let first = world.made(&one).await?;
     if first != before {
         fail!("two tenants of the same order have different inventories: {}", difference(&before, &first));
     }
     world.take_down(&one).await?;
     world.expect_counts(&two, &before, "of the other tenant after one was deleted").await?;
     let mark = world.mark();
-    for stage in Stage::ALL {
+    for stage in world.stages() {
         if let Look::Wait { why, .. } = world.ensure(&mut two, stage).await? {
             fail!("{} of the other tenant is not ready any more: {why}", stage.word());
         }

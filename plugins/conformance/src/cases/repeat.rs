@@ -3,7 +3,7 @@
 use landlord_provider_api::{TEARDOWN, v1::progress::Outcome};
 
 use crate::{
-    tenant::{Made, Stage, Tenant},
+    tenant::{Made, Tenant},
     world::{Look, Step, World, fail, failed, word},
 };
 
@@ -13,8 +13,10 @@ const REPEATS: usize = 2;
 pub(crate) async fn idempotency(world: &World) -> Step<String> {
     let mut tenant = world.tenant();
     world.build(&mut tenant).await?;
+    world.made(&tenant).await?;
     let before = tenant.made.clone();
-    for stage in Stage::ALL {
+    let stages = world.stages();
+    for stage in stages.iter().copied() {
         let mark = world.mark();
         for _ in 0..REPEATS {
             if let Look::Wait { why, .. } = world.ensure(&mut tenant, stage).await? {
@@ -42,7 +44,7 @@ pub(crate) async fn idempotency(world: &World) -> Step<String> {
             fail!("delete {} of what is gone makes changing calls: {}", word(kind), changes.join(", "));
         }
     }
-    Ok(format!("{} stages, {} deletes, {REPEATS} times each", Stage::ALL.len(), TEARDOWN.len()))
+    Ok(format!("{} stages, {} deletes, {REPEATS} times each", stages.len(), TEARDOWN.len()))
 }
 
 fn same(before: &Made, after: &Made) -> Step {
@@ -54,7 +56,7 @@ pub(crate) async fn adopt(world: &World) -> Step<String> {
     let reference = world.reference().await?.clone();
     let mut tenant = world.tenant();
     let mut processes = 0;
-    for stage in Stage::ALL {
+    for stage in world.stages() {
         // A fresh process for the first call, and another one for what the first began.
         for _ in 0..2 {
             forget(world, &mut tenant)?;
@@ -67,9 +69,9 @@ pub(crate) async fn adopt(world: &World) -> Step<String> {
     }
     world.expect_counts(&tenant, &reference, "after another process went on at every stage").await?;
     let mark = world.mark();
-    let mut again = tenant.forgotten();
+    let mut again = world.forgotten(&tenant);
     forget(world, &mut again)?;
-    for stage in Stage::ALL {
+    for stage in world.stages() {
         world.until_ready(&mut again, &[stage]).await?;
     }
     let changes = world.changes(mark);

@@ -30,7 +30,7 @@ pub(crate) async fn throttling(world: &World) -> Step<String> {
     let plugin = world.plugin()?;
     proxy.set(Rule::Every(Fault::Throttle));
     let mut throttled = 0;
-    for stage in Stage::ALL {
+    for stage in world.stages() {
         let mark = proxy.count();
         let result = tenant.ensure(&plugin, stage).await.map(drop);
         throttled += judge(world, proxy, mark, &format!("ensure {}", stage.word()), result)?;

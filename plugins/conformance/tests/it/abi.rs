@@ -36,6 +36,7 @@ fn load(library: &Path) -> Plugin {
         program: env!("CARGO_BIN_EXE_landlord-conformance").into(),
         call_deadline: Duration::from_secs(20),
         calls_max: 1,
+        time_scale: 1.0,
         memory_max_mib: 0,
         environment: Vec::new(),
         sandbox: Sandbox::default(),
@@ -104,5 +105,8 @@ async fn the_example_in_c_keeps_what_applies_to_it() {
     assert!(report.failed().is_empty(), "{}", report.text());
     let passed: Vec<&str> =
         report.cases.iter().filter(|case| case.outcome == Outcome::Passed).map(|case| case.name.as_str()).collect();
-    assert_eq!(passed, ["describe", "versions", "garbage", "configure", "validate", "delete-absent"]);
+    assert_eq!(
+        passed,
+        ["describe", "versions", "completions", "garbage", "configure", "validate", "capabilities", "delete-absent"]
+    );
 }

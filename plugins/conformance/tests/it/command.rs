@@ -51,6 +51,44 @@ fn a_run_is_reported_to_people_and_programs() {
     assert!(xml.contains("tests=\"2\" failures=\"0\" skipped=\"1\""), "{xml}");
 }
 
+/// The fake provider without the capabilities `lacks`.
+fn lacking(lacks: &str, defects: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let plugin = common::library("landlord_plugin_fake").display().to_string();
+    let config = config(dir.path(), &format!("defects = [{defects}]"));
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("environment = [\"LANDLORD_FAKE_LACKS\"]\n{text}")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_landlord-conformance"))
+        .args([plugin.as_str(), "--config", &config])
+        .env("LANDLORD_FAKE_LACKS", lacks)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn what_a_plugin_does_not_offer_it_is_not_asked_for() {
+    for (lacks, levels) in [
+        ("identity", "CLUSTER: network dns-zone cluster node-pool addons dns-records;"),
+        ("dns,identity", "NAMESPACE: nothing"),
+        ("networks,node-pools", "NODE: dns-zone dns-records;"),
+    ] {
+        let output = lacking(lacks, "");
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{lacks}: {said}{}", text(&output.stderr));
+        assert!(said.contains(levels), "{lacks}: {said}");
+    }
+}
+
+#[test]
+fn one_that_makes_what_it_does_not_offer_is_told() {
+    let output = lacking("dns", "\"makes-what-it-lacks\"");
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAIL")).collect();
+    assert!(failed.len() == 1 && failed[0].starts_with("FAIL capabilities"), "{said}");
+    assert!(said.contains("state the capability"), "{said}");
+}
+
 #[test]
 fn a_failure_has_its_own_exit_code() {
     let dir = tempfile::tempdir().unwrap();
@@ -70,17 +108,35 @@ fn a_run_that_can_not_begin_says_why() {
     let bad = dir.path().join("bad.toml");
     fs::write(&bad, "colour = \"red\"\n").unwrap();
     let bad = bad.display().to_string();
+    // A library without the symbol, and settings that the plugin refuses.
+    let no_plugin = library_without_symbol(dir.path());
+    let other = dir.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let refused = config(&other, "colour = \"red\"");
     for (arguments, says) in [
         (vec![plugin.as_str(), "--config", &bad], "colour"),
         (vec![plugin.as_str(), "--config", "/no/such/file"], "/no/such/file"),
         (vec!["/no/such/plugin.so", "--config", &good], "/no/such/plugin.so"),
         (vec![good.as_str(), "--config", &good], "no ELF shared library"),
         (vec![plugin.as_str(), "--config", &good, "--only", "nonsense"], "delete-absent"),
+        (vec![no_plugin.as_str(), "--config", &good], "does not come up: INVALID"),
+        (vec![plugin.as_str(), "--config", &refused], "colour"),
         (vec![plugin.as_str(), "--config", &good, "--endpoint", "http://127.0.0.1:1"], "start it"),
         (vec![plugin.as_str(), "--config", &good, "--report", "yaml", "x"], "json or junit"),
     ] {
         let output = conformance(&arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", text(&output.stdout));
         assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr).matches("landlord-conformance: ").count(), 1, "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "", "no case was judged");
     }
+}
+
+fn library_without_symbol(dir: &Path) -> String {
+    let library = dir.join("none.so");
+    let source = dir.join("none.c");
+    fs::write(&source, "int nothing(void);\nint nothing(void) { return 0; }\n").unwrap();
+    let output = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).output();
+    assert!(output.expect("a C compiler named cc is needed: install gcc").status.success());
+    library.display().to_string()
 }

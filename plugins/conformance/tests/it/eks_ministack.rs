@@ -73,6 +73,9 @@ impl Ministack {
     }
 }
 
+/// Cases of which the configuration says nothing.
+const UNCONFIGURED: [&str; 3] = ["failed-objects", "duplicates", "keys"];
+
 async fn conforms(cases: &[&str]) {
     let server = Ministack::start().await;
     let config = server.config();
@@ -81,6 +84,8 @@ async fn conforms(cases: &[&str]) {
     let report = common::run("landlord_plugin_eks", config, cases).await;
     for case in &report.cases {
         match reasons.get(&case.name) {
+            // Nothing in it fails on demand, and its names are unique.
+            None if UNCONFIGURED.contains(&case.name.as_str()) => assert_eq!(case.outcome, Outcome::Skipped),
             None => assert_eq!(case.outcome, Outcome::Passed, "{}", report.text()),
             // The report says why it was left out.
             Some(reason) => {

@@ -11,7 +11,19 @@ async fn the_fake_provider_conforms() {
     assert!(report.failed().is_empty(), "{}", report.text());
     let skipped: Vec<&str> =
         report.cases.iter().filter(|case| case.outcome == Outcome::Skipped).map(|case| case.name.as_str()).collect();
-    let without_http = ["lost-request", "lost-answer", "cut-answer", "crash", "throttling", "deadlines", "name-taken"];
+    let without_http = [
+        "node-pool",
+        "failed-objects",
+        "duplicates",
+        "keys",
+        "lost-request",
+        "lost-answer",
+        "cut-answer",
+        "crash",
+        "throttling",
+        "deadlines",
+        "name-taken",
+    ];
     assert_eq!(skipped, without_http, "{}", report.text());
 }
 
@@ -25,7 +37,38 @@ async fn fails(defect: &str, expected: &[&str], says: &str) {
 
 #[tokio::test]
 async fn one_that_makes_things_twice_is_told() {
-    fails("forgetful", &["adopt", "concurrency"], "fake/network (network): 2 instead of 1").await;
+    fails("forgetful", &["adopt", "concurrency", "shared-cluster"], "fake/network (network): 2 instead of 1").await;
+}
+
+#[tokio::test]
+async fn one_that_makes_nothing_proves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = run("landlord_plugin_fake", fake(dir.path(), &["makes-nothing"]), &[]).await;
+    let failed = report.failed();
+    for case in ["lifecycle", "inventory", "observe", "idempotency", "adopt", "concurrency", "neighbours"] {
+        assert!(failed.contains(&case), "{case} passes with a plugin that makes nothing:\n{}", report.text());
+    }
+    let case = report.cases.iter().find(|case| case.name == "neighbours").unwrap();
+    assert!(case.detail.contains("nothing is proved"), "{}", report.text());
+}
+
+#[tokio::test]
+async fn one_that_takes_a_shared_cluster_along_is_told() {
+    fails("takes-the-host", &["shared-cluster"], "of the host after its tenants went").await;
+}
+
+#[tokio::test]
+async fn one_that_completes_a_call_twice_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = fake(dir.path(), &[]);
+    let fault = serde_json::json!([{"method": "Describe", "action": "twice"}]);
+    config.provider.insert("faults".into(), fault);
+    // All but the case that calls Describe for another reason.
+    let names = landlord_conformance::CASES.iter().map(|case| case.name);
+    let report =
+        run("landlord_plugin_fake", config, &names.filter(|name| *name != "describe").collect::<Vec<_>>()).await;
+    assert_eq!(report.failed(), ["completions"], "{}", report.text());
+    assert!(report.text().contains("a second time"), "{}", report.text());
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! What Kubernetes made in the cloud for this tenant's cluster and left behind: load
-//! balancers, network interfaces, security groups, volumes. Found by the tag that carries the
+//! What Kubernetes made in the cloud for this tenant's cluster and left behind: machines, load
+//! balancers, network interfaces, security groups, volumes and their snapshots. Found by the tag that carries the
 //! cluster's name, hence the tenant's uid, or by lying in the tenant's own VPC with the mark
 //! of a Kubernetes controller; nothing else is touched.
 
@@ -12,6 +12,7 @@ use crate::{
     action::{self, Action},
     aws::Clients,
     error::Result,
+    logs,
     names::Names,
     progress::{self, Outcome},
     query::{self, Params},
@@ -27,6 +28,37 @@ pub(crate) struct Leftover {
     /// Whether its deletion was asked for in this call.
     removed: bool,
 }
+
+/// A kind of storage that the EBS driver makes.
+struct Storage {
+    describe: Action,
+    /// Element with the items of the answer, and the one with an item's id.
+    set: &'static str,
+    id: &'static str,
+    delete: Action,
+    /// Parameter of the deletion.
+    parameter: &'static str,
+    type_name: &'static str,
+}
+
+const STORAGE: [Storage; 2] = [
+    Storage {
+        describe: action::DESCRIBE_SNAPSHOTS,
+        set: "snapshotSet",
+        id: "snapshotId",
+        delete: action::DELETE_SNAPSHOT,
+        parameter: "SnapshotId",
+        type_name: "AWS::EC2::Snapshot",
+    },
+    Storage {
+        describe: action::DESCRIBE_VOLUMES,
+        set: "volumeSet",
+        id: "volumeId",
+        delete: action::DELETE_VOLUME,
+        parameter: "VolumeId",
+        type_name: "AWS::EC2::Volume",
+    },
+];
 
 /// What all parts need.
 pub(crate) struct Sweep<'a> {
@@ -118,33 +150,60 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Volumes of the EBS driver, which tags them with the cluster's name.
-    async fn volumes(&self, found: &mut Vec<Leftover>) -> Result<()> {
+    /// What the EBS driver made, which tags it with the cluster's name: volumes of claims, snapshots of VolumeSnapshots. Those
+    /// that their class told it to keep are leftovers, too: nobody else knows of them.
+    async fn storage(&self, kind: &Storage, found: &mut Vec<Leftover>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         let by_tag = format!("tag:{}", self.names.cluster_tag());
         let (owned, cluster) = (["owned".to_owned()], [self.names.cluster().to_owned()]);
         for (filter, values) in [(by_tag.as_str(), &owned[..]), ("tag:KubernetesCluster", &cluster[..])] {
-            let items = self.aws.query.describe(action::DESCRIBE_VOLUMES, "volumeSet", &[(filter, values)]).await?;
+            let items = self.aws.query.describe(kind.describe, kind.set, &[(filter, values)]).await?;
             for item in items {
-                let id = item.text("volumeId");
+                let id = item.text(kind.id);
                 if matches!(item.text("status"), "deleting" | "deleted") || !seen.insert(id.to_owned()) {
                     continue;
                 }
-                let removed = self.delete(action::DELETE_VOLUME, "VolumeId", id).await?;
+                let removed = self.delete(kind.delete, kind.parameter, id).await?;
                 let name =
                     item.tag("kubernetes.io/created-for/pvc/name").or_else(|| item.tag("Name")).unwrap_or_default();
-                found.push(Leftover { object: self.object("AWS::EC2::Volume", id, name), removed });
+                found.push(Leftover { object: self.object(kind.type_name, id, name), removed });
             }
+        }
+        Ok(())
+    }
+
+    /// Machines that a node autoscaler in the cluster started: without the cluster nobody ends them, and they hold the network.
+    /// Those of node groups end with their group.
+    async fn instances(&self, found: &mut Vec<Leftover>) -> Result<()> {
+        let by_tag = format!("tag:{}", self.names.cluster_tag());
+        let states = ["pending", "running", "stopping", "stopped"].map(str::to_owned);
+        let filters = [(by_tag.as_str(), &["owned".to_owned()][..]), ("instance-state-name", &states[..])];
+        let reservations = self.aws.query.describe(action::DESCRIBE_INSTANCES, "reservationSet", &filters).await?;
+        let items = reservations.iter().flat_map(|r| r.children("instancesSet")).flat_map(|set| set.children("item"));
+        for item in items.filter(|item| item.tag("eks:nodegroup-name").is_none()) {
+            let id = item.text("instanceId");
+            let removed = self.delete(action::TERMINATE_INSTANCES, "InstanceId.1", id).await?;
+            let name = item.tag("Name").unwrap_or_default();
+            found.push(Leftover { object: self.object("AWS::EC2::Instance", id, name), removed });
         }
         Ok(())
     }
 
     async fn all(&self) -> Result<Vec<Leftover>> {
         let mut found = Vec::new();
+        let logs = if self.dry {
+            logs::observe(self.aws, self.scope, self.names).await?
+        } else {
+            logs::delete(self.aws, self.scope, self.names).await?
+        };
+        found.extend(logs.map(|object| Leftover { object, removed: !self.dry }));
+        self.instances(&mut found).await?;
         self.load_balancers(&mut found).await?;
         self.interfaces(&mut found).await?;
         self.security_groups(&mut found).await?;
-        self.volumes(&mut found).await?;
+        for kind in &STORAGE {
+            self.storage(kind, &mut found).await?;
+        }
         Ok(found)
     }
 }
@@ -172,4 +231,31 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
     let found = Sweep::new(aws, scope, &names, true).await?.all().await?;
     let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, found.into_iter().map(|l| l.object).collect()))
+}
+
+/// How the descriptions of interfaces begin that EKS, the CNI, load balancers and NAT gateways make.
+const DESCRIPTIONS: [&str; 4] = ["Amazon EKS ", "aws-K8S-", "ELB ", "Interface for NAT Gateway"];
+
+/// Interfaces in the tenant's VPC that neither landlord nor the cluster brought there: the VPC cannot go before them.
+pub(crate) async fn foreign_interfaces(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
+    let sweep = Sweep::new(aws, scope, names, true).await?;
+    let Some(vpc) = &sweep.vpc else { return Ok(Vec::new()) };
+    let filters = [("vpc-id", std::slice::from_ref(vpc))];
+    let reservations = aws.query.describe(action::DESCRIBE_INSTANCES, "reservationSet", &filters).await?;
+    let machines = reservations.iter().flat_map(|r| r.children("instancesSet")).flat_map(|set| set.children("item"));
+    let nodes: Vec<&str> = machines.filter(|m| sweep.has_cluster_tag(m)).map(|m| m.text("instanceId")).collect();
+    let all = aws.query.describe(action::DESCRIBE_NETWORK_INTERFACES, "networkInterfaceSet", &filters).await?;
+    let is_known = |item: &&Element| {
+        let instance = item.child("attachment").map_or("", |attachment| attachment.text("instanceId"));
+        item.tag(MARKER_TENANT_UID) == Some(scope.tenant_uid.as_str())
+            || sweep.has_cluster_tag(item)
+            || nodes.contains(&instance)
+            || matches!(item.text("interfaceType"), "nat_gateway" | "network_load_balancer")
+            || DESCRIPTIONS.iter().any(|start| item.text("description").starts_with(start))
+    };
+    let named = |item: &Element| match item.text("description") {
+        "" => item.text("networkInterfaceId").to_owned(),
+        description => format!("{} ({description})", item.text("networkInterfaceId")),
+    };
+    Ok(all.iter().filter(|item| !is_known(item)).map(named).collect())
 }

@@ -2,15 +2,15 @@
 //! the judge, not what the provider says.
 
 use crate::common;
-use crate::common::{DOMAIN, Flow, Made, PARAMETERS, keys};
+use crate::common::{DOMAIN, Flow, Made, keys};
 use cloudsim::{Handle, Options, Simulator};
 use landlord_provider_api::{Cluster as _, Dns as _, ErrorKind, v1};
-use landlord_test_driver::simulated::{Facts, Marked, Metered, Quota};
+use landlord_test_driver::simulated::{Facts, Foreign, Marked, Metered, Quota};
 use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
 const SCALE: f64 = 0.0005;
-const ACCOUNT: &str = "444455556666";
+pub(crate) const ACCOUNT: &str = "444455556666";
 
 /// What the cases of all plugins need to know.
 const FACTS: Facts = Facts {
@@ -65,31 +65,43 @@ const FACTS: Facts = Facts {
         ),
         ("AWS::CloudFormation::Stack", &[v1::ResourceKind::Network]),
     ],
+    other_machine_type: "c7i.large",
+    minors: ["1.34", "1.35", "1.37"],
+    token_prefix: "k8s-aws-v1.",
+    foreign: |sim, call| Box::pin(signed(sim, "route53", call, "application/xml")),
+    record: |zone, name| Foreign {
+        method: "POST",
+        path: format!("/2013-04-01/hostedzone/{zone}/rrset"),
+        body: format!(
+            r#"<ChangeResourceRecordSetsRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeBatch><Changes><Change><Action>CREATE</Action><ResourceRecordSet><Name>{name}.{DOMAIN}</Name><Type>A</Type><TTL>60</TTL><ResourceRecords><ResourceRecord><Value>192.0.2.9</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"#
+        ),
+    },
+    listed: |zone| Foreign { method: "GET", path: format!("/2013-04-01/hostedzone/{zone}/rrset"), body: String::new() },
 };
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_eks::Eks, FACTS);
 
-struct Cloud {
-    sim: Handle,
+pub(crate) struct Cloud {
+    pub(crate) sim: Handle,
     http: reqwest::Client,
 }
 
 impl Cloud {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
         Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         self.http.get(format!("{}{path}", self.sim.url())).send().await.unwrap().text().await.unwrap()
     }
 
-    async fn post(&self, path: &str, body: Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) {
         let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
     }
 
-    async fn fault(&self, rule: Value) {
+    pub(crate) async fn fault(&self, rule: Value) {
         self.post("/_sim/faults", rule).await;
     }
 
@@ -117,7 +129,7 @@ impl Cloud {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    async fn flow(&self) -> Flow {
+    pub(crate) async fn flow(&self) -> Flow {
         common::flow(&self.sim.url(), &keys(ACCOUNT)).await
     }
 
@@ -128,12 +140,12 @@ impl Cloud {
 }
 
 /// A call by somebody else: a signed request of the query protocol or of EKS's REST.
-async fn stranger(cloud: &Cloud, service: &str, method: &str, path: &str, body: String, content_type: &str) -> String {
+async fn signed(sim: &Handle, service: &str, call: Foreign, content_type: &str) -> String {
     use aws_sigv4::{
         http_request::{SignableBody, SignableRequest, SigningSettings, sign},
         sign::v4,
     };
-    let url = format!("{}{path}", cloud.sim.url());
+    let url = format!("{}{}", sim.url(), call.path);
     let identity =
         aws_credential_types::Credentials::new(format!("AKIA{ACCOUNT}OTHER"), "test", None, None, "x").into();
     let params = v4::SigningParams::builder()
@@ -145,28 +157,41 @@ async fn stranger(cloud: &Cloud, service: &str, method: &str, path: &str, body: 
         .build()
         .unwrap()
         .into();
-    let host = cloud.sim.address().to_string();
+    let host = sim.address().to_string();
     let headers = [("host", host.as_str()), ("content-type", content_type)];
     let signable =
-        SignableRequest::new(method, &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).unwrap();
+        SignableRequest::new(call.method, &url, headers.into_iter(), SignableBody::Bytes(call.body.as_bytes()))
+            .unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
-    let mut request = cloud.http.request(method.parse().unwrap(), &url).header("content-type", content_type);
+    let mut request =
+        reqwest::Client::new().request(call.method.parse().unwrap(), &url).header("content-type", content_type);
     for (name, value) in instructions.headers() {
         request = request.header(name, value);
     }
-    let answer = request.body(body).send().await.unwrap();
+    let answer = request.body(call.body).send().await.unwrap();
     let (status, text) = (answer.status(), answer.text().await.unwrap());
     assert!(status.is_success(), "{status} {text}");
     text
 }
 
-async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
+async fn stranger(
+    cloud: &Cloud,
+    service: &str,
+    method: &'static str,
+    path: &str,
+    body: String,
+    content_type: &str,
+) -> String {
+    signed(&cloud.sim, service, Foreign { method, path: path.to_owned(), body }, content_type).await
+}
+
+pub(crate) async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("Version", version).extend_pairs(params);
     stranger(cloud, service, "POST", "/", form.finish(), "application/x-www-form-urlencoded").await
 }
 
-async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> String {
+pub(crate) async fn stranger_eks(cloud: &Cloud, method: &'static str, path: &str, body: Value) -> String {
     stranger(cloud, "eks", method, path, body.to_string(), "application/json").await
 }
 
@@ -237,95 +262,125 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
     assert_eq!(cloud.of_type("AWS::EKS::Nodegroup").await.len(), 1);
 }
 
-#[tokio::test]
-async fn leftovers_of_kubernetes_go_and_others_stay() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let made = flow.create().await.unwrap();
+/// What Kubernetes leaves in a tenant's VPC when its cluster goes: a volume with a snapshot of it, security groups that name each
+/// other, a load balancer, a machine of a
+/// node autoscaler's, an interface; beside them a volume and a snapshot of another cluster's.
+pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
     let tag = format!("kubernetes.io/cluster/{}", made.cluster.name);
-    let ec2 = |params: Vec<(String, String)>| {
-        let cloud = &cloud;
-        async move {
-            let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            stranger_query(cloud, "ec2", "2016-11-15", &params).await
-        }
-    };
-    let pairs =
-        |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
-    let volume = |key: &str, value: &str| {
-        pairs(&[
-            ("Action", "CreateVolume"),
-            ("Size", "8"),
-            ("AvailabilityZone", "eu-central-1a"),
-            ("TagSpecification.1.ResourceType", "volume"),
-            ("TagSpecification.1.Tag.1.Key", key),
-            ("TagSpecification.1.Tag.1.Value", value),
-        ])
-    };
-    ec2(volume(&tag, "owned")).await;
-    ec2(volume("kubernetes.io/cluster/somebody-else", "owned")).await;
-    let vpc = made.network.network_id.clone();
+    let ec2 = async |params: &[(&str, &str)]| stranger_query(cloud, "ec2", "2016-11-15", params).await;
+    for key in [tag.as_str(), "kubernetes.io/cluster/somebody-else"] {
+        let tagged = |kind: &'static str| {
+            [
+                ("TagSpecification.1.ResourceType", kind),
+                ("TagSpecification.1.Tag.1.Key", key),
+                ("TagSpecification.1.Tag.1.Value", "owned"),
+            ]
+        };
+        let volume = [("Action", "CreateVolume"), ("Size", "8"), ("AvailabilityZone", "eu-central-1a")];
+        let answer = ec2(&[&volume[..], &tagged("volume")].concat()).await;
+        let id = answer.split("<volumeId>").nth(1).unwrap().split('<').next().unwrap();
+        ec2(&[&[("Action", "CreateSnapshot"), ("VolumeId", id)][..], &tagged("snapshot")].concat()).await;
+    }
+    let mut groups = Vec::new();
     for name in ["k8s-elb-one", "k8s-elb-two"] {
-        ec2(pairs(&[
+        let answer = ec2(&[
             ("Action", "CreateSecurityGroup"),
-            ("VpcId", &vpc),
+            ("VpcId", &made.network.network_id),
             ("GroupName", name),
             ("GroupDescription", "x"),
             ("TagSpecification.1.ResourceType", "security-group"),
             ("TagSpecification.1.Tag.1.Key", &tag),
             ("TagSpecification.1.Tag.1.Value", "owned"),
-        ]))
+        ])
         .await;
+        groups.push(answer.split("<groupId>").nth(1).unwrap().split('<').next().unwrap().to_owned());
     }
-    let groups: Vec<String> = cloud
-        .of_type("AWS::EC2::SecurityGroup")
-        .await
-        .iter()
-        .filter(|g| g["name"].as_str().unwrap_or_default().starts_with("k8s-elb") || g["tags"][&tag] == "owned")
-        .filter(|g| !g["name"].as_str().unwrap_or_default().starts_with("eks-cluster-sg"))
-        .map(|g| g["id"].as_str().unwrap().to_owned())
-        .collect();
-    assert!(groups.len() >= 2, "{groups:?}");
-    for (a, b) in [(0, 1), (1, 0)] {
-        ec2(pairs(&[
-            ("Action", "AuthorizeSecurityGroupIngress"),
+    for (action, a, b) in [
+        ("AuthorizeSecurityGroupIngress", 0, 1),
+        ("AuthorizeSecurityGroupIngress", 1, 0),
+        ("AuthorizeSecurityGroupEgress", 0, 1),
+    ] {
+        ec2(&[
+            ("Action", action),
             ("GroupId", &groups[a]),
             ("IpPermissions.1.IpProtocol", "tcp"),
             ("IpPermissions.1.FromPort", "443"),
             ("IpPermissions.1.ToPort", "443"),
             ("IpPermissions.1.Groups.1.GroupId", &groups[b]),
-        ]))
+        ])
         .await;
     }
-    ec2(pairs(&[
+    // A machine of a node autoscaler's.
+    ec2(&[
+        ("Action", "RunInstances"),
+        ("MinCount", "1"),
+        ("MaxCount", "1"),
+        ("InstanceType", "m7i.large"),
+        ("SubnetId", &made.network.private_subnet_ids[0]),
+        ("TagSpecification.1.ResourceType", "instance"),
+        ("TagSpecification.1.Tag.1.Key", &tag),
+        ("TagSpecification.1.Tag.1.Value", "owned"),
+    ])
+    .await;
+    let balancer = [
+        ("Action", "CreateLoadBalancer"),
+        ("Name", "k8s-files-web"),
+        ("Subnets.member.1", &made.network.public_subnet_ids[0]),
+        ("Tags.member.1.Key", &tag),
+        ("Tags.member.1.Value", "owned"),
+    ];
+    stranger_query(cloud, "elasticloadbalancing", "2015-12-01", &balancer).await;
+    ec2(&[
         ("Action", "CreateNetworkInterface"),
         ("SubnetId", &made.network.private_subnet_ids[0]),
         ("Description", "aws-K8S-i-0123456789"),
-    ]))
+    ])
     .await;
+}
+
+/// A hosted zone of somebody else's; its id.
+pub(crate) async fn zone(cloud: &Cloud, name: &str) -> String {
+    let body = format!(
+        r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>{name}</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#
+    );
+    let answer = stranger(cloud, "route53", "POST", "/2013-04-01/hostedzone", body, "application/xml").await;
+    answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn leftovers_of_kubernetes_go_and_others_stay() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    leave(&cloud, &made).await;
     let removed = flow.delete().await.unwrap();
-    for kind in ["AWS::EC2::Volume", "AWS::EC2::SecurityGroup", "AWS::EC2::NetworkInterface"] {
+    for kind in [
+        "AWS::EC2::Instance",
+        "AWS::EC2::Volume",
+        "AWS::EC2::Snapshot",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::NetworkInterface",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+    ] {
         assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported: {removed:#?}");
     }
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
-    assert!(left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume", "only the stranger's volume stays: {left:#?}");
+    let kinds: Vec<&Value> = left.iter().map(|object| &object["type"]).collect();
+    assert!(kinds.len() == 2 && kinds.contains(&&json!("AWS::EC2::Snapshot")), "what is a stranger's stays: {left:#?}");
+    assert!(kinds.contains(&&json!("AWS::EC2::Volume")), "{left:#?}");
     what_appears_is_documented(&cloud).await;
 }
 
 #[tokio::test]
-async fn a_pool_grows_and_its_labels_follow() {
+async fn a_pool_takes_taints() {
     let cloud = Cloud::start().await;
     let mut flow = cloud.flow().await;
     let made = flow.create().await.unwrap();
-    flow.pool.node_count = 4;
-    flow.pool.labels = [("tenant".to_owned(), "changed".to_owned())].into_iter().collect();
     flow.pool.taints =
         vec![v1::Taint { key: "only".to_owned(), value: "acme".to_owned(), effect: "NoSchedule".to_owned() }];
-    let pool = flow.node_pool(&made).await.unwrap();
-    assert_eq!(pool.node_count, 4);
-    flow.pool.machine_type = "c7i.large".to_owned();
-    assert_eq!(flow.node_pool(&made).await.unwrap_err().kind, ErrorKind::Invalid);
+    flow.node_pool(&made).await.unwrap();
     flow.delete().await.unwrap();
     cloud.is_empty().await;
 }
@@ -346,57 +401,9 @@ async fn a_pools_disk_is_granted_and_kept() {
 }
 
 #[tokio::test]
-async fn a_cluster_is_upgraded_minor_by_minor_and_a_newer_one_satisfies() {
-    let cloud = Cloud::start().await;
-    let mut flow = cloud.flow().await;
-    let network = flow.network().await.unwrap();
-    flow.cluster(&network).await.unwrap();
-    flow.parameters = PARAMETERS.replace("1.35", "1.37").replace("203.0.113.0/24", "198.51.100.0/24");
-    let cluster = flow.cluster(&network).await.unwrap();
-    assert_eq!(cluster.kubernetes_version, "1.37");
-    flow.parameters = PARAMETERS.replace("1.35", "1.34");
-    // Raised above the class, here or by hand: it stays, and other changes are made.
-    let newer = flow.cluster(&network).await.unwrap();
-    assert_eq!(newer.kubernetes_version, cluster.kubernetes_version);
-    let made = Made { network, cluster: newer, ..Made::default() };
-    flow.node_pool(&made).await.unwrap();
-    flow.pool.node_count += 1;
-    assert_eq!(flow.node_pool(&made).await.unwrap().node_count, flow.pool.node_count);
-    flow.delete().await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
-async fn records_of_others_in_the_zone_are_left_alone() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let zone = flow.zone().await.unwrap();
-    flow.records(&zone, common::records(DOMAIN)).await.unwrap();
-    let body = format!(
-        r#"<ChangeResourceRecordSetsRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><ChangeBatch><Changes><Change><Action>CREATE</Action><ResourceRecordSet><Name>other.{DOMAIN}</Name><Type>A</Type><TTL>60</TTL><ResourceRecords><ResourceRecord><Value>192.0.2.9</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change></Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"#
-    );
-    let path = format!("/2013-04-01/hostedzone/{}/rrset", zone.zone_id);
-    stranger(&cloud, "route53", "POST", &path, body, "application/xml").await;
-    let first = common::records(DOMAIN)[..1].to_vec();
-    flow.records(&zone, first).await.unwrap();
-    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
-    assert!(
-        listed.contains("other.acme") && listed.contains("files.acme") && !listed.contains("192.0.2.1<"),
-        "{listed}"
-    );
-    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
-    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
-    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
-    cloud.is_empty().await;
-}
-
-#[tokio::test]
 async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let cloud = Cloud::start().await;
-    let body = r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.com</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#;
-    let answer =
-        stranger(&cloud, "route53", "POST", "/2013-04-01/hostedzone", body.to_owned(), "application/xml").await;
-    let parent = answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let parent = zone(&cloud, "example.com").await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;
@@ -411,7 +418,7 @@ async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
 }
 
 #[tokio::test]
-async fn access_needs_a_cluster_and_gives_a_token_of_an_assumed_role() {
+async fn access_is_a_token_of_the_assumed_role() {
     let cloud = Cloud::start().await;
     let role = format!("arn:aws:iam::{ACCOUNT}:role/landlord");
     cloud.post("/_sim/roles", json!({ "arn": role, "external_id": "secret-id" })).await;
@@ -420,7 +427,6 @@ async fn access_needs_a_cluster_and_gives_a_token_of_an_assumed_role() {
     let mut flow = cloud.flow().await;
     flow.provider = common::provider(&cloud.sim.url(), &credential.to_string(), "").await;
     let request = |cluster| v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster };
-    assert_eq!(flow.provider.kube_access(request(None)).await.unwrap_err().kind, ErrorKind::Conflict);
     let network = flow.network().await.unwrap();
     let cluster = flow.cluster(&network).await.unwrap();
     let access = flow.provider.kube_access(request(Some(cluster.clone()))).await.unwrap();
@@ -490,13 +496,43 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     let body = json!({ "nodegroupName": "customer-gpu", "nodeRole": made.network.attributes["node_role_arn"],
         "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
     stranger_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
+    let profile = json!({ "fargateProfileName": "customer-batch", "podExecutionRoleArn": made.network.attributes["node_role_arn"],
+        "selectors": [{ "namespace": "batch" }] });
+    stranger_eks(&cloud, "POST", &format!("{path}/fargate-profiles"), profile).await;
+    let interface = [
+        ("Action", "CreateNetworkInterface"),
+        ("SubnetId", made.network.private_subnet_ids[0].as_str()),
+        ("Description", "AWS Lambda VPC ENI-customer"),
+    ];
+    let interface = stranger_query(&cloud, "ec2", "2016-11-15", &interface).await;
+    let interface = interface.split("<networkInterfaceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let stack = async |on: &str| {
+        let params = [
+            ("Action", "UpdateTerminationProtection"),
+            ("StackName", made.cluster.name.as_str()),
+            ("EnableTerminationProtection", on),
+        ];
+        stranger_query(&cloud, "cloudformation", "2010-05-15", &params).await
+    };
+    stack("true").await;
     protect(true).await;
-    flow.is_held_first(&["customer-gpu", "deletion protection"]).await;
+    let names = [
+        "customer-gpu",
+        "deletion protection",
+        "customer-batch",
+        "AWS Lambda VPC ENI-customer",
+        "has termination protection",
+    ];
+    flow.is_held_first(&names).await;
     for (kind, count) in [("AWS::EKS::Cluster", 1), ("AWS::EKS::Nodegroup", 2), ("AWS::Route53::HostedZone", 1)] {
         assert_eq!(cloud.of_type(kind).await.len(), count, "{kind}");
     }
     assert!(!cloud.of_type("AWS::EKS::Addon").await.is_empty());
     protect(false).await;
+    stack("false").await;
+    stranger_eks(&cloud, "DELETE", &format!("{path}/fargate-profiles/customer-batch"), json!({})).await;
+    let gone = [("Action", "DeleteNetworkInterface"), ("NetworkInterfaceId", interface.as_str())];
+    stranger_query(&cloud, "ec2", "2016-11-15", &gone).await;
     while cloud.of_type("AWS::EKS::Nodegroup").await.iter().any(|group| group["state"] == "CREATING") {
         tokio::time::sleep(flow.pause).await;
     }
@@ -507,4 +543,44 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
+}
+
+#[tokio::test]
+async fn a_wildcard_record_is_made_once_and_goes() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let zone = flow.zone().await.unwrap();
+    let record = v1::DnsRecord {
+        name: format!("*.{DOMAIN}"),
+        r#type: "A".to_owned(),
+        ttl_seconds: 60,
+        values: vec!["192.0.2.1".to_owned()],
+    };
+    flow.records(&zone, vec![record.clone()]).await.unwrap();
+    let path = format!("/2013-04-01/hostedzone/{}/rrset", zone.zone_id);
+    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    assert!(listed.contains(&format!(r"<Name>\052.{DOMAIN}.</Name>")), "as Route 53 writes a star: {listed}");
+    let changes = async || {
+        let lines = cloud.journal().await;
+        lines.iter().filter(|line| line["action"] == "ChangeResourceRecordSets").count()
+    };
+    let before = changes().await;
+    flow.records(&zone, vec![record]).await.unwrap();
+    assert_eq!(changes().await, before, "it is there, and nothing is written again");
+    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
+    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    cloud.post("/_sim/policies", json!({ "account": ACCOUNT, "forbid": ["route53:Create*"] })).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains("administrator of the AWS organization"), "{}", error.remedy);
+    cloud.post("/_sim/policies", json!({ "account": ACCOUNT, "forbid": [] })).await;
+    flow.zone().await.unwrap();
 }

@@ -5,7 +5,7 @@
 use landlord_plugin_gke::Gke;
 use landlord_provider_api::v1;
 use landlord_test_driver::Cloud;
-pub use landlord_test_driver::{DOMAIN, Made, records};
+pub use landlord_test_driver::{DOMAIN, Made};
 
 pub type Flow = landlord_test_driver::Flow<Gke>;
 

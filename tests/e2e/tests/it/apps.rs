@@ -33,8 +33,8 @@ fn kubectl(world: &World, tenant: &str, arguments: &[&str], input: &str) -> Stri
         .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "kubectl {arguments:?}: {told}");
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "kubectl {arguments:?}: {shown}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -158,6 +158,6 @@ fn a_delete_goes_on_without_an_api_server_that_does_not_answer() {
     let events = cli.events(&name).unwrap();
     let skipped = events.iter().find(|event| judge::text(event, "reason") == "StageSkipped");
     assert!(skipped.is_some_and(|event| judge::text(event, "stage") == "teardown"), "{events:#?}");
-    // What the cluster had left in the account is told as removed.
+    // What the cluster had left in the account is reported as removed.
     assert!(removed.contains("LoadBalancer") && removed.contains("AWS::EC2::Volume"), "{removed}");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -148,5 +149,53 @@ fn a_portal_calls_over_tls_with_a_token_of_its_issuer() {
         std::thread::sleep(Duration::from_millis(500));
     }
     fs::write(&token, &old).unwrap();
+    assert_eq!(scene.run(&["whoami"]).code, AUTH);
+}
+
+/// Logs in as `name`, on the page that the client names; what the client said.
+fn log_in(scene: &Scene, arguments: &[&str], name: &str) -> String {
+    let mut command = scene.command(&[&["login", "--issuer", &scene.issuer.url()], arguments].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.find(|line| line.trim().starts_with("http")).expect("the client names a page");
+    let page = scene.issuer.log_in(url.trim(), name).unwrap();
+    let said: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{said:?} {page}");
+    format!("{page}{}", said.join("\n"))
+}
+
+#[test]
+fn people_log_in_with_a_browser_or_on_another_device() {
+    // Half of a minute is less than the client wants to have left: it renews the token for every command.
+    let mut scene = Scene::start(Duration::from_secs(30));
+    scene.context("me", &[]);
+    let refused = scene.run(&["whoami"]);
+    assert_eq!(refused.code, AUTH, "{refused:?}");
+    let page = log_in(&scene, &[], "user-acme");
+    assert!(page.contains("You are logged in"), "{page}");
+    let file = scene.path("state/landlord/tokens/me.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = fs::read_to_string(&file).unwrap();
+    let me = scene.ok(&["whoami"]);
+    assert!(me.contains("corp:user-acme") && me.contains("customers/acme"), "{me}");
+    assert_ne!(fs::read_to_string(&file).unwrap(), first, "the token was not renewed");
+    // A customer's own user reads what is acme's, and does nothing.
+    scene.world.cli().apply(&TenantFile::new("acme", "prod", "eks-cluster-bare")).unwrap();
+    scene.world.cli().apply(&TenantFile::new("globex", "prod", "eks-cluster-bare")).unwrap();
+    assert_eq!(scene.ok(&["get", "tenants", "-A", "-o", "name"]).trim(), "customers/acme/tenants/prod");
+    assert_eq!(scene.run(&["get", "globex/prod"]).code, NOT_FOUND);
+    let denied = scene.run(&["delete", "acme/prod"]);
+    assert!(denied.code == AUTH && denied.stderr.contains("DeleteTenant"), "{denied:?}");
+    // Somebody else, on another device.
+    let page = log_in(&scene, &["--device"], "admin");
+    assert!(page.contains("Sign-in Success"), "{page}");
+    assert!(scene.ok(&["whoami"]).contains("landlord:operators"));
+    assert_eq!(scene.ok(&["get", "tenants", "-A", "-o", "name"]).lines().count(), 2);
+    // An issuer that has forgotten them.
+    scene.issuer.restart().unwrap();
+    let over = scene.run(&["whoami"]);
+    assert!(over.code == AUTH && over.stderr.contains("landlord login"), "{over:?}");
+    scene.ok(&["logout"]);
+    assert!(!file.exists());
     assert_eq!(scene.run(&["whoami"]).code, AUTH);
 }

@@ -12,13 +12,13 @@ const TIMEOUT: Duration = Duration::from_secs(180);
 /// In simulated time, at least.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 /// The outage lasts until the others are READY, which on a busy machine can take long.
-const PATIENT: &str = "[engine]\nretry_timeout = '48h'\n";
+const RETRY_TIMEOUT: &str = "[engine]\nretry_timeout = '48h'\n";
 
 fn world() -> World {
     let options = WorldOptions {
         time_scale: FAST,
         clouds: cloud::ALL.to_vec(),
-        extra_config: PATIENT.into(),
+        extra_config: RETRY_TIMEOUT.into(),
         ..WorldOptions::default()
     };
     World::temporary(binaries().unwrap(), &options).unwrap()
@@ -50,17 +50,17 @@ fn a_cloud_that_is_down_delays_only_its_own_tenants() {
         std::thread::sleep(Duration::from_millis(50));
     }
     for tenant in tenants(down) {
-        let told = state(&world, &tenant.name());
-        assert_eq!(told["state"], "PROVISIONING", "{told:#}");
-        let conditions = told["conditions"].as_array().unwrap();
+        let shown = state(&world, &tenant.name());
+        assert_eq!(shown["state"], "PROVISIONING", "{shown:#}");
+        let conditions = shown["conditions"].as_array().unwrap();
         let degraded = conditions.iter().find(|condition| condition["type"] == "ProviderDegraded");
         assert!(degraded.is_some_and(|condition| condition["status"] == true), "{conditions:#?}");
     }
     control.delete("faults").unwrap();
     for tenant in tenants(down) {
         cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
-        let told = state(&world, &tenant.name());
-        let conditions = told["conditions"].as_array().unwrap();
+        let shown = state(&world, &tenant.name());
+        let conditions = shown["conditions"].as_array().unwrap();
         assert!(
             conditions.iter().all(|condition| condition["type"] != "ProviderDegraded" || condition["status"] == false),
             "{conditions:#?}"

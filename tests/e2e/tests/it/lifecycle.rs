@@ -84,14 +84,14 @@ fn an_exhausted_quota_fails_with_its_name_and_retry_succeeds_once_raised(cloud: 
     let world = bare_world(cloud, FAST).unwrap();
     let control = world.simulator().control();
     let cli = world.cli();
-    let (quota, told_as) = cloud.network_quota;
+    let (quota, shown_as) = cloud.network_quota;
     control.post("quotas", &json!({"account": cloud.account, "limits": {quota: 0}})).unwrap();
     let tenant = TenantFile::new("acme", "prod", &cloud.bare_class());
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "FAILED", TIMEOUT).unwrap();
-    let told = cli.ok(&["describe", &tenant.name()]).unwrap();
-    assert!(told.contains("QUOTA"), "{told}");
-    assert!(told.contains(told_as), "the quota is not named:\n{told}");
+    let shown = cli.ok(&["describe", &tenant.name()]).unwrap();
+    assert!(shown.contains("QUOTA"), "{shown}");
+    assert!(shown.contains(shown_as), "the quota is not named:\n{shown}");
     let waited = cli.run(&["wait", &tenant.name(), "--for=ready", "--timeout=10s"]).unwrap();
     assert_eq!(waited.code, 3, "wait must end with 'operation failed': {waited:?}");
 
@@ -222,7 +222,7 @@ fn two_tenants_side_by_side_share_nothing(cloud: &'static Cloud) {
 }
 
 /// A client of the simulated cloud that is not landlord.
-async fn stranger(world: &World) -> aws_sdk_cloudformation::Client {
+async fn somebody_else(world: &World) -> aws_sdk_cloudformation::Client {
     let key = format!("AKIA{}STRN", EKS.account);
     let credentials = aws_credential_types::Credentials::new(key, "cloudsim", None, None, "test");
     let config = aws_sdk_cloudformation::Config::builder()
@@ -245,11 +245,11 @@ async fn a_strangers_object_with_our_name_is_never_touched() {
     let uid = cli.tenant(&tenant.name()).unwrap().unwrap()["uid"].as_str().unwrap().replace('-', "");
     let name = format!("landlord-{uid}");
     let template = r#"{"Resources":{"Network":{"Type":"AWS::EC2::VPC","Properties":{"CidrBlock":"10.9.0.0/16"}}}}"#;
-    stranger(&world).await.create_stack().stack_name(&name).template_body(template).send().await.unwrap();
+    somebody_else(&world).await.create_stack().stack_name(&name).template_body(template).send().await.unwrap();
     let control = world.simulator().control();
     let theirs = || {
         let mut all = control.objects(EKS.account).unwrap();
-        // Work that the stranger's own stack still does is not ours.
+        // Work that the other's own stack still does is not ours.
         all.retain(|object| object["tags"]["landlord-tenant-uid"].is_null());
         all.iter().map(|object| judge::text(object, "id").to_owned()).collect::<Vec<_>>()
     };
@@ -260,15 +260,15 @@ async fn a_strangers_object_with_our_name_is_never_touched() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let before = theirs();
-    assert!(before.len() >= 2, "the stranger's stack and network: {before:?}");
+    assert!(before.len() >= 2, "somebody else's stack and network: {before:?}");
     let planted = control.journal(0).unwrap().last().and_then(|entry| entry["seq"].as_i64()).unwrap();
     tenant.more = "  paused: false\n".into();
     cli.apply(&tenant).unwrap();
     cli.wait_for(&tenant.name(), "FAILED", TIMEOUT).unwrap();
-    let told = cli.ok(&["describe", &tenant.name()]).unwrap();
-    assert!(told.contains("NAME_TAKEN") && told.contains(&name), "{told}");
+    let shown = cli.ok(&["describe", &tenant.name()]).unwrap();
+    assert!(shown.contains("NAME_TAKEN") && shown.contains(&name), "{shown}");
     cli.ok(&["delete", &tenant.name()]).unwrap();
     cli.wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
-    assert_eq!(theirs(), before, "the stranger's objects were touched");
+    assert_eq!(theirs(), before, "somebody else's objects were touched");
     judge::only_ours_is_touched(&control.journal(planted).unwrap()).unwrap();
 }

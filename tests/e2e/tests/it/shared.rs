@@ -31,8 +31,8 @@ fn kubectl(world: &World, tenant: &str, arguments: &[&str]) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "kubectl {arguments:?}: {told}");
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "kubectl {arguments:?}: {shown}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -77,8 +77,8 @@ fn begun(world: &World, name: &str, stage: &str) -> usize {
 fn reach(world: &mut World, name: &str, state: &str) {
     let cli = world.cli();
     if let Err(error) = cli.wait_for(name, state, TIMEOUT) {
-        let told = cli.run(&["describe", name]).unwrap();
-        panic!("{error:#}\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
+        let shown = cli.run(&["describe", name]).unwrap();
+        panic!("{error:#}\n{}{}\n{}", shown.stdout, shown.stderr, world.daemon().unwrap().log_tail(40));
     }
 }
 

@@ -85,8 +85,8 @@ fn crash_in_stage(world: &mut World, name: &str, stage: &str) {
 fn reach(world: &mut World, name: &str, state: &str) {
     let cli = world.cli();
     if let Err(error) = cli.wait_for(name, state, TIMEOUT) {
-        let told = cli.run(&["describe", name]).unwrap();
-        panic!("{error:#}\n{}{}\n{}", told.stdout, told.stderr, world.daemon().unwrap().log_tail(40));
+        let shown = cli.run(&["describe", name]).unwrap();
+        panic!("{error:#}\n{}{}\n{}", shown.stdout, shown.stderr, world.daemon().unwrap().log_tail(40));
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use landlord_e2e::binaries;
 use landlord_test_harness::{Cli, Cloud, World, WorldOptions, real};
-use landlord_test_kube::{Artifacts, NodeArtifacts};
+use landlord_test_kube::{Artifacts, ensure_stack};
 
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
 const SCALE: f64 = 1.0 / 60.0;
@@ -17,14 +17,12 @@ const SCALE: f64 = 1.0 / 60.0;
 pub(crate) struct Scene {
     pub(crate) world: World,
     artifacts: Artifacts,
-    cloud: &'static Cloud,
 }
 
 impl Scene {
     pub(crate) fn start(cloud: &'static Cloud) -> Self {
         let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        NodeArtifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        real::ensure(&mut |line| eprintln!("{line}")).unwrap();
+        ensure_stack(&mut |line| eprintln!("{line}")).unwrap();
         let options = WorldOptions {
             time_scale: SCALE,
             kubernetes: Some(artifacts.clone()),
@@ -33,7 +31,7 @@ impl Scene {
             extra_config: cloud.real_classes() + &real::values(),
             ..WorldOptions::default()
         };
-        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts, cloud }
+        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts }
     }
 
     pub(crate) fn cli(&self) -> Cli {
@@ -68,11 +66,6 @@ impl Scene {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {told}\n{}", self.why());
         text(&output)
-    }
-
-    /// What the simulated cloud's zones have for a name.
-    pub(crate) fn address(&self, name: &str) -> String {
-        real::address(self.world.simulator().control(), self.cloud, name).unwrap()
     }
 
     /// What nodes, pods, events and logs say.

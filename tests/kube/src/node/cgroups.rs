@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// Killed processes leave their groups within moments; more means that one cannot die.
-const EMPTY_PATIENCE: Duration = Duration::from_secs(20);
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const EMPTY_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The branch's folder in each hierarchy of this machine.
 fn folders(name: &str) -> Vec<PathBuf> {
@@ -41,8 +41,8 @@ pub(super) fn remove(name: &str) -> Result<()> {
         loop {
             match remove_tree(&folder) {
                 Ok(()) => break,
-                Err(error) if started.elapsed() > EMPTY_PATIENCE => return Err(Error::file("remove", folder)(error)),
-                Err(_) => std::thread::sleep(LOOK_INTERVAL),
+                Err(error) if started.elapsed() > EMPTY_TIMEOUT => return Err(Error::file("remove", folder)(error)),
+                Err(_) => std::thread::sleep(POLL_INTERVAL),
             }
         }
     }

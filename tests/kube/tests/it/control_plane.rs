@@ -29,8 +29,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 fn artifacts() -> Result<Artifacts> {
     // The first run on a machine builds them, which takes minutes: say so.
@@ -46,8 +46,8 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<
         if let Some(found) = look().await.with_context(|| format!("looking for: {what}"))? {
             return Ok(found);
         }
-        ensure!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        ensure!(started.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -124,44 +124,56 @@ struct Scene {
     client: Client,
     cloud: Arc<MemoryCloud>,
     folder: tempfile::TempDir,
+    /// Tokens that the webhook was asked about.
+    asked: Arc<Mutex<BTreeSet<String>>>,
+    options: ControlPlaneOptions,
+    controllers: CloudControllers,
+    servers: tokio::task::JoinSet<std::io::Result<()>>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_works_from_start_to_stop() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let artifacts = artifacts()?;
-    let asked = Arc::<Mutex<BTreeSet<String>>>::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let webhook = format!("http://{}/token", listener.local_addr()?);
-    let router = Router::new().route("/token", post(review)).with_state(Arc::clone(&asked));
-    let mut servers = tokio::task::JoinSet::new();
-    servers.spawn(async move { axum::serve(listener, router).await });
+impl Scene {
+    async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let artifacts = artifacts()?;
+        let asked = Arc::<Mutex<BTreeSet<String>>>::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let webhook = format!("http://{}/token", listener.local_addr()?);
+        let router = Router::new().route("/token", post(review)).with_state(Arc::clone(&asked));
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(async move { axum::serve(listener, router).await });
 
-    let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
-    let started = Instant::now();
-    let control_plane = ControlPlane::start(options.clone().authentication_webhook(webhook)).await?;
-    let memory: u64 = control_plane.resident_bytes().iter().map(|(_, bytes)| bytes).sum();
-    let text =
-        format!("ready after {:?}, {} MiB, {:?}", started.elapsed(), memory >> 20, control_plane.resident_bytes());
-    tracing_line(&text);
-    let client = control_plane.kube_client()?;
-    let cloud = Arc::new(MemoryCloud::default());
-    let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
-    let backend: Arc<dyn CloudBackend> = Arc::clone(&cloud) as _;
-    let controllers = CloudControllers::start(client.clone(), backend, CloudOptions::new(classes)).await?;
-    let scene = Scene { artifacts, control_plane, client, cloud, folder };
+        let options = ControlPlaneOptions::new(artifacts.clone(), folder.path().join("cluster"));
+        let started = Instant::now();
+        let control_plane = ControlPlane::start(options.clone().authentication_webhook(webhook)).await?;
+        tracing_line(&format!("ready after {:?}, {}", started.elapsed(), memory(&control_plane)));
+        let client = control_plane.kube_client()?;
+        let cloud = Arc::new(MemoryCloud::default());
+        let classes = vec![StorageClassSpec::new("fast", "disk.example.com")];
+        let backend: Arc<dyn CloudBackend> = Arc::clone(&cloud) as _;
+        let controllers = CloudControllers::start(client.clone(), backend, CloudOptions::new(classes)).await?;
+        Ok(Self { artifacts, control_plane, client, cloud, folder, asked, options, controllers, servers })
+    }
+}
 
-    tokens_are_checked(&scene, &asked).await.context("tokens")?;
-    a_chart_becomes_ready(&scene).await.context("chart")?;
-    gateway_api_is_accepted(&scene).context("Gateway API")?;
-    load_balancers_come_and_go(&scene).await.context("load balancers")?;
-    volumes_grow_and_go(&scene).await.context("volumes")?;
-    nodes_leave(&scene).await.context("nodes")?;
+fn memory(control_plane: &ControlPlane) -> String {
+    let bytes: u64 = control_plane.resident_bytes().iter().map(|(_, bytes)| bytes).sum();
+    format!("{} MiB, {:?}", bytes >> 20, control_plane.resident_bytes())
+}
 
-    controllers.stop().await;
-    let memory: u64 = scene.control_plane.resident_bytes().iter().map(|(_, bytes)| bytes).sum();
-    tracing_line(&format!("{} MiB, {:?}", memory >> 20, scene.control_plane.resident_bytes()));
-    stops_and_comes_back(scene, options).await.context("stop and start again")
+mod a_cluster_works {
+    use super::Scene;
+
+    landlord_test_kube::steps! {
+        scene = Scene::start().await?;
+        finally super::tracing_line("every step is done");
+        tokens_are_checked: super::tokens_are_checked(&scene, &scene.asked).await;
+        a_chart_becomes_ready: super::a_chart_becomes_ready(&scene).await;
+        gateway_api_is_accepted: super::gateway_api_is_accepted(&scene);
+        load_balancers_come_and_go: super::load_balancers_come_and_go(&scene).await;
+        volumes_grow_and_go: super::volumes_grow_and_go(&scene).await;
+        nodes_leave: super::nodes_leave(&scene).await;
+        it_stops_and_comes_back: super::stops_and_comes_back(scene).await;
+    }
 }
 
 fn tracing_line(text: &str) {
@@ -201,9 +213,9 @@ fn run(program: &Path, scene: &Scene, arguments: &[&str]) -> Result<String> {
         .env("KUBECONFIG", scene.control_plane.admin_kubeconfig_path())
         .env("HOME", scene.folder.path())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} {arguments:?}: {said}", program.display());
-    Ok(said)
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} {arguments:?}: {shown}", program.display());
+    Ok(shown)
 }
 
 const CHART: &str = "apiVersion: v2\nname: tiny\nversion: 0.1.0\n";
@@ -324,8 +336,8 @@ async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()>
     let events: Api<Event> = Api::namespaced(scene.client.clone(), "shop");
     eventually("an event with the cloud's words", async || {
         let all = events.list(&ListParams::default().fields("involvedObject.name=refused")).await?;
-        let told = |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
-        Ok(all.items.iter().any(told).then_some(()))
+        let shown = |event: &Event| event.message.as_deref() == Some("quota of load balancers is used up");
+        Ok(all.items.iter().any(shown).then_some(()))
     })
     .await?;
     services.delete("refused", &DeleteParams::default()).await?;
@@ -374,8 +386,10 @@ fn exists(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-async fn stops_and_comes_back(scene: Scene, options: ControlPlaneOptions) -> Result<()> {
-    let Scene { control_plane, client, .. } = scene;
+async fn stops_and_comes_back(scene: Scene) -> Result<()> {
+    let Scene { control_plane, client, options, controllers, folder, servers, .. } = scene;
+    controllers.stop().await;
+    tracing_line(&memory(&control_plane));
     let names: Api<Namespace> = Api::all(client);
     names.create(&PostParams::default(), &serde_json::from_value(json!({ "metadata": { "name": "kept" } }))?).await?;
     let (endpoint, ca, pids) =
@@ -393,6 +407,7 @@ async fn stops_and_comes_back(scene: Scene, options: ControlPlaneOptions) -> Res
     let pids = again.pids();
     drop(again);
     ensure!(pids.iter().all(|pid| !exists(*pid)), "left behind by dropping: {pids:?}");
+    drop((folder, servers));
     Ok(())
 }
 

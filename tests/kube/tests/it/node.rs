@@ -12,7 +12,7 @@ use landlord_test_kube::{Artifacts, ControlPlane, ControlPlaneOptions, Node, Nod
 use serde_json::json;
 
 /// For anything the cluster does by itself, on a machine that may be compiling meanwhile.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -125,7 +125,7 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
         std::fs::write(&path, manifests(namespace))?;
         kubectl.ok(&["apply", "-f", &path.display().to_string()])?;
     }
-    let patience = format!("--timeout={}s", PATIENCE.as_secs());
+    let patience = format!("--timeout={}s", TIMEOUT.as_secs());
     for namespace in ["one", "two"] {
         kubectl.ok(&["-n", namespace, "rollout", "status", "deployment/web", &patience])?;
     }
@@ -134,14 +134,14 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
     // exec and logs go from the API server through the node's own network to the kubelet.
     ensure!(kubectl.ok(&["-n", "one", "logs", "deployment/web"])?.trim() == "started");
     let inside = |script: &str| kubectl.run(&["-n", "one", "exec", "deployment/web", "--", "sh", "-c", script]);
-    let told = |script: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&inside(script)?.stdout).into_owned());
-    let status = told("grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; id -u")?;
+    let shown = |script: &str| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&inside(script)?.stdout).into_owned());
+    let status = shown("grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status; id -u")?;
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "1000"] {
         ensure!(status.contains(line), "{line} is not in\n{status}");
     }
     ensure!(!inside("touch /x")?.status.success(), "the root file system can be written");
     // By a name, a Service's address and kube-proxy's rules, into another namespace: policies are not enforced here.
-    let other = told("wget -qO- http://web.two.svc.cluster.local/index.html")?;
+    let other = shown("wget -qO- http://web.two.svc.cluster.local/index.html")?;
     ensure!(other.trim() == "two", "{other:?}");
     // Nothing leads outside: neither names nor addresses. 203.0.113.0/24 is nobody's.
     for outside in ["http://example.com/", "http://203.0.113.1/"] {

@@ -17,6 +17,8 @@ pub(crate) enum AwsKind {
     LaunchTemplate,
     Instance,
     Volume,
+    Snapshot,
+    LogGroup,
     LoadBalancer,
     TargetGroup,
     Role,
@@ -27,13 +29,14 @@ pub(crate) enum AwsKind {
     Cluster,
     Nodegroup,
     Addon,
+    FargateProfile,
     AccessEntry,
     PodIdentityAssociation,
 }
 
 impl AwsKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -46,6 +49,8 @@ impl AwsKind {
         Self::LaunchTemplate,
         Self::Instance,
         Self::Volume,
+        Self::Snapshot,
+        Self::LogGroup,
         Self::LoadBalancer,
         Self::TargetGroup,
         Self::Role,
@@ -56,6 +61,7 @@ impl AwsKind {
         Self::Cluster,
         Self::Nodegroup,
         Self::Addon,
+        Self::FargateProfile,
         Self::AccessEntry,
         Self::PodIdentityAssociation,
     ];
@@ -82,6 +88,8 @@ impl AwsKind {
             Self::LaunchTemplate => "AWS::EC2::LaunchTemplate",
             Self::Instance => "AWS::EC2::Instance",
             Self::Volume => "AWS::EC2::Volume",
+            Self::Snapshot => "AWS::EC2::Snapshot",
+            Self::LogGroup => "AWS::Logs::LogGroup",
             Self::LoadBalancer => "AWS::ElasticLoadBalancingV2::LoadBalancer",
             Self::TargetGroup => "AWS::ElasticLoadBalancingV2::TargetGroup",
             Self::Role => "AWS::IAM::Role",
@@ -92,6 +100,7 @@ impl AwsKind {
             Self::Cluster => "AWS::EKS::Cluster",
             Self::Nodegroup => "AWS::EKS::Nodegroup",
             Self::Addon => "AWS::EKS::Addon",
+            Self::FargateProfile => "AWS::EKS::FargateProfile",
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
         }
@@ -113,6 +122,8 @@ impl AwsKind {
             Self::LaunchTemplate => "ec2:launch-template",
             Self::Instance => "ec2:instance",
             Self::Volume => "ec2:volume",
+            Self::Snapshot => "ec2:snapshot",
+            Self::LogGroup => "logs:log-group",
             Self::LoadBalancer => "elasticloadbalancing:loadbalancer",
             Self::TargetGroup => "elasticloadbalancing:targetgroup",
             Self::Role => "iam:role",
@@ -123,6 +134,7 @@ impl AwsKind {
             Self::Cluster => "eks:cluster",
             Self::Nodegroup => "eks:nodegroup",
             Self::Addon => "eks:addon",
+            Self::FargateProfile => "eks:fargateprofile",
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
         }

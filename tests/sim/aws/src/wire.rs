@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     http::HttpResponse,
+    json::without_nulls,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -39,9 +40,12 @@ fn response(call: &Call, status: u16, content_type: &str, body: String) -> HttpR
 pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
     match reply {
         Reply::Json(status, value) => {
-            let content_type =
-                if call.service == "tagging" { "application/x-amz-json-1.1" } else { "application/json" };
-            response(call, status, content_type, value.to_string())
+            let content_type = if matches!(call.service.as_str(), "tagging" | "logs") {
+                "application/x-amz-json-1.1"
+            } else {
+                "application/json"
+            };
+            response(call, status, content_type, without_nulls(value).to_string())
         }
         // No service of AWS answers so.
         Reply::Headed(status, value, _) => response(call, status, "application/json", value.to_string()),

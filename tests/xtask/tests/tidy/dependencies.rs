@@ -153,13 +153,13 @@ const PUBLISHED: [&str; 3] = ["landlord-provider-api", "landlord-provider-sdk", 
 #[test]
 fn one_crate_alone_compiles_what_the_workspace_does() {
     let metadata = metadata();
-    let mend = "run `cargo hakari generate` (cargo install cargo-hakari) and see CONTRIBUTING.md";
+    let remedy = "run `cargo hakari generate` (cargo install cargo-hakari) and see CONTRIBUTING.md";
     for package in metadata.workspace_packages() {
         let name = package.name.as_str();
         let mut named = package.dependencies.iter().filter(|dependency| dependency.name == FEATURES_ONLY);
         let kind = if PUBLISHED.contains(&name) { DependencyKind::Development } else { DependencyKind::Normal };
         let fine = name == FEATURES_ONLY || named.any(|dependency| dependency.kind == kind);
-        assert!(fine, "{name}: [{kind}] must name {FEATURES_ONLY}, so that its features are the workspace's; {mend}");
+        assert!(fine, "{name}: [{kind}] must name {FEATURES_ONLY}, so that its features are the workspace's; {remedy}");
     }
     let whole = features(&["--workspace"]);
     let mut problems = BTreeSet::new();
@@ -168,7 +168,7 @@ fn one_crate_alone_compiles_what_the_workspace_does() {
         problems.extend(alone.difference(&whole).map(|line| format!("{}: {line}", package.name)));
     }
     let problems: Vec<String> = problems.into_iter().collect();
-    assert!(problems.is_empty(), "would be compiled once more for one crate; {mend}:\n{}", problems.join("\n"));
+    assert!(problems.is_empty(), "would be compiled once more for one crate; {remedy}:\n{}", problems.join("\n"));
 }
 
 /// Registry crates that cargo would compile, each with its features.

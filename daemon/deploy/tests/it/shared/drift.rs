@@ -157,8 +157,8 @@ impl World {
         let tenant = &self.tenants[0];
         let own = place(tenant);
         let mut closed = tenant.clone();
-        let guardrails = serde_json::from_value(json!({ "internet_egress": false }))?;
-        closed.cluster = TargetCluster::Shared(Box::new(SharedTarget { guardrails, ..own.clone() }));
+        let settings = serde_json::from_value(json!({ "internet_egress": false }))?;
+        closed.cluster = TargetCluster::Shared(Box::new(SharedTarget { settings, ..own.clone() }));
         let names = async || -> Result<BTreeSet<String>> {
             let mut all = BTreeSet::new();
             for (group, kind) in [("networking.k8s.io", "NetworkPolicy"), ("gateway.networking.k8s.io", "ListenerSet")]
@@ -189,7 +189,7 @@ impl World {
         for delay_ms in [5, 15, 30, 50, 80, 120, 200] {
             let _ = tokio::time::timeout(Duration::from_millis(delay_ms), deployer.isolation.ensure(&target)).await;
         }
-        done("guardrails", async || Ok(deployer.isolation.ensure(&target).await?)).await?;
+        done("isolation", async || Ok(deployer.isolation.ensure(&target).await?)).await?;
         let own = |versions: &BTreeMap<String, String>, target: &DeployTarget| {
             let name = format!("{}/", place(target).namespace);
             versions.keys().filter(|key| key.contains(&name)).map(|key| key.replace(&name, "")).collect::<BTreeSet<_>>()

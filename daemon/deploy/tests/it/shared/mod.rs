@@ -13,46 +13,42 @@ mod refused;
 mod removal;
 mod world;
 
-use std::io::Write as _;
-
 use crate::support;
 use anyhow::{Context as _, Result};
 use world::World;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tenants_share_a_cluster() -> Result<()> {
-    let world = World::start().await?;
-    let started = std::time::Instant::now();
-    // It takes minutes on a busy machine: say how far it is.
-    let step = |what: &'static str| {
-        let _ = writeln!(std::io::stderr(), "{:4} s {what}", started.elapsed().as_secs());
-        what
-    };
-    world.tenants_are_fenced().await.context(step("guardrails"))?;
-    world.applying_again_writes_nothing().await.context(step("no-op"))?;
-    world.policies_are_understood().await.context(step("policies"))?;
+async fn apps_of_all_run(world: &World) -> Result<()> {
     for tenant in &world.tenants {
         world.apps_run(tenant).await.with_context(|| format!("apps of {}", tenant.name))?;
     }
-    world.the_cluster_is_counted().await.context(step("capacity"))?;
-    world.tenants_share_a_gateway().await.context(step("gateway"))?;
-    world.nothing_foreign_is_reached().await.context(step("attempts"))?;
-    world.unknown_accounts_are_nobody().await.context(step("strangers"))?;
-    world.access_is_short().await.context(step("access"))?;
-    world.operators_keep_off_tenants_nodes().await.context(step("operators"))?;
-    world.devices_of_shared_nodes_are_not_taken().await.context(step("devices"))?;
-    world.workloads_are_judged_by_their_pods().await.context(step("workloads"))?;
-    world.floods_end_at_the_quota().await.context(step("floods"))?;
-    world.customers_can_work().await.context(step("positive control"))?;
-    world.networks_are_apart().await.context(step("networks"))?;
-    world.charts_that_want_more_are_refused().await.context(step("charts"))?;
-    world.helm_never_saw_our_token().context(step("tokens"))?;
-    world.drift_is_repaired().await.context(step("drift"))?;
-    world.doors_are_closed_again().await.context(step("doors"))?;
-    world.calls_may_be_dropped_anywhere().await.context(step("dropped calls"))?;
-    world.namespaces_not_owned_by_landlord_are_left_alone().await.context(step("name taken"))?;
-    world.one_tenant_goes().await.context(step("removal"))?;
-    world.a_stuck_load_balancer_is_named().await.context(step("stuck"))?;
-    world.stop().await;
     Ok(())
+}
+
+// In this order: what comes later stands on what the earlier ones made.
+landlord_test_kube::steps! {
+    world = World::start().await?;
+    finally world.stop().await;
+    tenants_are_isolated: world.tenants_are_fenced().await;
+    applying_again_writes_nothing: world.applying_again_writes_nothing().await;
+    policies_are_understood: world.policies_are_understood().await;
+    apps_of_all_tenants_run: apps_of_all_run(&world).await;
+    the_cluster_is_counted: world.the_cluster_is_counted().await;
+    tenants_share_a_gateway: world.tenants_share_a_gateway().await;
+    nothing_foreign_is_reached: world.nothing_foreign_is_reached().await;
+    unknown_accounts_are_nobody: world.unknown_accounts_are_nobody().await;
+    access_is_short: world.access_is_short().await;
+    operators_keep_off_tenants_nodes: world.operators_keep_off_tenants_nodes().await;
+    devices_of_shared_nodes_are_not_taken: world.devices_of_shared_nodes_are_not_taken().await;
+    workloads_are_judged_by_their_pods: world.workloads_are_judged_by_their_pods().await;
+    floods_end_at_the_quota: world.floods_end_at_the_quota().await;
+    customers_can_work: world.customers_can_work().await;
+    networks_are_apart: world.networks_are_apart().await;
+    charts_that_want_more_are_refused: world.charts_that_want_more_are_refused().await;
+    helm_never_saw_our_token: world.helm_never_saw_our_token();
+    drift_is_repaired: world.drift_is_repaired().await;
+    doors_are_closed_again: world.doors_are_closed_again().await;
+    calls_may_be_dropped_anywhere: world.calls_may_be_dropped_anywhere().await;
+    namespaces_not_owned_by_landlord_are_left_alone: world.namespaces_not_owned_by_landlord_are_left_alone().await;
+    one_tenant_goes: world.one_tenant_goes().await;
+    a_stuck_load_balancer_is_named: world.a_stuck_load_balancer_is_named().await;
 }

@@ -75,7 +75,7 @@ impl World {
         let mut ends = Vec::new();
         for tenant in &self.tenants {
             let namespace = place(tenant).namespace.as_str();
-            let balanced = place(tenant).guardrails.load_balancers() > 0;
+            let balanced = place(tenant).settings.load_balancers() > 0;
             let labels = namespaces.get(namespace).await?.metadata.labels;
             let pods: Api<Pod> = Api::namespaced(self.scene.client.clone(), namespace);
             for pod in pods.list(&ListParams::default()).await? {

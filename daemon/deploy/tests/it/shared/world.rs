@@ -9,7 +9,7 @@ use kube::{
 };
 use landlord_core::{
     TenantUid,
-    isolation::{Guardrails, SharedTarget},
+    isolation::{IsolationSettings, SharedTarget},
     ports::{Apps as _, DeployTarget, Isolation as _, StageProgress, TargetCluster},
 };
 use landlord_test_kube::cloud::{CloudBackend, CloudControllers, CloudOptions, NodeTaint, StorageClassSpec, add_nodes};
@@ -28,7 +28,7 @@ pub(crate) struct World {
 const REMOVAL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a class could say: the customer's people, and what the cluster is made of.
-fn guardrails(customer: &str) -> Guardrails {
+fn settings(customer: &str) -> IsolationSettings {
     // One certificate of its own, one of the operator's, and no Gateway of ours.
     let gateway = match customer {
         "acme" => json!({ "class": "example", "certificate": { "cluster_issuer": "letsencrypt" } }),
@@ -53,11 +53,11 @@ impl World {
         let controllers = CloudControllers::start(scene.client.clone(), backend, CloudOptions::new(classes)).await?;
         let tenants = ["acme", "globex", "initech"].map(|customer| (customer, TenantUid(uuid::Uuid::new_v4())));
         let tenants = tenants.map(|(customer, uid)| {
-            let guardrails = guardrails(customer);
+            let settings = settings(customer);
             let place = if customer == "initech" {
-                SharedTarget::namespace(uid, guardrails)
+                SharedTarget::namespace(uid, settings)
             } else {
-                SharedTarget::node(uid, guardrails)
+                SharedTarget::node(uid, settings)
             };
             let mut target = scene.target(10, &json!({}));
             target.uid = uid;
@@ -92,7 +92,7 @@ impl World {
 
     pub(crate) async fn tenants_are_fenced(&self) -> Result<()> {
         for tenant in &self.tenants {
-            done("guardrails", async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
+            done("isolation", async || Ok(self.scene.deployer.isolation.ensure(tenant).await?)).await?;
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl World {
         Ok(())
     }
 
-    /// Versions of everything that the guardrails consist of.
+    /// Versions of everything that the isolation consists of.
     pub(crate) async fn versions(&self) -> Result<BTreeMap<String, String>> {
         let mut all = BTreeMap::new();
         for (group, kind) in [

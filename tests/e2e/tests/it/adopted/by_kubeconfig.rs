@@ -192,13 +192,13 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     assert!(before.len() > 100, "{} objects", before.len());
     let cli = world.cli();
 
-    let told = cli.ok(&["apply", "-f", &example("host-clusters/cellar.yaml")]).unwrap();
-    assert!(told.contains("hostClusters/cellar adopted"), "{told}");
+    let shown = cli.ok(&["apply", "-f", &example("host-clusters/cellar.yaml")]).unwrap();
+    assert!(shown.contains("hostClusters/cellar adopted"), "{shown}");
     cli.ok(&["wait", "hostclusters/cellar", "--for=ready", "--timeout=5m"]).unwrap();
     assert_eq!(differences(&before, &cellar.everything()), Vec::<String>::new(), "adopting changed something");
-    let told = cli.ok(&["describe", HOST]).unwrap();
+    let shown = cli.ok(&["describe", HOST]).unwrap();
     for part in ["kubernetes", "cellar (adopted)", "0 of 20; takes 20 more"] {
-        assert!(told.contains(part), "{part} is not in\n{told}");
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
 
     cli.ok(&["apply", "-f", &example("tenants/hooli-cellar.yaml")]).unwrap();
@@ -214,9 +214,9 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     for name in [TENANT, &neighbour.name()] {
         reach(&world, name, "READY");
     }
-    let told = cli.ok(&["describe", TENANT]).unwrap();
+    let shown = cli.ok(&["describe", TENANT]).unwrap();
     for part in ["level NAMESPACE", "Lives in:    hostClusters/cellar", "Isolation:   namespace"] {
-        assert!(told.contains(part), "{part} is not in\n{told}");
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     let refused = cli.run(&["delete", HOST]).unwrap();
     assert!(refused.code == 6 && refused.stderr.contains(TENANT), "{refused:?}");
@@ -233,8 +233,8 @@ fn a_cluster_that_exists_is_adopted_lived_in_and_given_back_as_it_was_found() {
     cli.ok(&["delete", &attic_host.name(), "--wait", "--timeout", "5m"]).unwrap();
     let namespaces = cellar.admin(&["get", "namespaces,persistentvolumes", "-o", "name"]);
     assert!(!namespaces.contains("tenant-") && !namespaces.contains("persistentvolume/"), "{namespaces}");
-    let told = cellar.admin(&["get", "validatingadmissionpolicies", "-o", "name"]);
-    assert!(told.contains("landlord-quickstart-tenant-pods"), "{told}");
+    let shown = cellar.admin(&["get", "validatingadmissionpolicies", "-o", "name"]);
+    assert!(shown.contains("landlord-quickstart-tenant-pods"), "{shown}");
 
     cli.ok(&["delete", HOST]).unwrap();
     world.crash_daemon().unwrap();
@@ -269,18 +269,18 @@ fn an_outage_delays_its_own_tenants_and_no_others(world: &mut World, cellar: &Ce
     cli.ok(&["delete", &other.name(), "--wait", "--timeout", "5m"]).unwrap();
     // Nodes would be let go by now; the record stays, since customer's data may be there.
     wait_until("its teardown is passed over", || away.elapsed() >= OUTAGE && in_teardown("StageSkipped"));
-    let told = cli.ok(&["describe", TENANT]).unwrap();
+    let shown = cli.ok(&["describe", TENANT]).unwrap();
     for part in ["DELETING", "skipped", "isolation"] {
-        assert!(told.contains(part), "{part} is not in\n{told}");
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
     }
     // By the condition of a look that failed, or of calls that nobody answers: which comes first is a matter of moments.
-    let told_of_outage = || {
-        let told = cli.ok(&["describe", HOST]).unwrap();
-        ["last look at", "calls are not answered"].iter().any(|words| told.contains(words))
+    let shown_of_outage = || {
+        let shown = cli.ok(&["describe", HOST]).unwrap();
+        ["last look at", "calls are not answered"].iter().any(|words| shown.contains(words))
     };
-    wait_until("the operator is told", told_of_outage);
+    wait_until("the operator is informed", shown_of_outage);
     rustix::process::kill_process(api_server, rustix::process::Signal::CONT).unwrap();
-    wait_until("it is no longer told", || !told_of_outage());
+    wait_until("it is no longer reported", || !shown_of_outage());
 }
 
 /// The customer's access works in its namespace and nowhere else.

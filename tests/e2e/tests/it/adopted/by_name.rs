@@ -45,7 +45,7 @@ fn a_cluster_is_adopted_by_its_name_in_every_cloud() {
     thread::scope(|scope| {
         for cloud in ALL {
             let world = &world;
-            // A thread that panics is told by its name.
+            // A thread that panics is reported by its name.
             let named = thread::Builder::new().name(cloud.provider.to_owned());
             named.spawn_scoped(scope, move || adopted_lived_in_and_given_back(world, cloud)).unwrap();
         }
@@ -76,8 +76,8 @@ fn adopted_lived_in_and_given_back(world: &World, cloud: &'static Cloud) {
     cli.apply_host(&host).unwrap();
     reach(world, &host.name(), "READY");
     is_as_before("adopting changed something");
-    let told = cli.ok(&["describe", &host.name()]).unwrap();
-    assert!(told.contains(&format!("adopted, cluster {}", theirs.name)), "{told}");
+    let shown = cli.ok(&["describe", &host.name()]).unwrap();
+    assert!(shown.contains(&format!("adopted, cluster {}", theirs.name)), "{shown}");
 
     let tenants =
         ["namespace", "node"].map(|level| TenantFile::new(cloud.provider, level, &cloud.bare_shared_class(level)));

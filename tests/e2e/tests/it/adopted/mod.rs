@@ -11,7 +11,7 @@ use landlord_test_harness::{World, judge};
 /// Far above what it takes (half a minute): a busy machine is no failure.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Waits for a state; one that failed, or takes too long, is told with all that is known of it.
+/// Waits for a state; one that failed, or takes too long, is reported with all that is known of it.
 fn reach(world: &World, name: &str, state: &str) {
     let cli = world.cli();
     let deadline = Instant::now() + TIMEOUT;
@@ -23,8 +23,8 @@ fn reach(world: &World, name: &str, state: &str) {
             return;
         }
         if seen == "FAILED" || Instant::now() > deadline {
-            let told = cli.run(&["describe", name]).unwrap();
-            panic!("{name} is {seen}:\n{}{}\n{}", told.stdout, told.stderr, world.log_tail(40));
+            let shown = cli.run(&["describe", name]).unwrap();
+            panic!("{name} is {seen}:\n{}{}\n{}", shown.stdout, shown.stderr, world.log_tail(40));
         }
         std::thread::sleep(Duration::from_millis(100));
     }

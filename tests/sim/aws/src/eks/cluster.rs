@@ -76,6 +76,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         let spec = ClusterSpec { arn: arn.clone(), name: name.to_owned(), version, folder };
         ctx.world.outbox.push(RuntimeCommand::Start(spec));
     }
+    crate::logs::written_by_eks(ctx, name, &call.json["logging"]);
     bootstrap_access(ctx, call, &arn, name);
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, AwsStep::Eks { id: arn, step: EksStep::ClusterReady });
@@ -221,6 +222,9 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     let attached = ctx.scope().named_under(AwsKind::Nodegroup, &format!("{name}/")).next().is_some();
     if attached {
         return Err(in_use("Cluster has nodegroups attached").field("clusterName", name));
+    }
+    if ctx.scope().named_under(AwsKind::FargateProfile, &format!("{name}/")).next().is_some() {
+        return Err(in_use("Cluster has Fargate profiles attached").field("clusterName", name));
     }
     match object.state.as_str() {
         "CREATING" | "UPDATING" | "PENDING" => {
