@@ -1,7 +1,7 @@
 //! OrphanService: what a cloud holds for tenants that have no record, shown and removed.
 
 use landlord_core::{
-    Orphan, TenantUid, Violation, Violations,
+    Catalog, Orphan, TenantUid, Violation, Violations,
     access::Resource,
     environment::ORPHANS,
     ports::{Accepted, RequestContext, RequestScope, StoreError},
@@ -75,7 +75,8 @@ async fn list(ports: &Ports, request: &v1::ListOrphansRequest) -> Result<v1::Lis
     let filter = filter::parse(&request.filter, &FIELDS)?;
     let order = Order::parse(&request.order_by, &FIELDS)?;
     let scope = format!("orphans {} {}", request.filter, request.order_by);
-    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+    let page =
+        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let orphans = merged(ports.store.orphans().await?);
     let read = |after, limit| std::future::ready(Ok(in_memory(&orphans, after, limit)));
     let (orphans, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
@@ -100,7 +101,7 @@ impl Write for v1::DeleteOrphanRequest {
         ORPHANS.parse().ok().map(RequestScope::Customer)
     }
 
-    fn parent(&self) -> Option<Resource> {
+    fn parent(&self, _: &Catalog) -> Option<Resource> {
         Some(Resource::Installation)
     }
 

@@ -104,11 +104,6 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     Ok(())
 }
 
-fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
-    let installation = checked.installation.clone();
-    Inventories { installation, regions: regions(checked), store, providers, wake: Arc::new(wake) }
-}
-
 /// Nothing works any more: others need not wait for the leases to end.
 async fn hand_over(store: &Store, daemon: &str) {
     if let Err(error) = store.leave(daemon).await {
