@@ -70,7 +70,7 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
 /// Half an hour of processor time, once.
 ///
 /// # Errors
-/// As [`NodeArtifacts::ensure`] and [`images`].
+/// As [`crate::NodeArtifacts::ensure`] and [`images`].
 #[cfg(feature = "cluster")]
 pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
     crate::NodeArtifacts::ensure(progress)?;
