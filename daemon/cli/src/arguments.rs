@@ -1,8 +1,12 @@
 //! The command line.
 
+mod orphans;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::orphans::Orphans;
 
 /// Where the daemon listens by default.
 pub const SERVER_DEFAULT: &str = "unix:///run/landlord/landlord.sock";
@@ -121,6 +125,15 @@ pub enum Command {
         /// What.
         #[command(subcommand)]
         what: Explain,
+    },
+    /// Objects in the clouds of tenants that have no record, as after a restore: shows them, adopts them, removes them.
+    Orphans {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Shows the provider plugins.
     Plugins {
