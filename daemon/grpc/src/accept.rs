@@ -92,10 +92,10 @@ pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<
 }
 
 /// What a dry run found, as the caller may read it; of a commit the guard sees to that.
-async fn told(ports: &Ports, access: &Access, refusal: Error) -> Error {
+async fn redacted(ports: &Ports, access: &Access, refusal: Error) -> Error {
     match refusal {
         Error::Store(StoreError::NoHostClusterCapacity(why)) => match ports.store.candidates(None).await {
-            Ok(candidates) => StoreError::NoHostClusterCapacity(access.capacity_told(&candidates, why)).into(),
+            Ok(candidates) => StoreError::NoHostClusterCapacity(access.capacity_message(&candidates, why)).into(),
             Err(error) => error.into(),
         },
         refusal => refusal,
@@ -129,7 +129,7 @@ async fn accept<W: Write>(
         }
         if write.validate_only() {
             if let Err(refusal) = write.dry_run(ports, &change).await {
-                return Err(told(ports, access, refusal).await);
+                return Err(redacted(ports, access, refusal).await);
             }
             let result = write.would_be(&change).map(operation::Result::Response);
             return Ok(Operation { done: true, result, ..Operation::default() });

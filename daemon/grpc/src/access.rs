@@ -115,7 +115,7 @@ impl Access {
     }
 
     /// Why no host cluster has room, as the caller may read it.
-    pub(crate) fn capacity_told(&self, candidates: &[Candidate], why: String) -> String {
+    pub(crate) fn capacity_message(&self, candidates: &[Candidate], why: String) -> String {
         let all = candidates.iter().all(|candidate| self.shows_candidate(candidate));
         if all { why } else { "no host cluster has room for the tenant".into() }
     }

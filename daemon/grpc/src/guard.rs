@@ -79,7 +79,7 @@ impl Guard {
             let written = write(etag.map(str::to_owned).or(version)).await;
             match written {
                 Err(StoreError::EtagMismatch { .. }) if etag.is_none() && decisions_left > 0 => {}
-                Err(error) => return Err(self.told(error).await),
+                Err(error) => return Err(self.redacted(error).await),
                 Ok(written) => return Ok(written),
             }
         }
@@ -95,14 +95,14 @@ impl Guard {
     }
 
     /// An error as the caller may read it.
-    async fn told(&self, error: StoreError) -> StoreError {
+    async fn redacted(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::NoHostClusterCapacity(why) => match self.store.candidates(None).await {
-                Ok(candidates) => StoreError::NoHostClusterCapacity(self.access.capacity_told(&candidates, why)),
+                Ok(candidates) => StoreError::NoHostClusterCapacity(self.access.capacity_message(&candidates, why)),
                 Err(error) => error,
             },
             StoreError::HostInUse { name, tenants } => {
-                let tenants = self.tenants_told(&name).await.unwrap_or(tenants);
+                let tenants = self.tenants_message(&name).await.unwrap_or(tenants);
                 StoreError::HostInUse { name, tenants }
             }
             error => error,
@@ -110,7 +110,7 @@ impl Guard {
     }
 
     /// Who lives in a host cluster, as far as the caller may read it; `None`: it may read all of them.
-    async fn tenants_told(&self, host: &str) -> Option<String> {
+    async fn tenants_message(&self, host: &str) -> Option<String> {
         let hidden = || Some("tenants that you may not read".to_owned());
         let Ok(EnvironmentName::HostCluster(id)) = host.parse() else { return hidden() };
         let owners = Owners::Tenants { customer: None, host_cluster: Some(id) };
@@ -171,7 +171,7 @@ impl TenantStore for Guard {
             self.access.check_action(Action::ListOrphans, &Resource::Installation)?;
         }
         match self.store.create(new).await {
-            Err(error) => Err(self.told(error).await),
+            Err(error) => Err(self.redacted(error).await),
             created => created,
         }
     }
@@ -304,7 +304,7 @@ impl TenantStore for Guard {
     async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError> {
         self.check_operation(&self.store.operation(id).await?).await?;
         match self.store.cancel(id, request).await {
-            Err(error) => Err(self.told(error).await),
+            Err(error) => Err(self.redacted(error).await),
             cancelled => cancelled,
         }
     }

@@ -28,7 +28,7 @@ const REQUEST_BYTES_MAX: usize = 4_096;
 #[derive(Debug)]
 pub struct Issuer {
     url: String,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     keys: Arc<Mutex<Value>>,
     _task: JoinSet<()>,
 }
@@ -41,9 +41,9 @@ impl Issuer {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let (asked, keys) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(json!({"keys": []}))));
+        let (requests, keys) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(json!({"keys": []}))));
         let mut task = JoinSet::new();
-        let (counted, shown, issuer) = (asked.clone(), keys.clone(), url.clone());
+        let (counted, shown, issuer) = (requests.clone(), keys.clone(), url.clone());
         task.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = vec![0; REQUEST_BYTES_MAX];
@@ -58,7 +58,7 @@ impl Issuer {
                 let _ = stream.write_all((head + &body).as_bytes()).await;
             }
         });
-        Ok(Self { url, asked, keys, _task: task })
+        Ok(Self { url, requests, keys, _task: task })
     }
 
     /// Its identifier.
@@ -67,10 +67,10 @@ impl Issuer {
         &self.url
     }
 
-    /// How often it was asked for its keys.
+    /// How often its keys were requested.
     #[must_use]
-    pub fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 
     /// Publishes these keys, and no other ones.

@@ -52,7 +52,7 @@ async fn forged_tokens_are_refused() {
         );
     }
     // None of them made the issuer be asked more than once again.
-    assert!(served.asked() <= 2, "{}", served.asked());
+    assert!(served.requests() <= 2, "{}", served.requests());
     tokens.principal(&good).await.unwrap();
 }
 
@@ -77,7 +77,7 @@ async fn what_is_right_is_taken_in_all_its_forms() {
     for token in right {
         tokens.principal(&token).await.unwrap();
     }
-    assert_eq!(served.asked(), 1);
+    assert_eq!(served.requests(), 1);
 }
 
 #[tokio::test]

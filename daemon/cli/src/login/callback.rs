@@ -51,14 +51,14 @@ impl Callback {
             let Ok(Some(target)) = tokio::time::timeout(READ_TIMEOUT, target(&mut stream)).await else { continue };
             match brought(&self.url, &target, state, issuer) {
                 Brought::Code(code) => {
-                    answer(&mut stream, "200 OK", "You are logged in. You can close this page.").await;
+                    respond(&mut stream, "200 OK", "You are logged in. You can close this page.").await;
                     return Ok(code);
                 }
                 Brought::Refusal(problem) => {
-                    answer(&mut stream, "403 Forbidden", "You are not logged in. You can close this page.").await;
+                    respond(&mut stream, "403 Forbidden", "You are not logged in. You can close this page.").await;
                     return Err(refused(problem));
                 }
-                Brought::Nothing => answer(&mut stream, "404 Not Found", "There is nothing here.").await,
+                Brought::Nothing => respond(&mut stream, "404 Not Found", "There is nothing here.").await,
             }
         }
     }
@@ -97,7 +97,7 @@ fn brought(page: &str, target: &str, state: &str, issuer: &str) -> Brought {
     }
 }
 
-async fn answer(stream: &mut TcpStream, status: &str, text: &str) {
+async fn respond(stream: &mut TcpStream, status: &str, text: &str) {
     let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
         text.len()

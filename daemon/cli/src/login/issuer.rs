@@ -72,7 +72,7 @@ impl Issuer {
         let url = format!("{}/.well-known/openid-configuration", login.issuer.trim_end_matches('/'));
         let mut issuer =
             Self { name: login.issuer.clone(), client, authorize: parsed.clone(), token: parsed, device: None };
-        let (_, bytes) = issuer.answer(issuer.client.get(&url)).await?;
+        let (_, bytes) = issuer.response(issuer.client.get(&url)).await?;
         let found: Discovery = serde_json::from_slice(&bytes)
             .map_err(|error| wrong(format!("{url} is no description of an issuer: {error}")))?;
         if found.issuer != login.issuer {
@@ -106,7 +106,7 @@ impl Issuer {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self.client.post(url).body(body);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let (is_success, bytes) = self.answer(request).await?;
+        let (is_success, bytes) = self.response(request).await?;
         // What the issuer answers holds secrets, and is not repeated.
         let strange = || self.unreachable("its response is none of OAuth 2.0".into());
         if is_success {
@@ -117,7 +117,7 @@ impl Issuer {
     }
 
     /// Whether a request was successful, and the response's body.
-    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(bool, Vec<u8>), Error> {
+    async fn response(&self, request: reqwest::RequestBuilder) -> Result<(bool, Vec<u8>), Error> {
         let failed = |error: reqwest::Error| self.unreachable(chain(&error));
         let mut response = request.send().await.map_err(failed)?;
         let mut bytes = Vec::new();

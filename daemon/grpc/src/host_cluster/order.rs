@@ -38,7 +38,7 @@ impl Write for v1::CreateHostClusterRequest {
     }
 
     fn parent(&self, catalog: &Catalog) -> Option<Resource> {
-        Some(asked_for(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
+        Some(requested(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
     }
 
     fn ordered(&self, new: &NewHostCluster) -> Option<Resource> {
@@ -83,7 +83,7 @@ impl Write for v1::AdoptHostClusterRequest {
     }
 
     fn parent(&self, catalog: &Catalog) -> Option<Resource> {
-        Some(asked_for(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
+        Some(requested(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
     }
 
     fn ordered(&self, new: &NewHostCluster) -> Option<Resource> {
@@ -110,7 +110,7 @@ impl Write for v1::AdoptHostClusterRequest {
 
 /// What a request says of the host cluster, before anything of it is checked: whoever may not order it learns nothing of
 /// classes and their regions.
-fn asked_for(catalog: &Catalog, id: &str, wanted: Option<&v1::HostCluster>) -> Resource {
+fn requested(catalog: &Catalog, id: &str, wanted: Option<&v1::HostCluster>) -> Resource {
     let wanted = wanted.cloned().unwrap_or_default();
     let class = wanted.tenant_class.parse::<ClassName>().ok().and_then(|name| catalog.classes.get(&name));
     let attributes = EnvironmentAttributes {

@@ -57,7 +57,7 @@ pub(crate) async fn explain(
         host_clusters =
             verdicts.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(verdict, _)| verdict).collect();
         if let Some(why) = full {
-            let why = access.capacity_told(&candidates, why);
+            let why = access.capacity_message(&candidates, why);
             problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }

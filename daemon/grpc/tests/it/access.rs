@@ -11,6 +11,7 @@ use landlord_core::{
     access::{Action, ActionGroup, AuthMethod, Decision, OPERATORS, Principal, Resource, ResourceKind},
     ports::{Authenticator, Authorizer, Peer, Unauthenticated},
 };
+use landlord_grpc::Limits;
 use landlord_proto::{FILE_DESCRIPTOR_SET, google::longrunning as lro, v1};
 use prost::Message as _;
 use tonic::{Code, Request, Status};
@@ -280,7 +281,8 @@ impl Authenticator for Believes {
 
 #[tokio::test]
 async fn the_table_notices_a_layer_that_believes_everybody() {
-    let world = World::of(Login::start().await, Arc::new(Believes), Arc::new(Policies::open(None).unwrap())).await;
+    let access = (Arc::new(Believes) as _, Arc::new(Policies::open(None).unwrap()) as _);
+    let world = World::of(Login::start().await, access, Limits::default()).await;
     for action in called() {
         let found = mismatches(&world, &[action]).await;
         let about_tokens = found.iter().filter(|line| line.starts_with("expired") || line.starts_with("tampered"));

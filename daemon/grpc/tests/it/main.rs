@@ -7,6 +7,7 @@ mod common;
 mod floods;
 mod hidden;
 mod hosts;
+mod limits;
 mod orders;
 mod placement;
 mod requests;

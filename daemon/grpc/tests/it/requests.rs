@@ -10,6 +10,7 @@ use landlord_core::{
     access::Action,
     ports::{Authenticator, Authorizer, DaemonInfo, DaemonStore as _},
 };
+use landlord_grpc::Limits;
 use landlord_proto::{google::longrunning as lro, v1};
 use landlord_test_tokens::{Issuer, Key, claims, header, with};
 use prost::Message as _;
@@ -159,17 +160,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(authorizer: impl Authorizer) -> Self {
+        Self::with_limits(authorizer, Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(authorizer: impl Authorizer, limits: Limits) -> Self {
         let login = Login::start().await;
         let callers = Arc::new(login.callers());
-        Self::of(login, callers, Arc::new(authorizer)).await
+        Self::of(login, (callers, Arc::new(authorizer)), limits).await
     }
 
     pub(crate) async fn of(
         login: Login,
-        authenticator: Arc<dyn Authenticator>,
-        authorizer: Arc<dyn Authorizer>,
+        access: (Arc<dyn Authenticator>, Arc<dyn Authorizer>),
+        limits: Limits,
     ) -> Self {
-        let daemon = Daemon::with_access(authenticator, authorizer).await;
+        let daemon = Daemon::with_access(access, limits).await;
         let address = daemon.tcp.unwrap();
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         let mut world = Self { daemon, channel, login, operation: String::new() };

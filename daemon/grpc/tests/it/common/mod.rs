@@ -28,7 +28,7 @@ use landlord_core::{
         StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
-use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
+use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -309,7 +309,7 @@ impl Daemon {
     }
 
     /// A daemon with other callers and policies, and a TCP listener without TLS.
-    pub async fn with_access(authenticator: Arc<dyn Authenticator>, authorizer: Arc<dyn Authorizer>) -> Self {
+    pub async fn with_access(access: (Arc<dyn Authenticator>, Arc<dyn Authorizer>), limits: Limits) -> Self {
         let plain = Self::start().await;
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listen = Listen {
@@ -318,7 +318,7 @@ impl Daemon {
             tcp: vec![ListenTcp { address, tls: None }],
         };
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
-        Self::serve_with(folder, store, listen, shared_catalog(), (authenticator, authorizer)).await
+        Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
     }
 
     async fn serve(folder: Arc<tempfile::TempDir>, store: Store, listen: Listen, catalog: Catalog) -> Self {
@@ -326,7 +326,7 @@ impl Daemon {
         let authenticator: Arc<dyn Authenticator> =
             if listen.tcp.is_empty() { Arc::new(callers()) } else { Arc::new(EverybodyIsOperator) };
         let access = (authenticator, Arc::new(Policies::open(None).unwrap()) as _);
-        Self::serve_with(folder, store, listen, catalog, access).await
+        Self::serve_with(folder, store, listen, catalog, (access, Limits::default())).await
     }
 
     async fn serve_with(
@@ -334,7 +334,7 @@ impl Daemon {
         store: Store,
         listen: Listen,
         catalog: Catalog,
-        (authenticator, authorizer): (Arc<dyn Authenticator>, Arc<dyn Authorizer>),
+        ((authenticator, authorizer), limits): ((Arc<dyn Authenticator>, Arc<dyn Authorizer>), Limits),
     ) -> Self {
         let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
         let wakes = Wakes::default();
@@ -352,7 +352,7 @@ impl Daemon {
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
             figures: RpcFigures::default(),
-            limits: landlord_grpc::Limits::default(),
+            limits,
             tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
