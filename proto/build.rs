@@ -2,13 +2,16 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",
     "landlord/v1/host_cluster.proto",
     "landlord/v1/operation.proto",
+    "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
+    "landlord/v1/orphan.proto",
+    "landlord/v1/verify.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",
 ];

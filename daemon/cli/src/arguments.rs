@@ -1,8 +1,12 @@
 //! The command line.
 
+mod orphans;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::orphans::Orphans;
 
 /// Where the daemon listens by default.
 pub const SERVER_DEFAULT: &str = "unix:///run/landlord/landlord.sock";
@@ -70,7 +74,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations or providers.
+    /// Shows tenants, host clusters, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -114,11 +118,22 @@ pub enum Command {
     },
     /// Prints a short-lived kubeconfig for the cluster that a tenant lives in.
     Kubeconfig(Kubeconfig),
+    /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
+    Verify(Verify),
     /// Tells why something is as it is.
     Explain {
         /// What.
         #[command(subcommand)]
         what: Explain,
+    },
+    /// Objects in the clouds of tenants that have no record, as after a restore: shows them, adopts them, removes them.
+    Orphans {
+        /// What; without one they are listed.
+        #[command(subcommand)]
+        what: Option<Orphans>,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Shows the provider plugins.
     Plugins {
@@ -273,7 +288,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
@@ -304,6 +319,20 @@ pub struct Kubeconfig {
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
 }
 
 /// Whom a kubeconfig is for.

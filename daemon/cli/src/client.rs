@@ -6,7 +6,8 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        auth_service_client::AuthServiceClient, host_cluster_service_client::HostClusterServiceClient,
+        auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
         provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
     },
 };
@@ -40,6 +41,10 @@ pub struct Client {
     pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
     pub operations: OperationsClient<Transport>,
+    /// Objects of tenants without a record.
+    pub orphans: OrphanServiceClient<Transport>,
+    /// Daemons.
+    pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
     connection: Connection,
@@ -94,8 +99,10 @@ impl Client {
         Ok(Self {
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            daemons: DaemonServiceClient::new(channel.clone()),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),
         })

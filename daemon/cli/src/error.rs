@@ -61,6 +61,9 @@ pub enum Error {
     /// The daemon says that something would not be allowed.
     #[error("{0}")]
     Denied(String),
+    /// A check of a tenant failed.
+    #[error("{0}")]
+    Check(String),
     /// The operation ended without success.
     #[error("{message}")]
     Operation {
@@ -101,7 +104,7 @@ impl Error {
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
             // Another change took over.
             Self::Operation { code: Code::Aborted, .. } => Exit::Conflict,
-            Self::Operation { .. } | Self::Output(_) | Self::Answer(_) => Exit::Failed,
+            Self::Operation { .. } | Self::Check(_) | Self::Output(_) | Self::Answer(_) => Exit::Failed,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::NotFound(_) => Exit::NotFound,
         }

@@ -269,7 +269,7 @@ mod tests {
             (GOOD.replace("tier: gold", "tier: [1]"), "metadata.labels must be a map of texts"),
             (
                 GOOD.replace("100", "x").replace("tenantClass: small", "tenantClass: {}"),
-                "spec.storageGib must be a whole number, not \"x\"; spec.tenantClass must be a text, not {}",
+                "spec.tenantClass must be a text, not {}; spec.storageGib must be a whole number, not \"x\"",
             ),
             (GOOD.replace("kind: Tenant", "kind: Pod"), "not \"landlord.dev/v1\" \"Tenant\""),
             (GOOD.replace("  customer: acme\n", ""), "metadata.customer is missing"),

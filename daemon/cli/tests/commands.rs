@@ -378,3 +378,25 @@ async fn a_context_says_where_the_daemon_is() {
     assert_eq!(client(&["--server", "http://192.0.2.1:1", "--token-file", &file, "whoami"]).await.0, 2);
     assert_eq!(client(&["--token-file", &file, "whoami"]).await.0, 7);
 }
+
+#[tokio::test]
+async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
+    let daemon = Daemon::start().await;
+    apply(&daemon, 0, FILE, &["--no-wait"]).await;
+    let (_, early) = expect(&daemon, 6, &["verify", PROD]).await;
+    assert!(early.contains("no cluster yet"), "{early}");
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let (rows, error) = expect(&daemon, 3, &["verify", PROD]).await;
+    for part in [
+        "sftp                 passed       1.5  by port-forward to pod files-0",
+        "chat-knows-the-file  FAILED       1.5  probe-1.txt is not known",
+        "remedy: see container documents",
+        "chat-answers         not run",
+    ] {
+        assert!(rows.contains(part), "{part} is missing in:\n{rows}");
+    }
+    assert!(error.contains("chat-knows-the-file failed"), "{error}");
+    let (json, _) = expect(&daemon, 3, &["verify", PROD, "--json"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["checks"][1]["outcome"], &json["checks"][1]["duration"]), (&"FAILED".into(), &"1.500s".into()));
+}

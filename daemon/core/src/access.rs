@@ -188,6 +188,7 @@ actions! {
         ExplainPlacement: Read Customer,
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
+        VerifyTenant: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,
@@ -208,6 +209,14 @@ actions! {
     "landlord.v1.ProviderService" {
         ListProviders: Read Provider,
         GetProvider: Read Provider,
+    }
+    "landlord.v1.OrphanService" {
+        ListOrphans: Administer Installation,
+        DeleteOrphan: Administer Installation,
+    }
+    "landlord.v1.DaemonService" {
+        ListDaemons: Read Installation,
+        GetDaemon: Read Installation,
     }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,

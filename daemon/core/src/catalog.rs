@@ -56,6 +56,9 @@ pub struct Class {
     /// What isolates the tenant's namespace. For shared levels only; `None`: the defaults.
     #[serde(default)]
     pub guardrails: Option<IsolationSettings>,
+    /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_checks: Vec<String>,
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -154,6 +157,7 @@ impl Catalog {
             disk_size_gib: class.disk_size_gib,
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
+            skip_checks: class.skip_checks.clone(),
         })
     }
 
@@ -319,7 +323,7 @@ fn too_large(class: &ClassName, most: Option<u32>, spec: &TenantSpec) -> Option<
 pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
 
 /// A class's isolation settings for one of its customers.
-fn of_customer(settings: IsolationSettings, name: &TenantName) -> Result<IsolationSettings, Violations> {
+pub(crate) fn of_customer(settings: IsolationSettings, name: &TenantName) -> Result<IsolationSettings, Violations> {
     let wrong =
         |error: InvalidIsolationSetting| one("class", format!("its guardrails are invalid for this customer: {error}"));
     let mut input = IsolationSettingsInput::from(settings);

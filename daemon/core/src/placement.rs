@@ -87,6 +87,9 @@ pub struct Placement {
     /// What isolates the namespace of a tenant in a shared cluster; `None`: it has a cluster of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<IsolationSettings>,
+    /// Checks of the stack that the class leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip_checks: Vec<String>,
 }
 
 impl Placement {

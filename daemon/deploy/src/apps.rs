@@ -1,12 +1,17 @@
 //! The port's implementation: finds stack and client, hands over to the modules.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use kube::Client;
 use landlord_core::{
-    AppName, Failure, PlatformName, StackName,
-    ports::{Apps, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
+    AppName, ErrorKind, Failure, PlatformName, StackName,
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, PlatformTarget, ReleasePlan, StageProgress, Verified},
     stage::RemovedObject,
 };
 use landlord_kube::{
@@ -17,7 +22,8 @@ use landlord_kube::{
 };
 
 use crate::{
-    apply, base,
+    apply, base, chart,
+    checks::{CheckOptions, Checks},
     driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
     platform::{DriverKind, Platform, install},
@@ -41,6 +47,8 @@ pub struct DeployOptions {
     pub state_dir: PathBuf,
     /// Helm processes at the same moment; each takes 100 to 200 MB.
     pub helm_processes_max: u32,
+    /// How environments are used before they count as answering.
+    pub checks: CheckOptions,
     /// The Gateway API's custom resources, applied to tenants' clusters, and to host clusters that have none.
     pub gateway_api_crds: Option<Crds>,
 }
@@ -52,6 +60,7 @@ pub struct StackApps {
     stacks: BTreeMap<StackName, Stack>,
     platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
+    checks: Checks,
     clients: Arc<Clients>,
 }
 
@@ -61,15 +70,28 @@ impl fmt::Debug for StackApps {
     }
 }
 
+/// Has all charts in folders read from copies of their own.
+fn keep_charts(options: &mut DeployOptions) -> Result<()> {
+    let copies = options.state_dir.join("charts");
+    let stacks = options.stacks.values_mut().flat_map(Stack::charts_mut);
+    let mut kept = BTreeSet::new();
+    for chart in stacks.chain(options.platforms.values_mut().flat_map(Platform::charts_mut)) {
+        chart.keep_in(&copies)?;
+        kept.insert(chart.location.clone());
+    }
+    chart::forget_others(&copies, &kept)
+}
+
 impl StackApps {
-    /// Checks Helm. Two of them must not share a `state_dir`; `clients` may be used by others too.
+    /// Checks Helm, and takes copies of the charts in folders. Two of them must not share a `state_dir`; `clients` may be used by others too.
     ///
     /// # Errors
     /// An incompatible Helm, unusable files; each says what to do.
-    pub async fn open(options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
+    pub async fn open(mut options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
+        keep_charts(&mut options)?;
         let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
             manifests: Manifests::new(Arc::clone(&driver)),
@@ -77,6 +99,7 @@ impl StackApps {
             stacks: options.stacks,
             platforms: options.platforms,
             crds: options.gateway_api_crds,
+            checks: Checks::new(options.checks),
             clients,
         })
     }
@@ -205,9 +228,19 @@ impl Apps for StackApps {
 
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
-            Ok(verify::verify(&clients, &*self.driver, target, stack).await?)
+            Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
         self.call(target, call).await
+    }
+
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
+        let call = async |stack: &Stack, clients: ClusterClients| {
+            Ok(verify::check(&clients, &self.checks, target, stack).await?)
+        };
+        self.call(target, call).await?.ok_or_else(|| {
+            Failure::new(ErrorKind::Throttled, "the checks of too many other environments run")
+                .with_remedy("try again in a minute")
+        })
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -10,8 +10,8 @@
 //! namespace goes, which is `landlord-isolation`'s.
 //!
 //! # Guarantees
-//! - Each call is idempotent, returns without waiting for workloads, and may be killed anywhere; the next one finds out what is
-//!   there.
+//! - Each call is idempotent and may be killed anywhere; the next one finds out what is there. None waits for workloads but
+//!   `verify`, which waits for the chatbot to know a file and to answer, for at most four minutes.
 //! - In a shared cluster everything is done with the rights of the tenant's own account, and a chart that wants more is refused
 //!   before anything is applied.
 //! - What a customer adds to its namespace never decides whether its environment is ready.
@@ -42,6 +42,7 @@ mod apps;
 mod base;
 pub mod chart;
 mod chart_policy;
+pub mod check;
 mod checks;
 mod driver;
 mod error;
@@ -57,5 +58,6 @@ mod values;
 mod verify;
 
 pub use apps::{DeployOptions, StackApps};
+pub use checks::CheckOptions;
 pub use error::{Error, Result};
 pub use offers::StackOffers;

@@ -248,6 +248,8 @@ mod tests {
             spec: spec.unwrap(),
             generation: 1,
             stack: "ai-fileserver".parse().unwrap(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         }
     }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     chart::{self, ChartMirrors, ChartRef},
+    check::{self, Check},
     error::{Error, Result},
     manifest::{self, ReleaseFacts},
     values::merge_map,
@@ -48,7 +49,7 @@ pub struct Manifest {
     /// Names below the customer's domain.
     #[serde(default)]
     pub entry_points: Vec<EntryPoint>,
-    /// What is asked before the environment counts as answering.
+    /// How the environment is used before it counts as answering.
     #[serde(default)]
     pub checks: Vec<Check>,
 }
@@ -136,37 +137,6 @@ pub struct EndpointSpec {
     pub url: String,
 }
 
-/// One question and what must be answered.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Check {
-    /// What holds when it is answered well, as a word of its own: `chat-signs-in`.
-    pub name: String,
-    /// Service of the stack.
-    pub service: String,
-    /// Its port.
-    pub port: u16,
-    /// `GET` or `POST`; POST if there is a `json`.
-    #[serde(default)]
-    pub path: String,
-    /// Headers. Not `Authorization`: it is the API server's.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Body of a POST.
-    #[serde(default)]
-    pub json: Option<serde_json::Value>,
-    /// Status that must come.
-    pub status: u16,
-    /// Text that must be in the answer.
-    #[serde(default)]
-    pub contains: String,
-    /// Names for later checks (`${NAME}`), and where in the JSON of the answer they stand.
-    #[serde(default)]
-    pub keep: BTreeMap<String, String>,
-    /// Who must do what when it does not hold.
-    pub remedy: String,
-}
-
 impl Release {
     fn facts(&self) -> ReleaseFacts<'_> {
         ReleaseFacts { name: &self.name, depends_on: &self.depends_on, chart: &self.chart, version: &self.version }
@@ -189,7 +159,7 @@ impl Stack {
     /// [`Error::Stack`] with everything that does not fit.
     pub fn load(folder: &Path, mirrors: &ChartMirrors) -> Result<Self> {
         let path = folder.join(MANIFEST);
-        let manifest: Manifest = manifest::read(&path, check)?;
+        let manifest: Manifest = manifest::read(&path, problems)?;
         let charts = manifest::charts(&path, manifest.releases.iter().map(Release::facts), mirrors)?;
         Ok(Self { manifest, charts })
     }
@@ -230,6 +200,11 @@ impl Stack {
         (!chart::is_reference(&release.chart)).then(|| std::path::PathBuf::from(self.chart(release).location))
     }
 
+    /// Where its charts are.
+    pub(crate) fn charts_mut(&mut self) -> impl Iterator<Item = &mut ChartRef> {
+        self.charts.values_mut()
+    }
+
     /// Where a release's chart is; a release that is not of this stack has none.
     pub(crate) fn chart(&self, release: &Release) -> ChartRef {
         self.charts.get(&release.name).cloned().unwrap_or_else(|| ChartRef::missing(release.name.as_str()))
@@ -258,7 +233,7 @@ pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, Gate
     stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
 }
 
-fn check(manifest: &Manifest) -> Vec<String> {
+fn problems(manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     if manifest.api_version != "landlord.dev/v1" || manifest.kind != "Stack" {
         problems.push("apiVersion and kind must be landlord.dev/v1 and Stack".to_owned());
@@ -282,6 +257,8 @@ fn check(manifest: &Manifest) -> Vec<String> {
             }
         }
     }
+    let records: Vec<&str> = manifest.entry_points.iter().map(|entry| entry.record.as_str()).collect();
+    problems.extend(check::problems(&manifest.checks, &records));
     for entry in &manifest.entry_points {
         if entry.service.is_some() == entry.gateway {
             problems.push(format!("entry point {} needs either a service or the gateway", entry.record));

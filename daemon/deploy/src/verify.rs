@@ -14,13 +14,13 @@ use kube::{
 };
 use landlord_core::{
     environment::Endpoint,
-    ports::{DeployTarget, StageProgress, Verified},
+    ports::{CheckOutcome, CheckResult, DeployTarget, StageProgress, Verified},
 };
 use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
-    checks::{self, Outcome},
+    checks::Checks,
     driver::{Delivered, DeliveryState, Driver},
     listeners, render,
     stack::{EntryPoint, Manifest, Stack},
@@ -34,13 +34,16 @@ use landlord_kube::{
     ready,
 };
 
-/// How soon checks are asked again of which one did not hold.
-const BROKEN_POLL: Duration = Duration::from_secs(30);
+/// How soon checks are run again of which one failed: each run asks a model.
+const FAILED_POLL: Duration = Duration::from_secs(30);
+/// How soon checks are run whose turn has not come.
+const TURN_POLL: Duration = Duration::from_secs(5);
 
 /// Judges everything.
 pub(crate) async fn verify(
     clients: &ClusterClients,
     driver: &dyn Driver,
+    checks: &Checks,
     target: &DeployTarget,
     stack: &Stack,
 ) -> Result<Verified> {
@@ -48,7 +51,7 @@ pub(crate) async fn verify(
         progress: pending(detail),
         endpoints: Vec::new(),
         pending: Vec::new(),
-        checked: String::new(),
+        checks: Vec::new(),
     };
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
@@ -69,7 +72,8 @@ pub(crate) async fn verify(
     }
     let (mut endpoints, mut missing) = (Vec::new(), Vec::new());
     let refusals = if routes.is_empty() { BTreeMap::new() } else { refusals(client, namespace, &routes).await? };
-    for (entry, address) in addresses(clients, target, &stack.manifest).await? {
+    let addresses = addresses(clients, target, &stack.manifest).await?;
+    for (entry, address) in &addresses {
         let name = &entry.endpoint.name;
         let refusal = refusals.get(&format!("{}.{}", entry.record, target.spec.domain.as_str()));
         match (address, refusal) {
@@ -86,14 +90,30 @@ pub(crate) async fn verify(
     if let Some(why) = listeners::without_certificate(clients, target, &stack.manifest).await? {
         return Ok(waiting(why));
     }
-    match checks::run(&clients.admin, target, &stack.manifest).await? {
-        Outcome::Hold(checked) => Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing, checked }),
-        // Asked less often: what refuses wrong passwords counts them.
-        Outcome::Broken(detail) => Ok(Verified {
-            progress: StageProgress::Pending { poll_after: BROKEN_POLL, detail },
-            ..waiting(String::new())
-        }),
+    let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
+    let results = checks.run(clients, target, &stack.manifest, addressed.collect()).await?;
+    let Some(results) = results else {
+        let detail = "waiting for a turn: the checks of other environments run".to_owned();
+        let progress = StageProgress::Pending { poll_after: TURN_POLL, detail };
+        return Ok(Verified { progress, ..waiting(String::new()) });
+    };
+    if results.iter().any(|result| result.outcome == CheckOutcome::Failed) {
+        let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail: CheckResult::summary(&results) };
+        return Ok(Verified { progress, checks: results, ..waiting(String::new()) });
     }
+    Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results })
+}
+
+/// The checks alone; `None`: too many others run theirs.
+pub(crate) async fn check(
+    clients: &ClusterClients,
+    checks: &Checks,
+    target: &DeployTarget,
+    stack: &Stack,
+) -> Result<Option<Vec<CheckResult>>> {
+    let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
+    let addressed = addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
+    checks.run(clients, target, &stack.manifest, addressed.collect()).await
 }
 
 /// What an address that is not there waits for, and whose work that is.

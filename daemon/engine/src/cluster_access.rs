@@ -12,7 +12,8 @@ use landlord_core::{
     Timestamp,
     isolation::{IsolationSettings, SharedTarget},
     ports::{
-        CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers, TargetCluster, TenantStore,
+        Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, Providers,
+        TargetCluster, TenantStore, Verifier,
     },
 };
 use landlord_provider_api::v1;
@@ -32,6 +33,8 @@ pub struct ClusterAccess {
     pub providers: Arc<dyn Providers>,
     /// Who issues customers' tokens.
     pub isolation: Arc<dyn Isolation>,
+    /// Who runs checks; `None`: no class has a stack.
+    pub apps: Option<Arc<dyn Apps>>,
 }
 
 impl std::fmt::Debug for ClusterAccess {
@@ -139,9 +142,47 @@ impl KubeAccess for ClusterAccess {
             spec: tenant.spec.clone(),
             generation: environment.generation,
             stack: stack.clone(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         };
         let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
+    }
+}
+
+#[async_trait]
+impl Verifier for ClusterAccess {
+    async fn verify(&self, environment: &Environment) -> Result<Vec<CheckResult>, Failure> {
+        let refused = |problem: &str, remedy: &str| {
+            let problem = format!("{} can't be verified: {problem}", environment.name());
+            Failure::new(ErrorKind::Conflict, problem).with_remedy(remedy)
+        };
+        let parts = (environment.tenant(), &environment.placement.stack, &self.apps);
+        let (Some(tenant), Some(stack), Some(apps)) = parts else {
+            return Err(refused("its class has no stack", "use a class with a stack"));
+        };
+        let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
+        let cluster = match environment.placement.level {
+            Level::Cluster => TargetCluster::OwnCluster,
+            Level::Node => TargetCluster::Shared(Box::new(SharedTarget::node(environment.uid, guardrails()))),
+            Level::Namespace => TargetCluster::Shared(Box::new(SharedTarget::namespace(environment.uid, guardrails()))),
+        };
+        let zone = self.store.stage(environment.uid, DesiredState::Present, &Stage::DnsZone).await;
+        let zone = zone.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
+        let zone = zone.and_then(|record| v1::DnsZoneStatus::decode(record.status.as_slice()).ok()).unwrap_or_default();
+        let target = DeployTarget {
+            kube: self.own(environment).await?,
+            cluster,
+            installation: self.installation.clone(),
+            uid: environment.uid,
+            name: tenant.name.clone(),
+            spec: tenant.spec.clone(),
+            generation: environment.generation,
+            stack: stack.clone(),
+            name_servers: zone.name_servers,
+            skip_checks: environment.placement.skip_checks.clone(),
+        };
+        apps.check(&target).await
     }
 }
 
@@ -201,9 +242,17 @@ mod tests {
             disk_size_gib: 0,
             parameters: serde_json::Map::new(),
             guardrails: Some(IsolationSettings::default()),
+            skip_checks: Vec::new(),
         };
         let request = RequestContext::of_daemon();
-        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
+        NewTenant {
+            name: name.clone(),
+            spec: TenantSpec::parse(spec).unwrap(),
+            placement,
+            adopt: None,
+            hosts: None,
+            request,
+        }
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 
 use landlord_core::{
     Condition, DesiredState, Stage, StageRecord, StageState, State, Timestamp,
-    environment::{Endpoint, EnvironmentStatus},
-    ports::Work,
+    environment::EnvironmentStatus,
+    ports::{CheckOutcome, CheckResult, VerifyStatus, Work},
     step::{Steady, record_in},
 };
 
@@ -13,6 +13,10 @@ use crate::events::failure;
 const PROVIDER_DEGRADED: &str = "ProviderDegraded";
 /// Addresses of the stack that lead nowhere yet, of an environment that is READY without them.
 const ENDPOINTS_PENDING: &str = "EndpointsPending";
+/// Checks of the stack that the environment is READY without.
+const CHECKS_NOT_RUN: &str = "ChecksNotRun";
+/// Checks of the stack that passed with a warning: documents that the chatbot can't read.
+const CHECKS_WARN: &str = "ChecksWarn";
 
 /// The tenant's status while it is worked on, by its records as they are now.
 pub(crate) fn working(work: &Work) -> EnvironmentStatus {
@@ -26,6 +30,11 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     };
     set(&mut status, "Progressing", true, reason, &message, work.now);
     set(&mut status, "Paused", false, "NotPaused", "", work.now);
+    if environment.desired_state == DesiredState::Absent {
+        // What is taken away leads nowhere, and waits for no address.
+        status.endpoints.clear();
+        status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
+    }
     let missing = drifted(work);
     if state != State::Updating {
         set(&mut status, "Ready", false, "Working", "not ready yet", work.now);
@@ -96,8 +105,9 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
         Steady::Ready { .. } => {
             status.state = State::Ready;
             status.observed_generation = work.environment.generation;
-            if let Some(endpoints) = endpoints(work) {
-                status.endpoints = endpoints;
+            let verified = verified(work);
+            if let Some(verified) = &verified {
+                status.endpoints.clone_from(&verified.endpoints);
             }
             let degraded = work.stages.iter().find(|r| r.desired_state == DesiredState::Present && r.failure.is_some());
             match degraded {
@@ -109,10 +119,12 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
             }
             set(&mut status, "Progressing", false, "Settled", "", work.now);
             set(&mut status, "Paused", false, "NotPaused", "", work.now);
-            match pending_endpoints(work) {
-                Some("") => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
-                Some(why) => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
-                None => {}
+            if let Some(verified) = verified {
+                match verified.pending.join("; ").as_str() {
+                    "" => set(&mut status, ENDPOINTS_PENDING, false, "Reachable", "", work.now),
+                    why => set(&mut status, ENDPOINTS_PENDING, true, "NoAddress", why, work.now),
+                }
+                of_checks(&mut status, &verified.checks, work.now);
             }
         }
         Steady::Failed { stage, failure, .. } => {
@@ -137,14 +149,31 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> EnvironmentStatus {
     status
 }
 
-/// Why addresses of the stack are pending; empty: none is; `None`: there is no stack.
-fn pending_endpoints(work: &Work) -> Option<&str> {
-    Some(record_in(work, DesiredState::Present, &Stage::Verify)?.detail.as_str())
-}
-
-fn endpoints(work: &Work) -> Option<Vec<Endpoint>> {
+/// What is kept of the stage `verify`; `None`: there is no stack.
+fn verified(work: &Work) -> Option<VerifyStatus> {
     let record = record_in(work, DesiredState::Present, &Stage::Verify)?;
     serde_json::from_slice(&record.status).ok()
+}
+
+/// Fewer checks than the stack has are never run silently, and no warning is lost.
+fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
+    let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
+    let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_NOT_RUN);
+    if !not_run.is_empty() {
+        set(status, CHECKS_NOT_RUN, true, "LeftOut", &not_run.join("; "), now);
+    } else if known {
+        set(status, CHECKS_NOT_RUN, false, "AllRun", "", now);
+    }
+    let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
+    let warned: Vec<String> =
+        warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
+    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_WARN);
+    if !warned.is_empty() {
+        set(status, CHECKS_WARN, true, "Warned", &warned.join("; "), now);
+    } else if known {
+        set(status, CHECKS_WARN, false, "NothingToTell", "", now);
+    }
 }
 
 /// Sets a condition; its time moves only when it turns.
@@ -162,4 +191,44 @@ fn set(status: &mut EnvironmentStatus, kind: &str, holds: bool, reason: &str, me
         transition_time,
     });
     status.conditions.sort_by(|a, b| a.r#type.cmp(&b.r#type));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn checks_left_out_and_warnings_are_conditions_until_there_are_none() {
+        let check = |outcome, detail: &str, remedy: &str| CheckResult {
+            name: "documents".into(),
+            outcome,
+            detail: detail.into(),
+            remedy: remedy.into(),
+            duration: Duration::ZERO,
+        };
+        let mut status = EnvironmentStatus {
+            state: State::Ready,
+            observed_generation: 1,
+            conditions: Vec::new(),
+            endpoints: Vec::new(),
+        };
+        let holds = |status: &EnvironmentStatus, kind: &str| {
+            status.conditions.iter().find(|c| c.r#type == kind).map(|c| (c.status, c.message.clone()))
+        };
+        of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(1));
+        assert!(status.conditions.is_empty(), "nothing to tell: {:?}", status.conditions);
+        let checks = [
+            check(CheckOutcome::NotRun, "the class orders it to be left out", ""),
+            check(CheckOutcome::Passed, "1 refused", "tell the customer"),
+        ];
+        of_checks(&mut status, &checks, Timestamp(2));
+        let left_out = "documents: the class orders it to be left out".to_owned();
+        assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((true, left_out)));
+        assert_eq!(holds(&status, CHECKS_WARN), Some((true, "documents: 1 refused; tell the customer".to_owned())));
+        of_checks(&mut status, &[check(CheckOutcome::Passed, "", "")], Timestamp(3));
+        assert_eq!(holds(&status, CHECKS_NOT_RUN), Some((false, String::new())));
+        assert_eq!(holds(&status, CHECKS_WARN), Some((false, String::new())));
+    }
 }

@@ -30,6 +30,8 @@ const MERGES_MAX: u32 = 10;
 pub(crate) trait Write: prost::Message + Sized + 'static {
     /// The rpc's name; part of the request's hash.
     const METHOD: &'static str;
+    /// Whether it makes something that is not there yet.
+    const CREATES: bool = false;
     /// What is handed to the store.
     type Change: Send;
 
@@ -55,7 +57,7 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
         None
     }
 
-    /// What it makes, with the attributes that were ordered; `None`: it makes nothing.
+    /// What it makes, or makes of something, with the attributes that were ordered; `None`: it orders nothing.
     fn ordered(&self, _: &Self::Change) -> Option<Resource> {
         None
     }
@@ -89,6 +91,17 @@ pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<
     Ok(Response::new(accepted.map_err(|error| with_request_id(error, &write))?))
 }
 
+/// What a dry run found, as the caller may read it; of a commit the guard sees to that.
+async fn told(ports: &Ports, access: &Access, refusal: Error) -> Error {
+    match refusal {
+        Error::Store(StoreError::NoHostClusterCapacity(why)) => match ports.store.candidates(None).await {
+            Ok(candidates) => StoreError::NoHostClusterCapacity(access.capacity_told(&candidates, why)).into(),
+            Err(error) => error.into(),
+        },
+        refusal => refusal,
+    }
+}
+
 /// The store knows a caller's request ids by other ones.
 fn with_request_id<W: Write>(error: Error, write: &W) -> Error {
     match error {
@@ -115,11 +128,13 @@ async fn accept<W: Write>(
             access.check(&ordered)?;
         }
         if write.validate_only() {
-            write.dry_run(ports, &change).await?;
+            if let Err(refusal) = write.dry_run(ports, &change).await {
+                return Err(told(ports, access, refusal).await);
+            }
             let result = write.would_be(&change).map(operation::Result::Response);
             return Ok(Operation { done: true, result, ..Operation::default() });
         }
-        if merges_left == MERGES_MAX && write.ordered(&change).is_some() {
+        if merges_left == MERGES_MAX && W::CREATES {
             access.count_create()?;
         }
         match write.commit(ports, change, context.clone()).await {

@@ -114,6 +114,12 @@ impl Access {
         self.shows(&Resource::Environment { name, attributes: Some(attributes) })
     }
 
+    /// Why no host cluster has room, as the caller may read it.
+    pub(crate) fn capacity_told(&self, candidates: &[Candidate], why: String) -> String {
+        let all = candidates.iter().all(|candidate| self.shows_candidate(candidate));
+        if all { why } else { "no host cluster has room for the tenant".into() }
+    }
+
     /// The rpc's own action, or what reading is for a resource that the rpc only looks up.
     fn action_upon(&self, resource: &Resource) -> Action {
         let kind = resource.kind();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
+    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
 };
 
-use crate::{limits::Limits, opaque::OpaqueTokens};
+use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 
 /// What the API works with.
 #[derive(Clone)]
@@ -22,10 +22,18 @@ pub struct Ports {
     pub providers: Arc<dyn Providers>,
     /// Kubeconfigs for operators and customers.
     pub kube_access: Arc<dyn KubeAccess>,
+    /// Runs a tenant's checks.
+    pub verifier: Arc<dyn Verifier>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// The daemons that share the store.
+    pub daemons: Arc<dyn DaemonStore>,
+    /// Id of this one.
+    pub daemon: String,
+    /// What is measured of calls.
+    pub figures: RpcFigures,
     /// How much each caller may ask for.
     pub limits: Limits,
     /// Seals places in lists and watches.

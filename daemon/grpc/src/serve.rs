@@ -6,7 +6,8 @@ use landlord_proto::{
     FILE_DESCRIPTOR_SET,
     google::longrunning::operations_server::OperationsServer,
     v1::{
-        auth_service_server::AuthServiceServer, host_cluster_service_server::HostClusterServiceServer,
+        auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
         provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
         tenant_service_server::TenantServiceServer,
     },
@@ -26,9 +27,12 @@ use tower::{
 use crate::{
     auth::Auth,
     authenticate::AuthenticateLayer,
+    daemon::Daemons,
+    figures::MeasureLayer,
     host_cluster::HostClusters,
     listen::{self, CONNECTION_AGE_MAX, Listen},
     operation::{LongRunning, WAIT_MAX},
+    orphan::Orphans,
     ports::Ports,
     provider::ProviderList,
     serve_error::ServeError,
@@ -39,7 +43,7 @@ use crate::{
 };
 
 /// What every call passes, the outermost last.
-type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Identity>>;
+type Layers = Stack<AuthenticateLayer, Stack<MapResponseLayer<Explain>, Stack<MeasureLayer, Identity>>>;
 
 /// Gives the transport's own errors their details.
 type Explain = fn(Response<Body>) -> Response<Body>;
@@ -114,12 +118,20 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<OrphanServiceServer<Orphans>>().await;
+    let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
     let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
     health.set_serving::<ProviderServiceServer<ProviderList>>().await;
     health.set_serving::<TenantClassServiceServer<TenantClasses>>().await;
+    health.set_serving::<DaemonServiceServer<Daemons>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -136,6 +148,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .trace_fn(|request| {
             tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
         })
+        .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))
         .layer(AuthenticateLayer::new(ports))
         .add_service(health_service.max_decoding_message_size(HEALTH_BYTES_MAX))
@@ -147,5 +160,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(operations)
         .add_service(classes)
         .add_service(providers)
+        .add_service(orphans)
+        .add_service(daemons)
         .add_service(auth))
 }

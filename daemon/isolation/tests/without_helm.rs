@@ -43,6 +43,8 @@ fn target(plane: &ControlPlane) -> DeployTarget {
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
         stack: "none".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }
 

@@ -1,18 +1,22 @@
 //! What works inside of tenants' clusters, as the configuration wants it: stacks, platforms, Helm, isolation. Knows no provider.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use landlord_core::{PlatformName, StackName, ports::Apps};
 use landlord_deploy::{
-    DeployOptions, StackApps, StackOffers,
+    CheckOptions, DeployOptions, StackApps, StackOffers,
     platform::{self, Platform},
     stack::{self, Stack},
 };
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
-use crate::config::{Checked, Config};
+use crate::config::{Checked, Config, Deploy};
 
 /// What works inside of tenants' clusters.
 pub(crate) struct InCluster {
@@ -50,7 +54,33 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
     } else {
         BTreeMap::new()
     };
+    known_checks(checked, &stacks)?;
     Ok(Read { stacks, platforms, gateway_api_crds })
+}
+
+/// A class leaves out only checks that its stack has.
+fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Result<()> {
+    for (name, class) in &checked.catalog.classes {
+        let Some(stack) = class.stack.as_ref().and_then(|stack| stacks.get(stack)) else { continue };
+        let known: Vec<&str> = stack.manifest.checks.iter().map(|check| check.name.as_str()).collect();
+        if let Some(unknown) = class.skip_checks.iter().find(|skipped| !known.contains(&skipped.as_str())) {
+            bail!("classes.{name}.skip_checks: its stack has no check {unknown:?}; it has: {}", known.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
+    let checks = &deploy.checks;
+    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
+    let resolver = resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?;
+    Ok(CheckOptions {
+        from_outside: checks.from_outside,
+        resolver,
+        trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
+        sftp_path: checks.sftp_path.clone(),
+        runs: state_dir.join("runs"),
+    })
 }
 
 async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clients>) -> Result<Option<StackApps>> {
@@ -62,6 +92,7 @@ async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clie
         platforms: read.platforms,
         helm_path: config.deploy.helm_path.clone(),
         helm_version: config.deploy.helm_version.clone(),
+        checks: check_options(&config.deploy, &state_dir)?,
         state_dir,
         helm_processes_max: config.deploy.helm_processes_max,
         gateway_api_crds: read.gateway_api_crds,

@@ -14,10 +14,12 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{ProviderKey, Providers, TenantStore as _},
+    ports::{DaemonStore as _, ProviderKey, TenantStore as _},
 };
-use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::{OpaqueTokens, Ports};
+use landlord_engine::{
+    BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
+};
+use landlord_grpc::{OpaqueTokens, Ports, RpcFigures};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -26,8 +28,10 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    announce, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
-    in_cluster, listeners, metrics, plugin_check, store, trust,
+    figures::{self, StoreCounts},
+    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -47,43 +51,38 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
-    let lost = watch_store(&store, &tasks, &stop);
-    let mut registry = Registry::default();
-    measurements.register(&mut registry);
-    tls_figures.register(&mut registry);
-    serve_metrics(config, registry, &tasks, &stop).await?;
+    let lost = watch_store(config, &store, &tasks, &stop);
+    let this = announce::this(daemon_id());
+    tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
     let ports = EnginePorts {
         store: store_port.clone(),
         providers: host.clone(),
-        apps: clusters.apps,
+        apps: clusters.apps.clone(),
         isolation: clusters.isolation.clone(),
         host_clusters: clusters.isolation.clone(),
     };
-    let (engine, handle) = Engine::new(engine_options(config, &checked), ports);
+    let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
+    let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
+    let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
-    let inventories = Inventories {
-        installation: checked.installation.clone(),
-        regions: regions(&checked),
-        store: store_port.clone(),
-        providers: host.clone(),
-        wake: Arc::new(handle.clone()),
-    };
-    tasks.spawn(inventories.compare(stop.clone()));
+    tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    let catalog = Arc::new(checked.catalog);
+    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
+    let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
-        catalog: Arc::new(checked.catalog),
-        stacks: clusters.stacks,
+        catalog,
+        stacks: clusters.stacks.clone(),
         providers: host.clone(),
-        kube_access: Arc::new(ClusterAccess {
-            installation: checked.installation,
-            store: store_port,
-            providers: host as Arc<dyn Providers>,
-            isolation: clusters.isolation,
-        }),
+        kube_access: access.clone(),
+        verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        daemons: Arc::new(store.clone()),
+        daemon: this.id.clone(),
+        figures: rpc_figures,
         limits: config.auth.limits.limits(),
         tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
@@ -96,7 +95,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     running.await.context("the engine panicked")?;
     tasks.close();
     tasks.wait().await;
-    store.close().await;
+    hand_over(&store, &this.id).await;
     if let Some(reason) = lost.get() {
         bail!("{reason}");
     }
@@ -105,17 +104,43 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     Ok(())
 }
 
-async fn serve_metrics(
-    config: &Config,
-    figures: Registry,
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-) -> Result<()> {
-    if !config.server.metrics_listen.is_empty() {
-        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
-        tasks.spawn(metrics::serve(listener, figures, stop.clone()));
+/// Nothing works any more: others need not wait for the leases to end.
+async fn hand_over(store: &Store, daemon: &str) {
+    if let Err(error) = store.leave(daemon).await {
+        tracing::warn!(%error, "the leases are not handed over; they end by themselves");
     }
-    Ok(())
+    store.close().await;
+}
+
+/// What is measured, by who measures it.
+struct Figures {
+    plugins: Measurements,
+    tls: TlsFigures,
+    store: Store,
+    engine: EngineHandle,
+}
+
+impl Figures {
+    /// Serves and samples the figures, if an address is configured. Gives those of the API.
+    async fn serve(self, config: &Config, tasks: &TaskTracker, stop: &CancellationToken) -> Result<RpcFigures> {
+        let rpcs = RpcFigures::default();
+        if config.server.metrics_listen.is_empty() {
+            return Ok(rpcs);
+        }
+        let mut registry = Registry::default();
+        figures::register_process(&mut registry);
+        self.plugins.register(&mut registry);
+        self.tls.register(&mut registry);
+        self.store.figures().register(&mut registry);
+        self.engine.figures().register(&mut registry);
+        rpcs.register(&mut registry);
+        let counts = StoreCounts::default();
+        counts.register(&mut registry);
+        let listener = metrics::bind(config.server.metrics_listen.parse()?).await?;
+        tasks.spawn(metrics::serve(listener, registry, stop.clone()));
+        tasks.spawn(counts.sample(self.store, self.engine, stop.clone()));
+        Ok(rpcs)
+    }
 }
 
 /// The shipped policies and those of the configured folder.
@@ -125,8 +150,9 @@ fn open_policies(config: &Config) -> Result<Policies> {
     Policies::open(folder).context("auth.policies_dir")
 }
 
-/// Stops the daemon when the store turns out to be another one than was opened; holds why.
-fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+/// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
+fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+    tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -137,6 +163,17 @@ fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> 
         }
     });
     lost
+}
+
+/// What compares the clouds' inventories with a store that goes on from a copy.
+fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+    let (installation, regions) = (checked.installation.clone(), regions(checked));
+    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
+        provider: provider.clone(),
+        credentials: credentials.clone(),
+    };
+    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
+    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
 }
 
 /// Where environments can be by the configuration.
@@ -259,7 +296,22 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
     }
 }
 
-fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
+fn cluster_access(
+    installation: String,
+    store: Arc<Store>,
+    providers: Arc<PluginHost>,
+    clusters: &in_cluster::InCluster,
+) -> ClusterAccess {
+    let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
+    ClusterAccess { installation, store, providers, isolation, apps }
+}
+
+/// Unique for every start: a lease of an earlier run is never taken for our own.
+fn daemon_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn engine_options(config: &Config, checked: &Checked, daemon: &str) -> EngineOptions {
     let engine = &config.engine;
     let mut providers = BTreeMap::new();
     for setup in &checked.providers {
@@ -276,8 +328,7 @@ fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {
     }
     EngineOptions {
         installation: checked.installation.clone(),
-        // Unique for every start: a lease of an earlier run is never taken for our own.
-        owner: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4()),
+        owner: daemon.to_owned(),
         passes_max: engine.passes_max,
         lease_ttl: engine.lease_ttl.get(),
         resync_interval: engine.resync_interval.get(),

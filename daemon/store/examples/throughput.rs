@@ -39,10 +39,11 @@ fn order(name: TenantName) -> NewTenant {
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     };
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
     let request = RequestContext { key, ..RequestContext::of_daemon() };
-    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
+    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, adopt: None, hosts: None, request }
 }
 
 fn name(index: usize) -> TenantName {

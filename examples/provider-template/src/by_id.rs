@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    cloud::{Cloud, Object, Page, Result, problem_of},
+    cloud::{Cloud, Object, Page, Result, kind_of},
     objects::{LABELS, POLL_AFTER_S, Place, owned},
 };
 
@@ -134,8 +134,9 @@ async fn look(cloud: &Cloud, operation: String) -> Result<Observed<ProviderError
 
 async fn create(cloud: &Cloud, place: &Place<'_>, spec: &Value, attempt: u32) -> Result<(Outcome, Option<Object>)> {
     let labels = markers::with_labels(place.scope, place.role, &LABELS);
-    let body = json!({ "collection": place.collection, "labels": labels, "spec": spec });
-    begun(cloud.keyed(Method::POST, "objects", Some(body), &key(place, attempt)).await?)
+    let key = key(place, attempt);
+    let body = json!({ "key": key, "collection": place.collection, "labels": labels, "spec": spec });
+    begun(cloud.call(Method::POST, "objects", Some(body)).await?)
 }
 
 fn begun(begun: Begun) -> Result<(Outcome, Option<Object>)> {
@@ -150,7 +151,19 @@ fn begun(begun: Begun) -> Result<(Outcome, Option<Object>)> {
 /// Why an object failed. It never comes up: it goes, so that the next call makes another one.
 async fn failed(cloud: &Cloud, object: &Object) -> Result<ProviderError> {
     remove(cloud, object).await?;
-    Ok(problem_of(&format!("{} {}", object.collection, object.id), &object.code, &object.problem))
+    let text = |key: &str| object.failure.as_ref().and_then(|failure| failure[key].as_str()).unwrap_or_default();
+    Ok(problem_of(&format!("{} {}", object.collection, object.id), text("code"), text("message")))
+}
+
+/// What an object ended in after its order was taken. What no row knows is repeated: the next attempt may fare better.
+fn problem_of(what: &str, code: &str, message: &str) -> ProviderError {
+    let status = match code {
+        "quota" => 403,
+        "no_capacity" => 503,
+        _ => 500,
+    };
+    let (kind, remedy) = kind_of(status, code);
+    ProviderError::new(kind, format!("{what} failed: {message}")).with_code(code).with_remedy(remedy)
 }
 
 /// Asks for an object's end, unless it was asked for.
@@ -162,8 +175,7 @@ async fn remove(cloud: &Cloud, object: &Object) -> Result<()> {
 }
 
 fn unready(object: &Object) -> Option<String> {
-    let text = || format!("{} {} is {} {}", object.collection, object.id, object.state, object.problem);
-    (object.state != "READY").then(|| text().trim_end().to_owned())
+    (object.state != "READY").then(|| format!("{} {} is {}", object.collection, object.id, object.state))
 }
 
 /// What is there of ours. Changes nothing.

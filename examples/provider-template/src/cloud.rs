@@ -15,8 +15,8 @@ pub(crate) const BUCKET: &str = "nimbus/api";
 
 pub(crate) type Result<T> = std::result::Result<T, ProviderError>;
 
-/// An object as Nimbus shows it; `state` is `CREATING`, `READY` or `DELETING`, and, of the API with ids, `FAILED` (with the
-/// `problem` and its `code`) or `GONE`.
+/// An object as Nimbus shows it; `state` is `CREATING`, `READY` or `DELETING`, and, of the API with ids, `FAILED` (with
+/// `code` and `message` of its `failure`) or `GONE`.
 #[derive(Deserialize)]
 pub(crate) struct Object {
     pub(crate) id: String,
@@ -25,10 +25,7 @@ pub(crate) struct Object {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) spec: Value,
     pub(crate) state: String,
-    #[serde(default)]
-    pub(crate) code: String,
-    #[serde(default)]
-    pub(crate) problem: String,
+    pub(crate) failure: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -45,11 +42,10 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// `version`: which of Nimbus's two APIs.
-    pub(crate) fn new(endpoint: &str, version: &str, project: &str, token: String) -> Result<Self> {
+    pub(crate) fn new(project: &str, token: String) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
         let http = http.map_err(|error| ProviderError::new(ErrorKind::Internal, format!("no HTTP client: {error}")))?;
-        Ok(Self { http, base: format!("{endpoint}/{version}/projects/{project}"), token })
+        Ok(Self { http, base: project.to_owned(), token })
     }
 
     pub(crate) async fn list(&self, labels: &[(&str, &str)], page: &str) -> Result<Page> {
@@ -62,24 +58,10 @@ impl Cloud {
     /// One attempt: the daemon repeats, since it alone sees all tenants of the account. What is absent is no
     /// error for a caller that takes an `Option`.
     pub(crate) async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<Value>) -> Result<T> {
-        self.keyed(method, path, body, "").await
-    }
-
-    /// The same with an idempotency key; an empty one is none.
-    pub(crate) async fn keyed<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-        key: &str,
-    ) -> Result<T> {
         let what = format!("{method} {}", path.split('?').next().unwrap_or_default());
         let failed = |kind, why: String| ProviderError::new(kind, format!("{what}: {why}"));
         let unanswered = |error: reqwest::Error| failed(ErrorKind::Transient, chain(&error.without_url()));
-        let mut request = self.http.request(method.clone(), format!("{}/{path}", self.base)).bearer_auth(&self.token);
-        if !key.is_empty() {
-            request = request.header("idempotency-key", key);
-        }
+        let request = self.http.request(method.clone(), format!("{}/{path}", self.base)).bearer_auth(&self.token);
         // Where Nimbus wants no body it ignores one.
         let response = request.json(&body).send().await.map_err(unanswered)?;
         let status = response.status();
@@ -102,19 +84,8 @@ impl Cloud {
     }
 }
 
-/// What an object ended in after its order was taken. What no row knows is repeated: the next attempt may fare better.
-pub(crate) fn problem_of(what: &str, code: &str, message: &str) -> ProviderError {
-    let status = match code {
-        "quota" => 403,
-        "no_capacity" => 503,
-        _ => 500,
-    };
-    let (kind, remedy) = kind_of(status, code);
-    ProviderError::new(kind, format!("{what} failed: {message}")).with_code(code).with_remedy(remedy)
-}
-
 /// The most consequential lines of a provider: which error is repeated, and which fails the stage with what remedy.
-fn kind_of(status: u16, code: &str) -> (ErrorKind, &'static str) {
+pub(crate) fn kind_of(status: u16, code: &str) -> (ErrorKind, &'static str) {
     match (status, code) {
         (403, "quota") => {
             (ErrorKind::Quota, "ask Nimbus to raise the project's quota that the message names; then retry")

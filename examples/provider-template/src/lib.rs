@@ -3,10 +3,12 @@
 //!
 //! `cloud` is the client: requests, and every error of the cloud mapped to a kind. `objects` is the contract's core, once
 //! for all kinds of objects: look up, adopt or create, delete, list. `by_id` is the same for a cloud that gives ids and whose
-//! work may end in error: of the two, keep the one that your cloud is like. `provider` says which method is which object.
+//! work may end in error: of the two, keep the one that your cloud is like (`either` is the choice, which yours does not have).
+//! `provider` says which method is which object.
 
 mod by_id;
 mod cloud;
+mod either;
 mod objects;
 mod provider;
 

@@ -3,7 +3,6 @@
 
 use landlord_provider_api::{ErrorKind, MARKER_INSTALLATION, MARKER_TENANT_UID, ProviderError, v1};
 use landlord_provider_sdk::{
-    error::invalid,
     markers::{self, Limits},
     names,
     progress::{Outcome, pending, ready},
@@ -124,9 +123,4 @@ pub(crate) async fn list(cloud: &Cloud, scope: &v1::Scope, page: &str) -> Result
 pub(crate) fn owned(scope: &v1::Scope, object: &Object) -> v1::OwnedObject {
     let r#type = format!("nimbus/{}", object.collection);
     markers::owned(&r#type, &object.id, &object.name, &scope.region, &object.labels)
-}
-
-/// The place of a kind that the request must name.
-pub(crate) fn no_kind() -> ProviderError {
-    invalid("the request names no kind")
 }

@@ -11,15 +11,15 @@ use landlord_provider_sdk::{
     endpoint,
     findings::{Findings, PoolBounds},
     progress::{Outcome, done},
-    request::{is_of_host, need, own_cluster},
+    request::{is_of_host, missing, need, own_cluster},
     settings,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    by_id,
-    cloud::{BUCKET, Cloud, Object, Result},
+    cloud::{BUCKET, Object, Result},
+    either::{Api, Objects},
     objects::{self, Place, checked},
 };
 
@@ -42,17 +42,6 @@ struct Settings {
     project: String,
     #[serde(default)]
     api: Api,
-}
-
-/// Which of Nimbus's APIs is used. Your cloud has one of the two: keep that one's module, `objects` or `by_id`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Api {
-    /// The caller names objects.
-    #[default]
-    Names,
-    /// The cloud gives ids.
-    Ids,
 }
 
 /// The credential. It has no `Debug`, so that nothing prints it.
@@ -84,16 +73,13 @@ fn place<'a>(scope: &'a Option<v1::Scope>, kind: Kind, pool: &'a str) -> Result<
         Kind::DnsRecords => ("recordsets", "dns-records"),
         Kind::Identity => ("bindings", "identity"),
         Kind::Leftovers => ("leftovers", "none"),
-        Kind::Unspecified => return Err(objects::no_kind()),
+        Kind::Unspecified => return Err(missing("the kind")),
     };
     Place::new(scope, collection, role)
 }
 
 /// Nimbus with one credential.
-pub struct Nimbus {
-    cloud: Cloud,
-    api: Api,
-}
+pub struct Nimbus(Objects);
 
 impl Nimbus {
     async fn ensure(&self, scope: Option<v1::Scope>, kind: Kind, pool: &str, spec: Value, last: &[u8]) -> Result<Made> {
@@ -101,10 +87,7 @@ impl Nimbus {
         if is_of_host(place.scope, kind) {
             own_cluster(place.scope.clone(), "node pools")?;
         }
-        match self.api {
-            Api::Names => objects::ensure(&self.cloud, &place, &spec).await,
-            Api::Ids => by_id::ensure(&self.cloud, &place, &spec, last).await,
-        }
+        self.0.ensure(&place, &spec, last).await
     }
 }
 
@@ -145,9 +128,8 @@ impl Cluster for Nimbus {
 
     async fn kube_access(&self, request: v1::KubeAccessRequest) -> Result<v1::KubeAccess> {
         checked(&request.scope, false)?;
-        let collection = if self.api == Api::Ids { "objects" } else { "clusters" };
-        let path = format!("{collection}/{}/token", need(request.cluster, "the cluster")?.name);
-        let access: Map<String, Value> = self.cloud.call(reqwest::Method::POST, &path, None).await?;
+        let path = self.0.token_path(&need(request.cluster, "the cluster")?.name);
+        let access: Map<String, Value> = self.0.cloud.call(reqwest::Method::POST, &path, None).await?;
         let text = |key: &str| access.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let seconds = access.get("expires_unix_s").and_then(Value::as_i64).unwrap_or_default();
         let expire_time = Some(prost_types::Timestamp { seconds, nanos: 0 });
@@ -206,24 +188,16 @@ impl Identity for Nimbus {
 #[async_trait]
 impl Inventory for Nimbus {
     async fn observe(&self, request: v1::ObserveRequest) -> Result<v1::ObserveResponse> {
-        let place = place(&request.scope, request.kind(), &request.role)?;
-        match self.api {
-            Api::Names => objects::observe(&self.cloud, &place).await,
-            Api::Ids => by_id::observe(&self.cloud, &place).await,
-        }
+        self.0.observe(&place(&request.scope, request.kind(), &request.role)?).await
     }
 
     async fn delete(&self, request: v1::DeleteRequest) -> Result<v1::DeleteResponse> {
         let place = place(&request.scope, request.kind(), &request.role)?;
-        let progress = match self.api {
-            Api::Names => objects::delete(&self.cloud, &place, request.recorded).await?,
-            Api::Ids => by_id::delete(&self.cloud, &place).await?,
-        };
-        Ok(v1::DeleteResponse { progress: Some(progress) })
+        Ok(v1::DeleteResponse { progress: Some(self.0.delete(&place, request.recorded).await?) })
     }
 
     async fn list_owned(&self, request: v1::ListOwnedRequest) -> Result<v1::ListOwnedResponse> {
-        objects::list(&self.cloud, checked(&request.scope, true)?, &request.page_token).await
+        objects::list(&self.0.cloud, checked(&request.scope, true)?, &request.page_token).await
     }
 }
 
@@ -257,11 +231,13 @@ impl ProviderPlugin for Nimbus {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 
     fn description() -> v1::DescribeResponse {
-        let schema = |key: &str, properties: Value| json!({ "type": "object", "additionalProperties": false, "required": [key], "properties": properties });
-        let api = json!({ "enum": ["names", "ids"], "description": "Which of Nimbus's APIs is used." });
-        let settings = schema("project", json!({ "project": { "type": "string" }, "api": api })).to_string();
+        let schema = |key: &str, properties: Value| {
+            json!({ "type": "object", "additionalProperties": false, "required": [key], "properties": properties })
+                .to_string()
+        };
+        let settings = json!({ "project": { "type": "string" }, "api": { "enum": ["names", "ids"] } });
         let parameters = json!({ "kubernetes_version": { "type": "string" } });
-        let parameters = schema("kubernetes_version", parameters).to_string();
+        let (settings, parameters) = (schema("project", settings), schema("kubernetes_version", parameters));
         TABLES.describe(Self::NAME, Self::VERSION, settings, parameters)
     }
 
@@ -275,8 +251,6 @@ impl ProviderPlugin for Nimbus {
             return Err(problems.into_error());
         };
         let endpoint = endpoint.as_ref().map_or_else(|| ENDPOINT.to_owned(), endpoint::base);
-        let version = if settings.api == Api::Ids { "v2" } else { "v1" };
-        let cloud = Cloud::new(&endpoint, version, &settings.project, credential.token)?;
-        Ok(Self { cloud, api: settings.api })
+        Objects::new(settings.api, &endpoint, &settings.project, credential.token).map(Self)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use landlord_test_harness::{Binaries, Cloud};
-use landlord_test_kube::Artifacts;
+use landlord_test_kube::{Artifacts, ensure_stack};
 
 use crate::narrate::say;
 
@@ -41,7 +41,7 @@ pub(crate) fn all(cloud: &'static Cloud, real: bool) -> Result<(Artifacts, Binar
         anyhow::Ok((go.join().map_err(joined)??, rust.join().map_err(joined)??))
     })?;
     if real {
-        landlord_test_harness::real::ensure(&mut say)?;
+        ensure_stack(&mut say)?;
     }
     say(&format!("everything is built ({:.1} s)", started.elapsed().as_secs_f64()));
     Ok(result)

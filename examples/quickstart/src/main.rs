@@ -127,7 +127,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce(cloud)?;
+        real::announce()?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_harness::{Cloud, World, binaries::checkout};
+use landlord_test_harness::{World, binaries::checkout};
 use landlord_test_kube::{Artifacts, forward, node_socket, python_env};
 use rustix::process::geteuid;
 use serde_json::Value;
@@ -18,12 +18,9 @@ const DOMAIN: &str = "acme.example.com";
 const CUSTOMER: &str = "acme";
 
 /// What it takes, told before anything is built; refused where it can't work.
-pub(crate) fn announce(cloud: &Cloud) -> Result<()> {
+pub(crate) fn announce() -> Result<()> {
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");
-    }
-    if cloud.provider != "gke" {
-        bail!("--real runs on the simulated Google Cloud so far: add --provider gke");
     }
     say_block(
         "Real pods on a real node: kubelet, containerd, Envoy, cert-manager, an ACME server, and four apps with a model.\n\

@@ -853,7 +853,20 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.settled(&pool, AKS).await;
     let lock = format!("{}/providers/Microsoft.Authorization/locks/keep", group(""));
     cloud.stranger("PUT", &lock, LOCKS, json!({ "properties": { "level": "CanNotDelete" } })).await;
-    flow.is_held_first(&["customergpu", "the lock keep (CanNotDelete)"]).await;
+    // Locks of the other groups hold as well, and so does what others put into the subnet.
+    let nodes = format!("{}/providers/Microsoft.Authorization/locks/nodes", group("-nodes"));
+    cloud.stranger("PUT", &nodes, LOCKS, json!({ "properties": { "level": "ReadOnly" } })).await;
+    let theirs = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/theirs");
+    cloud.stranger("PUT", &theirs, RESOURCES, json!({ "location": "westeurope" })).await;
+    let card = format!("{theirs}/providers/Microsoft.Network/networkInterfaces/customer-nic");
+    let body = json!({ "location": "westeurope", "properties": { "ipConfigurations": [{ "name": "one",
+        "properties": { "subnet": { "id": made.network.private_subnet_ids[0] } } }] } });
+    cloud.stranger("PUT", &card, NETWORK, body).await;
+    cloud.settled(&card, NETWORK).await;
+    let names = ["customergpu", "the lock keep (CanNotDelete)", "the lock nodes (ReadOnly)", "customer-nic"];
+    flow.is_held_first(&names).await;
+    cloud.stranger("DELETE", &nodes, LOCKS, Value::Null).await;
+    cloud.stranger("DELETE", &theirs, RESOURCES, Value::Null).await;
     for (kind, count) in [("managedClusters", 1), ("managedClusters/agentPools", 2)] {
         let kind = format!("Microsoft.ContainerService/{kind}");
         assert_eq!(cloud.of_type(&kind).await.len(), count, "{kind}");
@@ -989,4 +1002,40 @@ async fn a_right_that_is_missing_is_named_with_its_remedy() {
     hold(&cloud, ROLE).await;
     flow.delete().await.unwrap();
     cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let forbid = json!({ "account": SUBSCRIPTION, "forbid": ["Microsoft.Network/natGateways/write"] });
+    cloud.control("POST", "policies", forbid).await;
+    let error = flow.network().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains("Azure Policy"), "{}", error.remedy);
+    cloud.control("POST", "policies", json!({ "account": SUBSCRIPTION, "forbid": [] })).await;
+    flow.network().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pool_runs_its_old_version_until_its_upgrade_has_ended() {
+    let cloud = Cloud::start().await;
+    let mut flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    flow.parameters = PARAMETERS.replace("1.34", "1.35");
+    flow.cluster(&made.network).await.unwrap();
+    let path = format!("{}/agentPools/default", made.cluster.attributes["id"]);
+    let runs = async || {
+        let pool = cloud.stranger("GET", &path, AKS, Value::Null).await;
+        pool["properties"]["currentOrchestratorVersion"].as_str().unwrap().to_owned()
+    };
+    assert!(runs().await.starts_with("1.34."), "the control plane alone was upgraded");
+    let cluster = flow.cluster(&made.network).await.unwrap();
+    flow.node_pool(&Made { cluster, ..made.clone() }).await.unwrap();
+    assert!(runs().await.starts_with("1.35."));
+    // A client of an older version of the API: no entity tag, and absent members instead of nulls.
+    let older = cloud.stranger("GET", &path, "2023-11-01", Value::Null).await;
+    assert!(older.get("eTag").is_none() && !older.to_string().contains("null"), "{older}");
+    let network = cloud.stranger("GET", &made.network.network_id, "2021-05-01", Value::Null).await;
+    assert!(!network.to_string().contains("null"), "{network}");
 }

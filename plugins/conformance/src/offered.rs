@@ -12,12 +12,21 @@ impl World {
     /// A new tenant, which is taken down after the case at the latest.
     pub fn tenant(&self) -> Tenant {
         let mut tenant = Tenant::new(&self.config);
-        if !self.offers(Stage::Network) {
-            // As the daemon tells it where there is none of the tenant's own.
-            tenant.made.network = Some(v1::NetworkStatus::default());
-        }
+        tenant.made.network = self.no_network();
         self.keep(&tenant);
         tenant
+    }
+
+    /// A tenant as a daemon sees it that has lost everything but the order.
+    pub fn forgotten(&self, tenant: &Tenant) -> Tenant {
+        let mut forgotten = tenant.forgotten();
+        forgotten.made.network = self.no_network();
+        forgotten
+    }
+
+    /// As the daemon tells the network where there is none of the tenant's own.
+    fn no_network(&self) -> Option<v1::NetworkStatus> {
+        (!self.offers(Stage::Network)).then(v1::NetworkStatus::default)
     }
 
     /// A new tenant whose node pools are in the cluster of `host`.
@@ -34,7 +43,7 @@ impl World {
 
     /// The same order once more, after everything of it is gone.
     pub fn again(&self, tenant: &Tenant) -> Tenant {
-        let mut again = tenant.forgotten();
+        let mut again = self.forgotten(tenant);
         again.scope.generation += 1;
         self.keep(&again);
         again

@@ -16,6 +16,8 @@ use crate::{
 
 /// Pages that an inventory may have; one that goes on is a loop.
 const PAGES_MAX: usize = 10_000;
+/// A list that stayed the same for this long is taken to be complete.
+const STEADY: Duration = Duration::from_millis(200);
 /// Pause between two looks at a list that lags.
 pub(crate) const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -69,6 +71,21 @@ impl World {
         Ok(count(&self.owned(&tenant.scope).await?, tenant))
     }
 
+    /// The inventory once it stays as it is: lists of clouds may lag.
+    pub async fn settled(&self, tenant: &Tenant) -> Step<Counts> {
+        let steady = STEADY.min(Duration::from_millis(self.config.settle_ms));
+        let deadline = Instant::now() + Duration::from_millis(self.config.settle_ms).max(STEADY) * 2;
+        let (mut found, mut since) = (self.counts(tenant).await?, Instant::now());
+        while since.elapsed() < steady && Instant::now() < deadline {
+            tokio::time::sleep(SETTLE_PAUSE).await;
+            let now = self.counts(tenant).await?;
+            if now != found {
+                (found, since) = (now, Instant::now());
+            }
+        }
+        Ok(found)
+    }
+
     /// Waits until the inventory is as expected; lists of clouds may lag for the configured time.
     pub async fn expect_counts(&self, tenant: &Tenant, expected: &Counts, when: &str) -> Step {
         let deadline = Instant::now() + Duration::from_millis(self.config.settle_ms);
@@ -107,7 +124,9 @@ pub(crate) fn count(objects: &[v1::OwnedObject], tenant: &Tenant) -> Counts {
     let mut counts = Counts::new();
     for object in objects.iter().filter(|object| !object.role.is_empty() && !object.tenant_uid.is_empty()) {
         // A role may hold the tenant's own names; tenants are to be compared.
-        let role = object.role.replace(&tenant.domain, "DOMAIN").replace(&tenant.scope.tenant_uid, "UID");
+        let uid = &tenant.scope.tenant_uid;
+        let role =
+            object.role.replace(&tenant.domain, "DOMAIN").replace(uid, "UID").replace(&uid.replace('-', ""), "UID");
         *counts.entry(format!("{} ({role})", object.r#type)).or_default() += 1;
     }
     counts

@@ -337,7 +337,7 @@ impl World {
 
     /// What was made for a tenant, as list_owned shows it: nothing can be proved by a plugin that makes nothing.
     pub async fn made(&self, tenant: &Tenant) -> Step<Counts> {
-        let counts = self.counts(tenant).await?;
+        let counts = self.settled(tenant).await?;
         if counts.is_empty() {
             fail!("every stage is ready, and list_owned shows nothing with our markers: nothing is proved by that");
         }

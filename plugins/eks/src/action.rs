@@ -63,6 +63,7 @@ actions! {
     CREATE_NODEGROUP = "eks" "CreateNodegroup" "eks";
     DESCRIBE_NODEGROUP = "eks" "DescribeNodegroup" "eks";
     LIST_NODEGROUPS = "eks" "ListNodegroups" "eks";
+    LIST_FARGATE_PROFILES = "eks" "ListFargateProfiles" "eks";
     UPDATE_NODEGROUP_CONFIG = "eks" "UpdateNodegroupConfig" "eks";
     UPDATE_NODEGROUP_VERSION = "eks" "UpdateNodegroupVersion" "eks";
     DELETE_NODEGROUP = "eks" "DeleteNodegroup" "eks";
@@ -103,6 +104,7 @@ actions! {
     DESCRIBE_ADDRESSES = "ec2" "DescribeAddresses" "ec2";
     DESCRIBE_ROUTE_TABLES = "ec2" "DescribeRouteTables" "ec2";
     DESCRIBE_INSTANCES = "ec2" "DescribeInstances" "ec2";
+    TERMINATE_INSTANCES = "ec2" "TerminateInstances" "ec2";
     DESCRIBE_LAUNCH_TEMPLATES = "ec2" "DescribeLaunchTemplates" "ec2";
     DESCRIBE_NETWORK_INTERFACES = "ec2" "DescribeNetworkInterfaces" "ec2";
     DELETE_NETWORK_INTERFACE = "ec2" "DeleteNetworkInterface" "ec2";

@@ -8,7 +8,15 @@ use aws_sdk_eks::types::ClusterStatus;
 use landlord_provider_api::v1::{self, ResourceKind as Kind};
 use landlord_provider_sdk::holds::{self, Holds};
 
-use crate::{aws::Clients, cluster, error::Result, names::Names, network, node_pool};
+use crate::{
+    action,
+    aws::Clients,
+    cluster,
+    error::{Absent as _, Result, failed},
+    leftovers,
+    names::Names,
+    network, node_pool,
+};
 
 /// Looks, before a kind is removed, for what would stop a later one.
 ///
@@ -32,6 +40,16 @@ pub(crate) async fn check(aws: &Clients, scope: &v1::Scope, kind: Kind, role: &s
             let what = format!("node group {group} in EKS cluster {name} is not landlord's");
             holds.add(what, "delete those node groups, or move their work to another cluster first");
         }
+        // Landlord makes none.
+        for profile in fargate_profiles(aws, &names).await? {
+            let what = format!("Fargate profile {profile} in EKS cluster {name} is not landlord's");
+            holds.add(what, format!("run `aws eks delete-fargate-profile --cluster-name {name}` for those profiles, or move their work to another cluster first"));
+        }
+        for interface in leftovers::foreign_interfaces(aws, scope, &names).await? {
+            let what =
+                format!("network interface {interface} in the VPC of {name} is neither landlord's nor its cluster's");
+            holds.add(what, "remove what those network interfaces belong to (instances, functions, endpoints), or move it to another VPC");
+        }
     }
     let stack = network::stack::find(aws, names.stack()).await?.filter(|stack| stack.is_ours(scope));
     if stack.is_some_and(|stack| stack.is_protected) {
@@ -42,4 +60,16 @@ pub(crate) async fn check(aws: &Clients, scope: &v1::Scope, kind: Kind, role: &s
         holds.add(format!("CloudFormation stack {name} has termination protection"), remedy);
     }
     Ok(holds.end()?)
+}
+
+/// Fargate profiles of the cluster: EKS deletes no cluster that has one.
+async fn fargate_profiles(aws: &Clients, names: &Names) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut pages = aws.eks.list_fargate_profiles().cluster_name(names.cluster()).into_paginator().items().send();
+    while let Some(name) = pages.next().await {
+        let name = name.map_err(failed(action::LIST_FARGATE_PROFILES, names.cluster()));
+        let Some(name) = name.or_absent()? else { break };
+        found.push(name);
+    }
+    Ok(found)
 }

@@ -7,7 +7,7 @@ use google_cloud_container_v1::model::{NodePool, cluster::Status};
 use landlord_provider_api::v1::{self, ResourceKind as Kind};
 use landlord_provider_sdk::holds::{self, Holds};
 
-use crate::{cluster, error::Result, google::Google, markers, names, names::Names};
+use crate::{action, cluster, compute::Object, error::Result, google::Google, leftovers, markers, names, names::Names};
 
 /// Looks, before a kind is removed, for what would stop a later one or be lost by it.
 ///
@@ -27,7 +27,31 @@ pub(crate) async fn check(google: &Google, scope: &v1::Scope, kind: Kind, role: 
         let what = format!("node pool {} in GKE cluster {} is not landlord's", pool.name, names.cluster());
         holds.add(what, "delete those node pools, or move their work to another cluster first");
     }
+    for what in in_network(google, scope, &names).await? {
+        let what = format!("{what} in VPC network {} is neither landlord's nor its cluster's", names.network());
+        holds.add(what, "remove those objects, or move them to another network");
+    }
     Ok(holds.end()?)
+}
+
+/// What others put into the tenant's network, which cannot go before it: subnetworks, routers, firewall rules.
+async fn in_network(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
+    let network = format!("projects/{}/global/networks/{}", scope.account, names.network());
+    let mut found = Vec::new();
+    for (action, path, what) in [
+        (action::LIST_SUBNETWORKS, "aggregated/subnetworks", "subnetwork"),
+        (action::LIST_ROUTERS, "aggregated/routers", "Cloud Router"),
+        (action::LIST_LEFTOVERS, "global/firewalls", "firewall rule"),
+    ] {
+        let all = google.compute.list(action, &scope.account, path, "").await?;
+        let is_foreign = |object: &&Object| {
+            object.network.ends_with(&network)
+                && !markers::is_ours(scope, &object.markers())
+                && !leftovers::by_controller(&object.name)
+        };
+        found.extend(all.iter().filter(is_foreign).map(|object| format!("{what} {}", object.name)));
+    }
+    Ok(found)
 }
 
 /// Neither ours nor made by the cluster's own autoscaler.

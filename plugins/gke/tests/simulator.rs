@@ -647,7 +647,16 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.create().await.unwrap();
     let pools = format!("/v1/projects/{PROJECT}/locations/{REGION}/clusters/{CLUSTER}/nodePools");
     cloud.stranger("POST", &pools, json!({ "nodePool": { "name": "customer-gpu", "initialNodeCount": 1 } })).await;
-    flow.is_held_first(&["customer-gpu"]).await;
+    let network = format!("projects/{PROJECT}/global/networks/{NETWORK}");
+    let subnetwork = json!({ "name": "customer-net", "network": network, "ipCidrRange": "192.168.7.0/24" });
+    cloud.foreign(&format!("regions/{REGION}/subnetworks"), subnetwork).await;
+    let rule =
+        json!({ "name": "customer-ssh", "network": network, "allowed": [{ "IPProtocol": "tcp", "ports": ["22"] }] });
+    cloud.foreign("global/firewalls", rule).await;
+    flow.is_held_first(&["customer-gpu", "subnetwork customer-net", "firewall rule customer-ssh"]).await;
+    for path in [format!("regions/{REGION}/subnetworks/customer-net"), "global/firewalls/customer-ssh".to_owned()] {
+        cloud.stranger("DELETE", &format!("/compute/v1/projects/{PROJECT}/{path}"), Value::Null).await;
+    }
     for (kind, count) in [("Cluster", 1), ("NodePool", 2)] {
         assert_eq!(cloud.of_type(&format!("container.googleapis.com/{kind}")).await.len(), count, "{kind}");
     }
@@ -717,8 +726,8 @@ async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
     let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
     let made = Box::pin(flow.create()).await.unwrap();
-    flow.records(&made.zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
-    let mut changed = common::records(DOMAIN);
+    flow.records(&made.zone, landlord_test_driver::records(DOMAIN)[..1].to_vec()).await.unwrap();
+    let mut changed = landlord_test_driver::records(DOMAIN);
     changed[0].values = vec!["elsewhere.example.net".to_owned()];
     flow.records(&made.zone, changed).await.unwrap();
     flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
@@ -764,4 +773,20 @@ async fn a_right_that_is_missing_is_named_with_its_remedy() {
     let network = Box::pin(flow.network()).await.unwrap();
     let error = Box::pin(flow.cluster(&network)).await.unwrap_err();
     assert!(error.kind == ErrorKind::Auth && error.remedy.contains("container.clusters.create"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let forbid = async |patterns: &[&str]| {
+        cloud.post("/_sim/policies", json!({ "account": PROJECT, "forbid": patterns })).await;
+    };
+    forbid(&["compute.networks.create", "dns.managedZones.create", "container.clusters.create"]).await;
+    for error in [flow.network().await.unwrap_err(), flow.zone().await.unwrap_err()] {
+        assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+        assert!(error.remedy.contains("organization"), "{}", error.remedy);
+    }
+    forbid(&[]).await;
+    flow.network().await.unwrap();
 }

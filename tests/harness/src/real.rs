@@ -1,12 +1,18 @@
 //! A world whose pods are real: the stack `ai-fileserver-pg` with the images that are put together on this machine.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::{images, images_watched};
+use landlord_test_kube::{images, node_socket};
 
-use crate::Cloud;
+use crate::{Cloud, binaries::checkout};
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -33,31 +39,10 @@ const OWN_VALUES: [(&str, &str); 2] = [
     ),
 ];
 
-/// All images and charts that the simulator would build at its start, which is watched for less time than that takes.
-const IMAGES: [&str; 13] = [
-    "pause",
-    "files",
-    "vectors",
-    "llm",
-    "chat",
-    "gateway",
-    "envoy",
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "models",
-    "charts",
-];
-
-/// Builds the images and charts of a world with real nodes that this machine does not have yet; tells each.
-///
-/// # Errors
-/// What can't be built.
-pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    images_watched(&IMAGES, &mut |name| progress(&format!("image {name}")))?;
-    Ok(())
-}
+/// The authority that the daemon's checks trust, in the world's folder.
+const AUTHORITY: &str = "acme-root.pem";
+/// How often the ACME server is asked for it.
+const TRUST_POLL: Duration = Duration::from_secs(1);
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.
 #[must_use]
@@ -93,6 +78,8 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
     let _ = write!(
         text,
         "[{at}.certificates]\nimageRegistry = 'landlord.test'\nimageNamespace = ''\n{tag}\
+         # The program that is built here serves no health port.\n\
+         livenessProbe.enabled = false\n\
          [{at}.certificates.webhook]\n{tag}[{at}.certificates.cainjector]\n{tag}\
          [{at}.certificates.acmesolver]\n{tag}\
          [{at}.gateway.global.images.envoyGateway]\nimage = 'landlord.test/gateway:1'\n\
@@ -104,6 +91,30 @@ pub(crate) fn platform(cloud_folder: &Path) -> Result<String> {
         STANDARD.encode(certificate),
     );
     Ok(text)
+}
+
+/// What the daemon's own checks use in such a world, TOML: nothing outside of the machine is dialled, and the ACME server's
+/// authority is trusted once [`trust`] has written it.
+pub(crate) fn checks(folder: &Path) -> String {
+    format!("[deploy.checks]\nfrom_outside = false\ntrusted_ca = '{}'\n", folder.join(AUTHORITY).display())
+}
+
+/// Writes the authority of a node's ACME server into the world's folder as soon as that server answers: it makes a new one at
+/// each start. Ends with that, or when the folder is gone.
+pub(crate) fn trust(folder: &Path, clusters_in: fn(&Path) -> Vec<PathBuf>) {
+    let (folder, script) = (folder.to_owned(), checkout().join("tests/kube/tests/use/root.py"));
+    std::thread::spawn(move || {
+        while folder.is_dir() {
+            for cluster in clusters_in(&folder) {
+                let mut python = Command::new("python3");
+                python.arg(&script).arg(node_socket(&cluster)).arg(folder.join(AUTHORITY));
+                if python.output().is_ok_and(|output| output.status.success()) {
+                    return;
+                }
+            }
+            std::thread::sleep(TRUST_POLL);
+        }
+    });
 }
 
 impl Cloud {

@@ -35,6 +35,23 @@ const SOURCES: [(&str, &str); 15] = [
     ("platform/certmanager/webhook.go", include_str!("../platformbox/certmanager/webhook.go")),
 ];
 
+/// What the stack `ai-fileserver-pg` and the platform `standard` need on a node.
+pub const STACK_IMAGES: [&str; 11] = [
+    "pause",
+    "cert-manager-controller",
+    "cert-manager-webhook",
+    "cert-manager-cainjector",
+    "cert-manager-acmesolver",
+    "gateway",
+    "envoy",
+    "vectors",
+    "files",
+    "llm",
+    "chat",
+];
+/// Beside them: a folder of models, and one of the platform's charts.
+const STACK_FOLDERS: [&str; 2] = ["models", "charts"];
+
 /// OCI images in tar files for [`Node::import`](crate::Node::import), built first if they are missing: `pause` and
 /// `base` (a shell, Python) in seconds; `files`, `vectors` and `chat` (apps of a stack) from the package index, `llm` from its Go module (8 minutes of processor
 /// time); of a platform `gateway` and `cert-manager-{controller,webhook,cainjector,acmesolver}` from their Go modules (11
@@ -49,7 +66,27 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
     images_watched(names, &mut |_| {})
 }
 
-/// The same; `progress` is told each name before its image is looked for, and built if it is missing.
+/// Everything that a node with stack and platform needs, built first if it is missing: programs, images, models, charts.
+/// Half an hour of processor time, once.
+///
+/// # Errors
+/// As [`NodeArtifacts::ensure`] and [`images`].
+#[cfg(feature = "cluster")]
+pub fn ensure_stack(progress: &mut dyn FnMut(&str)) -> Result<()> {
+    crate::NodeArtifacts::ensure(progress)?;
+    ensure_stack_images(progress)
+}
+
+/// The same without the node's programs.
+///
+/// # Errors
+/// As [`images`].
+pub fn ensure_stack_images(progress: &mut dyn FnMut(&str)) -> Result<()> {
+    let all = [&STACK_IMAGES[..], &STACK_FOLDERS[..]].concat();
+    images_watched(&all, &mut |name| progress(&format!("image {name}"))).map(drop)
+}
+
+/// The same as [`images`]; `progress` is told each name before its image is looked for, and built if it is missing.
 ///
 /// # Errors
 /// As [`images`].

@@ -66,7 +66,7 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{forward, node_socket};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::{images, images_watched};
+pub use images::{STACK_IMAGES, ensure_stack_images, images, images_watched};
 pub use older_gateway::older_gateway_crds;
 pub use steps::Steps;
 pub use venv::python_env;
@@ -75,5 +75,7 @@ pub use venv::python_env;
 pub use control_plane::{ControlPlane, ControlPlaneOptions};
 #[cfg(feature = "cluster")]
 pub use everything::{differences, everything};
+#[cfg(feature = "cluster")]
+pub use images::ensure_stack;
 #[cfg(feature = "cluster")]
 pub use node::{AcmeServer, Node, NodeArtifacts, NodeOptions};

@@ -5,6 +5,7 @@
 //! asks. <https://www.rfc-editor.org/rfc/rfc1035#section-4>
 
 use cloudsim_core::{cloud_side::CloudSide, cluster::RecordSeen};
+use landlord_test_kube::cloud::address_of;
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -62,7 +63,8 @@ fn answer(message: &[u8], records: &[RecordSeen]) -> Option<Vec<u8>> {
     let (name, end) = read_name(message)?;
     let question = message.get(HEADER_BYTES..end + 4)?;
     let kind = u16::from_be_bytes(message.get(end..end + 2)?.try_into().ok()?);
-    let of_name: Vec<&RecordSeen> = records.iter().filter(|record| record.name == name).collect();
+    let balancer = balancer(&name, records);
+    let of_name: Vec<&RecordSeen> = records.iter().filter(|record| record.name == name).chain(&balancer).collect();
     let asked = |record: &&&RecordSeen| record.kind == "CNAME" || TYPES.contains(&(record.kind.as_str(), kind));
     let mut body = Vec::new();
     let mut count = 0_u16;
@@ -88,6 +90,19 @@ fn answer(message: &[u8], records: &[RecordSeen]) -> Option<Vec<u8>> {
     all.extend(question);
     all.extend(body);
     Some(all)
+}
+
+/// The address of a load balancer that has a name: what a record leads to, and no zone here has.
+fn balancer(name: &str, records: &[RecordSeen]) -> Option<RecordSeen> {
+    let leads = |record: &RecordSeen| {
+        let is_target = |value: &String| value.trim_end_matches('.').eq_ignore_ascii_case(name);
+        record.kind == "CNAME" && record.values.iter().any(is_target)
+    };
+    if records.iter().any(|record| record.name == name) || !records.iter().any(leads) {
+        return None;
+    }
+    let values = vec![address_of(name).to_string()];
+    Some(RecordSeen { name: name.to_owned(), kind: "A".to_owned(), ttl_seconds: 60, values })
 }
 
 /// The name of the question in lower case, without the final dot, and where it ends.
@@ -155,6 +170,9 @@ mod tests {
         assert_eq!(&told[told.len() - 4..], [34, 64, 0, 7]);
         let none = answer(&question("chat.acme.example.com", 28), &records).unwrap_or_default();
         assert_eq!((none[3], none[7]), (0, 0), "the name is known, it has no such record");
+        let alias = [RecordSeen { values: vec!["lb.example.net.".into()], ..record("CNAME", "") }];
+        let told = answer(&question("lb.example.net", 1), &alias).unwrap_or_default();
+        assert_eq!((told[3], told[7], told[told.len() - 4]), (0, 1, 198), "the name of a load balancer");
         let unknown = answer(&question("nope.example.com", 1), &records).unwrap_or_default();
         assert_eq!(unknown[3], 3);
         assert_eq!(answer(&[0; 4], &records), None);

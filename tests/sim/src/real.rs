@@ -5,27 +5,12 @@
 
 use anyhow::Context;
 use landlord_test_kube::{
-    AcmeServer, ControlPlane, Node, NodeArtifacts, NodeOptions,
+    AcmeServer, ControlPlane, Node, NodeArtifacts, NodeOptions, STACK_IMAGES,
     cloud::{LocalVolumes, NodeSpec, NodeTaint},
     images,
 };
 use std::path::{Path, PathBuf};
 
-/// What the stack `ai-fileserver-pg` and the platform `standard` need; the last is a folder of models.
-const IMAGES: [&str; 12] = [
-    "pause",
-    "files",
-    "vectors",
-    "llm",
-    "chat",
-    "gateway",
-    "envoy",
-    "cert-manager-controller",
-    "cert-manager-webhook",
-    "cert-manager-cainjector",
-    "cert-manager-acmesolver",
-    "models",
-];
 /// The claim whose volume holds the models from the beginning.
 const MODELS_CLAIM: &str = "llm";
 /// Where the LLM server of that stack keeps them in its volume.
@@ -48,8 +33,8 @@ impl Machines {
     pub(crate) fn ensure(folder: &Path, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
         let artifacts = NodeArtifacts::ensure(progress).context("the programs of a real node are missing")?;
         progress("images");
-        let mut archives = images(&IMAGES).context("the images are missing")?;
-        let store = archives.pop().context("no models")?;
+        let archives = images(&STACK_IMAGES).context("the images are missing")?;
+        let store = images(&["models"])?.pop().context("no models")?;
         let models = folder.join("models");
         std::fs::create_dir_all(&models).with_context(|| format!("cannot make {}", models.display()))?;
         let link = models.join(MODELS_FOLDER);

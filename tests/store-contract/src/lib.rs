@@ -12,10 +12,13 @@
 pub mod accepting;
 pub mod claiming;
 pub mod committing;
+pub mod daemons;
 pub mod domains;
 pub mod ending;
 pub mod fixtures;
+pub mod history;
 pub mod hosting;
+pub mod orphans;
 pub mod pooler;
 pub mod postgres;
 pub mod proxy;
@@ -57,6 +60,10 @@ macro_rules! contract_suite {
             ending: what_is_unknown_is_not_found;
             ending: a_cancel_reaches_the_engine_once;
             ending: a_delete_cannot_be_cancelled;
+            history: ended_operations_are_forgotten_in_time;
+            orphans: an_orphan_becomes_one_tenants;
+            orphans: an_orphan_is_removed_as_a_tenant_is;
+            orphans: an_orphan_in_a_host_cluster_is_removed_there;
             reading: tenants_in_pages_each_once;
             reading: tenants_by_filter;
             reading: operations_in_pages_newest_first;
@@ -87,6 +94,9 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            daemons: daemons_are_known_with_their_leases_until_they_leave;
+            daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
+            daemons: what_is_counted_is_what_is_there;
             hosting: a_host_cluster_is_work_like_a_tenant_and_no_tenant;
             hosting: a_host_cluster_and_a_tenant_may_share_an_id;
             hosting: host_clusters_in_pages_each_once;

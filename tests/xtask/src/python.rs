@@ -20,9 +20,10 @@ pub(crate) struct Venv {
 const SUITES: [&str; 3] = ["tests/sim/tests/boto3", "tests/sim/tests/google", "tests/sim/tests/microsoft"];
 
 /// Tools that Rust tests run, by their requirements file.
-const TOOLS: [&str; 3] = [
+const TOOLS: [&str; 4] = [
     "daemon/deploy/tests/checkov/requirements.txt",
     "daemon/grpc/tests/grpcio/requirements.txt",
+    "daemon/landlordd/tests/observability/requirements.txt",
     "plugins/conformance/tests/ministack/requirements.txt",
 ];
 

@@ -54,9 +54,9 @@ pub(crate) fn some(selection: &Selection) -> Result<bool> {
     });
     for suite in &mut suites {
         suite.arguments.extend(selection.filters.get(&suite.name).map(Into::into));
-        if selection.ignored {
+        if let Some(flag) = selection.ignored.get(&suite.name) {
             // One node after another: each is a whole machine.
-            suite.arguments.extend(["--ignored".into(), "--test-threads=1".into()]);
+            suite.arguments.extend([(*flag).into(), "--test-threads=1".into()]);
         }
     }
     side_by_side(suites)

@@ -18,8 +18,8 @@ pub(crate) struct Selection {
     pub(crate) packages: Vec<String>,
     /// Suites of these packages that have one of these words in their name; all, if there is none.
     pub(crate) words: Vec<String>,
-    /// Only tests that are left out elsewhere, since they need root and minutes.
-    pub(crate) ignored: bool,
+    /// Tests that are left out elsewhere, since they need root and minutes: what the suite's program is told, by its name.
+    pub(crate) ignored: BTreeMap<String, &'static str>,
     /// Suite and the part of its tests' names that is asked for.
     pub(crate) filters: BTreeMap<String, String>,
 }
@@ -31,14 +31,16 @@ impl Selection {
 }
 
 /// Suites with tests that run real pods.
-const REAL: [(&str, &str); 2] = [("landlord-e2e", "real"), ("landlord-test-kube", "it")];
+/// By package and program, with what chooses them: one program has no others.
+const REAL: [(&str, &str, &str); 2] =
+    [("landlord-e2e", "real", "--include-ignored"), ("landlord-test-kube", "it", "--ignored")];
 
 /// What runs real pods.
 pub(crate) fn real() -> Selection {
     Selection {
-        packages: REAL.map(|(package, _)| package.to_owned()).into(),
-        words: REAL.map(|(package, program)| format!("{package} {program}")).into(),
-        ignored: true,
+        packages: REAL.map(|(package, ..)| package.to_owned()).into(),
+        words: REAL.map(|(package, program, _)| format!("{package} {program}")).into(),
+        ignored: REAL.map(|(package, program, flag)| (format!("{package} {program}"), flag)).into(),
         ..Selection::default()
     }
 }

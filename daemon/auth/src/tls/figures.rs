@@ -2,8 +2,8 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
-    registry::Registry,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -12,10 +12,16 @@ struct ReloadLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: String,
+}
+
 /// The figures of all listeners; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct TlsFigures {
     reloads: Family<ReloadLabels, Counter>,
+    expiry: Family<ListenerLabels, Gauge>,
 }
 
 impl TlsFigures {
@@ -23,6 +29,19 @@ impl TlsFigures {
     pub fn register(&self, registry: &mut Registry) {
         let reloads = "Changes of certificate files by listener and outcome (ok, error: the pair of before goes on)";
         registry.register("landlord_tls_reloads", reloads, self.reloads.clone());
+        let expiry = "When the certificate that a listener uses ends, Unix time";
+        registry.register_with_unit("landlord_tls_certificate_expiry", expiry, Unit::Seconds, self.expiry.clone());
+    }
+
+    /// Unix time at which the certificate in use ends, in seconds.
+    pub(crate) fn expires(&self, listener: &str, end: i64) {
+        self.expiry.get_or_create(&ListenerLabels { listener: listener.to_owned() }).set(end);
+    }
+
+    /// When the certificate of `listener` ends.
+    #[cfg(test)]
+    pub(crate) fn expiry(&self, listener: &str) -> i64 {
+        self.expiry.get_or_create(&ListenerLabels { listener: listener.to_owned() }).get()
     }
 
     pub(crate) fn reloaded(&self, listener: &str, succeeded: bool) {

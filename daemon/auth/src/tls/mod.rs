@@ -149,6 +149,13 @@ pub fn load(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     build(files, &Content::read(files)?)
 }
 
+/// Unix time at which the leaf of a chain ends, in seconds. `None`: it can't be read, which rustls says better.
+pub(crate) fn expiry(content: &Content) -> Option<i64> {
+    let leaf = CertificateDer::pem_slice_iter(&content.certificate).next()?.ok()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(&leaf).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
 /// A server's configuration from what the files held.
 pub(crate) fn build(files: &TlsFiles, content: &Content) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());

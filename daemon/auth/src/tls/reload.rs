@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Content, TlsError, TlsFiles, build, figures::TlsFigures};
+use super::{Content, TlsError, TlsFiles, build, expiry, figures::TlsFigures};
 
 /// Between two looks at the files, which take microseconds; certificates are renewed weeks before they end.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,6 +40,9 @@ impl Reloader {
     pub fn open(listener: &str, files: TlsFiles, figures: TlsFigures) -> Result<Self, TlsError> {
         let used = Content::read(&files)?;
         let (config, _) = watch::channel(Arc::new(build(&files, &used)?));
+        if let Some(end) = expiry(&used) {
+            figures.expires(listener, end);
+        }
         Ok(Self { listener: listener.to_owned(), files, figures, used, refused: None, config })
     }
 
@@ -76,6 +79,9 @@ impl Reloader {
         match build(&self.files, &content) {
             Ok(config) => {
                 self.config.send_replace(Arc::new(config));
+                if let Some(end) = expiry(&content) {
+                    self.figures.expires(&self.listener, end);
+                }
                 (self.used, self.refused) = (content, None);
                 self.figures.reloaded(&self.listener, true);
                 tracing::info!(listener = self.listener, "new connections use the new certificate");
@@ -139,6 +145,7 @@ mod tests {
         reloader.take(Content::read(&files).unwrap());
         assert!(!Arc::ptr_eq(&first, &config.borrow()));
         assert_eq!((figures.reloads("test", false), figures.reloads("test", true)), (1, 1));
+        assert!(figures.expiry("test") > 1_700_000_000, "{}", figures.expiry("test"));
         for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no pem"] {
             std::fs::write(&files.certificate, text).unwrap();
             assert!(crate::tls::load(&files).is_err(), "{text}");

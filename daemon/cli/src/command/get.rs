@@ -34,9 +34,16 @@ const TENANT: &[Column<'_>] = &[
     ("DOMAIN", true, |tenant| text(tenant, "domain")),
     ("STORAGE", true, |tenant| format!("{}Gi", text(tenant, "storageGib"))),
     ("GENERATION", true, |tenant| format!("{}/{}", text(tenant, "observedGeneration"), text(tenant, "generation"))),
+    ("CLASS DIFFERS", true, |tenant| items(&tenant["classDifferences"])),
     ("UID", true, |tenant| text(tenant, "uid")),
     ("AGE", false, |tenant| age(tenant, "createTime")),
 ];
+
+/// A list of words, short.
+fn items(list: &Value) -> String {
+    let words = list.as_array().into_iter().flatten().filter_map(Value::as_str);
+    words.collect::<Vec<_>>().join(",")
+}
 
 const OPERATION: &[Column<'_>] = &[
     ("NAME", false, |operation| text(operation, "name")),
@@ -56,6 +63,18 @@ const PROVIDER: &[Column<'_>] = &[
     ("PID", true, |provider| text(provider, "pid")),
     ("SHA256", true, |provider| text(provider, "sha256")),
     ("PATH", true, |provider| text(provider, "path")),
+];
+
+const DAEMON: &[Column<'_>] = &[
+    ("NAME", false, |daemon| text(daemon, "name")),
+    ("HOST", false, |daemon| text(daemon, "host")),
+    ("VERSION", false, |daemon| text(daemon, "version")),
+    ("ENVIRONMENTS", false, |daemon| text(daemon, "environmentLeaseCount")),
+    ("ACCOUNTS", false, |daemon| text(daemon, "accountLeaseCount")),
+    ("HEARD", false, |daemon| age(daemon, "heardTime")),
+    ("AGE", false, |daemon| age(daemon, "startTime")),
+    ("PID", true, |daemon| text(daemon, "pid")),
+    ("ANSWERING", true, |daemon| text(daemon, "answering")),
 ];
 
 const EVENT: &[Column<'_>] = &[
@@ -91,6 +110,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
         ("hostclusters" | "hostcluster", Some(name)) => host(client, &name::host(name)?, get.output).await,
         ("operations" | "operation", None) => operations(client, &get).await,
         ("providers" | "provider" | "plugins", None) => providers(client, get.output).await,
+        ("daemons" | "daemon", None) => daemons(client, &get).await,
         ("provider" | "providers", Some(name)) => provider(client, name, get.output).await,
         ("tenant" | "tenants", Some(name)) => tenant(client, name, customer, get.output).await,
         ("operation" | "operations", Some(name)) => {
@@ -104,7 +124,7 @@ pub(crate) async fn run(client: &mut Client, get: Get, customer: Option<&str>) -
             Target::Host(name) => host(client, &name, get.output).await,
         },
         (what, _) => Err(Error::Usage(format!(
-            "{what:?} is nothing to get; get tenants, hostclusters, operations, providers, or a tenant by its name"
+            "{what:?} is nothing to get; get tenants, hostclusters, operations, providers, daemons, or a tenant by its name"
         ))),
     }
 }
@@ -236,6 +256,20 @@ async fn operations(client: &mut Client, get: &Get) -> Result<(), Error> {
         };
         let page = client.operations.list_operations(request).await?.into_inner();
         list.page(&page.operations.iter().map(operation_json).collect::<Result<Vec<_>, _>>()?)?;
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return list.end().map(|_| ());
+        }
+    }
+}
+
+async fn daemons(client: &mut Client, get: &Get) -> Result<(), Error> {
+    let mut list = output::Listing::new(get.output, DAEMON);
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListDaemonsRequest { filter: get.filter.clone(), page_token, ..Default::default() };
+        let page = client.daemons.list_daemons(request).await?.into_inner();
+        list.page(&page.daemons.iter().map(output::json).collect::<Result<Vec<_>, _>>()?)?;
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return list.end().map(|_| ());

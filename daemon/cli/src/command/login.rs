@@ -24,7 +24,8 @@ pub(crate) async fn login(given: arguments::Login, connection: &ConnectionArgume
         context.overlay(connection);
         context.login = Some(login);
     })?;
-    let connection = ConnectionArguments { context: Some(name), ..connection.clone() };
+    // All that was given is the context's now.
+    let connection = ConnectionArguments { context: Some(name), ..Default::default() };
     login::run(&Connection::resolve(&connection)?, device).await
 }
 

@@ -9,7 +9,9 @@ mod explain;
 mod get;
 mod host;
 mod login;
+mod orphans;
 mod pages;
+mod verify;
 mod wait;
 mod watch;
 
@@ -87,9 +89,11 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }
+        Command::Orphans { what, output } => orphans::run(server, what, output).await,
         Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
     }
 }

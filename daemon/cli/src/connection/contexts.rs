@@ -87,7 +87,14 @@ impl Contexts {
 
     /// Makes or changes a context; the first one is in use from now on.
     pub(crate) fn set(&mut self, name: &str, change: impl FnOnce(&mut Connection)) -> Result<(), Error> {
-        change(self.file.contexts.entry(name.to_owned()).or_default());
+        let context = self.file.contexts.entry(name.to_owned()).or_default();
+        change(context);
+        // Names of files mean the same wherever the client is run.
+        let login = context.login.as_mut().and_then(|login| login.ca_file.as_mut());
+        let files = [&mut context.ca_file, &mut context.client_cert, &mut context.client_key, &mut context.token_file];
+        for file in files.into_iter().filter_map(Option::as_mut).chain(login) {
+            *file = std::path::absolute(&*file).unwrap_or_else(|_| file.clone());
+        }
         if self.file.current_context.is_empty() {
             name.clone_into(&mut self.file.current_context);
         }
@@ -157,6 +164,9 @@ mod tests {
         assert!(contexts.chosen(Some("prdo")).unwrap_err().to_string().contains("there are: prod, test"));
         contexts.choose("test").unwrap();
         contexts.delete("test").unwrap();
+        contexts.set("prod", |c| c.ca_file = Some("tls.crt".into())).unwrap();
+        let ca_file = open().chosen(Some("prod")).unwrap().unwrap().ca_file.clone().unwrap();
+        assert!(ca_file.is_absolute() && ca_file.ends_with("tls.crt"), "{ca_file:?}");
         assert!(contexts.choose("test").is_err());
         assert_eq!(open().current(), None);
         std::fs::write(&path, "contexts: {a: {sever: x}}").unwrap();

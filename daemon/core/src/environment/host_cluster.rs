@@ -190,5 +190,6 @@ pub fn adopted_placement(
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     })
 }

@@ -4,9 +4,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::target::{DeployTarget, PlatformTarget, StageProgress};
-use crate::{AppName, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject};
+use crate::{
+    AppName, Environment, Failure, PlatformName, StackName, Stage, environment::Endpoint, stage::RemovedObject,
+};
 
 /// A service account that has an identity in the cloud, and what that needs in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,62 @@ impl ReleaseOf {
     }
 }
 
+/// What a check by use came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CheckOutcome {
+    /// It holds.
+    Passed,
+    /// It does not.
+    Failed,
+    /// It was not run: the class leaves it out, or what it needs failed.
+    NotRun,
+}
+
+/// One check by use: what was done as the customer would do it, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Name, unique in the stack.
+    pub name: String,
+    /// What it came to.
+    pub outcome: CheckOutcome,
+    /// What was seen and by which way; the cause, if it failed or was not run.
+    pub detail: String,
+    /// Who must do what, if it failed.
+    pub remedy: String,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl CheckResult {
+    /// All results in one line: failures first, with cause and remedy.
+    #[must_use]
+    pub fn summary(results: &[Self]) -> String {
+        let of = |outcome| results.iter().filter(move |result| result.outcome == outcome);
+        let failed = of(CheckOutcome::Failed).map(|result| {
+            let Self { name, detail, remedy, duration, .. } = result;
+            format!("check {name} failed after {:.1} s: {detail}; {remedy}", duration.as_secs_f64())
+        });
+        let passed = of(CheckOutcome::Passed).map(|result| {
+            format!("{} passed in {:.1} s ({})", result.name, result.duration.as_secs_f64(), result.detail)
+        });
+        let not_run = of(CheckOutcome::NotRun).map(|result| format!("{} not run: {}", result.name, result.detail));
+        failed.chain(passed).chain(not_run).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is kept of the stage `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerifyStatus {
+    /// Addresses for the customer.
+    pub endpoints: Vec<Endpoint>,
+    /// Addresses that the environment is ready without, and the cause of each.
+    pub pending: Vec<String>,
+    /// Results of the checks by use.
+    pub checks: Vec<CheckResult>,
+}
+
 /// What `verify` found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
@@ -74,8 +133,19 @@ pub struct Verified {
     pub endpoints: Vec<Endpoint>,
     /// Addresses that the environment is ready without, and the cause of each.
     pub pending: Vec<String>,
-    /// What was asked as a user would, when done; may be empty.
-    pub checked: String,
+    /// Results of the checks by use; empty while something else is waited for.
+    pub checks: Vec<CheckResult>,
+}
+
+/// Runs a tenant's checks at any time.
+#[async_trait]
+pub trait Verifier: Send + Sync + 'static {
+    /// A result for each check of the tenant's stack. Takes minutes if the environment does not answer; dropping it is safe.
+    ///
+    /// # Errors
+    /// CONFLICT while there is no cluster or no stack; THROTTLED while too many others are checked; else as
+    /// [`Failure::kind`] says.
+    async fn verify(&self, tenant: &Environment) -> Result<Vec<CheckResult>, Failure>;
 }
 
 /// Brings the releases of stacks into clusters, judges them, and takes them away again.
@@ -149,6 +219,12 @@ pub trait Apps: Send + Sync + 'static {
     /// # Errors
     /// As [`Failure::kind`] says.
     async fn verify(&self, target: &DeployTarget) -> Result<Verified, Failure>;
+
+    /// Runs the stack's checks by use only, whatever else is ready or not.
+    ///
+    /// # Errors
+    /// THROTTLED while too many other environments are checked; else as [`Failure::kind`] says.
+    async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure>;
 
     /// Freezes apps, releases load balancers and volumes of the whole cluster while their controllers still run, and
     /// removes the releases. For a cluster of the tenant's own. The objects removed so far are returned with each call.

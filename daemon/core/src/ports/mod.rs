@@ -3,6 +3,8 @@
 
 mod access;
 pub mod apps;
+mod daemons;
+mod history;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
@@ -10,13 +12,18 @@ mod peer;
 pub mod providers;
 mod request;
 mod stacks;
+mod statistics;
 pub mod store;
 mod store_error;
 mod store_query;
 pub mod target;
 
 pub use access::{Authenticator, Authorizer, Unauthenticated};
-pub use apps::{Apps, CloudAccount, ReleaseOf, ReleasePlan, Verified};
+pub use apps::{
+    Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
+};
+pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
@@ -30,6 +37,7 @@ pub use store::{
 };
 
 pub use stacks::{StackParameter, Stacks};
+pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
 /// Tells the engine that the store may hold new work. A hint only: losing it costs one poll

@@ -46,6 +46,10 @@ pub struct DeployTarget {
     pub generation: i64,
     /// The stack.
     pub stack: StackName,
+    /// Name servers of the tenant's own zone, as its provider told them; empty: not known.
+    pub name_servers: Vec<String>,
+    /// Checks of the stack that the class leaves out.
+    pub skip_checks: Vec<String>,
 }
 
 /// What the platform's stages work on: a cluster that landlord made.

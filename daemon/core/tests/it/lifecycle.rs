@@ -29,6 +29,7 @@ fn placement(node_count: u32) -> Placement {
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 

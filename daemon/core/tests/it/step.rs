@@ -44,6 +44,7 @@ fn placement(stack: bool) -> Placement {
         disk_size_gib: 0,
         parameters: serde_json::Map::new(),
         guardrails: None,
+        skip_checks: Vec::new(),
     }
 }
 

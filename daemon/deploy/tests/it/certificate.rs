@@ -83,6 +83,8 @@ fn target(plane: &ControlPlane, certificate: &str, key: &str) -> DeployTarget {
         spec: TenantSpec::parse(spec).unwrap(),
         generation: 1,
         stack: "ai-fileserver".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }
 

@@ -138,5 +138,7 @@ fn target(uid: TenantUid, cluster: TargetCluster) -> DeployTarget {
         spec: spec.unwrap(),
         generation: 1,
         stack: "ai-fileserver".parse().unwrap(),
+        name_servers: Vec::new(),
+        skip_checks: Vec::new(),
     }
 }

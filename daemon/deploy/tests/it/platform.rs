@@ -62,6 +62,7 @@ impl World {
             state_dir: self.folder.path().join(format!("{name}-state")),
             helm_processes_max: 1,
             gateway_api_crds: None,
+            checks: crate::support::checks(&self.folder.path().join(format!("{name}-state"))),
         };
         Ok(StackApps::open(options, Arc::new(Clients::default())).await?)
     }

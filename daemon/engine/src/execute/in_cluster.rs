@@ -4,9 +4,9 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
     journal::CallReport,
-    ports::{Apps, CloudAccount, DeployTarget, StageProgress},
+    ports::{Apps, CheckResult, CloudAccount, DeployTarget, StageProgress, Verified, VerifyStatus},
     step::record_in,
 };
 
@@ -57,6 +57,16 @@ impl Call<'_> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
+            let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
+            if is_orphan {
+                // Of what was built for it no record tells: what would hold its removal is named first all the same.
+                self.refuse_held().await?;
+            }
+            if is_orphan && self.work.host.is_some() {
+                let target = self.target().await?;
+                let (progress, removed) = self.kube(self.shared.ports.isolation.remove(&target).await)?;
+                return Ok(CallReport { removed, ..stage_progress(progress) });
+            }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         if *self.stage == Stage::Host {
@@ -78,10 +88,11 @@ impl Call<'_> {
                 let verified = self.kube(self.apps()?.verify(&target).await)?;
                 let mut report = stage_progress(verified.progress);
                 if report.done {
-                    let checked = Some(verified.checked).filter(|checked| !checked.is_empty());
-                    report.detail = verified.pending.into_iter().chain(checked).collect::<Vec<_>>().join("; ");
+                    let checks = Some(CheckResult::summary(&verified.checks)).filter(|checks| !checks.is_empty());
+                    report.detail = verified.pending.iter().cloned().chain(checks).collect::<Vec<_>>().join("; ");
                 }
-                report.status = serde_json::to_vec(&verified.endpoints).ok();
+                let Verified { endpoints, pending, checks, .. } = verified;
+                report.status = serde_json::to_vec(&VerifyStatus { endpoints, pending, checks }).ok();
                 Ok(report)
             }
             Stage::Teardown if self.work.host.is_none() => {
@@ -102,10 +113,17 @@ impl Call<'_> {
         if record_in(self.work, DesiredState::Absent, self.stage).is_some_and(|record| !record.removed.is_empty()) {
             return Ok(());
         }
+        let uid = self.work.environment.uid;
+        if self.shared.holds.is_free(uid) {
+            return Ok(());
+        }
         let paid = self.pay(OBSERVE, self.stage).await?;
         let request = request::for_removal(self.work, self.scope.clone());
         let observed = self.provider.observe(request).await.map(drop).map_err(Failure::from);
         paid.ended(observed.as_ref().err());
+        if observed.is_ok() {
+            self.shared.holds.free(uid);
+        }
         observed
     }
 

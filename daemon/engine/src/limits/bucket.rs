@@ -81,7 +81,14 @@ impl Bucket {
         }
     }
 
-    fn rate(&self) -> f64 {
+    /// Tokens that are there now.
+    pub(super) fn tokens(&mut self, now: Instant) -> f64 {
+        self.wait(0.0, now);
+        self.tokens
+    }
+
+    /// Tokens that it earns in a second.
+    pub(super) fn rate(&self) -> f64 {
         self.rate * self.factor
     }
 }

@@ -19,7 +19,10 @@ use tokio::time::Instant;
 
 pub(crate) use self::rate_queue::{Caller, Deferred, Urgency};
 use self::{bucket::Bucket, rate_queue::RateQueue};
-use crate::options::{BucketFigures, ProviderOptions};
+use crate::{
+    figures::EngineFigures,
+    options::{BucketFigures, ProviderOptions},
+};
 
 /// Longest that a call waits for tokens within its pass, before scaling.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -41,6 +44,7 @@ pub(crate) type Costs = Vec<(String, f64)>;
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     queues: Mutex<HashMap<LimitKey, RateQueue>>,
+    pub(crate) figures: EngineFigures,
 }
 
 /// Gives the place up when the call is dropped.
@@ -95,7 +99,13 @@ impl Limits {
             let wait = self.serve(key, ticket, entered + wait_max);
             tokio::select! {
                 // A queue that is gone limits nothing.
-                admission = &mut admission => return admission.unwrap_or(Ok(())),
+                admission = &mut admission => {
+                    let admission = admission.unwrap_or(Ok(()));
+                    if admission.is_err() {
+                        self.figures.deferred(key);
+                    }
+                    return admission;
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -133,10 +143,23 @@ impl Limits {
             match failure {
                 Some(failure) if failure.kind == ErrorKind::Throttled => {
                     if failure.bucket.is_empty() || failure.bucket == *name {
+                        self.figures.throttled(key, name);
                         bucket.throttled(failure.retry_after(), now);
                     }
                 }
                 _ => bucket.succeeded(),
+            }
+        }
+    }
+
+    /// Measures tokens, rates and who waits.
+    pub(crate) fn measure(&self) {
+        let now = Instant::now();
+        for (key, queue) in self.queues.lock().iter_mut() {
+            self.figures.queue(key, queue.waiting());
+            for (name, bucket) in &mut queue.buckets {
+                let is_open = queue.breakers.get(name).is_some_and(|breaker| breaker.outage().is_some());
+                self.figures.bucket(key, name, bucket.tokens(now), bucket.rate(), is_open);
             }
         }
     }

@@ -145,6 +145,11 @@ impl RateQueue {
         }
     }
 
+    /// How many calls wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The error of a provider that is out of order.
     pub(super) fn outage(&self) -> Option<String> {
         self.breakers.values().find_map(Breaker::outage).map(str::to_owned)

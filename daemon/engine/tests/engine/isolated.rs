@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use landlord_core::{
     Amounts, AppName, ErrorKind, Failure, Measured, PlatformName, StackName,
     ports::{
-        Apps, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget, ReleasePlan,
-        StageProgress, UninstallReport, Verified,
+        Apps, CheckResult, CloudAccount, DeployTarget, HostClusters, Isolation, KubeCredentials, PlatformTarget,
+        ReleasePlan, StageProgress, UninstallReport, Verified,
     },
     stage::RemovedObject,
 };
@@ -68,6 +68,10 @@ impl Apps for IsolationOnly {
 
     async fn verify(&self, _: &DeployTarget) -> Result<Verified, Failure> {
         Err(unexpected("a verification"))
+    }
+
+    async fn check(&self, _: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
+        unreachable!("only a request asks for it")
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {

@@ -21,6 +21,7 @@ use crate::{
 #[tonic::async_trait]
 impl Write for v1::CreateHostClusterRequest {
     const METHOD: &'static str = "CreateHostCluster";
+    const CREATES: bool = true;
     /// Its request is set when it is committed.
     type Change = NewHostCluster;
 
@@ -65,6 +66,7 @@ impl Write for v1::CreateHostClusterRequest {
 #[tonic::async_trait]
 impl Write for v1::AdoptHostClusterRequest {
     const METHOD: &'static str = "AdoptHostCluster";
+    const CREATES: bool = true;
     /// Its request is set when it is committed.
     type Change = NewHostCluster;
 

@@ -57,8 +57,7 @@ pub(crate) async fn explain(
         host_clusters =
             verdicts.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(verdict, _)| verdict).collect();
         if let Some(why) = full {
-            let why =
-                if shown.iter().all(|shown| *shown) { why } else { "no host cluster has room for the tenant".into() };
+            let why = access.capacity_told(&candidates, why);
             problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }

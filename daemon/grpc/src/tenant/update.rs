@@ -2,6 +2,7 @@
 
 use landlord_core::{
     DesiredState, Environment, EnvironmentName, Tenant, TenantSpec, Violation, Violations,
+    access::{EnvironmentAttributes, Resource},
     lifecycle::{self, check_etag},
     ports::{Accepted, Change, RequestContext, RequestScope, StoreError},
 };
@@ -55,6 +56,13 @@ impl Write for v1::UpdateTenantRequest {
         let change = check(ports, &current, tenant_of(&current)?, self, violations)?;
         check_etag(&current, given(self.etag())).map_err(StoreError::from)?;
         Ok(Merged { current, change })
+    }
+
+    fn ordered(&self, merged: &Merged) -> Option<Resource> {
+        let Change::Update { spec, placement } = &merged.change else { return None };
+        let state = merged.current.status.state.as_str().into();
+        let attributes = EnvironmentAttributes { state, ..EnvironmentAttributes::of_order(placement, &spec.labels) };
+        Some(Resource::Environment { name: merged.current.name(), attributes: Some(attributes) })
     }
 
     async fn dry_run(&self, _: &Ports, merged: &Merged) -> Result<(), Error> {

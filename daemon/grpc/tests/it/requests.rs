@@ -8,7 +8,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     access::Action,
-    ports::{Authenticator, Authorizer},
+    ports::{Authenticator, Authorizer, DaemonInfo, DaemonStore as _},
 };
 use landlord_proto::{google::longrunning as lro, v1};
 use landlord_test_tokens::{Issuer, Key, claims, header, with};
@@ -176,6 +176,8 @@ impl World {
         let created = world.call("operator", Action::CreateTenant).await.unwrap();
         world.operation = lro::Operation::decode(created.as_slice()).unwrap().name;
         world.call("operator", Action::CreateHostCluster).await.unwrap();
+        let this = DaemonInfo { id: "this".into(), host: "here".into(), pid: 1, version: "1".into() };
+        world.daemon.store.announce(&this).await.unwrap();
         world
     }
 
@@ -213,6 +215,7 @@ impl World {
                 ..Default::default()
             }
             .encode_to_vec(),
+            Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
             Action::GenerateOperatorKubeconfig => v1::GenerateKubeconfigRequest {
                 name,
                 subject: v1::generate_kubeconfig_request::Subject::Operator.into(),
@@ -260,7 +263,14 @@ impl World {
                 v1::DeleteHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
+            Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
+            Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
+            Action::ListOrphans => v1::ListOrphansRequest::default().encode_to_vec(),
+            Action::DeleteOrphan => {
+                let name = "orphans/00000000-0000-4000-8000-000000000000".into();
+                v1::DeleteOrphanRequest { name, ..Default::default() }.encode_to_vec()
+            }
             Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
             Action::CheckAccess => {
                 v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()

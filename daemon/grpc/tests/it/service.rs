@@ -223,8 +223,12 @@ async fn the_socket_is_ours_alone() {
         stacks: Arc::new(crate::common::OneStack),
         providers: Arc::new(NoPlugins),
         kube_access: Arc::new(NoClusters),
+        verifier: Arc::new(NoClusters),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
+        daemons: Arc::new(daemon.store.clone()),
+        daemon: "second".into(),
+        figures: landlord_grpc::RpcFigures::default(),
         limits: landlord_grpc::Limits::default(),
         tokens: Arc::new(landlord_grpc::OpaqueTokens::new(&[7; 32]).unwrap()),
         wake: Arc::new(NoEngine),
@@ -289,6 +293,13 @@ impl landlord_core::ports::KubeAccess for NoClusters {
         _: &landlord_core::Environment,
         _: std::time::Duration,
     ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
+        Err(Failure::new(ErrorKind::Conflict, "none"))
+    }
+}
+
+#[async_trait::async_trait]
+impl landlord_core::ports::Verifier for NoClusters {
+    async fn verify(&self, _: &landlord_core::Environment) -> Result<Vec<landlord_core::ports::CheckResult>, Failure> {
         Err(Failure::new(ErrorKind::Conflict, "none"))
     }
 }

@@ -87,6 +87,9 @@ pub struct Store {
     pub password_file: PathBuf,
     /// Newest events kept for Watch and `landlord events`.
     pub events_max: u64,
+    /// Operations that ended are kept for so many days, and as long the ids of their requests are known; 0: for ever. The
+    /// newest operation of an environment is kept as long as the environment.
+    pub operations_kept_days: u32,
 }
 
 impl Default for Store {
@@ -96,6 +99,7 @@ impl Default for Store {
             url: String::new(),
             password_file: PathBuf::new(),
             events_max: 100_000,
+            operations_kept_days: 90,
         }
     }
 }
@@ -152,6 +156,8 @@ pub struct Deploy {
     pub helm_processes_max: u32,
     /// Gateway API CRDs (YAML) applied to clusters that landlord made; empty: none.
     pub gateway_api_crds: PathBuf,
+    /// How environments are used before they count as answering.
+    pub checks: Checks,
     /// Where charts are taken from instead: a folder, an archive or another reference, by reference.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub chart_mirrors: landlord_deploy::chart::ChartMirrors,
@@ -170,8 +176,35 @@ impl Default for Deploy {
             state_dir: "/var/lib/landlord/deploy".into(),
             helm_processes_max: 4,
             gateway_api_crds: PathBuf::new(),
+            checks: Checks::default(),
             chart_mirrors: BTreeMap::new(),
             values: BTreeMap::new(),
+        }
+    }
+}
+
+/// How environments are used before they count as answering.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checks {
+    /// Use public addresses and names from the daemon's network, as customers do. Where an address can't be reached, or with
+    /// false, the API server's port-forward is used.
+    pub from_outside: bool,
+    /// DNS server that names are asked of, `ADDRESS:PORT`; empty: the machine's own resolver.
+    pub resolver: String,
+    /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
+    pub trusted_ca: PathBuf,
+    /// OpenSSH's sftp, by which SFTP is checked.
+    pub sftp_path: PathBuf,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            from_outside: true,
+            resolver: String::new(),
+            trusted_ca: PathBuf::new(),
+            sftp_path: "/usr/bin/sftp".into(),
         }
     }
 }

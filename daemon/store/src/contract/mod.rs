@@ -3,10 +3,13 @@
 //! database's dialect.
 
 mod accept;
+mod daemons;
 mod domains;
+mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod orphans;
 mod tenants;
 mod work;
 

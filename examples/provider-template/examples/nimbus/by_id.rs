@@ -3,8 +3,8 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v2/projects/P/objects` `{collection, labels, spec}`, header `idempotency-key` | `{object, operation}`; the same key again: the object that it made, `GONE` if that went |
-//! | `GET /v2/projects/P/objects/ID` | the object, with `problem` once it is `FAILED`; or 404 `not_found` |
+//! | `POST /v2/projects/P/objects` `{key, collection, labels, spec}` | `{object, operation}`; the same key again: the object that it made, `GONE` if that went |
+//! | `GET /v2/projects/P/objects/ID` | the object, with its `failure` once it is `FAILED`; or 404 `not_found` |
 //! | `PATCH /v2/projects/P/objects/ID` `{spec}` | `{object, operation}`; 409 `busy` while it is being made or deleted |
 //! | `DELETE /v2/projects/P/objects/ID` | `{object, operation}`; 409 `in_use` while another one's spec names it |
 //! | `GET /v2/projects/P/objects?label=K=V&page=T` | `{items, next}`, two a page, without what was made a moment ago |
@@ -76,20 +76,20 @@ pub(super) fn router(access: Access) -> (Router, Arc<Cloud>) {
 }
 
 fn shown(id: &str, object: &Object) -> Value {
-    let now = now_ms();
-    let (state, problem) = match (object.gone_ms, &object.failure) {
-        (Some(_), _) => ("DELETING", ""),
-        (None, _) if now < object.ready_ms => ("CREATING", ""),
-        (None, Some((_, message))) => ("FAILED", message.as_str()),
-        (None, None) => ("READY", ""),
+    let state = match (object.gone_ms, &object.failure) {
+        (Some(_), _) => "DELETING",
+        (None, _) if now_ms() < object.ready_ms => "CREATING",
+        (None, Some(_)) => "FAILED",
+        (None, None) => "READY",
     };
-    let code = object.failure.as_ref().filter(|_| state == "FAILED").map_or("", |failure| failure.0.as_str());
+    let failure = object.failure.as_ref().filter(|_| state == "FAILED");
+    let failure = failure.map(|(code, message)| json!({ "code": code, "message": message }));
     json!({ "id": id, "collection": object.collection, "name": id, "labels": object.labels, "spec": object.spec,
-        "state": state, "code": code, "problem": problem })
+        "state": state, "failure": failure })
 }
 
 fn gone(id: &str) -> Value {
-    json!({ "id": id, "collection": "", "name": id, "labels": {}, "spec": {}, "state": "GONE", "code": "", "problem": "" })
+    json!({ "id": id, "collection": "", "name": id, "labels": {}, "spec": {}, "state": "GONE", "failure": null })
 }
 
 fn begun(id: &str, object: &Object) -> Response {
@@ -128,7 +128,7 @@ async fn create(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Response {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    let key = body["key"].as_str().unwrap_or_default().to_owned();
     let collection = body["collection"].as_str().unwrap_or_default().to_owned();
     let making = cloud.access.options.making;
     cloud.with(&headers, |objects| {

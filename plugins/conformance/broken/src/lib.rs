@@ -7,6 +7,8 @@
 mod by_id;
 #[path = "../../../../examples/provider-template/src/cloud.rs"]
 mod cloud;
+#[path = "../../../../examples/provider-template/src/either.rs"]
+mod either;
 #[path = "../../../../examples/provider-template/src/objects.rs"]
 mod objects;
 #[path = "../../../../examples/provider-template/src/provider.rs"]

@@ -24,6 +24,7 @@ const UNKNOWN_FIELD: [u8; 3] = [0xc0, 0x3e, 0x01];
 
 pub(crate) async fn describe(world: &World) -> Step<String> {
     let plugin = world.plugin()?;
+    plugin.start().await.map_err(failed)?;
     let Some(description) = plugin.description() else { fail!("there is no description") };
     let mut problems = Vec::new();
     identity(description, &mut problems);
@@ -148,6 +149,7 @@ fn buckets(description: &v1::DescribeResponse, problems: &mut Vec<String>) {
 
 pub(crate) async fn versions(world: &World) -> Step<String> {
     let plugin = world.plugin()?;
+    plugin.start().await.map_err(failed)?;
     let pid = plugin.health().pid;
     for number in NO_METHODS {
         let (status, payload) = plugin.exchange(number, Vec::new()).await.map_err(failed)?;

@@ -28,6 +28,7 @@ const HOSTILE_UIDS: [&str; 7] = ["", " ", "../../etc", "a/b", "*", "x'; DROP TAB
 
 pub(crate) async fn garbage(world: &World) -> Step<String> {
     let plugin = world.plugin()?;
+    plugin.start().await.map_err(failed)?;
     let pid = plugin.health().pid;
     let mark = world.mark();
     let mut rng = StdRng::seed_from_u64(SEED);

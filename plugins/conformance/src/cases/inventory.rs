@@ -11,36 +11,29 @@ use landlord_provider_api::v1::{self, progress::Outcome};
 use crate::{
     owned::{SETTLE_PAUSE, count, difference},
     tenant::{Stage, Tenant},
-    world::{Step, World, fail, failed},
+    world::{Counts, Step, World, fail, failed},
 };
 
 pub(crate) async fn inventory(world: &World) -> Step<String> {
     let mut tenant = world.tenant();
     let mut seen = BTreeMap::new();
     let stages = world.stages();
+    let shown = [Stage::Network, Stage::DnsZone, Stage::Cluster, Stage::NodePool];
     for stage in stages.iter().copied() {
         world.until_ready(&mut tenant, &[stage]).await?;
-        seen.insert(stage, world.counts(&tenant).await?);
-    }
-    let shown = [Stage::Network, Stage::DnsZone, Stage::Cluster, Stage::NodePool];
-    for stage in shown.into_iter().filter(|stage| stages.contains(stage)) {
         // A cloud may make the first pool together with the cluster.
         let since = if stage == Stage::NodePool { Stage::Cluster } else { stage };
         let before = stages.iter().rev().find(|other| **other < since).and_then(|other| seen.get(other));
-        if seen.get(&stage) == before || seen[&stage].is_empty() {
-            fail!("{} is ready and list_owned shows nothing new that carries a role", stage.word());
-        }
+        let now = if shown.contains(&stage) {
+            grown(world, &tenant, stage, before).await?
+        } else {
+            world.counts(&tenant).await?
+        };
+        seen.insert(stage, now);
     }
     let objects = world.owned(&tenant.scope).await?;
     each(&objects, &tenant)?;
-    let all = v1::Scope { tenant_uid: String::new(), ..tenant.scope.clone() };
-    let everybody = world.owned(&all).await?;
-    let ours: Vec<_> = everybody.iter().filter(|o| o.tenant_uid == tenant.scope.tenant_uid).cloned().collect();
-    let marked: Vec<_> = objects.iter().filter(|o| !o.tenant_uid.is_empty()).cloned().collect();
-    let (ours, marked) = (count(&ours, &tenant), count(&marked, &tenant));
-    if ours != marked {
-        fail!("list_owned of the installation: {}", difference(&marked, &ours));
-    }
+    same_for_all(world, &tenant).await?;
     let other = v1::Scope { installation: format!("{}-other", tenant.scope.installation), ..tenant.scope.clone() };
     let strangers = world.owned(&other).await?;
     if !strangers.is_empty() {
@@ -48,6 +41,40 @@ pub(crate) async fn inventory(world: &World) -> Step<String> {
     }
     world.take_down(&tenant).await?;
     Ok(format!("{} objects", objects.len()))
+}
+
+/// The inventory once it shows what a stage made. Lists of clouds may lag.
+async fn grown(world: &World, tenant: &Tenant, stage: Stage, before: Option<&Counts>) -> Step<Counts> {
+    let deadline = Instant::now() + Duration::from_millis(world.config.settle_ms);
+    loop {
+        let now = world.counts(tenant).await?;
+        if !now.is_empty() && Some(&now) != before {
+            return Ok(now);
+        }
+        if Instant::now() >= deadline {
+            fail!("{} is ready and list_owned shows nothing new that carries a role", stage.word());
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
+}
+
+/// The installation's inventory has of a tenant what its own has. Lists of clouds may lag.
+async fn same_for_all(world: &World, tenant: &Tenant) -> Step {
+    let all = v1::Scope { tenant_uid: String::new(), ..tenant.scope.clone() };
+    let deadline = Instant::now() + Duration::from_millis(world.config.settle_ms);
+    loop {
+        let marked: Vec<_> = world.owned(&tenant.scope).await?;
+        let ours: Vec<_> = world.owned(&all).await?;
+        let ours: Vec<_> = ours.into_iter().filter(|object| object.tenant_uid == tenant.scope.tenant_uid).collect();
+        let (ours, marked) = (count(&ours, tenant), count(&marked, tenant));
+        if ours == marked {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            fail!("list_owned of the installation: {}", difference(&marked, &ours));
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
 }
 
 fn each(objects: &[v1::OwnedObject], tenant: &Tenant) -> Step {

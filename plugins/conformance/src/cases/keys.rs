@@ -35,7 +35,7 @@ pub(crate) async fn keys(world: &World) -> Step<String> {
     if let Some((_, call)) = keyed.iter().find(|(_, call)| call.key.as_deref() == Some("")) {
         fail!("{} carries no idempotency key", call.name());
     }
-    once(&keyed)?;
+    once(&keyed, renewed - mark)?;
     lives(&keyed, renewed - mark)?;
     world.take_down(&again).await?;
     world.take_down(&two).await?;
@@ -43,7 +43,7 @@ pub(crate) async fn keys(world: &World) -> Step<String> {
 }
 
 /// One order has one key, and one key belongs to one order.
-fn once(keyed: &[(usize, &Call)]) -> Step {
+fn once(keyed: &[(usize, &Call)], renewed: usize) -> Step {
     let mut orders: BTreeMap<&str, (String, u64)> = BTreeMap::new();
     for (_, call) in keyed {
         let key = call.key.as_deref().unwrap_or_default();
@@ -56,8 +56,11 @@ fn once(keyed: &[(usize, &Call)]) -> Step {
     }
     // A lost answer's repetition.
     for (at, call) in keyed.iter().filter(|(_, call)| call.is_lost()) {
-        let again =
-            keyed.iter().find(|(later, other)| later > at && other.order == call.order && other.name() == call.name());
+        // After its end an order is another one.
+        let same = |(later, other): &&(usize, &Call)| {
+            later > at && *later < renewed && other.order == call.order && other.name() == call.name()
+        };
+        let again = keyed.iter().find(same);
         if let Some((_, again)) = again
             && again.key != call.key
         {

@@ -99,7 +99,7 @@ pub(crate) async fn neighbours(world: &World) -> Step<String> {
     let (built_one, built_two) = tokio::join!(world.build(&mut one), world.build(&mut two));
     built_one?;
     built_two?;
-    let before = world.counts(&two).await?;
+    let before = world.made(&two).await?;
     let first = world.made(&one).await?;
     if first != before {
         fail!("two tenants of the same order have different inventories: {}", difference(&before, &first));

@@ -69,7 +69,7 @@ pub(crate) async fn adopt(world: &World) -> Step<String> {
     }
     world.expect_counts(&tenant, &reference, "after another process went on at every stage").await?;
     let mark = world.mark();
-    let mut again = tenant.forgotten();
+    let mut again = world.forgotten(&tenant);
     forget(world, &mut again)?;
     for stage in world.stages() {
         world.until_ready(&mut again, &[stage]).await?;

@@ -37,7 +37,7 @@ async fn fails(defect: &str, expected: &[&str], says: &str) {
 
 #[tokio::test]
 async fn one_that_makes_things_twice_is_told() {
-    fails("forgetful", &["adopt", "concurrency"], "fake/network (network): 2 instead of 1").await;
+    fails("forgetful", &["adopt", "concurrency", "shared-cluster"], "fake/network (network): 2 instead of 1").await;
 }
 
 #[tokio::test]

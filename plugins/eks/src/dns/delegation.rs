@@ -4,9 +4,9 @@
 
 use aws_sdk_route53::types::{ChangeAction, ResourceRecordSet, RrType};
 use landlord_provider_api::v1;
-use landlord_provider_sdk::zones::{normal, same_servers};
+use landlord_provider_sdk::zones::same_servers;
 
-use super::records;
+use super::{normal, records};
 use crate::{aws::Clients, error::Result, tags};
 
 /// How long a resolver may keep the delegation, seconds.

@@ -10,7 +10,7 @@ pub(crate) mod records;
 
 use aws_sdk_route53::types::{DelegationSet, HostedZone, HostedZoneConfig, Tag, TagResourceType};
 use landlord_provider_api::v1;
-use landlord_provider_sdk::zones::normal;
+use landlord_provider_sdk::zones;
 
 use crate::{
     action,
@@ -234,4 +234,37 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope, domain: &str) -> R
     let zones = if domain.is_empty() { list(aws, scope).await? } else { find(aws, scope, domain).await? };
     let outcome = if zones.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, zones.iter().map(|z| owned(scope, z)).collect()))
+}
+
+/// A name as it is compared: lower case, without the last dot. Route 53 writes other characters than letters, digits, hyphen,
+/// underscore and dot as octal codes, the star of a wildcard as `\052`:
+/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html>.
+pub(crate) fn normal(name: &str) -> String {
+    let mut parts = name.split('\\');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(code) => plain.extend([char::from(code)].into_iter().chain(part[3..].chars())),
+            None => plain.extend(['\\'].into_iter().chain(part.chars())),
+        }
+    }
+    zones::normal(&plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal;
+
+    #[test]
+    fn names_are_read_as_route_53_writes_them() {
+        for (written, name) in [
+            (r"\052.Acme.example.com.", "*.acme.example.com"),
+            (r"a\100b.example.com", "a@b.example.com"),
+            (r"odd\", r"odd\"),
+            ("acme.example.com.", "acme.example.com"),
+        ] {
+            assert_eq!(normal(written), name, "{written}");
+        }
+    }
 }

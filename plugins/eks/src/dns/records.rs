@@ -7,9 +7,8 @@ use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, HostedZone, ResourceRecord, ResourceRecordSet, RrType,
 };
 use landlord_provider_api::{ErrorKind, ProviderError, v1};
-use landlord_provider_sdk::zones::normal;
 
-use super::{find, short_id};
+use super::{find, normal, short_id};
 use crate::{
     action,
     aws::Clients,

@@ -1,4 +1,4 @@
-//! What Kubernetes made in the cloud for this tenant's cluster and left behind: load
+//! What Kubernetes made in the cloud for this tenant's cluster and left behind: machines, load
 //! balancers, network interfaces, security groups, volumes and their snapshots. Found by the tag that carries the
 //! cluster's name, hence the tenant's uid, or by lying in the tenant's own VPC with the mark
 //! of a Kubernetes controller; nothing else is touched.
@@ -172,6 +172,23 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
+    /// Machines that a node autoscaler in the cluster started: without the cluster nobody ends them, and they hold the network.
+    /// Those of node groups end with their group.
+    async fn instances(&self, found: &mut Vec<Leftover>) -> Result<()> {
+        let by_tag = format!("tag:{}", self.names.cluster_tag());
+        let states = ["pending", "running", "stopping", "stopped"].map(str::to_owned);
+        let filters = [(by_tag.as_str(), &["owned".to_owned()][..]), ("instance-state-name", &states[..])];
+        let reservations = self.aws.query.describe(action::DESCRIBE_INSTANCES, "reservationSet", &filters).await?;
+        let items = reservations.iter().flat_map(|r| r.children("instancesSet")).flat_map(|set| set.children("item"));
+        for item in items.filter(|item| item.tag("eks:nodegroup-name").is_none()) {
+            let id = item.text("instanceId");
+            let removed = self.delete(action::TERMINATE_INSTANCES, "InstanceId.1", id).await?;
+            let name = item.tag("Name").unwrap_or_default();
+            found.push(Leftover { object: self.object("AWS::EC2::Instance", id, name), removed });
+        }
+        Ok(())
+    }
+
     async fn all(&self) -> Result<Vec<Leftover>> {
         let mut found = Vec::new();
         let logs = if self.dry {
@@ -180,6 +197,7 @@ impl<'a> Sweep<'a> {
             logs::delete(self.aws, self.scope, self.names).await?
         };
         found.extend(logs.map(|object| Leftover { object, removed: !self.dry }));
+        self.instances(&mut found).await?;
         self.load_balancers(&mut found).await?;
         self.interfaces(&mut found).await?;
         self.security_groups(&mut found).await?;
@@ -213,4 +231,31 @@ pub(crate) async fn observe(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome
     let found = Sweep::new(aws, scope, &names, true).await?.all().await?;
     let outcome = if found.is_empty() { Outcome::Gone } else { progress::ready() };
     Ok((outcome, found.into_iter().map(|l| l.object).collect()))
+}
+
+/// How the descriptions of interfaces begin that EKS, the CNI, load balancers and NAT gateways make.
+const DESCRIPTIONS: [&str; 4] = ["Amazon EKS ", "aws-K8S-", "ELB ", "Interface for NAT Gateway"];
+
+/// Interfaces in the tenant's VPC that neither landlord nor the cluster brought there: the VPC cannot go before them.
+pub(crate) async fn foreign_interfaces(aws: &Clients, scope: &v1::Scope, names: &Names) -> Result<Vec<String>> {
+    let sweep = Sweep::new(aws, scope, names, true).await?;
+    let Some(vpc) = &sweep.vpc else { return Ok(Vec::new()) };
+    let filters = [("vpc-id", std::slice::from_ref(vpc))];
+    let reservations = aws.query.describe(action::DESCRIBE_INSTANCES, "reservationSet", &filters).await?;
+    let machines = reservations.iter().flat_map(|r| r.children("instancesSet")).flat_map(|set| set.children("item"));
+    let nodes: Vec<&str> = machines.filter(|m| sweep.has_cluster_tag(m)).map(|m| m.text("instanceId")).collect();
+    let all = aws.query.describe(action::DESCRIBE_NETWORK_INTERFACES, "networkInterfaceSet", &filters).await?;
+    let is_known = |item: &&Element| {
+        let instance = item.child("attachment").map_or("", |attachment| attachment.text("instanceId"));
+        item.tag(MARKER_TENANT_UID) == Some(scope.tenant_uid.as_str())
+            || sweep.has_cluster_tag(item)
+            || nodes.contains(&instance)
+            || matches!(item.text("interfaceType"), "nat_gateway" | "network_load_balancer")
+            || DESCRIPTIONS.iter().any(|start| item.text("description").starts_with(start))
+    };
+    let named = |item: &Element| match item.text("description") {
+        "" => item.text("networkInterfaceId").to_owned(),
+        description => format!("{} ({description})", item.text("networkInterfaceId")),
+    };
+    Ok(all.iter().filter(|item| !is_known(item)).map(named).collect())
 }

@@ -263,7 +263,8 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
 }
 
 /// What Kubernetes leaves in a tenant's VPC when its cluster goes: a volume with a snapshot of it, security groups that name each
-/// other, a load balancer, an interface; beside them a volume and a snapshot of another cluster's.
+/// other, a load balancer, a machine of a
+/// node autoscaler's, an interface; beside them a volume and a snapshot of another cluster's.
 pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
     let tag = format!("kubernetes.io/cluster/{}", made.cluster.name);
     let ec2 = async |params: &[(&str, &str)]| stranger_query(cloud, "ec2", "2016-11-15", params).await;
@@ -309,6 +310,18 @@ pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
         ])
         .await;
     }
+    // A machine of a node autoscaler's.
+    ec2(&[
+        ("Action", "RunInstances"),
+        ("MinCount", "1"),
+        ("MaxCount", "1"),
+        ("InstanceType", "m7i.large"),
+        ("SubnetId", &made.network.private_subnet_ids[0]),
+        ("TagSpecification.1.ResourceType", "instance"),
+        ("TagSpecification.1.Tag.1.Key", &tag),
+        ("TagSpecification.1.Tag.1.Value", "owned"),
+    ])
+    .await;
     let balancer = [
         ("Action", "CreateLoadBalancer"),
         ("Name", "k8s-files-web"),
@@ -342,6 +355,7 @@ async fn leftovers_of_kubernetes_go_and_others_stay() {
     leave(&cloud, &made).await;
     let removed = flow.delete().await.unwrap();
     for kind in [
+        "AWS::EC2::Instance",
         "AWS::EC2::Volume",
         "AWS::EC2::Snapshot",
         "AWS::EC2::SecurityGroup",
@@ -482,13 +496,43 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     let body = json!({ "nodegroupName": "customer-gpu", "nodeRole": made.network.attributes["node_role_arn"],
         "subnets": made.network.private_subnet_ids, "scalingConfig": { "minSize": 1, "maxSize": 1, "desiredSize": 1 } });
     stranger_eks(&cloud, "POST", &format!("{path}/node-groups"), body).await;
+    let profile = json!({ "fargateProfileName": "customer-batch", "podExecutionRoleArn": made.network.attributes["node_role_arn"],
+        "selectors": [{ "namespace": "batch" }] });
+    stranger_eks(&cloud, "POST", &format!("{path}/fargate-profiles"), profile).await;
+    let interface = [
+        ("Action", "CreateNetworkInterface"),
+        ("SubnetId", made.network.private_subnet_ids[0].as_str()),
+        ("Description", "AWS Lambda VPC ENI-customer"),
+    ];
+    let interface = stranger_query(&cloud, "ec2", "2016-11-15", &interface).await;
+    let interface = interface.split("<networkInterfaceId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let stack = async |on: &str| {
+        let params = [
+            ("Action", "UpdateTerminationProtection"),
+            ("StackName", made.cluster.name.as_str()),
+            ("EnableTerminationProtection", on),
+        ];
+        stranger_query(&cloud, "cloudformation", "2010-05-15", &params).await
+    };
+    stack("true").await;
     protect(true).await;
-    flow.is_held_first(&["customer-gpu", "deletion protection"]).await;
+    let names = [
+        "customer-gpu",
+        "deletion protection",
+        "customer-batch",
+        "AWS Lambda VPC ENI-customer",
+        "has termination protection",
+    ];
+    flow.is_held_first(&names).await;
     for (kind, count) in [("AWS::EKS::Cluster", 1), ("AWS::EKS::Nodegroup", 2), ("AWS::Route53::HostedZone", 1)] {
         assert_eq!(cloud.of_type(kind).await.len(), count, "{kind}");
     }
     assert!(!cloud.of_type("AWS::EKS::Addon").await.is_empty());
     protect(false).await;
+    stack("false").await;
+    stranger_eks(&cloud, "DELETE", &format!("{path}/fargate-profiles/customer-batch"), json!({})).await;
+    let gone = [("Action", "DeleteNetworkInterface"), ("NetworkInterfaceId", interface.as_str())];
+    stranger_query(&cloud, "ec2", "2016-11-15", &gone).await;
     while cloud.of_type("AWS::EKS::Nodegroup").await.iter().any(|group| group["state"] == "CREATING") {
         tokio::time::sleep(flow.pause).await;
     }
@@ -499,4 +543,44 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     flow.delete().await.unwrap();
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
+}
+
+#[tokio::test]
+async fn a_wildcard_record_is_made_once_and_goes() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let zone = flow.zone().await.unwrap();
+    let record = v1::DnsRecord {
+        name: format!("*.{DOMAIN}"),
+        r#type: "A".to_owned(),
+        ttl_seconds: 60,
+        values: vec!["192.0.2.1".to_owned()],
+    };
+    flow.records(&zone, vec![record.clone()]).await.unwrap();
+    let path = format!("/2013-04-01/hostedzone/{}/rrset", zone.zone_id);
+    let listed = stranger(&cloud, "route53", "GET", &path, String::new(), "application/xml").await;
+    assert!(listed.contains(&format!(r"<Name>\052.{DOMAIN}.</Name>")), "as Route 53 writes a star: {listed}");
+    let changes = async || {
+        let lines = cloud.journal().await;
+        lines.iter().filter(|line| line["action"] == "ChangeResourceRecordSets").count()
+    };
+    let before = changes().await;
+    flow.records(&zone, vec![record]).await.unwrap();
+    assert_eq!(changes().await, before, "it is there, and nothing is written again");
+    let removed = flow.delete_kind(v1::ResourceKind::DnsRecords).await.unwrap();
+    assert_eq!(removed.len(), 2, "the record and the registry: {removed:?}");
+    flow.delete_kind(v1::ResourceKind::DnsZone).await.unwrap();
+    cloud.is_empty().await;
+}
+
+#[tokio::test]
+async fn a_policy_of_the_organization_is_named_as_such() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    cloud.post("/_sim/policies", json!({ "account": ACCOUNT, "forbid": ["route53:Create*"] })).await;
+    let error = flow.zone().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains("administrator of the AWS organization"), "{}", error.remedy);
+    cloud.post("/_sim/policies", json!({ "account": ACCOUNT, "forbid": [] })).await;
+    flow.zone().await.unwrap();
 }

@@ -106,7 +106,7 @@ impl Matcher {
 
 /// Whether a name is one that GKE or a controller gives: `gke-…`, `k8s-…`, `k8s1-…`, `gkegw1-…`,
 /// or `a` and a Service's uid.
-fn by_controller(name: &str) -> bool {
+pub(crate) fn by_controller(name: &str) -> bool {
     let uid = name
         .strip_prefix('a')
         .is_some_and(|rest| rest.len() >= 20 && rest.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f')));

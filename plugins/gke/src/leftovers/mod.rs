@@ -9,6 +9,8 @@
 mod kinds;
 mod matching;
 
+pub(crate) use matching::by_controller;
+
 use landlord_provider_api::v1;
 
 use self::{

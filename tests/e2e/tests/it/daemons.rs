@@ -17,6 +17,9 @@ const LEASE: Duration = Duration::from_secs(3);
 /// A create takes some seconds, so that it can be cut in two.
 const TIME_SCALE: f64 = 1.0 / 200.0;
 
+/// An orderly end hands its leases over: the other daemon looks every second.
+const HAND_OVER: Duration = Duration::from_secs(1);
+
 /// A second daemon of the same configuration.
 struct Second {
     _service: Service,
@@ -53,6 +56,44 @@ impl Second {
     }
 }
 
+fn daemons(cli: &Cli) -> Vec<serde_json::Value> {
+    let text = cli.ok(&["get", "daemons", "-o", "json"]).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    shown.as_array().unwrap_or_else(|| panic!("{text}")).clone()
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the figure is shown")]
+fn a_daemon_that_ends_in_order_hands_its_work_over_at_once() {
+    let server = Server::start("handover");
+    // With a lease that nobody waits for in a test.
+    let options = WorldOptions {
+        time_scale: TIME_SCALE,
+        store_url: server.database(),
+        extra_config: "\n[engine]\nlease_ttl = '10m'\n".into(),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
+    world.cli().apply(&tenant).unwrap();
+    world.cli().wait_for(&tenant.name(), "PROVISIONING", TIMEOUT).unwrap();
+    let second = Second::start(&world);
+    assert!(!second.works());
+    assert!(world.stop_daemon().unwrap());
+    let ended = Instant::now();
+    while !second.works() {
+        assert!(ended.elapsed() < Duration::from_secs(60), "nobody took over");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let took = ended.elapsed();
+    println!("taken over after {took:?}");
+    // A busy machine may take its time; a lease it is not.
+    assert!(took < HAND_OVER * 10, "{took:?}");
+    let shown = daemons(&second.cli);
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    second.cli.wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
+}
+
 #[test]
 fn two_daemons_share_a_database_and_no_work() {
     let server = Server::start("daemons");
@@ -75,6 +116,13 @@ fn two_daemons_share_a_database_and_no_work() {
     second.cli.wait_for(&tenants[1].name(), "PROVISIONING", TIMEOUT).unwrap();
     assert!(world.metrics().unwrap().contains("method=\"Ensure"));
     assert!(!second.works(), "both daemons call one account");
+
+    // Whoever is asked knows both, and which of them works.
+    let shown = daemons(&second.cli);
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert_eq!(shown.iter().filter(|daemon| daemon["accountLeaseCount"] == 1).count(), 1, "{shown:?}");
+    let answering = shown.iter().find(|daemon| daemon["answering"] == true).unwrap();
+    assert_eq!((&answering["accountLeaseCount"], &answering["environmentLeaseCount"]), (&0.into(), &0.into()));
 
     world.crash_daemon().unwrap();
     let killed = Instant::now();

@@ -9,7 +9,7 @@ use std::{
 
 use landlord_e2e::binaries;
 use landlord_test_harness::{Cli, Cloud, World, WorldOptions, real};
-use landlord_test_kube::{Artifacts, NodeArtifacts};
+use landlord_test_kube::{Artifacts, ensure_stack};
 
 /// 60 times faster than real time: the cloud's part takes a quarter of a minute.
 const SCALE: f64 = 1.0 / 60.0;
@@ -22,8 +22,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn start(cloud: &'static Cloud) -> Self {
         let artifacts = Artifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        NodeArtifacts::ensure(&mut |line| eprintln!("{line}")).unwrap();
-        real::ensure(&mut |line| eprintln!("{line}")).unwrap();
+        ensure_stack(&mut |line| eprintln!("{line}")).unwrap();
         let options = WorldOptions {
             time_scale: SCALE,
             kubernetes: Some(artifacts.clone()),

@@ -23,5 +23,6 @@ pub use backend::{CloudBackend, LoadBalancerPort, LoadBalancerRequest, VolumeReq
 pub use controllers::{CloudControllers, CloudOptions, StorageClassSpec};
 pub use local::LocalVolumes;
 pub use nodes::{NodeSpec, NodeTaint, add_nodes, remove_nodes};
+pub use services::address_of;
 
 pub(crate) use local::FAKE_NODE;

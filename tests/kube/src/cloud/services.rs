@@ -1,11 +1,14 @@
 //! Services of type LoadBalancer, as a cloud controller manager treats them.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     backend::{LoadBalancerPort, LoadBalancerRequest},
@@ -15,6 +18,14 @@ use super::{
 
 /// Keeps a Service until its load balancer is gone; the name is Kubernetes' own.
 const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+
+/// What a load balancer's name leads to on real nodes: one of the addresses that are kept for tests of networks,
+/// <https://www.rfc-editor.org/rfc/rfc2544>.
+#[must_use]
+pub fn address_of(hostname: &str) -> Ipv4Addr {
+    let digest = Sha256::digest(hostname.to_lowercase());
+    Ipv4Addr::new(198, 18 | (digest[0] & 1), digest[1], digest[2])
+}
 
 /// Whether the backend has to be asked again.
 type Waiting = bool;
@@ -61,8 +72,13 @@ async fn ensure(context: &Context, service: &Service) -> Result<Waiting, kube::E
     };
     if shown_address(service) != Some(address.as_str()) {
         // Some clouds give a load balancer a name, others an address: the API server takes each in its own field.
-        let field = if address.parse::<std::net::IpAddr>().is_ok() { "ip" } else { "hostname" };
-        set_ingress(context, service, &json!([{ field: address }])).await?;
+        let field = if address.parse::<IpAddr>().is_ok() { "ip" } else { "hostname" };
+        let mut ingress = json!({ field: address });
+        // A real node's kube-proxy leads addresses to a Service, and no names.
+        if field == "hostname" && context.local.is_some() {
+            ingress["ip"] = json!(address_of(&address));
+        }
+        set_ingress(context, service, &json!([ingress])).await?;
     }
     Ok(false)
 }

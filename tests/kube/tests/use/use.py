@@ -61,7 +61,7 @@ def main():
     knowledge = []
     while after() < PATIENCE_SECONDS and not knowledge:
         for base in call("GET", "/api/v1/knowledge/", token)["items"]:
-            knowledge = [file["filename"] for file in call("GET", f"/api/v1/knowledge/{base['id']}/files", token)["items"]]
+            knowledge += [file["filename"] for file in call("GET", f"/api/v1/knowledge/{base['id']}/files", token)["items"]]
         time.sleep(1)
     told.update(knowledge=knowledge, known_after=after())
     # As the web client does first: the chatbot looks up which models there are.

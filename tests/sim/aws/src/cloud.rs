@@ -83,6 +83,10 @@ impl Cloud for Aws {
         rights::forbidden(call, need)
     }
 
+    fn disallowed(&self, call: &Call, need: &Need) -> ApiError {
+        rights::disallowed(call, need)
+    }
+
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         dispatch::handle(ctx, call)
     }

@@ -29,13 +29,14 @@ pub(crate) enum AwsKind {
     Cluster,
     Nodegroup,
     Addon,
+    FargateProfile,
     AccessEntry,
     PodIdentityAssociation,
 }
 
 impl AwsKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -60,6 +61,7 @@ impl AwsKind {
         Self::Cluster,
         Self::Nodegroup,
         Self::Addon,
+        Self::FargateProfile,
         Self::AccessEntry,
         Self::PodIdentityAssociation,
     ];
@@ -98,6 +100,7 @@ impl AwsKind {
             Self::Cluster => "AWS::EKS::Cluster",
             Self::Nodegroup => "AWS::EKS::Nodegroup",
             Self::Addon => "AWS::EKS::Addon",
+            Self::FargateProfile => "AWS::EKS::FargateProfile",
             Self::AccessEntry => "AWS::EKS::AccessEntry",
             Self::PodIdentityAssociation => "AWS::EKS::PodIdentityAssociation",
         }
@@ -131,6 +134,7 @@ impl AwsKind {
             Self::Cluster => "eks:cluster",
             Self::Nodegroup => "eks:nodegroup",
             Self::Addon => "eks:addon",
+            Self::FargateProfile => "eks:fargateprofile",
             Self::AccessEntry => "eks:access-entry",
             Self::PodIdentityAssociation => "eks:podidentityassociation",
         }

@@ -14,10 +14,11 @@ use super::{
 use crate::cloud::Aws;
 use crate::kind::AwsKind;
 use cloudsim_core::{
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
+    cluster::{RecordSeen, ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     in_cluster::InCluster,
     object::{Object, Owner, Tags},
+    scope::Scope,
 };
 use sha2::{Digest, Sha256};
 
@@ -42,6 +43,10 @@ impl InCluster for Aws {
             expandable: false,
         };
         vec![gp2, default]
+    }
+
+    fn records(&self, scope: &Scope) -> Vec<RecordSeen> {
+        scope.of_kind(AwsKind::HostedZone).filter(|zone| zone.is_live()).flat_map(crate::route53::served).collect()
     }
 
     fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {

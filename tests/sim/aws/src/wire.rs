@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     http::HttpResponse,
+    json::without_nulls,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -44,7 +45,7 @@ pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
             } else {
                 "application/json"
             };
-            response(call, status, content_type, value.to_string())
+            response(call, status, content_type, without_nulls(value).to_string())
         }
         // No service of AWS answers so.
         Reply::Headed(status, value, _) => response(call, status, "application/json", value.to_string()),

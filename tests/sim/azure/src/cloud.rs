@@ -87,6 +87,10 @@ impl Cloud for Azure {
         rights::forbidden(call, need)
     }
 
+    fn disallowed(&self, call: &Call, _: &Need) -> ApiError {
+        rights::disallowed(call)
+    }
+
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         dispatch::handle(ctx, call)
     }

@@ -4,13 +4,14 @@
 //! disk CSI driver (<https://learn.microsoft.com/azure/aks/azure-csi-disk-storage-provision>). They lie in the node resource
 //! group and go with it; a StorageClass that names another group leaves its disks there when the cluster goes first.
 
-use super::{aks, id, kind::AzureKind, network, references, resource};
+use super::{aks, dns, id, kind::AzureKind, network, references, resource};
 use crate::cloud::Azure;
 use cloudsim_core::{
-    cluster::{ServiceSeen, StorageClassSeen, VolumeSeen},
+    cluster::{RecordSeen, ServiceSeen, StorageClassSeen, VolumeSeen},
     ctx::Ctx,
     in_cluster::InCluster,
     object::{Object, Owner},
+    scope::Scope,
 };
 use serde_json::{Value, json};
 
@@ -32,6 +33,10 @@ impl InCluster for Azure {
             class("managed-csi", &[("skuname", "StandardSSD_LRS")], false),
             class("managed-csi-premium", &[("skuname", "Premium_LRS")], false),
         ]
+    }
+
+    fn records(&self, scope: &Scope) -> Vec<RecordSeen> {
+        scope.of_kind(AzureKind::DnsRecordSet).filter(|record| record.is_live()).map(dns::served).collect()
     }
 
     fn internal_annotations(&self) -> &'static [(&'static str, &'static str)] {

@@ -39,6 +39,8 @@ pub(crate) fn of(kind: AzureKind, body: &Value) -> Vec<String> {
             "properties/frontendIPConfigurations/*/properties/publicIPAddress/id",
             "properties/frontendIPConfigurations/*/properties/subnet/id",
         ],
+        AzureKind::NetworkInterface => &["properties/ipConfigurations/*/properties/subnet/id"],
+        AzureKind::PrivateEndpoint => &["properties/subnet/id"],
         AzureKind::ScaleSet => &["properties/subnets/*/id"],
         _ => &[],
     };

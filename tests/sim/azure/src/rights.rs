@@ -172,6 +172,18 @@ pub(crate) fn forbidden(call: &Call, need: &Need) -> ApiError {
     ApiError::new("AuthorizationFailed", message).status(403)
 }
 
+/// The refusal for an assignment of Azure Policy with the effect Deny:
+/// <https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/error-policy-requestdisallowedbypolicy>.
+pub(crate) fn disallowed(call: &Call) -> ApiError {
+    let (name, subscription) = (call.path.last().map_or("", String::as_str), &call.caller.account);
+    let id = format!("/subscriptions/{subscription}/providers/Microsoft.Authorization/policyAssignments/forbidden");
+    let message = format!(
+        "Resource '{name}' was disallowed by policy. Policy identifiers: \
+         '[{{\"policyAssignment\":{{\"name\":\"forbidden\",\"id\":\"{id}\"}}}}]'."
+    );
+    ApiError::new("RequestDisallowedByPolicy", message).status(403)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{grants, needed};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     http::HttpResponse,
+    json::without_nulls,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -47,7 +48,8 @@ pub(crate) fn error_with_headers(mut error: ApiError, more: Headers) -> ApiError
 }
 
 fn response(call: &Call, status: u16, body: &Value, headers: &Map<String, Value>) -> HttpResponse {
-    let text = if body.is_null() || call.method == "HEAD" { String::new() } else { body.to_string() };
+    let empty = body.is_null() || call.method == "HEAD";
+    let text = if empty { String::new() } else { without_nulls(body.clone()).to_string() };
     let mut builder = Response::builder()
         .status(status)
         .header("cache-control", "no-cache")

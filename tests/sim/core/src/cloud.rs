@@ -70,6 +70,8 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     fn grants(&self, document: &str) -> Result<Vec<Grant>, String>;
     /// How the service of `call` says that its caller lacks `need`.
     fn forbidden(&self, call: &Call, need: &Need) -> ApiError;
+    /// How the service of `call` says that a policy of the organization forbids `need`.
+    fn disallowed(&self, call: &Call, need: &Need) -> ApiError;
     /// Answers a call.
     ///
     /// # Errors

@@ -132,6 +132,15 @@ struct QuotaChange {
     limits: BTreeMap<String, u64>,
 }
 
+/// What the organization of an account forbids there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrganizationPolicy {
+    account: String,
+    /// Patterns of actions; empty: nothing.
+    forbid: Vec<String>,
+}
+
 /// What callers may do, as a test sets it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,6 +227,11 @@ fn plain(
             Ok(json!(world.quotas.all(&change.account)))
         }
         ("GET", ["rights"]) => Ok(world.rights.report()),
+        ("POST", ["policies"]) => {
+            let given: OrganizationPolicy = parse(body)?;
+            world.organization.insert(given.account, given.forbid);
+            Ok(json!({}))
+        }
         ("POST", ["rights"]) => give_rights(clouds, world, parse(body)?),
         ("POST", ["tags"]) => tag_edit::edit(clouds, world, parse(body)?),
         _ => {

@@ -38,11 +38,8 @@ pub trait InCluster {
         self.set_volume_size(ctx, &key, size_gib);
         is_present
     }
-    /// What the zones of an account hold. None: the cloud's zones are not served by DNS here yet.
-    fn records(&self, scope: &Scope) -> Vec<RecordSeen> {
-        let _ = scope;
-        Vec::new()
-    }
+    /// What the zones of an account hold.
+    fn records(&self, scope: &Scope) -> Vec<RecordSeen>;
     /// Detaches and deletes a disk.
     fn delete_volume(&self, ctx: &mut Ctx<'_>, id: &str);
 }

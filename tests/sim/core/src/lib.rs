@@ -19,6 +19,7 @@ pub mod faults;
 pub mod http;
 pub mod in_cluster;
 pub mod journal;
+pub mod json;
 pub mod kind;
 pub mod object;
 mod persist;

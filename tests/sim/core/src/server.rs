@@ -9,7 +9,7 @@ use crate::{
     cloud::Cloud,
     control,
     ctx::Ctx,
-    faults::{HoldInfo, Phase, Plan, Verdict},
+    faults::{HoldInfo, Phase, Plan, Verdict, glob},
     http::{HttpResponse, Raw},
     journal::{Entry, Origin},
     scope_key::ScopeKey,
@@ -150,7 +150,13 @@ fn apply(
     } else if plan.throttle || !admitted(cloud, &mut world, call, now) {
         Some(cloud.throttled(call, world.clock.scale()))
     } else {
-        world.rights.missing(&call.caller, cloud.rights(call)).map(|need| cloud.forbidden(call, &need))
+        let needs = cloud.rights(call);
+        let forbidden = world.organization.get(account).into_iter().flatten();
+        let disallowed = forbidden.filter_map(|pattern| needs.iter().find(|need| glob(pattern, &need.action))).next();
+        match disallowed.map(|need| cloud.disallowed(call, need)) {
+            None => world.rights.missing(&call.caller, needs).map(|need| cloud.forbidden(call, &need)),
+            refusal => refusal,
+        }
     };
     if let Some(error) = refusal {
         record(&mut world, call, now, &error.code, Some(error.message.clone()));

@@ -57,6 +57,8 @@ pub struct World {
     pub quotas: Quotas,
     /// What callers may do.
     pub rights: AllRights,
+    /// By account: patterns of actions that a policy of its organization forbids, whatever callers may do.
+    pub organization: HashMap<String, Vec<String>>,
     /// Work done and under way, by object id and operation.
     pub work: HashMap<(String, String), Work>,
     /// Request rates.
@@ -89,6 +91,7 @@ impl World {
             schedule: Schedule::default(),
             quotas: Quotas::default(),
             rights: AllRights::default(),
+            organization: HashMap::new(),
             work: HashMap::new(),
             throttle: Throttle::default(),
             faults: Faults::new(seed),

@@ -82,6 +82,10 @@ impl Cloud for Gcp {
         auth::denied(call, &need.action)
     }
 
+    fn disallowed(&self, _: &Call, need: &Need) -> ApiError {
+        rights::disallowed(need)
+    }
+
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {
         dispatch::handle(ctx, call)
     }

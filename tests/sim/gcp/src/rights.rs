@@ -3,8 +3,9 @@
 //! <https://cloud.google.com/compute/docs/reference/rest/v1>, <https://cloud.google.com/kubernetes-engine/docs/reference/rest/v1>,
 //! <https://cloud.google.com/dns/docs/access-control>.
 
+use crate::error::condition;
 use cloudsim_core::{
-    call::Call,
+    call::{ApiError, Call},
     rights::{Grant, Need},
 };
 
@@ -133,6 +134,15 @@ fn iam(call: &Call) -> Vec<String> {
 /// What no role grants: a method without a mapping is refused wherever a role is in force.
 fn unknown(service: &str, method: &str) -> String {
     format!("{service}.unknown.{method}")
+}
+
+/// The refusal for a constraint of the organization:
+/// <https://cloud.google.com/resource-manager/docs/organization-policy/troubleshooting-policies>.
+pub(crate) fn disallowed(need: &Need) -> ApiError {
+    let project = &need.resource;
+    condition(format!(
+        "Constraint constraints/custom.forbidden violated for {project}. See https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints for more information."
+    ))
 }
 
 /// What a custom role grants: the list `includedPermissions` of the file that `gcloud iam roles create --file` takes.

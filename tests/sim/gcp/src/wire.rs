@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cloudsim_core::{
     call::{ApiError, Call, Reply},
     http::HttpResponse,
+    json::without_nulls,
 };
 use http_body_util::Full;
 use hyper::Response;
@@ -34,7 +35,7 @@ fn finish(builder: hyper::http::response::Builder, body: String) -> HttpResponse
 #[must_use]
 pub(crate) fn encode(_call: &Call, reply: Reply) -> HttpResponse {
     match reply {
-        Reply::Json(status, body) => finish(response(status), body.to_string()),
+        Reply::Json(status, body) => finish(response(status), without_nulls(body).to_string()),
         // The forms of other clouds' services; none here gives them.
         _ => finish(response(500), String::new()),
     }

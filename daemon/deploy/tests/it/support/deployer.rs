@@ -1,8 +1,13 @@
 //! Apps and isolation as the daemon wires them.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use landlord_deploy::{StackApps, chart::ChartMirrors, stack};
+use landlord_deploy::{CheckOptions, StackApps, chart::ChartMirrors, stack};
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
@@ -34,6 +39,7 @@ impl Deployer {
             removal_timeout: options.removal_timeout,
         };
         let isolation = KubeIsolation::new(isolation, Arc::clone(&clients));
+        let checks = checks(&options.state_dir);
         let apps = landlord_deploy::DeployOptions {
             stacks,
             platforms: BTreeMap::new(),
@@ -42,7 +48,19 @@ impl Deployer {
             state_dir: options.state_dir,
             helm_processes_max: options.helm_processes_max,
             gateway_api_crds,
+            checks,
         };
         Ok(Self { apps: StackApps::open(apps, clients).await?, isolation })
+    }
+}
+
+/// Nothing outside of the machine is used.
+pub(crate) fn checks(state_dir: &Path) -> CheckOptions {
+    CheckOptions {
+        from_outside: false,
+        resolver: None,
+        trusted_ca: None,
+        sftp_path: "/usr/bin/sftp".into(),
+        runs: state_dir.join("runs"),
     }
 }

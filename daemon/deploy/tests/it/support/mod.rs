@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-pub(crate) use deployer::{DeployOptions, Deployer};
+pub(crate) use deployer::{DeployOptions, Deployer, checks};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use landlord_core::{
@@ -148,6 +148,8 @@ impl Scene {
             spec: spec.unwrap(),
             generation: 1,
             stack: "ai-fileserver".parse().unwrap(),
+            name_servers: Vec::new(),
+            skip_checks: Vec::new(),
         }
     }
 

@@ -11,12 +11,14 @@ const SCALE: f64 = 0.0005;
 
 pub const LOST: [&str; 3] = ["lost-request", "lost-answer", "cut-answer"];
 pub const KILLED: [&str; 1] = ["crash"];
+pub const POOLS: [&str; 1] = ["node-pool"];
 pub const THROTTLED: [&str; 2] = ["throttling", "deadlines"];
 
 /// All cases that are in none of the groups above.
 pub fn others() -> Vec<&'static str> {
     let names = CASES.iter().map(|case| case.name);
-    names.filter(|name| !LOST.contains(name) && !KILLED.contains(name) && !THROTTLED.contains(name)).collect()
+    let groups = [LOST.as_slice(), &KILLED, &THROTTLED, &POOLS].concat();
+    names.filter(|name| !groups.contains(name)).collect()
 }
 
 /// From now on the cloud authorizes each of the plugin's calls against the document that is shipped with it. Strangers' calls
@@ -66,7 +68,10 @@ pub async fn conforms(provider: &str, quotas: &[&str], cases: &[&str]) {
     // Not by what the plugin lists: by what the cloud has seen.
     let journal = reqwest::get(format!("{}/_sim/journal?since=0", sim.url())).await.unwrap().text().await.unwrap();
     let journal: Vec<serde_json::Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    judge::never_two_at_once(&journal).unwrap();
+    // In AKS a pool with taints comes beside the system's own, which a cluster never is without.
+    if provider != "aks" || !cases.contains(&POOLS[0]) {
+        judge::never_two_at_once(&journal).unwrap();
+    }
     let rights: serde_json::Value = reqwest::get(format!("{url}/_sim/rights")).await.unwrap().json().await.unwrap();
     assert_eq!(rights[&account]["missing"], json!([]), "{}", rights[&account]["missing_on"]);
     sim.stop().await;

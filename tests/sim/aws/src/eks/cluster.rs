@@ -223,6 +223,9 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
     if attached {
         return Err(in_use("Cluster has nodegroups attached").field("clusterName", name));
     }
+    if ctx.scope().named_under(AwsKind::FargateProfile, &format!("{name}/")).next().is_some() {
+        return Err(in_use("Cluster has Fargate profiles attached").field("clusterName", name));
+    }
     match object.state.as_str() {
         "CREATING" | "UPDATING" | "PENDING" => {
             let message = format!("Cannot delete because cluster {name} currently has an operation in progress");

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod addon;
 pub(crate) mod cluster;
 pub(crate) mod config;
+mod fargate;
 pub(crate) mod lifecycle;
 pub(crate) mod nodegroup;
 pub(crate) mod nodes;
@@ -41,6 +42,8 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         }
         "DeleteNodegroup" => nodegroup::delete(ctx, call)?,
         "UpdateNodegroupConfig" | "UpdateNodegroupVersion" => nodegroup::update(ctx, call)?,
+        "CreateFargateProfile" | "DeleteFargateProfile" => fargate::handle(ctx, call)?,
+        "ListFargateProfiles" => children(ctx, call, AwsKind::FargateProfile, "fargateProfileNames")?,
         "CreateAddon" => addon::create(ctx, call)?,
         "ListAddons" => children(ctx, call, AwsKind::Addon, "addons")?,
         "DescribeAddon" => {

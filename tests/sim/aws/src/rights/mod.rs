@@ -167,6 +167,16 @@ pub(crate) fn forbidden(call: &Call, need: &Need) -> ApiError {
     ApiError::new(code, words(&call.caller.arn, need)).status(403)
 }
 
+/// The refusal for a service control policy of the organization:
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html>.
+pub(crate) fn disallowed(call: &Call, need: &Need) -> ApiError {
+    let mut error = forbidden(call, need);
+    let (who, action) = (&call.caller.arn, &need.action);
+    error.message =
+        format!("User: {who} is not authorized to perform: {action} with an explicit deny in a service control policy");
+    error
+}
+
 /// As IAM words it.
 pub(crate) fn words(who: &str, need: &Need) -> String {
     let action = &need.action;

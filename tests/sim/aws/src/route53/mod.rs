@@ -13,15 +13,32 @@ use crate::{durations, kind::AwsKind};
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     clock::iso8601,
+    cluster::RecordSeen,
     ctx::Ctx,
-    object::Tags,
+    object::{Object, Tags},
 };
-use model::TagChange;
+use model::{RecordSet, TagChange};
 use records::{change_records, list_records};
 use serde::Deserialize;
 use zones::{create_zone, delegation, delete_zone, list_zones, render_zone, zone};
 
 const XMLNS: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
+
+/// The record sets of a zone as its name servers answer them. An alias is answered as a name, where Route 53 itself answers
+/// the addresses of what it leads to.
+pub(crate) fn served(zone: &Object) -> Vec<RecordSeen> {
+    let seen = |record: RecordSet| {
+        let alias = record.alias_target.map(|target| target.name);
+        let values = record.resource_records.into_iter().flat_map(|all| all.records).map(|record| record.value);
+        RecordSeen {
+            name: record.name.trim_end_matches('.').to_lowercase(),
+            kind: if alias.is_some() { "CNAME".to_owned() } else { record.r#type },
+            ttl_seconds: record.ttl.and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(60),
+            values: alias.into_iter().chain(values).collect(),
+        }
+    };
+    zones::records(zone).into_iter().map(seen).collect()
+}
 
 /// Sets operation and path variables from method and path; false if there is none.
 pub(crate) fn route(call: &mut Call) -> bool {

@@ -15,6 +15,7 @@ use cloudsim_core::{
     object::Object,
 };
 use serde_json::json;
+use std::fmt::Write as _;
 
 const NAME_SERVERS: [&str; 4] =
     ["ns-1.awsdns-01.com.", "ns-2.awsdns-02.net.", "ns-3.awsdns-03.org.", "ns-4.awsdns-04.co.uk."];
@@ -25,10 +26,18 @@ pub(super) fn zone(ctx: &mut Ctx<'_>, id: &str) -> Result<Object> {
     found.ok_or_else(|| ApiError::new("NoSuchHostedZone", format!("No hosted zone found with ID: {id}")).status(404))
 }
 
-/// A name in lower case with its final dot.
+/// A name in lower case with its final dot. Other characters than letters, digits, hyphen, underscore and dot stand as their
+/// octal codes, the star of a wildcard as `\052`:
+/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html>.
 pub(super) fn absolute(name: &str) -> String {
-    let name = name.to_lowercase();
-    if name.ends_with('.') { name } else { format!("{name}.") }
+    let mut escaped = String::new();
+    for byte in name.to_lowercase().bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'\\' => escaped.push(char::from(byte)),
+            other => drop(write!(escaped, "\\{other:03o}")),
+        }
+    }
+    if escaped.ends_with('.') { escaped } else { format!("{escaped}.") }
 }
 
 /// Writes a zone.

@@ -8,7 +8,7 @@ use super::{
         lro, references, resource,
         state::{Failure, Operation, Verb},
     },
-    names, node_group, nodes,
+    names, node_group, nodes, pool,
 };
 use crate::state::AzureState;
 use cloudsim_core::{cluster::RuntimeCommand, ctx::Ctx, object::Object};
@@ -76,6 +76,7 @@ fn finish(ctx: &mut Ctx<'_>, cluster: &Object, operation: &str) {
     for pool in resource::children_of(ctx, cluster, AzureKind::AgentPool) {
         if matches!(pool.state.as_str(), "Creating" | "Updating") {
             nodes::settle(ctx, cluster, &pool);
+            pool::upgraded(ctx, &pool);
             ctx.change(&pool.id, |o| "Succeeded".clone_into(&mut o.state));
         }
     }
@@ -123,6 +124,7 @@ pub(crate) fn pool_due(ctx: &mut Ctx<'_>, operation: &Operation, pool: &Object) 
     if let Some(cluster) = parent(ctx, pool) {
         nodes::settle(ctx, &cluster, pool);
     }
+    pool::upgraded(ctx, pool);
     ctx.change(&pool.id, |o| "Succeeded".clone_into(&mut o.state));
     lro::end(ctx, &operation.id, None);
 }

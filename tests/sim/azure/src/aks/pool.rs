@@ -38,6 +38,11 @@ pub(super) fn check(ctx: &mut Ctx<'_>, name: &str, profile: &Value) -> Result<()
         let message = format!("The subnet {subnet} of agent pool '{name}' was not found.");
         return Err(refuse("VnetSubnetNotFound", message));
     }
+    let version = profile["orchestratorVersion"].as_str().unwrap_or_default();
+    if super::resolve_version(version).is_none() {
+        let message = format!("Version {version} of agent pool '{name}' is not supported in this region.");
+        return Err(refuse("AgentPoolK8sVersionNotSupported", message));
+    }
     let of = |key: &str| profile[key].as_u64();
     let scaling = profile["enableAutoScaling"] == true;
     if scaling && (of("minCount").is_none() || of("maxCount").is_none() || of("minCount") > of("maxCount")) {
@@ -57,8 +62,11 @@ pub(super) fn create(ctx: &mut Ctx<'_>, cluster: &Object, profile: &Value) -> Ob
     let mut properties = profile.clone();
     if let Some(fields) = properties.as_object_mut() {
         fields.remove("name");
+        fields.remove("currentOrchestratorVersion");
     }
-    defaults::fill(&mut properties, &defaults::pool(&super::version_of(cluster)));
+    let wanted = properties["orchestratorVersion"].as_str().and_then(super::resolve_version);
+    let runs = wanted.map_or_else(|| super::version_of(cluster), str::to_owned);
+    defaults::fill(&mut properties, &defaults::pool(&runs));
     let mut pool = resource::new(ctx, KIND, &id, &json!({ "properties": properties }));
     "Creating".clone_into(&mut pool.state);
     pool.set("location", resource::location(cluster));
@@ -84,12 +92,29 @@ pub(super) fn from_cluster(ctx: &mut Ctx<'_>, cluster: &Object, profile: &Value)
     ctx.adjust(&pool.id, |o| "Updating".clone_into(&mut o.state));
 }
 
+/// The pool's nodes are of the version that it asks for: the newest patch of a minor version.
+/// <https://learn.microsoft.com/rest/api/aks/agent-pools/get>, `currentOrchestratorVersion`.
+pub(super) fn upgraded(ctx: &mut Ctx<'_>, pool: &Object) {
+    let wanted = resource::doc_text(pool, "/properties/orchestratorVersion").to_owned();
+    if let Some(runs) = super::resolve_version(&wanted) {
+        ctx.adjust(&pool.id, |o| {
+            resource::amend(o, |doc| doc["properties"]["currentOrchestratorVersion"] = runs.into());
+        });
+    }
+}
+
 /// Replaces the properties of a pool.
 fn replace(ctx: &mut Ctx<'_>, pool: &Object, properties: &Value, version: &str) -> Object {
     let mut next = pool.clone();
     let mut properties = properties.clone();
-    // Read-only: whoever sends back what it read changes nothing by it.
-    properties["currentOrchestratorVersion"] = properties["orchestratorVersion"].clone();
+    // Read-only: whoever sends back what it read changes nothing by it. The nodes run the version of before until the change
+    // has ended; whoever names no version keeps it.
+    for key in ["currentOrchestratorVersion", "orchestratorVersion"] {
+        let present = resource::doc(pool)["properties"][key].clone();
+        if key.starts_with("current") || properties[key].is_null() {
+            properties[key] = present;
+        }
+    }
     defaults::fill(&mut properties, &defaults::pool(version));
     resource::put_body(ctx, &mut next, &json!({ "properties": properties }));
     "Updating".clone_into(&mut next.state);

@@ -13,10 +13,39 @@ use super::{
 };
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
+    cluster::RecordSeen,
     ctx::Ctx,
     object::Object,
 };
 use serde_json::Value;
+
+/// A record set as the zone's name servers answer it.
+pub(crate) fn served(record: &Object) -> RecordSeen {
+    let doc = record.props.get("doc").cloned().unwrap_or_default();
+    let properties = &doc["properties"];
+    let (kind, zone, name) = (record.text("record_type"), record.text("zone"), record.name.as_deref().unwrap_or("@"));
+    let each = |list: &str, field: &str| -> Vec<String> {
+        let items = properties[list].as_array().into_iter().flatten();
+        items.filter_map(|item| item[field].as_str().map(str::to_owned)).collect()
+    };
+    RecordSeen {
+        name: if name == "@" { zone.to_lowercase() } else { format!("{name}.{zone}").to_lowercase() },
+        kind: kind.to_owned(),
+        ttl_seconds: properties["TTL"].as_u64().and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(0),
+        values: match kind {
+            "A" => each("ARecords", "ipv4Address"),
+            "NS" => each("NSRecords", "nsdname"),
+            "CNAME" => properties["CNAMERecord"]["cname"].as_str().map(str::to_owned).into_iter().collect(),
+            "TXT" => {
+                let texts = properties["TXTRecords"].as_array().into_iter().flatten();
+                texts
+                    .map(|text| text["value"].as_array().into_iter().flatten().filter_map(Value::as_str).collect())
+                    .collect()
+            }
+            _ => Vec::new(),
+        },
+    }
+}
 
 /// Answers a call.
 ///

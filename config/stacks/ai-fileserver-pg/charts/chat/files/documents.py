@@ -4,8 +4,14 @@ Every interval: lists the customer's files over WebDAV, uploads new and changed 
 WebUI, removes what was deleted, and makes sure that a model preset with that knowledge exists. A document counts as known
 only when Open WebUI says that it has processed it and lists it in the knowledge: its upload answers long before. What it
 refused is not tried again until it changes. Files of equal content, which it takes once, are remembered under all names.
+
+With PROBE_FOLDER set, what lies there is kept in a knowledge base, a preset and an account of their own, and looked at
+every PROBE_INTERVAL_SECONDS: by these landlord verifies that the chatbot answers. The probe's account sees nothing of the
+customer's: knowledge and preset of the customer are granted to a group of all other users.
+
 Only the standard library; every request has a timeout. State is in STATE_FILE; losing it costs one full upload, since
-what is in the knowledge and not in the state is removed. Metrics are served at METRICS_PORT.
+what is in the knowledge and not in the state is removed. Metrics are served at METRICS_PORT, counts and reasons of refusals
+as JSON at /status there.
 """
 
 import base64
@@ -33,8 +39,13 @@ METRICS_PORT = int(os.environ["METRICS_PORT"])
 # Longest answer of the preset.
 TOKENS_MAX = int(os.environ["TOKENS_MAX"])
 SUFFIXES = tuple(os.environ["SUFFIXES"].split(","))
-KNOWLEDGE = "Files"
-PRESET_ID = "files"
+# Folder that landlord verifies by; empty: none.
+PROBE_FOLDER = os.environ.get("PROBE_FOLDER", "")
+PROBE_INTERVAL_SECONDS = int(os.environ.get("PROBE_INTERVAL_SECONDS", "5"))
+# All users but the probe's: new ones are added within one interval.
+GROUP = "Everybody"
+# Reasons of refusals that are told, newest first; all of them are in the log.
+REASONS_MAX = 5
 # One request: the embedding of a large document takes minutes on a small machine.
 TIMEOUT_SECONDS = 600
 # Folders below each other; deeper is taken for a loop.
@@ -59,14 +70,14 @@ class Files:
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         self.headers = {"Authorization": f"Basic {basic}"}
 
-    def listing(self, folder="/", depth=0):
+    def listing(self, folder="/", depth=0, without=None):
         """Documents below `folder` as path -> version, which begins with the size in bytes."""
         url = FILES_URL + urllib.parse.quote(folder)
         answer = xml.etree.ElementTree.fromstring(request("PROPFIND", url, {**self.headers, "Depth": "1"}))
         found = {}
         for item in answer.iter("{DAV:}response"):
             path = urllib.parse.unquote(urllib.parse.urlparse(item.findtext("{DAV:}href") or "").path)
-            if path.rstrip("/") == folder.rstrip("/"):
+            if path.rstrip("/") == folder.rstrip("/") or path.strip("/") == without:
                 continue
             if item.find(".//{DAV:}collection") is not None:
                 if depth < DEPTH_MAX:
@@ -94,19 +105,49 @@ class Chat:
         data = None if body is None else json.dumps(body).encode()
         return json.loads(request(method, f"{CHAT_URL}/api/v1/{path}", headers, data) or b"null")
 
-    def knowledge(self):
-        """The id of the knowledge base, made if missing; everybody may read it."""
+    def pages(self, path):
+        """The items of all pages."""
         page = 1
         while True:
-            answer = self.call("GET", f"knowledge/?page={page}")
-            for item in answer["items"]:
-                if item["name"] == KNOWLEDGE:
-                    return item["id"]
-            if not answer["items"]:
-                break
+            items = self.call("GET", f"{path}?page={page}")["items"]
+            if not items:
+                return
+            yield from items
             page += 1
-        made = {"name": KNOWLEDGE, "description": "The files of this environment", "access_grants": EVERYBODY}
+
+    def knowledge(self, collection):
+        """The id of the collection's knowledge base, made if missing."""
+        for item in self.pages("knowledge/"):
+            if item["name"] == collection.name:
+                return item["id"]
+        made = {"name": collection.name, "description": collection.description, "access_grants": collection.grants}
         return self.call("POST", "knowledge/create", made)["id"]
+
+    def group(self, probe):
+        """The id of the group of all users but the probe's, made if missing; who is not in it yet is added."""
+        found = [group["id"] for group in self.call("GET", "groups/") if group["name"] == GROUP]
+        made = {"name": GROUP, "description": "All users of this environment"}
+        group = found[0] if found else self.call("POST", "groups/create", made)["id"]
+        users, page = [], 1
+        while True:
+            answer = self.call("GET", f"users/?page={page}")["users"]
+            if not answer:
+                break
+            users += answer
+            page += 1
+        missing = [user["id"] for user in users if user["email"] != probe and group not in user["group_ids"]]
+        if missing:
+            self.call("POST", f"groups/id/{group}/users/add", {"user_ids": missing})
+        return group
+
+    def user(self, email, password):
+        """The id of a user without rights of its own, made if missing."""
+        query = urllib.parse.urlencode({"query": email})
+        for user in self.call("GET", f"users/search?{query}")["users"]:
+            if user["email"] == email:
+                return user["id"]
+        made = {"name": "landlord", "email": email, "password": password, "role": "user"}
+        return self.call("POST", "auths/add", made)["id"]
 
     def upload(self, knowledge, path, content):
         boundary = uuid.uuid4().hex
@@ -145,13 +186,7 @@ class Chat:
 
     def linked(self, knowledge):
         """Ids of the files in the knowledge."""
-        found, page = set(), 1
-        while True:
-            items = self.call("GET", f"knowledge/{knowledge}/files?page={page}")["items"]
-            found.update(item["id"] for item in items)
-            if not items:
-                return found
-            page += 1
+        return {item["id"] for item in self.pages(f"knowledge/{knowledge}/files")}
 
     def remove(self, knowledge, file_id):
         """Out of the knowledge, and off the disk."""
@@ -170,27 +205,45 @@ class Chat:
             if error.code not in (400, 404):
                 raise
 
-    def preset(self, knowledge):
+    def preset(self, knowledge, collection):
         """A model that answers from the knowledge; what its owner changed stays."""
+        source = {"id": knowledge, "name": collection.name, "type": "collection"}
+        base = os.environ["CHAT_MODEL"]
+        # A preset is of no use to whom the model below it is not granted; nobody chooses that one by itself.
+        self.model({
+            "id": base, "base_model_id": None, "name": base, "params": {}, "access_grants": grants("user", "*"),
+            "meta": {"description": "Below the assistants", "hidden": True},
+        })
+        self.model({
+            "id": collection.preset,
+            "base_model_id": base,
+            "name": collection.title,
+            "meta": {"description": collection.description, "knowledge": [source]},
+            # Small models don't call tools reliably: the knowledge is searched for every question.
+            "params": {"function_calling": "legacy", "max_tokens": TOKENS_MAX},
+            "access_grants": collection.grants,
+        })
+
+    def model(self, model):
+        """Makes a model unless it is there."""
         try:
-            self.call("GET", f"models/model?id={PRESET_ID}")
-            return
+            self.call("GET", f"models/model?{urllib.parse.urlencode({'id': model['id']})}")
         except urllib.error.HTTPError as error:
             if error.code not in (401, 404):
                 raise
-        source = {"id": knowledge, "name": KNOWLEDGE, "type": "collection"}
-        self.call("POST", "models/create", {
-            "id": PRESET_ID,
-            "base_model_id": os.environ["CHAT_MODEL"],
-            "name": "Assistant for your files",
-            "meta": {"description": "Answers from the files of this environment", "knowledge": [source]},
-            # Small models don't call tools reliably: the knowledge is searched for every question.
-            "params": {"function_calling": "legacy", "max_tokens": TOKENS_MAX},
-            "access_grants": EVERYBODY,
-        })
+            self.call("POST", "models/create", model)
 
 
-EVERYBODY = [{"principal_type": "user", "principal_id": "*", "permission": "read"}]
+def grants(kind, identity):
+    return [{"principal_type": kind, "principal_id": identity, "permission": "read"}]
+
+
+class Collection:
+    """Files that are known together, and to whom."""
+
+    def __init__(self, name, preset, title, description, access_grants):
+        self.name, self.preset, self.title, self.description = name, preset, title, description
+        self.grants = access_grants
 
 
 def load():
@@ -248,53 +301,96 @@ def take(wanted):
     return taken
 
 
+class Sync:
+    """The customer's files and the probe's, each with a state of its own."""
+
+    def __init__(self):
+        self.files = Files(os.environ["FILES_USER"], os.environ["FILES_PASSWORD"])
+        self.chat = Chat(os.environ["CHAT_EMAIL"], os.environ["CHAT_PASSWORD"])
+        self.probe = os.environ["PROBE_EMAIL"] if PROBE_FOLDER else None
+
+    def customer(self):
+        """How many of the customer's documents the chatbot knows."""
+        access_grants = grants("group", self.chat.group(self.probe))
+        description = "The files of this environment"
+        collection = Collection("Files", "files", "Assistant for your files", description, access_grants)
+        return self.round(collection, self.files.listing(without=PROBE_FOLDER.strip("/")), METRICS)
+
+    def probes(self):
+        """How many probes it knows."""
+        user = self.chat.user(self.probe, os.environ["PROBE_PASSWORD"])
+        collection = Collection("Probe", "probe", "landlord's probe", "What landlord verifies by", grants("user", user))
+        return self.round(collection, self.files.listing(PROBE_FOLDER), dict(METRICS))
+
+    def round(self, collection, listed, metrics):
+        chat, files = self.chat, self.files
+        knowledge = chat.knowledge(collection)
+        chat.preset(knowledge, collection)
+        whole = load()
+        state = whole.setdefault(collection.name, {})
+        if state.get("knowledge") != knowledge:
+            state.clear()
+            state.update(knowledge=knowledge, documents={})
+        documents = state["documents"]
+        wanted = take(listed)
+        metrics["left_out"] = len(listed) - len(wanted)
+        linked = chat.linked(knowledge)
+        # Orphans of a lost state, of a crash between upload and note, or of somebody's own hand.
+        for file_id in linked - {known.get("file_id") for known in documents.values()}:
+            chat.remove(knowledge, file_id)
+        for path in list(documents):
+            known = documents[path]
+            lost = known.get("file_id") and known["file_id"] not in linked
+            if lost or wanted.get(path) != known["version"]:
+                forget(chat, knowledge, documents, path)
+                save(whole)
+        for path, version in wanted.items():
+            metrics["pending"] = len(wanted) - len(documents)
+            if path not in documents:
+                try:
+                    learned = learn(chat, knowledge, documents, path, files.content(path))
+                except urllib.error.HTTPError as error:
+                    # It was there when it was listed.
+                    if error.code == 404 and error.url.startswith(FILES_URL):
+                        continue
+                    raise
+                documents[path] = {"version": version, **learned}
+                save(whole)
+        refused = {path: known["refused"] for path, known in documents.items() if "refused" in known}
+        metrics["pending"] = len(wanted) - len(documents)
+        metrics["refused"] = len(refused)
+        metrics["known"] = len(documents) - len(refused)
+        metrics["synced"] = int(time.time())
+        if metrics is METRICS:
+            REFUSED.clear()
+            REFUSED.update(list(refused.items())[-REASONS_MAX:])
+        return metrics["known"]
+
+
 def sync():
-    files = Files(os.environ["FILES_USER"], os.environ["FILES_PASSWORD"])
-    chat = Chat(os.environ["CHAT_EMAIL"], os.environ["CHAT_PASSWORD"])
-    knowledge = chat.knowledge()
-    chat.preset(knowledge)
-    state = load()
-    if state.get("knowledge") != knowledge:
-        state = {"knowledge": knowledge, "documents": {}}
-    documents = state["documents"]
-    listed = files.listing()
-    wanted = take(listed)
-    METRICS["left_out"] = len(listed) - len(wanted)
-    linked = chat.linked(knowledge)
-    # Orphans of a lost state, of a crash between upload and note, or of somebody's own hand.
-    for file_id in linked - {known.get("file_id") for known in documents.values()}:
-        chat.remove(knowledge, file_id)
-    for path in list(documents):
-        known = documents[path]
-        lost = known.get("file_id") and known["file_id"] not in linked
-        if lost or wanted.get(path) != known["version"]:
-            forget(chat, knowledge, documents, path)
-            save(state)
-    for path, version in wanted.items():
-        METRICS["pending"] = len(wanted) - len(documents)
-        if path not in documents:
-            documents[path] = {"version": version, **learn(chat, knowledge, documents, path, files.content(path))}
-            save(state)
-    METRICS["pending"] = len(wanted) - len(documents)
-    METRICS["refused"] = sum("refused" in known for known in documents.values())
-    METRICS["known"] = len(documents) - METRICS["refused"]
-    METRICS["synced"] = int(time.time())
-    return METRICS["known"]
+    """One round over the customer's documents; how many are known."""
+    return Sync().customer()
 
 
 # Counts of documents, and the Unix time of the last round that went to its end.
 METRICS = {"known": 0, "pending": 0, "refused": 0, "left_out": 0, "synced": 0}
+# Reasons of refusals by path.
+REFUSED = {}
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
-    """Prometheus' text format, whatever is asked for."""
+    """Prometheus' text format; at /status JSON with the reasons of refusals."""
 
     def do_GET(self):
+        if self.path == "/status":
+            return self.answer("application/json", json.dumps({**METRICS, "reasons": dict(REFUSED)}).encode())
         lines = [f'landlord_documents{{state="{state}"}} {METRICS[state]}\n' for state in METRICS if state != "synced"]
         lines.append(f"landlord_documents_synced_seconds {METRICS['synced']}\n")
-        body = "".join(lines).encode()
+        return self.answer("text/plain; version=0.0.4", "".join(lines).encode())
+
+    def answer(self, kind, body):
         self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -303,17 +399,35 @@ class Metrics(http.server.BaseHTTPRequestHandler):
         """Nobody reads who asked."""
 
 
+def attempt(what, do):
+    """Trouble ends a round, not the program."""
+    try:
+        return do()
+    except (OSError, ValueError, KeyError, xml.etree.ElementTree.ParseError) as error:
+        print(f"{what} not in sync, trying again: {error}", file=sys.stderr, flush=True)
+        return None
+
+
 def main():
     server = http.server.ThreadingHTTPServer(("", METRICS_PORT), Metrics)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    due, said, session = 0, None, None
     while True:
-        try:
-            print(f"{sync()} documents are known to the chatbot", flush=True)
-        except (OSError, ValueError, KeyError, xml.etree.ElementTree.ParseError) as error:
-            print(f"not in sync, trying again: {error}", file=sys.stderr, flush=True)
+        # One sign-in lasts: the chatbot limits how often somebody signs in.
+        session = session or attempt("accounts:", Sync)
+        if session and PROBE_FOLDER and attempt("probes:", session.probes) is None:
+            session = None
+        if session and time.monotonic() >= due:
+            known = attempt("documents:", session.customer)
+            due = time.monotonic() + INTERVAL_SECONDS
+            if known is None:
+                session = None
+            elif known != said:
+                said = known
+                print(f"{known} documents are known to the chatbot", flush=True)
         if INTERVAL_SECONDS == 0:
             return
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(min(INTERVAL_SECONDS, PROBE_INTERVAL_SECONDS) if PROBE_FOLDER else INTERVAL_SECONDS)
 
 
 if __name__ == "__main__":

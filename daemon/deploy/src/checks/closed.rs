@@ -1,0 +1,168 @@
+//! Whether network policies keep a neighbour's pods out. Evaluated as they are in the cluster: whether its network enforces
+//! them is not seen.
+
+use k8s_openapi::{
+    api::{
+        core::v1::{Namespace, Pod, Service},
+        networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer},
+    },
+    apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
+};
+use kube::{Api, ResourceExt as _, api::ListParams};
+use std::collections::BTreeMap;
+
+use super::{Ended, Scene, route};
+use crate::check::ServicePort;
+
+/// Label of a namespace by which policies name it.
+const NAME: &str = "kubernetes.io/metadata.name";
+/// What a tenant's namespace carries.
+const TENANT: &str = "landlord-tenant-uid";
+/// Who must do what where a policy is missing.
+const REMEDY: &str = "see what removed or changed the namespace's NetworkPolicies; `landlord retry` applies them again";
+
+/// Each of the ports.
+pub(super) async fn run(scene: &Scene<'_>, ports: &[ServicePort]) -> Ended {
+    match open(scene, ports).await {
+        Ok(None) => Ended::Passed(format!(
+            "{} ports, by evaluating the network policies; not attempted from a neighbour's pod",
+            ports.len()
+        )),
+        Ok(Some(cause)) => Ended::failed(cause, REMEDY),
+        Err(why) => Ended::failed(why, "see whether the cluster's API server answers"),
+    }
+}
+
+/// The first that is open, and to whom.
+async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>, String> {
+    let (client, namespace) = (&scene.clients.admin, scene.namespace);
+    let failed = |what: &str, error: kube::Error| format!("{what} in {namespace}: {error}");
+    let policies: Api<NetworkPolicy> = Api::namespaced(client.clone(), namespace);
+    let policies =
+        policies.list(&ListParams::default()).await.map_err(|error| failed("listing NetworkPolicies", error))?;
+    let mut neighbours = vec![[(NAME.to_owned(), "neighbour".to_owned())].into()];
+    if scene.target.cluster.shared().is_some() {
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let tenants = namespaces.list(&ListParams::default().labels(TENANT).limit(500)).await;
+        let tenants = tenants.map_err(|error| failed("listing namespaces", error))?;
+        let others = tenants.items.into_iter().filter(|other| other.name_any() != namespace);
+        neighbours.extend(others.map(|other| other.metadata.labels.unwrap_or_default()));
+    }
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    for ServicePort { name, port } in ports {
+        let service = services.get_opt(name).await.map_err(|error| failed("reading a Service", error))?;
+        let Some(spec) = service.and_then(|service| service.spec) else { continue };
+        let target = spec.ports.iter().flatten().find(|own| own.port == i32::from(*port));
+        let target = target.and_then(|own| own.target_port.clone()).unwrap_or(IntOrString::Int((*port).into()));
+        for pod in route::pods(client, namespace, &spec.selector.unwrap_or_default()).await? {
+            let number = route::number(&pod, &target).unwrap_or(*port);
+            if let Some(why) = admitted(&policies.items, &pod, number, &neighbours) {
+                return Ok(Some(format!("port {port} of {name} is open to neighbours: {why}")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Why a neighbour's pod is let in to a port of a pod; `None`: it is not.
+fn admitted(
+    policies: &[NetworkPolicy],
+    pod: &Pod,
+    port: u16,
+    neighbours: &[BTreeMap<String, String>],
+) -> Option<String> {
+    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    let mut selecting = policies.iter().filter(|policy| {
+        let spec = policy.spec.as_ref();
+        let types = spec.and_then(|spec| spec.policy_types.as_ref());
+        let ingress = types.is_none_or(|types| types.iter().any(|own| own == "Ingress"));
+        let selector = spec.and_then(|spec| spec.pod_selector.clone()).unwrap_or_default();
+        ingress && matches(&selector, &labels)
+    });
+    let mut any = false;
+    let found = selecting.find_map(|policy| {
+        any = true;
+        let rules = policy.spec.as_ref().and_then(|spec| spec.ingress.as_ref()).into_iter().flatten();
+        let open = rules.filter(|rule| serves(rule, pod, port)).any(|rule| lets_in(rule, neighbours));
+        open.then(|| format!("NetworkPolicy {} lets them in", policy.name_any()))
+    });
+    if any { found } else { Some("no NetworkPolicy selects it".to_owned()) }
+}
+
+fn serves(rule: &NetworkPolicyIngressRule, pod: &Pod, port: u16) -> bool {
+    let Some(ports) = rule.ports.as_ref().filter(|ports| !ports.is_empty()) else { return true };
+    ports.iter().any(|own| {
+        let Some(first) = &own.port else { return true };
+        let first = route::number(pod, first);
+        let last = own.end_port.and_then(|last| u16::try_from(last).ok()).or(first);
+        first.is_some_and(|first| (first..=last.unwrap_or(first)).contains(&port))
+    })
+}
+
+fn lets_in(rule: &NetworkPolicyIngressRule, neighbours: &[BTreeMap<String, String>]) -> bool {
+    let Some(peers) = rule.from.as_ref().filter(|peers| !peers.is_empty()) else { return true };
+    peers.iter().any(|peer: &NetworkPolicyPeer| match (&peer.ip_block, &peer.namespace_selector) {
+        // Which addresses a neighbour's pods get is not known: only a single one is surely none of them.
+        (Some(block), _) => !block.cidr.ends_with("/32") && !block.cidr.ends_with("/128"),
+        (None, Some(selector)) => neighbours.iter().any(|labels| matches(selector, labels)),
+        // Pods of the same namespace.
+        (None, None) => false,
+    })
+}
+
+fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let mut expressions = selector.match_expressions.iter().flatten();
+    equal
+        && expressions.all(|own| {
+            let value = labels.get(&own.key);
+            let listed = value.is_some_and(|value| own.values.iter().flatten().any(|one| one == value));
+            match own.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_removed_or_widened_policy_is_named() {
+        let policy = |name: &str, spec: serde_json::Value| -> NetworkPolicy {
+            serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec })).unwrap()
+        };
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": { "labels": { "app": "chat" } },
+            "spec": { "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 8080 }] }] },
+        }))
+        .unwrap();
+        let neighbours = [[(NAME.to_owned(), "neighbour".to_owned())].into()];
+        let judged = |policies: &[NetworkPolicy]| admitted(policies, &pod, 8080, &neighbours);
+        let deny = policy("default-deny", json!({ "podSelector": {}, "policyTypes": ["Ingress", "Egress"] }));
+        let from = |from: serde_json::Value| {
+            policy(
+                "chat",
+                json!({ "podSelector": { "matchLabels": { "app": "chat" } }, "ingress": [
+                { "from": from, "ports": [{ "port": "http" }] },
+            ] }),
+            )
+        };
+        let gateway = json!([{ "namespaceSelector": { "matchLabels": { NAME: "landlord-gateway" } } }]);
+        assert_eq!(judged(&[deny.clone(), from(gateway)]), None);
+        assert_eq!(judged(&[deny.clone(), from(json!([{ "podSelector": {} }]))]), None, "its own namespace");
+        assert_eq!(judged(&[]).unwrap(), "no NetworkPolicy selects it");
+        for open in [json!([]), json!([{ "namespaceSelector": {} }]), json!([{ "ipBlock": { "cidr": "10.0.0.0/8" } }])]
+        {
+            assert!(judged(&[deny.clone(), from(open.clone())]).unwrap().contains("chat lets them in"), "{open}");
+        }
+        let other = policy("chat", json!({ "podSelector": {}, "ingress": [{ "ports": [{ "port": 22 }] }] }));
+        assert_eq!(judged(&[deny, other]), None, "another port");
+    }
+}

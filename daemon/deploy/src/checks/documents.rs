@@ -1,0 +1,64 @@
+//! What the program that brings documents to the chatbot tells of itself.
+
+use serde_json::Value;
+
+use super::{
+    Ended, Scene,
+    web::{ANSWER_TIMEOUT, Ask, Web},
+};
+use crate::check::ServicePort;
+
+/// Who must do what about documents that the chatbot can't read.
+const REFUSED: &str = "tell the customer: a refused document is tried again when it changes";
+
+/// Asks it.
+pub(super) async fn run(scene: &Scene<'_>, service: &ServicePort) -> Ended {
+    let remedy = "see the logs of the chatbot's pod, container `documents`";
+    let route = match scene.pod(service).await {
+        Ok(route) => route,
+        Err(why) => return Ended::failed(why, remedy),
+    };
+    let web = Web { client: scene.clients.admin.clone(), route, tls: None, host: service.name.clone() };
+    let ask = Ask { method: "GET", path: "/status", headers: Vec::new(), body: Vec::new() };
+    match web.ask(ask, ANSWER_TIMEOUT).await {
+        Ok(answer) if answer.status == 200 => judge(&answer.json()),
+        Ok(answer) => Ended::failed(format!("/status answers {}", answer.quoted()), remedy),
+        Err(why) => Ended::failed(why, remedy),
+    }
+}
+
+fn judge(status: &Value) -> Ended {
+    let of = |name: &str| status[name].as_i64().unwrap_or_default();
+    let mut detail = format!("{} known, {} pending, {} refused", of("known"), of("pending"), of("refused"));
+    if of("left_out") > 0 {
+        detail += &format!(", {} left out, since all together are bounded", of("left_out"));
+    }
+    let reasons = status["reasons"].as_object().into_iter().flatten();
+    let reasons: Vec<String> =
+        reasons.map(|(path, why)| format!("{path}: {}", why.as_str().unwrap_or_default())).collect();
+    if !reasons.is_empty() {
+        detail += &format!(" ({})", reasons.join("; "));
+    }
+    if of("refused") + of("left_out") > 0 {
+        return Ended::Warned { detail, remedy: REFUSED.into() };
+    }
+    Ended::Passed(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn refused_documents_are_a_warning_with_reasons() {
+        let status =
+            json!({ "known": 2, "pending": 1, "refused": 1, "left_out": 0, "reasons": { "/a.pdf": "encrypted" } });
+        let Ended::Warned { detail, remedy } = judge(&status) else { panic!("no warning") };
+        assert_eq!(detail, "2 known, 1 pending, 1 refused (/a.pdf: encrypted)");
+        assert!(remedy.contains("customer"));
+        let fine = json!({ "known": 3, "pending": 0, "refused": 0, "left_out": 0, "reasons": {} });
+        assert!(matches!(judge(&fine), Ended::Passed(detail) if detail == "3 known, 0 pending, 0 refused"));
+    }
+}

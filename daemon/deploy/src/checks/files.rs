@@ -1,0 +1,224 @@
+//! The file server as its customer uses it: a file of the probe's own is put, listed, read and deleted, by WebDAV and by
+//! SFTP.
+
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path, process::Stdio, time::Duration};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use tokio::{net::TcpListener, process::Command, time::timeout};
+
+use super::{
+    Ended, Scene,
+    route::Route,
+    web::{ANSWER_TIMEOUT, Answer, Ask, Web},
+};
+use crate::check::Account;
+
+/// One SFTP session with four commands.
+const SFTP_TIMEOUT: Duration = Duration::from_secs(45);
+/// Complaints kept of a session.
+const SAID_CHARS_MAX: usize = 300;
+/// What prints the password: OpenSSH takes none from an argument or a file.
+const ASKPASS: &str = "#!/bin/sh\nexec cat \"$LANDLORD_PASSWORD_FILE\"\n";
+/// Remedy for a file server that does not serve.
+const FILE_SERVER: &str = "see the pods and the log of the stack's file server";
+
+/// An account at the file server's WebDAV.
+pub(super) struct Webdav {
+    web: Web,
+    authorization: String,
+    folder: String,
+}
+
+impl Webdav {
+    pub(super) async fn open(scene: &mut Scene<'_>, account: &Account) -> Result<Self, String> {
+        let password = scene.fill(&account.password);
+        Self::with_password(scene, account, &password).await
+    }
+
+    async fn with_password(scene: &mut Scene<'_>, account: &Account, password: &str) -> Result<Self, String> {
+        let web = scene.web(&account.entry_point, account.service.as_ref()).await?;
+        let basic = BASE64_STANDARD.encode(format!("{}:{password}", scene.fill(&account.user)));
+        Ok(Self { web, authorization: format!("Basic {basic}"), folder: account.folder.clone() })
+    }
+
+    pub(super) fn via(&self) -> String {
+        self.web.route.via()
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        file: &str,
+        more: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let path = format!("{}/{file}", self.folder);
+        let mut headers = vec![("authorization", self.authorization.clone())];
+        headers.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        self.web.ask(Ask { method, path: &path, headers, body: body.to_vec() }, ANSWER_TIMEOUT).await
+    }
+
+    pub(super) async fn put(&self, file: &str, content: &[u8]) -> Result<(), String> {
+        succeeded("PUT", &self.ask("PUT", file, &[], content).await?).map(drop)
+    }
+
+    pub(super) async fn delete(&self, file: &str) -> Result<(), String> {
+        let answer = self.ask("DELETE", file, &[], b"").await?;
+        if answer.status == 404 { Ok(()) } else { succeeded("DELETE", &answer).map(drop) }
+    }
+
+    async fn use_it(&self, file: &str, content: &str) -> Result<(), String> {
+        self.put(file, content.as_bytes()).await?;
+        let used = async {
+            let listed = self.ask("PROPFIND", "", &[("depth", "1")], b"").await?;
+            if !succeeded("PROPFIND", &listed)?.text().contains(file) {
+                return Err(format!("{file} was put, and is not listed in {}", self.folder));
+            }
+            let read = self.ask("GET", file, &[], b"").await?;
+            if succeeded("GET", &read)?.text() != content {
+                return Err(format!("{file} has not the content that was put"));
+            }
+            Ok(())
+        };
+        let used = used.await;
+        let deleted = self.delete(file).await;
+        used.and(deleted)?;
+        match self.ask("GET", file, &[], b"").await?.status {
+            404 => Ok(()),
+            status => Err(format!("{file} was deleted, and is answered with {status}")),
+        }
+    }
+}
+
+fn succeeded<'a>(what: &str, answer: &'a Answer) -> Result<&'a Answer, String> {
+    if (200..300).contains(&answer.status) { Ok(answer) } else { Err(format!("{what}: {}", answer.quoted())) }
+}
+
+/// Puts, lists, gets and deletes by WebDAV.
+pub(super) async fn webdav(scene: &mut Scene<'_>, account: &Account) -> Ended {
+    let (file, content) = (scene.file("webdav", "bin"), scene.sentence());
+    match Webdav::open(scene, account).await {
+        Err(why) => Ended::failed(why, FILE_SERVER),
+        Ok(webdav) => match webdav.use_it(&file, &content).await {
+            Ok(()) => Ended::Passed(format!("{}; put, listed, read, deleted", webdav.via())),
+            Err(why) => Ended::failed(format!("WebDAV {}: {why}", webdav.via()), FILE_SERVER),
+        },
+    }
+}
+
+/// One attempt with a password that is none.
+pub(super) async fn wrong_password(scene: &mut Scene<'_>, account: &Account) -> Ended {
+    let wrong: String = format!("{:016x}", rand::random::<u64>());
+    let answer = match Webdav::with_password(scene, account, &wrong).await {
+        Err(why) => return Ended::failed(why, FILE_SERVER),
+        Ok(webdav) => webdav.ask("PROPFIND", "", &[("depth", "0")], b"").await,
+    };
+    match answer {
+        Ok(answer) if matches!(answer.status, 401 | 403) => Ended::Passed(format!("answered with {}", answer.status)),
+        Ok(answer) => {
+            let cause = format!("the file server answers {} to a wrong password", answer.status);
+            Ended::failed(cause, "see the accounts in the stack's file server: anybody may have read the files")
+        }
+        Err(why) => Ended::failed(why, FILE_SERVER),
+    }
+}
+
+/// Puts, lists, gets and deletes by SFTP, with OpenSSH's own client.
+pub(super) async fn sftp(scene: &mut Scene<'_>, account: &Account) -> Ended {
+    let route = match scene.route(&account.entry_point, 22).await {
+        Ok(route) => route,
+        Err(why) => return Ended::failed(why, "see the load balancer of SFTP, and the file server's pods"),
+    };
+    let via = route.via();
+    let (file, content) = (scene.file("sftp", "bin"), scene.sentence());
+    match timeout(SFTP_TIMEOUT, session(scene, account, &route, (&file, &content))).await {
+        Ok(Ok(())) => Ended::Passed(format!("{via}; put, listed, read, deleted")),
+        Ok(Err(why)) => Ended::failed(format!("SFTP {via}: {why}"), FILE_SERVER),
+        Err(_) => Ended::failed(format!("SFTP {via}: no end within {} s", SFTP_TIMEOUT.as_secs()), FILE_SERVER),
+    }
+}
+
+async fn session(
+    scene: &Scene<'_>,
+    account: &Account,
+    route: &Route,
+    (file, content): (&str, &str),
+) -> Result<(), String> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| format!("{what}: {error}")
+    };
+    // Of mode 0700, and gone with the session.
+    let runs = &scene.options.runs;
+    let folder = tempfile::Builder::new().prefix("sftp-").tempdir_in(runs).map_err(failed("a private folder"))?;
+    let at = |name: &str| folder.path().join(name);
+    write(&at("askpass"), 0o700, ASKPASS).map_err(failed("a private file"))?;
+    write(&at("password"), 0o600, &scene.fill(&account.password)).map_err(failed("a private file"))?;
+    write(&at("put"), 0o600, content).map_err(failed("a private file"))?;
+    let remote = format!("{}/{file}", account.folder);
+    let batch = format!("put put {remote}\nls -1 {}\nget {remote} got\nrm {remote}\n", account.folder);
+    write(&at("batch"), 0o600, &batch).map_err(failed("a private file"))?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed("a local port"))?;
+    let port = listener.local_addr().map_err(failed("a local port"))?.port();
+    let mut sftp = client_of(scene, account, folder.path(), port);
+    let client = async {
+        let output = sftp.output().await;
+        output.map_err(failed(&format!(
+            "{} can't be run; set deploy.checks.sftp_path",
+            scene.options.sftp_path.display()
+        )))
+    };
+    let relay = async {
+        let (mut local, _) = listener.accept().await.map_err(failed("a local port"))?;
+        let mut remote = route.open(&scene.clients.admin).await?;
+        let _ = tokio::io::copy_bidirectional(&mut local, &mut remote).await;
+        Ok(())
+    };
+    tokio::pin!(client);
+    let output = tokio::select! {
+        output = &mut client => output?,
+        relayed = relay => {
+            relayed.map_err(|why: String| why)?;
+            client.await?
+        }
+    };
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ");
+    if !output.status.success() {
+        let all = said(&output.stderr);
+        return Err(all.chars().take(SAID_CHARS_MAX).collect());
+    }
+    if !said(&output.stdout).contains(file) {
+        return Err(format!("{file} was put, and is not listed in {}", account.folder));
+    }
+    match fs::read_to_string(at("got")) {
+        Ok(got) if got == content => Ok(()),
+        _ => Err(format!("{file} has not the content that was put")),
+    }
+}
+
+/// The client, with a private folder to work in.
+fn client_of(scene: &Scene<'_>, account: &Account, folder: &Path, port: u16) -> Command {
+    let mut sftp = Command::new(&scene.options.sftp_path);
+    sftp.args(["-F", "/dev/null", "-oBatchMode=no", "-b", "batch", "-P", &port.to_string()]);
+    for option in [
+        // The host key is made by the file server and known to nobody beforehand.
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "PreferredAuthentications=password",
+        "PubkeyAuthentication=no",
+        "NumberOfPasswordPrompts=1",
+        "LogLevel=ERROR",
+    ] {
+        sftp.arg(format!("-o{option}"));
+    }
+    sftp.arg(format!("{}@127.0.0.1", scene.fill(&account.user))).current_dir(folder).env_clear();
+    sftp.env("SSH_ASKPASS", folder.join("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
+    sftp.env("LANDLORD_PASSWORD_FILE", folder.join("password")).env("PATH", "/usr/bin:/bin");
+    sftp.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    sftp
+}
+
+fn write(path: &Path, mode: u32, text: &str) -> std::io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,347 @@
+//! Verify by use: what a stack declares under `checks`, done as its customer would: from outside through the Gateway, or
+//! where its address can't be reached from the daemon, through the API server's port-forward.
+//!
+//! # Expected flow
+//! `Checks::run` does all of them, one after another, and gives a result for each. What depends on one that failed is not
+//! run, and says so.
+//!
+//! # Guarantees
+//! Nothing of the customer's is read or changed: the checks have accounts of their own, which see a folder and a knowledge
+//! base of their own. What they put they take away; what a killed run leaves behind the file server deletes by itself.
+//! Passwords are in no message, argument or environment.
+//!
+//! # Assumptions
+//! The stack's accounts for checks see nothing else; that is the charts' to see to.
+
+mod chat;
+mod closed;
+mod documents;
+mod files;
+mod names;
+mod request;
+mod route;
+mod scene;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod web;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use landlord_core::{
+    TenantUid,
+    ports::{CheckOutcome, CheckResult, DeployTarget},
+};
+use landlord_kube::{Doing as _, Result, client::ClusterClients};
+use parking_lot::Mutex;
+use tokio::{sync::Semaphore, time::timeout};
+
+use crate::{
+    check::{Account, Chat, Check, Use},
+    render,
+    stack::Manifest,
+};
+use chat::Conversation;
+use names::Names;
+use scene::Scene;
+
+/// All checks of a tenant together: below the deadline of a stage's call.
+const RUN_TIMEOUT: Duration = Duration::from_secs(240);
+/// Tenants whose checks run at the same moment: they wait for chatbots, and others' work must find its turn meanwhile.
+const RUNS_MAX: usize = 16;
+/// How long a run waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(20);
+/// A wrong password is tried at most this often: file servers lock out who is wrong too often.
+const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
+
+/// How checks reach what they use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckOptions {
+    /// Whether public addresses and names are used from the daemon's network; else everything goes through API servers.
+    pub from_outside: bool,
+    /// DNS server that names are asked of; `None`: the machine's own resolver.
+    pub resolver: Option<SocketAddr>,
+    /// PEM file of certificate authorities that are trusted beside the machine's own. Read at each run.
+    pub trusted_ca: Option<PathBuf>,
+    /// OpenSSH's `sftp`.
+    pub sftp_path: PathBuf,
+    /// Folder for a session's private files, for as long as it lasts.
+    pub runs: PathBuf,
+}
+
+/// Runs checks.
+pub(crate) struct Checks {
+    options: CheckOptions,
+    turns: Semaphore,
+    /// Ports of public addresses that are not the usual ones: in tests.
+    ports: BTreeMap<u16, u16>,
+    /// When a wrong password was last refused.
+    refused: Mutex<HashMap<TenantUid, Instant>>,
+}
+
+/// What one check came to.
+#[derive(Debug)]
+enum Ended {
+    Passed(String),
+    /// It holds, and somebody should know something of it all the same.
+    Warned {
+        detail: String,
+        remedy: String,
+    },
+    Failed {
+        cause: String,
+        remedy: String,
+    },
+    NotRun(String),
+}
+
+impl Ended {
+    fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Failed { cause: cause.into(), remedy: remedy.into() }
+    }
+}
+
+/// How far one check is.
+enum Step {
+    Ended(Ended),
+    Waiting { detail: String, poll_after: Duration },
+}
+
+impl From<Ended> for Step {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
+/// References to what is known, replaced.
+fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
+    known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
+}
+
+/// One result to come.
+enum Row<'a> {
+    One(&'a Check),
+    SignsIn(&'a Check, &'a Chat),
+    Knows(&'a Check, &'a Chat),
+    Answers(&'a Check, &'a Chat),
+}
+
+impl Row<'_> {
+    fn check(&self) -> &Check {
+        match self {
+            Self::One(check) | Self::SignsIn(check, _) | Self::Knows(check, _) | Self::Answers(check, _) => check,
+        }
+    }
+
+    fn name(&self) -> String {
+        let name = &self.check().name;
+        match self {
+            Self::One(_) => name.clone(),
+            Self::SignsIn(..) => format!("{name}-signs-in"),
+            Self::Knows(..) => format!("{name}-knows-the-file"),
+            Self::Answers(..) => format!("{name}-answers"),
+        }
+    }
+
+    /// Results without which this one says nothing.
+    fn needs(&self) -> Vec<String> {
+        match self {
+            Self::One(_) | Self::SignsIn(..) => Vec::new(),
+            Self::Knows(check, chat) => vec![format!("{}-signs-in", check.name), chat.files.clone()],
+            Self::Answers(check, _) => vec![format!("{}-knows-the-file", check.name)],
+        }
+    }
+}
+
+fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
+    let last = |check: &&Check| matches!(check.uses, Use::WrongPassword(_));
+    let first = manifest.checks.iter().filter(|check| !last(check));
+    let ordered = first.chain(manifest.checks.iter().filter(last));
+    let rows = ordered.flat_map(|check| match &check.uses {
+        Use::Chat(chat) => vec![Row::SignsIn(check, chat), Row::Knows(check, chat), Row::Answers(check, chat)],
+        Use::Names {}
+        | Use::Certificates { .. }
+        | Use::Sftp(_)
+        | Use::Webdav(_)
+        | Use::Documents(_)
+        | Use::Closed(_)
+        | Use::WrongPassword(_)
+        | Use::Http(_) => vec![Row::One(check)],
+    });
+    rows.collect()
+}
+
+impl Checks {
+    pub(crate) fn new(options: CheckOptions) -> Self {
+        Self { options, turns: Semaphore::new(RUNS_MAX), ports: BTreeMap::new(), refused: Mutex::default() }
+    }
+
+    /// A result for each check; `None`: too many others run theirs.
+    pub(crate) async fn run(
+        &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        manifest: &Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Result<Option<Vec<CheckResult>>> {
+        if manifest.checks.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.turns.acquire()).await else { return Ok(None) };
+        let namespace = render::namespace(target, manifest);
+        let mut scene = Scene {
+            options: &self.options,
+            clients,
+            target,
+            manifest,
+            namespace,
+            names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied() },
+            ports: &self.ports,
+            addresses,
+            known: secrets(clients, namespace, manifest).await?,
+            routes: BTreeMap::new(),
+            trust: None,
+            code: rand::random_range(10_000..1_000_000),
+        };
+        Ok(Some(self.all(&mut scene).await))
+    }
+
+    async fn all(&self, scene: &mut Scene<'_>) -> Vec<CheckResult> {
+        let (started, mut results) = (Instant::now(), Vec::<CheckResult>::new());
+        let mut conversation = Conversation::default();
+        for row in rows(scene.manifest) {
+            let begun = Instant::now();
+            let left = RUN_TIMEOUT.saturating_sub(started.elapsed());
+            let ended = match not_to_run(scene, &row, &results) {
+                Some(why) => Ended::NotRun(why),
+                None => timeout(left, self.one(scene, &row, &mut conversation)).await.unwrap_or_else(|_| {
+                    let cause = format!("no end within the {} s that all checks have", RUN_TIMEOUT.as_secs());
+                    Ended::failed(cause, "see what the checks before it waited for")
+                }),
+            };
+            results.push(result(row.name(), ended, begun.elapsed()));
+        }
+        self.tidy_up(scene, &mut conversation).await;
+        results
+    }
+
+    async fn one(&self, scene: &mut Scene<'_>, row: &Row<'_>, conversation: &mut Conversation) -> Ended {
+        loop {
+            let step = match row {
+                Row::One(check) => self.single(scene, check).await.into(),
+                Row::SignsIn(_, chat) => chat::sign_in(scene, chat, conversation).await,
+                Row::Knows(_, chat) => match webdav_of(scene.manifest, chat) {
+                    Some(account) => chat::knows(scene, chat, account, conversation).await,
+                    None => Ended::NotRun(format!("there is no check {}", chat.files)).into(),
+                },
+                Row::Answers(_, chat) => chat::answers(scene, chat, conversation).await,
+            };
+            match step {
+                Step::Ended(ended) => return ended,
+                Step::Waiting { detail, poll_after } => {
+                    tracing::debug!(check = row.name(), detail, "waiting");
+                    tokio::time::sleep(poll_after).await;
+                }
+            }
+        }
+    }
+
+    async fn single(&self, scene: &mut Scene<'_>, check: &Check) -> Ended {
+        match &check.uses {
+            Use::Names {} => names::run(scene).await,
+            Use::Certificates { days_min } => tls::run(scene, *days_min).await,
+            Use::Sftp(account) => files::sftp(scene, account).await,
+            Use::Webdav(account) => files::webdav(scene, account).await,
+            Use::Documents(service) => documents::run(scene, service).await,
+            Use::Closed(ports) => closed::run(scene, ports).await,
+            Use::Http(request) => request::run(scene, request).await,
+            Use::WrongPassword(account) => self.wrong_password(scene, account).await,
+            Use::Chat(_) => Ended::NotRun("it has results of its own".into()),
+        }
+    }
+
+    async fn wrong_password(&self, scene: &mut Scene<'_>, account: &Account) -> Ended {
+        let uid = scene.target.uid;
+        if let Some(at) = self.refused.lock().get(&uid).filter(|at| at.elapsed() < WRONG_PASSWORD_INTERVAL) {
+            return Ended::Passed(format!("tried {} s ago", at.elapsed().as_secs()));
+        }
+        let ended = files::wrong_password(scene, account).await;
+        let mut refused = self.refused.lock();
+        refused.retain(|_, at| at.elapsed() < WRONG_PASSWORD_INTERVAL);
+        if matches!(ended, Ended::Passed(_)) {
+            refused.insert(uid, Instant::now());
+        }
+        ended
+    }
+
+    /// The file that the chatbot was asked about. If this fails the file server deletes it by itself.
+    async fn tidy_up(&self, scene: &mut Scene<'_>, conversation: &mut Conversation) {
+        let Some(file) = conversation.put.take() else { return };
+        let chat = scene.manifest.checks.iter().find_map(|check| match &check.uses {
+            Use::Chat(chat) => webdav_of(scene.manifest, chat),
+            _ => None,
+        });
+        let Some(account) = chat else { return };
+        let deleted = match files::Webdav::open(scene, account).await {
+            Ok(webdav) => webdav.delete(&file).await,
+            Err(why) => Err(why),
+        };
+        if let Err(why) = deleted {
+            tracing::warn!(tenant = %scene.target.name, file, why, "a probe is left to the file server");
+        }
+    }
+}
+
+fn webdav_of<'a>(manifest: &'a Manifest, chat: &Chat) -> Option<&'a Account> {
+    manifest.checks.iter().find_map(|check| match &check.uses {
+        Use::Webdav(account) if check.name == chat.files => Some(account),
+        _ => None,
+    })
+}
+
+/// Why a check is not run.
+fn not_to_run(scene: &Scene<'_>, row: &Row<'_>, results: &[CheckResult]) -> Option<String> {
+    let check = row.check();
+    if scene.target.skip_checks.contains(&check.name) {
+        return Some("the class orders it to be left out".into());
+    }
+    let failed =
+        |name: &String| results.iter().any(|result| result.name == *name && result.outcome != CheckOutcome::Passed);
+    if let Some(name) = row.needs().iter().find(|name| failed(name)) {
+        return Some(format!("it needs {name}"));
+    }
+    let any = results.iter().any(|result| result.outcome == CheckOutcome::Failed);
+    let wrong = matches!(check.uses, Use::WrongPassword(_));
+    (wrong && any).then(|| "it is tried only when all others pass".into())
+}
+
+fn result(name: String, ended: Ended, duration: Duration) -> CheckResult {
+    let (outcome, detail, remedy) = match ended {
+        Ended::Passed(detail) => (CheckOutcome::Passed, detail, String::new()),
+        Ended::Warned { detail, remedy } => (CheckOutcome::Passed, detail, remedy),
+        Ended::Failed { cause, remedy } => (CheckOutcome::Failed, cause, remedy),
+        Ended::NotRun(why) => (CheckOutcome::NotRun, why, String::new()),
+    };
+    CheckResult { name, outcome, detail, remedy, duration }
+}
+
+/// Keys of the stack's Secrets, as `SECRET.KEY`.
+async fn secrets(clients: &ClusterClients, namespace: &str, manifest: &Manifest) -> Result<BTreeMap<String, String>> {
+    let mut known = BTreeMap::new();
+    for secret in &manifest.secrets {
+        let secrets: Api<Secret> = Api::namespaced(clients.admin.clone(), namespace);
+        let found =
+            secrets.get_opt(&secret.name).await.doing(|| format!("reading secret {namespace}/{}", secret.name))?;
+        for (key, value) in found.and_then(|found| found.data).unwrap_or_default() {
+            known.insert(format!("{}.{key}", secret.name), String::from_utf8_lossy(&value.0).into_owned());
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,143 @@
+//! How an entry point is reached: at its public address, as its customer does, or else through the API server's
+//! port-forward to a pod behind it. Results say which.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{Pod, Service},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::names::Names;
+
+/// A handshake across the world takes a fraction of it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pods behind a Service that are looked at; any one that is ready will do.
+const PODS_MAX: u32 = 50;
+
+/// A connection, whatever carries it.
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Where connections go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// The public address.
+    Public(SocketAddr),
+    /// A port of a pod.
+    Pod { namespace: String, pod: String, port: u16 },
+}
+
+impl Route {
+    /// In words.
+    pub(super) fn via(&self) -> String {
+        match self {
+            Self::Public(address) => format!("from outside at {address}"),
+            Self::Pod { pod, .. } => format!("by port-forward to pod {pod}"),
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn open(&self, client: &Client) -> Result<Box<dyn Io>, String> {
+        match self {
+            Self::Public(address) => {
+                let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+                let stream = stream.map_err(|_| format!("{address} does not answer"))?;
+                Ok(Box::new(stream.map_err(|error| format!("{address}: {error}"))?))
+            }
+            Self::Pod { namespace, pod, port } => {
+                let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+                let failed = |error: kube::Error| format!("port-forward to pod {pod}: {error}");
+                let mut forwarder = pods.portforward(pod, &[*port]).await.map_err(failed)?;
+                let stream = forwarder.take_stream(*port);
+                Ok(Box::new(stream.ok_or_else(|| format!("port-forward to pod {pod} has no stream"))?))
+            }
+        }
+    }
+}
+
+/// The public route to `address`, if one of its addresses takes connections at `port`.
+pub(super) async fn public(names: &Names, address: &str, port: u16) -> Result<Route, String> {
+    let addresses = names.lookup(address).await.map_err(|why| why.to_string())?;
+    let mut why = format!("{address} has no address");
+    for ip in addresses {
+        let address = SocketAddr::new(ip, port);
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok(Route::Public(address)),
+            Ok(Err(error)) => why = format!("{address}: {error}"),
+            Err(_) => why = format!("{address} does not answer within {} s", CONNECT_TIMEOUT.as_secs()),
+        }
+    }
+    Err(why)
+}
+
+/// A ready pod behind a Service, at the port that `port` of the Service leads to.
+pub(super) async fn pod(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Route, String> {
+    let failed = |error: kube::Error| format!("Service {service}: {error}");
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let found =
+        services.get_opt(service).await.map_err(failed)?.ok_or_else(|| format!("Service {service} is missing"))?;
+    let spec = found.spec.unwrap_or_default();
+    let wanted = spec.ports.iter().flatten().find(|own| own.port == i32::from(port));
+    let wanted = wanted.ok_or_else(|| format!("Service {service} has no port {port}"))?;
+    let target = wanted.target_port.clone().unwrap_or(IntOrString::Int(wanted.port));
+    for pod in pods(client, namespace, &spec.selector.unwrap_or_default()).await? {
+        if is_ready(&pod)
+            && let Some(port) = number(&pod, &target)
+        {
+            return Ok(Route::Pod { namespace: namespace.to_owned(), pod: pod.name_any(), port });
+        }
+    }
+    Err(format!("no pod of Service {service} is ready"))
+}
+
+/// A ready pod behind the load balancer that has `address`: a Gateway's data plane.
+pub(super) async fn behind(client: &Client, address: &str, port: u16) -> Result<Route, String> {
+    let services: Api<Service> = Api::all(client.clone());
+    let all = services.list(&ListParams::default()).await.map_err(|error| format!("listing Services: {error}"))?;
+    let has = |service: &&Service| {
+        let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+        let mut ingress = status.and_then(|status| status.ingress.as_ref()).into_iter().flatten();
+        ingress.any(|own| own.ip.as_deref() == Some(address) || own.hostname.as_deref() == Some(address))
+    };
+    let Some(found) = all.items.iter().find(has) else {
+        return Err(format!("no Service of the cluster has the address {address}"));
+    };
+    pod(client, &found.namespace().unwrap_or_default(), &found.name_any(), port).await
+}
+
+/// Pods with these labels.
+pub(super) async fn pods(
+    client: &Client,
+    namespace: &str,
+    selector: &BTreeMap<String, String>,
+) -> Result<Vec<Pod>, String> {
+    let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let list = pods.list(&ListParams::default().labels(&selector.join(",")).limit(PODS_MAX)).await;
+    Ok(list.map_err(|error| format!("listing pods in {namespace}: {error}"))?.items)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|own| own.type_ == "Ready" && own.status == "True"))
+}
+
+/// A port by number or by the name that a container gives it.
+pub(super) fn number(pod: &Pod, port: &IntOrString) -> Option<u16> {
+    match port {
+        IntOrString::Int(port) => u16::try_from(*port).ok(),
+        IntOrString::String(name) => {
+            let containers = pod.spec.as_ref()?.containers.iter();
+            let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+            let found = ports.find(|port| port.name.as_ref() == Some(name))?;
+            u16::try_from(found.container_port).ok()
+        }
+    }
+}

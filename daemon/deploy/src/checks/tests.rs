@@ -1,0 +1,334 @@
+//! Every check, against servers that answer as the real ones do, and broken on purpose: each fails for its own reason, and
+//! passes again when that is mended.
+
+mod servers;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, atomic::AtomicU32},
+};
+
+use http::Response;
+use kube::{Client, client::Body};
+use landlord_core::{
+    TenantSpec,
+    environment::SpecInput,
+    ports::{KubeCredentials, KubeIdentity, TargetCluster},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    task::JoinSet,
+};
+
+use super::*;
+use servers::{acceptor, dns, https};
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    Nothing,
+    ZoneRecord,
+    Delegation,
+    Certificate,
+    FileServer,
+    Sftp,
+    SignIn,
+    Documents,
+    Vectors,
+    Model,
+    Policy,
+    Passwords,
+}
+
+/// The environment's servers, and how they are now.
+struct World {
+    broken: Mutex<Broken>,
+    files: Mutex<HashMap<String, Vec<u8>>>,
+    wrong_passwords: AtomicU32,
+}
+
+impl World {
+    fn is(&self, broken: Broken) -> bool {
+        *self.broken.lock() == broken
+    }
+
+    /// The file server, by WebDAV.
+    fn webdav(&self, method: &str, path: &str, authorization: &str, body: Vec<u8>) -> (u16, String) {
+        if self.is(Broken::FileServer) {
+            return (503, "no upstream".into());
+        }
+        // probe:probe-secret
+        if authorization != "Basic cHJvYmU6cHJvYmUtc2VjcmV0" && !self.is(Broken::Passwords) {
+            self.wrong_passwords.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return (401, String::new());
+        }
+        let mut files = self.files.lock();
+        match method {
+            "PUT" => {
+                files.insert(path.to_owned(), body);
+                (201, String::new())
+            }
+            "PROPFIND" => (207, files.keys().cloned().collect()),
+            "DELETE" => (if files.remove(path).is_some() { 200 } else { 404 }, String::new()),
+            _ => files.get(path).map_or((404, String::new()), |content| (200, String::from_utf8_lossy(content).into())),
+        }
+    }
+
+    /// The probe that lies in the folder, and what stands in it.
+    fn probe(&self) -> Option<(String, String)> {
+        let files = self.files.lock();
+        let (path, content) = files.iter().find(|(path, _)| path.ends_with(".txt"))?;
+        Some((path.trim_start_matches('/').replace('/', " - "), String::from_utf8_lossy(content).trim().to_owned()))
+    }
+
+    /// The chatbot.
+    fn chat(&self, path: &str, body: &Value) -> (u16, Value) {
+        let items = |items: Value| (200, json!({ "items": items }));
+        match path {
+            "/api/v1/auths/signin" if self.is(Broken::SignIn) => (400, json!({ "detail": "email or password" })),
+            "/api/v1/auths/signin" => (200, json!({ "token": body["password"] })),
+            "/api/v1/knowledge/" => items(json!([{ "id": "k1" }])),
+            "/api/v1/knowledge/k1/files" if self.is(Broken::Documents) => items(json!([])),
+            "/api/v1/knowledge/k1/files" => {
+                items(self.probe().map_or(json!([]), |(name, _)| json!([{ "filename": name }])))
+            }
+            "/api/models" if self.is(Broken::Model) => (200, json!({ "data": [] })),
+            "/api/models" => (200, json!({ "data": [{ "id": "probe" }] })),
+            "/api/chat/completions" => {
+                let mut answer = json!({ "choices": [{ "message": { "content": "The lamp." } }] });
+                if let Some((name, text)) = self.probe().filter(|_| !self.is(Broken::Vectors)) {
+                    answer["sources"] = json!([{ "document": [text], "metadata": [{ "name": name }] }]);
+                }
+                (200, answer)
+            }
+            _ => (404, json!({})),
+        }
+    }
+
+    /// The API server.
+    fn kubernetes(&self, path: &str) -> (u16, Value) {
+        let secret = |key: &str, value: &str| {
+            use base64::{Engine as _, prelude::BASE64_STANDARD};
+            (200, json!({ "metadata": { "name": "s" }, "data": { key: BASE64_STANDARD.encode(value) } }))
+        };
+        let list = |items: Value| (200, json!({ "metadata": {}, "items": items }));
+        match path.rsplit('/').next().unwrap_or_default() {
+            "files" if path.contains("/secrets/") => secret("probe-password", "probe-secret"),
+            "chat" if path.contains("/secrets/") => secret("probe-password", "chat-secret"),
+            "networkpolicies" if self.is(Broken::Policy) => list(json!([])),
+            "networkpolicies" => {
+                list(json!([{ "metadata": { "name": "default-deny" }, "spec": { "podSelector": {} } }]))
+            }
+            "vectors" => (
+                200,
+                json!({
+                    "metadata": { "name": "vectors" },
+                    "spec": { "selector": { "app": "vectors" }, "ports": [{ "port": 5432 }] },
+                }),
+            ),
+            "pods" => list(json!([{ "metadata": { "name": "vectors-0", "labels": { "app": "vectors" } } }])),
+            _ => (404, json!({ "code": 404, "reason": "NotFound", "message": path, "status": "Failure" })),
+        }
+    }
+
+    fn client(self: &Arc<Self>) -> Client {
+        let world = Arc::clone(self);
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (status, value) = world.kubernetes(request.uri().path());
+            let response = Response::builder().status(status).body(Body::from(value.to_string().into_bytes())).unwrap();
+            async move { Ok::<_, Infallible>(response) }
+        });
+        Client::new(service, "default")
+    }
+}
+
+fn manifest() -> Manifest {
+    let account = json!({
+        "entryPoint": "webdav", "user": "probe", "password": "${files.probe-password}", "folder": "/probe",
+    });
+    let sftp = json!({
+        "entryPoint": "sftp", "user": "probe", "password": "${files.probe-password}", "folder": "/probe",
+    });
+    serde_json::from_value(json!({
+        "apiVersion": "landlord.dev/v1", "kind": "Stack", "namespace": "apps", "releases": [],
+        "gateway": { "name": "landlord", "namespace": "landlord-gateway" },
+        "secrets": [{ "name": "files", "keys": {} }, { "name": "chat", "keys": {} }],
+        "entryPoints": [
+            { "record": "sftp", "service": "sftp", "endpoint": { "name": "sftp", "url": "sftp://x" } },
+            { "record": "webdav", "gateway": true, "endpoint": { "name": "webdav", "url": "https://x" } },
+            { "record": "chat", "gateway": true, "endpoint": { "name": "chat", "url": "https://x" } },
+        ],
+        "checks": [
+            { "name": "wrong-password", "uses": { "wrongPassword": account } },
+            { "name": "names", "uses": { "names": {} } },
+            { "name": "certificates", "uses": { "certificates": { "daysMin": 7 } } },
+            { "name": "sftp", "uses": { "sftp": sftp } },
+            { "name": "webdav", "uses": { "webdav": account } },
+            { "name": "chat", "uses": { "chat": {
+                "entryPoint": "chat", "email": "p@x", "password": "${chat.probe-password}", "model": "probe",
+                "files": "webdav", "knownWithinSeconds": 0, "answerWithinSeconds": 5,
+            } } },
+            { "name": "neighbours", "uses": { "closed": [{ "name": "vectors", "port": 5432 }] } },
+        ],
+    }))
+    .unwrap()
+}
+
+fn target() -> DeployTarget {
+    let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
+    DeployTarget {
+        kube: KubeCredentials {
+            endpoint: "https://127.0.0.1:1".into(),
+            ca_pem: String::new(),
+            identity: KubeIdentity::Token("t".to_owned().into()),
+            expire_time: None,
+        },
+        cluster: TargetCluster::OwnCluster,
+        installation: "test".into(),
+        uid: TenantUid(uuid::Uuid::nil()),
+        name: "customers/acme/tenants/prod".parse().unwrap(),
+        spec: TenantSpec::parse(spec).unwrap(),
+        generation: 1,
+        stack: "s".parse().unwrap(),
+        name_servers: vec!["ns1.cloud.example.".into()],
+        skip_checks: Vec::new(),
+    }
+}
+
+/// A program in sftp's place: what is put is there to be got, unless the server is down.
+const SFTP: &str = "#!/bin/sh\nif [ -e \"$(dirname \"$0\")/down\" ]; then echo 'Connection closed' >&2; exit 255; fi\n\
+                    [ \"$($SSH_ASKPASS)\" = probe-secret ] || exit 1\ncp put got\nsed -n 's/^rm //p' batch\n";
+
+/// A running environment.
+struct Lab {
+    world: Arc<World>,
+    checks: Checks,
+    folder: tempfile::TempDir,
+    servers: JoinSet<()>,
+}
+
+impl Lab {
+    async fn start() -> Self {
+        let world = Arc::new(World {
+            broken: Mutex::new(Broken::Nothing),
+            files: Mutex::default(),
+            wrong_passwords: AtomicU32::new(0),
+        });
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        let sftp_path = folder.path().join("sftp");
+        std::fs::write(&sftp_path, SFTP).unwrap();
+        std::fs::set_permissions(&sftp_path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ssh = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let names = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = |address: SocketAddr| address.port();
+        let ports = [
+            (443, port(web.local_addr().unwrap())),
+            (22, port(ssh.local_addr().unwrap())),
+            (53, port(names.local_addr().unwrap())),
+        ];
+        let options = CheckOptions {
+            from_outside: true,
+            resolver: Some(names.local_addr().unwrap()),
+            trusted_ca: Some(folder.path().join("ca.pem")),
+            sftp_path,
+            runs: folder.path().to_owned(),
+        };
+        let mut servers = JoinSet::new();
+        servers.spawn(dns(Arc::clone(&world), names));
+        servers.spawn(https(Arc::clone(&world), web, acceptor(&issuer, 60), acceptor(&issuer, -3)));
+        servers.spawn(async move { while ssh.accept().await.is_ok() {} });
+        let checks = Checks { ports: ports.into(), ..Checks::new(options) };
+        Self { world, checks, folder, servers }
+    }
+
+    async fn run(&self, broken: Broken, target: &DeployTarget) -> BTreeMap<String, CheckResult> {
+        *self.world.broken.lock() = broken;
+        let down = self.folder.path().join("down");
+        if matches!(broken, Broken::Sftp | Broken::FileServer) {
+            std::fs::write(&down, "").unwrap();
+        } else {
+            let _ = std::fs::remove_file(&down);
+        }
+        let client = self.world.client();
+        let clients = ClusterClients { admin: client.clone(), tenant: client };
+        let addresses = ["sftp", "webdav", "chat"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
+        let manifest = manifest();
+        let results = self.checks.run(&clients, target, &manifest, addresses.into()).await.unwrap().unwrap();
+        let left = self.world.files.lock().keys().cloned().collect::<Vec<_>>();
+        assert!(broken == Broken::FileServer || left.is_empty(), "{broken:?} leaves {left:?}");
+        results.into_iter().map(|result| (result.name.clone(), result)).collect()
+    }
+
+    async fn all_pass(&self) {
+        let results = self.run(Broken::Nothing, &target()).await;
+        assert_eq!(results.len(), 9);
+        for result in results.values() {
+            assert_eq!(result.outcome, CheckOutcome::Passed, "{result:?}");
+        }
+    }
+}
+
+/// What is broken, the check that says so, its cause and its remedy.
+const CASES: [(Broken, &str, &str, &str); 11] = [
+    (Broken::ZoneRecord, "names", "ns1.cloud.example. has 192.0.2.1", "dns-records"),
+    (Broken::Delegation, "names", "knows no name", "set its NS records to ns1.cloud.example."),
+    (Broken::Certificate, "certificates", "expired", "why it is not renewed"),
+    (Broken::FileServer, "webdav", "503 no upstream", "file server"),
+    (Broken::Sftp, "sftp", "Connection closed", "file server"),
+    (Broken::SignIn, "chat-signs-in", "email or password", "container `documents`"),
+    (Broken::Documents, "chat-knows-the-file", "is not known to the chatbot", "container `documents`"),
+    (Broken::Vectors, "chat-answers", "does not name probe-", "vectors may be lost"),
+    (Broken::Model, "chat-answers", "offers no model \"probe\"", "the stack's models"),
+    (Broken::Policy, "neighbours", "no NetworkPolicy selects it", "landlord retry"),
+    (Broken::Passwords, "wrong-password", "answers 207 to a wrong password", "accounts"),
+];
+
+#[tokio::test]
+async fn each_check_fails_for_its_own_reason_and_passes_when_mended() {
+    let mut lab = Lab::start().await;
+    for (broken, check, cause, remedy) in CASES {
+        let results = lab.run(broken, &target()).await;
+        let found = &results[check];
+        assert_eq!(found.outcome, CheckOutcome::Failed, "{broken:?}: {results:#?}");
+        assert!(found.detail.contains(cause) && found.remedy.contains(remedy), "{broken:?}: {found:?}");
+        let told = CheckResult::summary(&results.into_values().collect::<Vec<_>>());
+        assert!(!told.contains("-secret"), "a password is told: {told}");
+    }
+    lab.all_pass().await;
+    lab.servers.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_tried_seldom_and_last() {
+    let mut lab = Lab::start().await;
+    let tried = |lab: &Lab| lab.world.wrong_passwords.load(std::sync::atomic::Ordering::Relaxed);
+    let results = lab.run(Broken::Policy, &target()).await;
+    assert_eq!(results["wrong-password"].outcome, CheckOutcome::NotRun);
+    assert_eq!(tried(&lab), 0, "not while another fails");
+    lab.all_pass().await;
+    lab.all_pass().await;
+    assert_eq!(tried(&lab), 1, "file servers lock out who is wrong too often");
+    lab.servers.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_class_leaves_out_is_told_and_what_depends_on_it_is_not_run() {
+    let mut lab = Lab::start().await;
+    let target = DeployTarget { skip_checks: vec!["webdav".into()], ..target() };
+    let results = lab.run(Broken::Nothing, &target).await;
+    assert!(results["webdav"].detail.contains("the class orders"), "{results:?}");
+    assert_eq!(results["chat-signs-in"].outcome, CheckOutcome::Passed);
+    assert!(results["chat-knows-the-file"].detail.contains("it needs webdav"), "{results:?}");
+    assert_eq!(results["chat-answers"].outcome, CheckOutcome::NotRun);
+    lab.servers.shutdown().await;
+}

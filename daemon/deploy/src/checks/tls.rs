@@ -1,0 +1,227 @@
+//! Certificates: who vouches for them, for which names, and how long.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{Ended, Scene, web::ANSWER_TIMEOUT};
+
+/// Certificates for the web last at most 200 days, and those of a company's own CA some years.
+const DAYS_MAX: u32 = 4_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Who vouches for certificates: the machine's own authorities, and those of `trusted_ca`.
+pub(super) struct Trust {
+    pub(super) verifier: Arc<WebPkiServerVerifier>,
+    pub(super) config: Arc<ClientConfig>,
+}
+
+impl Trust {
+    pub(super) fn load(trusted_ca: Option<&Path>) -> Result<Self, String> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = trusted_ca {
+            let wrong =
+                |error: rustls::pki_types::pem::Error| format!("deploy.checks.trusted_ca {}: {error}", path.display());
+            for certificate in CertificateDer::pem_file_iter(path).map_err(wrong)? {
+                roots.add_parsable_certificates([certificate.map_err(wrong)?]);
+            }
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let verifier = verifier.map_err(|error| format!("this machine trusts no certificate authority: {error}"))?;
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.map_err(|error| error.to_string())?.with_webpki_verifier(Arc::clone(&verifier));
+        Ok(Self { verifier, config: Arc::new(config.with_no_client_auth()) })
+    }
+}
+
+/// Takes any certificate: it is judged afterwards, and nothing is sent over such a connection.
+#[derive(Debug)]
+struct Judged(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for Judged {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// Each https entry point's certificate.
+pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
+    let trust = match scene.trust() {
+        Ok(trust) => trust,
+        Err(why) => return Ended::failed(why, "name a PEM file of the issuer in deploy.checks.trusted_ca"),
+    };
+    let (mut least, mut hosts, mut via) = (DAYS_MAX, Vec::new(), String::new());
+    let records: Vec<String> = scene.https_records().map(str::to_owned).collect();
+    if records.is_empty() {
+        return Ended::NotRun("no https name has an address".into());
+    }
+    for record in records {
+        let route = match scene.route(&record, 443).await {
+            Ok(route) => route,
+            Err(why) => return Ended::failed(why, "see the Gateway, its controller and its load balancer"),
+        };
+        via = route.via();
+        let host = scene.host(&record);
+        let handshake = timeout(ANSWER_TIMEOUT, chain(scene, &trust, &route, &host)).await;
+        let chain = match handshake.unwrap_or_else(|_| Err("no handshake in time".into())) {
+            Ok(chain) => chain,
+            Err(why) => {
+                let cause = format!("https://{host} {via}: {why}");
+                return Ended::failed(cause, "see the Gateway's listener for this name, and its certificate's Secret");
+            }
+        };
+        match days(&trust.verifier, &chain, &host) {
+            Err(error) => {
+                let remedy = remedy(&error);
+                return Ended::failed(format!("the certificate of https://{host} {via}: {error}"), remedy);
+            }
+            Ok(days) if days < days_min => {
+                let cause =
+                    format!("the certificate of https://{host} ends in {days} days, which is less than {days_min}");
+                return Ended::failed(cause, RENEWAL);
+            }
+            Ok(days) => least = least.min(days),
+        }
+        hosts.push(record);
+    }
+    Ended::Passed(format!("{via}; {}; the first ends in {least} days", hosts.join(", ")))
+}
+
+/// Who must do what when a certificate is not renewed.
+const RENEWAL: &str = "see why it is not renewed: `kubectl describe certificates,orders,challenges -A`";
+
+fn remedy(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+            "use an issuer that customers trust, or for trials name its CA in deploy.checks.trusted_ca"
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "see which Secret the Gateway's listener for this name has",
+        _ => RENEWAL,
+    }
+}
+
+async fn chain(
+    scene: &Scene<'_>,
+    trust: &Trust,
+    route: &super::route::Route,
+    host: &str,
+) -> Result<Vec<CertificateDer<'static>>, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?.dangerous();
+    let config = config.with_custom_certificate_verifier(Arc::new(Judged(Arc::clone(&trust.verifier))));
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let stream = route.open(&scene.clients.admin).await?;
+    let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
+    let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Ok(chain.iter().map(|certificate| certificate.clone().into_owned()).collect())
+}
+
+/// Days that a chain still holds for a name, or why it does not now.
+fn days(verifier: &WebPkiServerVerifier, chain: &[CertificateDer<'_>], host: &str) -> Result<u32, rustls::Error> {
+    let general = |why: &str| rustls::Error::General(why.to_owned());
+    let (first, rest) = chain.split_first().ok_or_else(|| general("there is none"))?;
+    let name = ServerName::try_from(host).map_err(|_| general("the name is none"))?;
+    let now = Duration::from_secs(UnixTime::now().as_secs());
+    let holds = |days: u32| {
+        let then = UnixTime::since_unix_epoch(now + DAY * days);
+        verifier.verify_server_cert(first, rest, &name, &[], then).map(drop)
+    };
+    holds(0)?;
+    // The largest number of days after which it still holds.
+    let (mut holding, mut ended) = (0, DAYS_MAX);
+    while ended - holding > 1 {
+        let middle = holding.midpoint(ended);
+        if holds(middle).is_ok() {
+            holding = middle;
+        } else {
+            ended = middle;
+        }
+    }
+    Ok(holding)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+    use super::*;
+
+    fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn certificate(issuer: &CertifiedIssuer<'_, KeyPair>, from: Duration, lasts_days: u32) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(["chat.acme.example.com".to_owned()]).unwrap();
+        params.not_before = (std::time::SystemTime::now() - from).into();
+        params.not_after = (std::time::SystemTime::now() - from + DAY * lasts_days).into();
+        params.signed_by(&KeyPair::generate().unwrap(), issuer).unwrap().der().clone()
+    }
+
+    #[test]
+    fn an_ended_foreign_or_misnamed_certificate_is_told_apart() {
+        let (own, other) = (issuer("own"), issuer("other"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        std::fs::write(&path, own.pem()).unwrap();
+        let trust = Trust::load(Some(&path)).unwrap();
+        let host = "chat.acme.example.com";
+        let good = certificate(&own, DAY, 91);
+        let left = days(&trust.verifier, std::slice::from_ref(&good), host).unwrap();
+        assert!((89..=90).contains(&left), "{left}");
+        let ended = days(&trust.verifier, &[certificate(&own, DAY * 91, 90)], host).unwrap_err();
+        assert!(ended.to_string().contains("expired") && remedy(&ended) == RENEWAL, "{ended}");
+        let foreign = days(&trust.verifier, &[certificate(&other, DAY, 90)], host).unwrap_err();
+        assert!(remedy(&foreign).contains("trusted_ca"), "{foreign}");
+        let misnamed = days(&trust.verifier, &[good], "files.acme.example.com").unwrap_err();
+        assert!(remedy(&misnamed).contains("listener"), "{misnamed}");
+        assert!(Trust::load(Some(&folder.path().join("none"))).is_err());
+    }
+}

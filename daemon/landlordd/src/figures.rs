@@ -1,0 +1,101 @@
+//! Figures of the whole daemon: registers what each part measures, and samples what must be asked for. Knows none of the parts'
+//! figures itself, but for those that the store counts.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::AtomicU64,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use landlord_core::ports::{Statistics, StatisticsStore as _};
+use landlord_engine::EngineHandle;
+use landlord_store::Store;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge, info::Info},
+    registry::{Registry, Unit},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Between two samples; most scrapers ask every 15 to 60 s.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct EnvironmentLabels {
+    kind: &'static str,
+    provider: String,
+    class: String,
+    state: String,
+}
+
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// What the store counts. Every daemon on one store shows the same.
+#[derive(Debug, Default)]
+pub(crate) struct StoreCounts {
+    environments: Family<EnvironmentLabels, Gauge>,
+    known: BTreeSet<EnvironmentLabels>,
+    due: Gauge,
+    longest_due: Seconds,
+    operations: Gauge,
+    oldest_operation: Seconds,
+}
+
+impl StoreCounts {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let environments =
+            "Tenants and host clusters by provider, class and state; the same at every daemon on one store";
+        registry.register("landlord_environments", environments, self.environments.clone());
+        let due = "Environments that are due and that nobody has claimed yet";
+        registry.register("landlord_engine_due", due, self.due.clone());
+        let longest = "How long the first of them has been due";
+        registry.register_with_unit("landlord_engine_longest_due", longest, Unit::Seconds, self.longest_due.clone());
+        registry.register("landlord_operations_running", "Operations that run", self.operations.clone());
+        let oldest = "How long the oldest operation that runs has been running";
+        let name = "landlord_operations_oldest_running";
+        registry.register_with_unit(name, oldest, Unit::Seconds, self.oldest_operation.clone());
+    }
+
+    fn set(&mut self, statistics: Statistics) {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut gone = std::mem::take(&mut self.known);
+        for found in statistics.environments {
+            let kind = if found.is_host_cluster { "host_cluster" } else { "tenant" };
+            let labels = EnvironmentLabels { kind, provider: found.provider, class: found.class, state: found.state };
+            self.environments.get_or_create(&labels).set(count(found.count));
+            gone.remove(&labels);
+            self.known.insert(labels);
+        }
+        for labels in gone {
+            self.environments.remove(&labels);
+        }
+        self.due.set(count(statistics.due));
+        self.longest_due.set(statistics.longest_due.as_secs_f64());
+        self.operations.set(count(statistics.operations));
+        self.oldest_operation.set(statistics.oldest_operation.as_secs_f64());
+    }
+
+    /// Samples until cancelled.
+    pub(crate) async fn sample(mut self, store: Store, engine: EngineHandle, stop: CancellationToken) {
+        loop {
+            engine.measure();
+            store.measure().await;
+            match store.statistics().await {
+                Ok(statistics) => self.set(statistics),
+                Err(error) => tracing::warn!(%error, "figures of the store are those of before"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(SAMPLE_INTERVAL)).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// What is known of the process from its start on.
+pub(crate) fn register_process(registry: &mut Registry) {
+    let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("landlord_build", "Version of the daemon", version);
+    let started = Seconds::default();
+    started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    registry.register_with_unit("landlord_start_time", "When the daemon started, Unix time", Unit::Seconds, started);
+}

@@ -1,0 +1,146 @@
+//! Daemons that share a store, and numbers about all that it holds.
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use landlord_core::{
+    Timestamp,
+    ports::{DaemonInfo, DaemonState, DaemonStore, EnvironmentCount, Statistics, StatisticsStore, StoreError},
+};
+use sqlx::{AnyConnection, Row as _, any::AnyRow};
+
+use crate::{
+    rows::{clock, unavailable},
+    store::Store,
+};
+
+/// A daemon that was killed is shown for so long: somebody may ask what became of it.
+const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1_000;
+
+#[async_trait]
+impl DaemonStore for Store {
+    async fn announce(&self, daemon: &DaemonInfo) -> Result<(), StoreError> {
+        let daemon = daemon.clone();
+        self.writer.write(move |connection| announce(connection, daemon.clone()).boxed()).await
+    }
+
+    async fn leave(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        self.writer.write(move |connection| leave(connection, id.clone()).boxed()).await
+    }
+
+    async fn daemons(&self) -> Result<Vec<DaemonState>, StoreError> {
+        self.snapshot(async |connection| daemons(connection).await).await
+    }
+}
+
+#[async_trait]
+impl StatisticsStore for Store {
+    async fn statistics(&self) -> Result<Statistics, StoreError> {
+        self.engine_snapshot(async |connection| statistics(connection).await).await
+    }
+}
+
+async fn announce(connection: &mut AnyConnection, daemon: DaemonInfo) -> Result<(), StoreError> {
+    let failed = unavailable("announcing a daemon");
+    let now = clock::now(connection).await?;
+    sqlx::query(
+        "INSERT INTO daemons (id, host, pid, version, start_time, heard_time) VALUES ($1, $2, $3, $4, $5, $5) \
+         ON CONFLICT (id) DO UPDATE SET heard_time = excluded.heard_time",
+    )
+    .bind(&daemon.id)
+    .bind(&daemon.host)
+    .bind(i64::from(daemon.pid))
+    .bind(&daemon.version)
+    .bind(now.0)
+    .execute(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    sqlx::query("DELETE FROM daemons WHERE heard_time < $1")
+        .bind(now.0.saturating_sub(FORGOTTEN_AFTER_MS))
+        .execute(connection)
+        .await
+        .map_err(&failed)?;
+    Ok(())
+}
+
+async fn leave(connection: &mut AnyConnection, id: String) -> Result<(), StoreError> {
+    let now = clock::now(connection).await?;
+    let failed = unavailable("handing leases over");
+    // The fence rises: whoever still holds one of these claims has lost it.
+    sqlx::query(
+        "UPDATE tenants SET lease_until = 0, next_due = $1, owner = '', fence = fence + 1 \
+         WHERE owner = $2 AND lease_until > 0",
+    )
+    .bind(now.0)
+    .bind(&id)
+    .execute(&mut *connection)
+    .await
+    .map_err(&failed)?;
+    for sql in ["DELETE FROM accounts WHERE owner = $1", "DELETE FROM daemons WHERE id = $1"] {
+        sqlx::query(sql).bind(&id).execute(&mut *connection).await.map_err(&failed)?;
+    }
+    Ok(())
+}
+
+const DAEMONS: &str = "SELECT daemons.*, \
+       (SELECT COUNT(*) FROM tenants WHERE tenants.owner = daemons.id AND tenants.lease_until > $1) AS environment_leases, \
+       (SELECT COUNT(*) FROM accounts WHERE accounts.owner = daemons.id AND accounts.lease_until > $1) AS account_leases \
+     FROM daemons ORDER BY id";
+
+async fn daemons(connection: &mut AnyConnection) -> Result<Vec<DaemonState>, StoreError> {
+    let failed = unavailable("reading daemons");
+    let now = clock::now(connection).await?;
+    let rows = sqlx::query(DAEMONS).bind(now.0).fetch_all(connection).await.map_err(&failed)?;
+    rows.iter().map(daemon).collect::<Result<_, _>>().map_err(failed)
+}
+
+fn daemon(row: &AnyRow) -> Result<DaemonState, sqlx::Error> {
+    let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+    Ok(DaemonState {
+        info: DaemonInfo {
+            id: row.try_get("id")?,
+            host: row.try_get("host")?,
+            pid: u32::try_from(row.try_get::<i64, _>("pid")?).unwrap_or_default(),
+            version: row.try_get("version")?,
+        },
+        start_time: Timestamp(row.try_get("start_time")?),
+        heard_time: Timestamp(row.try_get("heard_time")?),
+        environment_leases: count("environment_leases")?,
+        account_leases: count("account_leases")?,
+    })
+}
+
+const ENVIRONMENTS: &str = "SELECT CAST(CASE WHEN customer = '' THEN 1 ELSE 0 END AS BIGINT) AS is_host_cluster, \
+       provider, class, state, CAST(COUNT(*) AS BIGINT) AS count FROM tenants GROUP BY 1, 2, 3, 4";
+const DUE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS count, MIN(next_due) AS first FROM tenants WHERE next_due <= $1";
+const OPERATIONS: &str =
+    "SELECT CAST(COUNT(*) AS BIGINT) AS count, MIN(create_time) AS first FROM operations WHERE end_time IS NULL";
+
+async fn statistics(connection: &mut AnyConnection) -> Result<Statistics, StoreError> {
+    let failed = unavailable("counting");
+    let now = clock::now(connection).await?;
+    let counted = |row: &AnyRow| -> Result<(u64, std::time::Duration), sqlx::Error> {
+        let first: Option<i64> = row.try_get("first")?;
+        let count: i64 = row.try_get("count")?;
+        Ok((count.unsigned_abs(), first.map_or_else(Default::default, |first| now.since(Timestamp(first)))))
+    };
+    let due = sqlx::query(DUE).bind(now.0).fetch_one(&mut *connection).await.map_err(&failed)?;
+    let (due, longest_due) = counted(&due).map_err(&failed)?;
+    let running = sqlx::query(OPERATIONS).fetch_one(&mut *connection).await.map_err(&failed)?;
+    let (operations, oldest_operation) = counted(&running).map_err(&failed)?;
+    let rows = sqlx::query(ENVIRONMENTS).fetch_all(connection).await.map_err(&failed)?;
+    // What can't be read is left out: it is logged where it is met.
+    let environments = rows.iter().filter_map(environments_of).collect();
+    Ok(Statistics { environments, due, longest_due, operations, oldest_operation })
+}
+
+fn environments_of(row: &AnyRow) -> Option<EnvironmentCount> {
+    let text = |column: &str| row.try_get::<String, _>(column).ok();
+    Some(EnvironmentCount {
+        is_host_cluster: row.try_get::<i64, _>("is_host_cluster").ok()? == 1,
+        provider: text("provider")?,
+        class: text("class")?,
+        state: text("state")?,
+        count: row.try_get::<i64, _>("count").ok()?.unsigned_abs(),
+    })
+}

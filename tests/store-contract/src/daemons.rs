@@ -1,0 +1,62 @@
+//! Daemons that share a store: who there is, how leases are handed over, what is counted.
+
+use std::{sync::Arc, time::Duration};
+
+use landlord_core::ports::{DaemonInfo, DaemonStore, StatisticsStore, StoreError};
+
+use crate::{assert_refused, fixtures::*};
+
+fn daemon(id: &str) -> DaemonInfo {
+    DaemonInfo { id: id.into(), host: format!("{id}.example"), pid: 7, version: "0.1.0".into() }
+}
+
+pub async fn daemons_are_known_with_their_leases_until_they_leave<S: Store + DaemonStore>(store: Arc<S>) {
+    assert_eq!(store.daemons().await.unwrap(), []);
+    store.announce(&daemon("b")).await.unwrap();
+    store.announce(&daemon("a")).await.unwrap();
+    created(&*store, "acme", "one").await;
+    created(&*store, "acme", "two").await;
+    assert_eq!(store.claim("b", 1, LEASE).await.unwrap().len(), 1);
+    store.announce(&daemon("a")).await.unwrap();
+    let [a, b] = store.daemons().await.unwrap().try_into().unwrap();
+    assert_eq!((a.info, b.info), (daemon("a"), daemon("b")));
+    assert_eq!((a.environment_leases, a.account_leases), (0, 0));
+    assert_eq!((b.environment_leases, b.account_leases), (1, 1));
+    assert!(a.heard_time >= a.start_time && b.heard_time >= b.start_time);
+    store.leave("b").await.unwrap();
+    let [a] = store.daemons().await.unwrap().try_into().unwrap();
+    assert_eq!(a.info, daemon("a"));
+}
+
+pub async fn leases_of_a_daemon_that_leaves_are_free_at_once<S: Store + DaemonStore>(store: Arc<S>) {
+    for tenant in ["one", "two", "three"] {
+        created(&*store, "acme", tenant).await;
+    }
+    let claims = store.claim("a", 2, LEASE).await.unwrap();
+    assert_eq!(claims.len(), 2);
+    // The account is the first's, and so is all that lives in it.
+    assert!(store.claim("b", 10, LEASE).await.unwrap().is_empty());
+    store.leave("a").await.unwrap();
+    assert_eq!(store.claim("b", 10, LEASE).await.unwrap().len(), 3);
+    // Whatever the first still does writes nothing.
+    for claim in claims {
+        assert_refused!(store.renew(&claim, LEASE).await, StoreError::FenceLost(_));
+    }
+}
+
+pub async fn what_is_counted_is_what_is_there<S: Store + StatisticsStore>(store: Arc<S>) {
+    let empty = store.statistics().await.unwrap();
+    assert_eq!((empty.environments, empty.due, empty.operations), (Vec::new(), 0, 0));
+    assert_eq!(empty.oldest_operation, Duration::ZERO);
+    for tenant in ["one", "two", "three"] {
+        created(&*store, "acme", tenant).await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let all = store.statistics().await.unwrap();
+    let [pending] = all.environments.try_into().unwrap();
+    assert_eq!((pending.is_host_cluster, pending.state.as_str(), pending.count), (false, "PENDING", 3));
+    assert_eq!((all.due, all.operations), (3, 3));
+    assert!(all.oldest_operation >= Duration::from_millis(20) && all.longest_due > Duration::ZERO);
+    store.claim("a", 2, LEASE).await.unwrap();
+    assert_eq!(store.statistics().await.unwrap().due, 1);
+}
