@@ -22,7 +22,13 @@ pub struct NamedPrincipal {
 
 impl NamedPrincipal {
     fn by(&self, method: AuthMethod) -> Principal {
-        Principal { name: self.name.clone(), groups: self.groups.clone(), customer: self.customer.clone(), method }
+        Principal {
+            name: self.name.clone(),
+            groups: self.groups.clone(),
+            customer: self.customer.clone(),
+            method,
+            expire_time: None,
+        }
     }
 }
 

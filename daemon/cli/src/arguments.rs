@@ -133,6 +133,10 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Logs in at an OpenID issuer; the context shows the token to its daemon from then on, and renews it.
+    Login(Login),
+    /// Forgets the tokens of the context.
+    Logout,
     /// What callers may do.
     Auth {
         /// What.
@@ -176,6 +180,29 @@ pub enum AuthCommand {
         #[arg(long = "as-customer", value_name = "CUSTOMER", requires = "principal")]
         customer: Option<String>,
     },
+}
+
+/// `login`. What is given is kept with the context.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The issuer, an https URL [default: the context's].
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
+    /// Name of this program at the issuer, where it is a public client [default: the context's, else landlord-cli].
+    #[arg(long, value_name = "ID")]
+    pub client_id: Option<String>,
+    /// CAs of the issuer's certificate, PEM [default: those of the system].
+    #[arg(long, value_name = "FILE")]
+    pub issuer_ca_file: Option<PathBuf>,
+    /// Scope to ask for beside openid and offline_access, such as the daemon's API.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub scopes: Vec<String>,
+    /// Show the ID token to the daemon: for issuers whose access tokens are no JWTs.
+    #[arg(long)]
+    pub id_token: bool,
+    /// Log in on another device: this machine has no browser.
+    #[arg(long)]
+    pub device: bool,
 }
 
 /// `config`.

@@ -17,10 +17,7 @@ use tonic::{
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
-use crate::{
-    connection::{Connection, read},
-    error::Error,
-};
+use crate::{connection::Connection, error::Error, login, user_files::read};
 
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,20 +42,26 @@ pub struct Client {
     pub operations: OperationsClient<Transport>,
     /// Providers.
     pub providers: ProviderServiceClient<Transport>,
+    connection: Connection,
 }
 
 /// Shows the token with every call.
 #[derive(Debug, Clone)]
 pub struct Bearer {
     file: Option<PathBuf>,
+    /// File of a login, if there is no other.
+    login: Option<PathBuf>,
 }
 
 impl Bearer {
     fn header(&self) -> Result<Option<MetadataValue<Ascii>>, Error> {
-        let Some(path) = &self.file else { return Ok(None) };
-        let bytes = read("--token-file", path)?;
-        let wrong = || Error::Usage(format!("--token-file {}: holds no token", path.display()));
-        let token = std::str::from_utf8(&bytes).map_err(|_| wrong())?.trim();
+        let (path, token) = match (&self.file, &self.login) {
+            (Some(path), _) => (path, String::from_utf8(read("--token-file", path)?).unwrap_or_default()),
+            (None, Some(path)) => (path, login::token(path)?.unwrap_or_default()),
+            (None, None) => return Ok(None),
+        };
+        let wrong = || Error::Usage(format!("{}: holds no token", path.display()));
+        let token = token.trim();
         if token.is_empty() {
             return Err(wrong());
         }
@@ -83,7 +86,8 @@ impl Client {
     /// # Errors
     /// An address or a file that can't be used, or nobody there.
     pub async fn connect(connection: &Connection) -> Result<Self, Error> {
-        let bearer = Bearer { file: connection.token_file.clone() };
+        login::renew(connection).await?;
+        let bearer = Bearer { file: connection.token_file.clone(), login: connection.login_file.clone() };
         // A token that can't be read is a mistake on this side.
         bearer.header()?;
         let channel = InterceptedService::new(channel(connection).await?, bearer);
@@ -93,7 +97,16 @@ impl Client {
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             providers: ProviderServiceClient::new(channel),
+            connection: connection.clone(),
         })
+    }
+
+    /// Renews the token of a login that is about to end: for calls that follow each other for longer than it lives.
+    ///
+    /// # Errors
+    /// Somebody must log in again.
+    pub async fn renew(&self) -> Result<(), Error> {
+        login::renew(&self.connection).await
     }
 }
 

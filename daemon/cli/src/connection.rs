@@ -2,7 +2,7 @@
 
 mod contexts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ pub(crate) use self::contexts::Contexts;
 use crate::{
     arguments::{ConnectionArguments, SERVER_DEFAULT},
     error::Error,
+    login::{kept, options::Login},
 };
 
 /// How a daemon is reached. All but the address may be missing.
@@ -34,6 +35,12 @@ pub struct Connection {
     /// Customer of tenants that are named without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<String>,
+    /// Where its user logs in; `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
+    /// File with the tokens of that.
+    #[serde(skip)]
+    pub login_file: Option<PathBuf>,
 }
 
 impl Connection {
@@ -46,6 +53,8 @@ impl Connection {
         let contexts = Contexts::load()?;
         let chosen = contexts.chosen(arguments.context.as_deref())?;
         let mut connection = chosen.cloned().unwrap_or_default();
+        let context = arguments.context.as_deref().or(contexts.current());
+        connection.login_file = context.filter(|_| connection.login.is_some()).and_then(kept::file_of);
         connection.overlay(arguments);
         if connection.server.is_empty() {
             SERVER_DEFAULT.clone_into(&mut connection.server);
@@ -88,7 +97,7 @@ impl Connection {
                 self.server
             )));
         }
-        if self.token_file.is_some() && !tls && !self.is_local() {
+        if (self.token_file.is_some() || self.login.is_some()) && !tls && !self.is_local() {
             return Err(Error::Usage(format!(
                 "a token is not sent to {} without TLS, where it could be read; write https://host:port",
                 self.server
@@ -108,11 +117,6 @@ impl Connection {
         let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
-}
-
-/// Reads a file that the connection names.
-pub(crate) fn read(flag: &str, path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::Usage(format!("{flag} {}: can't be read: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -47,6 +47,14 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// The issuer at which somebody logs in can't be reached.
+    #[error("can't reach the issuer {issuer}: {problem}")]
+    IssuerUnreachable {
+        /// Issuer.
+        issuer: String,
+        /// Why.
+        problem: String,
+    },
     /// The daemon refused.
     #[error("{}", describe(.0))]
     Refused(Box<Status>),
@@ -88,7 +96,7 @@ impl Error {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Denied(_) => Exit::Auth,
-            Self::Unreachable { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::IssuerUnreachable { .. } => Exit::Unavailable,
             Self::Refused(status) => of_code(status.code()),
             Self::Operation { code: Code::Cancelled, .. } => Exit::Cancelled,
             // Another change took over.

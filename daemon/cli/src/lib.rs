@@ -10,9 +10,11 @@ mod command;
 mod connection;
 pub mod error;
 mod file;
+mod login;
 mod name;
 mod output;
 pub mod progress;
+mod user_files;
 
 use std::{io::Write as _, process::ExitCode};
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use crate::{CustomerId, Environment, EnvironmentName, OperationId, Owner, Placement, State};
+use crate::{CustomerId, Environment, EnvironmentName, OperationId, Owner, Placement, State, Timestamp};
 
 /// Group of those who may do everything.
 pub const OPERATORS: &str = "landlord:operators";
@@ -40,10 +40,24 @@ pub struct Principal {
     pub name: String,
     /// Groups, as policies call them.
     pub groups: BTreeSet<String>,
-    /// The customer that it acts for; `None`: no particular one.
+    /// The customer that it acts for; `None`: no particular one. Whoever acts for one has nothing to do with what is another's,
+    /// whatever policies say.
     pub customer: Option<CustomerId>,
     /// How it has authenticated.
     pub method: AuthMethod,
+    /// When what it has shown ends; `None`: with its connection.
+    pub expire_time: Option<Timestamp>,
+}
+
+impl Principal {
+    /// Whether a resource can be any of its business: it is not another customer's.
+    #[must_use]
+    pub fn reaches(&self, resource: &Resource) -> bool {
+        match (&self.customer, resource.customer()) {
+            (Some(own), Some(customer)) => own == customer,
+            (None, _) | (_, None) => true,
+        }
+    }
 }
 
 impl fmt::Display for Principal {
@@ -291,6 +305,16 @@ impl Resource {
         }
     }
 
+    /// Whose it is; `None`: no customer's.
+    #[must_use]
+    pub fn customer(&self) -> Option<&CustomerId> {
+        match self {
+            Self::Customer(id) => Some(id),
+            Self::Environment { name, .. } | Self::Operation { of: name, .. } => name.customer(),
+            Self::Installation | Self::Provider(_) => None,
+        }
+    }
+
     /// Its resource name.
     #[must_use]
     pub fn name(&self) -> String {
@@ -348,6 +372,32 @@ pub struct Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_acts_for_a_customer_reaches_no_other() {
+        let principal = |customer: Option<&str>| Principal {
+            name: "somebody".into(),
+            groups: [OPERATORS.to_owned()].into(),
+            customer: customer.map(|id| id.parse().unwrap()),
+            method: AuthMethod::Token,
+            expire_time: None,
+        };
+        let name = EnvironmentName::Tenant("customers/acme/tenants/prod".parse().unwrap());
+        let host = EnvironmentName::HostCluster("one".parse().unwrap());
+        let id = "8d3d0bd1-6b0c-4b9e-9c0e-0a3a52a1d6a4".parse().unwrap();
+        let of_acme = [
+            Resource::Customer("acme".parse().unwrap()),
+            Resource::Environment { name: name.clone(), attributes: None },
+            Resource::Operation { id, of: name, attributes: None },
+        ];
+        for resource in &of_acme {
+            assert!(principal(None).reaches(resource) && principal(Some("acme")).reaches(resource), "{resource:?}");
+            assert!(!principal(Some("globex")).reaches(resource), "{resource:?}");
+        }
+        for shared in [Resource::Installation, Resource::Environment { name: host, attributes: None }] {
+            assert!(principal(Some("globex")).reaches(&shared), "{shared:?}");
+        }
+    }
 
     #[test]
     fn actions_are_found_by_path_and_by_name() {

@@ -85,7 +85,7 @@ pub(crate) async fn deliver(
     found: Option<Delivered>,
 ) -> Result<StageProgress> {
     if found.is_some_and(|found| found.state == DeliveryState::Removing) {
-        driver.remove(release).await?;
+        driver.remove(client, release).await?;
     }
     driver.deliver(client, release, content).await?;
     let found = driver.delivered(client, release.namespace, release.release).await?;

@@ -18,9 +18,9 @@ use landlord_kube::{
 
 use crate::{
     apply, base,
-    driver::{Content, Driver, ReleaseRef, helm::Helm},
+    driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
-    platform::{Platform, install},
+    platform::{DriverKind, Platform, install},
     render, service_accounts,
     stack::Stack,
     teardown, verify,
@@ -47,7 +47,8 @@ pub struct DeployOptions {
 
 /// Deploys stacks with Helm, and judges them through the API server.
 pub struct StackApps {
-    driver: Box<dyn Driver>,
+    driver: Arc<dyn Driver>,
+    manifests: Manifests,
     stacks: BTreeMap<StackName, Stack>,
     platforms: BTreeMap<PlatformName, Platform>,
     crds: Option<Crds>,
@@ -69,8 +70,10 @@ impl StackApps {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
+        let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
-            driver: Box::new(helm),
+            manifests: Manifests::new(Arc::clone(&driver)),
+            driver,
             stacks: options.stacks,
             platforms: options.platforms,
             crds: options.gateway_api_crds,
@@ -104,6 +107,13 @@ impl StackApps {
             name: name.to_string(),
             known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
         })
+    }
+
+    fn driver(&self, kind: DriverKind) -> &dyn Driver {
+        match kind {
+            DriverKind::Helm => &*self.driver,
+            DriverKind::Manifests => &self.manifests,
+        }
     }
 
     fn known_platform(&self, name: &PlatformName) -> Result<&Platform> {
@@ -143,8 +153,9 @@ impl Apps for StackApps {
     async fn ensure_platform(&self, target: &PlatformTarget, release: &AppName) -> Result<StageProgress, Failure> {
         let platform = self.known_platform(&target.platform)?;
         let stack = target.stack.as_ref().map(|stack| self.stack(stack)).transpose()?;
+        let driver = self.driver(platform.release(release)?.0.driver);
         let call = async |client: Client| {
-            install::ensure(&client, &*self.driver, target, (platform, stack), self.crds.as_ref(), release).await
+            install::ensure(&client, driver, target, (platform, stack), self.crds.as_ref(), release).await
         };
         self.clients.call(&target.kube, call).await
     }
@@ -155,7 +166,8 @@ impl Apps for StackApps {
         release: &AppName,
     ) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
         let platform = self.known_platform(&target.platform)?;
-        let call = async |client: Client| install::remove(&client, &*self.driver, target, platform, release).await;
+        let driver = self.driver(platform.release(release)?.0.driver);
+        let call = async |client: Client| install::remove(&client, driver, target, platform, release).await;
         self.clients.call(&target.kube, call).await
     }
 

@@ -71,6 +71,14 @@ pub enum Error {
         /// The end of what it said.
         output: String,
     },
+    /// A chart that can't be applied without Helm.
+    #[error("the chart of release {release} can't be applied without Helm: {problem}")]
+    Manifests {
+        /// Whose chart.
+        release: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Helm did not end in time and was killed.
     #[error("helm {command} did not end within {deadline_s} s and was killed")]
     HelmDeadline {
@@ -126,6 +134,7 @@ impl Error {
             | Self::UnknownPlatform { .. }
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
+            | Self::Manifests { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
             Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } => ErrorKind::Transient,
@@ -147,6 +156,9 @@ impl Error {
             Self::NotForShared { .. } => {
                 "the stack's author leaves that object out of the chart, or the customer orders a class with a cluster of \
                  its own"
+            }
+            Self::Manifests { .. } => {
+                "the platform's author leaves that out, or has Helm deliver the release; then retry"
             }
             Self::Helm { output, .. } => return helm_response(output).1,
             Self::HelmDeadline { .. } => {

@@ -336,7 +336,7 @@ async fn remove_apps(
         if driver.delivered(client, name, app).await?.is_none() {
             continue;
         }
-        driver.remove(ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
+        driver.remove(client, ReleaseRef { access: &target.kube, namespace: name, release: app }).await?;
         removed.push(RemovedObject { r#type: "HelmRelease".into(), id: format!("{name}/{app}"), name: app.to_owned() });
     }
     if found.metadata.deletion_timestamp.is_none() {

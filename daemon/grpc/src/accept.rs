@@ -12,7 +12,7 @@
 //! the client named an etag: no other change is overwritten.
 
 use landlord_core::{
-    EnvironmentName, Violation,
+    Catalog, EnvironmentName, Violation,
     access::Resource,
     ports::{Accepted, Change, DeleteRequest, RequestContext, RequestScope, StoreError},
 };
@@ -51,7 +51,12 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 
     /// What it makes something in. Whoever has no right there learns nothing of what can be ordered: it is checked before
     /// the request is.
-    fn parent(&self) -> Option<Resource> {
+    fn parent(&self, _: &Catalog) -> Option<Resource> {
+        None
+    }
+
+    /// What it makes, with the attributes that were ordered; `None`: it makes nothing.
+    fn ordered(&self, _: &Self::Change) -> Option<Resource> {
         None
     }
 
@@ -73,21 +78,32 @@ pub(crate) trait Write: prost::Message + Sized + 'static {
 /// Takes a write to its response.
 pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<Response<Operation>, Status> {
     let access = Access::of(request.extensions())?;
-    if let Some(parent) = request.get_ref().parent() {
+    if let Some(parent) = request.get_ref().parent(&ports.catalog) {
         access.check(&parent).map_err(Error::from)?;
     }
     let ports = &access.guard(ports);
     let mut violations = Vec::new();
     let context = context::of(W::METHOD, &request, request.get_ref().request_id(), &mut violations);
     let write = request.into_inner();
-    Ok(Response::new(accept(ports, &write, context, violations).await?))
+    let accepted = accept(ports, &access, &write, (context, violations)).await;
+    Ok(Response::new(accepted.map_err(|error| with_request_id(error, &write))?))
+}
+
+/// The store knows a caller's request ids by other ones.
+fn with_request_id<W: Write>(error: Error, write: &W) -> Error {
+    match error {
+        Error::Store(StoreError::RequestIdReused(_)) => {
+            StoreError::RequestIdReused(write.request_id().to_owned()).into()
+        }
+        error => error,
+    }
 }
 
 async fn accept<W: Write>(
     ports: &Ports,
+    access: &Access,
     write: &W,
-    context: RequestContext,
-    violations: Vec<Violation>,
+    (context, violations): (RequestContext, Vec<Violation>),
 ) -> Result<Operation, Error> {
     let mut merges_left = MERGES_MAX;
     loop {
@@ -95,10 +111,16 @@ async fn accept<W: Write>(
             Ok(change) => change,
             Err(refusal) => return Ok(shown(&replayed(ports, write, &context).await?.ok_or(refusal)?)),
         };
+        if let Some(ordered) = write.ordered(&change) {
+            access.check(&ordered)?;
+        }
         if write.validate_only() {
             write.dry_run(ports, &change).await?;
             let result = write.would_be(&change).map(operation::Result::Response);
             return Ok(Operation { done: true, result, ..Operation::default() });
+        }
+        if merges_left == MERGES_MAX && write.ordered(&change).is_some() {
+            access.count_create()?;
         }
         match write.commit(ports, change, context.clone()).await {
             Err(Error::Store(StoreError::EtagMismatch { .. })) if write.etag().is_empty() && merges_left > 0 => {

@@ -7,12 +7,14 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    access::{Action, Decision, Principal, Resource},
+    Candidate, EnvironmentName, Level,
+    access::{Action, ActionGroup, Decision, EnvironmentAttributes, Principal, Resource},
     ports::{Authorizer, Caller, StoreError},
 };
+use tokio::time::Instant;
 use tonic::Extensions;
 
-use crate::error::Error;
+use crate::{attributes::Attributes, error::Error, limits::Granted};
 
 /// The caller of one rpc, and what it does.
 #[derive(Clone)]
@@ -20,11 +22,21 @@ pub(crate) struct Access {
     principal: Arc<Principal>,
     action: Action,
     authorizer: Arc<dyn Authorizer>,
+    attributes: Attributes,
+    granted: Granted,
+    ends: Instant,
 }
 
 impl Access {
-    pub(crate) fn new(principal: Principal, action: Action, authorizer: Arc<dyn Authorizer>) -> Self {
-        Self { principal: Arc::new(principal), action, authorizer }
+    /// `ends`: until when the principal counts as authenticated.
+    pub(crate) fn new(
+        principal: Principal,
+        action: Action,
+        authorizer: Arc<dyn Authorizer>,
+        attributes: Attributes,
+        (granted, ends): (Granted, Instant),
+    ) -> Self {
+        Self { principal: Arc::new(principal), action, authorizer, attributes, granted, ends }
     }
 
     /// Of a request that the layer in front has let through.
@@ -34,6 +46,24 @@ impl Access {
 
     pub(crate) fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Counts an order of the caller's.
+    ///
+    /// # Errors
+    /// It has ordered too much lately.
+    pub(crate) fn count_create(&self) -> Result<(), Error> {
+        self.granted.limiter.create(&self.principal)
+    }
+
+    /// When it must authenticate again.
+    pub(crate) fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    /// What is known of environments, a few seconds old at most.
+    pub(crate) fn attributes(&self) -> &Attributes {
+        &self.attributes
     }
 
     /// As the store knows it.
@@ -70,6 +100,20 @@ impl Access {
         self.decide(action, resource).allowed && (action == read || self.decide(read, resource).allowed)
     }
 
+    /// Whether the caller may know of a host cluster.
+    pub(crate) fn shows_candidate(&self, candidate: &Candidate) -> bool {
+        let attributes = EnvironmentAttributes {
+            class: candidate.class.to_string(),
+            level: Level::Cluster.as_str().into(),
+            provider: candidate.provider.to_string(),
+            region: candidate.region.clone(),
+            state: candidate.state.as_str().into(),
+            labels: candidate.labels.clone(),
+        };
+        let name = EnvironmentName::from(candidate.host.id.clone());
+        self.shows(&Resource::Environment { name, attributes: Some(attributes) })
+    }
+
     /// The rpc's own action, or what reading is for a resource that the rpc only looks up.
     fn action_upon(&self, resource: &Resource) -> Action {
         let kind = resource.kind();
@@ -79,14 +123,25 @@ impl Access {
     /// What is decided about an action. The log names the policies that decided.
     pub(crate) fn decide(&self, action: Action, resource: &Resource) -> Decision {
         let decision = self.authorizer.authorize(&self.principal, action, resource);
-        tracing::debug!(
-            principal = %self.principal,
-            action = action.as_str(),
-            resource = resource.name(),
-            allowed = decision.allowed,
-            policies = ?decision.policies,
-            "access was decided"
-        );
+        // Changes are few and matter; whoever is refused decides how often that is.
+        if decision.allowed && matches!(action.group(), ActionGroup::Operate | ActionGroup::Administer) {
+            tracing::info!(
+                principal = %self.principal,
+                action = action.as_str(),
+                resource = resource.name(),
+                policies = decision.policies.join(","),
+                "access was granted"
+            );
+        } else {
+            tracing::debug!(
+                principal = %self.principal,
+                action = action.as_str(),
+                resource = resource.name(),
+                allowed = decision.allowed,
+                policies = decision.policies.join(","),
+                "access was decided"
+            );
+        }
         decision
     }
 

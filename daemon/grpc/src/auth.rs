@@ -63,7 +63,8 @@ impl Auth {
                     Err(error) => return Err(error.into()),
                 };
                 let id = operation.id;
-                let resource = Resource::Operation { id, of: operation.name, attributes: None };
+                let attributes = access.attributes().of(&operation.name, operation.uid).await?;
+                let resource = Resource::Operation { id, of: operation.name, attributes };
                 let readable = access.decide(Action::GetOperation, &resource).allowed;
                 return Ok(Some(resource).filter(|_| readable));
             }
@@ -90,6 +91,7 @@ fn principal(subject: v1::Principal) -> Result<Principal, Error> {
         groups: subject.groups.into_iter().collect(),
         customer,
         method: AuthMethod::Token,
+        expire_time: None,
     })
 }
 

@@ -6,21 +6,33 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use landlord_core::{
+    Timestamp,
     access::Action,
-    ports::{Authenticator, Authorizer, Peer},
+    ports::{Authenticator, Authorizer},
 };
+use tokio::time::Instant;
 use tonic::{Status, body::Body, codegen::http};
 use tower::{Layer, Service};
 
-use crate::{access::Access, error::Error, ports::Ports};
+use crate::{
+    access::Access,
+    attributes::Attributes,
+    error::Error,
+    limits::{Granted, Limiter},
+    listen::Accepted,
+    ports::Ports,
+};
 
 /// Served to anybody, since what asks for it has no identity. `Watch`, a stream without an end, is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Characters of a refused path in the log; our longest has half of them.
 const PATH_LOGGED_MAX: usize = 128;
+/// Tokens of a year exist; no connection lives as long as this.
+const LEFT_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// RFC 6750; the scheme's name has no case.
 const SCHEME: &str = "bearer ";
 
@@ -29,26 +41,46 @@ const SCHEME: &str = "bearer ";
 pub(crate) struct AuthenticateLayer {
     authenticator: Arc<dyn Authenticator>,
     authorizer: Arc<dyn Authorizer>,
+    attributes: Attributes,
+    limiter: Arc<Limiter>,
 }
 
 impl AuthenticateLayer {
     pub(crate) fn new(ports: &Ports) -> Self {
-        Self { authenticator: ports.authenticator.clone(), authorizer: ports.authorizer.clone() }
+        Self {
+            authenticator: ports.authenticator.clone(),
+            authorizer: ports.authorizer.clone(),
+            attributes: Attributes::new(ports.store.clone()),
+            limiter: Arc::new(Limiter::new(ports.limits)),
+        }
     }
 
     async fn access(
         &self,
         path: &str,
-        peer: Option<&Peer>,
+        connection: Option<&Accepted>,
         headers: &http::HeaderMap,
     ) -> Result<Option<Access>, Error> {
-        let peer = peer.ok_or_else(|| Error::Unauthenticated("the connection's peer is not known".into()))?;
+        let connection = connection.ok_or_else(|| Error::Unauthenticated("the connection is not known".into()))?;
         let bearer = bearer(headers)?;
-        let authenticated = self.authenticator.authenticate(peer, bearer).await;
+        let authenticated = self.authenticator.authenticate(&connection.peer, bearer).await;
         let principal = authenticated.map_err(|error| Error::Unauthenticated(error.to_string()))?;
+        let expires = principal.expire_time.map_or(connection.ends, |time| Instant::now() + left(time));
+        let (authorizer, attributes) = (self.authorizer.clone(), self.attributes.clone());
+        let ends = expires.min(connection.ends);
         // Without an action there is no such rpc, which the router says; a service does nothing without an `Access`.
-        Ok(Action::of_path(path).map(|action| Access::new(principal, action, self.authorizer.clone())))
+        let Some(action) = Action::of_path(path) else { return Ok(None) };
+        let stream = self.limiter.request(&principal, action)?;
+        let limits = Granted { limiter: self.limiter.clone(), _stream: stream };
+        Ok(Some(Access::new(principal, action, authorizer, attributes, (limits, ends))))
     }
+}
+
+/// How long it is until then.
+fn left(time: Timestamp) -> Duration {
+    let at = Duration::from_millis(u64::try_from(time.0).unwrap_or(0));
+    let left = (UNIX_EPOCH + at).duration_since(SystemTime::now()).unwrap_or_default();
+    left.min(LEFT_MAX)
 }
 
 /// The token of a request; more than one, or one in another scheme, is a mistake and not no token.
@@ -103,8 +135,8 @@ where
             if request.uri().path() == HEALTH_CHECK {
                 return inner.call(request).await;
             }
-            let peer = request.extensions().get::<Peer>().cloned();
-            match layer.access(request.uri().path(), peer.as_ref(), request.headers()).await {
+            let connection = request.extensions().get::<Accepted>().cloned();
+            match layer.access(request.uri().path(), connection.as_ref(), request.headers()).await {
                 Ok(access) => {
                     if let Some(access) = access {
                         tracing::Span::current().record("principal", access.principal().name.as_str());
@@ -117,6 +149,7 @@ where
                 Err(error) => {
                     // At a level that is off by default: whoever is refused decides how often and how long this is.
                     let path: String = request.uri().path().chars().take(PATH_LOGGED_MAX).collect();
+                    let peer = connection.map(|connection| connection.peer);
                     tracing::debug!(path, ?peer, %error, "a call was refused");
                     Ok(Status::from(error).into_http())
                 }

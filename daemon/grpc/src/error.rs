@@ -32,8 +32,19 @@ pub(crate) enum Error {
     /// The client takes a watch's messages too slowly.
     #[error("the client takes no messages of this watch; watch again with the last resume_token")]
     WatchTooSlow {
-        /// Resume token of the last message.
-        position: i64,
+        /// Of the last message.
+        resume_token: String,
+    },
+    /// A watch has gone on for as long as what its caller has shown counts.
+    #[error("authenticate again: watch again with the last resume_token")]
+    Reauthenticate,
+    /// The caller has asked for more than it may.
+    #[error("{limit}; try again after {} s", retry_delay.as_secs_f32().ceil())]
+    LimitReached {
+        /// What is bounded, and by how much.
+        limit: String,
+        /// When there is room again.
+        retry_delay: std::time::Duration,
     },
     /// How a cancelled operation ends.
     #[error("cancelled: a create is unwound, anything else stopped where it was")]

@@ -1,10 +1,15 @@
 //! The store as one caller may use it: every read is of what it may read, every write of what it may change.
 //!
-//! A record's attributes (class, level, labels, state) take part in the decision, so it is read first. Lists are filtered
-//! before they are cut into pages.
+//! # Guarantees
+//! - A record's attributes (class, level, labels, state) take part in the decision, so it is read first; a write is made to
+//!   the version that was decided about, and decided about again if another one came between.
+//! - Lists are filtered before they are cut into pages. Of a caller that acts for a customer the store is asked for that
+//!   customer's only: how many others there are changes neither pages nor times.
+//! - Errors name nothing that the caller may not read.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{future::Future, sync::Arc};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use landlord_core::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation, OperationId,
     Stage, StageRecord, TenantName, TenantUid,
@@ -12,14 +17,21 @@ use landlord_core::{
     environment::Domain,
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
-        OperationQuery, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
+        OperationQuery, Owners, Page, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
     },
 };
 
 use crate::{access::Access, ports::Ports};
 
-/// A page of a list is filled from at most this many pages of the store; a shorter one then says where to go on.
-const PAGES_MAX: usize = 200;
+/// A page of a list is filled from at most this many batches of the store; a shorter one then says where to go on.
+const BATCHES_MAX: usize = 20;
+/// Items of a batch after the first one, in which something was hidden.
+const BATCH: u32 = 500;
+/// A write without an etag is decided about anew this often when another one comes between; the engine writes a record a few
+/// times a second at most.
+const DECISIONS_MAX: u32 = 10;
+/// Tenants that keep a host cluster, of those that the caller may read.
+const NAMED_MAX: u32 = 20;
 
 /// The store as one caller may use it.
 pub(crate) struct Guard {
@@ -43,26 +55,112 @@ impl Guard {
         self.access.check(resource)
     }
 
-    /// The record behind a name, or the name alone.
-    async fn resource(&self, name: &EnvironmentName) -> Result<Resource, StoreError> {
+    /// The record behind a name, or the name alone, with the version that it has.
+    async fn resource(&self, name: &EnvironmentName) -> Result<(Resource, Option<String>), StoreError> {
         match self.store.get(name).await {
-            Ok(environment) => Ok(Resource::from(&environment)),
-            Err(StoreError::NotFound(_)) => Ok(Resource::Environment { name: name.clone(), attributes: None }),
+            Ok(environment) => Ok((Resource::from(&environment), Some(environment.etag))),
+            Err(StoreError::NotFound(_)) => Ok((Resource::Environment { name: name.clone(), attributes: None }, None)),
             Err(error) => Err(error),
         }
     }
 
-    async fn attributes(&self, name: &EnvironmentName) -> Result<Option<EnvironmentAttributes>, StoreError> {
-        match self.resource(name).await? {
-            Resource::Environment { attributes, .. } => Ok(attributes),
-            _ => Ok(None),
+    /// Decides about an environment, and writes to the version that was decided about.
+    async fn write<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        name: &EnvironmentName,
+        etag: Option<&str>,
+        write: impl Fn(Option<String>) -> F,
+    ) -> Result<T, StoreError> {
+        let mut decisions_left = DECISIONS_MAX;
+        loop {
+            decisions_left -= 1;
+            let (resource, version) = self.resource(name).await?;
+            self.check(&resource)?;
+            let written = write(etag.map(str::to_owned).or(version)).await;
+            match written {
+                Err(StoreError::EtagMismatch { .. }) if etag.is_none() && decisions_left > 0 => {}
+                Err(error) => return Err(self.told(error).await),
+                Ok(written) => return Ok(written),
+            }
         }
     }
 
     async fn check_operation(&self, operation: &Operation) -> Result<(), StoreError> {
-        let attributes = self.attributes(&operation.name).await?;
-        self.check(&Resource::Operation { id: operation.id, of: operation.name.clone(), attributes })
+        self.check(&self.resource_of(operation).await?)
     }
+
+    async fn resource_of(&self, operation: &Operation) -> Result<Resource, StoreError> {
+        let attributes = self.access.attributes().of(&operation.name, operation.uid).await?;
+        Ok(Resource::Operation { id: operation.id, of: operation.name.clone(), attributes })
+    }
+
+    /// An error as the caller may read it.
+    async fn told(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::NoHostClusterCapacity(why) => match self.store.candidates(None).await {
+                Ok(candidates) if candidates.iter().all(|candidate| self.access.shows_candidate(candidate)) => {
+                    StoreError::NoHostClusterCapacity(why)
+                }
+                _ => StoreError::NoHostClusterCapacity("no host cluster has room for the tenant".into()),
+            },
+            StoreError::HostInUse { name, tenants } => {
+                let tenants = self.tenants_told(&name).await.unwrap_or(tenants);
+                StoreError::HostInUse { name, tenants }
+            }
+            error => error,
+        }
+    }
+
+    /// Who lives in a host cluster, as far as the caller may read it; `None`: it may read all of them.
+    async fn tenants_told(&self, host: &str) -> Option<String> {
+        let hidden = || Some("tenants that you may not read".to_owned());
+        let Ok(EnvironmentName::HostCluster(id)) = host.parse() else { return hidden() };
+        let owners = Owners::Tenants { customer: None, host_cluster: Some(id) };
+        let query = EnvironmentQuery { owners, limit: NAMED_MAX, ..EnvironmentQuery::default() };
+        let Ok(page) = self.store.list(&query).await else { return hidden() };
+        let shown: Vec<String> = page
+            .items
+            .iter()
+            .filter(|tenant| self.access.shows(&Resource::from(*tenant)))
+            .map(|tenant| tenant.name().to_string())
+            .collect();
+        match (shown.is_empty(), shown.len() == page.items.len()) {
+            (true, _) => hidden(),
+            (false, true) => None,
+            (false, false) => Some(format!("{} and others", shown.join(", "))),
+        }
+    }
+}
+
+/// A batch of the store, each item with whether it is shown.
+type Batch<T> = Result<Page<(T, bool)>, StoreError>;
+
+/// Fills a page with what is shown.
+async fn filled<'a, T: Send + 'a>(
+    (mut after, wanted): (Option<String>, u32),
+    read: impl Fn(Option<String>, u32) -> BoxFuture<'a, Batch<T>> + Send + Sync,
+    position: fn(&T) -> String,
+) -> Result<Page<T>, StoreError> {
+    let mut items: Vec<T> = Vec::new();
+    let mut limit = wanted;
+    for _ in 0..BATCHES_MAX {
+        let batch = read(after, limit).await?;
+        let count = batch.items.len();
+        after = batch.next;
+        for (index, (item, _)) in batch.items.into_iter().enumerate().filter(|(_, (_, shown))| *shown) {
+            let place = position(&item);
+            items.push(item);
+            if items.len() >= wanted as usize {
+                let more = index + 1 < count || after.is_some();
+                return Ok(Page { items, next: Some(place).filter(|_| more) });
+            }
+        }
+        if after.is_none() {
+            break;
+        }
+        limit = wanted.max(BATCH);
+    }
+    Ok(Page { items, next: after })
 }
 
 #[tonic::async_trait]
@@ -70,7 +168,10 @@ impl TenantStore for Guard {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
         self.check(&Resource::Environment { name: new.name.clone().into(), attributes })?;
-        self.store.create(new).await
+        match self.store.create(new).await {
+            Err(error) => Err(self.told(error).await),
+            created => created,
+        }
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -91,8 +192,11 @@ impl TenantStore for Guard {
         cordoned: bool,
         request: RequestContext,
     ) -> Result<Environment, StoreError> {
-        self.check(&self.resource(&id.clone().into()).await?)?;
-        self.store.cordon(id, etag, cordoned, request).await
+        let write = |etag: Option<String>| {
+            let request = request.clone();
+            async move { self.store.cordon(id, etag.as_deref(), cordoned, request).await }
+        };
+        self.write(&id.clone().into(), etag, write).await
     }
 
     /// Counts of host clusters that take part in a placement; names leave the daemon only by rpcs about them.
@@ -106,7 +210,7 @@ impl TenantStore for Guard {
 
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
         let Some(accepted) = self.store.replayed(scope, request).await? else { return Ok(None) };
-        self.check(&self.resource(&accepted.operation.name).await?)?;
+        self.check(&self.resource(&accepted.operation.name).await?.0)?;
         Ok(Some(accepted))
     }
 
@@ -126,18 +230,26 @@ impl TenantStore for Guard {
     }
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
-        let (mut query, wanted) = (query.clone(), query.limit);
-        let mut items: Vec<Environment> = Vec::new();
-        for _ in 0..PAGES_MAX {
-            query.limit = wanted - u32::try_from(items.len()).unwrap_or(wanted);
-            let page = self.store.list(&query).await?;
-            items.extend(page.items.into_iter().filter(|environment| self.access.shows(&environment.into())));
-            query.after = page.next;
-            if query.after.is_none() || items.len() >= wanted as usize {
-                break;
+        let mut query = query.clone();
+        if let (Owners::Tenants { customer, .. }, Some(own)) = (&mut query.owners, &self.access.principal().customer) {
+            match customer {
+                Some(other) if other != own => return Ok(Page { items: Vec::new(), next: None }),
+                _ => *customer = Some(own.clone()),
             }
         }
-        Ok(Page { items, next: query.after })
+        let read = |after: Option<String>, limit: u32| {
+            let query = EnvironmentQuery { after, limit, ..query.clone() };
+            async move {
+                let Page { items, next } = self.store.list(&query).await?;
+                let shown = |environment: Environment| {
+                    let shown = self.access.shows(&Resource::from(&environment));
+                    (environment, shown)
+                };
+                Ok(Page { items: items.into_iter().map(shown).collect(), next })
+            }
+            .boxed()
+        };
+        filled((query.after.clone(), query.limit), read, |environment| environment.name().to_string()).await
     }
 
     async fn change(
@@ -147,18 +259,37 @@ impl TenantStore for Guard {
         change: Change,
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
-        self.check(&self.resource(name).await?)?;
-        self.store.change(name, etag, change, request).await
+        let ordered = match &change {
+            Change::Update { spec, placement } => Some(EnvironmentAttributes::of_order(placement, &spec.labels)),
+            Change::Retry => None,
+        };
+        // What it would become is decided about, too: nobody changes a tenant into one that it may not change.
+        if let Some(ordered) = ordered {
+            let state = self.store.get(name).await.map(|environment| environment.status.state.as_str().into());
+            let attributes = EnvironmentAttributes { state: state.unwrap_or_default(), ..ordered };
+            self.check(&Resource::Environment { name: name.clone(), attributes: Some(attributes) })?;
+        }
+        let write = |etag: Option<String>| {
+            let (change, request) = (change.clone(), request.clone());
+            async move { self.store.change(name, etag.as_deref(), change, request).await }
+        };
+        self.write(name, etag, write).await
     }
 
     async fn delete(&self, name: &EnvironmentName, request: DeleteRequest) -> Result<Accepted, StoreError> {
-        self.check(&self.resource(name).await?)?;
-        self.store.delete(name, request).await
+        let write = |etag: Option<String>| {
+            let request = DeleteRequest { etag, ..request.clone() };
+            async move { self.store.delete(name, request).await }
+        };
+        self.write(name, request.etag.as_deref(), write).await
     }
 
     async fn cancel(&self, id: OperationId, request: RequestContext) -> Result<(), StoreError> {
         self.check_operation(&self.store.operation(id).await?).await?;
-        self.store.cancel(id, request).await
+        match self.store.cancel(id, request).await {
+            Err(error) => Err(self.told(error).await),
+            cancelled => cancelled,
+        }
     }
 
     async fn operation(&self, id: OperationId) -> Result<Operation, StoreError> {
@@ -168,40 +299,39 @@ impl TenantStore for Guard {
     }
 
     async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError> {
-        let (mut query, wanted) = (query.clone(), query.limit);
-        let mut items: Vec<Operation> = Vec::new();
-        let mut known: HashMap<EnvironmentName, Option<EnvironmentAttributes>> = HashMap::new();
-        for _ in 0..PAGES_MAX {
-            query.limit = wanted - u32::try_from(items.len()).unwrap_or(wanted);
-            let page = self.store.operations(&query).await?;
-            for operation in page.items {
-                if !known.contains_key(&operation.name) {
-                    let attributes = self.attributes(&operation.name).await?;
-                    known.insert(operation.name.clone(), attributes);
-                }
-                let attributes = known.get(&operation.name).cloned().flatten();
-                let resource = Resource::Operation { id: operation.id, of: operation.name.clone(), attributes };
-                if self.access.shows(&resource) {
-                    items.push(operation);
-                }
-            }
-            query.after = page.next;
-            if query.after.is_none() || items.len() >= wanted as usize {
-                break;
+        let mut query = query.clone();
+        if let Some(own) = &self.access.principal().customer {
+            match &query.customer {
+                Some(other) if other != own => return Ok(Page { items: Vec::new(), next: None }),
+                _ => query.customer = Some(own.clone()),
             }
         }
-        Ok(Page { items, next: query.after })
+        let read = |after: Option<String>, limit: u32| {
+            let query = OperationQuery { after, limit, ..query.clone() };
+            async move {
+                let Page { items, next } = self.store.operations(&query).await?;
+                let mut decided = Vec::with_capacity(items.len());
+                for operation in items {
+                    let shown = self.access.shows(&self.resource_of(&operation).await?);
+                    decided.push((operation, shown));
+                }
+                Ok(Page { items: decided, next })
+            }
+            .boxed()
+        };
+        filled((query.after.clone(), query.limit), read, |operation| operation.id.to_string()).await
     }
 
     /// Events of one name are decided about by that; wider scopes are filtered by whoever streams them.
     async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         if let EventScope::Environment(name) = &query.scope {
-            self.check(&self.resource(name).await?)?;
+            self.check(&self.resource(name).await?.0)?;
             return self.store.events(query).await;
         }
         let mut shown = Vec::new();
         for event in self.store.events(query).await? {
-            if self.access.shows(&self.resource(&event.name).await?) {
+            let attributes = self.access.attributes().of(&event.name, event.uid).await?;
+            if self.access.shows(&Resource::Environment { name: event.name.clone(), attributes }) {
                 shown.push(event);
             }
         }
@@ -214,5 +344,10 @@ impl TenantStore for Guard {
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
         self.store.newest_event().await
+    }
+
+    /// Nobody's who calls.
+    async fn token_secret(&self) -> Result<[u8; 32], StoreError> {
+        Err(StoreError::NotFound("the secret of tokens".into()))
     }
 }

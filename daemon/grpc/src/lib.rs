@@ -14,6 +14,7 @@
 
 mod accept;
 mod access;
+mod attributes;
 mod auth;
 mod authenticate;
 mod context;
@@ -21,21 +22,26 @@ mod convert;
 mod error;
 mod guard;
 mod host_cluster;
+mod limits;
 mod list;
 mod listen;
 mod name;
+mod opaque;
 mod operation;
 mod ports;
 mod provider;
 mod reason;
 mod serve;
 mod serve_error;
+mod shares;
 mod status;
 mod tenant;
 mod tenant_class;
 mod watch;
 
+pub use limits::Limits;
 pub use listen::{Listen, ListenTcp};
+pub use opaque::{OpaqueTokens, UnusableSecret};
 pub use ports::Ports;
 pub use serve::serve;
 pub use serve_error::ServeError;

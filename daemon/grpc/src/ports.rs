@@ -7,6 +7,8 @@ use landlord_core::{
     ports::{Authenticator, Authorizer, KubeAccess, Providers, Stacks, TenantStore, Wake},
 };
 
+use crate::{limits::Limits, opaque::OpaqueTokens};
+
 /// What the API works with.
 #[derive(Clone)]
 pub struct Ports {
@@ -24,6 +26,10 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// How much each caller may ask for.
+    pub limits: Limits,
+    /// Seals places in lists and watches.
+    pub tokens: Arc<OpaqueTokens>,
     /// Hints to the engine.
     pub wake: Arc<dyn Wake>,
 }

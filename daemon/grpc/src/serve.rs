@@ -27,7 +27,7 @@ use crate::{
     auth::Auth,
     authenticate::AuthenticateLayer,
     host_cluster::HostClusters,
-    listen::{self, Listen},
+    listen::{self, CONNECTION_AGE_MAX, Listen},
     operation::{LongRunning, WAIT_MAX},
     ports::Ports,
     provider::ProviderList,
@@ -94,7 +94,7 @@ pub async fn serve(
 
 async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let watches = Watches::new(Arc::new(ports.store.clone()), stop.clone());
+    let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
     let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX)
@@ -129,6 +129,8 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .max_concurrent_streams(STREAMS_MAX)
         .concurrency_limit_per_connection(CONCURRENCY_PER_CONNECTION)
         .timeout(CALL_TIMEOUT)
+        .max_connection_age(CONNECTION_AGE_MAX)
+        .max_connection_age_grace(CALL_TIMEOUT)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(|request| {

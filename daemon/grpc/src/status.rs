@@ -33,8 +33,14 @@ pub(crate) fn of(error: &Error) -> Status {
         Error::MoveNotSupported(_) => status(Reason::MoveNotSupported, message, &[]),
         Error::Unimplemented(_) => status(Reason::Unimplemented, message, &[]),
         Error::Stopping => status(Reason::DaemonStopping, message, &[]),
-        Error::WatchTooSlow { position } => {
-            status(Reason::WatchTooSlow, message, &[("resume_token", &position.to_string())])
+        Error::WatchTooSlow { resume_token } => {
+            status(Reason::WatchTooSlow, message, &[("resume_token", resume_token)])
+        }
+        Error::Reauthenticate => status(Reason::Reauthenticate, message, &[]),
+        Error::LimitReached { retry_delay, .. } => {
+            let mut details = ErrorDetails::with_retry_info(Some(*retry_delay));
+            details.set_error_info(Reason::LimitReached.as_str(), DOMAIN, HashMap::<String, String>::new());
+            Status::with_error_details(Reason::LimitReached.code(), message, details)
         }
         Error::Cancelled => status(Reason::Cancelled, message, &[]),
         Error::Superseded { by } => status(Reason::Superseded, message, &[("operation", &format!("operations/{by}"))]),

@@ -16,8 +16,8 @@ use crate::{
 /// Longest reason quoted from a pod or an event.
 const REASON_CHARS_MAX: usize = 240;
 
-/// Kinds that are looked at: namespaced for certain, and made to stay.
-const KINDS: [&str; 10] = [
+/// Kinds that are looked at: of known scope, and made to stay.
+const KINDS: [&str; 11] = [
     "Deployment",
     "StatefulSet",
     "DaemonSet",
@@ -28,7 +28,10 @@ const KINDS: [&str; 10] = [
     "Gateway",
     "ConfigMap",
     "ServiceAccount",
+    DEFINITION,
 ];
+/// The one of them that has no namespace, whatever a release's record says.
+const DEFINITION: &str = "CustomResourceDefinition";
 
 /// What was found of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +76,10 @@ pub async fn judge(client: &Client, object: &ObjectRef) -> Result<Found> {
 /// What the API server says.
 pub async fn get(client: &Client, object: &ObjectRef) -> Result<Option<Value>> {
     let resource = resource(&object.api_version, &object.kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &object.namespace, &resource);
+    let api: Api<DynamicObject> = match object.kind.as_str() {
+        DEFINITION => Api::all_with(client.clone(), &resource),
+        _ => Api::namespaced_with(client.clone(), &object.namespace, &resource),
+    };
     let found = match api.get_opt(&object.name).await {
         // The kind itself is gone.
         Err(kube::Error::Api(status)) if status.code == 404 => None,
@@ -122,6 +128,10 @@ fn state(kind: &str, object: &Value) -> Option<String> {
                 None => Some("no controller has programmed it yet".into()),
             }
         }
+        DEFINITION => match condition(object, "Established") {
+            Some(_) => None,
+            None => Some("the API server does not serve it yet".into()),
+        },
         _ => None,
     }
 }
@@ -248,6 +258,12 @@ mod tests {
             ),
             ("PersistentVolumeClaim", json!({ "status": { "phase": "Bound" } }), None),
             ("PersistentVolumeClaim", json!({}), Some("not bound")),
+            (
+                "CustomResourceDefinition",
+                json!({ "status": { "conditions": [{ "type": "Established", "status": "True", "message": "accepted" }] } }),
+                None,
+            ),
+            ("CustomResourceDefinition", json!({}), Some("does not serve it")),
             ("Service", json!({}), None),
         ];
         for (kind, object, expected) in cases {

@@ -3,8 +3,10 @@
 
 pub mod config;
 pub mod descriptors;
+mod in_cluster;
 mod listeners;
 mod metrics;
+mod plugin_check;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

@@ -33,7 +33,7 @@ struct Arguments {
     /// Prints every value with its origin, secrets masked, and ends.
     #[arg(long)]
     print_config: bool,
-    /// Checks the configuration and the plugins' files, and ends.
+    /// Checks the configuration, tries Helm, starts each plugin in its sandbox, has it validate its classes, and ends.
     #[arg(long)]
     check_config: bool,
     /// Makes the store if there is none: for trials. An installation makes its store once, by `landlordd init`.
@@ -82,6 +82,8 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     if arguments.check_config {
         startup::check_files(&config, &checked)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(startup::check_plugins(&config, &checked))?;
         writeln!(std::io::stdout(), "the configuration is fine")?;
         return Ok(());
     }

@@ -14,13 +14,10 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{Apps, ProviderKey, Providers},
+    ports::{ProviderKey, Providers, TenantStore as _},
 };
-use landlord_deploy::{DeployOptions, StackApps, StackOffers, platform, stack};
 use landlord_engine::{BucketFigures, ClusterAccess, Engine, EngineOptions, EnginePorts, Inventories, ProviderOptions};
-use landlord_grpc::Ports;
-use landlord_isolation::{IsolationOptions, KubeIsolation};
-use landlord_kube::{client::Clients, gateway_api::Crds};
+use landlord_grpc::{OpaqueTokens, Ports};
 use landlord_plugin_host::{CredentialSource, Measurements, Plugin, PluginFile, PluginHost, PluginOptions};
 use landlord_provider_api::v1::ConfigureRequest;
 use landlord_store::Store;
@@ -30,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Checked, Config, ProviderSetup, resolve},
-    listeners, metrics, store, trust,
+    in_cluster, listeners, metrics, plugin_check, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -42,7 +39,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
-    let clusters = in_cluster(config, &checked).await?;
+    let clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
@@ -87,13 +84,13 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         }),
         authenticator: checked.callers,
         authorizer: policies,
+        limits: config.auth.limits.limits(),
+        tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await?)?),
         wake: Arc::new(handle),
     };
     let socket = listen.socket.display().to_string();
-    let served = landlord_grpc::serve(api, &listen, stop.clone(), || {
-        tracing::info!(socket, "landlordd is ready");
-    })
-    .await;
+    let ready = || tracing::info!(socket, "landlordd is ready");
+    let served = landlord_grpc::serve(api, &listen, stop.clone(), ready).await;
     // A server that failed ends the daemon; the engine then drains as on SIGTERM.
     stop.cancel();
     running.await.context("the engine panicked")?;
@@ -162,6 +159,18 @@ pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     plugins(checked, &Measurements::default()).map(|_| ())
 }
 
+/// Reads the stacks and platforms, tries Helm, starts every plugin in its sandbox, has it configured, and has it validate
+/// every class that it builds. Makes nothing in any cloud, and nothing that stays on this machine.
+///
+/// # Errors
+/// Everything that is wrong.
+pub async fn check_plugins(config: &Config, checked: &Checked) -> Result<()> {
+    let plugins = plugins(checked, &Measurements::default())?;
+    let mut problems = plugin_check::problems(checked, &plugins).await;
+    problems.extend(in_cluster::check(config, checked).await.err().map(|error| format!("{error:#}")));
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+}
+
 /// Refuses folders in which anybody could replace the store or a plugin.
 fn check_trust(config: &Config) -> Result<()> {
     let plugins =
@@ -218,6 +227,7 @@ fn plugin(installation: &str, setup: &ProviderSetup, file: PluginFile, program: 
         program,
         call_deadline: provider.call_deadline.get(),
         calls_max: provider.calls_max,
+        time_scale: provider.time_scale,
         memory_max_mib: provider.memory_max_mib,
         environment: provider.environment.clone(),
         sandbox: provider.sandbox.clone(),
@@ -247,59 +257,6 @@ fn start_plugins(plugins: &Plugins, tasks: &TaskTracker, stop: &CancellationToke
             }
         });
     }
-}
-
-/// What works inside of tenants' clusters.
-struct InCluster {
-    isolation: Arc<KubeIsolation>,
-    /// What tenants may set in stacks.
-    stacks: Arc<StackOffers>,
-    apps: Option<Arc<dyn Apps>>,
-}
-
-/// Helm is needed only where a class has a stack.
-async fn in_cluster(config: &Config, checked: &Checked) -> Result<InCluster> {
-    let classes = || checked.catalog.classes.values();
-    let (stacks, shared) =
-        (classes().any(|class| class.stack.is_some()), classes().any(|class| class.level.is_shared()));
-    let deploy = &config.deploy;
-    let named = !deploy.gateway_api_crds.as_os_str().is_empty();
-    let gateway_api_crds = (named && (stacks || shared))
-        .then(|| Crds::read(&deploy.gateway_api_crds))
-        .transpose()
-        .context("deploy.gateway_api_crds")?;
-    let stacks = if stacks {
-        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
-    } else {
-        BTreeMap::new()
-    };
-    let platforms = if classes().any(|class| class.platform.is_some()) {
-        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
-    } else {
-        BTreeMap::new()
-    };
-    let clients = Arc::new(Clients::default());
-    let options = IsolationOptions {
-        gateways: stack::gateways(&stacks),
-        gateway_api_crds: gateway_api_crds.clone(),
-        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
-    };
-    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
-    let offers = Arc::new(StackOffers::load(&stacks)?);
-    if stacks.is_empty() && platforms.is_empty() {
-        return Ok(InCluster { isolation, stacks: offers, apps: None });
-    }
-    let options = DeployOptions {
-        stacks,
-        platforms,
-        helm_path: deploy.helm_path.clone(),
-        helm_version: deploy.helm_version.clone(),
-        state_dir: deploy.state_dir.clone(),
-        helm_processes_max: deploy.helm_processes_max,
-        gateway_api_crds,
-    };
-    let apps = StackApps::open(options, clients).await?;
-    Ok(InCluster { isolation, stacks: offers, apps: Some(Arc::new(apps)) })
 }
 
 fn engine_options(config: &Config, checked: &Checked) -> EngineOptions {

@@ -355,3 +355,58 @@ fn a_configuration_that_everybody_can_write_is_refused() {
     let refused = loaded.unwrap_err().to_string();
     assert!(refused.contains("chmod o-w"), "{refused}");
 }
+
+#[test]
+fn all_unknown_keys_and_wrong_values_are_named_at_once() {
+    let text = "instalation = 'x'\n[engine]\nlease_tt = '10s'\npasses_max = 'many'\n[server]\nsoket = '/x'\n";
+    let error = from_file(text).unwrap_err();
+    for word in ["instalation", "lease_tt", "passes_max", "soket", "did you mean \"installation\""] {
+        assert!(error.contains(word), "{word} is missing in:\n{error}");
+    }
+    assert_eq!(error.lines().count(), 4, "{error}");
+    assert!(error.lines().all(|line| line.contains("landlord.toml")), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_named_with_what_is_unknown() {
+    let text = "installation = 'No Label'\n[engin]\nx = 1\n[engine]\npasses_max = 'many'\nlease_ttl = '0s'\n\
+                [classes.small]\nlevel = 'CLUSTER'\nprovider = 'eks'\nregions = []\nmachine_type = 'm'\nnode_count = 'two'\n";
+    let error = from_file(text).unwrap_err();
+    for word in
+        ["installation: ", "unknown key \"engin\"", "engine.lease_ttl", "classes.small.node_count", "small.regions"]
+    {
+        assert!(error.contains(word), "{word} is missing in:\n{error}");
+    }
+    assert_eq!(error.matches("passes_max").count(), 1, "{error}");
+    // What lacks a key is told as that alone: no rule is wrong because its class can't be read.
+    let lacking =
+        from_file("[classes.small]\nprovider = 3\n[[placement]]\nname = 'all'\nclass = 'small'\n").unwrap_err();
+    assert!(lacking.contains("classes.small.provider") && lacking.contains("`level`"), "{lacking}");
+    assert!(!lacking.contains("missing field `provider`") && !lacking.contains("placement"), "{lacking}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_the_line() {
+    let error = from_file("[engine]\nlease_ttl = '3s'\n[engine]\n").unwrap_err();
+    assert!(error.contains("landlord.toml: TOML parse error at line 3"), "{error}");
+    assert!(!error.starts_with(':') && !error.contains(": :"), "{error}");
+}
+
+#[test]
+fn durations_that_can_not_be_nothing_are_refused_together() {
+    let config = from_file("[engine]\nlease_ttl = '0s'\nresync_interval = '0s'\npasses_max = 0\n").unwrap();
+    let problems = check(&config).unwrap_err().join("\n");
+    for key in ["engine.lease_ttl", "engine.resync_interval", "engine.passes_max"] {
+        assert!(problems.contains(key), "{problems}");
+    }
+}
+
+#[test]
+fn parents_of_domains_are_domains() {
+    let config = from_file("[domains]\nallowed_parents = ['A_b.example.com']\nreserved_parents = ['']\n").unwrap();
+    let problems = check(&config).unwrap_err().join("\n");
+    assert!(
+        problems.contains("domains.allowed_parents") && problems.contains("domains.reserved_parents"),
+        "{problems}"
+    );
+}

@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         program: std::env::current_exe()?,
         call_deadline: std::time::Duration::from_secs(10),
         calls_max: 1,
+        time_scale: 1.0,
         memory_max_mib: 0,
         sandbox: Sandbox { write_paths: vec![std::env::temp_dir()], ..Sandbox::default() },
         environment: Vec::new(),

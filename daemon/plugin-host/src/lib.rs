@@ -14,6 +14,7 @@
 mod attempts;
 pub mod child;
 mod connection;
+mod credentials;
 pub mod file;
 mod frame;
 pub mod host;
@@ -28,9 +29,10 @@ pub mod sandbox;
 mod spawn;
 
 pub use child::run_child;
+pub use credentials::CredentialSource;
 pub use file::{FileError, PluginFile};
 pub use host::PluginHost;
 pub use measure::Measurements;
 pub use options::PluginOptions;
-pub use plugin::{CredentialSource, Plugin};
+pub use plugin::Plugin;
 pub use sandbox::Sandbox;

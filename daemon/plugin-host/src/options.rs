@@ -13,6 +13,8 @@ pub struct PluginOptions {
     pub call_deadline: Duration,
     /// Calls at the same moment; more wait.
     pub calls_max: u32,
+    /// Multiplies the waits between restarts, which suit a real cloud; 1.0 but for simulators.
+    pub time_scale: f64,
     /// Address space of the process in MiB; 0: no limit.
     pub memory_max_mib: u64,
     /// Environment variables that the process keeps.

@@ -26,6 +26,7 @@ use crate::{
     Measurements, PluginFile, PluginOptions,
     attempts::Attempts,
     connection::{CallError, Connection, StartError},
+    credentials::CredentialSource,
     output_limits,
 };
 
@@ -40,22 +41,6 @@ const REPLACE_PLUGIN: &str =
     "the operator gives the provider a library that fits this machine and this daemon, and restarts the daemon";
 /// A child that lived this long is not counted among those that keep crashing.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
-
-/// Reads a credential scope anew, as JSON: what `ConfigureRequest.credential_json` holds.
-pub struct CredentialSource(Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>);
-
-impl CredentialSource {
-    /// A source. `read` returns at once, and says what is wrong without repeating a secret.
-    pub fn new(read: impl Fn() -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(read))
-    }
-}
-
-impl std::fmt::Debug for CredentialSource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CredentialSource")
-    }
-}
 
 /// A plugin with its credential scope.
 #[derive(Debug)]
@@ -127,7 +112,7 @@ impl Plugin {
     /// calls under way end in the old one.
     pub fn renew_credentials(&self) -> bool {
         let Some(source) = &self.credentials else { return false };
-        match (source.0)() {
+        match source.read() {
             Ok(read) if read == self.configure.lock().credential_json => false,
             Ok(read) => {
                 self.configure.lock().credential_json = read;
@@ -227,7 +212,7 @@ impl Plugin {
                     "" => error.message.clone(),
                     remedy => format!("{}; {remedy}", error.message),
                 };
-                state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+                state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
                 Err(error)
             }
         }
@@ -246,9 +231,14 @@ impl Plugin {
             return;
         };
         let lived = state.started.map_or(Duration::ZERO, |(since, _)| since.elapsed());
-        state.crashes = if lived >= HEALTHY_AFTER { 1 } else { state.crashes.saturating_add(1) };
+        state.crashes =
+            if lived >= HEALTHY_AFTER.mul_f64(self.options.time_scale) { 1 } else { state.crashes.saturating_add(1) };
         state.last_problem = format!("its process ended after {:.1} s: {}", lived.as_secs_f64(), ended.ending());
-        state.not_before = Some(Instant::now() + restart_wait(state.crashes));
+        state.not_before = Some(Instant::now() + self.restart_wait(state.crashes));
+    }
+
+    fn restart_wait(&self, crashes: u32) -> Duration {
+        restart_wait(crashes).mul_f64(self.options.time_scale)
     }
 
     fn must_wait(&self) -> Option<Duration> {

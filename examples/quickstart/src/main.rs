@@ -184,7 +184,7 @@ fn show(
         landlord(world, interrupted, &["describe", HOST])?;
     }
     if arguments.real {
-        real::show(world, cloud, artifacts)?;
+        real::show(world, artifacts)?;
     }
     if arguments.once {
         return take_down(world, cloud, interrupted, arguments.level, &timeout);

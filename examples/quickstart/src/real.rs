@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
-use landlord_test_harness::{Cloud, World, binaries::checkout, real};
+use landlord_test_harness::{Cloud, World, binaries::checkout};
 use landlord_test_kube::{Artifacts, forward, node_socket, python_env};
 use rustix::process::geteuid;
 use serde_json::Value;
@@ -46,19 +46,17 @@ fn secret(artifacts: &Artifacts, cluster: &Path, name: &str, key: &str) -> Resul
 }
 
 /// Uses the environment as its customer does, and says how to do it by hand.
-pub(crate) fn show(world: &World, cloud: &Cloud, artifacts: &Artifacts) -> Result<()> {
+pub(crate) fn show(world: &World, artifacts: &Artifacts) -> Result<()> {
     let cluster = world.clusters().pop().context("no cluster")?;
     let socket = node_socket(&cluster);
-    let (chat, sftp) = (format!("chat.{DOMAIN}"), format!("sftp.{DOMAIN}"));
-    let control = world.simulator().control();
-    let (chat_at, sftp_at) = (real::address(control, cloud, &chat)?, real::address(control, cloud, &sftp)?);
+    let chat = format!("chat.{DOMAIN}");
     let password = secret(artifacts, &cluster, "files", "customer-password")?;
     let admin = secret(artifacts, &cluster, "chat", "admin-password")?;
     let authority = world.folder().join("test-ca.pem");
     let scripts = checkout().join("tests/kube/tests/use");
     say(&format!("a file is put by SFTP, and https://{chat} is asked about it"));
     let mut used = Command::new(python_env(&scripts.join("requirements.txt"))?);
-    used.arg(scripts.join("web.py")).arg(&socket).args([DOMAIN, &chat_at, &sftp_at]).env("ROOT_FILE", &authority);
+    used.arg(scripts.join("web.py")).arg(&socket).args([DOMAIN, "put"]).env("ROOT_FILE", &authority);
     used.env("FILES_USER", CUSTOMER).env("FILES_PASSWORD", &password);
     let output = used.env("CHAT_EMAIL", format!("admin@{DOMAIN}")).env("CHAT_PASSWORD", &admin).output()?;
     if !output.status.success() {
@@ -66,6 +64,7 @@ pub(crate) fn show(world: &World, cloud: &Cloud, artifacts: &Artifacts) -> Resul
     }
     let told: Value = serde_json::from_slice(&output.stdout)?;
     let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+    let (chat_at, sftp_at) = (text("address"), text("sftp_address"));
     let sources = told["sources"][0].as_str().unwrap_or_default();
     let web = forward(socket.clone(), format!("{chat_at}:443"))?.port();
     let files = forward(socket, format!("{sftp_at}:22"))?.port();

@@ -65,8 +65,8 @@ kinds! {
     GROUP_RESOURCE = "Microsoft.Resources/subscriptions/resourceGroups/resources" RESOURCES "resources" [Read] "";
     /// A virtual network; joining lets a cluster use it.
     VNET = "Microsoft.Network/virtualNetworks" NETWORK "network" [Read, Write] "";
-    /// A subnet; `join` is asked of whoever puts a cluster into it.
-    SUBNET = "Microsoft.Network/virtualNetworks/subnets" NETWORK "network" [Read, Write] "join";
+    /// A subnet, which is read with its network; `join` is asked of whoever puts a cluster into it.
+    SUBNET = "Microsoft.Network/virtualNetworks/subnets" NETWORK "network" [Write] "join";
     /// A public address.
     ADDRESS = "Microsoft.Network/publicIPAddresses" NETWORK "network" [Read, Write, Delete] "join";
     /// A NAT gateway.
@@ -83,8 +83,8 @@ kinds! {
     DISK = "Microsoft.Compute/disks" DISKS "compute" [Read, Delete] "";
     /// A snapshot that Kubernetes left.
     SNAPSHOT = "Microsoft.Compute/snapshots" DISKS "compute" [Read, Delete] "";
-    /// A user-assigned identity; `assign` is asked of whoever gives it to a cluster.
-    IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities" IDENTITIES "identity" [Read, Write, Delete] "assign";
+    /// A user-assigned identity, which goes with its group; `assign` is asked of whoever gives it to a cluster.
+    IDENTITY = "Microsoft.ManagedIdentity/userAssignedIdentities" IDENTITIES "identity" [Read, Write] "assign";
     /// A federated credential of an identity.
     FEDERATION = "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials" IDENTITIES "identity" [Read, Write, Delete] "";
     /// A role assignment.
@@ -107,14 +107,14 @@ kinds! {
     ZONE = "Microsoft.Network/dnsZones" DNS "dns" [Read, Write, Delete] "";
     /// All record sets of a zone.
     RECORDS = "Microsoft.Network/dnsZones/recordsets" DNS "dns" [Read] "";
-    /// Record sets by type.
-    RECORD_A = "Microsoft.Network/dnsZones/A" DNS "dns" [Read, Write, Delete] "";
+    /// Record sets by type; they are read as a list.
+    RECORD_A = "Microsoft.Network/dnsZones/A" DNS "dns" [Write, Delete] "";
     /// See `RECORD_A`.
-    RECORD_AAAA = "Microsoft.Network/dnsZones/AAAA" DNS "dns" [Read, Write, Delete] "";
+    RECORD_AAAA = "Microsoft.Network/dnsZones/AAAA" DNS "dns" [Write, Delete] "";
     /// See `RECORD_A`.
-    RECORD_CNAME = "Microsoft.Network/dnsZones/CNAME" DNS "dns" [Read, Write, Delete] "";
+    RECORD_CNAME = "Microsoft.Network/dnsZones/CNAME" DNS "dns" [Write, Delete] "";
     /// See `RECORD_A`.
-    RECORD_TXT = "Microsoft.Network/dnsZones/TXT" DNS "dns" [Read, Write, Delete] "";
+    RECORD_TXT = "Microsoft.Network/dnsZones/TXT" DNS "dns" [Write, Delete] "";
     /// The delegation in a parent zone.
     RECORD_NS = "Microsoft.Network/dnsZones/NS" DNS "dns" [Read, Write, Delete] "";
 }

@@ -164,7 +164,10 @@ fn state(error: &ServiceError) -> ProviderError {
     if kind == ErrorKind::Auth
         && let Some(action) = missing_permission(&error.message)
     {
-        remedy = format!("allow {action} in the role of landlord's principal (see role-definition.json), then retry");
+        remedy = format!(
+            "allow {action} in the role of landlord's principal: put role-definition.json of this release in its place \
+             (`az role definition update --role-definition role-definition.json`), then retry"
+        );
     }
     if let Some(skew) = clock_skew(&error.code, &error.message) {
         remedy = skew;
@@ -223,9 +226,11 @@ fn clock_skew(code: &str, message: &str) -> Option<String> {
     Some(table::clock_skew(after("assertion valid from"), after("Current time:")))
 }
 
-/// The action in "… does not have authorization to perform action 'Microsoft.X/y/write' over scope …".
+/// The action in "… does not have authorization to perform action 'Microsoft.X/y/write' over scope …", or on what a request
+/// refers to: "… does not have permission to perform action(s) 'Microsoft.X/y/join/action' on the linked scope(s) …".
 pub(crate) fn missing_permission(message: &str) -> Option<&str> {
-    let rest = message.split("to perform action '").nth(1)?;
+    let rest =
+        ["to perform action '", "to perform action(s) '"].iter().find_map(|words| message.split(words).nth(1))?;
     let action = rest.split('\'').next()?;
     action.contains('/').then_some(action)
 }

@@ -902,3 +902,126 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
 }
+
+/// The provider's own token is held to the role, strangers' are not.
+async fn hold(cloud: &Cloud, document: &str) {
+    let rights =
+        json!({ "account": SUBSCRIPTION, "cloud": "azure", "document": document, "credentials": ["sim-*-test"] });
+    cloud.control("POST", "rights", rights).await;
+}
+
+const ROLE: &str = include_str!("../role-definition.json");
+
+/// Somebody else's leftovers of the tenant's cluster in another group, one of each kind that landlord removes.
+async fn leave_one_of_each(cloud: &Cloud) {
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shared");
+    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    let tags = json!({ "k8s-azure-cluster-name": name(), "k8s-azure-service": "files/web" });
+    for (kind, version) in [
+        ("Microsoft.Network/loadBalancers", NETWORK),
+        ("Microsoft.Network/privateEndpoints", NETWORK),
+        ("Microsoft.Network/networkInterfaces", NETWORK),
+        ("Microsoft.Network/publicIPAddresses", NETWORK),
+        ("Microsoft.Network/networkSecurityGroups", NETWORK),
+        ("Microsoft.Compute/snapshots", "2025-01-02"),
+        ("Microsoft.Compute/disks", "2025-01-02"),
+    ] {
+        let path = format!("{group}/providers/{kind}/left-over");
+        let body = json!({ "location": "westeurope", "tags": tags, "sku": { "name": "Standard" },
+            "properties": { "publicIPAllocationMethod": "Static", "diskSizeGB": 8, "creationData": { "createOption": "Empty" } } });
+        cloud.stranger("PUT", &path, version, body).await;
+        cloud.settled(&path, version).await;
+    }
+}
+
+#[tokio::test]
+async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
+    let cloud = Cloud::start().await;
+    hold(&cloud, ROLE).await;
+    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/dns");
+    cloud.stranger("PUT", &group, RESOURCES, json!({ "location": "westeurope" })).await;
+    let parent = format!("{group}/providers/Microsoft.Network/dnsZones/example.com");
+    cloud.stranger("PUT", &parent, DNS, json!({ "location": "global" })).await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
+    flow.provider = common::provider(&cloud.sim.url(), &token(SUBSCRIPTION), &config).await;
+    // Why a part of a network failed is read from its operation.
+    cloud
+        .fault(json!({ "service": "network", "action": "virtualNetworks.Ready", "kind": "error", "count": 1,
+            "error": { "code": "InternalServerError", "status": 500, "message": "bad day" } }))
+        .await;
+    let made = Box::pin(flow.create()).await.unwrap();
+    // Somebody takes the way out from the nodes' subnet: it is put back.
+    let subnet = &made.network.private_subnet_ids[0];
+    let body = json!({ "properties": { "addressPrefix": "10.64.0.0/18" } });
+    cloud.stranger("PUT", subnet, NETWORK, body).await;
+    cloud.settled(subnet, NETWORK).await;
+    flow.network().await.unwrap();
+    let mut records = common::records(DOMAIN);
+    let of = |kind: &str, value: &str| v1::DnsRecord {
+        name: format!("more.{DOMAIN}"),
+        r#type: kind.to_owned(),
+        ttl_seconds: 60,
+        values: vec![value.to_owned()],
+    };
+    records.extend([of("AAAA", "2001:db8::1"), of("TXT", "text")]);
+    flow.records(&made.zone, records).await.unwrap();
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    flow.cluster(&made.network).await.unwrap();
+    flow.pool.node_count = 3;
+    flow.node_pool(&made).await.unwrap();
+    let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
+    let access = flow.provider.kube_access(access).await.unwrap();
+    // What the cluster's API server asks Azure of whoever shows it the token.
+    let review = json!({ "spec": { "token": access.token } });
+    let path = format!("webhook/{}", made.cluster.attributes["id"].trim_start_matches('/'));
+    let review: Value = serde_json::from_str(&cloud.control("POST", &path, review).await).unwrap();
+    assert_eq!(review["status"]["authenticated"], true, "{review}");
+    let (one, at_one) = neighbour(&cloud.sim.url(), &token(SUBSCRIPTION), NEIGHBOURS[0], &made).await;
+    one.node_pool(&at_one).await.unwrap();
+    one.delete().await.unwrap();
+    leave_one_of_each(&cloud).await;
+    loop {
+        let leftovers = v1::ResourceKind::Leftovers.into();
+        let request = v1::ObserveRequest { scope: Some(flow.scope.clone()), kind: leftovers, ..Default::default() };
+        if flow.provider.observe(request).await.unwrap().objects.len() >= 7 {
+            break;
+        }
+        tokio::time::sleep(flow.pause).await;
+    }
+    flow.owned().await.unwrap();
+    flow.delete().await.unwrap();
+    flow.owned_is_empty().await;
+    let report: Value = serde_json::from_str(&cloud.control("GET", "rights", Value::Null).await).unwrap();
+    let report = &report[SUBSCRIPTION];
+    assert_eq!(report["missing"], json!([]), "{}", report["missing_on"]);
+    assert_eq!(report["unused"], json!([]));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_its_remedy() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let without = |action: &str| {
+        let document = ROLE.replace(&format!("\"{action}\",\n"), "");
+        assert_ne!(document, ROLE, "{action}");
+        document
+    };
+    for action in ["Microsoft.Network/natGateways/write", "Microsoft.Network/publicIPAddresses/join/action"] {
+        hold(&cloud, &without(action)).await;
+        let error = flow.network().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Auth, "{action}: {error}");
+        assert!(error.remedy.contains(action) && error.remedy.contains("az role definition update"), "{error:?}");
+    }
+    // A role of an older release: it lacks what a removal reads first.
+    hold(&cloud, ROLE).await;
+    flow.create().await.unwrap();
+    let older = "Microsoft.Authorization/locks/read";
+    hold(&cloud, &without(older)).await;
+    let error = flow.delete().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert!(error.remedy.contains(older) && error.remedy.contains("az role definition update"), "{error:?}");
+    hold(&cloud, ROLE).await;
+    flow.delete().await.unwrap();
+    cloud.is_empty().await;
+}

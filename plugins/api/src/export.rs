@@ -23,9 +23,9 @@ use crate::{
 
 /// Threads of a plugin's runtime: cloud calls wait for the network, one core is plenty.
 const WORKER_THREADS: usize = 2;
-/// Stack of each thread, in bytes: the futures of a cloud's SDK are nested deeply, and an overflow ends the process. Only what
-/// is used of it takes memory.
-const STACK_BYTES: usize = 8 << 20;
+/// Stack of each: a cloud's model of a cluster, read from JSON by a build without optimization, needs more than the usual
+/// 2 MiB. Only what is used of it becomes memory.
+const STACK_BYTES: usize = 16 << 20;
 /// Ending an instance waits this long for what still runs.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -114,9 +114,9 @@ extern "C" fn create<P: ProviderPlugin>(host: *const HostTable) -> *mut c_void {
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKER_THREADS)
-            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .thread_name(P::NAME)
+            .thread_stack_size(STACK_BYTES)
             .build()
             .ok()?;
         Some(Instance::<P> {

@@ -59,6 +59,7 @@ impl Session {
             program,
             call_deadline: Duration::from_millis(config.call_deadline_ms),
             calls_max: CALLS_MAX,
+            time_scale: config.time_scale,
             memory_max_mib: 0,
             environment: config.environment.clone(),
             sandbox: config.sandbox.clone(),

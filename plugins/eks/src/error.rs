@@ -154,7 +154,7 @@ fn state(error: &ServiceError) -> ProviderError {
     if kind == ErrorKind::Auth
         && let Some(action) = missing_permission(&error.message)
     {
-        remedy = format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry");
+        remedy = allow(action);
     }
     if let Some((meant, by_words)) = table::by_words(error_table::WORDS, &error.code, &error.message) {
         kind = meant;
@@ -196,6 +196,14 @@ fn readable_time(word: &str) -> Option<String> {
     }
     let at = |from: usize, to: usize| &word[from..to];
     Some(format!("{}-{}-{}T{}:{}:{}Z", at(0, 4), at(4, 6), at(6, 8), at(9, 11), at(11, 13), at(13, 15)))
+}
+
+/// What to do about an action that the policy lacks.
+pub(crate) fn allow(action: &str) -> String {
+    format!(
+        "allow {action} in the IAM policy of landlord's role: put iam-policy.json of this release in its place \
+         (`aws iam create-policy-version --set-as-default --policy-document file://iam-policy.json --policy-arn …`), then retry"
+    )
 }
 
 /// The action in "… is not authorized to perform: eks:CreateCluster on resource: …".

@@ -53,6 +53,17 @@ pub(crate) const TABLE: &[Row] = &[
     ("cloudformation", "TokenAlreadyExistsException", Conflict, ""),
     ("cloudformation", "StackNotFoundException", Conflict, ""),
     ("cloudformation", "ValidationError", Invalid, ""),
+    // CloudWatch Logs
+    ("logs", "InvalidParameterException", Invalid, "correct the class parameter control_plane_log_retention_days"),
+    (
+        "logs",
+        "LimitExceededException",
+        Quota,
+        "delete log groups that are no longer needed or ask for a higher quota of them in Service Quotas, service Amazon CloudWatch Logs, then retry",
+    ),
+    ("logs", "OperationAbortedException", Conflict, ""),
+    ("logs", "ResourceAlreadyExistsException", Conflict, ""),
+    ("logs", "ResourceNotFoundException", Conflict, ""),
     // Route 53
     (
         "route53",

@@ -22,6 +22,7 @@ mod identity;
 mod inventory;
 mod kube_access;
 mod leftovers;
+mod logs;
 mod measure;
 mod names;
 mod network;

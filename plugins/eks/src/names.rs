@@ -65,6 +65,11 @@ impl Names {
         format!("{}-node", self.base)
     }
 
+    /// The log group of the control plane's logs, as EKS names it.
+    pub(crate) fn log_group(&self) -> String {
+        format!("/aws/eks/{}/cluster", self.base)
+    }
+
     /// The tag that Kubernetes' controllers put on what they make for this cluster.
     pub(crate) fn cluster_tag(&self) -> String {
         format!("kubernetes.io/cluster/{}", self.base)

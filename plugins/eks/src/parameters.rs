@@ -14,6 +14,11 @@ pub(crate) const KUBERNETES_VERSION: &str = "1.36";
 const VPC_CIDR: &str = "10.64.0.0/16";
 /// Root disk of a node unless the pool says otherwise, GiB.
 pub(crate) const NODE_DISK_GIB: i32 = 100;
+/// Days that CloudWatch Logs can keep events.
+pub(crate) const RETENTION_DAYS: [i32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+/// How long control-plane logs are kept unless set, days.
+const LOG_RETENTION_DAYS: i32 = 90;
 /// Types of control-plane logs.
 pub(crate) const LOG_TYPES: [&str; 5] = ["api", "audit", "authenticator", "controllerManager", "scheduler"];
 /// Images that managed node groups take and that this plugin can configure.
@@ -76,6 +81,7 @@ pub(crate) struct Parameters {
     pub(crate) nat: Nat,
     pub(crate) public_access_cidrs: Option<Vec<String>>,
     pub(crate) control_plane_logs: Vec<String>,
+    pub(crate) control_plane_log_retention_days: i32,
     pub(crate) secrets_kms_key_arn: String,
     pub(crate) admin_principal_arns: Vec<String>,
     pub(crate) ami_type: String,
@@ -94,6 +100,7 @@ impl Default for Parameters {
             nat: Nat::Single,
             public_access_cidrs: None,
             control_plane_logs: vec!["audit".to_owned(), "authenticator".to_owned()],
+            control_plane_log_retention_days: LOG_RETENTION_DAYS,
             secrets_kms_key_arn: String::new(),
             admin_principal_arns: Vec::new(),
             ami_type: AMI_TYPES[0].to_owned(),
@@ -155,6 +162,7 @@ impl Parameters {
                 "nat": { "enum": ["single", "per_zone", "none"], "default": "single", "description": "NAT gateways: one, one a zone, or none. Without one, nodes lie in the public subnets with public addresses: for development. Cannot become or stop being none for a tenant that exists." },
                 "public_access_cidrs": list("Networks that may reach the public endpoint of the API server. Required; [] means private only, [\"0.0.0.0/0\"] everybody."),
                 "control_plane_logs": { "type": "array", "items": { "enum": LOG_TYPES }, "default": default.control_plane_logs, "description": "Control-plane logs sent to CloudWatch." },
+                "control_plane_log_retention_days": { "enum": RETENTION_DAYS, "default": default.control_plane_log_retention_days, "description": "How long CloudWatch keeps them, days. They go with the tenant." },
                 "secrets_kms_key_arn": text("KMS key that encrypts Kubernetes secrets; empty: AWS's own key.", ""),
                 "admin_principal_arns": list("IAM principals that get administrator access to the cluster, besides landlord itself."),
                 "ami_type": { "enum": AMI_TYPES, "default": default.ami_type, "description": "Image of the nodes; its architecture must fit the machine type." },

@@ -1,5 +1,5 @@
-//! Signed calls of AWS's query protocol, for the few calls of EC2 and of the classic load
-//! balancers that the plugin needs. The SDK of EC2 alone would take minutes and gigabytes to
+//! Signed calls of AWS's query protocol and of JSON 1.1, for the few calls of EC2, the classic load
+//! balancers and CloudWatch Logs that the plugin needs. The SDK of EC2 alone would take minutes and gigabytes to
 //! compile. Knows signing, paging and errors; what is asked is the caller's affair.
 
 use std::time::{Duration, SystemTime};
@@ -10,6 +10,8 @@ use aws_sigv4::{
     sign::v4,
 };
 use landlord_provider_sdk::attempts::repeat;
+
+use serde_json::Value;
 
 use crate::{
     action::Action,
@@ -80,46 +82,77 @@ impl Query {
         Err(error::incomplete(action, "a last page"))
     }
 
+    /// A call of a service that speaks JSON 1.1; `target` is its name and version in the header of that name.
+    pub(crate) async fn json(&self, action: Action, target: &str, subject: &str, body: &Value) -> Result<Value> {
+        let target = format!("{target}.{}", action.name);
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        let mut attempt = 1;
+        loop {
+            let answer = self.send(action, subject, body.to_string(), &headers).await.and_then(|(failure, text)| {
+                let document: Value = serde_json::from_str(&text).unwrap_or_default();
+                let Some(failure) = failure else { return Ok(document) };
+                let part = |keys: [&str; 2]| keys.iter().find_map(|key| document[*key].as_str()).unwrap_or_default();
+                let code = part(["__type", "code"]).rsplit('#').next().unwrap_or_default().to_owned();
+                Err(with_words(failure, code, part(["message", "Message"])))
+            });
+            match answer {
+                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
+                    attempt += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn once(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
-        let fail = |code: &str, message: String, status: u16| {
-            Error::Service(Box::new(ServiceError {
-                action,
-                subject: subject.to_owned(),
-                code: code.to_owned(),
-                message,
-                status,
-                retry_after: None,
-            }))
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let (failure, text) = self.send(action, subject, encode(action.name, version, params), &headers).await?;
+        let root = Element::parse(&text);
+        let Some(failure) = failure else {
+            return root.ok_or_else(|| error::incomplete(action, "well-formed XML"));
         };
-        let body = encode(action.name, version, params);
+        let detail = root.as_ref().and_then(|r| r.find("Error"));
+        let part = |name: &str| detail.map_or("", |d| d.text(name));
+        Err(with_words(failure, part("Code").to_owned(), part("Message")))
+    }
+
+    /// Sends a signed request: what is known of the failure, if it is one, and the body.
+    async fn send(
+        &self,
+        action: Action,
+        subject: &str,
+        body: String,
+        headers: &[(&str, &str)],
+    ) -> Result<(Option<Box<ServiceError>>, String)> {
+        let failure = |code: &str, message: String, status: u16| {
+            let (subject, code) = (subject.to_owned(), code.to_owned());
+            Box::new(ServiceError { action, subject, code, message, status, retry_after: None })
+        };
+        let fail = |code: &str, message: String, status: u16| Error::Service(failure(code, message, status));
         let credentials = self
             .credentials
             .provide_credentials()
             .await
             .map_err(|e| fail("CredentialsUnavailable", error::chain(&e), 0))?;
-        let request = self.signed(action, body, credentials).map_err(|e| fail("", e, 400))?;
+        let request = self.signed(action, body, headers, credentials).map_err(|e| fail("", e, 400))?;
         let response = self.http.execute(request).await.map_err(|e| fail("", error::chain(&e), 0))?;
         let status = response.status().as_u16();
         let wait = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after = wait.and_then(error::retry_after);
         let text = response.text().await.map_err(|e| fail("", error::chain(&e), 0))?;
-        let root = Element::parse(&text);
         if (200..300).contains(&status) {
-            return root.ok_or_else(|| error::incomplete(action, "well-formed XML"));
+            return Ok((None, text));
         }
-        let detail = root.as_ref().and_then(|r| r.find("Error"));
-        let code = detail.map_or("", |d| d.text("Code"));
-        let message = detail.map_or_else(|| format!("HTTP status {status}"), |d| d.text("Message").to_owned());
-        Err(match fail(code, message, status) {
-            Error::Service(e) => Error::Service(Box::new(ServiceError { retry_after, ..*e })),
-            other => other,
-        })
+        let failed = ServiceError { retry_after, ..*failure("", format!("HTTP status {status}"), status) };
+        Ok((Some(Box::new(failed)), text))
     }
 
     fn signed(
         &self,
         action: Action,
         body: String,
+        headers: &[(&str, &str)],
         credentials: aws_credential_types::Credentials,
     ) -> std::result::Result<reqwest::Request, String> {
         let said = |e: &(dyn std::error::Error + 'static)| error::chain(e);
@@ -130,7 +163,6 @@ impl Query {
         };
         let url: url::Url = url.parse().map_err(|e: url::ParseError| said(&e))?;
         let host = host_header(&url);
-        let content_type = "application/x-www-form-urlencoded; charset=utf-8";
         let identity = credentials.into();
         let signing = v4::SigningParams::builder()
             .identity(&identity)
@@ -144,17 +176,29 @@ impl Query {
         let signable = SignableRequest::new(
             "POST",
             url.as_str(),
-            [("host", host.as_str()), ("content-type", content_type)].into_iter(),
+            headers.iter().copied().chain([("host", host.as_str())]),
             SignableBody::Bytes(body.as_bytes()),
         )
         .map_err(|e| said(&e))?;
         let (instructions, _) = sign(signable, &signing).map_err(|e| said(&e))?.into_parts();
-        let mut request = self.http.post(url).header("content-type", content_type);
+        let mut request = self.http.post(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         for (name, value) in instructions.headers() {
             request = request.header(name, value);
         }
         request.body(body).build().map_err(|e| said(&e))
     }
+}
+
+/// A failure with the code and words of its answer, if that has any.
+fn with_words(mut failure: Box<ServiceError>, code: String, message: &str) -> Error {
+    failure.code = code;
+    if !message.is_empty() {
+        message.clone_into(&mut failure.message);
+    }
+    Error::Service(failure)
 }
 
 /// The Host header as an HTTP/1.1 client sends it: the port only if it is not the scheme's own.

@@ -10,7 +10,7 @@ use landlord_provider_sdk::{
 
 use crate::{
     names::{Names, node_group},
-    parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, Zones},
+    parameters::{ADDONS, ADDONS_REQUIRED, AMI_TYPES, LOG_TYPES, Parameters, RETENTION_DAYS, Zones},
 };
 
 /// A VPC's network may be this large and this small.
@@ -72,6 +72,10 @@ fn check_parameters(parameters: &Parameters, region: &str, findings: &mut Findin
     for log in &parameters.control_plane_logs {
         findings.one_of("parameters.control_plane_logs", log, &LOG_TYPES);
     }
+    let days = parameters.control_plane_log_retention_days;
+    findings.check(RETENTION_DAYS.contains(&days), "parameters.control_plane_log_retention_days", || {
+        format!("{days} is none of {RETENTION_DAYS:?}")
+    });
     let key = &parameters.secrets_kms_key_arn;
     let is_key = key.is_empty() || (key.starts_with("arn:aws") && key.contains(":kms:") && key.contains(":key/"));
     findings.check(is_key, "parameters.secrets_kms_key_arn", || format!("{key:?} is not the ARN of a KMS key"));
@@ -181,7 +185,7 @@ mod tests {
     #[test]
     fn all_violations_come_at_once() {
         let mut bad = request(
-            r#"{"kubernetes_version":"2","vpc_cidr":"8.8.0.0/8","availability_zones":5,"control_plane_logs":["x"],
+            r#"{"kubernetes_version":"2","vpc_cidr":"8.8.0.0/8","availability_zones":5,"control_plane_logs":["x"],"control_plane_log_retention_days":2,
                 "secrets_kms_key_arn":"x","admin_principal_arns":["x"],"ami_type":"x","node_disk_gib":1,"addons":["X_"],"addon_versions":{"x":"1"}}"#,
         );
         if let Some(pool) = &mut bad.node_pool {

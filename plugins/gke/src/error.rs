@@ -211,7 +211,7 @@ fn state(error: &ServiceError) -> ProviderError {
         && let Some(permission) = missing_permission(&error.message)
     {
         remedy = format!(
-            "grant {permission} to landlord's identity in the project (custom role, see iam-role.yaml), then retry"
+            "grant {permission} to landlord's identity: put iam-role.yaml of this release in the place of the project's custom role (`gcloud iam roles update landlord --project PROJECT --file iam-role.yaml`), then retry"
         );
     }
     if let Some((meant, by_words)) = table::by_words(error_table::WORDS, &code, &error.message) {
@@ -253,10 +253,10 @@ fn quota_remedy(message: &str) -> String {
     }
 }
 
-/// The permission in `Required 'compute.networks.create' permission for …` (Compute Engine) or
-/// `Required "container.clusters.create" permission(s) for …` (GKE).
+/// The permission in `Required 'compute.networks.create' permission for …` (Compute Engine),
+/// `Required "container.clusters.create" permission(s) for …` (GKE), `Permission 'x.y.z' denied on …` (IAM).
 fn missing_permission(message: &str) -> Option<&str> {
-    let rest = message.split("Required ").nth(1)?;
+    let rest = ["Required ", "ermission "].iter().find_map(|words| message.split(words).nth(1))?;
     let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let name = rest.split(quote).nth(1)?;
     name.contains('.').then_some(name)

@@ -43,7 +43,7 @@ pub(crate) async fn access(
     })
 }
 
-async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     if names.is_shared() {
         cluster::find_shared(google, scope, names).await
     } else {

@@ -74,7 +74,8 @@ impl Cluster for Gke {
             node_pool: request.node_pool.as_ref(),
             checkpoint: &request.checkpoint,
         };
-        let (outcome, status) = cluster::ensure(&self.google, wanted).await?;
+        // Google's messages are large, and so are the futures that hold them: they are kept off the stack.
+        let (outcome, status) = Box::pin(cluster::ensure(&self.google, wanted)).await?;
         Ok(v1::EnsureClusterResponse { progress: done(outcome), status })
     }
 
@@ -106,7 +107,7 @@ impl NodePool for Gke {
             spec: &spec,
             checkpoint: &request.checkpoint,
         };
-        let (outcome, status) = node_pool::ensure(&self.google, wanted).await?;
+        let (outcome, status) = Box::pin(node_pool::ensure(&self.google, wanted)).await?;
         Ok(v1::EnsureNodePoolResponse { progress: done(outcome), status })
     }
 }
@@ -173,7 +174,7 @@ impl Inventory for Gke {
             // The rest of a shared cluster is not the tenant's.
             kind if request::is_of_host(&scope, kind) => (Outcome::Gone, Vec::new()),
             Kind::Network => network::delete(google, &scope, &request.checkpoint).await?,
-            Kind::Cluster => cluster::delete(google, &scope, &request.checkpoint).await?,
+            Kind::Cluster => Box::pin(cluster::delete(google, &scope, &request.checkpoint)).await?,
             // They are part of the cluster and go with it.
             Kind::Addons => (Outcome::Gone, Vec::new()),
             Kind::NodePool => node_pool::delete(google, &scope, &request.role).await?,

@@ -692,3 +692,104 @@ async fn what_holds_a_removal_is_named_before_its_first_step() {
     cloud.is_empty().await;
     what_appears_is_documented(&cloud).await;
 }
+
+/// Somebody else's leftovers of the tenant's cluster, one of each kind and level that landlord removes.
+async fn leave_one_of_each(cloud: &Cloud) {
+    let mark = format!("{{\"k8sCluster\":\"/projects/1/locations/{REGION}/clusters/{CLUSTER}\"}}");
+    let (region, zone) = (format!("regions/{REGION}"), format!("zones/{REGION}-b"));
+    for (collection, places) in [
+        ("forwardingRules", vec!["global", &region]),
+        ("targetHttpProxies", vec!["global", &region]),
+        ("targetHttpsProxies", vec!["global", &region]),
+        ("urlMaps", vec!["global", &region]),
+        ("targetPools", vec![&region]),
+        ("backendServices", vec!["global", &region]),
+        ("instanceGroups", vec![&zone]),
+        ("networkEndpointGroups", vec![&zone]),
+        ("healthChecks", vec!["global", &region]),
+        ("httpHealthChecks", vec!["global"]),
+        ("addresses", vec!["global", &region]),
+        ("snapshots", vec!["global"]),
+        ("disks", vec![&zone]),
+        ("firewalls", vec!["global"]),
+    ] {
+        for place in places {
+            let mut body = json!({ "name": "k8s-left-over", "description": mark });
+            match collection {
+                "disks" | "snapshots" => body["labels"] = json!({ "goog-k8s-cluster-name": CLUSTER }),
+                "firewalls" => body["network"] = json!(format!("projects/{PROJECT}/global/networks/{NETWORK}")),
+                _ => {}
+            }
+            cloud.foreign(&format!("{place}/{collection}"), body).await;
+        }
+    }
+}
+
+/// The provider's own token is held to the role, strangers' are not.
+async fn hold(cloud: &Cloud, document: &str) {
+    let rights = json!({ "account": PROJECT, "cloud": "gcp", "document": document, "credentials": ["*.test"] });
+    cloud.post("/_sim/rights", rights).await;
+}
+
+const ROLE: &str = include_str!("../iam-role.yaml");
+
+#[tokio::test]
+async fn a_recorded_run_needs_every_right_of_the_role_and_no_other() {
+    let cloud = Cloud::start().await;
+    cloud.quota("CPUS", 200).await;
+    hold(&cloud, ROLE).await;
+    cloud
+        .stranger("POST", &dns_path(""), json!({ "name": "parent", "dnsName": "example.com.", "description": "" }))
+        .await;
+    let mut flow = cloud.flow().await;
+    let config = json!({ "parent_zones": { "example.com": { "zone": "parent" } } }).to_string();
+    flow.provider = common::provider(&cloud.sim.url(), &token(PROJECT), &config).await;
+    let made = Box::pin(flow.create()).await.unwrap();
+    flow.records(&made.zone, common::records(DOMAIN)[..1].to_vec()).await.unwrap();
+    let mut changed = common::records(DOMAIN);
+    changed[0].values = vec!["elsewhere.example.net".to_owned()];
+    flow.records(&made.zone, changed).await.unwrap();
+    flow.parameters = PARAMETERS.replace("203.0.113.0/24", "198.51.100.0/24");
+    Box::pin(flow.cluster(&made.network)).await.unwrap();
+    flow.pool.node_count = 4;
+    Box::pin(flow.node_pool(&made)).await.unwrap();
+    let access = v1::KubeAccessRequest { scope: Some(flow.scope.clone()), cluster: Some(made.cluster.clone()) };
+    flow.provider.kube_access(access).await.unwrap();
+    let (one, at_one) = neighbour(&cloud.sim.url(), &token(PROJECT), NEIGHBOURS[0], &made).await;
+    // Why a pool failed that does not tell it itself is read from its last operation.
+    cloud
+        .fault(json!({ "service": "container", "action": "NodePoolReady", "kind": "error", "count": 1,
+            "error": { "code": "UNAVAILABLE", "status": 503, "message": "" } }))
+        .await;
+    Box::pin(one.node_pool(&at_one)).await.unwrap();
+    Box::pin(one.delete()).await.unwrap();
+    Box::pin(leave_one_of_each(&cloud)).await;
+    Box::pin(flow.owned()).await.unwrap();
+    Box::pin(flow.delete()).await.unwrap();
+    Box::pin(flow.owned_is_empty()).await;
+    let report: Value = serde_json::from_str(&cloud.get("/_sim/rights").await).unwrap();
+    assert_eq!(report[PROJECT]["missing"], json!([]));
+    assert_eq!(report[PROJECT]["unused"], json!([]));
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_with_its_remedy() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    for permission in ["compute.networks.create", "dns.managedZones.create"] {
+        let document = ROLE.replace(&format!("  - {permission}\n"), "");
+        assert_ne!(document, ROLE, "{permission}");
+        hold(&cloud, &document).await;
+        let error = if permission.starts_with("dns") {
+            Box::pin(flow.zone()).await.unwrap_err()
+        } else {
+            Box::pin(flow.network()).await.unwrap_err()
+        };
+        assert_eq!(error.kind, ErrorKind::Auth, "{permission}: {error}");
+        assert!(error.remedy.contains(permission), "{permission}: {}", error.remedy);
+    }
+    hold(&cloud, &ROLE.replace("  - container.clusters.create\n", "")).await;
+    let network = Box::pin(flow.network()).await.unwrap();
+    let error = Box::pin(flow.cluster(&network)).await.unwrap_err();
+    assert!(error.kind == ErrorKind::Auth && error.remedy.contains("container.clusters.create"), "{error:?}");
+}

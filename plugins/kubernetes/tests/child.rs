@@ -53,6 +53,7 @@ fn plugin(kubeconfig: &Path, readable: &Path, port: u16) -> Plugin {
         program,
         call_deadline: Duration::from_secs(60),
         calls_max: 64,
+        time_scale: 1.0,
         memory_max_mib: 4_096,
         environment: Vec::new(),
         sandbox: Sandbox { read_paths: vec![readable.to_owned()], connect_ports: vec![port], ..Sandbox::default() },

@@ -148,7 +148,8 @@ where
     let start = Instant::now();
     let mut checkpoint = Vec::new();
     loop {
-        let said = match ask(checkpoint.clone()).await {
+        // A cloud's clients have large futures: they are not kept on the stack of a test's thread.
+        let said = match Box::pin(ask(checkpoint.clone())).await {
             Ok((Outcome::Ready(_) | Outcome::Gone(_), value)) => return Ok(value),
             Ok((Outcome::Pending(pending), _)) => {
                 assert!(pending.poll_after.is_some() && !pending.detail.is_empty(), "{what}: {pending:?}");

@@ -8,6 +8,7 @@ pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod cloud;
+pub mod issuer;
 pub mod judge;
 #[cfg(feature = "client")]
 pub mod observe;
@@ -19,6 +20,7 @@ pub mod world;
 pub use binaries::Binaries;
 pub use cli::{Answer, Cli, HostFile, TenantFile};
 pub use cloud::Cloud;
+pub use issuer::Issuer;
 pub use process::Service;
 pub use simulator::Simulator;
 pub use world::{World, WorldOptions};

@@ -4,9 +4,9 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use landlord_test_kube::images;
+use landlord_test_kube::{images, images_watched};
 
-use crate::{Cloud, simulator::Control};
+use crate::Cloud;
 
 /// The platform that it stands on.
 const PLATFORM: &str = "standard";
@@ -55,24 +55,8 @@ const IMAGES: [&str; 13] = [
 /// # Errors
 /// What can't be built.
 pub fn ensure(progress: &mut dyn FnMut(&str)) -> Result<()> {
-    for name in IMAGES {
-        progress(&format!("image {name}"));
-        images(&[name])?;
-    }
+    images_watched(&IMAGES, &mut |name| progress(&format!("image {name}")))?;
     Ok(())
-}
-
-/// The address that the simulated cloud's zones have for a name.
-///
-/// # Errors
-/// No zone has it.
-pub fn address(control: &Control, cloud: &Cloud, name: &str) -> Result<String> {
-    let objects = control.objects(cloud.account)?;
-    let fqdn = format!("{name}.");
-    let records = objects.iter().flat_map(|object| object["props"]["records"].as_object().into_iter().flatten());
-    let found = records.map(|(_, record)| record).find(|record| record["name"] == *fqdn && record["type"] == "A");
-    let address = found.and_then(|record| record["rrdatas"][0].as_str());
-    Ok(address.with_context(|| format!("no zone of {} has {name}", cloud.title))?.to_owned())
 }
 
 /// Values of an installation whose nodes have this machine's images and processors, TOML.

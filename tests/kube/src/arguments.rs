@@ -13,6 +13,7 @@ use crate::{
     connect,
     credentials::Credentials,
     error::{Error, Result},
+    node::config::ADDRESS,
     ports::Ports,
 };
 
@@ -126,7 +127,7 @@ pub(crate) fn apiserver(
 }
 
 /// Lets an API server reach kubelets and whatever is in the cluster through the node that will be in `folder`.
-pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 4]> {
+pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[String; 6]> {
     let path = folder.join("egress.json");
     let socket = connect::node_socket(folder);
     let text = json!({
@@ -144,6 +145,9 @@ pub(crate) fn through_node(credentials: &Credentials, folder: &Path) -> Result<[
         format!("--kubelet-client-key={}", credentials.path("kubelet-client.key").display()),
         // A node's name is known to nobody.
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        // Pods reach it by the Service `kubernetes`: the node relays from its own address.
+        format!("--advertise-address={ADDRESS}"),
+        "--endpoint-reconciler-type=lease".to_owned(),
     ])
 }
 

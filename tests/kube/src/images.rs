@@ -3,8 +3,9 @@
 //! Knows nothing about nodes.
 
 use std::{
+    io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -45,6 +46,14 @@ const SOURCES: [(&str, &str); 15] = [
 /// # Errors
 /// [`Error::Python`] with the builder's own words, [`Error::NoCacheFolder`], unusable files.
 pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
+    images_watched(names, &mut |_| {})
+}
+
+/// The same; `progress` is told each name before its image is looked for, and built if it is missing.
+///
+/// # Errors
+/// As [`images`].
+pub fn images_watched(names: &[&str], progress: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>> {
     let cache = cache_folder()?.join("images");
     let mut digest = Sha256::new();
     SOURCES.iter().for_each(|(_, text)| digest.update(text));
@@ -64,9 +73,24 @@ pub fn images(names: &[&str]) -> Result<Vec<PathBuf>> {
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new(&python);
     command.arg(program.join("build.py")).arg(&cache).args(names).env("PATH", path);
-    let output = command.output().map_err(|source| Error::Python { output: source.to_string() })?;
-    if !output.status.success() {
-        return Err(Error::Python { output: String::from_utf8_lossy(&output.stderr).trim().to_owned() });
+    let failed = |source: std::io::Error| Error::Python { output: source.to_string() };
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let complaints = std::thread::spawn(move || {
+        let mut text = String::new();
+        stderr.map(|mut stderr| stderr.read_to_string(&mut text));
+        text
+    });
+    let mut found = Vec::new();
+    let mut lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()).map_while(|line| line.ok());
+    for name in names {
+        progress(name);
+        found.extend(lines.next().map(PathBuf::from));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(PathBuf::from).collect())
+    drop(lines);
+    let status = child.wait().map_err(failed)?;
+    if status.success() && found.len() == names.len() {
+        return Ok(found);
+    }
+    Err(Error::Python { output: complaints.join().unwrap_or_default().trim().to_owned() })
 }

@@ -64,7 +64,7 @@ pub use capacity::{Capacity, Permit};
 pub use connect::{forward, node_socket};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
-pub use images::images;
+pub use images::{images, images_watched};
 pub use older_gateway::older_gateway_crds;
 pub use venv::python_env;
 

@@ -66,7 +66,7 @@ impl Machines {
         LocalVolumes { folder: data_dir.join("volumes"), seeds }
     }
 
-    /// Starts a machine and gives it the images. `resolver` answers names outside of its cluster.
+    /// Starts a machine that has the images. `resolver` answers names outside of its cluster.
     pub(crate) async fn start(
         &self,
         control_plane: &ControlPlane,
@@ -78,9 +78,8 @@ impl Machines {
         options.provider_id.clone_from(&spec.provider_id);
         options.resolver = Some(resolver);
         options.acme = Some(self.acme.clone());
-        let node = Node::start(control_plane, &self.artifacts, &options).await?;
-        self.archives.iter().try_for_each(|archive| node.import(archive))?;
-        Ok(node)
+        options.images.clone_from(&self.archives);
+        Ok(Node::start(control_plane, &self.artifacts, &options).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! # Guarantees
 //! - What no policy permits is denied; a `forbid` goes before every `permit`.
+//! - Whoever acts for a customer does nothing to another's, whatever policies say.
 //! - A policy that does not fit the schema is refused at start. Later the set of before goes on, and the log says so.
 //! - An error while a policy is evaluated is a denial by that policy, and logged.
 
@@ -93,6 +94,9 @@ impl Authorizer for Policies {
     fn authorize(&self, principal: &Principal, action: Action, resource: &Resource) -> Decision {
         if action.group() == ActionGroup::Own {
             return Decision { allowed: true, policies: vec!["own".into()] };
+        }
+        if !principal.reaches(resource) {
+            return Decision::default();
         }
         let loaded = self.set.read().clone();
         let uids = (entities::principal(principal), entities::action(action), entities::resource(resource));

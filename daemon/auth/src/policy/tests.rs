@@ -10,6 +10,7 @@ fn principal(group: &str, customer: Option<&str>) -> Principal {
         groups: [group.to_owned()].into(),
         customer: customer.map(|id| id.parse().unwrap()),
         method: AuthMethod::Token,
+        expire_time: None,
     }
 }
 
@@ -73,6 +74,11 @@ fn the_shipped_policies_say_who_does_what() {
         assert_eq!(may(Action::GetProvider, &provider), of_providers, "{caller:?}");
         assert!(may(Action::WhoAmI, &Resource::Installation));
     }
+    // A customer narrows every group.
+    let bound = principal("landlord:operators", Some("acme"));
+    assert!(policies.authorize(&bound, Action::DeleteTenant, &acme).allowed);
+    assert!(!policies.authorize(&bound, Action::DeleteTenant, &globex).allowed);
+    assert!(!policies.authorize(&bound, Action::GetOperation, &operation(&globex)).allowed);
     let decision = policies.authorize(&principal("landlord:auditors", None), Action::GetTenant, &acme);
     assert_eq!(decision.policies, ["auditors"]);
 }

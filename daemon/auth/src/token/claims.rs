@@ -7,6 +7,7 @@ use std::{
 
 use jsonwebtoken::errors::ErrorKind;
 use landlord_core::{
+    Timestamp,
     access::{AuthMethod, Principal},
     ports::Unauthenticated,
 };
@@ -55,6 +56,7 @@ pub(super) fn principal(options: &IssuerOptions, claims: &Object) -> Result<Prin
         groups: groups(options, claims.get(&options.groups_claim))?,
         customer,
         method: AuthMethod::Token,
+        expire_time: claims.get("exp").and_then(Value::as_f64).map(|secs| Timestamp((secs * 1_000.0) as i64)),
     })
 }
 

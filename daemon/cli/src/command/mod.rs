@@ -8,6 +8,7 @@ mod describe;
 mod explain;
 mod get;
 mod host;
+mod login;
 mod pages;
 mod wait;
 mod watch;
@@ -42,6 +43,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
             output::print(&String::from_utf8_lossy(&script))
         }
         Command::Config { what } => config::run(what, &arguments.connection),
+        Command::Login(login) => login::login(login, &arguments.connection).await,
+        Command::Logout => crate::login::forget(&Connection::resolve(&arguments.connection)?),
         command => with_daemon(command, &Connection::resolve(&arguments.connection)?).await,
     }
 }
@@ -51,7 +54,11 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
     let customer = server.customer.as_deref();
     match command {
         // Need none.
-        Command::Version | Command::Completion { .. } | Command::Config { .. } => Ok(()),
+        Command::Version
+        | Command::Completion { .. }
+        | Command::Config { .. }
+        | Command::Login(_)
+        | Command::Logout => Ok(()),
         Command::WhoAmI { output } => auth::whoami(server, output).await,
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.

@@ -43,6 +43,7 @@ pub(crate) async fn run(server: &Connection, wait: Wait, customer: Option<&str>)
     let mut seen = None;
     let mut outage = Outage::default();
     loop {
+        client.renew().await?;
         let state = match observe(&mut client, &name, of_host).await {
             Ok((tenant, operation)) => {
                 outage.over();
@@ -193,6 +194,7 @@ pub(crate) async fn operation(client: &mut Client, name: &str, timeout: Duration
     let mut progress = Progress::default();
     let mut outage = Outage::default();
     loop {
+        client.renew().await?;
         let request = GetOperationRequest { name: name.to_owned() };
         match client.operations.get_operation(request).await {
             Ok(response) => {

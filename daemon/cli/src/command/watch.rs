@@ -90,6 +90,7 @@ pub(crate) async fn events(
         }
         tries += 1;
         tokio::time::sleep(RECONNECT_WAIT).await;
+        client.renew().await?;
     }
 }
 

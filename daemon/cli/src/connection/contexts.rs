@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Connection;
-use crate::error::Error;
+use crate::{error::Error, user_files::folder};
 
 /// The file's content.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -132,12 +132,6 @@ fn path() -> Option<PathBuf> {
         return Some(path.into());
     }
     folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("landlord").join("config.yaml"))
-}
-
-/// A folder of the user, by the XDG base directory specification.
-fn folder(variable: &str, usual: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    named.or_else(|| std::env::home_dir().map(|home| home.join(usual)))
 }
 
 #[cfg(test)]

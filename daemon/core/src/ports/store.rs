@@ -180,6 +180,10 @@ pub trait TenantStore: Send + Sync + 'static {
 
     /// Position of the newest event.
     async fn newest_event(&self) -> Result<i64, StoreError>;
+
+    /// What all daemons on this store know and no client does: by it they seal the tokens that they hand out. The same for as
+    /// long as the store lives.
+    async fn token_secret(&self) -> Result<[u8; 32], StoreError>;
 }
 
 /// The right to work on one tenant until the lease ends.

@@ -44,6 +44,8 @@ pub struct EnvironmentQuery {
 pub struct OperationQuery {
     /// Of this tenant or host cluster only.
     pub name: Option<EnvironmentName>,
+    /// Of this customer's tenants only.
+    pub customer: Option<CustomerId>,
     /// Only those done or not done.
     pub done: Option<bool>,
     /// After this operation (order: create time descending, id).

@@ -1,8 +1,8 @@
 //! How releases are delivered. What is delivered is rendered before, and whether it works is judged afterwards, from
-//! Kubernetes objects alone: a second driver (server-side apply, Flux, Argo CD) is one more implementation of [`Driver`],
-//! and nothing else.
+//! Kubernetes objects alone: another driver (Flux, Argo CD) is one more implementation of [`Driver`], and nothing else.
 
 pub(crate) mod helm;
+pub(crate) mod manifests;
 
 use async_trait::async_trait;
 use kube::Client;
@@ -81,6 +81,6 @@ pub(crate) trait Driver: Send + Sync {
         release: &str,
     ) -> landlord_kube::Result<Option<Delivered>>;
 
-    /// Takes a release away; one that is not there is success.
-    async fn remove(&self, release: ReleaseRef<'_>) -> Result<()>;
+    /// Takes a release away; one that is not there is success. Gives what of it is kept, since others use it, for messages.
+    async fn remove(&self, client: &Client, release: ReleaseRef<'_>) -> Result<Vec<String>>;
 }

@@ -76,9 +76,14 @@ pub(crate) async fn remove(
     let namespace = release.namespace.as_str();
     let mut removed = Vec::new();
     if driver.delivered(client, namespace, name.as_str()).await?.is_some() {
-        driver.remove(ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
-        let id = format!("{namespace}/{name}");
-        removed.push(RemovedObject { r#type: "HelmRelease".into(), id, name: name.to_string() });
+        let kept =
+            driver.remove(client, ReleaseRef { access: &target.kube, namespace, release: name.as_str() }).await?;
+        let r#type = release.driver.object_type().to_owned();
+        removed.push(RemovedObject { r#type, id: format!("{namespace}/{name}"), name: name.to_string() });
+        if !kept.is_empty() {
+            // Said once: the next call finds the release gone.
+            return Ok((pending(format!("kept, since others use it: {}", kept.join(", "))), removed));
+        }
     }
     let left = of_the_cloud(client).await?;
     if left.is_empty() {

@@ -41,6 +41,28 @@ pub struct Manifest {
     pub releases: Vec<Release>,
 }
 
+/// How a release is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DriverKind {
+    /// As a release of Helm, with the chart's hooks.
+    #[default]
+    Helm,
+    /// Rendered by Helm, and applied by landlord itself, server-side: for charts that pass the 1 MiB in which Helm keeps a
+    /// release. Without hooks.
+    Manifests,
+}
+
+impl DriverKind {
+    /// What a delivered release is called in the list of what was removed.
+    pub(crate) fn object_type(self) -> &'static str {
+        match self {
+            Self::Helm => "HelmRelease",
+            Self::Manifests => "Release",
+        }
+    }
+}
+
 /// A release of a platform.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -54,6 +76,9 @@ pub struct Release {
     /// Version of a referenced chart.
     #[serde(default)]
     pub version: String,
+    /// How it is delivered.
+    #[serde(default)]
+    pub driver: DriverKind,
     /// Releases that must be ready before.
     #[serde(default)]
     pub depends_on: Vec<AppName>,
@@ -106,7 +131,7 @@ impl Platform {
         self.manifest.releases.iter().map(plan).collect()
     }
 
-    fn release(&self, name: &AppName) -> Result<(&Release, &ChartRef)> {
+    pub(crate) fn release(&self, name: &AppName) -> Result<(&Release, &ChartRef)> {
         let found = self.manifest.releases.iter().find(|release| release.name == *name).zip(self.charts.get(name));
         found.ok_or_else(|| Error::UnknownRelease { name: name.to_string() })
     }

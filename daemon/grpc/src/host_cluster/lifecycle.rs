@@ -1,7 +1,7 @@
 //! DeleteHostCluster and RetryHostCluster.
 
 use landlord_core::{
-    EnvironmentName, Violation,
+    Candidate, EnvironmentName, Violation,
     ports::{Accepted, EnvironmentQuery, Owners, RequestContext, RequestScope, StoreError},
 };
 use landlord_proto::v1;
@@ -45,13 +45,15 @@ impl Write for v1::DeleteHostClusterRequest {
             limit: 1,
             ..EnvironmentQuery::default()
         };
-        match ports.store.list(&query).await?.items.first() {
-            Some(tenant) => {
-                let tenants = format!("{}, …", tenant.name());
-                Err(StoreError::HostInUse { name: name.to_string(), tenants }.into())
-            }
-            None => Ok(()),
-        }
+        let candidates = ports.store.candidates(None).await?;
+        let lives = |candidate: &&Candidate| name.host_cluster() == Some(&candidate.host.id) && candidate.tenants > 0;
+        let Some(candidate) = candidates.iter().find(lives) else { return Ok(()) };
+        let tenants = match ports.store.list(&query).await?.items.first() {
+            Some(tenant) if candidate.tenants == 1 => tenant.name().to_string(),
+            Some(tenant) => format!("{}, …", tenant.name()),
+            None => "tenants that you may not read".to_owned(),
+        };
+        Err(StoreError::HostInUse { name: name.to_string(), tenants }.into())
     }
 
     async fn commit(&self, ports: &Ports, name: EnvironmentName, request: RequestContext) -> Result<Accepted, Error> {

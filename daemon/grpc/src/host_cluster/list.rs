@@ -33,7 +33,8 @@ pub(crate) async fn page(
         ..EnvironmentQuery::default()
     };
     let scope = format!("host clusters {} {}", request.filter, request.order_by);
-    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+    let page =
+        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
         async move { ports.store.list(&query).await }

@@ -136,9 +136,10 @@ impl v1::host_cluster_service_server::HostClusterService for HostClusters {
         let request = request.into_inner();
         let query = EventQuery { scope: watched(&request.name)?, ..EventQuery::default() };
         let messages = watch::open(&self.watches, query, &request.resume_token, access, &self.ports).await?;
-        let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchHostClustersResponse {
+        let tokens = self.ports.tokens.clone();
+        let responses = messages.map_err(Status::from).map_ok(move |message| v1::WatchHostClustersResponse {
             event: message.event.as_deref().map(convert::host_cluster_event),
-            resume_token: message.resume_token(),
+            resume_token: message.resume_token(&tokens),
         });
         Ok(Response::new(Box::pin(responses)))
     }

@@ -1,7 +1,9 @@
 //! CreateHostCluster and AdoptHostCluster: from the request to checked values, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, EnvironmentName, HostCluster, HostClusterId, HostClusterSpec, Owner, Placement, Violation, Violations,
+    Catalog, ClassName, EnvironmentName, HostCluster, HostClusterId, HostClusterSpec, Level, Owner, Placement, State,
+    Violation, Violations,
+    access::{EnvironmentAttributes, Resource},
     environment::{HostClusterInput, adopted_placement},
     ports::{Accepted, NewHostCluster, RequestContext, RequestScope, StoreError},
 };
@@ -32,6 +34,15 @@ impl Write for v1::CreateHostClusterRequest {
 
     fn scope(&self) -> Option<RequestScope> {
         Some(RequestScope::HostClusters)
+    }
+
+    fn parent(&self, catalog: &Catalog) -> Option<Resource> {
+        Some(asked_for(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
+    }
+
+    fn ordered(&self, new: &NewHostCluster) -> Option<Resource> {
+        let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
+        Some(Resource::Environment { name: new.id.clone().into(), attributes })
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
@@ -69,6 +80,15 @@ impl Write for v1::AdoptHostClusterRequest {
         Some(RequestScope::HostClusters)
     }
 
+    fn parent(&self, catalog: &Catalog) -> Option<Resource> {
+        Some(asked_for(catalog, &self.host_cluster_id, self.host_cluster.as_ref()))
+    }
+
+    fn ordered(&self, new: &NewHostCluster) -> Option<Resource> {
+        let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
+        Some(Resource::Environment { name: new.id.clone().into(), attributes })
+    }
+
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewHostCluster, Error> {
         if_up(ports, adopt(&ports.catalog, self, violations)?)
     }
@@ -84,6 +104,29 @@ impl Write for v1::AdoptHostClusterRequest {
     async fn commit(&self, ports: &Ports, new: NewHostCluster, request: RequestContext) -> Result<Accepted, Error> {
         Ok(ports.store.create_host_cluster(NewHostCluster { request, ..new }).await?)
     }
+}
+
+/// What a request says of the host cluster, before anything of it is checked: whoever may not order it learns nothing of
+/// classes and their regions.
+fn asked_for(catalog: &Catalog, id: &str, wanted: Option<&v1::HostCluster>) -> Resource {
+    let wanted = wanted.cloned().unwrap_or_default();
+    let class = wanted.tenant_class.parse::<ClassName>().ok().and_then(|name| catalog.classes.get(&name));
+    let attributes = EnvironmentAttributes {
+        class: wanted.tenant_class,
+        level: Level::Cluster.as_str().into(),
+        provider: match (class, wanted.adoption) {
+            (Some(class), _) => class.provider.to_string(),
+            (None, Some(adoption)) => adoption.provider,
+            (None, None) => String::new(),
+        },
+        region: wanted.region,
+        state: State::Pending.as_str().into(),
+        labels: wanted.labels.into_iter().collect(),
+    };
+    // A malformed id names nothing; who may order none of any name may not order this one.
+    let id = id.parse().or_else(|_| "unnamed".parse::<HostClusterId>());
+    let Ok(id) = id else { return Resource::Installation };
+    Resource::Environment { name: id.into(), attributes: Some(attributes) }
 }
 
 /// Refused now rather than accepted and left waiting.

@@ -49,7 +49,11 @@ pub(crate) async fn page(
 ) -> Result<EventPage, Error> {
     let scope = format!("events {parent} {filter}");
     let filter = filter::parse(filter, &FIELDS)?;
-    let scan = Scan { filter: &filter, order: &Order::default(), page: page::Request { scope: &scope, size, token } };
+    let scan = Scan {
+        filter: &filter,
+        order: &Order::default(),
+        page: page::Request { scope: &scope, size, token, tokens: &ports.tokens },
+    };
     let read = |after: Option<String>, limit: u32| {
         let after_seq = after.and_then(|seq| seq.parse().ok()).unwrap_or(0);
         let query = EventQuery { after_seq, scope: EventScope::Environment(name.clone()), limit };

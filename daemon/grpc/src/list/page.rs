@@ -1,9 +1,8 @@
-//! Page sizes and opaque page tokens.
+//! Page sizes and page tokens.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use landlord_core::Violation;
 
-use crate::error::violation;
+use crate::{error::violation, opaque::OpaqueTokens};
 
 /// When the client names no size.
 const SIZE_DEFAULT: u32 = 100;
@@ -19,6 +18,8 @@ pub(crate) struct Request<'a> {
     pub(crate) size: i32,
     /// `page_token`.
     pub(crate) token: &'a str,
+    /// Who can read it.
+    pub(crate) tokens: &'a OpaqueTokens,
 }
 
 impl Request<'_> {
@@ -37,17 +38,11 @@ impl Request<'_> {
             return Ok(None);
         }
         let refuse = || violation("page_token", "is not a token of this list; repeat the list from its first page");
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(self.token).map_err(|_| refuse())?;
-        let text = String::from_utf8(bytes).map_err(|_| refuse())?;
-        let (of, position) = text.rsplit_once('\n').ok_or_else(refuse)?;
-        if of != self.scope {
-            return Err(refuse());
-        }
-        Ok(Some(position.to_owned()))
+        self.tokens.open(self.scope, self.token).map(Some).ok_or_else(refuse)
     }
-}
 
-/// A token for the page after `position` of the list that `scope` describes.
-pub(crate) fn token(scope: &str, position: Option<&str>) -> String {
-    position.map(|position| BASE64_URL_SAFE_NO_PAD.encode(format!("{scope}\n{position}"))).unwrap_or_default()
+    /// The token of the page after `position`; empty: there is none.
+    pub(crate) fn next(&self, position: Option<&str>) -> String {
+        position.map(|position| self.tokens.seal(self.scope, position)).unwrap_or_default()
+    }
 }

@@ -71,7 +71,7 @@ impl Scan<'_> {
     {
         let (items, next) =
             if self.order.is_own() { self.in_own_order(read).await? } else { self.sorted(read).await? };
-        Ok((items, page::token(self.page.scope, next.as_deref())))
+        Ok((items, self.page.next(next.as_deref())))
     }
 
     fn matches<T: Item>(&self, item: &T) -> bool {
@@ -189,9 +189,10 @@ mod tests {
     /// All pages of a list over `count` people: their numbers, and how many pages there were.
     async fn pages(count: usize, filter: &str, order: &str, size: i32) -> Result<(Vec<usize>, usize), Error> {
         let (filter, order) = (parse(filter, &FIELDS)?, Order::parse(order, &FIELDS)?);
+        let tokens = crate::opaque::OpaqueTokens::new(&[7; 32]).unwrap();
         let (mut all, mut token, mut pages) = (Vec::new(), String::new(), 0);
         loop {
-            let page = page::Request { scope: "people", size, token: &token };
+            let page = page::Request { scope: "people", size, token: &token, tokens: &tokens };
             let scan = Scan { filter: &filter, order: &order, page };
             let read = async |after: Option<String>, limit: u32| {
                 let first = after.map_or(0, |after| after.parse::<usize>().unwrap() + 1);

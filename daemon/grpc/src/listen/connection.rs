@@ -6,15 +6,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use landlord_core::ports::Peer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
     time::{Instant, Sleep, sleep_until},
 };
 use tonic::transport::server::Connected;
 
-use super::{authority::Authority, client_stream::ClientStream};
+use super::{Accepted, CONNECTION_AGE_MAX, authority::Authority, client_stream::ClientStream, places::Place};
 
 /// The HTTP/2 preface (24 bytes) and the header of the settings that must follow it (9 bytes). From there on the
 /// transport's keepalive finds a peer that is silent.
@@ -27,8 +25,10 @@ pub(crate) struct Connection {
     greeting: Option<Greeting>,
     /// `None`: the peer's `:authority` is a host.
     authority: Option<Authority>,
+    /// When it was accepted.
+    accepted: Instant,
     /// Given back when the connection closes.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 struct Greeting {
@@ -38,9 +38,9 @@ struct Greeting {
 
 impl Connection {
     /// `deadline`: until when the greeting must be there.
-    pub(crate) fn new(stream: ClientStream, place: OwnedSemaphorePermit, deadline: Instant) -> Self {
+    pub(super) fn new(stream: ClientStream, place: Place, deadline: Instant) -> Self {
         let greeting = Greeting { bytes_left: GREETING_BYTES, deadline: Box::pin(sleep_until(deadline)) };
-        Self { stream, greeting: Some(greeting), authority: None, _place: place }
+        Self { stream, greeting: Some(greeting), authority: None, accepted: Instant::now(), _place: place }
     }
 
     /// Of a Unix socket, whose clients may send its path as their `:authority`.
@@ -101,9 +101,9 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Peer;
+    type ConnectInfo = Accepted;
 
-    fn connect_info(&self) -> Peer {
-        self.stream.peer()
+    fn connect_info(&self) -> Accepted {
+        Accepted { peer: self.stream.peer(), ends: self.accepted + CONNECTION_AGE_MAX }
     }
 }

@@ -6,18 +6,22 @@
 //! - Each connection takes the newest TLS configuration, and keeps it.
 //! - Each listener has its own share of the process's descriptors, so that a flood at one of them leaves the other one,
 //!   the store and the plugins alone. Connections beyond the share are closed at once, and logged.
+//! - One address has a quarter of a listener's places at most.
+//! - A connection ends after [`CONNECTION_AGE_MAX`] and some grace: whoever holds it must show again who it is, so that a
+//!   revoked certificate or a removed user does not stay for ever.
 //! - Running out of descriptors all the same ends nothing: accepting goes on when some are free.
 
 mod authority;
 mod client_stream;
 mod connection;
+mod places;
 
 use std::{
     collections::BTreeSet,
     fs::Permissions,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,21 +29,28 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, future::ready, stream};
+use landlord_core::ports::Peer;
 use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
-use self::client_stream::ClientStream;
 pub(crate) use self::connection::Connection;
+use self::{
+    client_stream::ClientStream,
+    places::{NoPlace, Place, Places},
+};
 use crate::serve_error::ServeError;
 
 /// A client that has not sent its HTTP/2 preface and settings by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections are asked to end after this long, and end then when their calls have.
+pub(crate) const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// Connections of a listener at the same moment, where the process may have enough descriptors.
 const CONNECTIONS_MAX: usize = 4_096;
 /// A listener's share of the process's descriptors: half of them stay for the store, plugins and clusters.
@@ -48,6 +59,15 @@ const SHARE_OF_DESCRIPTORS: usize = 4;
 const ACCEPT_WAIT: Duration = Duration::from_millis(200);
 /// A listener that refuses connections logs it this often.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the layers above know of the connection that a request came by.
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    /// Who is on the other end.
+    pub(crate) peer: Peer,
+    /// Until when what the peer has shown counts.
+    pub(crate) ends: Instant,
+}
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -141,7 +161,7 @@ fn unix(listener: UnixListener, local_users: BTreeSet<u32>) -> impl Stream<Item 
             if allowed.is_none() {
                 tracing::warn!("a connection of another user was refused");
             }
-            Ok(allowed.map(|uid| ClientStream::Unix { stream, uid }))
+            Ok(allowed.map(|uid| (ClientStream::Unix { stream, uid }, None)))
         }
     });
     accepted.map(|accepted| Ok(accepted.connection().with_local_authority()))
@@ -150,7 +170,7 @@ fn unix(listener: UnixListener, local_users: BTreeSet<u32>) -> impl Stream<Item 
 /// Connections over TCP without TLS.
 fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
     accept_tcp(listener).map(|accepted| {
-        let Accepted { stream, place, deadline } = accepted;
+        let Incoming { stream, place, deadline } = accepted;
         Ok(Connection::new(ClientStream::Tcp(stream), place, deadline))
     })
 }
@@ -160,15 +180,17 @@ fn tls(
     listener: TcpListener,
     config: watch::Receiver<Arc<ServerConfig>>,
 ) -> impl Stream<Item = io::Result<Connection>> {
+    let tasks = TaskTracker::new();
     accept_tcp(listener)
-        .map(move |accepted| handshake(accepted, config.borrow().clone()))
+        // Each in a task of its own, so that what it computes runs beside the others. It ends by its deadline.
+        .map(move |accepted| tasks.spawn(handshake(accepted, config.borrow().clone())))
         // As many as there may be connections: a handshake holds a place already.
         .buffer_unordered(CONNECTIONS_MAX)
-        .filter_map(|connection| ready(connection.map(Ok)))
+        .filter_map(|connection| ready(connection.ok().flatten().map(Ok)))
 }
 
-async fn handshake(accepted: Accepted<TcpStream>, config: Arc<ServerConfig>) -> Option<Connection> {
-    let Accepted { stream, place, deadline } = accepted;
+async fn handshake(accepted: Incoming<TcpStream>, config: Arc<ServerConfig>) -> Option<Connection> {
+    let Incoming { stream, place, deadline } = accepted;
     let address = stream.peer_addr().ok();
     match timeout_at(deadline, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => Some(Connection::new(ClientStream::Tls(Box::new(stream)), place, deadline)),
@@ -183,29 +205,29 @@ async fn handshake(accepted: Accepted<TcpStream>, config: Arc<ServerConfig>) -> 
     }
 }
 
-fn accept_tcp(listener: TcpListener) -> impl Stream<Item = Accepted<TcpStream>> {
+fn accept_tcp(listener: TcpListener) -> impl Stream<Item = Incoming<TcpStream>> {
     let name = listener.local_addr().map_or_else(|_| "a TCP address".to_owned(), |address| address.to_string());
     let listener = Arc::new(listener);
     accepted(name, move || {
         let listener = listener.clone();
         async move {
-            let (stream, _) = listener.accept().await?;
+            let (stream, address) = listener.accept().await?;
             // Small messages are sent at once; a connection that refuses this is of no less use.
             let _ = stream.set_nodelay(true);
-            Ok(Some(stream))
+            Ok(Some((stream, Some(address.ip()))))
         }
     })
 }
 
 /// What was accepted, and until when it must begin to speak.
-struct Accepted<S> {
+struct Incoming<S> {
     stream: S,
     /// Given back when the connection closes.
-    place: OwnedSemaphorePermit,
+    place: Place,
     deadline: Instant,
 }
 
-impl Accepted<ClientStream> {
+impl Incoming<ClientStream> {
     fn connection(self) -> Connection {
         Connection::new(self.stream, self.place, self.deadline)
     }
@@ -214,30 +236,33 @@ impl Accepted<ClientStream> {
 /// What a listener remembers between two connections.
 struct Accepting<F> {
     accept: F,
-    places: Arc<Semaphore>,
+    places: Places,
     listener: String,
     warned: Option<Instant>,
 }
 
-/// Never ends and never fails: whatever can't be accepted is logged.
-fn accepted<S, F, A>(listener: String, accept: F) -> impl Stream<Item = Accepted<S>>
+/// Never ends and never fails: whatever can't be accepted is logged. `accept` gives a stream and, over a network, its address.
+fn accepted<S, F, A>(listener: String, accept: F) -> impl Stream<Item = Incoming<S>>
 where
     F: Fn() -> A,
-    A: Future<Output = io::Result<Option<S>>>,
+    A: Future<Output = io::Result<Option<(S, Option<IpAddr>)>>>,
 {
-    let places = Arc::new(Semaphore::new(connections_max()));
+    let places = Places::new(connections_max());
     let accepting = Accepting { accept, places, listener, warned: None };
     stream::unfold(accepting, |mut accepting| async move {
         loop {
             match (accepting.accept)().await {
                 Ok(None) => {}
-                Ok(Some(stream)) => match accepting.places.clone().try_acquire_owned() {
+                Ok(Some((stream, address))) => match accepting.places.take(address) {
                     Ok(place) => {
                         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-                        return Some((Accepted { stream, place, deadline }, accepting));
+                        return Some((Incoming { stream, place, deadline }, accepting));
                     }
                     // Closed by dropping it.
-                    Err(_) => accepting.warn("has all the connections it may have; further ones are closed", None),
+                    Err(NoPlace::Full) => {
+                        accepting.warn("has all the connections it may have; further ones are closed", None);
+                    }
+                    Err(NoPlace::Address) => accepting.warn("closes further connections of an address", None),
                 },
                 Err(error) => {
                     accepting.warn("can't accept connections; is the limit of open files too low?", Some(&error));

@@ -71,7 +71,8 @@ pub(crate) async fn page(ports: &Ports, request: &ListOperationsRequest) -> Resu
     let filter = filter::parse(&request.filter, &FIELDS)?;
     let query = query(&filter)?;
     let scope = format!("operations {}", request.filter);
-    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+    let page =
+        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = OperationQuery { after, limit, ..query.clone() };
         async move { ports.store.operations(&query).await }
@@ -90,6 +91,7 @@ fn query(filter: &Expression) -> Result<OperationQuery, Error> {
     }
     Ok(OperationQuery {
         name: tenant.map(EnvironmentName::from).or_else(|| host.map(EnvironmentName::from)),
+        customer: filter.text(&CUSTOMER).and_then(|id| id.parse().ok()),
         done: filter.flag("done"),
         ..OperationQuery::default()
     })

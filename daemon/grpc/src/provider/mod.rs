@@ -91,7 +91,12 @@ impl ProviderList {
         let filter = filter::parse(&request.filter, &FIELDS)?;
         let order = Order::parse(&request.order_by, &FIELDS)?;
         let scope = format!("providers {} {}", request.filter, request.order_by);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let page = page::Request {
+            scope: &scope,
+            size: request.page_size,
+            token: &request.page_token,
+            tokens: &self.ports.tokens,
+        };
         let providers = self.ports.providers.health().into_iter().map(provider);
         let shown = |provider: &v1::Provider| access.shows(&Resource::Provider(provider.name.clone()));
         let providers: Vec<_> = providers.filter(shown).collect();

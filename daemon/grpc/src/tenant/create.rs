@@ -1,8 +1,8 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
 use landlord_core::{
-    ClassName, Owner, Tenant, TenantName, TenantSpec, Violation, Violations,
-    access::Resource,
+    Catalog, ClassName, Owner, Tenant, TenantName, TenantSpec, Violation, Violations,
+    access::{EnvironmentAttributes, Resource},
     fleet::{Choice, choose},
     ids::TenantId,
     ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
@@ -37,8 +37,13 @@ impl Write for v1::CreateTenantRequest {
         name::customer(&self.parent).ok().map(RequestScope::Customer)
     }
 
-    fn parent(&self) -> Option<Resource> {
+    fn parent(&self, _: &Catalog) -> Option<Resource> {
         name::customer(&self.parent).ok().map(Resource::Customer)
+    }
+
+    fn ordered(&self, new: &NewTenant) -> Option<Resource> {
+        let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
+        Some(Resource::Environment { name: new.name.clone().into(), attributes })
     }
 
     async fn check(&self, ports: &Ports, violations: Vec<Violation>) -> Result<NewTenant, Error> {

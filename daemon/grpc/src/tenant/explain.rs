@@ -1,10 +1,6 @@
 //! ExplainPlacement. Changes nothing.
 
-use landlord_core::{
-    EnvironmentName, Violations,
-    access::{Action, Resource},
-    ports::StoreError,
-};
+use landlord_core::{Violations, access::Resource, ports::StoreError};
 use landlord_proto::v1;
 
 use super::{create, values};
@@ -36,7 +32,7 @@ pub(crate) async fn explain(
         matched: verdict.mismatches.is_empty(),
         reason: verdict.mismatches.join("; "),
     });
-    let mut host_clusters = Vec::new();
+    let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
     let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
         Ok(placement) => (
             Some(placement.clone()),
@@ -57,9 +53,12 @@ pub(crate) async fn explain(
     if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
-        host_clusters = verdicts;
-        host_clusters.retain(|verdict| shows_host_cluster(access, &verdict.host_cluster));
+        let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();
+        host_clusters =
+            verdicts.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(verdict, _)| verdict).collect();
         if let Some(why) = full {
+            let why =
+                if shown.iter().all(|shown| *shown) { why } else { "no host cluster has room for the tenant".into() };
             problems.push(StoreError::NoHostClusterCapacity(why).to_string());
             placement = None;
         }
@@ -76,11 +75,4 @@ pub(crate) async fn explain(
     let placement = placement
         .map(|placement| v1::Placement { host_cluster: chosen.unwrap_or_default(), ..convert::offered(&placement) });
     Ok(v1::ExplainPlacementResponse { placement, problems, verdicts: verdicts.collect(), host_clusters })
-}
-
-/// Whether the caller may know of a host cluster.
-fn shows_host_cluster(access: &Access, name: &str) -> bool {
-    let Ok(id) = name::host_cluster("host_cluster", name) else { return false };
-    let resource = Resource::Environment { name: EnvironmentName::from(id), attributes: None };
-    access.decide(Action::GetHostCluster, &resource).allowed
 }

@@ -24,7 +24,8 @@ pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Res
     let (query, filter) = query(request)?;
     let order = Order::parse(&request.order_by, &TENANT_FIELDS)?;
     let scope = format!("tenants {} {} {}", request.parent, request.filter, request.order_by);
-    let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+    let page =
+        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
         async move { ports.store.list(&query).await }

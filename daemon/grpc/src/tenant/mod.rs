@@ -119,9 +119,10 @@ impl v1::tenant_service_server::TenantService for Tenants {
         let request = request.into_inner();
         let query = EventQuery { scope: watched(&request.parent)?, ..EventQuery::default() };
         let messages = watch::open(&self.watches, query, &request.resume_token, access, &self.ports).await?;
-        let responses = messages.map_err(Status::from).map_ok(|message| v1::WatchTenantsResponse {
+        let tokens = self.ports.tokens.clone();
+        let responses = messages.map_err(Status::from).map_ok(move |message| v1::WatchTenantsResponse {
             event: message.event.as_deref().map(convert::tenant_event),
-            resume_token: message.resume_token(),
+            resume_token: message.resume_token(&tokens),
         });
         Ok(Response::new(Box::pin(responses)))
     }

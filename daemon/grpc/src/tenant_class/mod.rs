@@ -78,7 +78,12 @@ impl TenantClasses {
         let filter = filter::parse(&request.filter, &FIELDS)?;
         let order = Order::parse(&request.order_by, &FIELDS)?;
         let scope = format!("tenant classes {} {}", request.filter, request.order_by);
-        let page = page::Request { scope: &scope, size: request.page_size, token: &request.page_token };
+        let page = page::Request {
+            scope: &scope,
+            size: request.page_size,
+            token: &request.page_token,
+            tokens: &self.ports.tokens,
+        };
         let classes: Vec<_> = self.ports.catalog.classes.iter().map(|(name, class)| self.class(name, class)).collect();
         let read = |after, limit| std::future::ready(Ok(in_memory(&classes, after, limit)));
         let (tenant_classes, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;

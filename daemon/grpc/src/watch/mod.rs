@@ -21,23 +21,33 @@ use landlord_core::{
     access::Resource,
     ports::{Event, EventQuery, EventScope, StoreError},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::recent::{EventSource, RecentEvents};
 use crate::{
     access::Access,
     error::{Error, violation},
+    opaque::OpaqueTokens,
     ports::Ports,
 };
 
-/// A message is sent at least this often: proxies and clients drop silent streams after a minute.
+/// Heartbeats come at these times, whatever else is sent: proxies and clients drop silent streams after a minute, and a
+/// heartbeat that waited for what others do would tell of it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
 /// Events of a page, and messages that wait for a slow client: some 200 KiB with the longest texts.
 const WAITING_MAX: usize = 100;
 /// A client that takes no message for this long is cut, with the place where to resume. A client that is only slow may be cut
 /// too: its transport takes messages a window at a time.
 const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// What resume tokens are sealed for.
+const TOKEN_SCOPE: &str = "watch";
+/// Also a resume token: all events that are kept, from the oldest on.
+const OLDEST: &str = "0";
 
 /// One message before it has the form of its API method.
 pub(crate) struct Message {
@@ -49,8 +59,8 @@ pub(crate) struct Message {
 
 impl Message {
     /// As the API's clients hand it back.
-    pub(crate) fn resume_token(&self) -> String {
-        self.position.to_string()
+    pub(crate) fn resume_token(&self, tokens: &OpaqueTokens) -> String {
+        tokens.seal(TOKEN_SCOPE, &self.position.to_string())
     }
 }
 
@@ -60,7 +70,7 @@ impl Message {
 /// As [`Watches::open`]; NOT_FOUND for one name that the caller may not read.
 pub(crate) async fn open(
     watches: &Watches,
-    query: EventQuery,
+    mut query: EventQuery,
     resume_token: &str,
     access: Access,
     ports: &Ports,
@@ -73,22 +83,27 @@ pub(crate) async fn open(
         };
         access.check(&resource)?;
     }
+    // What others do does not even wake it.
+    if let (EventScope::Tenants, Some(own)) = (&query.scope, &access.principal().customer) {
+        query.scope = EventScope::Customer(own.clone());
+    }
     let messages = watches.open(query, resume_token).await?;
-    Ok(visible::visible(access, ports.store.clone(), messages))
+    Ok(visible::visible(access, messages))
 }
 
 /// Opens watches. Clones share one set of recent events.
 #[derive(Clone)]
 pub(crate) struct Watches {
     recent: Arc<RecentEvents>,
+    tokens: Arc<OpaqueTokens>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Watches {
     /// Watches end with UNAVAILABLE, reason `DAEMON_STOPPING`, once `stop` is cancelled.
-    pub(crate) fn new(source: Arc<dyn EventSource>, stop: CancellationToken) -> Self {
-        Self { recent: Arc::new(RecentEvents::new(source)), tasks: TaskTracker::new(), stop }
+    pub(crate) fn new(source: Arc<dyn EventSource>, tokens: Arc<OpaqueTokens>, stop: CancellationToken) -> Self {
+        Self { recent: Arc::new(RecentEvents::new(source)), tokens, tasks: TaskTracker::new(), stop }
     }
 
     /// Begins a watch of what `query` chooses (its position and limit are set here).
@@ -104,8 +119,9 @@ impl Watches {
         let newest = source.newest_event().await?;
         let after_seq = match resume_token {
             "" => newest,
+            OLDEST => 0,
             // A position that was never reached comes from another store, and would wait for ever.
-            token => token.parse().ok().filter(|seq| (0..=newest).contains(seq)).ok_or_else(|| {
+            token => self.position(token).filter(|seq| (0..=newest).contains(seq)).ok_or_else(|| {
                 let problem = "is not a token of this daemon's watches; list the resources again and watch without one";
                 violation("resume_token", problem)
             })?,
@@ -116,7 +132,7 @@ impl Watches {
         source.events(&probe).await?;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let (end, ended) = oneshot::channel();
-        let watch = Watch { recent: self.recent.clone(), query, sender };
+        let watch = Watch { recent: self.recent.clone(), tokens: self.tokens.clone(), query, sender };
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             if let Some(error) = watch.run(&stop).await {
@@ -125,6 +141,10 @@ impl Watches {
             }
         });
         Ok(stream::unfold(Some((receiver, ended)), next))
+    }
+
+    fn position(&self, token: &str) -> Option<i64> {
+        self.tokens.open(TOKEN_SCOPE, token)?.parse().ok()
     }
 }
 
@@ -141,6 +161,7 @@ async fn next(
 
 struct Watch {
     recent: Arc<RecentEvents>,
+    tokens: Arc<OpaqueTokens>,
     query: EventQuery,
     sender: mpsc::Sender<Message>,
 }
@@ -164,17 +185,19 @@ impl Watch {
             return error;
         }
         let mut behind = true;
+        let mut heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
         loop {
+            if Instant::now() >= heartbeat {
+                heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
+                if let Err(error) = self.send(None, self.query.after_seq).await {
+                    return error;
+                }
+            }
             if !behind {
                 let news = self.recent.source().wait_for_event(&self.query);
-                match tokio::time::timeout(HEARTBEAT_INTERVAL, news).await {
+                match tokio::time::timeout_at(heartbeat, news).await {
                     Ok(position) => announced = position,
-                    Err(_) => {
-                        if let Err(error) = self.send(None, self.query.after_seq).await {
-                            return error;
-                        }
-                        continue;
-                    }
+                    Err(_) => continue,
                 }
             }
             behind = match self.page(announced).await {
@@ -197,7 +220,10 @@ impl Watch {
     }
 
     async fn send(&self, event: Option<Arc<Event>>, position: i64) -> Result<(), Error> {
-        let too_slow = |_| Error::WatchTooSlow { position: self.query.after_seq };
+        let too_slow = |_| {
+            let resume_token = self.tokens.seal(TOKEN_SCOPE, &self.query.after_seq.to_string());
+            Error::WatchTooSlow { resume_token }
+        };
         let place = tokio::time::timeout(STALL_MAX, self.sender.reserve()).await.map_err(too_slow)?;
         // A client that is gone ends the task where it waits for that.
         if let Ok(place) = place {

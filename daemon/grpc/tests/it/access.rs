@@ -1,7 +1,11 @@
 //! Who may call what: every rpc of the descriptors, by every kind of caller.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
+use landlord_auth::policy::Policies;
 use landlord_core::{
     EnvironmentName,
     access::{Action, ActionGroup, AuthMethod, Decision, OPERATORS, Principal, Resource, ResourceKind},
@@ -9,41 +13,12 @@ use landlord_core::{
 };
 use landlord_proto::{FILE_DESCRIPTOR_SET, google::longrunning as lro, v1};
 use prost::Message as _;
-use tonic::{
-    Code, Request, Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    codegen::http::uri::PathAndQuery,
-    transport::{Channel, Endpoint},
+use tonic::{Code, Request, Status};
+
+use crate::{
+    common::{PROD, order, reason},
+    requests::{Login, World, rpc},
 };
-
-use crate::common::{Daemon, PROD, order, reason, tenant};
-
-/// Callers by a token that is their name.
-struct ByName;
-
-#[tonic::async_trait]
-impl Authenticator for ByName {
-    async fn authenticate(&self, _: &Peer, bearer: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let name = bearer.ok_or_else(|| Unauthenticated("no token".into()))?;
-        let (groups, customer) = match name {
-            "operator" => (OPERATORS, None),
-            "auditor" => ("landlord:auditors", None),
-            "portal" => ("landlord:portals", None),
-            "acme-portal" => ("landlord:customer-portals", Some("acme")),
-            "globex-portal" => ("landlord:customer-portals", Some("globex")),
-            "acme-user" => ("landlord:customer-users", Some("acme")),
-            "nobody" => ("", None),
-            _ => return Err(Unauthenticated("who?".into())),
-        };
-        Ok(Principal {
-            name: name.into(),
-            groups: [groups.to_owned()].into(),
-            customer: customer.map(|id| id.parse().unwrap()),
-            method: AuthMethod::Token,
-        })
-    }
-}
 
 /// What the shipped policies say, told once more in another way.
 struct Expected;
@@ -79,178 +54,6 @@ impl Authorizer for Expected {
     }
 }
 
-/// Messages as bytes.
-#[derive(Clone, Copy, Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put_slice(to, &item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let mut bytes = vec![0; bytes::Buf::remaining(from)];
-        bytes::Buf::copy_to_slice(from, &mut bytes);
-        Ok(Some(bytes))
-    }
-}
-
-struct World {
-    daemon: Daemon,
-    channel: Channel,
-    operation: String,
-}
-
-impl World {
-    async fn start(authorizer: impl Authorizer) -> Self {
-        let daemon = Daemon::with_access(Arc::new(ByName), Arc::new(authorizer)).await;
-        let address = daemon.tcp.unwrap();
-        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        let mut world = Self { daemon, channel, operation: String::new() };
-        let created = world.call("operator", Action::CreateTenant).await.unwrap();
-        world.operation = lro::Operation::decode(created.as_slice()).unwrap().name;
-        world.call("operator", Action::CreateHostCluster).await.unwrap();
-        world
-    }
-
-    /// A sound request for each rpc, about acme's tenant, its operation, or the host cluster.
-    fn request(&self, action: Action) -> Vec<u8> {
-        let (name, host, operation) = (PROD.to_owned(), "hostClusters/one".to_owned(), self.operation.clone());
-        let parent = "customers/acme".to_owned();
-        let host_cluster = Some(v1::HostCluster { tenant_class: "small".into(), tenants_max: 2, ..Default::default() });
-        match action {
-            Action::CreateTenant => order("acme", "prod").encode_to_vec(),
-            Action::GetTenant => v1::GetTenantRequest { name }.encode_to_vec(),
-            Action::ListTenants => v1::ListTenantsRequest { parent, ..Default::default() }.encode_to_vec(),
-            Action::UpdateTenant => {
-                let tenant = Some(v1::Tenant { name, display_name: "Prod".into(), ..tenant() });
-                v1::UpdateTenantRequest { tenant, ..Default::default() }.encode_to_vec()
-            }
-            Action::DeleteTenant => v1::DeleteTenantRequest { name, ..Default::default() }.encode_to_vec(),
-            Action::RetryTenant => v1::RetryTenantRequest { name, ..Default::default() }.encode_to_vec(),
-            Action::WatchTenants => v1::WatchTenantsRequest { parent, resume_token: "0".into() }.encode_to_vec(),
-            Action::ListTenantEvents => {
-                v1::ListTenantEventsRequest { parent: name, ..Default::default() }.encode_to_vec()
-            }
-            Action::ExplainPlacement => v1::ExplainPlacementRequest {
-                parent,
-                tenant_id: "more".into(),
-                tenant: Some(v1::Tenant { domain: "more.acme.example.net".into(), ..tenant() }),
-            }
-            .encode_to_vec(),
-            Action::MoveTenant => {
-                v1::MoveTenantRequest { name, tenant_class: "large".into(), ..Default::default() }.encode_to_vec()
-            }
-            Action::GenerateKubeconfig => v1::GenerateKubeconfigRequest {
-                name,
-                subject: v1::generate_kubeconfig_request::Subject::Customer.into(),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-            Action::GenerateOperatorKubeconfig => v1::GenerateKubeconfigRequest {
-                name,
-                subject: v1::generate_kubeconfig_request::Subject::Operator.into(),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-            Action::CreateHostCluster => {
-                v1::CreateHostClusterRequest { host_cluster_id: "one".into(), host_cluster, ..Default::default() }
-                    .encode_to_vec()
-            }
-            Action::AdoptHostCluster => v1::AdoptHostClusterRequest {
-                host_cluster_id: "two".into(),
-                host_cluster: Some(v1::HostCluster {
-                    region: "here".into(),
-                    tenants_max: 2,
-                    adoption: Some(v1::Adoption {
-                        provider: "sky".into(),
-                        credentials: "main".into(),
-                        cluster_name: "theirs".into(),
-                        ..Default::default()
-                    }),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }
-            .encode_to_vec(),
-            Action::GetHostCluster => v1::GetHostClusterRequest { name: host }.encode_to_vec(),
-            Action::ListHostClusters => v1::ListHostClustersRequest::default().encode_to_vec(),
-            Action::CordonHostCluster => {
-                v1::CordonHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
-            }
-            Action::UncordonHostCluster => {
-                v1::UncordonHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
-            }
-            Action::WatchHostClusters => {
-                v1::WatchHostClustersRequest { name: host, resume_token: "0".into() }.encode_to_vec()
-            }
-            Action::ListHostClusterEvents => {
-                v1::ListHostClusterEventsRequest { parent: host, ..Default::default() }.encode_to_vec()
-            }
-            Action::RetryHostCluster => {
-                v1::RetryHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
-            }
-            Action::DeleteHostCluster => {
-                v1::DeleteHostClusterRequest { name: host, ..Default::default() }.encode_to_vec()
-            }
-            Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
-            Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
-            Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
-            Action::CheckAccess | Action::CheckAccessOfOthers => {
-                v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()
-            }
-            Action::ListOperations => lro::ListOperationsRequest::default().encode_to_vec(),
-            Action::GetOperation => lro::GetOperationRequest { name: operation }.encode_to_vec(),
-            Action::WaitOperation => {
-                let timeout = Some(prost_types::Duration { seconds: 0, nanos: 0 });
-                lro::WaitOperationRequest { name: operation, timeout }.encode_to_vec()
-            }
-            Action::CancelOperation => lro::CancelOperationRequest { name: operation }.encode_to_vec(),
-            Action::DeleteOperation => lro::DeleteOperationRequest { name: operation }.encode_to_vec(),
-            Action::GetTenantClass => v1::GetTenantClassRequest { name: "tenantClasses/small".into() }.encode_to_vec(),
-            Action::ListTenantClasses | Action::Reflect => Vec::new(),
-        }
-    }
-
-    /// The first message of the response.
-    async fn call(&self, token: &str, action: Action) -> Result<Vec<u8>, Status> {
-        let mut request = Request::new(futures::stream::once(std::future::ready(self.request(action))));
-        if !token.is_empty() {
-            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-        }
-        let path = format!("/{}/{}", action.service(), action.as_str());
-        let mut grpc = Grpc::new(self.channel.clone());
-        grpc.ready().await.unwrap();
-        let response = grpc.streaming(request, PathAndQuery::try_from(path).unwrap(), Raw).await?;
-        let message = response.into_inner().message().await?;
-        Ok(message.unwrap_or_default())
-    }
-}
-
 /// Every method of our services in the descriptors.
 fn rpcs() -> Vec<(String, String)> {
     let files = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
@@ -273,6 +76,7 @@ fn called() -> Vec<Action> {
             Action::of_path(&path)
                 .unwrap_or_else(|| panic!("{path} has no action: who may call it? (core/src/access.rs)"))
         })
+        .chain([Action::GenerateOperatorKubeconfig, Action::CheckAccessOfOthers])
         .collect();
     // What ends resources comes last.
     let last = |action: &Action| match action {
@@ -298,21 +102,111 @@ fn every_rpc_has_an_action_and_every_action_an_rpc() {
     called();
 }
 
-/// What a caller without rights of any kind meets.
-fn hidden(action: Action) -> Code {
-    let lists = matches!(
-        action,
+/// Calls each of `actions` as every kind of caller, and tells what was not as it must be.
+async fn mismatches(world: &World, actions: &[Action]) -> Vec<String> {
+    let mut found = Vec::new();
+    let wrong = world.login.wrong();
+    for action in actions.iter().copied() {
+        for (what, token) in &wrong {
+            let result = world.call_with(token, action).await;
+            let refused = result.as_ref().err().map(|status| (status.code(), reason(status)));
+            if refused != Some((Code::Unauthenticated, "UNAUTHENTICATED".to_owned())) {
+                found.push(format!("{what}: {action:?}: {}", got(&result)));
+            }
+        }
+        for name in ["globex-portal", "nobody"] {
+            let result = world.call(name, action).await;
+            let expected = of_stranger(name, action);
+            if code(&result) != expected {
+                found.push(format!("{name}: {action:?}: not {expected:?} but {}", got(&result)));
+            }
+            // A list is empty, a watch begins and shows nothing.
+            let text = String::from_utf8_lossy(&result.unwrap_or_default()).into_owned();
+            if let Some(hidden) = ["acme", "hostClusters/", "providers/"].iter().find(|hidden| text.contains(**hidden))
+            {
+                found.push(format!("{name}: {action:?} shows {hidden}"));
+            }
+        }
+        found.extend(of_auditor(action, &world.call("auditor", action).await));
+        let upon_customers = action
+            .kinds()
+            .iter()
+            .any(|kind| matches!(kind, ResourceKind::Customer | ResourceKind::Tenant | ResourceKind::Operation));
+        if action.group() == ActionGroup::Administer {
+            for name in ["acme-user", "acme-portal", "portal"] {
+                let result = world.call(name, action).await;
+                if !is_refused(&result) {
+                    found.push(format!("{name}: {action:?}: {}", got(&result)));
+                }
+            }
+        }
+        if action.group() == ActionGroup::Administer || !upon_customers {
+            continue;
+        }
+        // The customer's own user reads, and nothing else.
+        let result = world.call("acme-user", action).await;
+        let fine = match action.group() {
+            ActionGroup::Read | ActionGroup::Own => result.is_ok(),
+            ActionGroup::Operate | ActionGroup::Administer if action == Action::GenerateKubeconfig => {
+                code(&result) != Code::PermissionDenied
+            }
+            ActionGroup::Operate | ActionGroup::Administer => code(&result) == Code::PermissionDenied,
+        };
+        if !fine {
+            found.push(format!("acme-user: {action:?}: {}", got(&result)));
+        }
+        for name in ["acme-portal", "portal", "operator"] {
+            let result = world.call(name, action).await;
+            if is_refused(&result) {
+                found.push(format!("{name}: {action:?}: {}", got(&result)));
+            }
+        }
+    }
+    found
+}
+
+/// What a caller without rights upon acme meets.
+fn of_stranger(name: &str, action: Action) -> Code {
+    let portal = name == "globex-portal";
+    match action {
         Action::ListTenants
-            | Action::ListHostClusters
-            | Action::ListProviders
-            | Action::ListOperations
-            | Action::WatchTenants
-    );
-    if lists || action.group() == ActionGroup::Own { Code::Ok } else { Code::NotFound }
+        | Action::ListHostClusters
+        | Action::ListProviders
+        | Action::ListOperations
+        | Action::WatchTenants => Code::Ok,
+        // Every portal may know what can be ordered, and so that there is an installation.
+        Action::ListTenantClasses | Action::GetTenantClass if portal => Code::Ok,
+        Action::CheckAccessOfOthers if portal => Code::PermissionDenied,
+        action if action.group() == ActionGroup::Own => Code::Ok,
+        _ => Code::NotFound,
+    }
+}
+
+fn of_auditor(action: Action, result: &Result<Vec<u8>, Status>) -> Option<String> {
+    let expected = match action.group() {
+        ActionGroup::Read | ActionGroup::Own => Code::Ok,
+        ActionGroup::Operate | ActionGroup::Administer => Code::PermissionDenied,
+    };
+    // A denial names the action, or that of the rpc.
+    let names = [action.as_str(), rpc(action).as_str()];
+    let named = result.as_ref().err().is_none_or(|status| names.iter().any(|name| status.message().contains(name)));
+    (code(result) != expected || !named).then(|| format!("auditor: {action:?}: not {expected:?} but {}", got(result)))
 }
 
 fn code(result: &Result<Vec<u8>, Status>) -> Code {
     result.as_ref().map_or_else(Status::code, |_| Code::Ok)
+}
+
+/// What somebody got, in a line.
+fn got(result: &Result<Vec<u8>, Status>) -> String {
+    match result {
+        Ok(message) => format!("{} bytes", message.len()),
+        Err(status) => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
+
+fn is_refused(result: &Result<Vec<u8>, Status>) -> bool {
+    matches!(code(result), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound)
 }
 
 #[tokio::test]
@@ -322,69 +216,68 @@ async fn every_rpc_by_every_kind_of_caller() {
 
 #[tokio::test]
 async fn every_rpc_by_the_shipped_policies() {
-    every_rpc(World::start(landlord_auth::policy::Policies::open(None).unwrap()).await).await;
+    every_rpc(World::start(Policies::open(None).unwrap()).await).await;
 }
 
 async fn every_rpc(world: World) {
-    for action in called() {
-        for token in ["", "expired"] {
-            let refused = world.call(token, action).await.unwrap_err();
-            assert_eq!(
-                (refused.code(), reason(&refused).as_str()),
-                (Code::Unauthenticated, "UNAUTHENTICATED"),
-                "{action:?}"
-            );
-        }
-        for token in ["globex-portal", "nobody"] {
-            let result = world.call(token, action).await;
-            // Every portal may know what can be ordered.
-            let classes = matches!(action, Action::ListTenantClasses | Action::GetTenantClass);
-            let expected = if classes && token == "globex-portal" { Code::Ok } else { hidden(action) };
-            assert_eq!(code(&result), expected, "{token} {action:?}: {result:?}");
-            // A list is empty, a watch begins and shows nothing.
-            if let (Ok(message), Code::Ok) = (&result, hidden(action)) {
-                let shown = String::from_utf8_lossy(message).contains("acme");
-                assert!(!shown || action == Action::WhoAmI, "{token} {action:?} shows {message:?}");
-            }
-        }
-        let by_auditor = world.call("auditor", action).await;
-        let expected = match action.group() {
-            ActionGroup::Read | ActionGroup::Own => Code::Ok,
-            ActionGroup::Operate | ActionGroup::Administer => Code::PermissionDenied,
-        };
-        assert_eq!(code(&by_auditor), expected, "auditor {action:?}: {by_auditor:?}");
-        assert!(code(&by_auditor) != Code::Ok || action.group() != ActionGroup::Administer, "{action:?}");
-        if let Err(denied) = &by_auditor
-            && denied.code() == Code::PermissionDenied
-        {
-            assert!(denied.message().contains(action.as_str()), "{action:?}: {denied:?}");
-        }
-        let upon_customers = action
-            .kinds()
-            .iter()
-            .any(|kind| matches!(kind, ResourceKind::Customer | ResourceKind::Tenant | ResourceKind::Operation));
-        if action.group() == ActionGroup::Administer || !upon_customers {
-            continue;
-        }
-        // The customer's own user reads, and nothing else.
-        let by_user = code(&world.call("acme-user", action).await);
-        match action.group() {
-            ActionGroup::Read | ActionGroup::Own => assert_eq!(by_user, Code::Ok, "{action:?}"),
-            _ if action == Action::GenerateKubeconfig => assert_ne!(by_user, Code::PermissionDenied),
-            _ => assert_eq!(by_user, Code::PermissionDenied, "{action:?}"),
-        }
-        for token in ["acme-portal", "portal", "operator"] {
-            let result = world.call(token, action).await;
-            let refused = matches!(code(&result), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound);
-            assert!(!refused, "{token} {action:?}: {result:?}");
-        }
-    }
+    let found = mismatches(&world, &called()).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
     for action in [Action::GetHostCluster, Action::CordonHostCluster, Action::DeleteHostCluster] {
         let result = world.call("operator", action).await;
-        let refused = matches!(code(&result), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound);
-        assert!(!refused, "{action:?}: {result:?}");
+        assert!(!is_refused(&result), "{action:?}: {}", got(&result));
     }
     world.daemon.stop.cancel();
+}
+
+/// The shipped policies, with a hole that a test chooses.
+struct Holed {
+    policies: Policies,
+    hole: Arc<Mutex<Option<Action>>>,
+}
+
+impl Authorizer for Holed {
+    fn authorize(&self, principal: &Principal, action: Action, resource: &Resource) -> Decision {
+        let open = self.hole.lock().unwrap().is_some_and(|hole| {
+            let lists = of_stranger("nobody", hole) == Code::Ok;
+            action == hole || (lists && hole.kinds().contains(&resource.kind()) && action == resource.kind().read())
+        });
+        if open {
+            return Decision { allowed: true, policies: vec!["hole".into()] };
+        }
+        self.policies.authorize(principal, action, resource)
+    }
+}
+
+#[tokio::test]
+async fn the_table_notices_any_check_that_is_not_made() {
+    let hole = Arc::new(Mutex::new(None));
+    let world = World::start(Holed { policies: Policies::open(None).unwrap(), hole: hole.clone() }).await;
+    for action in called().into_iter().filter(|action| action.group() != ActionGroup::Own) {
+        *hole.lock().unwrap() = Some(action);
+        let found = mismatches(&world, &[action]).await;
+        assert!(!found.is_empty(), "nobody notices when {action:?} is not checked");
+    }
+}
+
+/// Believes whatever it is shown.
+struct Believes;
+
+#[tonic::async_trait]
+impl Authenticator for Believes {
+    async fn authenticate(&self, _: &Peer, _: Option<&str>) -> Result<Principal, Unauthenticated> {
+        let groups = [OPERATORS.to_owned()].into();
+        Ok(Principal { name: "somebody".into(), groups, customer: None, method: AuthMethod::Token, expire_time: None })
+    }
+}
+
+#[tokio::test]
+async fn the_table_notices_a_layer_that_believes_everybody() {
+    let world = World::of(Login::start().await, Arc::new(Believes), Arc::new(Policies::open(None).unwrap())).await;
+    for action in called() {
+        let found = mismatches(&world, &[action]).await;
+        let about_tokens = found.iter().filter(|line| line.starts_with("expired") || line.starts_with("tampered"));
+        assert_eq!(about_tokens.count(), 2, "{action:?}: {found:?}");
+    }
 }
 
 #[tokio::test]
@@ -401,7 +294,7 @@ async fn an_operators_kubeconfig_is_not_a_customers() {
         let subject = v1::generate_kubeconfig_request::Subject::Operator.into();
         let mut request =
             Request::new(v1::GenerateKubeconfigRequest { name: PROD.into(), subject, ..Default::default() });
-        request.metadata_mut().insert("authorization", format!("bearer {token}").parse().unwrap());
+        request.metadata_mut().insert("authorization", world.bearer(token));
         let refused = client.generate_kubeconfig(request).await.unwrap_err();
         assert_eq!(refused.code(), expected, "{token}: {refused:?}");
     }
@@ -411,7 +304,7 @@ async fn an_operators_kubeconfig_is_not_a_customers() {
 async fn pages_are_full_of_what_is_shown_and_watches_show_nothing_else() {
     let world = World::start(Expected).await;
     let mut tenants = v1::tenant_service_client::TenantServiceClient::new(world.channel.clone());
-    let by = |token: &str| -> tonic::metadata::MetadataValue<_> { format!("Bearer {token}").parse().unwrap() };
+    let by = |name: &str| world.bearer(name);
     for index in 0..7 {
         for customer in ["acme", "globex"] {
             let mut request = Request::new(order(customer, &format!("t{index}")));

@@ -5,9 +5,11 @@
 mod access;
 mod common;
 mod floods;
+mod hidden;
 mod hosts;
 mod orders;
 mod placement;
+mod requests;
 mod service;
 mod tenants;
 mod tls;

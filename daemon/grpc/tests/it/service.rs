@@ -225,6 +225,8 @@ async fn the_socket_is_ours_alone() {
         kube_access: Arc::new(NoClusters),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
+        limits: landlord_grpc::Limits::default(),
+        tokens: Arc::new(landlord_grpc::OpaqueTokens::new(&[7; 32]).unwrap()),
         wake: Arc::new(NoEngine),
     };
     let second = landlord_grpc::serve(ports(), &listen(&daemon.socket), daemon.stop.clone(), || {}).await;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     path::PathBuf,
 };
 
@@ -25,6 +26,30 @@ pub struct Auth {
     pub issuers: BTreeMap<String, Issuer>,
     /// Folder with policies (`*.cedar`) beside the shipped ones; empty: those alone.
     pub policies_dir: PathBuf,
+    /// How much each principal may ask for.
+    pub limits: Limits,
+}
+
+/// How much each principal may ask for; 0: as much as it wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests a second, on average; as many may come at once.
+    pub requests_per_second: u32,
+    /// Watches that are open.
+    pub streams_max: u32,
+    /// Tenants and host clusters ordered an hour, on average; as many may come at once.
+    pub creates_per_hour: u32,
+}
+
+impl Limits {
+    pub(crate) fn limits(self) -> landlord_grpc::Limits {
+        landlord_grpc::Limits {
+            requests_per_second: NonZeroU32::new(self.requests_per_second),
+            streams_max: NonZeroU32::new(self.streams_max),
+            creates_per_hour: NonZeroU32::new(self.creates_per_hour),
+        }
+    }
 }
 
 /// An OpenID issuer.

@@ -14,7 +14,7 @@ use landlord_core::{
 };
 use secrecy::SecretString;
 
-use super::{Config, HumanDuration, Provider, print::is_secret, server};
+use super::{Config, Engine, HumanDuration, Provider, secret::is_secret, server};
 
 /// Sane bounds of `time_scale`: a simulator at 1:10,000, and real time.
 const TIME_SCALE_MIN: f64 = 0.0001;
@@ -62,6 +62,7 @@ pub fn check(config: &Config) -> Result<Checked, Vec<String>> {
     server::check(&config.server, &mut problems);
     let callers = Arc::new(config.auth.callers(&mut problems));
     check_client_cas(config, &mut problems);
+    check_engine(&config.engine, &mut problems);
     let interval = config.engine.capacity_interval;
     if !CAPACITY_INTERVALS.contains(&interval) {
         problems.push(format!("engine.capacity_interval: must be 5s to 1h, not {interval}"));
@@ -91,6 +92,25 @@ fn check_client_cas(config: &Config, problems: &mut Vec<String>) {
              here; give all listeners the same file",
             files.len()
         ));
+    }
+}
+
+/// What can't be nothing: a lease that is over at once, a retry that never comes.
+fn check_engine(engine: &Engine, problems: &mut Vec<String>) {
+    let second = HumanDuration::from_secs(1);
+    for (key, value) in [
+        ("lease_ttl", engine.lease_ttl),
+        ("resync_interval", engine.resync_interval),
+        ("teardown_timeout", engine.teardown_timeout),
+        ("retry_timeout", engine.retry_timeout),
+        ("drain_deadline", engine.drain_deadline),
+    ] {
+        if value < second {
+            problems.push(format!("engine.{key}: must be 1s or more, not {value}"));
+        }
+    }
+    if engine.passes_max == 0 {
+        problems.push("engine.passes_max: must be 1 or more, not 0".to_owned());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads and merges the layers. Knows files and environment, not what the values mean.
 
 use std::{
-    fmt::Write as _,
+    collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
@@ -12,11 +12,13 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::Config;
+use super::{Config, check::check};
 use crate::trust;
 
 /// Prefix of the environment variables.
 const ENV_PREFIX: &str = "LANDLORDD_";
+/// Problems that are named at most.
+const PROBLEMS_MAX: usize = 100;
 /// Names further apart than this are no typing mistake.
 const NEAREST_DISTANCE_MAX: usize = 4;
 
@@ -63,7 +65,7 @@ pub fn load(layers: &Layers) -> Result<Loaded, LoadError> {
     }
     match figment.extract::<Config>() {
         Ok(config) => Ok(Loaded { config, figment }),
-        Err(error) => Err(LoadError(describe(error))),
+        Err(error) => Err(LoadError(problems(&figment, error))),
     }
 }
 
@@ -129,40 +131,92 @@ impl figment::Provider for Set {
     }
 }
 
-fn describe(error: figment::Error) -> String {
-    let mut text = String::new();
-    for problem in error {
-        if !text.is_empty() {
-            text.push('\n');
+/// Everything that is wrong, one a line. Reading ends at the first mistake, so each that was found is taken away, and the
+/// rest is read again.
+fn problems(figment: &Figment, first: figment::Error) -> String {
+    let (mut found, mut removed) = (Vec::new(), BTreeSet::new());
+    // Nothing where a file is no TOML at all.
+    let mut left = figment.extract::<Value>().ok();
+    let (mut error, mut is_whole) = (first, true);
+    while found.len() < PROBLEMS_MAX {
+        let path = culprit(&error);
+        let lacks = if let Kind::MissingField(field) = &error.kind { Some(joined(&path, field)) } else { None };
+        is_whole &= lacks.is_none();
+        // What was taken away here is not missing there.
+        if lacks.is_none_or(|field| !removed.contains(&field)) {
+            error.metadata = error.metadata.take().or_else(|| figment.find_metadata(&path.join(".")).cloned());
+            found.push(describe(error));
         }
-        let path = problem.path.join(".");
-        match &problem.kind {
-            Kind::UnknownField(field, expected) => {
-                let full = if path.is_empty() { field.clone() } else { format!("{path}.{field}") };
-                // figment's path ends with the field itself for some providers
-                let full = full.replace(&format!("{field}.{field}"), field);
-                let _ = write!(text, "unknown key {full:?}");
-                match nearest(field, expected) {
-                    Some(known) => {
-                        let _ = write!(text, "; did you mean {known:?}?");
-                    }
-                    None => {
-                        let _ = write!(text, "; known here are: {}", expected.join(", "));
-                    }
-                }
-            }
-            kind => {
-                let _ = write!(text, "{path}: {kind}");
-            }
+        let Some(value) = left.as_mut() else { break };
+        if !remove(value, &path) {
+            break;
         }
-        if let Some(metadata) = &problem.metadata {
-            let _ = match &metadata.source {
-                Some(source) => write!(text, " (in {source})"),
-                None => write!(text, " (in {})", metadata.name),
-            };
+        removed.insert(path.join("."));
+        match value.deserialize::<Config>() {
+            Ok(config) => {
+                // Without a section that was taken away whole, what refers to it would seem wrong.
+                let more = check(&config).err().filter(|_| is_whole).unwrap_or_default();
+                found.extend(more.into_iter().filter(|problem| !removed.iter().any(|path| is_about(problem, path))));
+                break;
+            }
+            Err(next) => error = next,
         }
     }
-    text
+    found.join("\n")
+}
+
+/// Whether a problem is one of the value at `path`, or of something in it.
+fn is_about(problem: &str, path: &str) -> bool {
+    problem.strip_prefix(path).is_some_and(|rest| rest.starts_with([':', '.', '[']))
+}
+
+fn joined(path: &[String], field: &str) -> String {
+    path.iter().map(String::as_str).chain([field]).collect::<Vec<_>>().join(".")
+}
+
+/// Path of the value that an error is about; of a value that is missing, of what lacks it.
+fn culprit(error: &figment::Error) -> Vec<String> {
+    let mut path = error.path.clone();
+    // The path ends with the field itself for some providers.
+    if let Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    path
+}
+
+/// Takes a value away; whether it was there.
+fn remove(value: &mut Value, path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    match value {
+        Value::Dict(_, dict) if rest.is_empty() => dict.remove(first).is_some(),
+        Value::Dict(_, dict) => dict.get_mut(first).is_some_and(|inner| remove(inner, rest)),
+        // An item stays: those after it are named by their numbers.
+        Value::Array(_, list) => {
+            let item = first.parse::<usize>().ok().and_then(|index| list.get_mut(index));
+            item.is_some_and(|item| remove(item, rest))
+        }
+        Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => false,
+    }
+}
+
+fn describe(problem: figment::Error) -> String {
+    let path = culprit(&problem).join(".");
+    let text = match &problem.kind {
+        Kind::UnknownField(field, expected) => match nearest(field, expected) {
+            Some(known) => format!("unknown key {path:?}; did you mean {known:?}?"),
+            None => format!("unknown key {path:?}; known here are: {}", expected.join(", ")),
+        },
+        // A file that is no TOML.
+        kind if path.is_empty() => kind.to_string(),
+        kind => format!("{path}: {kind}"),
+    };
+    let text = text.trim_end();
+    let Some(metadata) = &problem.metadata else { return text.to_owned() };
+    let origin = metadata.source.as_ref().map_or_else(|| metadata.name.to_string(), ToString::to_string);
+    // A parser's message has lines with the place in the file.
+    if text.contains('\n') { format!("{origin}: {text}") } else { format!("{text} (in {origin})") }
 }
 
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -9,6 +9,7 @@ mod check;
 mod duration;
 mod load;
 mod print;
+mod secret;
 mod server;
 
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use super::Loaded;
+use super::{Loaded, secret::is_secret};
 
 const MASK: &str = "\"********\"";
-/// Parts of key names whose values are never shown. Paths to secret files may be seen.
-const SECRET_WORDS: [&str; 6] = ["secret", "token", "password", "private_key", "access_key", "kubeconfig"];
 
 /// One line for each value: `key = value  # origin`.
 #[must_use]
@@ -35,14 +33,4 @@ fn walk(loaded: &Loaded, path: &str, value: &Value, lines: &mut Vec<(String, Str
             lines.push((format!("{path} = {shown}"), loaded.origin(path)));
         }
     }
-}
-
-/// Whether the last part of a path names a secret value rather than a file that holds one.
-pub(super) fn is_secret(path: &str) -> bool {
-    let key = path.rsplit('.').next().unwrap_or(path).to_ascii_lowercase();
-    !key.ends_with("_file")
-        && !key.ends_with("_arn")
-        && !key.ends_with("_id")
-        && path.contains(".credentials.")
-        && SECRET_WORDS.iter().any(|word| key.contains(word))
 }

@@ -147,6 +147,20 @@ async fn a_plugin_that_keeps_crashing_is_left_alone_for_a_while() {
 }
 
 #[tokio::test]
+async fn on_a_fast_simulator_a_plugin_that_keeps_crashing_is_back_sooner() {
+    let world = World::new();
+    let faults = json!([{"method": "EnsureNetwork", "action": "abort"}]);
+    let plugin = world.fake_with("default", faults, PluginOptions { time_scale: 0.001, ..options() });
+    for _ in 0..6 {
+        if let Some(wait) = call(&plugin).await.unwrap_err().retry_after {
+            assert!(wait <= Duration::from_millis(30), "{wait:?}");
+            tokio::time::sleep(wait).await;
+        }
+    }
+    assert!(plugin.health().restarts >= 3, "{:?}", plugin.health());
+}
+
+#[tokio::test]
 async fn a_hang_while_it_is_configured() {
     let world = World::new();
     let hang = json!([{"method": "Configure", "action": "busy-hang", "times": 1}]);

@@ -77,6 +77,7 @@ pub(crate) fn options() -> PluginOptions {
         program: env!("CARGO_BIN_EXE_landlord-plugin-child").into(),
         call_deadline: CALL_DEADLINE,
         calls_max: 64,
+        time_scale: 1.0,
         memory_max_mib: 0,
         environment: vec!["PATH".into()],
         // The fake cloud lives in files of the tests' folders.

@@ -17,7 +17,7 @@ fn clashing(name: &TenantName, domain: &Domain) -> Statement {
     let own = domain.reversed();
     // Those below are between `com.example.acme.` and the same with `/`, which follows `.`.
     let end = format!("{}/", own.strip_suffix('.').unwrap_or(&own));
-    let mut sql = Statement::new("SELECT customer, tenant, domain_reversed FROM tenants WHERE (domain_reversed IN (");
+    let mut sql = Statement::new("SELECT customer, tenant FROM tenants WHERE (domain_reversed IN (");
     sql.bind_all(domain.reversed_above().into_iter().chain([own.clone()]));
     sql.push(") OR (domain_reversed >= ").bind(own.clone());
     sql.push(" AND domain_reversed < ").bind(end);
@@ -40,15 +40,12 @@ pub(crate) async fn refuse_taken(
         return Ok(());
     };
     let text = |column: &str| -> Result<String, StoreError> { row.try_get(column).map_err(&failed) };
-    let (customer, tenant, found, own) =
-        (text("customer")?, text("tenant")?, text("domain_reversed")?, domain.reversed());
+    let (customer, tenant) = (text("customer")?, text("tenant")?);
     // Who else is a customer, and what is called how there, is nobody's business.
     let tenant = (customer == name.customer.as_str()).then(|| format!("customers/{customer}/tenants/{tenant}"));
     let clash = match &tenant {
         Some(tenant) => format!("belongs to {tenant} already"),
-        None if found == own => "belongs to another tenant already".to_owned(),
-        None if own.starts_with(&found) => "lies below the domain of another customer's tenant".to_owned(),
-        None => "lies above the domain of another customer's tenant".to_owned(),
+        None => "is taken, or lies above or below one that is".to_owned(),
     };
     Err(StoreError::DomainTaken { domain: domain.as_str().to_owned(), clash, tenant })
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use landlord_core::{Timestamp, ports::StoreError};
+use sha2::{Digest as _, Sha256};
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
@@ -48,6 +49,14 @@ pub(crate) async fn make(connection: &mut AnyConnection, epoch: i64, reason: &st
         .await
         .map_err(unavailable("writing the store's identity"))?;
     Ok(())
+}
+
+/// Made of the store's id, 122 random bits that never leave the machines which have the store.
+pub(crate) async fn token_secret(connection: &mut AnyConnection) -> Result<[u8; 32], StoreError> {
+    let identity = read(connection)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt { what: "identity".into(), problem: "the store has none".into() })?;
+    Ok(Sha256::digest(format!("landlord tokens {}", identity.id)).into())
 }
 
 /// Begins a new epoch. `restored`: the store is known to be older than what was done.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts,
+    domains, hosts, identity,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -144,6 +144,10 @@ impl TenantStore for Store {
 
     async fn newest_event(&self) -> Result<i64, StoreError> {
         self.read(async |connection| events::newest(connection).await).await
+    }
+
+    async fn token_secret(&self) -> Result<[u8; 32], StoreError> {
+        self.read(async |connection| identity::token_secret(connection).await).await
     }
 }
 

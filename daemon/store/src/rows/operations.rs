@@ -150,6 +150,9 @@ pub(crate) async fn list(
         sql.push(" AND customer = ").bind(customer);
         sql.push(" AND tenant = ").bind(id);
     }
+    if let Some(customer) = &query.customer {
+        sql.push(" AND customer = ").bind(customer.as_str());
+    }
     match query.done {
         None => {}
         Some(true) => drop(sql.push(" AND outcome IS NOT NULL")),

@@ -36,6 +36,7 @@ fn load(library: &Path) -> Plugin {
         program: env!("CARGO_BIN_EXE_landlord-conformance").into(),
         call_deadline: Duration::from_secs(20),
         calls_max: 1,
+        time_scale: 1.0,
         memory_max_mib: 0,
         environment: Vec::new(),
         sandbox: Sandbox::default(),

@@ -17,7 +17,7 @@ use crate::{
     access, action,
     aws::Clients,
     error::{Absent as _, Owned as _, Result, failed, incomplete, invalid},
-    health,
+    health, logs,
     names::Names,
     parameters::{LOG_TYPES, Parameters},
     progress::{self, Outcome},
@@ -68,6 +68,7 @@ pub(crate) async fn ensure(
     let name = names.cluster();
     let pending = |detail: String| Ok((progress::pending(POLL_S, detail), None));
     let Some(cluster) = find(aws, scope, &names).await? else {
+        logs::ensure(aws, scope, &names, parameters).await?;
         create(aws, scope, &names, parameters, network).await?;
         return pending(format!("EKS cluster {name} is being created"));
     };
@@ -83,6 +84,7 @@ pub(crate) async fn ensure(
         Some(status) => return pending(format!("EKS cluster {name} is {status}")),
         None => return Err(incomplete(action::DESCRIBE_CLUSTER, "the status")),
     }
+    logs::ensure(aws, scope, &names, parameters).await?;
     if let Some(sent) = change::begin(aws, &names, parameters, &cluster).await? {
         return Ok((sent.pending(POLL_S), None));
     }

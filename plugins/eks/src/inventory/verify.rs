@@ -131,7 +131,7 @@ pub(super) async fn all(
                 ("AWS::CloudFormation::Stack", network::stack::find(aws, text).await?.is_some())
             }
             // Asked for by name, and by caller reference.
-            ("route53", "hostedzone") => continue,
+            ("route53", "hostedzone") | ("logs", _) => continue,
             ("elasticloadbalancing", kind) => (balancer_type(kind, arn.rest), balancer_exists(aws, kind, text).await?),
             // A type not known here cannot be looked at: better reported once too often.
             (other, _) => (other, true),

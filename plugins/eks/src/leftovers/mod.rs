@@ -1,5 +1,5 @@
 //! What Kubernetes made in the cloud for this tenant's cluster and left behind: load
-//! balancers, network interfaces, security groups, volumes. Found by the tag that carries the
+//! balancers, network interfaces, security groups, volumes and their snapshots. Found by the tag that carries the
 //! cluster's name, hence the tenant's uid, or by lying in the tenant's own VPC with the mark
 //! of a Kubernetes controller; nothing else is touched.
 
@@ -12,6 +12,7 @@ use crate::{
     action::{self, Action},
     aws::Clients,
     error::Result,
+    logs,
     names::Names,
     progress::{self, Outcome},
     query::{self, Params},
@@ -27,6 +28,37 @@ pub(crate) struct Leftover {
     /// Whether its deletion was asked for in this call.
     removed: bool,
 }
+
+/// A kind of storage that the EBS driver makes.
+struct Storage {
+    describe: Action,
+    /// Element with the items of the answer, and the one with an item's id.
+    set: &'static str,
+    id: &'static str,
+    delete: Action,
+    /// Parameter of the deletion.
+    parameter: &'static str,
+    type_name: &'static str,
+}
+
+const STORAGE: [Storage; 2] = [
+    Storage {
+        describe: action::DESCRIBE_SNAPSHOTS,
+        set: "snapshotSet",
+        id: "snapshotId",
+        delete: action::DELETE_SNAPSHOT,
+        parameter: "SnapshotId",
+        type_name: "AWS::EC2::Snapshot",
+    },
+    Storage {
+        describe: action::DESCRIBE_VOLUMES,
+        set: "volumeSet",
+        id: "volumeId",
+        delete: action::DELETE_VOLUME,
+        parameter: "VolumeId",
+        type_name: "AWS::EC2::Volume",
+    },
+];
 
 /// What all parts need.
 pub(crate) struct Sweep<'a> {
@@ -118,22 +150,23 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// Volumes of the EBS driver, which tags them with the cluster's name.
-    async fn volumes(&self, found: &mut Vec<Leftover>) -> Result<()> {
+    /// What the EBS driver made, which tags it with the cluster's name: volumes of claims, snapshots of VolumeSnapshots. Those
+    /// that their class told it to keep are leftovers, too: nobody else knows of them.
+    async fn storage(&self, kind: &Storage, found: &mut Vec<Leftover>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         let by_tag = format!("tag:{}", self.names.cluster_tag());
         let (owned, cluster) = (["owned".to_owned()], [self.names.cluster().to_owned()]);
         for (filter, values) in [(by_tag.as_str(), &owned[..]), ("tag:KubernetesCluster", &cluster[..])] {
-            let items = self.aws.query.describe(action::DESCRIBE_VOLUMES, "volumeSet", &[(filter, values)]).await?;
+            let items = self.aws.query.describe(kind.describe, kind.set, &[(filter, values)]).await?;
             for item in items {
-                let id = item.text("volumeId");
+                let id = item.text(kind.id);
                 if matches!(item.text("status"), "deleting" | "deleted") || !seen.insert(id.to_owned()) {
                     continue;
                 }
-                let removed = self.delete(action::DELETE_VOLUME, "VolumeId", id).await?;
+                let removed = self.delete(kind.delete, kind.parameter, id).await?;
                 let name =
                     item.tag("kubernetes.io/created-for/pvc/name").or_else(|| item.tag("Name")).unwrap_or_default();
-                found.push(Leftover { object: self.object("AWS::EC2::Volume", id, name), removed });
+                found.push(Leftover { object: self.object(kind.type_name, id, name), removed });
             }
         }
         Ok(())
@@ -141,10 +174,18 @@ impl<'a> Sweep<'a> {
 
     async fn all(&self) -> Result<Vec<Leftover>> {
         let mut found = Vec::new();
+        let logs = if self.dry {
+            logs::observe(self.aws, self.scope, self.names).await?
+        } else {
+            logs::delete(self.aws, self.scope, self.names).await?
+        };
+        found.extend(logs.map(|object| Leftover { object, removed: !self.dry }));
         self.load_balancers(&mut found).await?;
         self.interfaces(&mut found).await?;
         self.security_groups(&mut found).await?;
-        self.volumes(&mut found).await?;
+        for kind in &STORAGE {
+            self.storage(kind, &mut found).await?;
+        }
         Ok(found)
     }
 }

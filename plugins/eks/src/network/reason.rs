@@ -8,7 +8,10 @@ use landlord_provider_api::{
     ProviderError,
 };
 
-use crate::{error::missing_permission, error_table as table};
+use crate::{
+    error::{allow, missing_permission},
+    error_table as table,
+};
 
 /// Words in a reason, kind, remedy. The first row that fits decides.
 const WORDS: &[(&str, ErrorKind, &str)] = &[
@@ -79,9 +82,7 @@ pub(crate) fn read(resource_type: &str, logical_id: &str, reason: &str) -> Provi
     let mut remedy = remedy.to_owned();
     if kind == Auth {
         remedy = match missing_permission(reason) {
-            Some(action) => {
-                format!("allow {action} in the IAM policy of landlord's role (see iam-policy.json), then retry")
-            }
+            Some(action) => allow(action),
             None => "correct the IAM policy of landlord's role (see iam-policy.json), then retry".to_owned(),
         };
     }

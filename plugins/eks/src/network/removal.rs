@@ -10,7 +10,7 @@ use super::{
 use crate::{
     aws::Clients,
     error::{Error, Result},
-    leftovers,
+    leftovers, logs,
     names::Names,
     progress::{self, Outcome},
 };
@@ -20,7 +20,9 @@ pub(crate) async fn delete(aws: &Clients, scope: &v1::Scope) -> Result<(Outcome,
     let names = Names::new(scope)?;
     let name = names.stack();
     let Some(stack) = stack::find(aws, name).await? else {
-        return Ok((Outcome::Gone, Vec::new()));
+        // The last log events of a cluster come after its end, and bring their group back.
+        let late = if names.is_shared() { None } else { logs::delete(aws, scope, &names).await? };
+        return Ok((Outcome::Gone, late.into_iter().collect()));
     };
     if !stack.is_ours(scope) {
         // Never ours: for this tenant it is absent.

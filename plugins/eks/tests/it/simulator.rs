@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// A lifecycle takes about a second.
 const SCALE: f64 = 0.0005;
-const ACCOUNT: &str = "444455556666";
+pub(crate) const ACCOUNT: &str = "444455556666";
 
 /// What the cases of all plugins need to know.
 const FACTS: Facts = Facts {
@@ -69,27 +69,27 @@ const FACTS: Facts = Facts {
 
 landlord_test_driver::every_plugin_on_its_cloud!(landlord_plugin_eks::Eks, FACTS);
 
-struct Cloud {
-    sim: Handle,
+pub(crate) struct Cloud {
+    pub(crate) sim: Handle,
     http: reqwest::Client,
 }
 
 impl Cloud {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let options = Options { time_scale: SCALE, seed: 7, no_throttle: true, ..Options::default() };
         Self { sim: Simulator::start(options).await.unwrap(), http: reqwest::Client::new() }
     }
 
-    async fn get(&self, path: &str) -> String {
+    pub(crate) async fn get(&self, path: &str) -> String {
         self.http.get(format!("{}{path}", self.sim.url())).send().await.unwrap().text().await.unwrap()
     }
 
-    async fn post(&self, path: &str, body: Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) {
         let answer = self.http.post(format!("{}{path}", self.sim.url())).json(&body).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
     }
 
-    async fn fault(&self, rule: Value) {
+    pub(crate) async fn fault(&self, rule: Value) {
         self.post("/_sim/faults", rule).await;
     }
 
@@ -117,7 +117,7 @@ impl Cloud {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    async fn flow(&self) -> Flow {
+    pub(crate) async fn flow(&self) -> Flow {
         common::flow(&self.sim.url(), &keys(ACCOUNT)).await
     }
 
@@ -160,13 +160,13 @@ async fn stranger(cloud: &Cloud, service: &str, method: &str, path: &str, body: 
     text
 }
 
-async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
+pub(crate) async fn stranger_query(cloud: &Cloud, service: &str, version: &str, params: &[(&str, &str)]) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("Version", version).extend_pairs(params);
     stranger(cloud, service, "POST", "/", form.finish(), "application/x-www-form-urlencoded").await
 }
 
-async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> String {
+pub(crate) async fn stranger_eks(cloud: &Cloud, method: &str, path: &str, body: Value) -> String {
     stranger(cloud, "eks", method, path, body.to_string(), "application/json").await
 }
 
@@ -237,79 +237,100 @@ async fn a_strangers_node_group_in_our_cluster_is_never_touched() {
     assert_eq!(cloud.of_type("AWS::EKS::Nodegroup").await.len(), 1);
 }
 
-#[tokio::test]
-async fn leftovers_of_kubernetes_go_and_others_stay() {
-    let cloud = Cloud::start().await;
-    let flow = cloud.flow().await;
-    let made = flow.create().await.unwrap();
+/// What Kubernetes leaves in a tenant's VPC when its cluster goes: a volume with a snapshot of it, security groups that name each
+/// other, a load balancer, an interface; beside them a volume and a snapshot of another cluster's.
+pub(crate) async fn leave(cloud: &Cloud, made: &Made) {
     let tag = format!("kubernetes.io/cluster/{}", made.cluster.name);
-    let ec2 = |params: Vec<(String, String)>| {
-        let cloud = &cloud;
-        async move {
-            let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-            stranger_query(cloud, "ec2", "2016-11-15", &params).await
-        }
-    };
-    let pairs =
-        |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
-    let volume = |key: &str, value: &str| {
-        pairs(&[
-            ("Action", "CreateVolume"),
-            ("Size", "8"),
-            ("AvailabilityZone", "eu-central-1a"),
-            ("TagSpecification.1.ResourceType", "volume"),
-            ("TagSpecification.1.Tag.1.Key", key),
-            ("TagSpecification.1.Tag.1.Value", value),
-        ])
-    };
-    ec2(volume(&tag, "owned")).await;
-    ec2(volume("kubernetes.io/cluster/somebody-else", "owned")).await;
-    let vpc = made.network.network_id.clone();
+    let ec2 = async |params: &[(&str, &str)]| stranger_query(cloud, "ec2", "2016-11-15", params).await;
+    for key in [tag.as_str(), "kubernetes.io/cluster/somebody-else"] {
+        let tagged = |kind: &'static str| {
+            [
+                ("TagSpecification.1.ResourceType", kind),
+                ("TagSpecification.1.Tag.1.Key", key),
+                ("TagSpecification.1.Tag.1.Value", "owned"),
+            ]
+        };
+        let volume = [("Action", "CreateVolume"), ("Size", "8"), ("AvailabilityZone", "eu-central-1a")];
+        let answer = ec2(&[&volume[..], &tagged("volume")].concat()).await;
+        let id = answer.split("<volumeId>").nth(1).unwrap().split('<').next().unwrap();
+        ec2(&[&[("Action", "CreateSnapshot"), ("VolumeId", id)][..], &tagged("snapshot")].concat()).await;
+    }
+    let mut groups = Vec::new();
     for name in ["k8s-elb-one", "k8s-elb-two"] {
-        ec2(pairs(&[
+        let answer = ec2(&[
             ("Action", "CreateSecurityGroup"),
-            ("VpcId", &vpc),
+            ("VpcId", &made.network.network_id),
             ("GroupName", name),
             ("GroupDescription", "x"),
             ("TagSpecification.1.ResourceType", "security-group"),
             ("TagSpecification.1.Tag.1.Key", &tag),
             ("TagSpecification.1.Tag.1.Value", "owned"),
-        ]))
+        ])
         .await;
+        groups.push(answer.split("<groupId>").nth(1).unwrap().split('<').next().unwrap().to_owned());
     }
-    let groups: Vec<String> = cloud
-        .of_type("AWS::EC2::SecurityGroup")
-        .await
-        .iter()
-        .filter(|g| g["name"].as_str().unwrap_or_default().starts_with("k8s-elb") || g["tags"][&tag] == "owned")
-        .filter(|g| !g["name"].as_str().unwrap_or_default().starts_with("eks-cluster-sg"))
-        .map(|g| g["id"].as_str().unwrap().to_owned())
-        .collect();
-    assert!(groups.len() >= 2, "{groups:?}");
-    for (a, b) in [(0, 1), (1, 0)] {
-        ec2(pairs(&[
-            ("Action", "AuthorizeSecurityGroupIngress"),
+    for (action, a, b) in [
+        ("AuthorizeSecurityGroupIngress", 0, 1),
+        ("AuthorizeSecurityGroupIngress", 1, 0),
+        ("AuthorizeSecurityGroupEgress", 0, 1),
+    ] {
+        ec2(&[
+            ("Action", action),
             ("GroupId", &groups[a]),
             ("IpPermissions.1.IpProtocol", "tcp"),
             ("IpPermissions.1.FromPort", "443"),
             ("IpPermissions.1.ToPort", "443"),
             ("IpPermissions.1.Groups.1.GroupId", &groups[b]),
-        ]))
+        ])
         .await;
     }
-    ec2(pairs(&[
+    let balancer = [
+        ("Action", "CreateLoadBalancer"),
+        ("Name", "k8s-files-web"),
+        ("Subnets.member.1", &made.network.public_subnet_ids[0]),
+        ("Tags.member.1.Key", &tag),
+        ("Tags.member.1.Value", "owned"),
+    ];
+    stranger_query(cloud, "elasticloadbalancing", "2015-12-01", &balancer).await;
+    ec2(&[
         ("Action", "CreateNetworkInterface"),
         ("SubnetId", &made.network.private_subnet_ids[0]),
         ("Description", "aws-K8S-i-0123456789"),
-    ]))
+    ])
     .await;
+}
+
+/// A hosted zone of somebody else's; its id.
+pub(crate) async fn zone(cloud: &Cloud, name: &str) -> String {
+    let body = format!(
+        r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>{name}</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#
+    );
+    let answer = stranger(cloud, "route53", "POST", "/2013-04-01/hostedzone", body, "application/xml").await;
+    answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn leftovers_of_kubernetes_go_and_others_stay() {
+    let cloud = Cloud::start().await;
+    let flow = cloud.flow().await;
+    let made = flow.create().await.unwrap();
+    leave(&cloud, &made).await;
     let removed = flow.delete().await.unwrap();
-    for kind in ["AWS::EC2::Volume", "AWS::EC2::SecurityGroup", "AWS::EC2::NetworkInterface"] {
+    for kind in [
+        "AWS::EC2::Volume",
+        "AWS::EC2::Snapshot",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::NetworkInterface",
+        "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+    ] {
         assert!(removed.iter().any(|o| o.r#type == kind), "{kind} is not reported: {removed:#?}");
     }
     flow.owned_is_empty().await;
     let left = cloud.objects().await;
-    assert!(left.len() == 1 && left[0]["type"] == "AWS::EC2::Volume", "only the stranger's volume stays: {left:#?}");
+    let kinds: Vec<&Value> = left.iter().map(|object| &object["type"]).collect();
+    assert!(kinds.len() == 2 && kinds.contains(&&json!("AWS::EC2::Snapshot")), "what is a stranger's stays: {left:#?}");
+    assert!(kinds.contains(&&json!("AWS::EC2::Volume")), "{left:#?}");
     what_appears_is_documented(&cloud).await;
 }
 
@@ -393,10 +414,7 @@ async fn records_of_others_in_the_zone_are_left_alone() {
 #[tokio::test]
 async fn a_parent_zone_delegates_and_the_delegation_goes_with_the_zone() {
     let cloud = Cloud::start().await;
-    let body = r#"<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/"><Name>example.com</Name><CallerReference>parent</CallerReference></CreateHostedZoneRequest>"#;
-    let answer =
-        stranger(&cloud, "route53", "POST", "/2013-04-01/hostedzone", body.to_owned(), "application/xml").await;
-    let parent = answer.split("/hostedzone/").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let parent = zone(&cloud, "example.com").await;
     let mut flow = cloud.flow().await;
     let config = json!({ "parent_zones": { "example.com": parent } }).to_string();
     flow.provider = common::provider(&cloud.sim.url(), &keys(ACCOUNT), &config).await;

@@ -29,7 +29,7 @@ pub(super) async fn begin(
         return Ok(None);
     };
     let request = google.clusters.update_cluster().set_name(path(scope, names)).set_update(update);
-    match request.send().await.map_err(failed(action::UPDATE_CLUSTER, name)) {
+    match Box::pin(request.send()).await.map_err(failed(action::UPDATE_CLUSTER, name)) {
         Ok(_) => Ok(Some(Sent { detail: format!("GKE cluster {name}: {}", sent.detail), ..sent })),
         Err(error) if error.is_busy() => {
             Ok(Some(Sent::new(format!("GKE cluster {name} works on something else: {error}"))))

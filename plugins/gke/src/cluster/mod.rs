@@ -49,16 +49,20 @@ pub(crate) fn home_path(scope: &v1::Scope, names: &Names) -> String {
 
 /// Reads the shared cluster that the tenant's nodes are in. It carries the host's markers or a
 /// stranger's: it is only looked at.
-pub(crate) async fn find_shared(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
-    let answer = google.clusters.get_cluster().set_name(home_path(scope, names)).send().await;
-    answer.map_err(failed(action::GET_CLUSTER, names.home())).or_absent()
+pub(crate) async fn find_shared(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
+    read(google, home_path(scope, names), names.home()).await
+}
+
+/// Google's message of a cluster is large, and the futures that hold one are: both are kept off the stack.
+async fn read(google: &Google, path: String, name: &str) -> Result<Option<Box<Cluster>>> {
+    let answer = Box::pin(google.clusters.get_cluster().set_name(path).send()).await.map(Box::new);
+    answer.map_err(failed(action::GET_CLUSTER, name)).or_absent()
 }
 
 /// Reads the tenant's cluster; a stranger's of our name is an error.
-pub(crate) async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+pub(crate) async fn find(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     let name = names.cluster();
-    let answer = google.clusters.get_cluster().set_name(path(scope, names)).send().await;
-    let Some(cluster) = answer.map_err(failed(action::GET_CLUSTER, name)).or_absent()? else {
+    let Some(cluster) = read(google, path(scope, names), name).await? else {
         return Ok(None);
     };
     if !markers::is_ours(scope, &cluster.resource_labels) {
@@ -84,7 +88,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     let name = names.cluster();
     let found = find(google, scope, &names).await?;
     let Some(cluster) = found else {
-        return create_or_wait(google, wanted, &names).await.map(|outcome| (outcome, None));
+        return Box::pin(create_or_wait(google, wanted, &names)).await.map(|outcome| (outcome, None));
     };
     let under_way = |text: &str| format!("GKE cluster {name} is {text}");
     match &cluster.status {
@@ -111,7 +115,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
             return Ok((progress::pending(POLL_S, under_way(&text)), None));
         }
     }
-    if let Some(sent) = change::begin(google, scope, &names, wanted.parameters, &cluster).await? {
+    if let Some(sent) = Box::pin(change::begin(google, scope, &names, wanted.parameters, &cluster)).await? {
         return Ok((sent.pending(POLL_S), None));
     }
     Ok((progress::ready(), Some(status(scope, &cluster)?)))
@@ -132,7 +136,7 @@ async fn create_or_wait(google: &Google, wanted: Wanted<'_>, names: &Names) -> R
     }
     let cluster = build(wanted, names)?;
     let request = google.clusters.create_cluster().set_parent(operation::parent(wanted.scope)).set_cluster(cluster);
-    match request.send().await.map_err(failed(action::CREATE_CLUSTER, name)) {
+    match Box::pin(request.send()).await.map_err(failed(action::CREATE_CLUSTER, name)) {
         Ok(begun) => Ok(operation::pending(POLL_S, format!("GKE cluster {name} is being created"), &begun.name)),
         // Made in the meantime, perhaps by an earlier call of ours: the next look decides.
         Err(error) if is_taken(&error) || error.is_busy() => {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `None` for absent and for a stranger's, which a deletion leaves alone.
-pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Cluster>> {
+pub(crate) async fn find_own(google: &Google, scope: &v1::Scope, names: &Names) -> Result<Option<Box<Cluster>>> {
     find(google, scope, names).await.if_owned()
 }
 

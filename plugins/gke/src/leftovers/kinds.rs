@@ -21,7 +21,7 @@ const fn kind(collection: &'static str, type_name: &'static str) -> Kind {
 }
 
 /// What uses others before what is used.
-pub(super) const KINDS: [Kind; 13] = [
+pub(super) const KINDS: [Kind; 14] = [
     kind("forwardingRules", "compute.googleapis.com/ForwardingRule"),
     kind("targetHttpProxies", "compute.googleapis.com/TargetHttpProxy"),
     kind("targetHttpsProxies", "compute.googleapis.com/TargetHttpsProxy"),
@@ -33,6 +33,7 @@ pub(super) const KINDS: [Kind; 13] = [
     kind("healthChecks", "compute.googleapis.com/HealthCheck"),
     Kind { is_global: true, ..kind("httpHealthChecks", "compute.googleapis.com/HttpHealthCheck") },
     kind("addresses", "compute.googleapis.com/Address"),
+    Kind { is_global: true, is_labelled: true, ..kind("snapshots", "compute.googleapis.com/Snapshot") },
     Kind { is_labelled: true, ..kind("disks", "compute.googleapis.com/Disk") },
     Kind { is_global: true, ..kind("firewalls", "compute.googleapis.com/Firewall") },
 ];

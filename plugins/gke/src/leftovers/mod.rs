@@ -1,5 +1,5 @@
 //! What Kubernetes made in the project for this tenant's cluster and GKE forgot when the cluster
-//! went: load balancers in their parts, disks of claims, firewall rules. Found by what carries the
+//! went: load balancers in their parts, disks of claims and their snapshots, firewall rules. Found by what carries the
 //! cluster's name, hence the tenant's uid, by lying in the tenant's own network under a name that
 //! a controller gives, or by belonging to one of those; nothing else is touched.
 //!
@@ -42,7 +42,7 @@ fn object(scope: &v1::Scope, candidate: &Candidate) -> v1::OwnedObject {
 }
 
 async fn list(google: &Google, scope: &v1::Scope, kind: &'static Kind, cluster: &str) -> Result<Vec<Candidate>> {
-    // Disks are many and all have the label; everything else is told apart by more than one mark.
+    // Disks and snapshots are many and all have the label; everything else is told apart by more than one mark.
     let filter = if kind.is_labelled { format!("labels.goog-k8s-cluster-name={cluster}") } else { String::new() };
     let found = google.compute.list(action::LIST_LEFTOVERS, &scope.account, &kind.list_path(), &filter).await?;
     let found = found.into_iter().filter(|object| !kind.is_of_pool(object));

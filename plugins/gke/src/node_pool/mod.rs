@@ -60,7 +60,7 @@ pub(crate) async fn ensure(google: &Google, wanted: Wanted<'_>) -> Result<(Outco
     let name = names::node_pool(&wanted.spec.role)?;
     let pending = |detail: String| Ok((progress::pending(POLL_S, detail), None));
     let Some(pool) = find(google, scope, &names, &name).await? else {
-        return create_or_wait(google, wanted, &names, &name).await.map(|outcome| (outcome, None));
+        return Box::pin(create_or_wait(google, wanted, &names, &name)).await.map(|outcome| (outcome, None));
     };
     if !is_ours(scope, &pool) {
         return Err(markers::name_taken("node pool", &name).into());

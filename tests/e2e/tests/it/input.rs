@@ -208,3 +208,37 @@ fn a_plugin_that_is_not_what_it_should_be_is_refused_before_anything_is_touched(
     fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(start_with_plugin(&text, "").contains("no ELF"));
 }
+
+#[test]
+fn a_check_of_the_configuration_starts_plugins_and_has_them_validate_classes() {
+    let world = bare_world(&EKS, FAST).unwrap();
+    let check = |sets: &[String]| {
+        let mut command = Command::new(&world.binaries().landlordd);
+        command.arg("--config").arg(world.config()).arg("--check-config");
+        let output = command.args(sets.iter().map(|set| format!("--set={set}"))).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    };
+    let (fine, said) = check(&[]);
+    assert!(fine && said.contains("the configuration is fine"), "{said}");
+    let class = EKS.bare_class();
+    // Both regions, and both parameters.
+    let (fine, said) = check(&[format!("classes.{class}.parameters.vpc_cidr='10.0.0.0/30'")]);
+    assert!(!fine && said.matches("vpc_cidr").count() == 2, "{said}");
+    assert!(EKS.regions.iter().all(|region| said.contains(&format!("classes.{class}: in {region}: "))), "{said}");
+    let (fine, said) = check(&[format!("classes.{class}.parameters.natt='none'")]);
+    assert!(!fine && said.contains("natt"), "{said}");
+    let (fine, said) = check(&["providers.eks.settings.nonsense=1".to_owned()]);
+    assert!(!fine && said.contains("does not start") && said.contains("nonsense"), "{said}");
+    // A library that is no plugin.
+    let other = world.folder().join("other.so");
+    let libc = fs::read_to_string("/proc/self/maps").unwrap();
+    let libc =
+        libc.lines().find_map(|line| line.split_whitespace().last().filter(|path| path.contains("libc.so"))).unwrap();
+    fs::copy(libc, &other).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let plugin = format!("providers.eks.plugin='{}'", other.display());
+    let pin = ["providers.eks.sha256=''".to_owned(), "providers.eks.allow_unpinned=true".to_owned()];
+    let (fine, said) = check(&[&[plugin][..], &pin].concat());
+    assert!(!fine && said.contains("providers.eks") && said.contains("does not start"), "{said}");
+}

@@ -5,6 +5,7 @@
 
 mod adopted;
 mod apps;
+mod auth;
 mod clouds;
 mod daemons;
 mod input;

@@ -17,7 +17,6 @@ const SCALE: f64 = 1.0 / 60.0;
 pub(crate) struct Scene {
     pub(crate) world: World,
     artifacts: Artifacts,
-    cloud: &'static Cloud,
 }
 
 impl Scene {
@@ -33,7 +32,7 @@ impl Scene {
             extra_config: cloud.real_classes() + &real::values(),
             ..WorldOptions::default()
         };
-        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts, cloud }
+        Self { world: World::temporary(binaries().unwrap(), &options).unwrap(), artifacts }
     }
 
     pub(crate) fn cli(&self) -> Cli {
@@ -68,11 +67,6 @@ impl Scene {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {told}\n{}", self.why());
         text(&output)
-    }
-
-    /// What the simulated cloud's zones have for a name.
-    pub(crate) fn address(&self, name: &str) -> String {
-        real::address(self.world.simulator().control(), self.cloud, name).unwrap()
     }
 
     /// What nodes, pods, events and logs say.

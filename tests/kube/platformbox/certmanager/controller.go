@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -66,7 +67,20 @@ func controllers(ctx context.Context, flags options) error {
 	if shared.GatewaySolverEnabled {
 		shared.GWShared.Start(ctx.Done())
 	}
+	group.Go(func() error { return serveHealth(ctx) })
 	return group.Wait()
+}
+
+// serveHealth answers the liveness probe of cert-manager's chart.
+func serveHealth(ctx context.Context) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/livez", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, "ok") })
+	server := &http.Server{Addr: ":9403", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	return server.ListenAndServe()
 }
 
 func controllerOptions(namespace, solver string) controller.ContextOptions {

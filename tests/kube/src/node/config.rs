@@ -38,6 +38,8 @@ pub(super) struct Files {
     pub(super) connect: PathBuf,
     pub(super) containerd: PathBuf,
     pub(super) spec: PathBuf,
+    /// Made when the node knows its images: pods must not find it without, or they wait as long as a pull takes to fail.
+    pub(super) images_known: PathBuf,
 }
 
 impl Files {
@@ -51,6 +53,7 @@ impl Files {
             containerd: sockets.join("containerd.sock"),
             sockets,
             spec: folder.join("spec.json"),
+            images_known: folder.join("images-known"),
         }
     }
 
@@ -88,14 +91,17 @@ impl Files {
             connect: self.connect.clone(),
             api_server_port: api_port,
             api_server_socket: self.apiserver.clone(),
-            relays: options
-                .resolver
-                .iter()
-                .map(|socket| Way { listen: format!("tcp:{RESOLVER}"), to: format!("unix:{}", socket.display()) })
-                .collect(),
+            relays: self.relays(options, api_port),
             parts: self.parts(artifacts, options, kubeconfig),
         };
         self.write("spec.json", &serde_json::to_string_pretty(&spec).unwrap_or_default())
+    }
+
+    /// Ways out of the node: for pods to the API server, for its DNS server to the names outside.
+    fn relays(&self, options: &NodeOptions, api_port: u16) -> Vec<Way> {
+        let way = |listen: String, to: &Path| Way { listen, to: format!("unix:{}", to.display()) };
+        let resolver = options.resolver.iter().map(|socket| way(format!("tcp:{RESOLVER}"), socket));
+        [way(format!("tcp:{ADDRESS}:{api_port}"), &self.apiserver)].into_iter().chain(resolver).collect()
     }
 
     fn containerd_toml(&self, artifacts: &NodeArtifacts) -> String {
@@ -203,7 +209,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
         let mut parts = vec![
             self.part("containerd", "", &[containerd, "--config".into(), self.path("containerd.toml")], artifacts),
             self.part("dns", "", &[dns, "-conf".into(), self.path("Corefile")], artifacts),
-            self.part("kubelet", &self.containerd.display().to_string(), &kubelet, artifacts),
+            self.part("kubelet", &self.images_known.display().to_string(), &kubelet, artifacts),
             Part {
                 env: environment(&[
                     ("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", nft.display())),

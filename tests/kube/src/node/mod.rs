@@ -65,13 +65,15 @@ pub struct NodeOptions {
     pub resolver: Option<PathBuf>,
     /// An ACME server in the node's network.
     pub acme: Option<AcmeServer>,
+    /// Images (OCI layouts in tar files) that it knows before its first pod.
+    pub images: Vec<PathBuf>,
 }
 
 impl NodeOptions {
     /// A node in the zone `local`.
     pub fn new(name: impl Into<String>) -> Self {
         let labels = [("topology.kubernetes.io/zone".to_owned(), "local".to_owned())].into();
-        Self { name: name.into(), labels, provider_id: String::new(), resolver: None, acme: None }
+        Self { name: name.into(), labels, provider_id: String::new(), resolver: None, acme: None, images: Vec::new() }
     }
 }
 
@@ -105,9 +107,11 @@ impl Node {
         rand::rng().fill_bytes(&mut random);
         let cgroup = format!("landlord-node-{}", hex::encode(random));
         let (kubeconfig, ca) = (control_plane.admin_kubeconfig_path(), control_plane.ca_path());
+        let _ = std::fs::remove_file(&files.images_known);
         files.write_all(artifacts, options, &kubeconfig, &ca, control_plane.port(), &cgroup)?;
         cgroups::make(&cgroup)?;
         let mut node = Self::spawn(&options.name, artifacts, files, cgroup, control_plane.port())?;
+        node.give_images(&options.images).await?;
         node.until_ready(&control_plane.kube_client()?, &options.name).await?;
         Ok(node)
     }
@@ -122,6 +126,23 @@ impl Node {
         init.arg("init").arg(&files.spec).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let process = Process::start("node", init, &files.logs.join("node.log"))?;
         Ok(Self { name: name.to_owned(), process, relay, artifacts: artifacts.clone(), files, cgroup })
+    }
+
+    /// Imports images as soon as containerd listens, and lets the kubelet begin.
+    async fn give_images(&mut self, images: &[PathBuf]) -> Result<()> {
+        let started = Instant::now();
+        while std::os::unix::net::UnixStream::connect(&self.files.containerd).is_err() {
+            self.process.check()?;
+            if started.elapsed() > READY_PATIENCE {
+                let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                let last = "containerd does not listen".into();
+                return Err(Error::NotReady { folder: self.files.folder.clone(), waited_ms, last });
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        images.iter().try_for_each(|image| self.import(image))?;
+        let known = &self.files.images_known;
+        std::fs::write(known, "").map_err(Error::file("write", known))
     }
 
     async fn until_ready(&mut self, client: &Client, name: &str) -> Result<()> {

@@ -1,9 +1,9 @@
-"""web.py SOCKET DOMAIN ADDRESS [SFTP_ADDRESS]: what a customer's browser does: opens https://chat.DOMAIN, signs in and asks.
-With SFTP_ADDRESS it puts the file by SFTP before (FILES_USER, FILES_PASSWORD), and waits until the chatbot knows it.
+"""web.py SOCKET DOMAIN [put]: what a customer's browser does: opens https://chat.DOMAIN, signs in and asks.
+With `put` it puts the file by SFTP at sftp.DOMAIN before (FILES_USER, FILES_PASSWORD), and waits until the chatbot knows it.
 
-The machine reaches the node's network only by HTTP CONNECT over SOCKET; ADDRESS is what the name leads to. Who vouches for
-the certificate is asked of the ACME server itself, as a browser knows the authorities, and written to ROOT_FILE. Accounts
-come by the environment: CHAT_EMAIL, CHAT_PASSWORD. Prints what was seen as JSON.
+The machine reaches the node's network only by HTTP CONNECT over SOCKET. Names are asked of the node's resolver, which asks
+the cloud's zones. Who vouches for the certificate is asked of the ACME server itself, as a browser knows the authorities,
+and written to ROOT_FILE. Accounts come by the environment: CHAT_EMAIL, CHAT_PASSWORD. Prints what was seen as JSON.
 """
 
 import http.client
@@ -12,17 +12,20 @@ import json
 import os
 import socket
 import ssl
+import struct
 import sys
 import time
 
-SOCKET, DOMAIN, ADDRESS = sys.argv[1:4]
-SFTP_ADDRESS = sys.argv[4] if len(sys.argv) > 4 else None
+SOCKET, DOMAIN = sys.argv[1:3]
+PUT = sys.argv[3:] == ["put"]
 SENTENCE = "The secret door code of the Blue Heron warehouse in Tromso is 7431."
 QUESTION = "Copy the sentence about the Blue Heron warehouse."
-HOST = f"chat.{DOMAIN}"
+HOST, SFTP_HOST = f"chat.{DOMAIN}", f"sftp.{DOMAIN}"
 SENTENCE_FACTS = ("Tromso", "7431")
 PATIENCE_SECONDS = 300
 ACME = ("10.255.0.1:15000", "/roots/0")
+RESOLVER = "10.255.0.1:53"
+A, CNAME = 1, 5
 
 
 def tunnel(target):
@@ -41,6 +44,49 @@ def tunnel(target):
     return connection
 
 
+def exactly(stream, size):
+    data = b""
+    while len(data) < size:
+        part = stream.recv(size - len(data))
+        if not part:
+            sys.exit("the resolver ended in the middle of an answer")
+        data += part
+    return data
+
+
+def read_name(message, at):
+    """The name there and where it ends; a pointer leads to the rest."""
+    labels = []
+    while (length := message[at]) != 0:
+        if length >= 0xC0:
+            rest, _ = read_name(message, struct.unpack_from("!H", message, at)[0] & 0x3FFF)
+            return ".".join([*labels, rest]), at + 2
+        labels.append(message[at + 1:at + 1 + length].decode())
+        at += 1 + length
+    return ".".join(labels), at + 1
+
+
+def resolve(name):
+    """The first address of a name, over TCP: RFC 1035, section 4."""
+    asked = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    message = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + asked + struct.pack("!2H", A, 1)
+    with tunnel(RESOLVER) as stream:
+        stream.sendall(struct.pack("!H", len(message)) + message)
+        answer = exactly(stream, struct.unpack("!H", exactly(stream, 2))[0])
+    count, at = struct.unpack_from("!H", answer, 6)[0], 12 + len(asked) + 4
+    elsewhere = None
+    for _ in range(count):
+        _, at = read_name(answer, at)
+        kind, _, _, size = struct.unpack_from("!HHIH", answer, at)
+        at += 10
+        if kind == A:
+            return socket.inet_ntoa(answer[at:at + 4])
+        if kind == CNAME:
+            elsewhere = read_name(answer, at)[0]
+        at += size
+    return resolve(elsewhere) if elsewhere else sys.exit(f"{name} has no address: code {answer[3] & 15}")
+
+
 def root():
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -57,7 +103,7 @@ class Web(http.client.HTTPSConnection):
         self.checked = context
 
     def connect(self):
-        self.sock = self.checked.wrap_socket(tunnel(f"{ADDRESS}:443"), server_hostname=HOST)
+        self.sock = self.checked.wrap_socket(tunnel(f"{resolve(HOST)}:443"), server_hostname=HOST)
 
 
 def call(context, method, path, token=None, body=None):
@@ -75,7 +121,7 @@ def put():
     # Not needed by those who only ask.
     import paramiko
 
-    transport = paramiko.Transport(tunnel(f"{SFTP_ADDRESS}:22"))
+    transport = paramiko.Transport(tunnel(f"{resolve(SFTP_HOST)}:22"))
     try:
         transport.connect(username=os.environ["FILES_USER"], password=os.environ["FILES_PASSWORD"])
         paramiko.SFTPClient.from_transport(transport).putfo(io.BytesIO(SENTENCE.encode() + b"\n"), "door.txt")
@@ -100,13 +146,14 @@ def main():
         with open(os.environ["ROOT_FILE"], "w", encoding="utf-8") as file:
             file.write(authority)
     context = ssl.create_default_context(cadata=authority)
-    if SFTP_ADDRESS:
+    address, sftp_address = resolve(HOST), resolve(SFTP_HOST)
+    if PUT:
         put()
-    with context.wrap_socket(tunnel(f"{ADDRESS}:443"), server_hostname=HOST) as stream:
+    with context.wrap_socket(tunnel(f"{address}:443"), server_hostname=HOST) as stream:
         certificate = stream.getpeercert()
     token = call(context, "POST", "/api/v1/auths/signin",
                  body={"email": os.environ["CHAT_EMAIL"], "password": os.environ["CHAT_PASSWORD"]})["token"]
-    if SFTP_ADDRESS:
+    if PUT:
         until_known(context, token)
     call(context, "GET", "/api/models", token)
     question = {"role": "user", "content": QUESTION}
@@ -114,7 +161,8 @@ def main():
                   {"model": "files", "stream": False, "temperature": 0, "max_tokens": 48, "messages": [question]})
     sources = [name["name"] for source in answer.get("sources") or [] for name in source.get("metadata") or []]
     told = {
-        "url": f"https://{HOST}", "question": QUESTION, "address": ADDRESS, "answer": answer["choices"][0]["message"]["content"], "sources": sources,
+        "url": f"https://{HOST}", "address": address, "sftp_address": sftp_address, "question": QUESTION,
+        "answer": answer["choices"][0]["message"]["content"], "sources": sources,
         "issuer": dict(part[0] for part in certificate["issuer"]).get("commonName"), "until": certificate["notAfter"],
         "names": [name for _, name in certificate["subjectAltName"]], "seconds": round(time.monotonic() - started, 1),
     }

@@ -16,6 +16,7 @@ use cloudsim_core::{
     kind::Kind,
     object::Tags,
     quota::QuotaDefault,
+    rights::{Grant, Need},
     scope_key::ScopeKey,
     states::States,
     throttle::Rate,
@@ -70,12 +71,16 @@ impl Cloud for Aws {
         Some(rates::bucket(call))
     }
 
-    fn rights(&self, call: &Call) -> Vec<String> {
+    fn rights(&self, call: &Call) -> Vec<Need> {
         rights::needed(call)
     }
 
-    fn forbidden(&self, call: &Call, action: &str) -> ApiError {
-        rights::forbidden(call, action)
+    fn grants(&self, document: &str) -> Result<Vec<Grant>, String> {
+        rights::policy::grants(document)
+    }
+
+    fn forbidden(&self, call: &Call, need: &Need) -> ApiError {
+        rights::forbidden(call, need)
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

@@ -1,6 +1,6 @@
 //! Which handler answers a call, and which service a step belongs to.
 
-use crate::{cloudformation, ec2, eks, elbv2, iam, route53, step::AwsStep, sts, tagging};
+use crate::{cloudformation, ec2, eks, elbv2, iam, logs, route53, step::AwsStep, sts, tagging};
 use cloudsim_core::{
     call::{Call, Reply, Result},
     ctx::Ctx,
@@ -17,6 +17,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "eks" => eks::handle(ctx, call),
         "elasticloadbalancing" => elbv2::handle(ctx, call),
         "iam" => iam::handle(ctx, call),
+        "logs" => logs::handle(ctx, call),
         "route53" => route53::handle(ctx, call),
         "sts" => sts::handle(ctx, call),
         _ => tagging::handle(ctx, call),

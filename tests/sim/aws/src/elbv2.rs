@@ -7,7 +7,7 @@ use super::{ec2::interfaces, wire::unknown_action};
 use crate::xml::Xml;
 use crate::{arn::Arn as _, durations, kind::AwsKind, step::AwsStep};
 use cloudsim_core::{
-    call::{ApiError, Call, Reply, Result},
+    call::{ApiError, Call, Params, Reply, Result},
     clock::iso8601,
     ctx::Ctx,
     object::{Object, Owner, Tags},
@@ -30,6 +30,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         "DescribeListeners" => {
             x.node("Listeners", |_| {});
         }
+        "CreateLoadBalancer" => create_by_caller(ctx, p, &mut x)?,
         "DeleteLoadBalancer" => delete_load_balancer(ctx, p.text("LoadBalancerArn")),
         "DeleteTargetGroup" => delete_target_group(ctx, p.text("TargetGroupArn"))?,
         _ => return Err(unknown_action(call)),
@@ -152,6 +153,28 @@ fn delete_target_group(ctx: &mut Ctx<'_>, arn: &str) -> Result<()> {
         return Err(ApiError::new("ResourceInUse", message));
     }
     ctx.delete(arn);
+    Ok(())
+}
+
+/// CreateLoadBalancer, as a controller in a cluster calls it: with a target group, which it would make by a call of its own.
+fn create_by_caller(ctx: &mut Ctx<'_>, p: &Params, x: &mut Xml) -> Result<()> {
+    let subnets = p.values("Subnets.member");
+    let vpc = subnets.first().and_then(|id| ctx.seen(id)).and_then(|subnet| subnet.vpc);
+    let vpc = vpc.ok_or_else(|| ApiError::new("SubnetNotFound", "One or more subnets not found"))?;
+    let internal = p.text("Scheme") == "internal";
+    let (arn, _) = create(
+        ctx,
+        NewBalancer {
+            name: p.text("Name").to_owned(),
+            vpc,
+            subnets,
+            groups: p.values("SecurityGroups.member"),
+            scheme: if internal { "internal" } else { "internet-facing" },
+            tags: p.tags("Tags.member"),
+        },
+    )?;
+    let made = ctx.seen(&arn);
+    x.list("LoadBalancers", "member", made.iter(), render_balancer);
     Ok(())
 }
 

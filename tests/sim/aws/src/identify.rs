@@ -58,13 +58,13 @@ pub(crate) fn identify(
         }
         "eks" => eks::route::route(&mut call),
         "route53" => route53::route(&mut call),
-        "tagging" => {
+        "tagging" | "logs" => {
             call.action = call.target.rsplit('.').next().unwrap_or_default().to_owned();
             true
         }
         _ => false,
     };
-    if !call.body.is_empty() && matches!(call.service.as_str(), "eks" | "tagging") {
+    if !call.body.is_empty() && matches!(call.service.as_str(), "eks" | "tagging" | "logs") {
         match serde_json::from_str(&call.body) {
             Ok(json) => call.json = json,
             Err(error) => {
@@ -90,6 +90,7 @@ pub(crate) fn caller(world: &World, signature: &Signature) -> Caller {
             arn: session.arn.clone(),
             user_id: session.user_id.clone(),
             access_key: key.clone(),
+            credential: key.clone(),
         };
     }
     let digits = key.get(4..16).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
@@ -98,6 +99,7 @@ pub(crate) fn caller(world: &World, signature: &Signature) -> Caller {
         arn: format!("arn:aws:iam::{account}:user/cloudsim"),
         user_id: format!("AIDA{account}SIM"),
         access_key: key.clone(),
+        credential: key.clone(),
         account,
     }
 }

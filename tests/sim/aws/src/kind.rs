@@ -17,6 +17,8 @@ pub(crate) enum AwsKind {
     LaunchTemplate,
     Instance,
     Volume,
+    Snapshot,
+    LogGroup,
     LoadBalancer,
     TargetGroup,
     Role,
@@ -33,7 +35,7 @@ pub(crate) enum AwsKind {
 
 impl AwsKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Vpc,
         Self::Subnet,
         Self::InternetGateway,
@@ -46,6 +48,8 @@ impl AwsKind {
         Self::LaunchTemplate,
         Self::Instance,
         Self::Volume,
+        Self::Snapshot,
+        Self::LogGroup,
         Self::LoadBalancer,
         Self::TargetGroup,
         Self::Role,
@@ -82,6 +86,8 @@ impl AwsKind {
             Self::LaunchTemplate => "AWS::EC2::LaunchTemplate",
             Self::Instance => "AWS::EC2::Instance",
             Self::Volume => "AWS::EC2::Volume",
+            Self::Snapshot => "AWS::EC2::Snapshot",
+            Self::LogGroup => "AWS::Logs::LogGroup",
             Self::LoadBalancer => "AWS::ElasticLoadBalancingV2::LoadBalancer",
             Self::TargetGroup => "AWS::ElasticLoadBalancingV2::TargetGroup",
             Self::Role => "AWS::IAM::Role",
@@ -113,6 +119,8 @@ impl AwsKind {
             Self::LaunchTemplate => "ec2:launch-template",
             Self::Instance => "ec2:instance",
             Self::Volume => "ec2:volume",
+            Self::Snapshot => "ec2:snapshot",
+            Self::LogGroup => "logs:log-group",
             Self::LoadBalancer => "elasticloadbalancing:loadbalancer",
             Self::TargetGroup => "elasticloadbalancing:targetgroup",
             Self::Role => "iam:role",

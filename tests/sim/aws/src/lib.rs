@@ -14,6 +14,7 @@ mod iam;
 mod identify;
 mod kind;
 mod kubernetes;
+mod logs;
 mod quotas;
 mod rates;
 mod rights;

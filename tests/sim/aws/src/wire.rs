@@ -39,8 +39,11 @@ fn response(call: &Call, status: u16, content_type: &str, body: String) -> HttpR
 pub(crate) fn encode(call: &Call, reply: Reply) -> HttpResponse {
     match reply {
         Reply::Json(status, value) => {
-            let content_type =
-                if call.service == "tagging" { "application/x-amz-json-1.1" } else { "application/json" };
+            let content_type = if matches!(call.service.as_str(), "tagging" | "logs") {
+                "application/x-amz-json-1.1"
+            } else {
+                "application/json"
+            };
             response(call, status, content_type, value.to_string())
         }
         // No service of AWS answers so.

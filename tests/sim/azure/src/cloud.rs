@@ -16,6 +16,7 @@ use cloudsim_core::{
     http::{HttpResponse, Raw},
     kind::Kind,
     quota::QuotaDefault,
+    rights::{Grant, Need},
     scope_key::ScopeKey,
     states::States,
     throttle::Rate,
@@ -74,12 +75,16 @@ impl Cloud for Azure {
         Some(("all".to_owned(), Rate::new(50.0, 20.0)))
     }
 
-    fn rights(&self, call: &Call) -> Vec<String> {
+    fn rights(&self, call: &Call) -> Vec<Need> {
         rights::needed(call)
     }
 
-    fn forbidden(&self, call: &Call, action: &str) -> ApiError {
-        rights::forbidden(call, action)
+    fn grants(&self, document: &str) -> Result<Vec<Grant>, String> {
+        rights::grants(document)
+    }
+
+    fn forbidden(&self, call: &Call, need: &Need) -> ApiError {
+        rights::forbidden(call, need)
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

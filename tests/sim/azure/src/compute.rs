@@ -1,8 +1,8 @@
-//! Microsoft.Compute as far as clusters leave things there: scale sets of nodes and disks of claims.
+//! Microsoft.Compute as far as clusters leave things there: scale sets of nodes, disks of claims and their snapshots.
 //!
 //! <https://learn.microsoft.com/rest/api/compute/disks>,
 //! <https://learn.microsoft.com/rest/api/compute/virtual-machine-scale-sets>. Of these a caller can make
-//! disks only.
+//! disks and snapshots only.
 
 use super::{aks, durations, id::Target, kind::AzureKind, lro, resource, shown, wire::unknown};
 use cloudsim_core::{
@@ -26,7 +26,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call, target: &Target) -> Result<
             Ok(Reply::Json(200, shown::document(ctx, &object)))
         }
         "List" | "ListAll" => Ok(Reply::Json(200, shown::list(ctx, kind, target)?)),
-        "CreateOrUpdate" if kind == AzureKind::Disk => {
+        "CreateOrUpdate" if matches!(kind, AzureKind::Disk | AzureKind::Snapshot) => {
             resource::open_group(ctx, target)?;
             let present = resource::present(ctx, kind, &target.key());
             resource::check_location(call, target, present.as_ref())?;

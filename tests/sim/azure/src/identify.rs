@@ -149,6 +149,7 @@ fn unknown_type(target: &Target) -> ApiError {
 fn authenticate(world: &World, call: &mut Call, target: &Target) -> Result<(), ApiError> {
     let token = principal::bearer(call.headers.get("authorization"))?.to_owned();
     let who = principal::of_token(world, &token)?;
+    call.caller.credential.clone_from(&token);
     call.caller.arn.clone_from(&who.client_id);
     call.caller.user_id.clone_from(&who.object_id);
     call.caller.access_key.clone_from(&who.tenant);

@@ -17,12 +17,15 @@ pub(crate) enum AzureKind {
     NetworkSecurityGroup,
     LoadBalancer,
     RouteTable,
+    NetworkInterface,
+    PrivateEndpoint,
     DnsZone,
     DnsRecordSet,
     ManagedCluster,
     AgentPool,
     ScaleSet,
     Disk,
+    Snapshot,
     UserAssignedIdentity,
     FederatedCredential,
     RoleAssignment,
@@ -71,7 +74,7 @@ const COMPUTE: &str = "Microsoft.Compute";
 const IDENTITY: &str = "Microsoft.ManagedIdentity";
 
 /// All kinds, in the order in which they are declared.
-pub(crate) const KINDS: [KindInfo; 18] = [
+pub(crate) const KINDS: [KindInfo; 21] = [
     info!(ResourceGroup, "Microsoft.Resources", "", "resourceGroups", "resources", false),
     info!(VirtualNetwork, NETWORK, "", "virtualNetworks", "network", true),
     info!(Subnet, NETWORK, "virtualNetworks/", "subnets", "network", false),
@@ -80,12 +83,15 @@ pub(crate) const KINDS: [KindInfo; 18] = [
     info!(NetworkSecurityGroup, NETWORK, "", "networkSecurityGroups", "network", true),
     info!(LoadBalancer, NETWORK, "", "loadBalancers", "network", true),
     info!(RouteTable, NETWORK, "", "routeTables", "network", true),
+    info!(NetworkInterface, NETWORK, "", "networkInterfaces", "network", true),
+    info!(PrivateEndpoint, NETWORK, "", "privateEndpoints", "network", true),
     info!(DnsZone, NETWORK, "", "dnsZones", "dns", true),
     info!(DnsRecordSet, NETWORK, "dnsZones/", "recordSets", "dns", false),
     info!(ManagedCluster, AKS, "", "managedClusters", "containerservice", true),
     info!(AgentPool, AKS, "managedClusters/", "agentPools", "containerservice", false),
     info!(ScaleSet, COMPUTE, "", "virtualMachineScaleSets", "compute", true),
     info!(Disk, COMPUTE, "", "disks", "compute", true),
+    info!(Snapshot, COMPUTE, "", "snapshots", "compute", true),
     info!(UserAssignedIdentity, IDENTITY, "", "userAssignedIdentities", "managedidentity", true),
     info!(
         FederatedCredential,
@@ -118,12 +124,15 @@ impl AzureKind {
             Self::NetworkSecurityGroup => "Microsoft.Network/networkSecurityGroups",
             Self::LoadBalancer => "Microsoft.Network/loadBalancers",
             Self::RouteTable => "Microsoft.Network/routeTables",
+            Self::NetworkInterface => "Microsoft.Network/networkInterfaces",
+            Self::PrivateEndpoint => "Microsoft.Network/privateEndpoints",
             Self::DnsZone => "Microsoft.Network/dnszones",
             Self::DnsRecordSet => "Microsoft.Network/dnszones/recordsets",
             Self::ManagedCluster => "Microsoft.ContainerService/ManagedClusters",
             Self::AgentPool => "Microsoft.ContainerService/managedClusters/agentPools",
             Self::ScaleSet => "Microsoft.Compute/virtualMachineScaleSets",
             Self::Disk => "Microsoft.Compute/disks",
+            Self::Snapshot => "Microsoft.Compute/snapshots",
             Self::UserAssignedIdentity => "Microsoft.ManagedIdentity/userAssignedIdentities",
             Self::FederatedCredential => {
                 "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"

@@ -149,7 +149,7 @@ fn collect(ctx: &mut Ctx<'_>, filter: &Filter, group: Option<&str>) -> Vec<(Stri
             let mut shown = entry(&object.arn, object.kind.type_name(), &object.tags, &resource::location(object));
             shown["provisioningState"] = object.state.clone().into();
             shown["createdTime"] = iso8601(object.created_us).into();
-            if let Some(AzureKind::ScaleSet | AzureKind::Disk) = resource::kind_of(object) {
+            if let Some(AzureKind::ScaleSet | AzureKind::Disk | AzureKind::Snapshot) = resource::kind_of(object) {
                 shown["managedBy"] = object.text("managed_by").into();
             }
             found.push((object.id.clone(), shown));

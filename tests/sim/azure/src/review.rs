@@ -6,7 +6,8 @@
 //! as Azure RBAC's cluster admin role or the cluster's admin groups would make them.
 
 use super::{id::cluster_scope, principal, resource};
-use cloudsim_core::{ctx::Ctx, world::World};
+use crate::rights::CLUSTER_DATA;
+use cloudsim_core::{call::Caller, ctx::Ctx, rights::Need, world::World};
 use serde_json::{Value, json};
 
 /// The AKS server application, the audience of tokens for clusters.
@@ -46,6 +47,10 @@ fn identify(world: &mut World, id: &str, token: &str) -> Result<String, String> 
     }
     if !who.owns(world, &scope.account) {
         return Err(format!("{} has no role on the subscription {}", who.object_id, scope.account));
+    }
+    let caller = Caller { account: scope.account, credential: token.to_owned(), ..Caller::default() };
+    if let Some(need) = world.rights.missing(&caller, vec![Need::on(CLUSTER_DATA, id)]) {
+        return Err(format!("{} may not {} in {id}", who.object_id, need.action));
     }
     Ok(who.object_id)
 }

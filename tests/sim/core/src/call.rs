@@ -1,6 +1,7 @@
 //! A request as the services see it, and what they answer. Protocol-neutral: parsing and encoding are the clouds' own.
 
 use crate::{clock::Micros, object::Tags};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -58,7 +59,7 @@ impl Params {
 }
 
 /// Who calls.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Caller {
     /// Their account.
     pub account: String,
@@ -68,6 +69,8 @@ pub struct Caller {
     pub user_id: String,
     /// The access key that signed.
     pub access_key: String,
+    /// What the request showed, as its cloud shows it: an access key's id, a bearer token.
+    pub credential: String,
 }
 
 /// One request.

@@ -13,6 +13,7 @@ use crate::{
     kind::Kind,
     object::Object,
     quota::QuotaDefault,
+    rights::{Grant, Need},
     schedule::Step,
     scope_key::ScopeKey,
     states::States,
@@ -60,14 +61,15 @@ pub trait Cloud: InCluster + Debug + Send + Sync + 'static {
     /// The class of calls that share a bucket with `call`, and its rate; none if the cloud does not count it, or counts
     /// it itself.
     fn rate(&self, call: &Call) -> Option<(String, Rate)>;
-    /// The actions that a policy document must allow for `call`, in the document's own form; none where it is not known yet,
-    /// or where nothing is needed.
-    fn rights(&self, call: &Call) -> Vec<String> {
-        let _ = call;
-        Vec::new()
-    }
-    /// How the service of `call` says that its caller may not do `action`.
-    fn forbidden(&self, call: &Call, action: &str) -> ApiError;
+    /// What a policy document must grant for `call`, in the document's own form; none where nothing is needed.
+    fn rights(&self, call: &Call) -> Vec<Need>;
+    /// What a policy document of this cloud grants.
+    ///
+    /// # Errors
+    /// What in it cannot be read, or is not simulated.
+    fn grants(&self, document: &str) -> Result<Vec<Grant>, String>;
+    /// How the service of `call` says that its caller lacks `need`.
+    fn forbidden(&self, call: &Call, need: &Need) -> ApiError;
     /// Answers a call.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::{
     faults::{Rule, Verdict},
     http::{HttpResponse, Raw},
     object::Owner,
+    rights::Grant,
     scope_key::GLOBAL,
     shared::Shared,
     tag_edit,
@@ -131,11 +132,36 @@ struct QuotaChange {
     limits: BTreeMap<String, u64>,
 }
 
+/// What callers may do, as a test sets it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GivenRights {
+    /// The account whose callers are held to it.
     account: String,
+    /// Patterns of actions, on everything.
+    #[serde(default)]
     allow: Vec<String>,
+    /// A policy document as it is shipped, instead.
+    #[serde(default)]
+    document: String,
+    /// The cloud whose form the document has.
+    #[serde(default)]
+    cloud: String,
+    /// Patterns of the credentials that are held to it; empty: all of the account.
+    #[serde(default)]
+    credentials: Vec<String>,
+}
+
+fn give_rights(clouds: &Clouds, world: &mut World, given: GivenRights) -> ControlAnswer {
+    let grants = if given.document.is_empty() {
+        given.allow.into_iter().map(Grant::always).collect()
+    } else {
+        let cloud = clouds.all().find(|cloud| cloud.name() == given.cloud);
+        let cloud = cloud.ok_or_else(|| (400, format!("there is no cloud {:?}", given.cloud)))?;
+        cloud.grants(&given.document).map_err(|why| (400, why))?
+    };
+    world.rights.set(given.account, given.credentials, grants);
+    Ok(json!({}))
 }
 
 fn every_account() -> String {
@@ -192,11 +218,7 @@ fn plain(
             Ok(json!(world.quotas.all(&change.account)))
         }
         ("GET", ["rights"]) => Ok(world.rights.report()),
-        ("POST", ["rights"]) => {
-            let given: GivenRights = parse(body)?;
-            world.rights.set(given.account, given.allow);
-            Ok(json!({}))
-        }
+        ("POST", ["rights"]) => give_rights(clouds, world, parse(body)?),
         ("POST", ["tags"]) => tag_edit::edit(clouds, world, parse(body)?),
         _ => {
             let answers = clouds.all().find_map(|cloud| cloud.control(world, method, path, body));

@@ -150,7 +150,7 @@ fn apply(
     } else if plan.throttle || !admitted(cloud, &mut world, call, now) {
         Some(cloud.throttled(call, world.clock.scale()))
     } else {
-        world.rights.missing(account, cloud.rights(call)).map(|action| cloud.forbidden(call, &action))
+        world.rights.missing(&call.caller, cloud.rights(call)).map(|need| cloud.forbidden(call, &need))
     };
     if let Some(error) = refusal {
         record(&mut world, call, now, &error.code, Some(error.message.clone()));

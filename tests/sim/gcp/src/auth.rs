@@ -13,6 +13,7 @@ use super::{
     kinds::GcpKind,
     oauth,
     principal::{Principal, jwt_issuer},
+    rights,
 };
 use crate::state::GcpState;
 use cloudsim_core::{
@@ -44,15 +45,17 @@ pub(crate) fn authorize(world: &mut World, raw: &Raw, call: &mut Call) -> Option
         }
     };
     call.caller = caller(&principal, &project);
+    token.trim().clone_into(&mut call.caller.credential);
     if call.action == "GenerateAccessToken" || may(world, &principal, &project, &call.service) {
         return None;
     }
-    Some(denied(call))
+    let permission = rights::needed(call).into_iter().next().unwrap_or_default();
+    Some(denied(call, &permission))
 }
 
 /// The refusal, in the words of each service.
-fn denied(call: &Call) -> ApiError {
-    let (permission, resource) = (permission(call), format!("projects/{}", call.vars.join("/")));
+pub(crate) fn denied(call: &Call, permission: &str) -> ApiError {
+    let resource = format!("projects/{}", call.vars.join("/"));
     let resource = resource.trim_end_matches('/');
     match call.service.as_str() {
         "compute" => forbidden(format!("Required '{permission}' permission for '{resource}'")),
@@ -65,37 +68,12 @@ fn denied(call: &Call) -> ApiError {
     }
 }
 
-/// The permission that a call needs: `container.clusters.create` for CreateCluster, `compute.networks.create` for
-/// `networks.insert` (<https://cloud.google.com/iam/docs/permissions-reference>).
-fn permission(call: &Call) -> String {
-    let service = call.service.as_str();
-    if let Some((collection, verb)) = call.action.split_once('.') {
-        let verb = match verb {
-            "insert" => "create",
-            "aggregatedList" => "list",
-            "patch" => "update",
-            other => other,
-        };
-        return format!("{service}.{collection}.{verb}");
-    }
-    let noun = match service {
-        "iam" => "serviceAccounts",
-        _ if call.action.contains("Operation") => "operations",
-        _ => "clusters",
-    };
-    let verbs = [("Create", "create"), ("Get", "get"), ("List", "list"), ("Delete", "delete")];
-    let verb = verbs.iter().find(|(start, _)| call.action.starts_with(start)).map_or("update", |(_, verb)| *verb);
-    // Node pools are part of their cluster.
-    let verb = if call.action.contains("NodePool") && !matches!(verb, "get" | "list") { "update" } else { verb };
-    format!("{service}.{noun}.{verb}")
-}
-
 fn caller(principal: &Principal, project: &str) -> Caller {
     Caller {
         account: project.to_owned(),
         arn: principal.email.clone(),
         user_id: principal.email.clone(),
-        access_key: String::new(),
+        ..Caller::default()
     }
 }
 

@@ -1,9 +1,9 @@
 //! The simulated Google Cloud behind the seam that all simulated clouds share.
 
 use crate::{
-    auth, container, critical_path, dispatch, error,
+    auth, container, critical_path, dispatch,
     kinds::{self, GcpKind, GcpStep},
-    quotas, rates,
+    quotas, rates, rights,
     state::GcpState,
     tag_edit, wire,
 };
@@ -15,6 +15,7 @@ use cloudsim_core::{
     kind::Kind,
     object::Tags,
     quota::QuotaDefault,
+    rights::{Grant, Need},
     scope_key::ScopeKey,
     states::States,
     throttle::Rate,
@@ -69,8 +70,16 @@ impl Cloud for Gcp {
         Some(rates::bucket(call))
     }
 
-    fn forbidden(&self, _: &Call, action: &str) -> ApiError {
-        error::forbidden(format!("Permission '{action}' denied on resource (or it may not exist)."))
+    fn rights(&self, call: &Call) -> Vec<Need> {
+        rights::needs(call)
+    }
+
+    fn grants(&self, document: &str) -> Result<Vec<Grant>, String> {
+        rights::grants(document)
+    }
+
+    fn forbidden(&self, call: &Call, need: &Need) -> ApiError {
+        auth::denied(call, &need.action)
     }
 
     fn handle(&self, ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply, ApiError> {

@@ -25,6 +25,7 @@ pub(crate) enum GcpKind {
     InstanceGroupManager,
     Instance,
     Disk,
+    Snapshot,
     /// An operation of Compute or GKE; never shown by the control API.
     Operation,
     Cluster,
@@ -39,7 +40,7 @@ pub(crate) enum GcpKind {
 
 impl GcpKind {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Network,
         Self::Subnetwork,
         Self::Router,
@@ -58,6 +59,7 @@ impl GcpKind {
         Self::InstanceGroupManager,
         Self::Instance,
         Self::Disk,
+        Self::Snapshot,
         Self::Operation,
         Self::Cluster,
         Self::NodePool,
@@ -95,6 +97,7 @@ impl GcpKind {
             Self::InstanceGroupManager => "compute.googleapis.com/InstanceGroupManager",
             Self::Instance => "compute.googleapis.com/Instance",
             Self::Disk => "compute.googleapis.com/Disk",
+            Self::Snapshot => "compute.googleapis.com/Snapshot",
             Self::Operation => "cloudsim/Operation",
             Self::Cluster => "container.googleapis.com/Cluster",
             Self::NodePool => "container.googleapis.com/NodePool",

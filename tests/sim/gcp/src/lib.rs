@@ -21,6 +21,7 @@ mod oauth;
 mod principal;
 mod quotas;
 mod rates;
+mod rights;
 mod route;
 mod state;
 mod tag_edit;

@@ -6,6 +6,7 @@ mod architecture;
 mod circles;
 mod dependencies;
 mod programs;
+mod reasons;
 mod sizes;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,6 @@
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use jsonwebtoken::{EncodingKey, Header};
-use rcgen::PublicKeyData as _;
 use serde_json::json;
 
 use super::*;
@@ -12,7 +11,7 @@ pub(super) type Forgeries = Vec<(String, String)>;
 
 /// Every forgery.
 pub(super) fn forged(served: &Served, key: &Key) -> Forgeries {
-    let (header, claims) = (header(), claims(&served.url));
+    let (header, claims) = (header(), claims(served.url()));
     let good = key.sign(&header, &claims);
     let large = key.sign(&header, &with(&claims, "padding", json!("p".repeat(17_000))));
     [
@@ -21,7 +20,7 @@ pub(super) fn forged(served: &Served, key: &Key) -> Forgeries {
         public_secrets(key, &claims),
         wrong_keys(key, &header, &claims),
         wrong_headers(key, &header, &claims),
-        wrong_claims(&served.url, key, &header, &claims),
+        wrong_claims(served.url(), key, &header, &claims),
         wrong_structures(&good, &header),
         vec![("too large, and well signed".into(), large)],
     ]
@@ -69,8 +68,8 @@ fn public_secrets(key: &Key, claims: &Value) -> Forgeries {
     let mut all = Vec::new();
     let mut add = |what: String, token: String| all.push((what, token));
     let secrets = [
-        key.pair.public_key_pem().into_bytes(),
-        key.pair.der_bytes().to_vec(),
+        key.public().0.into_bytes(),
+        key.public().1,
         key.jwk().to_string().into_bytes(),
         key.jwk()["x"].as_str().unwrap().into(),
         Vec::from(*b"secret"),

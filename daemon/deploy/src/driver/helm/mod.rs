@@ -52,8 +52,9 @@ impl Driver for Helm {
         }))
     }
 
-    async fn remove(&self, release: ReleaseRef<'_>) -> Result<()> {
-        self.uninstall(release).await
+    async fn remove(&self, _client: &Client, release: ReleaseRef<'_>) -> Result<Vec<String>> {
+        self.uninstall(release).await?;
+        Ok(Vec::new())
     }
 }
 

@@ -24,11 +24,11 @@ use landlord_core::{
     journal,
     ports::{
         Authenticator, Authorizer, Commit, CustomerAccess, EnvironmentPatch, KubeAccess, KubeCredentials, KubeIdentity,
-        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, Unauthenticated,
-        Wake, WorkStore,
+        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, StackParameter, Stacks, TenantStore as _,
+        Unauthenticated, Wake, WorkStore,
     },
 };
-use landlord_grpc::{Listen, ListenTcp, Ports, ServeError};
+use landlord_grpc::{Listen, ListenTcp, OpaqueTokens, Ports, ServeError};
 use landlord_proto::{
     google::longrunning::{Operation, operations_client::OperationsClient},
     v1::{
@@ -224,7 +224,7 @@ struct EverybodyIsOperator;
 impl Authenticator for EverybodyIsOperator {
     async fn authenticate(&self, _: &Peer, _: Option<&str>) -> Result<Principal, Unauthenticated> {
         let groups = [OPERATORS.to_owned()].into();
-        Ok(Principal { name: "everybody".into(), groups, customer: None, method: AuthMethod::Token })
+        Ok(Principal { name: "everybody".into(), groups, customer: None, method: AuthMethod::Token, expire_time: None })
     }
 }
 
@@ -327,6 +327,8 @@ impl Daemon {
             kube_access: Arc::new(Clusters),
             authenticator,
             authorizer,
+            limits: landlord_grpc::Limits::default(),
+            tokens: Arc::new(OpaqueTokens::new(&store.token_secret().await.unwrap()).unwrap()),
             wake: Arc::new(wakes),
         };
         let stop = CancellationToken::new();

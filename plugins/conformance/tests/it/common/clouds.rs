@@ -21,6 +21,21 @@ pub fn others() -> Vec<&'static str> {
     names.filter(|name| !groups.contains(name)).collect()
 }
 
+/// From now on the cloud authorizes each of the plugin's calls against the document that is shipped with it. Strangers' calls
+/// come with other credentials.
+async fn hold_to_the_shipped_role(provider: &str, url: &str, account: &str) {
+    let (cloud, document, credentials) = match provider {
+        "eks" => ("aws", include_str!("../../../../eks/iam-policy.json"), "AKIA*CONF"),
+        "gke" => ("gcp", include_str!("../../../../gke/iam-role.yaml"), "ya29.sim-*.conformance-*"),
+        "aks" => ("azure", include_str!("../../../../aks/role-definition.json"), "sim-*conformance*"),
+        other => panic!("no role is known of {other}"),
+    };
+    let rights = json!({ "account": account, "cloud": cloud, "document": document, "credentials": [credentials] });
+    let client = reqwest::Client::new();
+    let answer = client.post(format!("{url}/_sim/rights")).json(&rights).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+}
+
 /// Cases that say nothing about a cloud in which names are unique: the name is the idempotency key, and no two objects have it.
 const UNIQUE_NAMES: [&str; 2] = ["duplicates", "keys"];
 
@@ -40,6 +55,8 @@ pub async fn conforms(provider: &str, quotas: &[&str], cases: &[&str]) {
         let raised = client.post(format!("{}/_sim/quotas", sim.url())).json(&wanted).send().await.unwrap();
         assert!(raised.status().is_success(), "{raised:?}");
     }
+    hold_to_the_shipped_role(provider, &sim.url(), &config.account).await;
+    let (url, account) = (sim.url(), config.account.clone());
     let report = super::run(&format!("landlord_plugin_{provider}"), config, cases).await;
     let ended = |outcome: Outcome| -> Vec<&str> {
         report.cases.iter().filter(|case| case.outcome == outcome).map(|case| case.name.as_str()).collect()
@@ -55,5 +72,7 @@ pub async fn conforms(provider: &str, quotas: &[&str], cases: &[&str]) {
     if provider != "aks" || !cases.contains(&POOLS[0]) {
         judge::never_two_at_once(&journal).unwrap();
     }
+    let rights: serde_json::Value = reqwest::get(format!("{url}/_sim/rights")).await.unwrap().json().await.unwrap();
+    assert_eq!(rights[&account]["missing"], json!([]), "{}", rights[&account]["missing_on"]);
     sim.stop().await;
 }

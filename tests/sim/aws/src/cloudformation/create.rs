@@ -8,7 +8,11 @@ use super::{
     resources,
     stack::{OnFailure, Phase, Stack, StackResource},
 };
-use crate::{durations, step::AwsStep};
+use crate::{
+    durations,
+    rights::{self, stack::Handler},
+    step::AwsStep,
+};
 use cloudsim_core::{call::ApiError, ctx::Ctx};
 
 /// Begins whatever is ready to be made; ends the operation when all is there.
@@ -66,7 +70,9 @@ fn begin_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Result
         tags: tags_of(stack, logical, &properties),
         default_name: format!("{}-{logical}-{}", stack.name, ctx.world.capitals(12)),
     };
-    let made = resources::create(ctx, &order);
+    let role = if resource.kind == "AWS::IAM::Role" { order.name_or_default("RoleName") } else { String::new() };
+    let allowed = rights::stack::check(ctx, stack, &resource.kind, Handler::Create, &role);
+    let made = allowed.and_then(|()| resources::create(ctx, &order));
     let made = made.map_err(|e| failure_text(ctx, &resource.kind, &e))?;
     let ms = create_ms(ctx, &stack.name, logical, &resource.kind);
     if let Some(resource) = stack.resources.get_mut(logical) {

@@ -7,7 +7,11 @@ use super::{
     resources,
     stack::{Phase, Stack, StackResource},
 };
-use crate::{durations, step::AwsStep};
+use crate::{
+    durations,
+    rights::{self, stack::Handler},
+    step::AwsStep,
+};
 use cloudsim_core::{call::ApiError, clock::Micros, ctx::Ctx};
 
 /// How long CloudFormation retries a deletion that a dependency blocks.
@@ -80,16 +84,20 @@ pub(super) fn go_on_deleting(ctx: &mut Ctx<'_>, stack: &mut Stack) {
 
 /// Tries to delete one resource; a dependency is retried for a while, then fails.
 pub(crate) fn try_delete(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) {
+    let set = if stack.leaving.contains_key(logical) { &stack.leaving } else { &stack.resources };
+    let Some(snapshot) = set.get(logical).cloned() else {
+        return;
+    };
+    let allowed = rights::stack::check(ctx, stack, &snapshot.kind, Handler::Delete, snapshot.role());
     let set = if stack.leaving.contains_key(logical) { &mut stack.leaving } else { &mut stack.resources };
     let Some(resource) = set.get_mut(logical) else {
         return;
     };
-    let snapshot = resource.clone();
     let account = ctx.key.account.clone();
     let planned = ctx.world.faults.plan("cloudformation", &format!("DeleteResource:{}", snapshot.kind), &account).error;
     let result = match planned {
         Some(error) => Err(ApiError::new(error.code, error.message).status(error.status)),
-        None => resources::delete(ctx, &snapshot),
+        None => allowed.and_then(|()| resources::delete(ctx, &snapshot)),
     };
     let step =
         AwsStep::StackResource { stack: stack.id.clone(), logical: logical.to_owned(), operation: stack.operation };

@@ -212,6 +212,7 @@ fn ordered(ctx: &mut Ctx<'_>, call: &Call, body: String, parameters: BTreeMap<St
         operation_token: token.clone(),
         token,
         on_failure: on_failure(call),
+        caller: call.caller.clone(),
         termination_protection: call.params.text("EnableTerminationProtection") == "true",
         resources: BTreeMap::new(),
         leaving: BTreeMap::new(),
@@ -246,6 +247,7 @@ fn update_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<String> {
         next.tags = tags;
     }
     next.operation_token = call.client_token().unwrap_or_default();
+    next.caller = call.caller.clone();
     update::begin(ctx, &mut stack, next)?;
     stacks(ctx).insert(id.clone(), stack);
     Ok(id)
@@ -277,6 +279,7 @@ fn delete_stack(ctx: &mut Ctx<'_>, call: &Call) -> Result<()> {
     progress::with_stack(ctx, &id, |ctx, stack| {
         stack.retained = retain;
         stack.operation_token = call.client_token().unwrap_or_default();
+        stack.caller = call.caller.clone();
         delete::begin_deletion(ctx, stack);
     });
     Ok(())

@@ -146,6 +146,17 @@ pub(super) fn create_routing(ctx: &mut Ctx<'_>, o: &Order<'_>) -> Result<Made> {
     Ok(made(&id, &[("Id", id.clone()), ("table", table.clone())]))
 }
 
+/// Gives a route another target.
+pub(super) fn replace_route(ctx: &mut Ctx<'_>, o: &Order<'_>) {
+    let (destination, gateway, nat) = (o.text("DestinationCidrBlock"), o.text("GatewayId"), o.text("NatGatewayId"));
+    ctx.change(&o.text("RouteTableId"), |table| {
+        let routes = table.props.get_mut("routes").and_then(Value::as_array_mut);
+        for route in routes.into_iter().flatten().filter(|route| route["destination"] == destination.as_str()) {
+            *route = json!({ "destination": destination, "gateway": some(&gateway), "nat": some(&nat) });
+        }
+    });
+}
+
 fn some(text: &str) -> Option<&str> {
     Some(text).filter(|t| !t.is_empty())
 }

@@ -169,6 +169,7 @@ pub(super) fn failure_text(ctx: &mut Ctx<'_>, kind: &str, error: &ApiError) -> S
         c if c.contains("NotFound") || c == "NoSuchEntity" => "NotFound",
         c if c.contains("AlreadyExists") || c.contains("Duplicate") => "AlreadyExists",
         "RequestLimitExceeded" | "Throttling" => "Throttling",
+        "AccessDenied" | "UnauthorizedOperation" => "AccessDenied",
         c if c.starts_with("Invalid") || c == "ValidationError" => "InvalidRequest",
         _ => "GeneralServiceException",
     };

@@ -5,7 +5,7 @@
 
 use super::{
     identity,
-    network::{create_network, create_routing, create_security, delete_routing, permission},
+    network::{create_network, create_routing, create_security, delete_routing, permission, replace_route},
     order::{Made, Order, specified_tags},
     stack::StackResource,
     values::scalar,
@@ -138,6 +138,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Res
             format!("{} would need a replacement, which is not simulated", r.logical),
         ));
     }
+    if r.kind == "AWS::EC2::Route" {
+        replace_route(ctx, o);
+        return Ok(());
+    }
     let apply = |ctx: &mut Ctx<'_>| ctx.change(&physical, |object| change(object, r, o));
     if r.kind.starts_with("AWS::IAM::") {
         ctx.global(apply)
@@ -148,8 +152,10 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, r: &StackResource, o: &Order<'_>) -> Res
 }
 
 /// Properties that change in place.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 12] = [
     "Tags",
+    "GatewayId",
+    "NatGatewayId",
     "SecurityGroupIngress",
     "ManagedPolicyArns",
     "AssumeRolePolicyDocument",

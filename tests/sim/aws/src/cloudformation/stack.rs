@@ -1,6 +1,6 @@
 //! What CloudFormation remembers of a stack.
 
-use cloudsim_core::{clock::Micros, object::Tags};
+use cloudsim_core::{call::Caller, clock::Micros, object::Tags};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,12 @@ impl StackResource {
     pub(crate) fn exists(&self) -> bool {
         self.physical.is_some() && self.status != "DELETE_COMPLETE"
     }
+
+    /// Its name, if it is a role of IAM.
+    #[must_use]
+    pub(crate) fn role(&self) -> &str {
+        if self.kind == "AWS::IAM::Role" { self.physical.as_deref().unwrap_or_default() } else { "" }
+    }
 }
 
 /// One event.
@@ -106,6 +112,9 @@ pub(crate) struct Stack {
     pub token: String,
     /// What to do when creation fails.
     pub on_failure: OnFailure,
+    /// Who asked for the present operation; what is done for the stack is done in their name.
+    #[serde(default)]
+    pub caller: Caller,
     /// Whether DeleteStack is refused.
     pub termination_protection: bool,
     /// Its resources.

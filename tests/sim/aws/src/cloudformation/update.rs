@@ -11,7 +11,11 @@ use super::{
     stack::{Phase, Stack, StackResource},
     template, values,
 };
-use crate::{durations, step::AwsStep};
+use crate::{
+    durations,
+    rights::{self, stack::Handler},
+    step::AwsStep,
+};
 use cloudsim_core::{call::Result, clock::Micros, ctx::Ctx};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -108,7 +112,8 @@ fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Optio
     {
         return None;
     }
-    if let Err(error) = resources::update(ctx, &resource, &order) {
+    let allowed = rights::stack::check(ctx, stack, &resource.kind, Handler::Update, resource.role());
+    if let Err(error) = allowed.and_then(|()| resources::update(ctx, &resource, &order)) {
         return Some(error.message);
     }
     let attributes = resources::attributes_after_update(ctx, &resource);
@@ -121,8 +126,30 @@ fn update_resource(ctx: &mut Ctx<'_>, stack: &mut Stack, logical: &str) -> Optio
     None
 }
 
-/// All new resources exist: delete what leaves, then the update is complete.
+/// What an existing resource says of ones that are new is known only now.
+fn update_late(ctx: &mut Ctx<'_>, stack: &mut Stack) -> Option<(String, String)> {
+    let found = lookup(ctx, stack);
+    let late: Vec<String> = stack
+        .resources
+        .values()
+        .filter(|r| {
+            let raw = found.template.pointer(&format!("/Resources/{}/Properties", r.logical)).cloned();
+            found.resolve(&raw.unwrap_or_default()).is_ok_and(|properties| properties != r.properties)
+        })
+        .map(|r| r.logical.clone())
+        .collect();
+    late.into_iter().find_map(|logical| update_resource(ctx, stack, &logical).map(|reason| (logical, reason)))
+}
+
+/// All new resources exist: change what refers to them, delete what leaves, then the update is complete.
 pub(crate) fn finish(ctx: &mut Ctx<'_>, stack: &mut Stack) {
+    if let Some((logical, reason)) = update_late(ctx, stack) {
+        enter(ctx, stack, &logical, "UPDATE_FAILED", Some(reason));
+        if let Some(before) = stack.before.take() {
+            fail(ctx, stack, &logical, *before);
+        }
+        return;
+    }
     let waiting: Vec<String> = stack
         .leaving
         .values()

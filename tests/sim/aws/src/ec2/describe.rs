@@ -26,6 +26,7 @@ fn listing(action: &str) -> Option<Listing> {
         "DescribeNetworkInterfaces" => (AwsKind::NetworkInterface, "networkInterfaceSet", "NetworkInterfaceId"),
         "DescribeSecurityGroups" => (AwsKind::SecurityGroup, "securityGroupInfo", "GroupId"),
         "DescribeVolumes" => (AwsKind::Volume, "volumeSet", "VolumeId"),
+        "DescribeSnapshots" => (AwsKind::Snapshot, "snapshotSet", "SnapshotId"),
         "DescribeAddresses" => (AwsKind::Eip, "addressesSet", "AllocationId"),
         "DescribeNatGateways" => (AwsKind::NatGateway, "natGatewaySet", "NatGatewayId"),
         "DescribeInternetGateways" => (AwsKind::InternetGateway, "internetGatewaySet", "InternetGatewayId"),
@@ -46,10 +47,6 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
     let mut x = Xml::new();
     if call.action == "DescribeAvailabilityZones" {
         availability_zones(&mut x, &call.region);
-        return Ok(Reply::Query(x.finish()));
-    }
-    if call.action == "DescribeSnapshots" {
-        x.node("snapshotSet", |_| {});
         return Ok(Reply::Query(x.finish()));
     }
     let Some(listing) = listing(&call.action) else {
@@ -178,11 +175,13 @@ fn values_of(o: &Object, name: &str) -> Option<Vec<String>> {
         "public-ip" => text("public_ip"),
         "allocation-id"
         | "network-interface-id"
-        | "volume-id"
+        | "snapshot-id"
         | "nat-gateway-id"
         | "internet-gateway-id"
         | "route-table-id"
         | "instance-id" => Some(vec![o.id.clone()]),
+        "volume-id" if o.kind == AwsKind::Snapshot => text("volume"),
+        "volume-id" => Some(vec![o.id.clone()]),
         "instance-type" => text("instance_type"),
         "private-dns-name" => text("private_dns"),
         "size" => Some(vec![o.props.get("size").map(ToString::to_string).unwrap_or_default()]),

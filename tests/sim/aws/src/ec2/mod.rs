@@ -4,6 +4,7 @@
 //! callers and for CloudFormation), `describe` lists them, `render` writes their XML. Accounts have no default VPC.
 
 pub(crate) mod describe;
+pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod nat;
 pub(crate) mod network;
@@ -36,7 +37,10 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         | "AllocateAddress"
         | "CreateInternetGateway"
         | "CreateVolume"
+        | "CreateSnapshot"
         | "CreateNetworkInterface" => return create(ctx, call),
+        "RunInstances" => return instances::run(ctx, call),
+        "TerminateInstances" => return instances::terminate(ctx, p),
         "DeleteVpc" => network::delete_vpc(ctx, p.text("VpcId"))?,
         "DeleteSubnet" => network::delete_subnet(ctx, p.text("SubnetId"))?,
         "DeleteSecurityGroup" => security::delete_group(ctx, p.text("GroupId"))?,
@@ -51,6 +55,7 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         }
         "DeleteNetworkInterface" => interfaces::delete_interface(ctx, p.text("NetworkInterfaceId"))?,
         "DetachNetworkInterface" => interfaces::detach_interface(ctx, p.text("AttachmentId"))?,
+        "DeleteSnapshot" => network::delete_snapshot(ctx, p.text("SnapshotId"))?,
         "DeleteVolume" => network::delete_volume(ctx, p.text("VolumeId"))?,
         "AuthorizeSecurityGroupIngress" => security::change_rules(ctx, p, "ingress", true)?,
         "AuthorizeSecurityGroupEgress" => security::change_rules(ctx, p, "egress", true)?,
@@ -92,6 +97,14 @@ fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
             let mut x = Xml::new();
             if let Some(volume) = ctx.seen(&id) {
                 render::volume(&mut x, &volume);
+            }
+            return Ok(Reply::Query(x.finish()));
+        }
+        "CreateSnapshot" => {
+            let id = network::create_snapshot(ctx, p.text("VolumeId"), p.text("Description"), tags)?;
+            let mut x = Xml::new();
+            if let Some(snapshot) = ctx.seen(&id) {
+                render::snapshot(&mut x, &snapshot);
             }
             return Ok(Reply::Query(x.finish()));
         }
@@ -165,6 +178,7 @@ pub(crate) fn not_found(kind: AwsKind, id: &str) -> ApiError {
         AwsKind::NetworkInterface => ("InvalidNetworkInterfaceID.NotFound", "networkInterface ID"),
         AwsKind::Instance => ("InvalidInstanceID.NotFound", "instance ID"),
         AwsKind::Volume => ("InvalidVolume.NotFound", "volume"),
+        AwsKind::Snapshot => ("InvalidSnapshot.NotFound", "snapshot"),
         AwsKind::LaunchTemplate => ("InvalidLaunchTemplateId.NotFound", "launch template ID"),
         _ => ("InvalidID", "ID"),
     };

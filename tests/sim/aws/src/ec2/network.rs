@@ -252,3 +252,26 @@ pub(crate) fn delete_volume(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
     ctx.delete(id);
     Ok(())
 }
+
+/// Makes a snapshot of a disk, complete at once.
+///
+/// # Errors
+/// No such disk.
+pub(crate) fn create_snapshot(ctx: &mut Ctx<'_>, volume: &str, description: &str, tags: Tags) -> Result<String> {
+    let size = existing(ctx, AwsKind::Volume, volume)?.props.get("size").cloned().unwrap_or_default();
+    let mut snapshot = new_object(ctx, AwsKind::Snapshot, "snap", "snapshot", tags);
+    "completed".clone_into(&mut snapshot.state);
+    let id = snapshot.id.clone();
+    ctx.create(snapshot.with("volume", volume).with("description", description).with("size", size));
+    Ok(id)
+}
+
+/// Removes a snapshot.
+///
+/// # Errors
+/// Not found.
+pub(crate) fn delete_snapshot(ctx: &mut Ctx<'_>, id: &str) -> Result<()> {
+    existing(ctx, AwsKind::Snapshot, id)?;
+    ctx.delete(id);
+    Ok(())
+}

@@ -21,6 +21,7 @@ pub(crate) fn object(x: &mut Xml, o: &Object) {
         Some(AwsKind::NetworkInterface) => interface(x, o, vpc),
         Some(AwsKind::SecurityGroup) => group(x, o, vpc),
         Some(AwsKind::Volume) => return volume(x, o),
+        Some(AwsKind::Snapshot) => return snapshot(x, o),
         Some(AwsKind::Eip) => {
             x.leaf("allocationId", &o.id).leaf("publicIp", o.text("public_ip")).leaf("domain", "vpc");
             if !o.text("interface").is_empty() {
@@ -142,6 +143,14 @@ pub(crate) fn volume(x: &mut Xml, o: &Object) {
     x.list("attachmentSet", "item", attached, |x, instance| {
         x.leaf("volumeId", &o.id).leaf("instanceId", instance).leaf("status", "attached");
     });
+    tag_set(x, o);
+}
+
+/// Writes a snapshot, which CreateSnapshot gives without a wrapper.
+pub(crate) fn snapshot(x: &mut Xml, o: &Object) {
+    x.leaf("snapshotId", &o.id).leaf("volumeId", o.text("volume")).leaf("status", &o.state).leaf("progress", "100%");
+    x.leaf("startTime", iso8601(o.created_us)).leaf("ownerId", owner_id(o)).leaf("description", o.text("description"));
+    x.leaf("volumeSize", o.props.get("size").and_then(Value::as_u64).unwrap_or(0)).leaf("encrypted", false);
     tag_set(x, o);
 }
 

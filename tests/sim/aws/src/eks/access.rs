@@ -52,11 +52,16 @@ pub(crate) fn handle(ctx: &mut Ctx<'_>, call: &Call) -> Result<Reply> {
         }
         "UpdatePodIdentityAssociation" => {
             let object = association(ctx, call)?;
-            let role = call.field("roleArn").to_owned();
+            let (role, request) = (call.field("roleArn").to_owned(), call.json.clone());
             ctx.change(&object.id, |o| {
                 amend(o, |doc| {
                     if !role.is_empty() {
                         doc.insert("roleArn".to_owned(), role.into());
+                    }
+                    for (key, value) in request.as_object().into_iter().flatten() {
+                        if matches!(key.as_str(), "policy" | "disableSessionTags") && !value.is_null() {
+                            doc.insert(key.clone(), value.clone());
+                        }
                     }
                 });
             });

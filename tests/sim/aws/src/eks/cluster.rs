@@ -76,6 +76,7 @@ pub(crate) fn create(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         let spec = ClusterSpec { arn: arn.clone(), name: name.to_owned(), version, folder };
         ctx.world.outbox.push(RuntimeCommand::Start(spec));
     }
+    crate::logs::written_by_eks(ctx, name, &call.json["logging"]);
     bootstrap_access(ctx, call, &arn, name);
     ctx.begin_work("create", &arn, ms);
     ctx.after(ms, AwsStep::Eks { id: arn, step: EksStep::ClusterReady });

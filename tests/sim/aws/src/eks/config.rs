@@ -35,6 +35,7 @@ pub(crate) fn update_cluster(ctx: &mut Ctx<'_>, call: &Call) -> Result<Value> {
         o.state = "UPDATING".to_owned();
         amend(o, |doc| apply(doc, &request));
     });
+    crate::logs::written_by_eks(ctx, call.var(0), &call.json["logging"]);
     let ms = ctx.draw(durations::CLUSTER_UPDATE, &format!("{}/{kind}", call.var(0)));
     ctx.begin_work("update", &object.id, ms);
     let update = new_update(ctx, &object.id, kind, &call.json);

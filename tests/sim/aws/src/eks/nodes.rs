@@ -7,7 +7,7 @@ use super::{doc_text, doc_texts};
 use crate::{arn::Arn as _, kind::AwsKind};
 use crate::{
     cloudformation::order,
-    ec2::{interfaces, network},
+    ec2::{instances, interfaces, network},
 };
 use cloudsim_core::{
     cluster::{NodeSpec, RuntimeCommand},
@@ -97,11 +97,7 @@ fn node_disk(ctx: &mut Ctx<'_>, object: &Object, instance: &Object, template: &V
     let size_gib = own.or(of_group).unwrap_or(20);
     let tags = specified(template, "volume");
     let disk = network::create_volume(ctx, size_gib, instance.text("zone"), tags, Owner::Eks);
-    ctx.adjust(&disk, |o| {
-        o.state = "in-use".to_owned();
-        o.name = Some(format!("{}/{}", instance.id, o.id));
-        o.set("attached_to", instance.id.clone());
-    });
+    instances::attach_root(ctx, &disk, &instance.id);
 }
 
 /// The Kubernetes node of an instance, labelled as EKS labels it.
@@ -181,21 +177,7 @@ pub(crate) fn instances_of(ctx: &mut Ctx<'_>, nodegroup: &str, cluster_name: &st
 pub(crate) fn terminate(ctx: &mut Ctx<'_>, cluster_arn: &str, instances: &[Object]) {
     let names = instances.iter().map(|i| i.text("private_dns").to_owned()).collect();
     for instance in instances {
-        interfaces::service_object_gone(ctx, &instance.id);
-        let prefix = format!("{}/", instance.id);
-        let attached: Vec<Object> = ctx.scope().named_under(AwsKind::Volume, &prefix).cloned().collect();
-        for volume in attached {
-            if volume.owner == Owner::Eks {
-                ctx.delete(&volume.id);
-                continue;
-            }
-            ctx.change(&volume.id, |o| {
-                o.state = "available".to_owned();
-                o.name = None;
-                o.set("attached_to", "");
-            });
-        }
-        ctx.retire(&instance.id, "terminated");
+        instances::end(ctx, &instance.id);
     }
     if ctx.world.kubernetes_capacity.is_some() {
         ctx.world.outbox.push(RuntimeCommand::RemoveNodes { arn: cluster_arn.to_owned(), names });

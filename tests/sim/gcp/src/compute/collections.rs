@@ -109,6 +109,7 @@ pub(crate) const ALL: &[Collection] = &[
     ),
     Collection { labelled: true, ..collection("instances", GcpKind::Instance, "compute#instance", "instance", ZONAL) },
     Collection { labelled: true, ..collection("disks", GcpKind::Disk, "compute#disk", "disk", &["regions", "zones"]) },
+    Collection { labelled: true, ..collection("snapshots", GcpKind::Snapshot, "compute#snapshot", "snapshot", GLOBAL) },
 ];
 
 /// The collection called `name`.

@@ -1,0 +1,116 @@
+//! The tokens of a context, in a file that only its user can read.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{error::Error, user_files::folder};
+
+/// What is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// Who gave them.
+    pub(super) issuer: String,
+    /// Shown to the daemon.
+    pub(super) token: String,
+    /// For a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<String>,
+    /// Seconds since 1970; `None`: the issuer does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expire_time: Option<u64>,
+}
+
+/// Seconds since 1970 after `left`.
+pub(super) fn after(left: Duration) -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(left).as_secs()
+}
+
+/// The file of a context's tokens; `None`: no home is known.
+pub(crate) fn file_of(context: &str) -> Option<PathBuf> {
+    // A context's name is the user's own; a file's has no slash.
+    let name: String = context.chars().map(|c| if c == '/' || c.is_control() { '_' } else { c }).collect();
+    Some(folder("XDG_STATE_HOME", ".local/state")?.join("landlord").join("tokens").join(format!("{name}.json")))
+}
+
+impl Kept {
+    /// `None`: nobody has logged in.
+    pub(super) fn load(file: &Path) -> Result<Option<Self>, Error> {
+        let wrong = |problem: &dyn std::fmt::Display| Error::Usage(format!("{}: {problem}", file.display()));
+        match std::fs::read(file) {
+            // What is in it is not repeated.
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| wrong(&"is damaged; log in again")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(wrong(&format!("can't be read: {error}"))),
+        }
+    }
+
+    /// Written beside and renamed, so that no reader sees half of it.
+    pub(super) fn save(&self, file: &Path) -> Result<(), Error> {
+        let written = (|| {
+            if let Some(folder) = file.parent() {
+                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            }
+            let beside = file.with_extension(format!("new-{}", std::process::id()));
+            let _ = std::fs::remove_file(&beside);
+            let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            open.write_all(&serde_json::to_vec(self)?)?;
+            open.sync_all()?;
+            std::fs::rename(&beside, file)
+        })();
+        written.map_err(|error| Error::Usage(format!("{} can't be written: {error}", file.display())))
+    }
+
+    pub(super) fn forget(file: &Path) -> Result<(), Error> {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::Usage(format!("{} can't be removed: {error}", file.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn ends_within(&self, left: Duration) -> bool {
+        self.expire_time.is_some_and(|time| time <= after(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_their_users_alone_and_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/er/prod.json");
+        assert!(Kept::load(&file).unwrap().is_none());
+        let kept = |left: i64| Kept {
+            issuer: "https://login.example.com".into(),
+            token: "secret".into(),
+            refresh_token: None,
+            expire_time: Some(after(Duration::from_secs(1_000)).checked_add_signed(left - 1_000).unwrap()),
+        };
+        kept(30).save(&file).unwrap();
+        kept(300).save(&file).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        let read = Kept::load(&file).unwrap().unwrap();
+        assert_eq!(read.token, "secret");
+        assert!(!read.ends_within(Duration::from_secs(60)) && read.ends_within(Duration::from_secs(600)));
+        assert!(kept(-5).ends_within(Duration::ZERO));
+        std::fs::write(&file, "{\"token\": \"secret\"").unwrap();
+        let damaged = Kept::load(&file).err().unwrap().to_string();
+        assert!(damaged.contains("damaged") && !damaged.contains("secret"), "{damaged}");
+        Kept::forget(&file).unwrap();
+        Kept::forget(&file).unwrap();
+        assert!(file_of("a/../b").unwrap().ends_with("tokens/a_.._b.json"));
+    }
+}

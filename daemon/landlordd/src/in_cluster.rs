@@ -1,0 +1,102 @@
+//! What works inside of tenants' clusters, as the configuration wants it: stacks, platforms, Helm, isolation. Knows no provider.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result};
+use landlord_core::{PlatformName, StackName, ports::Apps};
+use landlord_deploy::{
+    DeployOptions, StackApps, StackOffers,
+    platform::{self, Platform},
+    stack::{self, Stack},
+};
+use landlord_isolation::{IsolationOptions, KubeIsolation};
+use landlord_kube::{client::Clients, gateway_api::Crds};
+
+use crate::config::{Checked, Config};
+
+/// What works inside of tenants' clusters.
+pub(crate) struct InCluster {
+    pub(crate) isolation: Arc<KubeIsolation>,
+    /// What tenants may set in stacks.
+    pub(crate) stacks: Arc<StackOffers>,
+    /// Helm is needed only where a class has a stack or a platform.
+    pub(crate) apps: Option<Arc<dyn Apps>>,
+}
+
+/// What the classes name, as read.
+struct Read {
+    stacks: BTreeMap<StackName, Stack>,
+    platforms: BTreeMap<PlatformName, Platform>,
+    gateway_api_crds: Option<Crds>,
+}
+
+fn read(config: &Config, checked: &Checked) -> Result<Read> {
+    let classes = || checked.catalog.classes.values();
+    let (with_stacks, shared) =
+        (classes().any(|class| class.stack.is_some()), classes().any(|class| class.level.is_shared()));
+    let deploy = &config.deploy;
+    let named = !deploy.gateway_api_crds.as_os_str().is_empty();
+    let gateway_api_crds = (named && (with_stacks || shared))
+        .then(|| Crds::read(&deploy.gateway_api_crds))
+        .transpose()
+        .context("deploy.gateway_api_crds")?;
+    let stacks = if with_stacks {
+        stack::load_all(&deploy.stacks_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
+    let platforms = if classes().any(|class| class.platform.is_some()) {
+        platform::load_all(&deploy.platforms_dir, &deploy.values, &deploy.chart_mirrors)?
+    } else {
+        BTreeMap::new()
+    };
+    Ok(Read { stacks, platforms, gateway_api_crds })
+}
+
+async fn apps(config: &Config, read: Read, state_dir: PathBuf, clients: Arc<Clients>) -> Result<Option<StackApps>> {
+    if read.stacks.is_empty() && read.platforms.is_empty() {
+        return Ok(None);
+    }
+    let options = DeployOptions {
+        stacks: read.stacks,
+        platforms: read.platforms,
+        helm_path: config.deploy.helm_path.clone(),
+        helm_version: config.deploy.helm_version.clone(),
+        state_dir,
+        helm_processes_max: config.deploy.helm_processes_max,
+        gateway_api_crds: read.gateway_api_crds,
+    };
+    Ok(Some(StackApps::open(options, clients).await?))
+}
+
+/// Reads what the classes name, and opens what works with it.
+///
+/// # Errors
+/// A stack or platform that can't be read, a Helm that is unfit.
+pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster> {
+    let read = read(config, checked)?;
+    let clients = Arc::new(Clients::default());
+    let options = IsolationOptions {
+        gateways: stack::gateways(&read.stacks),
+        gateway_api_crds: read.gateway_api_crds.clone(),
+        removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
+    };
+    let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
+    let stacks = Arc::new(StackOffers::load(&read.stacks)?);
+    let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| Arc::new(apps) as Arc<dyn Apps>) })
+}
+
+/// The same, leaving nothing behind: whoever checks may be another user than the daemon.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn check(config: &Config, checked: &Checked) -> Result<()> {
+    let read = read(config, checked)?;
+    StackOffers::load(&read.stacks)?;
+    let folder = std::env::temp_dir().join(format!("landlordd-check-{}", uuid::Uuid::new_v4()));
+    let opened = apps(config, read, folder.clone(), Arc::default()).await;
+    // It is there only if Helm was tried.
+    let _ = std::fs::remove_dir_all(folder);
+    opened.map(drop)
+}
