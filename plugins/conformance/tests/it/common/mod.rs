@@ -46,6 +46,5 @@ pub fn at(library: &Path, config: Config, only: &[&str]) -> Options {
 }
 
 pub async fn run(plugin: &str, config: Config, only: &[&str]) -> Report {
-    // Shown where a test fails, or never ends.
     conform(options(plugin, config, only), |_| {}).await.unwrap()
 }
