@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::rate_queue::{Caller, Deferred, Urgency};
 use self::{bucket::Bucket, rate_queue::RateQueue};
+pub(crate) use crate::limit_key::LimitKey;
 use crate::{
     figures::EngineFigures,
     options::{BucketFigures, ProviderOptions},
@@ -28,14 +29,6 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Below this, coming back costs more than waiting, at any scale.
 const WAIT_MIN: Duration = Duration::from_millis(500);
-
-/// Whose limits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct LimitKey {
-    pub(crate) provider: String,
-    pub(crate) account: String,
-    pub(crate) region: String,
-}
 
 /// What a method takes: bucket names and costs.
 pub(crate) type Costs = Vec<(String, f64)>;
