@@ -116,6 +116,7 @@ mod figures;
 mod holds;
 mod inventories;
 mod lease;
+mod limit_key;
 mod limits;
 mod options;
 mod pass;

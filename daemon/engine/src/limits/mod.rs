@@ -8,7 +8,6 @@
 
 mod breaker;
 mod bucket;
-pub(crate) mod key;
 mod rate_queue;
 
 use std::{collections::HashMap, time::Duration};
@@ -18,9 +17,9 @@ use landlord_provider_api::v1::DescribeResponse;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub(crate) use self::key::LimitKey;
 pub(crate) use self::rate_queue::{Caller, Deferred, Urgency};
 use self::{bucket::Bucket, rate_queue::RateQueue};
+pub(crate) use crate::limit_key::LimitKey;
 use crate::{
     figures::EngineFigures,
     options::{BucketFigures, ProviderOptions},

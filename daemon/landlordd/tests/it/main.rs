@@ -1,6 +1,5 @@
-//! The daemon's configuration, and what is shipped to watch it with.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Tests of the daemon as a whole, and of what is shipped with it.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod config;
 mod observability;

@@ -1,4 +1,4 @@
-//! Whose limits.
+//! Whose limits a call counts against: a name, for those who limit and those who measure.
 
 /// Whose limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
