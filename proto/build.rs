@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "landlord/v1/auth.proto",
     "landlord/v1/tenant.proto",
     "landlord/v1/tenant_class.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 10] = [
     "landlord/v1/operation.proto",
     "landlord/v1/daemon.proto",
     "landlord/v1/provider.proto",
+    "landlord/v1/orphan.proto",
     "landlord/v1/verify.proto",
     "google/longrunning/operations.proto",
     "google/rpc/error_details.proto",

@@ -248,7 +248,7 @@ fn changes_are_idempotent_checked_and_long_running() {
             api.expect(known, 151, || format!("{}: {part} is {name:?}", method.full_name()));
         }
     }
-    assert_eq!(changing, 8, "Create, Adopt, Update, Delete and Retry return operations");
+    assert_eq!(changing, 9, "Create, Adopt, Update, Delete and Retry return operations");
     api.done();
 }
 

@@ -7,8 +7,8 @@ use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
         auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
-        host_cluster_service_client::HostClusterServiceClient, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{
@@ -41,6 +41,8 @@ pub struct Client {
     pub hosts: HostClusterServiceClient<Transport>,
     /// Operations.
     pub operations: OperationsClient<Transport>,
+    /// Objects of tenants without a record.
+    pub orphans: OrphanServiceClient<Transport>,
     /// Daemons.
     pub daemons: DaemonServiceClient<Transport>,
     /// Providers.
@@ -97,6 +99,7 @@ impl Client {
         Ok(Self {
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),

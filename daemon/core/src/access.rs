@@ -210,6 +210,10 @@ actions! {
         ListProviders: Read Provider,
         GetProvider: Read Provider,
     }
+    "landlord.v1.OrphanService" {
+        ListOrphans: Administer Installation,
+        DeleteOrphan: Administer Installation,
+    }
     "landlord.v1.DaemonService" {
         ListDaemons: Read Installation,
         GetDaemon: Read Installation,

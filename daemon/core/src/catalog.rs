@@ -323,7 +323,7 @@ fn too_large(class: &ClassName, most: Option<u32>, spec: &TenantSpec) -> Option<
 pub const CUSTOMER_PLACEHOLDER: &str = "{customer}";
 
 /// A class's isolation settings for one of its customers.
-fn of_customer(settings: IsolationSettings, name: &TenantName) -> Result<IsolationSettings, Violations> {
+pub(crate) fn of_customer(settings: IsolationSettings, name: &TenantName) -> Result<IsolationSettings, Violations> {
     let wrong =
         |error: InvalidIsolationSetting| one("class", format!("its guardrails are invalid for this customer: {error}"));
     let mut input = IsolationSettingsInput::from(settings);

@@ -8,8 +8,8 @@ use crate::{EnvironmentName, TenantUid, Timestamp, placement::ProviderKey, stage
 pub struct InventoryDue {
     /// Which.
     pub key: ProviderKey,
-    /// The account that its records name, if they name one; empty: whichever the credentials belong to.
-    pub account: String,
+    /// Accounts that its records name; empty: whichever the credentials belong to.
+    pub accounts: Vec<String>,
     /// Regions that records name.
     pub regions: Vec<String>,
     /// Why, for the log.

@@ -1,6 +1,7 @@
 //! One total function from a stage's record and the result of a call to the next record. It is
 //! where the retry rules live. Pure: time and jitter are values.
 
+mod clamp;
 mod rules;
 mod sent;
 
@@ -11,8 +12,8 @@ use crate::{
     stage::{FieldChange, Ownership, RemovedObject},
 };
 
-pub use self::rules::RetryRules;
 use self::rules::{Verdict, backoff, given_up, held_check, is_teardown, verdict};
+pub use self::{clamp::clamp, rules::RetryRules};
 
 /// A try counts as further than every one before when it lasts so many times as long: durations of clouds scatter, and a
 /// try that fails a little later than the others is one of them.
@@ -311,8 +312,10 @@ fn failed(
         Verdict::Fail => {
             after.state = StageState::Failed;
             after.end_time = Some(now);
-            if let Some(failure) = after.failure.as_mut().filter(|failure| failure.kind != ErrorKind::NameTaken) {
-                failure.remedy = given_up(&failure.remedy);
+            // A taken name is looked for again while a removal is held by it: its remedy may say so.
+            let promises = |failure: &&mut Failure| failure.kind != ErrorKind::NameTaken || failure.remedy.is_empty();
+            if let Some(failure) = after.failure.as_mut().filter(promises) {
+                failure.remedy = given_up(failure);
             }
         }
         Verdict::Skip => {

@@ -13,9 +13,10 @@ use crate::{DesiredState, Stage, StageRecord, StageState, Timestamp, ports::Work
 const LATE_EFFECT: Duration = Duration::from_secs(120);
 
 /// How long a removal that found nothing must wait before it is observed for the last time; `None`: nothing can come late.
-/// `Inventory` waits for the provider's objects, `Isolation` for what landlord makes in a host cluster.
+/// `Inventory` waits for the provider's objects, `Isolation` for what landlord makes in a host cluster. `since_jump`: how long ago
+/// the wall clock was set, as far as that was noticed.
 #[must_use]
-pub fn wait(work: &Work, stage: &Stage, time_scale: f64) -> Option<Duration> {
+pub fn wait(work: &Work, stage: &Stage, time_scale: f64, since_jump: Option<Duration>) -> Option<Duration> {
     let makes: fn(&Stage) -> bool = match stage {
         Stage::Inventory => |stage| stage.resource().is_some(),
         Stage::Isolation => |stage| *stage == Stage::Isolation,
@@ -43,7 +44,9 @@ pub fn wait(work: &Work, stage: &Stage, time_scale: f64) -> Option<Duration> {
         creates.filter(|record| makes(&record.stage)).filter_map(|record| unanswered(record, removal_start)).max()?;
     // A clock that was ahead when the call went out keeps nobody for longer than the effect itself may take.
     let effect = LATE_EFFECT.mul_f64(time_scale);
-    let left = last.after(effect).since(work.now).min(effect);
+    // When the wall clock was set a moment ago, it says nothing of how long ago the call went out.
+    let unsure = since_jump.map_or(Duration::ZERO, |since| effect.saturating_sub(since));
+    let left = last.after(effect).since(work.now).max(unsure).min(effect);
     (!left.is_zero()).then_some(left)
 }
 

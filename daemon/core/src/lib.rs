@@ -7,6 +7,7 @@
 pub mod access;
 pub mod capacity;
 pub mod catalog;
+mod class_differences;
 pub mod domains;
 pub mod environment;
 pub mod executor;
@@ -30,6 +31,7 @@ pub mod time;
 
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
+pub use class_differences::ClassDifference;
 pub use domains::Domains;
 pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,

@@ -1,6 +1,11 @@
 //! The port's implementation: finds stack and client, hands over to the modules.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use kube::Client;
@@ -17,7 +22,7 @@ use landlord_kube::{
 };
 
 use crate::{
-    apply, base,
+    apply, base, chart,
     checks::{CheckOptions, Checks},
     driver::{Content, Driver, ReleaseRef, helm::Helm, manifests::Manifests},
     error::{Error, Result},
@@ -65,15 +70,28 @@ impl fmt::Debug for StackApps {
     }
 }
 
+/// Has all charts in folders read from copies of their own.
+fn keep_charts(options: &mut DeployOptions) -> Result<()> {
+    let copies = options.state_dir.join("charts");
+    let stacks = options.stacks.values_mut().flat_map(Stack::charts_mut);
+    let mut kept = BTreeSet::new();
+    for chart in stacks.chain(options.platforms.values_mut().flat_map(Platform::charts_mut)) {
+        chart.keep_in(&copies)?;
+        kept.insert(chart.location.clone());
+    }
+    chart::forget_others(&copies, &kept)
+}
+
 impl StackApps {
-    /// Checks Helm. Two of them must not share a `state_dir`; `clients` may be used by others too.
+    /// Checks Helm, and takes copies of the charts in folders. Two of them must not share a `state_dir`; `clients` may be used by others too.
     ///
     /// # Errors
     /// An incompatible Helm, unusable files; each says what to do.
-    pub async fn open(options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
+    pub async fn open(mut options: DeployOptions, clients: Arc<Clients>) -> Result<Self> {
         let helm =
             Helm::open(&options.helm_path, &options.helm_version, &options.state_dir, options.helm_processes_max)
                 .await?;
+        keep_charts(&mut options)?;
         let driver: Arc<dyn Driver> = Arc::new(helm);
         Ok(Self {
             manifests: Manifests::new(Arc::clone(&driver)),

@@ -1,11 +1,14 @@
 //! Charts as they lie on disk or are referenced. Knows nothing of whose releases they are.
 
 use std::{
-    collections::BTreeMap,
-    path::{Component, Path},
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Component, Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
 
 /// Charts lie in memory as a digest only, but a mistaken path should not read a disk.
 const CHART_FILES_MAX: usize = 2_000;
@@ -21,6 +24,8 @@ pub(crate) struct ChartRef {
     pub(crate) version: Option<String>,
     /// Changes when the chart does.
     pub(crate) digest: String,
+    /// Whether it is a folder whose files the digest is over.
+    is_folder: bool,
 }
 
 impl ChartRef {
@@ -31,18 +36,68 @@ impl ChartRef {
             location: location.to_owned(),
             version: is_reference(location).then(|| version.to_owned()),
             digest: format!("{chart}@{version}"),
+            is_folder: false,
         }
     }
 
     /// What no release has: Helm finds nothing there, and says so.
     pub(crate) fn missing(release: &str) -> Self {
-        Self { location: format!("the chart of {release}"), version: None, digest: String::new() }
+        Self { location: format!("the chart of {release}"), version: None, digest: String::new(), is_folder: false }
     }
 
     /// A chart in a folder.
     pub(crate) fn in_folder(folder: &Path) -> Result<Self, String> {
-        Ok(Self { location: folder.display().to_string(), version: None, digest: digest(folder)? })
+        let (location, digest) = (folder.display().to_string(), digest(folder)?);
+        Ok(Self { location, version: None, digest, is_folder: true })
     }
+
+    /// Takes a copy of a chart in a folder, from which Helm reads from now on: what was hashed is what is delivered, whatever
+    /// becomes of the folder while the daemon runs. Anything else stays where it is.
+    pub(crate) fn keep_in(&mut self, copies: &Path) -> Result<()> {
+        if !self.is_folder {
+            return Ok(());
+        }
+        let source = PathBuf::from(&self.location);
+        let copy = copies.join(&self.digest);
+        // An earlier daemon's, if nobody touched it.
+        if digest(&copy).as_ref() != Ok(&self.digest) {
+            copy_files(&source, &copy)?;
+        }
+        if digest(&copy).as_ref() != Ok(&self.digest) {
+            let problem = "changed while it was read; start the daemon again when nobody changes it".to_owned();
+            return Err(Error::Stack { path: source, problem });
+        }
+        self.location = copy.display().to_string();
+        Ok(())
+    }
+}
+
+/// The files of a folder, and nothing else that was in the other.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to).map_err(Error::file("remove", to))?;
+    }
+    for entry in walkdir::WalkDir::new(from).into_iter().filter_map(Result::ok) {
+        let target = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target).map_err(Error::file("make", &target))?;
+        } else if entry.file_type().is_file() {
+            fs::copy(entry.path(), &target).map_err(Error::file("copy a chart to", &target))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes copies that no chart is read from any more.
+pub(crate) fn forget_others(copies: &Path, kept: &BTreeSet<String>) -> Result<()> {
+    let Ok(entries) = fs::read_dir(copies) else { return Ok(()) };
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        if !kept.contains(&path.display().to_string()) {
+            fs::remove_dir_all(&path).map_err(Error::file("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn is_reference(chart: &str) -> bool {
@@ -96,5 +151,31 @@ mod tests {
         let direct = ChartRef::referenced("oci://a/b", "1.0.0", &ChartMirrors::new());
         assert_eq!((direct.location.as_str(), direct.version.as_deref()), ("oci://a/b", Some("1.0.0")));
         assert_eq!(mirrored.digest, direct.digest, "the same chart from elsewhere is no change");
+    }
+
+    #[test]
+    fn what_was_hashed_is_what_is_read_from_then_on() {
+        let (charts, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let write = |name: &str, text: &str| fs::write(charts.path().join(name), text).unwrap();
+        fs::create_dir(charts.path().join("templates")).unwrap();
+        write("Chart.yaml", "name: a");
+        write("templates/a.yaml", "one");
+        let mut chart = ChartRef::in_folder(charts.path()).unwrap();
+        chart.keep_in(copies.path()).unwrap();
+        write("templates/a.yaml", "two");
+        let copy = PathBuf::from(&chart.location);
+        assert_eq!(fs::read_to_string(copy.join("templates/a.yaml")).unwrap(), "one");
+        // A copy that somebody touched is made anew; one of a chart that changed meanwhile is refused.
+        let mut again = ChartRef::in_folder(charts.path()).unwrap();
+        assert_ne!(again.digest, chart.digest);
+        write("templates/a.yaml", "three");
+        assert!(again.keep_in(copies.path()).unwrap_err().to_string().contains("changed while it was read"));
+        fs::write(copy.join("templates/b.yaml"), "foreign").unwrap();
+        write("templates/a.yaml", "one");
+        let mut back = ChartRef::in_folder(charts.path()).unwrap();
+        back.keep_in(copies.path()).unwrap();
+        assert_eq!((&back.location, copy.join("templates/b.yaml").exists()), (&chart.location, false));
+        forget_others(copies.path(), &[back.location.clone()].into()).unwrap();
+        assert_eq!(fs::read_dir(copies.path()).unwrap().count(), 1);
     }
 }

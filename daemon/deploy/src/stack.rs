@@ -200,6 +200,11 @@ impl Stack {
         (!chart::is_reference(&release.chart)).then(|| std::path::PathBuf::from(self.chart(release).location))
     }
 
+    /// Where its charts are.
+    pub(crate) fn charts_mut(&mut self) -> impl Iterator<Item = &mut ChartRef> {
+        self.charts.values_mut()
+    }
+
     /// Where a release's chart is; a release that is not of this stack has none.
     pub(crate) fn chart(&self, release: &Release) -> ChartRef {
         self.charts.get(&release.name).cloned().unwrap_or_else(|| ChartRef::missing(release.name.as_str()))

@@ -2,29 +2,61 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
+
 /// What the clocks of a healthy machine drift apart between two looks stays far below this.
 const JUMP_MIN: Duration = Duration::from_secs(5);
 
 /// The wall clock beside the monotonic one.
 #[derive(Debug)]
 pub(crate) struct ClockWatch {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
     wall: SystemTime,
     monotonic: Instant,
+    /// When the wall clock was last seen to be set.
+    jump: Option<Instant>,
+    /// Whether nobody acted upon that yet.
+    is_news: bool,
+}
+
+impl Default for ClockWatch {
+    fn default() -> Self {
+        let seen = Seen { wall: SystemTime::now(), monotonic: Instant::now(), jump: None, is_news: false };
+        Self { seen: Mutex::new(seen) }
+    }
 }
 
 impl ClockWatch {
-    pub(crate) fn start() -> Self {
-        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    /// Whether the wall clock was set since this was asked last.
+    pub(crate) fn jumped(&self) -> bool {
+        let mut seen = self.seen.lock();
+        seen.look();
+        std::mem::take(&mut seen.is_news)
     }
 
-    /// Whether the wall clock was set since the last look. Logs it.
-    pub(crate) fn jumped(&mut self) -> bool {
+    /// How long ago the wall clock was set, if this process has seen that: what lies further back by the wall clock may be
+    /// nearer than it seems.
+    pub(crate) fn since_jump(&self) -> Option<Duration> {
+        let mut seen = self.seen.lock();
+        seen.look();
+        seen.jump.map(|jump| jump.elapsed())
+    }
+}
+
+impl Seen {
+    /// Logs a clock that was set.
+    fn look(&mut self) {
         let (wall, monotonic) = (SystemTime::now(), Instant::now());
         let jump = jump(self.wall, wall, monotonic.saturating_duration_since(self.monotonic));
-        *self = Self { wall, monotonic };
-        let Some((direction, by)) = jump else { return false };
-        tracing::warn!(direction, seconds = by.as_secs_f64(), "the wall clock was set");
-        true
+        (self.wall, self.monotonic) = (wall, monotonic);
+        if let Some((direction, by)) = jump {
+            tracing::warn!(direction, seconds = by.as_secs_f64(), "the wall clock was set");
+            (self.jump, self.is_news) = (Some(monotonic), true);
+        }
     }
 }
 

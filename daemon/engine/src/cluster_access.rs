@@ -245,7 +245,14 @@ mod tests {
             skip_checks: Vec::new(),
         };
         let request = RequestContext::of_daemon();
-        NewTenant { name: name.clone(), spec: TenantSpec::parse(spec).unwrap(), placement, hosts: None, request }
+        NewTenant {
+            name: name.clone(),
+            spec: TenantSpec::parse(spec).unwrap(),
+            placement,
+            adopt: None,
+            hosts: None,
+            request,
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,11 @@ pub(crate) fn working(work: &Work) -> EnvironmentStatus {
     };
     set(&mut status, "Progressing", true, reason, &message, work.now);
     set(&mut status, "Paused", false, "NotPaused", "", work.now);
+    if environment.desired_state == DesiredState::Absent {
+        // What is taken away leads nowhere, and waits for no address.
+        status.endpoints.clear();
+        status.conditions.retain(|condition| condition.r#type != ENDPOINTS_PENDING);
+    }
     let missing = drifted(work);
     if state != State::Updating {
         set(&mut status, "Ready", false, "Working", "not ready yet", work.now);

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use landlord_core::ports::{Claim, StoreError, Wake};
 use tokio::{
     sync::{Notify, Semaphore},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -15,10 +15,13 @@ use crate::{
     access::AccessCache,
     clock::ClockWatch,
     figures::EngineFigures,
+    holds::Holds,
+    lease::Lease,
     limits::Limits,
     options::{EngineOptions, EnginePorts},
     pass,
     shared::{Chain, Shared},
+    turns::Turns,
 };
 
 /// Claims in one round trip; passes begin as soon as a round trip is over.
@@ -67,6 +70,9 @@ impl Engine {
             ports,
             limits: Limits::default(),
             access: AccessCache::default(),
+            holds: Holds::default(),
+            clock: ClockWatch::default(),
+            turns: Turns::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })
@@ -80,10 +86,9 @@ impl Engine {
         let slots = Arc::new(Semaphore::new(shared.options.passes_max.max(1) as usize));
         let abort = CancellationToken::new();
         recover(&shared, &stop).await;
-        let mut clock = ClockWatch::start();
         clamp(&shared).await;
         while !stop.is_cancelled() {
-            if clock.jumped() {
+            if shared.clock.jumped() {
                 clamp(&shared).await;
             }
             let wait = round(&shared, &slots, &passes, &abort).await;
@@ -143,6 +148,7 @@ async fn round(
     }
     let store = &shared.ports.store;
     let options = &shared.options;
+    let sent = Instant::now();
     let claims = match store.claim(&options.owner, free, options.lease_ttl).await {
         Ok(claims) => claims,
         Err(error) => {
@@ -155,12 +161,13 @@ async fn round(
     for claim in claims {
         let Ok(slot) = Arc::clone(slots).try_acquire_owned() else { break };
         let (shared, abort) = (Arc::clone(shared), abort.clone());
+        let lease = Lease::new(sent, options.lease_ttl);
         passes.spawn(async move {
             let (figures, began) = (&shared.limits.figures, std::time::Instant::now());
             figures.pass_begins();
             let outcome = tokio::select! {
                 () = abort.cancelled() => "dropped",
-                outcome = guarded_pass(&shared, &claim) => outcome,
+                outcome = guarded_pass(&shared, &claim, &lease) => outcome,
             };
             figures.pass_ended(outcome, began.elapsed());
             drop(slot);
@@ -180,14 +187,19 @@ async fn round(
 }
 
 /// A pass whose panic costs only itself: the lease runs out and the tenant is claimed again. How it ended, for figures.
-async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim) -> &'static str {
+async fn guarded_pass(shared: &Arc<Shared>, claim: &Claim, lease: &Lease) -> &'static str {
     let span = tracing::info_span!(
         "pass",
         tenant.id = %claim.uid,
         operation.id = tracing::field::Empty,
         provider = tracing::field::Empty
     );
-    let pass = AssertUnwindSafe(pass::run(shared, claim)).catch_unwind().instrument(span.clone());
+    let _turn = shared.turns.take(claim.uid).await;
+    if lease.is_over() {
+        // Whoever was waited for took too long: it is claimed again.
+        return "late";
+    }
+    let pass = AssertUnwindSafe(pass::run(shared, claim, lease)).catch_unwind().instrument(span.clone());
     let ended = pass.await;
     let _entered = span.entered();
     match ended {

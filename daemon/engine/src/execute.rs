@@ -27,6 +27,7 @@ use prost::Message;
 use tracing::Instrument as _;
 
 use crate::{
+    lease::Lease,
     limits::{Caller, Costs, Deferred, LimitKey},
     request,
     shared::Shared,
@@ -40,6 +41,8 @@ const DEPLOY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 const IN_CLUSTER_HINT: Duration = Duration::from_secs(1);
 /// Records of a tenant follow a moved load balancer within this.
 const RECORD_TTL_SECONDS: i32 = 60;
+/// Capability of a provider that makes clusters.
+const CLUSTERS: &str = "clusters";
 /// Capability of a provider that makes zones and records.
 const DNS: &str = "dns";
 /// Capability of a provider that gives service accounts identities.
@@ -73,13 +76,13 @@ fn capability(stage: &Stage) -> Option<&'static str> {
     }
 }
 
-/// Calls a stage once.
-pub(crate) async fn call(shared: &Shared, work: &Work, stage: &Stage) -> Report {
+/// Calls a stage once, while `lease` holds.
+pub(crate) async fn call(shared: &Shared, lease: &Lease, work: &Work, stage: &Stage) -> Report {
     let environment = &work.environment;
     let key = environment.placement.provider_key();
     let provider = shared.ports.providers.provider(&key)?;
     let scope = request::scope(&shared.options.installation, work);
-    let call = Call { shared, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
+    let call = Call { shared, lease, work, stage, provider, scope, refused_in_cluster: AtomicBool::new(false) };
     let Some(method) = timing::method(stage, environment.desired_state) else {
         let span = tracing::info_span!("call", tenant.id = %environment.uid, rpc.method = "kubernetes");
         let report =
@@ -143,6 +146,7 @@ pub(crate) fn limit_key(work: &Work) -> LimitKey {
 
 struct Call<'a> {
     shared: &'a Shared,
+    lease: &'a Lease,
     work: &'a Work,
     stage: &'a Stage,
     provider: Arc<dyn Provider>,
@@ -159,6 +163,10 @@ impl<'a> Call<'a> {
         let (key, caller) = (limit_key(self.work), request::caller(self.work, stage));
         let admitted = self.shared.limits.acquire(&key, caller.clone(), &costs).await;
         admitted.map_err(|deferred| deferral(&deferred))?;
+        // Waiting for tokens may have taken any time: whoever took over makes this call.
+        if self.lease.is_over() {
+            return Err(Failure::new(ErrorKind::Throttled, "the lease was over before the call went out"));
+        }
         Ok(Paid { shared: self.shared, key, caller, costs })
     }
 
@@ -200,7 +208,7 @@ impl<'a> Call<'a> {
     /// is fit, and tells which one it is, so that another cluster behind the same credential is never taken for it.
     async fn adopt(&self) -> Report {
         let description = self.shared.ports.providers.description(&self.work.environment.placement.provider_key());
-        if description.is_some_and(|d| d.capabilities.iter().any(|c| c == ADOPTS)) {
+        if description.is_some() && self.offers(ADOPTS) {
             return self.cluster().await;
         }
         let mut cluster = self.adoption().map(request::adopted).unwrap_or_default();
@@ -213,6 +221,12 @@ impl<'a> Call<'a> {
     }
 
     async fn preflight(&self) -> Report {
+        if self.work.host.is_none() && !self.offers(CLUSTERS) && !self.offers(ADOPTS) {
+            let provider = &self.work.environment.placement.provider;
+            return Err(Failure::new(ErrorKind::Invalid, format!("provider {provider} makes no clusters")).with_remedy(
+                "the operator names a provider with the capability `clusters` in the class, or makes it one of level NODE or NAMESPACE",
+            ));
+        }
         let response = self
             .provider
             .validate(v1::ValidateRequest {

@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::limits::LimitKey;
+use crate::limits::key::LimitKey;
 
 /// From a pass that only looks to the longest that waits for calls, in seconds.
 const PASS_SECONDS: [f64; 9] = [0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0, 60.0, 300.0];

@@ -15,13 +15,15 @@ use landlord_core::{
     ports::{InventoryStore, ProviderKey, Providers, StoreError, Wake},
     stage::RemovedObject,
 };
-use landlord_provider_api::v1;
+use landlord_provider_api::{Provider, v1};
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Chain;
 
-/// A plugin that is being started is there in seconds; a cloud that is away is asked as often.
-const RETRY: Duration = Duration::from_secs(2);
+/// A plugin that is being started is there in seconds.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+/// A cloud that is away for longer, or one that can't be listed until somebody corrects the configuration, is asked so often.
+const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pages of an inventory: at a hundred objects each, those of some thousands of tenants.
 const PAGES_MAX: usize = 10_000;
 /// Orphans named in a log line.
@@ -33,6 +35,8 @@ pub struct Inventories {
     pub installation: String,
     /// Regions that the configuration offers, beside those that records name.
     pub regions: BTreeMap<ProviderName, BTreeSet<String>>,
+    /// Accounts that the configuration names, beside those that records name.
+    pub accounts: BTreeMap<ProviderKey, String>,
     /// The records.
     pub store: Arc<dyn InventoryStore>,
     /// The clouds.
@@ -50,20 +54,22 @@ impl std::fmt::Debug for Inventories {
 impl Inventories {
     /// Compares every provider that is to be compared in the store's present epoch, until all are or `stop`.
     pub async fn compare(self, stop: CancellationToken) {
-        while let Some(open) = stop.run_until_cancelled(self.round()).await {
+        let (mut told, mut retry) = (BTreeMap::new(), RETRY_FIRST);
+        while let Some(open) = stop.run_until_cancelled(self.round(&mut told)).await {
             match open {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) => tracing::error!(error = %Chain(&error), "inventories can't be compared with the records"),
             }
-            if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(retry)).await.is_none() {
                 return;
             }
+            retry = retry.mul_f64(1.5).min(RETRY_MAX);
         }
     }
 
-    /// Tries each provider once; gives how many are still to be compared.
-    async fn round(&self) -> Result<usize, StoreError> {
+    /// Tries each provider once; gives how many are still to be compared. `told`: what was logged of each already.
+    async fn round(&self, told: &mut BTreeMap<ProviderKey, String>) -> Result<usize, StoreError> {
         let configured: Vec<ProviderKey> = self.providers.health().into_iter().map(|health| health.key).collect();
         let mut open = 0;
         for due in self.store.inventories_due(&configured).await? {
@@ -71,7 +77,11 @@ impl Inventories {
                 Ok(found) => Some(found),
                 Err(failure) if failure.kind == ErrorKind::Invalid && !configured.contains(&due.key) => None,
                 Err(failure) => {
-                    tracing::warn!(provider = %due.key, %failure, "its inventory can't be listed yet; its environments wait");
+                    let why = failure.to_string();
+                    if told.insert(due.key.clone(), why.clone()).as_ref() != Some(&why) {
+                        let remedy = failure.remedy;
+                        tracing::warn!(provider = %due.key, why, remedy, "its inventory can't be listed yet; its environments wait");
+                    }
                     open += 1;
                     continue;
                 }
@@ -102,36 +112,23 @@ impl Inventories {
         let provider = self.providers.provider(&due.key)?;
         let mut regions: BTreeSet<&str> = due.regions.iter().map(String::as_str).collect();
         regions.extend(self.regions.get(&due.key.provider).into_iter().flatten().map(String::as_str));
-        if regions.is_empty() {
-            regions.insert("");
-        }
-        let mut found: BTreeMap<(TenantUid, String), BTreeSet<RemovedObject>> = BTreeMap::new();
-        for region in regions {
-            let scope = v1::Scope {
-                installation: self.installation.clone(),
-                region: region.to_owned(),
-                account: due.account.clone(),
-                ..v1::Scope::default()
-            };
-            let mut page_token = String::new();
-            for _ in 0..PAGES_MAX {
-                let page = provider.list_owned(v1::ListOwnedRequest { scope: Some(scope.clone()), page_token }).await?;
-                for object in page.objects {
-                    // What carries no tenant's marker is nobody's by name.
-                    let Ok(uid) = object.tenant_uid.parse::<TenantUid>() else { continue };
-                    let region = if object.region.is_empty() { region.to_owned() } else { object.region };
-                    let object = RemovedObject { r#type: object.r#type, id: object.id, name: object.name };
-                    found.entry((uid, region)).or_default().insert(object);
-                }
-                page_token = page.next_page_token;
-                if page_token.is_empty() {
-                    break;
-                }
+        let mut accounts: BTreeSet<&str> = due.accounts.iter().map(String::as_str).collect();
+        accounts.extend(self.accounts.get(&due.key).map(String::as_str));
+        for all in [&mut regions, &mut accounts] {
+            if all.is_empty() {
+                all.insert("");
             }
-            // What is on the pages that were not read would be missed, and its environments held.
-            if !page_token.is_empty() {
-                let problem = format!("the inventory of {region:?} has more than {PAGES_MAX} pages");
-                return Err(Failure::new(ErrorKind::Internal, problem));
+        }
+        let mut found = Found::new();
+        for account in accounts {
+            for region in &regions {
+                let scope = v1::Scope {
+                    installation: self.installation.clone(),
+                    region: (*region).to_owned(),
+                    account: account.to_owned(),
+                    ..v1::Scope::default()
+                };
+                list_region(&*provider, scope, &mut found).await?;
             }
         }
         let objects = |((uid, region), objects): (_, BTreeSet<_>)| FoundObjects {
@@ -141,4 +138,28 @@ impl Inventories {
         };
         Ok(found.into_iter().map(objects).collect())
     }
+}
+
+type Found = BTreeMap<(TenantUid, String), BTreeSet<RemovedObject>>;
+
+/// All pages of an account's inventory in one region.
+async fn list_region(provider: &dyn Provider, scope: v1::Scope, found: &mut Found) -> Result<(), Failure> {
+    let mut page_token = String::new();
+    for _ in 0..PAGES_MAX {
+        let page = provider.list_owned(v1::ListOwnedRequest { scope: Some(scope.clone()), page_token }).await?;
+        for object in page.objects {
+            // What carries no tenant's marker is nobody's by name.
+            let Ok(uid) = object.tenant_uid.parse::<TenantUid>() else { continue };
+            let region = if object.region.is_empty() { scope.region.clone() } else { object.region };
+            let object = RemovedObject { r#type: object.r#type, id: object.id, name: object.name };
+            found.entry((uid, region)).or_default().insert(object);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(());
+        }
+    }
+    // What is on the pages that were not read would be missed, and its environments held.
+    let problem = format!("the inventory of {:?} has more than {PAGES_MAX} pages", scope.region);
+    Err(Failure::new(ErrorKind::Internal, problem))
 }

@@ -113,13 +113,16 @@ mod engine;
 mod events;
 mod execute;
 mod figures;
+mod holds;
 mod inventories;
+mod lease;
 mod limits;
 mod options;
 mod pass;
 mod request;
 mod shared;
 mod timing;
+mod turns;
 
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};

@@ -17,7 +17,7 @@ use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{conditions, events, execute, shared::Shared, timing};
+use crate::{conditions, events, execute, lease::Lease, shared::Shared, timing};
 
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
@@ -30,6 +30,7 @@ struct Finished {
 struct Pass<'a> {
     shared: &'a Shared,
     claim: &'a Claim,
+    lease: &'a Lease,
     loaded: Instant,
     work: Work,
     releases: Vec<ReleasePlan>,
@@ -48,8 +49,8 @@ enum Next {
 }
 
 /// Works on a claimed tenant until there is nothing to do but wait.
-pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError> {
-    let mut pass = Pass::begin(shared, claim).await?;
+pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<(), StoreError> {
+    let mut pass = Pass::begin(shared, claim, held).await?;
     let mut calls: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut lease = tokio::time::interval(shared.options.lease_ttl / RENEWALS_PER_TTL);
     lease.tick().await;
@@ -67,7 +68,7 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim) -> Result<(), StoreError
         tokio::select! {
             // The lease first: a daemon that was stopped for longer than it holds learns so before any of its calls goes on.
             biased;
-            _ = lease.tick() => shared.ports.store.renew(claim, shared.options.lease_ttl).await?,
+            _ = lease.tick() => pass.renew().await?,
             Some(finished) = calls.next() => {
                 pass.finish(finished).await?;
                 overtaken = overtaken || pass.reload().await?;
@@ -92,9 +93,9 @@ fn releases(apps: &dyn Apps, placement: &Placement) -> Vec<ReleasePlan> {
 }
 
 impl<'a> Pass<'a> {
-    async fn begin(shared: &'a Shared, claim: &'a Claim) -> Result<Self, StoreError> {
+    async fn begin(shared: &'a Shared, claim: &'a Claim, lease: &'a Lease) -> Result<Self, StoreError> {
         let mut work = shared.ports.store.load(claim).await?;
-        clamp(&mut work, shared.longest_wait());
+        journal::clamp(&mut work.stages, shared.longest_wait(), work.now);
         let span = tracing::Span::current();
         span.record("operation.id", tracing::field::display(work.environment.operation));
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
@@ -104,6 +105,7 @@ impl<'a> Pass<'a> {
         Ok(Self {
             shared,
             claim,
+            lease,
             loaded: Instant::now(),
             description: shared.ports.providers.description(&key),
             scales: shared.scales(&placement.provider),
@@ -111,6 +113,13 @@ impl<'a> Pass<'a> {
             releases,
             in_flight: BTreeSet::new(),
         })
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let sent = Instant::now();
+        self.shared.ports.store.renew(self.claim, self.shared.options.lease_ttl).await?;
+        self.lease.renewed(sent);
+        Ok(())
     }
 
     /// The database's clock at the load, carried on by our own.
@@ -165,9 +174,9 @@ impl<'a> Pass<'a> {
             if self.in_flight.insert(stage.clone()) {
                 started = true;
                 let work = Arc::clone(copy.get_or_insert_with(|| Arc::new(self.work.clone())));
-                let (shared, span) = (self.shared, self.stage_span(&stage));
+                let (shared, lease, span) = (self.shared, self.lease, self.stage_span(&stage));
                 let call = async move {
-                    let call = AssertUnwindSafe(execute::call(shared, &work, &stage));
+                    let call = AssertUnwindSafe(execute::call(shared, lease, &work, &stage));
                     let result = call.catch_unwind().await.unwrap_or_else(|_| {
                         let problem = format!("{stage} panicked; this is a bug of landlord");
                         Err(Failure::new(ErrorKind::Internal, problem))
@@ -251,7 +260,7 @@ impl<'a> Pass<'a> {
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;
-            clamp(&mut self.work, self.shared.longest_wait());
+            journal::clamp(&mut self.work.stages, self.shared.longest_wait(), self.work.now);
             self.loaded = Instant::now();
         }
         Ok(overtaken)
@@ -312,14 +321,4 @@ impl<'a> Pass<'a> {
 /// Due after `wait`; `None`: nothing is scheduled.
 fn release_at(wait: Option<Duration>) -> Release {
     wait.map_or(Release::UntilChanged, Release::After)
-}
-
-/// Due times lie no further ahead than the longest legitimate wait, after whatever the clock went through.
-fn clamp(work: &mut Work, longest: Duration) {
-    let latest = work.now.after(longest);
-    for record in &mut work.stages {
-        if record.poll_time > latest {
-            record.poll_time = work.now;
-        }
-    }
 }

@@ -197,9 +197,10 @@ pub(crate) fn checked_pool(work: &Work) -> Option<v1::NodePoolSpec> {
     (work.environment.kind() != EnvironmentKind::Tenant(Level::Namespace)).then(|| node_pool(work))
 }
 
-/// The domain of a tenant; a host cluster has none.
+/// The domain of a tenant; a host cluster has none, and of an orphan nobody knows it: all its zones are meant.
 fn domain(work: &Work) -> Option<String> {
-    work.environment.tenant().map(|tenant| tenant.spec.domain.as_str().to_owned())
+    let tenant = work.environment.tenant().filter(|tenant| !tenant.is_orphan())?;
+    Some(tenant.spec.domain.as_str().to_owned())
 }
 
 /// The zone wanted; `None`: a host cluster has none.

@@ -7,9 +7,12 @@ use tokio::sync::Notify;
 
 use crate::{
     access::AccessCache,
+    clock::ClockWatch,
+    holds::Holds,
     limits::Limits,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
+    turns::Turns,
 };
 
 /// No stage is left alone for longer before its first observation.
@@ -21,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) ports: EnginePorts,
     pub(crate) limits: Limits,
     pub(crate) access: AccessCache,
+    pub(crate) holds: Holds,
+    pub(crate) clock: ClockWatch,
+    pub(crate) turns: Turns,
     pub(crate) hint: Notify,
 }
 

@@ -12,8 +12,8 @@ use std::{future::Future, sync::Arc};
 use futures::{FutureExt as _, future::BoxFuture};
 use landlord_core::{
     Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation, OperationId,
-    Stage, StageRecord, TenantName, TenantUid,
-    access::{EnvironmentAttributes, Resource},
+    Orphan, Stage, StageRecord, TenantName, TenantUid,
+    access::{Action, EnvironmentAttributes, Resource},
     environment::Domain,
     ports::{
         Accepted, Change, DeleteRequest, EnvironmentQuery, Event, EventQuery, EventScope, NewHostCluster, NewTenant,
@@ -166,6 +166,10 @@ impl TenantStore for Guard {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
         self.check(&Resource::Environment { name: new.name.clone().into(), attributes })?;
+        if new.adopt.is_some() {
+            // Whose the objects were, nobody knows any more.
+            self.access.check_action(Action::ListOrphans, &Resource::Installation)?;
+        }
         match self.store.create(new).await {
             Err(error) => Err(self.redacted(error).await),
             created => created,
@@ -210,6 +214,21 @@ impl TenantStore for Guard {
         let Some(accepted) = self.store.replayed(scope, request).await? else { return Ok(None) };
         self.check(&self.resource(&accepted.operation.name).await?.0)?;
         Ok(Some(accepted))
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        self.access.check_action(Action::ListOrphans, &Resource::Installation)?;
+        self.store.orphans().await
+    }
+
+    async fn delete_orphan(
+        &self,
+        uid: TenantUid,
+        force: bool,
+        request: RequestContext,
+    ) -> Result<Accepted, StoreError> {
+        self.access.check_action(Action::DeleteOrphan, &Resource::Installation)?;
+        self.store.delete_orphan(uid, force, request).await
     }
 
     async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError> {

@@ -30,6 +30,7 @@ mod listen;
 mod name;
 mod opaque;
 mod operation;
+mod orphan;
 mod ports;
 mod provider;
 mod reason;

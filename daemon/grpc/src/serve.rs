@@ -7,8 +7,9 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         auth_service_server::AuthServiceServer, daemon_service_server::DaemonServiceServer,
-        host_cluster_service_server::HostClusterServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ use crate::{
     host_cluster::HostClusters,
     listen::{self, CONNECTION_AGE_MAX, Listen},
     operation::{LongRunning, WAIT_MAX},
+    orphan::Orphans,
     ports::Ports,
     provider::ProviderList,
     serve_error::ServeError,
@@ -116,6 +118,10 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
     let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<OrphanServiceServer<Orphans>>().await;
     let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
@@ -154,6 +160,7 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .add_service(operations)
         .add_service(classes)
         .add_service(providers)
+        .add_service(orphans)
         .add_service(daemons)
         .add_service(auth))
 }

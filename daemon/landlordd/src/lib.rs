@@ -2,6 +2,7 @@
 //! in the crates that it wires.
 
 mod announce;
+mod class_drift;
 pub mod config;
 pub mod descriptors;
 mod figures;
@@ -9,6 +10,7 @@ mod in_cluster;
 mod listeners;
 mod metrics;
 mod plugin_check;
+mod retention;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

@@ -28,10 +28,10 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce,
+    announce, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
@@ -51,7 +51,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
     let store = store::open(&config.store, create_store).await?;
     let store_port = Arc::new(store.clone());
-    let lost = watch_store(&store, &tasks, &stop);
+    let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
@@ -68,10 +68,12 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let rpc_figures = figures.serve(config, &tasks, &stop).await?;
     let running = tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(inventories(&checked, store_port.clone(), host.clone(), handle.clone()).compare(stop.clone()));
+    let catalog = Arc::new(checked.catalog);
+    tasks.spawn(class_drift::report(store_port.clone(), Arc::clone(&catalog), stop.clone()));
     let access = Arc::new(cluster_access(checked.installation, store_port.clone(), host.clone(), &clusters));
     let api = Ports {
         store: store_port.clone(),
-        catalog: Arc::new(checked.catalog),
+        catalog,
         stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
@@ -100,11 +102,6 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
-}
-
-fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
-    let installation = checked.installation.clone();
-    Inventories { installation, regions: regions(checked), store, providers, wake: Arc::new(wake) }
 }
 
 /// Nothing works any more: others need not wait for the leases to end.
@@ -153,8 +150,9 @@ fn open_policies(config: &Config) -> Result<Policies> {
     Policies::open(folder).context("auth.policies_dir")
 }
 
-/// Stops the daemon when the store turns out to be another one than was opened; holds why.
-fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+/// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
+fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
+    tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -165,6 +163,17 @@ fn watch_store(store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> 
         }
     });
     lost
+}
+
+/// What compares the clouds' inventories with a store that goes on from a copy.
+fn inventories(checked: &Checked, store: Arc<Store>, providers: Arc<PluginHost>, wake: EngineHandle) -> Inventories {
+    let (installation, regions) = (checked.installation.clone(), regions(checked));
+    let key = |(provider, credentials): &(ProviderName, String)| ProviderKey {
+        provider: provider.clone(),
+        credentials: credentials.clone(),
+    };
+    let accounts = checked.catalog.accounts.iter().map(|(scope, account)| (key(scope), account.clone())).collect();
+    Inventories { installation, regions, accounts, store, providers, wake: Arc::new(wake) }
 }
 
 /// Where environments can be by the configuration.

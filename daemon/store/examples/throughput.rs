@@ -43,7 +43,7 @@ fn order(name: TenantName) -> NewTenant {
     };
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
     let request = RequestContext { key, ..RequestContext::of_daemon() };
-    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, hosts: None, request }
+    NewTenant { name, spec: TenantSpec::parse(input).unwrap(), placement, adopt: None, hosts: None, request }
 }
 
 fn name(index: usize) -> TenantName {

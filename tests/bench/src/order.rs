@@ -28,6 +28,7 @@ type Client = TenantServiceClient<Channel>;
 /// A request for a tenant of a class.
 pub(crate) fn request(class: &str, id: &str, paused: bool) -> CreateTenantRequest {
     CreateTenantRequest {
+        adopt_uid: String::new(),
         parent: format!("customers/{CUSTOMER}"),
         tenant_id: id.into(),
         tenant: Some(Tenant {

@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod clock;
 pub mod cloud;
 pub mod issuer;
 pub mod judge;

@@ -42,6 +42,20 @@ impl Service {
     /// # Errors
     /// A program or log file that can't be used.
     pub fn start(name: &str, program: &Path, arguments: &[String], log: &Path) -> Result<Self> {
+        Self::start_in(name, program, arguments, &[], log)
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_in(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> Result<Self> {
         let output = File::options()
             .create(true)
             .append(true)
@@ -51,6 +65,7 @@ impl Service {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(program)
             .args(arguments)
+            .envs(environment.iter().cloned())
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

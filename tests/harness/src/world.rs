@@ -14,6 +14,7 @@ use landlord_test_kube::Artifacts;
 use crate::{
     Binaries, Cli, Service, Simulator,
     binaries::checkout,
+    clock::Clock,
     cloud::{self, Cloud},
     process::tail,
     real,
@@ -51,6 +52,8 @@ pub struct WorldOptions {
     pub extra_config: String,
     /// PostgreSQL database of the store; empty: a file.
     pub store_url: String,
+    /// Whether the daemon's wall clock can be set.
+    pub movable_clock: bool,
 }
 
 impl Default for WorldOptions {
@@ -66,6 +69,7 @@ impl Default for WorldOptions {
             stacks_dir: None,
             extra_config: String::new(),
             store_url: String::new(),
+            movable_clock: false,
         }
     }
 }
@@ -77,6 +81,7 @@ pub struct World {
     binaries: Binaries,
     simulator: Simulator,
     daemon: Option<Service>,
+    clock: Option<Clock>,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -101,7 +106,8 @@ impl World {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
         let folder = fs::canonicalize(folder)?;
         let simulator = Simulator::start(&binaries.cloudsim, &folder, &simulator_arguments(&folder, options))?;
-        let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, _temporary: None };
+        let clock = options.movable_clock.then(|| Clock::build(&folder)).transpose()?;
+        let mut world = Self { folder, binaries: binaries.clone(), simulator, daemon: None, clock, _temporary: None };
         world.write_config(options)?;
         world.start_daemon()?;
         if options.real_node {
@@ -190,7 +196,9 @@ impl World {
         if !self.folder.join("landlord.db.mark").exists() {
             arguments.push("--create-store".to_owned());
         }
-        let mut daemon = Service::start("landlordd", &self.binaries.landlordd, &arguments, &self.log())?;
+        let environment = self.clock.as_ref().map(|clock| clock.environment().to_vec()).unwrap_or_default();
+        let program = &self.binaries.landlordd;
+        let mut daemon = Service::start_in("landlordd", program, &arguments, &environment, &self.log())?;
         let deadline = Instant::now() + START_TIMEOUT;
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
             if let Some(status) = daemon.ended()? {
@@ -203,6 +211,14 @@ impl World {
         }
         self.daemon = Some(daemon);
         Ok(())
+    }
+
+    /// Has the daemon's wall clock be so many seconds ahead; 0: right.
+    ///
+    /// # Errors
+    /// A world whose clock can't be set; the operating system's.
+    pub fn set_clock(&self, seconds: i64) -> Result<()> {
+        self.clock.as_ref().context("the daemon's clock can't be set: WorldOptions::movable_clock")?.set(seconds)
     }
 
     /// kill -9 of the daemon.

@@ -7,15 +7,16 @@ use landlord_core::{
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, NewEvent, NewTenant, OperationEnd,
-        Release, RequestContext, RequestKey, StoreError, TenantStore, Work, WorkStore,
+        Accepted, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, HistoryStore, InventoryStore,
+        NewEvent, NewTenant, OperationEnd, Release, RequestContext, RequestKey, StoreError, TenantStore, Work,
+        WorkStore,
     },
 };
 use uuid::Uuid;
 
 /// A store as the daemon sees it.
-pub trait Store: TenantStore + WorkStore {}
-impl<T: TenantStore + WorkStore> Store for T {}
+pub trait Store: TenantStore + WorkStore + InventoryStore + HistoryStore {}
+impl<T: TenantStore + WorkStore + InventoryStore + HistoryStore> Store for T {}
 
 /// Longer than any test runs.
 pub const LEASE: Duration = Duration::from_secs(600);
@@ -105,6 +106,7 @@ pub fn new(name: &EnvironmentName, request: RequestContext) -> NewTenant {
         name: name.tenant().unwrap().clone(),
         spec: spec_of(name),
         placement: placement(),
+        adopt: None,
         hosts: None,
         request,
     }

@@ -44,7 +44,7 @@ fn shared(customer: &str, tenant: &str) -> NewTenant {
     NewTenant { placement, hosts: Some(selector(None)), ..new(&name(customer, tenant), once()) }
 }
 
-async fn host<S: Store>(store: &S, text: &str, tenants_max: u32) -> Environment {
+pub async fn host<S: Store>(store: &S, text: &str, tenants_max: u32) -> Environment {
     store.create_host_cluster(new_host(text, tenants_max, once())).await.unwrap().environment.unwrap()
 }
 

@@ -87,6 +87,12 @@ async fn one(client: &mut Client, wanted: TenantFile, apply: &Apply) -> Result<(
     let mut tenant = wanted.tenant;
     tenant.etag.clone_from(&current.etag);
     let mask = changed(&current, &tenant);
+    if !current.class_differences.is_empty() {
+        let (name, fields) = (&current.name, current.class_differences.join(", "));
+        super::remark(&format!(
+            "{name} keeps what it was built with, though its class says something else by now: {fields}"
+        ));
+    }
     if mask.is_empty() {
         return Ok(("unchanged", Some(current.latest_operation)));
     }
@@ -111,6 +117,7 @@ async fn create(
         tenant: Some(wanted.tenant),
         request_id,
         validate_only,
+        ..Default::default()
     };
     Ok(("created", Some(client.tenants.create_tenant(request).await?.into_inner().name)))
 }

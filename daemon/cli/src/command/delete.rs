@@ -1,11 +1,13 @@
 //! `delete`, and what it removed.
 
+use std::time::Duration;
+
 use landlord_proto::{google::longrunning::operation::Result as Ended, v1};
 use serde_json::Value;
 
 use super::wait;
 use crate::{
-    arguments::Delete,
+    arguments::{Delete, Output},
     client::Client,
     connection::Connection,
     error::Error,
@@ -37,7 +39,18 @@ pub(crate) async fn run(server: &Connection, delete: Delete, customer: Option<&s
     if !delete.wait {
         return output::print(&format!("{name} deleting ({})", operation.name));
     }
-    let ended = wait::operation(&mut client, &operation.name, delete.timeout).await?;
+    gone(&mut client, &name, &operation.name, delete.timeout, delete.output).await
+}
+
+/// Waits for a delete, and prints what was removed.
+pub(super) async fn gone(
+    client: &mut Client,
+    name: &str,
+    operation: &str,
+    timeout: Duration,
+    form: Output,
+) -> Result<(), Error> {
+    let ended = wait::operation(client, operation, timeout).await?;
     let Some(Ended::Response(any)) = ended.result else { return Ok(()) };
     let objects = match name.starts_with("hostClusters/") {
         true => any.to_msg::<v1::DeleteHostClusterResponse>().unwrap_or_default().removed,
@@ -45,5 +58,5 @@ pub(crate) async fn run(server: &Connection, delete: Delete, customer: Option<&s
     };
     let removed: Vec<Value> = objects.iter().map(output::json).collect::<Result<_, _>>()?;
     super::remark(&format!("{name} is gone; {} objects were removed:", removed.len()));
-    output::items(delete.output, &removed, REMOVED, false)
+    output::items(form, &removed, REMOVED, false)
 }

@@ -59,6 +59,13 @@ pub(super) async fn movement(server: &Connection, arguments: Move, customer: Opt
     output::print(&text)
 }
 
+/// What its class says otherwise by now.
+pub(super) fn about_class(text: &mut String, differences: &[String]) {
+    if !differences.is_empty() {
+        let _ = writeln!(text, "             its class has changed since, and it has not: {}", differences.join(", "));
+    }
+}
+
 fn about(text: &mut String, tenant: &v1::Tenant) {
     let placement = tenant.placement.clone().unwrap_or_default();
     let because = if placement.rule.is_empty() {
@@ -86,6 +93,7 @@ fn about(text: &mut String, tenant: &v1::Tenant) {
         placement.region,
         placement.level().as_str_name()
     );
+    about_class(text, &tenant.class_differences);
     if !placement.host_cluster.is_empty() {
         let _ = writeln!(text, "Lives in:    {}", placement.host_cluster);
     }

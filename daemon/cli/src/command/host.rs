@@ -103,6 +103,7 @@ fn description(host: &v1::HostCluster, operation: &Operation, tenants: &[Value])
         None => format!("class {}", host.tenant_class),
     };
     let _ = writeln!(shown, "Place:       {} {} {} ({origin})", host.provider, host.account, host.region);
+    describe::about_class(&mut shown, &host.class_differences);
     let labels: Vec<String> = host.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if !labels.is_empty() {
         let _ = writeln!(shown, "Labels:      {}", labels.join(", "));

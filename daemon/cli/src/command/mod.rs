@@ -9,6 +9,7 @@ mod explain;
 mod get;
 mod host;
 mod login;
+mod orphans;
 mod pages;
 mod verify;
 mod wait;
@@ -92,6 +93,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await
         }
+        Command::Orphans { what, output } => orphans::run(server, what, output).await,
         Command::Plugins { output } => get::providers(&mut Client::connect(server).await?, output).await,
     }
 }

@@ -15,7 +15,7 @@ pub use spec::{
     STORAGE_GIB_MAX, SpecInput, StorageSize, TenantSpec, Violation, Violations,
 };
 pub use status::{Condition, Endpoint, EnvironmentStatus, State};
-pub use tenant::Tenant;
+pub use tenant::{ORPHANS, Tenant};
 
 use crate::{DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
 

@@ -64,16 +64,32 @@ pub(super) fn held_check(failure: &Failure) -> Option<Duration> {
     }
 }
 
-/// The remedy of a stage that gave up: what promises to go on by itself is not true any more.
-pub(super) fn given_up(remedy: &str) -> String {
+/// The remedy of a stage that gave up: what promises to go on by itself is not true any more, and somebody must do something.
+pub(super) fn given_up(failure: &Failure) -> String {
     const PROMISES: [&str; 4] = ["again by itself", "does so by itself", "it is tried again", "nothing to do"];
+    let remedy = &failure.remedy;
     let clauses = remedy.split(';').map(str::trim).filter(|clause| !clause.is_empty());
     let kept: Vec<&str> = clauses.filter(|clause| !PROMISES.iter().any(|promise| clause.contains(promise))).collect();
     let was_promised = PROMISES.iter().any(|promise| remedy.contains(promise));
     match (was_promised, kept.is_empty()) {
-        (false, false) => remedy.to_owned(),
+        (false, false) => remedy.clone(),
         (true, false) => format!("{}; then retry", kept.join("; ")),
-        (_, true) => "find out what keeps it from succeeding, fix it, then retry".to_owned(),
+        (_, true) => without_remedy(failure.kind).to_owned(),
+    }
+}
+
+/// Who must do what where nothing more is known than the kind of the failure.
+fn without_remedy(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Throttled => "whoever else uses the cloud account makes fewer calls; then retry",
+        ErrorKind::Quota => "the cloud account's administrator has the quota raised; then retry",
+        ErrorKind::Auth => "the operator corrects the provider's credentials, or their rights; then retry",
+        ErrorKind::Invalid => "the operator corrects the class, or the customer the order; then retry",
+        ErrorKind::Conflict => "whoever owns what is in the way removes it; then retry",
+        ErrorKind::Capacity => "the customer orders another class or region, or retries later",
+        ErrorKind::Transient => "the operator finds out why the cloud, or the API server, does not respond; then retry",
+        ErrorKind::NameTaken => "whoever owns the object of that name removes it; then retry",
+        ErrorKind::Internal => "the operator looks into the log of the daemon for what the plugin says; then retry",
     }
 }
 

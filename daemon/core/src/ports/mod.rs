@@ -4,6 +4,7 @@
 mod access;
 pub mod apps;
 mod daemons;
+mod history;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
@@ -22,6 +23,7 @@ pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};

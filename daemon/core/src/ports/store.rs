@@ -30,6 +30,8 @@ pub struct NewTenant {
     pub spec: TenantSpec,
     /// Placement chosen. At a shared level, credential scope and account become the host cluster's.
     pub placement: Placement,
+    /// The orphan whose objects it takes over; `None`: it is built anew.
+    pub adopt: Option<TenantUid>,
     /// Which host cluster it needs; `None`: none. One is chosen in the transaction that accepts the
     /// tenant, so that creates at the same moment can't overfill it.
     pub hosts: Option<HostSelector>,
@@ -131,6 +133,13 @@ pub trait TenantStore: Send + Sync + 'static {
     /// The response to an earlier request of the same scope with the same request id, if there was
     /// one. RequestIdReused if that requested something else.
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError>;
+
+    /// Objects of unknown tenants, by provider and uid.
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
+
+    /// Accepts the removal of an orphan's objects: as the delete of a tenant of the customer `orphans` that goes with them.
+    async fn delete_orphan(&self, uid: TenantUid, force: bool, request: RequestContext)
+    -> Result<Accepted, StoreError>;
 
     /// An environment by name. One with a tenant's name is a tenant's, one with a host cluster's is a host cluster.
     async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError>;
@@ -309,13 +318,11 @@ pub trait InventoryStore: Send + Sync + 'static {
 
     /// Compares what a provider listed with the records, in one transaction: objects of unknown tenants are kept as orphans,
     /// environments that were built and of which nothing is left are held ([`crate::lifecycle::hold`]). `None`: the provider
-    /// is not configured any more, so nobody can list anything; its environments fail by themselves.
+    /// is not configured, so nobody can list anything; its environments fail by themselves, and it is due again when it is
+    /// configured.
     async fn compare_inventory(
         &self,
         key: &ProviderKey,
         found: Option<Vec<FoundObjects>>,
     ) -> Result<InventoryReport, StoreError>;
-
-    /// Objects of unknown tenants, by provider and uid.
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError>;
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    Amounts, Candidate, Catalog, Class, HostClusterRef, HostSelector, Level, Measured, Observation, Placement,
-    ReservePercent, State, TenantUid, Timestamp,
-    environment::{HostClusterInput, HostClusterSpec, TENANTS_DEFAULT},
+    Amounts, Candidate, Catalog, Class, Environment, HostClusterRef, HostSelector, Level, Measured, Observation,
+    OperationId, Owner, Placement, ReservePercent, State, Tenant, TenantSpec, TenantUid, Timestamp,
+    environment::{HostClusterInput, HostClusterSpec, SpecInput, TENANTS_DEFAULT},
     fleet::{Choice, GrowRule, HostRule, choose},
+    isolation::{IsolationSettings, IsolationSettingsInput},
+    lifecycle,
 };
 use proptest::prelude::*;
 
@@ -348,4 +350,48 @@ proptest! {
         let least = hosts.iter().filter(|host| host.tenants < host.tenants_max).map(|host| host.tenants).min();
         prop_assert!(least.is_none_or(|least| most - least <= 1), "one customer's tenants are not spread");
     }
+}
+
+/// A tenant of the class `shared` of this catalog.
+fn placed(catalog: &Catalog) -> Environment {
+    let spec =
+        SpecInput { class: "shared".into(), domain: "a.example.com".into(), storage_gib: 1, ..Default::default() };
+    let (name, spec) = ("customers/a/tenants/b".parse().unwrap(), TenantSpec::parse(spec).unwrap());
+    let owner = Owner::Tenant(Tenant { name, spec, host: None, last_ready: None });
+    let nil = uuid::Uuid::nil();
+    lifecycle::accept(TenantUid(nil), owner, placement(catalog), OperationId(nil), Timestamp(0))
+}
+
+#[test]
+fn what_differs_from_a_class_is_named_by_field() {
+    let guarded = |pods: u32| {
+        let mut input =
+            IsolationSettingsInput { customer_group: Some("oidc:{customer}".parse().unwrap()), ..Default::default() };
+        input.quota.pods = pods;
+        let mut catalog = catalog(None);
+        let shared = catalog.classes.get_mut(&"shared".parse().unwrap()).unwrap();
+        shared.guardrails = Some(IsolationSettings::try_from(input).unwrap());
+        catalog
+    };
+    let fields = |catalog: &Catalog, environment: &Environment| {
+        catalog.class_differences(environment).into_iter().map(|found| found.field).collect::<Vec<_>>()
+    };
+    // Its own customer's group is what the class says.
+    let mut tenant = placed(&guarded(30));
+    assert_eq!(fields(&guarded(30), &tenant), Vec::<String>::new());
+    // What a host cluster gave it is no difference.
+    tenant.placement.credentials = "other".into();
+    tenant.placement.account = "7".into();
+    let found = guarded(31).class_differences(&tenant);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].field.as_str(), found[0].placed.as_str()), ("guardrails.quota.pods", "30"));
+    assert_eq!(found[0].offered, "31");
+    let mut other = guarded(30);
+    let shared = other.classes.get_mut(&"shared".parse().unwrap()).unwrap();
+    shared.stack = None;
+    shared.parameters.insert("a".into(), serde_json::json!({"b": 1}));
+    tenant.placement.parameters.insert("a".into(), serde_json::json!({"b": 1, "c": [2]}));
+    assert_eq!(fields(&other, &tenant), ["parameters.a.c", "stack"]);
+    other.classes.clear();
+    assert_eq!(fields(&other, &tenant), ["class"]);
 }

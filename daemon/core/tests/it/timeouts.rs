@@ -162,3 +162,65 @@ fn a_change_that_is_accepted_and_dropped_fails_with_field_wanted_and_seen() {
     assert!(failure.message.contains("node count: wanted 3, seen 2"), "{failure}");
     assert!(!failure.remedy.is_empty() && record.sent.is_none(), "{record:?}");
 }
+
+/// All kinds, one after another: a new one does not compile until it is here.
+fn next(kind: ErrorKind) -> Option<ErrorKind> {
+    Some(match kind {
+        ErrorKind::Throttled => ErrorKind::Quota,
+        ErrorKind::Quota => ErrorKind::Auth,
+        ErrorKind::Auth => ErrorKind::Invalid,
+        ErrorKind::Invalid => ErrorKind::Conflict,
+        ErrorKind::Conflict => ErrorKind::Capacity,
+        ErrorKind::Capacity => ErrorKind::Transient,
+        ErrorKind::Transient => ErrorKind::NameTaken,
+        ErrorKind::NameTaken => ErrorKind::Internal,
+        ErrorKind::Internal => return None,
+    })
+}
+
+#[test]
+fn whatever_failed_says_who_must_do_what_and_promises_nothing() {
+    const PROMISES: [&str; 3] = ["nothing to do", "by itself", "tried again"];
+    for kind in std::iter::successors(Some(ErrorKind::Throttled), |kind| next(*kind)) {
+        for remedy in ["", "nothing to do: it is tried again", "landlord tries again by itself"] {
+            for desired_state in [DesiredState::Present, DesiredState::Absent] {
+                let (mut record, mut now) = (begin(Stage::Cluster, desired_state), Timestamp(0));
+                for _ in 0..2_000 {
+                    let failure = Failure::new(kind, "it failed").with_remedy(remedy);
+                    record = journal::record(&record, Err(failure), false, &RULES, 0.5, now);
+                    now = record.poll_time;
+                }
+                // What never fails is shown with its cause, and tried again.
+                let failure = record.failure.unwrap();
+                let told = kind != ErrorKind::NameTaken || remedy.is_empty();
+                if record.state == StageState::Failed && told {
+                    assert!(!failure.remedy.is_empty(), "{kind:?} {desired_state:?} {remedy:?}");
+                    let promise = PROMISES.iter().find(|promise| failure.remedy.contains(**promise));
+                    assert_eq!(promise, None, "{kind:?} {desired_state:?}: {}", failure.remedy);
+                } else {
+                    assert_eq!(failure.message, "it failed");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_delays_neither_a_due_time_nor_a_timeout() {
+    let day = Duration::from_secs(86_400);
+    let tomorrow = Timestamp(0).after(day);
+    let failing = fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Transient, tomorrow);
+    let mut records = [StageRecord { start_time: tomorrow, ..failing }];
+    let now = Timestamp(1_000);
+    journal::clamp(&mut records, 60 * MINUTE, now);
+    let record = &records[0];
+    assert_eq!((record.poll_time, record.start_time), (now, now));
+    assert_eq!((record.failing_since, record.try_time), (Some(now), Some(now)));
+    // From now on its timeout counts, and not from tomorrow.
+    let given_up = fails(record, ErrorKind::Transient, now.after(61 * MINUTE));
+    assert_eq!(given_up.state, StageState::Failed);
+    let mut sane = [fails(&begin(Stage::Cluster, DesiredState::Present), ErrorKind::Transient, Timestamp(0))];
+    let before = sane[0].clone();
+    journal::clamp(&mut sane, 60 * MINUTE, now);
+    assert_eq!(sane[0], before);
+}

@@ -131,6 +131,11 @@ impl Platform {
         self.manifest.releases.iter().map(plan).collect()
     }
 
+    /// Where its charts are.
+    pub(crate) fn charts_mut(&mut self) -> impl Iterator<Item = &mut ChartRef> {
+        self.charts.values_mut()
+    }
+
     pub(crate) fn release(&self, name: &AppName) -> Result<(&Release, &ChartRef)> {
         let found = self.manifest.releases.iter().find(|release| release.name == *name).zip(self.charts.get(name));
         found.ok_or_else(|| Error::UnknownRelease { name: name.to_string() })

@@ -4,7 +4,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use landlord_core::{
-    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State,
+    AppName, DesiredState, ErrorKind, Failure, Observation, Stage, StageState, State, Tenant,
     journal::CallReport,
     ports::{Apps, CheckResult, CloudAccount, DeployTarget, StageProgress, Verified, VerifyStatus},
     step::record_in,
@@ -57,6 +57,16 @@ impl Call<'_> {
         let absent = self.work.environment.desired_state == DesiredState::Absent;
         let first = if self.work.host.is_some() { Stage::Isolation } else { Stage::Base };
         if absent && record_in(self.work, DesiredState::Present, &first).is_none() {
+            let is_orphan = self.work.environment.tenant().is_some_and(Tenant::is_orphan);
+            if is_orphan {
+                // Of what was built for it no record tells: what would hold its removal is named first all the same.
+                self.refuse_held().await?;
+            }
+            if is_orphan && self.work.host.is_some() {
+                let target = self.target().await?;
+                let (progress, removed) = self.kube(self.shared.ports.isolation.remove(&target).await)?;
+                return Ok(CallReport { removed, ..stage_progress(progress) });
+            }
             return Ok(CallReport { done: true, detail: "nothing was deployed".into(), ..CallReport::default() });
         }
         if *self.stage == Stage::Host {
@@ -103,10 +113,17 @@ impl Call<'_> {
         if record_in(self.work, DesiredState::Absent, self.stage).is_some_and(|record| !record.removed.is_empty()) {
             return Ok(());
         }
+        let uid = self.work.environment.uid;
+        if self.shared.holds.is_free(uid) {
+            return Ok(());
+        }
         let paid = self.pay(OBSERVE, self.stage).await?;
         let request = request::for_removal(self.work, self.scope.clone());
         let observed = self.provider.observe(request).await.map(drop).map_err(Failure::from);
         paid.ended(observed.as_ref().err());
+        if observed.is_ok() {
+            self.shared.holds.free(uid);
+        }
         observed
     }
 

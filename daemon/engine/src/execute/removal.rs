@@ -48,13 +48,15 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            match late::wait(self.work, self.stage, scale).filter(|_| absent && report.done) {
+            let wait = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
                     done: false,
                     wait: Some(wait),
-                    detail:
-                        "nothing is left; observed once more, since a create had no response and may still take effect"
-                            .into(),
+                    detail: format!(
+                        "nothing is left; observed once more in {} s, since a create had no response and may still take effect",
+                        wait.as_secs() + 1
+                    ),
                     ..report
                 },
                 None => report,

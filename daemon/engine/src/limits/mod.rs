@@ -8,6 +8,7 @@
 
 mod breaker;
 mod bucket;
+pub(crate) mod key;
 mod rate_queue;
 
 use std::{collections::HashMap, time::Duration};
@@ -17,6 +18,7 @@ use landlord_provider_api::v1::DescribeResponse;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+pub(crate) use self::key::LimitKey;
 pub(crate) use self::rate_queue::{Caller, Deferred, Urgency};
 use self::{bucket::Bucket, rate_queue::RateQueue};
 use crate::{
@@ -28,14 +30,6 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Below this, coming back costs more than waiting, at any scale.
 const WAIT_MIN: Duration = Duration::from_millis(500);
-
-/// Whose limits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct LimitKey {
-    pub(crate) provider: String,
-    pub(crate) account: String,
-    pub(crate) region: String,
-}
 
 /// What a method takes: bucket names and costs.
 pub(crate) type Costs = Vec<(String, f64)>;

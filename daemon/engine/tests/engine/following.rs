@@ -171,3 +171,27 @@ async fn one_field_follows_a_tenant_through_the_log() {
     }
     assert!(own.iter().all(|line| !line.to_string().contains("tenants/two")), "another tenant's line: {text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_lacks_is_not_asked_for() {
+    let mut world = World::new(false).await;
+    let can = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
+    *world.cloud.capabilities.lock() = can(&["networks", "clusters", "node-pools"]);
+    world.start(Life::until(None), no_faults());
+    let tenant = name("one");
+    let uid = world.create(&tenant).await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Ready)).await;
+    let made = world.cloud.objects(&uid);
+    assert!(made.contains(&ResourceKind::NodePool) && made.contains(&ResourceKind::Network), "{made:?}");
+    assert!(!made.contains(&ResourceKind::DnsZone) && !made.contains(&ResourceKind::Identity), "{made:?}");
+
+    // What can't be built at all is refused before anything is made.
+    *world.cloud.capabilities.lock() = can(&["networks", "dns", "identity"]);
+    let tenant = name("two");
+    let uid = world.create(&tenant).await.uid.to_string();
+    world.wait_for(&tenant, Some(State::Failed)).await;
+    assert_eq!(world.cloud.effects(&uid), Vec::<String>::new());
+    let failed = world.store.get(&tenant).await.unwrap();
+    assert!(condition(&failed, "Ready").message.contains("makes no clusters"), "{:?}", failed.status);
+    world.stop().await;
+}

@@ -292,6 +292,7 @@ impl World {
     /// Orders a tenant.
     pub(crate) async fn create(&self, name: &EnvironmentName) -> Operation {
         self.order(NewTenant {
+            adopt: None,
             name: tenant_name(name),
             spec: spec_of(name),
             placement: placement(),
@@ -324,6 +325,7 @@ impl World {
         };
         let placement = Placement { level, guardrails: Some(IsolationSettings::default()), ..placement() };
         self.try_order(NewTenant {
+            adopt: None,
             name: tenant_name(name),
             spec: spec_of(name),
             placement,

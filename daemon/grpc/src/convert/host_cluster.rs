@@ -6,7 +6,7 @@ use landlord_core::{
 use landlord_proto::v1;
 
 use super::{
-    condition::condition,
+    condition::{condition, reconciling},
     value::{timestamp, whole},
 };
 
@@ -21,7 +21,7 @@ fn state(state: State) -> v1::host_cluster::State {
     }
 }
 
-/// A host cluster as clients see it; `candidate`: who lives there.
+/// A host cluster as clients see it, without what its class says by now; `candidate`: who lives there.
 pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: Option<&Candidate>) -> v1::HostCluster {
     let (spec, placement) = (&host.spec, &record.placement);
     let free = candidate.filter(|c| c.closed().is_none()).map_or(0, |c| c.tenants_max.saturating_sub(c.tenants));
@@ -43,13 +43,14 @@ pub(crate) fn host_cluster(record: &Environment, host: &HostCluster, candidate: 
         provider: placement.provider.to_string(),
         credentials: placement.credentials.clone(),
         account: placement.account.clone(),
-        reconciling: !matches!(record.status.state, State::Ready | State::Failed),
+        reconciling: reconciling(record),
         etag: record.etag.clone(),
         create_time: Some(timestamp(record.create_time)),
         update_time: Some(timestamp(record.update_time)),
         delete_time: record.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", record.operation),
         capacity: candidate.map(capacity),
+        class_differences: Vec::new(),
     }
 }
 

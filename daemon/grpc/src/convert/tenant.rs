@@ -4,7 +4,7 @@ use landlord_core::{Environment, State, Tenant, environment::SpecInput, ports::E
 use landlord_proto::v1;
 
 use super::{
-    condition::condition,
+    condition::{condition, reconciling},
     placement::placement,
     value::{from_struct, timestamp, to_struct},
 };
@@ -20,7 +20,7 @@ fn state(state: State) -> v1::tenant::State {
     }
 }
 
-/// A tenant as clients see it.
+/// A tenant as clients see it; without what its class says by now.
 pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
     let (spec, status) = (&tenant.spec, &environment.status);
     let endpoint = |e: &landlord_core::environment::Endpoint| v1::Endpoint { name: e.name.clone(), url: e.url.clone() };
@@ -43,12 +43,13 @@ pub(crate) fn tenant(environment: &Environment, tenant: &Tenant) -> v1::Tenant {
         placement: Some(placement(environment)),
         generation: environment.generation,
         observed_generation: status.observed_generation,
-        reconciling: !matches!(status.state, State::Ready | State::Failed),
+        reconciling: reconciling(environment),
         etag: environment.etag.clone(),
         create_time: Some(timestamp(environment.create_time)),
         update_time: Some(timestamp(environment.update_time)),
         delete_time: environment.delete_time.map(timestamp),
         latest_operation: format!("operations/{}", environment.operation),
+        class_differences: Vec::new(),
     }
 }
 

@@ -1,15 +1,12 @@
 //! ListHostClusters: from the request to a page.
 
-use landlord_core::{
-    Environment,
-    ports::{EnvironmentQuery, Owners},
-};
+use landlord_core::ports::{EnvironmentQuery, Owners};
 use landlord_proto::v1;
 
 use crate::{
     error::Error,
     list::{
-        environment::{Chosen, HOST_CLUSTER_FIELDS},
+        environment::{Chosen, HOST_CLUSTER_FIELDS, Listed},
         filter,
         order::Order,
         page,
@@ -19,10 +16,7 @@ use crate::{
 };
 
 /// The host clusters of a page, and the token of the next one.
-pub(crate) async fn page(
-    ports: &Ports,
-    request: &v1::ListHostClustersRequest,
-) -> Result<(Vec<Environment>, String), Error> {
+pub(crate) async fn page(ports: &Ports, request: &v1::ListHostClustersRequest) -> Result<(Vec<Listed>, String), Error> {
     let filter = filter::parse(&request.filter, &HOST_CLUSTER_FIELDS)?;
     let order = Order::parse(&request.order_by, &HOST_CLUSTER_FIELDS)?;
     let chosen = Chosen::by(&filter)?;
@@ -37,7 +31,7 @@ pub(crate) async fn page(
         page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
-        async move { ports.store.list(&query).await }
+        async move { Ok(Listed::page(&ports.catalog, ports.store.list(&query).await?)) }
     };
     Scan { filter: &filter, order: &order, page }.page(read).await
 }

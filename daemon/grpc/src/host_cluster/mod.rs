@@ -19,7 +19,10 @@ use crate::{
     access::Access,
     context, convert,
     error::Error,
-    list::events,
+    list::{
+        environment::{Listed, class_differences},
+        events,
+    },
     name,
     ports::Ports,
     watch::{self, Watches},
@@ -57,7 +60,9 @@ impl HostClusters {
     async fn shown(&self, record: &Environment) -> Result<v1::HostCluster, Error> {
         let candidates = self.ports.store.candidates(None).await?;
         let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
-        Ok(convert::host_cluster(record, host_cluster_of(record)?, candidate))
+        let class_differences = class_differences(&self.ports.catalog, record);
+        let shown = convert::host_cluster(record, host_cluster_of(record)?, candidate);
+        Ok(v1::HostCluster { class_differences, ..shown })
     }
 
     async fn get(&self, name: &str) -> Result<v1::HostCluster, Error> {
@@ -68,11 +73,13 @@ impl HostClusters {
     async fn list(&self, request: &v1::ListHostClustersRequest) -> Result<v1::ListHostClustersResponse, Error> {
         let (found, next_page_token) = list::page(&self.ports, request).await?;
         let candidates = self.ports.store.candidates(None).await?;
-        let shown = |record: &Environment| {
+        let shown = |Listed { environment: record, class_differences }: Listed| {
             let candidate = candidates.iter().find(|candidate| candidate.host.uid == record.uid);
-            record.host_cluster().map(|host| convert::host_cluster(record, host, candidate))
+            let shown = convert::host_cluster(&record, record.host_cluster()?, candidate);
+            Some(v1::HostCluster { class_differences, ..shown })
         };
-        Ok(v1::ListHostClustersResponse { host_clusters: found.iter().filter_map(shown).collect(), next_page_token })
+        let host_clusters = found.into_iter().filter_map(shown).collect();
+        Ok(v1::ListHostClustersResponse { host_clusters, next_page_token })
     }
 
     async fn cordon(

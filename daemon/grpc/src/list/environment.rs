@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use landlord_core::{
-    ClassName, Environment, HostCluster, HostClusterId, ProviderName, State, Tenant, ids::InvalidName,
+    Catalog, ClassName, Environment, HostCluster, HostClusterId, ProviderName, State, Tenant, ids::InvalidName,
+    ports::Page,
 };
 
 use super::{
@@ -22,10 +23,11 @@ const STATE: Field = Field::new("state", Kind::Word(&STATE_WORDS));
 const PROVIDER: Field = Field::new("provider", Kind::Text(name::<ProviderName>));
 const CLASS: Field = Field::new("tenant_class", Kind::Text(name::<ClassName>));
 const CUSTOMER: Field = Field::new("customer", Kind::Text(name::<landlord_core::CustomerId>));
+const CLASS_DIFFERS: Field = Field::new("class_differs", Kind::Bool);
 const HOST_CLUSTER: Field = Field::new("host_cluster", Kind::Text(host_cluster));
 
 /// Fields that a filter or an order of tenants can name.
-pub(crate) const TENANT_FIELDS: [Field; 23] = [
+pub(crate) const TENANT_FIELDS: [Field; 24] = [
     Field::text("name"),
     Field::text("uid"),
     CUSTOMER,
@@ -49,10 +51,11 @@ pub(crate) const TENANT_FIELDS: [Field; 23] = [
     Field::new("update_time", Kind::Time),
     Field::new("delete_time", Kind::Time),
     Field::text("rule"),
+    CLASS_DIFFERS,
 ];
 
 /// Fields that a filter or an order of host clusters can name.
-pub(crate) const HOST_CLUSTER_FIELDS: [Field; 15] = [
+pub(crate) const HOST_CLUSTER_FIELDS: [Field; 16] = [
     Field::text("name"),
     Field::text("uid"),
     Field::new("labels", Kind::Map),
@@ -68,6 +71,7 @@ pub(crate) const HOST_CLUSTER_FIELDS: [Field; 15] = [
     Field::new("create_time", Kind::Time),
     Field::new("update_time", Kind::Time),
     Field::new("delete_time", Kind::Time),
+    CLASS_DIFFERS,
 ];
 
 fn name<T: std::str::FromStr<Err = InvalidName>>(text: &str) -> Result<(), String> {
@@ -100,18 +104,44 @@ impl Chosen {
     }
 }
 
-impl Item for Environment {
+/// A record, with the fields of its class that say something else by now.
+pub(crate) struct Listed {
+    pub(crate) environment: Environment,
+    pub(crate) class_differences: Vec<String>,
+}
+
+impl Listed {
+    pub(crate) fn new(catalog: &Catalog, environment: Environment) -> Self {
+        Self { class_differences: class_differences(catalog, &environment), environment }
+    }
+
+    pub(crate) fn page(catalog: &Catalog, page: Page<Environment>) -> Page<Self> {
+        let items = page.items.into_iter().map(|environment| Self::new(catalog, environment)).collect();
+        Page { items, next: page.next }
+    }
+}
+
+/// Names only: what a class says in them is the operator's.
+pub(crate) fn class_differences(catalog: &Catalog, environment: &Environment) -> Vec<String> {
+    catalog.class_differences(environment).into_iter().map(|difference| difference.field).collect()
+}
+
+impl Item for Listed {
     fn position(&self) -> String {
-        self.name().to_string()
+        self.environment.name().to_string()
     }
 
     fn value(&self, field: &str) -> Value<'_> {
-        let of_owner = match (self.tenant(), self.host_cluster()) {
+        if field == CLASS_DIFFERS.name {
+            return Value::Bool(!self.class_differences.is_empty());
+        }
+        let record = &self.environment;
+        let of_owner = match (record.tenant(), record.host_cluster()) {
             (Some(tenant), _) => of_tenant(tenant, field),
             (None, Some(host)) => of_host_cluster(host, field),
             (None, None) => None,
         };
-        of_owner.unwrap_or_else(|| of_record(self, field))
+        of_owner.unwrap_or_else(|| of_record(record, field))
     }
 }
 

@@ -1,8 +1,9 @@
 //! CreateTenant: from the request to a checked tenant, with everything that is wrong at once.
 
 use landlord_core::{
-    Catalog, ClassName, Owner, Tenant, TenantName, TenantSpec, Violation, Violations,
+    Catalog, ClassName, CustomerId, Owner, Tenant, TenantName, TenantSpec, TenantUid, Violation, Violations,
     access::{EnvironmentAttributes, Resource},
+    environment::ORPHANS,
     fleet::{Choice, choose},
     ids::TenantId,
     ports::{Accepted, NewTenant, RequestContext, RequestScope, StoreError},
@@ -64,6 +65,11 @@ impl Write for v1::CreateTenantRequest {
             Err(error) => return Err(error.into()),
         }
         store.check_domain(&new.name, &new.spec.domain).await?;
+        if let Some(uid) = new.adopt
+            && !store.orphans().await?.iter().any(|orphan| orphan.uid == uid)
+        {
+            return Err(StoreError::NotFound(format!("orphans/{uid}")).into());
+        }
         if let Some(selector) = &new.hosts {
             let candidates = store.candidates(Some(&new.name.customer)).await?;
             if let Choice::Full(why) = choose(&candidates, selector) {
@@ -85,6 +91,7 @@ impl Write for v1::CreateTenantRequest {
 
 fn check(ports: &Ports, request: &v1::CreateTenantRequest, mut violations: Vec<Violation>) -> Result<NewTenant, Error> {
     let catalog = &ports.catalog;
+    let adopt = adopted(&request.adopt_uid, &mut violations);
     let wanted = wanted(ports, &request.parent, &request.tenant_id, request.tenant.clone(), &mut violations);
     let Some((name, spec)) = wanted else { return Err(Violations(violations).into()) };
     let placement = catalog.place(&name, &spec);
@@ -96,10 +103,19 @@ fn check(ports: &Ports, request: &v1::CreateTenantRequest, mut violations: Vec<V
     match placement {
         Some(placement) if violations.is_empty() => {
             let hosts = catalog.host_selector(&placement);
-            Ok(NewTenant { name, spec, placement, hosts, request: RequestContext::of_daemon() })
+            Ok(NewTenant { name, spec, placement, adopt, hosts, request: RequestContext::of_daemon() })
         }
         _ => Err(Violations(violations).into()),
     }
+}
+
+/// The orphan that becomes this tenant's.
+fn adopted(uid: &str, violations: &mut Vec<Violation>) -> Option<TenantUid> {
+    if uid.is_empty() {
+        return None;
+    }
+    let uid = uid.parse::<TenantUid>();
+    uid.map_err(|error| violations.push(violation("adopt_uid", error.to_string()))).ok()
 }
 
 /// Name and spec of what is ordered, before any placement. `None`: see `violations`.
@@ -113,6 +129,10 @@ pub(crate) fn wanted(
     let customer = parent.strip_prefix("customers/").unwrap_or_default().parse();
     let wrong_parent = |error| violation("parent", format!("must be customers/{{customer}}: {error}"));
     let customer = customer.map_err(|error: landlord_core::ids::InvalidName| violations.push(wrong_parent(error))).ok();
+    if customer.as_ref().is_some_and(|customer: &CustomerId| customer.as_str() == ORPHANS) {
+        let description = "customers/orphans is the daemon's own, for what it removes; take another customer id";
+        violations.push(violation("parent", description));
+    }
     let id = tenant_id.parse::<TenantId>();
     let id = id.map_err(|error| violations.push(violation("tenant_id", error.to_string()))).ok();
     let Some(resource) = tenant else {

@@ -1,7 +1,7 @@
 //! ListTenants: from the request to a page.
 
 use landlord_core::{
-    CustomerId, Environment,
+    CustomerId,
     ports::{EnvironmentQuery, Owners},
 };
 use landlord_proto::v1;
@@ -9,7 +9,7 @@ use landlord_proto::v1;
 use crate::{
     error::{Error, violation},
     list::{
-        environment::{Chosen, TENANT_FIELDS},
+        environment::{Chosen, Listed, TENANT_FIELDS},
         filter::{self, Expression},
         order::Order,
         page,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The tenants of a page, and the token of the next one.
-pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Result<(Vec<Environment>, String), Error> {
+pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Result<(Vec<Listed>, String), Error> {
     let (query, filter) = query(request)?;
     let order = Order::parse(&request.order_by, &TENANT_FIELDS)?;
     let scope = format!("tenants {} {} {}", request.parent, request.filter, request.order_by);
@@ -28,7 +28,7 @@ pub(crate) async fn page(ports: &Ports, request: &v1::ListTenantsRequest) -> Res
         page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
     let read = |after: Option<String>, limit: u32| {
         let query = EnvironmentQuery { after, limit, ..query.clone() };
-        async move { ports.store.list(&query).await }
+        async move { Ok(Listed::page(&ports.catalog, ports.store.list(&query).await?)) }
     };
     Scan { filter: &filter, order: &order, page }.page(read).await
 }

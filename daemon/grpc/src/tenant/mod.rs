@@ -28,7 +28,10 @@ use crate::{
     access::Access,
     context, convert,
     error::Error,
-    list::events,
+    list::{
+        environment::{Listed, class_differences},
+        events,
+    },
     name,
     ports::Ports,
     watch::{self, Watches},
@@ -51,13 +54,17 @@ impl Tenants {
 
     async fn get(&self, request: &v1::GetTenantRequest) -> Result<v1::Tenant, Error> {
         let environment = self.ports.store.get(&name::tenant("name", &request.name)?.into()).await?;
-        Ok(convert::tenant(&environment, tenant_of(&environment)?))
+        let class_differences = class_differences(&self.ports.catalog, &environment);
+        Ok(v1::Tenant { class_differences, ..convert::tenant(&environment, tenant_of(&environment)?) })
     }
 
     async fn list(&self, request: &v1::ListTenantsRequest) -> Result<v1::ListTenantsResponse, Error> {
         let (found, next_page_token) = list::page(&self.ports, request).await?;
-        let tenants = found.iter().filter_map(|e| e.tenant().map(|tenant| convert::tenant(e, tenant))).collect();
-        Ok(v1::ListTenantsResponse { tenants, next_page_token })
+        let shown = |Listed { environment, class_differences }: Listed| {
+            let tenant = convert::tenant(&environment, environment.tenant()?);
+            Some(v1::Tenant { class_differences, ..tenant })
+        };
+        Ok(v1::ListTenantsResponse { tenants: found.into_iter().filter_map(shown).collect(), next_page_token })
     }
 
     async fn plan_move(&self, request: &Request<v1::MoveTenantRequest>) -> Result<v1::MoveTenantResponse, Error> {

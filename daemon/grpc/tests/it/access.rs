@@ -177,7 +177,15 @@ fn of_stranger(name: &str, action: Action) -> Code {
         | Action::WatchTenants => Code::Ok,
         // Every portal may know what can be ordered, and so that there is an installation.
         Action::ListTenantClasses | Action::GetTenantClass if portal => Code::Ok,
-        Action::CheckAccessOfOthers | Action::ListDaemons | Action::GetDaemon if portal => Code::PermissionDenied,
+        Action::CheckAccessOfOthers
+        | Action::ListDaemons
+        | Action::GetDaemon
+        | Action::ListOrphans
+        | Action::DeleteOrphan
+            if portal =>
+        {
+            Code::PermissionDenied
+        }
         action if action.group() == ActionGroup::Own => Code::Ok,
         _ => Code::NotFound,
     }

@@ -271,6 +271,11 @@ impl World {
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
             Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
+            Action::ListOrphans => v1::ListOrphansRequest::default().encode_to_vec(),
+            Action::DeleteOrphan => {
+                let name = "orphans/00000000-0000-4000-8000-000000000000".into();
+                v1::DeleteOrphanRequest { name, ..Default::default() }.encode_to_vec()
+            }
             Action::WhoAmI => v1::WhoAmIRequest {}.encode_to_vec(),
             Action::CheckAccess => {
                 v1::CheckAccessRequest { action: "GetTenant".into(), resource: name, subject: None }.encode_to_vec()

@@ -86,6 +86,7 @@ async fn everything_wrong_with_an_order_is_told_at_once() {
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;
     let bad = v1::CreateTenantRequest {
+        adopt_uid: String::new(),
         parent: "customers/../etc".into(),
         tenant_id: "Prod".into(),
         tenant: Some(v1::Tenant {
@@ -528,5 +529,47 @@ async fn tenants_are_chosen_and_ordered_across_pages() {
             ..Default::default()
         };
         assert_eq!(fields(&client.list_tenants(list).await.unwrap_err()), [field]);
+    }
+}
+
+#[tokio::test]
+async fn nobody_orders_for_the_customer_of_orphans_nor_adopts_what_is_none() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    let status = client.create_tenant(order("orphans", "prod")).await.unwrap_err();
+    assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["parent".to_owned()]));
+    let adopting = |uid: &str| v1::CreateTenantRequest { adopt_uid: uid.into(), ..order("acme", "prod") };
+    let status = client.create_tenant(adopting("none")).await.unwrap_err();
+    assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["adopt_uid".to_owned()]));
+    let dry = v1::CreateTenantRequest { validate_only: true, ..adopting(UUID) };
+    for asked in [dry, adopting(UUID)] {
+        let status = client.create_tenant(asked).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_class_says_who_differs_from_it() {
+    let daemon = Daemon::start().await;
+    let created = daemon.tenants().await.create_tenant(order("acme", "prod")).await;
+    created.unwrap();
+    let got = daemon.tenants().await.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!(got.class_differences, Vec::<String>::new());
+    let mut catalog = crate::common::catalog();
+    let small = catalog.classes.get_mut(&"small".parse().unwrap()).unwrap();
+    small.parameters.insert("nat".into(), "per_zone".into());
+    small.machine_type = "larger".into();
+    // What the order says, or only offers, is no difference.
+    small.node_count_max += 1;
+    small.description = "other words".into();
+    let daemon = daemon.again(catalog).await;
+    let mut client = daemon.tenants().await;
+    let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
+    assert_eq!(got.class_differences, ["machine_type", "parameters.nat"]);
+    for (filter, names) in [("class_differs = true", vec![PROD]), ("class_differs = false", vec![])] {
+        let list = v1::ListTenantsRequest { parent: "customers/-".into(), filter: filter.into(), ..Default::default() };
+        let found = client.list_tenants(list).await.unwrap().into_inner().tenants;
+        assert_eq!(found.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), names, "{filter}");
+        assert!(found.iter().all(|tenant| tenant.class_differences.len() == 2));
     }
 }

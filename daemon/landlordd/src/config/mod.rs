@@ -87,6 +87,9 @@ pub struct Store {
     pub password_file: PathBuf,
     /// Newest events kept for Watch and `landlord events`.
     pub events_max: u64,
+    /// Operations that ended are kept for so many days, and as long the ids of their requests are known; 0: for ever. The
+    /// newest operation of an environment is kept as long as the environment.
+    pub operations_kept_days: u32,
 }
 
 impl Default for Store {
@@ -96,6 +99,7 @@ impl Default for Store {
             url: String::new(),
             password_file: PathBuf::new(),
             events_max: 100_000,
+            operations_kept_days: 90,
         }
     }
 }

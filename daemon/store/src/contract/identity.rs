@@ -65,9 +65,11 @@ pub(crate) async fn begin_epoch(
     restored: bool,
     reason: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE identity SET epoch = epoch + 1, restored = $1, reason = $2")
+    let now = clock::now(connection).await?;
+    sqlx::query("UPDATE identity SET epoch = epoch + 1, restored = $1, reason = $2, epoch_time = $3")
         .bind(i64::from(restored))
         .bind(reason)
+        .bind(now.0)
         .execute(connection)
         .await
         .map_err(unavailable("beginning an epoch"))?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome, Orphan,
+    DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome,
     StageRecord, StageState, TenantUid, Timestamp,
     lifecycle::{self, HELD},
     placement::ProviderKey,
@@ -32,18 +32,6 @@ impl InventoryStore for Store {
         let (key, events_max) = (key.clone(), self.events_max);
         self.writer.write(move |connection| compare(connection, key.clone(), found.clone(), events_max).boxed()).await
     }
-
-    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        self.read(async |connection| orphans(connection).await).await
-    }
-}
-
-fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {
-    let provider = provider.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
-        what: "provider".into(),
-        problem: error.to_string(),
-    })?;
-    Ok(ProviderKey { provider, credentials })
 }
 
 /// Of every provider that is configured or that a record names, what is not compared yet.
@@ -57,7 +45,7 @@ async fn due(connection: &mut AnyConnection, configured: &[ProviderKey]) -> Resu
     }
     let new = |key: &ProviderKey| InventoryDue {
         key: key.clone(),
-        account: String::new(),
+        accounts: Vec::new(),
         regions: Vec::new(),
         reason: reason.clone(),
     };
@@ -70,17 +58,23 @@ async fn due(connection: &mut AnyConnection, configured: &[ProviderKey]) -> Resu
         if !placement.region.is_empty() && !entry.regions.contains(&placement.region) {
             entry.regions.push(placement.region);
         }
-        if entry.account.is_empty() {
-            entry.account = placement.account;
+        if !placement.account.is_empty() && !entry.accounts.contains(&placement.account) {
+            entry.accounts.push(placement.account);
         }
     }
-    let compared: Vec<(String, String)> =
-        sqlx::query_as("SELECT provider, credentials FROM inventories WHERE epoch = $1")
+    let compared: Vec<(String, String, i64)> =
+        sqlx::query_as("SELECT provider, credentials, listed FROM inventories WHERE epoch = $1")
             .bind(epoch)
             .fetch_all(connection)
             .await
             .map_err(&failed)?;
-    due.retain(|key, _| !compared.iter().any(|(p, c)| *p == key.provider.as_str() && *c == key.credentials));
+    due.retain(|key, _| {
+        let is_compared = |(provider, credentials, listed): &(String, String, i64)| {
+            let is_it = *provider == key.provider.as_str() && *credentials == key.credentials;
+            is_it && (*listed != 0 || !configured.contains(key))
+        };
+        !compared.iter().any(is_compared)
+    });
     Ok(due.into_values().collect())
 }
 
@@ -93,13 +87,15 @@ async fn compare(
     let failed = unavailable("comparing an inventory");
     let now = clock::now(connection).await?;
     let mut report = InventoryReport::default();
+    let listed = i64::from(found.is_some());
     // Another daemon has compared: work goes on since, and what was listed before it is no measure any more.
     let compared: i64 = sqlx::query_scalar(
         "SELECT CAST(COUNT(*) AS BIGINT) FROM inventories i JOIN identity d ON i.epoch = d.epoch \
-         WHERE i.provider = $1 AND i.credentials = $2",
+         WHERE i.provider = $1 AND i.credentials = $2 AND (i.listed = 1 OR $3 = 0)",
     )
     .bind(key.provider.as_str())
     .bind(&key.credentials)
+    .bind(listed)
     .fetch_one(&mut *connection)
     .await
     .map_err(&failed)?;
@@ -115,23 +111,29 @@ async fn compare(
             .fetch_all(&mut *connection)
             .await
             .map_err(&failed)?;
-        let restored: i64 =
-            sqlx::query_scalar("SELECT restored FROM identity").fetch_one(&mut *connection).await.map_err(&failed)?;
+        let (restored, epoch_time): (i64, i64) = sqlx::query_as("SELECT restored, epoch_time FROM identity")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(&failed)?;
         for record in rows.iter().filter_map(rows::readable) {
-            if !seen.contains(&record.uid) && is_missed(connection, &record, restored != 0).await? {
+            // Ordered in this epoch: only this store can have built it, and says so in its records.
+            let restored = restored != 0 && (epoch_time == 0 || record.create_time < Timestamp(epoch_time));
+            if !seen.contains(&record.uid) && is_missed(connection, &record, restored).await? {
                 hold(connection, &record, now, events_max).await?;
                 report.held.push(record.name());
             }
         }
     }
     sqlx::query(
-        "INSERT INTO inventories (provider, credentials, epoch, compare_time) \
-         SELECT $1, $2, epoch, $3 FROM identity WHERE 1 = 1 \
-         ON CONFLICT (provider, credentials) DO UPDATE SET epoch = excluded.epoch, compare_time = excluded.compare_time",
+        "INSERT INTO inventories (provider, credentials, epoch, compare_time, listed) \
+         SELECT $1, $2, epoch, $3, $4 FROM identity WHERE 1 = 1 \
+         ON CONFLICT (provider, credentials) DO UPDATE SET epoch = excluded.epoch, compare_time = excluded.compare_time, \
+           listed = excluded.listed",
     )
     .bind(key.provider.as_str())
     .bind(&key.credentials)
     .bind(now.0)
+    .bind(listed)
     .execute(connection)
     .await
     .map_err(&failed)?;
@@ -205,28 +207,4 @@ async fn keep_orphans(
         unknown.insert(found.uid);
     }
     Ok(unknown.into_iter().collect())
-}
-
-async fn orphans(connection: &mut AnyConnection) -> Result<Vec<Orphan>, StoreError> {
-    let failed = unavailable("reading orphans");
-    let rows = sqlx::query("SELECT * FROM orphans ORDER BY provider, credentials, tenant_uid, region")
-        .fetch_all(connection)
-        .await
-        .map_err(&failed)?;
-    let corrupt = |what: &str, problem: String| StoreError::Corrupt { what: what.into(), problem };
-    rows.iter()
-        .map(|row| {
-            let text = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
-            Ok(Orphan {
-                uid: text("tenant_uid")?
-                    .parse()
-                    .map_err(|error: landlord_core::ids::InvalidName| corrupt("uid of an orphan", error.to_string()))?,
-                key: key(&text("provider")?, text("credentials")?)?,
-                region: text("region")?,
-                objects: serde_json::from_str(&text("objects")?)
-                    .map_err(|error| corrupt("objects of an orphan", error.to_string()))?,
-                found_time: Timestamp(row.try_get("found_time").map_err(&failed)?),
-            })
-        })
-        .collect()
 }

@@ -5,9 +5,11 @@
 mod accept;
 mod daemons;
 mod domains;
+mod history;
 mod hosts;
 pub(crate) mod identity;
 mod inventories;
+mod orphans;
 mod tenants;
 mod work;
 

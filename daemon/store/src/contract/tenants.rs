@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use futures::FutureExt as _;
 use landlord_core::{
-    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostView, Operation,
-    OperationId, OperationKind, OperationOutcome, Owner, Stage, StageRecord, Tenant, TenantName, TenantUid,
+    Amounts, Candidate, CustomerId, DesiredState, Environment, EnvironmentName, HostClusterId, HostClusterRef,
+    HostView, Operation, OperationId, OperationKind, OperationOutcome, Orphan, Owner, Stage, StageRecord, Tenant,
+    TenantName, TenantUid,
     environment::Domain,
     lifecycle::{self, Effect, Transition},
     ports::{
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     accept::{accept_new, emit_accepted, new_operation, operation_event},
-    domains, hosts, identity,
+    domains, hosts, identity, orphans,
 };
 use crate::{
     rows::{self, clock, environments, events, operations, stages},
@@ -28,7 +29,7 @@ use crate::{
 impl TenantStore for Store {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let events_max = self.events_max;
-        self.writer.write(move |connection| create(connection, new.clone(), events_max).boxed()).await
+        self.writer.write(move |connection| create(connection, new.clone(), None, events_max).boxed()).await
     }
 
     async fn check_domain(&self, name: &TenantName, domain: &Domain) -> Result<(), StoreError> {
@@ -61,6 +62,22 @@ impl TenantStore for Store {
 
     async fn replayed(&self, scope: &RequestScope, request: &RequestKey) -> Result<Option<Accepted>, StoreError> {
         self.snapshot(async |connection| operations::replay(connection, scope, request).await).await
+    }
+
+    async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
+        self.read(async |connection| orphans::orphans(connection).await).await
+    }
+
+    async fn delete_orphan(
+        &self,
+        uid: TenantUid,
+        force: bool,
+        request: RequestContext,
+    ) -> Result<Accepted, StoreError> {
+        let events_max = self.events_max;
+        self.writer
+            .write(move |connection| delete_orphan(connection, uid, force, request.clone(), events_max).boxed())
+            .await
     }
 
     async fn get(&self, name: &EnvironmentName) -> Result<Environment, StoreError> {
@@ -151,7 +168,13 @@ impl TenantStore for Store {
     }
 }
 
-async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64) -> Result<Accepted, StoreError> {
+/// `host`: the host cluster that it lives in already.
+async fn create(
+    connection: &mut AnyConnection,
+    new: NewTenant,
+    host: Option<HostClusterRef>,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
     let name = EnvironmentName::from(new.name.clone());
     if let Some(earlier) = operations::replay(connection, &RequestScope::from(&name), &new.request.key).await? {
         return Ok(earlier);
@@ -161,13 +184,35 @@ async fn create(connection: &mut AnyConnection, new: NewTenant, events_max: u64)
     }
     domains::refuse_taken(connection, &new.name, &new.spec.domain).await?;
     let now = clock::now(connection).await?;
-    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host: None, last_ready: None });
-    let mut environment = lifecycle::accept(TenantUid(Uuid::new_v4()), owner, new.placement, new_operation(), now);
+    let owner = Owner::Tenant(Tenant { name: new.name, spec: new.spec, host, last_ready: None });
+    let uid = new.adopt.unwrap_or_else(|| TenantUid(Uuid::new_v4()));
+    let mut environment = lifecycle::accept(uid, owner, new.placement, new_operation(), now);
     if let Some(selector) = &new.hosts {
         hosts::place(connection, &mut environment, selector, now, events_max).await?;
     }
+    if let Some(uid) = new.adopt {
+        orphans::adopt(connection, uid, &environment.placement).await?;
+    }
     let reserve = new.hosts.map_or_else(Amounts::default, |selector| selector.reserve);
     accept_new(connection, &environment, reserve, &new.request.key, events_max).await
+}
+
+/// Its record begins and is deleted at once, so that the removal is the one of every tenant.
+async fn delete_orphan(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    force: bool,
+    request: RequestContext,
+    events_max: u64,
+) -> Result<Accepted, StoreError> {
+    let scope = RequestScope::Customer(orphans::customer()?);
+    if let Some(earlier) = operations::replay(connection, &scope, &request.key).await? {
+        return Ok(earlier);
+    }
+    let (new, host) = orphans::stand_in(connection, uid, RequestContext::of_daemon()).await?;
+    let name = EnvironmentName::from(new.name.clone());
+    create(connection, new, host, events_max).await?;
+    delete(connection, name, DeleteRequest { force, etag: None, request }, events_max).await
 }
 
 async fn create_host_cluster(

@@ -267,6 +267,26 @@ async fn a_provider_that_is_gone_from_the_configuration_holds_up_nobody() {
     let report = store.compare_inventory(&key(), None).await.unwrap();
     assert_eq!((report.orphans, report.held), (vec![], vec![]));
     claim_one(&store).await;
+    // Nobody has listed it: when it is configured again, it is compared.
+    assert_eq!(store.inventories_due(&[]).await.unwrap(), []);
+    assert_eq!(store.inventories_due(&[key()]).await.unwrap().len(), 1);
+    let uid = landlord_core::TenantUid(uuid::Uuid::new_v4());
+    let report = store.compare_inventory(&key(), Some(vec![found(uid)])).await.unwrap();
+    assert_eq!((report.orphans, report.held), (vec![uid], vec![]));
+    assert_eq!(store.inventories_due(&[key()]).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_ordered_after_a_restore_is_not_held() {
+    let (_folder, path) = place();
+    let copy = async |path: &Path, to: &Path| assert!(sqlite::backup(path, to).await.is_ok());
+    let back = async |from: &Path, path: &Path| assert!(sqlite::restore(from, path, true).await.is_ok());
+    let cloud = put_back(&path, copy, back).await;
+    let store = reopened(&path).await;
+    created(&store, "acme", "fresh").await;
+    let report = store.compare_inventory(&key(), Some(cloud)).await.unwrap();
+    assert_eq!(report.held, [name("acme", "gone")]);
+    assert_eq!(claim_one(&store).await.uid, store.get(&name("acme", "fresh")).await.unwrap().uid);
 }
 
 #[tokio::test]

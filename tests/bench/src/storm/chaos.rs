@@ -39,9 +39,10 @@ enum Blow {
     LostRequest,
     Slow,
     SlowWatchers,
+    SetClock,
 }
 
-const ALL: [Blow; 14] = [
+const ALL: [Blow; 15] = [
     // Twice as often as the others.
     Blow::KillDaemon,
     Blow::KillDaemon,
@@ -57,7 +58,11 @@ const ALL: [Blow; 14] = [
     Blow::LostRequest,
     Blow::Slow,
     Blow::SlowWatchers,
+    Blow::SetClock,
 ];
+
+/// How far the daemon's wall clock is set, in seconds: a leap that its watch must notice, an hour of a time zone, a day.
+const JUMPS: [i64; 6] = [-86_400, -3_600, -30, 30, 3_600, 86_400];
 
 /// Disturbs a world.
 pub(crate) struct Chaos {
@@ -128,6 +133,11 @@ impl Chaos {
             Blow::LostAnswer => during(world, &json!({ "kind": "lost_answer", "rate": 0.2 }), length * 2).await?,
             Blow::LostRequest => during(world, &json!({ "kind": "lost_request", "rate": 0.2 }), length * 2).await?,
             Blow::Slow => during(world, &json!({ "kind": "delay", "delay_ms": 700, "rate": 0.5 }), length * 2).await?,
+            Blow::SetClock => {
+                world.set_clock(self.dice.one(&JUMPS).context("no jump")?)?;
+                tokio::time::sleep(length).await;
+                world.set_clock(0)?;
+            }
             Blow::SlowWatchers => {
                 for _ in 0..SLOW_WATCHERS {
                     self.watchers.spawn(read_slowly(self.portal.clone()));

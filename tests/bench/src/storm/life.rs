@@ -126,6 +126,7 @@ impl Slot {
     /// Orders a tenant; gives its uid, or nothing if it was refused for want of room.
     async fn create(&self, id: &str, name: &str, request_id: &str) -> Result<Option<String>> {
         let request = CreateTenantRequest {
+            adopt_uid: String::new(),
             parent: "customers/storm".into(),
             tenant_id: id.into(),
             tenant: Some(Tenant {

@@ -75,6 +75,7 @@ fn in_folder(bed: &Bed, storm: Storm, folder: &Path) -> Result<()> {
         kubernetes: Some(Artifacts::ensure(&mut |line| say(line))?),
         clouds: cloud::ALL.to_vec(),
         extra_config: format!("{classes}{CONFIG}"),
+        movable_clock: true,
         ..WorldOptions::default()
     };
     let mut world = World::start(folder, &bed.binaries, &options)?;

@@ -58,6 +58,7 @@ fn a_message_of_ten_megabytes_is_refused_by_the_daemon() {
         let mut client = TenantServiceClient::new(channel).max_encoding_message_size(usize::MAX);
         let tenant = Tenant { display_name: "x".repeat(10 << 20), ..Tenant::default() };
         let request = CreateTenantRequest {
+            adopt_uid: String::new(),
             parent: "customers/acme".into(),
             tenant_id: "prod".into(),
             tenant: Some(tenant),
@@ -77,6 +78,7 @@ fn the_same_request_fifty_times_at_once_makes_one_tenant() {
     let names = runtime.block_on(async {
         let channel = landlord_test_harness::client::connect(&world.socket()).await.unwrap();
         let request = CreateTenantRequest {
+            adopt_uid: String::new(),
             parent: "customers/acme".into(),
             tenant_id: "prod".into(),
             tenant: Some(Tenant {

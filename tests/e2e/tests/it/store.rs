@@ -45,7 +45,8 @@ fn ready(world: &World, tenant: &TenantFile) -> String {
 
 fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_reported(cloud: &'static Cloud) {
     let mut world = bare_world(cloud, FAST).unwrap();
-    let [kept, gone, late] = ["kept", "gone", "late"].map(|id| TenantFile::new("acme", id, &cloud.bare_class()));
+    let [kept, gone, late, left] =
+        ["kept", "gone", "late", "left"].map(|id| TenantFile::new("acme", id, &cloud.bare_class()));
     ready(&world, &kept);
     let gone_uid = ready(&world, &gone);
     let backup = world.folder().join("backup.db");
@@ -54,7 +55,7 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     assert!(told(&copied).contains("copied 2 environments"), "{}", told(&copied));
     world.cli().ok(&["delete", &gone.name()]).unwrap();
     world.cli().wait_for(&gone.name(), "GONE", TIMEOUT).unwrap();
-    let late_uid = ready(&world, &late);
+    let (late_uid, left_uid) = (ready(&world, &late), ready(&world, &left));
     let under = landlordd(&world, &["restore", backup.to_str().unwrap(), "--replace"]);
     assert!(!under.status.success() && told(&under).contains("in use by process"), "{}", told(&under));
     assert!(world.stop_daemon().unwrap());
@@ -65,7 +66,7 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     world.start_daemon().unwrap();
     world.cli().wait_for(&gone.name(), "FAILED", TIMEOUT).unwrap();
     world.cli().wait_for(&kept.name(), "READY", TIMEOUT).unwrap();
-    logged(&world, &["have no record", &late_uid]);
+    logged(&world, &["have no record", &late_uid, &left_uid]);
     let described = world.cli().ok(&["describe", "tenant", &gone.name()]).unwrap();
     assert!(described.contains("HeldAfterRestore"), "{described}");
     // Longer than any pass waits for its turn.
@@ -74,12 +75,37 @@ fn what_was_deleted_since_a_backup_is_not_rebuilt_and_what_was_made_since_is_rep
     let changes: Vec<_> = journal[before..]
         .iter()
         .filter(|entry| entry["origin"] == "call" && !judge::is_read(judge::text(entry, "action")))
-        .filter(|entry| entry.to_string().contains(&gone_uid) || entry.to_string().contains(&late_uid))
+        .filter(|entry| [&gone_uid, &late_uid, &left_uid].into_iter().any(|uid| entry.to_string().contains(uid)))
         .collect();
     assert!(changes.is_empty(), "{changes:#?}");
+    take_up_again(&world, &late, &late_uid, &left_uid);
     // Deleting what is gone ends its record.
-    world.cli().ok(&["delete", &gone.name()]).unwrap();
-    world.cli().wait_for(&gone.name(), "GONE", TIMEOUT).unwrap();
+    for tenant in [&gone, &kept, &late] {
+        world.cli().ok(&["delete", &tenant.name()]).unwrap();
+    }
+    for tenant in [&gone, &kept, &late] {
+        world.cli().wait_for(&tenant.name(), "GONE", TIMEOUT).unwrap();
+    }
+    judge::account_is_empty(world.simulator().control(), cloud.account).unwrap();
+}
+
+/// What was made since the backup: one is taken back as it was, and nothing is built for it; the other is removed.
+fn take_up_again(world: &World, late: &TenantFile, late_uid: &str, left_uid: &str) {
+    let cli = world.cli();
+    let listed = cli.ok(&["orphans", "-o", "json"]).unwrap();
+    assert!(listed.contains(late_uid) && listed.contains(left_uid), "{listed}");
+    let file = world.folder().join("late.yaml");
+    fs::write(&file, late.yaml()).unwrap();
+    cli.ok(&["orphans", "adopt", late_uid, "-f", file.to_str().unwrap()]).unwrap();
+    let said = cli.ok(&["orphans", "remove", left_uid, "--wait"]).unwrap();
+    assert!(said.contains("HostedZone") || said.contains("anagedZone") || said.contains("dnszones"), "{said}");
+    let adopted = cli.wait_for(&late.name(), "READY", TIMEOUT).unwrap().unwrap();
+    assert_eq!(adopted["uid"].as_str(), Some(late_uid));
+    let removed = format!("customers/orphans/tenants/o-{left_uid}");
+    cli.wait_for(&removed, "GONE", TIMEOUT).unwrap();
+    let listed = cli.ok(&["orphans", "-o", "json"]).unwrap();
+    assert!(!listed.contains(late_uid) && !listed.contains(left_uid), "{listed}");
+    judge::nothing_made_twice(&world.simulator().control().journal(0).unwrap(), 4).unwrap();
 }
 
 #[test]

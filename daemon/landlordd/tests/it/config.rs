@@ -1,7 +1,5 @@
 //! Configuration as its user meets it: layers, origins, mistakes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use landlordd::config::{Config, Layers, check, load, print};

@@ -1,5 +1,4 @@
 //! Alerts, dashboards and runbooks against the figures that the daemon has.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     collections::BTreeSet,

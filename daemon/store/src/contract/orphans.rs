@@ -1,0 +1,168 @@
+//! Objects of tenants that have no record: shown, taken over by a new tenant, or removed.
+
+use landlord_core::{
+    CustomerId, Environment, HostClusterRef, Level, Orphan, Placement, TenantName, TenantSpec, TenantUid, Timestamp,
+    environment::{ORPHANS, SpecInput},
+    placement::ProviderKey,
+    ports::{NewTenant, RequestContext, StoreError},
+};
+use sqlx::{AnyConnection, Row as _};
+
+use crate::rows::{self, unavailable};
+
+/// Class of the tenants that stand for orphans while they are removed.
+const CLASS: &str = "orphan";
+
+fn key(provider: &str, credentials: String) -> Result<ProviderKey, StoreError> {
+    let provider = provider.parse().map_err(|error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "provider".into(),
+        problem: error.to_string(),
+    })?;
+    Ok(ProviderKey { provider, credentials })
+}
+
+/// All of them, by provider and uid.
+pub(super) async fn orphans(connection: &mut AnyConnection) -> Result<Vec<Orphan>, StoreError> {
+    let failed = unavailable("reading orphans");
+    let rows = sqlx::query("SELECT * FROM orphans ORDER BY provider, credentials, tenant_uid, region")
+        .fetch_all(connection)
+        .await
+        .map_err(&failed)?;
+    let corrupt = |what: &str, problem: String| StoreError::Corrupt { what: what.into(), problem };
+    rows.iter()
+        .map(|row| {
+            let text = |column: &str| row.try_get::<String, _>(column).map_err(&failed);
+            Ok(Orphan {
+                uid: text("tenant_uid")?
+                    .parse()
+                    .map_err(|error: landlord_core::ids::InvalidName| corrupt("uid of an orphan", error.to_string()))?,
+                key: key(&text("provider")?, text("credentials")?)?,
+                region: text("region")?,
+                objects: serde_json::from_str(&text("objects")?)
+                    .map_err(|error| corrupt("objects of an orphan", error.to_string()))?,
+                found_time: Timestamp(row.try_get("found_time").map_err(&failed)?),
+            })
+        })
+        .collect()
+}
+
+/// Takes the orphan off the list for a tenant of this placement.
+pub(super) async fn adopt(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    placement: &Placement,
+) -> Result<(), StoreError> {
+    let orphan = one(connection, uid).await?;
+    if orphan.key != placement.provider_key() {
+        let (own, other) = (&orphan.key, placement.provider_key());
+        return Err(StoreError::FailedPrecondition(format!(
+            "orphans/{uid} is of {own}, and the tenant would be of {other}; choose a class of {own}"
+        )));
+    }
+    forget(connection, uid).await
+}
+
+async fn one(connection: &mut AnyConnection, uid: TenantUid) -> Result<Orphan, StoreError> {
+    let found = orphans(connection).await?.into_iter().filter(|orphan| orphan.uid == uid);
+    // The region that holds most of it.
+    found.max_by_key(|orphan| orphan.objects.len()).ok_or_else(|| StoreError::NotFound(format!("orphans/{uid}")))
+}
+
+async fn forget(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM orphans WHERE tenant_uid = $1")
+        .bind(uid.to_string())
+        .execute(connection)
+        .await
+        .map_err(unavailable("taking an orphan off the list"))?;
+    Ok(())
+}
+
+/// The customer of those that stand for orphans.
+pub(super) fn customer() -> Result<CustomerId, StoreError> {
+    let odd = |error: landlord_core::ids::InvalidName| StoreError::Corrupt {
+        what: "orphan".into(),
+        problem: error.to_string(),
+    };
+    ORPHANS.parse().map_err(odd)
+}
+
+/// Characters at the end of a host cluster's uid by which ids of what lies in it are known: providers name clusters after the
+/// uid, some of them by a part of it.
+const HOST_TAIL: usize = 16;
+
+/// The records of an orphan's provider and credential scope, which tell what the orphan's own record would have.
+async fn neighbours(connection: &mut AnyConnection, orphan: &Orphan) -> Result<Vec<Environment>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM tenants WHERE provider = $1 AND credentials = $2")
+        .bind(orphan.key.provider.as_str())
+        .bind(&orphan.key.credentials)
+        .fetch_all(connection)
+        .await
+        .map_err(unavailable("looking for an orphan's host cluster and account"))?;
+    Ok(rows.iter().filter_map(rows::readable).collect())
+}
+
+/// The host cluster in which an orphan's objects lie, by their ids; `None`: it has a cluster of its own, or none any more.
+fn host_of(neighbours: &[Environment], orphan: &Orphan) -> Option<HostClusterRef> {
+    neighbours.iter().find_map(|record| {
+        let host = record.host_cluster()?;
+        let hex = record.uid.0.simple().to_string();
+        let adoption = host.spec.adoption.as_ref();
+        let name = adoption.map_or_else(|| hex[hex.len() - HOST_TAIL..].to_owned(), |a| a.cluster_name.clone());
+        let is_in_it = orphan.objects.iter().any(|object| !name.is_empty() && object.id.contains(&name));
+        is_in_it.then(|| HostClusterRef { uid: record.uid, id: host.id.clone() })
+    })
+}
+
+/// The account that an orphan's objects lie in: the one that their ids name, or the only one that is known.
+fn account_of(neighbours: &[Environment], orphan: &Orphan) -> String {
+    let mut known = neighbours.iter().map(|record| &record.placement.account).filter(|account| !account.is_empty());
+    let is_named = |account: &&String| orphan.objects.iter().any(|object| object.id.contains(account.as_str()));
+    known.clone().find(is_named).or_else(|| known.next()).cloned().unwrap_or_default()
+}
+
+/// The tenant that stands for an orphan while it is removed, and the host cluster that it lives in.
+pub(super) async fn stand_in(
+    connection: &mut AnyConnection,
+    uid: TenantUid,
+    request: RequestContext,
+) -> Result<(NewTenant, Option<HostClusterRef>), StoreError> {
+    let orphan = one(connection, uid).await?;
+    let neighbours = neighbours(connection, &orphan).await?;
+    let (host, account) = (host_of(&neighbours, &orphan), account_of(&neighbours, &orphan));
+    let odd = |problem: String| StoreError::Corrupt { what: "orphan".into(), problem };
+    let name = TenantName {
+        customer: customer()?,
+        tenant: stand_in_id(uid).parse().map_err(|error: landlord_core::ids::InvalidName| odd(error.to_string()))?,
+    };
+    let spec = SpecInput {
+        display_name: format!("orphan {uid}"),
+        // Nobody's: this name can't be in DNS (RFC 2606). Providers are asked for every zone of the uid instead.
+        domain: format!("{}.orphans.invalid", stand_in_id(uid)),
+        storage_gib: 1,
+        ..SpecInput::default()
+    };
+    let placement = Placement {
+        class: CLASS.parse().map_err(|error: landlord_core::ids::InvalidName| odd(error.to_string()))?,
+        rule: String::new(),
+        // With nodes of its own or without: what a host cluster holds of it is the same to remove.
+        level: if host.is_some() { Level::Node } else { Level::Cluster },
+        provider: orphan.key.provider,
+        credentials: orphan.key.credentials,
+        account,
+        region: orphan.region,
+        stack: None,
+        platform: None,
+        machine_type: String::new(),
+        node_count: 0,
+        disk_size_gib: 0,
+        parameters: serde_json::Map::new(),
+        guardrails: None,
+        skip_checks: Vec::new(),
+    };
+    let spec = TenantSpec::parse(spec).map_err(|violations| odd(violations.to_string()))?;
+    Ok((NewTenant { name, spec, placement, adopt: Some(uid), hosts: None, request }, host))
+}
+
+fn stand_in_id(uid: TenantUid) -> String {
+    format!("o-{uid}")
+}
