@@ -45,6 +45,9 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
+/// Who knows the callers, and what they may do.
+pub type AccessPorts = (Arc<dyn Authenticator>, Arc<dyn Authorizer>);
+
 pub struct Daemon {
     pub socket: PathBuf,
     pub store: Store,
@@ -309,7 +312,7 @@ impl Daemon {
     }
 
     /// A daemon with other callers and policies, and a TCP listener without TLS.
-    pub async fn with_access(access: (Arc<dyn Authenticator>, Arc<dyn Authorizer>), limits: Limits) -> Self {
+    pub async fn with_access(access: AccessPorts, limits: Limits) -> Self {
         let plain = Self::start().await;
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listen = Listen {
@@ -334,7 +337,7 @@ impl Daemon {
         store: Store,
         listen: Listen,
         catalog: Catalog,
-        ((authenticator, authorizer), limits): ((Arc<dyn Authenticator>, Arc<dyn Authorizer>), Limits),
+        ((authenticator, authorizer), limits): (AccessPorts, Limits),
     ) -> Self {
         let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
         let wakes = Wakes::default();
