@@ -45,6 +45,9 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
+/// Who knows the callers, and what they may do.
+pub type AccessPorts = (Arc<dyn Authenticator>, Arc<dyn Authorizer>);
+
 pub struct Daemon {
     pub socket: PathBuf,
     pub store: Store,
