@@ -252,8 +252,6 @@ impl Authenticator for EverybodyIsOperator {
     }
 }
 
-/// Who calls, and what callers may do.
-type Access = (Arc<dyn Authenticator>, Arc<dyn Authorizer>);
 
 impl Daemon {
     /// A daemon that also offers shared levels.
@@ -315,7 +313,7 @@ impl Daemon {
     }
 
     /// A daemon with other callers and policies, and a TCP listener without TLS.
-    pub async fn with_access(access: Access, limits: Limits) -> Self {
+    pub async fn with_access(access: AccessPorts, limits: Limits) -> Self {
         let plain = Self::start().await;
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listen = Listen {
@@ -340,7 +338,7 @@ impl Daemon {
         store: Store,
         listen: Listen,
         catalog: Catalog,
-        ((authenticator, authorizer), limits): (Access, Limits),
+        ((authenticator, authorizer), limits): (AccessPorts, Limits),
     ) -> Self {
         let (socket, tcp) = (listen.socket.clone(), listen.tcp.first().map(|tcp| tcp.address));
         let wakes = Wakes::default();
