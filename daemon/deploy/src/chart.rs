@@ -77,7 +77,8 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to).map_err(Error::file("remove", to))?;
     }
-    for entry in walkdir::WalkDir::new(from).into_iter().filter_map(Result::ok) {
+    // Links are followed as by the digest: what they lead to is part of the chart.
+    for entry in walkdir::WalkDir::new(from).follow_links(true).into_iter().filter_map(Result::ok) {
         let target = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target).map_err(Error::file("make", &target))?;
@@ -160,11 +161,17 @@ mod tests {
         fs::create_dir(charts.path().join("templates")).unwrap();
         write("Chart.yaml", "name: a");
         write("templates/a.yaml", "one");
+        let shared = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(shared.path(), charts.path().join("templates/shared.yaml")).unwrap();
         let mut chart = ChartRef::in_folder(charts.path()).unwrap();
         chart.keep_in(copies.path()).unwrap();
         write("templates/a.yaml", "two");
         let copy = PathBuf::from(&chart.location);
         assert_eq!(fs::read_to_string(copy.join("templates/a.yaml")).unwrap(), "one");
+        assert!(
+            copy.join("templates/shared.yaml").symlink_metadata().unwrap().is_file(),
+            "what a link leads to is copied"
+        );
         // A copy that somebody touched is made anew; one of a chart that changed meanwhile is refused.
         let mut again = ChartRef::in_folder(charts.path()).unwrap();
         assert_ne!(again.digest, chart.digest);

@@ -50,6 +50,11 @@ pub(crate) async fn ensure(aws: &Clients, scope: &v1::Scope, names: &Names, para
     call(aws, action::PUT_RETENTION_POLICY, &name, &body).await.map(drop)
 }
 
+/// Whether there is such a group.
+pub(crate) async fn exists(aws: &Clients, name: &str) -> Result<bool> {
+    Ok(find(aws, name).await?.is_some())
+}
+
 fn arn<'a>(name: &'a str, group: &'a Value) -> &'a str {
     group["arn"].as_str().unwrap_or(name).trim_end_matches(":*")
 }

@@ -11,7 +11,7 @@ use crate::{
     action::{self, Action},
     aws::Clients,
     error::{Absent as _, Result, failed},
-    network,
+    logs, network,
 };
 
 /// An ARN's parts that decide how to look at it.
@@ -131,7 +131,10 @@ pub(super) async fn all(
                 ("AWS::CloudFormation::Stack", network::stack::find(aws, text).await?.is_some())
             }
             // Asked for by name, and by caller reference.
-            ("route53", "hostedzone") | ("logs", _) => continue,
+            ("route53", "hostedzone") => continue,
+            ("logs", "log-group:") => {
+                ("AWS::Logs::LogGroup", logs::exists(aws, &format!("/{}", arn.rest.trim_end_matches(":*"))).await?)
+            }
             ("elasticloadbalancing", kind) => (balancer_type(kind, arn.rest), balancer_exists(aws, kind, text).await?),
             // A type not known here cannot be looked at: better reported once too often.
             (other, _) => (other, true),

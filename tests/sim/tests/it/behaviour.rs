@@ -146,7 +146,7 @@ async fn unsigned_and_unknown_requests_are_refused_in_words() {
     let cloud = Cloud::start(0.001).await;
     let answer = cloud.http.post(cloud.handle.url()).body("Action=DescribeVpcs").send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 403);
-    let (status, body) = cloud.query("ec2", &[("Action", "RunInstances")]).await.unwrap();
+    let (status, body) = cloud.query("ec2", &[("Action", "PurchaseHostReservation")]).await.unwrap();
     assert_eq!(status, 400);
     assert!(body.contains("InvalidAction"), "{body}");
     cloud

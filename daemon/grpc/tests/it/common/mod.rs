@@ -252,7 +252,6 @@ impl Authenticator for EverybodyIsOperator {
     }
 }
 
-
 impl Daemon {
     /// A daemon that also offers shared levels.
     pub async fn shared() -> Self {
