@@ -382,7 +382,7 @@ async fn a_context_says_where_the_daemon_is() {
 #[tokio::test]
 async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
     let daemon = Daemon::start().await;
-    apply(&daemon, 0, FILE, &["--no-wait"]).await;
+    apply(&daemon, 0, FILE, &[]).await;
     let (_, early) = expect(&daemon, 6, &["verify", PROD]).await;
     assert!(early.contains("no cluster yet"), "{early}");
     daemon.settle(State::Ready, OperationOutcome::Ready).await;
@@ -398,5 +398,8 @@ async fn verify_shows_each_check_and_ends_with_an_error_if_one_failed() {
     assert!(error.contains("chat-knows-the-file failed"), "{error}");
     let (json, _) = expect(&daemon, 3, &["verify", PROD, "--json"]).await;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["checks"][1]["outcome"], &json["checks"][1]["duration"]), (&"FAILED".into(), &"1.500s".into()));
+    assert_eq!(
+        (&json["checks"][1]["outcome"], &json["checks"][1]["runDuration"]),
+        (&"FAILED".into(), &"1.500s".into())
+    );
 }

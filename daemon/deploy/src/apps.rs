@@ -32,6 +32,9 @@ use crate::{
     teardown, verify,
 };
 
+/// How soon checks are run whose turn has not come, in milliseconds.
+const TURN_POLL_MS: u64 = 5_000;
+
 /// How the deploy stage is set up.
 #[derive(Debug, Clone)]
 pub struct DeployOptions {
@@ -230,17 +233,15 @@ impl Apps for StackApps {
         let call = async |stack: &Stack, clients: ClusterClients| {
             Ok(verify::verify(&clients, &*self.driver, &self.checks, target, stack).await?)
         };
-        self.call(target, call).await
+        // Throttled: whoever was READY stays it while others' checks run.
+        self.call(target, call).await?.ok_or_else(no_turn)
     }
 
     async fn check(&self, target: &DeployTarget) -> Result<Vec<CheckResult>, Failure> {
         let call = async |stack: &Stack, clients: ClusterClients| {
             Ok(verify::check(&clients, &self.checks, target, stack).await?)
         };
-        self.call(target, call).await?.ok_or_else(|| {
-            Failure::new(ErrorKind::Throttled, "the checks of too many other environments run")
-                .with_remedy("try again in a minute")
-        })
+        self.call(target, call).await?.ok_or_else(no_turn)
     }
 
     async fn teardown(&self, target: &DeployTarget) -> Result<(StageProgress, Vec<RemovedObject>), Failure> {
@@ -252,4 +253,11 @@ impl Apps for StackApps {
         };
         self.call(target, call).await
     }
+}
+
+/// The checks of an environment have to wait.
+fn no_turn() -> Failure {
+    let cause = "the checks of other environments run, or those of this one already";
+    let failure = Failure::new(ErrorKind::Throttled, cause).with_remedy("try again in a minute");
+    Failure { retry_after_ms: Some(TURN_POLL_MS), ..failure }
 }

@@ -78,7 +78,9 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
         fs::remove_dir_all(to).map_err(Error::file("remove", to))?;
     }
     // Links are followed as by the digest: what they lead to is part of the chart.
-    for entry in walkdir::WalkDir::new(from).follow_links(true).into_iter().filter_map(Result::ok) {
+    for entry in walkdir::WalkDir::new(from).follow_links(true) {
+        let unreadable = |error: walkdir::Error| Error::Stack { path: from.to_owned(), problem: error.to_string() };
+        let entry = entry.map_err(unreadable)?;
         let target = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target).map_err(Error::file("make", &target))?;

@@ -138,6 +138,14 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
                 if !account.folder.starts_with('/') || account.folder.ends_with('/') {
                     problems.push(format!("check {name}: folder {:?} must be /NAME", account.folder));
                 }
+                // Both stand in what `sftp` is told to do.
+                if !is_plain(&account.folder, "/._-") {
+                    problems
+                        .push(format!("check {name}: folder {:?} must be letters, digits and /._-", account.folder));
+                }
+                if account.user.starts_with('-') || !is_plain(&account.user, "._-") {
+                    problems.push(format!("check {name}: user {:?} must be letters, digits and ._-", account.user));
+                }
                 Some(&account.entry_point)
             }
             Use::Chat(chat) => {
@@ -159,6 +167,10 @@ pub(crate) fn problems(checks: &[Check], entry_points: &[&str]) -> Vec<String> {
     problems
 }
 
+fn is_plain(text: &str, more: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -167,7 +179,7 @@ mod tests {
 
     #[test]
     fn checks_that_do_not_fit_are_named() {
-        let account = json!({ "entryPoint": "nowhere", "user": "probe", "password": "${files.p}", "folder": "probe/" });
+        let account = json!({ "entryPoint": "nowhere", "user": "a@b", "password": "${files.p}", "folder": "probe/" });
         let chat = json!({
             "entryPoint": "chat", "email": "e", "password": "p", "model": "m", "files": "nothing",
             "knownWithinSeconds": 60, "answerWithinSeconds": 600,
@@ -179,7 +191,14 @@ mod tests {
         ]))
         .unwrap();
         let found = problems(&checks, &["chat"]).join("; ");
-        for part in ["a is there twice", "must be /NAME", "no entry point nowhere", "\"nothing\"", "at most 240"] {
+        for part in [
+            "a is there twice",
+            "must be /NAME",
+            "user \"a@b\" must be letters",
+            "no entry point nowhere",
+            "\"nothing\"",
+            "at most 240",
+        ] {
             assert!(found.contains(part), "{part} is missing in: {found}");
         }
     }

@@ -36,23 +36,22 @@ use landlord_kube::{
 
 /// How soon checks are run again of which one failed: each run asks a model.
 const FAILED_POLL: Duration = Duration::from_secs(30);
-/// How soon checks are run whose turn has not come.
-const TURN_POLL: Duration = Duration::from_secs(5);
 
-/// Judges everything.
+/// Judges everything; `None`: the checks have to wait for those of other environments, and nothing is known of them.
 pub(crate) async fn verify(
     clients: &ClusterClients,
     driver: &dyn Driver,
     checks: &Checks,
     target: &DeployTarget,
     stack: &Stack,
-) -> Result<Verified> {
-    let waiting = |detail: String| Verified {
+) -> Result<Option<Verified>> {
+    let unready = |detail: String| Verified {
         progress: pending(detail),
         endpoints: Vec::new(),
         pending: Vec::new(),
         checks: Vec::new(),
     };
+    let waiting = |detail: String| Some(unready(detail));
     let namespace = render::namespace(target, &stack.manifest);
     let client = &clients.tenant;
     let releases =
@@ -92,16 +91,12 @@ pub(crate) async fn verify(
     }
     let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
     let results = checks.run(clients, target, &stack.manifest, addressed.collect()).await?;
-    let Some(results) = results else {
-        let detail = "waiting for a turn: the checks of other environments run".to_owned();
-        let progress = StageProgress::Pending { poll_after: TURN_POLL, detail };
-        return Ok(Verified { progress, ..waiting(String::new()) });
-    };
+    let Some(results) = results else { return Ok(None) };
     if results.iter().any(|result| result.outcome == CheckOutcome::Failed) {
         let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail: CheckResult::summary(&results) };
-        return Ok(Verified { progress, checks: results, ..waiting(String::new()) });
+        return Ok(Some(Verified { progress, checks: results, ..unready(String::new()) }));
     }
-    Ok(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results })
+    Ok(Some(Verified { progress: StageProgress::Done, endpoints, pending: missing, checks: results }))
 }
 
 /// The checks alone; `None`: too many others run theirs.
@@ -113,7 +108,7 @@ pub(crate) async fn check(
 ) -> Result<Option<Vec<CheckResult>>> {
     let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
     let addressed = addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    checks.run(clients, target, &stack.manifest, addressed.collect()).await
+    checks.run_by_request(clients, target, &stack.manifest, addressed.collect()).await
 }
 
 /// What an address that is not there waits for, and whose work that is.

@@ -52,12 +52,13 @@ impl std::fmt::Debug for Inventories {
 }
 
 impl Inventories {
-    /// Compares every provider that is to be compared in the store's present epoch, until all are or `stop`.
+    /// Compares every provider that is to be compared in the store's present epoch, until `stop`.
     pub async fn compare(self, stop: CancellationToken) {
         let (mut told, mut retry) = (BTreeMap::new(), RETRY_FIRST);
         while let Some(open) = stop.run_until_cancelled(self.round(&mut told)).await {
             match open {
-                Ok(0) => return,
+                // Another daemon on the same store may begin an epoch.
+                Ok(0) => retry = RETRY_MAX,
                 Ok(_) => {}
                 Err(error) => tracing::error!(error = %Chain(&error), "inventories can't be compared with the records"),
             }

@@ -161,14 +161,24 @@ async fn filled<'a, T: Send + 'a>(
     Ok(Page { items, next: after })
 }
 
+impl Guard {
+    /// Whose the objects were, nobody knows any more: whoever acts for one customer has no part in them.
+    fn check_orphans(&self, action: Action) -> Result<(), StoreError> {
+        if self.access.principal().customer.is_some() {
+            return Err(StoreError::NotFound("orphans".into()));
+        }
+        self.access.check_action(action, &Resource::Installation)
+    }
+}
+
 #[tonic::async_trait]
 impl TenantStore for Guard {
     async fn create(&self, new: NewTenant) -> Result<Accepted, StoreError> {
         let attributes = Some(EnvironmentAttributes::of_order(&new.placement, &new.spec.labels));
         self.check(&Resource::Environment { name: new.name.clone().into(), attributes })?;
         if new.adopt.is_some() {
-            // Whose the objects were, nobody knows any more.
-            self.access.check_action(Action::ListOrphans, &Resource::Installation)?;
+            // It takes the objects over, and removes them with the tenant.
+            self.check_orphans(Action::DeleteOrphan)?;
         }
         match self.store.create(new).await {
             Err(error) => Err(self.redacted(error).await),
@@ -217,7 +227,7 @@ impl TenantStore for Guard {
     }
 
     async fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        self.access.check_action(Action::ListOrphans, &Resource::Installation)?;
+        self.check_orphans(Action::ListOrphans)?;
         self.store.orphans().await
     }
 
@@ -227,7 +237,7 @@ impl TenantStore for Guard {
         force: bool,
         request: RequestContext,
     ) -> Result<Accepted, StoreError> {
-        self.access.check_action(Action::DeleteOrphan, &Resource::Installation)?;
+        self.check_orphans(Action::DeleteOrphan)?;
         self.store.delete_orphan(uid, force, request).await
     }
 

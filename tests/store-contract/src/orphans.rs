@@ -32,6 +32,10 @@ pub async fn an_orphan_becomes_one_tenants<S: Store>(store: Arc<S>) {
     let refused = store.create(NewTenant { placement: elsewhere, ..adopting("prod", uid) }).await;
     assert_refused!(&refused, StoreError::FailedPrecondition(_));
     assert!(refusal(refused).contains("is of fake/default"));
+    // Whatever is in another region no record in this one would remove.
+    let elsewhere = Placement { region: "eu-west-1".into(), ..placement() };
+    let refused = store.create(NewTenant { placement: elsewhere, ..adopting("prod", uid) }).await;
+    assert!(refusal(refused).contains("fake/default in eu-central-1"));
     assert_refused!(store.create(adopting("prod", TenantUid(Uuid::new_v4()))).await, StoreError::NotFound(_));
     let order = adopting("prod", uid);
     let adopted = store.create(order.clone()).await.unwrap();

@@ -21,7 +21,9 @@ impl Weight {
     /// Of this weight at once, on a machine with so many cores.
     pub(crate) fn at_once(self, cores: usize) -> usize {
         match self {
-            Self::Light | Self::Waiting => cores.max(2),
+            Self::Light => cores.max(2),
+            // More of them beside the others, and deadlines of their tests pass while nothing is computed.
+            Self::Waiting => (cores / 2).max(1),
             Self::Kubernetes => cores.clamp(1, 2),
             Self::Sweep => (cores / 2).max(1),
             Self::Compile => 1,
@@ -31,8 +33,8 @@ impl Weight {
     /// Tests of one program at once. One that waits has room for more than there are processors.
     pub(crate) fn threads(self, cores: usize) -> usize {
         match self {
-            Self::Waiting | Self::Kubernetes => cores.max(2) * 2,
-            Self::Light | Self::Sweep | Self::Compile => cores.max(1),
+            Self::Kubernetes => cores.max(2) * 3 / 2,
+            Self::Light | Self::Waiting | Self::Sweep | Self::Compile => cores.max(1),
         }
     }
 }

@@ -43,7 +43,7 @@ fn text(checks: &[v1::CheckResult]) -> String {
             Outcome::NotRun => "not run",
             Outcome::Unspecified => "unknown",
         };
-        let duration = check.duration.unwrap_or_default();
+        let duration = check.run_duration.unwrap_or_default();
         let seconds = f64::from(i32::try_from(duration.seconds).unwrap_or(i32::MAX)) + f64::from(duration.nanos) / 1e9;
         let detail = output::visible(&check.detail);
         text.push_str(&format!("{:width$}  {result:7}  {seconds:7.1}  {detail}\n", check.name));

@@ -164,11 +164,12 @@ mod tests {
         assert!(contexts.chosen(Some("prdo")).unwrap_err().to_string().contains("there are: prod, test"));
         contexts.choose("test").unwrap();
         contexts.delete("test").unwrap();
-        contexts.set("prod", |c| c.ca_file = Some("tls.crt".into())).unwrap();
-        let ca_file = open().chosen(Some("prod")).unwrap().unwrap().ca_file.clone().unwrap();
-        assert!(ca_file.is_absolute() && ca_file.ends_with("tls.crt"), "{ca_file:?}");
         assert!(contexts.choose("test").is_err());
         assert_eq!(open().current(), None);
+        contexts.set("prod", |c| c.ca_file = Some("tls.crt".into())).unwrap();
+        assert_eq!(open().current(), Some("prod"), "there is no other");
+        let ca_file = open().chosen(Some("prod")).unwrap().unwrap().ca_file.clone().unwrap();
+        assert!(ca_file.is_absolute() && ca_file.ends_with("tls.crt"), "{ca_file:?}");
         std::fs::write(&path, "contexts: {a: {sever: x}}").unwrap();
         assert!(Contexts::load_from(Some(path.clone())).unwrap_err().to_string().contains("sever"));
     }

@@ -187,7 +187,9 @@ async fn session(
         let all = said(&output.stderr);
         return Err(all.chars().take(SAID_CHARS_MAX).collect());
     }
-    if !said(&output.stdout).contains(file) {
+    // The client repeats its commands, in which the name stands, too.
+    let listing = String::from_utf8_lossy(&output.stdout);
+    if !listing.lines().map(str::trim).any(|line| line == remote || line == file) {
         return Err(format!("{file} was put, and is not listed in {}", account.folder));
     }
     match fs::read_to_string(at("got")) {

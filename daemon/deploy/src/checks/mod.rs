@@ -27,7 +27,7 @@ mod tls;
 mod web;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
@@ -58,6 +58,8 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(240);
 const RUNS_MAX: usize = 16;
 /// How long a run waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Runs at the same moment that somebody asked for.
+const REQUESTED_MAX: usize = 4;
 /// A wrong password is tried at most this often: file servers lock out who is wrong too often.
 const WRONG_PASSWORD_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
@@ -80,10 +82,29 @@ pub struct CheckOptions {
 pub(crate) struct Checks {
     options: CheckOptions,
     turns: Semaphore,
+    /// Runs that somebody asked for have turns of their own: they keep nobody from READY.
+    requested: Semaphore,
+    /// Tenants whose checks run: two runs would lock each other out by their wrong passwords.
+    running: Mutex<HashSet<TenantUid>>,
     /// Ports of public addresses that are not the usual ones: in tests.
     ports: BTreeMap<u16, u16>,
     /// When a wrong password was last refused.
     refused: Mutex<HashMap<TenantUid, Instant>>,
+}
+
+/// A tenant's run, as long as it lasts.
+struct Running<'a>(&'a Mutex<HashSet<TenantUid>>, TenantUid);
+
+impl<'a> Running<'a> {
+    fn begin(all: &'a Mutex<HashSet<TenantUid>>, uid: TenantUid) -> Option<Self> {
+        all.lock().insert(uid).then_some(Self(all, uid))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
 }
 
 /// What one check came to.
@@ -180,12 +201,41 @@ fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
 
 impl Checks {
     pub(crate) fn new(options: CheckOptions) -> Self {
-        Self { options, turns: Semaphore::new(RUNS_MAX), ports: BTreeMap::new(), refused: Mutex::default() }
+        Self {
+            options,
+            turns: Semaphore::new(RUNS_MAX),
+            requested: Semaphore::new(REQUESTED_MAX),
+            running: Mutex::default(),
+            ports: BTreeMap::new(),
+            refused: Mutex::default(),
+        }
     }
 
-    /// A result for each check; `None`: too many others run theirs.
+    /// A result for each check; `None`: too many others run theirs, or this tenant's run already.
     pub(crate) async fn run(
         &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        manifest: &Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Result<Option<Vec<CheckResult>>> {
+        self.run_in(&self.turns, clients, target, manifest, addresses).await
+    }
+
+    /// The same, for somebody who asked.
+    pub(crate) async fn run_by_request(
+        &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        manifest: &Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Result<Option<Vec<CheckResult>>> {
+        self.run_in(&self.requested, clients, target, manifest, addresses).await
+    }
+
+    async fn run_in(
+        &self,
+        turns: &Semaphore,
         clients: &ClusterClients,
         target: &DeployTarget,
         manifest: &Manifest,
@@ -194,7 +244,8 @@ impl Checks {
         if manifest.checks.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.turns.acquire()).await else { return Ok(None) };
+        let Some(_running) = Running::begin(&self.running, target.uid) else { return Ok(None) };
+        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
         let namespace = render::namespace(target, manifest);
         let mut scene = Scene {
             options: &self.options,
@@ -226,7 +277,7 @@ impl Checks {
                     Ended::failed(cause, "see what the checks before it waited for")
                 }),
             };
-            results.push(result(row.name(), ended, begun.elapsed()));
+            results.push(scene.redacted(result(row.name(), ended, begun.elapsed())));
         }
         self.tidy_up(scene, &mut conversation).await;
         results

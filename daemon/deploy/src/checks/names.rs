@@ -63,6 +63,10 @@ impl Names {
         }
         match lookup_host((name, DNS_PORT)).await {
             Ok(found) => Ok(found.map(|address| address.ip()).collect()),
+            // The standard library has no kind for it.
+            Err(error) if error.to_string().contains("Temporary failure") => {
+                Err(Unknown::NoAnswer(format!("{name}: {error}")))
+            }
             Err(error) => Err(Unknown::NotThere(format!("{name}: {error}"))),
         }
     }
@@ -70,14 +74,18 @@ impl Names {
 
 /// Asks for IPv4 and IPv6 addresses; names that an alias leads to are looked up by whoever is asked.
 async fn addresses(server: SocketAddr, name: &str, recursive: bool) -> Result<BTreeSet<IpAddr>, Unknown> {
-    let mut found = BTreeSet::new();
+    let (mut found, mut unknown) = (BTreeSet::new(), None);
     for kind in [TYPE::A, TYPE::AAAA] {
-        found.extend(ask(server, name, kind, recursive).await?.0);
+        match ask(server, name, kind, recursive).await {
+            Ok((addresses, _)) => found.extend(addresses),
+            Err(why) => unknown = Some(why),
+        }
     }
-    if found.is_empty() {
-        return Err(Unknown::NotThere(format!("{name} has no address at {server}")));
+    match unknown {
+        _ if !found.is_empty() => Ok(found),
+        Some(why) => Err(why),
+        None => Err(Unknown::NotThere(format!("{name} has no address at {server}"))),
     }
-    Ok(found)
 }
 
 /// Addresses and aliases that a server answers with.
@@ -158,6 +166,11 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
         };
         let expected = match scene.names.lookup(address).await {
             Ok(expected) => expected,
+            // The daemon's own resolver: nothing is known of the name.
+            Err(Unknown::NoAnswer(why)) => {
+                notes.insert(format!("not looked up from here: {why}"));
+                continue;
+            }
             Err(why) => {
                 return Ended::failed(
                     format!("the load balancer's name: {why}"),
@@ -171,6 +184,7 @@ pub(super) async fn run(scene: &Scene<'_>) -> Ended {
                 let cause = format!("{name} leads to {}, not to {address}", list(&found));
                 return Ended::failed(cause, parent());
             }
+            Err(Unknown::NoAnswer(why)) => drop(notes.insert(format!("not looked up through its parent zone: {why}"))),
             Err(why) => return Ended::failed(format!("through its parent zone {why}"), parent()),
         }
     }

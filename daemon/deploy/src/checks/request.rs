@@ -56,7 +56,9 @@ fn fill(value: &Value, filled: &impl Fn(&str) -> String) -> Value {
 fn judge(request: &Request, answer: &Answer) -> Result<(), String> {
     let service = &request.service.name;
     if answer.status != request.status {
-        return Err(format!("Service {service} answered {} instead of {}", answer.quoted(), request.status));
+        // An answer of which something is kept may hold it.
+        let answered = if request.keep.is_empty() { answer.quoted() } else { answer.status.to_string() };
+        return Err(format!("Service {service} answered {answered} instead of {}", request.status));
     }
     if !answer.text().contains(&request.contains) {
         return Err(format!("the answer of Service {service} has no {:?} in it", request.contains));
@@ -91,8 +93,11 @@ mod tests {
     fn an_answer_is_judged_by_status_and_text() {
         let answer = |status: u16, text: &str| Answer { status, body: text.to_owned().into() };
         assert_eq!(judge(&request(), &answer(200, r#"{"token":"t"}"#)), Ok(()));
-        let wrong = judge(&request(), &answer(500, "no database")).unwrap_err();
+        let plain = Request { keep: BTreeMap::new(), ..request() };
+        let wrong = judge(&plain, &answer(500, "no database")).unwrap_err();
         assert!(wrong.contains("500 no database instead of 200"), "{wrong}");
+        let wrong = judge(&request(), &answer(500, "the token is t")).unwrap_err();
+        assert!(wrong.contains("500 instead of 200"), "what is kept may be in it: {wrong}");
         assert!(judge(&request(), &answer(200, "{}")).unwrap_err().contains("token"));
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use landlord_core::ports::DeployTarget;
+use landlord_core::ports::{CheckResult, DeployTarget};
 use landlord_kube::client::ClusterClients;
 
 use super::{
@@ -14,6 +14,9 @@ use super::{
     web::Web,
 };
 use crate::{check::ServicePort, render, stack::Manifest};
+
+/// A shorter value is no secret, and may be part of any word.
+const SECRET_CHARS_MIN: usize = 8;
 
 /// What the checks of one run work on, and what they find out on the way.
 pub(super) struct Scene<'a> {
@@ -38,6 +41,18 @@ impl Scene<'_> {
     /// Text with references to what is known replaced.
     pub(super) fn fill(&self, text: &str) -> String {
         replace(&render::replace(text, self.target), &self.known)
+    }
+
+    /// Without what Secrets hold, should somebody's answer have repeated it.
+    pub(super) fn redacted(&self, mut result: CheckResult) -> CheckResult {
+        for value in self.known.values().filter(|value| value.len() >= SECRET_CHARS_MIN) {
+            for text in [&mut result.detail, &mut result.remedy] {
+                if text.contains(value.as_str()) {
+                    *text = text.replace(value.as_str(), "***");
+                }
+            }
+        }
+        result
     }
 
     /// A name of a file of this run.

@@ -91,6 +91,10 @@ impl Call<'_> {
                     let checks = Some(CheckResult::summary(&verified.checks)).filter(|checks| !checks.is_empty());
                     report.detail = verified.pending.iter().cloned().chain(checks).collect::<Vec<_>>().join("; ");
                 }
+                // Checks sign in, put files and ask a model: what they wait is a demand, not a hint.
+                if !report.done && !verified.checks.is_empty() {
+                    report.wait = Some(report.poll_after.mul_f64(self.shared.options.in_cluster_time_scale));
+                }
                 let Verified { endpoints, pending, checks, .. } = verified;
                 report.status = serde_json::to_vec(&VerifyStatus { endpoints, pending, checks }).ok();
                 Ok(report)

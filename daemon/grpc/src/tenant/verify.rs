@@ -29,6 +29,6 @@ fn result(check: CheckResult) -> v1::CheckResult {
         outcome: outcome.into(),
         detail: check.detail,
         remedy: check.remedy,
-        duration: check.duration.try_into().ok(),
+        run_duration: check.duration.try_into().ok(),
     }
 }

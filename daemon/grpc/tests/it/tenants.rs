@@ -411,7 +411,7 @@ async fn a_tenant_is_verified_on_request_once_there_is_a_cluster() {
         (checks[1].detail.as_str(), checks[1].remedy.as_str()),
         ("probe-1.txt is not known", "see container documents")
     );
-    assert_eq!(checks[0].duration, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
+    assert_eq!(checks[0].run_duration, Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }));
     let nobody = v1::VerifyTenantRequest { name: "customers/acme/tenants/none".into() };
     assert_eq!(client.verify_tenant(nobody).await.unwrap_err().code(), Code::NotFound);
 }

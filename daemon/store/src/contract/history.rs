@@ -24,7 +24,7 @@ async fn forget(connection: &mut AnyConnection, kept: Duration, limit: u32) -> R
     let before = now.0.saturating_sub(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX));
     let forgotten = sqlx::query(
         "DELETE FROM operations WHERE id IN (SELECT o.id FROM operations o WHERE o.end_time < $1 \
-         AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.operation = o.id) ORDER BY o.end_time, o.id LIMIT $2)",
+         AND o.id NOT IN (SELECT t.operation FROM tenants t) ORDER BY o.end_time, o.id LIMIT $2)",
     )
     .bind(before)
     .bind(i64::from(limit))

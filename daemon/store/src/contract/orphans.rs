@@ -52,25 +52,42 @@ pub(super) async fn adopt(
     uid: TenantUid,
     placement: &Placement,
 ) -> Result<(), StoreError> {
-    let orphan = one(connection, uid).await?;
-    if orphan.key != placement.provider_key() {
-        let (own, other) = (&orphan.key, placement.provider_key());
+    let all = of(connection, uid).await?;
+    let is_there = |orphan: &&Orphan| orphan.key == placement.provider_key() && orphan.region == placement.region;
+    let Some(chosen) = all.iter().find(is_there) else {
+        let place = |key: &ProviderKey, region: &str| format!("{key} in {region}");
+        let own: Vec<String> = all.iter().map(|orphan| place(&orphan.key, &orphan.region)).collect();
+        let (own, other) = (own.join(" and "), place(&placement.provider_key(), &placement.region));
         return Err(StoreError::FailedPrecondition(format!(
-            "orphans/{uid} is of {own}, and the tenant would be of {other}; choose a class of {own}"
+            "orphans/{uid} is of {own}, and the tenant would be of {other}; choose a class and a region of the orphan"
         )));
+    };
+    // Global objects are listed in each region. What else is elsewhere stays on the list: this record does not remove it.
+    let is_covered =
+        |orphan: &&Orphan| orphan.objects.iter().all(|object| chosen.objects.iter().any(|own| own.id == object.id));
+    for orphan in all.iter().filter(is_covered) {
+        forget(connection, orphan).await?;
     }
-    forget(connection, uid).await
+    Ok(())
 }
 
+async fn of(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<Orphan>, StoreError> {
+    let all: Vec<Orphan> = orphans(connection).await?.into_iter().filter(|orphan| orphan.uid == uid).collect();
+    if all.is_empty() { Err(StoreError::NotFound(format!("orphans/{uid}"))) } else { Ok(all) }
+}
+
+/// The region that holds most of it.
 async fn one(connection: &mut AnyConnection, uid: TenantUid) -> Result<Orphan, StoreError> {
-    let found = orphans(connection).await?.into_iter().filter(|orphan| orphan.uid == uid);
-    // The region that holds most of it.
-    found.max_by_key(|orphan| orphan.objects.len()).ok_or_else(|| StoreError::NotFound(format!("orphans/{uid}")))
+    let found = of(connection, uid).await?.into_iter().max_by_key(|orphan| orphan.objects.len());
+    found.ok_or_else(|| StoreError::NotFound(format!("orphans/{uid}")))
 }
 
-async fn forget(connection: &mut AnyConnection, uid: TenantUid) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM orphans WHERE tenant_uid = $1")
-        .bind(uid.to_string())
+async fn forget(connection: &mut AnyConnection, orphan: &Orphan) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM orphans WHERE tenant_uid = $1 AND provider = $2 AND credentials = $3 AND region = $4")
+        .bind(orphan.uid.to_string())
+        .bind(orphan.key.provider.as_str())
+        .bind(&orphan.key.credentials)
+        .bind(&orphan.region)
         .execute(connection)
         .await
         .map_err(unavailable("taking an orphan off the list"))?;

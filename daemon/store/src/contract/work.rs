@@ -69,9 +69,15 @@ impl WorkStore for Store {
                     let done = sqlx::query("UPDATE tenants SET next_due = $1 WHERE next_due > $2")
                         .bind(now.0)
                         .bind(now.after(longest).0)
-                        .execute(connection)
+                        .execute(&mut *connection)
                         .await
                         .map_err(unavailable("looking for what is due too late"))?;
+                    // Nor is any lease of an account that long.
+                    sqlx::query("DELETE FROM accounts WHERE lease_until > $1")
+                        .bind(now.after(longest).0)
+                        .execute(connection)
+                        .await
+                        .map_err(unavailable("looking for leases of accounts that end too late"))?;
                     Ok(done.rows_affected())
                 }
                 .boxed()

@@ -257,5 +257,13 @@ pub(crate) async fn foreign_interfaces(aws: &Clients, scope: &v1::Scope, names: 
         "" => item.text("networkInterfaceId").to_owned(),
         description => format!("{} ({description})", item.text("networkInterfaceId")),
     };
-    Ok(all.iter().filter(|item| !is_known(item)).map(named).collect())
+    let mut unknown: Vec<&Element> = all.iter().filter(|item| !is_known(item)).collect();
+    if !unknown.is_empty() {
+        let gateways = aws.query.describe(action::DESCRIBE_NAT_GATEWAYS, "natGatewaySet", &filters).await?;
+        let addresses =
+            gateways.iter().flat_map(|g| g.children("natGatewayAddressSet")).flat_map(|s| s.children("item"));
+        let own: Vec<&str> = addresses.map(|address| address.text("networkInterfaceId")).collect();
+        unknown.retain(|item| !own.contains(&item.text("networkInterfaceId")));
+    }
+    Ok(unknown.into_iter().map(named).collect())
 }

@@ -71,7 +71,11 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(&python);
-        command.args(["-m", module]);
+        if module == "ministack" {
+            command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/tests/ministack/serve.py"));
+        } else {
+            command.args(["-m", module]);
+        }
         if module == "moto.server" {
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         }

@@ -18,6 +18,7 @@ use crate::kind::AwsKind;
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
+    json::sorted,
     object::{Object, Tags},
 };
 use serde_json::{Map, Value, json};
@@ -139,7 +140,7 @@ pub(crate) fn fingerprint(call: &Call) -> String {
     if let Some(fields) = body.as_object_mut() {
         fields.remove("clientRequestToken");
     }
-    body.to_string()
+    sorted(&body).to_string()
 }
 
 /// Whether `object` was made by this very request.
