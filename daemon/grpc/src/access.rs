@@ -87,11 +87,16 @@ impl Access {
         if self.decide(action, resource).allowed {
             return Ok(());
         }
+        Err(self.refusal(action, resource))
+    }
+
+    /// What is told of a refused action: whoever may not read the resource does not learn that it is there.
+    pub(crate) fn refusal(&self, action: Action, resource: &Resource) -> StoreError {
         let name = resource.name();
         if self.decide(resource.kind().read(), resource).allowed {
-            return Err(StoreError::PermissionDenied { action: action.as_str(), resource: name });
+            return StoreError::PermissionDenied { action: action.as_str(), resource: name };
         }
-        Err(StoreError::NotFound(name))
+        StoreError::NotFound(name)
     }
 
     /// Whether a list or watch shows a resource.

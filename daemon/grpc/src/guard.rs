@@ -165,7 +165,7 @@ impl Guard {
     /// Whose the objects were, nobody knows any more: whoever acts for one customer has no part in them.
     fn check_orphans(&self, action: Action) -> Result<(), StoreError> {
         if self.access.principal().customer.is_some() {
-            return Err(StoreError::NotFound("orphans".into()));
+            return Err(self.access.refusal(action, &Resource::Installation));
         }
         self.access.check_action(action, &Resource::Installation)
     }
