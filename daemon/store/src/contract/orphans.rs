@@ -10,6 +10,8 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::rows::{self, unavailable};
 
+/// Region of what a provider has once for all regions, as Azure's zones.
+const GLOBAL: &str = "global";
 /// Class of the tenants that stand for orphans while they are removed.
 const CLASS: &str = "orphan";
 
@@ -53,8 +55,9 @@ pub(super) async fn adopt(
     placement: &Placement,
 ) -> Result<(), StoreError> {
     let all = of(connection, uid).await?;
-    let is_there = |orphan: &&Orphan| orphan.key == placement.provider_key() && orphan.region == placement.region;
-    let Some(chosen) = all.iter().find(is_there) else {
+    let is_there =
+        |region: &str| all.iter().find(|orphan| orphan.key == placement.provider_key() && orphan.region == region);
+    let Some(chosen) = is_there(&placement.region).or_else(|| is_there(GLOBAL)) else {
         let place = |key: &ProviderKey, region: &str| format!("{key} in {region}");
         let own: Vec<String> = all.iter().map(|orphan| place(&orphan.key, &orphan.region)).collect();
         let (own, other) = (own.join(" and "), place(&placement.provider_key(), &placement.region));
@@ -62,9 +65,12 @@ pub(super) async fn adopt(
             "orphans/{uid} is of {own}, and the tenant would be of {other}; choose a class and a region of the orphan"
         )));
     };
-    // Global objects are listed in each region. What else is elsewhere stays on the list: this record does not remove it.
-    let is_covered =
-        |orphan: &&Orphan| orphan.objects.iter().all(|object| chosen.objects.iter().any(|own| own.id == object.id));
+    // Global objects go with a record in any region; some providers list them in each. What else is elsewhere stays on the
+    // list: this record does not remove it.
+    let is_covered = |orphan: &&Orphan| {
+        let is_chosens = orphan.objects.iter().all(|object| chosen.objects.iter().any(|own| own.id == object.id));
+        orphan.key == chosen.key && (orphan.region == GLOBAL || is_chosens)
+    };
     for orphan in all.iter().filter(is_covered) {
         forget(connection, orphan).await?;
     }
@@ -78,7 +84,8 @@ async fn of(connection: &mut AnyConnection, uid: TenantUid) -> Result<Vec<Orphan
 
 /// The region that holds most of it.
 async fn one(connection: &mut AnyConnection, uid: TenantUid) -> Result<Orphan, StoreError> {
-    let found = of(connection, uid).await?.into_iter().max_by_key(|orphan| orphan.objects.len());
+    let found = of(connection, uid).await?.into_iter();
+    let found = found.max_by_key(|orphan| (orphan.region != GLOBAL, orphan.objects.len()));
     found.ok_or_else(|| StoreError::NotFound(format!("orphans/{uid}")))
 }
 
