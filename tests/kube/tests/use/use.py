@@ -59,7 +59,8 @@ def main():
     account = {"email": os.environ["CHAT_EMAIL"], "password": os.environ["CHAT_PASSWORD"]}
     token = call("POST", "/api/v1/auths/signin", body=account)["token"]
     knowledge = []
-    while after() < PATIENCE_SECONDS and not knowledge:
+    while after() < PATIENCE_SECONDS and "door.txt" not in knowledge:
+        knowledge = []
         for base in call("GET", "/api/v1/knowledge/", token)["items"]:
             knowledge += [file["filename"] for file in call("GET", f"/api/v1/knowledge/{base['id']}/files", token)["items"]]
         time.sleep(1)
