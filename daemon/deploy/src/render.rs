@@ -75,27 +75,17 @@ pub(crate) fn release(
 
 /// Changes when chart, version or values do; the order in which a file names its keys is no change.
 pub(crate) fn digest(chart: &ChartRef, values: &Value) -> String {
+    // Whether `serde_json` keeps keys as they were written depends on which other crates are built.
+    let mut sorted = values.clone();
+    sorted.sort_all_objects();
     let mut digest = Sha256::new();
-    for part in [chart.digest.as_str(), &ordered(values).to_string()] {
+    for part in [chart.digest.as_str(), &sorted.to_string()] {
         digest.update(part.len().to_le_bytes());
         digest.update(part);
     }
     let mut digest = hex::encode(digest.finalize());
     digest.truncate(DIGEST_DIGITS);
     digest
-}
-
-/// With the keys of every object in their order: whether `serde_json` keeps them as they were written depends on which other
-/// crates are built.
-fn ordered(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            Value::Object(sorted.into_iter().map(|(key, value)| (key.clone(), ordered(value))).collect())
-        }
-        Value::Array(items) => items.iter().map(ordered).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-    }
 }
 
 /// The values of a chart with our contract on a shared cluster: the isolation has the network policies already, load

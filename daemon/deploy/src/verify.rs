@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, Judged},
-    checks::Checks,
+    checks::{By, Checks},
     driver::{Delivered, DeliveryState, Driver},
     listeners, render,
     stack::{EntryPoint, Manifest, Stack},
@@ -90,7 +90,7 @@ pub(crate) async fn verify(
         return Ok(waiting(why));
     }
     let addressed = addresses.into_iter().filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    let results = checks.run(clients, target, &stack.manifest, addressed.collect()).await?;
+    let results = checks.run(By::Reconciling, clients, target, &stack.manifest, addressed.collect()).await?;
     let Some(results) = results else { return Ok(None) };
     if results.iter().any(|result| result.outcome == CheckOutcome::Failed) {
         let progress = StageProgress::Pending { poll_after: FAILED_POLL, detail: CheckResult::summary(&results) };
@@ -108,7 +108,7 @@ pub(crate) async fn check(
 ) -> Result<Option<Vec<CheckResult>>> {
     let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
     let addressed = addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?)));
-    checks.run_by_request(clients, target, &stack.manifest, addressed.collect()).await
+    checks.run(By::Request, clients, target, &stack.manifest, addressed.collect()).await
 }
 
 /// What an address that is not there waits for, and whose work that is.

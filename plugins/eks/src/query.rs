@@ -43,13 +43,15 @@ pub(crate) struct Query {
     pub(crate) endpoint: Option<String>,
 }
 
+/// The wait before a repetition; `None`: there is none.
+fn again(error: &Error, made: u32) -> Option<Duration> {
+    let is_worth_it = error.service().is_some_and(is_worth_repeating);
+    (made < ATTEMPTS && is_worth_it).then_some(PAUSE)
+}
+
 impl Query {
     /// Makes a call and gives the answer's root element.
     pub(crate) async fn call(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {
-        let again = |error: &Error, made| {
-            let is_worth_it = error.service().is_some_and(is_worth_repeating);
-            (made < ATTEMPTS && is_worth_it).then_some(PAUSE)
-        };
         repeat(|| self.once(action, version, subject, params), again).await
     }
 
@@ -86,23 +88,15 @@ impl Query {
     pub(crate) async fn json(&self, action: Action, target: &str, subject: &str, body: &Value) -> Result<Value> {
         let target = format!("{target}.{}", action.name);
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
-        let mut attempt = 1;
-        loop {
-            let answer = self.send(action, subject, body.to_string(), &headers).await.and_then(|(failure, text)| {
-                let document: Value = serde_json::from_str(&text).unwrap_or_default();
-                let Some(failure) = failure else { return Ok(document) };
-                let part = |keys: [&str; 2]| keys.iter().find_map(|key| document[*key].as_str()).unwrap_or_default();
-                let code = part(["__type", "code"]).rsplit('#').next().unwrap_or_default().to_owned();
-                Err(with_words(failure, code, part(["message", "Message"])))
-            });
-            match answer {
-                Err(Error::Service(e)) if attempt < ATTEMPTS && is_worth_repeating(&e) => {
-                    attempt += 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                result => return result,
-            }
-        }
+        let once = || async {
+            let (failure, text) = self.send(action, subject, body.to_string(), &headers).await?;
+            let document: Value = serde_json::from_str(&text).unwrap_or_default();
+            let Some(failure) = failure else { return Ok(document) };
+            let part = |keys: [&str; 2]| keys.iter().find_map(|key| document[*key].as_str()).unwrap_or_default();
+            let code = part(["__type", "code"]).rsplit('#').next().unwrap_or_default().to_owned();
+            Err(with_words(failure, code, part(["message", "Message"])))
+        };
+        repeat(once, again).await
     }
 
     async fn once(&self, action: Action, version: &str, subject: &str, params: &Params) -> Result<Element> {

@@ -52,19 +52,14 @@ struct Boundary {
     phase: &'static str,
 }
 
-/// How often each action of each service was called.
-fn calls(journal: &[Value]) -> BTreeMap<(String, String), u64> {
+fn boundaries(journal: &[Value], depth: Depth) -> Vec<Boundary> {
     let mut calls: BTreeMap<(String, String), u64> = BTreeMap::new();
     for entry in journal.iter().filter(|entry| entry["origin"] == "call") {
         let key = (judge::text(entry, "service").into(), judge::text(entry, "action").into());
         *calls.entry(key).or_default() += 1;
     }
-    calls
-}
-
-fn boundaries(journal: &[Value], depth: Depth) -> Vec<Boundary> {
     let mut all = Vec::new();
-    for ((service, action), count) in calls(journal) {
+    for ((service, action), count) in calls {
         let reads = judge::is_read(&action);
         for skip in 0..count.min(if reads { depth.reads } else { depth.changes }) {
             for phase in ["before", "after"] {

@@ -9,6 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
 use kube::{Api, ResourceExt as _, api::ListParams};
+use landlord_kube::markers::TENANT_UID;
 use std::collections::BTreeMap;
 
 use super::{Ended, Scene, route};
@@ -16,8 +17,6 @@ use crate::check::ServicePort;
 
 /// Label of a namespace by which policies name it.
 const NAME: &str = "kubernetes.io/metadata.name";
-/// What a tenant's namespace carries.
-const TENANT: &str = "landlord-tenant-uid";
 /// Who must do what where a policy is missing.
 const REMEDY: &str = "see what removed or changed the namespace's NetworkPolicies; `landlord retry` applies them again";
 
@@ -43,7 +42,7 @@ async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>
     let mut neighbours = vec![[(NAME.to_owned(), "neighbour".to_owned())].into()];
     if scene.target.cluster.shared().is_some() {
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        let tenants = namespaces.list(&ListParams::default().labels(TENANT).limit(500)).await;
+        let tenants = namespaces.list(&ListParams::default().labels(TENANT_UID).limit(500)).await;
         let tenants = tenants.map_err(|error| failed("listing namespaces", error))?;
         let others = tenants.items.into_iter().filter(|other| other.name_any() != namespace);
         neighbours.extend(others.map(|other| other.metadata.labels.unwrap_or_default()));
@@ -52,8 +51,7 @@ async fn open(scene: &Scene<'_>, ports: &[ServicePort]) -> Result<Option<String>
     for ServicePort { name, port } in ports {
         let service = services.get_opt(name).await.map_err(|error| failed("reading a Service", error))?;
         let Some(spec) = service.and_then(|service| service.spec) else { continue };
-        let target = spec.ports.iter().flatten().find(|own| own.port == i32::from(*port));
-        let target = target.and_then(|own| own.target_port.clone()).unwrap_or(IntOrString::Int((*port).into()));
+        let target = route::target(&spec, *port).unwrap_or(IntOrString::Int((*port).into()));
         for pod in route::pods(client, namespace, &spec.selector.unwrap_or_default()).await? {
             let number = route::number(&pod, &target).unwrap_or(*port);
             if let Some(why) = admitted(&policies.items, &pod, number, &neighbours) {

@@ -92,6 +92,15 @@ pub(crate) struct Checks {
     refused: Mutex<HashMap<TenantUid, Instant>>,
 }
 
+/// Who has checks run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By {
+    /// The daemon, before READY and with every resync.
+    Reconciling,
+    /// Somebody who asked.
+    Request,
+}
+
 /// A tenant's run, as long as it lasts.
 struct Running<'a>(&'a Mutex<HashSet<TenantUid>>, TenantUid);
 
@@ -214,28 +223,7 @@ impl Checks {
     /// A result for each check; `None`: too many others run theirs, or this tenant's run already.
     pub(crate) async fn run(
         &self,
-        clients: &ClusterClients,
-        target: &DeployTarget,
-        manifest: &Manifest,
-        addresses: BTreeMap<String, String>,
-    ) -> Result<Option<Vec<CheckResult>>> {
-        self.run_in(&self.turns, clients, target, manifest, addresses).await
-    }
-
-    /// The same, for somebody who asked.
-    pub(crate) async fn run_by_request(
-        &self,
-        clients: &ClusterClients,
-        target: &DeployTarget,
-        manifest: &Manifest,
-        addresses: BTreeMap<String, String>,
-    ) -> Result<Option<Vec<CheckResult>>> {
-        self.run_in(&self.requested, clients, target, manifest, addresses).await
-    }
-
-    async fn run_in(
-        &self,
-        turns: &Semaphore,
+        by: By,
         clients: &ClusterClients,
         target: &DeployTarget,
         manifest: &Manifest,
@@ -245,6 +233,10 @@ impl Checks {
             return Ok(Some(Vec::new()));
         }
         let Some(_running) = Running::begin(&self.running, target.uid) else { return Ok(None) };
+        let turns = match by {
+            By::Reconciling => &self.turns,
+            By::Request => &self.requested,
+        };
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
         let namespace = render::namespace(target, manifest);
         let mut scene = Scene {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Pod, Service},
+    api::core::v1::{Pod, Service, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
@@ -84,9 +84,7 @@ pub(super) async fn pod(client: &Client, namespace: &str, service: &str, port: u
     let found =
         services.get_opt(service).await.map_err(failed)?.ok_or_else(|| format!("Service {service} is missing"))?;
     let spec = found.spec.unwrap_or_default();
-    let wanted = spec.ports.iter().flatten().find(|own| own.port == i32::from(port));
-    let wanted = wanted.ok_or_else(|| format!("Service {service} has no port {port}"))?;
-    let target = wanted.target_port.clone().unwrap_or(IntOrString::Int(wanted.port));
+    let target = target(&spec, port).ok_or_else(|| format!("Service {service} has no port {port}"))?;
     for pod in pods(client, namespace, &spec.selector.unwrap_or_default()).await? {
         if is_ready(&pod)
             && let Some(port) = number(&pod, &target)
@@ -95,6 +93,12 @@ pub(super) async fn pod(client: &Client, namespace: &str, service: &str, port: u
         }
     }
     Err(format!("no pod of Service {service} is ready"))
+}
+
+/// Where a port of a Service leads; `None`: it has no such port.
+pub(super) fn target(service: &ServiceSpec, port: u16) -> Option<IntOrString> {
+    let found = service.ports.iter().flatten().find(|own| own.port == i32::from(port))?;
+    Some(found.target_port.clone().unwrap_or(IntOrString::Int(found.port)))
 }
 
 /// A ready pod behind the load balancer that has `address`: a Gateway's data plane.

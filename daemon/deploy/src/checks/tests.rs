@@ -263,7 +263,8 @@ impl Lab {
         let clients = ClusterClients { admin: client.clone(), tenant: client };
         let addresses = ["sftp", "webdav", "chat"].map(|record| (record.to_owned(), "127.0.0.1".to_owned()));
         let manifest = manifest();
-        let results = self.checks.run(&clients, target, &manifest, addresses.into()).await.unwrap().unwrap();
+        let results =
+            self.checks.run(By::Reconciling, &clients, target, &manifest, addresses.into()).await.unwrap().unwrap();
         let left = self.world.files.lock().keys().cloned().collect::<Vec<_>>();
         assert!(broken == Broken::FileServer || left.is_empty(), "{broken:?} leaves {left:?}");
         results.into_iter().map(|result| (result.name.clone(), result)).collect()

@@ -18,7 +18,6 @@ use crate::kind::AwsKind;
 use cloudsim_core::{
     call::{ApiError, Call, Reply, Result},
     ctx::Ctx,
-    json::sorted,
     object::{Object, Tags},
 };
 use serde_json::{Map, Value, json};
@@ -140,7 +139,9 @@ pub(crate) fn fingerprint(call: &Call) -> String {
     if let Some(fields) = body.as_object_mut() {
         fields.remove("clientRequestToken");
     }
-    sorted(&body).to_string()
+    // The same request, in whatever order its members came.
+    body.sort_all_objects();
+    body.to_string()
 }
 
 /// Whether `object` was made by this very request.
