@@ -93,6 +93,28 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// Of what no class was resolved for: nothing is chosen but where it is.
+    #[must_use]
+    pub fn without_choices(class: ClassName, level: Level, key: ProviderKey, account: String, region: String) -> Self {
+        Self {
+            class,
+            rule: String::new(),
+            level,
+            provider: key.provider,
+            credentials: key.credentials,
+            account,
+            region,
+            stack: None,
+            platform: None,
+            machine_type: String::new(),
+            node_count: 0,
+            disk_size_gib: 0,
+            parameters: serde_json::Map::new(),
+            guardrails: None,
+            skip_checks: Vec::new(),
+        }
+    }
+
     /// The plugin, with its credential scope, that builds it.
     #[must_use]
     pub fn provider_key(&self) -> ProviderKey {

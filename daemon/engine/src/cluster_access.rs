@@ -19,6 +19,8 @@ use landlord_core::{
 use landlord_provider_api::v1;
 use prost::Message as _;
 
+use crate::request::{tenants_cluster, tenants_target};
+
 /// Clouds grant their tokens for 15 minutes to 28 hours. What lives longer is a standing credential of the daemon, which is
 /// not handed out.
 const SHORT_LIVED_MAX: Duration = Duration::from_secs(28 * 60 * 60);
@@ -133,18 +135,8 @@ impl KubeAccess for ClusterAccess {
             return refused("its isolation is not done", "wait until its stage `isolation` is done");
         }
         let namespace = place.namespace.to_string();
-        let target = DeployTarget {
-            kube: self.own(environment).await?,
-            cluster: TargetCluster::Shared(Box::new(place)),
-            installation: self.installation.clone(),
-            uid: environment.uid,
-            name: tenant.name.clone(),
-            spec: tenant.spec.clone(),
-            generation: environment.generation,
-            stack: stack.clone(),
-            name_servers: Vec::new(),
-            skip_checks: Vec::new(),
-        };
+        let (kube, cluster) = (self.own(environment).await?, TargetCluster::Shared(Box::new(place)));
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
         let kube = self.isolation.customer_kubeconfig(&target, duration).await?;
         Ok(CustomerAccess { kube, namespace })
     }
@@ -161,27 +153,12 @@ impl Verifier for ClusterAccess {
         let (Some(tenant), Some(stack), Some(apps)) = parts else {
             return Err(refused("its class has no stack", "use a class with a stack"));
         };
-        let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
-        let cluster = match environment.placement.level {
-            Level::Cluster => TargetCluster::OwnCluster,
-            Level::Node => TargetCluster::Shared(Box::new(SharedTarget::node(environment.uid, guardrails()))),
-            Level::Namespace => TargetCluster::Shared(Box::new(SharedTarget::namespace(environment.uid, guardrails()))),
-        };
         let zone = self.store.stage(environment.uid, DesiredState::Present, &Stage::DnsZone).await;
         let zone = zone.map_err(|error| Failure::new(ErrorKind::Transient, error.to_string()))?;
         let zone = zone.and_then(|record| v1::DnsZoneStatus::decode(record.status.as_slice()).ok()).unwrap_or_default();
-        let target = DeployTarget {
-            kube: self.own(environment).await?,
-            cluster,
-            installation: self.installation.clone(),
-            uid: environment.uid,
-            name: tenant.name.clone(),
-            spec: tenant.spec.clone(),
-            generation: environment.generation,
-            stack: stack.clone(),
-            name_servers: zone.name_servers,
-            skip_checks: environment.placement.skip_checks.clone(),
-        };
+        let (kube, cluster) = (self.own(environment).await?, tenants_cluster(environment));
+        let target = tenants_target(&self.installation, (environment, tenant), kube, cluster, stack.clone());
+        let target = DeployTarget { name_servers: zone.name_servers, ..target };
         apps.check(&target).await
     }
 }

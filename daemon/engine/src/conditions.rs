@@ -159,20 +159,25 @@ fn verified(work: &Work) -> Option<VerifyStatus> {
 fn of_checks(status: &mut EnvironmentStatus, checks: &[CheckResult], now: Timestamp) {
     let not_run = checks.iter().filter(|check| check.outcome == CheckOutcome::NotRun);
     let not_run: Vec<String> = not_run.map(|check| format!("{}: {}", check.name, check.detail)).collect();
-    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_NOT_RUN);
-    if !not_run.is_empty() {
-        set(status, CHECKS_NOT_RUN, true, "LeftOut", &not_run.join("; "), now);
-    } else if known {
-        set(status, CHECKS_NOT_RUN, false, "AllRun", "", now);
-    }
+    set_while_any(status, CHECKS_NOT_RUN, ("LeftOut", "AllRun"), &not_run, now);
     let warned = checks.iter().filter(|check| check.outcome == CheckOutcome::Passed && !check.remedy.is_empty());
     let warned: Vec<String> =
         warned.map(|check| format!("{}: {}; {}", check.name, check.detail, check.remedy)).collect();
-    let known = status.conditions.iter().any(|condition| condition.r#type == CHECKS_WARN);
-    if !warned.is_empty() {
-        set(status, CHECKS_WARN, true, "Warned", &warned.join("; "), now);
-    } else if known {
-        set(status, CHECKS_WARN, false, "NothingToTell", "", now);
+    set_while_any(status, CHECKS_WARN, ("Warned", "NothingToTell"), &warned, now);
+}
+
+/// A condition that holds while there is something to tell, and is not there before the first time. Reasons: some, none.
+fn set_while_any(
+    status: &mut EnvironmentStatus,
+    kind: &str,
+    (some, none): (&str, &str),
+    messages: &[String],
+    now: Timestamp,
+) {
+    if !messages.is_empty() {
+        set(status, kind, true, some, &messages.join("; "), now);
+    } else if status.conditions.iter().any(|condition| condition.r#type == kind) {
+        set(status, kind, false, none, "", now);
     }
 }
 

@@ -1,8 +1,8 @@
 //! From a tenant's record to the messages of the provider contract.
 
 use landlord_core::{
-    DesiredState, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, Stage, StageRecord, StageState,
-    TenantUid,
+    DesiredState, Environment, EnvironmentKind, EnvironmentName, ErrorKind, HostView, Level, StackName, Stage,
+    StageRecord, StageState, Tenant, TenantUid,
     environment::Adoption,
     isolation::{PoolLabel, SharedTarget},
     ports::{CloudAccount, DeployTarget, KubeCredentials, PlatformTarget, TargetCluster, Work},
@@ -266,25 +266,42 @@ pub(crate) fn platform(installation: &str, work: &Work, kube: KubeCredentials) -
 pub(crate) fn target(installation: &str, work: &Work, kube: KubeCredentials) -> Option<DeployTarget> {
     let environment = &work.environment;
     let tenant = environment.tenant()?;
-    let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
-    let shared = |target| TargetCluster::Shared(Box::new(target));
-    let cluster = match (&work.host, environment.placement.level) {
-        (None, _) | (Some(_), Level::Cluster) => TargetCluster::OwnCluster,
-        (Some(_), Level::Node) => shared(SharedTarget::node(environment.uid, guardrails())),
-        (Some(_), Level::Namespace) => shared(SharedTarget::namespace(environment.uid, guardrails())),
-    };
+    let cluster = if work.host.is_some() { tenants_cluster(environment) } else { TargetCluster::OwnCluster };
     // A namespace is isolated and removed whatever is in it.
     let unnamed = || cluster.shared().and_then(|_| NO_STACK.parse().ok());
-    Some(DeployTarget {
+    let stack = environment.placement.stack.clone().or_else(unnamed)?;
+    let target = tenants_target(installation, (environment, tenant), kube, cluster, stack);
+    Some(DeployTarget { name_servers: status::<v1::DnsZoneStatus>(work, &Stage::DnsZone).name_servers, ..target })
+}
+
+/// The cluster that a tenant's apps run in, by its level.
+pub(crate) fn tenants_cluster(environment: &Environment) -> TargetCluster {
+    let guardrails = || environment.placement.guardrails.clone().unwrap_or_default();
+    match environment.placement.level {
+        Level::Cluster => TargetCluster::OwnCluster,
+        Level::Node => TargetCluster::Shared(Box::new(SharedTarget::node(environment.uid, guardrails()))),
+        Level::Namespace => TargetCluster::Shared(Box::new(SharedTarget::namespace(environment.uid, guardrails()))),
+    }
+}
+
+/// A tenant's apps in a cluster; of its zone nothing is known.
+pub(crate) fn tenants_target(
+    installation: &str,
+    (environment, tenant): (&Environment, &Tenant),
+    kube: KubeCredentials,
+    cluster: TargetCluster,
+    stack: StackName,
+) -> DeployTarget {
+    DeployTarget {
         kube,
+        cluster,
         installation: installation.to_owned(),
         uid: environment.uid,
         name: tenant.name.clone(),
         spec: tenant.spec.clone(),
         generation: environment.generation,
-        stack: environment.placement.stack.clone().or_else(unnamed)?,
-        name_servers: status::<v1::DnsZoneStatus>(work, &Stage::DnsZone).name_servers,
+        stack,
+        name_servers: Vec::new(),
         skip_checks: environment.placement.skip_checks.clone(),
-        cluster,
-    })
+    }
 }

@@ -94,10 +94,7 @@ pub(crate) async fn run<W: Write>(ports: &Ports, request: Request<W>) -> Result<
 /// What a dry run found, as the caller may read it; of a commit the guard sees to that.
 async fn redacted(ports: &Ports, access: &Access, refusal: Error) -> Error {
     match refusal {
-        Error::Store(StoreError::NoHostClusterCapacity(why)) => match ports.store.candidates(None).await {
-            Ok(candidates) => StoreError::NoHostClusterCapacity(access.capacity_message(&candidates, why)).into(),
-            Err(error) => error.into(),
-        },
+        Error::Store(StoreError::NoHostClusterCapacity(why)) => access.no_capacity(&*ports.store, why).await.into(),
         refusal => refusal,
     }
 }
@@ -134,7 +131,7 @@ async fn accept<W: Write>(
             let result = write.would_be(&change).map(operation::Result::Response);
             return Ok(Operation { done: true, result, ..Operation::default() });
         }
-        if merges_left == MERGES_MAX && W::CREATES {
+        if merges_left == MERGES_MAX && W::CREATES && access.counts_creates() {
             // A repetition of what was accepted is no new create.
             if let Some(earlier) = replayed(ports, write, &context).await? {
                 return Ok(shown(&earlier));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use landlord_core::{
     Candidate, EnvironmentName, Level,
     access::{Action, ActionGroup, Decision, EnvironmentAttributes, Principal, Resource},
-    ports::{Authorizer, Caller, StoreError},
+    ports::{Authorizer, Caller, StoreError, TenantStore},
 };
 use tokio::time::Instant;
 use tonic::Extensions;
@@ -46,6 +46,11 @@ impl Access {
 
     pub(crate) fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Whether orders are counted at all.
+    pub(crate) fn counts_creates(&self) -> bool {
+        self.granted.limiter.limits_creates()
     }
 
     /// Counts an order of the caller's.
@@ -123,6 +128,14 @@ impl Access {
     pub(crate) fn capacity_message(&self, candidates: &[Candidate], why: String) -> String {
         let all = candidates.iter().all(|candidate| self.shows_candidate(candidate));
         if all { why } else { "no host cluster has room for the tenant".into() }
+    }
+
+    /// The same as a refusal.
+    pub(crate) async fn no_capacity(&self, store: &dyn TenantStore, why: String) -> StoreError {
+        match store.candidates(None).await {
+            Ok(candidates) => StoreError::NoHostClusterCapacity(self.capacity_message(&candidates, why)),
+            Err(error) => error,
+        }
     }
 
     /// The rpc's own action, or what reading is for a resource that the rpc only looks up.

@@ -85,6 +85,12 @@ impl Guard {
         }
     }
 
+    /// Has a query ask for the caller's customer only; false: it asks for another's.
+    fn narrow(&self, customer: &mut Option<CustomerId>) -> bool {
+        let Some(own) = &self.access.principal().customer else { return true };
+        customer.get_or_insert_with(|| own.clone()) == own
+    }
+
     async fn check_operation(&self, operation: &Operation) -> Result<(), StoreError> {
         self.check(&self.resource_of(operation).await?)
     }
@@ -97,10 +103,7 @@ impl Guard {
     /// An error as the caller may read it.
     async fn redacted(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::NoHostClusterCapacity(why) => match self.store.candidates(None).await {
-                Ok(candidates) => StoreError::NoHostClusterCapacity(self.access.capacity_message(&candidates, why)),
-                Err(error) => error,
-            },
+            StoreError::NoHostClusterCapacity(why) => self.access.no_capacity(&*self.store, why).await,
             StoreError::HostInUse { name, tenants } => {
                 let tenants = self.tenants_message(&name).await.unwrap_or(tenants);
                 StoreError::HostInUse { name, tenants }
@@ -258,11 +261,10 @@ impl TenantStore for Guard {
 
     async fn list(&self, query: &EnvironmentQuery) -> Result<Page<Environment>, StoreError> {
         let mut query = query.clone();
-        if let (Owners::Tenants { customer, .. }, Some(own)) = (&mut query.owners, &self.access.principal().customer) {
-            match customer {
-                Some(other) if other != own => return Ok(Page { items: Vec::new(), next: None }),
-                _ => *customer = Some(own.clone()),
-            }
+        if let Owners::Tenants { customer, .. } = &mut query.owners
+            && !self.narrow(customer)
+        {
+            return Ok(Page { items: Vec::new(), next: None });
         }
         let read = |after: Option<String>, limit: u32| {
             let query = EnvironmentQuery { after, limit, ..query.clone() };
@@ -327,11 +329,8 @@ impl TenantStore for Guard {
 
     async fn operations(&self, query: &OperationQuery) -> Result<Page<Operation>, StoreError> {
         let mut query = query.clone();
-        if let Some(own) = &self.access.principal().customer {
-            match &query.customer {
-                Some(other) if other != own => return Ok(Page { items: Vec::new(), next: None }),
-                _ => query.customer = Some(own.clone()),
-            }
+        if !self.narrow(&mut query.customer) {
+            return Ok(Page { items: Vec::new(), next: None });
         }
         let read = |after: Option<String>, limit: u32| {
             let query = OperationQuery { after, limit, ..query.clone() };

@@ -73,6 +73,11 @@ impl Limiter {
         }
     }
 
+    /// Whether orders are limited.
+    pub(crate) fn limits_creates(&self) -> bool {
+        self.creates.is_some()
+    }
+
     /// Counts an order.
     ///
     /// # Errors

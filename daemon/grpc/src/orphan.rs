@@ -15,10 +15,9 @@ use crate::{
     convert,
     error::{Error, violation},
     list::{
-        filter::{self, Field, Value},
-        order::Order,
-        page,
-        scan::{Item, Scan, in_memory},
+        filter::{Field, Value},
+        in_memory::{InMemory, Wanted},
+        scan::Item,
     },
     ports::Ports,
 };
@@ -72,14 +71,15 @@ fn merged(all: Vec<Orphan>) -> Vec<v1::Orphan> {
 }
 
 async fn list(ports: &Ports, request: &v1::ListOrphansRequest) -> Result<v1::ListOrphansResponse, Error> {
-    let filter = filter::parse(&request.filter, &FIELDS)?;
-    let order = Order::parse(&request.order_by, &FIELDS)?;
-    let scope = format!("orphans {} {}", request.filter, request.order_by);
-    let page =
-        page::Request { scope: &scope, size: request.page_size, token: &request.page_token, tokens: &ports.tokens };
+    let wanted = Wanted {
+        filter: &request.filter,
+        order_by: &request.order_by,
+        size: request.page_size,
+        token: &request.page_token,
+    };
+    let list = InMemory::parse("orphans", &FIELDS, wanted, &ports.tokens)?;
     let orphans = merged(ports.store.orphans().await?);
-    let read = |after, limit| std::future::ready(Ok(in_memory(&orphans, after, limit)));
-    let (orphans, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+    let (orphans, next_page_token) = list.page(&orphans).await?;
     Ok(v1::ListOrphansResponse { orphans, next_page_token })
 }
 

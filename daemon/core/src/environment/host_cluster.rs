@@ -9,7 +9,7 @@ use super::{
     NodeCount, Violation, Violations,
     spec::{Collector, check_labels, check_node_count, check_region},
 };
-use crate::{ClassName, HostClusterId, Level, Placement, TenantUid, ids::InvalidName};
+use crate::{ClassName, HostClusterId, Level, Placement, TenantUid, ids::InvalidName, placement::ProviderKey};
 
 /// Most tenants of one host cluster: what Kubernetes is tested with is 10,000 namespaces a cluster
 /// (<https://github.com/kubernetes/community/blob/master/sig-scalability/configs-and-limits/thresholds.md>).
@@ -175,21 +175,6 @@ pub fn adopted_placement(
     if credentials.is_empty() {
         return Err(wrong("credentials", "is missing; it names a credential scope of the provider".into()));
     }
-    Ok(Placement {
-        class,
-        rule: String::new(),
-        level: Level::Cluster,
-        provider: name,
-        credentials: credentials.to_owned(),
-        account: account.to_owned(),
-        region: region.to_owned(),
-        stack: None,
-        platform: None,
-        machine_type: String::new(),
-        node_count: 0,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-    })
+    let key = ProviderKey { provider: name, credentials: credentials.to_owned() };
+    Ok(Placement::without_choices(class, Level::Cluster, key, account.to_owned(), region.to_owned()))
 }

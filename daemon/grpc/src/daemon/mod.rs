@@ -12,10 +12,9 @@ use crate::{
     convert,
     error::Error,
     list::{
-        filter::{self, Field, Kind, Value},
-        order::Order,
-        page,
-        scan::{Item, Scan, in_memory},
+        filter::{Field, Kind, Value},
+        in_memory::{InMemory, Wanted},
+        scan::Item,
     },
     ports::Ports,
 };
@@ -67,18 +66,15 @@ impl Daemons {
     }
 
     async fn list(&self, request: &v1::ListDaemonsRequest) -> Result<v1::ListDaemonsResponse, Error> {
-        let filter = filter::parse(&request.filter, &FIELDS)?;
-        let order = Order::parse(&request.order_by, &FIELDS)?;
-        let scope = format!("daemons {} {}", request.filter, request.order_by);
-        let page = page::Request {
-            scope: &scope,
+        let wanted = Wanted {
+            filter: &request.filter,
+            order_by: &request.order_by,
             size: request.page_size,
             token: &request.page_token,
-            tokens: &self.ports.tokens,
         };
+        let list = InMemory::parse("daemons", &FIELDS, wanted, &self.ports.tokens)?;
         let daemons = self.all().await?;
-        let read = |after, limit| std::future::ready(Ok(in_memory(&daemons, after, limit)));
-        let (daemons, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+        let (daemons, next_page_token) = list.page(&daemons).await?;
         Ok(v1::ListDaemonsResponse { daemons, next_page_token })
     }
 

@@ -43,17 +43,6 @@ pub(crate) trait Item: Sized {
     fn value(&self, field: &str) -> Value<'_>;
 }
 
-/// A batch of what is in memory anyway, by position.
-pub(crate) fn in_memory<T: Item + Clone>(all: &[T], after: Option<String>, limit: u32) -> Page<T> {
-    let mut items: Vec<(String, &T)> = all.iter().map(|item| (item.position(), item)).collect();
-    items.retain(|(position, _)| after.as_ref().is_none_or(|after| position > after));
-    items.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|(position, _)| position.clone());
-    Page { items: items.into_iter().map(|(_, item)| item.clone()).collect(), next }
-}
-
 /// Where a page of a sorted list ended.
 #[derive(Serialize, Deserialize)]
 struct Last {

@@ -13,10 +13,9 @@ use crate::{
     convert,
     error::Error,
     list::{
-        filter::{self, Field, Kind, Value},
-        order::Order,
-        page,
-        scan::{Item, Scan, in_memory},
+        filter::{Field, Kind, Value},
+        in_memory::{InMemory, Wanted},
+        scan::Item,
     },
     ports::Ports,
 };
@@ -88,20 +87,17 @@ impl ProviderList {
         access: &Access,
         request: &v1::ListProvidersRequest,
     ) -> Result<v1::ListProvidersResponse, Error> {
-        let filter = filter::parse(&request.filter, &FIELDS)?;
-        let order = Order::parse(&request.order_by, &FIELDS)?;
-        let scope = format!("providers {} {}", request.filter, request.order_by);
-        let page = page::Request {
-            scope: &scope,
+        let wanted = Wanted {
+            filter: &request.filter,
+            order_by: &request.order_by,
             size: request.page_size,
             token: &request.page_token,
-            tokens: &self.ports.tokens,
         };
+        let list = InMemory::parse("providers", &FIELDS, wanted, &self.ports.tokens)?;
         let providers = self.ports.providers.health().into_iter().map(provider);
         let shown = |provider: &v1::Provider| access.shows(&Resource::Provider(provider.name.clone()));
         let providers: Vec<_> = providers.filter(shown).collect();
-        let read = |after, limit| std::future::ready(Ok(in_memory(&providers, after, limit)));
-        let (providers, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+        let (providers, next_page_token) = list.page(&providers).await?;
         Ok(v1::ListProvidersResponse { providers, next_page_token })
     }
 }

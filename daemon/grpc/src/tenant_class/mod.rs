@@ -12,10 +12,9 @@ use crate::{
     error::{Error, invalid_name, violation},
     list::{
         environment::LEVEL_WORDS,
-        filter::{self, Field, Kind, Value},
-        order::Order,
-        page,
-        scan::{Item, Scan, in_memory},
+        filter::{Field, Kind, Value},
+        in_memory::{InMemory, Wanted},
+        scan::Item,
     },
     ports::Ports,
 };
@@ -75,18 +74,15 @@ impl TenantClasses {
     }
 
     async fn list(&self, request: &v1::ListTenantClassesRequest) -> Result<v1::ListTenantClassesResponse, Error> {
-        let filter = filter::parse(&request.filter, &FIELDS)?;
-        let order = Order::parse(&request.order_by, &FIELDS)?;
-        let scope = format!("tenant classes {} {}", request.filter, request.order_by);
-        let page = page::Request {
-            scope: &scope,
+        let wanted = Wanted {
+            filter: &request.filter,
+            order_by: &request.order_by,
             size: request.page_size,
             token: &request.page_token,
-            tokens: &self.ports.tokens,
         };
+        let list = InMemory::parse("tenant classes", &FIELDS, wanted, &self.ports.tokens)?;
         let classes: Vec<_> = self.ports.catalog.classes.iter().map(|(name, class)| self.class(name, class)).collect();
-        let read = |after, limit| std::future::ready(Ok(in_memory(&classes, after, limit)));
-        let (tenant_classes, next_page_token) = Scan { filter: &filter, order: &order, page }.page(read).await?;
+        let (tenant_classes, next_page_token) = list.page(&classes).await?;
         Ok(v1::ListTenantClassesResponse { tenant_classes, next_page_token })
     }
 }

@@ -165,24 +165,10 @@ pub(super) async fn stand_in(
         storage_gib: 1,
         ..SpecInput::default()
     };
-    let placement = Placement {
-        class: CLASS.parse().map_err(|error: landlord_core::ids::InvalidName| odd(error.to_string()))?,
-        rule: String::new(),
-        // With nodes of its own or without: what a host cluster holds of it is the same to remove.
-        level: if host.is_some() { Level::Node } else { Level::Cluster },
-        provider: orphan.key.provider,
-        credentials: orphan.key.credentials,
-        account,
-        region: orphan.region,
-        stack: None,
-        platform: None,
-        machine_type: String::new(),
-        node_count: 0,
-        disk_size_gib: 0,
-        parameters: serde_json::Map::new(),
-        guardrails: None,
-        skip_checks: Vec::new(),
-    };
+    let class = CLASS.parse().map_err(|error: landlord_core::ids::InvalidName| odd(error.to_string()))?;
+    // With nodes of its own or without: what a host cluster holds of it is the same to remove.
+    let level = if host.is_some() { Level::Node } else { Level::Cluster };
+    let placement = Placement::without_choices(class, level, orphan.key, account, orphan.region);
     let spec = TenantSpec::parse(spec).map_err(|violations| odd(violations.to_string()))?;
     Ok((NewTenant { name, spec, placement, adopt: Some(uid), hosts: None, request }, host))
 }
