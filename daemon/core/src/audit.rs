@@ -249,8 +249,13 @@ pub fn flatten(at: &str, value: &Value, fields: &mut BTreeMap<String, String>) {
     }
 }
 
-/// `storage_gib` → `storageGib`.
+/// `node_count` → `nodeCount`; what the API calls otherwise by its name there.
 fn camel(name: &str) -> String {
+    match name {
+        "storage" => return "storageGib".into(),
+        "class" => return "tenantClass".into(),
+        _ => {}
+    }
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |text, word| {
