@@ -6,9 +6,10 @@ use hyper_util::rt::TokioIo;
 use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
-        audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient, daemon_service_client::DaemonServiceClient,
-        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
-        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
+        audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
+        daemon_service_client::DaemonServiceClient, host_cluster_service_client::HostClusterServiceClient,
+        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
+        tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{

@@ -87,12 +87,7 @@ impl Author {
     /// Of what the daemon does by itself; `origin`: for whom.
     #[must_use]
     pub fn daemon(action: &str, origin: &str) -> Self {
-        Self {
-            principal: Caller::Daemon.to_string(),
-            action: action.into(),
-            origin: origin.into(),
-            ..Self::default()
-        }
+        Self { principal: Caller::Daemon.to_string(), action: action.into(), origin: origin.into(), ..Self::default() }
     }
 }
 
@@ -309,11 +304,8 @@ mod tests {
         }));
         let changes = changes(&before, &after);
         let told: Vec<_> = changes.iter().map(|c| (c.field.as_str(), c.from.as_str(), c.to.as_str())).collect();
-        let expected = [
-            ("labels.new", "", "x"),
-            ("labels.tier", "gold", "iron"),
-            ("stackValues.chat.key", REDACTED, REDACTED),
-        ];
+        let expected =
+            [("labels.new", "", "x"), ("labels.tier", "gold", "iron"), ("stackValues.chat.key", REDACTED, REDACTED)];
         assert_eq!(told, expected);
         assert!(!format!("{changes:?}").contains("hunter"));
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{AuditStore, Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
+    ports::{
+        AuditStore, Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
+    },
 };
 
 use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};

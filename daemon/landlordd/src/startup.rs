@@ -83,7 +83,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         authenticator: checked.callers,
         authorizer: policies,
         audit: Arc::new(store.clone()),
-            daemons: Arc::new(store.clone()),
+        daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         figures: rpc_figures,
         limits: config.auth.limits.limits(),

@@ -7,9 +7,9 @@ use landlord_core::{
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind, HistoryStore, InventoryStore, KeptEntry,
-        NewEvent, NewTenant, OperationEnd, Release, RequestContext, RequestKey, StoreError, TenantStore, Work,
-        WorkStore,
+        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, DeleteRequest, EnvironmentPatch, EventKind,
+        HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
+        RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };
 use uuid::Uuid;

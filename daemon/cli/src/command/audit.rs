@@ -44,7 +44,8 @@ fn principal(event: &Value) -> String {
 
 fn changes(event: &Value) -> String {
     let changes = event["changes"].as_array().into_iter().flatten();
-    let shown = changes.map(|change| format!("{}: {} → {}", text(change, "field"), text(change, "from"), text(change, "to")));
+    let shown =
+        changes.map(|change| format!("{}: {} → {}", text(change, "field"), text(change, "from"), text(change, "to")));
     shown.collect::<Vec<_>>().join("; ")
 }
 
@@ -168,7 +169,9 @@ impl Verifying {
         let verified = verified.map_err(|problem| wrong(&problem))?;
         if let Some((seq, _)) = known.filter(|(seq, _)| *seq > verified.last) {
             let last = verified.last;
-            return Err(Error::Check(format!("the log ends with entry {last}, but entry {seq} is known (--head): its end was cut off")));
+            return Err(Error::Check(format!(
+                "the log ends with entry {last}, but entry {seq} is known (--head): its end was cut off"
+            )));
         }
         output::print(&told(&verified, self.signed))
     }

@@ -80,9 +80,7 @@ async fn settle(
         (true, true, _) | (true, _, Release::After(_) | Release::UntilChanged) => {
             release(connection, uid, desired_state, Some(now)).await
         }
-        (false, false, Release::After(wait)) => {
-            release(connection, uid, desired_state, Some(now.after(wait))).await
-        }
+        (false, false, Release::After(wait)) => release(connection, uid, desired_state, Some(now.after(wait))).await,
         (false, false, Release::UntilChanged) => release(connection, uid, desired_state, None).await,
         (_, false, Release::Hold) => Ok(()),
     }

@@ -11,7 +11,7 @@ pub(crate) mod stages;
 mod statement;
 
 pub(crate) use columns::{
-    account, desired_state_word, environment, etag, json, key, kind_word, name_in, owner_columns, priority, readable, scope,
-    state_word, unavailable,
+    account, desired_state_word, environment, etag, json, key, kind_word, name_in, owner_columns, priority, readable,
+    scope, state_word, unavailable,
 };
 pub(crate) use statement::Statement;

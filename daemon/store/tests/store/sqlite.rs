@@ -2,7 +2,9 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
 
-use landlord_core::ports::{AuditStore as _, Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _};
+use landlord_core::ports::{
+    AuditStore as _, Commit, EventKind, EventQuery, StoreError, TenantStore as _, WorkStore as _,
+};
 use landlord_store::{Error, SqliteOptions, Store};
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;

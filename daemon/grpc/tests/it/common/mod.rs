@@ -23,9 +23,9 @@ use landlord_core::{
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch, KubeAccess,
-        KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
-        StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        Authenticator, Authorizer, CheckOutcome, CheckResult, Claim, Commit, CustomerAccess, EnvironmentPatch,
+        KubeAccess, KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey,
+        Providers, StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -428,11 +428,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
     };
     let commit = Commit {
         stages,
-        environment: EnvironmentPatch {
-            status: Some(status),
-            mark_ready: state == State::Ready,
-            ..Default::default()
-        },
+        environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
         operation: Some(OperationEnd { id: work.environment.operation, outcome }),
         events: vec![told],
         release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
