@@ -109,40 +109,31 @@ pub async fn serve(
     result
 }
 
+/// A service that takes what may come and sends what may be sent.
+macro_rules! bounded {
+    ($server:expr) => {
+        $server
+            .accept_compressed(CompressionEncoding::Gzip)
+            .max_decoding_message_size(REQUEST_BYTES_MAX)
+            .max_encoding_message_size(RESPONSE_BYTES_MAX)
+    };
+}
+
 async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken) -> Result<Router<Layers>, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let watches = Watches::new(Arc::new(ports.store.clone()), ports.tokens.clone(), stop.clone());
-    let tenants = TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watches.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let hosts = HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let operations = OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let classes = TenantClassServiceServer::new(TenantClasses { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let providers = ProviderServiceServer::new(ProviderList { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let orphans = OrphanServiceServer::new(Orphans { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
+    let watching = watches.clone();
+    let tenants = bounded!(TenantServiceServer::new(Tenants { ports: ports.clone(), watches: watching }));
+    let hosts = bounded!(HostClusterServiceServer::new(HostClusters { ports: ports.clone(), watches }));
+    let operations = bounded!(OperationsServer::new(LongRunning { ports: ports.clone(), stop: stop.clone() }));
+    let classes = bounded!(TenantClassServiceServer::new(TenantClasses { ports: ports.clone() }));
+    let providers = bounded!(ProviderServiceServer::new(ProviderList { ports: ports.clone() }));
+    let orphans = bounded!(OrphanServiceServer::new(Orphans { ports: ports.clone() }));
+    let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
+    let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
+    let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
-    let daemons = DaemonServiceServer::new(Daemons { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX);
-    let audit = AuditServiceServer::new(Audit { ports: ports.clone() })
-        .accept_compressed(CompressionEncoding::Gzip)
-        .max_decoding_message_size(REQUEST_BYTES_MAX)
-        .max_encoding_message_size(RESPONSE_BYTES_MAX);
-    let auth = AuthServiceServer::new(Auth { ports: ports.clone() }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    health.set_serving::<AuditServiceServer<Audit>>().await;
     health.set_serving::<TenantServiceServer<Tenants>>().await;
     health.set_serving::<HostClusterServiceServer<HostClusters>>().await;
     health.set_serving::<OperationsServer<LongRunning>>().await;
