@@ -114,6 +114,7 @@ mod events;
 mod execute;
 mod figures;
 mod holds;
+mod late_waits;
 mod inventories;
 mod lease;
 mod limit_key;
