@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use landlord_core::{
     Violation,
+    audit::Via,
     ports::{Caller, Peer, RequestContext, RequestKey},
 };
 use prost::Message;
@@ -15,7 +16,7 @@ use crate::{access::Access, error::violation, listen::Accepted};
 
 /// The context of `request`. A request id that is none is added to `violations`.
 pub(crate) fn of<M: Message>(
-    method: &str,
+    method: &'static str,
     request: &Request<M>,
     request_id: &str,
     violations: &mut Vec<Violation>,
@@ -24,6 +25,9 @@ pub(crate) fn of<M: Message>(
     RequestContext {
         key: key(method, request_id, &caller, request.get_ref(), violations),
         caller,
+        via: via(request),
+        rpc: method,
+        client_request_id: request_id.to_owned(),
         deadline: deadline(request.metadata()),
         trace: request.metadata().get("traceparent").and_then(|text| text.to_str().ok()?.parse().ok()),
     }
@@ -38,6 +42,11 @@ fn caller<M>(request: &Request<M>) -> Caller {
         Some(Peer::Local { .. }) | None => Caller::Anonymous { address: None },
         Some(Peer::Remote { address, .. }) => Caller::Anonymous { address: *address },
     }
+}
+
+/// By which way it came, as the layer in front has seen it.
+fn via<M>(request: &Request<M>) -> Via {
+    request.extensions().get::<Access>().map(|access| access.via().clone()).unwrap_or_default()
 }
 
 /// The idempotency key of a request: its id, and the hash of all that it asks for. Ids are each caller's own: nobody gets the

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod audit;
 mod daemons;
 mod history;
 pub mod host_clusters;
@@ -22,6 +23,7 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};

@@ -3,7 +3,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
 
-use crate::{CustomerId, EnvironmentName, access::Principal};
+use crate::{CustomerId, EnvironmentName, access::Principal, audit::Via};
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,6 +106,12 @@ impl FromStr for TraceParent {
 pub struct RequestContext {
     /// Who makes it.
     pub caller: Caller,
+    /// By which way it came.
+    pub via: Via,
+    /// The rpc; empty: landlord does it by itself.
+    pub rpc: &'static str,
+    /// Its id as the client wrote it; empty: it has none.
+    pub client_request_id: String,
     /// How a repetition of it is known.
     pub key: RequestKey,
     /// When nobody waits for the response any more; `None`: whenever it comes.
@@ -120,6 +126,9 @@ impl RequestContext {
     pub fn of_daemon() -> Self {
         Self {
             caller: Caller::Daemon,
+            via: Via::default(),
+            rpc: "",
+            client_request_id: String::new(),
             key: RequestKey { request_id: None, request_hash: String::new() },
             deadline: None,
             trace: None,
