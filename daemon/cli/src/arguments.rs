@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod customer;
 mod orphans;
 
 use std::{path::PathBuf, time::Duration};
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
+    customer::{Create, CustomerArguments, Update},
     orphans::Orphans,
 };
 
@@ -80,7 +82,7 @@ pub enum Explain {
 pub enum Command {
     /// Creates tenants and host clusters from a file, or changes tenants that exist.
     Apply(Apply),
-    /// Shows tenants, host clusters, operations, providers or daemons.
+    /// Shows tenants, host clusters, customers, operations, providers or daemons.
     Get(Get),
     /// Shows all about a tenant (conditions, stages, what blocks and its remedy) or a host cluster (who lives
     /// there, what is free).
@@ -95,7 +97,19 @@ pub enum Command {
     Uncordon(Cordon),
     /// Tells what moving a tenant to another class would take.
     Move(Move),
-    /// Removes a tenant and everything of it, or a host cluster in which nobody lives.
+    /// Creates a customer.
+    Create {
+        /// What.
+        #[command(subcommand)]
+        what: Create,
+    },
+    /// Changes a customer.
+    Update {
+        /// What.
+        #[command(subcommand)]
+        what: Update,
+    },
+    /// Removes a tenant and everything of it, a host cluster in which nobody lives, or a customer that has no tenants.
     Delete(Delete),
     /// Follows what happens, until interrupted.
     Watch(Watch),
@@ -225,7 +239,7 @@ pub struct Apply {
 /// `get`.
 #[derive(Debug, Args)]
 pub struct Get {
-    /// `tenants`, `hostclusters`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
+    /// `tenants`, `hostclusters`, `customers`, `operations`, `providers`, `daemons`, or the name of a tenant, host cluster or operation.
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
@@ -284,8 +298,8 @@ pub enum Subject {
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
-    /// Tenant or host cluster.
-    #[arg(value_name = "TENANT|hostcluster NAME", num_args = 1..=2, required = true)]
+    /// Tenant, host cluster or customer.
+    #[arg(value_name = "TENANT|hostcluster NAME|customer NAME", num_args = 1..=2, required = true)]
     pub name: Vec<String>,
     /// Do not wait for an API server that can't be reached.
     #[arg(long)]

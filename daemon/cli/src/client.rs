@@ -7,6 +7,7 @@ use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
         audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
+        customer_service_client::CustomerServiceClient,
         daemon_service_client::DaemonServiceClient, host_cluster_service_client::HostClusterServiceClient,
         orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
         tenant_service_client::TenantServiceClient,
@@ -36,6 +37,8 @@ pub type Transport = InterceptedService<Channel, Bearer>;
 pub struct Client {
     /// Who did what.
     pub audit: AuditServiceClient<Transport>,
+    /// Who may order, and what.
+    pub customers: CustomerServiceClient<Transport>,
     /// Who calls, and what they may do.
     pub auth: AuthServiceClient<Transport>,
     /// Tenants.
@@ -101,6 +104,7 @@ impl Client {
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
             audit: AuditServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            customers: CustomerServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             auth: AuthServiceClient::new(channel.clone()),
             tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),

@@ -221,6 +221,13 @@ actions! {
     "landlord.v1.AuditService" {
         ListAuditEvents: Read Installation,
     }
+    "landlord.v1.CustomerService" {
+        CreateCustomer: Administer Customer,
+        GetCustomer: Read Customer,
+        ListCustomers: Read Customer,
+        UpdateCustomer: Administer Customer,
+        DeleteCustomer: Administer Customer,
+    }
     "landlord.v1.AuthService" {
         WhoAmI: Own Installation,
         CheckAccess: Own Installation,

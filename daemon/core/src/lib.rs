@@ -47,7 +47,7 @@ pub use ids::{
 pub use inventory::{FoundObjects, InventoryDue, InventoryReport, Orphan};
 pub use operation::{Operation, OperationKind, OperationOutcome};
 pub use placement::{Level, Placement};
-pub use placement_rule::{PlacementRule, RuleVerdict};
+pub use placement_rule::{Orderer, PlacementRule, RuleVerdict};
 pub use residency::{Residencies, Residency};
 pub use stage::{DesiredState, Stage, StageRecord, StageState};
 pub use time::Timestamp;

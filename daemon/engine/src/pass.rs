@@ -257,6 +257,7 @@ impl<'a> Pass<'a> {
             || old.desired_state != new.desired_state
             || old.cancel_requested != new.cancel_requested
             || old.is_paused() != new.is_paused()
+            || self.work.frozen != work.frozen
             || old.force_delete != new.force_delete;
         if !overtaken {
             self.work = work;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use landlord_core::{
     Catalog,
     ports::{
-        AuditStore, Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
+        AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
     },
 };
 
@@ -30,6 +30,8 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who may order, and what.
+    pub customers: Arc<dyn CustomerStore>,
     /// Who did what.
     pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.

@@ -7,6 +7,7 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
+        customer_service_server::CustomerServiceServer,
         daemon_service_server::DaemonServiceServer, host_cluster_service_server::HostClusterServiceServer,
         orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
         tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
@@ -28,6 +29,7 @@ use crate::{
     audit::Audit,
     auth::Auth,
     authenticate::AuthenticateLayer,
+    customer::Customers,
     daemon::Daemons,
     denials::Denials,
     figures::MeasureLayer,
@@ -130,6 +132,7 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
     let providers = bounded!(ProviderServiceServer::new(ProviderList { ports: ports.clone() }));
     let orphans = bounded!(OrphanServiceServer::new(Orphans { ports: ports.clone() }));
     let daemons = bounded!(DaemonServiceServer::new(Daemons { ports: ports.clone() }));
+    let customers = bounded!(CustomerServiceServer::new(Customers { ports: ports.clone() }));
     let audit = bounded!(AuditServiceServer::new(Audit { ports: ports.clone() }));
     let auth = bounded!(AuthServiceServer::new(Auth { ports: ports.clone() }));
     health.set_serving::<OrphanServiceServer<Orphans>>().await;
@@ -170,6 +173,7 @@ async fn router(ports: &Ports, denials: &Arc<Denials>, stop: &CancellationToken)
         .add_service(providers)
         .add_service(orphans)
         .add_service(daemons)
+        .add_service(customers)
         .add_service(audit)
         .add_service(auth))
 }

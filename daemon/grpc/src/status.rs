@@ -88,6 +88,14 @@ fn store(error: &StoreError, message: String) -> Status {
             let metadata = [("resource", name.as_str()), ("tenants", tenants.as_str())];
             status(Reason::HostClusterInUse, message, &metadata)
         }
+        StoreError::NotInContract { customer, violations } => {
+            let metadata = HashMap::from([("resource".to_owned(), customer.clone())]);
+            let mut details = ErrorDetails::with_error_info(Reason::NotInContract.as_str(), DOMAIN, metadata);
+            for violation in violations {
+                details.add_precondition_failure_violation(&violation.field, customer, &violation.description);
+            }
+            Status::with_error_details(Reason::NotInContract.code(), message, details)
+        }
         StoreError::NoHostClusterCapacity(why) => {
             let metadata = [("why", why.as_str()), ("remedy", landlord_core::fleet::FULL_REMEDY)];
             status(Reason::NoHostClusterCapacity, message, &metadata)

@@ -14,7 +14,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     ProviderName,
-    ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{AuditStore as _, CustomerStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
@@ -52,6 +52,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let signer = audit::signer(&config.audit)?;
     let store = store::open(&config.store, create_store).await?;
     signer.into_iter().for_each(|signer| store.sign_audit(signer));
+    store.set_customer_rules(config.customers.rules());
     let store_port = Arc::new(store.clone());
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
@@ -82,6 +83,7 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        customers: Arc::new(store.clone()),
         audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),

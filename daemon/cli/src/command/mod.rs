@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod auth;
 mod config;
+mod customer;
 mod delete;
 mod describe;
 mod explain;
@@ -26,7 +27,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
+    arguments::{Arguments, Command, Create, Explain, Kubeconfig, Subject, Update},
     client::Client,
     connection::Connection,
     error::Error,
@@ -81,6 +82,12 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
             host::uncordon(&mut Client::connect(server).await?, name, of.etag).await
         }
         Command::Move(of) => describe::movement(server, of, customer).await,
+        Command::Create { what: Create::Customer(of) } => customer::create(server, of).await,
+        Command::Update { what: Update::Customer(of) } => customer::update(server, of).await,
+        Command::Delete(delete) if delete.name.first().is_some_and(|what| what == "customer") => {
+            let missing = || Error::Usage("delete customer: which one?".into());
+            customer::delete(server, delete.name.get(1).ok_or_else(missing)?, delete.etag).await
+        }
         Command::Delete(delete) => delete::run(server, delete, customer).await,
         Command::Watch(watch) => watch::run(&mut Client::connect(server).await?, watch, customer).await,
         Command::Wait(wait) => wait::run(server, wait, customer).await,

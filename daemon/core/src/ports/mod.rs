@@ -4,6 +4,7 @@
 mod access;
 pub mod apps;
 mod audit;
+mod customers;
 mod daemons;
 mod history;
 pub mod host_clusters;
@@ -24,6 +25,7 @@ pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
 pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
+pub use customers::CustomerStore;
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};

@@ -221,6 +221,8 @@ pub struct Work {
     pub stages: Vec<StageRecord>,
     /// The host cluster of a tenant in a shared cluster; of a host cluster itself: `None`.
     pub host: Option<HostView>,
+    /// Why its customer's tenants are left as they are, but for deletion; `None`: they are not.
+    pub frozen: Option<String>,
     /// The database's clock when this was read.
     pub now: Timestamp,
 }

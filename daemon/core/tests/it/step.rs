@@ -83,6 +83,7 @@ fn work(stack: bool) -> Work {
         operation_kind: OperationKind::Create,
         operation_done: false,
         operation_generation: 1,
+        frozen: None,
         stages: Vec::new(),
         host: None,
         now: Timestamp(0),

@@ -84,6 +84,7 @@ fn called() -> Vec<Action> {
         Action::CancelOperation => 1,
         Action::DeleteTenant => 2,
         Action::DeleteHostCluster => 3,
+        Action::DeleteCustomer => 4,
         _ => 0,
     };
     actions.sort_by_key(last);
@@ -174,6 +175,7 @@ fn of_stranger(name: &str, action: Action) -> Code {
         | Action::ListHostClusters
         | Action::ListProviders
         | Action::ListOperations
+        | Action::ListCustomers
         | Action::WatchTenants => Code::Ok,
         // Every portal may know what can be ordered, and so that there is an installation.
         Action::ListTenantClasses | Action::GetTenantClass if portal => Code::Ok,

@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod common;
+mod customers;
 mod floods;
 mod hidden;
 mod hosts;

@@ -7,6 +7,7 @@
 mod audit;
 mod auth;
 mod check;
+mod customers;
 mod duration;
 mod load;
 mod print;
@@ -17,6 +18,7 @@ pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
+pub use customers::Customers;
 pub use duration::HumanDuration;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
@@ -38,6 +40,8 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How customers are dealt with.
+    pub customers: Customers,
     /// How long it is remembered who did what, and who signs it.
     pub audit: Audit,
     /// Where promises are kept.
@@ -66,6 +70,7 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            customers: Customers::default(),
             audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),

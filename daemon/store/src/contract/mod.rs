@@ -5,6 +5,7 @@
 mod accept;
 mod audit;
 mod commit;
+mod customers;
 mod daemons;
 mod domains;
 mod history;

@@ -96,6 +96,7 @@ async fn open_at(options: &PostgresOptions, init: bool) -> Result<Store, Error> 
         writer,
         figures,
         events_max: options.events_max,
+        customer_rules: Arc::default(),
         is_exclusive: false,
         guard,
     })

@@ -94,6 +94,7 @@ pub async fn open(path: &Path, options: SqliteOptions) -> Result<Store, Error> {
         writer,
         figures,
         events_max: options.events_max,
+        customer_rules: Arc::default(),
         is_exclusive: true,
         guard,
     })

@@ -195,6 +195,7 @@ pub fn catalog() -> Catalog {
         name: name.into(),
         customers: Vec::new(),
         labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        customer_labels: BTreeMap::new(),
         regions: Vec::new(),
         class: class.parse().unwrap(),
     };
@@ -214,6 +215,7 @@ fn over_there() -> Residency {
         regions: vec!["there".into()],
         customers: vec!["bound".into()],
         labels: [("residency".into(), "there".into())].into(),
+        customer_labels: [("sector".into(), "bank".into())].into(),
     }
 }
 
@@ -352,6 +354,7 @@ impl Daemon {
             verifier: Arc::new(Clusters),
             authenticator,
             authorizer,
+            customers: Arc::new(store.clone()),
             audit: Arc::new(store.clone()),
             daemons: Arc::new(store.clone()),
             daemon: "this".into(),
