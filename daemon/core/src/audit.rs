@@ -14,8 +14,6 @@ use crate::{
 const VALUE_CHARS_MAX: usize = 200;
 /// Fields that are told of a change.
 const CHANGES_MAX: usize = 100;
-/// Characters of a client's name, which it chooses.
-const USER_AGENT_CHARS_MAX: usize = 200;
 /// What stands for a value that may be a secret.
 const REDACTED: &str = "(redacted)";
 /// Fields whose values are never told: they are an app's own, and may hold anything.
@@ -45,24 +43,6 @@ impl Outcome {
     }
 }
 
-/// How a request came in: what is known of a client beside who it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Via {
-    /// Address, or `unix:UID`; empty: landlord itself.
-    pub address: String,
-    /// What the client calls itself.
-    pub user_agent: String,
-}
-
-impl Via {
-    /// `user_agent`: as the client sent it.
-    #[must_use]
-    pub fn new(address: String, user_agent: &str) -> Self {
-        let shown = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX);
-        Self { address, user_agent: shown.collect() }
-    }
-}
-
 /// Who acts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,9 +51,9 @@ pub struct Author {
     pub principal: String,
     /// How it has authenticated; empty: the daemon itself.
     pub method: String,
-    /// As [`Via`].
+    /// Address with port, or `unix:` and the user id; empty: the daemon itself.
     pub address: String,
-    /// As [`Via`].
+    /// What its client calls itself.
     pub user_agent: String,
     /// Of what the daemon does for an operation: whose request that was.
     pub origin: String,

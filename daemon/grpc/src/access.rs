@@ -9,8 +9,8 @@ use std::sync::Arc;
 use landlord_core::{
     Candidate, EnvironmentName, Level,
     access::{Action, ActionGroup, Decision, EnvironmentAttributes, Principal, Resource},
-    audit::{AuditRecord, Author, Outcome, Via},
-    ports::{Authorizer, Caller, StoreError, TenantStore},
+    audit::{AuditRecord, Author, Outcome},
+    ports::{Authorizer, Caller, StoreError, TenantStore, Via},
 };
 use tokio::time::Instant;
 use tonic::Extensions;

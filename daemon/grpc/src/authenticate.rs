@@ -12,8 +12,8 @@ use std::{
 use landlord_core::{
     Timestamp,
     access::Action,
-    audit::{AuditRecord, Author, Outcome, Via},
-    ports::{Authenticator, Authorizer, Peer},
+    audit::{AuditRecord, Author, Outcome},
+    ports::{Authenticator, Authorizer, Peer, Via},
 };
 use tokio::time::Instant;
 use tonic::{Status, body::Body, codegen::http};

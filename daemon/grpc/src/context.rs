@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use landlord_core::{
     Violation,
-    audit::Via,
-    ports::{Caller, Peer, RequestContext, RequestKey},
+    ports::{Caller, Peer, RequestContext, RequestKey, Via},
 };
 use prost::Message;
 use sha2::{Digest as _, Sha256};

@@ -7,10 +7,10 @@ use landlord_audit::SigningKey;
 use landlord_core::{
     DesiredState, OperationOutcome, Stage, StageState, State,
     access::{AuthMethod, Principal},
-    audit::{AuditRecord, Author, Outcome, Via},
+    audit::{AuditRecord, Author, Outcome},
     ports::{
         AuditEnd, AuditQuery, Caller, Commit, DeleteRequest, EventKind, HeadSigner, KeptEntry, NewEvent,
-        RequestContext, StoreError,
+        RequestContext, StoreError, Via,
     },
 };
 

@@ -35,7 +35,7 @@ pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
-    TraceParent, Work, WorkStore,
+    TraceParent, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};

@@ -3,7 +3,28 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
 
-use crate::{CustomerId, EnvironmentName, access::Principal, audit::Via};
+use crate::{CustomerId, EnvironmentName, access::Principal};
+
+/// Characters of a client's name, which it chooses.
+const USER_AGENT_CHARS_MAX: usize = 200;
+
+/// How a request came in: what is known of a client beside who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Via {
+    /// Address, or `unix:UID`; empty: landlord itself.
+    pub address: String,
+    /// What the client calls itself.
+    pub user_agent: String,
+}
+
+impl Via {
+    /// `user_agent`: as the client sent it.
+    #[must_use]
+    pub fn new(address: String, user_agent: &str) -> Self {
+        let shown = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX);
+        Self { address, user_agent: shown.collect() }
+    }
+}
 
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
