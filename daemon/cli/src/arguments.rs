@@ -95,7 +95,7 @@ pub enum Command {
     Cordon(Cordon),
     /// Opens a cordoned host cluster to new tenants again.
     Uncordon(Cordon),
-    /// Tells what moving a tenant to another class would take.
+    /// Shows what moving a tenant to another class would take.
     Move(Move),
     /// Creates a customer.
     Create {
@@ -140,7 +140,7 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
-    /// Tells why something is as it is.
+    /// Shows why something is as it is.
     Explain {
         /// What.
         #[command(subcommand)]

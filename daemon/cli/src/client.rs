@@ -25,7 +25,7 @@ use crate::{connection::Connection, error::Error, login, user_files::read};
 /// A daemon that does not accept by then is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of a thousand tenants.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
+const RESPONSE_BYTES_MAX: usize = 64 << 20;
 /// A connection through which nothing comes is tried this often, so that a watch notices a daemon that vanished.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -103,13 +103,13 @@ impl Client {
         bearer.header()?;
         let channel = InterceptedService::new(channel(connection).await?, bearer);
         Ok(Self {
-            audit: AuditServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            customers: CustomerServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            audit: AuditServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            customers: CustomerServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             auth: AuthServiceClient::new(channel.clone()),
-            tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            operations: OperationsClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
+            tenants: TenantServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            orphans: OrphanServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            hosts: HostClusterServiceClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
+            operations: OperationsClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX),
             daemons: DaemonServiceClient::new(channel.clone()),
             providers: ProviderServiceClient::new(channel),
             connection: connection.clone(),

@@ -74,7 +74,7 @@ pub struct Operation {
     pub create_time: Timestamp,
     /// When it ended.
     pub end_time: Option<Timestamp>,
-    /// Whether cancellation was asked for.
+    /// Whether cancellation was requested.
     pub cancel_requested: bool,
     /// `None` while it runs.
     pub outcome: Option<OperationOutcome>,

@@ -29,7 +29,7 @@ use crate::{
     ports::Ports,
 };
 
-/// Served to anybody, since what asks for it has no identity. `Watch`, a stream without an end, is not.
+/// Served to anybody, since what requests it has no identity. `Watch`, a stream without an end, is not.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// Characters of a refused path in the log; our longest has half of them.
 const PATH_LOGGED_MAX: usize = 128;

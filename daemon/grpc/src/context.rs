@@ -48,7 +48,7 @@ fn via<M>(request: &Request<M>) -> Via {
     request.extensions().get::<Access>().map(|access| access.via().clone()).unwrap_or_default()
 }
 
-/// The idempotency key of a request: its id, and the hash of all that it asks for. Ids are each caller's own: nobody gets the
+/// The idempotency key of a request: its id, and the hash of all that it requests. Ids are each caller's own: nobody gets the
 /// response to another's request, nor learns that there was one.
 fn key<M: Message>(
     method: &str,

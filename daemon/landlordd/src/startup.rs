@@ -1,4 +1,4 @@
-//! Wires the parts and runs them until told to stop.
+//! Wires the parts and runs them until instructed to stop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -147,7 +147,7 @@ pub fn delete() -> DeleteRequest {
 }
 
 pub fn event(kind: EventKind, reason: &str) -> NewEvent {
-    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into() }
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "reported".into() }
 }
 
 /// A record with a value in every field.

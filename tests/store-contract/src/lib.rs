@@ -85,7 +85,7 @@ macro_rules! contract_suite {
             reading: an_operation_shows_live_stages_then_those_at_its_end;
             reading: events_resume_without_gap_or_repeat;
             reading: events_by_customer_and_tenant;
-            reading: who_waits_for_events_is_told_of_its_own;
+            reading: who_waits_for_events_is_notified_of_its_own;
             reading: readers_that_stop_reading_hold_up_nobody;
             claiming: deletes_before_changes_before_resyncs;
             claiming: customers_take_turns;
@@ -100,7 +100,7 @@ macro_rules! contract_suite {
             claiming: changes_during_a_lease_wait_for_its_end;
             committing: a_record_comes_back_as_it_was;
             committing: a_change_during_a_pass_is_kept_and_due_at_once;
-            committing: an_overtaken_pass_tells_of_its_stages_only;
+            committing: an_overtaken_pass_reports_its_stages_only;
             committing: an_overtaken_removal_removes_nothing;
             committing: a_revert_is_a_new_generation;
             committing: an_unwinding_turns_the_tenant;
@@ -123,7 +123,7 @@ macro_rules! contract_suite {
             hosting: a_tenants_work_shows_its_host_cluster;
             hosting: what_is_promised_is_gone_until_the_record_is;
             hosting: creates_at_once_never_promise_what_is_not_there;
-            hosting: a_placement_has_the_host_cluster_looked_at;
+            hosting: a_placement_has_the_host_cluster_inspected;
         }
     };
     ($fresh:path; $($module:ident: $check:ident;)*) => {

@@ -44,7 +44,7 @@ pub use stacks::{StackParameter, Stacks};
 pub use statistics::{EnvironmentCount, Statistics, StatisticsStore};
 pub use target::{DeployTarget, PlatformTarget, StageProgress, TargetCluster};
 
-/// Tells the engine that the store may hold new work. A hint only: losing it costs one poll
+/// Notifies the engine that the store may hold new work. A hint only: losing it costs one poll
 /// interval, never work, since the store decides what is due.
 pub trait Wake: Send + Sync + 'static {
     /// Hints that something may be due.

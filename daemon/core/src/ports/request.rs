@@ -60,7 +60,7 @@ pub struct RequestKey {
     pub request_hash: String,
 }
 
-/// Among whose requests a request id is looked for.
+/// Among whose requests a request id is searched for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RequestScope {
     /// Requests about a customer's tenants.
@@ -121,7 +121,7 @@ impl FromStr for TraceParent {
     }
 }
 
-/// What is known of a request beside what it asks for. Made once for each call of the API, and handed down to the
+/// What is known of a request beside what it requests. Made once for each call of the API, and handed down to the
 /// store's writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_told_from_other_text() {
+    fn a_trace_is_distinguished_from_other_text() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parsed: TraceParent = good.parse().unwrap();
         assert_eq!((parsed.as_str(), parsed.trace_id()), (good, "4bf92f3577b34da6a3ce929d0e0e4736"));

@@ -120,15 +120,15 @@ impl Default for Store {
 pub struct Engine {
     /// Tenants worked on at the same moment.
     pub passes_max: u32,
-    /// A claim ends this long after its owner was last heard of.
+    /// A claim ends this long after its owner was last seen.
     pub lease_ttl: HumanDuration,
-    /// READY tenants are looked at again this often.
+    /// READY tenants are inspected again this often.
     pub resync_interval: HumanDuration,
     /// What host clusters have, and what is taken of it, is counted this often; 5 s to 1 h.
     pub capacity_interval: HumanDuration,
     /// A delete waits this long for an unreachable API server.
     pub teardown_timeout: HumanDuration,
-    /// Passing trouble is retried this long before a stage fails.
+    /// Transient errors is retried this long before a stage fails.
     pub retry_timeout: HumanDuration,
     /// Passes may end for this long after SIGTERM.
     pub drain_deadline: HumanDuration,
@@ -200,7 +200,7 @@ pub struct Checks {
     /// Use public addresses and names from the daemon's network, as customers do. Where an address can't be reached, or with
     /// false, the API server's port-forward is used.
     pub from_outside: bool,
-    /// DNS server that names are asked of, `ADDRESS:PORT`; empty: the machine's own resolver.
+    /// DNS server that names are required of, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,

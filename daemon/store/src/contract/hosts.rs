@@ -111,7 +111,7 @@ fn candidate(record: Environment, held: Held) -> Option<Candidate> {
         tenants: held.tenants,
         of_customer: held.of_customer,
         reserved: held.reserved,
-        // One that an older version wrote otherwise is counted anew soon.
+        // One that an older version wrote otherwise is counted again soon.
         observation: serde_json::from_slice(&held.observation).ok(),
     })
 }
@@ -164,7 +164,7 @@ async fn requeue_capacity(connection: &mut AnyConnection, uid: TenantUid, now: T
     .bind(now.0)
     .execute(connection)
     .await
-    .map_err(unavailable("having a host cluster looked at"))?;
+    .map_err(unavailable("having a host cluster inspected"))?;
     Ok(())
 }
 
@@ -229,7 +229,7 @@ pub(crate) async fn refuse_if_in_use(connection: &mut AnyConnection, record: &En
     if record.host_cluster().is_none() {
         return Ok(());
     }
-    let failed = unavailable("looking for tenants of a host cluster");
+    let failed = unavailable("searching for tenants of a host cluster");
     let uid = record.uid.to_string();
     let all: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tenants WHERE host_uid = $1")
         .bind(&uid)

@@ -37,7 +37,7 @@ impl InventoryStore for Store {
 
 /// Of every provider that is configured or that a record names, what is not compared yet.
 async fn due(connection: &mut AnyConnection, configured: &[ProviderKey]) -> Result<Vec<InventoryDue>, StoreError> {
-    let failed = unavailable("looking for inventories to compare");
+    let failed = unavailable("searching for inventories to compare");
     let row = sqlx::query("SELECT epoch, reason FROM identity").fetch_one(&mut *connection).await.map_err(&failed)?;
     let (epoch, reason): (i64, String) =
         (row.try_get("epoch").map_err(&failed)?, row.try_get("reason").map_err(&failed)?);
@@ -117,7 +117,7 @@ async fn compare(
             .await
             .map_err(&failed)?;
         for record in rows.iter().filter_map(rows::readable) {
-            // Ordered in this epoch: only this store can have built it, and says so in its records.
+            // Ordered in this epoch: only this store can have built it, and its records show it.
             let restored = restored != 0 && (epoch_time == 0 || record.create_time < Timestamp(epoch_time));
             if !seen.contains(&record.uid) && is_missed(connection, &record, restored).await? {
                 hold(connection, &record, now, events_max).await?;

@@ -61,7 +61,7 @@ impl WorkStore for Store {
                 .bind(owner)
                 .fetch_optional(connection)
                 .await
-                .map_err(unavailable("looking for what is due"))?;
+                .map_err(unavailable("searching for what is due"))?;
             Ok(next.map(|due| Timestamp(due).since(now)))
         })
         .await
@@ -77,13 +77,13 @@ impl WorkStore for Store {
                         .bind(now.after(longest).0)
                         .execute(&mut *connection)
                         .await
-                        .map_err(unavailable("looking for what is due too late"))?;
+                        .map_err(unavailable("searching for what is due too late"))?;
                     // Nor is any lease of an account that long.
                     sqlx::query("DELETE FROM accounts WHERE lease_until > $1")
                         .bind(now.after(longest).0)
                         .execute(connection)
                         .await
-                        .map_err(unavailable("looking for leases of accounts that end too late"))?;
+                        .map_err(unavailable("searching for leases of accounts that end too late"))?;
                     Ok(done.rows_affected())
                 }
                 .boxed()
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_claim_looks_only_at_what_is_due() {
+    async fn a_claim_checks_only_at_what_is_due() {
         let plan = query_plan(DUE).await;
         let search = "SEARCH tenants USING COVERING INDEX tenants_due (next_due<?)";
         assert!(plan.contains(search), "{plan}");

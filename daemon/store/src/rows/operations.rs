@@ -60,7 +60,7 @@ pub(crate) async fn replay(
         .bind(request_id.to_string())
         .fetch_optional(&mut *connection)
         .await
-        .map_err(unavailable("looking for a request id"))?;
+        .map_err(unavailable("searching for a request id"))?;
     let Some(row) = row else { return Ok(None) };
     let hash: String = row.try_get("request_hash").map_err(unavailable("reading a request"))?;
     if hash != request.request_hash {

@@ -118,8 +118,8 @@ async fn a_closed_store_takes_no_writes_and_has_them_all() {
         let store = store.clone();
         async move { store.create(new(&name("acme", &format!("t{tenant}")), once())).await }
     });
-    let (answers, ()) = tokio::join!(futures::future::join_all(writes), store.close());
-    let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let (responses, ()) = tokio::join!(futures::future::join_all(writes), store.close());
+    let accepted = responses.iter().filter(|response| response.is_ok()).count();
     let late = store.create(new(&name("acme", "late"), once())).await;
     assert_refused!(late, StoreError::Unavailable { .. });
     drop(store);
@@ -253,9 +253,9 @@ async fn a_refused_write_leaves_its_neighbours_alone() {
         let store = Arc::clone(&store);
         async move { store.create(new(&crate::fixtures::name("acme", &name), once())).await }
     });
-    let answers = futures::future::join_all(writes).await;
-    for (turn, answer) in answers.iter().enumerate() {
-        assert_eq!(answer.is_ok(), turn % 3 != 0, "{answer:?}");
+    let responses = futures::future::join_all(writes).await;
+    for (turn, response) in responses.iter().enumerate() {
+        assert_eq!(response.is_ok(), turn % 3 != 0, "{response:?}");
     }
     assert_eq!(store.claim("a", 100, LEASE).await.unwrap().len(), 21);
 }
@@ -320,7 +320,7 @@ impl std::io::Write for Logged {
 }
 
 #[tokio::test]
-async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
+async fn domains_of_an_earlier_version_are_filled_in_and_clashes_reported() {
     use landlord_core::{TenantSpec, ports::NewTenant};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("landlord.db");
@@ -337,7 +337,7 @@ async fn domains_of_an_earlier_version_are_filled_in_and_clashes_told() {
     }
     store.close().await;
     drop(store);
-    // As the version before left them: no such column, and whatever domain was asked for.
+    // As the version before left them: no such column, and whatever domain was requested.
     let mut earlier = raw(&path).await;
     for sql in [
         "UPDATE tenants SET spec = replace(spec, 'stolen.example.org', 'acme.example.com')",

@@ -1,5 +1,5 @@
 //! A real server on a Unix socket over a real store. The engine's place is taken by the tests,
-//! which write through the store's face for it; plugins and clusters are answers made up here.
+//! which write through the store's face for it; plugins and clusters are responds to made up here.
 
 #![allow(clippy::unwrap_used, missing_docs, dead_code, unreachable_pub, reason = "shared by several test programs")]
 
