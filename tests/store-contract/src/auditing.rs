@@ -105,7 +105,7 @@ pub async fn the_engines_work_names_whose_request_it_is<S: Store>(store: Arc<S>)
     store.delete(&acme, DeleteRequest { request, ..delete() }).await.unwrap();
     make_gone(&*store).await;
     let log = audit_log(&*store).await;
-    let told: Vec<_> = log
+    let reported: Vec<_> = log
         .iter()
         .map(|kept| {
             let record = &kept.entry.record;
@@ -120,7 +120,7 @@ pub async fn the_engines_work_names_whose_request_it_is<S: Store>(store: Arc<S>)
         ("corp:dan", "", ""),
         ("landlord", "corp:dan", "operation ended: DELETED"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     assert_eq!(log[2].entry.record.operation, format!("operations/{}", created.operation.id));
     assert_eq!(log[5].entry.record.etag_after, "", "it is gone");
 }

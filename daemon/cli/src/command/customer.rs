@@ -84,7 +84,7 @@ pub(super) async fn create(server: &Connection, of: CustomerArguments) -> Result
 pub(super) async fn update(server: &Connection, of: CustomerArguments) -> Result<(), Error> {
     let mut client = Client::connect(server).await?;
     let name = named(&of.id);
-    // Contract and limits are told in parts, and sent whole.
+    // Contract and limits are given in parts, and sent whole.
     let before = client.customers.get_customer(v1::GetCustomerRequest { name: name.clone() }).await?.into_inner();
     let etag = if of.etag.is_empty() { before.etag.clone() } else { of.etag.clone() };
     let (customer, paths) = message(&of, before)?;

@@ -58,7 +58,7 @@ pub enum StoreError {
         tenants: String,
     },
     /// What is agreed with the customer forbids it.
-    #[error("{customer} may not order this: {}", told(.violations))]
+    #[error("{customer} may not order this: {}", shown(.violations))]
     NotInContract {
         /// Resource name of the customer.
         customer: String,
@@ -93,7 +93,7 @@ pub enum StoreError {
     },
 }
 
-fn told(violations: &[Violation]) -> String {
+fn shown(violations: &[Violation]) -> String {
     violations.iter().map(|violation| violation.description.as_str()).collect::<Vec<_>>().join("; ")
 }
 

@@ -120,8 +120,8 @@ async fn an_order_meets_the_contract_dry_run_too() {
         tenant: order("initech", "prod").tenant,
     };
     let mut tenants = v1::tenant_service_client::TenantServiceClient::new(world.channel.clone());
-    let told = tenants.explain_placement(world.of("operator", explain)).await.unwrap().into_inner();
-    assert!(told.placement.is_none() && told.problems.iter().any(|why| why.contains("GiB of storage")), "{told:?}");
+    let explained = tenants.explain_placement(world.of("operator", explain)).await.unwrap().into_inner();
+    assert!(explained.placement.is_none() && explained.problems.iter().any(|why| why.contains("GiB of storage")), "{explained:?}");
 }
 
 #[tokio::test]

@@ -423,7 +423,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
     let remove = matches!(outcome, OperationOutcome::Deleted { .. });
     let status =
         EnvironmentStatus { state, observed_generation: work.environment.generation, ..work.environment.status };
-    let told = NewEvent {
+    let settled = NewEvent {
         kind: landlord_core::ports::EventKind::Tenant,
         stage: String::new(),
         reason: "Settled".into(),
@@ -433,7 +433,7 @@ async fn settle(store: &Store, claim: &Claim, state: State, outcome: OperationOu
         stages,
         environment: EnvironmentPatch { status: Some(status), mark_ready: state == State::Ready, ..Default::default() },
         operation: Some(OperationEnd { id: work.environment.operation, outcome }),
-        events: vec![told],
+        events: vec![settled],
         release: landlord_core::ports::Release::After(Duration::from_secs(3_600)),
         remove,
     };
