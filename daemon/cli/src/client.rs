@@ -7,10 +7,9 @@ use landlord_proto::{
     google::longrunning::operations_client::OperationsClient,
     v1::{
         audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-        customer_service_client::CustomerServiceClient,
-        daemon_service_client::DaemonServiceClient, host_cluster_service_client::HostClusterServiceClient,
-        orphan_service_client::OrphanServiceClient, provider_service_client::ProviderServiceClient,
-        tenant_service_client::TenantServiceClient,
+        customer_service_client::CustomerServiceClient, daemon_service_client::DaemonServiceClient,
+        host_cluster_service_client::HostClusterServiceClient, orphan_service_client::OrphanServiceClient,
+        provider_service_client::ProviderServiceClient, tenant_service_client::TenantServiceClient,
     },
 };
 use tonic::{

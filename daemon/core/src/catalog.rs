@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClassName, Domains, Level, Placement, Orderer, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
+    ClassName, Domains, Level, Orderer, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
     StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},

@@ -1,7 +1,7 @@
 //! Denied requests on their way into the audit log.
 //!
 //! Whoever is denied decides how often, so denials are summed up: one entry for a principal and minute, with the number of
-//! requests and the first few kinds of them. All whom nobody knows are one principal. At most [`PRINCIPALS_MAX`] are told apart
+//! requests and the first few kinds of them. All whom nobody knows are one principal. At most [`PRINCIPALS_MAX`] are kept apart
 //! in a minute, so a flood costs as many entries a minute and no more. A daemon that is killed takes the denials of its last
 //! minute with it.
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Denials are written this often.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Principals that are told apart in an interval; those that come later are summed up as [`OTHERS`].
+/// Principals that are kept apart in an interval; those that come later are summed up as [`OTHERS`].
 const PRINCIPALS_MAX: usize = 30;
 /// Of what a principal was denied, so much is named.
 const NAMED_MAX: usize = 10;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use landlord_core::{
     Catalog,
     ports::{
-        AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake,
+        AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore,
+        Verifier, Wake,
     },
 };
 

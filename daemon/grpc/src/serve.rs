@@ -7,10 +7,10 @@ use landlord_proto::{
     google::longrunning::operations_server::OperationsServer,
     v1::{
         audit_service_server::AuditServiceServer, auth_service_server::AuthServiceServer,
-        customer_service_server::CustomerServiceServer,
-        daemon_service_server::DaemonServiceServer, host_cluster_service_server::HostClusterServiceServer,
-        orphan_service_server::OrphanServiceServer, provider_service_server::ProviderServiceServer,
-        tenant_class_service_server::TenantClassServiceServer, tenant_service_server::TenantServiceServer,
+        customer_service_server::CustomerServiceServer, daemon_service_server::DaemonServiceServer,
+        host_cluster_service_server::HostClusterServiceServer, orphan_service_server::OrphanServiceServer,
+        provider_service_server::ProviderServiceServer, tenant_class_service_server::TenantClassServiceServer,
+        tenant_service_server::TenantServiceServer,
     },
 };
 use tokio_util::sync::CancellationToken;

@@ -7,8 +7,8 @@ use landlord_core::{
     StageRecord, StageState, State, Tenant, TenantName, TenantSpec, Timestamp,
     environment::{Domain, HostClusterInput, SpecInput},
     ports::{
-        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch, EventKind,
-        HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
+        Accepted, AuditQuery, AuditStore, Change, Claim, Commit, CustomerStore, DeleteRequest, EnvironmentPatch,
+        EventKind, HistoryStore, InventoryStore, KeptEntry, NewEvent, NewTenant, OperationEnd, Release, RequestContext,
         RequestKey, StoreError, TenantStore, Work, WorkStore,
     },
 };

@@ -89,7 +89,9 @@ pub(super) async fn update(server: &Connection, of: CustomerArguments) -> Result
     let etag = if of.etag.is_empty() { before.etag.clone() } else { of.etag.clone() };
     let (customer, paths) = message(&of, before)?;
     if paths.is_empty() {
-        return Err(Error::Usage("nothing is given that would be changed; see `landlord update customer --help`".into()));
+        return Err(Error::Usage(
+            "nothing is given that would be changed; see `landlord update customer --help`".into(),
+        ));
     }
     let request = v1::UpdateCustomerRequest {
         customer: Some(v1::Customer { name, etag, ..customer }),
@@ -166,8 +168,9 @@ fn time(flag: &str, text: &str) -> Result<Option<prost_types::Timestamp>, Error>
         return Ok(None);
     }
     let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    let time: jiff::Timestamp =
-        whole.parse().map_err(|_| Error::Usage(format!("{flag}: {text:?} must be 2027-01-31 or a time of RFC 3339")))?;
+    let time: jiff::Timestamp = whole
+        .parse()
+        .map_err(|_| Error::Usage(format!("{flag}: {text:?} must be 2027-01-31 or a time of RFC 3339")))?;
     Ok(Some(prost_types::Timestamp { seconds: time.as_second(), nanos: 0 }))
 }
 
@@ -193,7 +196,10 @@ mod tests {
     #[test]
     fn contacts_and_times_are_read_as_people_write_them() {
         let full = contact("billing: Ann Lee <ann@example.com>");
-        assert_eq!((full.role.as_str(), full.display_name.as_str(), full.email.as_str()), ("billing", "Ann Lee", "ann@example.com"));
+        assert_eq!(
+            (full.role.as_str(), full.display_name.as_str(), full.email.as_str()),
+            ("billing", "Ann Lee", "ann@example.com")
+        );
         let bare = contact("ann@example.com");
         assert_eq!((bare.role.as_str(), bare.display_name.as_str(), bare.email.as_str()), ("", "", "ann@example.com"));
         assert_eq!(time("--contract-end", "1970-01-02").unwrap().unwrap().seconds, 86_400);

@@ -155,28 +155,48 @@ impl CustomerSpec {
         if before.is_none() {
             if !self.classes.is_empty() && !self.classes.contains(&placement.class) {
                 let allowed: Vec<&str> = self.classes.iter().map(ClassName::as_str).collect();
-                add("allowed_classes", format!("class {} is not agreed upon; {} are", placement.class, allowed.join(", ")));
+                add(
+                    "allowed_classes",
+                    format!("class {} is not agreed upon; {} are", placement.class, allowed.join(", ")),
+                );
             }
             if !self.levels.is_empty() && !self.levels.contains(&placement.level) {
                 let allowed: Vec<&str> = self.levels.iter().map(|level| level.as_str()).collect();
-                add("allowed_levels", format!("level {} is not agreed upon; {} are", placement.level.as_str(), allowed.join(", ")));
+                add(
+                    "allowed_levels",
+                    format!("level {} is not agreed upon; {} are", placement.level.as_str(), allowed.join(", ")),
+                );
             }
             let own = |domain: &Domain| spec.domain.reversed().starts_with(&domain.reversed());
             if !self.domains.is_empty() && !self.domains.iter().any(own) {
                 let verified: Vec<&str> = self.domains.iter().map(Domain::as_str).collect();
                 let domain = spec.domain.as_str();
-                add("verified_domains", format!("{domain} is none of the customer's domains ({}), nor below one", verified.join(", ")));
+                add(
+                    "verified_domains",
+                    format!("{domain} is none of the customer's domains ({}), nor below one", verified.join(", ")),
+                );
             }
         }
         let limits = [
             ("limits.tenants_max", self.limits.tenants, used.tenants, 1, "tenants"),
-            ("limits.storage_gib_max", self.limits.storage_gib, used.storage_gib, u64::from(spec.storage.gib()), "GiB of storage"),
+            (
+                "limits.storage_gib_max",
+                self.limits.storage_gib,
+                used.storage_gib,
+                u64::from(spec.storage.gib()),
+                "GiB of storage",
+            ),
             ("limits.nodes_max", self.limits.nodes, used.nodes, u64::from(placement.node_count), "nodes"),
         ];
         let shrinks = before.is_some_and(|before| !before.needs_work(spec));
         for (field, limit, used, more, what) in limits {
             let Some(limit) = limit.filter(|limit| !shrinks && used + more > u64::from(*limit)) else { continue };
-            add(field, format!("the customer may have {limit} {what}; its other tenants have {used}, and this one would have {more}"));
+            add(
+                field,
+                format!(
+                    "the customer may have {limit} {what}; its other tenants have {used}, and this one would have {more}"
+                ),
+            );
         }
         found
     }
@@ -203,11 +223,17 @@ impl CustomerSpec {
         }
         for (index, contact) in self.contacts.iter().enumerate() {
             if ![&contact.name, &contact.email, &contact.role].into_iter().all(|part| text(part)) {
-                problems.add(&format!("contacts[{index}]"), format!("each part must have at most {TEXT_CHARS_MAX} characters"));
+                problems.add(
+                    &format!("contacts[{index}]"),
+                    format!("each part must have at most {TEXT_CHARS_MAX} characters"),
+                );
             }
         }
-        let lists =
-            [("contacts", self.contacts.len()), ("allowed_classes", self.classes.len()), ("verified_domains", self.domains.len())];
+        let lists = [
+            ("contacts", self.contacts.len()),
+            ("allowed_classes", self.classes.len()),
+            ("verified_domains", self.domains.len()),
+        ];
         for (field, count) in lists.into_iter().filter(|(_, count)| *count > LIST_MAX) {
             problems.add(field, format!("must be at most {LIST_MAX}, not {count}"));
         }

@@ -91,7 +91,8 @@ impl Customers {
         (id, context, mut violations): (CustomerId, RequestContext, Vec<Violation>),
     ) -> Result<v1::Customer, Error> {
         if id.as_str() == ORPHANS {
-            violations.push(violation("customer_id", "orphans is the daemon's own, for what it removes; take another id"));
+            violations
+                .push(violation("customer_id", "orphans is the daemon's own, for what it removes; take another id"));
         }
         let spec = message::spec(request.customer.clone().unwrap_or_default(), &mut violations);
         let Some(spec) = spec.filter(|_| violations.is_empty()) else { return Err(Violations(violations).into()) };
@@ -203,7 +204,8 @@ impl v1::customer_service_server::CustomerService for Customers {
         request: Request<v1::CreateCustomerRequest>,
     ) -> Result<Response<v1::Customer>, Status> {
         let text = &request.get_ref().customer_id;
-        let id = text.parse().map_err(|error: landlord_core::ids::InvalidName| violation("customer_id", error.to_string()));
+        let id =
+            text.parse().map_err(|error: landlord_core::ids::InvalidName| violation("customer_id", error.to_string()));
         let (_, id) = checked(&request, id)?;
         let (context, violations) = context_of("CreateCustomer", &request, &request.get_ref().request_id);
         Ok(Response::new(self.create(request.get_ref(), (id, context, violations)).await?))

@@ -53,7 +53,9 @@ fn destination(
     let node_count = tenant.spec.node_count.filter(|_| level != Some(Level::Namespace));
     let spec = TenantSpec { class: Some(class), region: None, node_count, ..tenant.spec.clone() };
     let of_request = |v: Violation| Violation { field: name::field(&v.field).to_owned(), ..v };
-    catalog.place(Orderer { name: &tenant.name, labels }, &spec).map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
+    catalog
+        .place(Orderer { name: &tenant.name, labels }, &spec)
+        .map_err(|wrong| Violations(wrong.0.into_iter().map(of_request).collect()))
 }
 
 fn steps(from: &Placement, to: &Placement) -> Vec<String> {

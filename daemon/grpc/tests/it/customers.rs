@@ -83,13 +83,15 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
         ..Default::default()
     };
     let suspended = v1::Customer { suspended: true, ..Default::default() };
-    let changed = client.update_customer(world.of("operator", update(suspended.clone(), &["suspended"]))).await.unwrap();
+    let changed =
+        client.update_customer(world.of("operator", update(suspended.clone(), &["suspended"]))).await.unwrap();
     let changed = changed.into_inner();
     assert!(changed.suspended && changed.display_name == "Initech" && changed.etag != made.etag, "{changed:?}");
     let stale = v1::Customer { etag: made.etag, ..suspended };
     let refused = client.update_customer(world.of("operator", update(stale, &["suspended"]))).await.unwrap_err();
     assert_eq!(reason(&refused), "ETAG_MISMATCH");
-    let unknown = client.update_customer(world.of("operator", update(Default::default(), &["mood"]))).await.unwrap_err();
+    let unknown =
+        client.update_customer(world.of("operator", update(Default::default(), &["mood"]))).await.unwrap_err();
     assert_eq!(fields(&unknown), ["update_mask"]);
     assert_eq!(forbidding(&world.ordered(order("initech", "prod")).await.unwrap_err()), ["suspended"]);
     let delete = v1::DeleteCustomerRequest { name: "customers/initech".into(), ..Default::default() };
@@ -121,7 +123,10 @@ async fn an_order_meets_the_contract_dry_run_too() {
     };
     let mut tenants = v1::tenant_service_client::TenantServiceClient::new(world.channel.clone());
     let explained = tenants.explain_placement(world.of("operator", explain)).await.unwrap().into_inner();
-    assert!(explained.placement.is_none() && explained.problems.iter().any(|why| why.contains("GiB of storage")), "{explained:?}");
+    assert!(
+        explained.placement.is_none() && explained.problems.iter().any(|why| why.contains("GiB of storage")),
+        "{explained:?}"
+    );
 }
 
 #[tokio::test]

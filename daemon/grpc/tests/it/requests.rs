@@ -271,7 +271,8 @@ impl World {
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
             Action::CreateCustomer => {
                 let customer = Some(v1::Customer::default());
-                v1::CreateCustomerRequest { customer_id: "fresh".into(), customer, ..Default::default() }.encode_to_vec()
+                v1::CreateCustomerRequest { customer_id: "fresh".into(), customer, ..Default::default() }
+                    .encode_to_vec()
             }
             Action::GetCustomer => v1::GetCustomerRequest { name: parent }.encode_to_vec(),
             Action::ListCustomers => v1::ListCustomersRequest::default().encode_to_vec(),

@@ -69,9 +69,7 @@ impl CustomerStore for Store {
         if validate_only {
             return self.snapshot(async |connection| deletable(connection, &id, etag.as_deref()).await.map(drop)).await;
         }
-        self.writer
-            .write(move |connection| delete(connection, id.clone(), etag.clone(), request.clone()).boxed())
-            .await
+        self.writer.write(move |connection| delete(connection, id.clone(), etag.clone(), request.clone()).boxed()).await
     }
 
     async fn check_contract(

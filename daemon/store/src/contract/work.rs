@@ -13,8 +13,7 @@ use sqlx::AnyConnection;
 
 use super::{
     commit::{commit, fenced},
-    customers,
-    hosts,
+    customers, hosts,
 };
 use crate::{
     rows::{self, clock, operations, stages, unavailable},

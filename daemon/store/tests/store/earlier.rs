@@ -7,8 +7,8 @@ use landlord_core::{
     TenantSpec,
     environment::Adoption,
     ports::{
-        Change, CustomerStore as _, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext, StoreError,
-        TenantStore as _, WorkStore as _,
+        Change, CustomerStore as _, EnvironmentQuery, EventQuery, EventScope, OperationQuery, Owners, RequestContext,
+        StoreError, TenantStore as _, WorkStore as _,
     },
 };
 use landlord_store::Store;
