@@ -10,7 +10,7 @@ use crate::{
     ports::{Caller, RequestContext},
 };
 
-/// Characters of a value that is kept of a change; of a longer one the beginning.
+/// Characters of a path and of a value that are kept of a change; of a longer one the beginning.
 const VALUE_CHARS_MAX: usize = 200;
 /// Fields that are kept of a change.
 const CHANGES_MAX: usize = 100;
@@ -249,7 +249,7 @@ pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
         .filter(|field| before.get(*field) != after.get(*field))
         .take(CHANGES_MAX)
         .map(|field| FieldChange {
-            field: field.clone(),
+            field: field.chars().take(VALUE_CHARS_MAX).collect(),
             from: shown(field, before.get(field)),
             to: shown(field, after.get(field)),
         })

@@ -291,6 +291,8 @@ impl<'a> Pass<'a> {
             Steady::Ready { wake_time } | Steady::Failed { wake_time, .. } => {
                 release_at(wake_time.map(|time| time.since(self.work.now)))
             }
+            // Time, or another configuration, may end it as well as a request.
+            Steady::Paused if self.work.frozen.is_some() => Release::After(self.shared.options.resync_interval),
             Steady::Paused | Steady::Gone | Steady::Stopped => Release::UntilChanged,
         };
         let ready = matches!(steady, Steady::Ready { .. });

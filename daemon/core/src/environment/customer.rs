@@ -144,7 +144,7 @@ impl CustomerSpec {
         &self,
         used: Used,
         (spec, placement): (&TenantSpec, &Placement),
-        before: Option<&TenantSpec>,
+        before: Option<(&TenantSpec, &Placement)>,
         now: Timestamp,
     ) -> Vec<Violation> {
         let mut found = Vec::new();
@@ -177,24 +177,22 @@ impl CustomerSpec {
                 );
             }
         }
+        let had = before
+            .map_or((0, 0, 0), |(spec, placement)| (1, u64::from(spec.storage.gib()), u64::from(placement.node_count)));
+        let (storage, nodes) = (u64::from(spec.storage.gib()), u64::from(placement.node_count));
         let limits = [
-            ("limits.tenants_max", self.limits.tenants, used.tenants, 1, "tenants"),
-            (
-                "limits.storage_gib_max",
-                self.limits.storage_gib,
-                used.storage_gib,
-                u64::from(spec.storage.gib()),
-                "GiB of storage",
-            ),
-            ("limits.nodes_max", self.limits.nodes, used.nodes, u64::from(placement.node_count), "nodes"),
+            ("limits.tenants_max", self.limits.tenants, used.tenants, (had.0, 1), "tenants"),
+            ("limits.storage_gib_max", self.limits.storage_gib, used.storage_gib, (had.1, storage), "GiB of storage"),
+            ("limits.nodes_max", self.limits.nodes, used.nodes, (had.2, nodes), "nodes"),
         ];
-        let shrinks = before.is_some_and(|before| !before.needs_work(spec));
-        for (field, limit, used, more, what) in limits {
-            let Some(limit) = limit.filter(|limit| !shrinks && used + more > u64::from(*limit)) else { continue };
+        for (field, limit, used, (had, has), what) in limits {
+            // A limit below what is used forbids more, and nothing that is there.
+            let exceeded = |limit: &u32| has > had && used + has > u64::from(*limit);
+            let Some(limit) = limit.filter(exceeded) else { continue };
             add(
                 field,
                 format!(
-                    "the customer may have {limit} {what}; its other tenants have {used}, and this one would have {more}"
+                    "the customer may have {limit} {what}; its other tenants have {used}, and this one would have {has}"
                 ),
             );
         }
@@ -266,7 +264,7 @@ mod tests {
         };
         let (spec, placement) = order("files.other.example.com", 60, 2);
         let used = Used { tenants: 1, storage_gib: 50, nodes: 2 };
-        let fields = |now: i64, before: Option<&TenantSpec>| -> Vec<String> {
+        let fields = |now: i64, before: Option<(&TenantSpec, &Placement)>| -> Vec<String> {
             let found = customer.violations(used, (&spec, &placement), before, Timestamp(now));
             found.into_iter().map(|violation| violation.field).collect()
         };
@@ -275,10 +273,10 @@ mod tests {
         let all: Vec<&str> = ["suspended"].into_iter().chain(of_order).chain(of_limits).collect();
         assert_eq!(fields(1_000, None), all);
         assert_eq!(fields(999, None), all[1..]);
-        // What was accepted is not judged again, and what asks for nothing more is let through.
-        assert!(fields(999, Some(&spec)).is_empty());
-        let (smaller, _) = order("files.other.example.com", 10, 2);
-        assert_eq!(fields(999, Some(&smaller)), of_limits);
+        // What was accepted is not judged again; of what is there only more is.
+        assert!(fields(999, Some((&spec, &placement))).is_empty());
+        let (smaller, fewer) = order("files.other.example.com", 10, 1);
+        assert_eq!(fields(999, Some((&smaller, &fewer))), of_limits[1..]);
         assert!(CustomerSpec::default().violations(used, (&spec, &placement), None, Timestamp(0)).is_empty());
         let own = CustomerSpec { domains: vec![spec.domain.clone()], ..CustomerSpec::default() };
         assert!(own.violations(used, (&spec, &placement), None, Timestamp(0)).is_empty());

@@ -470,3 +470,12 @@ fn being_throttled_does_not_use_up_the_timeout_of_what_fails_after_it() {
     let failed_long = responded(&failed_once, ErrorKind::Transient, rules.retry_timeout * 4);
     assert_eq!(failed_long.state, StageState::Failed);
 }
+
+#[test]
+fn a_frozen_tenant_rests_and_can_be_deleted() {
+    let frozen = Work { frozen: Some("the customer is suspended".into()), ..work(false) };
+    assert_eq!(step::next_step(&frozen, &[]), Step::Rest(Steady::Paused));
+    let mut leaving = frozen;
+    leaving.environment.desired_state = DesiredState::Absent;
+    assert!(matches!(step::next_step(&leaving, &[]), Step::Call(_)));
+}

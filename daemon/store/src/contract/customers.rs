@@ -230,9 +230,9 @@ pub(super) async fn admit(
 pub(super) async fn admit_change(
     connection: &mut AnyConnection,
     (name, spec, placement): (&TenantName, &TenantSpec, &Placement),
-    before: &TenantSpec,
+    before: (&TenantSpec, &Placement),
 ) -> Result<(), StoreError> {
-    if !before.needs_work(spec) {
+    if !before.0.needs_work(spec) {
         return Ok(());
     }
     let now = clock::now(connection).await?;
@@ -244,7 +244,7 @@ async fn refuse(
     connection: &mut AnyConnection,
     customer: &Customer,
     (name, spec, placement): (&TenantName, &TenantSpec, &Placement),
-    before: Option<&TenantSpec>,
+    before: Option<(&TenantSpec, &Placement)>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let used = match customer.spec.limits {

@@ -260,7 +260,7 @@ async fn change_tenant(
         Change::Update { spec, placement } => {
             if let Some(tenant) = before.tenant() {
                 let ordered = (&tenant.name, &spec, &placement);
-                customers::admit_change(connection, ordered, &tenant.spec).await?;
+                customers::admit_change(connection, ordered, (&tenant.spec, &before.placement)).await?;
             }
             (OperationKind::Update, lifecycle::update(&before, spec, placement, id)?)
         }
