@@ -1,6 +1,7 @@
 //! The command line.
 
 mod access;
+mod audit;
 mod orphans;
 
 use std::{path::PathBuf, time::Duration};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
+    audit::{Audit, AuditCommand},
     orphans::Orphans,
 };
 
@@ -156,6 +158,8 @@ pub enum Command {
     Login(Login),
     /// Forgets the tokens of the context.
     Logout,
+    /// Shows who did what, or verifies that nothing of it was changed.
+    Audit(Audit),
     /// What callers may do.
     Auth {
         /// What.

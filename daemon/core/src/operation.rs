@@ -43,6 +43,20 @@ pub enum OperationOutcome {
     },
 }
 
+impl OperationOutcome {
+    /// In one word.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Deleted { .. } => "DELETED",
+            Self::Failed { .. } => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Superseded { .. } => "SUPERSEDED",
+        }
+    }
+}
+
 /// An accepted change and how far it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {

@@ -115,6 +115,7 @@ mod execute;
 mod figures;
 mod holds;
 mod inventories;
+mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;

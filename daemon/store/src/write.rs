@@ -6,12 +6,12 @@
 //! looked up: nothing is written twice, and nothing is reported as failed that was written.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use futures::future::BoxFuture;
-use landlord_core::ports::StoreError;
+use landlord_core::ports::{HeadSigner, StoreError};
 use sqlx::{AnyConnection, Connection as _, Row as _, any::AnyConnectOptions};
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
@@ -25,7 +25,7 @@ use crate::{
     guard::Guard,
     job::{Job, Pending, StoreFailure, lost},
     notify::Notifier,
-    rows::clock,
+    rows::{audit, clock},
 };
 
 /// Writes that wait; when full, callers wait before queuing. Far above what one disk's fsync
@@ -49,7 +49,11 @@ pub(crate) struct Writer {
     task: Arc<Mutex<Option<Task>>>,
     /// Why nothing is written any more, once the database is not the one that was opened.
     lost: watch::Receiver<Option<String>>,
+    /// Who signs heads of the audit log.
+    signer: Signer,
 }
+
+type Signer = Arc<OnceLock<Arc<dyn HeadSigner>>>;
 
 #[derive(Debug)]
 struct Task {
@@ -86,9 +90,16 @@ impl Writer {
         let (stop, stopped) = oneshot::channel();
         let (is_lost, lost) = watch::channel(None);
         let connection = Some(connection);
-        let state = Writing { connection, database, notifier, guard, is_lost, seen: Instant::now() };
+        let signer = Signer::default();
+        let (seen, of_state) = (Instant::now(), signer.clone());
+        let state = Writing { connection, database, notifier, guard, is_lost, seen, signer: of_state };
         let ended = tokio::spawn(run(state, queue, stopped));
-        Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost }
+        Self { jobs, task: Arc::new(Mutex::new(Some(Task { stop, ended }))), lost, signer }
+    }
+
+    /// Has heads of the audit log signed from now on.
+    pub(crate) fn sign_audit(&self, signer: Arc<dyn HeadSigner>) {
+        let _ = self.signer.set(signer);
     }
 
     /// Waits until the database is found to be another one than was opened; says what happened to it.
@@ -135,6 +146,7 @@ struct Writing {
     is_lost: watch::Sender<Option<String>>,
     /// When the store last remembered that it is open.
     seen: Instant,
+    signer: Signer,
 }
 
 async fn run(mut state: Writing, mut queue: mpsc::Receiver<Box<dyn Job>>, mut stopped: oneshot::Receiver<()>) {
@@ -214,10 +226,21 @@ impl Writing {
             dialect.responded(seen).await?;
             self.seen = Instant::now();
         }
+        let signed = match self.signer.get() {
+            Some(signer) => {
+                let signing = async { Ok::<_, StoreFailure>(audit::sign_if_due(connection, &**signer).await?) };
+                dialect.responded(signing).await?
+            }
+            None => None,
+        };
         match (dialect.responded(sqlx::raw_sql(dialect.commit()).execute(connection)).await, id) {
             (Ok(_), _) => {}
             (Err(error), Some(id)) if StoreFailure::is_lost_response(&error) => self.settle(&id, error).await?,
             (Err(error), _) => return Err(error.into()),
+        }
+        if let Some((end, signature)) = signed {
+            // Whoever keeps the log elsewhere can show by it that the end of the audit log was not cut off.
+            tracing::info!(seq = end.seq, hash = end.hash, signature, "a head of the audit log is signed");
         }
         // What was committed to a file that nobody will open again is not durable.
         self.check()

@@ -10,6 +10,7 @@
 #![allow(missing_docs, reason = "a check's name is the promise that it holds a store to")]
 
 pub mod accepting;
+pub mod auditing;
 pub mod claiming;
 pub mod committing;
 pub mod daemons;
@@ -44,6 +45,12 @@ macro_rules! contract_suite {
             accepting: an_update_of_the_record_keeps_the_offer;
             accepting: an_old_etag_changes_nothing;
             accepting: updates_at_once_with_one_etag_let_one_through;
+            auditing: every_change_is_recorded_with_who_and_what;
+            auditing: what_is_refused_or_repeated_is_no_change;
+            auditing: the_engines_work_names_whose_request_it_is;
+            auditing: records_at_once_are_one_chain;
+            auditing: heads_are_signed_as_the_log_grows;
+            auditing: what_is_pruned_is_told;
             domains: a_domain_belongs_to_one_tenant;
             domains: what_is_refused_names_no_other_customer;
             domains: a_domain_is_free_when_its_record_is_gone;

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod audit;
 mod daemons;
 mod history;
 pub mod host_clusters;
@@ -22,6 +23,7 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use audit::{AuditEnd, AuditQuery, AuditStore, HeadSigner, KeptEntry};
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
@@ -33,7 +35,7 @@ pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,
     OperationQuery, Owners, Page, Release, RequestContext, RequestKey, RequestScope, StoreError, TenantStore,
-    TraceParent, Work, WorkStore,
+    TraceParent, Via, Work, WorkStore,
 };
 
 pub use stacks::{StackParameter, Stacks};

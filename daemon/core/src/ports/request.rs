@@ -5,6 +5,27 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Instant};
 
 use crate::{CustomerId, EnvironmentName, access::Principal};
 
+/// Characters of a client's name, which it chooses.
+const USER_AGENT_CHARS_MAX: usize = 200;
+
+/// How a request came in: what is known of a client beside who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Via {
+    /// Address, or `unix:UID`; empty: landlord itself.
+    pub address: String,
+    /// What the client calls itself.
+    pub user_agent: String,
+}
+
+impl Via {
+    /// `user_agent`: as the client sent it.
+    #[must_use]
+    pub fn new(address: String, user_agent: &str) -> Self {
+        let shown = user_agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_CHARS_MAX);
+        Self { address, user_agent: shown.collect() }
+    }
+}
+
 /// Who makes a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Caller {
@@ -106,6 +127,12 @@ impl FromStr for TraceParent {
 pub struct RequestContext {
     /// Who makes it.
     pub caller: Caller,
+    /// By which way it came.
+    pub via: Via,
+    /// The rpc; empty: landlord does it by itself.
+    pub rpc: &'static str,
+    /// Its id as the client wrote it; empty: it has none.
+    pub client_request_id: String,
     /// How a repetition of it is known.
     pub key: RequestKey,
     /// When nobody waits for the response any more; `None`: whenever it comes.
@@ -120,6 +147,9 @@ impl RequestContext {
     pub fn of_daemon() -> Self {
         Self {
             caller: Caller::Daemon,
+            via: Via::default(),
+            rpc: "",
+            client_request_id: String::new(),
             key: RequestKey { request_id: None, request_hash: String::new() },
             deadline: None,
             trace: None,

@@ -180,6 +180,7 @@ fn of_foreign_caller(name: &str, action: Action) -> Code {
         Action::CheckAccessOfOthers
         | Action::ListDaemons
         | Action::GetDaemon
+        | Action::ListAuditEvents
         | Action::ListOrphans
         | Action::DeleteOrphan
             if portal =>

@@ -269,6 +269,7 @@ impl World {
             }
             Action::ListProviders => v1::ListProvidersRequest::default().encode_to_vec(),
             Action::ListDaemons => v1::ListDaemonsRequest::default().encode_to_vec(),
+            Action::ListAuditEvents => v1::ListAuditEventsRequest::default().encode_to_vec(),
             Action::GetDaemon => v1::GetDaemonRequest { name: "daemons/this".into() }.encode_to_vec(),
             Action::GetProvider => v1::GetProviderRequest { name: "providers/sky.main".into() }.encode_to_vec(),
             Action::ListOrphans => v1::ListOrphansRequest::default().encode_to_vec(),

@@ -226,6 +226,7 @@ async fn the_socket_is_ours_alone() {
         verifier: Arc::new(NoClusters),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
+        audit: Arc::new(daemon.store.clone()),
         daemons: Arc::new(daemon.store.clone()),
         daemon: "second".into(),
         figures: landlord_grpc::RpcFigures::default(),

@@ -22,7 +22,7 @@ async fn a_tenant_is_created_read_and_listed() {
     assert!(!operation.done);
     let about = metadata(&operation);
     assert_eq!((about.tenant.as_str(), about.kind.as_str(), about.generation), (PROD, "create", 1));
-    assert_eq!(daemon.woken.load(Ordering::SeqCst), 1, "the engine was not reported");
+    assert_eq!(daemon.woken.load(Ordering::SeqCst), 1, "the engine was not notified");
     let got = client.get_tenant(named(PROD)).await.unwrap().into_inner();
     assert_eq!(got.state(), v1::tenant::State::Pending);
     assert_eq!((got.uid.clone(), got.latest_operation.clone()), (about.tenant_uid, operation.name));

@@ -4,6 +4,7 @@
 //! Layers, later ones win: built-in defaults, the file, `conf.d/*.toml` beside it in name
 //! order, environment variables `LANDLORDD_SECTION__KEY`, `--set section.key=value`.
 
+mod audit;
 mod auth;
 mod check;
 mod duration;
@@ -12,6 +13,7 @@ mod print;
 mod secret;
 mod server;
 
+pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
@@ -36,6 +38,8 @@ pub struct Config {
     pub server: Server,
     /// Who callers are, and what they may do.
     pub auth: Auth,
+    /// How long it is remembered who did what, and who signs it.
+    pub audit: Audit,
     /// Where promises are kept.
     pub store: Store,
     /// How work is done.
@@ -62,6 +66,7 @@ impl Default for Config {
             installation: "landlord".into(),
             server: Server::default(),
             auth: Auth::default(),
+            audit: Audit::default(),
             store: Store::default(),
             engine: Engine::default(),
             deploy: Deploy::default(),

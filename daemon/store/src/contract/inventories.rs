@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use landlord_core::{
     DesiredState, Environment, EnvironmentKind, FoundObjects, InventoryDue, InventoryReport, OperationOutcome,
     StageRecord, StageState, TenantUid, Timestamp,
+    audit::Author,
     lifecycle::{self, HELD},
     placement::ProviderKey,
     ports::{EventKind, InventoryStore, NewEvent, StoreError},
@@ -162,7 +163,7 @@ async fn hold(
     let Some((held, failure)) = lifecycle::hold(record, now) else { return Ok(()) };
     let message = format!("{}; {}", failure.message, failure.remedy);
     operations::end(connection, record.operation, &OperationOutcome::Failed { failure }, now).await?;
-    environments::rewrite(connection, &held, now, false).await?;
+    environments::rewrite(connection, &Author::daemon("CompareInventory", ""), (record, &held), now, false).await?;
     sqlx::query("UPDATE tenants SET next_due = NULL, lease_until = 0, owner = '', fence = fence + 1 WHERE uid = $1")
         .bind(record.uid.to_string())
         .execute(&mut *connection)
