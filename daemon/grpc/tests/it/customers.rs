@@ -19,7 +19,7 @@ async fn world() -> (World, Client) {
 }
 
 impl World {
-    fn of<M>(&self, name: &str, message: M) -> Request<M> {
+    fn asked_by<M>(&self, name: &str, message: M) -> Request<M> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer(name));
         request
@@ -27,7 +27,7 @@ impl World {
 
     async fn ordered(&self, order: v1::CreateTenantRequest) -> Result<(), Status> {
         let mut tenants = v1::tenant_service_client::TenantServiceClient::new(self.channel.clone());
-        tenants.create_tenant(self.of("operator", order)).await.map(drop)
+        tenants.create_tenant(self.asked_by("operator", order)).await.map(drop)
     }
 }
 
@@ -54,11 +54,11 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
         ..Default::default()
     };
     let dry = v1::CreateCustomerRequest { validate_only: true, ..create("initech", wanted.clone()) };
-    let shown = client.create_customer(world.of("operator", dry)).await.unwrap().into_inner();
+    let shown = client.create_customer(world.asked_by("operator", dry)).await.unwrap().into_inner();
     assert_eq!((shown.name.as_str(), shown.etag.as_str()), ("customers/initech", ""));
     let get = || v1::GetCustomerRequest { name: "customers/initech".into() };
-    assert_eq!(client.get_customer(world.of("operator", get())).await.unwrap_err().code(), Code::NotFound);
-    let made = client.create_customer(world.of("operator", create("initech", wanted.clone()))).await.unwrap();
+    assert_eq!(client.get_customer(world.asked_by("operator", get())).await.unwrap_err().code(), Code::NotFound);
+    let made = client.create_customer(world.asked_by("operator", create("initech", wanted.clone()))).await.unwrap();
     let made = made.into_inner();
     let as_wanted = v1::Customer {
         name: made.name.clone(),
@@ -74,7 +74,7 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
         limits: Some(v1::CustomerLimits { nodes_max: -1, ..Default::default() }),
         ..Default::default()
     };
-    let refused = client.create_customer(world.of("operator", create("umbrella", wrong))).await.unwrap_err();
+    let refused = client.create_customer(world.asked_by("operator", create("umbrella", wrong))).await.unwrap_err();
     let expected = ["customer.limits.nodes_max", "customer.allowed_levels[0]", "customer.verified_domains[0]"];
     assert_eq!(fields(&refused), expected);
     let update = |customer: v1::Customer, paths: &[&str]| v1::UpdateCustomerRequest {
@@ -84,21 +84,21 @@ async fn a_customer_is_kept_with_etag_mask_and_dry_run() {
     };
     let suspended = v1::Customer { suspended: true, ..Default::default() };
     let changed =
-        client.update_customer(world.of("operator", update(suspended.clone(), &["suspended"]))).await.unwrap();
+        client.update_customer(world.asked_by("operator", update(suspended.clone(), &["suspended"]))).await.unwrap();
     let changed = changed.into_inner();
     assert!(changed.suspended && changed.display_name == "Initech" && changed.etag != made.etag, "{changed:?}");
     let stale = v1::Customer { etag: made.etag, ..suspended };
-    let refused = client.update_customer(world.of("operator", update(stale, &["suspended"]))).await.unwrap_err();
+    let refused = client.update_customer(world.asked_by("operator", update(stale, &["suspended"]))).await.unwrap_err();
     assert_eq!(reason(&refused), "ETAG_MISMATCH");
     let unknown =
-        client.update_customer(world.of("operator", update(Default::default(), &["mood"]))).await.unwrap_err();
+        client.update_customer(world.asked_by("operator", update(Default::default(), &["mood"]))).await.unwrap_err();
     assert_eq!(fields(&unknown), ["update_mask"]);
     assert_eq!(forbidding(&world.ordered(order("initech", "prod")).await.unwrap_err()), ["suspended"]);
     let delete = v1::DeleteCustomerRequest { name: "customers/initech".into(), ..Default::default() };
-    client.delete_customer(world.of("operator", delete)).await.unwrap();
-    assert_eq!(client.get_customer(world.of("operator", get())).await.unwrap_err().code(), Code::NotFound);
+    client.delete_customer(world.asked_by("operator", delete)).await.unwrap();
+    assert_eq!(client.get_customer(world.asked_by("operator", get())).await.unwrap_err().code(), Code::NotFound);
     let acme = v1::DeleteCustomerRequest { name: "customers/acme".into(), ..Default::default() };
-    let refused = client.delete_customer(world.of("operator", acme)).await.unwrap_err();
+    let refused = client.delete_customer(world.asked_by("operator", acme)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
 }
 
@@ -111,7 +111,7 @@ async fn an_order_meets_the_contract_dry_run_too() {
         limits: Some(v1::CustomerLimits { storage_gib_max: 1, ..Default::default() }),
         ..Default::default()
     };
-    client.create_customer(world.of("operator", create("initech", contract))).await.unwrap();
+    client.create_customer(world.asked_by("operator", create("initech", contract))).await.unwrap();
     let all = ["allowed_classes", "verified_domains", "limits.storage_gib_max"];
     assert_eq!(forbidding(&world.ordered(order("initech", "prod")).await.unwrap_err()), all);
     let dry = v1::CreateTenantRequest { validate_only: true, ..order("initech", "prod") };
@@ -122,7 +122,7 @@ async fn an_order_meets_the_contract_dry_run_too() {
         tenant: order("initech", "prod").tenant,
     };
     let mut tenants = v1::tenant_service_client::TenantServiceClient::new(world.channel.clone());
-    let explained = tenants.explain_placement(world.of("operator", explain)).await.unwrap().into_inner();
+    let explained = tenants.explain_placement(world.asked_by("operator", explain)).await.unwrap().into_inner();
     assert!(
         explained.placement.is_none() && explained.problems.iter().any(|why| why.contains("GiB of storage")),
         "{explained:?}"
@@ -133,7 +133,7 @@ async fn an_order_meets_the_contract_dry_run_too() {
 async fn a_customers_labels_bind_its_tenants() {
     let (world, mut client) = world().await;
     let bank = v1::Customer { labels: [("sector".to_owned(), "bank".to_owned())].into(), ..Default::default() };
-    client.create_customer(world.of("operator", create("initech", bank))).await.unwrap();
+    client.create_customer(world.asked_by("operator", create("initech", bank))).await.unwrap();
     let mut here = order("initech", "prod");
     here.tenant.as_mut().unwrap().region = "here".into();
     let refused = world.ordered(here).await.unwrap_err();
@@ -143,13 +143,13 @@ async fn a_customers_labels_bind_its_tenants() {
 #[tokio::test]
 async fn who_acts_for_a_customer_sees_that_one() {
     let (world, mut client) = world().await;
-    client.create_customer(world.of("operator", create("initech", v1::Customer::default()))).await.unwrap();
+    client.create_customer(world.asked_by("operator", create("initech", v1::Customer::default()))).await.unwrap();
     let mut listed = async |name: &str| -> Vec<String> {
         let list = v1::ListCustomersRequest { page_size: 1, ..Default::default() };
         let (mut found, mut page_token) = (Vec::new(), String::new());
         loop {
             let list = v1::ListCustomersRequest { page_token, ..list.clone() };
-            let page = client.list_customers(world.of(name, list)).await.unwrap().into_inner();
+            let page = client.list_customers(world.asked_by(name, list)).await.unwrap().into_inner();
             found.extend(page.customers.into_iter().map(|customer| customer.name));
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -162,10 +162,10 @@ async fn who_acts_for_a_customer_sees_that_one() {
     assert_eq!(listed("acme-user").await, ["customers/acme"]);
     assert!(listed("globex-portal").await.is_empty() && listed("nobody").await.is_empty());
     let foreign = v1::GetCustomerRequest { name: "customers/initech".into() };
-    let refused = client.get_customer(world.of("acme-portal", foreign)).await.unwrap_err();
+    let refused = client.get_customer(world.asked_by("acme-portal", foreign)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     let own = v1::Customer { name: "customers/acme".into(), suspended: true, ..Default::default() };
     let update = v1::UpdateCustomerRequest { customer: Some(own), ..Default::default() };
-    let refused = client.update_customer(world.of("acme-portal", update)).await.unwrap_err();
+    let refused = client.update_customer(world.asked_by("acme-portal", update)).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
