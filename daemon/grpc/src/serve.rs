@@ -92,7 +92,9 @@ pub async fn serve(
         }
         () = drained => Ok(()),
     };
-    let _ = std::fs::remove_file(&listen.socket);
+    if listen.passed.is_none() {
+        let _ = std::fs::remove_file(&listen.socket);
+    }
     result
 }
 

@@ -1,8 +1,9 @@
 //! `cargo xtask test` and `cargo xtask ci`: everything that a landing must pass, with its
 //! set-up. What a test needs on a machine is made here, in a cache folder outside the clone.
-//! `cargo xtask plugin` builds what one ships.
+//! `cargo xtask plugin` and `cargo xtask package` build what one ships.
 
 mod checks;
+mod package;
 mod plugin;
 mod programs;
 mod python;
@@ -47,6 +48,8 @@ enum Task {
     Check,
     /// Declares the present protobuf files the ones that later ones must not break.
     ProtoBaseline,
+    /// Makes a Debian package or an OCI image, the same bytes for the same programs.
+    Package(package::Package),
     /// Builds provider plugins for size, and prints the configuration that pins them.
     Plugin {
         /// Folders of `plugins/`, for example eks.
@@ -71,6 +74,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Setup => setup::all().map(|_| true),
         Task::Check => checks::all().map(|()| true),
         Task::ProtoBaseline => checks::renew_baseline().map(|()| true),
+        Task::Package(package) => package::make(package).map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test { real: true, .. } => schedule::some(&select::real()),
         Task::Test { names, changed: false, .. } if names.is_empty() => schedule::everything(false),

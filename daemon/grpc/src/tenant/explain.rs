@@ -22,9 +22,10 @@ pub(crate) async fn explain(
         return Err(Violations(violations).into());
     };
     let ports = &access.guard(ports);
+    let catalog = ports.catalog.now();
     let verdicts = match &spec.class {
         Some(_) => Vec::new(),
-        None => ports.catalog.verdicts(&name, &spec),
+        None => catalog.verdicts(&name, &spec),
     };
     let verdicts = verdicts.into_iter().map(|verdict| v1::PlacementVerdict {
         rule: verdict.rule,
@@ -33,7 +34,7 @@ pub(crate) async fn explain(
         reason: verdict.mismatches.join("; "),
     });
     let mut host_clusters: Vec<v1::HostClusterVerdict> = Vec::new();
-    let (mut placement, mut problems) = match ports.catalog.place(&name, &spec) {
+    let (mut placement, mut problems) = match catalog.place(&name, &spec) {
         Ok(placement) => (
             Some(placement.clone()),
             provider::start_failure(&*ports.providers, &placement).into_iter().collect::<Vec<_>>(),
@@ -50,7 +51,7 @@ pub(crate) async fn explain(
     if !violations.is_empty() {
         return Err(Violations(violations).into());
     }
-    if let Some(selector) = placement.as_ref().and_then(|placement| ports.catalog.host_selector(placement)) {
+    if let Some(selector) = placement.as_ref().and_then(|placement| catalog.host_selector(placement)) {
         let candidates = ports.store.candidates(Some(&name.customer)).await?;
         let (verdicts, full) = convert::host_cluster_verdicts(&candidates, &selector);
         let shown: Vec<bool> = candidates.iter().map(|candidate| access.shows_candidate(candidate)).collect();

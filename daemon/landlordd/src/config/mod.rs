@@ -16,6 +16,7 @@ pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use duration::HumanDuration;
+pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};

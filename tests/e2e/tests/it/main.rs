@@ -10,6 +10,7 @@ mod clouds;
 mod daemons;
 mod input;
 mod lifecycle;
+mod packages;
 mod shared;
 mod shared_clouds;
 mod store;
