@@ -148,6 +148,7 @@ async fn accept<W: Write>(
             }
             accepted => {
                 let accepted = accepted?;
+                landlord_trace::link(accepted.operation.id);
                 if !accepted.replayed {
                     ports.wake.wake();
                 }

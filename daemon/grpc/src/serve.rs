@@ -148,7 +148,17 @@ async fn router(ports: &Ports, stop: &CancellationToken) -> Result<Router<Layers
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .trace_fn(|request| {
-            tracing::info_span!("request", "rpc.path" = request.uri().path(), principal = tracing::field::Empty)
+            let path = request.uri().path();
+            let span = tracing::info_span!(
+                "request",
+                "rpc.path" = path,
+                otel.name = path,
+                otel.kind = "server",
+                principal = tracing::field::Empty
+            );
+            let caller = request.headers().get(landlord_trace::TRACEPARENT).and_then(|header| header.to_str().ok());
+            landlord_trace::from_caller(&span, caller);
+            span
         })
         .layer(MeasureLayer::new(&ports.figures))
         .layer(MapResponseLayer::new(explain as Explain))

@@ -109,13 +109,16 @@ fn run(arguments: Arguments) -> Result<()> {
 fn serve(config: &Config, checked: Checked, layers: Layers, create_store: bool) -> Result<()> {
     // Before there are threads, since it takes them out of the environment.
     let passed = Passed::take()?;
-    let log = telemetry::init(&config.log)?;
-    descriptors::raise_limit();
     // One TLS provider in the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")?;
-    runtime.block_on(async {
+    let (log, export) = {
+        let _within = runtime.enter();
+        telemetry::init(&config.log, &config.telemetry)?
+    };
+    descriptors::raise_limit();
+    let ended = runtime.block_on(async {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -133,7 +136,11 @@ fn serve(config: &Config, checked: Checked, layers: Layers, create_store: bool) 
                 _ = interrupt.recv() => end(&stop),
             }
         }
-    })
+    });
+    if let Some(export) = export {
+        export.end();
+    }
+    ended
 }
 
 fn end(stop: &CancellationToken) {

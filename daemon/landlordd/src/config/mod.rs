@@ -11,6 +11,7 @@ mod load;
 mod print;
 mod secret;
 mod server;
+mod telemetry;
 
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
 pub(crate) use check::read_secret;
@@ -20,6 +21,7 @@ pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use telemetry::Telemetry;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub deploy: Deploy,
     /// What is logged.
     pub log: Log,
+    /// Where traces and logs are sent.
+    pub telemetry: Telemetry,
     /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Classes by name.
@@ -67,6 +71,7 @@ impl Default for Config {
             engine: Engine::default(),
             deploy: Deploy::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),

@@ -14,4 +14,5 @@ mod packages;
 mod shared;
 mod shared_clouds;
 mod store;
+mod traces;
 mod unanswered;
