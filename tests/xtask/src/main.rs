@@ -39,6 +39,9 @@ enum Task {
         /// Only what runs real pods on a real node: as root, and the first time after builds of a quarter of an hour.
         #[arg(long, conflicts_with_all = ["names", "changed"])]
         real: bool,
+        /// Only what takes many minutes: rolling restarts and faults of replicas under load.
+        #[arg(long, conflicts_with_all = ["names", "changed", "real"])]
+        long: bool,
     },
     /// Formatting, lints, docs, protobuf rules and all tests.
     Ci,
@@ -77,6 +80,7 @@ fn run(task: &Task) -> Result<bool> {
         Task::Package(package) => package::make(package).map(|()| true),
         Task::Plugin { names } => plugin::build(names).map(|()| true),
         Task::Test { real: true, .. } => schedule::some(&select::real()),
+        Task::Test { long: true, .. } => schedule::some(&select::long()),
         Task::Test { names, changed: false, .. } if names.is_empty() => schedule::everything(false),
         Task::Test { names, changed: false, .. } => schedule::some(&select::named(names)?),
         Task::Test { changed: true, .. } => schedule::some(&select::changed()?),
