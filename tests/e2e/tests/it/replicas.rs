@@ -16,8 +16,12 @@ use landlord_proto::{
     google::longrunning::{GetOperationRequest, operations_client::OperationsClient},
     v1::{self, tenant_service_client::TenantServiceClient},
 };
-use landlord_store_contract::postgres::Server;
-use landlord_test_harness::{Service, TenantFile, World, WorldOptions, client, cloud::EKS};
+use landlord_store_contract::{postgres::Server, proxy::Proxy};
+use landlord_test_harness::{
+    Cli, Service, TenantFile, World, WorldOptions, client,
+    cloud::{AKS, EKS, GKE},
+    judge,
+};
 use tonic::{Code, Status, transport::Channel};
 
 /// Far above what it takes: a busy machine is no failure.
@@ -35,6 +39,11 @@ struct Replica {
 
 impl Replica {
     fn start(world: &World, index: usize) -> Self {
+        Self::start_with(world, index, &[])
+    }
+
+    /// With more settings, `key=value`.
+    fn start_with(world: &World, index: usize, more: &[String]) -> Self {
         let folder = world.folder();
         let socket = socket(world, index);
         let mut arguments = vec!["--config".to_owned(), world.config().display().to_string()];
@@ -44,6 +53,7 @@ impl Replica {
         ] {
             arguments.extend(["--set".to_owned(), set]);
         }
+        arguments.extend(more.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         let log = folder.join(format!("replica-{index}.log"));
         let service = Service::start("landlordd", &world.binaries().landlordd, &arguments, &log).unwrap();
         let deadline = Instant::now() + TIMEOUT;
@@ -201,13 +211,13 @@ async fn rolling(replicas: usize, rounds: usize, per_second: u32) {
         });
         let _all = restarted.await.unwrap();
         running.await.unwrap();
-        judge(&load, &seen).await;
+        judged(&load, &seen).await;
     }
     watching.abort();
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are shown")]
-async fn judge(load: &Load, seen: &Mutex<Vec<v1::TenantEvent>>) {
+async fn judged(load: &Load, seen: &Mutex<Vec<v1::TenantEvent>>) {
     let (sent, retried) = (load.sent.load(Ordering::Relaxed), load.retried.load(Ordering::Relaxed));
     let failed = load.failed.lock().unwrap().clone();
     println!("{sent} requests, {retried} retried, {} failed", failed.len());
@@ -253,4 +263,128 @@ async fn all_replicas_are_restarted_and_no_request_fails() {
 #[ignore = "takes minutes: cargo xtask test --long"]
 async fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
     rolling(2, 5, 200).await;
+}
+
+/// Tenants of the fault run, and for how long it goes on unless `LANDLORD_LONG_MINUTES` says otherwise.
+const TENANTS: usize = 60;
+const MINUTES: u64 = 10;
+const LEASE: Duration = Duration::from_secs(3);
+
+/// A replica that is killed, paused or cut off, with its own way to the database.
+struct Faulty {
+    replica: Option<Replica>,
+    proxy: Proxy,
+    url: String,
+    index: usize,
+}
+
+impl Faulty {
+    fn start(&mut self, world: &World) {
+        let more = [format!("store.url={}", self.url), format!("engine.lease_ttl={}s", LEASE.as_secs())];
+        self.replica = Some(Replica::start_with(world, self.index, &more));
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.replica.as_ref().unwrap().service.pid().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// One fault, and its end.
+    fn suffer(&mut self, world: &World, server: &Server) -> &'static str {
+        match rand::random::<u32>() % 5 {
+            0 => {
+                self.replica.take().unwrap().service.crash().unwrap();
+                self.start(world);
+                "killed"
+            }
+            1 => {
+                // Longer than its lease: whatever it was about to write is another's by then.
+                self.signal("-STOP");
+                std::thread::sleep(LEASE * 2);
+                self.signal("-CONT");
+                "paused"
+            }
+            2 => {
+                self.proxy.close();
+                std::thread::sleep(LEASE * 2);
+                self.proxy.open();
+                "cut off from the database"
+            }
+            3 => {
+                self.proxy.silence();
+                "its connections reset"
+            }
+            _ => {
+                server.crash();
+                server.up();
+                "the database restarted"
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --long"]
+#[expect(clippy::print_stdout, reason = "what happened is shown")]
+fn long_three_replicas_keep_every_promise_under_faults() {
+    let minutes = std::env::var("LANDLORD_LONG_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(MINUTES);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("faults");
+    let clouds = vec![&EKS, &GKE, &AKS];
+    let options = WorldOptions {
+        time_scale: FAST * 10.0,
+        clouds: clouds.clone(),
+        store_url: server.database(),
+        ..WorldOptions::default()
+    };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let mut replicas: Vec<Faulty> = (0..3)
+        .map(|index| {
+            let proxy = runtime.block_on(Proxy::before(&server));
+            let url = proxy.url(&options.store_url);
+            Faulty { replica: None, proxy, url, index }
+        })
+        .collect();
+    replicas.iter_mut().for_each(|replica| replica.start(&world));
+    let cli = |index: usize| Cli::new(&world.binaries().landlord, &socket(&world, index));
+    let tenants: Vec<TenantFile> = (0..TENANTS)
+        .map(|turn| TenantFile::new("acme", &format!("t{turn}"), &clouds[turn % clouds.len()].bare_class()))
+        .collect();
+    let until = Instant::now() + Duration::from_secs(60 * minutes);
+    let mut ordered = 0;
+    while Instant::now() < until {
+        let victim = &mut replicas[rand::random::<u32>() as usize % 3];
+        println!("replica {}: {}", victim.index, victim.suffer(&world, &server));
+        // Orders come in all the while; one that is refused is repeated, as its customer would.
+        for tenant in tenants.iter().skip(ordered).take(6) {
+            let is_accepted = (0..20).any(|turn| {
+                let accepted = cli(turn % 3).apply(tenant).is_ok();
+                accepted || {
+                    std::thread::sleep(Duration::from_secs(1));
+                    false
+                }
+            });
+            assert!(is_accepted, "{} is not accepted by any replica", tenant.name());
+            ordered += 1;
+        }
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(ordered, TENANTS);
+    // Every acknowledged order survived, and is built.
+    for tenant in &tenants {
+        cli(0).wait_for(&tenant.name(), "READY", TIMEOUT * 10).unwrap();
+    }
+    let journal = world.simulator().control().journal(0).unwrap();
+    judge::nothing_made_twice(&journal, TENANTS).unwrap();
+    judge::never_two_at_once(&journal).unwrap();
+    judge::only_ours_is_touched(&journal).unwrap();
+    clouds.iter().for_each(|cloud| judge::everything_is_marked(&journal, cloud.account).unwrap());
+    for tenant in &tenants {
+        cli(1).ok(&["delete", &tenant.name()]).unwrap();
+    }
+    for tenant in &tenants {
+        cli(2).wait_for(&tenant.name(), "GONE", TIMEOUT * 10).unwrap();
+    }
+    clouds.iter().for_each(|cloud| judge::account_is_empty(world.simulator().control(), cloud.account).unwrap());
 }
