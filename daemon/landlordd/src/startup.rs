@@ -1,4 +1,4 @@
-//! Wires the parts and runs them until told to stop.
+//! Wires the parts and runs them until instructed to stop.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use landlord_auth::{
 };
 use landlord_core::{
     CurrentCatalog, ProviderName,
-    ports::{DaemonStore as _, ProviderKey, TenantStore as _},
+    ports::{AuditStore as _, DaemonStore as _, ProviderKey, TenantStore as _},
 };
 use landlord_engine::{
     BucketFigures, ClusterAccess, Engine, EngineHandle, EngineOptions, EnginePorts, Inventories, ProviderOptions,
@@ -31,7 +31,7 @@ use secrecy::ExposeSecret as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    announce, class_drift,
+    announce, audit, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
     in_cluster, listeners, metrics, plugin_check,
@@ -67,20 +67,16 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
     let listen = listeners::open(config, &checked.callers, start.passed, &tls_figures, &tasks, &stop)?;
     let policies = Arc::new(open_policies(config)?);
     tasks.spawn(Arc::clone(&policies).follow(POLL_INTERVAL, stop.clone()));
+    let signer = audit::signer(&config.audit)?;
     let store = store::open(&config.store, start.create_store).await?;
+    signer.into_iter().for_each(|signer| store.sign_audit(signer));
     let store_port = Arc::new(store.clone());
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
     let host = Arc::new(PluginHost::new(plugins.clone()));
     start_plugins(&plugins, &tasks, &stop);
-    let ports = EnginePorts {
-        store: store_port.clone(),
-        providers: host.clone(),
-        apps: clusters.apps.clone(),
-        isolation: clusters.isolation.clone(),
-        host_clusters: clusters.isolation.clone(),
-    };
+    let ports = engine_ports(store_port.clone(), host.clone(), &clusters);
     let (engine, handle) = Engine::new(engine_options(config, &checked, &this.id), ports);
     let figures = Figures { plugins: measurements, tls: tls_figures, store: store.clone(), engine: handle.clone() };
     let ready = Arc::new(AtomicBool::new(false));
@@ -101,6 +97,7 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
         verifier: access,
         authenticator: checked.callers,
         authorizer: policies,
+        audit: Arc::new(store.clone()),
         daemons: Arc::new(store.clone()),
         daemon: this.id.clone(),
         figures: rpc_figures,
@@ -110,9 +107,7 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
     };
     let socket = listen.socket.display().to_string();
     let ready = || {
-        tracing::info!(socket, "landlordd is ready");
-        ready.store(true, Ordering::Relaxed);
-        systemd::ready();
+        became_ready(&socket, &ready);
         // Not before: systemd takes the end of a reload for the end of the start.
         tasks.spawn(reload.follow(stop.clone()));
     };
@@ -123,12 +118,27 @@ pub async fn run(config: &Config, checked: Checked, start: Start, stop: Cancella
     tasks.close();
     tasks.wait().await;
     hand_over(&store, &this.id).await;
-    if let Some(reason) = lost.get() {
-        bail!("{reason}");
-    }
+    lost.get().map_or(Ok(()), |reason| bail!("{reason}"))?;
     served?;
     tracing::info!("landlordd has ended");
     Ok(())
+}
+
+fn engine_ports(store: Arc<Store>, providers: Arc<PluginHost>, clusters: &in_cluster::InCluster) -> EnginePorts {
+    EnginePorts {
+        store,
+        providers,
+        apps: clusters.apps.clone(),
+        isolation: clusters.isolation.clone(),
+        host_clusters: clusters.isolation.clone(),
+    }
+}
+
+/// Clients can connect.
+fn became_ready(socket: &str, flag: &AtomicBool) {
+    tracing::info!(socket, "landlordd is ready");
+    flag.store(true, Ordering::Relaxed);
+    systemd::ready();
 }
 
 /// Nothing works any more: others need not wait for the leases to end.
@@ -186,6 +196,7 @@ fn open_policies(config: &Config) -> Result<Policies> {
 /// Has the store forget what is old, and stops the daemon when it turns out to be another one than was opened; holds why.
 fn watch_store(config: &Config, store: &Store, tasks: &TaskTracker, stop: &CancellationToken) -> Arc<OnceLock<String>> {
     tasks.spawn(retention::run(Arc::new(store.clone()), config.store.operations_kept_days, stop.clone()));
+    tasks.spawn(audit::follow(Arc::new(store.clone()), config.audit.clone(), stop.clone()));
     let lost = Arc::new(OnceLock::new());
     let (store, found, stop) = (store.clone(), Arc::clone(&lost), stop.clone());
     tasks.spawn(async move {
@@ -224,6 +235,7 @@ fn regions(checked: &Checked) -> BTreeMap<ProviderName, BTreeSet<String>> {
 /// Every file that would be refused.
 pub fn check_files(config: &Config, checked: &Checked) -> Result<()> {
     check_trust(config)?;
+    audit::signer(&config.audit)?;
     listeners::check(&config.server)?;
     open_policies(config)?;
     plugins(checked, &Measurements::default()).map(|_| ())

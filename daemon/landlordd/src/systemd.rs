@@ -1,4 +1,4 @@
-//! What systemd is told: ready, reloading, stopping, alive; and the sockets that it passes. Elsewhere nobody listens, nothing is
+//! What systemd is notified of: ready, reloading, stopping, alive; and the sockets that it passes. Elsewhere nobody listens, nothing is
 //! sent, and nothing is passed.
 
 use std::{
@@ -20,7 +20,7 @@ pub fn ready() {
 /// The configuration is read again; [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        // Type=notify-reload tells by the time which reload this is.
+        // Type=notify-reload identifies by the time which reload this is.
         Ok(now) => send(&[NotifyState::Reloading, now]),
         Err(_) => send(&[NotifyState::Reloading]),
     }
@@ -42,7 +42,7 @@ pub async fn watchdog() {
 
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "systemd is not told how the daemon is");
+        tracing::warn!(%error, "systemd is not notified how the daemon is");
     }
 }
 

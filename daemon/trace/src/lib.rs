@@ -99,7 +99,7 @@ pub fn traceparent() -> Option<String> {
     headers.remove(TRACEPARENT)
 }
 
-/// The header for whoever is told of an operation, whose trace it then goes on.
+/// The header for whoever is notified of an operation, whose trace it then goes on.
 #[must_use]
 pub fn traceparent_of(operation: OperationId) -> String {
     let (trace, span) = ids(operation);

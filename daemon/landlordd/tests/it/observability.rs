@@ -100,6 +100,6 @@ fn each_alert_fires_for_its_reason_and_for_no_other() {
         .current_dir(&folder)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let reported = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{reported}{}", String::from_utf8_lossy(&output.stderr));
 }

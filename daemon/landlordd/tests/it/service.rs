@@ -203,11 +203,11 @@ fn the_units_are_sound_and_shut_the_daemon_in() {
         .args(["--man=no", "verify", "landlordd.service", "landlordd.socket"])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let reported = String::from_utf8_lossy(&verified.stderr).into_owned();
     // One line is for a systemd that knows the type, and is left out by one that does not.
     let ours = |line: &&str| line.contains("landlordd.") && !line.contains("service type, ignoring: notify-reload");
-    let complaints: Vec<&str> = told.lines().filter(ours).collect();
-    assert!(complaints.is_empty(), "{told}");
+    let complaints: Vec<&str> = reported.lines().filter(ours).collect();
+    assert!(complaints.is_empty(), "{reported}");
     // 0 is shut in entirely, 100 not at all.
     let judged = Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--no-pager", "--threshold=20"])

@@ -92,7 +92,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Keeps the first failure; the end tells it.
+    /// Keeps the first failure; the end reports it.
     fn line(&mut self, line: &Line) {
         let written =
             serde_json::to_string(line).map_err(io::Error::other).and_then(|text| writeln!(self.out, "{text}"));

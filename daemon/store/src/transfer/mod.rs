@@ -44,13 +44,13 @@ const HEARD_MS: i64 = 60_000;
 pub async fn export(from: &Place, to: &Path) -> Result<Vec<TableSum>, Error> {
     let mut alone = Alone::open(from).await?;
     let place = alone.place.clone();
-    let told = |source| Error::Database { path: place.clone(), source };
-    alone.begin().await.map_err(told)?;
+    let failed = |source| Error::Database { path: place.clone(), source };
+    alone.begin().await.map_err(failed)?;
     daemons_ended(&mut alone, HEARD_MS).await?;
-    let all = tables::all(&mut alone.connection).await.map_err(told)?;
+    let all = tables::all(&mut alone.connection).await.map_err(failed)?;
     let header = Header {
-        schema: tables::schema(&mut alone.connection).await.map_err(told)?,
-        positions: tables::positions(&mut alone.connection, &all).await.map_err(told)?,
+        schema: tables::schema(&mut alone.connection).await.map_err(failed)?,
+        positions: tables::positions(&mut alone.connection, &all).await.map_err(failed)?,
     };
     let mut writer = Writer::create(to, &header)?;
     for table in &all {
@@ -81,19 +81,19 @@ pub async fn import(from: &Path, to: &Place) -> Result<Vec<TableSum>, Error> {
 
 async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableSum])) -> Result<Vec<TableSum>, Error> {
     let place = alone.place.clone();
-    let told = |source| Error::Database { path: place.clone(), source };
+    let failed = |source| Error::Database { path: place.clone(), source };
     let bad = |problem: String| Error::NotAStore { path: from.to_owned(), problem };
-    alone.begin().await.map_err(told)?;
+    alone.begin().await.map_err(failed)?;
     daemons_ended(alone, 0).await?;
     let connection = &mut alone.connection;
-    let schema = tables::schema(connection).await.map_err(told)?;
+    let schema = tables::schema(connection).await.map_err(failed)?;
     if schema != header.schema {
         let (found, own) = (header.schema, schema);
         return Err(bad(format!(
             "its schema is version {found}, and this program's is {own}: export and import with one version"
         )));
     }
-    let all = tables::all(connection).await.map_err(told)?;
+    let all = tables::all(connection).await.map_err(failed)?;
     tables::empty(connection, &all, &place).await?;
     let mut reader = Reader::open(from)?;
     while let Some((table, row)) = reader.next()? {
@@ -104,7 +104,7 @@ async fn fill(alone: &mut Alone, (from, header, sums): (&Path, &Header, &[TableS
     if found != sums {
         return Err(bad(format!("what was read back differs from it in: {}", differing(&found, sums).join(", "))));
     }
-    tables::set_positions(connection, &header.positions).await.map_err(told)?;
+    tables::set_positions(connection, &header.positions).await.map_err(failed)?;
     begin_epoch(connection, from).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
     Ok(found)
 }
@@ -136,13 +136,13 @@ fn differing(found: &[TableSum], wanted: &[TableSum]) -> Vec<String> {
 /// On PostgreSQL nothing else says whether a daemon works on it. `heard_ms` of 0: none may ever have announced itself.
 async fn daemons_ended(alone: &mut Alone, heard_ms: i64) -> Result<(), Error> {
     let place = alone.place.clone();
-    let told = |source| Error::Database { path: place.clone(), source };
+    let failed = |source| Error::Database { path: place.clone(), source };
     let now =
         clock::now(&mut alone.connection).await.map_err(|source| Error::Upgrade { path: place.clone(), source })?;
     let since = if heard_ms == 0 { 0 } else { now.0.saturating_sub(heard_ms) };
     let sql = "SELECT host, pid FROM daemons WHERE heard_time >= $1 ORDER BY heard_time DESC LIMIT 1";
     let running: Option<(String, i64)> =
-        sqlx::query_as(sql).bind(since).fetch_optional(&mut alone.connection).await.map_err(told)?;
+        sqlx::query_as(sql).bind(since).fetch_optional(&mut alone.connection).await.map_err(failed)?;
     match running {
         // A SQLite file is locked by a daemon that runs: these were killed.
         Some((host, pid)) if !alone.is_locked() => {

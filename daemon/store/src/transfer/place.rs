@@ -42,8 +42,8 @@ pub async fn migrate(place: &Place) -> Result<(i64, i64), Error> {
         Place::Postgres(options) => postgres::schema_version(options).await?,
     };
     let mut alone = Alone::open(place).await?;
-    let told = |source| Error::Database { path: alone.place.clone(), source };
-    let after = super::tables::schema(&mut alone.connection).await.map_err(told)?;
+    let failed = |source| Error::Database { path: alone.place.clone(), source };
+    let after = super::tables::schema(&mut alone.connection).await.map_err(failed)?;
     Ok((before, after))
 }
 
@@ -101,8 +101,8 @@ impl Alone {
 
     /// Ends it, for good.
     pub(super) async fn finish(mut self) -> Result<(), Error> {
-        let told = |source| Error::Database { path: self.place.clone(), source };
-        sqlx::raw_sql("COMMIT").execute(&mut self.connection).await.map_err(told)?;
+        let failed = |source| Error::Database { path: self.place.clone(), source };
+        sqlx::raw_sql("COMMIT").execute(&mut self.connection).await.map_err(failed)?;
         if let Some(held) = &self.held {
             let position = newest(&mut self.connection, &self.place).await?;
             let upgrade = |source| Error::Upgrade { path: self.place.clone(), source };

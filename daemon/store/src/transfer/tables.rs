@@ -78,16 +78,16 @@ pub(crate) async fn schema(connection: &mut AnyConnection) -> Result<i64, sqlx::
 /// # Errors
 /// [`Error::Exists`] if it was used.
 pub(super) async fn empty(connection: &mut AnyConnection, all: &[Table], place: &Path) -> Result<(), Error> {
-    let told = |source| Error::Database { path: place.to_owned(), source };
+    let failed = |source| Error::Database { path: place.to_owned(), source };
     for table in all {
         let name = &table.name;
         if name == "identity" {
             // Of a store that was just made; the other's takes its place.
-            sqlx::query("DELETE FROM identity").execute(&mut *connection).await.map_err(told)?;
+            sqlx::query("DELETE FROM identity").execute(&mut *connection).await.map_err(failed)?;
             continue;
         }
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {name}"));
-        let rows: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.map_err(told)?;
+        let rows: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await.map_err(failed)?;
         if rows > 0 {
             return Err(Error::Exists { path: place.to_owned() });
         }
@@ -151,11 +151,11 @@ impl Table {
         connection: &mut AnyConnection,
         mut each: impl FnMut(&Value) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let told = |source| Error::Database { path: self.name.clone().into(), source };
+        let failed = |source| Error::Database { path: self.name.clone().into(), source };
         let sql = AssertSqlSafe(format!("SELECT {} FROM {}", self.names(), self.name));
         let mut rows = sqlx::query(sql).fetch(connection);
-        while let Some(row) = rows.try_next().await.map_err(told)? {
-            each(&self.value(&row).map_err(told)?)?;
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            each(&self.value(&row).map_err(failed)?)?;
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Table {
                 _ => return Err(bad()),
             };
         }
-        let told = |source| Error::Database { path: self.name.clone().into(), source };
-        query.execute(connection).await.map(drop).map_err(told)
+        let failed = |source| Error::Database { path: self.name.clone().into(), source };
+        query.execute(connection).await.map(drop).map_err(failed)
     }
 }

@@ -82,6 +82,7 @@ async fn a_moved_store_is_equal_table_by_table() {
         created(&store, "acme", "later").await;
         assert!(store.newest_event().await.unwrap() > newest);
         store.close().await;
+        drop(store);
         let refused = transfer::import(&at("first.jsonl"), moved).await.unwrap_err();
         assert!(matches!(refused, Error::Exists { .. }), "{refused:?}");
     }

@@ -110,10 +110,10 @@ fn the_debian_package_is_installed_and_removed() {
         .args(["--man=no", "verify", "landlordd.service"])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&verified.stderr).into_owned();
-    let missing = told.lines().find(|line| line.contains("landlordd") && !line.contains("service type, ignoring"));
+    let reported = String::from_utf8_lossy(&verified.stderr).into_owned();
+    let missing = reported.lines().find(|line| line.contains("landlordd") && !line.contains("service type, ignoring"));
     let missing = missing.filter(|line| !line.contains("/bin/kill"));
-    assert_eq!(missing, None, "{told}");
+    assert_eq!(missing, None, "{reported}");
     for file in [
         "usr/share/man/man1/landlordd.1.gz",
         "usr/share/man/man1/landlord-apply.1.gz",
@@ -236,11 +236,14 @@ async fn the_chart_is_what_an_api_server_accepts() {
         command.output().unwrap()
     };
     // What must be said is asked for, and what is not known is refused.
-    let told = String::from_utf8_lossy(&template(&["tls.secret=t"]).stderr).into_owned();
-    assert!(told.contains("/postgresql/url"), "{told}");
+    let reported = String::from_utf8_lossy(&template(&["tls.secret=t"]).stderr).into_owned();
+    assert!(reported.contains("/postgresql/url"), "{reported}");
     let wanted = ["postgresql.url=postgres://landlord@db/landlord", "tls.secret=landlord-tls"];
-    let told = template(&[&wanted[..], &["replica=3"]].concat());
-    assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains("replica"), "{told:?}");
+    let reported = template(&[&wanted[..], &["replica=3"]].concat());
+    assert!(
+        !reported.status.success() && String::from_utf8_lossy(&reported.stderr).contains("replica"),
+        "{reported:?}"
+    );
     let more = [
         "postgresql.passwordSecret=landlord-postgresql",
         "tls.clientCaSecret=landlord-clients",

@@ -44,8 +44,8 @@ fn output(program: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
     let output = Command::new(program).args(arguments).env_clear().output();
     let output = output.with_context(|| format!("can't run {}", program.display()))?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        bail!("{} {}: {told}", program.display(), arguments.join(" "));
+        let reported = String::from_utf8_lossy(&output.stderr).into_owned();
+        bail!("{} {}: {reported}", program.display(), arguments.join(" "));
     }
     Ok(output.stdout)
 }
