@@ -5,43 +5,79 @@ use std::{
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{SyncSender, sync_channel},
+    },
 };
 
 use anyhow::{Context as _, Result, bail};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
+/// States that wait for systemd: what comes every few seconds, and a reload.
+const WAITING_MAX: usize = 16;
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Ready,
+    Reloading,
+    Stopping,
+    Alive,
+}
+
 /// Clients can connect; or a reload is over.
 pub fn ready() {
-    send(&[NotifyState::Ready]);
+    send(State::Ready);
 }
 
 /// The configuration is read again; [`ready`] ends it.
 pub fn reloading() {
-    match NotifyState::monotonic_usec_now() {
-        // Type=notify-reload identifies by the time which reload this is.
-        Ok(now) => send(&[NotifyState::Reloading, now]),
-        Err(_) => send(&[NotifyState::Reloading]),
-    }
+    send(State::Reloading);
 }
 
 /// The daemon drains.
 pub fn stopping() {
-    send(&[NotifyState::Stopping]);
+    send(State::Stopping);
 }
 
 /// Says that the runtime turns, twice as often as asked for. Never ends; dropped with the runtime.
 pub async fn watchdog() {
     let Some(interval) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     loop {
-        send(&[NotifyState::Watchdog]);
+        send(State::Alive);
         tokio::time::sleep(interval / 2).await;
     }
 }
 
-fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+/// In a thread of its own, which nobody waits for: a systemd that reads nothing stops nobody here.
+fn send(state: State) {
+    static SENDER: OnceLock<Option<SyncSender<State>>> = OnceLock::new();
+    let start = || {
+        std::env::var_os("NOTIFY_SOCKET")?;
+        let (sender, states) = sync_channel(WAITING_MAX);
+        let notify = move || states.into_iter().for_each(notify);
+        std::thread::Builder::new().name("systemd".to_owned()).spawn(notify).ok()?;
+        Some(sender)
+    };
+    if let Some(sender) = SENDER.get_or_init(start) {
+        // Full: systemd reads nothing, and would learn nothing.
+        let _ = sender.try_send(state);
+    }
+}
+
+fn notify(state: State) {
+    let sent = match state {
+        State::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        State::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+        State::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+        State::Reloading => match NotifyState::monotonic_usec_now() {
+            // Type=notify-reload identifies by the time which reload this is.
+            Ok(now) => sd_notify::notify(&[NotifyState::Reloading, now]),
+            Err(_) => sd_notify::notify(&[NotifyState::Reloading]),
+        },
+    };
+    if let Err(error) = sent {
         tracing::warn!(%error, "systemd is not notified how the daemon is");
     }
 }
