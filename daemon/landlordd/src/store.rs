@@ -119,20 +119,20 @@ pub async fn run(command: StoreCommand, config: &Config) -> Result<String> {
         }
         StoreCommand::Export { file } => {
             let sums = transfer::export(&place(config)?, &file).await?;
-            Ok(format!("wrote {shown} into {}:\n{}", file.display(), table(&sums)))
+            Ok(format!("wrote the store {shown} into {}:\n{}", file.display(), table(&sums)))
         }
         StoreCommand::Import { file } => {
             let sums = transfer::import(&file, &place(config)?).await?;
             Ok(format!(
-                "{shown} equals {}, table by table:\n{}\nthe next start compares the clouds' inventories before the first \
+                "the store {shown} equals {}, table by table:\n{}\nthe next start compares the clouds' inventories before the first \
                  change; start no daemon on the other store again",
                 file.display(),
                 table(&sums)
             ))
         }
         StoreCommand::Migrate => Ok(match transfer::migrate(&place(config)?).await? {
-            (before, after) if before == after => format!("the schema of {shown} is version {after} already"),
-            (before, after) => format!("brought the schema of {shown} from version {before} to {after}"),
+            (before, after) if before == after => format!("the schema of the store {shown} is version {after} already"),
+            (before, after) => format!("brought the schema of the store {shown} from version {before} to {after}"),
         }),
         StoreCommand::BeginEpoch => {
             let store = open(config, false).await?;
