@@ -136,7 +136,7 @@ fn of_transport(bare: &Status) -> Status {
     with_code(code, reason, format!("{}{remedy}", bare.message()), &[])
 }
 
-/// What an error of the transport means, and what mends it. Its library distinguishes malformed messages from its own faults by
+/// What an error of the transport means, and its remedy. The transport's library distinguishes malformed messages from its own faults by
 /// their words only.
 fn transport_reason(code: Code, message: &str) -> (Reason, &'static str) {
     const MALFORMED: [&str; 2] = ["failed to decode Protobuf message", "Error decompressing"];
