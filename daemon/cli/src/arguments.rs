@@ -188,6 +188,11 @@ pub enum Command {
     },
     /// Prints the client's version.
     Version,
+    /// Writes the manual pages into a folder.
+    Man {
+        /// Folder, which must exist.
+        folder: PathBuf,
+    },
     /// Prints a completion script.
     Completion {
         /// Shell.

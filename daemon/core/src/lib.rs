@@ -9,6 +9,7 @@ pub mod audit;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;
+mod current_catalog;
 pub mod domains;
 pub mod environment;
 pub mod executor;
@@ -33,6 +34,7 @@ pub mod time;
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;
+pub use current_catalog::CurrentCatalog;
 pub use domains::Domains;
 pub use environment::{
     Condition, Environment, EnvironmentKind, HostCluster, HostClusterRef, HostClusterSpec, Owner, State, Tenant,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use landlord_core::{
-    Catalog,
+    CurrentCatalog,
     ports::{
         AuditStore, Authenticator, Authorizer, CustomerStore, DaemonStore, KubeAccess, Providers, Stacks, TenantStore,
         Verifier, Wake,
@@ -17,8 +17,8 @@ use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
 pub struct Ports {
     /// The store.
     pub store: Arc<dyn TenantStore>,
-    /// What is on offer.
-    pub catalog: Arc<Catalog>,
+    /// What is on offer; a reload of the configuration replaces it.
+    pub catalog: Arc<CurrentCatalog>,
     /// What tenants may set in stacks.
     pub stacks: Arc<dyn Stacks>,
     /// The plugins, for their health.

@@ -41,6 +41,8 @@ const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: i64
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Version => output::print(&format!("landlord {}", env!("CARGO_PKG_VERSION"))),
+        Command::Man { folder } => clap_mangen::generate_to(Arguments::command(), &folder)
+            .map_err(|error| Error::Usage(format!("can't write into {}: {error}", folder.display()))),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "landlord", &mut script);
@@ -60,6 +62,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         // Need none.
         Command::Version
         | Command::Completion { .. }
+        | Command::Man { .. }
         | Command::Config { .. }
         | Command::Login(_)
         | Command::Logout => Ok(()),

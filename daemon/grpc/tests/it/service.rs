@@ -215,6 +215,7 @@ async fn the_socket_is_ours_alone() {
     let listen = |socket: &std::path::Path| landlord_grpc::Listen {
         socket: socket.to_owned(),
         local_users: [].into(),
+        passed: None,
         tcp: Vec::new(),
     };
     let ports = || landlord_grpc::Ports {

@@ -13,6 +13,7 @@ mod load;
 mod print;
 mod secret;
 mod server;
+mod telemetry;
 
 pub use audit::Audit;
 pub use auth::{Auth, Certificate, Issuer, LocalUser, Signature};
@@ -20,9 +21,11 @@ pub(crate) use check::read_secret;
 pub use check::{Checked, ProviderSetup, check, resolve};
 pub use customers::Customers;
 pub use duration::HumanDuration;
+pub(crate) use load::files;
 pub use load::{Layers, Loaded, load};
 pub use print::print;
 pub use server::{ClientAuth, Listener, Server, Tls};
+pub use telemetry::Telemetry;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -52,6 +55,8 @@ pub struct Config {
     pub deploy: Deploy,
     /// What is logged.
     pub log: Log,
+    /// Where traces and logs are sent.
+    pub telemetry: Telemetry,
     /// Providers by name.
     pub providers: BTreeMap<String, Provider>,
     /// Classes by name.
@@ -76,6 +81,7 @@ impl Default for Config {
             engine: Engine::default(),
             deploy: Deploy::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
             providers: BTreeMap::new(),
             classes: BTreeMap::new(),
             placement: Vec::new(),

@@ -16,8 +16,9 @@ use std::{
 use hyper_util::rt::TokioIo;
 use landlord_auth::{authenticator::Callers, policy::Policies, principals::LocalUsers};
 use landlord_core::{
-    Catalog, Class, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation, OperationOutcome,
-    PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State, Timestamp, Violation,
+    Catalog, Class, CurrentCatalog, DesiredState, Environment, ErrorKind, Failure, Level, Measured, Observation,
+    OperationOutcome, PlacementRule, Residencies, Residency, StackName, Stage, StageRecord, StageState, State,
+    Timestamp, Violation,
     access::{AuthMethod, OPERATORS, Principal},
     environment::EnvironmentStatus,
     fleet::HostRule,
@@ -271,7 +272,7 @@ impl Daemon {
     }
 
     async fn start_at(tcp: Option<std::net::SocketAddr>) -> Self {
-        Self::start_with(tcp.map(|address| ListenTcp { address, tls: None }).into_iter().collect()).await
+        Self::start_with(tcp.map(|address| ListenTcp { address, passed: None, tls: None }).into_iter().collect()).await
     }
 
     /// A daemon with these TCP listeners.
@@ -280,7 +281,7 @@ impl Daemon {
         let path = folder.path().join("landlord.db");
         let store = sqlite::open(&path, SqliteOptions { create: true, ..SqliteOptions::default() }).await.unwrap();
         let socket = folder.path().join("landlord.sock");
-        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), tcp }, catalog()).await
+        Self::serve(folder, store, Listen { socket, local_users: BTreeSet::new(), passed: None, tcp }, catalog()).await
     }
 
     /// The daemon after a restart with another catalog on the same store.
@@ -289,7 +290,7 @@ impl Daemon {
         Self::serve(
             self.folder.clone(),
             self.store.clone(),
-            Listen { socket, local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket, local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog,
         )
         .await
@@ -307,7 +308,7 @@ impl Daemon {
         Self::serve(
             folder,
             store,
-            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), tcp: Vec::new() },
+            Listen { socket: socket.to_owned(), local_users: BTreeSet::new(), passed: None, tcp: Vec::new() },
             catalog(),
         )
         .await
@@ -320,7 +321,8 @@ impl Daemon {
         let listen = Listen {
             socket: plain.folder.path().join("access.sock"),
             local_users: BTreeSet::new(),
-            tcp: vec![ListenTcp { address, tls: None }],
+            passed: None,
+            tcp: vec![ListenTcp { address, passed: None, tls: None }],
         };
         let (folder, store) = (plain.folder.clone(), plain.store.clone());
         Self::serve_with(folder, store, listen, shared_catalog(), (access, limits)).await
@@ -347,7 +349,7 @@ impl Daemon {
         let up = Arc::new(AtomicBool::new(true));
         let ports = Ports {
             store: Arc::new(store.clone()),
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(CurrentCatalog::new(catalog)),
             stacks: Arc::new(OneStack),
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
