@@ -45,6 +45,23 @@ impl Level {
         }
     }
 
+    fn customer(self) -> &'static str {
+        match self {
+            Self::Cluster => "acme",
+            Self::Node => "initech",
+            Self::Namespace => "globex",
+        }
+    }
+
+    /// As classes of shared levels are named; `None`: a cluster of its own.
+    fn shared(self) -> Option<&'static str> {
+        match self {
+            Self::Cluster => None,
+            Self::Node => Some("node"),
+            Self::Namespace => Some("namespace"),
+        }
+    }
+
     fn file(self) -> &'static str {
         match self {
             Self::Cluster => "examples/tenants/acme.yaml",
@@ -127,7 +144,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce(cloud)?;
+        real::announce()?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
@@ -184,7 +201,7 @@ fn show(
         landlord(world, interrupted, &["describe", HOST])?;
     }
     if arguments.real {
-        real::show(world, artifacts)?;
+        real::show(world, artifacts, arguments.level)?;
     }
     if arguments.once {
         return take_down(world, cloud, interrupted, arguments.level, &timeout);
@@ -224,9 +241,19 @@ fn example(world: &World, cloud: &Cloud, name: &str, real: bool) -> Result<Strin
     let file = path.file_name().context("an example has a name")?;
     let copy = world.folder().join(file);
     let text = text.replace("tenantClass: eks-", &own);
-    let text = if real { text.replace(&cloud.small_class(), &cloud.real_class()) } else { text };
+    let text = if real { with_real_classes(cloud, &text) } else { text };
     std::fs::write(&copy, text)?;
     Ok(copy.display().to_string())
+}
+
+/// An example that orders the classes whose pods are real.
+fn with_real_classes(cloud: &Cloud, text: &str) -> String {
+    let mut text = text.replace(&cloud.small_class(), &cloud.real_class());
+    for level in [Level::Node, Level::Namespace].into_iter().filter_map(Level::shared) {
+        let line = |class: &str| format!("tenantClass: {class}\n");
+        text = text.replace(&line(&format!("{}-{level}", cloud.provider)), &line(&cloud.real_shared_class(level)));
+    }
+    text
 }
 
 fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, level: Level, timeout: &str) -> Result<()> {

@@ -23,6 +23,7 @@ use landlord_test_kube::{
 };
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -56,6 +57,8 @@ pub struct KubeRuntime {
     folder: PathBuf,
     audit: bool,
     machines: Option<Arc<Machines>>,
+    /// Served by UDP, with the tasks that do.
+    zones: Option<(dns::Zones, JoinSet<()>)>,
     /// Keeps a temporary folder while the runtime lives.
     _temporary: Option<tempfile::TempDir>,
     running: Mutex<HashMap<String, Running>>,
@@ -81,6 +84,7 @@ impl KubeRuntime {
             folder,
             audit: false,
             machines: None,
+            zones: None,
             _temporary: temporary,
             running: Mutex::new(HashMap::new()),
         })
@@ -99,6 +103,17 @@ impl KubeRuntime {
     /// If its programs or images cannot be built.
     pub fn real(mut self, progress: &mut dyn FnMut(&str)) -> anyhow::Result<Self> {
         self.machines = Some(Arc::new(Machines::ensure(&self.folder, progress)?));
+        Ok(self)
+    }
+
+    /// Answers names of the clouds' zones by UDP at `address`.
+    ///
+    /// # Errors
+    /// An address that can't be had.
+    pub fn named(mut self, address: SocketAddr) -> anyhow::Result<Self> {
+        let zones = dns::Zones::default();
+        let tasks = dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
+        self.zones = Some((zones, tasks));
         Ok(self)
     }
 
@@ -209,6 +224,9 @@ impl ClusterRuntime for KubeRuntime {
         options.extra_apiserver_args = self.audit(&data_dir)?;
         options.real_node = self.machines.is_some();
         let volumes = self.machines.as_ref().map(|machines| machines.volumes(&data_dir));
+        if let Some((zones, _)) = &self.zones {
+            zones.add(cloud.clone());
+        }
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;

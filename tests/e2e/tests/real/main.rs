@@ -1,5 +1,5 @@
-//! Real pods: the daemon brings the apps up on a real node, and a customer uses them. Needs root, and builds programs and
-//! images first: `cargo xtask test --real` runs it.
+//! Real pods: the daemon brings the apps up on a real node, a customer uses them, and a neighbour does not. Needs root, and
+//! builds programs and images first: `cargo xtask test --real` runs all of it, one after another.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "who waits for programs and images sees what is built")]
@@ -9,45 +9,116 @@ mod scene;
 
 use std::{
     io::Write as _,
-    time::{Duration, Instant},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use landlord_test_harness::{TenantFile, cloud::GKE, judge};
+use landlord_test_harness::{
+    Cloud, HostFile, TenantFile,
+    cloud::{AKS, EKS, GKE},
+    judge,
+};
 use scene::Scene;
 
-/// Far above what it takes (two minutes): a busy machine is no failure.
-const PATIENCE: Duration = Duration::from_secs(540);
+/// A node takes the machine's processors: one world at a time, whatever the test program is told.
+static MACHINE: Mutex<()> = Mutex::new(());
 
-/// Whether real pods can run; says so where they can't.
-fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
+/// The machine, where real pods can run; says so where they can't.
+fn machine() -> Option<MutexGuard<'static, ()>> {
+    if !rustix::process::geteuid().is_root() {
         // Past the test program's capture, which keeps what a passing test prints.
         let _ =
             writeln!(std::io::stderr(), "SKIPPED: real pods: a kubelet with namespaces and control groups needs root");
+        return None;
     }
-    root
+    Some(MACHINE.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Every check of the daemon's own passes, over the public addresses.
+fn holds_from_outside(scene: &Scene, tenant: &TenantFile) {
+    let results = scene.verify(tenant);
+    for result in &results {
+        scene.say(&format!("check {result}"));
+        assert_eq!(judge::text(result, "outcome"), "PASSED", "{result}");
+    }
+    for by_address in ["certificates", "sftp", "webdav"] {
+        let result = results.iter().find(|result| judge::text(result, "name") == by_address).unwrap();
+        assert!(judge::text(result, "detail").contains("from outside at"), "{result}");
+    }
+}
+
+/// Nothing of the account, the zones and the processes of the machine is left.
+fn nothing_is_left(scene: Scene) {
+    judge::account_is_empty(scene.world.simulator().control(), scene.cloud.account).unwrap();
+    let folder = scene.world.folder().display().to_string();
+    assert_eq!(scene.world.clusters(), Vec::<std::path::PathBuf>::new(), "folders of clusters");
+    assert!(scene.world.stop().unwrap(), "a process had to be killed");
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    assert!(!mounts.contains(&folder), "mounts are left: {mounts}");
+}
+
+/// A cluster of the customer's own.
+fn own_cluster(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    scene.order(&acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    holds_from_outside(&scene, &acme);
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
+/// Two customers in one cluster.
+fn shared_cluster(cloud: &'static Cloud, level: &str) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let host = HostFile::new("shared", &cloud.real_class(), 1, 2);
+    scene.order_host(&host);
+    let [acme, globex] = ["acme", "globex"].map(|name| TenantFile::new(name, "prod", &cloud.real_shared_class(level)));
+    scene.order(&acme);
+    scene.say(&chat::answers_from_a_file(&scene, &acme));
+    holds_from_outside(&scene, &acme);
+    scene.order(&globex);
+    refused(&scene, &acme, &globex);
+    scene.delete(&acme.name());
+    // Its neighbour lives on.
+    holds_from_outside(&scene, &globex);
+    scene.delete(&globex.name());
+    scene.delete(&host.name());
+    nothing_is_left(scene);
+}
+
+/// What a neighbour tries comes to nothing; each attempt is told with what refused it.
+fn refused(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) {
+    let attempts = chat::attempts(scene, tenant, neighbour);
+    assert!(attempts.len() >= 10, "{attempts:?}");
+    for (what, outcome) in &attempts {
+        scene.say(&format!("a neighbour tries {what}: {outcome}"));
+    }
+    let open: Vec<&String> = attempts.iter().filter(|(_, outcome)| outcome == "open").map(|(what, _)| what).collect();
+    assert!(open.is_empty(), "open to a neighbour: {open:?}");
 }
 
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn the_daemon_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
-    if !is_root() {
-        return;
-    }
-    let scene = Scene::start(&GKE);
-    let tenant = TenantFile::new("acme", "prod", &GKE.real_class());
-    let started = Instant::now();
-    scene.cli().apply(&tenant).unwrap();
-    scene.reach(&tenant.name(), "READY", PATIENCE);
-    scene.say(&format!("READY after {:?}", started.elapsed()));
-    let told = chat::use_by_port_forward(&scene, &tenant);
-    scene.say(&format!("{told}\nanswered after {:?}", started.elapsed()));
-    let told = chat::use_by_https(&scene, &tenant);
-    scene.say(&format!("{told}\nanswered by HTTPS after {:?}", started.elapsed()));
+    own_cluster(&GKE);
+}
 
-    scene.cli().ok(&["delete", &tenant.name()]).unwrap();
-    scene.reach(&tenant.name(), "GONE", PATIENCE);
-    judge::account_is_empty(scene.world.simulator().control(), GKE.account).unwrap();
-    assert!(scene.world.stop().unwrap(), "a process had to be killed");
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn eks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
+    own_cluster(&EKS);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn aks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
+    own_cluster(&AKS);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn a_neighbour_in_a_shared_cluster_is_refused_by_name_address_gateway_and_sftp() {
+    shared_cluster(&GKE, "namespace");
 }

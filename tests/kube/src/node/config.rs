@@ -17,8 +17,8 @@ use crate::{
 
 /// The node's only address, on its loopback interface: nothing leads to it but what is in the node.
 pub(crate) const ADDRESS: &str = "10.255.0.1";
-/// Where its DNS server asks for names outside of the cluster.
-const RESOLVER: &str = "127.0.0.1:5300";
+/// Where its DNS server asks for names outside of the cluster; pods reach it, too.
+const RESOLVER: &str = "10.255.0.1:5300";
 /// Addresses of its pods: no part of those that kwok hands out on its first node.
 const PODS: &str = "10.245.0.0/24";
 /// The container that holds a pod's namespaces.
@@ -223,6 +223,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
                 )
             },
         ];
+        parts.push(self.policies(artifacts, options, kubeconfig));
         if options.acme.is_some() {
             let pebble = artifacts.program("pebble").display().to_string();
             let command =
@@ -233,6 +234,21 @@ disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.sna
             parts.push(acme);
         }
         parts
+    }
+
+    /// Enforces network policies, once the node is known to the API server.
+    fn policies(&self, artifacts: &NodeArtifacts, options: &NodeOptions, kubeconfig: &Path) -> Part {
+        let root = artifacts.iptables_root();
+        let libraries = root.join("usr/lib").join(TRIPLET);
+        let program = artifacts.program("policybox").display().to_string();
+        let command = [program, kubeconfig.display().to_string(), options.name.clone()];
+        let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", root.join("usr/sbin").display());
+        let env = [
+            ("PATH", path),
+            ("XTABLES_LIBDIR", libraries.join("xtables").display().to_string()),
+            ("LD_LIBRARY_PATH", libraries.display().to_string()),
+        ];
+        Part { env: environment(&env), ..self.part("policies", "", &command, artifacts) }
     }
 
     fn part(&self, name: &str, after: &str, command: &[String], artifacts: &NodeArtifacts) -> Part {
