@@ -1,7 +1,9 @@
 // Command policybox enforces NetworkPolicy objects on a real node: kube-router's
 // controller for them, without its router and its proxy.
 //
-//	policybox KUBECONFIG NODE
+//	policybox KUBECONFIG NODE DNS
+//
+// DNS is the address of the node's DNS server, which policies do not govern.
 //
 // It writes rules by `iptables` and `ipset`, which must be in PATH.
 package main
@@ -33,11 +35,11 @@ const startPatience = 3 * time.Minute
 const startPoll = 200 * time.Millisecond
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: policybox KUBECONFIG NODE")
+	if len(os.Args) != 4 {
+		fmt.Fprintln(os.Stderr, "usage: policybox KUBECONFIG NODE DNS")
 		os.Exit(2)
 	}
-	if err := enforce(os.Args[1], os.Args[2]); err != nil {
+	if err := enforce(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, "policybox:", err)
 		os.Exit(1)
 	}
@@ -50,7 +52,7 @@ func known(client kubernetes.Interface, node string) bool {
 }
 
 // enforce runs until somebody asks this process to end.
-func enforce(kubeconfig, node string) error {
+func enforce(kubeconfig, node, dns string) error {
 	access, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
@@ -61,6 +63,7 @@ func enforce(kubeconfig, node string) error {
 	}
 	config := options.NewKubeRouterConfig()
 	config.HostnameOverride = node
+	config.ExternalIPCIDRs = []string{dns + "/32"}
 	config.EnableIPv4, config.EnableIPv6 = true, false
 	iptables, ipset, err := netpol.NewIPTablesHandlers(config)
 	if err != nil {

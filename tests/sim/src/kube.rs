@@ -5,7 +5,7 @@
 
 use crate::{
     dns,
-    real::{Machines, pretended},
+    real::{Machine, Machines, pretended},
 };
 use anyhow::Context;
 use cloudsim_core::{
@@ -230,10 +230,22 @@ impl ClusterRuntime for KubeRuntime {
         // The compiler cannot prove these futures Send for all lifetimes, so a blocking thread drives them.
         let here = tokio::runtime::Handle::current();
         let resolver = self.machines.as_ref().map(|_| resolver(&data_dir, &cloud)).transpose()?;
-        let begin = move || here.block_on(start_both(options, volumes, cloud));
-        let (control_plane, controllers) = tokio::task::spawn_blocking(begin).await??;
+        // With the machine that it had, where it ran before.
+        let again = self.machines.clone().zip(Machine::kept(&data_dir));
+        let names = resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
+        let begin = move || {
+            here.block_on(async {
+                let (control_plane, controllers) = start_both(options, volumes, cloud).await?;
+                let node = match again {
+                    Some((machines, machine)) => Some(machines.start(&control_plane, &machine, names).await?),
+                    None => None,
+                };
+                anyhow::Ok((control_plane, controllers, node))
+            })
+        };
+        let (control_plane, controllers, node) = tokio::task::spawn_blocking(begin).await??;
         let found = (control_plane.endpoint().to_owned(), control_plane.ca_pem().to_owned());
-        let running = Running { control_plane, node: None, resolver, controllers, data_dir, _permit: permit };
+        let running = Running { control_plane, node, resolver, controllers, data_dir, _permit: permit };
         self.running.lock().await.insert(spec.arn.clone(), running);
         Ok(found)
     }
@@ -278,7 +290,10 @@ impl ClusterRuntime for KubeRuntime {
         let node = {
             let mut running = self.running.lock().await;
             let running = running.get_mut(arn);
-            running.and_then(|running| running.node.take_if(|node| names.contains(&node.name().to_owned())))
+            running.and_then(|running| {
+                let left = running.node.take_if(|node| names.contains(&node.name().to_owned()));
+                left.inspect(|_| Machine::forget(&running.data_dir))
+            })
         };
         stop_node(node).await
     }
@@ -328,7 +343,9 @@ impl KubeRuntime {
         let here = tokio::runtime::Handle::current();
         let begin = move || {
             let resolver = cluster.resolver.as_ref().map(|(socket, _)| socket.clone()).unwrap_or_default();
-            let started = here.block_on(machines.start(&cluster.control_plane, &candidate, resolver));
+            let machine = Machine::new(&candidate);
+            let kept = machine.keep(&cluster.data_dir);
+            let started = kept.and_then(|()| here.block_on(machines.start(&cluster.control_plane, &machine, resolver)));
             (started, cluster)
         };
         let (started, mut cluster) = tokio::task::spawn_blocking(begin).await?;

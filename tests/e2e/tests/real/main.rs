@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stderr, reason = "who waits for programs and images sees what is built")]
 
+mod broken;
 mod chat;
 mod scene;
 
@@ -68,6 +69,26 @@ fn own_cluster(cloud: &'static Cloud) {
     nothing_is_left(scene);
 }
 
+/// Each check fails for its own reason when something is broken, and passes again when that is mended.
+fn broken_on_purpose(cloud: &'static Cloud) {
+    let Some(_machine) = machine() else { return };
+    let scene = Scene::start(cloud);
+    let acme = TenantFile::new("acme", "prod", &cloud.real_class());
+    scene.order(&acme);
+    for case in &broken::CASES {
+        (case.break_it)(&scene, &acme);
+        let result = scene.until(&acme, case.check, "FAILED");
+        scene.say(&format!("{}: {result}", case.what));
+        let (detail, remedy) = (judge::text(&result, "detail"), judge::text(&result, "remedy"));
+        assert!(detail.contains(case.cause) && remedy.contains(case.remedy), "{}: {result}", case.what);
+        (case.mend_it)(&scene, &acme);
+        scene.until(&acme, case.check, "PASSED");
+    }
+    holds_from_outside(&scene, &acme);
+    scene.delete(&acme.name());
+    nothing_is_left(scene);
+}
+
 /// Two customers in one cluster.
 fn shared_cluster(cloud: &'static Cloud, level: &str) {
     let Some(_machine) = machine() else { return };
@@ -115,6 +136,12 @@ fn eks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn aks_brings_up_a_chatbot_that_answers_from_a_file_put_by_sftp() {
     own_cluster(&AKS);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --real"]
+fn each_check_names_what_is_broken_on_a_real_node_and_passes_when_it_is_mended() {
+    broken_on_purpose(&GKE);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use serde_json::Value;
 const SCALE: f64 = 1.0 / 60.0;
 /// Where the stack lives in a cluster of the tenant's own.
 const OWN_NAMESPACE: &str = "ai-fileserver";
+const LOOK_INTERVAL: Duration = Duration::from_secs(3);
 /// Far above what it takes (two minutes): a busy machine is no failure.
 const PATIENCE: Duration = Duration::from_secs(540);
 
@@ -89,6 +90,11 @@ impl Scene {
         self.as_admin(&self.cluster(tenant))
     }
 
+    /// kubectl in a namespace of the tenant's cluster; what it printed.
+    pub(crate) fn in_namespace(&self, tenant: &TenantFile, namespace: &str, arguments: &[&str]) -> String {
+        self.run(self.kubectl(tenant).args(["-n", namespace]).args(arguments))
+    }
+
     pub(crate) fn as_admin(&self, cluster: &std::path::Path) -> Command {
         let mut command = self.program("kubectl");
         command.arg("--kubeconfig").arg(cluster.join("admin.kubeconfig"));
@@ -123,6 +129,20 @@ impl Scene {
         let results: Value = serde_json::from_str(&text.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}{}\n{}", text.stdout, text.stderr, self.world.log_tail(20)));
         results["checks"].as_array().or(results.as_array()).unwrap_or_else(|| panic!("{results:#}")).clone()
+    }
+
+    /// The result of one check, once it is so: what was broken or mended takes its time to be seen.
+    pub(crate) fn until(&self, tenant: &TenantFile, check: &str, outcome: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let results = self.verify(tenant);
+            let result = results.iter().find(|result| judge::text(result, "name") == check).unwrap();
+            if judge::text(result, "outcome") == outcome {
+                return result.clone();
+            }
+            assert!(started.elapsed() < PATIENCE, "{check} is never {outcome}: {results:#?}\n{}", self.why());
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     pub(crate) fn run(&self, command: &mut Command) -> String {
