@@ -171,7 +171,7 @@ async fn a_restricted_pod_runs_on_a_real_node_and_nothing_is_left_of_it() -> Res
 }
 
 /// Nobody is let in once a policy says so, and everybody when it is gone.
-fn policies_are_enforced(kubectl: &Kubectl, folder: &Path, attempt: impl Fn() -> Result<Output>) -> Result<()> {
+fn policies_are_enforced(kubectl: &Kubectl<'_>, folder: &Path, attempt: impl Fn() -> Result<Output>) -> Result<()> {
     let policy = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "closed", "namespace": "two" },
         "spec": { "podSelector": {}, "policyTypes": ["Ingress"] },
