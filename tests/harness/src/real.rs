@@ -33,7 +33,7 @@ const UPDATES: &str = "10.255.0.1:5300";
 pub const STACK: &str = "ai-fileserver-pg";
 /// Its releases, which are also the names of the images.
 const RELEASES: [&str; 4] = ["files", "vectors", "llm", "chat"];
-/// What only one release takes, TOML: small models, bounded answers, a document known soon.
+/// What only one release takes, TOML: small models, bounded responses, a document known soon.
 const OWN_VALUES: [(&str, &str); 2] = [
     ("llm", "models = ['smollm2', 'all-minilm']\n"),
     (

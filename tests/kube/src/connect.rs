@@ -10,7 +10,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-/// The longest answer's head of the node's own proxy.
+/// The longest response's head of the node's own proxy.
 const HEAD_BYTES_MAX: usize = 1024;
 
 /// Where the sockets of a node are that keeps its files in `folder`: a path of a unix socket has at most 107 characters.

@@ -30,7 +30,7 @@ const ALIASES_MAX: usize = 8;
 /// Longest question that is read by UDP.
 const DATAGRAM_BYTES_MAX: usize = 1232;
 /// Response, authoritative.
-const ANSWER_FLAGS: u16 = 0x8400;
+const RESPONSE_FLAGS: u16 = 0x8400;
 const NAME_ERROR: u16 = 3;
 /// Questions that are no question are answered by silence.
 const QUESTION_PATIENCE: Duration = Duration::from_secs(60);
@@ -154,7 +154,7 @@ fn answer(message: &[u8], records: &[RecordSeen], own: Option<Ipv4Addr>) -> Opti
     }
     let code = if known { 0 } else { NAME_ERROR };
     let mut all = message.get(..2)?.to_vec();
-    for field in [ANSWER_FLAGS | code, 1, count, 0, 0] {
+    for field in [RESPONSE_FLAGS | code, 1, count, 0, 0] {
         all.extend(field.to_be_bytes());
     }
     all.extend(question);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_zone_holds_is_answered() {
+    fn what_a_zone_holds_is_handled() {
         let record = |kind: &str, value: &str| RecordSeen {
             name: "chat.acme.example.com".into(),
             kind: kind.into(),

@@ -41,7 +41,7 @@ pub(crate) fn attempts(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFil
 }
 
 fn by_public_names(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) -> Vec<(String, String)> {
-    serde_json::from_str(&scene.run(&mut with_accounts(scene, "stranger.py", tenant, neighbour))).unwrap()
+    serde_json::from_str(&scene.run(&mut with_accounts(scene, "foreign.py", tenant, neighbour))).unwrap()
 }
 
 /// From the neighbour's own file server, by pods' addresses and by names of Services.

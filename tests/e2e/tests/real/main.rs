@@ -23,7 +23,7 @@ use scene::Scene;
 
 /// For a node to end and its images to be removed.
 const GONE_PATIENCE: Duration = Duration::from_secs(60);
-/// A node takes the machine's processors: one world at a time, whatever the test program is told.
+/// A node takes the machine's processors: one world at a time, however many threads the test program has.
 static MACHINE: Mutex<()> = Mutex::new(());
 
 /// The machine, where real pods can run; says so where they can't.
@@ -117,7 +117,7 @@ fn shared_cluster(cloud: &'static Cloud, level: &str) {
     nothing_is_left(scene);
 }
 
-/// What a neighbour tries comes to nothing; each attempt is told with what refused it.
+/// What a neighbour tries comes to nothing; each attempt is reported with what refused it.
 fn refused(scene: &Scene, tenant: &TenantFile, neighbour: &TenantFile) {
     let attempts = chat::attempts(scene, tenant, neighbour);
     assert!(attempts.len() >= 10, "{attempts:?}");

@@ -147,8 +147,8 @@ impl Scene {
 
     pub(crate) fn run(&self, command: &mut Command) -> String {
         let output = command.output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{command:?}: {told}\n{}", self.why());
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{command:?}: {reported}\n{}", self.why());
         text(&output)
     }
 

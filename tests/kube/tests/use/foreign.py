@@ -1,4 +1,4 @@
-"""stranger.py SOCKET DOMAIN: uses the accounts of another customer at DOMAIN's public addresses.
+"""foreign.py SOCKET DOMAIN: uses the accounts of another customer at DOMAIN's public addresses.
 
 Accounts come by the environment: FILES_USER, FILES_PASSWORD, CHAT_EMAIL, CHAT_PASSWORD. Prints what became of each attempt as
 JSON: a list of [WHAT, OUTCOME]. An outcome is `open`, which none may be, or what refused it.
