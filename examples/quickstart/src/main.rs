@@ -53,15 +53,6 @@ impl Level {
         }
     }
 
-    /// As classes of shared levels are named; `None`: a cluster of its own.
-    fn shared(self) -> Option<&'static str> {
-        match self {
-            Self::Cluster => None,
-            Self::Node => Some("node"),
-            Self::Namespace => Some("namespace"),
-        }
-    }
-
     fn file(self) -> &'static str {
         match self {
             Self::Cluster => "examples/tenants/acme.yaml",
@@ -144,7 +135,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         folder.display()
     ));
     if arguments.real {
-        real::announce()?;
+        real::announce(arguments.level)?;
     }
     let (artifacts, binaries) = build::all(cloud, arguments.real)?;
     let options = WorldOptions {
@@ -248,12 +239,9 @@ fn example(world: &World, cloud: &Cloud, name: &str, real: bool) -> Result<Strin
 
 /// An example that orders the classes whose pods are real.
 fn with_real_classes(cloud: &Cloud, text: &str) -> String {
-    let mut text = text.replace(&cloud.small_class(), &cloud.real_class());
-    for level in [Level::Node, Level::Namespace].into_iter().filter_map(Level::shared) {
-        let line = |class: &str| format!("tenantClass: {class}\n");
-        text = text.replace(&line(&format!("{}-{level}", cloud.provider)), &line(&cloud.real_shared_class(level)));
-    }
-    text
+    let line = |class: &str| format!("tenantClass: {class}\n");
+    let text = text.replace(&cloud.small_class(), &cloud.real_class());
+    text.replace(&line(&format!("{}-namespace", cloud.provider)), &line(&cloud.real_namespace_class()))
 }
 
 fn take_down(world: &World, cloud: &Cloud, interrupted: &AtomicBool, level: Level, timeout: &str) -> Result<()> {

@@ -17,7 +17,10 @@ use crate::{
 /// Where the stack lives in a cluster of the tenant's own.
 const NAMESPACE: &str = "ai-fileserver";
 /// What it takes, reported before anything is built; refused where it can't work.
-pub(crate) fn announce() -> Result<()> {
+pub(crate) fn announce(level: Level) -> Result<()> {
+    if level == Level::Node {
+        bail!("--real has one node in a cluster, and level node needs two: leave out --level, or take --level namespace");
+    }
     if !geteuid().is_root() {
         bail!("--real needs root: its node is a kubelet with namespaces, mounts and control groups of its own");
     }

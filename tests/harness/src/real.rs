@@ -189,25 +189,22 @@ impl Cloud {
         );
         self.class(&self.real_class(), "own cluster, 1 node, real pods", &keys)
             + &format!("[classes.{}.parameters]\n{}\n", self.real_class(), self.parameters)
-            + &self.real_shared("namespace", "level = 'NAMESPACE'\n")
-            + &self.real_shared(
-                "node",
-                &format!("level = 'NODE'\nmachine_type = '{machine}'\nnode_count = 1\nnode_count_max = 2\n"),
-            )
+            + &self.real_namespace()
     }
 
-    /// The class with the real stack in a host cluster of [`Self::real_class`], for a level: `namespace` or `node`.
+    /// The class with the real stack in a namespace of a host cluster of [`Self::real_class`]. There is none of level NODE: a
+    /// cluster has one machine that runs containers.
     #[must_use]
-    pub fn real_shared_class(&self, level: &str) -> String {
-        format!("{}-{level}-real", self.provider)
+    pub fn real_namespace_class(&self) -> String {
+        format!("{}-namespace-real", self.provider)
     }
 
     /// That class, TOML: listeners in the platform's Gateway, a load balancer for SFTP, and nothing reserved, since the node has
     /// only this machine's processors.
-    fn real_shared(&self, level: &str, keys: &str) -> String {
-        let name = self.real_shared_class(level);
-        let keys = format!("{keys}stack = '{STACK}'\n");
-        self.class(&name, &format!("{level} in a shared cluster, real pods"), &keys)
+    fn real_namespace(&self) -> String {
+        let name = self.real_namespace_class();
+        let keys = format!("level = 'NAMESPACE'\nstack = '{STACK}'\n");
+        self.class(&name, "an isolated namespace in a shared cluster, real pods", &keys)
             + &format!(
                 "[classes.{name}.hosts]\nlabels = {{ tier = 'shared' }}\n\
                  reserve_percent = {{ cpu = 0, memory = 0, pods = 0 }}\n\

@@ -98,12 +98,12 @@ fn broken_on_purpose(cloud: &'static Cloud) {
 }
 
 /// Two customers in one cluster.
-fn shared_cluster(cloud: &'static Cloud, level: &str) {
+fn shared_cluster(cloud: &'static Cloud) {
     let Some(_machine) = machine() else { return };
     let scene = Scene::start(cloud);
     let host = HostFile::new("shared", &cloud.real_class(), 1, 2);
     scene.order_host(&host);
-    let [acme, globex] = ["acme", "globex"].map(|name| TenantFile::new(name, "prod", &cloud.real_shared_class(level)));
+    let [acme, globex] = ["acme", "globex"].map(|name| TenantFile::new(name, "prod", &cloud.real_namespace_class()));
     scene.order(&acme);
     scene.say(&chat::answers_from_a_file(&scene, &acme));
     holds_from_outside(&scene, &acme);
@@ -155,5 +155,5 @@ fn each_check_names_what_is_broken_on_a_real_node_and_passes_when_it_is_mended()
 #[test]
 #[ignore = "takes minutes: cargo xtask test --real"]
 fn a_neighbour_in_a_shared_cluster_is_refused_by_name_address_gateway_and_sftp() {
-    shared_cluster(&GKE, "namespace");
+    shared_cluster(&GKE);
 }
