@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -98,11 +99,14 @@ fn known_checks(checked: &Checked, stacks: &BTreeMap<StackName, Stack>) -> Resul
 
 fn check_options(deploy: &Deploy, state_dir: &Path) -> Result<CheckOptions> {
     let checks = &deploy.checks;
-    let resolver = Some(checks.resolver.as_str()).filter(|resolver| !resolver.is_empty());
-    let resolver = resolver.map(str::parse).transpose().context("deploy.checks.resolver must be ADDRESS:PORT")?;
+    let address = |key: &str, text: &str| -> Result<Option<SocketAddr>> {
+        let text = Some(text).filter(|text| !text.is_empty());
+        text.map(str::parse).transpose().with_context(|| format!("deploy.checks.{key} must be ADDRESS:PORT"))
+    };
     Ok(CheckOptions {
         from_outside: checks.from_outside,
-        resolver,
+        resolver: address("resolver", &checks.resolver)?,
+        proxy: address("proxy", &checks.proxy)?,
         trusted_ca: Some(checks.trusted_ca.clone()).filter(|path| !path.as_os_str().is_empty()),
         sftp_path: checks.sftp_path.clone(),
         runs: state_dir.join("runs"),

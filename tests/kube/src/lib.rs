@@ -65,7 +65,7 @@ mod ready;
 
 pub use artifacts::{Artifacts, cache_folder};
 pub use capacity::{Capacity, Permit};
-pub use connect::{forward, node_socket};
+pub use connect::{forward, node_socket, proxy};
 pub use cyclonus::cyclonus;
 pub use error::{Error, Result};
 pub use images::{STACK_IMAGES, ensure_stack_images, images, images_watched};

@@ -208,6 +208,8 @@ pub struct Checks {
     pub from_outside: bool,
     /// DNS server that resolves names, `ADDRESS:PORT`; empty: the machine's own resolver.
     pub resolver: String,
+    /// HTTP proxy (CONNECT) that public addresses are reached through, `ADDRESS:PORT`; empty: directly.
+    pub proxy: String,
     /// PEM file of certificate authorities that are trusted beside the machine's own, read at each run; empty: none.
     pub trusted_ca: PathBuf,
     /// OpenSSH's sftp, by which SFTP is checked.
@@ -219,6 +221,7 @@ impl Default for Checks {
         Self {
             from_outside: true,
             resolver: String::new(),
+            proxy: String::new(),
             trusted_ca: PathBuf::new(),
             sftp_path: "/usr/bin/sftp".into(),
         }
