@@ -112,7 +112,8 @@ impl KubeRuntime {
     /// An address that can't be had.
     pub fn named(mut self, address: SocketAddr) -> anyhow::Result<Self> {
         let zones = dns::Zones::default();
-        let tasks = dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
+        let tasks =
+            dns::serve_datagrams(address, zones.clone()).with_context(|| format!("cannot serve names at {address}"))?;
         self.zones = Some((zones, tasks));
         Ok(self)
     }
