@@ -49,7 +49,7 @@ pub(crate) async fn prepare(
     let database = |source| Error::Database { path: place.to_owned(), source };
     let version = "SELECT CAST(current_setting('server_version_num') AS BIGINT)";
     let asked = sqlx::query_scalar(version).fetch_one(&mut *connection);
-    let version: i64 = Dialect::Postgres.answered(asked).await.map_err(database)?;
+    let version: i64 = Dialect::Postgres.responded(asked).await.map_err(database)?;
     if version < VERSION_MIN {
         let problem = format!("the server is PostgreSQL {}, and {} is needed", version / 10_000, VERSION_MIN / 10_000);
         return Err(Error::Address { problem });

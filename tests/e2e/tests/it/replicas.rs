@@ -355,7 +355,8 @@ fn long_three_replicas_keep_every_promise_under_faults() {
     let mut ordered = 0;
     while Instant::now() < until {
         let victim = &mut replicas[rand::random::<u32>() as usize % 3];
-        println!("replica {}: {}", victim.index, victim.suffer(&world, &server));
+        let fault = victim.suffer(&world, &server);
+        println!("replica {}: {fault}", victim.index);
         // Orders come in all the while; one that is refused is repeated, as its customer would.
         for tenant in tenants.iter().skip(ordered).take(6) {
             let is_accepted = (0..20).any(|turn| {
