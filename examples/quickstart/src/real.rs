@@ -16,10 +16,6 @@ use crate::{
 
 /// Where the stack lives in a cluster of the tenant's own.
 const NAMESPACE: &str = "ai-fileserver";
-/// Domain of the example's tenant, and its customer.
-const DOMAIN: &str = "acme.example.com";
-const CUSTOMER: &str = "acme";
-
 /// What it takes, reported before anything is built; refused where it can't work.
 pub(crate) fn announce(level: Level) -> Result<()> {
     if level == Level::Node {
