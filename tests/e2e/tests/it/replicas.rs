@@ -22,6 +22,7 @@ use landlord_test_harness::{
     cloud::{AKS, EKS, GKE},
     judge,
 };
+use tokio::task::JoinSet;
 use tonic::{Code, Status, transport::Channel};
 
 /// Far above what it takes: a busy machine is no failure.
@@ -126,7 +127,7 @@ impl Load {
     /// Requests at a rate, until stopped.
     async fn run(self: Arc<Self>, per_second: u32) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
-        let mut requests = tokio::task::JoinSet::new();
+        let mut requests = JoinSet::new();
         while !self.stop.load(Ordering::Relaxed) {
             ticks.tick().await;
             let (load, index) = (self.clone(), self.sent.fetch_add(1, Ordering::Relaxed));
@@ -158,62 +159,50 @@ impl Load {
     }
 }
 
-/// Restarts every replica so often, in turn, under load.
-async fn rolling(replicas: usize, rounds: usize, per_second: u32) {
-    let server = tokio::task::spawn_blocking(|| Server::start("replicas")).await.unwrap();
+/// Restarts every replica so often, in turn, under load. The programs end with the thread that started them, so it is this one.
+fn rolling(replicas: usize, rounds: usize, per_second: u32) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start("replicas");
     let options =
         WorldOptions { time_scale: FAST, clouds: vec![&EKS], store_url: server.database(), ..WorldOptions::default() };
+    let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
     let tenant = TenantFile::new("acme", "t", &EKS.bare_class());
-    let name = tenant.name();
-    let world = tokio::task::spawn_blocking(move || {
-        let mut world = World::temporary(binaries().unwrap(), &options).unwrap();
-        world.cli().apply(&tenant).unwrap();
-        world.cli().wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
-        assert!(world.stop_daemon().unwrap());
-        world
-    });
-    let world = Arc::new(world.await.unwrap());
-    let channels = (0..replicas).map(|index| client::lazy(&socket(&world, index))).collect();
-    let load = Arc::new(Load {
-        channels,
-        tenant: if name.starts_with("customers/") { name } else { "customers/acme/tenants/t".to_owned() },
-        sent: AtomicUsize::new(0),
-        retried: AtomicUsize::new(0),
-        failed: Mutex::default(),
-        acknowledged: Mutex::default(),
-        stop: AtomicBool::new(false),
-    });
+    world.cli().apply(&tenant).unwrap();
+    world.cli().wait_for(&tenant.name(), "READY", TIMEOUT).unwrap();
+    assert!(world.stop_daemon().unwrap());
+    let mut all: Vec<Replica> = (0..replicas).map(|index| Replica::start(&world, index)).collect();
+    let load = {
+        let _within = runtime.enter();
+        Arc::new(Load {
+            channels: (0..replicas).map(|index| client::lazy(&socket(&world, index))).collect(),
+            tenant: "customers/acme/tenants/t".to_owned(),
+            sent: AtomicUsize::new(0),
+            retried: AtomicUsize::new(0),
+            failed: Mutex::default(),
+            acknowledged: Mutex::default(),
+            stop: AtomicBool::new(false),
+        })
+    };
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (restarting, world_of_it) = (load.clone(), world.clone());
-    let watching;
-    let running;
-    {
-        let world = world.clone();
-        let started = tokio::task::spawn_blocking(move || {
-            (0..replicas).map(|index| Replica::start(&world, index)).collect::<Vec<_>>()
-        });
-        let mut all = started.await.unwrap();
-        running = tokio::spawn(load.clone().run(per_second));
-        watching = tokio::spawn(load.clone().watch(seen.clone()));
-        // The world's threads start processes that end with their thread, so one thread does it all.
-        let restarted = tokio::task::spawn_blocking(move || {
-            for _ in 0..rounds {
-                for index in 0..replicas {
-                    std::thread::sleep(Duration::from_secs(1));
-                    let old = all.remove(index);
-                    assert!(old.service.stop(TIMEOUT).unwrap(), "it was killed");
-                    all.insert(index, Replica::start(&world_of_it, index));
-                }
-            }
+    let (mut running, mut watching) = (JoinSet::new(), JoinSet::new());
+    running.spawn_on(load.clone().run(per_second), runtime.handle());
+    watching.spawn_on(load.clone().watch(seen.clone()), runtime.handle());
+    for _ in 0..rounds {
+        for index in 0..replicas {
             std::thread::sleep(Duration::from_secs(1));
-            restarting.stop.store(true, Ordering::Relaxed);
-            all
-        });
-        let _all = restarted.await.unwrap();
-        running.await.unwrap();
-        judged(&load, &seen).await;
+            let old = all.remove(index);
+            assert!(old.service.stop(TIMEOUT).unwrap(), "it was killed");
+            all.insert(index, Replica::start(&world, index));
+        }
     }
-    watching.abort();
+    std::thread::sleep(Duration::from_secs(1));
+    load.stop.store(true, Ordering::Relaxed);
+    runtime.block_on(async {
+        while let Some(ended) = running.join_next().await {
+            ended.unwrap();
+        }
+        judged(&load, &seen).await;
+    });
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are shown")]
@@ -254,15 +243,15 @@ async fn judged(load: &Load, seen: &Mutex<Vec<v1::TenantEvent>>) {
     assert!(seen == all, "the watch saw events in another order");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn all_replicas_are_restarted_and_no_request_fails() {
-    rolling(2, 1, 50).await;
+#[test]
+fn all_replicas_are_restarted_and_no_request_fails() {
+    rolling(2, 1, 50);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[test]
 #[ignore = "takes minutes: cargo xtask test --long"]
-async fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
-    rolling(2, 5, 200).await;
+fn long_all_replicas_are_restarted_again_and_again_and_no_request_fails() {
+    rolling(2, 5, 200);
 }
 
 /// Tenants of the fault run, and for how long it goes on unless `LANDLORD_LONG_MINUTES` says otherwise.

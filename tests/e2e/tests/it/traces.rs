@@ -28,6 +28,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span, span::SpanKind},
 };
 use prost::Message as _;
+use tokio::task::JoinSet;
 use tonic::{Request, Response, Status};
 use tonic_types::StatusExt as _;
 
@@ -67,7 +68,7 @@ impl LogsService for Collector {
 }
 
 impl Collector {
-    async fn start() -> (Self, String) {
+    async fn start(tasks: &mut JoinSet<()>) -> (Self, String) {
         let collector = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -75,7 +76,7 @@ impl Collector {
             .add_service(TraceServiceServer::new(collector.clone()))
             .add_service(LogsServiceServer::new(collector.clone()))
             .serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener));
-        tokio::task::spawn(server);
+        tasks.spawn(async { server.await.unwrap() });
         (collector, address)
     }
 
@@ -108,17 +109,22 @@ fn with_caller<T>(message: T) -> Request<T> {
     request
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_one_trace() {
-    let (collector, address) = Collector::start().await;
+#[test]
+fn an_order_is_one_trace() {
+    let (runtime, mut tasks) = (tokio::runtime::Runtime::new().unwrap(), JoinSet::new());
+    let (collector, address) = runtime.block_on(Collector::start(&mut tasks));
     let options = WorldOptions {
         time_scale: FAST,
         clouds: vec![&EKS],
         extra_config: format!("\n[telemetry]\notlp_endpoint = '{address}'\n"),
         ..WorldOptions::default()
     };
-    let world =
-        tokio::task::spawn_blocking(move || World::temporary(binaries().unwrap(), &options).unwrap()).await.unwrap();
+    // Its programs end with the thread that started them.
+    let world = World::temporary(binaries().unwrap(), &options).unwrap();
+    runtime.block_on(ordered(&collector, &world));
+}
+
+async fn ordered(collector: &Collector, world: &World) {
     let channel = client::connect(&world.socket()).await.unwrap();
     let mut tenants = TenantServiceClient::new(channel.clone());
     let tenant = v1::Tenant { tenant_class: EKS.bare_class(), domain: "t.example.com".into(), ..v1::Tenant::default() };
