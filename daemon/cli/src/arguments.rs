@@ -124,6 +124,10 @@ pub enum Command {
     Kubeconfig(Kubeconfig),
     /// Uses a tenant's environment as its customer would, and shows what came of each check. Exit code 3 if one failed.
     Verify(Verify),
+    /// Shows what is handed over to a tenant's customer: addresses, host keys, certificates, credentials.
+    Access(TenantAccess),
+    /// Gives the credentials of one of a tenant's apps new passwords.
+    Rotate(Rotate),
     /// Tells why something is as it is.
     Explain {
         /// What.
@@ -252,6 +256,40 @@ pub struct Kubeconfig {
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
+}
+
+/// `access`.
+#[derive(Debug, Args)]
+pub struct TenantAccess {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// Reads the passwords of all credentials that can be read. Most classes let each be read once.
+    #[arg(long, conflicts_with = "read")]
+    pub credentials: bool,
+    /// Reads the password of this credential.
+    #[arg(long, value_name = "CREDENTIAL")]
+    pub read: Vec<String>,
+    /// Says that the customer has used this credential: it can't be read any more.
+    #[arg(long, value_name = "CREDENTIAL")]
+    pub used: Vec<String>,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `rotate`.
+#[derive(Debug, Args)]
+pub struct Rotate {
+    /// Tenant.
+    #[arg(value_name = "TENANT")]
+    pub name: String,
+    /// App.
+    #[arg(value_name = "APP")]
+    pub app: String,
+    /// Goes on with a rotation that ended with an error.
+    #[arg(long)]
+    pub request_id: Option<uuid::Uuid>,
 }
 
 /// `verify`.

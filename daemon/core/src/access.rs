@@ -189,6 +189,8 @@ actions! {
         MoveTenant: Operate Tenant,
         GenerateKubeconfig: Operate Tenant,
         VerifyTenant: Operate Tenant,
+        GetTenantAccess: Operate Tenant,
+        RotateTenantCredentials: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,

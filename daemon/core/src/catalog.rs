@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassName, Domains, Level, Placement, PlacementRule, PlatformName, ProviderName, Residencies, RuleVerdict,
-    StackName, TenantName, TenantSpec,
+    ServiceRules, StackName, TenantName, TenantSpec,
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
@@ -59,6 +59,9 @@ pub struct Class {
     /// Checks of the stack that its tenants are READY without, by name. The condition `ChecksNotRun` says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_checks: Vec<String>,
+    /// What the class promises of an environment once it is READY.
+    #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
+    pub service: ServiceRules,
 }
 
 /// Everything on offer. Built from a checked configuration.
@@ -158,6 +161,7 @@ impl Catalog {
             parameters: class.parameters.clone(),
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
             skip_checks: class.skip_checks.clone(),
+            service: class.service,
         })
     }
 

@@ -63,6 +63,7 @@ fn offered(class: &Class, environment: &Environment) -> Placement {
         parameters: class.parameters.clone(),
         guardrails,
         skip_checks: class.skip_checks.clone(),
+        service: class.service,
         ..placement
     }
 }

@@ -108,6 +108,7 @@ pub fn accept(
             observed_generation: 0,
             conditions: Vec::new(),
             endpoints: Vec::new(),
+            progress: None,
         },
         etag: String::new(),
         operation,

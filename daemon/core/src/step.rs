@@ -135,7 +135,8 @@ pub fn record_in<'a>(work: &'a Work, desired_state: DesiredState, stage: &Stage)
 
 /// A record counts only for the generation that it was made for. Absence has no generations:
 /// whatever the spec was, nothing of it shall be left.
-fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
+#[must_use]
+pub fn current<'a>(work: &'a Work, stage: &Stage) -> Option<&'a StageRecord> {
     let environment = &work.environment;
     record(work, stage).filter(|record| {
         environment.desired_state == DesiredState::Absent || record.generation == environment.generation

@@ -128,7 +128,11 @@ impl StackApps {
         Ok(all)
     }
 
-    fn stack(&self, name: &StackName) -> Result<&Stack> {
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.checks
+    }
+
+    pub(crate) fn stack(&self, name: &StackName) -> Result<&Stack> {
         self.stacks.get(name).ok_or_else(|| Error::UnknownStack {
             name: name.to_string(),
             known: self.stacks.keys().map(StackName::as_str).collect::<Vec<_>>().join(", "),
@@ -150,7 +154,7 @@ impl StackApps {
     }
 
     /// Makes a call with the stack and the clients of a target.
-    async fn call<T>(
+    pub(crate) async fn call<T>(
         &self,
         target: &DeployTarget,
         call: impl AsyncFnOnce(&Stack, ClusterClients) -> Result<T>,
@@ -256,7 +260,7 @@ impl Apps for StackApps {
 }
 
 /// The checks of an environment have to wait.
-fn no_turn() -> Failure {
+pub(crate) fn no_turn() -> Failure {
     let cause = "the checks of other environments run, or those of this one already";
     let failure = Failure::new(ErrorKind::Throttled, cause).with_remedy("try again in a minute");
     Failure { retry_after_ms: Some(TURN_POLL_MS), ..failure }

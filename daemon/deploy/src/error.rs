@@ -108,6 +108,42 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// No such credential in the stack.
+    #[error("the stack has no credential {name:?}; it has: {known}")]
+    UnknownCredential {
+        /// Asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Its Secret is not there, or has not this key.
+    #[error("the credential {name} was not made yet")]
+    NoCredentialYet {
+        /// Which.
+        name: String,
+    },
+    /// The stack says of no way.
+    #[error("the credential {name} can't be rotated: its app has no way to take another one")]
+    NoRotation {
+        /// Which.
+        name: String,
+    },
+    /// The app did not take the new value.
+    #[error("the app did not take a new {name}, and the one of before still works: {problem}")]
+    NotRotated {
+        /// Which.
+        name: String,
+        /// What was answered.
+        problem: String,
+    },
+    /// The app was restarted with the new value and was not seen taking it.
+    #[error("{name} has a new value, and its app was not seen taking it: {problem}")]
+    RotationUnproved {
+        /// Which.
+        name: String,
+        /// What was answered.
+        problem: String,
+    },
     /// Asked of a tenant in a shared cluster.
     #[error("the whole cluster would be emptied, and it is shared with other tenants")]
     Shared,
@@ -135,7 +171,10 @@ impl Error {
             | Self::UnknownRelease { .. }
             | Self::ForbiddenValue { .. }
             | Self::Manifests { .. }
+            | Self::UnknownCredential { .. }
             | Self::NotForShared { .. } => ErrorKind::Invalid,
+            Self::NoCredentialYet { .. } | Self::NoRotation { .. } | Self::NotRotated { .. } => ErrorKind::Conflict,
+            Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
             Self::HelmDeadline { .. } => ErrorKind::Transient,
         }
@@ -167,6 +206,11 @@ impl Error {
             }
             Self::HelmIncompatible { .. } => "the operator installs the Helm that the message asks for, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
+            Self::UnknownCredential { .. } => "name one that the stack has",
+            Self::NoCredentialYet { .. } => "wait until the tenant is READY",
+            Self::NoRotation { .. } => "change it in the app itself",
+            Self::NotRotated { .. } => "see the app's log; then rotate it again, which goes on with the value made already",
+            Self::RotationUnproved { .. } => "see the app's pods and log; then rotate it again with the same request_id",
             Self::Shared => "this is a bug of landlord; report it with the daemon's log",
         };
         remedy.to_owned()

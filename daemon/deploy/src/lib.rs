@@ -37,6 +37,7 @@
 //!
 //! The crate knows no provider: it gets an endpoint, a certificate authority and an identity.
 
+pub mod access;
 mod apply;
 mod apps;
 mod base;
@@ -46,6 +47,7 @@ pub mod check;
 mod checks;
 mod driver;
 mod error;
+mod hand_over;
 mod listeners;
 mod manifest;
 mod offers;

@@ -14,6 +14,7 @@ use landlord_core::{
 use serde::Deserialize;
 
 use crate::{
+    access::{self, CredentialSpec},
     chart::{self, ChartMirrors, ChartRef},
     check::{self, Check},
     error::{Error, Result},
@@ -52,6 +53,9 @@ pub struct Manifest {
     /// How the environment is used before it counts as answering.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// What is handed over to the customer.
+    #[serde(default)]
+    pub access: Vec<CredentialSpec>,
 }
 
 /// A Secret that is made once.
@@ -233,6 +237,12 @@ pub fn gateways(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, Gate
     stacks.iter().filter_map(|(name, stack)| Some((name.clone(), stack.manifest.gateway.clone()?))).collect()
 }
 
+/// The namespace of each stack's apps in a cluster of a tenant's own.
+#[must_use]
+pub fn namespaces(stacks: &BTreeMap<StackName, Stack>) -> BTreeMap<StackName, String> {
+    stacks.iter().map(|(name, stack)| (name.clone(), stack.manifest.namespace.clone())).collect()
+}
+
 fn problems(manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     if manifest.api_version != "landlord.dev/v1" || manifest.kind != "Stack" {
@@ -259,6 +269,7 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     }
     let records: Vec<&str> = manifest.entry_points.iter().map(|entry| entry.record.as_str()).collect();
     problems.extend(check::problems(&manifest.checks, &records));
+    problems.extend(access::problems(manifest));
     for entry in &manifest.entry_points {
         if entry.service.is_some() == entry.gateway {
             problems.push(format!("entry point {} needs either a service or the gateway", entry.record));

@@ -18,6 +18,7 @@ use crate::{
     holds::Holds,
     lease::Lease,
     limits::Limits,
+    observed::Observed,
     options::{EngineOptions, EnginePorts},
     pass,
     shared::{Chain, Shared},
@@ -73,6 +74,7 @@ impl Engine {
             holds: Holds::default(),
             clock: ClockWatch::default(),
             turns: Turns::default(),
+            observed: Observed::default(),
             hint: Notify::new(),
         });
         (Self { shared: Arc::clone(&shared) }, EngineHandle { shared })

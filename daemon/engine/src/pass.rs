@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Placement, Stage, StageRecord, Timestamp,
+    DesiredState, ErrorKind, Failure, Placement, Progress, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
     ports::{Apps, Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
@@ -17,7 +17,7 @@ use landlord_provider_api::v1::DescribeResponse;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::{conditions, events, execute, lease::Lease, shared::Shared, timing};
+use crate::{conditions, events, execute, lease::Lease, progress::Reckoning, shared::Shared, timing};
 
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
@@ -96,6 +96,7 @@ impl<'a> Pass<'a> {
     async fn begin(shared: &'a Shared, claim: &'a Claim, lease: &'a Lease) -> Result<Self, StoreError> {
         let mut work = shared.ports.store.load(claim).await?;
         journal::clamp(&mut work.stages, shared.longest_wait(), work.now);
+        shared.observed.learn(&work.environment.placement.class, &work.stages);
         let span = tracing::Span::current();
         span.record("operation.id", tracing::field::display(work.environment.operation));
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
@@ -148,12 +149,15 @@ impl<'a> Pass<'a> {
     ) -> Result<Next, StoreError> {
         let desired_state = self.work.environment.desired_state;
         let intents: Vec<StageRecord> = planned.begin.iter().map(|stage| self.intent(stage, desired_state)).collect();
-        let status =
+        let mut status =
             if intents.is_empty() { conditions::followed(&self.work) } else { conditions::working(&self.work) };
+        if !intents.is_empty() {
+            status.progress = self.progress(&self.work);
+        }
         let changed = status != self.work.environment.status;
         if changed || !intents.is_empty() {
             let commit = Commit {
-                events: intents.iter().map(events::started).collect(),
+                events: intents.iter().map(|intent| events::started(intent, status.progress)).collect(),
                 stages: intents.clone(),
                 environment: EnvironmentPatch {
                     status: changed.then(|| status.clone()),
@@ -190,6 +194,12 @@ impl<'a> Pass<'a> {
             return Ok(Next::Again);
         }
         Ok(Next::Wait(planned.wake_time.map(|time| time.since(self.work.now))))
+    }
+
+    /// How far the operation is, by the records as they are now.
+    fn progress(&self, work: &Work) -> Option<Progress> {
+        let (observed, description) = (&self.shared.observed, self.description.as_ref());
+        Reckoning { observed, releases: &self.releases, description, scales: self.scales }.of(work)
     }
 
     /// One field follows a tenant through the whole log: `tenant.id`.
@@ -230,16 +240,24 @@ impl<'a> Pass<'a> {
         let force = self.work.environment.force_delete;
         let after = journal::record(&before, finished.result, force, &rules, rand::random(), now);
         self.shared.limits.figures.stage(&self.work.environment, &before, &after);
-        let events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        let mut events: Vec<_> = events::changed(&before, &after).into_iter().collect();
+        if before.state == StageState::Running && before.end_time.is_none() {
+            self.shared.observed.done(&self.work.environment.placement.class, &after);
+        }
         self.stage_span(&after.stage).in_scope(|| {
             for event in &events {
                 tracing::info!(tenant.name = %self.work.environment.name(), "{}", event.message);
             }
         });
+        let before_state = before.state;
         self.put(after.clone());
         self.work.now = now;
         let outage = self.shared.limits.outage(&execute::limit_key(&self.work));
-        let status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
+        let mut status = conditions::provider(conditions::followed(&self.work), outage.as_deref(), now);
+        if before_state != after.state {
+            status.progress = self.progress(&self.work);
+        }
+        events.iter_mut().for_each(|event| event.progress = status.progress);
         let changed = status != self.work.environment.status;
         let environment = EnvironmentPatch { status: changed.then(|| status.clone()), ..EnvironmentPatch::default() };
         let commit = Commit { stages: vec![after], environment, events, ..Commit::default() };

@@ -10,6 +10,7 @@ use crate::{
     clock::ClockWatch,
     holds::Holds,
     limits::Limits,
+    observed::Observed,
     options::{EngineOptions, EnginePorts, ProviderOptions},
     timing::Scales,
     turns::Turns,
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) holds: Holds,
     pub(crate) clock: ClockWatch,
     pub(crate) turns: Turns,
+    pub(crate) observed: Observed,
     pub(crate) hint: Notify,
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use landlord_core::{
     Catalog,
-    ports::{Authenticator, Authorizer, DaemonStore, KubeAccess, Providers, Stacks, TenantStore, Verifier, Wake},
+    ports::{
+        Authenticator, Authorizer, CredentialStore, DaemonStore, Handover, KubeAccess, Providers, Stacks, TenantStore,
+        Verifier, Wake,
+    },
 };
 
 use crate::{figures::RpcFigures, limits::Limits, opaque::OpaqueTokens};
@@ -24,6 +27,10 @@ pub struct Ports {
     pub kube_access: Arc<dyn KubeAccess>,
     /// Runs a tenant's checks.
     pub verifier: Arc<dyn Verifier>,
+    /// What is handed over to customers.
+    pub handover: Arc<dyn Handover>,
+    /// Who has read what of it.
+    pub credentials: Arc<dyn CredentialStore>,
     /// Who calls.
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.

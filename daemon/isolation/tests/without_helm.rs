@@ -65,6 +65,7 @@ async fn a_tenant_is_isolated_and_removed_without_helm() -> Result<()> {
     let plane = ControlPlane::start(options).await?;
     let options = IsolationOptions {
         gateways: BTreeMap::new(),
+        namespaces: BTreeMap::new(),
         gateway_api_crds: None,
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use landlord_core::{PlatformName, StackName, ports::Apps};
+use landlord_core::{
+    PlatformName, StackName,
+    ports::{AppAccess, Apps},
+};
 use landlord_deploy::{
     CheckOptions, DeployOptions, StackApps, StackOffers,
     platform::{self, Platform},
@@ -25,6 +28,8 @@ pub(crate) struct InCluster {
     pub(crate) stacks: Arc<StackOffers>,
     /// Helm is needed only where a class has a stack or a platform.
     pub(crate) apps: Option<Arc<dyn Apps>>,
+    /// The same, for what is handed over.
+    pub(crate) app_access: Option<Arc<dyn AppAccess>>,
 }
 
 /// What the classes name, as read.
@@ -109,13 +114,16 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     let clients = Arc::new(Clients::default());
     let options = IsolationOptions {
         gateways: stack::gateways(&read.stacks),
+        namespaces: stack::namespaces(&read.stacks),
         gateway_api_crds: read.gateway_api_crds.clone(),
         removal_timeout: landlord_isolation::REMOVAL_TIMEOUT,
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| Arc::new(apps) as Arc<dyn Apps>) })
+    let apps = apps.map(Arc::new);
+    let app_access = apps.clone().map(|apps| apps as Arc<dyn AppAccess>);
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), app_access })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

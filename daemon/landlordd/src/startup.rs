@@ -77,7 +77,9 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         stacks: clusters.stacks.clone(),
         providers: host.clone(),
         kube_access: access.clone(),
-        verifier: access,
+        verifier: access.clone(),
+        handover: access,
+        credentials: store_port.clone(),
         authenticator: checked.callers,
         authorizer: policies,
         daemons: Arc::new(store.clone()),
@@ -303,7 +305,8 @@ fn cluster_access(
     clusters: &in_cluster::InCluster,
 ) -> ClusterAccess {
     let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
-    ClusterAccess { installation, store, providers, isolation, apps }
+    let app_access = clusters.app_access.clone();
+    ClusterAccess { installation, store, providers, isolation, apps, app_access }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

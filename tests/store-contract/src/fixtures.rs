@@ -87,6 +87,7 @@ pub fn placement() -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 
@@ -121,7 +122,7 @@ pub fn delete() -> DeleteRequest {
 }
 
 pub fn event(kind: EventKind, reason: &str) -> NewEvent {
-    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into() }
+    NewEvent { kind, stage: String::new(), reason: reason.into(), message: "told".into(), progress: None }
 }
 
 /// A record with a value in every field.

@@ -12,6 +12,7 @@
 pub mod accepting;
 pub mod claiming;
 pub mod committing;
+pub mod credentials;
 pub mod daemons;
 pub mod domains;
 pub mod ending;
@@ -94,6 +95,7 @@ macro_rules! contract_suite {
             committing: an_ended_operation_stays_as_it_ended;
             committing: a_refused_commit_writes_nothing;
             committing: the_etag_follows_what_a_client_can_see;
+            credentials: a_credential_is_given_as_its_class_says;
             daemons: daemons_are_known_with_their_leases_until_they_leave;
             daemons: leases_of_a_daemon_that_leaves_are_free_at_once;
             daemons: what_is_counted_is_what_is_there;

@@ -1,5 +1,6 @@
 //! The commands, one module each where they are more than a call and a print.
 
+mod access;
 mod apply;
 mod auth;
 mod config;
@@ -89,6 +90,8 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Retry { name } => retry(server, name::target(&name, customer)?).await,
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
+        Command::Access(of) => access::run(server, of, customer).await,
+        Command::Rotate(of) => access::rotate(server, of, customer).await,
         Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
             explain::placement(server, &file, output).await

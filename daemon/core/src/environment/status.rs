@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, progress::Progress};
 
 /// Where an environment is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,4 +72,7 @@ pub struct EnvironmentStatus {
     pub conditions: Vec<Condition>,
     /// Addresses, once known.
     pub endpoints: Vec<Endpoint>,
+    /// How far its operation is; `None`: none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }

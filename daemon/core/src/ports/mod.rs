@@ -4,6 +4,7 @@
 mod access;
 pub mod apps;
 mod daemons;
+mod handover;
 mod history;
 pub mod host_clusters;
 pub mod isolation;
@@ -23,6 +24,10 @@ pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
+pub use handover::{
+    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore, Handover,
+    HostKey, RotationEffect,
+};
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};

@@ -45,6 +45,7 @@ fn placement(stack: bool) -> Placement {
         parameters: serde_json::Map::new(),
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 

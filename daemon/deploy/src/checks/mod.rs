@@ -16,9 +16,11 @@
 mod chat;
 mod closed;
 mod documents;
+mod facts;
 mod files;
 mod names;
 mod request;
+pub(crate) mod rotate;
 mod route;
 mod scene;
 #[cfg(test)]
@@ -37,7 +39,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use landlord_core::{
     TenantUid,
-    ports::{CheckOutcome, CheckResult, DeployTarget},
+    ports::{AccessFacts, CheckOutcome, CheckResult, DeployTarget},
 };
 use landlord_kube::{Doing as _, Result, client::ClusterClients};
 use parking_lot::Mutex;
@@ -56,6 +58,8 @@ use scene::Scene;
 const RUN_TIMEOUT: Duration = Duration::from_secs(240);
 /// Tenants whose checks run at the same moment: they wait for chatbots, and others' work must find its turn meanwhile.
 const RUNS_MAX: usize = 16;
+/// All servers of a tenant are asked for what they prove themselves with: below the deadline of a call.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a run waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs at the same moment that somebody asked for.
@@ -238,22 +242,46 @@ impl Checks {
             By::Request => &self.requested,
         };
         let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, turns.acquire()).await else { return Ok(None) };
-        let namespace = render::namespace(target, manifest);
-        let mut scene = Scene {
+        let mut scene = self.scene(clients, target, manifest, addresses);
+        scene.known = secrets(clients, scene.namespace, manifest).await?;
+        Ok(Some(self.all(&mut scene).await))
+    }
+
+    /// What one run works on; no Secret was read for it.
+    fn scene<'a>(
+        &'a self,
+        clients: &'a ClusterClients,
+        target: &'a DeployTarget,
+        manifest: &'a Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Scene<'a> {
+        Scene {
             options: &self.options,
             clients,
             target,
             manifest,
-            namespace,
+            namespace: render::namespace(target, manifest),
             names: Names { resolver: self.options.resolver, port: self.ports.get(&53).copied() },
             ports: &self.ports,
             addresses,
-            known: secrets(clients, namespace, manifest).await?,
+            known: BTreeMap::new(),
             routes: BTreeMap::new(),
             trust: None,
             code: rand::random_range(10_000..1_000_000),
-        };
-        Ok(Some(self.all(&mut scene).await))
+        }
+    }
+
+    /// What a customer needs to know of its servers; `None`: too many others ask at this moment.
+    pub(crate) async fn facts(
+        &self,
+        clients: &ClusterClients,
+        target: &DeployTarget,
+        manifest: &Manifest,
+        addresses: BTreeMap<String, String>,
+    ) -> Option<AccessFacts> {
+        let Ok(Ok(_turn)) = timeout(TURN_TIMEOUT, self.requested.acquire()).await else { return None };
+        let mut scene = self.scene(clients, target, manifest, addresses);
+        timeout(FACTS_TIMEOUT, facts::facts(&mut scene)).await.ok()
     }
 
     async fn all(&self, scene: &mut Scene<'_>) -> Vec<CheckResult> {

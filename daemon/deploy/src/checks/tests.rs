@@ -179,7 +179,7 @@ fn manifest() -> Manifest {
     .unwrap()
 }
 
-fn target() -> DeployTarget {
+pub(super) fn target() -> DeployTarget {
     let spec = SpecInput { domain: "acme.example.com".into(), storage_gib: 1, ..SpecInput::default() };
     DeployTarget {
         kube: KubeCredentials {

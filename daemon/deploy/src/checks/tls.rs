@@ -128,6 +128,16 @@ pub(super) async fn run(scene: &mut Scene<'_>, days_min: u32) -> Ended {
     Ended::Passed(format!("{via}; {}; the first ends in {least} days", hosts.join(", ")))
 }
 
+/// Days that the certificate of an https entry point still holds, or why it does not.
+pub(super) async fn days_left(scene: &mut Scene<'_>, record: &str) -> Result<u32, String> {
+    let trust = scene.trust()?;
+    let route = scene.route(record, 443).await?;
+    let host = scene.host(record);
+    let handshake = timeout(ANSWER_TIMEOUT, chain(scene, &trust, &route, &host)).await;
+    let chain = handshake.unwrap_or_else(|_| Err("no handshake in time".into()))?;
+    days(&trust.verifier, &chain, &host).map_err(|error| format!("{error}; {}", remedy(&error)))
+}
+
 /// Who must do what when a certificate is not renewed.
 const RENEWAL: &str = "see why it is not renewed: `kubectl describe certificates,orders,challenges -A`";
 

@@ -109,6 +109,15 @@ impl Isolation for IsolationOnly {
         Ok((StageProgress::Done, Vec::new()))
     }
 
+    async fn own_cluster_kubeconfig(
+        &self,
+        _: &DeployTarget,
+        _: landlord_core::CustomerRole,
+        _: Duration,
+    ) -> Result<landlord_core::ports::CustomerAccess, Failure> {
+        panic!("the engine asks for none")
+    }
+
     async fn customer_kubeconfig(&self, _: &DeployTarget, _: Duration) -> Result<KubeCredentials, Failure> {
         Err(unexpected("a kubeconfig"))
     }

@@ -5,6 +5,7 @@ use landlord_proto::v1;
 
 use super::{
     condition::{condition, reconciling},
+    operation::progress,
     placement::placement,
     value::{from_struct, timestamp, to_struct},
 };
@@ -78,5 +79,6 @@ pub(crate) fn tenant_event(event: &Event) -> v1::TenantEvent {
         stage: event.event.stage.clone(),
         reason: event.event.reason.clone(),
         message: event.event.message.clone(),
+        progress: event.event.progress.as_ref().map(progress),
     }
 }

@@ -1,5 +1,6 @@
 //! TenantService over the store and the catalog.
 
+mod access;
 mod create;
 mod explain;
 mod kubeconfig;
@@ -167,5 +168,23 @@ impl v1::tenant_service_server::TenantService for Tenants {
     async fn verify_tenant(&self, request: Request<v1::VerifyTenantRequest>) -> Rpc<v1::VerifyTenantResponse> {
         let ports = self.guarded(&request)?.ports;
         Ok(Response::new(verify::verify(&ports, request.get_ref()).await?))
+    }
+
+    async fn get_tenant_access(
+        &self,
+        request: Request<v1::GetTenantAccessRequest>,
+    ) -> Rpc<v1::GetTenantAccessResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::get(&ports, &access.caller(), request.get_ref()).await?))
+    }
+
+    async fn rotate_tenant_credentials(
+        &self,
+        request: Request<v1::RotateTenantCredentialsRequest>,
+    ) -> Rpc<v1::RotateTenantCredentialsResponse> {
+        let access = Access::of(request.extensions())?;
+        let ports = access.guard(&self.ports);
+        Ok(Response::new(access::rotate(&ports, &access, &request).await?))
     }
 }

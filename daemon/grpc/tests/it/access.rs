@@ -48,7 +48,11 @@ impl Authorizer for Expected {
             "landlord:auditors" => group == ActionGroup::Read,
             "landlord:portals" => portal && (of_customers || classes),
             "landlord:customer-portals" => portal && (own || classes),
-            "landlord:customer-users" => own && (group == ActionGroup::Read || action == Action::GenerateKubeconfig),
+            "landlord:customer-users" => {
+                let own_actions =
+                    [Action::GenerateKubeconfig, Action::GetTenantAccess, Action::RotateTenantCredentials];
+                own && (group == ActionGroup::Read || own_actions.contains(&action))
+            }
             _ => false,
         };
         Decision { allowed, policies: Vec::new() }

@@ -5,6 +5,7 @@
 mod access;
 mod common;
 mod floods;
+mod handed_over;
 mod hidden;
 mod hosts;
 mod limits;

@@ -224,6 +224,8 @@ async fn the_socket_is_ours_alone() {
         providers: Arc::new(NoPlugins),
         kube_access: Arc::new(NoClusters),
         verifier: Arc::new(NoClusters),
+        handover: Arc::new(crate::common::Clusters),
+        credentials: Arc::new(daemon.store.clone()),
         authenticator: Arc::new(crate::common::callers()),
         authorizer: Arc::new(landlord_auth::policy::Policies::open(None).unwrap()),
         daemons: Arc::new(daemon.store.clone()),

@@ -3,6 +3,7 @@
 //! database's dialect.
 
 mod accept;
+mod credentials;
 mod daemons;
 mod domains;
 mod history;

@@ -23,9 +23,9 @@ use landlord_core::{
     fleet::HostRule,
     journal,
     ports::{
-        Authenticator, Authorizer, CheckOutcome, CheckResult, Commit, CustomerAccess, EnvironmentPatch, KubeAccess,
-        KubeCredentials, KubeIdentity, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
-        StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Commit,
+        CredentialFact, CustomerAccess, EnvironmentPatch, Handover, KubeAccess, KubeCredentials, KubeIdentity, NewEvent,
+        OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -37,6 +37,7 @@ use landlord_proto::{
     },
 };
 use landlord_store::{SqliteOptions, Store, sqlite};
+use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -124,7 +125,7 @@ impl Stacks for OneStack {
 }
 
 /// Clusters exist from READY on.
-struct Clusters;
+pub struct Clusters;
 
 #[async_trait::async_trait]
 impl KubeAccess for Clusters {
@@ -169,6 +170,47 @@ impl Verifier for Clusters {
     }
 }
 
+/// What the lamp is switched on with. Its first value, the next after each rotation.
+pub const PLANTED: &str = "planted-password-of-the-lamp";
+
+#[async_trait::async_trait]
+impl Handover for Clusters {
+    fn credential_facts(&self, _: &Environment) -> Result<Vec<CredentialFact>, Failure> {
+        let fact = |name: &str, app: &str, rotation| CredentialFact {
+            name: name.into(),
+            app: app.into(),
+            addresses: vec!["lamp".into()],
+            username: "acme".into(),
+            rotation,
+        };
+        Ok(vec![fact("switch", "lamp", Some(RotationEffect::Restart)), fact("bell", "door", None)])
+    }
+
+    async fn facts(&self, tenant: &Environment) -> Result<AccessFacts, Failure> {
+        self.access(tenant).await?;
+        let (host, url) = ("lamp.example.com".to_owned(), "https://lamp.example.com".to_owned());
+        Ok(AccessFacts {
+            addresses: vec![AccessAddress { name: "lamp".into(), url, address: "192.0.2.1".into() }],
+            host_keys: Vec::new(),
+            certificates: vec![CertificateState { host, days_left: Some(60), problem: String::new() }],
+            credentials: self.credential_facts(tenant)?,
+        })
+    }
+
+    async fn credential_values(&self, tenant: &Environment, names: &[String]) -> Result<Vec<SecretString>, Failure> {
+        self.access(tenant).await?;
+        Ok(names.iter().map(|name| format!("{PLANTED}-{name}").into()).collect())
+    }
+
+    async fn rotate(&self, tenant: &Environment, name: &str, _: &str) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        match name {
+            "switch" => Ok(()),
+            _ => Err(Failure::new(ErrorKind::Conflict, "it can't be rotated").with_remedy("buy another one")),
+        }
+    }
+}
+
 pub fn class(regions: &[&str]) -> Class {
     Class {
         description: String::new(),
@@ -186,6 +228,7 @@ pub fn class(regions: &[&str]) -> Class {
         hosts: None,
         guardrails: None,
         skip_checks: Vec::new(),
+        service: landlord_core::ServiceRules::default(),
     }
 }
 
@@ -350,6 +393,8 @@ impl Daemon {
             providers: Arc::new(Plugins(up.clone())),
             kube_access: Arc::new(Clusters),
             verifier: Arc::new(Clusters),
+            handover: Arc::new(Clusters),
+            credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
             daemons: Arc::new(store.clone()),
@@ -412,6 +457,7 @@ impl Daemon {
             stage: String::new(),
             reason: "Settled".into(),
             message: format!("is {}", state.as_str()),
+            progress: None,
         };
         let commit = Commit {
             stages,
