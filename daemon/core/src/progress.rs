@@ -57,7 +57,8 @@ fn longest(nodes: &[Node], lasts: &impl Fn(&Stage) -> Duration) -> Duration {
     // A graph has no circle: each round ends the nodes whose predecessors have ended.
     for _ in nodes {
         let open = nodes.iter().filter(|node| !ends.contains_key(&node.stage));
-        let ended: Vec<(&Stage, Duration)> = open.filter_map(|node| Some((&node.stage, end(node, nodes, &ends, lasts)?))).collect();
+        let ended: Vec<(&Stage, Duration)> =
+            open.filter_map(|node| Some((&node.stage, end(node, nodes, &ends, lasts)?))).collect();
         if ended.is_empty() {
             break;
         }

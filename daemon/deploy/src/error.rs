@@ -209,8 +209,12 @@ impl Error {
             Self::UnknownCredential { .. } => "name one that the stack has",
             Self::NoCredentialYet { .. } => "wait until the tenant is READY",
             Self::NoRotation { .. } => "change it in the app itself",
-            Self::NotRotated { .. } => "see the app's log; then rotate it again, which goes on with the value made already",
-            Self::RotationUnproved { .. } => "see the app's pods and log; then rotate it again with the same request_id",
+            Self::NotRotated { .. } => {
+                "see the app's log; then rotate it again, which goes on with the value made already"
+            }
+            Self::RotationUnproved { .. } => {
+                "see the app's pods and log; then rotate it again with the same request_id"
+            }
             Self::Shared => "this is a bug of landlord; report it with the daemon's log",
         };
         remedy.to_owned()

@@ -111,11 +111,7 @@ pub(crate) async fn check(
 }
 
 /// Address by record, of entry points that have one.
-async fn addressed(
-    clients: &ClusterClients,
-    target: &DeployTarget,
-    stack: &Stack,
-) -> Result<BTreeMap<String, String>> {
+async fn addressed(clients: &ClusterClients, target: &DeployTarget, stack: &Stack) -> Result<BTreeMap<String, String>> {
     let addresses = addresses(clients, target, &stack.manifest).await?.into_iter();
     Ok(addresses.filter_map(|(entry, address)| Some((entry.record.clone(), address?))).collect())
 }

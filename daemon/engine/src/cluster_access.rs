@@ -12,8 +12,8 @@ use landlord_core::{
     Tenant, TenantUid, Timestamp,
     isolation::{IsolationSettings, SharedTarget},
     ports::{
-        AppAccess, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials, KubeIdentity,
-        Providers, TargetCluster, TenantStore, Verifier,
+        AppAccess, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials,
+        KubeIdentity, Providers, TargetCluster, TenantStore, Verifier,
     },
 };
 use landlord_provider_api::v1;
@@ -294,8 +294,7 @@ mod tests {
         store.create(order(&tenant)).await.unwrap();
         let name = tenant.into();
         let claim = store.claim("a", 1, Duration::from_secs(600)).await.unwrap().remove(0);
-        let isolated =
-            async || is_done(&store, &store.get(&name).await.unwrap(), &Stage::Isolation).await.unwrap();
+        let isolated = async || is_done(&store, &store.get(&name).await.unwrap(), &Stage::Isolation).await.unwrap();
         assert!(!isolated().await, "not begun");
         let begun =
             journal::intend(&Stage::Isolation, DesiredState::Present, 1, Duration::ZERO, None, Timestamp(1_000));

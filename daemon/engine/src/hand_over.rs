@@ -13,7 +13,9 @@ use crate::ClusterAccess;
 
 impl ClusterAccess {
     fn handed_over(&self, environment: &Environment) -> Result<&Arc<dyn AppAccess>, Failure> {
-        self.app_access.as_ref().ok_or_else(|| nothing(environment)("its class has no stack", "use a class with a stack"))
+        self.app_access
+            .as_ref()
+            .ok_or_else(|| nothing(environment)("its class has no stack", "use a class with a stack"))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use landlord_core::{
-    Progress, Stage, graph, progress,
+    Progress, Stage, graph,
     ports::{ReleasePlan, Work},
-    step,
+    progress, step,
 };
 use landlord_provider_api::v1::DescribeResponse;
 

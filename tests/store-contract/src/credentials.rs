@@ -27,10 +27,8 @@ pub async fn a_credential_is_given_as_its_class_says<S: Store + CredentialStore>
     assert_eq!(readable(&*store, uid, Once).await, [true, true]);
     // Two at once: each is given to one of them.
     let (asked, by) = (names(), Caller::Daemon);
-    let (one, two) = tokio::join!(
-        store.read_credentials(of, &asked, Once, &by),
-        store.read_credentials(of, &asked, Once, &by)
-    );
+    let (one, two) =
+        tokio::join!(store.read_credentials(of, &asked, Once, &by), store.read_credentials(of, &asked, Once, &by));
     let mut given = [one.unwrap(), two.unwrap()];
     given.sort();
     assert_eq!(given, [Vec::new(), names()]);

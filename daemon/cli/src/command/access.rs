@@ -28,7 +28,8 @@ pub(crate) async fn rotate(server: &Connection, rotate: Rotate, customer: Option
     let name = name::tenant(&rotate.name, customer)?;
     let request_id = rotate.request_id.unwrap_or_else(uuid::Uuid::new_v4).to_string();
     let mut client = Client::connect(server).await?;
-    let request = v1::RotateTenantCredentialsRequest { name: name.clone(), app: rotate.app, request_id: request_id.clone() };
+    let request =
+        v1::RotateTenantCredentialsRequest { name: name.clone(), app: rotate.app, request_id: request_id.clone() };
     super::remark(&format!("rotation {request_id}: after an error go on with --request-id {request_id}"));
     let response = client.tenants.rotate_tenant_credentials(request).await?.into_inner();
     let names: Vec<&str> = response.credentials.iter().map(|credential| credential.name.as_str()).collect();

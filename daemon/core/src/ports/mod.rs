@@ -25,8 +25,8 @@ pub use apps::{
 };
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use handover::{
-    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore, Handover,
-    HostKey, RotationEffect,
+    AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,
+    Handover, HostKey, RotationEffect,
 };
 pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};

@@ -1,6 +1,8 @@
 //! Queries to a store, and the events that they return: values without rules. Knows no database.
 
-use crate::{ClassName, CustomerId, EnvironmentName, HostClusterId, Progress, ProviderName, State, TenantUid, Timestamp};
+use crate::{
+    ClassName, CustomerId, EnvironmentName, HostClusterId, Progress, ProviderName, State, TenantUid, Timestamp,
+};
 
 /// Whose environments.
 #[derive(Debug, Clone, PartialEq, Eq)]

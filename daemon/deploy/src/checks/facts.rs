@@ -133,7 +133,10 @@ mod tests {
         let line = "[127.0.0.1]:2022 ssh-ed25519 \
                     AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
         let (algorithm, shown) = fingerprint(line).unwrap();
-        assert_eq!((algorithm.as_str(), shown.as_str()), ("ssh-ed25519", "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"));
+        assert_eq!(
+            (algorithm.as_str(), shown.as_str()),
+            ("ssh-ed25519", "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU")
+        );
         assert_eq!(fingerprint("# a remark"), None);
     }
 }

@@ -74,9 +74,9 @@ fn progress_of(operation: &Operation, current: Option<&Environment>) -> Option<v
             percent: 100,
             expected_end_time: operation.end_time.map(timestamp),
         }),
-        Some(
-            OperationOutcome::Failed { .. } | OperationOutcome::Cancelled | OperationOutcome::Superseded { .. },
-        ) => None,
+        Some(OperationOutcome::Failed { .. } | OperationOutcome::Cancelled | OperationOutcome::Superseded { .. }) => {
+            None
+        }
     }
 }
 

@@ -129,11 +129,7 @@ fn named(declared: &[CredentialFact], field: &str, names: &[String]) -> Result<V
     }
 }
 
-fn credential(
-    fact: &CredentialFact,
-    record: &CredentialRecord,
-    value: Option<&SecretString>,
-) -> v1::AccessCredential {
+fn credential(fact: &CredentialFact, record: &CredentialRecord, value: Option<&SecretString>) -> v1::AccessCredential {
     let rotation = match fact.rotation {
         None => Rotation::Unspecified,
         Some(RotationEffect::OldUntilNew) => Rotation::OldUntilNew,
@@ -158,12 +154,7 @@ fn address(address: landlord_core::ports::AccessAddress) -> v1::AccessAddress {
 }
 
 fn host_key(key: landlord_core::ports::HostKey) -> v1::HostKey {
-    v1::HostKey {
-        address: key.address,
-        algorithm: key.algorithm,
-        fingerprint: key.fingerprint,
-        problem: key.problem,
-    }
+    v1::HostKey { address: key.address, algorithm: key.algorithm, fingerprint: key.fingerprint, problem: key.problem }
 }
 
 fn certificate(state: landlord_core::ports::CertificateState) -> v1::CertificateState {

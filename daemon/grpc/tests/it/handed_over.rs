@@ -41,10 +41,8 @@ fn given(response: &v1::GetTenantAccessResponse) -> Vec<(String, bool)> {
 async fn credentials_are_given_once_and_stay_nowhere() {
     let logged = Logged::default();
     let writer = logged.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let _logging = tracing::subscriber::set_default(subscriber);
     let daemon = Daemon::start().await;
     let mut client = daemon.tenants().await;

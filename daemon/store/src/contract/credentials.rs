@@ -50,7 +50,14 @@ impl CredentialStore for Store {
                     }
                     let now = clock::now(connection).await?;
                     for name in &given {
-                        mark(connection, uid, name, "read_time = COALESCE(credentials.read_time, excluded.read_time)", now).await?;
+                        mark(
+                            connection,
+                            uid,
+                            name,
+                            "read_time = COALESCE(credentials.read_time, excluded.read_time)",
+                            now,
+                        )
+                        .await?;
                     }
                     let message = format!("the credentials {} were read by {by}", given.join(", "));
                     emit(connection, (now, uid, &of), "CredentialsRead", message, events_max).await?;
@@ -74,7 +81,14 @@ impl CredentialStore for Store {
                 async move {
                     let now = clock::now(connection).await?;
                     for name in &names {
-                        mark(connection, uid, name, "used_time = COALESCE(credentials.used_time, excluded.used_time)", now).await?;
+                        mark(
+                            connection,
+                            uid,
+                            name,
+                            "used_time = COALESCE(credentials.used_time, excluded.used_time)",
+                            now,
+                        )
+                        .await?;
                     }
                     let message = format!("the credentials {} are in use, says {by}", names.join(", "));
                     emit(connection, (now, uid, &of), "CredentialsUsed", message, events_max).await
@@ -173,7 +187,8 @@ async fn records(
         .map_err(&failed)?;
     let mut known = Vec::with_capacity(rows.len());
     for row in &rows {
-        let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|time| time.map(Timestamp)).map_err(&failed);
+        let time =
+            |column: &str| row.try_get::<Option<i64>, _>(column).map(|time| time.map(Timestamp)).map_err(&failed);
         let name: String = row.try_get("name").map_err(&failed)?;
         let (read_time, used_time) = (time("read_time")?, time("used_time")?);
         let rotate_time = time("rotate_time")?;

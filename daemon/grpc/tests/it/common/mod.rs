@@ -24,8 +24,9 @@ use landlord_core::{
     journal,
     ports::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Commit,
-        CredentialFact, CustomerAccess, EnvironmentPatch, Handover, KubeAccess, KubeCredentials, KubeIdentity, NewEvent,
-        OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks, TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        CredentialFact, CustomerAccess, EnvironmentPatch, Handover, KubeAccess, KubeCredentials, KubeIdentity,
+        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks,
+        TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
