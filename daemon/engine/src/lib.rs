@@ -117,6 +117,7 @@ mod figures;
 mod hand_over;
 mod holds;
 mod inventories;
+mod late_waits;
 mod lease;
 mod limit_key;
 mod limits;

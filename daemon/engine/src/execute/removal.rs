@@ -48,7 +48,9 @@ impl Call<'_> {
         report.map(|report| {
             let scale =
                 self.shared.scales(&self.work.environment.placement.provider).of(self.stage, DesiredState::Absent);
-            let wait = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            let key = (self.work.environment.uid, self.work.environment.operation, self.stage.clone());
+            let by_records = late::wait(self.work, self.stage, scale, self.shared.clock.since_jump());
+            let wait = self.shared.late_waits.left(key, by_records);
             match wait.filter(|_| absent && report.done) {
                 Some(wait) => CallReport {
                     done: false,
