@@ -5,6 +5,7 @@
 //! time arrives as a value.
 
 pub mod access;
+pub mod availability;
 pub mod capacity;
 pub mod catalog;
 mod class_differences;
@@ -31,6 +32,7 @@ pub mod stage;
 pub mod step;
 pub mod time;
 
+pub use availability::{Availability, AvailabilityChange};
 pub use capacity::{Amounts, Measured, Observation, ReservePercent};
 pub use catalog::{Catalog, Class};
 pub use class_differences::ClassDifference;

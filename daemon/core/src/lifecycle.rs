@@ -110,6 +110,7 @@ pub fn accept(
             endpoints: Vec::new(),
             progress: None,
         },
+        availability: None,
         etag: String::new(),
         operation,
         cancel_requested: false,

@@ -107,6 +107,7 @@
 //! It knows no SQL, no gRPC and no provider by name.
 
 mod access;
+mod availability;
 mod clock;
 mod cluster_access;
 mod conditions;
@@ -130,6 +131,7 @@ mod shared;
 mod timing;
 mod turns;
 
+pub use availability::{AvailabilityFigures, AvailabilityOptions, AvailabilityWatch};
 pub use cluster_access::ClusterAccess;
 pub use engine::{Engine, EngineHandle};
 pub use figures::EngineFigures;

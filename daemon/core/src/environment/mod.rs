@@ -17,7 +17,7 @@ pub use spec::{
 pub use status::{Condition, Endpoint, EnvironmentStatus, State};
 pub use tenant::{ORPHANS, Tenant};
 
-use crate::{DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
+use crate::{Availability, DesiredState, Level, OperationId, Placement, TenantUid, Timestamp, ids::EnvironmentName};
 
 /// What is built, and for whom; decides the graph of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct Environment {
     pub force_delete: bool,
     /// What is.
     pub status: EnvironmentStatus,
+    /// Whether it answers, since it was READY; `None`: nobody looks. Written by whoever looks, and by no one else.
+    pub availability: Option<Availability>,
     /// Changes with every write that a client can see.
     pub etag: String,
     /// The operation that is worked on, or was last.

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod apps;
+mod availability;
 mod daemons;
 mod handover;
 mod history;
@@ -23,6 +24,7 @@ pub use access::{Authenticator, Authorizer, Unauthenticated};
 pub use apps::{
     Apps, CheckOutcome, CheckResult, CloudAccount, ReleaseOf, ReleasePlan, Verified, Verifier, VerifyStatus,
 };
+pub use availability::{AvailabilityStore, PROBE_TIMEOUT, Probe, ProbeTarget, SeenAvailability};
 pub use daemons::{DaemonInfo, DaemonState, DaemonStore};
 pub use handover::{
     AccessAddress, AccessFacts, AppAccess, CertificateState, CredentialFact, CredentialRecord, CredentialStore,

@@ -51,8 +51,9 @@ use crate::{
     stack::Manifest,
 };
 use chat::Conversation;
-use names::Names;
+pub(crate) use names::Names;
 use scene::Scene;
+pub(crate) use tls::Trust;
 
 /// All checks of a tenant together: below the deadline of a stage's call.
 const RUN_TIMEOUT: Duration = Duration::from_secs(240);
@@ -327,7 +328,7 @@ impl Checks {
     async fn single(&self, scene: &mut Scene<'_>, check: &Check) -> Ended {
         match &check.uses {
             Use::Names {} => names::run(scene).await,
-            Use::Certificates { days_min } => tls::run(scene, *days_min).await,
+            Use::Certificates { days_min, days_warn } => tls::run(scene, *days_min, *days_warn).await,
             Use::Sftp(account) => files::sftp(scene, account).await,
             Use::Webdav(account) => files::webdav(scene, account).await,
             Use::Documents(service) => documents::run(scene, service).await,

@@ -3,6 +3,7 @@
 //! database's dialect.
 
 mod accept;
+mod availability;
 mod credentials;
 mod daemons;
 mod domains;
