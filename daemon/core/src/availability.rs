@@ -48,7 +48,12 @@ pub enum AvailabilityChange {
 impl Availability {
     /// What follows from one more beat. `gap_max`: what was not looked at for longer is known of neither way.
     #[must_use]
-    pub fn beat(&self, outcome: Result<(), &str>, now: Timestamp, gap_max: Duration) -> (Self, Option<AvailabilityChange>) {
+    pub fn beat(
+        &self,
+        outcome: Result<(), &str>,
+        now: Timestamp,
+        gap_max: Duration,
+    ) -> (Self, Option<AvailabilityChange>) {
         let mut after = self.clone();
         after.count(now, gap_max);
         after.beat_time = now;
@@ -133,12 +138,12 @@ mod tests {
         assert_eq!(beat(Err("no route")).1, None);
         let (lost, change) = beat(Err("502"));
         assert_eq!((lost.available, lost.cause.as_str(), change), (Some(false), "502", Some(AvailabilityChange::Lost)));
-        assert_eq!(beat(Err("502")).1, None, "told once");
+        assert_eq!(beat(Err("502")).1, None, "reported once");
         let (back, change) = beat(Ok(()));
         assert_eq!((back.available, change, back.cause.as_str()), (Some(true), Some(AvailabilityChange::Back), ""));
         assert_eq!((back.month, back.up_ms, back.down_ms), (202_611, 300_000, 120_000));
         assert!(back.since > lost.since);
-        // The next month begins anew, and what nobody looked at counts to neither.
+        // The next month begins again, and what nobody looked at counts to neither.
         let (next, _) = back.beat(Ok(()), now.after(MINUTE * 3), gap);
         assert_eq!((next.month, next.up_ms, next.down_ms, next.month_percent()), (202_612, 0, 0, None));
         let (next, _) = next.beat(Ok(()), next.beat_time.after(MINUTE), gap);

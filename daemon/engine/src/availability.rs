@@ -8,7 +8,7 @@
 //! - One daemon looks; another goes on within two beats of its end. What it wrote is fenced by the duty.
 //! - Who is slow or dead delays nobody: a look ends within its time, and at most [`LOOKS_MAX`] are under way. What finds no room
 //!   is left out of that beat, and counted.
-//! - A lost environment is told once, with its cause; what its class says follows.
+//! - A lost environment is reported once, with its cause; what its class says follows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -234,7 +234,13 @@ impl AvailabilityWatch {
         }
         let is_written = change.is_some() || is_kept_now || watched.is_new;
         watched.is_new = false;
-        is_written.then(|| SeenAvailability { uid: target.uid, name: target.name.clone(), availability, change, repair })
+        is_written.then(|| SeenAvailability {
+            uid: target.uid,
+            name: target.name.clone(),
+            availability,
+            change,
+            repair,
+        })
     }
 
     async fn keep(&self, watch: &mut Watch, seen: Vec<SeenAvailability>) -> Result<(), StoreError> {
@@ -297,7 +303,8 @@ mod tests {
     }
 
     fn tenants() -> Vec<TenantUid> {
-        let uid = |n: usize| TenantUid(uuid::Uuid::from_u128((n as u128) << 64 | (n as u128).wrapping_mul(2_654_435_761)));
+        let uid =
+            |n: usize| TenantUid(uuid::Uuid::from_u128((n as u128) << 64 | (n as u128).wrapping_mul(2_654_435_761)));
         let mut all: Vec<TenantUid> = (1..=TENANTS).map(uid).collect();
         all.sort();
         all
@@ -365,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_dead_and_slow_delay_nobody_and_are_told_once() {
+    async fn the_dead_and_slow_delay_nobody_and_are_reported_once() {
         let world = Arc::new(World::default());
         let stop = CancellationToken::new();
         let (one, two) = (watch(&world, "one"), watch(&world, "two"));
@@ -387,7 +394,7 @@ mod tests {
         let lost: Vec<_> =
             world.changes.lock().iter().filter(|(_, change, _)| *change == AvailabilityChange::Lost).copied().collect();
         let uids: BTreeSet<TenantUid> = lost.iter().map(|(uid, ..)| *uid).collect();
-        assert_eq!((uids.len(), lost.len()), (TENANTS / 3, TENANTS / 3), "each is told once");
+        assert_eq!((uids.len(), lost.len()), (TENANTS / 3, TENANTS / 3), "each is reported once");
         assert_eq!(lost.iter().filter(|(_, _, repair)| *repair).count(), 1, "the class of one wants it repaired");
         assert_eq!(*world.woken.lock(), 1);
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use landlord_core::{
     Catalog,
     ports::{
-        Authenticator, Authorizer, CredentialStore, DaemonStore, Handover, KubeAccess, Providers, Stacks, TenantStore,
-        Verifier, Wake,
+        AuditStore, Authenticator, Authorizer, CredentialStore, DaemonStore, Handover, KubeAccess, Providers, Stacks,
+        TenantStore, Verifier, Wake,
     },
 };
 
@@ -35,6 +35,8 @@ pub struct Ports {
     pub authenticator: Arc<dyn Authenticator>,
     /// What they may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Who did what.
+    pub audit: Arc<dyn AuditStore>,
     /// The daemons that share the store.
     pub daemons: Arc<dyn DaemonStore>,
     /// Id of this one.

@@ -2,6 +2,8 @@
 //! in the crates that it wires.
 
 mod announce;
+mod audit;
+mod availability;
 mod class_drift;
 pub mod config;
 pub mod descriptors;

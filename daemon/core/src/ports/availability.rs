@@ -5,9 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::StoreError;
-use crate::{
-    Availability, AvailabilityChange, EnvironmentName, TenantUid, WhenUnavailable, environment::Endpoint,
-};
+use crate::{Availability, AvailabilityChange, EnvironmentName, TenantUid, WhenUnavailable, environment::Endpoint};
 
 /// An environment that is looked at.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 //!
 //! # Expected flow
 //! The new value is written beside the old one in the Secret (`KEY.next`), with the name of the rotation; the app takes it,
-//! by requests, and proves it; then it takes the old one's place, and what must start anew is restarted. An app that reads the
+//! by requests, and proves it; then it takes the old one's place, and what must start again is restarted. An app that reads the
 //! Secret only when it starts is restarted first, and proves it then.
 //!
 //! # Guarantees
@@ -47,7 +47,7 @@ mod tests;
 const NEXT: &str = ".next";
 /// Annotation of a Secret: the last rotation of a key, whose name follows.
 const ROTATED: &str = "rotated.landlord.dev/";
-/// Annotation of a pod template: changes with a rotation, so that pods start anew.
+/// Annotation of a pod template: changes with a rotation, so that pods start again.
 const CREDENTIALS: &str = "landlord.dev/credentials";
 /// An app that was restarted is waited for: a volume that moves takes a minute.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(150);

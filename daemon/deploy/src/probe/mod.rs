@@ -105,7 +105,8 @@ impl WebProbe {
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(self.config()?);
         let mut stream = connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
-        let request = format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
+        let request =
+            format!("GET / HTTP/1.1\r\nhost: {}\r\nuser-agent: landlord\r\nconnection: close\r\n\r\n", place.host);
         stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         let line = first_line(&mut stream).await?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());

@@ -56,7 +56,10 @@ async fn plain(line: &'static str) -> u16 {
 }
 
 fn endpoint(scheme: &str, port: u16) -> Endpoint {
-    Endpoint { name: scheme.into(), url: format!("{scheme}://acme@localhost:{port}").replace("https://acme@", "https://") }
+    Endpoint {
+        name: scheme.into(),
+        url: format!("{scheme}://acme@localhost:{port}").replace("https://acme@", "https://"),
+    }
 }
 
 #[tokio::test]

@@ -79,8 +79,7 @@ mod tests {
         };
         let key = ProviderKey { provider: "sky".parse().unwrap(), credentials: String::new() };
         let level = landlord_core::Level::Cluster;
-        let placement =
-            Placement::without_choices("small".parse().unwrap(), level, key, String::new(), "here".into());
+        let placement = Placement::without_choices("small".parse().unwrap(), level, key, String::new(), "here".into());
         let (uid, operation) = (TenantUid(uuid::Uuid::nil()), OperationId(uuid::Uuid::nil()));
         let mut environment = lifecycle::accept(uid, Owner::Tenant(tenant), placement, operation, Timestamp(0));
         assert!(conditions(&environment).is_empty() && availability(&environment).is_none());

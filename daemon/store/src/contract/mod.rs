@@ -3,7 +3,9 @@
 //! database's dialect.
 
 mod accept;
+mod audit;
 mod availability;
+mod commit;
 mod credentials;
 mod daemons;
 mod domains;
