@@ -109,8 +109,10 @@ impl Availability {
 
 /// Year and month of a time, as 202611, UTC.
 fn month(time: Timestamp) -> i32 {
-    let zoned = jiff::Timestamp::from_millisecond(time.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
-    i32::from(zoned.year()) * 100 + i32::from(zoned.month())
+    // As RFC 3339 has it: 2026-11-…
+    let text = time.to_string();
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<i32>().ok());
+    number(0..4).unwrap_or_default() * 100 + number(5..7).unwrap_or_default()
 }
 
 #[cfg(test)]
