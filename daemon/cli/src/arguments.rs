@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod customer;
 mod orphans;
 
 use std::{path::PathBuf, time::Duration};
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::{
     access::{AuthCommand, ConfigCommand, Login},
     audit::{Audit, AuditCommand},
+    customer::{Logs, Rotate, TenantAccess, UpdateRevision},
     orphans::Orphans,
 };
 
@@ -128,6 +130,10 @@ pub enum Command {
     Verify(Verify),
     /// Shows what is handed over to a tenant's customer: addresses, host keys, certificates, credentials.
     Access(TenantAccess),
+    /// Shows what a tenant's apps write down.
+    Logs(Logs),
+    /// Brings a tenant to the revisions that lie on disk, and to what its class says now; back to those of before if that fails.
+    Update(UpdateRevision),
     /// Gives the credentials of one of a tenant's apps new passwords.
     Rotate(Rotate),
     /// Shows why something is as it is.
@@ -233,6 +239,9 @@ pub struct Get {
     pub what: String,
     /// Name, after `tenant`, `hostcluster` or `operation`.
     pub name: Option<String>,
+    /// Only tenants that differ from what is on offer now: another revision on disk, another field of their class.
+    #[arg(long)]
+    pub outdated: bool,
     /// Of all customers, also when --customer or LANDLORD_CUSTOMER is set.
     #[arg(short = 'A', long)]
     pub all_customers: bool,
@@ -260,40 +269,6 @@ pub struct Kubeconfig {
     /// How long a customer's works: 10m to 60m, by default 30m.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
-}
-
-/// `access`.
-#[derive(Debug, Args)]
-pub struct TenantAccess {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// Reads the passwords of all credentials that can be read. Most classes let each be read once.
-    #[arg(long, conflicts_with = "read")]
-    pub credentials: bool,
-    /// Reads the password of this credential.
-    #[arg(long, value_name = "CREDENTIAL")]
-    pub read: Vec<String>,
-    /// Says that the customer has used this credential: it can't be read any more.
-    #[arg(long, value_name = "CREDENTIAL")]
-    pub used: Vec<String>,
-    /// Form of the output.
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Output,
-}
-
-/// `rotate`.
-#[derive(Debug, Args)]
-pub struct Rotate {
-    /// Tenant.
-    #[arg(value_name = "TENANT")]
-    pub name: String,
-    /// App.
-    #[arg(value_name = "APP")]
-    pub app: String,
-    /// Goes on with a rotation that ended with an error.
-    #[arg(long)]
-    pub request_id: Option<uuid::Uuid>,
 }
 
 /// `verify`.

@@ -191,6 +191,8 @@ actions! {
         VerifyTenant: Operate Tenant,
         GetTenantAccess: Operate Tenant,
         RotateTenantCredentials: Operate Tenant,
+        UpdateTenantRevision: Operate Tenant,
+        GetTenantLogs: Operate Tenant,
     }
     "landlord.v1.TenantClassService" {
         ListTenantClasses: Read Installation,

@@ -10,6 +10,7 @@ use crate::{
     environment::{Domain, HostClusterInput, HostClusterSpec, NodeCount, SpecInput, Violation, Violations},
     fleet::{Growth, HostRule, HostSelector},
     isolation::{InvalidIsolationSetting, IsolationSettings, IsolationSettingsInput},
+    revision::CurrentRevisions,
 };
 
 /// A named offer from the configuration.
@@ -75,6 +76,8 @@ pub struct Catalog {
     pub residency: Residencies,
     /// Which domains tenants may have.
     pub domains: Domains,
+    /// The revisions of stacks and platforms on disk.
+    pub revisions: CurrentRevisions,
     /// Account by provider and credential scope, as configured.
     pub accounts: BTreeMap<(ProviderName, String), String>,
 }
@@ -162,6 +165,7 @@ impl Catalog {
             guardrails: class.level.is_shared().then(|| class.guardrails.clone().unwrap_or_default()),
             skip_checks: class.skip_checks.clone(),
             service: class.service,
+            revisions: self.revisions.of(class.stack.as_ref(), class.platform.as_ref()),
         })
     }
 
@@ -182,7 +186,9 @@ impl Catalog {
             return Err(one("class", format!("{name} is of level {level}; a host cluster needs one of level CLUSTER")));
         }
         let region = spec.region.clone().or_else(|| class.regions.first().cloned()).unwrap_or_default();
-        Ok(Placement { stack: None, ..self.placement(name, class, String::new(), spec.node_count, region, None)? })
+        let placement = self.placement(name, class, String::new(), spec.node_count, region, None)?;
+        let revisions = self.revisions.of(None, placement.platform.as_ref());
+        Ok(Placement { stack: None, revisions, ..placement })
     }
 
     /// Which host cluster a placement needs; `None`: none. A placement of a class that is gone, or that

@@ -28,6 +28,7 @@ pub mod placement_rule;
 pub mod ports;
 pub mod progress;
 pub mod residency;
+pub mod revision;
 pub mod service_rules;
 pub mod stage;
 pub mod step;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassName, PlatformName, ProviderName, ServiceRules, StackName, isolation::IsolationSettings};
+use crate::{
+    ClassName, PlatformName, ProviderName, ServiceRules, StackName, isolation::IsolationSettings, revision::Revisions,
+};
 
 /// Isolation level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +95,9 @@ pub struct Placement {
     /// What the class promises of an environment once it is READY.
     #[serde(default, skip_serializing_if = "ServiceRules::is_default")]
     pub service: ServiceRules,
+    /// The revisions of stack and platform that it runs.
+    #[serde(default, skip_serializing_if = "Revisions::is_default")]
+    pub revisions: Revisions,
 }
 
 impl Placement {
@@ -116,6 +121,7 @@ impl Placement {
             guardrails: None,
             skip_checks: Vec::new(),
             service: ServiceRules::default(),
+            revisions: Revisions::default(),
         }
     }
 

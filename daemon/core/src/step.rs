@@ -43,6 +43,8 @@ pub enum Unwind {
     Remove,
     /// A change of a tenant that was READY: back to what it was.
     Revert(TenantSpec, Placement),
+    /// Revisions on trial with which a stage gave up: back to those of before, and the operation fails.
+    GiveUp(TenantSpec, Placement, Failure),
 }
 
 /// A resting state.
@@ -88,6 +90,11 @@ pub fn next_step(work: &Work, releases: &[ReleasePlan]) -> Step {
     }
     let nodes = graph(environment.desired_state, environment.kind(), &environment.placement, releases);
     if let Some((stage, failure)) = first_failure(work, &nodes) {
+        if let Some((spec, placement)) = lifecycle::before_trial(environment).filter(|_| !work.operation_done) {
+            let message =
+                format!("with the new revisions {stage} failed: {}; those of before are back", failure.message);
+            return Step::Unwind(Unwind::GiveUp(spec, placement, Failure { message, ..failure }));
+        }
         let held = held(work, &nodes);
         if !held.due.is_empty() {
             return Step::Call(held);

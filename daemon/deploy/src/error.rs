@@ -108,6 +108,20 @@ pub enum Error {
         /// What does not fit.
         why: String,
     },
+    /// A revision that is kept can't be used.
+    #[error("revision {name}: {problem}")]
+    Revision {
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An environment names a revision that this daemon has not read yet.
+    #[error("the revision {name} is not loaded here yet")]
+    RevisionNotLoaded {
+        /// Name and revision.
+        name: String,
+    },
     /// No such credential in the stack.
     #[error("the stack has no credential {name:?}; it has: {known}")]
     UnknownCredential {
@@ -164,7 +178,11 @@ impl Error {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Kube(_) | Self::HelmIncompatible { .. } | Self::File { .. } | Self::Shared => ErrorKind::Internal,
+            Self::Kube(_)
+            | Self::Revision { .. }
+            | Self::HelmIncompatible { .. }
+            | Self::File { .. }
+            | Self::Shared => ErrorKind::Internal,
             Self::Stack { .. }
             | Self::UnknownStack { .. }
             | Self::UnknownPlatform { .. }
@@ -176,7 +194,7 @@ impl Error {
             Self::NoCredentialYet { .. } | Self::NoRotation { .. } | Self::NotRotated { .. } => ErrorKind::Conflict,
             Self::RotationUnproved { .. } => ErrorKind::Transient,
             Self::Helm { output, .. } => helm_response(output).0,
-            Self::HelmDeadline { .. } => ErrorKind::Transient,
+            Self::HelmDeadline { .. } | Self::RevisionNotLoaded { .. } => ErrorKind::Transient,
         }
     }
 
@@ -206,6 +224,12 @@ impl Error {
             }
             Self::HelmIncompatible { .. } => "the operator installs the Helm that the message requests, then retry",
             Self::File { .. } => "the operator lets the daemon read and write that file, then retry",
+            Self::Revision { .. } => {
+                "the operator restores the store from a backup, or brings the tenant to the current revision"
+            }
+            Self::RevisionNotLoaded { .. } => {
+                "landlord reads it by itself within seconds; if it lasts, see the daemon's log"
+            }
             Self::UnknownCredential { .. } => "name one that the stack has",
             Self::NoCredentialYet { .. } => "wait until the tenant is READY",
             Self::NoRotation { .. } => "change it in the app itself",

@@ -12,7 +12,7 @@ use landlord_core::{
     Tenant, TenantUid, Timestamp,
     isolation::{IsolationSettings, SharedTarget},
     ports::{
-        AppAccess, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials,
+        AppAccess, AppLogs, Apps, CheckResult, CustomerAccess, DeployTarget, Isolation, KubeAccess, KubeCredentials,
         KubeIdentity, Providers, TargetCluster, TenantStore, Verifier,
     },
 };
@@ -40,6 +40,8 @@ pub struct ClusterAccess {
     pub apps: Option<Arc<dyn Apps>>,
     /// What apps give to be handed over; `None`: no class has a stack.
     pub app_access: Option<Arc<dyn AppAccess>>,
+    /// What apps write down.
+    pub app_logs: Option<Arc<dyn AppLogs>>,
 }
 
 impl std::fmt::Debug for ClusterAccess {
@@ -269,6 +271,7 @@ mod tests {
             guardrails: Some(IsolationSettings::default()),
             skip_checks: Vec::new(),
             service: landlord_core::ServiceRules::default(),
+            revisions: landlord_core::revision::Revisions::default(),
         };
         let request = RequestContext::of_daemon();
         NewTenant {

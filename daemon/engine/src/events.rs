@@ -1,7 +1,7 @@
 //! The events of a pass: those of its stages, and of the state that it rests in.
 
 use landlord_core::{
-    Progress, Stage, StageRecord, StageState,
+    Failure, Progress, Stage, StageRecord, StageState,
     ports::{EventKind, NewEvent, Work},
     step::Steady,
 };
@@ -69,4 +69,11 @@ pub(crate) fn rested(work: &Work, steady: &Steady) -> NewEvent {
         Steady::Paused => (EventKind::Tenant, "Paused", format!("{name} is paused")),
     };
     NewEvent { kind, stage: String::new(), reason: reason.into(), message, progress: None }
+}
+
+/// The event of revisions on trial that are given up.
+pub(crate) fn given_up(work: &Work, failure: &Failure) -> NewEvent {
+    let message = format!("{}: {failure}", work.environment.name());
+    let (stage, reason) = (String::new(), "RevisionGivenUp".into());
+    NewEvent { kind: EventKind::Operation, stage, reason, message, progress: None }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use landlord_core::{
     Environment, ErrorKind, Failure,
-    ports::{AccessFacts, AppAccess, CredentialFact, Handover},
+    ports::{AccessFacts, AppAccess, CredentialFact, Handover, LogQuery, LogSink, TenantLogs},
 };
 use secrecy::SecretString;
 
@@ -49,5 +49,15 @@ impl Handover for ClusterAccess {
     async fn rotate(&self, tenant: &Environment, name: &str, rotation: &str) -> Result<(), Failure> {
         let target = self.target(tenant, nothing(tenant)).await?;
         self.handed_over(tenant)?.rotate(&target, name, rotation).await
+    }
+}
+
+#[async_trait]
+impl TenantLogs for ClusterAccess {
+    async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
+        let Some(apps) = &self.app_logs else {
+            return Err(nothing(tenant)("its class has no stack", "use a class with a stack"));
+        };
+        apps.logs(&self.target(tenant, nothing(tenant)).await?, query, sink).await
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, time::Durat
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use landlord_core::{
-    DesiredState, ErrorKind, Failure, Placement, Progress, Stage, StageRecord, StageState, Timestamp,
+    DesiredState, ErrorKind, Failure, OperationOutcome, Placement, Progress, Stage, StageRecord, StageState, Timestamp,
     journal::{self, CallReport},
     ports::{Apps, Claim, Commit, EnvironmentPatch, OperationEnd, Release, ReleasePlan, StoreError, Work},
     step::{self, Calls, Steady, Step, Unwind},
@@ -22,6 +22,9 @@ use crate::{conditions, events, execute, lease::Lease, progress::Reckoning, shar
 /// The lease is renewed this many times in its life.
 const RENEWALS_PER_TTL: u32 = 3;
 
+/// A revision that another daemon accepted is read within some seconds.
+const UNPLANNED_WAIT: Duration = Duration::from_secs(3);
+
 struct Finished {
     stage: Stage,
     result: Result<CallReport, Failure>,
@@ -34,6 +37,8 @@ struct Pass<'a> {
     loaded: Instant,
     work: Work,
     releases: Vec<ReleasePlan>,
+    /// Whether these are all.
+    is_planned: bool,
     description: Option<DescribeResponse>,
     scales: timing::Scales,
     in_flight: BTreeSet<Stage>,
@@ -51,6 +56,9 @@ enum Next {
 /// Works on a claimed tenant until there is nothing to do but wait.
 pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<(), StoreError> {
     let mut pass = Pass::begin(shared, claim, held).await?;
+    if !pass.is_planned {
+        return pass.release(Release::After(UNPLANNED_WAIT)).await;
+    }
     let mut calls: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
     let mut lease = tokio::time::interval(shared.options.lease_ttl / RENEWALS_PER_TTL);
     lease.tick().await;
@@ -78,18 +86,25 @@ pub(crate) async fn run(shared: &Shared, claim: &Claim, held: &Lease) -> Result<
     }
 }
 
-/// The releases of an environment's platform and stack.
-fn releases(apps: &dyn Apps, placement: &Placement) -> Vec<ReleasePlan> {
-    let platform = placement.platform.iter().map(|platform| apps.platform(platform));
-    let stack = placement.stack.iter().map(|stack| apps.releases(stack));
-    let known = |plans: Result<Vec<ReleasePlan>, Failure>| {
-        plans.unwrap_or_else(|failure| {
+/// The releases of an environment's platform and stack; `None`: the revision that it runs is not loaded here yet.
+fn releases(apps: &dyn Apps, placement: &Placement) -> Option<Vec<ReleasePlan>> {
+    let revisions = &placement.revisions;
+    let platform = placement.platform.iter().map(|platform| apps.platform(platform, revisions.platform.as_ref()));
+    let stack = placement.stack.iter().map(|stack| apps.releases(stack, revisions.stack.as_ref()));
+    let mut known = Vec::new();
+    for plans in platform.chain(stack) {
+        match plans {
+            Ok(plans) => known.extend(plans),
+            // Without it nobody knows what there is to build, or to remove.
+            Err(failure) if failure.kind == ErrorKind::Transient => {
+                tracing::warn!(%failure, "the environment waits for it");
+                return None;
+            }
             // Its apps can't be planned: Base fails with the same reason, which is shown.
-            tracing::warn!(%failure, "a stack or platform is not known any more");
-            Vec::new()
-        })
-    };
-    platform.chain(stack).flat_map(known).collect()
+            Err(failure) => tracing::warn!(%failure, "a stack or platform is not known any more"),
+        }
+    }
+    Some(known)
 }
 
 impl<'a> Pass<'a> {
@@ -102,7 +117,8 @@ impl<'a> Pass<'a> {
         span.record("provider", tracing::field::display(&work.environment.placement.provider));
         let placement = &work.environment.placement;
         let key = placement.provider_key();
-        let releases = shared.ports.apps.as_deref().map(|apps| releases(apps, placement)).unwrap_or_default();
+        let releases = shared.ports.apps.as_deref().map_or_else(|| Some(Vec::new()), |apps| releases(apps, placement));
+        let is_planned = releases.is_some();
         Ok(Self {
             shared,
             claim,
@@ -111,7 +127,8 @@ impl<'a> Pass<'a> {
             description: shared.ports.providers.description(&key),
             scales: shared.scales(&placement.provider),
             work,
-            releases,
+            releases: releases.unwrap_or_default(),
+            is_planned,
             in_flight: BTreeSet::new(),
         })
     }
@@ -285,17 +302,26 @@ impl<'a> Pass<'a> {
     }
 
     async fn unwind(&self, unwind: Unwind) -> Result<(), StoreError> {
-        tracing::info!("cancelled; the work is unwound");
+        let (mut operation, mut events) = (None, Vec::new());
         let environment = match unwind {
             Unwind::Remove => {
+                tracing::info!("cancelled; the work is unwound");
                 EnvironmentPatch { desired_state: Some(DesiredState::Absent), ..EnvironmentPatch::default() }
             }
             Unwind::Revert(spec, placement) => {
+                tracing::info!("cancelled; the work is unwound");
+                EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
+            }
+            Unwind::GiveUp(spec, placement, failure) => {
+                tracing::warn!(%failure, "the new revisions are given up");
+                events.push(events::given_up(&self.work, &failure));
+                let id = self.work.environment.operation;
+                operation = Some(OperationEnd { id, outcome: OperationOutcome::Failed { failure } });
                 EnvironmentPatch { revert: Some((spec, placement)), ..EnvironmentPatch::default() }
             }
         };
         let release = Release::After(Duration::ZERO);
-        let commit = Commit { environment, release, ..Commit::default() };
+        let commit = Commit { environment, operation, events, release, ..Commit::default() };
         self.shared.ports.store.commit(self.claim, commit).await
     }
 

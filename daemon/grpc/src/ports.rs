@@ -29,6 +29,8 @@ pub struct Ports {
     pub verifier: Arc<dyn Verifier>,
     /// What is handed over to customers.
     pub handover: Arc<dyn Handover>,
+    /// What tenants' apps write down.
+    pub logs: Arc<dyn TenantLogs>,
     /// Who has read what of it.
     pub credentials: Arc<dyn CredentialStore>,
     /// Who calls.

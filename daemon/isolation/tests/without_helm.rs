@@ -45,6 +45,7 @@ fn target(plane: &ControlPlane) -> DeployTarget {
         stack: "none".parse().unwrap(),
         name_servers: Vec::new(),
         skip_checks: Vec::new(),
+        revision: None,
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use landlord_core::{
     PlatformName, StackName,
-    ports::{AppAccess, Apps},
+    ports::Apps,
+    revision::{RevisionKey, RevisionKind},
 };
 use landlord_deploy::{
     CheckOptions, DeployOptions, StackApps, StackOffers,
@@ -19,7 +20,10 @@ use landlord_deploy::{
 use landlord_isolation::{IsolationOptions, KubeIsolation};
 use landlord_kube::{client::Clients, gateway_api::Crds};
 
-use crate::config::{Checked, Config, Deploy};
+use crate::{
+    config::{Checked, Config, Deploy},
+    revisions::OnDisk,
+};
 
 /// What works inside of tenants' clusters.
 pub(crate) struct InCluster {
@@ -28,8 +32,10 @@ pub(crate) struct InCluster {
     pub(crate) stacks: Arc<StackOffers>,
     /// Helm is needed only where a class has a stack or a platform.
     pub(crate) apps: Option<Arc<dyn Apps>>,
-    /// The same, for what is handed over.
-    pub(crate) app_access: Option<Arc<dyn AppAccess>>,
+    /// The same, for what is handed over, and for revisions.
+    pub(crate) deployer: Option<Arc<StackApps>>,
+    /// The revisions that lie on disk.
+    pub(crate) on_disk: OnDisk,
 }
 
 /// What the classes name, as read.
@@ -61,6 +67,22 @@ fn read(config: &Config, checked: &Checked) -> Result<Read> {
     };
     known_checks(checked, &stacks)?;
     Ok(Read { stacks, platforms, gateway_api_crds })
+}
+
+/// The revisions that lie on disk, with their contents.
+fn on_disk(read: &Read) -> OnDisk {
+    let mut on_disk = OnDisk::default();
+    for (name, packed) in read.stacks.iter().filter_map(|(name, stack)| Some((name, stack.packed.as_ref()?))) {
+        on_disk.current.stacks.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Stack, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    for (name, packed) in read.platforms.iter().filter_map(|(name, own)| Some((name, own.packed.as_ref()?))) {
+        on_disk.current.platforms.insert(name.clone(), packed.id.clone());
+        let key = RevisionKey { kind: RevisionKind::Platform, name: name.to_string(), id: packed.id.clone() };
+        on_disk.contents.push((key, packed.content.to_vec()));
+    }
+    on_disk
 }
 
 /// A class leaves out only checks that its stack has.
@@ -120,10 +142,11 @@ pub(crate) async fn open(config: &Config, checked: &Checked) -> Result<InCluster
     };
     let isolation = Arc::new(KubeIsolation::new(options, Arc::clone(&clients)));
     let stacks = Arc::new(StackOffers::load(&read.stacks)?);
+    let on_disk = on_disk(&read);
     let apps = apps(config, read, config.deploy.state_dir.clone(), clients).await?;
     let apps = apps.map(Arc::new);
-    let app_access = apps.clone().map(|apps| apps as Arc<dyn AppAccess>);
-    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), app_access })
+    let deployer = apps.clone();
+    Ok(InCluster { isolation, stacks, apps: apps.map(|apps| apps as Arc<dyn Apps>), deployer, on_disk })
 }
 
 /// The same, leaving nothing behind: whoever checks may be another user than the daemon.

@@ -13,6 +13,7 @@ mod listeners;
 mod metrics;
 mod plugin_check;
 mod retention;
+mod revisions;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

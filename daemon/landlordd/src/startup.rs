@@ -32,19 +32,21 @@ use crate::{
     announce, audit, availability, class_drift,
     config::{Checked, Config, ProviderSetup, resolve},
     figures::{self, StoreCounts},
-    in_cluster, listeners, metrics, plugin_check, retention, store, trust,
+    in_cluster, listeners, metrics, plugin_check, retention,
+    revisions::{self, OnDisk},
+    store, trust,
 };
 
 /// Runs the daemon until cancelled. `create_store`: make a store if there is none.
 ///
 /// # Errors
 /// What can't be started, with what to do about it.
-pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
+pub async fn run(config: &Config, mut checked: Checked, create_store: bool, stop: CancellationToken) -> Result<()> {
     check_trust(config)?;
     // Before anything is touched: a plugin that is not what it should be, a Helm that is unfit.
     let measurements = Measurements::default();
     let plugins = plugins(&checked, &measurements)?;
-    let clusters = in_cluster::open(config, &checked).await?;
+    let mut clusters = in_cluster::open(config, &checked).await?;
     let tasks = TaskTracker::new();
     let tls_figures = TlsFigures::default();
     let listen = listeners::open(config, &checked.callers, &tls_figures, &tasks, &stop)?;
@@ -54,6 +56,9 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     let store = store::open(&config.store, create_store).await?;
     signer.into_iter().for_each(|signer| store.sign_audit(signer));
     let store_port = Arc::new(store.clone());
+    let on_disk = std::mem::take(&mut clusters.on_disk);
+    checked.catalog.revisions = on_disk.current.clone();
+    open_revisions(config, &clusters, store_port.clone(), on_disk, (&tasks, &stop)).await?;
     let lost = watch_store(config, &store, &tasks, &stop);
     let this = announce::this(daemon_id());
     tasks.spawn(announce::run(store_port.clone(), this.clone(), stop.clone()));
@@ -91,7 +96,8 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
         providers: host.clone(),
         kube_access: access.clone(),
         verifier: access.clone(),
-        handover: access,
+        handover: access.clone(),
+        logs: access,
         credentials: store_port.clone(),
         authenticator: checked.callers,
         authorizer: policies,
@@ -117,6 +123,23 @@ pub async fn run(config: &Config, checked: Checked, create_store: bool, stop: Ca
     }
     served?;
     tracing::info!("landlordd has ended");
+    Ok(())
+}
+
+/// Keeps the revisions on disk, and reads those that environments name otherwise: once before any of them is worked on, and then
+/// whenever another daemon accepts one.
+async fn open_revisions(
+    config: &Config,
+    clusters: &in_cluster::InCluster,
+    store: Arc<Store>,
+    on_disk: OnDisk,
+    (tasks, stop): (&TaskTracker, &CancellationToken),
+) -> Result<()> {
+    revisions::keep(&*store, on_disk).await?;
+    let Some(apps) = clusters.deployer.clone() else { return Ok(()) };
+    let mirrors = config.deploy.chart_mirrors.clone();
+    revisions::load(&*store, &apps, &mirrors).await.context("reading the revisions that environments name")?;
+    tasks.spawn(revisions::follow(store, apps, mirrors, stop.clone()));
     Ok(())
 }
 
@@ -323,8 +346,9 @@ fn cluster_access(
     clusters: &in_cluster::InCluster,
 ) -> ClusterAccess {
     let (isolation, apps) = (clusters.isolation.clone(), clusters.apps.clone());
-    let app_access = clusters.app_access.clone();
-    ClusterAccess { installation, store, providers, isolation, apps, app_access }
+    let app_access = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppAccess>);
+    let app_logs = clusters.deployer.clone().map(|apps| apps as Arc<dyn AppLogs>);
+    ClusterAccess { installation, store, providers, isolation, apps, app_access, app_logs }
 }
 
 /// Unique for every start: a lease of an earlier run is never taken for our own.

@@ -41,6 +41,7 @@ fn order(name: TenantName) -> NewTenant {
         guardrails: None,
         skip_checks: Vec::new(),
         service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     };
     let key = RequestKey { request_id: Some(Uuid::new_v4()), request_hash: "hash".into() };
     let request = RequestContext { key, ..RequestContext::of_daemon() };

@@ -114,6 +114,7 @@ pub fn placement() -> Placement {
         guardrails: None,
         skip_checks: Vec::new(),
         service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 

@@ -11,6 +11,7 @@ mod explain;
 mod get;
 mod host;
 mod login;
+mod logs;
 mod orphans;
 mod pages;
 mod verify;
@@ -27,7 +28,7 @@ use landlord_proto::{
 use prost::Message as _;
 
 use crate::{
-    arguments::{Arguments, Command, Explain, Kubeconfig, Subject},
+    arguments::{Arguments, Command, Explain, Get, Kubeconfig, Subject, UpdateRevision},
     client::Client,
     connection::Connection,
     error::Error,
@@ -68,7 +69,7 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Auth { what } => auth::run(server, what).await,
         // The file is read before the daemon is needed: a mistake in it needs no daemon.
         Command::Apply(apply) => apply::run(server, apply).await,
-        Command::Get(get) => get::run(&mut Client::connect(server).await?, get, customer).await,
+        Command::Get(get) => get::run(&mut Client::connect(server).await?, outdated(get), customer).await,
         Command::Describe { name } => match name::target(&name, customer)? {
             Target::Tenant(name) => describe::run(&mut Client::connect(server).await?, &name).await,
             Target::Host(name) => host::describe(&mut Client::connect(server).await?, &name).await,
@@ -93,6 +94,8 @@ async fn with_daemon(command: Command, server: &Connection) -> Result<(), Error>
         Command::Cancel { name } => cancel(server, &name, customer).await,
         Command::Kubeconfig(arguments) => kubeconfig(server, &arguments, customer).await,
         Command::Access(of) => access::run(server, of, customer).await,
+        Command::Logs(of) => logs::run(server, of, customer).await,
+        Command::Update(of) => update(server, of, customer).await,
         Command::Rotate(of) => access::rotate(server, of, customer).await,
         Command::Verify(of) => verify::run(server, &of, customer).await,
         Command::Explain { what: Explain::Placement { file, output } } => {
@@ -120,6 +123,35 @@ async fn kubeconfig(server: &Connection, arguments: &Kubeconfig, customer: Optio
     let mut client = Client::connect(server).await?;
     let response = client.tenants.generate_kubeconfig(request).await?.into_inner();
     output::print(&response.kubeconfig)
+}
+
+/// `--outdated` is a filter.
+fn outdated(mut get: Get) -> Get {
+    if get.outdated {
+        get.filter = match get.filter.as_str() {
+            "" => "class_differs = true".into(),
+            filter => format!("class_differs = true AND ({filter})"),
+        };
+    }
+    get
+}
+
+/// Brings a tenant to what is on offer now.
+async fn update(server: &Connection, of: UpdateRevision, customer: Option<&str>) -> Result<(), Error> {
+    let name = name::tenant(&of.name, customer)?;
+    let request = v1::UpdateTenantRevisionRequest {
+        name: name.clone(),
+        parts: of.parts,
+        etag: String::new(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+        validate_only: of.dry_run,
+    };
+    let mut client = Client::connect(server).await?;
+    let operation = client.tenants.update_tenant_revision(request).await?.into_inner();
+    match of.dry_run {
+        true => output::print(&format!("{name} would be updated")),
+        false => output::print(&format!("{name} updating ({})", operation.name)),
+    }
 }
 
 async fn retry(server: &Connection, target: Target) -> Result<(), Error> {

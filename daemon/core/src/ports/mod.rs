@@ -11,9 +11,11 @@ mod history;
 pub mod host_clusters;
 pub mod isolation;
 pub mod kube;
+mod logs;
 mod peer;
 pub mod providers;
 mod request;
+mod revisions;
 mod stacks;
 mod statistics;
 pub mod store;
@@ -36,8 +38,10 @@ pub use history::HistoryStore;
 pub use host_clusters::{HostClusters, UninstallReport};
 pub use isolation::{CUSTOMER_ACCESS_MAX, CUSTOMER_ACCESS_MIN, Isolation};
 pub use kube::{CustomerAccess, KubeAccess, KubeCredentials, KubeIdentity};
+pub use logs::{AppLogs, LogLine, LogQuery, LogSink, TenantLogs};
 pub use peer::Peer;
 pub use providers::{ProviderHealth, ProviderKey, Providers};
+pub use revisions::RevisionStore;
 pub use store::{
     Accepted, Caller, Change, Claim, Commit, DOMAIN_REMEDY, DeleteRequest, EnvironmentPatch, EnvironmentQuery, Event,
     EventKind, EventQuery, EventScope, InventoryStore, NewEvent, NewHostCluster, NewTenant, OperationEnd,

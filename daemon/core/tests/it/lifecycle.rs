@@ -31,6 +31,7 @@ fn placement(node_count: u32) -> Placement {
         guardrails: None,
         skip_checks: Vec::new(),
         service: landlord_core::ServiceRules::default(),
+        revisions: landlord_core::revision::Revisions::default(),
     }
 }
 

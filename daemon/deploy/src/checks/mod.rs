@@ -22,6 +22,7 @@ mod names;
 mod request;
 pub(crate) mod rotate;
 mod route;
+mod rows;
 mod scene;
 #[cfg(test)]
 mod tests;
@@ -52,7 +53,10 @@ use crate::{
 };
 use chat::Conversation;
 pub(crate) use names::Names;
+use rows::{Row, rows};
 use scene::Scene;
+#[cfg(test)]
+pub(crate) use tests::target as test_target;
 pub(crate) use tls::Trust;
 
 /// All checks of a tenant together: below the deadline of a stage's call.
@@ -158,59 +162,6 @@ impl From<Ended> for Step {
 /// References to what is known, replaced.
 fn replace(text: &str, known: &BTreeMap<String, String>) -> String {
     known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value))
-}
-
-/// One result to come.
-enum Row<'a> {
-    One(&'a Check),
-    SignsIn(&'a Check, &'a Chat),
-    Knows(&'a Check, &'a Chat),
-    Answers(&'a Check, &'a Chat),
-}
-
-impl Row<'_> {
-    fn check(&self) -> &Check {
-        match self {
-            Self::One(check) | Self::SignsIn(check, _) | Self::Knows(check, _) | Self::Answers(check, _) => check,
-        }
-    }
-
-    fn name(&self) -> String {
-        let name = &self.check().name;
-        match self {
-            Self::One(_) => name.clone(),
-            Self::SignsIn(..) => format!("{name}-signs-in"),
-            Self::Knows(..) => format!("{name}-knows-the-file"),
-            Self::Answers(..) => format!("{name}-answers"),
-        }
-    }
-
-    /// Results without which this one says nothing.
-    fn needs(&self) -> Vec<String> {
-        match self {
-            Self::One(_) | Self::SignsIn(..) => Vec::new(),
-            Self::Knows(check, chat) => vec![format!("{}-signs-in", check.name), chat.files.clone()],
-            Self::Answers(check, _) => vec![format!("{}-knows-the-file", check.name)],
-        }
-    }
-}
-
-fn rows(manifest: &Manifest) -> Vec<Row<'_>> {
-    let last = |check: &&Check| matches!(check.uses, Use::WrongPassword(_));
-    let first = manifest.checks.iter().filter(|check| !last(check));
-    let ordered = first.chain(manifest.checks.iter().filter(last));
-    let rows = ordered.flat_map(|check| match &check.uses {
-        Use::Chat(chat) => vec![Row::SignsIn(check, chat), Row::Knows(check, chat), Row::Answers(check, chat)],
-        Use::Names {}
-        | Use::Certificates { .. }
-        | Use::Sftp(_)
-        | Use::Webdav(_)
-        | Use::Documents(_)
-        | Use::Closed(_)
-        | Use::WrongPassword(_)
-        | Use::Http(_) => vec![Row::One(check)],
-    });
-    rows.collect()
 }
 
 impl Checks {

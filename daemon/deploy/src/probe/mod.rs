@@ -1,5 +1,6 @@
 //! Whether an environment answers, cheaply: its addresses take connections, its file server says that it is one, and one of its
-//! web addresses in turn answers over TLS. Done every minute, for all tenants; what it costs is measured by `cargo bench-probe`.
+//! web addresses in turn answers over TLS. Done every minute, for all tenants; what it costs is measured by `cargo run -p
+//! landlord-deploy --example probe`.
 //!
 //! # Guarantees
 //! - Ends within [`PROBE_TIMEOUT`], reads some hundred bytes, follows no redirect, signs in to nothing.

@@ -74,6 +74,8 @@ impl World {
                 ca_pem: self.plane.ca_pem().into(),
                 identity: KubeIdentity::Token(self.plane.admin_token().to_owned().into()),
                 expire_time: None,
+                revision: None,
+                stack_revision: None,
             },
             installation: "test".into(),
             uid: TenantUid(uuid::Uuid::from_u128(7)),

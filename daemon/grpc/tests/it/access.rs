@@ -49,8 +49,12 @@ impl Authorizer for Expected {
             "landlord:portals" => portal && (of_customers || classes),
             "landlord:customer-portals" => portal && (own || classes),
             "landlord:customer-users" => {
-                let own_actions =
-                    [Action::GenerateKubeconfig, Action::GetTenantAccess, Action::RotateTenantCredentials];
+                let own_actions = [
+                    Action::GenerateKubeconfig,
+                    Action::GetTenantAccess,
+                    Action::RotateTenantCredentials,
+                    Action::GetTenantLogs,
+                ];
                 own && (group == ActionGroup::Read || own_actions.contains(&action))
             }
             _ => false,
@@ -155,7 +159,10 @@ async fn mismatches(world: &World, actions: &[Action]) -> Vec<String> {
             ActionGroup::Operate | ActionGroup::Administer
                 if matches!(
                     action,
-                    Action::GenerateKubeconfig | Action::GetTenantAccess | Action::RotateTenantCredentials
+                    Action::GenerateKubeconfig
+                        | Action::GetTenantAccess
+                        | Action::RotateTenantCredentials
+                        | Action::GetTenantLogs
                 ) =>
             {
                 code(&result) != Code::PermissionDenied

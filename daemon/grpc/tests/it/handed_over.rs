@@ -104,3 +104,42 @@ async fn credentials_are_given_once_and_stay_nowhere() {
         assert!(!found, "a password is in: {place}");
     }
 }
+
+#[tokio::test]
+async fn lines_come_at_the_readers_speed_and_end_with_it() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.tenants().await;
+    client.create_tenant(order("acme", "prod")).await.unwrap();
+    let request = v1::GetTenantLogsRequest { name: PROD.into(), ..Default::default() };
+    let mut early = client.get_tenant_logs(request.clone()).await.unwrap().into_inner();
+    assert_eq!(early.message().await.unwrap_err().code(), Code::FailedPrecondition);
+    daemon.settle(State::Ready, OperationOutcome::Ready).await;
+    let mut lines = client.get_tenant_logs(request.clone()).await.unwrap().into_inner();
+    let mut texts = Vec::new();
+    while let Some(some) = lines.message().await.unwrap() {
+        texts.extend(some.lines.into_iter().map(|line| (line.app, line.text)));
+    }
+    let expected =
+        ["2026-11-29T10:00:00Z on", "2026-11-29T10:00:01Z off"].map(|text| ("lamp".to_owned(), text.to_owned()));
+    assert_eq!(texts, expected);
+    let wrong = v1::GetTenantLogsRequest { tail_lines: 9_999, ..request.clone() };
+    assert_eq!(fields(&client.get_tenant_logs(wrong).await.unwrap_err()), ["tail_lines"]);
+    // Sixty-four read what never ends, and take nothing; one more is put off, and others are served meanwhile.
+    let endless = v1::GetTenantLogsRequest { follow: true, ..request };
+    let mut open = Vec::new();
+    for _ in 0..64 {
+        open.push(client.get_tenant_logs(endless.clone()).await.unwrap().into_inner());
+    }
+    let full = client.get_tenant_logs(endless.clone()).await.unwrap_err();
+    assert_eq!(full.code(), Code::ResourceExhausted, "{full:?}");
+    client.get_tenant(v1::GetTenantRequest { name: PROD.into() }).await.unwrap();
+    open.clear();
+    // Whoever is gone leaves room.
+    for _ in 0..100 {
+        if client.get_tenant_logs(endless.clone()).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("readers that are gone leave no room");
+}

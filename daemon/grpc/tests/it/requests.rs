@@ -222,6 +222,10 @@ impl World {
             .encode_to_vec(),
             Action::VerifyTenant => v1::VerifyTenantRequest { name }.encode_to_vec(),
             Action::GetTenantAccess => v1::GetTenantAccessRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::GetTenantLogs => v1::GetTenantLogsRequest { name, ..Default::default() }.encode_to_vec(),
+            Action::UpdateTenantRevision => {
+                v1::UpdateTenantRevisionRequest { name, ..Default::default() }.encode_to_vec()
+            }
             Action::RotateTenantCredentials => {
                 v1::RotateTenantCredentialsRequest { name, app: "lamp".into(), ..Default::default() }.encode_to_vec()
             }

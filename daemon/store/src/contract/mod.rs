@@ -14,6 +14,7 @@ mod hosts;
 pub(crate) mod identity;
 mod inventories;
 mod orphans;
+mod revisions;
 mod tenants;
 mod work;
 

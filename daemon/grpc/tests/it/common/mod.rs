@@ -25,8 +25,9 @@ use landlord_core::{
     ports::{
         AccessAddress, AccessFacts, Authenticator, Authorizer, CertificateState, CheckOutcome, CheckResult, Claim,
         Commit, CredentialFact, CustomerAccess, EnvironmentPatch, Handover, KubeAccess, KubeCredentials, KubeIdentity,
-        NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers, RotationEffect, StackParameter, Stacks,
-        TenantStore as _, Unauthenticated, Verifier, Wake, WorkStore,
+        LogLine, LogQuery, LogSink, NewEvent, OperationEnd, Peer, ProviderHealth, ProviderKey, Providers,
+        RotationEffect, StackParameter, Stacks, TenantLogs, TenantStore as _, Unauthenticated, Verifier, Wake,
+        WorkStore,
     },
 };
 use landlord_grpc::{Limits, Listen, ListenTcp, OpaqueTokens, Ports, RpcFigures, ServeError};
@@ -171,6 +172,25 @@ impl Verifier for Clusters {
     }
 }
 
+/// Two lines; followed, one more for ever.
+#[async_trait::async_trait]
+impl TenantLogs for Clusters {
+    async fn logs(&self, tenant: &Environment, query: &LogQuery, sink: &dyn LogSink) -> Result<(), Failure> {
+        self.access(tenant).await?;
+        let line = |text: &str| LogLine {
+            app: query.app.clone().unwrap_or_else(|| "lamp".into()),
+            pod: "lamp-1".into(),
+            container: "lamp".into(),
+            text: text.into(),
+        };
+        for text in ["2026-11-29T10:00:00Z on", "2026-11-29T10:00:01Z off"] {
+            sink.line(line(text)).await;
+        }
+        while query.follow && sink.line(line("2026-11-29T10:00:02Z flickers")).await {}
+        Ok(())
+    }
+}
+
 /// What the lamp is switched on with. Its first value, the next after each rotation.
 pub const PLANTED: &str = "planted-password-of-the-lamp";
 
@@ -249,6 +269,7 @@ pub fn catalog() -> Catalog {
         accounts: [(("sky".parse().unwrap(), "main".into()), "4711".into())].into(),
         residency: Residencies([("over-there".into(), over_there())].into()),
         domains: landlord_core::Domains::default(),
+        revisions: landlord_core::revision::CurrentRevisions::default(),
     }
 }
 
@@ -395,6 +416,7 @@ impl Daemon {
             kube_access: Arc::new(Clusters),
             verifier: Arc::new(Clusters),
             handover: Arc::new(Clusters),
+            logs: Arc::new(Clusters),
             credentials: Arc::new(store.clone()),
             authenticator,
             authorizer,
