@@ -45,7 +45,8 @@ impl FromStr for RevisionId {
         if fine {
             return Ok(Self(text.to_owned()));
         }
-        Err(InvalidName { name: text.to_owned(), problem: format!("{text:?} is no revision: {DIGITS} of 0-9 and a-f") })
+        let value = text.chars().take(DIGITS).collect();
+        Err(InvalidName { what: "revision", value, problem: format!("must be {DIGITS} of 0-9 and a-f") })
     }
 }
 
