@@ -324,10 +324,10 @@ async fn load_balancers_come_and_go(scene: &Scene) -> Result<()> {
     services.delete("front", &DeleteParams::default()).await?;
     eventually("no Service", async || Ok(services.get_opt("front").await?.is_none().then_some(()))).await?;
     ensure!(scene.cloud.load_balancers.lock().is_empty(), "it went before the Service did");
-    refusals_are_told(scene, &services).await
+    refusals_are_reported(scene, &services).await
 }
 
-async fn refusals_are_told(scene: &Scene, services: &Api<Service>) -> Result<()> {
+async fn refusals_are_reported(scene: &Scene, services: &Api<Service>) -> Result<()> {
     let service = serde_json::from_value(json!({
         "metadata": { "name": "refused", "annotations": { "example.com/refuse": "yes" } },
         "spec": { "type": "LoadBalancer", "ports": [{ "port": 80 }] },

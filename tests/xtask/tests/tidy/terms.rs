@@ -5,9 +5,8 @@ use std::fs;
 use crate::{checkout, show, sources};
 
 /// What nobody writes, and what is written instead.
-const TERMS: [(&str, &str); 9] = [
+const TERMS: [(&str, &str); 8] = [
     ("anew", "again, recreated, rebuilt"),
-    ("heard", "received, seen"),
     ("lets in", "admits, authorizes"),
     ("put right", "reconciled"),
     ("stranger", "foreign, not owned by landlord"),
